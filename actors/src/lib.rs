@@ -1,0 +1,3 @@
+//! The actors that carry out what lifecycle decides.
+
+pub mod sandboxes;

@@ -1,0 +1,1 @@
+//! All that knows Kubernetes: connection, manifests, writes and the shared watch.

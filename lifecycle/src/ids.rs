@@ -1,0 +1,194 @@
+//! Names that a caller gives, each parsed once: past this module they are known to be usable.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+/// Longest usable `sandbox_id`, in bytes: a Service name is a DNS label of at most 63 characters
+/// ([Kubernetes, object names]), and ours spends `sandbox-` and `-svc` of them.
+///
+/// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+pub const SANDBOX_ID_MAX: usize = 63 - "sandbox-".len() - "-svc".len();
+
+/// The rule for a `sandbox_id` as a pattern, for error texts.
+pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
+
+/// The rule for a `thread_id` as a pattern, the original's own.
+pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+/// The rule for a `user_id` as a pattern, the original's own. It sets no upper bound.
+pub const USER_ID_PATTERN: &str = r"^[A-Za-z0-9_\-]+$";
+
+/// A usable sandbox id: a DNS label of 1 to [`SANDBOX_ID_MAX`] characters.
+///
+/// Cheap to clone. Two ids are equal when their texts are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxId(Arc<str>);
+
+/// A text that cannot be a [`SandboxId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a sandbox_id has 1 to {SANDBOX_ID_MAX} lower-case letters, digits or dashes, \
+     and begins and ends with a letter or digit"
+)]
+pub struct InvalidSandboxId;
+
+/// A thread's id: 1 to 64 ASCII letters, digits, `_` or `-`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ThreadId(Arc<str>);
+
+/// A user's id: one or more ASCII letters, digits, `_` or `-`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UserId(Arc<str>);
+
+// === impl SandboxId ===
+
+impl SandboxId {
+    /// Reads an id as a caller wrote it.
+    ///
+    /// ```
+    /// use lifecycle::ids::SandboxId;
+    /// assert!(SandboxId::parse("abc-123").is_ok());
+    /// assert!(SandboxId::parse("Upper").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidSandboxId`] for anything that could not name a Pod and a Service.
+    pub fn parse(text: &str) -> Result<Self, InvalidSandboxId> {
+        let bytes = text.as_bytes();
+        let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let usable = (1..=SANDBOX_ID_MAX).contains(&bytes.len())
+            && bytes.iter().all(|b| letter(b) || *b == b'-')
+            && bytes.first().is_some_and(letter)
+            && bytes.last().is_some_and(letter);
+        if usable { Ok(Self(text.into())) } else { Err(InvalidSandboxId) }
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// === impl ThreadId, UserId ===
+
+fn word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_' || b == b'-'
+}
+
+impl ThreadId {
+    /// Reads a thread id as a caller wrote it; `None` when it does not match [`THREAD_ID_PATTERN`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        ((1..=64).contains(&text.len()) && text.bytes().all(word)).then(|| Self(text.into()))
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl UserId {
+    /// Reads a user id as a caller wrote it; `None` when it does not match [`USER_ID_PATTERN`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty() && text.bytes().all(word)).then(|| Self(text.into()))
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for UserId {
+    /// The user of a request that names none.
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+macro_rules! text_traits {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    )*};
+}
+text_traits!(SandboxId, ThreadId, UserId);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A usable id names a Pod and a Service within Kubernetes' 63 characters, and nothing else does.
+    #[test]
+    fn sandbox_ids_are_dns_labels_of_at_most_51() {
+        let longest = "a".repeat(51);
+        for good in ["a", "0", "abc-123", "a--b", longest.as_str()] {
+            assert_eq!(SandboxId::parse(good).map(|id| id.to_string()), Ok(good.to_owned()));
+        }
+        let too_long = "a".repeat(52);
+        for bad in [
+            "",
+            "-",
+            "-a",
+            "a-",
+            "Upper",
+            "a_b",
+            "a.b",
+            "a/b",
+            "a b",
+            "沙箱",
+            "a\n",
+            "a\0",
+            "..",
+            too_long.as_str(),
+        ] {
+            assert_eq!(SandboxId::parse(bad), Err(InvalidSandboxId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn thread_and_user_ids_follow_the_originals_patterns() {
+        assert!(ThreadId::parse(&"a".repeat(64)).is_some());
+        for bad in ["", "a/b", "abc\n", &"a".repeat(65)] {
+            assert!(ThreadId::parse(bad).is_none(), "{bad:?}");
+        }
+        assert!(UserId::parse(&"u".repeat(300)).is_some());
+        for bad in ["", "../etc", "a b", "u\n"] {
+            assert!(UserId::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is accepted is a DNS label, byte for byte what was given.
+        #[test]
+        fn accepted_ids_are_labels(text in "\\PC{0,60}|[a-z0-9-]{0,60}") {
+            if let Ok(id) = SandboxId::parse(&text) {
+                prop_assert_eq!(id.as_str(), text.as_str());
+                prop_assert!(format!("sandbox-{}-svc", id).len() <= 63);
+                prop_assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+                prop_assert!(!text.starts_with('-') && !text.ends_with('-'));
+            }
+        }
+    }
+}

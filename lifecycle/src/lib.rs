@@ -1,0 +1,18 @@
+//! What should happen to a sandbox, as pure functions of values.
+//!
+//! This crate is the middle of the program: it knows no Kubernetes client, no actor, no HTTP server, no
+//! environment and no wall clock. The edges (`cluster`, `actors`, the program's HTTP routes) translate
+//! their world into the types here and carry out what `step` decides.
+//!
+//! ```text
+//!   request ──▸ step(sandbox, event, now) ──▸ (sandbox, actions) ──▸ ports::Cluster
+//!                 ▲                                                      │
+//!                 └──────────────── outcomes, as events ◂────────────────┘
+//! ```
+
+pub mod failure;
+pub mod ids;
+pub mod phase;
+pub mod ports;
+pub mod request;
+pub mod seen;

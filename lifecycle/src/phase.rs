@@ -1,0 +1,139 @@
+//! A Pod's phase, and why a sandbox is not running.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A Pod's phase as callers see it: Kubernetes' own five, and `NotFound` for a Service without a Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Phase {
+    /// Accepted, but not all containers run yet.
+    Pending,
+    /// Bound to a node, and at least one container runs.
+    Running,
+    /// All containers ended with success.
+    Succeeded,
+    /// All containers ended, one of them at least with a failure.
+    Failed,
+    /// The Pod's state could not be read, as a rule because its node is lost; any phase we do not know.
+    Unknown,
+    /// There is a Service, but no Pod behind it.
+    NotFound,
+}
+
+/// Why a sandbox does not run, by a stable name, with the cluster's own words where it has some.
+///
+/// The name is Kubernetes' own `reason` wherever Kubernetes gives one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// A stable name such as `ImagePullBackOff` or `Unschedulable`.
+    pub name: Box<str>,
+    /// What the cluster says of it; cut at [`Reason::MESSAGE_MAX`] bytes.
+    pub message: Option<Box<str>>,
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// Reads Kubernetes' `status.phase`; absent or unknown text is [`Phase::Unknown`].
+    #[must_use]
+    pub fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("Pending") => Self::Pending,
+            Some("Running") => Self::Running,
+            Some("Succeeded") => Self::Succeeded,
+            Some("Failed") => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The text that callers see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+            Self::NotFound => "NotFound",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Longest message kept, in bytes: enough for a scheduler's sentence, little enough to keep thousands.
+    pub const MESSAGE_MAX: usize = 256;
+
+    /// A reason with the cluster's words, cut to size on a character's border.
+    #[must_use]
+    pub fn new(name: &str, message: Option<&str>) -> Self {
+        let message = message.filter(|m| !m.is_empty()).map(|m| {
+            let end =
+                (0..=Self::MESSAGE_MAX.min(m.len())).rev().find(|&i| m.is_char_boundary(i)).unwrap_or(0);
+            m[..end].into()
+        });
+        Self { name: name.into(), message }
+    }
+
+    /// What a person can do about it, where we know something better than the cluster's own words.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match &*self.name {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                "check SANDBOX_IMAGE and that the nodes can pull it (registry, credentials, network)"
+            }
+            "ContainerCreating" | "PodInitializing" => {
+                "usually the image is being pulled; pre-pull it on the nodes to make starts fast"
+            }
+            "Unschedulable" => "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`",
+            "CrashLoopBackOff" | "Error" => "the sandbox container exits; see `kubectl logs`",
+            "OOMKilled" => "the sandbox needed more memory than its limit",
+            "Evicted" => "the node ran short of a resource and evicted the Pod",
+            "CreateContainerConfigError" | "CreateContainerError" => {
+                "the container could not be made; see `kubectl describe pod`"
+            }
+            "FailedMount" => "a volume could not be mounted; check the host paths or the claims",
+            "NodeLost" => "the node stopped answering; the Pod's state is not known",
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An unknown phase never becomes one of the five by guess.
+    #[test]
+    fn phases_are_read_exactly() {
+        for (text, phase) in [
+            (Some("Pending"), Phase::Pending),
+            (Some("Running"), Phase::Running),
+            (Some("Succeeded"), Phase::Succeeded),
+            (Some("Failed"), Phase::Failed),
+            (Some("Unknown"), Phase::Unknown),
+            (Some("running"), Phase::Unknown),
+            (None, Phase::Unknown),
+        ] {
+            assert_eq!(Phase::parse(text), phase, "{text:?}");
+        }
+    }
+
+    /// A long message is cut, never in the middle of a character.
+    #[test]
+    fn messages_are_cut_on_a_character() {
+        let long = "é".repeat(400);
+        let reason = Reason::new("Unschedulable", Some(&long));
+        assert_eq!(reason.message.as_deref(), Some("é".repeat(128).as_str()));
+        assert_eq!(Reason::new("X", Some("")).message, None);
+    }
+}

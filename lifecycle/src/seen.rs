@@ -1,0 +1,116 @@
+//! What is known of a sandbox's Pod and Service: plain data, read off the cluster.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::phase::{Phase, Reason};
+
+/// An object's `metadata.uid`: one life of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid(pub Arc<str>);
+
+/// An object's `metadata.resourceVersion`.
+///
+/// Compared only between observations of one uid. Kubernetes promises since 1.35 that versions of one
+/// resource order as numbers; a text that is no number is [`Version::UNKNOWN`], older than any other, so
+/// that an unreadable version never hides news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+/// A Pod as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPod {
+    /// Which life of the name this is; deletes carry it.
+    pub uid: Uid,
+    /// How new this sight is.
+    pub version: Version,
+    /// The phase, as the cluster reports it.
+    pub phase: Phase,
+    /// Whether the readiness condition holds.
+    pub ready: bool,
+    /// Whether it is on its way out (`metadata.deletionTimestamp` is set).
+    pub terminating: bool,
+    /// Why it does not run, where the cluster says.
+    pub reason: Option<Reason>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// A Service as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenService {
+    /// Which life of the name this is; deletes carry it.
+    pub uid: Uid,
+    /// How new this sight is.
+    pub version: Version,
+    /// Whether it is on its way out.
+    pub terminating: bool,
+    /// Where callers reach the sandbox; `None` while the Service has no usable port.
+    pub url: Option<Arc<str>>,
+}
+
+/// All that is known of one sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Its Pod, if there is one.
+    pub pod: Option<SeenPod>,
+    /// Its Service, if there is one.
+    pub service: Option<SeenService>,
+}
+
+/// What callers are told of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Where to reach it.
+    pub url: Arc<str>,
+    /// Its Pod's phase.
+    pub phase: Phase,
+    /// Why it does not run, where the cluster says.
+    pub reason: Option<Reason>,
+    /// When its Pod was made.
+    pub created: Option<Timestamp>,
+}
+
+// === impl Version ===
+
+impl Version {
+    /// Older than every other.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Reads `metadata.resourceVersion`.
+    #[must_use]
+    pub fn parse(text: Option<&str>) -> Self {
+        text.and_then(|t| t.parse().ok()).map_or(Self::UNKNOWN, Self)
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Whether nothing of the sandbox is left in the cluster.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pod.is_none() && self.service.is_none()
+    }
+
+    /// Whether there is a Service and a Pod, neither of them on its way out, with a URL to give.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.pod.as_ref().is_some_and(|p| !p.terminating)
+            && self.service.as_ref().is_some_and(|s| !s.terminating && s.url.is_some())
+    }
+
+    /// What to tell callers: `None` where they are told that there is no such sandbox.
+    ///
+    /// As the original has it, a sandbox is there when its Service is; without its Pod it is `NotFound`.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        let service = self.service.as_ref().filter(|s| !s.terminating)?;
+        let url = service.url.clone()?;
+        Some(match &self.pod {
+            Some(pod) => Status { url, phase: pod.phase, reason: pod.reason.clone(), created: pod.created },
+            None => Status { url, phase: Phase::NotFound, reason: None, created: None },
+        })
+    }
+}
