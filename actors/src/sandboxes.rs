@@ -1,42 +1,200 @@
 //! The handle through which the program's routes ask for sandboxes.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
-use lifecycle::{failure::Failure, ids::SandboxId, ports::Cluster, request::CreateRequest, seen::Status};
+use lifecycle::{
+    failure::Failure,
+    ids::SandboxId,
+    ports::{Cluster, Kind},
+    request::CreateRequest,
+    seen::Status,
+    step::Reply,
+};
+use ractor::{Actor, ActorRef, MessagingErr, SpawnErr, rpc::CallResult};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    sandbox::{Shared, Waiter},
+    sleeper::{self, Sleeper},
+    supervisor::{Message, Supervisor},
+    view::View,
+};
+
+/// How long a create may take until its caller is answered: the client gives up after 30 s.
+pub const CREATE_DEADLINE: Duration = Duration::from_secs(24);
+
+/// How long a delete may take until its caller is answered: the client gives up after 15 s. It is finished
+/// all the same.
+pub const DELETE_DEADLINE: Duration = Duration::from_secs(11);
+
+/// How long a caller in the first moments after the start waits for the first list of what there is.
+const FIRST_LIST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many creates and deletes may be under way at once, waiting ones included. Mailboxes have no bound of
+/// their own, so this one stands before them.
+const MAX_UNDER_WAY: usize = 1000;
+
+/// When to ask again after [`Failure::Busy`] or [`Failure::ShuttingDown`].
+const RETRY: Duration = Duration::from_secs(2);
+
+/// When to ask again while what is known of the cluster is too old.
+const STALE_RETRY: Duration = Duration::from_secs(5);
 
 /// A cheap handle on the supervisor and the status view.
 #[derive(Clone)]
 pub struct Sandboxes {
     cluster: Arc<dyn Cluster>,
+    view: Arc<View>,
+    supervisor: ActorRef<Message>,
+    under_way: Arc<Semaphore>,
 }
 
 // === impl Sandboxes ===
 
 impl Sandboxes {
-    /// Makes the sandbox, or finds it made. Ends within the create deadline.
-    pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
-        self.cluster.check(&request).map_err(Failure::BadRequest)?;
-        std::future::pending().await
+    /// Starts the supervisor and what belongs to it on the present `tokio` runtime.
+    ///
+    /// What the shared watch learns has to be fed into [`Sandboxes::view`]; answers may be given for
+    /// `staleness` after it was last heard of.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be spawned.
+    pub async fn start(cluster: Arc<dyn Cluster>, staleness: Duration) -> Result<Self, SpawnErr> {
+        let view = Arc::new(View::new(staleness));
+        let (sleeper, wishes) = Sleeper::new();
+        let shared = Arc::new(Shared { cluster: cluster.clone(), view: view.clone(), sleeper });
+        let (supervisor, _) = Actor::spawn(None, Supervisor, shared).await?;
+        let told = supervisor.clone();
+        view.set_listener(move |id| {
+            let _ = told.cast(Message::Changed(id));
+        });
+        let woken = supervisor.clone();
+        // It ends by itself, when the last actor and with it the last sleeper's handle is gone.
+        tokio::spawn(sleeper::run(wishes, move |id| {
+            let _ = woken.cast(Message::Due(id));
+        }));
+        Ok(Self { cluster, view, supervisor, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)) })
     }
 
-    /// Deletes the sandbox, or finds it gone. Ends within the delete deadline.
-    pub async fn delete(&self, _id: SandboxId) -> Result<(), Failure> {
-        std::future::pending().await
+    /// The status view, to be fed by the shared watch.
+    #[must_use]
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// Makes the sandbox, or finds it made. Ends within [`CREATE_DEADLINE`].
+    ///
+    /// # Errors
+    /// A [`Failure`] that says whether to try again.
+    pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+        let id = request.sandbox_id.clone();
+        // Whoever asks for a sandbox that is there gets it, whatever mounts the request names this time.
+        if let Err(why) = self.cluster.check(&request)
+            && !self.view.contains(&id)
+        {
+            return Err(Failure::BadRequest(why));
+        }
+        let _permit = self.admit()?;
+        let span = tracing::Span::current();
+        let request = Arc::new(request);
+        let call = async {
+            self.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.ask(|waiter| Message::Post { request, waiter, span }).await
+        };
+        match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
+            Some(Ok(Reply::Made(status))) => Ok(status),
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(Reply::Gone)) | None => Err(Failure::Restarting { id }),
+        }
+    }
+
+    /// Deletes the sandbox, or finds it gone. Answers within [`DELETE_DEADLINE`].
+    ///
+    /// # Errors
+    /// A [`Failure`]; the deletion is finished all the same, once the cluster allows.
+    pub async fn delete(&self, id: SandboxId) -> Result<(), Failure> {
+        let _permit = self.admit()?;
+        let span = tracing::Span::current();
+        let call = async {
+            self.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.ask(|waiter| Message::Delete { id: id.clone(), waiter, span }).await
+        };
+        match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
+            Some(Ok(Reply::Gone)) => Ok(()),
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(Reply::Made(_))) | None => Err(Failure::Restarting { id }),
+        }
     }
 
     /// What is known of the sandbox; `None` when there is none. Answered from memory.
-    pub async fn get(&self, _id: &SandboxId) -> Result<Option<Status>, Failure> {
-        std::future::pending().await
+    ///
+    /// # Errors
+    /// [`Failure::Stale`] while nothing can be told for sure.
+    pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+        self.fresh().await?;
+        Ok(self.view.status(id))
     }
 
     /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.
+    ///
+    /// # Errors
+    /// [`Failure::Stale`] while nothing can be told for sure.
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
-        std::future::pending().await
+        self.fresh().await?;
+        Ok(self.view.statuses())
     }
 
     /// What stands in the way of serving, by name; empty when all is well.
     #[must_use]
     pub fn missing(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+        [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
+            .into_iter()
+            .filter_map(|(name, kind)| self.view.ailment(kind).map(|why| (name, why)))
+            .collect()
     }
+
+    /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.under_way.close();
+        self.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
+        let _ = self.supervisor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
+    }
+
+    fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        self.under_way.try_acquire().map_err(|error| match error {
+            tokio::sync::TryAcquireError::Closed => Failure::ShuttingDown { retry_after: RETRY },
+            tokio::sync::TryAcquireError::NoPermits => Failure::Busy { retry_after: RETRY },
+        })
+    }
+
+    async fn fresh(&self) -> Result<(), Failure> {
+        if self.view.is_fresh() {
+            return Ok(());
+        }
+        self.view.first_list(FIRST_LIST_PATIENCE).await;
+        if self.view.is_fresh() {
+            return Ok(());
+        }
+        let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        Err(Failure::Stale { why: why.join("; "), retry_after: STALE_RETRY })
+    }
+
+    /// Asks the supervisor, and through it the sandbox's actor; `None` when the actor failed meanwhile.
+    async fn ask(&self, message: impl FnOnce(Waiter) -> Message) -> Option<Result<Reply, Failure>> {
+        match self.supervisor.call(message, None).await {
+            Ok(CallResult::Success(answer)) => Some(answer),
+            Ok(CallResult::SenderError | CallResult::Timeout) => None,
+            Err(MessagingErr::SendErr(_) | MessagingErr::ChannelClosed | MessagingErr::InvalidActorType) => {
+                Some(Err(Failure::ShuttingDown { retry_after: RETRY }))
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    operation: &'static str,
+    call: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(deadline, call).await.map_err(|_| Failure::TimedOut { operation, after: deadline })
 }

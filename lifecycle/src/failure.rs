@@ -197,10 +197,7 @@ impl Fault {
     /// A fault with the cluster's words, cut to size.
     #[must_use]
     pub fn new(kind: FaultKind, message: &str) -> Self {
-        let end = (0..=Self::MESSAGE_MAX.min(message.len()))
-            .rev()
-            .find(|&i| message.is_char_boundary(i))
-            .unwrap_or(0);
+        let end = message.floor_char_boundary(Self::MESSAGE_MAX);
         Self { kind, message: message[..end].to_owned(), retry_after: None }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! This crate is the middle of the program: it knows no Kubernetes client, no actor, no HTTP server, no
 //! environment and no wall clock. The edges (`cluster`, `actors`, the program's HTTP routes) translate
-//! their world into the types here and carry out what `step` decides.
+//! their world into the types here and carry out what [`step`](step::step) decides.
 //!
 //! ```text
 //!   request ──▸ step(sandbox, event, now) ──▸ (sandbox, actions) ──▸ ports::Cluster
@@ -10,9 +10,11 @@
 //!                 └──────────────── outcomes, as events ◂────────────────┘
 //! ```
 
+pub mod deadlines;
 pub mod failure;
 pub mod ids;
 pub mod phase;
 pub mod ports;
 pub mod request;
 pub mod seen;
+pub mod step;

@@ -86,6 +86,9 @@ pub enum WatchEvent<T> {
 
 /// Where the shared watch puts what it learns. Implemented by the status view; never blocks.
 pub trait Watched: Send + Sync + 'static {
+    /// A whole list of this kind is asked for from now on; its [`WatchEvent::Listed`] follows. What is written
+    /// between the two may be missing from the list although it is there.
+    fn listing(&self, kind: Kind);
     /// News of a Pod.
     fn pods(&self, event: WatchEvent<SeenPod>);
     /// News of a Service.

@@ -72,6 +72,46 @@ pub struct Status {
     pub created: Option<Timestamp>,
 }
 
+/// What [`SeenPod`] and [`SeenService`] have in common, for whoever merges sights of either.
+pub trait Sight {
+    /// Which life of the name this is.
+    fn uid(&self) -> &Uid;
+    /// How new this sight is.
+    fn version(&self) -> Version;
+    /// Whether a decision about the pair could depend on the difference; a mere change of phase is none.
+    fn same_shape(&self, other: &Self) -> bool;
+}
+
+// === impl Sight ===
+
+impl Sight for SeenPod {
+    fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn same_shape(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.terminating == other.terminating
+    }
+}
+
+impl Sight for SeenService {
+    fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn same_shape(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.terminating == other.terminating && self.url == other.url
+    }
+}
+
 // === impl Version ===
 
 impl Version {
@@ -101,14 +141,19 @@ impl Seen {
             && self.service.as_ref().is_some_and(|s| !s.terminating && s.url.is_some())
     }
 
-    /// What to tell callers: `None` where they are told that there is no such sandbox.
+    /// What to tell callers of it.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        Self::status_of(self.pod.as_ref(), self.service.as_ref())
+    }
+
+    /// What to tell callers of these two: `None` where they are told that there is no such sandbox.
     ///
     /// As the original has it, a sandbox is there when its Service is; without its Pod it is `NotFound`.
     #[must_use]
-    pub fn status(&self) -> Option<Status> {
-        let service = self.service.as_ref().filter(|s| !s.terminating)?;
-        let url = service.url.clone()?;
-        Some(match &self.pod {
+    pub fn status_of(pod: Option<&SeenPod>, service: Option<&SeenService>) -> Option<Status> {
+        let url = service.filter(|s| !s.terminating)?.url.clone()?;
+        Some(match pod {
             Some(pod) => Status { url, phase: pod.phase, reason: pod.reason.clone(), created: pod.created },
             None => Status { url, phase: Phase::NotFound, reason: None, created: None },
         })

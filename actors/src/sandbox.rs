@@ -1,0 +1,220 @@
+//! The actor of one sandbox: a thin shell around [`lifecycle::step`].
+
+use std::{future::Future, mem, sync::Arc, time::Duration};
+
+use lifecycle::{
+    failure::{Failure, Fault, FaultKind},
+    ids::SandboxId,
+    ports::{Cluster, Outcome, ReadFault},
+    request::CreateRequest,
+    step::{Action, Context, Event, Halves, Reply, Stage, step},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::{sleeper::Sleeper, supervisor, view::View};
+
+/// Where an answer goes.
+pub(crate) type Waiter = RpcReplyPort<Result<Reply, Failure>>;
+
+/// The longest that a call to the cluster may take here. The cluster's side keeps a deadline of its own, of
+/// 8 s; this one is there so that no mailbox is ever held for good.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is said to a sandbox's actor.
+pub(crate) enum Message {
+    /// Somebody wants the sandbox.
+    Post { request: Arc<CreateRequest>, waiter: Waiter, span: tracing::Span },
+    /// Somebody wants it gone.
+    Delete { waiter: Waiter, span: tracing::Span },
+    /// What is seen may have changed.
+    Look,
+    /// Its time has come.
+    Due,
+}
+
+/// What all actors share.
+pub(crate) struct Shared {
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) view: Arc<View>,
+    pub(crate) sleeper: Sleeper,
+}
+
+/// The behaviour; all state is in [`State`].
+pub(crate) struct Sandbox;
+
+/// What an actor starts with.
+pub(crate) struct Arguments {
+    pub(crate) id: SandboxId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) supervisor: ActorRef<supervisor::Message>,
+}
+
+/// What an actor keeps.
+pub(crate) struct State {
+    id: SandboxId,
+    shared: Arc<Shared>,
+    supervisor: ActorRef<supervisor::Message>,
+    stage: Stage<Waiter>,
+    /// How many messages were taken; the supervisor lets the actor go only when that is all it sent.
+    taken: u64,
+}
+
+// === impl Sandbox ===
+
+impl Actor for Sandbox {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let Arguments { id, shared, supervisor } = arguments;
+        // A former life that failed may have left this set; from here on the cluster's word counts.
+        shared.view.set_unheard_of(&id, false);
+        Ok(State { id, shared, supervisor, stage: Stage::default(), taken: 0 })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.taken += 1;
+        let (event, span) = match message {
+            Message::Post { waiter, .. } if waiter.is_closed() => {
+                // Nobody waits for it any more; the client that gave up asks again if it still wants it.
+                (Event::Look, tracing::Span::none())
+            }
+            Message::Post { request, waiter, span } => (Event::Post { request, waiter }, span),
+            Message::Delete { waiter, span } => (Event::Delete { waiter }, span),
+            Message::Look => (Event::Look, tracing::Span::none()),
+            Message::Due => (Event::Due, tracing::Span::none()),
+        };
+        state.run(event, &myself).instrument(span).await;
+        Ok(())
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Feeds the event, and then the outcome of every call that it leads to.
+    async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Message>) {
+        let mut next = Some(first);
+        while let Some(event) = next.take() {
+            let seen = self.shared.view.look(&self.id);
+            let context = Context {
+                id: &self.id,
+                now: Instant::now().into_std(),
+                seen: &seen,
+                fresh: self.shared.view.is_fresh(),
+            };
+            let unheard_of = self.stage.is_unheard_of();
+            let (stage, actions) = step(mem::take(&mut self.stage), event, context);
+            self.stage = stage;
+            if self.stage.is_unheard_of() != unheard_of {
+                self.shared.view.set_unheard_of(&self.id, !unheard_of);
+            }
+            for action in actions {
+                match action {
+                    Action::Answer(waiter, answer) => {
+                        let _ = waiter.send(answer);
+                    }
+                    Action::WakeAt(at) => {
+                        self.shared.sleeper.wake_at(self.id.clone(), Instant::from_std(at));
+                    }
+                    Action::Retire => {
+                        let _ = self.supervisor.cast(supervisor::Message::Retire {
+                            id: self.id.clone(),
+                            actor: myself.get_id(),
+                            taken: self.taken,
+                        });
+                    }
+                    Action::Create { request, halves } => next = Some(self.create(request, halves).await),
+                    Action::Remove { pod, service } => {
+                        let (pod, service) = futures::join!(
+                            async {
+                                let uid = pod?;
+                                let call = self.shared.cluster.delete_pod(self.id.clone(), uid.clone());
+                                let outcome = limited(call).await;
+                                Some(note(outcome, |removal| {
+                                    self.shared.view.removed_pod(&self.id, &uid, removal);
+                                }))
+                            },
+                            async {
+                                let uid = service?;
+                                let call = self.shared.cluster.delete_service(self.id.clone(), uid.clone());
+                                let outcome = limited(call).await;
+                                Some(note(outcome, |removal| {
+                                    self.shared.view.removed_service(&self.id, &uid, removal);
+                                }))
+                            },
+                        );
+                        next = Some(Event::Removed { pod, service });
+                    }
+                    Action::Read => {
+                        let read =
+                            tokio::time::timeout(CALL_LIMIT, self.shared.cluster.read(self.id.clone()));
+                        let result = match read.await {
+                            Ok(Ok(now)) => {
+                                self.shared.view.read(&self.id, &seen, now);
+                                Ok(())
+                            }
+                            Ok(Err(fault)) => Err(fault),
+                            Err(_) => Err(ReadFault::Failed(too_late())),
+                        };
+                        next = Some(Event::Read(result));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Both writes at once: the NodePort is in the Service's own answer, so neither needs the other.
+    async fn create(&self, request: Arc<CreateRequest>, halves: Halves) -> Event<Waiter> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        let (pod, service) = futures::join!(
+            async {
+                if !halves.pod {
+                    return None;
+                }
+                let outcome = limited(cluster.create_pod(request.clone())).await;
+                Some(note(outcome, |pod| view.wrote_pod(&self.id, pod)))
+            },
+            async {
+                if !halves.service {
+                    return None;
+                }
+                let outcome = limited(cluster.create_service(request.clone())).await;
+                Some(note(outcome, |service| view.wrote_service(&self.id, service)))
+            },
+        );
+        Event::Created { pod, service }
+    }
+}
+
+async fn limited<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
+}
+
+fn too_late() -> Fault {
+    Fault::new(FaultKind::TimedOut, "the call to the cluster did not end in time")
+}
+
+/// Puts what was done into the view; what happens next depends only on whether it was.
+fn note<T>(outcome: Outcome<T>, done: impl FnOnce(T)) -> Outcome<()> {
+    match outcome {
+        Outcome::Done(value) => {
+            done(value);
+            Outcome::Done(())
+        }
+        Outcome::Refused(fault) => Outcome::Refused(fault),
+        Outcome::Unknown(fault) => Outcome::Unknown(fault),
+    }
+}

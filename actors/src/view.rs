@@ -1,0 +1,368 @@
+//! The status view: what is known of every sandbox, from which every query is answered.
+//!
+//! Two sources feed it, in any order: the shared watch, and the answers to our own calls. Each sight carries
+//! uid and version, so the view does not depend on which came first.
+
+mod freshness;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use lifecycle::{
+    ids::SandboxId,
+    ports::{Kind, Removal, WatchEvent, Watched},
+    seen::{Seen, SeenPod, SeenService, Sight, Status, Uid},
+};
+
+use self::{
+    freshness::Freshness,
+    merge::{Change, Gone, Known, Source},
+};
+
+/// What is known of every sandbox. It alone knows the map: owned values go in and out, and no guard is held
+/// while anything else is called.
+pub struct View {
+    rows: DashMap<SandboxId, Row>,
+    gone: Mutex<Gone>,
+    freshness: Freshness,
+    /// How many lists of each kind were begun; numbers them.
+    pod_lists: AtomicU64,
+    service_lists: AtomicU64,
+    /// Told of every sandbox whose actor should look again.
+    listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    pod: Option<Known<SeenPod>>,
+    service: Option<Known<SeenService>>,
+    /// Whether callers are not to hear of it: it is being made and was given to nobody yet.
+    unheard_of: bool,
+    /// Whether the listener was told and the actor has not looked yet: one call to look is enough.
+    told: bool,
+}
+
+/// One kind of object: where it stands in a row, and which lists are counted for it.
+trait Half: Sight + Clone + PartialEq {
+    fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
+    fn known(row: &Row) -> Option<&Known<Self>>;
+    fn lists(view: &View) -> &AtomicU64;
+}
+
+// === impl View ===
+
+impl View {
+    /// An empty view that may be answered from for `staleness` after its watches were last heard of.
+    #[must_use]
+    pub fn new(staleness: Duration) -> Self {
+        Self {
+            rows: DashMap::new(),
+            gone: Mutex::default(),
+            freshness: Freshness::new(staleness),
+            pod_lists: AtomicU64::new(0),
+            service_lists: AtomicU64::new(0),
+            listener: OnceLock::new(),
+        }
+    }
+
+    /// Sets who is told of sandboxes whose actor should look again; the first one stays.
+    pub(crate) fn set_listener(&self, listener: impl Fn(SandboxId) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+    }
+
+    /// Whether it is recent enough to be answered from.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.freshness.is_fresh()
+    }
+
+    /// What is wrong with the watch of this kind; `None` when all is well.
+    #[must_use]
+    pub fn ailment(&self, kind: Kind) -> Option<String> {
+        self.freshness.ailment(kind)
+    }
+
+    /// Waits until both kinds have been listed once, but not longer than this.
+    pub(crate) async fn first_list(&self, patience: Duration) {
+        self.freshness.first_list(patience).await;
+    }
+
+    /// What callers are told of the sandbox; `None` where they are told that there is none.
+    #[must_use]
+    pub fn status(&self, id: &SandboxId) -> Option<Status> {
+        let row = self.rows.get(id)?;
+        row.status()
+    }
+
+    /// All that callers may hear of, in the order of their ids.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(SandboxId, Status)> {
+        let mut all: Vec<_> = self
+            .rows
+            .iter()
+            .filter_map(|row| row.status().map(|status| (row.key().clone(), status)))
+            .collect();
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    /// Whether anything is known of the sandbox, heard of or not.
+    #[must_use]
+    pub fn contains(&self, id: &SandboxId) -> bool {
+        self.rows.contains_key(id)
+    }
+
+    /// How many sandboxes something is known of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// All that is known of the sandbox, for its actor, which from here on wants to hear of changes again.
+    pub(crate) fn look(&self, id: &SandboxId) -> Seen {
+        self.rows.get_mut(id).map_or_else(Seen::default, |mut row| {
+            row.told = false;
+            row.seen()
+        })
+    }
+
+    /// Sets whether callers may hear of the sandbox.
+    pub(crate) fn set_unheard_of(&self, id: &SandboxId, unheard_of: bool) {
+        match self.rows.entry(id.clone()) {
+            Entry::Occupied(mut row) => {
+                row.get_mut().unheard_of = unheard_of;
+                if row.get().is_void() {
+                    row.remove();
+                }
+            }
+            Entry::Vacant(place) if unheard_of => {
+                place.insert(Row { unheard_of, ..Row::default() });
+            }
+            Entry::Vacant(_) => {}
+        }
+    }
+
+    /// What our own call wrote or read.
+    pub(crate) fn wrote_pod(&self, id: &SandboxId, pod: SeenPod) {
+        self.wrote(id, pod);
+    }
+
+    /// What our own call wrote or read.
+    pub(crate) fn wrote_service(&self, id: &SandboxId, service: SeenService) {
+        self.wrote(id, service);
+    }
+
+    /// What came of our own delete of the Pod of this uid.
+    pub(crate) fn removed_pod(&self, id: &SandboxId, uid: &Uid, removal: Removal<SeenPod>) {
+        self.removed(id, uid, removal);
+    }
+
+    /// What came of our own delete of the Service of this uid.
+    pub(crate) fn removed_service(&self, id: &SandboxId, uid: &Uid, removal: Removal<SeenService>) {
+        self.removed(id, uid, removal);
+    }
+
+    /// What our own look at the cluster told: what it did not find is gone.
+    pub(crate) fn read(&self, id: &SandboxId, before: &Seen, now: Seen) {
+        match (now.pod, &before.pod) {
+            (Some(pod), _) => self.wrote(id, pod),
+            (None, Some(pod)) => self.end::<SeenPod>(id, &pod.uid),
+            (None, None) => {}
+        }
+        match (now.service, &before.service) {
+            (Some(service), _) => self.wrote(id, service),
+            (None, Some(service)) => self.end::<SeenService>(id, &service.uid),
+            (None, None) => {}
+        }
+    }
+
+    fn wrote<T: Half>(&self, id: &SandboxId, sight: T) {
+        let listing = T::lists(self).load(Ordering::SeqCst);
+        self.apply(id, sight, Source::OwnCall { listing });
+    }
+
+    fn removed<T: Half>(&self, id: &SandboxId, uid: &Uid, removal: Removal<T>) {
+        match removal {
+            Removal::Gone => self.end::<T>(id, uid),
+            Removal::Leaving(sight) => self.wrote(id, sight),
+        }
+    }
+
+    fn apply<T: Half>(&self, id: &SandboxId, sight: T, source: Source) {
+        if self.is_gone(sight.uid()) {
+            return;
+        }
+        let tell = {
+            let mut row = self.rows.entry(id.clone()).or_default();
+            merge::apply(T::slot(&mut row), sight, source) == Change::Shape && row.wants_telling()
+        };
+        self.tell(id, tell);
+    }
+
+    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid) {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).note(uid.clone());
+        let tell = match self.rows.entry(id.clone()) {
+            Entry::Vacant(_) => false,
+            Entry::Occupied(mut row) => {
+                let changed = merge::remove(T::slot(row.get_mut()), uid) == Change::Shape;
+                let tell = changed && row.get_mut().wants_telling();
+                if row.get().is_void() {
+                    row.remove();
+                }
+                tell
+            }
+        };
+        self.tell(id, tell);
+    }
+
+    fn is_gone(&self, uid: &Uid) -> bool {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
+    }
+
+    fn tell(&self, id: &SandboxId, tell: bool) {
+        if tell && let Some(listener) = self.listener.get() {
+            listener(id.clone());
+        }
+    }
+
+    /// A whole list: what it holds is there, and what it lacks is gone, unless it could not know of it.
+    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>) {
+        let listing = T::lists(self).load(Ordering::SeqCst);
+        let named: std::collections::HashSet<_> =
+            items.iter().map(|(_, sight)| sight.uid().clone()).collect();
+        let vanished: Vec<_> = self
+            .rows
+            .iter()
+            .filter_map(|row| {
+                let known = T::known(row.value())?;
+                let uid = known.sight.uid();
+                (!named.contains(uid) && known.is_disproved_by(listing))
+                    .then(|| (row.key().clone(), uid.clone()))
+            })
+            .collect();
+        for (id, sight) in items {
+            self.apply(&id, sight, Source::Watch);
+        }
+        for (id, uid) in vanished {
+            self.end::<T>(&id, &uid);
+        }
+        self.freshness.listed(kind);
+    }
+
+    fn watched<T: Half>(&self, kind: Kind, event: WatchEvent<T>) {
+        match event {
+            WatchEvent::Applied(id, sight) => self.apply(&id, sight, Source::Watch),
+            WatchEvent::Deleted(id, uid) => self.end::<T>(&id, &uid),
+            WatchEvent::Listed(items) => self.listed(kind, items),
+        }
+    }
+}
+
+impl Watched for View {
+    fn listing(&self, kind: Kind) {
+        let lists = match kind {
+            Kind::Pod => &self.pod_lists,
+            Kind::Service => &self.service_lists,
+        };
+        lists.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn pods(&self, event: WatchEvent<SeenPod>) {
+        self.watched(Kind::Pod, event);
+    }
+
+    fn services(&self, event: WatchEvent<SeenService>) {
+        self.watched(Kind::Service, event);
+    }
+
+    fn heard(&self, kind: Kind) {
+        self.freshness.heard(kind);
+    }
+
+    fn trouble(&self, kind: Kind, why: &str) {
+        self.freshness.trouble(kind, why);
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn seen(&self) -> Seen {
+        Seen {
+            pod: self.pod.as_ref().map(|known| known.sight.clone()),
+            service: self.service.as_ref().map(|known| known.sight.clone()),
+        }
+    }
+
+    fn status(&self) -> Option<Status> {
+        if self.unheard_of {
+            return None;
+        }
+        Seen::status_of(
+            self.pod.as_ref().map(|known| &known.sight),
+            self.service.as_ref().map(|known| &known.sight),
+        )
+    }
+
+    /// Whether nothing is left to know.
+    fn is_void(&self) -> bool {
+        self.pod.is_none() && self.service.is_none() && !self.unheard_of
+    }
+
+    /// Whether the listener has to be told; notes that it was.
+    fn wants_telling(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
+    }
+}
+
+// === impl Half ===
+
+impl Half for SeenPod {
+    fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
+        &mut row.pod
+    }
+
+    fn known(row: &Row) -> Option<&Known<Self>> {
+        row.pod.as_ref()
+    }
+
+    fn lists(view: &View) -> &AtomicU64 {
+        &view.pod_lists
+    }
+}
+
+impl Half for SeenService {
+    fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
+        &mut row.service
+    }
+
+    fn known(row: &Row) -> Option<&Known<Self>> {
+        row.service.as_ref()
+    }
+
+    fn lists(view: &View) -> &AtomicU64 {
+        &view.service_lists
+    }
+}

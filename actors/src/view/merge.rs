@@ -1,0 +1,182 @@
+//! One half of a row: how a sight of an object is merged into what was known of it.
+
+use std::collections::{HashSet, VecDeque};
+
+use lifecycle::seen::{Sight, Uid};
+
+/// What is known of one object.
+#[derive(Debug, Clone)]
+pub(super) struct Known<T> {
+    pub(super) sight: T,
+    /// The number of the list that was under way when we wrote the object ourselves, until the watch has
+    /// shown it: that list may lack it although it is there.
+    written_during: Option<u64>,
+}
+
+/// What a merge has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// What callers see, but nothing that a decision depends on.
+    Looks,
+    /// Something that a decision may depend on.
+    Shape,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The watch.
+    Watch,
+    /// The answer to a call of our own, given while the list of this number was the last one begun.
+    OwnCall {
+        /// The list's number.
+        listing: u64,
+    },
+}
+
+/// The uids of the objects that went last, so that a late sight does not bring one back.
+///
+/// The watch and our own calls tell of the same object in any order; only sights that cross within moments
+/// matter, so a bounded number of them is enough.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    order: VecDeque<Uid>,
+    uids: HashSet<Uid>,
+}
+
+/// Merges a sight of an object that is there.
+pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T, source: Source) -> Change {
+    let written_during = match source {
+        Source::Watch => None,
+        Source::OwnCall { listing } => Some(listing),
+    };
+    let Some(known) = slot else {
+        *slot = Some(Known { sight, written_during });
+        return Change::Shape;
+    };
+    if known.sight.uid() == sight.uid() {
+        if source == Source::Watch {
+            known.written_during = None;
+        }
+        if sight.version() < known.sight.version() || sight == known.sight {
+            return Change::None;
+        }
+        let change = if sight.same_shape(&known.sight) { Change::Looks } else { Change::Shape };
+        known.sight = sight;
+        return change;
+    }
+    // Another life of the name. The later one counts; versions of one kind order across uids too.
+    if sight.version() < known.sight.version() {
+        return Change::None;
+    }
+    *slot = Some(Known { sight, written_during });
+    Change::Shape
+}
+
+/// Merges the end of an object; that of another life of the name changes nothing.
+pub(super) fn remove<T: Sight>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
+    if slot.take_if(|known| known.sight.uid() == uid).is_some() { Change::Shape } else { Change::None }
+}
+
+impl<T> Known<T> {
+    /// Whether a list of this number, which lacks the object, proves that it is gone.
+    pub(super) fn is_disproved_by(&self, listing: u64) -> bool {
+        self.written_during.is_none_or(|during| during < listing)
+    }
+}
+
+// === impl Gone ===
+
+impl Gone {
+    /// How many are kept: far more than can go within the moments in which sights cross.
+    const MAX: usize = 4096;
+
+    /// Notes that the object of this uid went.
+    pub(super) fn note(&mut self, uid: Uid) {
+        if self.uids.insert(uid.clone()) {
+            self.order.push_back(uid);
+            if self.order.len() > Self::MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.uids.remove(&oldest);
+            }
+        }
+    }
+
+    /// Whether the object of this uid went.
+    pub(super) fn contains(&self, uid: &Uid) -> bool {
+        self.uids.contains(uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::{
+        phase::Phase,
+        seen::{SeenPod, Version},
+    };
+
+    use super::*;
+
+    fn pod(uid: &str, version: u64) -> SeenPod {
+        SeenPod {
+            uid: Uid(uid.into()),
+            version: Version(version),
+            phase: Phase::Pending,
+            ready: false,
+            terminating: false,
+            reason: None,
+            created: None,
+        }
+    }
+
+    /// An older sight of the same object changes nothing, a newer one tells how much it changes.
+    #[test]
+    fn the_newer_sight_counts() {
+        let mut slot = None;
+        assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
+        assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);
+        let running = SeenPod { phase: Phase::Running, ..pod("a", 6) };
+        assert_eq!(apply(&mut slot, running, Source::Watch), Change::Looks);
+        let dying = SeenPod { terminating: true, ..pod("a", 7) };
+        assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);
+    }
+
+    /// A late sight or end of an earlier life does not touch the present one.
+    #[test]
+    fn an_earlier_life_changes_nothing() {
+        let mut slot = None;
+        let _ = apply(&mut slot, pod("new", 9), Source::OwnCall { listing: 1 });
+        assert_eq!(apply(&mut slot, pod("old", 8), Source::Watch), Change::None);
+        assert_eq!(remove(&mut slot, &Uid("old".into())), Change::None);
+        assert_eq!(remove(&mut slot, &Uid("new".into())), Change::Shape);
+        assert!(slot.is_none());
+    }
+
+    /// A list that was asked for before our own write does not make what we wrote disappear; a later one does,
+    /// and so does any once the watch has shown the object.
+    #[test]
+    fn a_list_disproves_only_what_it_could_hold() {
+        let mut slot = None;
+        let _ = apply(&mut slot, pod("a", 5), Source::OwnCall { listing: 3 });
+        let known = slot.as_ref().unwrap();
+        assert!(!known.is_disproved_by(3));
+        assert!(known.is_disproved_by(4));
+        let _ = apply(&mut slot, pod("a", 5), Source::Watch);
+        assert!(slot.as_ref().unwrap().is_disproved_by(3));
+    }
+
+    /// The memory of what went is bounded, and forgets the oldest first.
+    #[test]
+    fn gone_is_bounded() {
+        let mut gone = Gone::default();
+        for n in 0..=Gone::MAX {
+            gone.note(Uid(n.to_string().into()));
+        }
+        assert!(!gone.contains(&Uid("0".into())));
+        assert!(gone.contains(&Uid("1".into())));
+        assert_eq!(gone.order.len(), gone.uids.len());
+    }
+}

@@ -1,0 +1,367 @@
+//! What to do next with one sandbox: a function of what was asked, what is seen and the time.
+//!
+//! The shell around [`step`] (an actor) keeps the [`Stage`], hands in one [`Event`] at a time and carries out
+//! the [`Action`]s in order. Actions that call the cluster come one at a time, and the shell brings their
+//! outcome back as the next event before it takes any other message; so requests for one sandbox queue.
+//! What the calls tell of the cluster goes into the shared view first, so that [`Context::seen`] holds it.
+//!
+//! ```text
+//!            Post                     old Pod gone
+//! Resting ─────────▸ Making ◂──────────────────────── Waiting
+//!    ▲ ▲               │ │ ▲                             ▲
+//!    │ │ whole: answer │ │ └─ Read, Created ─┐           │ something terminates
+//!    │ └───────────────┘ └───────────────────┴───────────┘
+//!    │                 │ refused
+//!    │   all gone      ▼            not done, or in doubt
+//!    └────────────── Removing ───────────────────────────▸ Retrying ──▸ (back-off, look, remove) …
+//! ```
+
+mod create;
+mod remove;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    failure::{Failure, Fault},
+    ids::SandboxId,
+    ports::{Outcome, ReadFault},
+    request::CreateRequest,
+    seen::{Seen, Status, Uid},
+};
+
+/// How long a POST may wait here for its answer: the client gives up after 30 s, and the way back takes some.
+pub const POST_PATIENCE: Duration = Duration::from_secs(22);
+
+/// How long one half of a pair may be alone before it is removed. Longer than any create takes, so that the
+/// half of a pair that somebody (an earlier process, another replica) is making is left in peace.
+pub const ORPHAN_GRACE: Duration = Duration::from_secs(60);
+
+/// How many rounds of writes one POST may cost: the first, one after a look, one after a replacement.
+pub const MAX_ROUNDS: u8 = 3;
+
+/// What is known at the time of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The sandbox.
+    pub id: &'a SandboxId,
+    /// The time, on the clock that only goes forward.
+    pub now: Instant,
+    /// What the shared view holds of the sandbox, the outcome that this event reports included.
+    pub seen: &'a Seen,
+    /// Whether the view is recent enough to be believed where it says that something is absent.
+    pub fresh: bool,
+}
+
+/// Where a sandbox stands. `W` is whoever waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage<W> {
+    /// Nothing was asked for: what is seen is all there is.
+    Resting {
+        /// Since when one half has been without the other.
+        alone_since: Option<Instant>,
+    },
+    /// A POST waits until what is left of an earlier life has gone.
+    Waiting(Order<W>),
+    /// A pair is being written or looked for. A call is in flight.
+    Making {
+        /// For whom.
+        order: Order<W>,
+        /// What this order has written, or may have written.
+        made: Halves,
+        /// The failure to give once the look that is in flight has told what to undo.
+        verdict: Option<Failure>,
+    },
+    /// Something is being deleted. A call is in flight.
+    Removing {
+        /// What must go.
+        targets: Halves,
+        /// How often that was tried before.
+        attempt: u32,
+        /// Whoever asked for the deletion.
+        waiters: Vec<W>,
+        /// What comes after.
+        next: Next<W>,
+    },
+    /// Something must go but could not be deleted, or may have been made; it is tried again later.
+    Retrying {
+        /// What must go.
+        targets: Halves,
+        /// How often that was tried before.
+        attempt: u32,
+        /// When it is tried next; `None` while a look is in flight.
+        at: Option<Instant>,
+        /// Whoever asked for the deletion meanwhile.
+        waiters: Vec<W>,
+        /// Whether nobody was ever given this sandbox.
+        unheard_of: bool,
+    },
+}
+
+/// A create that is under way, and all who wait for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order<W> {
+    /// What was asked for, by the first who asked.
+    pub request: Arc<CreateRequest>,
+    /// Who waits, and until when.
+    pub waiters: Vec<(W, Instant)>,
+    /// How many rounds of writes it has cost.
+    pub rounds: u8,
+}
+
+/// What comes after a removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next<W> {
+    /// Nothing.
+    Rest,
+    /// The order fails for this reason: what it made was being undone.
+    Fail(Order<W>, Failure),
+    /// The order goes on: something stood in its way.
+    Make(Order<W>),
+}
+
+/// A choice of the two objects of a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Halves {
+    /// The Pod.
+    pub pod: bool,
+    /// The Service.
+    pub service: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<W> {
+    /// Somebody wants the sandbox.
+    Post {
+        /// What exactly.
+        request: Arc<CreateRequest>,
+        /// Who.
+        waiter: W,
+    },
+    /// Somebody wants it gone.
+    Delete {
+        /// Who.
+        waiter: W,
+    },
+    /// What is seen may have changed.
+    Look,
+    /// The time of the last [`Action::WakeAt`] has come.
+    Due,
+    /// The outcome of [`Action::Create`], for what it named.
+    Created {
+        /// Of the Pod.
+        pod: Option<Outcome<()>>,
+        /// Of the Service.
+        service: Option<Outcome<()>>,
+    },
+    /// The outcome of [`Action::Remove`], for what it named.
+    Removed {
+        /// Of the Pod.
+        pod: Option<Outcome<()>>,
+        /// Of the Service.
+        service: Option<Outcome<()>>,
+    },
+    /// The outcome of [`Action::Read`].
+    Read(Result<(), ReadFault>),
+}
+
+/// What to do. Execution has no choices left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Action<W> {
+    /// Write the named halves, at the same time.
+    Create {
+        /// For this request.
+        request: Arc<CreateRequest>,
+        /// Which.
+        halves: Halves,
+    },
+    /// Delete these objects, at the same time, if they are still the ones of these uids.
+    Remove {
+        /// The Pod, if it is to go.
+        pod: Option<Uid>,
+        /// The Service, if it is to go.
+        service: Option<Uid>,
+    },
+    /// Look at both objects in the cluster itself.
+    Read,
+    /// Give somebody an answer.
+    Answer(W, Result<Reply, Failure>),
+    /// Send [`Event::Due`] at this time; replaces an earlier wish.
+    WakeAt(Instant),
+    /// There is nothing left to look after.
+    Retire,
+}
+
+/// A request's good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The sandbox is there.
+    Made(Status),
+    /// The sandbox is gone, or going.
+    Gone,
+}
+
+/// The next stage, and what to do on the way to it.
+pub type Decision<W> = (Stage<W>, Vec<Action<W>>);
+
+/// Decides what happens next.
+///
+/// Total over every stage and event: one that cannot come (an outcome nobody waits for) is as good as
+/// [`Event::Look`], and a request in the middle of a call, which the shell never hands in, is told to come
+/// back.
+pub fn step<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W> {
+    match event {
+        Event::Post { request, waiter } => {
+            let order = Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0 };
+            post(stage, order, ctx)
+        }
+        Event::Delete { waiter } => remove::delete(stage, waiter, ctx),
+        Event::Look | Event::Due => look(stage, ctx),
+        Event::Created { pod, service } => match stage {
+            Stage::Making { order, made, verdict: _ } => create::created(order, made, pod, service, ctx),
+            other => look(other, ctx),
+        },
+        Event::Removed { pod, service } => match stage {
+            Stage::Removing { targets, attempt, waiters, next } => {
+                remove::removed(targets, attempt, waiters, next, [pod, service], ctx)
+            }
+            other => look(other, ctx),
+        },
+        Event::Read(result) => match stage {
+            Stage::Making { order, made, verdict } => create::read(order, made, verdict, result, ctx),
+            Stage::Retrying { targets, attempt, at: None, waiters, unheard_of } => {
+                remove::read(targets, attempt, waiters, unheard_of, result, ctx)
+            }
+            other => look(other, ctx),
+        },
+    }
+}
+
+fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
+    match stage {
+        Stage::Resting { .. } => create::make(order, Halves::NONE, ctx),
+        Stage::Waiting(mut waiting) => {
+            waiting.waiters.extend(order.waiters);
+            create::make(waiting, Halves::NONE, ctx)
+        }
+        // A create that failed in doubt may have worked after all: then this one finds it made.
+        Stage::Retrying { targets, at: Some(_), unheard_of: true, .. } => create::make(order, targets, ctx),
+        // What somebody wanted gone goes first; then the sandbox is made anew.
+        Stage::Retrying { targets, attempt, at: Some(_), waiters, unheard_of: false } => {
+            remove::remove(targets, attempt, waiters, Next::Make(order), ctx)
+        }
+        Stage::Making { order: mut making, made, verdict } => {
+            making.waiters.extend(order.waiters);
+            (Stage::Making { order: making, made, verdict }, vec![])
+        }
+        busy @ (Stage::Removing { .. } | Stage::Retrying { at: None, .. }) => {
+            let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
+            (busy, order.fail(&failure))
+        }
+    }
+}
+
+fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
+    match stage {
+        Stage::Resting { alone_since } => rest(alone_since, ctx),
+        Stage::Waiting(order) => create::make(order, Halves::NONE, ctx),
+        Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of } => {
+            if ctx.now >= at {
+                (Stage::Retrying { targets, attempt, at: None, waiters, unheard_of }, vec![Action::Read])
+            } else {
+                let wake = Action::WakeAt(at);
+                (Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of }, vec![wake])
+            }
+        }
+        in_flight @ (Stage::Making { .. } | Stage::Removing { .. } | Stage::Retrying { at: None, .. }) => {
+            (in_flight, vec![])
+        }
+    }
+}
+
+/// With nothing asked for: retires when nothing is left, and removes a half that stays alone.
+fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
+    let alone = Halves {
+        pod: ctx.seen.pod.as_ref().is_some_and(|p| !p.terminating) && ctx.seen.service.is_none(),
+        service: ctx.seen.service.as_ref().is_some_and(|s| !s.terminating) && ctx.seen.pod.is_none(),
+    };
+    if !alone.any() {
+        let actions = if ctx.seen.is_empty() { vec![Action::Retire] } else { vec![] };
+        return (Stage::Resting { alone_since: None }, actions);
+    }
+    // While the view is old, the other half may be there unseen: the time alone starts when we can tell.
+    let since = alone_since.filter(|_| ctx.fresh).unwrap_or(ctx.now);
+    let until = since + ORPHAN_GRACE;
+    if ctx.now < until {
+        return (Stage::Resting { alone_since: Some(since) }, vec![Action::WakeAt(until)]);
+    }
+    remove::remove(alone, 0, vec![], Next::Rest, ctx)
+}
+
+// === impl Stage ===
+
+impl<W> Default for Stage<W> {
+    fn default() -> Self {
+        Self::Resting { alone_since: None }
+    }
+}
+
+impl<W> Stage<W> {
+    /// Whether callers are not to hear of the sandbox: it is being made and was given to nobody yet.
+    #[must_use]
+    pub fn is_unheard_of(&self) -> bool {
+        match self {
+            Self::Making { .. } | Self::Removing { next: Next::Fail(..) | Next::Make(_), .. } => true,
+            Self::Retrying { unheard_of, .. } => *unheard_of,
+            Self::Resting { .. } | Self::Waiting(_) | Self::Removing { next: Next::Rest, .. } => false,
+        }
+    }
+}
+
+// === impl Order ===
+
+impl<W> Order<W> {
+    /// Tells everybody that it failed.
+    fn fail(self, failure: &Failure) -> Vec<Action<W>> {
+        self.waiters.into_iter().map(|(w, _)| Action::Answer(w, Err(failure.clone()))).collect()
+    }
+
+    /// Takes out those whose time is up.
+    fn take_expired(&mut self, now: Instant) -> Vec<W> {
+        let (expired, waiters) =
+            std::mem::take(&mut self.waiters).into_iter().partition::<Vec<_>, _>(|(_, until)| *until <= now);
+        self.waiters = waiters;
+        expired.into_iter().map(|(w, _)| w).collect()
+    }
+}
+
+// === impl Halves ===
+
+impl Halves {
+    /// Neither.
+    pub const NONE: Self = Self { pod: false, service: false };
+    /// Both.
+    pub const BOTH: Self = Self { pod: true, service: true };
+
+    /// Whether it is one at least.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.pod || self.service
+    }
+}
+
+/// What a fault means to whoever asked for the operation.
+fn failure_of(operation: &'static str, fault: Fault) -> Failure {
+    if fault.kind.is_passing() {
+        let retry_after = fault.retry_after.unwrap_or(Duration::from_secs(5)).max(Duration::from_secs(1));
+        Failure::Unavailable { operation, fault, retry_after }
+    } else {
+        Failure::Refused { operation, fault }
+    }
+}

@@ -1,0 +1,177 @@
+//! Making a pair: compare what is wanted with what is seen, write what is missing, undo what cannot be whole.
+
+use std::time::Duration;
+
+use super::{
+    Action, Context, Decision, Halves, MAX_ROUNDS, Next, Order, POST_PATIENCE, Reply, Stage, failure_of,
+    remove, rest,
+};
+use crate::{
+    failure::{Failure, Fault, FaultKind},
+    ports::{Outcome, ReadFault},
+    seen::{Seen, Status},
+};
+
+/// When to ask again about a sandbox that is still terminating: about half of the grace its Pod is given.
+const TERMINATING_RETRY: Duration = Duration::from_secs(5);
+
+/// When to ask again while the view is old.
+const STALE_RETRY: Duration = Duration::from_secs(5);
+
+/// What what is seen lacks of a whole pair.
+enum Lack {
+    /// Nothing.
+    Nothing(Status),
+    /// An earlier life has not ended.
+    EarlierLifeGone,
+    /// The Service is there but leads nowhere (made by hand, or under another service type).
+    ServiceWithUrl,
+    /// These objects.
+    Objects(Halves),
+}
+
+fn lack(seen: &Seen) -> Lack {
+    let pod_leaves = seen.pod.as_ref().is_some_and(|p| p.terminating);
+    let service_leaves = seen.service.as_ref().is_some_and(|s| s.terminating);
+    if pod_leaves || service_leaves {
+        return Lack::EarlierLifeGone;
+    }
+    if seen.service.as_ref().is_some_and(|s| s.url.is_none()) {
+        return Lack::ServiceWithUrl;
+    }
+    match seen.status() {
+        Some(status) if seen.pod.is_some() => Lack::Nothing(status),
+        _ => Lack::Objects(Halves { pod: seen.pod.is_none(), service: seen.service.is_none() }),
+    }
+}
+
+/// Goes on with an order from what is seen now.
+pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
+    match lack(ctx.seen) {
+        Lack::Nothing(status) => {
+            let answer = if ctx.fresh || made.any() {
+                Ok(Reply::Made(status))
+            } else {
+                Err(Failure::Stale {
+                    why: "the watch on the cluster is behind".to_owned(),
+                    retry_after: STALE_RETRY,
+                })
+            };
+            let (stage, mut actions) = rest(None, ctx);
+            actions.extend(order.waiters.into_iter().map(|(w, _)| Action::Answer(w, answer.clone())));
+            (stage, actions)
+        }
+        Lack::EarlierLifeGone if made.any() => {
+            // What was just written must not be joined to a dying Pod.
+            remove::remove(made, 0, vec![], Next::Make(order), ctx)
+        }
+        Lack::EarlierLifeGone => wait(order, ctx),
+        Lack::ServiceWithUrl if made.service => {
+            let fault = Fault::new(FaultKind::Other, "the cluster gave the Service no node port");
+            undo(order, made, Failure::Refused { operation: "Service creation", fault }, ctx)
+        }
+        Lack::ServiceWithUrl if order.rounds < MAX_ROUNDS => {
+            order.rounds += 1;
+            let service = Halves { pod: false, service: true };
+            remove::remove(service, 0, vec![], Next::Make(order), ctx)
+        }
+        Lack::Objects(halves) if order.rounds < MAX_ROUNDS => {
+            order.rounds += 1;
+            let create = Action::Create { request: order.request.clone(), halves };
+            (Stage::Making { order, made, verdict: None }, vec![create])
+        }
+        Lack::ServiceWithUrl | Lack::Objects(_) => {
+            let fault = Fault::new(FaultKind::Conflict, "its objects are being changed by somebody else");
+            undo(order, made, failure_of("Sandbox creation", fault), ctx)
+        }
+    }
+}
+
+/// Parks an order until the earlier life has gone, and sends off those whose time is up.
+fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
+    order.rounds = 0;
+    let expired = order.take_expired(ctx.now);
+    let failure = Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY };
+    let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
+    match order.waiters.iter().map(|(_, until)| *until).min() {
+        Some(next) => {
+            actions.push(Action::WakeAt(next));
+            (Stage::Waiting(order), actions)
+        }
+        None => (Stage::default(), actions),
+    }
+}
+
+/// After the writes: done, or refused and to be undone, or in doubt and to be looked at.
+pub(super) fn created<W>(
+    order: Order<W>,
+    made: Halves,
+    pod: Option<Outcome<()>>,
+    service: Option<Outcome<()>>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    let may_be =
+        |outcome: &Option<Outcome<()>>| matches!(outcome, Some(Outcome::Done(()) | Outcome::Unknown(_)));
+    let made = Halves { pod: made.pod || may_be(&pod), service: made.service || may_be(&service) };
+
+    let mut verdict = None;
+    let mut in_doubt = false;
+    for (operation, outcome) in [("Pod creation", pod), ("Service creation", service)] {
+        match outcome {
+            None | Some(Outcome::Done(())) => {}
+            Some(Outcome::Unknown(_)) => in_doubt = true,
+            Some(Outcome::Refused(fault))
+                if matches!(fault.kind, FaultKind::AlreadyExists | FaultKind::Terminating) =>
+            {
+                in_doubt = true;
+            }
+            Some(Outcome::Refused(fault)) => {
+                verdict.get_or_insert_with(|| failure_of(operation, fault));
+            }
+        }
+    }
+    match verdict {
+        verdict if in_doubt => (Stage::Making { order, made, verdict }, vec![Action::Read]),
+        Some(failure) => undo(order, made, failure, ctx),
+        None => make(order, made, ctx),
+    }
+}
+
+/// After a look at the cluster.
+pub(super) fn read<W>(
+    order: Order<W>,
+    made: Halves,
+    verdict: Option<Failure>,
+    result: Result<(), ReadFault>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    match (result, verdict) {
+        (Ok(()), None) if order.waiters.iter().all(|(_, until)| *until <= ctx.now) => {
+            let failure = Failure::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
+            undo(order, made, failure, ctx)
+        }
+        (Ok(()), None) => make(order, made, ctx),
+        (Ok(()), Some(failure)) => undo(order, made, failure, ctx),
+        (Err(ReadFault::NotOurs(what)), _) => {
+            let failure = Failure::NotOurs { id: ctx.id.clone(), what };
+            undo(order, made, failure, ctx)
+        }
+        (Err(ReadFault::Failed(fault)), verdict) => {
+            let failure = verdict.unwrap_or_else(|| failure_of("Sandbox creation", fault));
+            let mut actions = order.fail(&failure);
+            if !made.any() {
+                let (stage, more) = rest(None, ctx);
+                actions.extend(more);
+                return (stage, actions);
+            }
+            let (stage, more) = remove::later(made, 0, true, ctx);
+            actions.extend(more);
+            (stage, actions)
+        }
+    }
+}
+
+/// Removes what the order has made, then fails it.
+fn undo<W>(order: Order<W>, made: Halves, failure: Failure, ctx: Context<'_>) -> Decision<W> {
+    remove::remove(made, 0, vec![], Next::Fail(order, failure), ctx)
+}

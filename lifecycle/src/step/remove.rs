@@ -1,0 +1,167 @@
+//! Removing what must go, and coming back to it until it has gone.
+
+use std::time::Duration;
+
+use super::{Action, Context, Decision, Halves, Next, Reply, Stage, create, failure_of, rest};
+use crate::{
+    failure::Failure,
+    ports::{Outcome, ReadFault},
+};
+
+/// The first wait before a removal is tried again; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait between two tries: what must go, goes within about a minute of the cluster's return,
+/// and a cluster that refuses for hours gets a call a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Somebody wants the sandbox gone.
+pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decision<W> {
+    match stage {
+        Stage::Resting { .. } => {
+            if ctx.seen.is_empty() && !ctx.fresh {
+                let failure = Failure::Stale {
+                    why: "whether the sandbox exists cannot be told".to_owned(),
+                    retry_after: Duration::from_secs(5),
+                };
+                let (stage, mut actions) = rest(None, ctx);
+                actions.push(Action::Answer(waiter, Err(failure)));
+                return (stage, actions);
+            }
+            remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx)
+        }
+        Stage::Waiting(order) => {
+            // The POST came first and would have made what this DELETE takes away again.
+            let retry_after = Duration::from_secs(1);
+            let mut actions = order.fail(&Failure::StillTerminating { id: ctx.id.clone(), retry_after });
+            let (stage, more) = remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx);
+            actions.extend(more);
+            (stage, actions)
+        }
+        // The outcome of what was tried before is not known for sure, so look before anything is said.
+        Stage::Retrying { targets: _, attempt, at: _, mut waiters, unheard_of } => {
+            waiters.push(waiter);
+            let targets = Halves::BOTH;
+            (Stage::Retrying { targets, attempt, at: None, waiters, unheard_of }, vec![Action::Read])
+        }
+        Stage::Removing { attempt, mut waiters, next: Next::Rest, targets: Halves::BOTH } => {
+            waiters.push(waiter);
+            (Stage::Removing { targets: Halves::BOTH, attempt, waiters, next: Next::Rest }, vec![])
+        }
+        busy @ (Stage::Making { .. } | Stage::Removing { .. }) => {
+            let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
+            (busy, vec![Action::Answer(waiter, Err(failure))])
+        }
+    }
+}
+
+/// Deletes what is left of the targets, or goes on at once when nothing is.
+pub(super) fn remove<W>(
+    targets: Halves,
+    attempt: u32,
+    waiters: Vec<W>,
+    next: Next<W>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    let pod = ctx.seen.pod.as_ref().filter(|p| targets.pod && !p.terminating).map(|p| p.uid.clone());
+    let service =
+        ctx.seen.service.as_ref().filter(|s| targets.service && !s.terminating).map(|s| s.uid.clone());
+    if pod.is_none() && service.is_none() {
+        return gone(waiters, next, ctx);
+    }
+    (Stage::Removing { targets, attempt, waiters, next }, vec![Action::Remove { pod, service }])
+}
+
+/// Nothing of the targets is left, or it is on its way out.
+fn gone<W>(waiters: Vec<W>, next: Next<W>, ctx: Context<'_>) -> Decision<W> {
+    let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Ok(Reply::Gone))).collect();
+    let (stage, more) = match next {
+        Next::Rest => rest(None, ctx),
+        Next::Fail(order, failure) => {
+            actions.extend(order.fail(&failure));
+            rest(None, ctx)
+        }
+        Next::Make(order) => create::make(order, Halves::NONE, ctx),
+    };
+    actions.extend(more);
+    (stage, actions)
+}
+
+/// After the deletes.
+pub(super) fn removed<W>(
+    targets: Halves,
+    attempt: u32,
+    waiters: Vec<W>,
+    next: Next<W>,
+    outcomes: [Option<Outcome<()>>; 2],
+    ctx: Context<'_>,
+) -> Decision<W> {
+    let refusal =
+        ["Pod deletion", "Service deletion"].into_iter().zip(outcomes).find_map(|(operation, outcome)| {
+            match outcome {
+                None | Some(Outcome::Done(())) => None,
+                Some(Outcome::Refused(fault) | Outcome::Unknown(fault)) => Some(failure_of(operation, fault)),
+            }
+        });
+    let Some(failure) = refusal else {
+        return gone(waiters, next, ctx);
+    };
+    let unheard_of = matches!(next, Next::Fail(..));
+    let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
+    match next {
+        Next::Rest => {}
+        Next::Fail(order, why) => actions.extend(order.fail(&why)),
+        Next::Make(order) => actions.extend(order.fail(&failure)),
+    }
+    let (stage, more) = later(targets, attempt + 1, unheard_of, ctx);
+    actions.extend(more);
+    (stage, actions)
+}
+
+/// Comes back to it after a while.
+pub(super) fn later<W>(targets: Halves, attempt: u32, unheard_of: bool, ctx: Context<'_>) -> Decision<W> {
+    let at = ctx.now + back_off(attempt);
+    let stage = Stage::Retrying { targets, attempt, at: Some(at), waiters: vec![], unheard_of };
+    (stage, vec![Action::WakeAt(at)])
+}
+
+fn back_off(attempt: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_WAIT)
+}
+
+/// After the look that precedes another try.
+pub(super) fn read<W>(
+    targets: Halves,
+    attempt: u32,
+    waiters: Vec<W>,
+    unheard_of: bool,
+    result: Result<(), ReadFault>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    match result {
+        Ok(()) => remove(targets, attempt, waiters, Next::Rest, ctx),
+        // The name belongs to somebody else now: nothing of ours is left under it.
+        Err(ReadFault::NotOurs(_)) => gone(waiters, Next::Rest, ctx),
+        Err(ReadFault::Failed(fault)) => {
+            let failure = failure_of("Sandbox deletion", fault);
+            let mut actions: Vec<_> =
+                waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
+            let (stage, more) = later(targets, attempt + 1, unheard_of, ctx);
+            actions.extend(more);
+            (stage, actions)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wait grows and stays bounded, however often it was tried.
+    #[test]
+    fn waits_double_up_to_a_minute() {
+        let waits: Vec<u64> = (0..8).map(|n| back_off(n).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(back_off(u32::MAX), LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,4 @@
+//! Every path of the step, and random histories against a small world.
+
+mod histories;
+mod paths;

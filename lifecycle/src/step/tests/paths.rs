@@ -1,0 +1,423 @@
+//! The paths a sandbox takes, one test each, with the cluster's answers written by hand.
+
+use std::time::Duration;
+
+use super::super::*;
+use crate::{
+    failure::{Fault, FaultKind},
+    phase::Phase,
+    seen::{SeenPod, SeenService, Version},
+};
+
+/// A sandbox under test: a stage, what is seen, and the clock.
+struct Bench {
+    id: SandboxId,
+    stage: Stage<u32>,
+    seen: Seen,
+    now: Instant,
+    fresh: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let id = SandboxId::parse("a").unwrap();
+        Self { id, stage: Stage::default(), seen: Seen::default(), now: Instant::now(), fresh: true }
+    }
+
+    fn with(pod: Option<SeenPod>, service: Option<SeenService>) -> Self {
+        Self { seen: Seen { pod, service }, ..Self::new() }
+    }
+
+    fn feed(&mut self, event: Event<u32>) -> Vec<Action<u32>> {
+        let ctx = Context { id: &self.id, now: self.now, seen: &self.seen, fresh: self.fresh };
+        let (stage, actions) = step(std::mem::take(&mut self.stage), event, ctx);
+        self.stage = stage;
+        actions
+    }
+
+    fn post(&mut self, waiter: u32) -> Vec<Action<u32>> {
+        let request = request(&self.id);
+        self.feed(Event::Post { request, waiter })
+    }
+
+    fn delete(&mut self, waiter: u32) -> Vec<Action<u32>> {
+        self.feed(Event::Delete { waiter })
+    }
+
+    fn created(&mut self, pod: Option<Outcome<()>>, service: Option<Outcome<()>>) -> Vec<Action<u32>> {
+        self.feed(Event::Created { pod, service })
+    }
+
+    fn after(&mut self, wait: Duration) -> &mut Self {
+        self.now += wait;
+        self
+    }
+}
+
+fn request(id: &SandboxId) -> Arc<CreateRequest> {
+    Arc::new(CreateRequest {
+        sandbox_id: id.clone(),
+        thread_id: None,
+        user_id: crate::ids::UserId::default(),
+        extra_mounts: vec![],
+        include_legacy_skills: false,
+        provision_lark_cli_runtime: false,
+        provision_lark_cli_broker: false,
+    })
+}
+
+fn uid(text: &str) -> Uid {
+    Uid(text.into())
+}
+
+fn pod(name: &str) -> SeenPod {
+    SeenPod {
+        uid: uid(name),
+        version: Version(1),
+        phase: Phase::Running,
+        ready: true,
+        terminating: false,
+        reason: None,
+        created: None,
+    }
+}
+
+fn dying(name: &str) -> SeenPod {
+    SeenPod { terminating: true, ..pod(name) }
+}
+
+fn service(name: &str) -> SeenService {
+    SeenService {
+        uid: uid(name),
+        version: Version(1),
+        terminating: false,
+        url: Some("http://h:30000".into()),
+    }
+}
+
+fn refused<T>(kind: FaultKind) -> Option<Outcome<T>> {
+    Option::from(Outcome::Refused(Fault::new(kind, "")))
+}
+
+fn unknown<T>() -> Option<Outcome<T>> {
+    Option::from(Outcome::Unknown(Fault::new(FaultKind::TimedOut, "")))
+}
+
+const DONE: Option<Outcome<()>> = Some(Outcome::Done(()));
+
+fn create(halves: Halves) -> Action<u32> {
+    Action::Create { request: request(&SandboxId::parse("a").unwrap()), halves }
+}
+
+fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {
+    Action::Remove { pod: pod.map(uid), service: service.map(uid) }
+}
+
+fn made(waiter: u32) -> Action<u32> {
+    let status = Status { url: "http://h:30000".into(), phase: Phase::Running, reason: None, created: None };
+    Action::Answer(waiter, Ok(Reply::Made(status)))
+}
+
+fn gone(waiter: u32) -> Action<u32> {
+    Action::Answer(waiter, Ok(Reply::Gone))
+}
+
+fn failure(actions: &[Action<u32>], waiter: u32) -> &Failure {
+    actions
+        .iter()
+        .find_map(|a| match a {
+            Action::Answer(w, Err(failure)) if *w == waiter => Some(failure),
+            _ => None,
+        })
+        .expect("this waiter is told of a failure")
+}
+
+/// The quiet case: two writes at once, no read, and the answer.
+#[test]
+fn a_post_writes_both_and_answers() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.post(1), [create(Halves::BOTH)]);
+    assert!(bench.stage.is_unheard_of());
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    assert_eq!(bench.created(DONE, DONE), [made(1)]);
+    assert!(!bench.stage.is_unheard_of());
+}
+
+/// A repeated POST makes no call.
+#[test]
+fn a_post_of_a_whole_sandbox_only_answers() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    assert_eq!(bench.post(1), [made(1)]);
+}
+
+/// Invariant 6: an old view answers nothing as if it were true now.
+#[test]
+fn a_post_of_a_whole_sandbox_is_not_answered_from_an_old_view() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    bench.fresh = false;
+    let actions = bench.post(1);
+    assert!(matches!(failure(&actions, 1), Failure::Stale { .. }));
+}
+
+/// Invariant 3: a half pair is completed by a POST with the one write that is missing.
+#[test]
+fn a_post_completes_a_half_pair() {
+    let mut bench = Bench::with(Some(pod("p")), None);
+    assert_eq!(bench.post(1), [create(Halves { pod: false, service: true })]);
+    let mut bench = Bench::with(None, Some(service("s")));
+    assert_eq!(bench.post(1), [create(Halves { pod: true, service: false })]);
+}
+
+/// Invariant 4: a POST waits for the old Pod's end, and then makes a new one.
+#[test]
+fn a_post_waits_for_a_terminating_pod() {
+    let mut bench = Bench::with(Some(dying("p")), None);
+    let until = bench.now + POST_PATIENCE;
+    assert_eq!(bench.post(1), [Action::WakeAt(until)]);
+    assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
+    bench.seen.pod = None;
+    assert_eq!(bench.feed(Event::Look), [create(Halves::BOTH)]);
+}
+
+/// Invariant 7: a POST whose old Pod never ends is told so within its patience, each waiter in its own time.
+#[test]
+fn a_post_gives_up_on_a_pod_that_does_not_end() {
+    let mut bench = Bench::with(Some(dying("p")), None);
+    let _ = bench.post(1);
+    let _ = bench.after(Duration::from_secs(5)).post(2);
+    let actions = bench.after(Duration::from_secs(17)).feed(Event::Due);
+    assert!(matches!(failure(&actions, 1), Failure::StillTerminating { .. }));
+    let second = bench.now + Duration::from_secs(5);
+    assert_eq!(actions.last(), Some(&Action::WakeAt(second)));
+    let actions = bench.after(Duration::from_secs(5)).feed(Event::Due);
+    assert!(matches!(failure(&actions, 2), Failure::StillTerminating { .. }));
+    assert_eq!(bench.stage, Stage::default());
+}
+
+/// Invariant 4: when the cluster says that the old Pod terminates, a Service just written is taken back first.
+#[test]
+fn a_service_is_not_left_attached_to_a_dying_pod() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.created(refused(FaultKind::Terminating), DONE), [Action::Read]);
+    bench.seen.pod = Some(dying("old"));
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(None, Some("s"))]);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: None, service: DONE });
+    assert!(matches!(bench.stage, Stage::Waiting(_)), "{actions:?}");
+}
+
+/// The pair is rolled back when one of its halves is refused, whichever it is.
+#[test]
+fn a_refused_half_takes_the_other_back() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.pod = Some(pod("p"));
+    assert_eq!(bench.created(DONE, refused(FaultKind::QuotaExceeded)), [remove(Some("p"), None)]);
+    bench.seen.pod = Some(dying("p"));
+    let actions = bench.feed(Event::Removed { pod: DONE, service: None });
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { operation: "Service creation", .. }));
+
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.created(refused(FaultKind::Forbidden), DONE), [remove(None, Some("s"))]);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: None, service: DONE });
+    assert!(matches!(failure(&actions, 1), Failure::Refused { operation: "Pod creation", .. }));
+    assert_eq!(actions.last(), Some(&Action::Retire));
+}
+
+/// A half that was there before is not taken away by somebody's failed POST: it has its own grace.
+#[test]
+fn a_failed_completion_leaves_what_it_found() {
+    let mut bench = Bench::with(Some(pod("p")), None);
+    let _ = bench.post(1);
+    let actions = bench.created(None, refused(FaultKind::Forbidden));
+    assert!(matches!(failure(&actions, 1), Failure::Refused { .. }));
+    assert!(!actions.iter().any(|a| matches!(a, Action::Remove { .. })));
+}
+
+/// A write whose answer was lost is looked for; found, it counts.
+#[test]
+fn a_lost_answer_is_looked_for() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.created(unknown(), DONE), [Action::Read]);
+    bench.seen.pod = Some(pod("p"));
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [made(1)]);
+}
+
+/// Not found, it is written again, but not for ever.
+#[test]
+fn a_lost_write_is_repeated_a_bounded_number_of_times() {
+    let mut bench = Bench::new();
+    let mut actions = bench.post(1);
+    let mut rounds = 0;
+    while actions == [create(Halves::BOTH)] {
+        rounds += 1;
+        assert_eq!(bench.created(unknown(), unknown()), [Action::Read]);
+        actions = bench.feed(Event::Read(Ok(())));
+    }
+    assert_eq!(rounds, MAX_ROUNDS);
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
+}
+
+/// When even the look fails, the caller is told, and what may have been made is looked for later and removed.
+#[test]
+fn a_create_in_doubt_is_cleaned_up_later() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    let _ = bench.created(unknown(), unknown());
+    let fault = Fault::new(FaultKind::Unreachable, "");
+    let actions = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
+    assert_eq!(actions.last(), Some(&Action::WakeAt(bench.now + Duration::from_secs(1))));
+    assert!(bench.stage.is_unheard_of());
+    assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
+}
+
+/// … unless the client tries again before that: then it gets what was made.
+#[test]
+fn a_create_in_doubt_is_found_by_the_retry() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    let _ = bench.created(unknown(), unknown());
+    let fault = Fault::new(FaultKind::Unreachable, "");
+    let _ = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    assert_eq!(bench.post(2), [made(2)]);
+}
+
+/// A name taken by an object that is not ours is a conflict, and only our own half is undone.
+#[test]
+fn somebody_elses_object_is_left_alone() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.created(refused(FaultKind::AlreadyExists), DONE), [Action::Read]);
+    let not_ours = ReadFault::NotOurs("Pod \"sandbox-a\"".into());
+    assert_eq!(bench.feed(Event::Read(Err(not_ours))), [remove(None, Some("s"))]);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: None, service: DONE });
+    assert!(matches!(failure(&actions, 1), Failure::NotOurs { .. }));
+}
+
+/// A Service that leads nowhere is replaced; one that we made and that still leads nowhere is a failure.
+#[test]
+fn a_service_without_a_url_is_replaced_once() {
+    let nowhere = SeenService { url: None, ..service("s") };
+    let mut bench = Bench::with(Some(pod("p")), Some(nowhere.clone()));
+    assert_eq!(bench.post(1), [remove(None, Some("s"))]);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: None, service: DONE });
+    assert_eq!(actions, [create(Halves { pod: false, service: true })]);
+    bench.seen.service = Some(nowhere);
+    assert_eq!(bench.created(None, DONE), [remove(None, Some("s"))]);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: None, service: DONE });
+    assert!(matches!(failure(&actions, 1), Failure::Refused { .. }));
+}
+
+/// A DELETE costs two writes with the uids that were seen, and the answer comes when both are accepted.
+#[test]
+fn a_delete_removes_both() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    assert_eq!(bench.delete(1), [remove(Some("p"), Some("s"))]);
+    bench.seen = Seen { pod: Some(dying("p")), service: None };
+    assert_eq!(bench.feed(Event::Removed { pod: DONE, service: DONE }), [gone(1)]);
+    bench.seen.pod = None;
+    assert_eq!(bench.feed(Event::Look), [Action::Retire]);
+}
+
+/// A DELETE of nothing, or of what is already leaving, makes no call.
+#[test]
+fn a_delete_of_nothing_only_answers() {
+    assert_eq!(Bench::new().delete(1), [gone(1), Action::Retire]);
+    assert_eq!(Bench::with(Some(dying("p")), None).delete(1), [gone(1)]);
+}
+
+/// While nothing can be known, a DELETE does not claim that there is nothing.
+#[test]
+fn a_delete_in_the_dark_is_not_acknowledged() {
+    let mut bench = Bench::new();
+    bench.fresh = false;
+    assert!(matches!(failure(&bench.delete(1), 1), Failure::Stale { .. }));
+}
+
+/// A DELETE that fails is told so, and finished by us without the caller.
+#[test]
+fn a_failed_delete_is_finished_later() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    let _ = bench.delete(1);
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Removed { pod: unknown(), service: DONE });
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { operation: "Pod deletion", .. }));
+    let Some(Action::WakeAt(at)) = actions.last() else { panic!("{actions:?}") };
+    bench.now = *at;
+    assert_eq!(bench.feed(Event::Due), [Action::Read]);
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), None)]);
+    bench.seen.pod = None;
+    assert_eq!(bench.feed(Event::Removed { pod: DONE, service: None }), [Action::Retire]);
+}
+
+/// A POST after a failed DELETE gets a new life, not what was to go.
+#[test]
+fn a_post_after_a_failed_delete_removes_first() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    let _ = bench.delete(1);
+    let _ = bench.feed(Event::Removed { pod: unknown(), service: unknown() });
+    assert_eq!(bench.post(2), [remove(Some("p"), Some("s"))]);
+}
+
+/// A DELETE while a POST waits for an old Pod: the POST is told, the DELETE done.
+#[test]
+fn a_delete_ends_a_waiting_post() {
+    let mut bench = Bench::with(Some(dying("p")), None);
+    let _ = bench.post(1);
+    let actions = bench.delete(2);
+    assert!(matches!(failure(&actions, 1), Failure::StillTerminating { .. }));
+    assert!(actions.contains(&gone(2)));
+}
+
+/// Invariant 3: a half that stays alone goes after its grace, and not before.
+#[test]
+fn an_orphan_is_removed_after_its_grace() {
+    for (seen, removal) in [
+        (Seen { pod: Some(pod("p")), service: None }, remove(Some("p"), None)),
+        (Seen { pod: None, service: Some(service("s")) }, remove(None, Some("s"))),
+    ] {
+        let mut bench = Bench::new();
+        bench.seen = seen;
+        let until = bench.now + ORPHAN_GRACE;
+        assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
+        bench.after(ORPHAN_GRACE - Duration::from_millis(1));
+        assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
+        assert_eq!(bench.after(Duration::from_millis(1)).feed(Event::Due), [removal]);
+    }
+}
+
+/// An old view proves no absence: the grace begins when the view can be believed.
+#[test]
+fn an_orphan_is_not_removed_while_the_view_is_old() {
+    let mut bench = Bench::with(Some(pod("p")), None);
+    let _ = bench.feed(Event::Look);
+    bench.fresh = false;
+    let actions = bench.after(ORPHAN_GRACE).feed(Event::Due);
+    assert_eq!(actions, [Action::WakeAt(bench.now + ORPHAN_GRACE)]);
+}
+
+/// A pair that becomes whole in time is left in peace, and its next loneliness is counted anew.
+#[test]
+fn a_completed_pair_is_no_orphan() {
+    let mut bench = Bench::with(Some(pod("p")), None);
+    let _ = bench.feed(Event::Look);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.after(ORPHAN_GRACE).feed(Event::Due), []);
+    bench.seen.service = None;
+    assert_eq!(bench.feed(Event::Look), [Action::WakeAt(bench.now + ORPHAN_GRACE)]);
+}
