@@ -1,1 +1,4 @@
 //! All that knows Kubernetes: connection, manifests, writes and the shared watch.
+
+pub mod manifest;
+pub mod names;

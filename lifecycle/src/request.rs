@@ -1,6 +1,17 @@
 //! What a caller may want: the body of `POST /api/sandboxes`, parsed.
 
-use crate::ids::{SandboxId, ThreadId, UserId};
+mod body;
+mod field_error;
+mod json_fault;
+mod object;
+
+use serde_json::Value;
+
+pub use self::field_error::{ECHO_MAX, FieldError, Loc, Problem, echo};
+use self::object::{Object, Report};
+use crate::ids::{
+    InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+};
 
 /// A create request whose every field has been checked for form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +24,7 @@ pub struct CreateRequest {
     pub user_id: UserId,
     /// Further mounts, in the caller's order; checked against the settings when the Pod is built.
     pub extra_mounts: Vec<ExtraMount>,
-    /// Whether skills of the old layout are mounted too.
+    /// Whether skills of the old layout are mounted too. Accepted for older callers; they always are.
     pub include_legacy_skills: bool,
     /// Whether the Lark command line is put into the Pod by an init container.
     pub provision_lark_cli_runtime: bool,
@@ -30,4 +41,93 @@ pub struct ExtraMount {
     pub container_path: String,
     /// Whether the sandbox may only read it.
     pub read_only: bool,
+}
+
+/// Most entries of one 422. A client reads the first; a body of a million broken mounts is not worth more.
+pub const ERRORS_MAX: usize = 64;
+
+// === impl CreateRequest ===
+
+impl CreateRequest {
+    /// Reads a body's JSON as FastAPI would: fields that we do not know are ignored, those that are absent
+    /// take their defaults, and booleans may be written in words or numbers.
+    ///
+    /// ```
+    /// use lifecycle::request::CreateRequest;
+    /// let request = CreateRequest::parse(&serde_json::json!({"sandbox_id": "abc-123"})).unwrap();
+    /// assert_eq!(request.thread(), "abc-123");
+    /// assert_eq!(request.user_id.as_str(), "default");
+    /// ```
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the fields, at most [`ERRORS_MAX`] entries: an answer of 422.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut report = Report::new(ERRORS_MAX);
+        let request = report.object(body, vec![Loc::Field("body")]).and_then(|body| {
+            let sandbox_id = body.required("sandbox_id", sandbox_id, &mut report);
+            let thread_id = body.optional("thread_id", None, thread_id, &mut report);
+            let user_id = body.optional("user_id", UserId::default(), user_id, &mut report);
+            let extra_mounts = extra_mounts(&body, &mut report);
+            let mut flag = |name| body.optional(name, false, object::boolean, &mut report);
+            let include_legacy_skills = flag("include_legacy_skills");
+            let provision_lark_cli_runtime = flag("provision_lark_cli_runtime");
+            let provision_lark_cli_broker = flag("provision_lark_cli_broker");
+            Some(Self {
+                sandbox_id: sandbox_id?,
+                thread_id: thread_id?,
+                user_id: user_id?,
+                extra_mounts: extra_mounts?,
+                include_legacy_skills: include_legacy_skills?,
+                provision_lark_cli_runtime: provision_lark_cli_runtime?,
+                provision_lark_cli_broker: provision_lark_cli_broker?,
+            })
+        });
+        request.ok_or_else(|| report.into_errors())
+    }
+
+    /// The thread whose data the sandbox mounts: the sandbox's own id where the caller named none.
+    #[must_use]
+    pub fn thread(&self) -> &str {
+        self.thread_id.as_ref().map_or(self.sandbox_id.as_str(), ThreadId::as_str)
+    }
+}
+
+fn extra_mounts(body: &Object<'_>, report: &mut Report) -> Option<Vec<ExtraMount>> {
+    let list = body.optional("extra_mounts", &[][..], object::list, report)?;
+    // One mount's mistakes must not hide the next one's: all are read before any is given up.
+    let mounts = list.iter().enumerate().map(|(index, mount)| {
+        let mount = report.object(mount, body.at("extra_mounts", index))?;
+        let host_path = mount.required("host_path", object::text, report);
+        let container_path = mount.required("container_path", object::text, report);
+        let read_only = mount.optional("read_only", false, object::boolean, report);
+        Some(ExtraMount {
+            host_path: host_path?.to_owned(),
+            container_path: container_path?.to_owned(),
+            read_only: read_only?,
+        })
+    });
+    let mounts: Vec<Option<ExtraMount>> = mounts.collect();
+    mounts.into_iter().collect()
+}
+
+fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
+    SandboxId::parse(object::text(value)?).map_err(|error: InvalidSandboxId| Problem::StringPatternMismatch {
+        pattern: SANDBOX_ID_PATTERN,
+        rule: Some(error.to_string()),
+    })
+}
+
+fn thread_id(value: &Value) -> Result<Option<ThreadId>, Problem> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    ThreadId::parse(object::text(value)?).map(Some).ok_or(mismatch(THREAD_ID_PATTERN))
+}
+
+fn user_id(value: &Value) -> Result<UserId, Problem> {
+    UserId::parse(object::text(value)?).ok_or(mismatch(USER_ID_PATTERN))
+}
+
+const fn mismatch(pattern: &'static str) -> Problem {
+    Problem::StringPatternMismatch { pattern, rule: None }
 }

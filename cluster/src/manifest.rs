@@ -1,0 +1,98 @@
+//! From settings and a request to the Pod, the Service and the URL: pure functions, no cluster.
+//!
+//! ```text
+//!   Template ─┬─▸ mounts ─▸ volumes, lark ─▸ pod ─┬─▸ Manifests
+//!   request ──┘                        service ───┘
+//! ```
+
+mod host_path;
+mod lark;
+mod mounts;
+mod pod;
+mod service;
+mod sub_path;
+mod template;
+mod volumes;
+
+use k8s_openapi::{
+    api::core::v1::{Pod, Service},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use lifecycle::{ids::SandboxId, request::CreateRequest};
+use serde::Serialize;
+
+pub use self::{
+    host_path::is_absolute,
+    mounts::{MOUNTS_MAX, MountError, MountPath},
+    sub_path::{SubPathError, SubPathTemplate},
+    template::{ServiceType, Template, UnknownServiceType},
+};
+use crate::names;
+
+/// The two objects of a sandbox, as they are sent to the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Manifests {
+    /// The Pod.
+    pub pod: Pod,
+    /// The Service in front of it.
+    pub service: Service,
+}
+
+/// Builds a sandbox's Pod and Service.
+///
+/// ```
+/// use cluster::manifest::{self, Template};
+/// use lifecycle::request::CreateRequest;
+///
+/// let request = CreateRequest::from_body(None, br#"{"sandbox_id": "abc-123"}"#).unwrap();
+/// let manifests = manifest::build(&Template::default(), &request).unwrap();
+/// assert_eq!(manifests.pod.metadata.name.as_deref(), Some("sandbox-abc-123"));
+/// assert_eq!(manifests.service.metadata.name.as_deref(), Some("sandbox-abc-123-svc"));
+/// ```
+///
+/// # Errors
+/// [`MountError`] when the caller's mounts do not fit the settings: an answer of 400 with its text.
+pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, MountError> {
+    Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request) })
+}
+
+/// Builds a sandbox's Pod alone, for a write of its own.
+///
+/// # Errors
+/// As [`build`].
+pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, MountError> {
+    pod::build(template, request)
+}
+
+/// Builds a sandbox's Service alone, for a write of its own.
+#[must_use]
+pub fn service(template: &Template, request: &CreateRequest) -> Service {
+    service::build(template, request)
+}
+
+/// Where callers reach a sandbox: on its node port, or by the cluster's DNS name. `None` while a Service that
+/// needs a node port has none.
+///
+/// ```
+/// use cluster::manifest::{self, Template};
+/// use lifecycle::ids::SandboxId;
+///
+/// let id = SandboxId::parse("abc-123").unwrap();
+/// let url = manifest::url(&Template::default(), &id, Some(31234));
+/// assert_eq!(url.as_deref(), Some("http://host.docker.internal:31234"));
+/// ```
+#[must_use]
+pub fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Option<String> {
+    service::url(template, id, node_port)
+}
+
+/// What both objects carry: the namespace, our labels, and for whom the sandbox was made.
+fn metadata(template: &Template, request: &CreateRequest) -> ObjectMeta {
+    let annotations = [(names::THREAD_ID, request.thread()), (names::USER_ID, request.user_id.as_str())];
+    ObjectMeta {
+        namespace: Some(template.namespace.clone()),
+        labels: Some(names::labels(&request.sandbox_id)),
+        annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..ObjectMeta::default()
+    }
+}

@@ -1,0 +1,276 @@
+//! The mounts that a caller asks for: checked against the settings, in the original's order and words.
+
+use std::fmt;
+
+use lifecycle::request::ExtraMount;
+
+use super::{Template, host_path};
+
+/// How many extra mounts a sandbox may have. The original's number.
+pub const MOUNTS_MAX: usize = 10;
+
+/// The places in a sandbox where a caller may mount something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MountPath {
+    /// `/mnt/acp-workspace`
+    AcpWorkspace,
+    /// `/mnt/skills/custom`
+    SkillsCustom,
+    /// `/mnt/skills/integrations`
+    SkillsIntegrations,
+    /// `/mnt/integrations/lark-cli/config`
+    LarkConfig,
+    /// `/mnt/integrations/lark-cli/config/locks`
+    LarkLocks,
+    /// `/mnt/integrations/lark-cli/data`
+    LarkData,
+    /// `/mnt/integrations/lark-cli/runtime`
+    LarkRuntime,
+}
+
+/// Why a caller's mounts cannot be. `Display` is the original's text, which clients know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MountError {
+    /// More than [`MOUNTS_MAX`].
+    #[error("Too many extra mounts; max is {MOUNTS_MAX}")]
+    TooMany,
+    /// The host path, as given, is not absolute.
+    #[error("Extra mount host path must be absolute: {}", Cut(.0))]
+    RelativeHostPath(String),
+    /// The host path, as given, leads out of DeerFlow's state.
+    #[error("Extra mount host path is outside DeerFlow state: {}", Cut(.0))]
+    OutsideState(String),
+    /// The host path, normalized, is one that cannot be mounted: the whole of the users' data claim, or one
+    /// that no file system takes.
+    #[error("Invalid extra mount host path: {}", Cut(.0))]
+    InvalidHostPath(String),
+    /// The path in the sandbox, as given, is not absolute.
+    #[error("Extra mount path must be absolute: {}", Cut(.0))]
+    RelativePath(String),
+    /// The path in the sandbox, as given, is no [`MountPath`].
+    #[error("Unsupported extra mount path: {}", Cut(.0))]
+    UnsupportedPath(String),
+    /// Something else is mounted there already.
+    #[error("Duplicate extra mount path: {0}")]
+    Duplicate(MountPath),
+}
+
+/// A mount that may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Where it is on the host: absolute, normalized, below the state's root.
+    pub(super) host_path: String,
+    /// Where it appears in the sandbox.
+    pub(super) path: MountPath,
+    /// Whether the sandbox may only read it.
+    pub(super) read_only: bool,
+}
+
+/// A caller's text in an answer, cut where it serves nobody any more.
+struct Cut<'a>(&'a str);
+
+/// Checks a caller's mounts, in their order; the first that cannot be is the answer.
+pub(super) fn check<'a>(
+    template: &Template,
+    mounts: impl IntoIterator<Item = &'a ExtraMount>,
+) -> Result<Vec<Mount>, MountError> {
+    let mounts: Vec<&ExtraMount> = mounts.into_iter().collect();
+    if mounts.len() > MOUNTS_MAX {
+        return Err(MountError::TooMany);
+    }
+    let root = state_root(template);
+    let mut checked: Vec<Mount> = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        let mount = check_one(&root, mount)?;
+        if checked.iter().any(|other| other.path == mount.path) {
+            return Err(MountError::Duplicate(mount.path));
+        }
+        checked.push(mount);
+    }
+    Ok(checked)
+}
+
+/// The directory within the users' data claim that holds what the host path names.
+///
+/// The claim mirrors the state's root under `deer-flow/`; the root itself is never handed out whole.
+pub(super) fn claim_sub_path(template: &Template, mount: &Mount) -> Result<String, MountError> {
+    match host_path::below(&mount.host_path, &state_root(template)) {
+        Some(names) if !names.is_empty() => Ok(format!("deer-flow/{}", names.join("/"))),
+        _ => Err(MountError::InvalidHostPath(mount.host_path.clone())),
+    }
+}
+
+fn check_one(root: &str, mount: &ExtraMount) -> Result<Mount, MountError> {
+    let host_path = host_path::normalize(&mount.host_path);
+    if !host_path.starts_with('/') {
+        return Err(MountError::RelativeHostPath(mount.host_path.clone()));
+    }
+    if host_path::below(&host_path, root).is_none() {
+        return Err(MountError::OutsideState(mount.host_path.clone()));
+    }
+    if host_path.contains('\0') {
+        // Kubernetes would take it, and the Pod would never start.
+        return Err(MountError::InvalidHostPath(mount.host_path.clone()));
+    }
+    let path = host_path::normalize(&mount.container_path);
+    if !path.starts_with('/') {
+        return Err(MountError::RelativePath(mount.container_path.clone()));
+    }
+    let path =
+        MountPath::parse(&path).ok_or_else(|| MountError::UnsupportedPath(mount.container_path.clone()))?;
+    Ok(Mount { host_path, path, read_only: mount.read_only })
+}
+
+/// The host directory that all mounts must be below, normalized; empty where there is none.
+///
+/// Without a base directory it is the parent of the threads' directory, if that has its usual name.
+fn state_root(template: &Template) -> String {
+    if !template.host_base_dir.is_empty() {
+        return host_path::normalize(&template.host_base_dir);
+    }
+    let threads = host_path::normalize(&template.threads_host_path);
+    match host_path::split_last(&threads) {
+        (parent, "threads") => parent.to_owned(),
+        _ => String::new(),
+    }
+}
+
+// === impl MountPath ===
+
+impl MountPath {
+    const ALL: [Self; 7] = [
+        Self::AcpWorkspace,
+        Self::SkillsCustom,
+        Self::SkillsIntegrations,
+        Self::LarkConfig,
+        Self::LarkLocks,
+        Self::LarkData,
+        Self::LarkRuntime,
+    ];
+
+    /// The path in the sandbox.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AcpWorkspace => "/mnt/acp-workspace",
+            Self::SkillsCustom => "/mnt/skills/custom",
+            Self::SkillsIntegrations => "/mnt/skills/integrations",
+            Self::LarkConfig => "/mnt/integrations/lark-cli/config",
+            Self::LarkLocks => "/mnt/integrations/lark-cli/config/locks",
+            Self::LarkData => "/mnt/integrations/lark-cli/data",
+            Self::LarkRuntime => "/mnt/integrations/lark-cli/runtime",
+        }
+    }
+
+    /// The place that a caller means, however it is spelt.
+    pub(super) fn of(mount: &ExtraMount) -> Option<Self> {
+        Self::parse(&host_path::normalize(&mount.container_path))
+    }
+
+    fn parse(normal: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|path| path.as_str() == normal)
+    }
+}
+
+impl fmt::Display for MountPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Cut ===
+
+impl Cut<'_> {
+    /// Linux takes no longer path (`PATH_MAX`, 4096 bytes): past it the rest tells nothing.
+    const MAX: usize = 4096;
+}
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() <= Self::MAX {
+            return f.write_str(self.0);
+        }
+        let within = |(start, c): &(usize, char)| start + c.len_utf8() <= Self::MAX;
+        let head: String = self.0.char_indices().take_while(within).map(|(_, c)| c).collect();
+        write!(f, "{head}… ({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(threads: &str, base: &str) -> Template {
+        Template {
+            threads_host_path: threads.to_owned(),
+            host_base_dir: base.to_owned(),
+            ..Template::default()
+        }
+    }
+
+    fn mount(host: &str, container: &str) -> ExtraMount {
+        ExtraMount { host_path: host.to_owned(), container_path: container.to_owned(), read_only: false }
+    }
+
+    /// The original looks at a mount's host path before its path in the sandbox, and at one mount after the
+    /// other: which of two mistakes is told is part of its answer.
+    #[test]
+    fn the_first_mistake_is_the_answer() {
+        let template = template("/srv/threads", "/srv");
+        let error = |mounts: &[ExtraMount]| check(&template, mounts).unwrap_err().to_string();
+        let good = mount("/srv/x", "/mnt/acp-workspace");
+        assert_eq!(error(&[mount("x", "y")]), "Extra mount host path must be absolute: x");
+        assert_eq!(error(&[mount("", "")]), "Extra mount host path must be absolute: ");
+        assert_eq!(error(&[mount("/x", "y")]), "Extra mount host path is outside DeerFlow state: /x");
+        assert_eq!(error(&[mount("/srv/x", "y")]), "Extra mount path must be absolute: y");
+        assert_eq!(error(&[mount("/srv/x", "")]), "Extra mount path must be absolute: ");
+        assert_eq!(error(&[mount("/srv/x", "/mnt/../etc/")]), "Unsupported extra mount path: /mnt/../etc/");
+        assert_eq!(
+            error(&[good.clone(), mount("/srv/y", "/mnt/./acp-workspace//"), mount("x", "y")]),
+            "Duplicate extra mount path: /mnt/acp-workspace"
+        );
+        assert_eq!(
+            error(&[mount("/srv/x", "//mnt/acp-workspace")]),
+            "Unsupported extra mount path: //mnt/acp-workspace",
+            "two leading slashes are another root"
+        );
+        assert_eq!(error(&vec![good; 11]), "Too many extra mounts; max is 10");
+    }
+
+    /// Without a base directory the state's root follows the threads' directory, or is nowhere.
+    #[test]
+    fn the_state_root_follows_the_settings() {
+        for (threads, base, root) in [
+            ("/data/threads", "/srv/deer-flow/", "/srv/deer-flow"),
+            ("/data/threads", "", "/data"),
+            ("/data//threads/", "", "/data"),
+            ("/data/chats", "", ""),
+            ("/threads", "", "/"),
+            (r"C:\x\threads", "", ""),
+            ("threads", "", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(state_root(&template(threads, base)), root, "{threads:?} {base:?}");
+        }
+    }
+
+    /// A path with a NUL would be taken by Kubernetes and hang the Pod; a huge one is not sent back whole.
+    #[test]
+    fn odd_paths_are_refused_briefly() {
+        let template = template("/srv/threads", "/srv");
+        let nul = check(&template, &[mount("/srv/a\0b", "/mnt/acp-workspace")]);
+        assert_eq!(nul, Err(MountError::InvalidHostPath("/srv/a\0b".to_owned())));
+        let huge = check(&template, &[mount(&"é".repeat(100_000), "/mnt/acp-workspace")]);
+        assert!(huge.unwrap_err().to_string().len() < 5_000);
+    }
+
+    #[test]
+    fn the_claim_mirrors_the_state_root() {
+        let template = template("/srv/threads", "/srv/");
+        let sub_path = |host: &str| {
+            claim_sub_path(&template, &check(&template, &[mount(host, "/mnt/acp-workspace")]).unwrap()[0])
+        };
+        assert_eq!(sub_path("/srv//a/./b/").as_deref(), Ok("deer-flow/a/b"));
+        assert_eq!(sub_path("/srv/"), Err(MountError::InvalidHostPath("/srv".to_owned())));
+    }
+}

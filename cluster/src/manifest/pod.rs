@@ -1,0 +1,128 @@
+//! The sandbox's Pod.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Container, ContainerPort, HTTPGetAction, Pod, PodSpec, Probe, ResourceRequirements, SecurityContext,
+        VolumeMount,
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
+use lifecycle::request::CreateRequest;
+
+use super::{
+    MountError, Template,
+    lark::Lark,
+    metadata, mounts,
+    volumes::{self, Mounted},
+};
+use crate::names;
+
+/// The path that answers once the sandbox can be used.
+const PROBE_PATH: &str = "/v1/sandbox";
+
+/// When a probe begins and how often it asks; the original's numbers.
+struct Rhythm {
+    initial_delay_seconds: i32,
+    period_seconds: i32,
+}
+
+const READINESS: Rhythm = Rhythm { initial_delay_seconds: 5, period_seconds: 5 };
+const LIVENESS: Rhythm = Rhythm { initial_delay_seconds: 10, period_seconds: 10 };
+
+/// Builds the Pod, or says which of the caller's mounts cannot be.
+pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, MountError> {
+    let lark = Lark::of(template, request);
+    // The order of the checks is the original's: what the sandbox mounts, then what the broker does.
+    let kept = request.extra_mounts.iter().filter(|mount| !lark.supplants(mount));
+    let extra = mounts::check(template, kept)?;
+
+    let mut mounted = volumes::skills(template, request);
+    mounted.push(volumes::user_data(template, request));
+    mounted.extend(volumes::extra(template, &extra)?);
+    let credentials = lark.credentials(template, request)?;
+    // The original built this Pod, and Kubernetes refused it: two volumes in one place.
+    if let Some(taken) = extra.iter().find(|mount| is_taken_twice(&mounted, mount.path.as_str())) {
+        return Err(MountError::Duplicate(taken.path));
+    }
+
+    let (mut volumes, mut mounts): (Vec<_>, Vec<_>) =
+        mounted.into_iter().map(|mounted| (mounted.volume, mounted.mount)).unzip();
+    volumes.extend(lark.runtime_volume());
+    mounts.extend(lark.runtime_mount());
+    let (credential_volumes, credential_mounts): (Vec<_>, Vec<_>) =
+        credentials.into_iter().map(|mounted| (mounted.volume, mounted.mount)).unzip();
+    volumes.extend(credential_volumes);
+
+    let mut containers = vec![sandbox(template, lark, mounts)];
+    containers.extend(lark.broker(template, credential_mounts));
+    Ok(Pod {
+        metadata: ObjectMeta { name: Some(names::pod(&request.sandbox_id)), ..metadata(template, request) },
+        spec: Some(PodSpec {
+            // Nothing in a sandbox has business with the API server.
+            automount_service_account_token: Some(false),
+            containers,
+            init_containers: lark.init_container().map(|container| vec![container]),
+            restart_policy: Some("Always".to_owned()),
+            volumes: Some(volumes),
+            ..PodSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn is_taken_twice(mounted: &[Mounted], path: &str) -> bool {
+    mounted.iter().filter(|mounted| mounted.mount.mount_path == path).count() > 1
+}
+
+fn sandbox(template: &Template, lark: Lark<'_>, mounts: Vec<VolumeMount>) -> Container {
+    Container {
+        name: names::SANDBOX_CONTAINER.to_owned(),
+        image: Some(template.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        env: lark.sandbox_env(),
+        ports: Some(vec![ContainerPort {
+            name: Some(names::HTTP_PORT.to_owned()),
+            container_port: template.container_port.into(),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        readiness_probe: Some(probe(template.container_port, &READINESS)),
+        liveness_probe: Some(probe(template.container_port, &LIVENESS)),
+        resources: Some(ResourceRequirements {
+            requests: Some(quantities("100m", "256Mi", "500Mi")),
+            limits: Some(quantities("1000m", "1Gi", "500Mi")),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            privileged: Some(false),
+            // As the original has it: agents install packages in their sandbox, and may need sudo for it.
+            allow_privilege_escalation: Some(true),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+fn probe(port: u16, rhythm: &Rhythm) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(PROBE_PATH.to_owned()),
+            port: IntOrString::Int(port.into()),
+            ..HTTPGetAction::default()
+        }),
+        initial_delay_seconds: Some(rhythm.initial_delay_seconds),
+        period_seconds: Some(rhythm.period_seconds),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(3),
+        ..Probe::default()
+    }
+}
+
+fn quantities(cpu: &str, memory: &str, storage: &str) -> BTreeMap<String, Quantity> {
+    [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)]
+        .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
+        .into()
+}

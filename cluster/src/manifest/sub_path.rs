@@ -1,0 +1,162 @@
+//! `SKILLS_PVC_SUBPATH_TEMPLATE`: a directory within a claim, by user and thread.
+
+use std::fmt;
+
+/// A checked template such as `deer-flow/users/{user_id}/skills`.
+///
+/// The placeholders are `{user_id}` and `{thread_id}`; `{{` and `}}` stand for single braces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubPathTemplate {
+    source: String,
+    pieces: Vec<Piece>,
+}
+
+/// Why a text is no [`SubPathTemplate`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubPathError {
+    /// A placeholder that stands for nothing.
+    #[error("unknown placeholder {{{0}}}: use {{user_id}} and {{thread_id}}")]
+    UnknownPlaceholder(String),
+    /// A brace without its other half.
+    #[error("unbalanced {0:?}: write {{user_id}} or {{thread_id}}, and double a brace that is meant as such")]
+    Unbalanced(char),
+    /// Kubernetes takes only directories below the claim's root.
+    #[error("a subPath is relative to the claim's root: leave out the leading \"/\"")]
+    Absolute,
+    /// Kubernetes takes no way up.
+    #[error("a subPath holds no \"..\"")]
+    ParentDir,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    UserId,
+    ThreadId,
+}
+
+// === impl SubPathTemplate ===
+
+impl SubPathTemplate {
+    /// Reads a template as an operator wrote it.
+    ///
+    /// ```
+    /// use cluster::manifest::SubPathTemplate;
+    /// let template = SubPathTemplate::parse("users/{user_id}/{thread_id}").unwrap();
+    /// assert_eq!(template.render("u1", "t1"), "users/u1/t1");
+    /// assert!(SubPathTemplate::parse("users/{name}").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`SubPathError`] when a placeholder is unknown, or Kubernetes would refuse what comes out.
+    pub fn parse(source: &str) -> Result<Self, SubPathError> {
+        let template = Self { source: source.to_owned(), pieces: pieces(source)? };
+        // Ids are words: what the template makes of one pair of them it makes of all.
+        let sample = template.render("u", "t");
+        if sample.starts_with('/') {
+            return Err(SubPathError::Absolute);
+        }
+        if sample.split('/').any(|component| component == "..") {
+            return Err(SubPathError::ParentDir);
+        }
+        Ok(template)
+    }
+
+    /// The directory of one user and thread. Empty only for an empty template.
+    #[must_use]
+    pub fn render(&self, user_id: &str, thread_id: &str) -> String {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::UserId => user_id,
+                Piece::ThreadId => thread_id,
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for SubPathTemplate {
+    /// As the operator wrote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+fn pieces(source: &str) -> Result<Vec<Piece>, SubPathError> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut rest = source;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from_brace) = rest.split_at(at);
+        text.push_str(before);
+        if let Some(after) = from_brace.strip_prefix("{{") {
+            text.push('{');
+            rest = after;
+        } else if let Some(after) = from_brace.strip_prefix("}}") {
+            text.push('}');
+            rest = after;
+        } else if let Some(after) = from_brace.strip_prefix('{') {
+            let (name, after) = after.split_once('}').ok_or(SubPathError::Unbalanced('{'))?;
+            if !text.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+            }
+            pieces.push(match name {
+                "user_id" => Piece::UserId,
+                "thread_id" => Piece::ThreadId,
+                _ => return Err(SubPathError::UnknownPlaceholder(name.to_owned())),
+            });
+            rest = after;
+        } else {
+            return Err(SubPathError::Unbalanced('}'));
+        }
+    }
+    text.push_str(rest);
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        for (source, rendered) in [
+            ("", ""),
+            ("skills", "skills"),
+            ("{user_id}", "u1"),
+            ("deer-flow/users/{user_id}/threads/{thread_id}/skills", "deer-flow/users/u1/threads/t-2/skills"),
+            ("{user_id}{user_id}", "u1u1"),
+            ("a{{b}}/{thread_id}", "a{b}/t-2"),
+            ("..{user_id}", "..u1"),
+        ] {
+            let template = SubPathTemplate::parse(source).unwrap();
+            assert_eq!(template.render("u1", "t-2"), rendered, "{source}");
+            assert_eq!(template.to_string(), source);
+        }
+    }
+
+    /// A mistake is named at the start of the program, not by Kubernetes at the first sandbox.
+    #[test]
+    fn mistakes_are_named() {
+        let unknown = |name: &str| SubPathError::UnknownPlaceholder(name.to_owned());
+        for (source, error) in [
+            ("users/{name}", unknown("name")),
+            ("{}", unknown("")),
+            ("{0}", unknown("0")),
+            ("{user_id!r}", unknown("user_id!r")),
+            ("{ user_id }", unknown(" user_id ")),
+            ("{user_id", SubPathError::Unbalanced('{')),
+            ("user_id}", SubPathError::Unbalanced('}')),
+            ("/users/{user_id}", SubPathError::Absolute),
+            ("a/../b", SubPathError::ParentDir),
+            ("{user_id}/..", SubPathError::ParentDir),
+        ] {
+            assert_eq!(SubPathTemplate::parse(source), Err(error), "{source}");
+        }
+        assert_eq!(unknown("name").to_string(), "unknown placeholder {name}: use {user_id} and {thread_id}");
+    }
+}

@@ -1,0 +1,149 @@
+//! What a sandbox has mounted: its skills, its user's data, and what the caller asked for.
+
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
+};
+use lifecycle::request::CreateRequest;
+
+use super::{
+    MountError, Template, host_path,
+    mounts::{self, Mount},
+    template::SkillsSource,
+};
+
+/// A volume and the one place where a container sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mounted {
+    pub(super) volume: Volume,
+    pub(super) mount: VolumeMount,
+}
+
+/// What must be true of a host directory when the Pod starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HostDir {
+    /// It is there. For what is only read: an empty directory made on the way would hide the mistake.
+    Exists,
+    /// It is there, or is made.
+    ExistsOrMade,
+}
+
+/// The skills, read-only.
+pub(super) fn skills(template: &Template, request: &CreateRequest) -> Vec<Mounted> {
+    let directory = |name: &str, path: &str, host_path: String| {
+        Mounted::new(host_volume(name, host_path, HostDir::Exists), path, true)
+    };
+    match template.skills() {
+        SkillsSource::Claim { name, sub_path } => {
+            let sub_path =
+                sub_path.map(|template| template.render(request.user_id.as_str(), request.thread()));
+            let mut volume = claim_volume("skills", name);
+            if let Some(claim) = &mut volume.persistent_volume_claim {
+                claim.read_only = Some(true);
+            }
+            vec![Mounted::new(volume, "/mnt/skills", true).with_sub_path(sub_path)]
+        }
+        SkillsSource::Directory(path) => vec![directory("skills", "/mnt/skills", path.to_owned())],
+        SkillsSource::Views { host_base_dir } => {
+            let users_own = |view| {
+                host_path::join(host_base_dir, &["users", request.user_id.as_str(), "skills_view", view])
+            };
+            let everybodys = host_path::join(host_base_dir, &["skills_view", "public"]);
+            vec![
+                directory("skills-public", "/mnt/skills/public", everybodys),
+                directory("skills-custom", "/mnt/skills/custom", users_own("custom")),
+                directory("skills-legacy", "/mnt/skills/legacy", users_own("legacy")),
+            ]
+        }
+    }
+}
+
+/// The thread's own directory, read-write.
+pub(super) fn user_data(template: &Template, request: &CreateRequest) -> Mounted {
+    const NAME: &str = "user-data";
+    const PATH: &str = "/mnt/user-data";
+    let thread = request.thread();
+    if let Some(claim) = &template.userdata_pvc {
+        let sub_path = format!("deer-flow/users/{}/threads/{thread}/user-data", request.user_id);
+        return Mounted::new(claim_volume(NAME, claim), PATH, false).with_sub_path(Some(sub_path));
+    }
+    let host_path = host_path::join(&template.threads_host_path, &[thread, "user-data"]);
+    Mounted::new(host_volume(NAME, host_path, HostDir::ExistsOrMade), PATH, false)
+}
+
+/// The caller's mounts, numbered in their order.
+pub(super) fn extra(template: &Template, mounts: &[Mount]) -> Result<Vec<Mounted>, MountError> {
+    mounts
+        .iter()
+        .enumerate()
+        .map(|(index, mount)| of_mount(template, mount, &format!("extra-{index}"), mount.path.as_str()))
+        .collect()
+}
+
+/// One caller's mount under a name and at a path of ours: from the users' data claim where there is one.
+pub(super) fn of_mount(
+    template: &Template,
+    mount: &Mount,
+    name: &str,
+    path: &str,
+) -> Result<Mounted, MountError> {
+    if let Some(claim) = &template.userdata_pvc {
+        let sub_path = mounts::claim_sub_path(template, mount)?;
+        let mounted = Mounted::new(claim_volume(name, claim), path, mount.read_only);
+        return Ok(mounted.with_sub_path(Some(sub_path)));
+    }
+    let must = if mount.read_only { HostDir::Exists } else { HostDir::ExistsOrMade };
+    Ok(Mounted::new(host_volume(name, mount.host_path.clone(), must), path, mount.read_only))
+}
+
+/// A directory that lives as long as the Pod.
+pub(super) fn empty_volume(name: &str) -> Volume {
+    Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+}
+
+/// A place where a container sees a volume.
+pub(super) fn volume_mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(read_only),
+        ..VolumeMount::default()
+    }
+}
+
+fn host_volume(name: &str, path: String, must: HostDir) -> Volume {
+    let type_ = match must {
+        HostDir::Exists => "Directory",
+        HostDir::ExistsOrMade => "DirectoryOrCreate",
+    };
+    Volume {
+        name: name.to_owned(),
+        host_path: Some(HostPathVolumeSource { path, type_: Some(type_.to_owned()) }),
+        ..Volume::default()
+    }
+}
+
+fn claim_volume(name: &str, claim: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim.to_owned(),
+            read_only: None,
+        }),
+        ..Volume::default()
+    }
+}
+
+// === impl Mounted ===
+
+impl Mounted {
+    fn new(volume: Volume, path: &str, read_only: bool) -> Self {
+        let mount = volume_mount(&volume.name, path, read_only);
+        Self { volume, mount }
+    }
+
+    /// The same, from a directory within the volume; nothing or an empty text is its root.
+    fn with_sub_path(mut self, sub_path: Option<String>) -> Self {
+        self.mount.sub_path = sub_path.filter(|path| !path.is_empty());
+        self
+    }
+}

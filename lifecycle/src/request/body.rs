@@ -1,0 +1,61 @@
+//! From a body's bytes to a request, by the rules of FastAPI.
+
+use serde_json::{Map, Value};
+
+use super::{CreateRequest, FieldError, Loc, Problem, echo, json_fault};
+
+impl CreateRequest {
+    /// Reads a request's body as it came over the wire.
+    ///
+    /// `application/json` and `application/…+json`, and a body without a content type, are read as JSON.
+    /// Anything else is a plain text to FastAPI, and a text is no object.
+    ///
+    /// ```
+    /// use lifecycle::request::CreateRequest;
+    /// let body = br#"{"sandbox_id": "abc-123", "include_legacy_skills": "yes"}"#;
+    /// assert!(CreateRequest::from_body(Some("application/json"), body).is_ok());
+    /// assert!(CreateRequest::from_body(Some("text/plain"), body).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// All that is wrong, as [`CreateRequest::parse`] has it; for a body that is empty or no JSON, just that.
+    pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        if body.is_empty() {
+            return Err(vec![whole_body(Problem::Missing, Value::Null)]);
+        }
+        if !content_type.is_none_or(is_json) {
+            let text = Value::String(String::from_utf8_lossy(body).into_owned());
+            return Err(vec![whole_body(Problem::ModelAttributesType, echo(&text))]);
+        }
+        // As Python's own reader, and only at the very beginning.
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        match serde_json::from_slice(body) {
+            Ok(value) => Self::parse(&value),
+            Err(error) => Err(vec![not_json(body, &error)]),
+        }
+    }
+}
+
+fn whole_body(problem: Problem, input: Value) -> FieldError {
+    FieldError { problem, loc: vec![Loc::Field("body")], input }
+}
+
+fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
+    let fault = json_fault::explain(body, error);
+    FieldError {
+        problem: Problem::JsonInvalid { error: fault.expected },
+        loc: vec![Loc::Field("body"), Loc::Index(fault.at)],
+        input: Value::Object(Map::new()),
+    }
+}
+
+/// Whether a `Content-Type` header says JSON, as Python's `email.message` reads it.
+fn is_json(header: &str) -> bool {
+    let media_type = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.split_once('/') {
+        Some(("application", subtype)) => {
+            subtype == "json" || (subtype.ends_with("+json") && !subtype.contains('/'))
+        }
+        _ => false,
+    }
+}
