@@ -1,1 +1,111 @@
+//! The view under sights that come late, twice or in the wrong order.
 
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use lifecycle::{
+    phase::Phase,
+    seen::{Uid, Version},
+};
+
+use super::*;
+
+fn id(text: &str) -> SandboxId {
+    SandboxId::parse(text).unwrap()
+}
+
+fn pod(uid: &str, version: u64) -> SeenPod {
+    SeenPod {
+        uid: Uid(uid.into()),
+        version: Version(version),
+        phase: Phase::Running,
+        ready: true,
+        terminating: false,
+        reason: None,
+        created: None,
+    }
+}
+
+fn service(uid: &str, version: u64) -> SeenService {
+    SeenService {
+        uid: Uid(uid.into()),
+        version: Version(version),
+        terminating: false,
+        url: Some("http://h:30000".into()),
+    }
+}
+
+fn view() -> View {
+    View::new(Duration::from_secs(60))
+}
+
+/// A sandbox is told of when its Service is there; without its Pod it is `NotFound`; hidden, not at all.
+#[tokio::test]
+async fn a_row_is_what_its_service_says() {
+    let view = view();
+    view.wrote_pod(&id("a"), pod("p", 1));
+    assert_eq!(view.status(&id("a")), None);
+    view.wrote_service(&id("a"), service("s", 1));
+    assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Running);
+    view.set_unheard_of(&id("a"), true);
+    assert_eq!(view.status(&id("a")), None);
+    assert!(view.statuses().is_empty());
+    view.set_unheard_of(&id("a"), false);
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into())));
+    assert_eq!(view.status(&id("a")).unwrap().phase, Phase::NotFound);
+}
+
+/// A late event of an object that we know to be gone does not bring it back, whoever told of its end.
+#[tokio::test]
+async fn the_dead_stay_dead() {
+    let view = view();
+    view.wrote_service(&id("a"), service("s", 1));
+    view.removed_service(&id("a"), &Uid("s".into()), Removal::Gone);
+    view.services(WatchEvent::Applied(id("a"), service("s", 1)));
+    assert!(!view.contains(&id("a")));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into())));
+    view.wrote_service(&id("a"), service("s", 1));
+    assert!(view.is_empty(), "the answer to a create that came after the end");
+}
+
+/// A list that was begun before our own write does not hide what we wrote; the next one would.
+#[tokio::test]
+async fn an_old_list_does_not_hide_a_new_sandbox() {
+    let view = view();
+    view.listing(Kind::Pod);
+    view.wrote_pod(&id("new"), pod("p", 9));
+    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))]));
+    assert!(view.contains(&id("new")));
+    view.listing(Kind::Pod);
+    view.pods(WatchEvent::Listed(vec![]));
+    assert!(view.is_empty());
+}
+
+/// Statuses come in the order of the ids, whatever the order of the events.
+#[tokio::test]
+async fn statuses_are_in_order() {
+    let view = view();
+    for name in ["c", "a", "b-2", "b"] {
+        view.wrote_service(&id(name), service(name, 1));
+    }
+    let ids: Vec<_> = view.statuses().into_iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(ids, ["a", "b", "b-2", "c"]);
+}
+
+/// An actor is told once until it has looked, and not at all of what no decision depends on.
+#[tokio::test]
+async fn news_are_told_once_until_looked_at() {
+    let view = view();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    view.set_listener(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 1)));
+    view.services(WatchEvent::Applied(id("a"), service("s", 1)));
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+    view.look(&id("a"));
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { phase: Phase::Failed, ..pod("p", 2) }));
+    assert_eq!(told.load(Ordering::SeqCst), 1, "a phase changes no decision");
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 3) }));
+    assert_eq!(told.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,191 @@
+//! The supervisor, the sandboxes' actors and the view, with a fake cluster beside them.
+
+#[path = "actors/fake.rs"]
+mod fake;
+
+use std::time::Duration;
+
+use fake::{Fake, id, request};
+use lifecycle::{
+    failure::{Failure, FaultKind},
+    phase::Phase,
+    ports::{Kind, Watched as _},
+};
+use tokio::time::{Instant, sleep};
+
+/// Two hundred callers at once: one Pod, one Service, one URL.
+#[tokio::test(start_paused = true)]
+async fn many_posts_of_one_id_make_one_pair() {
+    let fake = Fake::start().await;
+    let calls = (0..200).map(|_| fake.sandboxes.create(request("a")));
+    let answers = futures::future::join_all(calls).await;
+    let first = answers[0].clone().unwrap();
+    assert!(answers.iter().all(|a| a.as_ref().unwrap().url == first.url));
+    assert_eq!(fake.calls(), ["create_pod a", "create_service a"]);
+}
+
+/// What a restart finds is answered for at once, and a POST of it makes no call.
+#[tokio::test(start_paused = true)]
+async fn what_is_there_is_adopted() {
+    let fake = Fake::new().await;
+    fake.hold("a");
+    let fake = fake.run().await;
+    assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap().unwrap().phase, Phase::Running);
+    fake.sandboxes.create(request("a")).await.unwrap();
+    assert_eq!(fake.sandboxes.list().await.unwrap().len(), 1);
+    assert!(fake.calls().is_empty());
+}
+
+/// A sandbox is listed only once somebody was given it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_listed_before_it_is_given() {
+    let fake = Fake::start().await;
+    fake.delay("create_service a", Duration::from_secs(3));
+    let creating = tokio::spawn({
+        let sandboxes = fake.sandboxes.clone();
+        async move { sandboxes.create(request("a")).await }
+    });
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(fake.sandboxes.list().await.unwrap(), []);
+    creating.await.unwrap().unwrap();
+    assert_eq!(fake.sandboxes.list().await.unwrap().len(), 1);
+}
+
+/// A DELETE is followed by nothing but silence: the actor retires, and a new POST makes a new pair.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_sandbox_can_be_made_anew() {
+    let fake = Fake::start().await;
+    let first = fake.sandboxes.create(request("a")).await.unwrap();
+    fake.sandboxes.delete(id("a")).await.unwrap();
+    assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
+    let start = Instant::now();
+    let second = fake.sandboxes.create(request("a")).await.unwrap();
+    assert!(start.elapsed() >= fake::TERMINATION, "it waited for the old Pod's end");
+    assert_ne!(first.url, second.url);
+    fake.sandboxes.delete(id("a")).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert!(fake.sandboxes.view().is_empty());
+}
+
+/// Invariant 8: a panic in one sandbox's actor costs its caller that call, and nobody else anything.
+#[tokio::test(start_paused = true)]
+async fn a_panic_touches_one_sandbox_only() {
+    let fake = Fake::start().await;
+    fake.sandboxes.create(request("b")).await.unwrap();
+    fake.panic_once("create_pod a");
+    let failure = fake.sandboxes.create(request("a")).await.unwrap_err();
+    assert!(matches!(failure, Failure::Restarting { .. }), "{failure:?}");
+    assert!(fake.sandboxes.get(&id("b")).await.unwrap().is_some());
+    fake.sandboxes.create(request("a")).await.unwrap();
+    fake.sandboxes.delete(id("b")).await.unwrap();
+}
+
+/// After a panic in the middle of a create, what is left of it is removed without anybody asking.
+#[tokio::test(start_paused = true)]
+async fn what_a_panic_leaves_behind_is_removed() {
+    let fake = Fake::start().await;
+    fake.delay("create_pod a", Duration::from_secs(1));
+    fake.panic_once("create_pod a");
+    let _ = fake.sandboxes.create(request("a")).await;
+    assert!(fake.holds_half("a"), "the Service was written, the Pod was not");
+    sleep(Duration::from_secs(70)).await;
+    assert!(fake.is_empty(), "{:?}", fake.calls());
+}
+
+/// A call that never ends is answered for in time, and holds up nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_stuck_call_delays_only_its_own_sandbox() {
+    let fake = Fake::start().await;
+    fake.delay("create_pod a", Duration::from_secs(3600));
+    fake.delay("read a", Duration::from_secs(3600));
+    let start = Instant::now();
+    let stuck = fake.sandboxes.create(request("a"));
+    let free = async {
+        fake.sandboxes.create(request("b")).await.unwrap();
+        start.elapsed()
+    };
+    let (stuck, free) = futures::join!(stuck, free);
+    assert!(free < Duration::from_secs(1), "{free:?}");
+    assert!(start.elapsed() <= actors::sandboxes::CREATE_DEADLINE);
+    assert!(matches!(stuck, Err(Failure::Unavailable { .. })), "{stuck:?}");
+}
+
+/// A refused half takes the other back, and nothing is left.
+#[tokio::test(start_paused = true)]
+async fn a_refused_service_leaves_no_pod() {
+    let fake = Fake::start().await;
+    fake.refuse("create_service a", FaultKind::QuotaExceeded);
+    let failure = fake.sandboxes.create(request("a")).await.unwrap_err();
+    assert!(matches!(failure, Failure::Unavailable { operation: "Service creation", .. }));
+    sleep(Duration::from_secs(5)).await;
+    assert!(fake.is_empty());
+    assert_eq!(fake.calls(), ["create_pod a", "create_service a", "delete_pod a"]);
+}
+
+/// Invariant 6: without news for longer than the limit there is no answer, and none is made up.
+#[tokio::test(start_paused = true)]
+async fn an_old_view_answers_nothing() {
+    let fake = Fake::start().await;
+    fake.sandboxes.create(request("a")).await.unwrap();
+    fake.stall();
+    sleep(fake::STALENESS).await;
+    assert!(fake.sandboxes.get(&id("a")).await.is_ok());
+    sleep(Duration::from_secs(2)).await;
+    for failure in [
+        fake.sandboxes.get(&id("a")).await.unwrap_err(),
+        fake.sandboxes.get(&id("nope")).await.unwrap_err(),
+        fake.sandboxes.list().await.unwrap_err(),
+        fake.sandboxes.create(request("a")).await.unwrap_err(),
+    ] {
+        assert!(matches!(failure, Failure::Stale { .. }), "{failure:?}");
+    }
+    assert_eq!(fake.sandboxes.missing().len(), 2);
+    fake.sandboxes.view().heard(Kind::Pod);
+    fake.sandboxes.view().heard(Kind::Service);
+    assert!(fake.sandboxes.get(&id("a")).await.unwrap().is_some());
+}
+
+/// Before the first list nothing is known: a caller waits for it, with a bound.
+#[tokio::test(start_paused = true)]
+async fn callers_wait_for_the_first_list() {
+    let fake = Fake::new().await;
+    fake.hold("a");
+    let start = Instant::now();
+    let a = id("a");
+    let get = fake.sandboxes.get(&a);
+    let list = async {
+        sleep(Duration::from_secs(2)).await;
+        fake.list();
+    };
+    let (answer, ()) = futures::join!(get, list);
+    assert!(answer.unwrap().is_some());
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+}
+
+/// A request whose settings forbid it costs nothing, but a sandbox that is there is given all the same.
+#[tokio::test(start_paused = true)]
+async fn a_bad_request_spawns_and_calls_nothing() {
+    let fake = Fake::start().await;
+    let mut bad = request("a");
+    bad.include_legacy_skills = true;
+    assert!(matches!(fake.sandboxes.create(bad.clone()).await, Err(Failure::BadRequest(_))));
+    assert!(fake.calls().is_empty());
+    fake.sandboxes.create(request("a")).await.unwrap();
+    assert!(fake.sandboxes.create(bad).await.is_ok());
+}
+
+/// Going away: what is in flight ends, what comes later is told so.
+#[tokio::test(start_paused = true)]
+async fn shutting_down_finishes_what_is_in_flight() {
+    let fake = Fake::start().await;
+    fake.delay("create_pod a", Duration::from_secs(2));
+    let creating = fake.sandboxes.create(request("a"));
+    let leaving = async {
+        sleep(Duration::from_secs(1)).await;
+        fake.sandboxes.shut_down(Duration::from_secs(10)).await;
+    };
+    let (created, ()) = futures::join!(creating, leaving);
+    created.unwrap();
+    let late = fake.sandboxes.create(request("b")).await;
+    assert!(matches!(late, Err(Failure::ShuttingDown { .. })), "{late:?}");
+}
