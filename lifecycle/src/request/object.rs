@@ -56,17 +56,15 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
     }
 }
 
-/// A number without a fraction, within 64 bits.
+/// A number without a fraction, within 64 bits; a float only strictly so, as pydantic has it.
 fn whole(number: &serde_json::Number) -> Option<i64> {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0; // 2^63
     if let Some(integer) = number.as_i64() {
         return Some(integer);
     }
-    let float = number.as_f64().filter(|_| number.is_f64())?;
-    #[expect(clippy::cast_possible_truncation, reason = "what the cast changes is what is asked for")]
-    let integer = float as i64;
-    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "an exact round trip is the question")]
-    let exact = integer as f64 == float && integer != i64::MAX;
-    exact.then_some(integer)
+    let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < BOUND)?;
+    #[expect(clippy::cast_possible_truncation, reason = "there is no fraction, and it fits")]
+    Some(float as i64)
 }
 
 // === impl Report ===

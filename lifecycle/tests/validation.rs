@@ -1,0 +1,203 @@
+//! Bodies, and what FastAPI says of them.
+//!
+//! `tests/recordings/validation.json` holds one body a line with the answer's `detail` (null where the body
+//! was taken), recorded from `FastAPI` 0.165 with pydantic 2.13.4 on `CPython` 3.11 serving the original's
+//! request model.
+
+use lifecycle::{
+    ids::{SANDBOX_ID_PATTERN, SandboxId},
+    request::{CreateRequest, ECHO_MAX, ERRORS_MAX, ExtraMount},
+};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Case {
+    content_type: String,
+    body: String,
+    detail: Value,
+}
+
+fn detail(content_type: Option<&str>, body: &[u8]) -> Value {
+    match CreateRequest::from_body(content_type, body) {
+        Ok(_) => Value::Null,
+        Err(errors) => serde_json::to_value(errors).unwrap(),
+    }
+}
+
+fn json_detail(body: &[u8]) -> Value {
+    detail(Some("application/json"), body)
+}
+
+/// Every entry is FastAPI's, word for word: type, place, message, input and context.
+#[test]
+fn answers_are_fastapis() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/validation.json");
+    let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(cases.len() > 200, "the recording is whole");
+    let differences: Vec<String> = cases
+        .iter()
+        .filter_map(|case| {
+            let ours = detail(Some(&case.content_type), case.body.as_bytes());
+            (ours != case.detail).then(|| {
+                format!("{:?} as {}\n  ours    {ours}\n  FastAPI {}", case.body, case.content_type, case.detail)
+            })
+        })
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// The one rule that is ours: an id that could not name a Service is told so, before any call is made.
+#[test]
+fn unusable_sandbox_ids_are_refused_with_the_rule() {
+    let too_long = "a".repeat(52);
+    for id in ["", "Upper", "a_b", "a/b", "a.b", "a b", "沙箱", "abc-", "-abc", "a\n", "a\0", &too_long] {
+        let body = json!({"sandbox_id": id});
+        let entries = json_detail(body.to_string().as_bytes());
+        let entry = &entries[0];
+        assert_eq!(entries.as_array().map(Vec::len), Some(1), "{id:?}");
+        assert_eq!(entry["type"], "string_pattern_mismatch", "{id:?}");
+        assert_eq!(entry["loc"], json!(["body", "sandbox_id"]));
+        assert_eq!(entry["ctx"], json!({"pattern": SANDBOX_ID_PATTERN}));
+        assert_eq!(entry["input"], id);
+        assert!(entry["msg"].as_str().unwrap().contains("1 to 51 lower-case letters"), "{entry}");
+    }
+}
+
+/// What is not given takes the original's defaults, and what is given arrives.
+#[test]
+fn fields_arrive_and_defaults_hold() {
+    let least = CreateRequest::from_body(None, br#"{"sandbox_id":"a1"}"#).unwrap();
+    assert_eq!(least.sandbox_id.as_str(), "a1");
+    assert_eq!((least.thread_id.as_ref(), least.thread()), (None, "a1"));
+    assert_eq!(least.user_id.as_str(), "default");
+    assert!(least.extra_mounts.is_empty());
+    assert!(!least.include_legacy_skills);
+    assert!(!least.provision_lark_cli_runtime);
+    assert!(!least.provision_lark_cli_broker);
+
+    let most = CreateRequest::parse(&json!({
+        "sandbox_id": "a1", "thread_id": "T_1", "user_id": "U-1",
+        "extra_mounts": [
+            {"host_path": "/x/../y", "container_path": "z/"},
+            {"host_path": "", "container_path": "", "read_only": "on"},
+        ],
+        "include_legacy_skills": 1, "provision_lark_cli_runtime": "t", "provision_lark_cli_broker": true,
+    }))
+    .unwrap();
+    assert_eq!(most.thread(), "T_1");
+    assert_eq!(most.user_id.as_str(), "U-1");
+    let mount = |host: &str, container: &str, read_only| ExtraMount {
+        host_path: host.to_owned(),
+        container_path: container.to_owned(),
+        read_only,
+    };
+    assert_eq!(most.extra_mounts, [mount("/x/../y", "z/", false), mount("", "", true)]);
+    assert!(most.include_legacy_skills && most.provision_lark_cli_runtime && most.provision_lark_cli_broker);
+}
+
+/// Texts that Python would still read are refused as no JSON, at the place where our reader stopped.
+#[test]
+fn what_only_python_reads_is_no_json() {
+    let deep = "[".repeat(500) + &"]".repeat(500);
+    for (body, at, error) in [
+        (r#"{"sandbox_id":NaN}"#, 14, "Expected value"),
+        ("[\n\"\u{e9}\", Infinity]", 7, "Expected value"),
+        (r#"{"sandbox_id":"\ud800"}"#, 21, "Unexpected end of hex escape"),
+        ("1e400", 4, "Number out of range"),
+        (deep.as_str(), 127, "Recursion limit exceeded"),
+    ] {
+        let entry = &json_detail(body.as_bytes())[0];
+        assert_eq!(entry["type"], "json_invalid", "{body:.30}");
+        assert_eq!(entry["ctx"]["error"], error, "{body:.30}");
+        assert_eq!(entry["loc"], json!(["body", at]), "{body:.30}");
+    }
+    let entry = &json_detail(b"{\"\xc3\xa9\":\"\xff\"}")[0];
+    assert_eq!(entry["ctx"]["error"], "Invalid UTF-8");
+    assert_eq!(entry["loc"], json!(["body", 6]), "characters are counted, not bytes");
+}
+
+/// A large body costs its own request only: neither its size nor the number of its mistakes comes back.
+#[test]
+fn answers_to_large_bodies_are_small() {
+    let size = |entries: &Value| entries.to_string().len();
+    let long = json!({"thread_id": "x".repeat(1_000_000)}).to_string();
+    let entries = json_detail(long.as_bytes());
+    assert_eq!(entries.as_array().map(Vec::len), Some(2));
+    assert!(size(&entries) < 4 * ECHO_MAX, "{}", size(&entries));
+
+    let many = json!({"sandbox_id": "a", "extra_mounts": vec![json!({}); 100_000]}).to_string();
+    let entries = json_detail(many.as_bytes());
+    assert_eq!(entries.as_array().map(Vec::len), Some(ERRORS_MAX));
+
+    let text = detail(Some("text/plain"), &vec![b'\xff'; 1_000_000]);
+    assert!(size(&text) < 4 * ECHO_MAX, "{}", size(&text));
+}
+
+/// JSON values that are near to requests, so that the fields' own rules are reached.
+fn near_requests() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z0-9/._-]{0,8}|yes|0|\\PC{0,8}".prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        Just("sandbox_id".to_owned()),
+        Just("thread_id".to_owned()),
+        Just("user_id".to_owned()),
+        Just("extra_mounts".to_owned()),
+        Just("include_legacy_skills".to_owned()),
+        Just("host_path".to_owned()),
+        Just("container_path".to_owned()),
+        Just("read_only".to_owned()),
+        "\\PC{0,4}",
+    ];
+    leaf.prop_recursive(4, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map(key.clone(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn well_formed(result: Result<CreateRequest, Vec<lifecycle::request::FieldError>>) -> Result<(), TestCaseError> {
+    match result {
+        Ok(request) => prop_assert!(SandboxId::parse(request.sandbox_id.as_str()).is_ok()),
+        Err(errors) => {
+            prop_assert!(!errors.is_empty(), "a refusal says why");
+            for entry in serde_json::to_value(&errors).unwrap().as_array().unwrap() {
+                prop_assert!(entry["type"].is_string() && entry["msg"].is_string());
+                prop_assert_eq!(&entry["loc"][0], "body");
+                prop_assert!(entry.get("input").is_some());
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    /// Whatever bytes come in, under whatever name, there is a request or a reason.
+    #[test]
+    fn any_bytes_are_answered(
+        content_type in prop::option::of("application/json|\\PC{0,20}"),
+        body in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        well_formed(CreateRequest::from_body(content_type.as_deref(), &body))?;
+    }
+
+    /// The same for texts made of JSON's own pieces, which reach the corners of the fault finder.
+    #[test]
+    fn any_near_json_is_answered(body in r#"([\[\]{}:,"\\ue0-9a.+-]|null|true|NaN|"a"|\\u[0-9a-f]{2,4}|é| ){0,24}"#) {
+        well_formed(CreateRequest::from_body(None, body.as_bytes()))?;
+    }
+
+    /// And for JSON that is almost a request.
+    #[test]
+    fn any_near_request_is_answered(body in near_requests()) {
+        well_formed(CreateRequest::from_body(None, body.to_string().as_bytes()))?;
+    }
+}
