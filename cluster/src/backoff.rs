@@ -1,0 +1,91 @@
+//! How long the watch, and whatever else tries for ever, waits between two failures.
+
+use std::time::Duration;
+
+use crate::fault::CallError;
+
+/// The first wait.
+pub const FIRST: Duration = Duration::from_millis(500);
+
+/// The longest wait while nobody answers: once the API server is back after an outage of any length, we are
+/// up to date within 5 s, with 2 s left for the list itself.
+pub const LONGEST_UNANSWERED: Duration = Duration::from_secs(3);
+
+/// The longest wait while the API server answers with errors: a watch that is well costs a call every 30 s,
+/// and one that is not shall cost at most three times as many (invariant 10).
+pub const LONGEST_ANSWERED: Duration = Duration::from_secs(10);
+
+/// An exponential back-off. It starts anew only when its owner says so, after real success.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    /// How often in a row it was asked.
+    failures: u32,
+}
+
+/// The longest wait after such a failure.
+#[must_use]
+pub fn longest_after(error: &CallError) -> Duration {
+    match error {
+        // The first is what a proxy says while the API server behind it is away.
+        CallError::Answered { code: 502..=504, .. }
+        | CallError::Transport(_)
+        | CallError::TimedOut { .. }
+        | CallError::Overloaded { .. }
+        | CallError::Closed => LONGEST_UNANSWERED,
+        CallError::Answered { .. } | CallError::Unreadable => LONGEST_ANSWERED,
+    }
+}
+
+// === impl Backoff ===
+
+impl Backoff {
+    /// The wait after one more failure: [`FIRST`] doubled each time, up to `longest`, less up to a quarter by
+    /// chance (`jitter`, from 0 to 1); but never less than what the server asked for, up to
+    /// [`LONGEST_ANSWERED`].
+    #[must_use]
+    pub fn wait(&mut self, longest: Duration, asked: Option<Duration>, jitter: f64) -> Duration {
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
+        let wait = doubled.mul_f64(1.0 - jitter / 4.0);
+        wait.max(asked.unwrap_or_default().min(LONGEST_ANSWERED))
+    }
+
+    /// Things go well again.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn doubles_from_half_a_second_to_the_cap_and_starts_anew_after_success() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> =
+            (0..6).map(|_| backoff.wait(LONGEST_UNANSWERED, None, 0.0).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 3000, 3000, 3000]);
+        backoff.reset();
+        assert_eq!(backoff.wait(LONGEST_UNANSWERED, None, 0.0), FIRST);
+        let asked = Some(Duration::from_secs(4));
+        assert_eq!(backoff.wait(LONGEST_UNANSWERED, asked, 0.0), Duration::from_secs(4));
+    }
+
+    proptest! {
+        /// Never a busy loop, never an endless wait, whatever the server asks for.
+        #[test]
+        fn waits_stay_within_bounds(
+            failures: u32, jitter: f64, asked in proptest::option::of(any::<u32>()), answered: bool,
+        ) {
+            let longest = if answered { LONGEST_ANSWERED } else { LONGEST_UNANSWERED };
+            let asked = asked.map(|s| Duration::from_secs(s.into()));
+            let wait = Backoff { failures }.wait(longest, asked, jitter);
+            prop_assert!(wait >= FIRST.mul_f64(0.75));
+            prop_assert!(wait <= longest.max(asked.unwrap_or_default().min(LONGEST_ANSWERED)));
+        }
+    }
+}

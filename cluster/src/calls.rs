@@ -1,0 +1,118 @@
+//! One call to the API server: sent, answered and understood within a deadline.
+//!
+//! `kube` gives the connection, the credentials and the requests. The answer is read here, as `kube` drops the
+//! `Retry-After` header, knows no deadline, and logs whole bodies that it cannot parse.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, header::RETRY_AFTER};
+use http_body_util::{BodyExt, Limited};
+use kube::{Client, client::Body, core::Status};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout_at},
+};
+
+use crate::fault::CallError;
+
+/// The longest answer that is read, in bytes: a page of 500 Pods is about 10 MiB.
+pub const ANSWER_MAX: usize = 64 << 20;
+
+/// The longest body of an error that is read, in bytes.
+const ERROR_MAX: usize = 64 << 10;
+
+/// A client of the API server with a bound on its calls in flight. Cheap to clone; clones share the bound.
+#[derive(Clone)]
+pub struct Calls {
+    client: Client,
+    /// One a call in flight: `kube` speaks HTTP/1.1, so that each is a connection.
+    permits: Arc<Semaphore>,
+    bound: usize,
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// A client that makes at most `bound` calls at once.
+    #[must_use]
+    pub fn new(client: Client, bound: usize) -> Self {
+        let bound = bound.clamp(1, Semaphore::MAX_PERMITS);
+        Self { client, permits: Arc::new(Semaphore::new(bound)), bound }
+    }
+
+    /// Makes one call, reads its whole answer, and ends within `deadline`, the wait for its turn included.
+    ///
+    /// # Errors
+    /// Every way in which it can fail; of [`CallError::Overloaded`] nothing was sent.
+    pub async fn request<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<T, CallError> {
+        let end = Instant::now() + deadline;
+        let _permit = self.turn(end).await?;
+        let exchange = async {
+            let response = exchange(&self.client, request).await?;
+            let body = collect(response, ANSWER_MAX).await?;
+            serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)
+        };
+        timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
+    }
+
+    /// Opens a call whose answer goes on: waits for its head only, within `deadline`.
+    ///
+    /// The answer takes no part in the bound on calls in flight; its reader sees to its end.
+    ///
+    /// # Errors
+    /// As [`Calls::request`].
+    pub async fn open(
+        &self,
+        request: Request<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<Response<Body>, CallError> {
+        let end = Instant::now() + deadline;
+        let _permit = self.turn(end).await?;
+        timeout_at(end, exchange(&self.client, request))
+            .await
+            .map_err(|_| CallError::TimedOut { after: deadline })?
+    }
+
+    async fn turn(&self, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
+        let overloaded = CallError::Overloaded { bound: self.bound };
+        match timeout_at(end, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed; were it, no call could be made either.
+            Ok(Err(_)) | Err(_) => Err(overloaded),
+        }
+    }
+}
+
+/// Sends a request, and turns an answer that is no success into an error.
+async fn exchange(client: &Client, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
+    let response = client.send(request.map(Body::from)).await.map_err(CallError::Transport)?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let code = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    // An error whose body breaks off is that error all the same.
+    let body = collect(response, ERROR_MAX).await.unwrap_or_default();
+    let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
+    Err(CallError::Answered { code, status, retry_after })
+}
+
+async fn collect(response: Response<Body>, most: usize) -> Result<Bytes, CallError> {
+    match Limited::new(response.into_body(), most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => Err(match error.downcast::<kube::Error>() {
+            Ok(error) => CallError::Transport(*error),
+            Err(_) => CallError::Unreadable,
+        }),
+    }
+}

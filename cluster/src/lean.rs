@@ -1,0 +1,322 @@
+//! Pods, Services and namespaces with only what is read of them.
+//!
+//! A Pod as `k8s-openapi` has it costs tens of kilobytes; these keep what [`crate::read`] asks for, and
+//! drop the spec and `managedFields` while they are parsed.
+//!
+//! They are read tolerantly: a field that is absent, null or of an unexpected type is as if it were absent,
+//! so that one odd object never costs the list it stands in. Values out of fixed sets stay text.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::core::{NamespaceResourceScope, Resource};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::tolerant;
+
+/// A Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Pod {
+    /// Name, uid, version, labels, times and finalizers; nothing else of it is filled.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What the node and the scheduler say of it.
+    #[serde(default, deserialize_with = "tolerant::object")]
+    pub status: Option<PodStatus>,
+}
+
+/// A Pod's status.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub phase: Option<String>,
+    /// Why the whole Pod is in its state, as `Evicted`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub reason: Option<String>,
+    /// The same, in a sentence.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub message: Option<String>,
+    /// `PodScheduled`, `Ready` and others.
+    #[serde(deserialize_with = "tolerant::objects")]
+    pub conditions: Vec<Condition>,
+    /// The init containers, in order.
+    #[serde(deserialize_with = "tolerant::objects")]
+    pub init_container_statuses: Vec<ContainerStatus>,
+    /// The containers.
+    #[serde(deserialize_with = "tolerant::objects")]
+    pub container_statuses: Vec<ContainerStatus>,
+}
+
+/// One condition of a Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// Which condition, as `Ready`.
+    #[serde(rename = "type", deserialize_with = "tolerant::scalar")]
+    pub kind: Option<String>,
+    /// `True`, `False` or `Unknown`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub status: Option<String>,
+    /// Why, as one word.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub reason: Option<String>,
+    /// Why, in a sentence.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub message: Option<String>,
+}
+
+/// One container of a Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerStatus {
+    /// The container's name.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub name: Option<String>,
+    /// How often it has been started anew.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub restart_count: Option<i64>,
+    /// Its present state.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub state: Option<ContainerState>,
+    /// How it ended the last time.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub last_state: Option<ContainerState>,
+}
+
+/// A container's state: one of the two is set, or neither when it runs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// It has not started, or waits to be started again.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub waiting: Option<Waiting>,
+    /// It has ended.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub terminated: Option<Terminated>,
+}
+
+/// Why a container waits.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// As one word, as `ImagePullBackOff`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub reason: Option<String>,
+    /// In a sentence.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub message: Option<String>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Terminated {
+    /// Its exit status.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub exit_code: Option<i64>,
+    /// As one word, as `OOMKilled`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub reason: Option<String>,
+    /// In a sentence, or the end of its log.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub message: Option<String>,
+}
+
+/// A Service.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Service {
+    /// Name, uid, version, labels, times and finalizers; nothing else of it is filled.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// Its kind and ports.
+    #[serde(default, deserialize_with = "tolerant::object")]
+    pub spec: Option<ServiceSpec>,
+}
+
+/// The part of a Service's spec that tells where it is reached.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ServiceSpec {
+    /// `ClusterIP`, `NodePort` or another.
+    #[serde(rename = "type", deserialize_with = "tolerant::scalar")]
+    pub kind: Option<String>,
+    /// Its ports; ours has one.
+    #[serde(deserialize_with = "tolerant::objects")]
+    pub ports: Vec<ServicePort>,
+}
+
+/// One port of a Service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServicePort {
+    /// Its name, as `http`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub name: Option<String>,
+    /// The port inside the cluster.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub port: Option<u16>,
+    /// The port on every node.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub node_port: Option<u16>,
+}
+
+/// A namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Namespace {
+    /// What stage of its life it is in.
+    #[serde(default, deserialize_with = "tolerant::object")]
+    pub status: Option<NamespaceStatus>,
+}
+
+/// A namespace's status.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NamespaceStatus {
+    /// `Active` or `Terminating`.
+    #[serde(deserialize_with = "tolerant::scalar")]
+    pub phase: Option<String>,
+}
+
+/// The metadata that is read.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata {
+    #[serde(deserialize_with = "tolerant::scalar")]
+    name: Option<String>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    namespace: Option<String>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    uid: Option<String>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    resource_version: Option<String>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    creation_timestamp: Option<Timestamp>,
+    /// A time that cannot be read is a time all the same: the object is on its way out.
+    deletion_timestamp: Option<Value>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    deletion_grace_period_seconds: Option<i64>,
+    #[serde(deserialize_with = "tolerant::scalar")]
+    finalizers: Option<Vec<String>>,
+}
+
+// === impl Resource ===
+
+macro_rules! resource {
+    ($type:ty, $kind:literal, $plural:literal) => {
+        impl Resource for $type {
+            type DynamicType = ();
+            type Scope = NamespaceResourceScope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+
+            fn group((): &()) -> Cow<'_, str> {
+                "".into()
+            }
+
+            fn version((): &()) -> Cow<'_, str> {
+                "v1".into()
+            }
+
+            fn plural((): &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+resource!(Pod, "Pod", "pods");
+resource!(Service, "Service", "services");
+
+// === metadata ===
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let read = tolerant::object::<_, Metadata>(deserializer)?.unwrap_or_default();
+    Ok(ObjectMeta {
+        name: read.name,
+        namespace: read.namespace,
+        uid: read.uid,
+        resource_version: read.resource_version,
+        labels: read.labels,
+        creation_timestamp: read.creation_timestamp.map(Time),
+        deletion_timestamp: read.deletion_timestamp.filter(|v| !v.is_null()).map(|v| {
+            let time = v.as_str().and_then(|t| t.parse().ok());
+            Time(time.unwrap_or(Timestamp::UNIX_EPOCH))
+        }),
+        deletion_grace_period_seconds: read.deletion_grace_period_seconds,
+        finalizers: read.finalizers,
+        ..ObjectMeta::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The paths are what the API server serves; a slip here would be a 404 for everything.
+    #[test]
+    fn url_paths_are_pinned() {
+        assert_eq!(Pod::url_path(&(), Some("deer-flow")), "/api/v1/namespaces/deer-flow/pods");
+        assert_eq!(Service::url_path(&(), Some("deer-flow")), "/api/v1/namespaces/deer-flow/services");
+        assert_eq!(Pod::kind(&()), "Pod");
+        assert_eq!(Service::kind(&()), "Service");
+    }
+
+    /// Whatever stands where, an object parses, and what can be read of it is.
+    #[test]
+    fn odd_fields_are_absent_fields() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {
+                "name": "sandbox-a", "uid": 7, "labels": {"app": ["x"]},
+                "creationTimestamp": "yesterday", "deletionTimestamp": "soon",
+                "managedFields": "none", "resourceVersion": null,
+            },
+            "spec": 12,
+            "status": {
+                "phase": "Hovering", "reason": {"a": 1}, "conditions": [{"type": "Ready", "status": true}, 3],
+                "containerStatuses": [{"name": "sandbox", "restartCount": "many", "state": "up"}, null],
+                "initContainerStatuses": {},
+            },
+        }))
+        .unwrap();
+        assert_eq!(pod.metadata.name.as_deref(), Some("sandbox-a"));
+        assert_eq!(pod.metadata.uid, None);
+        assert_eq!(pod.metadata.labels, None);
+        assert!(pod.metadata.deletion_timestamp.is_some(), "an odd deletion time is still a deletion");
+        let status = pod.status.unwrap();
+        assert_eq!(status.phase.as_deref(), Some("Hovering"));
+        assert_eq!(status.conditions.len(), 1);
+        assert_eq!(status.container_statuses.len(), 1);
+
+        for odd in [
+            json!({}),
+            json!({"metadata": null, "status": null, "spec": null}),
+            json!({"metadata": [{}], "status": "up", "spec": true}),
+        ] {
+            serde_json::from_value::<Pod>(odd.clone()).unwrap();
+            serde_json::from_value::<Service>(odd).unwrap();
+        }
+        let service: Service = serde_json::from_value(
+            json!({"spec": {"type": 1, "ports": [{"nodePort": 99999}, {"nodePort": 30001}]}}),
+        )
+        .unwrap();
+        let ports: Vec<_> = service.spec.unwrap().ports.iter().map(|p| p.node_port).collect();
+        assert_eq!(ports, [None, Some(30001)]);
+    }
+}

@@ -1,0 +1,185 @@
+//! From what the cluster tells of an object to what the middle knows of it. Pure.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lifecycle::{
+    ids::SandboxId,
+    phase::{Phase, Reason},
+    seen::{SeenPod, SeenService, Uid, Version},
+};
+
+use crate::{
+    lean::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
+    manifest, names,
+};
+
+// === whose it is ===
+
+/// The sandbox that this Pod is of: it carries both labels, and the name that goes with them.
+#[must_use]
+pub fn pod_owner(pod: &Pod) -> Option<SandboxId> {
+    owner(&pod.metadata, names::pod)
+}
+
+/// The sandbox that this Service is of: it carries both labels, and the name that goes with them.
+#[must_use]
+pub fn service_owner(service: &Service) -> Option<SandboxId> {
+    owner(&service.metadata, names::service)
+}
+
+/// The sandbox that a Pod of this name would be of, whatever its labels.
+#[must_use]
+pub fn pod_named(pod: &Pod) -> Option<SandboxId> {
+    let id = pod.metadata.name.as_deref()?.strip_prefix("sandbox-")?;
+    SandboxId::parse(id).ok()
+}
+
+/// The sandbox that a Service of this name would be of, whatever its labels.
+#[must_use]
+pub fn service_named(service: &Service) -> Option<SandboxId> {
+    let id = service.metadata.name.as_deref()?.strip_prefix("sandbox-")?.strip_suffix("-svc")?;
+    SandboxId::parse(id).ok()
+}
+
+fn owner(metadata: &ObjectMeta, name_of: fn(&SandboxId) -> String) -> Option<SandboxId> {
+    let id = names::owner(metadata.labels.as_ref()?)?;
+    (metadata.name.as_deref() == Some(name_of(&id).as_str())).then_some(id)
+}
+
+// === what it looks like ===
+
+/// The uid of an object; one without is never acted on, as a delete could not name its life.
+#[must_use]
+pub fn uid(metadata: &ObjectMeta) -> Option<Uid> {
+    metadata.uid.as_deref().filter(|uid| !uid.is_empty()).map(|uid| Uid(uid.into()))
+}
+
+/// What is known of a Pod; `None` for one without a uid.
+#[must_use]
+pub fn pod(pod: &Pod) -> Option<SeenPod> {
+    let absent = PodStatus::default();
+    let status = pod.status.as_ref().unwrap_or(&absent);
+    let phase = Phase::parse(status.phase.as_deref());
+    let ready = condition(status, "Ready").is_some_and(|c| c.status.as_deref() == Some("True"));
+    Some(SeenPod {
+        uid: uid(&pod.metadata)?,
+        version: Version::parse(pod.metadata.resource_version.as_deref()),
+        phase,
+        ready,
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        reason: if phase == Phase::Running && ready { None } else { reason(status) },
+        created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+    })
+}
+
+/// What is known of a Service, its URL as the template has it; `None` for one without a uid.
+#[must_use]
+pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service) -> Option<SeenService> {
+    let ports = service.spec.as_ref().map_or(&[][..], |spec| &spec.ports);
+    // Ours has one port; of an adopted one with more, the one of our name is meant.
+    let port = ports.iter().find(|p| p.name.as_deref() == Some(names::HTTP_PORT)).or(ports.first());
+    let node_port = port.and_then(|p| p.node_port).filter(|p| *p != 0);
+    Some(SeenService {
+        uid: uid(&service.metadata)?,
+        version: Version::parse(service.metadata.resource_version.as_deref()),
+        terminating: service.metadata.deletion_timestamp.is_some(),
+        url: manifest::url(template, id, node_port).map(Arc::from),
+    })
+}
+
+// === why a Pod does not run ===
+
+/// The one reason worth telling, by who knows most: what befell the Pod as a whole, then the scheduler, then
+/// the containers, and last the readiness condition, which only says that something is amiss.
+fn reason(status: &PodStatus) -> Option<Reason> {
+    whole_pod(status)
+        .or_else(|| unschedulable(status))
+        .or_else(|| containers(status))
+        .or_else(|| unready(status))
+        // Kubernetes sets this phase only where it cannot hear the node.
+        .or_else(|| (status.phase.as_deref() == Some("Unknown")).then(|| Reason::new("NodeLost", None)))
+}
+
+/// Evicted, lost with its node, past its deadline, displaced by another Pod.
+fn whole_pod(status: &PodStatus) -> Option<Reason> {
+    if let Some(name) = text(status.reason.as_ref()) {
+        return Some(Reason::new(name, status.message.as_deref()));
+    }
+    let disrupted = condition(status, "DisruptionTarget").filter(|c| c.status.as_deref() == Some("True"))?;
+    Some(Reason::new(text(disrupted.reason.as_ref())?, disrupted.message.as_deref()))
+}
+
+fn unschedulable(status: &PodStatus) -> Option<Reason> {
+    let condition = condition(status, "PodScheduled").filter(|c| c.status.as_deref() == Some("False"))?;
+    let name = text(condition.reason.as_ref()).unwrap_or("Unschedulable");
+    Some(Reason::new(name, condition.message.as_deref()))
+}
+
+/// Of all containers the one that fails tells more than one that is only on its way.
+fn containers(status: &PodStatus) -> Option<Reason> {
+    let init = &status.init_container_statuses;
+    let main = &status.container_statuses;
+    let all = || init.iter().chain(main);
+    let waits_for_trouble =
+        all().find_map(|c| waiting(c).filter(|(name, _)| !ON_ITS_WAY.contains(name)).map(|w| (c, w)));
+    if let Some((container, (name, message))) = waits_for_trouble {
+        let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+        // While it backs off, what killed it is the news: more memory helps, a look at the log does not.
+        if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
+            return Some(ended(container, last));
+        }
+        return Some(Reason::new(name, message));
+    }
+    let failed = all().find_map(|c| terminated(c).filter(|t| t.exit_code != Some(0)).map(|t| (c, t)));
+    if let Some((container, end)) = failed {
+        return Some(ended(container, end));
+    }
+    // An init container that completed is a step done, a container that did is the end.
+    let completed = main.iter().find_map(|c| terminated(c).map(|t| (c, t)));
+    if let Some((container, end)) = completed {
+        return Some(ended(container, end));
+    }
+    all().find_map(waiting).map(|(name, message)| Reason::new(name, message))
+}
+
+fn unready(status: &PodStatus) -> Option<Reason> {
+    let condition = condition(status, "Ready").filter(|c| c.status.as_deref() == Some("False"))?;
+    let name = text(condition.reason.as_ref()).unwrap_or("ContainersNotReady");
+    Some(Reason::new(name, condition.message.as_deref()))
+}
+
+/// What a healthy container waits for.
+const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+fn waiting(container: &ContainerStatus) -> Option<(&str, Option<&str>)> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    Some((text(waiting.reason.as_ref())?, waiting.message.as_deref()))
+}
+
+fn terminated(container: &ContainerStatus) -> Option<&Terminated> {
+    container.state.as_ref()?.terminated.as_ref()
+}
+
+fn ended(container: &ContainerStatus, end: &Terminated) -> Reason {
+    let fallback = if end.exit_code == Some(0) { "Completed" } else { "Error" };
+    let name = text(end.reason.as_ref()).unwrap_or(fallback);
+    if let Some(message) = text(end.message.as_ref()) {
+        return Reason::new(name, Some(message));
+    }
+    let who = container.name.as_deref().unwrap_or("?");
+    let code = end.exit_code.map_or_else(|| "an unknown code".to_owned(), |c| format!("code {c}"));
+    let again = match container.restart_count {
+        Some(n) if n > 0 => format!(", restarted {n} times"),
+        _ => String::new(),
+    };
+    Reason::new(name, Some(&format!("container {who} exited with {code}{again}")))
+}
+
+fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|c| c.kind.as_deref() == Some(kind))
+}
+
+fn text(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|t| !t.is_empty())
+}

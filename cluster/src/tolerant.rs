@@ -1,0 +1,100 @@
+//! Reading JSON whose every part may be absent, null or of another type than expected.
+//!
+//! One object that cannot be read would otherwise cost the whole list it stands in, for ever. Use with
+//! `#[serde(default, deserialize_with = "…")]`; what does not fit is as if it were not there.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::Value;
+
+/// A scalar, or a map of scalars. It is buffered, as a deserializer that failed half-way through a value
+/// cannot go on behind it: not for anything large.
+pub fn scalar<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+/// An object whose own fields are read tolerantly. Nothing is buffered.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Object::deserialize(deserializer)?.0)
+}
+
+/// An array of objects whose own fields are read tolerantly, without those items that are no objects.
+/// Nothing is buffered.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(ArrayVisitor(PhantomData))
+}
+
+/// An object in whose place anything may stand.
+struct Object<T>(Option<T>);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+struct ArrayVisitor<T>(PhantomData<T>);
+
+// === impl Object ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// The visits that every visitor here answers with "absent".
+macro_rules! absent {
+    () => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any JSON")
+        }
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        absent!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    };
+    ($($visit:ident: $type:ty),+) => {$(
+        fn $visit<E: Error>(self, _: $type) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+    )+};
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Option<T>;
+
+    absent!();
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ArrayVisitor<T> {
+    type Value = Vec<T>;
+
+    absent!();
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element::<Object<T>>()? {
+            read.extend(item.0);
+        }
+        Ok(read)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,211 @@
+//! The calls that the actors make: `lifecycle`'s port to the cluster.
+
+mod operation;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use kube::core::{
+    Resource,
+    params::{DeleteParams, PostParams, Preconditions},
+};
+use lifecycle::{
+    failure::{Fault, FaultKind},
+    ids::SandboxId,
+    ports::{Cluster, Outcome, ReadFault, Removal},
+    request::CreateRequest,
+    seen::{Seen, SeenPod, SeenService, Uid},
+};
+use serde::Serialize;
+
+use self::operation::Operation;
+use crate::{
+    connect::Connection,
+    fault::{Certainty, Failed, Verb},
+    lean::{Pod, Service},
+    manifest::{self, Template},
+    names,
+    namespace::Namespace,
+    read,
+};
+
+/// How long a Pod has to end by itself, in seconds, before it is killed. A sandbox keeps nothing that it
+/// would have to save; and a POST of its id waits for its end, within the 30 s after which callers give up.
+pub const GRACE_SECONDS: u32 = 10;
+
+/// The calls that the actors make to Kubernetes.
+pub struct Writes {
+    connection: Connection,
+    template: Arc<Template>,
+    /// Made anew if a create finds that it is gone; shared with whoever ensures it at the start.
+    namespace: Arc<Namespace>,
+}
+
+// === impl Writes ===
+
+impl Writes {
+    /// The calls to the connection's cluster, for sandboxes as the template has them.
+    #[must_use]
+    pub fn new(connection: Connection, template: Arc<Template>, namespace: Arc<Namespace>) -> Self {
+        Self { connection, template, namespace }
+    }
+
+    /// Creates an object, and reads of the answer only what is kept.
+    async fn create<K, T>(
+        &self,
+        name: &str,
+        manifest: &impl Serialize,
+        seen: impl Fn(&K) -> Option<T>,
+    ) -> Outcome<T>
+    where
+        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        let Ok(body) = serde_json::to_vec(manifest) else {
+            return Outcome::Refused(Fault::new(
+                FaultKind::Invalid,
+                "the manifest could not be written as JSON",
+            ));
+        };
+        let operation = Operation::<K>::new(&self.connection, Verb::Create, name);
+        let build = || operation.path().create(&PostParams::default(), body.clone());
+        let answer = match operation.run(build, Some(&self.namespace)).await {
+            Ok(object) => seen(&object),
+            Err(failed) => return failed.into(),
+        };
+        // It was made, but without its uid nothing can be done with it: the cluster is looked at.
+        answer.map_or_else(
+            || Outcome::Unknown(Fault::new(FaultKind::ServerError, "the answer names no uid")),
+            Outcome::Done,
+        )
+    }
+
+    /// Deletes the object of this name if it is still of this uid.
+    async fn delete<K, T>(
+        &self,
+        name: &str,
+        Uid(uid): Uid,
+        grace: Option<u32>,
+        seen: impl Fn(&K) -> Option<T>,
+    ) -> Outcome<Removal<T>>
+    where
+        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        let params = DeleteParams {
+            grace_period_seconds: grace,
+            preconditions: Some(Preconditions { uid: Some(uid.to_string()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let operation = Operation::<K>::new(&self.connection, Verb::Delete, name);
+        match operation.run(|| operation.path().delete(name, &params), None).await {
+            Ok(object) if stays(&object) => {
+                Outcome::Done(seen(&object).map_or(Removal::Gone, Removal::Leaving))
+            }
+            Ok(_) => Outcome::Done(Removal::Gone),
+            Err(failed) if is_gone(&failed) => Outcome::Done(Removal::Gone),
+            Err(failed) => failed.into(),
+        }
+    }
+
+    /// Reads the object of this name, if there is one that is ours.
+    async fn look<K, T>(
+        &self,
+        name: &str,
+        ours: impl Fn(&K) -> bool,
+        seen: impl Fn(&K) -> Option<T>,
+    ) -> Result<Option<T>, ReadFault>
+    where
+        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        let operation = Operation::<K>::new(&self.connection, Verb::Get, name);
+        match operation
+            .run(|| operation.path().get(name, &kube::core::params::GetParams::default()), None)
+            .await
+        {
+            Ok(object) if ours(&object) => match seen(&object) {
+                Some(row) => Ok(Some(row)),
+                None => Err(ReadFault::Failed(Fault::new(FaultKind::Other, "the answer names no uid"))),
+            },
+            Ok(_) => Err(ReadFault::NotOurs(format!("{} \"{name}\"", K::kind(&())))),
+            Err(failed) if failed.fault.kind == FaultKind::NotFound => Ok(None),
+            Err(failed) => Err(ReadFault::Failed(failed.fault)),
+        }
+    }
+}
+
+/// Whether an object that was just deleted is still there: it has been given a time to go, and either a grace
+/// or a finalizer to wait for. What is gone at once is shown as it last was, or with a grace of 0.
+fn stays<K: Resource>(object: &K) -> bool {
+    let meta = object.meta();
+    let held = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
+    meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds != Some(0))
+}
+
+/// Whether a delete failed because nothing of ours is left under the name.
+fn is_gone(failed: &Failed) -> bool {
+    match failed.fault.kind {
+        FaultKind::NotFound => true,
+        // The one conflict that does not pass: the name has a new life, which is not ours to end.
+        FaultKind::Conflict => failed.fault.message.contains("UID in"),
+        _ => false,
+    }
+}
+
+impl<T> From<Failed> for Outcome<T> {
+    fn from(Failed { fault, certainty }: Failed) -> Self {
+        match certainty {
+            Certainty::NotDone => Self::Refused(fault),
+            Certainty::Unknown => Self::Unknown(fault),
+        }
+    }
+}
+
+impl Cluster for Writes {
+    fn check(&self, request: &CreateRequest) -> Result<(), String> {
+        manifest::pod(&self.template, request).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {
+        Box::pin(async move {
+            match manifest::pod(&self.template, &request) {
+                Ok(pod) => self.create(&names::pod(&request.sandbox_id), &pod, read::pod).await,
+                Err(error) => Outcome::Refused(Fault::new(FaultKind::Invalid, &error.to_string())),
+            }
+        })
+    }
+
+    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>> {
+        Box::pin(async move {
+            let id = &request.sandbox_id;
+            let service = manifest::service(&self.template, &request);
+            self.create(&names::service(id), &service, |made| read::service(&self.template, id, made)).await
+        })
+    }
+
+    fn delete_pod(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+        Box::pin(async move { self.delete(&names::pod(&id), uid, Some(GRACE_SECONDS), read::pod).await })
+    }
+
+    fn delete_service(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+        Box::pin(async move {
+            let seen = |service: &Service| read::service(&self.template, &id, service);
+            self.delete(&names::service(&id), uid, None, seen).await
+        })
+    }
+
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>> {
+        Box::pin(async move {
+            let (pod_name, service_name) = (names::pod(&id), names::service(&id));
+            let pod = self.look(&pod_name, |pod: &Pod| read::pod_owner(pod).is_some(), read::pod);
+            let service = self.look(
+                &service_name,
+                |service: &Service| read::service_owner(service).is_some(),
+                |service| read::service(&self.template, &id, service),
+            );
+            let (pod, service) = futures::future::join(pod, service).await;
+            Ok(Seen { pod: pod?, service: service? })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

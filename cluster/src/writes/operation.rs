@@ -1,0 +1,101 @@
+//! One operation on one object: up to three calls, within a deadline.
+
+use std::{marker::PhantomData, time::Duration};
+
+use kube::core::{Request, Resource};
+use lifecycle::failure::{Fault, FaultKind};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::{
+    connect::Connection,
+    fault::{Certainty, Failed, Verb, classify},
+    namespace::Namespace,
+    retry::{self, Next, Progress},
+};
+
+/// An operation on one object of kind `K`.
+pub struct Operation<'a, K> {
+    connection: &'a Connection,
+    verb: Verb,
+    name: &'a str,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// A request as `kube` builds it.
+type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
+
+// === impl Operation ===
+
+impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
+    pub fn new(connection: &'a Connection, verb: Verb, name: &'a str) -> Self {
+        Self { connection, verb, name, kind: PhantomData }
+    }
+
+    /// The requests for its kind, in the connection's namespace.
+    pub fn path(&self) -> Request {
+        Request::new(K::url_path(&(), Some(self.connection.namespace())))
+    }
+
+    /// Makes the call, again where that may help. A `namespace` that turns out to be missing is made once.
+    ///
+    /// # Errors
+    /// The last call's; but if any of the calls may have taken effect, then so may the whole.
+    pub async fn run(&self, build: impl Fn() -> Built, namespace: Option<&Namespace>) -> Result<K, Failed> {
+        let begun = Instant::now();
+        let deadline = self.deadline();
+        let mut namespace = namespace;
+        let mut perhaps_done = false;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failed = match self.once(&build, deadline.saturating_sub(begun.elapsed())).await {
+                Ok(object) => return Ok(self.log_done(tries, object)),
+                Err(failed) => failed,
+            };
+            self.log_failed(tries, &failed);
+            perhaps_done |= failed.certainty == Certainty::Unknown;
+            if failed.fault.kind == FaultKind::NamespaceMissing
+                && let Some(namespace) = namespace.take()
+                && let Err(fault) = namespace.ensure().await
+            {
+                return Err(Failed { fault, certainty: Certainty::NotDone });
+            }
+            let progress = Progress { tries, elapsed: begun.elapsed(), deadline, jitter: retry::chance() };
+            match retry::decide(self.verb, &failed, progress) {
+                Next::TryAfter(wait) => tokio::time::sleep(wait).await,
+                Next::GiveUp if perhaps_done => {
+                    return Err(Failed { certainty: Certainty::Unknown, ..failed });
+                }
+                Next::GiveUp => return Err(failed),
+            }
+        }
+    }
+
+    async fn once(&self, build: &impl Fn() -> Built, left: Duration) -> Result<K, Failed> {
+        let request = build().map_err(|error| Failed {
+            fault: Fault::new(FaultKind::Invalid, &error.to_string()),
+            certainty: Certainty::NotDone,
+        })?;
+        self.connection.calls.request(request, left).await.map_err(|error| classify(self.verb, &error))
+    }
+
+    fn deadline(&self) -> Duration {
+        match self.verb {
+            Verb::Create | Verb::Delete => self.connection.limits.write,
+            Verb::Get | Verb::List | Verb::Watch => self.connection.limits.read,
+        }
+    }
+
+    fn log_done(&self, tries: u32, object: K) -> K {
+        tracing::debug!(verb = ?self.verb, kind = %K::kind(&()), name = self.name, tries, "call done");
+        object
+    }
+
+    fn log_failed(&self, tries: u32, failed: &Failed) {
+        let Failed { fault, certainty } = failed;
+        tracing::debug!(
+            verb = ?self.verb, kind = %K::kind(&()), name = self.name, tries, %fault, ?certainty, "call failed"
+        );
+    }
+}
