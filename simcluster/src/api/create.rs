@@ -1,0 +1,151 @@
+//! `POST`: a new object, in the order the real server does it, so that of several faults the same one is reported.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Reply, Request, decode, quota, service_ports};
+use crate::defaults;
+use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
+use crate::route::Target;
+use crate::shared::{Shared, State};
+use crate::status::{ApiError, ApiResult, Cause};
+use crate::store::{Object, text_at};
+use crate::validate;
+
+pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
+    let decoded = decode::decode(target.resource, request)?;
+    let dry_run = request.query.get("dryRun").is_some();
+    let mut warnings = decoded.warnings;
+    let object = create_object(shared, target.resource, target.space(), decoded.value, dry_run)?;
+    if target.resource == PODS {
+        warnings.extend(hostname_warning(object.name()));
+    }
+    Ok(Reply::object(StatusCode::CREATED, &object, &request.accept, shared).with_warnings(warnings))
+}
+
+/// Creates an object of a kind in a namespace (empty for cluster-wide kinds).
+pub(super) fn create_object(
+    shared: &Shared,
+    resource: &'static Resource,
+    namespace: &str,
+    mut value: Value,
+    dry_run: bool,
+) -> ApiResult<Arc<Object>> {
+    let mut state = shared.state();
+    let state = &mut *state;
+    let asked_for = text_at(&value, &["metadata", "name"]).to_owned();
+    admit_namespace(state, resource, namespace, &asked_for)?;
+    fill_metadata(state, resource, namespace, &mut value, shared.clock.stamp())?;
+    defaults::new_object(resource, &mut value, &mut state.random);
+    let name = text_at(&value, &["metadata", "name"]).to_owned();
+    if resource == SERVICES {
+        service_ports::allocate(state, &mut value)?;
+    }
+    // Whatever refuses from here on must give back what was allocated.
+    let admitted = validate::new_object(resource, &value)
+        .and_then(|()| quota::admit(&state.store, resource, &value))
+        .and_then(|()| match state.store.get(resource, namespace, &name) {
+            Some(there) => Err(ApiError::already_exists(resource, &name, there.terminating())),
+            None => Ok(()),
+        });
+    if resource == SERVICES && (admitted.is_err() || dry_run) {
+        service_ports::release(state, &value);
+    }
+    admitted?;
+    if dry_run {
+        return Ok(Arc::new(Object::new(resource, 0, value)));
+    }
+    Ok(state.store.put(resource, value))
+}
+
+fn admit_namespace(state: &State, resource: &Resource, namespace: &str, name: &str) -> ApiResult<()> {
+    if !resource.namespaced {
+        return Ok(());
+    }
+    let Some(found) = state.store.get(NAMESPACES, "", namespace) else {
+        return Err(ApiError::not_found(NAMESPACES, namespace));
+    };
+    if !found.terminating() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut error = ApiError::forbidden(resource, name, &why);
+    if let Some(details) = &mut error.details {
+        details["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+    }
+    Err(error)
+}
+
+fn fill_metadata(
+    state: &mut State,
+    resource: &Resource,
+    namespace: &str,
+    value: &mut Value,
+    stamp: String,
+) -> ApiResult<()> {
+    if !value["metadata"].is_object() {
+        value["metadata"] = json!({});
+    }
+    let given = text_at(value, &["metadata", "namespace"]);
+    if resource.namespaced && !given.is_empty() && given != namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if !text_at(value, &["metadata", "resourceVersion"]).is_empty() {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    let prefix = text_at(value, &["metadata", "generateName"]).to_owned();
+    let Some(meta) = value["metadata"].as_object_mut() else {
+        return Err(ApiError::invalid(resource, "", &[Cause::required("metadata", "")]));
+    };
+    for key in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink", "resourceVersion"]
+    {
+        meta.remove(key);
+    }
+    if meta.get("name").and_then(Value::as_str).unwrap_or("").is_empty() && !prefix.is_empty() {
+        meta.insert("name".to_owned(), format!("{prefix}{}", state.random.suffix()).into());
+    }
+    if resource.namespaced {
+        meta.insert("namespace".to_owned(), namespace.into());
+    }
+    meta.insert("uid".to_owned(), state.random.uid().into());
+    meta.insert("creationTimestamp".to_owned(), stamp.into());
+    if resource.generation {
+        meta.insert("generation".to_owned(), 1.into());
+    } else {
+        meta.remove("generation");
+    }
+    drop_empty(value);
+    Ok(())
+}
+
+/// Removes empty maps and lists from metadata, which the real server never writes.
+pub(super) fn drop_empty(value: &mut Value) {
+    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.retain(|_, member| match member {
+            Value::Object(fields) => !fields.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Null => false,
+            _ => true,
+        });
+    }
+}
+
+fn hostname_warning(name: &str) -> Option<String> {
+    let wrong = validate::names::label(name);
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label \
+             is recommended: [{}]",
+            wrong.join(" ")
+        )
+    })
+}

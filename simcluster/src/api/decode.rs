@@ -1,0 +1,127 @@
+//! From bytes to an object of the kind that was addressed.
+
+use serde_json::Value;
+
+use super::Request;
+use crate::resource::{PODS, Resource};
+use crate::status::{ApiError, ApiResult};
+use crate::store::text_at;
+use crate::validate::prune_unknown;
+use crate::validate::quantity::Quantity;
+
+/// An object as the client sent it, without kind and version, and what the client is to be warned of.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub value: Value,
+    pub warnings: Vec<String>,
+}
+
+/// The name in a body, for the record and the faults, which come before any judgement of it.
+pub(crate) fn peek_name(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Peek {
+        metadata: Meta,
+    }
+    #[derive(serde::Deserialize)]
+    struct Meta {
+        name: Option<String>,
+    }
+    serde_json::from_slice::<Peek>(body).ok()?.metadata.name
+}
+
+/// Reads the body of a create or an update.
+pub(super) fn decode(resource: &Resource, request: &Request) -> ApiResult<Decoded> {
+    let value: Value = serde_json::from_slice(&request.body).map_err(|error| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
+             {} ({})",
+            resource.kind,
+            go_words(&request.body, &error),
+            excerpt(&request.body),
+        ))
+    })?;
+    check(resource, value, request.query.get("fieldValidation"))
+}
+
+/// Checks kind, version and fields of an object, and takes kind and version off.
+pub(super) fn check(
+    resource: &Resource,
+    mut value: Value,
+    field_validation: Option<&str>,
+) -> ApiResult<Decoded> {
+    let kind = text_at(&value, &["kind"]).to_owned();
+    let version = text_at(&value, &["apiVersion"]).to_owned();
+    if kind != resource.kind && !kind.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: converting (v1.{kind}) to (core.{}): unknown \
+             conversion",
+            resource.kind, resource.kind
+        )));
+    }
+    if version != resource.api_version() && !version.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({})",
+            resource.api_version()
+        )));
+    }
+    let cannot = |why: String| {
+        ApiError::bad_request(format!(
+            "{0} in version \"v1\" cannot be handled as a {0}: {why}",
+            resource.kind
+        ))
+    };
+    let Some(fields) = value.as_object_mut() else {
+        return Err(cannot("json: cannot unmarshal into an object".to_owned()));
+    };
+    fields.remove("kind");
+    fields.remove("apiVersion");
+    if resource == PODS {
+        check_quantities(&value).map_err(cannot)?;
+    }
+    let mut unknown: Vec<_> = prune_unknown(resource, &mut value)
+        .into_iter()
+        .map(|path| format!("unknown field \"{path}\""))
+        .collect();
+    unknown.sort();
+    match field_validation {
+        Some("Strict") if !unknown.is_empty() => {
+            Err(cannot(format!("strict decoding error: {}", unknown.join(", "))))
+        }
+        Some("Ignore") => Ok(Decoded { value, warnings: Vec::new() }),
+        _ => Ok(Decoded { value, warnings: unknown }),
+    }
+}
+
+fn check_quantities(pod: &Value) -> Result<(), String> {
+    let lists = ["containers", "initContainers"].into_iter();
+    let containers = lists.flat_map(|list| pod["spec"][list].as_array()).flatten();
+    let amounts = containers
+        .flat_map(|container| ["limits", "requests"].map(|kind| container["resources"][kind].as_object()))
+        .flatten()
+        .flat_map(|amounts| amounts.values());
+    if amounts.into_iter().all(|amount| Quantity::from_json(amount).is_some()) {
+        return Ok(());
+    }
+    Err("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        .to_owned())
+}
+
+/// What Go's parser says about the commonest slips.
+fn go_words(body: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    // Lines and columns count from one; the column is that of the byte the parser stumbled over.
+    let line: usize =
+        body.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let place = line + error.column().saturating_sub(1);
+    let byte = body.get(place).copied().unwrap_or(b'?');
+    let wanted =
+        if error.to_string().starts_with("key must be a string") { "object key string" } else { "value" };
+    format!("invalid character '{}' looking for beginning of {wanted}", char::from(byte))
+}
+
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.chars().take(1024).collect()
+}

@@ -1,0 +1,165 @@
+//! `GET` of a collection: selectors, pages, forms.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Reply, Request};
+use crate::query::Query;
+use crate::route::Target;
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::shared::Shared;
+use crate::status::{ApiError, ApiResult};
+use crate::store::{Object, Store};
+use crate::{page, table};
+
+/// Which objects of a collection are meant.
+#[derive(Debug, Clone)]
+pub(super) struct Selection {
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+/// What a list says about itself beside its items.
+#[derive(Debug)]
+pub(super) struct Rest {
+    token: String,
+    /// Unknown when a selector is in play.
+    remaining: Option<usize>,
+}
+
+/// `GET` of a collection.
+pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
+    let selection = Selection::of(target, &request.query)?;
+    let limit = request.query.number::<usize>("limit").filter(|limit| *limit > 0);
+    let after = request.query.get("continue").map(page::decode).transpose()?;
+    let state = shared.state();
+    let current = state.store.version();
+    if let Some(wanted) = parse_version(&request.query)?.filter(|wanted| *wanted > current) {
+        return Err(ApiError::version_too_large(wanted, current));
+    }
+    // Later pages are taken from the present state, but keep the first page's version: a watch from there brings
+    // what changed in between.
+    let version = after.as_ref().map_or(current, |page| page.version);
+    if after.is_some() && state.store.events_after(target.resource, version).is_err() {
+        return Err(page::expired());
+    }
+    let mut selected: Vec<Arc<Object>> = selection
+        .pick(&state.store, target)
+        .filter(|o| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name())))
+        .take(limit.map_or(usize::MAX, |limit| limit.saturating_add(1)))
+        .cloned()
+        .collect();
+    let mut rest = None;
+    if let Some(limit) = limit.filter(|limit| selected.len() > *limit) {
+        selected.truncate(limit);
+        if let Some(last) = selected.last() {
+            let token = page::encode(version, last.namespace(), last.name(), target.namespace.is_some());
+            let remaining = selection.is_empty().then(|| {
+                let later = state.store.list(target.resource, target.namespace.as_deref());
+                later.filter(|o| (o.namespace(), o.name()) > (last.namespace(), last.name())).count()
+            });
+            rest = Some(Rest { token, remaining });
+        }
+    }
+    drop(state);
+    Ok(render(shared, target, &selected, version, rest.as_ref(), &request.accept))
+}
+
+/// A list in the form that was asked for.
+pub(super) fn render(
+    shared: &Shared,
+    target: &Target,
+    objects: &[Arc<Object>],
+    version: u64,
+    rest: Option<&Rest>,
+    accept: &str,
+) -> Reply {
+    let mut meta = json!({"resourceVersion": version.to_string()});
+    if let Some(rest) = rest {
+        meta["continue"] = rest.token.clone().into();
+        if let Some(remaining) = rest.remaining {
+            meta["remainingItemCount"] = remaining.into();
+        }
+    }
+    let form = table::Form::of(accept);
+    if form != table::Form::Plain {
+        let list = form.many(target.resource, objects, meta, shared.clock.now());
+        return Reply::json(StatusCode::OK, list.to_string());
+    }
+    Reply::json(StatusCode::OK, plain(target, objects, &meta))
+}
+
+fn plain(target: &Target, objects: &[Arc<Object>], meta: &Value) -> Vec<u8> {
+    let size: usize = objects.iter().map(|object| object.item_json().len() + 1).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
+        target.resource.kind,
+        target.resource.api_version()
+    );
+    out.extend_from_slice(head.as_bytes());
+    for (place, object) in objects.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(object.item_json());
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// The `resourceVersion` of a query, if it says anything.
+pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
+    let Some(text) = query.get("resourceVersion") else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let mut error = ApiError::internal("");
+        error.reason = None;
+        error.details = None;
+        error.message = format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        );
+        error
+    })
+}
+
+// === impl Selection ===
+
+impl Selection {
+    pub fn of(target: &Target, query: &Query) -> ApiResult<Self> {
+        let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or(""));
+        let mut fields = query.get("fieldSelector").unwrap_or("").to_owned();
+        if let Some(name) = &target.name {
+            fields = format!("metadata.name={name}");
+        }
+        Ok(Self {
+            labels: labels.map_err(ApiError::bad_request)?,
+            fields: FieldSelector::parse(&fields, target.resource)?,
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    pub fn matches(&self, object: &Object) -> bool {
+        self.labels.matches(object.labels()) && self.fields.matches(&object.value)
+    }
+
+    /// The selected objects, in order.
+    pub fn pick<'a>(
+        &'a self,
+        store: &'a Store,
+        target: &'a Target,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Object>> + 'a> {
+        match (self.fields.name(), &target.namespace) {
+            (Some(name), Some(namespace)) => {
+                Box::new(store.get(target.resource, namespace, name).into_iter().filter(|o| self.matches(o)))
+            }
+            (_, namespace) => {
+                Box::new(store.list(target.resource, namespace.as_deref()).filter(|o| self.matches(o)))
+            }
+        }
+    }
+}

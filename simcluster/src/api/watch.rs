@@ -1,0 +1,300 @@
+//! `GET` with `watch`: a stream of changes, served from the watch window.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::list::{Selection, parse_version};
+use super::{Reply, Request};
+use crate::body::Body;
+use crate::faults::WatchFault;
+use crate::route::Target;
+use crate::service::ConnectionLost;
+use crate::shared::{Link, Shared};
+use crate::status::{ApiError, ApiResult};
+use crate::store::{Change, Event, Object};
+use crate::table::Form;
+
+/// How often a quiet watch says how far it has come.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long a watch lasts that names no timeout: the real server draws 30 to 60 minutes.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+
+/// One open watch.
+struct Watcher {
+    shared: Arc<Shared>,
+    target: Target,
+    selection: Selection,
+    form: Form,
+    /// The last version that has been looked at.
+    seen: u64,
+    changed: watch::Receiver<u64>,
+    link: watch::Receiver<Link>,
+    cuts: u64,
+    /// Lines that are ready to go out.
+    lines: VecDeque<Vec<u8>>,
+    /// Events since the start, for the faults that count them.
+    count: u64,
+    bookmarks: bool,
+    /// The version of the last bookmark, if nothing came after it.
+    marked: Option<u64>,
+    next_bookmark: Instant,
+    deadline: Instant,
+    fault: Option<WatchFault>,
+    ended: bool,
+}
+
+/// Opens a watch.
+pub(super) fn watch(
+    shared: &Arc<Shared>,
+    target: &Target,
+    request: &Request,
+    fault: Option<WatchFault>,
+) -> ApiResult<Reply> {
+    let query = &request.query;
+    let selection = Selection::of(target, query)?;
+    let version = parse_version(query)?;
+    let initial = query.is_on("sendInitialEvents");
+    let timeout = query.number("timeoutSeconds").map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let now = Instant::now();
+    let link = shared.link.subscribe();
+    let cuts = link.borrow().cuts;
+    let state = shared.state();
+    let current = state.store.version();
+    let mut watcher = Watcher {
+        shared: Arc::clone(shared),
+        target: target.clone(),
+        selection,
+        form: Form::of(&request.accept),
+        seen: version.unwrap_or(0),
+        changed: state.store.subscribe(target.resource),
+        link,
+        cuts,
+        lines: VecDeque::new(),
+        count: 0,
+        bookmarks: query.is_on("allowWatchBookmarks"),
+        marked: None,
+        next_bookmark: now + BOOKMARK_EVERY,
+        deadline: now + timeout,
+        fault,
+        ended: false,
+    };
+    if fault == Some(WatchFault::Expired) {
+        watcher.expire(current);
+    } else if initial || matches!(version, None | Some(0)) {
+        let objects: Vec<_> = watcher.selection.pick(&state.store, target).cloned().collect();
+        for object in objects {
+            watcher.send(Change::Added, &object);
+        }
+        watcher.seen = current;
+        if initial && watcher.bookmarks {
+            watcher.bookmark(true);
+        }
+    }
+    drop(state);
+    let body = Body::stream(stream::unfold(watcher, |mut watcher| async move {
+        let item = watcher.next().await?;
+        Some((item, watcher))
+    }));
+    Ok(Reply { body, ..Reply::json(StatusCode::OK, Bytes::new()) })
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// The next piece of the body.
+    async fn next(&mut self) -> Option<Result<Bytes, ConnectionLost>> {
+        loop {
+            let link = *self.link.borrow_and_update();
+            if link.away || link.cuts != self.cuts {
+                return self.lost();
+            }
+            if link.stalled || self.fault == Some(WatchFault::Stall) {
+                // Only losing the connection ends the silence; the sender lives as long as the cluster.
+                self.link.changed().await.ok()?;
+                continue;
+            }
+            if let Some(lines) = self.take_lines() {
+                return match lines {
+                    Some(bytes) => Some(Ok(bytes)),
+                    None => self.lost(),
+                };
+            }
+            if self.ended {
+                return None;
+            }
+            self.changed.borrow_and_update();
+            self.look();
+            if !self.lines.is_empty() {
+                if let Some(WatchFault::Late(late)) = self.fault {
+                    tokio::time::sleep(late).await;
+                }
+                continue;
+            }
+            let wake = if self.bookmarks { self.next_bookmark.min(self.deadline) } else { self.deadline };
+            tokio::select! {
+                biased;
+                changed = self.link.changed() => if changed.is_err() { return None },
+                changed = self.changed.changed() => if changed.is_err() { return None },
+                () = tokio::time::sleep_until(wake) => self.on_time(),
+            }
+        }
+    }
+
+    /// The lines that are ready, in one piece; `Some(None)` if a fault cuts the connection here; `None` if there are
+    /// no lines.
+    fn take_lines(&mut self) -> Option<Option<Bytes>> {
+        if let Some(WatchFault::CutAfter(limit)) = self.fault {
+            if self.count >= limit {
+                return Some(None);
+            }
+            self.count += 1;
+            return match self.lines.pop_front() {
+                Some(line) => Some(Some(line.into())),
+                None => {
+                    self.count -= 1;
+                    None
+                }
+            };
+        }
+        let first = self.lines.pop_front()?;
+        if self.lines.is_empty() {
+            return Some(Some(first.into()));
+        }
+        let mut all = first;
+        all.extend(self.lines.drain(..).flatten());
+        Some(Some(all.into()))
+    }
+
+    fn lost(&mut self) -> Option<Result<Bytes, ConnectionLost>> {
+        if self.ended {
+            return None;
+        }
+        self.ended = true;
+        self.lines.clear();
+        Some(Err(ConnectionLost::Reset))
+    }
+
+    /// Takes in what happened since the last look.
+    fn look(&mut self) {
+        let state = self.shared.state();
+        let events = state.store.events_after(self.target.resource, self.seen);
+        let current = state.store.version();
+        drop(state);
+        match events {
+            Err(expired) => self.expire(expired.oldest),
+            Ok(events) => {
+                for event in events {
+                    self.seen = event.version;
+                    self.take_in(&event);
+                }
+                self.seen = self.seen.max(current);
+            }
+        }
+    }
+
+    /// What an event is to someone who sees only what is selected.
+    fn take_in(&mut self, event: &Event) {
+        let here = |object: &Object| {
+            let place = self.target.namespace.as_deref();
+            place.is_none_or(|namespace| namespace == object.namespace()) && self.selection.matches(object)
+        };
+        let was = event.before.as_deref().is_some_and(here);
+        let is = event.change != Change::Deleted && here(&event.object);
+        match (was, is) {
+            (false, false) => {}
+            (false, true) => self.send(Change::Added, &event.object),
+            (true, true) => self.send(Change::Modified, &event.object),
+            (true, false) if event.change == Change::Deleted => self.send(Change::Deleted, &event.object),
+            // Out of sight: the last state that was in sight, under the version of the change.
+            (true, false) => {
+                if let Some(before) = &event.before {
+                    self.send(Change::Deleted, &before.at_version(event.version));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, change: Change, object: &Object) {
+        self.marked = None;
+        if let Some(WatchFault::Lossy(every)) = self.fault {
+            self.count += 1;
+            if self.count.is_multiple_of(every.max(1)) {
+                return;
+            }
+        }
+        let word = match change {
+            Change::Added => "ADDED",
+            Change::Modified => "MODIFIED",
+            Change::Deleted => "DELETED",
+        };
+        let mut line = Vec::with_capacity(object.item_json().len() + 96);
+        line.extend_from_slice(format!("{{\"type\":\"{word}\",\"object\":").as_bytes());
+        match self.form {
+            Form::Plain => object.write_full(&mut line),
+            form => line.extend_from_slice(form.one(object, self.shared.clock.now()).to_string().as_bytes()),
+        }
+        line.extend_from_slice(b"}\n");
+        if self.fault == Some(WatchFault::Double) {
+            self.lines.push_back(line.clone());
+        }
+        self.lines.push_back(line);
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.bookmarks && self.marked != Some(self.seen) {
+            self.bookmark(false);
+        }
+        self.next_bookmark = now + BOOKMARK_EVERY;
+        self.ended |= now >= self.deadline;
+    }
+
+    fn bookmark(&mut self, initial_end: bool) {
+        let mut object = json!({
+            "kind": self.target.resource.kind,
+            "apiVersion": self.target.resource.api_version(),
+            "metadata": {"resourceVersion": self.seen.to_string()},
+        });
+        if initial_end {
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        // A bookmark is an otherwise empty object, and Go writes some empty members.
+        match self.target.resource.kind {
+            "Pod" => {
+                object["spec"] = json!({"containers": null});
+                object["status"] = json!({});
+            }
+            "Service" => {
+                object["spec"] = json!({});
+                object["status"] = json!({"loadBalancer": {}});
+            }
+            "Namespace" => {
+                object["spec"] = json!({});
+                object["status"] = json!({});
+            }
+            _ => {}
+        }
+        self.line("BOOKMARK", &object);
+        self.marked = Some(self.seen);
+    }
+
+    fn expire(&mut self, oldest: u64) {
+        let error = ApiError::expired(format!("too old resource version: {} ({oldest})", self.seen));
+        self.line("ERROR", &error.to_value());
+        self.ended = true;
+    }
+
+    fn line(&mut self, word: &str, object: &Value) {
+        let mut line = json!({"type": word, "object": object}).to_string().into_bytes();
+        line.push(b'\n');
+        self.lines.push_back(line);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the API server fills in when an object leaves it out.
+
+mod pod;
+mod service;
+
+use serde_json::{Map, Value, json};
+
+pub(crate) use service::uses_node_ports;
+
+use crate::random::Random;
+use crate::resource::{CLAIMS, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES};
+
+/// Fills in a new object of a kind; its metadata is complete already.
+pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Random) {
+    match resource {
+        r if r == PODS => {
+            value["status"] = json!({"phase": "Pending"});
+            pod::fill(value, random);
+            value["status"]["qosClass"] = pod::qos_class(&value["spec"]).into();
+        }
+        r if r == SERVICES => {
+            value["status"] = json!({"loadBalancer": {}});
+            service::fill(value);
+        }
+        r if r == NAMESPACES => {
+            value["spec"] = json!({"finalizers": ["kubernetes"]});
+            value["status"] = json!({"phase": "Active"});
+            let name = value["metadata"]["name"].clone();
+            value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        }
+        r if r == EVENTS => {
+            for (key, default) in
+                [("source", json!({})), ("firstTimestamp", Value::Null), ("lastTimestamp", Value::Null)]
+            {
+                set_default(value, key, default);
+            }
+        }
+        r if r == QUOTAS => value["status"] = json!({}),
+        r if r == CLAIMS => {
+            value["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+            set_default(&mut value["spec"], "volumeMode", json!("Filesystem"));
+            value["status"] = json!({"phase": "Pending"});
+        }
+        _ => {}
+    }
+}
+
+/// Fills in what a change may have left out.
+pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
+    match resource {
+        r if r == PODS => pod::fill_spec(&mut value["spec"]),
+        r if r == SERVICES => service::fill(value),
+        _ => {}
+    }
+}
+
+/// Sets a member that is absent; what is no object stays as it is.
+fn set_default(value: &mut Value, key: &str, default: Value) {
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    if let Some(fields) = value.as_object_mut() {
+        fields.entry(key).or_insert(default);
+    }
+}
+
+/// The items of a list member, to be changed in place.
+fn items_mut<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
+    value.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
+}

@@ -1,0 +1,104 @@
+//! What the server says about itself: its version, its health, its groups and resources.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::api::Reply;
+use crate::resource::{NAMESPACES, RESOURCES, Resource};
+use crate::route::Route;
+
+/// Groups with a review or two and no objects of their own.
+const EXTRA_GROUPS: [&str; 1] = ["authorization.k8s.io"];
+
+/// The answer to a path that is no object; `None` if there is none.
+pub(crate) fn answer(route: &Route) -> Option<Reply> {
+    let value = match route {
+        Route::Health => return Some(Reply::text(StatusCode::OK, "ok")),
+        Route::Version => version(),
+        Route::CoreVersions => json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}],
+        }),
+        Route::Groups => {
+            let groups: Vec<_> = groups().map(group).collect();
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+        }
+        Route::Group(name) => {
+            let mut found = groups().find(|known| known == name).map(group)?;
+            found["kind"] = "APIGroup".into();
+            found["apiVersion"] = "v1".into();
+            found
+        }
+        Route::Resources(name) => resources(name)?,
+        Route::Object(_) | Route::AccessReview | Route::Unknown => return None,
+    };
+    Some(Reply::json(StatusCode::OK, value.to_string()))
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "36",
+        "emulationMajor": "1", "emulationMinor": "36",
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
+        "gitVersion": "v1.36.2", "gitCommit": "$Format:%H$", "gitTreeState": "",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "go1.26.6", "compiler": "gc", "platform": "linux/amd64",
+    })
+}
+
+fn groups() -> impl Iterator<Item = &'static str> {
+    let own = RESOURCES.iter().map(|resource| resource.group).filter(|group| !group.is_empty());
+    own.chain(EXTRA_GROUPS)
+}
+
+fn group(name: &str) -> Value {
+    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+    json!({"name": name, "versions": [version], "preferredVersion": version})
+}
+
+fn resources(group: &str) -> Option<Value> {
+    let mut list: Vec<Value> = Vec::new();
+    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+        list.push(describe(resource));
+        if resource.status {
+            list.push(json!({
+                "name": format!("{}/status", resource.plural), "singularName": "",
+                "namespaced": resource.namespaced, "kind": resource.kind, "verbs": ["get", "patch", "update"],
+            }));
+        }
+    }
+    if group == "authorization.k8s.io" {
+        list.push(json!({
+            "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview", "namespaced": false,
+            "kind": "SelfSubjectAccessReview", "verbs": ["create"],
+        }));
+    }
+    if list.is_empty() {
+        return None;
+    }
+    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let mut answer = json!({"kind": "APIResourceList", "groupVersion": version, "resources": list});
+    // The core group's list carries no version of its own.
+    if !group.is_empty() {
+        answer["apiVersion"] = "v1".into();
+    }
+    Some(answer)
+}
+
+fn describe(resource: &Resource) -> Value {
+    let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    if resource == NAMESPACES {
+        verbs.retain(|verb| *verb != "deletecollection");
+    }
+    let mut entry = json!({
+        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
+        "kind": resource.kind, "verbs": verbs,
+    });
+    if !resource.short.is_empty() {
+        entry["shortNames"] = json!(resource.short);
+    }
+    if resource.in_all {
+        entry["categories"] = json!(["all"]);
+    }
+    entry
+}

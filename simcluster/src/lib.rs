@@ -1,0 +1,76 @@
+//! An in-memory Kubernetes API server with a simulated node.
+//!
+//! It answers as a real API server (1.36.2) was recorded to answer: status, reason, message, defaulted fields and the
+//! sequence of watch events. `kubectl` and `kube` work against it unmodified. There is no global state and no real
+//! time: any number of clusters run in one process, under tokio's paused clock too.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
+//!
+//! let cluster = Cluster::start(Options::with_namespace("deer-flow"));
+//! // let client = kube::Client::new(cluster.service(), "deer-flow");
+//! cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(3));
+//! assert_eq!(cluster.count("pods", Some("deer-flow")), 0);
+//! # }
+//! ```
+//!
+//! # What there is
+//!
+//! - [`Cluster`]: the handle. [`Cluster::start`] with [`Options`]; [`Cluster::service`] for `kube::Client::new`, or
+//!   [`serve`] on a listener for `kubectl`.
+//! - Looking and meddling: [`Cluster::objects`], [`Cluster::object`], [`Cluster::count`]; by hand [`Cluster::put`],
+//!   [`Cluster::change`], [`Cluster::remove`], [`Cluster::set_phase`], [`Cluster::set_status`].
+//! - The record of calls: [`Cluster::calls`], [`Cluster::mark`] with [`Cluster::calls_since`],
+//!   [`Cluster::count_calls`], [`Cluster::reset_calls`]; each a [`Call`] with its [`Verb`].
+//! - Faults: [`Cluster::fault`] takes a [`Rule`] ([`Matcher`], [`Timing`], [`Effect`]); [`Cluster::set_away`],
+//!   [`Cluster::cut_watches`], [`Cluster::stall_watches`], [`Cluster::expire_watch_window`], [`Cluster::restart`].
+//! - The node: [`NodeOptions`] and [`Times`]. The annotation [`BEHAVIOUR_ANNOTATION`] on a Pod chooses what becomes of
+//!   it: `image-pull-error`, `image-never-pull`, `crash-loop`, `oom`, `never-ready`, `creating`, `unschedulable`,
+//!   `succeed`, `fail`, `stuck-terminating`. Without it a Pod runs and gets ready, unless it asks for more than the
+//!   node has.
+//!
+//! # How it is built
+//!
+//! `store` remembers and knows nothing of HTTP; `api` does what each verb does to it; `service` stands in front with
+//! the record and the faults; `node` and `controllers` are tasks that write to the store as a kubelet and a controller
+//! manager would. Decisions (`route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life`,
+//! `node::report`) are pure.
+
+mod api;
+mod body;
+mod calls;
+mod clock;
+mod cluster;
+mod controllers;
+mod defaults;
+mod discovery;
+mod faults;
+mod node;
+mod options;
+mod page;
+mod patch;
+mod ports;
+mod query;
+mod random;
+mod resource;
+mod route;
+mod sandbox_server;
+mod selector;
+mod serve;
+mod service;
+mod shared;
+mod status;
+mod store;
+mod table;
+mod validate;
+
+pub use body::Body;
+pub use calls::{Call, CallMark, Verb};
+pub use cluster::{Cluster, HandError};
+pub use faults::{Effect, Matcher, Refusal, Rule, RuleId, Timing, WatchFault};
+pub use node::ANNOTATION as BEHAVIOUR_ANNOTATION;
+pub use options::{NodeOptions, Options, Times};
+pub use serve::serve;
+pub use service::{ConnectionLost, Service};

@@ -1,0 +1,130 @@
+//! How a cluster is set up.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The settings of a cluster. [`Options::default`] suits tests.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Seeds uids, addresses and generated names.
+    pub seed: u64,
+    /// What the cluster's wall clock shows at the start; `None` for the real time.
+    pub start: Option<jiff::Timestamp>,
+    /// The simulated node; `None` leaves every Pod as it was created.
+    pub node: Option<NodeOptions>,
+    /// The node ports Services may have.
+    pub node_ports: RangeInclusive<u16>,
+    /// Where to serve each sandbox on its node port; `None` serves none, and node ports are numbers only.
+    pub sandbox_servers: Option<IpAddr>,
+    /// Namespaces there are from the start, beside `default` and `kube-system`.
+    pub namespaces: Vec<String>,
+    /// How many events of each kind a watch can go back.
+    pub watch_window: usize,
+    /// How many calls the record keeps; older ones are forgotten.
+    pub call_log: usize,
+}
+
+/// The settings of the simulated node.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Its name.
+    pub name: String,
+    /// How long things take on it.
+    pub times: Times,
+    /// What Pods may request of it at most, all by themselves; more is unschedulable. Milli-CPUs.
+    pub cpu_millis: u64,
+    /// As `cpu_millis`, in bytes of memory.
+    pub memory_bytes: u64,
+}
+
+/// How long each step of a Pod's life takes, counted from the step before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// From its creation to having a node.
+    pub schedule: Duration,
+    /// From having a node to `ContainerCreating`.
+    pub accept: Duration,
+    /// From there until its network is ready.
+    pub network: Duration,
+    /// From there to `Running`, not ready yet.
+    pub run: Duration,
+    /// From `Running` to ready.
+    pub ready: Duration,
+    /// From the delete to the exit of its containers; a shorter grace period wins.
+    pub terminate: Duration,
+    /// How long a crashing container lives.
+    pub crash: Duration,
+    /// The first wait before a crashed container or a failed pull is tried again; it doubles up to thirty times this.
+    pub back_off: Duration,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            start: None,
+            node: Some(NodeOptions::default()),
+            node_ports: 30000..=32767,
+            sandbox_servers: None,
+            namespaces: Vec::new(),
+            watch_window: 10_000,
+            call_log: 100_000,
+        }
+    }
+}
+
+impl Options {
+    /// The default options with one more namespace.
+    #[must_use]
+    pub fn with_namespace(name: &str) -> Self {
+        Self { namespaces: vec![name.to_owned()], ..Self::default() }
+    }
+}
+
+// === impl NodeOptions ===
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            name: "sim-node".to_owned(),
+            times: Times::default(),
+            cpu_millis: 64_000,
+            memory_bytes: 256 << 30,
+        }
+    }
+}
+
+// === impl Times ===
+
+impl Default for Times {
+    /// Running after 150 ms and ready after 300 ms; a delete takes 200 ms.
+    fn default() -> Self {
+        Self {
+            schedule: Duration::ZERO,
+            accept: Duration::from_millis(10),
+            network: Duration::from_millis(100),
+            run: Duration::from_millis(40),
+            ready: Duration::from_millis(150),
+            terminate: Duration::from_millis(200),
+            crash: Duration::from_millis(500),
+            back_off: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Times {
+    /// Everything at once: a Pod is ready as soon as the node has seen it, and gone as soon as it is deleted.
+    pub const INSTANT: Self = Self {
+        schedule: Duration::ZERO,
+        accept: Duration::ZERO,
+        network: Duration::ZERO,
+        run: Duration::ZERO,
+        ready: Duration::ZERO,
+        terminate: Duration::ZERO,
+        crash: Duration::ZERO,
+        back_off: Duration::from_secs(10),
+    };
+}

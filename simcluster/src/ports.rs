@@ -1,0 +1,178 @@
+//! Node ports and cluster addresses: which are taken, and which the host can really give.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use tokio::net::TcpSocket;
+
+use crate::random::Random;
+
+/// The node ports of a cluster.
+#[derive(Debug)]
+pub(crate) struct NodePorts {
+    range: RangeInclusive<u16>,
+    /// Where ports are held on the host; `None` if they exist in the cluster only.
+    host: Option<IpAddr>,
+    taken: BTreeMap<u16, Option<Held>>,
+}
+
+/// A port held on the host: bound, not listening, so that connections to it are refused and nobody else gets it.
+#[derive(Debug)]
+pub(crate) struct Held(TcpSocket);
+
+/// Why a port could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PortError {
+    #[error("provided port is already allocated")]
+    Taken,
+    #[error("provided port is not in the valid range")]
+    OutOfRange,
+    #[error("range is full")]
+    Full,
+}
+
+/// The addresses Services get.
+#[derive(Debug, Default)]
+pub(crate) struct ClusterAddresses(HashSet<Ipv4Addr>);
+
+// === impl NodePorts ===
+
+impl NodePorts {
+    pub fn new(range: RangeInclusive<u16>, host: Option<IpAddr>) -> Self {
+        Self { range, host, taken: BTreeMap::new() }
+    }
+
+    /// The range as messages print it.
+    pub fn range_text(&self) -> String {
+        format!("{}-{}", self.range.start(), self.range.end())
+    }
+
+    /// Takes a certain port.
+    pub fn take(&mut self, port: u16) -> Result<(), PortError> {
+        if !self.range.contains(&port) {
+            return Err(PortError::OutOfRange);
+        }
+        if self.taken.contains_key(&port) {
+            return Err(PortError::Taken);
+        }
+        let held = self.hold(port).map_err(|_| PortError::Taken)?;
+        self.taken.insert(port, held);
+        Ok(())
+    }
+
+    /// Takes any free port that the host can give as well. It starts at a random place so that a port just given
+    /// back is seldom the next one handed out.
+    pub fn take_any(&mut self, random: &mut Random) -> Result<u16, PortError> {
+        let (first, last) = (*self.range.start(), *self.range.end());
+        let size = u64::from(last.saturating_sub(first)) + 1;
+        if self.range.is_empty() || self.taken.len() as u64 >= size {
+            return Err(PortError::Full);
+        }
+        let start = u16::try_from(random.below(size)).unwrap_or(0) + first;
+        (start..=last).chain(first..start).find(|port| self.take(*port).is_ok()).ok_or(PortError::Full)
+    }
+
+    /// Gives a port back.
+    pub fn free(&mut self, port: u16) {
+        self.taken.remove(&port);
+    }
+
+    /// Hands the host's side of a port to whoever serves it.
+    pub fn claim(&mut self, port: u16) -> Option<Held> {
+        self.taken.get_mut(&port)?.take()
+    }
+
+    fn hold(&self, port: u16) -> std::io::Result<Option<Held>> {
+        let Some(host) = self.host else { return Ok(None) };
+        let socket = if host.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(host, port))?;
+        Ok(Some(Held(socket)))
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Starts to accept connections. The queue is short: a sandbox answers at once.
+    pub fn listen(self) -> std::io::Result<tokio::net::TcpListener> {
+        self.0.listen(128)
+    }
+
+    /// Stops accepting and keeps the port. A shut-down listening socket goes back to being merely bound; the standard
+    /// library offers the call for streams only, so the socket passes as one for a moment.
+    pub fn resume(listener: tokio::net::TcpListener) -> std::io::Result<Self> {
+        let socket = std::net::TcpStream::from(std::os::fd::OwnedFd::from(listener.into_std()?));
+        socket.shutdown(std::net::Shutdown::Read)?;
+        Ok(Self(TcpSocket::from_std_stream(socket)))
+    }
+}
+
+// === impl ClusterAddresses ===
+
+impl ClusterAddresses {
+    /// A free address of 10.96.0.0/16.
+    pub fn take_any(&mut self, random: &mut Random) -> Ipv4Addr {
+        loop {
+            let [.., c, d] = random.below(0xfffd).wrapping_add(1).to_be_bytes();
+            let address = Ipv4Addr::new(10, 96, c, d);
+            if self.0.len() >= 0xfff0 || self.0.insert(address) {
+                return address;
+            }
+        }
+    }
+
+    /// Takes a certain address; false if it is taken.
+    pub fn take(&mut self, address: Ipv4Addr) -> bool {
+        self.0.insert(address)
+    }
+
+    pub fn free(&mut self, address: Ipv4Addr) {
+        self.0.remove(&address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_range_is_used_up_and_a_freed_port_comes_back() {
+        let mut random = Random::seeded(1);
+        let mut ports = NodePorts::new(30000..=30002, None);
+        let mut got: Vec<_> = (0..3).map(|_| ports.take_any(&mut random).unwrap()).collect();
+        got.sort_unstable();
+        assert_eq!(got, [30000, 30001, 30002]);
+        assert_eq!(ports.take_any(&mut random), Err(PortError::Full));
+        ports.free(30001);
+        assert_eq!(ports.take_any(&mut random), Ok(30001));
+        assert_eq!(ports.take(30001), Err(PortError::Taken));
+        assert_eq!(ports.take(80), Err(PortError::OutOfRange));
+    }
+
+    /// Guards the promise that a handed-out URL works: a port somebody else uses on the host is never given.
+    #[tokio::test]
+    async fn a_port_the_host_cannot_give_is_skipped() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let mut ports = NodePorts::new(port..=port, Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(ports.take_any(&mut Random::seeded(1)), Err(PortError::Full));
+    }
+
+    /// Guards "refused while nothing is ready": the port stays ours while it does not listen.
+    #[tokio::test]
+    async fn a_port_can_stop_listening_and_start_again() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut ports = NodePorts::new(free.port()..=free.port(), Some(free.ip()));
+        ports.take(free.port()).unwrap();
+        let held = ports.claim(free.port()).unwrap();
+        assert!(std::net::TcpStream::connect(free).is_err());
+        let listener = held.listen().unwrap();
+        assert!(std::net::TcpStream::connect(free).is_ok());
+        let held = Held::resume(listener).unwrap();
+        assert!(std::net::TcpStream::connect(free).is_err());
+        assert!(std::net::TcpListener::bind(free).is_err());
+        let _listener = held.listen().unwrap();
+        assert!(std::net::TcpStream::connect(free).is_ok());
+    }
+}

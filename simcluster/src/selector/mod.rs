@@ -1,0 +1,7 @@
+//! Label and field selectors: parsed once a request, matched against objects.
+
+mod field;
+mod label;
+
+pub(crate) use field::FieldSelector;
+pub(crate) use label::{LabelSelector, matches_all};

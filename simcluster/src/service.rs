@@ -1,0 +1,219 @@
+//! The server as a `tower::Service`: faults and the record in front, the handlers behind.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::json;
+
+use crate::api::{self, Reply};
+use crate::body::Body;
+use crate::calls::{Call, Verb};
+use crate::cluster::Cluster;
+use crate::faults::{Effect, Refusal, Strike, Subject};
+use crate::query::Query;
+use crate::route::Route;
+use crate::shared::Shared;
+use crate::status::ApiError;
+
+/// The largest body that is read (the real server's limit), in bytes.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// The API server, in the form `kube::Client::new` takes.
+#[derive(Debug, Clone)]
+pub struct Service {
+    cluster: Cluster,
+}
+
+/// The connection failed; there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionLost {
+    /// Nobody listens: the call certainly had no effect.
+    #[error("connection refused")]
+    Refused,
+    /// It broke: whether the call had an effect is unknown.
+    #[error("connection reset by peer")]
+    Reset,
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+}
+
+impl<B> tower::Service<http::Request<B>> for Service
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = http::Response<Body>;
+    type Error = ConnectionLost;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectionLost>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionLost>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        // The handle, not only what is shared: the cluster lives while a call does.
+        let cluster = self.cluster.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body =
+                Limited::new(body, BODY_LIMIT).collect().await.map(http_body_util::Collected::to_bytes);
+            answer(cluster.shared(), &head, body.ok()).await
+        })
+    }
+}
+
+/// Answers a request whose body has been read; `None` for one that was too large.
+async fn answer(
+    shared: &Arc<Shared>,
+    head: &http::request::Parts,
+    body: Option<Bytes>,
+) -> Result<http::Response<Body>, ConnectionLost> {
+    if shared.link.borrow().away {
+        shared.count_refused();
+        return Err(ConnectionLost::Refused);
+    }
+    let Some(body) = body else {
+        let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+        return Ok(api::refuse(&ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            message,
+        )));
+    };
+    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let query = Query::parse(head.uri.query().unwrap_or(""));
+    let route = Route::parse(head.uri.path());
+    let verb = route.verb(&head.method, &query);
+    let request = api::Request {
+        verb: verb.unwrap_or(Verb::Get),
+        route,
+        query,
+        content_type: text(header::CONTENT_TYPE),
+        accept: text(header::ACCEPT),
+        body,
+    };
+    let (seq, strike) = arrive(shared, head, &request);
+    if !strike.delay.is_zero() {
+        tokio::time::sleep(strike.delay).await;
+        if shared.link.borrow().away {
+            return Err(ConnectionLost::Reset);
+        }
+    }
+    let mut watch_fault = None;
+    match &strike.effect {
+        Some(Effect::Refuse(refusal)) => {
+            let response = refuse(refusal, &request);
+            shared.calls().answered(seq, response.status().as_u16());
+            return Ok(response);
+        }
+        Some(Effect::DropBefore) => return Err(ConnectionLost::Reset),
+        Some(Effect::Silent) => return silence(shared).await,
+        Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
+        Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer) | None => {}
+    }
+    let response = if verb.is_none() {
+        api::refuse(&ApiError::method_not_allowed())
+    } else if request.route == Route::Unknown {
+        Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
+    } else {
+        api::handle(shared, &request, watch_fault)
+    };
+    match strike.effect {
+        Some(Effect::DropAnswer) => return Err(ConnectionLost::Reset),
+        Some(Effect::HangAnswer) => return silence(shared).await,
+        _ => {}
+    }
+    shared.calls().answered(seq, response.status().as_u16());
+    Ok(response)
+}
+
+/// Records a call and asks the fault rules about it.
+fn arrive(shared: &Shared, head: &http::request::Parts, request: &api::Request) -> (u64, Strike) {
+    let mut call = Call {
+        seq: 0,
+        at: shared.clock.elapsed(),
+        verb: request.verb,
+        resource: head.uri.path().to_owned(),
+        namespace: None,
+        name: None,
+        status: None,
+    };
+    if let Route::Object(target) = &request.route {
+        call.resource = target.label();
+        call.namespace.clone_from(&target.namespace);
+        call.name.clone_from(&target.name);
+        if request.verb == Verb::Create {
+            call.name = api::peek_name(&request.body);
+        }
+    }
+    let strike = shared.faults().strike(Subject {
+        verb: call.verb,
+        resource: &call.resource,
+        namespace: call.namespace.as_deref(),
+        name: call.name.as_deref(),
+    });
+    let seq = shared.calls().arrived(call);
+    (seq, strike)
+}
+
+/// Never answers; but if the server goes away, the connection goes with it.
+async fn silence(shared: &Shared) -> Result<http::Response<Body>, ConnectionLost> {
+    let mut link = shared.link.subscribe();
+    // An error means that the cluster is gone, which also is the end of the connection.
+    let _ = link.wait_for(|link| link.away).await;
+    Err(ConnectionLost::Reset)
+}
+
+fn refuse(refusal: &Refusal, request: &api::Request) -> http::Response<Body> {
+    let (plural, namespace) = match &request.route {
+        Route::Object(target) => (target.resource.plural, target.space()),
+        _ => ("", ""),
+    };
+    let error = match refusal {
+        Refusal::TooManyRequests => {
+            let text = "Too many requests, please try again later.\n";
+            let mut response: http::Response<Body> = Reply::text(StatusCode::TOO_MANY_REQUESTS, text).into();
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(1));
+            return response;
+        }
+        Refusal::EtcdTimeout => {
+            let mut error = ApiError::internal("");
+            error.message = "etcdserver: request timed out".to_owned();
+            error.reason = None;
+            error.details = None;
+            error
+        }
+        Refusal::Unavailable => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "the server is currently unable to handle the request",
+        ),
+        Refusal::Forbidden => ApiError::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            format!(
+                "{plural} is forbidden: User \"provisioner\" cannot {} resource \"{plural}\" in API group \"\" in the \
+                 namespace \"{namespace}\"",
+                request.verb
+            ),
+        )
+        .with_details(json!({"kind": plural})),
+        Refusal::Unauthorized => ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"),
+        Refusal::Other { code, reason, message } => {
+            let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            ApiError::new(code, reason, message.clone())
+        }
+    };
+    api::refuse(&error)
+}

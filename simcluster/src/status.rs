@@ -1,0 +1,206 @@
+//! Refusals: what went wrong, as the `Status` object a client gets.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::resource::Resource;
+
+/// A refused request, with everything its `Status` says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ApiError {
+    pub code: StatusCode,
+    /// The machine-readable word; a few refusals have none.
+    pub reason: Option<&'static str>,
+    pub message: String,
+    pub details: Option<Value>,
+    /// Seconds for the `Retry-After` header.
+    pub retry_after: Option<u32>,
+}
+
+/// One broken rule of an invalid object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub reason: &'static str,
+    pub message: String,
+    pub field: String,
+}
+
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+// === impl Cause ===
+
+impl Cause {
+    /// A value that breaks a rule; `shown` is the value as it is to be printed.
+    pub fn invalid(field: impl Into<String>, shown: &str, why: &str) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {shown}: {why}"),
+            field: field.into(),
+        }
+    }
+
+    /// As [`Cause::invalid`] for text, which is printed in quotes.
+    pub fn invalid_text(field: impl Into<String>, value: &str, why: &str) -> Self {
+        Self::invalid(field, &format!("{value:?}"), why)
+    }
+
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let message =
+            if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self { reason: "FieldValueRequired", message, field: field.into() }
+    }
+
+    pub fn not_found(field: impl Into<String>, value: &str) -> Self {
+        Self { reason: "FieldValueNotFound", message: format!("Not found: {value:?}"), field: field.into() }
+    }
+
+    pub fn duplicate(field: impl Into<String>, value: &str) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            message: format!("Duplicate value: {value:?}"),
+            field: field.into(),
+        }
+    }
+
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() }
+    }
+
+    pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
+        let list = supported.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
+        Self {
+            reason: "FieldValueNotSupported",
+            message: format!("Unsupported value: {value:?}: supported values: {list}"),
+            field: field.into(),
+        }
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason: Some(reason), message: message.into(), details: None, retry_after: None }
+    }
+
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub fn not_found(resource: &Resource, name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{} {name:?} not found", resource.qualified()))
+            .with_details(named(resource, name))
+    }
+
+    pub fn already_exists(resource: &Resource, name: &str, terminating: bool) -> Self {
+        let prefix = if terminating { "object is being deleted: " } else { "" };
+        let message = format!("{prefix}{} {name:?} already exists", resource.qualified());
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with_details(named(resource, name))
+    }
+
+    /// The object moved on since the caller read it.
+    pub fn modified(resource: &Resource, name: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: the object has been modified; \
+             please apply your changes to the latest version and try again",
+            resource.qualified()
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
+    }
+
+    /// A precondition of a delete does not hold. `what` is `UID` or `ResourceVersion`.
+    pub fn precondition(resource: &Resource, name: &str, what: &str, wanted: &str, found: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {kind} {name:?}: the {what} in the precondition ({wanted}) does \
+             not match the {what} in record ({found}). The object might have been {how}",
+            kind = resource.kind,
+            how = if what == "UID" { "deleted and then recreated" } else { "modified" },
+        );
+        let details = json!({"name": name, "kind": resource.kind});
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(details)
+    }
+
+    pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
+        let lines: Vec<_> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let text = match lines.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let list: Vec<_> = causes
+            .iter()
+            .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
+            .collect();
+        let mut details = json!({"name": name, "kind": resource.kind, "causes": list});
+        if !resource.group.is_empty() {
+            details["group"] = resource.group.into();
+        }
+        let message = format!("{} {name:?} is invalid: {text}", resource.kind);
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_details(details)
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", resource.qualified());
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details(named(resource, name))
+    }
+
+    pub fn internal(why: &str) -> Self {
+        let message = format!("Internal error occurred: {why}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+            .with_details(json!({"causes": [{"message": why}]}))
+    }
+
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    pub fn version_too_large(wanted: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        let mut error = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+            .with_details(json!({"causes": [cause], "retryAfterSeconds": 1}));
+        error.retry_after = Some(1);
+        error
+    }
+
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with_details(json!({}))
+    }
+
+    pub fn unsupported_media(given: &str, accepted: &str) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted} \
+             (got {given})"
+        );
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// The `Status` object, as it goes into a body or an ERROR event.
+    pub fn to_value(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "code": self.code.as_u16(),
+        });
+        if let Some(reason) = self.reason {
+            status["reason"] = reason.into();
+        }
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status
+    }
+}
+
+fn named(resource: &Resource, name: &str) -> Value {
+    let mut details = json!({"name": name, "kind": resource.plural});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.into();
+    }
+    details
+}

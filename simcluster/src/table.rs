@@ -1,0 +1,116 @@
+//! The forms an answer can take beside the plain one: a `Table` for people, metadata only for the frugal.
+
+mod columns;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::resource::Resource;
+use crate::store::Object;
+
+/// What an `Accept` header asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    Table,
+    /// `PartialObjectMetadata`, or a list of them.
+    Metadata,
+}
+
+// === impl Form ===
+
+impl Form {
+    /// The first form of an `Accept` header that is known here.
+    pub fn of(accept: &str) -> Self {
+        for clause in accept.split(',') {
+            let asked = clause.split(';').find_map(|part| part.trim().strip_prefix("as="));
+            match asked {
+                Some("Table") if clause.contains("v=v1;") || clause.trim_end().ends_with("v=v1") => {
+                    return Self::Table;
+                }
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Self::Metadata,
+                Some(_) => {}
+                None => return Self::Plain,
+            }
+        }
+        Self::Plain
+    }
+
+    /// One object; `now` is what ages count to.
+    pub fn one(self, object: &Object, now: Timestamp) -> Value {
+        match self {
+            Self::Plain => object.full_value(),
+            Self::Metadata => metadata(object),
+            Self::Table => {
+                let version = json!({"resourceVersion": object.version.to_string()});
+                table(object.resource, std::iter::once(object), &version, now)
+            }
+        }
+    }
+
+    /// A list of objects under the list's own metadata.
+    pub fn many(self, resource: &Resource, objects: &[Arc<Object>], meta: Value, now: Timestamp) -> Value {
+        match self {
+            Self::Table => table(resource, objects.iter().map(Arc::as_ref), &meta, now),
+            Self::Plain | Self::Metadata => json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": meta,
+                "items": objects.iter().map(|object| metadata(object)).collect::<Vec<_>>(),
+            }),
+        }
+    }
+}
+
+fn metadata(object: &Object) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.value["metadata"],
+    })
+}
+
+fn table<'a>(
+    resource: &Resource,
+    objects: impl Iterator<Item = &'a Object>,
+    meta: &Value,
+    now: Timestamp,
+) -> Value {
+    let columns: Vec<_> = columns::of(resource)
+        .iter()
+        .map(|column| {
+            let format = if column.name == "Name" { "name" } else { "" };
+            json!({"name": column.name, "type": "string", "format": format, "description": column.description,
+                "priority": column.priority})
+        })
+        .collect();
+    let rows: Vec<_> = objects
+        .map(|object| json!({"cells": columns::cells(object, now), "object": metadata(object)}))
+        .collect();
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": meta,
+        "columnDefinitions": columns,
+        "rows": rows,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_known_form_wins() {
+        let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,\
+             application/json";
+        assert_eq!(Form::of(kubectl), Form::Table);
+        assert_eq!(Form::of("application/json;as=Table;g=meta.k8s.io;v=v1"), Form::Table);
+        assert_eq!(Form::of("application/json"), Form::Plain);
+        assert_eq!(Form::of(""), Form::Plain);
+        let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        assert_eq!(Form::of(partial), Form::Metadata);
+    }
+}

@@ -1,0 +1,86 @@
+//! The rules for `metadata`, which all kinds share.
+
+use serde_json::{Map, Value};
+
+use super::{name_rule, names};
+use crate::resource::Resource;
+use crate::status::Cause;
+use crate::store::text_at;
+
+/// Annotations of one object together, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+/// Name, labels, annotations and finalizers of a new object.
+pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let name = text_at(value, &["metadata", "name"]);
+    if name.is_empty() {
+        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+    } else {
+        let wrong = name_rule(resource)(name);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.name", name, why)));
+    }
+    causes.extend(check_labels(value));
+    causes
+}
+
+/// Labels, annotations and finalizers.
+pub(super) fn check_labels(value: &Value) -> Vec<Cause> {
+    let meta = &value["metadata"];
+    let mut causes = check_pairs(meta["labels"].as_object(), "metadata.labels");
+    if let Some(annotations) = meta["annotations"].as_object() {
+        for key in annotations.keys() {
+            let wrong = names::qualified_name(&key.to_lowercase());
+            causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.annotations", key, why)));
+        }
+        let size: usize = annotations.iter().map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
+        if size > ANNOTATIONS_LIMIT {
+            causes.push(Cause {
+                reason: "FieldValueTooLong",
+                message: format!("Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"),
+                field: "metadata.annotations".to_owned(),
+            });
+        }
+    }
+    for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let wrong = names::qualified_name(finalizer);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.finalizers", finalizer, why)));
+    }
+    causes
+}
+
+/// Keys and values of labels, or of a selector made of them.
+pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (key, value) in pairs.into_iter().flatten() {
+        let value = value.as_str().unwrap_or("");
+        let (bad_key, bad_value) = (names::qualified_name(key), names::label_value(value));
+        causes.extend(bad_key.iter().map(|why| Cause::invalid_text(field, key, why)));
+        causes.extend(bad_value.iter().map(|why| Cause::invalid_text(field, value, why)));
+    }
+    causes
+}
+
+/// What may never change, and the one thing that may not be added late: a finalizer on a dying object.
+pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for key in ["name", "namespace", "uid"] {
+        let (was, is) = (text_at(old, &["metadata", key]), text_at(new, &["metadata", key]));
+        if was != is {
+            causes.push(Cause::invalid_text(format!("metadata.{key}"), is, "field is immutable"));
+        }
+    }
+    let finalizers = |value: &Value| -> Vec<String> {
+        let list = value["metadata"]["finalizers"].as_array();
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let before = finalizers(old);
+    let added: Vec<_> = finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
+    if old["metadata"].get("deletionTimestamp").is_some() && !added.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
+    causes
+}

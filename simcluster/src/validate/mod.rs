@@ -1,0 +1,54 @@
+//! What Kubernetes refuses in an object, and the words it uses.
+
+mod fields;
+mod meta;
+pub(crate) mod names;
+mod pod;
+pub(crate) mod quantity;
+mod service;
+
+use serde_json::Value;
+
+pub(crate) use fields::prune_unknown;
+
+use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
+use crate::status::{ApiError, ApiResult, Cause};
+use crate::store::text_at;
+
+/// Checks a complete, defaulted object before it is stored for the first time.
+pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
+    let mut causes = meta::check(resource, value);
+    match resource {
+        r if r == PODS => causes.extend(pod::check(value)),
+        r if r == SERVICES => causes.extend(service::check(value)),
+        _ => {}
+    }
+    refuse(resource, value, &causes)
+}
+
+/// Checks a complete object that is to replace another.
+pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
+    let mut causes = meta::check_labels(new);
+    causes.extend(meta::check_change(old, new));
+    match resource {
+        r if r == PODS => causes.extend(pod::check_change(old, new)),
+        r if r == SERVICES => {
+            causes.extend(service::check(new));
+            causes.extend(service::check_change(old, new));
+        }
+        _ => {}
+    }
+    refuse(resource, new, &causes)
+}
+
+fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid(resource, text_at(value, &["metadata", "name"]), causes))
+}
+
+/// Which rule names of a kind follow.
+fn name_rule(resource: &Resource) -> fn(&str) -> Vec<String> {
+    if resource == NAMESPACES || resource == SERVICES { names::label } else { names::subdomain }
+}

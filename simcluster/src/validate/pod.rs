@@ -1,0 +1,176 @@
+//! The rules for Pods.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::names;
+use super::quantity::Quantity;
+use crate::status::Cause;
+use crate::store::text_at;
+
+const IMMUTABLE: &str = "pod updates may not change fields other than \
+     `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
+     additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
+     previously negative)";
+
+/// A new Pod's spec.
+pub(super) fn check(pod: &Value) -> Vec<Cause> {
+    let spec = &pod["spec"];
+    let mut causes = Vec::new();
+    let volumes = check_volumes(spec, &mut causes);
+    let mut seen = HashSet::new();
+    for list in ["containers", "initContainers"] {
+        for (place, container) in array(&spec[list]).enumerate() {
+            let field = format!("spec.{list}[{place}]");
+            let name = text_at(container, &["name"]);
+            if !name.is_empty() && !seen.insert(name) {
+                causes.push(Cause::duplicate(format!("{field}.name"), name));
+            }
+            check_container(container, &field, &volumes, &mut causes);
+        }
+    }
+    if array(&spec["containers"]).next().is_none() {
+        causes.push(Cause::required("spec.containers", ""));
+    }
+    let policies = ["Always", "OnFailure", "Never"];
+    let policy = text_at(spec, &["restartPolicy"]);
+    if !policies.contains(&policy) {
+        causes.push(Cause::unsupported("spec.restartPolicy", policy, &policies));
+    }
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        let shown = spec["terminationGracePeriodSeconds"].to_string();
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("spec.terminationGracePeriodSeconds", &shown, why));
+    }
+    causes
+}
+
+/// What of a Pod's spec may change: images, and a few fields nobody here uses.
+pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
+    if comparable(&old["spec"]) == comparable(&new["spec"]) {
+        return Vec::new();
+    }
+    vec![Cause::forbidden("spec", IMMUTABLE)]
+}
+
+fn comparable(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for list in ["containers", "initContainers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            container["image"] = Value::Null;
+        }
+    }
+    if let Some(spec) = spec.as_object_mut() {
+        for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
+            spec.remove(key);
+        }
+        spec.retain(|_, value| !value.is_null());
+    }
+    spec
+}
+
+fn check_volumes<'a>(spec: &'a Value, causes: &mut Vec<Cause>) -> HashSet<&'a str> {
+    let mut volumes = HashSet::new();
+    for (place, volume) in array(&spec["volumes"]).enumerate() {
+        let field = format!("spec.volumes[{place}]");
+        let name = text_at(volume, &["name"]);
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{field}.name"), ""));
+        } else {
+            let wrong = names::label(name);
+            causes.extend(wrong.iter().map(|why| Cause::invalid_text(format!("{field}.name"), name, why)));
+        }
+        if !volumes.insert(name) {
+            causes.push(Cause::duplicate(format!("{field}.name"), name));
+        }
+        if let Some(host) = volume.get("hostPath") {
+            let path = text_at(host, &["path"]);
+            let field = format!("{field}.hostPath.path");
+            if path.is_empty() {
+                causes.push(Cause::required(field, ""));
+            } else if path.split('/').any(|part| part == "..") {
+                causes.push(Cause::invalid_text(field, path, "must not contain '..'"));
+            }
+        }
+        if let Some(claim) = volume.get("persistentVolumeClaim")
+            && text_at(claim, &["claimName"]).is_empty()
+        {
+            causes.push(Cause::required(format!("{field}.persistentVolumeClaim.claimName"), ""));
+        }
+    }
+    volumes
+}
+
+fn check_container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
+    let name = text_at(container, &["name"]);
+    if name.is_empty() {
+        causes.push(Cause::required(format!("{field}.name"), ""));
+    } else {
+        let wrong = names::label(name);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text(format!("{field}.name"), name, why)));
+    }
+    if text_at(container, &["image"]).is_empty() {
+        causes.push(Cause::required(format!("{field}.image"), ""));
+    }
+    check_ports(container, field, causes);
+    for (place, variable) in array(&container["env"]).enumerate() {
+        if text_at(variable, &["name"]).is_empty() {
+            causes.push(Cause::required(format!("{field}.env[{place}].name"), ""));
+        }
+    }
+    check_mounts(container, field, volumes, causes);
+    let (limits, requests) = (&container["resources"]["limits"], &container["resources"]["requests"]);
+    for (key, request) in requests.as_object().into_iter().flatten() {
+        let limit = limits.get(key).and_then(Quantity::from_json);
+        if let (Some(request), Some(limit)) = (Quantity::from_json(request), limit)
+            && request.exceeds(limit)
+        {
+            let why = format!("must be less than or equal to {key} limit of {}", limit.canonical());
+            let field = format!("{field}.resources.requests");
+            causes.push(Cause::invalid_text(field, &request.canonical(), &why));
+        }
+    }
+}
+
+fn check_ports(container: &Value, field: &str, causes: &mut Vec<Cause>) {
+    for (place, port) in array(&container["ports"]).enumerate() {
+        let field = format!("{field}.ports[{place}].containerPort");
+        match port["containerPort"].as_i64() {
+            None | Some(0) => causes.push(Cause::required(field, "")),
+            Some(number) if !(1..=65535).contains(&number) => {
+                let why = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(field, &number.to_string(), why));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn check_mounts(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
+    let mut paths = HashSet::new();
+    for (place, mount) in array(&container["volumeMounts"]).enumerate() {
+        let field = format!("{field}.volumeMounts[{place}]");
+        let (name, path) = (text_at(mount, &["name"]), text_at(mount, &["mountPath"]));
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{field}.name"), ""));
+        } else if !volumes.contains(name) {
+            causes.push(Cause::not_found(format!("{field}.name"), name));
+        }
+        if path.is_empty() {
+            causes.push(Cause::required(format!("{field}.mountPath"), ""));
+        } else if !paths.insert(path) {
+            causes.push(Cause::invalid_text(format!("{field}.mountPath"), path, "must be unique"));
+        }
+        let sub_path = text_at(mount, &["subPath"]);
+        if sub_path.starts_with('/') {
+            causes.push(Cause::invalid_text(format!("{field}.subPath"), sub_path, "must be a relative path"));
+        } else if sub_path.split('/').any(|part| part == "..") {
+            causes.push(Cause::invalid_text(format!("{field}.subPath"), sub_path, "must not contain '..'"));
+        }
+    }
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
