@@ -4,6 +4,8 @@
 //! was taken), recorded from `FastAPI` 0.165 with pydantic 2.13.4 on `CPython` 3.11 serving the original's
 //! request model.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use lifecycle::{
     ids::{SANDBOX_ID_PATTERN, SandboxId},
     request::{CreateRequest, ECHO_MAX, ERRORS_MAX, ExtraMount},
@@ -41,7 +43,10 @@ fn answers_are_fastapis() {
         .filter_map(|case| {
             let ours = detail(Some(&case.content_type), case.body.as_bytes());
             (ours != case.detail).then(|| {
-                format!("{:?} as {}\n  ours    {ours}\n  FastAPI {}", case.body, case.content_type, case.detail)
+                format!(
+                    "{:?} as {}\n  ours    {ours}\n  FastAPI {}",
+                    case.body, case.content_type, case.detail
+                )
             })
         })
         .collect();
@@ -164,7 +169,9 @@ fn near_requests() -> impl Strategy<Value = Value> {
     })
 }
 
-fn well_formed(result: Result<CreateRequest, Vec<lifecycle::request::FieldError>>) -> Result<(), TestCaseError> {
+fn well_formed(
+    result: Result<CreateRequest, Vec<lifecycle::request::FieldError>>,
+) -> Result<(), TestCaseError> {
     match result {
         Ok(request) => prop_assert!(SandboxId::parse(request.sandbox_id.as_str()).is_ok()),
         Err(errors) => {

@@ -129,7 +129,6 @@ mod tests {
             ("C:/deer-flow//x/", r"C:\deer-flow\x\a\b"),
             (r"\\server\share", r"\\server\share\a\b"),
             (r"\\server\share\dir\", r"\\server\share\dir\a\b"),
-            (r"\\server", r"\\server\a\b"),
             (r"\rooted", r"\rooted\a\b"),
             (r"loose\dir", r"loose\dir\a\b"),
             (r"C:loose\dir", r"C:loose\dir\a\b"),
@@ -166,11 +165,11 @@ mod tests {
     /// A sibling with the same beginning is not below; the directory itself is.
     #[test]
     fn below_goes_by_whole_names() {
-        let below = |path, base| super::below(path, base).map(|names| names.join("/"));
-        assert_eq!(below("/srv/deer-flow/x/y", "/srv/deer-flow").as_deref(), Some("x/y"));
-        assert_eq!(below("//srv/deer-flow/x", "/srv/deer-flow").as_deref(), Some("x"));
-        assert_eq!(below("/srv/deer-flow", "/srv/deer-flow").as_deref(), Some(""));
-        assert_eq!(below("/etc", "/").as_deref(), Some("etc"));
+        let names = |path, base| below(path, base).map(|names| names.join("/"));
+        assert_eq!(names("/srv/deer-flow/x/y", "/srv/deer-flow").as_deref(), Some("x/y"));
+        assert_eq!(names("//srv/deer-flow/x", "/srv/deer-flow").as_deref(), Some("x"));
+        assert_eq!(names("/srv/deer-flow", "/srv/deer-flow").as_deref(), Some(""));
+        assert_eq!(names("/etc", "/").as_deref(), Some("etc"));
         for (path, base) in [
             ("/srv/deer-flow-evil", "/srv/deer-flow"),
             ("/srv", "/srv/deer-flow"),
@@ -179,7 +178,7 @@ mod tests {
             ("/srv/x", ""),
             ("/srv/x", r"C:\srv"),
         ] {
-            assert_eq!(below(path, base), None, "{path} in {base}");
+            assert_eq!(names(path, base), None, "{path} in {base}");
         }
     }
 

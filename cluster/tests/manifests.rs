@@ -1,0 +1,425 @@
+//! The Pod, the Service and the URL against what the original made of the same settings and request.
+//!
+//! `tests/recordings/manifests.json` holds the original's answers. An absent field equals its default, order
+//! counts, and what we add stands aside: `managed-by`, our annotations, `automountServiceAccountToken`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use cluster::{
+    manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
+    names,
+};
+use lifecycle::request::CreateRequest;
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The node port of the recordings' URLs.
+const NODE_PORT: u16 = 31234;
+
+#[derive(Deserialize)]
+struct Case {
+    case: String,
+    env: Map<String, Value>,
+    request: Value,
+    pod: Option<Value>,
+    service: Option<Value>,
+    url: Option<String>,
+    error: Option<Refusal>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    status: u16,
+    detail: String,
+}
+
+fn recordings() -> Vec<Case> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/manifests.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The template of an environment; the program's settings do the same with more care.
+fn template(env: &Map<String, Value>) -> Template {
+    let mut template = Template::default();
+    for (name, value) in env {
+        let value = value.as_str().unwrap().to_owned();
+        let set = || Some(value.clone()).filter(|value| !value.is_empty());
+        match name.as_str() {
+            "K8S_NAMESPACE" => template.namespace = value,
+            "SANDBOX_IMAGE" => template.image = value,
+            "SANDBOX_CONTAINER_PORT" => template.container_port = value.parse().unwrap(),
+            "SANDBOX_SERVICE_TYPE" => template.service_type = ServiceType::parse(&value).unwrap(),
+            "NODE_HOST" => template.node_host = value,
+            "THREADS_HOST_PATH" => template.threads_host_path = value,
+            "DEER_FLOW_HOST_BASE_DIR" => template.host_base_dir = value,
+            "SKILLS_HOST_PATH" => template.skills_host_path = set(),
+            "SKILLS_PVC_NAME" => template.skills_pvc = set(),
+            "USERDATA_PVC_NAME" => template.userdata_pvc = set(),
+            "SKILLS_PVC_SUBPATH_TEMPLATE" => {
+                template.skills_pvc_sub_path = set().map(|text| SubPathTemplate::parse(&text).unwrap());
+            }
+            "LARK_CLI_INIT_IMAGE" => template.lark_init_image = set(),
+            "LARK_CLI_BROKER_IMAGE" => template.lark_broker_image = set(),
+            "DEERFLOW_LARK_BROKER_DENY_SUBCOMMANDS" => template.lark_broker_deny_subcommands = set(),
+            other => panic!("{other} is not known to this test"),
+        }
+    }
+    template
+}
+
+fn template_of(env: Value) -> Template {
+    let Value::Object(env) = env else { panic!("an environment is an object") };
+    template(&env)
+}
+
+fn request(body: &Value) -> CreateRequest {
+    CreateRequest::parse(body).unwrap()
+}
+
+fn build(env: Value, body: &Value) -> Result<Manifests, String> {
+    manifest::build(&template_of(env), &request(body)).map_err(|error| error.to_string())
+}
+
+/// What is left of an object once defaults and our own additions are out.
+fn plain(mut object: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        // The recordings are what the original's client library held, which knows the kind by its type.
+        object.remove("apiVersion");
+        object.remove("kind");
+    }
+    if let Some(labels) = object.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove(names::MANAGED_BY);
+    }
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| !key.starts_with("sandbox-provisioner/"));
+    }
+    if let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut) {
+        spec.remove("automountServiceAccountToken");
+    }
+    without_defaults(object)
+}
+
+fn without_defaults(value: Value) -> Value {
+    let is_default = |key: &str, value: &Value| match (key, value) {
+        // An empty object can be the whole point of a field.
+        ("emptyDir", _) => false,
+        ("readOnly", Value::Bool(false)) => true,
+        ("protocol", Value::String(text)) => text == "TCP",
+        ("restartPolicy", Value::String(text)) => text == "Always",
+        (_, Value::Null) => true,
+        (_, Value::Object(map)) => map.is_empty(),
+        (_, Value::Array(list)) => list.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(key, value)| (key, without_defaults(value)))
+                .filter(|(key, value)| !is_default(key, value))
+                .collect(),
+        ),
+        Value::Array(list) => list.into_iter().map(without_defaults).collect(),
+        other => other,
+    }
+}
+
+fn difference(case: &Case) -> Option<String> {
+    let template = template(&case.env);
+    let request = request(&case.request);
+    let made = match (manifest::build(&template, &request), &case.error) {
+        (Ok(made), None) => made,
+        (Err(error), Some(expected)) => {
+            assert_eq!(expected.status, 400);
+            let error = error.to_string();
+            return (error != expected.detail).then(|| format!("{error}\n  expected {}", expected.detail));
+        }
+        (made, expected) => return Some(format!("{:?}\n  expected {expected:?}", made.err())),
+    };
+    let url = manifest::url(&template, &request.sandbox_id, Some(NODE_PORT));
+    let differs = |name: &str, ours: Value, theirs: &Option<Value>| {
+        let (ours, theirs) = (plain(ours), plain(theirs.clone().unwrap()));
+        (ours != theirs).then(|| format!("{name} {ours}\n  expected {theirs}"))
+    };
+    differs("pod", serde_json::to_value(made.pod).unwrap(), &case.pod)
+        .or_else(|| differs("service", serde_json::to_value(made.service).unwrap(), &case.service))
+        .or_else(|| (url != case.url).then(|| format!("{url:?}, expected {:?}", case.url)))
+}
+
+/// Every recorded case, errors included.
+#[test]
+fn manifests_are_the_originals() {
+    let cases = recordings();
+    assert_eq!(cases.len(), 158, "the recording is whole");
+    let differences: Vec<String> =
+        cases.iter().filter_map(|case| Some(format!("{}: {}", case.case, difference(case)?))).collect();
+    let first = differences.first().map_or("", String::as_str);
+    assert!(differences.is_empty(), "{} differ, the first is {first}", differences.len());
+}
+
+/// What we add to the original's objects, and nothing more, is on both of them.
+#[test]
+fn both_objects_carry_our_additions() {
+    let made = build(json!({}), &json!({"sandbox_id": "abc-123", "user_id": "u1"})).unwrap();
+    assert_eq!(made.pod.spec.unwrap().automount_service_account_token, Some(false));
+    for metadata in [made.pod.metadata, made.service.metadata] {
+        let labels = metadata.labels.unwrap();
+        assert_eq!(labels[names::MANAGED_BY], "sandbox-provisioner");
+        assert_eq!(names::owner(&labels).unwrap().as_str(), "abc-123");
+        let annotations = metadata.annotations.unwrap();
+        assert_eq!(annotations[names::THREAD_ID], "abc-123");
+        assert_eq!(annotations[names::USER_ID], "u1");
+    }
+}
+
+/// A volume's place and source, as `name path source type`, in the sandbox's order.
+fn skills_layout(env: Value) -> Vec<String> {
+    let made = build(env, &json!({"sandbox_id": "abc-123"})).unwrap();
+    let spec = made.pod.spec.unwrap();
+    let volumes = spec.volumes.unwrap();
+    let mounts = spec.containers[0].volume_mounts.clone().unwrap();
+    let mounts = mounts.iter().filter(|mount| mount.mount_path.starts_with("/mnt/skills"));
+    mounts
+        .map(|mount| {
+            let volume = volumes.iter().find(|volume| volume.name == mount.name).unwrap();
+            assert_eq!(mount.read_only, Some(true), "skills are never written");
+            let source = match (&volume.host_path, &volume.persistent_volume_claim) {
+                (Some(host), None) => format!("{} {}", host.path, host.type_.as_deref().unwrap()),
+                (None, Some(claim)) => {
+                    format!("{} {}", claim.claim_name, mount.sub_path.as_deref().unwrap_or("/"))
+                }
+                _ => panic!("{volume:?} has one source"),
+            };
+            format!("{} {} {source}", mount.name, mount.mount_path)
+        })
+        .collect()
+}
+
+/// The older layout: one directory in place of the three views, unless a claim holds the skills.
+#[test]
+fn skills_host_path_is_one_mount_unless_a_claim_is_set() {
+    assert_eq!(
+        skills_layout(json!({"SKILLS_HOST_PATH": "/srv/skills"})),
+        ["skills /mnt/skills /srv/skills Directory"]
+    );
+    assert_eq!(
+        skills_layout(json!({"SKILLS_HOST_PATH": r"C:\skills"})),
+        [r"skills /mnt/skills C:\skills Directory"]
+    );
+    assert_eq!(
+        skills_layout(json!({"SKILLS_HOST_PATH": "/srv/skills", "SKILLS_PVC_NAME": "claim"})),
+        ["skills /mnt/skills claim /"]
+    );
+    let template = json!({
+        "SKILLS_HOST_PATH": "/srv/skills", "SKILLS_PVC_NAME": "claim", "SKILLS_PVC_SUBPATH_TEMPLATE": "u/{user_id}"
+    });
+    assert_eq!(skills_layout(template), ["skills /mnt/skills claim u/default"]);
+    assert_eq!(skills_layout(json!({"SKILLS_HOST_PATH": ""})).len(), 3, "empty is unset");
+}
+
+/// Everything but the skills stays as it is under the older layout.
+#[test]
+fn skills_host_path_touches_nothing_else() {
+    let body = json!({
+        "sandbox_id": "abc-123",
+        "extra_mounts": [{"host_path": "/.deer-flow/x", "container_path": "/mnt/skills/integrations"}],
+    });
+    let others = |env: Value| {
+        let spec = build(env, &body).unwrap().pod.spec.unwrap();
+        let names: Vec<String> = spec.volumes.unwrap().into_iter().map(|volume| volume.name).collect();
+        names.into_iter().filter(|name| !name.starts_with("skills")).collect::<Vec<_>>()
+    };
+    assert_eq!(others(json!({"SKILLS_HOST_PATH": "/srv/skills"})), ["user-data", "extra-0"]);
+    assert_eq!(others(json!({})), ["user-data", "extra-0"]);
+}
+
+fn lark_mount(place: &str, host: &str) -> Value {
+    json!({"host_path": host, "container_path": format!("/mnt/integrations/lark-cli/{place}")})
+}
+
+/// A mount whose place the Lark runtime takes is not even looked at, as in the original; the broker's are
+/// all checked, after those that the sandbox keeps.
+#[test]
+fn supplanted_mounts_are_checked_as_the_original_does() {
+    let init = json!({"LARK_CLI_INIT_IMAGE": "i"});
+    let broker = json!({"LARK_CLI_BROKER_IMAGE": "b"});
+    let body = |mounts: &[Value]| {
+        json!({
+            "sandbox_id": "a", "extra_mounts": mounts,
+            "provision_lark_cli_runtime": true, "provision_lark_cli_broker": true,
+        })
+    };
+    let outside = lark_mount("runtime", "/etc");
+    let unsupported = json!({"host_path": "/.deer-flow/x", "container_path": "/mnt/other"});
+
+    assert!(build(init.clone(), &body(&[outside.clone(), lark_mount("./runtime/", "x")])).is_ok());
+    assert_eq!(
+        build(broker.clone(), &body(std::slice::from_ref(&outside))).unwrap_err(),
+        "Extra mount host path is outside DeerFlow state: /etc"
+    );
+    assert_eq!(
+        build(broker, &body(&[outside.clone(), unsupported])).unwrap_err(),
+        "Unsupported extra mount path: /mnt/other",
+        "what the sandbox keeps is checked first"
+    );
+    // Ten are left once the runtime's own are out: not too many.
+    let places = ["config", "config/locks", "data"].map(|place| lark_mount(place, "/.deer-flow/x"));
+    let many: Vec<Value> = places.into_iter().chain(std::iter::repeat_n(outside, 9)).collect();
+    assert!(build(init, &body(&many)).is_ok());
+    assert_eq!(build(json!({}), &body(&many)).unwrap_err(), "Too many extra mounts; max is 10");
+}
+
+/// Only what a caller sends reaches the broker, and its volumes follow the users' claim.
+#[test]
+fn the_broker_gets_the_mounts_that_there_are() {
+    let env = json!({"LARK_CLI_BROKER_IMAGE": "b", "USERDATA_PVC_NAME": "claim"});
+    let body = json!({
+        "sandbox_id": "a", "provision_lark_cli_broker": true,
+        "extra_mounts": [lark_mount("data", "/.deer-flow/users/u/lark")],
+    });
+    let spec = build(env.clone(), &body).unwrap().pod.spec.unwrap();
+    let broker = &spec.containers[1];
+    let mounts = broker.volume_mounts.as_ref().unwrap();
+    assert_eq!(mounts.len(), 1);
+    assert_eq!(mounts[0].mount_path, "/var/lark/data");
+    assert_eq!(mounts[0].sub_path.as_deref(), Some("deer-flow/users/u/lark"));
+
+    let whole = json!({
+        "sandbox_id": "a", "provision_lark_cli_broker": true,
+        "extra_mounts": [lark_mount("data", "/.deer-flow/")],
+    });
+    assert_eq!(build(env, &whole).unwrap_err(), "Invalid extra mount host path: /.deer-flow");
+}
+
+/// Two volumes in one place are what Kubernetes refuses: the caller is told, and no call is made.
+#[test]
+fn a_mount_over_a_skills_view_is_a_duplicate() {
+    let body = json!({
+        "sandbox_id": "a",
+        "extra_mounts": [{"host_path": "/.deer-flow/x", "container_path": "/mnt/skills/custom"}],
+    });
+    assert_eq!(build(json!({}), &body).unwrap_err(), "Duplicate extra mount path: /mnt/skills/custom");
+    for env in [json!({"SKILLS_PVC_NAME": "claim"}), json!({"SKILLS_HOST_PATH": "/srv/skills"})] {
+        assert!(build(env, &body).is_ok(), "below /mnt/skills it is a place of its own");
+    }
+}
+
+/// Where callers are sent, for every way to reach a Service.
+#[test]
+fn urls_follow_the_service_type() {
+    let id = request(&json!({"sandbox_id": "abc-123"})).sandbox_id;
+    let url = |env: Value, port| manifest::url(&template_of(env), &id, port);
+    assert_eq!(url(json!({}), Some(30000)).as_deref(), Some("http://host.docker.internal:30000"));
+    assert_eq!(url(json!({}), None), None, "a Service without its port has no URL yet");
+    assert_eq!(url(json!({}), Some(0)), None);
+    assert_eq!(url(json!({"NODE_HOST": "10.0.0.1"}), Some(1)).as_deref(), Some("http://10.0.0.1:1"));
+    assert_eq!(url(json!({"NODE_HOST": "fd00::1"}), Some(1)).as_deref(), Some("http://[fd00::1]:1"));
+    assert_eq!(url(json!({"NODE_HOST": "[fd00::1]"}), Some(1)).as_deref(), Some("http://[fd00::1]:1"));
+    let inside = json!({
+        "SANDBOX_SERVICE_TYPE": "ClusterIP", "K8S_NAMESPACE": "agents", "SANDBOX_CONTAINER_PORT": "9000"
+    });
+    for port in [None, Some(1)] {
+        assert_eq!(
+            url(inside.clone(), port).as_deref(),
+            Some("http://sandbox-abc-123-svc.agents.svc.cluster.local:9000")
+        );
+    }
+}
+
+/// Settings of every kind, as environments.
+fn environments() -> impl Strategy<Value = Value> {
+    let or_none = |text: &'static str| prop_oneof![Just(""), Just(text)];
+    (
+        prop_oneof![Just("/srv/deer-flow"), Just(""), Just("/"), Just("/srv//deer-flow/."), Just(r"C:\x")],
+        or_none("claim"),
+        or_none("users"),
+        or_none("/srv/skills"),
+        or_none("init:1"),
+        or_none("broker:1"),
+    )
+        .prop_map(|(base, skills, users, directory, init, broker)| {
+            json!({
+                "DEER_FLOW_HOST_BASE_DIR": base, "THREADS_HOST_PATH": "/srv/deer-flow/threads",
+                "SKILLS_PVC_NAME": skills, "USERDATA_PVC_NAME": users, "SKILLS_HOST_PATH": directory,
+                "LARK_CLI_INIT_IMAGE": init, "LARK_CLI_BROKER_IMAGE": broker,
+            })
+        })
+}
+
+/// Requests whose mounts are mostly allowed, and often nearly so.
+fn bodies() -> impl Strategy<Value = Value> {
+    let host =
+        prop_oneof!["/srv/deer-flow(/([a-z]{1,3}|\\.\\.?|))", "(/srv/deer-flow)?(/([a-z]|\\.\\.|\\.|)){0,5}"];
+    let place = prop_oneof![
+        Just("/mnt/acp-workspace".to_owned()),
+        Just("/mnt/skills/custom".to_owned()),
+        Just("/mnt/skills/integrations/".to_owned()),
+        Just("/mnt/integrations/lark-cli/config".to_owned()),
+        Just("/mnt/integrations//lark-cli/config/locks".to_owned()),
+        Just("/mnt/integrations/lark-cli/x/../data".to_owned()),
+        Just("/mnt/integrations/lark-cli/runtime".to_owned()),
+    ];
+    let mount = (host, place, any::<bool>()).prop_map(|(host, place, read_only)| {
+        json!({"host_path": host, "container_path": place, "read_only": read_only})
+    });
+    (prop::collection::vec(mount, 0..5), any::<bool>(), any::<bool>()).prop_map(
+        |(mounts, runtime, broker)| {
+            json!({
+                "sandbox_id": "abc-123", "extra_mounts": mounts,
+                "provision_lark_cli_runtime": runtime, "provision_lark_cli_broker": broker,
+            })
+        },
+    )
+}
+
+proptest! {
+    /// Whatever is asked for under whatever settings, the Pod is one that Kubernetes takes: every mount has
+    /// its volume and every volume its mount, no name or place is there twice, and no path leads up.
+    #[test]
+    fn built_pods_hold_together(env in environments(), body in bodies()) {
+        let Ok(made) = build(env, &body) else { return Ok(()) };
+        let spec = made.pod.spec.unwrap();
+        let volumes = spec.volumes.unwrap();
+        let unique = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names.windows(2).all(|pair| pair[0] != pair[1])
+        };
+        prop_assert!(unique(volumes.iter().map(|volume| volume.name.clone()).collect()));
+
+        let containers: Vec<_> = spec.init_containers.unwrap_or_default().into_iter().chain(spec.containers).collect();
+        prop_assert!(unique(containers.iter().map(|container| container.name.clone()).collect()));
+        let mut used = Vec::new();
+        for container in &containers {
+            let mounts = container.volume_mounts.clone().unwrap_or_default();
+            prop_assert!(unique(mounts.iter().map(|mount| mount.mount_path.clone()).collect()));
+            for mount in mounts {
+                prop_assert!(volumes.iter().any(|volume| volume.name == mount.name), "{} is a volume", mount.name);
+                let sub_path = mount.sub_path.unwrap_or_default();
+                prop_assert!(!sub_path.starts_with('/') && sub_path.split('/').all(|name| name != ".."));
+                used.push(mount.name);
+            }
+        }
+        for volume in &volumes {
+            prop_assert!(used.contains(&volume.name), "{} is mounted", volume.name);
+            if let Some(host) = &volume.host_path {
+                prop_assert!(host.path.split(['/', '\\']).all(|name| name != ".."), "{}", host.path);
+            }
+        }
+    }
+
+    /// The broker keeps the user's credentials out of the sandbox, whatever the caller mounts.
+    #[test]
+    fn the_sandbox_never_sees_what_the_broker_has(env in environments(), body in bodies()) {
+        let Ok(made) = build(env, &body) else { return Ok(()) };
+        let containers = made.pod.spec.unwrap().containers;
+        let [sandbox, broker] = containers.as_slice() else { return Ok(()) };
+        let names = |container: &k8s_openapi::api::core::v1::Container| -> Vec<String> {
+            container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect()
+        };
+        prop_assert!(names(broker).iter().all(|name| !names(sandbox).contains(name)));
+        for mount in sandbox.volume_mounts.iter().flatten() {
+            prop_assert!(!mount.mount_path.starts_with("/mnt/integrations/lark-cli/config"));
+            prop_assert!(!mount.mount_path.starts_with("/mnt/integrations/lark-cli/data"));
+        }
+    }
+}
