@@ -10,4 +10,8 @@
 //!                         └────── reads ──▸ status view (DashMap) ◂── phases ──┴──── shared watch ◂────┘
 //! ```
 
+pub mod admin;
+pub mod http;
+pub mod listener;
 pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,111 @@
+//! `/livez` and `/readyz`, as Kubernetes' own components serve them. Neither asks for a key.
+
+use std::{fmt::Write, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Serialize;
+use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
+
+use crate::http::{errors::accepts, wire};
+
+/// One thing that must be well for the service to do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// A short stable name, as `watch-pods`.
+    pub name: &'static str,
+    /// `Err` with a sentence that says what is missing. It is shown to everybody who can reach the daemon.
+    pub outcome: Result<(), String>,
+}
+
+/// Runs every check, in the order in which they are shown. It answers from memory, at once.
+pub type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
+
+/// The answer to those who ask for JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    status: &'static str,
+    checks: Vec<ReportedCheck<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportedCheck<'a> {
+    name: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+/// Both routes, for GET and HEAD.
+pub(crate) fn route(checks: Checks) -> BoxedFilter<(Response,)> {
+    let live = warp::path!("livez").and(reads()).map(|| text(StatusCode::OK, "ok".to_owned()));
+    let ready = warp::path!("readyz")
+        .and(reads())
+        .and(warp::header::headers_cloned())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .map(move |headers, query: String| readiness(&checks(), &headers, &query));
+    live.or(ready).unify().boxed()
+}
+
+/// The paths of this module, for whatever method.
+pub(crate) fn paths() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::path!("livez").or(warp::path!("readyz")).unify()
+}
+
+fn reads() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::get().or(warp::head()).unify()
+}
+
+/// 200 when every check is well, else 503. The list of checks comes with `?verbose`, and whenever one fails.
+fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
+    let ready = checks.iter().all(|check| check.outcome.is_ok());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = query.split('&').any(|pair| pair.split('=').next() == Some("verbose"));
+    let mut response = if accepts(headers, "application/json") {
+        let checks = checks.iter().map(ReportedCheck::from).collect();
+        let report = Report { status: if ready { "ok" } else { "failed" }, checks };
+        let mut response = crate::http::errors::reply(wire::ok(&report, 256));
+        *response.status_mut() = status;
+        response
+    } else if verbose || !ready {
+        text(status, listed(checks, ready))
+    } else {
+        text(status, "ok".to_owned())
+    };
+    if !ready {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The checks in the words of Kubernetes' own `/readyz?verbose`, with what is missing after "failed".
+fn listed(checks: &[Check], ready: bool) -> String {
+    let mut lines = String::new();
+    for Check { name, outcome } in checks {
+        // Writing to a String cannot fail.
+        let _ = match outcome {
+            Ok(()) => writeln!(lines, "[+]{name} ok"),
+            Err(why) => writeln!(lines, "[-]{name} failed: {}", why.replace(['\r', '\n'], " ")),
+        };
+    }
+    lines.push_str(if ready { "readyz check passed\n" } else { "readyz check failed\n" });
+    lines
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+// === impl ReportedCheck ===
+
+impl<'a> From<&'a Check> for ReportedCheck<'a> {
+    fn from(check: &'a Check) -> Self {
+        let message = check.outcome.as_ref().err().map(String::as_str);
+        Self { name: check.name, ok: message.is_none(), message }
+    }
+}

@@ -1,0 +1,63 @@
+//! The REST API: one file a route, and what is around all of them.
+//!
+//! A request passes [`edge`] (request id, log line, key, deadline, panics), then the warp filters of
+//! [`routes`], which match **only** path and method, so that a request has one answer and never falls
+//! from one route into the next; a body is read in [`body`]; whatever goes wrong becomes an
+//! [`errors::ApiError`], which the edge writes in the shape that the caller asked for.
+//!
+//! The routes know the rest of the program as a [`Backend`]: they can be served with any.
+
+pub mod auth;
+pub mod body;
+pub mod capabilities;
+pub mod edge;
+pub mod errors;
+pub mod request_id;
+pub mod wire;
+
+mod backend;
+mod create;
+mod delete;
+mod fallback;
+mod get;
+mod health;
+mod list;
+mod path;
+
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+pub use self::{backend::Backend, capabilities::Capabilities};
+use crate::admin::{self, Checks};
+
+/// Every route of the program, the ones of [`admin`] too. It answers every request: what no route takes
+/// is a 404.
+///
+/// An error is answered as an [`errors::ApiError`] in the answer's extensions, without a body: serve this
+/// inside an [`edge::Edge`], which writes it.
+pub fn routes<B: Backend>(
+    backend: B,
+    capabilities: Capabilities,
+    limits: body::Limits,
+    checks: Checks,
+) -> BoxedFilter<(Response,)> {
+    let sandboxes = get::route(backend.clone())
+        .or(list::route(backend.clone()))
+        .unify()
+        .or(create::route(backend.clone(), limits))
+        .unify()
+        .or(delete::route(backend))
+        .unify()
+        .boxed();
+    sandboxes
+        .or(health::route())
+        .unify()
+        .or(capabilities::route(capabilities))
+        .unify()
+        .or(admin::route(checks))
+        .unify()
+        .or(fallback::other_methods())
+        .unify()
+        .recover(fallback::unmatched)
+        .unify()
+        .boxed()
+}

@@ -1,0 +1,19 @@
+//! `GET /api/capabilities`: what this installation can put into a sandbox.
+
+use serde::Serialize;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{errors::reply, path, wire};
+
+/// What callers may ask for in a create, under the present settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// `LARK_CLI_INIT_IMAGE` is set: `provision_lark_cli_runtime` works.
+    pub lark_cli_init_image: bool,
+    /// `LARK_CLI_BROKER_IMAGE` is set: `provision_lark_cli_broker` works.
+    pub lark_cli_broker_image: bool,
+}
+
+pub(super) fn route(capabilities: Capabilities) -> BoxedFilter<(Response,)> {
+    path::capabilities().and(warp::get()).map(move || reply(wire::ok(&capabilities, 64))).boxed()
+}

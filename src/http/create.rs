@@ -1,0 +1,50 @@
+//! `POST /api/sandboxes`
+
+use bytes::Buf;
+use futures::Stream;
+use http::{HeaderMap, header::CONTENT_TYPE};
+use lifecycle::request::CreateRequest;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{
+    Backend, body,
+    errors::{ApiError, reply},
+    path,
+    wire::{self, Sandbox},
+};
+
+/// Room for an id, a URL, a time and the usual reason of a sandbox that was just made.
+const USUAL_SIZE: usize = 256;
+
+pub(super) fn route<B: Backend>(backend: B, limits: body::Limits) -> BoxedFilter<(Response,)> {
+    path::sandboxes()
+        .and(warp::post())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |headers, body| {
+            let backend = backend.clone();
+            async move { reply(answer(&backend, headers, body, limits).await) }
+        })
+        .boxed()
+}
+
+async fn answer<B, S, D, E>(
+    backend: &B,
+    headers: HeaderMap,
+    body: S,
+    limits: body::Limits,
+) -> Result<Response, ApiError>
+where
+    B: Backend,
+    S: Stream<Item = Result<D, E>>,
+    D: Buf,
+{
+    let body = body::read(&headers, body, limits).await?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let request =
+        CreateRequest::from_body(content_type, &body).map_err(|fields| ApiError::invalid_fields(&fields))?;
+    drop(body);
+    let id = request.sandbox_id.clone();
+    let status = backend.create(request).await?;
+    wire::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
+}

@@ -1,0 +1,170 @@
+//! What is around every route: the request's id and log line, the key, the deadline, and the net under panics.
+
+use std::{error::Error, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use http::{Method, Request, StatusCode};
+use lifecycle::failure::Failure;
+use tokio::time::{Instant, timeout};
+use tower::Service;
+use tracing::Instrument;
+use warp::{Reply, filters::BoxedFilter, reply::Response};
+
+use super::{
+    auth::Auth,
+    errors::{ApiError, Shape},
+    request_id::{RequestIds, X_REQUEST_ID},
+};
+
+/// How long a request may take, from its last header to its answer; past it, the answer is a 504.
+///
+/// Each stands a few seconds under the time at which existing clients give up (30, 10 and 15 s), so that they
+/// see an answer rather than a closed connection, and above the deadlines of the work behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a POST.
+    pub create: Duration,
+    /// For a DELETE.
+    pub delete: Duration,
+    /// For everything else: all of it is answered from memory.
+    pub read: Duration,
+}
+
+/// The routes with all that is around them. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    routes: BoxedFilter<(Response,)>,
+    shared: Arc<Shared>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared {
+    auth: Auth,
+    deadlines: Deadlines,
+    ids: RequestIds,
+}
+
+/// What is kept of a request until it is answered, when the routes have long consumed it.
+struct Asked {
+    method: Method,
+    path: http::Uri,
+    shape: Shape,
+}
+
+// === impl Deadlines ===
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            create: Duration::from_secs(25),
+            delete: Duration::from_secs(12),
+            read: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Deadlines {
+    /// The deadline of a method, and what to call its work in the text of a 504.
+    fn of(&self, method: &Method) -> (&'static str, Duration) {
+        match *method {
+            Method::POST => ("Sandbox creation", self.create),
+            Method::DELETE => ("Sandbox deletion", self.delete),
+            _ => ("The request", self.read),
+        }
+    }
+}
+
+// === impl Edge ===
+
+impl Edge {
+    /// Puts everything around these [`routes`](super::routes).
+    #[must_use]
+    pub fn new(routes: BoxedFilter<(Response,)>, auth: Auth, deadlines: Deadlines) -> Self {
+        Self { routes, shared: Arc::new(Shared { auth, deadlines, ids: RequestIds::new() }) }
+    }
+
+    /// Answers a request. It always does: within its deadline, with a well-formed body, whatever happens.
+    ///
+    /// Dropping the future (the caller went away) drops the route's.
+    pub async fn answer<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
+    where
+        B: http_body::Body + Send + Sync + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let begun = Instant::now();
+        let id = self.shared.ids.of(request.headers());
+        let span = tracing::info_span!("request", request_id = id.as_str());
+        let asked = Asked {
+            method: request.method().clone(),
+            path: request.uri().clone(),
+            shape: Shape::asked_for(request.headers()),
+        };
+        async {
+            let mut response = self.route(request).await;
+            let error = response.extensions_mut().remove::<ApiError>();
+            if let Some(error) = &error {
+                response = error.write(asked.shape, asked.path.path());
+            }
+            asked.log(response.status(), error.as_ref(), begun.elapsed(), peer);
+            response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
+            response
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn route<B>(&self, request: Request<B>) -> Response
+    where
+        B: http_body::Body + Send + Sync + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let path = request.uri().path();
+        if Auth::guards(path) && !self.shared.auth.allows(request.headers()) {
+            return ApiError::unauthorized().into_response();
+        }
+        // `OPTIONS *` and the authority form of CONNECT name no path; warp's filters expect one.
+        if !path.starts_with('/') {
+            return ApiError::not_found().into_response();
+        }
+        let (operation, after) = self.shared.deadlines.of(request.method());
+        let mut routes = warp::service(self.routes.clone());
+        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        match timeout(after, answered).await {
+            Ok(Ok(Ok(response))) => response,
+            // The panic hook has told of it, in this request's span.
+            Ok(Err(_panic)) => ApiError::internal().into_response(),
+            Err(_elapsed) => ApiError::from(Failure::TimedOut { operation, after }).into_response(),
+        }
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// One line a request: what changes something at info, what only reads at debug, faults of the service or
+    /// of the cluster as warnings. The query is left out: it is no part of this API and may hold anything.
+    fn log(&self, status: StatusCode, error: Option<&ApiError>, took: Duration, peer: Option<SocketAddr>) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    method = self.method.as_str(),
+                    path = self.path.path(),
+                    status = status.as_u16(),
+                    took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                    peer = peer.map(tracing::field::display),
+                    error = error.map(tracing::field::display),
+                    "answered"
+                )
+            };
+        }
+        if status.is_server_error() {
+            line!(tracing::Level::WARN);
+        } else if matches!(self.method, Method::GET | Method::HEAD) {
+            line!(tracing::Level::DEBUG);
+        } else {
+            line!(tracing::Level::INFO);
+        }
+    }
+}

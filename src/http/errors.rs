@@ -1,0 +1,371 @@
+//! What a caller is told when something is wrong: the status, the text, and the two shapes of both.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use lifecycle::failure::Failure;
+use serde::Serialize;
+use serde_json::Value;
+use warp::{Reply, reply::Response};
+
+use super::wire;
+
+/// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error as its caller sees it. It holds no secret.
+///
+/// As a [`Reply`] it is an empty answer that carries the error in its extensions; the [edge](super::edge)
+/// writes it with [`ApiError::write`], in the [`Shape`] that the request asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    status: ErrorStatus,
+    detail: Detail,
+    /// A stable name of what is wrong, where there is one: the cluster's fault or the failure's own.
+    reason: Option<&'static str>,
+    /// When to try again; only with statuses that mean "later".
+    retry_after: Option<Duration>,
+    /// The methods of a path that was asked with another.
+    allow: Option<&'static str>,
+}
+
+/// The statuses that an error can have. None of them is a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorStatus {
+    /// 400
+    BadRequest,
+    /// 401
+    Unauthorized,
+    /// 404
+    NotFound,
+    /// 405
+    MethodNotAllowed,
+    /// 408
+    RequestTimeout,
+    /// 409
+    Conflict,
+    /// 413
+    PayloadTooLarge,
+    /// 422
+    Unprocessable,
+    /// 500
+    Internal,
+    /// 503
+    Unavailable,
+    /// 504
+    DeadlinePassed,
+}
+
+/// What an answer's body looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `{"detail": …}`, as FastAPI has it and existing clients read it.
+    FastApi,
+    /// A problem document, for those who ask for [`PROBLEM_JSON`].
+    Problem,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq)]
+enum Detail {
+    /// One sentence.
+    Text(Cow<'static, str>),
+    /// Each field of the body that is wrong, as pydantic writes it.
+    Fields(Vec<Value>),
+}
+
+/// FastAPI's shape.
+#[derive(Serialize)]
+struct FastApiBody<'a> {
+    detail: &'a Detail,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// RFC 9457's shape, with the validation errors and the reason as extension members.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: Cow<'a, str>,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [Value]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+// === impl ErrorStatus ===
+
+impl ErrorStatus {
+    /// The status on the wire.
+    #[must_use]
+    pub const fn code(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The status' own phrase, the title of its problem documents.
+    fn phrase(self) -> &'static str {
+        self.code().canonical_reason().unwrap_or("Error")
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// The shape that these request headers ask for.
+    #[must_use]
+    pub fn asked_for(headers: &HeaderMap) -> Self {
+        if accepts(headers, PROBLEM_JSON) { Self::Problem } else { Self::FastApi }
+    }
+}
+
+/// Whether the `Accept` headers name this media type itself (`*/*` does not count), and do not refuse it
+/// with `q=0`.
+#[must_use]
+pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(media_type));
+            named
+                && !parts.any(|parameter| {
+                    parameter
+                        .split_once('=')
+                        .is_some_and(|(k, v)| k.eq_ignore_ascii_case("q") && v.parse() == Ok(0.0_f32))
+                })
+        })
+}
+
+// === impl Detail ===
+
+impl Serialize for Detail {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Fields(fields) => fields.serialize(serializer),
+        }
+    }
+}
+
+impl Detail {
+    /// One sentence in any case: of fields, `body.thread_id: String should match …; …`.
+    fn sentence(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Fields(fields) => {
+                let field = |field: &Value| {
+                    let place = field["loc"].as_array().map_or(&[][..], Vec::as_slice).iter();
+                    let place: Vec<String> = place
+                        .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
+                        .collect();
+                    format!("{}: {}", place.join("."), field["msg"].as_str().unwrap_or("invalid"))
+                };
+                Cow::Owned(fields.iter().map(field).collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    fn new(status: ErrorStatus, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: Detail::Text(text.into()), reason: None, retry_after: None, allow: None }
+    }
+
+    /// 401: no usable key.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(ErrorStatus::Unauthorized, "Unauthorized")
+    }
+
+    /// 404: there is no such path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(ErrorStatus::NotFound, "Not Found")
+    }
+
+    /// 404: there is no such sandbox; `id` is the caller's own text.
+    #[must_use]
+    pub fn no_sandbox(id: &str) -> Self {
+        Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found"))
+    }
+
+    /// 405: the path is served to other methods, these.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(ErrorStatus::MethodNotAllowed, "Method Not Allowed") }
+    }
+
+    /// 422: the body's fields are wrong; each entry is one of pydantic's, with `type`, `loc`, `msg`, `input`.
+    #[must_use]
+    pub fn invalid_fields(fields: &impl Serialize) -> Self {
+        match serde_json::to_value(fields) {
+            Ok(Value::Array(fields)) => {
+                let detail = Detail::Fields(fields);
+                Self { detail, ..Self::new(ErrorStatus::Unprocessable, "") }
+            }
+            Ok(_) | Err(_) => Self::internal(),
+        }
+    }
+
+    /// 400: the body broke off, or was not framed as HTTP asks. The text is FastAPI's.
+    #[must_use]
+    pub fn unreadable_body() -> Self {
+        Self::new(ErrorStatus::BadRequest, "There was an error parsing the body")
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    #[must_use]
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(ErrorStatus::PayloadTooLarge, format!("the request body is larger than {limit} bytes"))
+    }
+
+    /// 408: the body did not arrive within `limit`.
+    #[must_use]
+    pub fn body_too_slow(limit: Duration) -> Self {
+        let text = format!("the request body did not arrive within {} s", limit.as_secs());
+        Self::new(ErrorStatus::RequestTimeout, text)
+    }
+
+    /// 500: a fault of this program. What it is stands in the log, under the request's id.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorStatus::Internal, "Internal Server Error")
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> ErrorStatus {
+        self.status
+    }
+
+    /// The whole answer. `instance` is the path that was asked for, as it stood in the URI.
+    #[must_use]
+    pub fn write(&self, shape: Shape, instance: &str) -> Response {
+        let (content_type, body) = match shape {
+            // The original's key check answers outside FastAPI: a bare text without a content type.
+            Shape::FastApi if self.status == ErrorStatus::Unauthorized => {
+                (None, Bytes::from_static(b"Unauthorized"))
+            }
+            Shape::FastApi => {
+                let body = FastApiBody { detail: &self.detail, reason: self.reason };
+                (Some(wire::JSON), to_json(&body))
+            }
+            Shape::Problem => {
+                let body = ProblemBody {
+                    r#type: "about:blank",
+                    title: self.status.phrase(),
+                    status: self.status.code().as_u16(),
+                    detail: self.detail.sentence(),
+                    instance,
+                    errors: match &self.detail {
+                        Detail::Fields(fields) => Some(fields),
+                        Detail::Text(_) => None,
+                    },
+                    reason: self.reason,
+                };
+                (Some(HeaderValue::from_static(PROBLEM_JSON)), to_json(&body))
+            }
+        };
+        let mut response = Response::new(body.into());
+        *response.status_mut() = self.status.code();
+        let headers = response.headers_mut();
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        if self.status == ErrorStatus::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// `Retry-After` counts whole seconds, and 0 would ask for a storm.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+fn to_json(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body)
+        .map_or_else(|_| Bytes::from_static(br#"{"detail":"Internal Server Error"}"#), Bytes::from)
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail.sentence())
+    }
+}
+
+impl Reply for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Bytes::new().into());
+        *response.status_mut() = self.status.code();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A handler's outcome as an answer.
+pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
+    outcome.unwrap_or_else(Reply::into_response)
+}
+
+/// Everything that ends by itself is a 503 with `Retry-After`, a terminating sandbox too: common HTTP
+/// clients obey that header on 413, 429 and 503 only (urllib3's `RETRY_AFTER_STATUS_CODES`), never on a 409.
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let text = failure.to_string();
+        let (status, reason, retry_after) = match failure {
+            Failure::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
+            Failure::NotOurs { .. } => (ErrorStatus::Conflict, Some("NotOurs"), None),
+            Failure::StillTerminating { retry_after, .. } => {
+                (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
+            }
+            Failure::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
+            Failure::Unavailable { fault, retry_after, .. } => {
+                (ErrorStatus::Unavailable, Some(fault.kind.name()), Some(retry_after))
+            }
+            Failure::Stale { retry_after, .. } => {
+                (ErrorStatus::Unavailable, Some("Stale"), Some(retry_after))
+            }
+            Failure::TimedOut { .. } => (ErrorStatus::DeadlinePassed, Some("TimedOut"), None),
+            Failure::Busy { retry_after } => (ErrorStatus::Unavailable, Some("Busy"), Some(retry_after)),
+            Failure::Restarting { .. } => {
+                (ErrorStatus::Unavailable, Some("Restarting"), Some(Duration::from_secs(1)))
+            }
+            Failure::ShuttingDown { retry_after } => {
+                (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
+            }
+        };
+        Self { status, detail: Detail::Text(text.into()), reason, retry_after, allow: None }
+    }
+}

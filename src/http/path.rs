@@ -1,0 +1,82 @@
+//! The paths, each once. A trailing slash is served as if it were not there (warp's own doing).
+
+use std::str::FromStr;
+
+use lifecycle::ids::SandboxId;
+use percent_encoding::percent_decode_str;
+use warp::{Filter, Rejection};
+
+/// The id in a path, decoded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PathId {
+    /// It may name a sandbox.
+    Usable(SandboxId),
+    /// It can never name a sandbox; this is the caller's text.
+    Unusable(String),
+}
+
+/// A path segment that is no id at all: not UTF-8, or, decoded, more than one segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotOneSegment;
+
+// === impl PathId ===
+
+impl FromStr for PathId {
+    type Err = NotOneSegment;
+
+    /// Reads a segment as it stands in the URI. `%2F` is a slash, as in the original, so that `a%2Fb` is two
+    /// segments and matches no route.
+    fn from_str(segment: &str) -> Result<Self, NotOneSegment> {
+        let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotOneSegment)?;
+        if text.contains('/') {
+            return Err(NotOneSegment);
+        }
+        Ok(SandboxId::parse(&text).map_or_else(|_| Self::Unusable(text.into_owned()), Self::Usable))
+    }
+}
+
+/// `/api/sandboxes/{id}`
+pub(super) fn sandbox() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId)
+}
+
+/// `/api/sandboxes`
+pub(super) fn sandboxes() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes")
+}
+
+/// `/api/capabilities`
+pub(super) fn capabilities() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "capabilities")
+}
+
+/// `/health`
+pub(super) fn health() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("health")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An id is decoded exactly once, and what cannot be one segment of text is no id.
+    #[test]
+    fn segments_are_decoded_once() {
+        let unusable = |text: &str| Ok(PathId::Unusable(text.to_owned()));
+        for (segment, wanted) in [
+            ("abc-123", Ok(PathId::Usable(SandboxId::parse("abc-123").unwrap()))),
+            ("%61bc", Ok(PathId::Usable(SandboxId::parse("abc").unwrap()))),
+            ("%2e%2e", unusable("..")),
+            ("a%20b", unusable("a b")),
+            ("a%252Fb", unusable("a%2Fb")),
+            ("a%00", unusable("a\0")),
+            ("a%0Ab", unusable("a\nb")),
+            ("%E6%B2%99", unusable("沙")),
+            ("100%", unusable("100%")),
+            ("a%2Fb", Err(NotOneSegment)),
+            ("%ff", Err(NotOneSegment)),
+        ] {
+            assert_eq!(segment.parse(), wanted, "{segment}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The bodies of the answers, as callers see them.
+
+use bytes::Bytes;
+use http::{HeaderValue, header::CONTENT_TYPE};
+use lifecycle::{ids::SandboxId, seen::Status};
+use serde::Serialize;
+use warp::reply::Response;
+
+use super::errors::ApiError;
+
+/// The media type of every JSON answer but the problem documents.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A sandbox. The first three fields are the contract with existing clients; the others are there only when
+/// there is something to say.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
+pub struct Sandbox<'a> {
+    sandbox_id: &'a SandboxId,
+    sandbox_url: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<jiff::Timestamp>,
+}
+
+/// The answer to a LIST.
+#[derive(Debug, Serialize)]
+pub struct SandboxList<'a> {
+    sandboxes: Vec<Sandbox<'a>>,
+    count: usize,
+}
+
+/// The answer to a DELETE. The id is the caller's own text, also where it could name nothing.
+#[derive(Debug, Serialize)]
+pub struct Deleted<'a> {
+    ok: bool,
+    sandbox_id: &'a str,
+}
+
+// === impl Sandbox ===
+
+impl<'a> Sandbox<'a> {
+    /// What callers are told of this sandbox.
+    #[must_use]
+    pub fn new(id: &'a SandboxId, status: &'a Status) -> Self {
+        let reason = status.reason.as_ref();
+        Self {
+            sandbox_id: id,
+            sandbox_url: &status.url,
+            status: status.phase.as_str(),
+            reason: reason.map(|r| &*r.name),
+            message: reason.and_then(|r| r.message.as_deref()),
+            hint: reason.and_then(lifecycle::phase::Reason::hint),
+            created_at: status.created,
+        }
+    }
+}
+
+// === impl SandboxList ===
+
+impl<'a> SandboxList<'a> {
+    /// All of these, in their order.
+    #[must_use]
+    pub fn new(sandboxes: &'a [(SandboxId, Status)]) -> Self {
+        Self {
+            sandboxes: sandboxes.iter().map(|(id, status)| Sandbox::new(id, status)).collect(),
+            count: sandboxes.len(),
+        }
+    }
+}
+
+// === impl Deleted ===
+
+impl<'a> Deleted<'a> {
+    /// Says that nothing of this id is left.
+    #[must_use]
+    pub fn new(id: &'a str) -> Self {
+        Self { ok: true, sandbox_id: id }
+    }
+}
+
+/// A 200 with this body; `size` is a guess at its length in bytes, to allocate once.
+///
+/// # Errors
+/// [`ApiError::internal`] when the value cannot be written as JSON.
+pub(crate) fn ok(value: &impl Serialize, size: usize) -> Result<Response, ApiError> {
+    let mut text = Vec::with_capacity(size);
+    serde_json::to_writer(&mut text, value).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        ApiError::internal()
+    })?;
+    Ok(json(Bytes::from(text)))
+}
+
+/// A 200 with this text as its JSON body.
+pub(crate) fn json(text: Bytes) -> Response {
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::phase::{Phase, Reason};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn written(status: &Status) -> Value {
+        serde_json::to_value(Sandbox::new(&SandboxId::parse("abc").unwrap(), status)).unwrap()
+    }
+
+    /// A sandbox with nothing to say has exactly the original's three fields.
+    #[test]
+    fn a_quiet_sandbox_has_three_fields() {
+        let status =
+            Status { url: "http://n:31234".into(), phase: Phase::Running, reason: None, created: None };
+        let wanted = json!({"sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running"});
+        assert_eq!(written(&status), wanted);
+    }
+
+    /// A reason comes with the cluster's words, our hint, and the time of making in RFC 3339.
+    #[test]
+    fn a_reason_is_told() {
+        let status = Status {
+            url: "http://n:1".into(),
+            phase: Phase::Pending,
+            reason: Some(Reason::new("OOMKilled", Some("killed"))),
+            created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        };
+        let wanted = json!({
+            "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Pending",
+            "reason": "OOMKilled", "message": "killed",
+            "hint": "the sandbox needed more memory than its limit", "created_at": "2026-01-02T03:04:05Z",
+        });
+        assert_eq!(written(&status), wanted);
+    }
+}

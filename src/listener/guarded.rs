@@ -1,0 +1,197 @@
+//! A peer's socket, with limits on what hyper leaves without one: a peer that does not read, and the close.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// Most that is thrown away at the close, in bytes: what a peer can have in flight with a body some times
+/// over the limit. Beyond it the peer is not waiting for an answer.
+const LINGER_MAX: usize = 16 << 20;
+
+/// A socket that ends with an error when its peer leaves no room to write for too long, and whose close waits
+/// a little for a peer that is still sending.
+pub(super) struct Guarded<T> {
+    inner: T,
+    /// How long a write may wait.
+    stall: Duration,
+    /// How long the close may wait.
+    linger: Duration,
+    /// Runs while a write waits, or the close does.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the peer may still be sending a request that was answered. The connection's service sets it.
+    unread: Arc<AtomicBool>,
+    /// Set once our side is closed: how much has been thrown away since.
+    closed: Option<usize>,
+}
+
+// === impl Guarded ===
+
+impl<T> Guarded<T> {
+    pub(super) fn new(inner: T, stall: Duration, linger: Duration, unread: Arc<AtomicBool>) -> Self {
+        Self { inner, stall, linger, timer: None, unread, closed: None }
+    }
+
+    /// Whether the timer has run out; it is started by the first call after a [`Self::at_ease`].
+    fn poll_late(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        timer.as_mut().poll(cx)
+    }
+
+    fn at_ease(&mut self) {
+        self.timer = None;
+    }
+
+    /// A write's outcome, or the error of a write that has waited for too long.
+    fn or_stalled<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if outcome.is_ready() {
+            self.at_ease();
+            return outcome;
+        }
+        let stall = self.stall;
+        ready!(self.poll_late(cx, stall));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.or_stalled(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.or_stalled(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    /// A flush that waits is part of the same stall; one that is done says nothing about the peer, since a
+    /// socket's flush does nothing.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.closed.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            this.at_ease();
+            this.closed = Some(0);
+        }
+        if !this.unread.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        let linger = this.linger;
+        let mut scrap = [0_u8; 4096];
+        while this.closed.is_some_and(|thrown_away| thrown_away < LINGER_MAX) {
+            let mut buf = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut this.inner).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    this.closed = this.closed.map(|thrown_away| thrown_away + buf.filled().len());
+                }
+                // The peer has closed too, or is gone.
+                Poll::Ready(Ok(()) | Err(_)) => break,
+                Poll::Pending => {
+                    ready!(this.poll_late(cx, linger));
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(10);
+    const LINGER: Duration = Duration::from_secs(2);
+
+    fn guarded(unread: bool) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (ours, theirs) = duplex(64);
+        (Guarded::new(ours, STALL, LINGER, Arc::new(AtomicBool::new(unread))), theirs)
+    }
+
+    /// A peer that never reads costs its connection after the limit, and no sooner.
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_cut() {
+        let (mut ours, _theirs) = guarded(false);
+        let begun = Instant::now();
+        let error = ours.write_all(&[0; 65]).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, STALL));
+    }
+
+    /// The limit is on standing still: a peer that reads a little in time may take as long as it likes.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_served() {
+        let (mut ours, mut theirs) = guarded(false);
+        let begun = Instant::now();
+        let reading = async {
+            let mut total = 0;
+            while total < 640 {
+                tokio::time::sleep(STALL * 9 / 10).await;
+                total += theirs.read(&mut [0; 64]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(ours.write_all(&[0; 640]), reading);
+        written.unwrap();
+        assert!(begun.elapsed() > 5 * STALL);
+    }
+
+    /// After an early answer the rest of the request is read until the peer has seen the answer and closed.
+    #[tokio::test(start_paused = true)]
+    async fn the_close_waits_for_a_peer_that_sends() {
+        let (mut ours, mut theirs) = guarded(true);
+        let sending = async {
+            theirs.write_all(&[0; 1000]).await.unwrap();
+            drop(theirs);
+        };
+        let begun = Instant::now();
+        let (closed, ()) = tokio::join!(ours.shutdown(), sending);
+        closed.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    /// The wait has an end when the peer does not close, and there is none where nothing is unread.
+    #[tokio::test(start_paused = true)]
+    async fn the_close_does_not_wait_for_ever() {
+        for (unread, wait) in [(true, LINGER), (false, Duration::ZERO)] {
+            let (mut ours, _theirs) = guarded(unread);
+            let begun = Instant::now();
+            ours.shutdown().await.unwrap();
+            assert_eq!(begun.elapsed(), wait, "unread: {unread}");
+        }
+    }
+}

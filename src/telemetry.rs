@@ -1,0 +1,162 @@
+//! The log: text for a person at a terminal, one JSON object a line for everything else.
+
+use std::{
+    io::{self, IsTerminal},
+    panic,
+};
+
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::ParseError,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+};
+
+/// Libraries whose usual talk would drown ours, each with the most that is heard of it unless it is asked
+/// for by name: the Kubernetes client logs every call, the actor library every actor, the HTTP one every
+/// connection.
+const CAPS: &str = "kube=warn,kube_client=warn,kube_runtime=warn,ractor=warn,hyper=warn,hyper_util=warn,\
+                    rustls=warn,tower=warn,warp=warn,h2=warn";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// [`Format::Text`] when standard error is a terminal, else [`Format::Json`].
+    #[default]
+    Auto,
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error(
+        "the log filter {filter:?} cannot be read: {source}; use a level (error, warn, info, debug, trace) \
+             or targets with levels, as \"info,sandbox_provisioner=debug\""
+    )]
+    Filter {
+        /// The filter as it was given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Somebody set up logging before.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Sends the log of the whole process to standard error, panics too. To be called once, at the start.
+///
+/// `filter` is a level, or targets with levels as [`EnvFilter`] reads them; it may name a library of [`CAPS`]
+/// to hear more of it.
+///
+/// # Errors
+/// [`TelemetryError`] when the filter cannot be read, or this was done before.
+pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
+    let json = match format {
+        Format::Auto => !io::stderr().is_terminal(),
+        Format::Text => false,
+        Format::Json => true,
+    };
+    let layer =
+        if json { json_lines(io::stderr) } else { text_lines(io::stderr, io::stderr().is_terminal()) };
+    let subscriber = Registry::default().with(parse(filter)?).with(layer);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// The filter with the caps under it.
+fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    let fault = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
+    // Later directives of one target replace earlier ones, so what is asked for wins over the caps.
+    EnvFilter::builder().parse(format!("info,{CAPS},{filter}")).map_err(fault)
+}
+
+fn text_lines<W>(writer: W, colours: bool) -> Box<dyn Layer<Layered> + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer().with_writer(writer).with_ansi(colours).boxed()
+}
+
+fn json_lines<W>(writer: W) -> Box<dyn Layer<Layered> + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+}
+
+/// What the writing layer stands on.
+type Layered = tracing_subscriber::layer::Layered<EnvFilter, Registry>;
+
+/// A panic as one log line, in the span (and so with the request id) in which it happened. Its message is left
+/// out: it may quote a value, and a value may be a secret; where it happened is enough to find it.
+fn log_panic(info: &panic::PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string);
+    tracing::error!(place = place.as_deref().unwrap_or("unknown"), "panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// All that is logged by `work` under this filter, as JSON lines.
+    fn logged(filter: &str, work: impl FnOnce()) -> Vec<serde_json::Value> {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = json_lines(move || writer.clone());
+        let subscriber = Registry::default().with(parse(filter).unwrap()).with(layer);
+        tracing::subscriber::with_default(subscriber, work);
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A line is one JSON object with its fields on top and the request's id in its span.
+    #[test]
+    fn lines_are_json_with_the_request_id() {
+        let lines = logged("info", || {
+            tracing::info_span!("request", request_id = "r-1")
+                .in_scope(|| tracing::info!(status = 200, "answered"));
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!((&lines[0]["message"], &lines[0]["status"]), (&"answered".into(), &200.into()));
+        assert_eq!(lines[0]["span"]["request_id"], "r-1");
+    }
+
+    /// A chatty library is capped whatever our own level, unless it is asked for by name.
+    #[test]
+    fn libraries_are_capped() {
+        let chat = || tracing::info!(target: "kube_client", "a call");
+        assert_eq!(logged("info", chat).len(), 0);
+        assert_eq!(logged("trace", chat).len(), 0);
+        assert_eq!(logged("kube_client=info", chat).len(), 1);
+        assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
+    }
+
+    /// A filter that cannot be read is named, with what it should look like.
+    #[test]
+    fn a_bad_filter_is_named() {
+        let error = parse("a=loud").unwrap_err().to_string();
+        assert!(error.contains("\"a=loud\"") && error.contains("info,sandbox_provisioner=debug"), "{error}");
+    }
+}

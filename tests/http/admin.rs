@@ -1,0 +1,62 @@
+//! The probes.
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use sandbox_provisioner::{admin::Check, http::body};
+use serde_json::{Value, json};
+
+use crate::{fake::Fake, server};
+
+fn checks(namespace: Result<(), String>) -> Vec<Check> {
+    vec![Check { name: "watch-pods", outcome: Ok(()) }, Check { name: "namespace", outcome: namespace }]
+}
+
+async fn ask(checks: Vec<Check>, method: &str, target: &str, accept: &str) -> Response<String> {
+    let edge = server::edge(Fake::default(), body::Limits::default(), checks);
+    let request = Request::builder().method(method).uri(target).header("accept", accept);
+    let answer = edge.answer(request.body(Empty::<bytes::Bytes>::new()).unwrap(), None).await;
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Response::from_parts(parts, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// The texts are those of Kubernetes' own components, and the list comes when asked for or when needed.
+#[tokio::test]
+async fn readiness_reads_as_kubernetes_own() {
+    let failing = || checks(Err("the namespace \"x\"\nis missing".to_owned()));
+    let well = "[+]watch-pods ok\n[+]namespace ok\nreadyz check passed\n";
+    let ill = "[+]watch-pods ok\n[-]namespace failed: the namespace \"x\" is missing\nreadyz check failed\n";
+    for (checks, target, status, body) in [
+        (failing(), "/livez", 200, "ok"),
+        (checks(Ok(())), "/readyz", 200, "ok"),
+        (checks(Ok(())), "/readyz?verbose", 200, well),
+        (checks(Ok(())), "/readyz?x&verbose=true", 200, well),
+        (failing(), "/readyz", 503, ill),
+        (failing(), "/readyz?verbose", 503, ill),
+    ] {
+        let answer = ask(checks, "GET", target, "*/*").await;
+        assert_eq!((answer.status().as_u16(), answer.body().as_str()), (status, body), "{target}");
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8", "{target}");
+    }
+}
+
+/// A program that asks for JSON gets the same as data.
+#[tokio::test]
+async fn readiness_is_data_for_those_who_ask() {
+    let answer = ask(checks(Err("gone".to_owned())), "GET", "/readyz", "application/json").await;
+    let wanted = json!({"status": "failed", "checks": [
+        {"name": "watch-pods", "ok": true}, {"name": "namespace", "ok": false, "message": "gone"},
+    ]});
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!(serde_json::from_str::<Value>(answer.body()).unwrap(), wanted);
+}
+
+/// Probes may use HEAD, and nothing that could change something.
+#[tokio::test]
+async fn probes_only_read() {
+    for (method, status) in [("HEAD", 200), ("POST", 405), ("DELETE", 405)] {
+        for target in ["/livez", "/readyz"] {
+            assert_eq!(ask(checks(Ok(())), method, target, "").await.status(), status, "{method} {target}");
+        }
+    }
+}

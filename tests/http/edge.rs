@@ -1,0 +1,238 @@
+//! What is around the routes, without a socket: errors in both shapes, deadlines, panics, request ids, keys.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header::ACCEPT};
+use http_body_util::{BodyExt, Full};
+use lifecycle::{
+    failure::{Failure, Fault, FaultKind},
+    ids::SandboxId,
+};
+use sandbox_provisioner::http::{body, edge::Edge};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    fake::{Fake, Script},
+    server::{self, KEY},
+};
+
+const CREATE: &str = r#"{"sandbox_id":"abc"}"#;
+
+fn edge(fake: &Fake) -> Edge {
+    server::edge(fake.clone(), body::Limits::default(), Vec::new())
+}
+
+fn request(method: &str, target: &str) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header("x-api-key", KEY)
+        .header("content-type", "application/json")
+}
+
+async fn answer(edge: &Edge, request: http::request::Builder) -> Response<Bytes> {
+    let answer = edge.answer(request.body(Full::<Bytes>::from(CREATE)).unwrap(), None).await;
+    let (parts, body) = answer.into_parts();
+    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+fn json_of(answer: &Response<Bytes>) -> Value {
+    serde_json::from_slice(answer.body()).unwrap()
+}
+
+fn header<'a>(answer: &'a Response<Bytes>, name: &str) -> Option<&'a str> {
+    answer.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+fn id() -> SandboxId {
+    SandboxId::parse("abc").unwrap()
+}
+
+/// Every failure has its status, its own sentence as the detail, and `Retry-After` exactly where waiting helps.
+#[tokio::test]
+async fn failures_have_their_status() {
+    let fault = |kind| Fault::new(kind, "no more");
+    let wait = Duration::from_millis(1500);
+    let (operation, after) = ("Pod creation", Duration::from_secs(9));
+    let (forbidden, quota) = (fault(FaultKind::Forbidden), fault(FaultKind::QuotaExceeded));
+    for (failure, status, retry_after, reason) in [
+        (Failure::BadRequest("no".into()), 400, None, None),
+        (Failure::NotOurs { id: id(), what: "Pod \"x\"".into() }, 409, None, Some("NotOurs")),
+        (Failure::StillTerminating { id: id(), retry_after: wait }, 503, Some("2"), Some("StillTerminating")),
+        (Failure::Refused { operation, fault: forbidden }, 500, None, Some("Forbidden")),
+        (
+            Failure::Unavailable { operation, fault: quota, retry_after: wait },
+            503,
+            Some("2"),
+            Some("QuotaExceeded"),
+        ),
+        (Failure::Stale { why: "x".into(), retry_after: Duration::ZERO }, 503, Some("1"), Some("Stale")),
+        (Failure::TimedOut { operation, after }, 504, None, Some("TimedOut")),
+        (Failure::Busy { retry_after: wait }, 503, Some("2"), Some("Busy")),
+        (Failure::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
+        (Failure::ShuttingDown { retry_after: wait }, 503, Some("2"), Some("ShuttingDown")),
+    ] {
+        let text = failure.to_string();
+        let edge = edge(&Fake::that(Script::Fails(failure)));
+        for (method, target) in
+            [("POST", "/api/sandboxes"), ("GET", "/api/sandboxes/abc"), ("DELETE", "/api/sandboxes/abc")]
+        {
+            let answer = answer(&edge, request(method, target)).await;
+            assert_eq!(answer.status(), status, "{text}");
+            assert_eq!(header(&answer, "retry-after"), retry_after, "{text}");
+            assert_eq!(header(&answer, "content-type"), Some("application/json"), "{text}");
+            let body = json_of(&answer);
+            assert_eq!((&body["detail"], body["reason"].as_str()), (&json!(text), reason), "{text}");
+        }
+    }
+}
+
+/// Whoever asks for problem documents gets one, with the text that FastAPI's shape has; the rest of the answer
+/// is the same.
+#[tokio::test]
+async fn problems_are_documents_for_those_who_ask() {
+    let fault = Fault::new(FaultKind::QuotaExceeded, "");
+    let retry_after = Duration::from_secs(3);
+    let failing =
+        Fake::that(Script::Fails(Failure::Unavailable { operation: "Pod creation", fault, retry_after }));
+    let edge = edge(&failing);
+    for (method, target, key, status, title) in [
+        ("GET", "/api/sandboxes", "wrong", 401, "Unauthorized"),
+        ("GET", "/zzz", KEY, 404, "Not Found"),
+        ("GET", "/api/sandboxes/A%20b", KEY, 404, "Not Found"),
+        ("PUT", "/api/sandboxes", KEY, 405, "Method Not Allowed"),
+        ("GET", "/api/sandboxes", KEY, 503, "Service Unavailable"),
+    ] {
+        let ask = || Request::builder().method(method).uri(target).header("x-api-key", key);
+        let plain = answer(&edge, ask()).await;
+        let problem = answer(&edge, ask().header(ACCEPT, "text/html, Application/Problem+JSON;q=0.9")).await;
+        assert_eq!(header(&problem, "content-type"), Some("application/problem+json"), "{target}");
+        assert_eq!((plain.status().as_u16(), problem.status().as_u16()), (status, status), "{target}");
+        assert_eq!(header(&plain, "allow"), header(&problem, "allow"), "{target}");
+        assert_eq!(header(&plain, "retry-after"), header(&problem, "retry-after"), "{target}");
+        let text = serde_json::from_slice::<Value>(plain.body())
+            .map_or(json!("Unauthorized"), |b| b["detail"].clone());
+        let body = json_of(&problem);
+        assert_eq!(body["status"], json!(status), "{body}");
+        assert_eq!((&body["title"], &body["type"]), (&json!(title), &json!("about:blank")), "{body}");
+        assert_eq!((&body["detail"], &body["instance"]), (&text, &json!(target)), "{body}");
+    }
+}
+
+/// A problem document of a validation error holds the fields' errors, and tells them in one sentence too.
+#[tokio::test]
+async fn validation_problems_name_the_fields() {
+    let ask = request("POST", "/api/sandboxes").header(ACCEPT, "application/problem+json");
+    let ask = ask.body(Full::<Bytes>::from(r#"{"thread_id":"t"}"#)).unwrap();
+    let answer = edge(&Fake::default()).answer(ask, None).await;
+    assert_eq!(answer.status(), 422);
+    let body: Value =
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(body["detail"], json!("body.sandbox_id: Field required"));
+    assert_eq!(body["errors"][0]["type"], json!("missing"));
+}
+
+/// A media type that is refused, or only covered by a wildcard, is not asked for.
+#[tokio::test]
+async fn wildcards_get_the_usual_shape() {
+    for accept in ["*/*", "application/*", "application/json", "application/problem+json;q=0", ""] {
+        let answer = answer(&edge(&Fake::default()), request("GET", "/zzz").header(ACCEPT, accept)).await;
+        assert_eq!(header(&answer, "content-type"), Some("application/json"), "{accept}");
+    }
+}
+
+/// Every call ends by itself before its client gives up, as a 504 in JSON.
+#[tokio::test(start_paused = true)]
+async fn a_hanging_backend_is_answered_for() {
+    let edge = edge(&Fake::that(Script::Hangs));
+    for (method, target, seconds, client_waits) in [
+        ("POST", "/api/sandboxes", 25, 30),
+        ("GET", "/api/sandboxes", 8, 10),
+        ("GET", "/api/sandboxes/abc", 8, 10),
+        ("DELETE", "/api/sandboxes/abc", 12, 15),
+    ] {
+        let begun = Instant::now();
+        let answer = answer(&edge, request(method, target)).await;
+        assert_eq!(answer.status(), 504, "{method}");
+        assert_eq!(begun.elapsed(), Duration::from_secs(seconds), "{method}");
+        assert!(seconds < client_waits);
+        let detail = json_of(&answer)["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(&format!("{seconds} s")), "{detail}");
+    }
+}
+
+/// A panic in one request is its 500, and nothing to the next.
+#[tokio::test]
+async fn a_panic_is_one_request_s_own() {
+    let edge = edge(&Fake::that(Script::Panics));
+    let first = answer(&edge, request("GET", "/api/sandboxes/abc")).await;
+    assert_eq!((first.status().as_u16(), json_of(&first)), (500, json!({"detail": "Internal Server Error"})));
+    assert!(header(&first, "x-request-id").is_some());
+    assert_eq!(answer(&edge, request("GET", "/health")).await.status(), 200);
+}
+
+/// Every answer carries a request id, the caller's own where it sent a sane one.
+#[tokio::test]
+async fn every_answer_carries_a_request_id() {
+    let edge = edge(&Fake::default());
+    let mut seen = Vec::new();
+    for target in ["/health", "/zzz", "/api/sandboxes", "/api/sandboxes/A", "*"] {
+        let sent = answer(&edge, request("GET", target).header("x-request-id", "trace-1.a_b")).await;
+        assert_eq!(header(&sent, "x-request-id"), Some("trace-1.a_b"), "{target}");
+        let made = answer(&edge, request("GET", target).header("x-request-id", "no good")).await;
+        let made = header(&made, "x-request-id").unwrap().to_owned();
+        assert!(!seen.contains(&made), "{made} twice");
+        seen.push(made);
+    }
+}
+
+/// The key is asked for before anything else is told of `/api`, and for nothing outside it.
+#[tokio::test]
+async fn the_key_comes_before_the_routes() {
+    let fake = Fake::default();
+    let edge = edge(&fake);
+    for (method, target, status) in [
+        ("GET", "/api", 401),
+        ("GET", "/api/", 401),
+        ("PUT", "/api/sandboxes", 401),
+        ("DELETE", "/api/sandboxes/abc", 401),
+        ("GET", "http://host/api/sandboxes", 401),
+        ("GET", "/apis", 404),
+        ("GET", "/livez", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/health", 200),
+        ("PUT", "/health", 405),
+    ] {
+        let bare = Request::builder().method(method).uri(target);
+        assert_eq!(answer(&edge, bare).await.status(), status, "{method} {target}");
+    }
+    assert_eq!(fake.calls(), Vec::<String>::new());
+}
+
+/// Targets that name no path are answered like any other that names no route; the absolute form is served.
+#[tokio::test]
+async fn odd_targets_are_answered() {
+    let edge = edge(&Fake::default());
+    for (method, target, status) in [
+        ("OPTIONS", "*", 404),
+        ("CONNECT", "host:80", 404),
+        ("GET", "http://host/health", 200),
+        ("GET", "http://host", 404),
+        ("GET", "http://host/api/sandboxes?x=1", 200),
+        ("GET", "//health", 404),
+        ("GET", "/", 404),
+    ] {
+        assert_eq!(answer(&edge, request(method, target)).await.status(), status, "{method} {target}");
+    }
+}
+
+/// A list is in the order that the backend keeps, with its length.
+#[tokio::test]
+async fn lists_are_counted() {
+    let answer = answer(&edge(&Fake::with_sandboxes(3)), request("GET", "/api/sandboxes")).await;
+    let body = json_of(&answer);
+    let ids: Vec<_> = body["sandboxes"].as_array().unwrap().iter().map(|s| s["sandbox_id"].clone()).collect();
+    assert_eq!((&body["count"], ids), (&json!(3), vec![json!("s0"), json!("s1"), json!("s2")]));
+}

@@ -1,0 +1,126 @@
+//! A backend that does as its script says and records each call.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use lifecycle::{failure::Failure, ids::SandboxId, phase::Phase, request::CreateRequest, seen::Status};
+use sandbox_provisioner::http::Backend;
+use tokio::sync::Notify;
+
+/// What the backend does when it is called.
+#[derive(Clone, Default)]
+pub enum Script {
+    /// Keeps sandboxes in a map, all of them `Running`.
+    #[default]
+    Works,
+    /// Fails so.
+    Fails(Failure),
+    /// Panics.
+    Panics,
+    /// Never ends.
+    Hangs,
+    /// Waits for [`Fake::let_go`], then works.
+    Waits,
+}
+
+/// A handle on the backend; clones share everything.
+#[derive(Clone, Default)]
+pub struct Fake {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Mutex<Script>,
+    calls: Mutex<Vec<String>>,
+    sandboxes: Mutex<BTreeMap<SandboxId, Status>>,
+    /// One permit for each call that was made.
+    called: Notify,
+    gate: Notify,
+}
+
+// === impl Fake ===
+
+impl Fake {
+    pub fn that(script: Script) -> Self {
+        let fake = Self::default();
+        *fake.shared.script.lock().unwrap() = script;
+        fake
+    }
+
+    /// A backend that holds this many sandboxes.
+    pub fn with_sandboxes(count: usize) -> Self {
+        let fake = Self::default();
+        let mut sandboxes = fake.shared.sandboxes.lock().unwrap();
+        sandboxes.extend((0..count).map(|n| (SandboxId::parse(&format!("s{n}")).unwrap(), running())));
+        drop(sandboxes);
+        fake
+    }
+
+    /// All calls so far, as `get abc`.
+    pub fn calls(&self) -> Vec<String> {
+        self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// Waits for the first call.
+    pub async fn called(&self) {
+        self.shared.called.notified().await;
+    }
+
+    /// Lets one call of [`Script::Waits`] go on.
+    pub fn let_go(&self) {
+        self.shared.gate.notify_one();
+    }
+
+    async fn play(&self, call: String) -> Result<(), Failure> {
+        self.shared.calls.lock().unwrap().push(call);
+        self.shared.called.notify_one();
+        let script = self.shared.script.lock().unwrap().clone();
+        match script {
+            Script::Works => Ok(()),
+            Script::Fails(failure) => Err(failure),
+            Script::Panics => panic!("as the script says"),
+            Script::Hangs => std::future::pending().await,
+            Script::Waits => {
+                self.shared.gate.notified().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn running() -> Status {
+    Status { url: "http://127.0.0.1:31234".into(), phase: Phase::Running, reason: None, created: None }
+}
+
+impl Backend for Fake {
+    async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+        self.play(format!("create {}", request.sandbox_id.as_str())).await?;
+        // The one rule of the settings that the recordings meet.
+        if let Some(mount) = request.extra_mounts.first() {
+            let text = format!("Extra mount host path is outside DeerFlow state: {}", mount.host_path);
+            return Err(Failure::BadRequest(text));
+        }
+        self.shared.sandboxes.lock().unwrap().insert(request.sandbox_id, running());
+        Ok(running())
+    }
+
+    async fn delete(&self, id: SandboxId) -> Result<(), Failure> {
+        self.play(format!("delete {}", id.as_str())).await?;
+        self.shared.sandboxes.lock().unwrap().remove(&id);
+        Ok(())
+    }
+
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+        self.play(format!("get {}", id.as_str())).await?;
+        Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned())
+    }
+
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+        self.play("list".to_owned()).await?;
+        let sandboxes = self.shared.sandboxes.lock().unwrap();
+        Ok(sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect())
+    }
+}

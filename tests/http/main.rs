@@ -1,0 +1,12 @@
+//! The REST API and its listener, in front of a scripted backend: no actor and no cluster takes part.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod admin;
+mod bad_input;
+mod client;
+mod connections;
+mod contract;
+mod edge;
+mod fake;
+mod server;
