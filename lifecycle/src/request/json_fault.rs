@@ -128,14 +128,15 @@ fn key(text: &[u8], at: usize) -> Result<usize, Stop> {
     Ok(space(text, colon + 1))
 }
 
+/// The values that are words. Python reads NaN and the infinities too: to it, the text does not break there.
+const WORDS: [&[u8]; 6] = [b"null", b"true", b"false", b"NaN", b"Infinity", b"-Infinity"];
+
 /// Past a string, a number or a word.
 fn scalar(text: &[u8], at: usize) -> Result<usize, Stop> {
     let rest = text.get(at..).unwrap_or_default();
     if rest.first() == Some(&b'"') {
         return string(text, at);
     }
-    // Python reads NaN and the infinities too: to it, they are not where the text breaks.
-    const WORDS: [&[u8]; 6] = [b"null", b"true", b"false", b"NaN", b"Infinity", b"-Infinity"];
     if let Some(word) = WORDS.into_iter().find(|word| rest.starts_with(word)) {
         return Ok(at + word.len());
     }
