@@ -14,7 +14,7 @@ use crate::resource::{NAMESPACES, PODS, Resource};
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::store::text_at;
-use crate::{controllers, node, sandbox_server};
+use crate::{controllers, node, sandbox};
 
 /// An in-memory Kubernetes cluster. Clones are handles on the same one; its tasks end with the last of them (the
 /// services it gave out count as handles).
@@ -74,8 +74,8 @@ impl Cluster {
         if let Some(options) = &shared.options.node {
             tasks.spawn(node::run(Arc::clone(shared), options.clone()));
         }
-        if let Some(address) = shared.options.sandbox_servers {
-            tasks.spawn(sandbox_server::run(Arc::clone(shared), address));
+        if shared.options.sandbox_servers.is_some() {
+            tasks.spawn(sandbox::run(Arc::clone(shared)));
         }
         drop(tasks);
         cluster

@@ -56,7 +56,7 @@ mod query;
 mod random;
 mod resource;
 mod route;
-mod sandbox_server;
+mod sandbox;
 mod selector;
 mod serve;
 mod service;

@@ -3,14 +3,23 @@
 use serde_json::Value;
 
 use crate::options::NodeOptions;
+use crate::store::text_at;
 use crate::validate::quantity::Quantity;
 
 const NO_HELP: &str = "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for \
      scheduling.";
 
-/// The error is the scheduler's message.
-pub(super) fn check(pod: &Value, node: &NodeOptions) -> Result<(), String> {
+/// The error is the scheduler's message. `claimed` says whether there is a claim of a name.
+pub(super) fn check(pod: &Value, node: &NodeOptions, claimed: impl Fn(&str) -> bool) -> Result<(), String> {
     let spec = &pod["spec"];
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        let claim = text_at(volume, &["persistentVolumeClaim", "claimName"]);
+        if !claim.is_empty() && !claimed(claim) {
+            return Err(format!(
+                "0/1 nodes are available: persistentvolumeclaim {claim:?} not found. not found"
+            ));
+        }
+    }
     let selects = spec["nodeSelector"].as_object().is_some_and(|selector| {
         selector.iter().any(|(key, value)| key != "kubernetes.io/hostname" || value != node.name.as_str())
     });
@@ -48,10 +57,19 @@ mod tests {
         let asks = |key: &str, amount: &str| {
             pod(json!({"containers": [{"resources": {"requests": {key: amount}}}]}))
         };
-        assert_eq!(check(&asks("memory", "1Gi"), &node), Ok(()));
-        assert!(check(&asks("memory", "900Ti"), &node).unwrap_err().contains("1 Insufficient memory."));
-        assert!(check(&asks("cpu", "65"), &node).unwrap_err().contains("1 Insufficient cpu."));
+        assert_eq!(check(&asks("memory", "1Gi"), &node, |_| true), Ok(()));
+        assert!(
+            check(&asks("memory", "900Ti"), &node, |_| true).unwrap_err().contains("1 Insufficient memory.")
+        );
+        assert!(check(&asks("cpu", "65"), &node, |_| true).unwrap_err().contains("1 Insufficient cpu."));
         let elsewhere = pod(json!({"nodeSelector": {"nope": "x"}}));
-        assert!(check(&elsewhere, &node).unwrap_err().contains("didn't match Pod's node affinity/selector"));
+        assert!(
+            check(&elsewhere, &node, |_| true)
+                .unwrap_err()
+                .contains("didn't match Pod's node affinity/selector")
+        );
+        let claim = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
+        assert_eq!(check(&claim, &node, |name| name == "c"), Ok(()));
+        assert!(check(&claim, &node, |_| false).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! What a Pod does next, and when, is decided in [`life`]; how that looks in its status, in [`report`]; whether it fits
 //! at all, in [`fit`]. This file is the shell: one task, one ordered set of due times.
 
+mod events;
 mod fit;
 mod life;
 mod report;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::options::NodeOptions;
-use crate::resource::PODS;
+use crate::resource::{CLAIMS, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
 pub use life::ANNOTATION;
@@ -185,15 +186,16 @@ impl Node {
             api::delete_object(state, &self.shared.clock, pod, Some(0));
             return None;
         }
-        let mut stage = stage;
         let mut value = pod.value.clone();
         if stage == Stage::Scheduled {
-            match fit::check(&value, &self.options) {
+            let claimed = |claim: &str| state.store.get(CLAIMS, pod.namespace(), claim).is_some();
+            match fit::check(&value, &self.options, claimed) {
                 Ok(()) => value["spec"]["nodeName"] = self.options.name.as_str().into(),
                 Err(why) => {
-                    stage = Stage::Unschedulable;
                     report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
-                    return Some((stage, api::commit_change(state, pod, value).value.clone()));
+                    let value = commit_status(state, pod, value);
+                    events::failed_scheduling(state, &self.shared.clock, &self.options, pod, &why);
+                    return Some((Stage::Unschedulable, value));
                 }
             }
         }
@@ -206,7 +208,11 @@ impl Node {
             container: state.random.next(),
         };
         report::write(&mut value, stage, Behaviour::of(&pod.value), &self.options.times, &context);
-        Some((stage, commit_status(state, pod, value)))
+        let value = commit_status(state, pod, value);
+        for (reason, message) in events::warnings(&value, stage) {
+            events::warn(state, &self.shared.clock, &self.options, pod, reason, &message);
+        }
+        Some((stage, value))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub(crate) use object::{Object, labels_of, text_at};
+pub(crate) use object::{Object, text_at};
 pub(crate) use window::{Change, Event, Expired};
 
 use crate::resource::{RESOURCES, Resource};

@@ -39,7 +39,7 @@ impl Object {
     }
 
     pub fn labels(&self) -> Option<&Map<String, Value>> {
-        labels_of(&self.value)
+        self.value.get("metadata")?.get("labels")?.as_object()
     }
 
     /// Whether a delete has been asked for.
@@ -80,11 +80,6 @@ impl Object {
         value["apiVersion"] = self.resource.api_version().into();
         value
     }
-}
-
-/// The labels of an object.
-pub(crate) fn labels_of(value: &Value) -> Option<&Map<String, Value>> {
-    value.get("metadata")?.get("labels")?.as_object()
 }
 
 /// The text at a path; empty if there is none.

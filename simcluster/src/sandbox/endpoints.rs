@@ -1,0 +1,209 @@
+//! Which Pod stands behind which node port. Pure: fed with changes, it says what is to become of ports.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value, json};
+
+use crate::api::node_ports;
+use crate::selector::matches_all;
+use crate::store::{Object, text_at};
+
+/// What is to become of a node port.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    /// Answer for this sandbox.
+    Serve(u16, Value),
+    /// Nothing is ready: refuse connections.
+    Refuse(u16),
+    /// The Service has it no more.
+    Release(u16),
+}
+
+/// Services with node ports, and the Pods that are ready.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    /// By namespace and name.
+    services: HashMap<(String, String), Service>,
+    /// By namespace, then by name.
+    ready: HashMap<String, BTreeMap<String, ReadyPod>>,
+}
+
+#[derive(Debug)]
+struct Service {
+    selector: Map<String, Value>,
+    ports: Vec<u16>,
+    /// The Pod it stands for now, by uid.
+    behind: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ReadyPod {
+    uid: String,
+    labels: Map<String, Value>,
+    /// What the server says about it.
+    about: Value,
+}
+
+// === impl Endpoints ===
+
+impl Endpoints {
+    /// A Service was added, changed or deleted.
+    pub fn service(&mut self, object: &Object, gone: bool) -> Vec<Outcome> {
+        let key = key(object);
+        let ports = if gone { Vec::new() } else { node_ports(&object.value) };
+        let mut outcomes = Vec::new();
+        if let Some(before) = self.services.remove(&key) {
+            outcomes.extend(before.ports.iter().filter(|p| !ports.contains(p)).map(|p| Outcome::Release(*p)));
+        }
+        let selector = object.value["spec"]["selector"].as_object().cloned().unwrap_or_default();
+        if !ports.is_empty() && !selector.is_empty() {
+            self.services.insert(key.clone(), Service { selector, ports, behind: None });
+            outcomes.extend(self.settle(&key));
+        }
+        outcomes
+    }
+
+    /// A Pod was added, changed or deleted.
+    pub fn pod(&mut self, object: &Object, gone: bool) -> Vec<Outcome> {
+        let (namespace, name) = key(object);
+        let pods = self.ready.entry(namespace.clone()).or_default();
+        let now = if gone { None } else { ReadyPod::of(object) };
+        if pods.get(&name) == now.as_ref() {
+            return Vec::new();
+        }
+        let before = match now {
+            Some(now) => pods.insert(name.clone(), now),
+            None => pods.remove(&name),
+        };
+        let after = pods.get(&name);
+        let concerned: Vec<_> = self
+            .services
+            .iter()
+            .filter(|((place, _), service)| {
+                let selects = |pod: &ReadyPod| matches_all(&service.selector, Some(&pod.labels));
+                *place == namespace && (before.as_ref().is_some_and(selects) || after.is_some_and(selects))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        concerned.iter().flat_map(|key| self.settle(key)).collect()
+    }
+
+    /// Takes in everything anew.
+    pub fn replace(&mut self, services: &[&Object], pods: &[&Object]) -> Vec<Outcome> {
+        self.ready.clear();
+        for pod in pods {
+            if let Some(ready) = ReadyPod::of(pod) {
+                let (namespace, name) = key(pod);
+                self.ready.entry(namespace).or_default().insert(name, ready);
+            }
+        }
+        let present: Vec<_> = services.iter().map(|service| key(service)).collect();
+        let mut outcomes = Vec::new();
+        self.services.retain(|key, service| {
+            let stays = present.contains(key);
+            if !stays {
+                outcomes.extend(service.ports.iter().map(|port| Outcome::Release(*port)));
+            }
+            stays
+        });
+        for service in services {
+            outcomes.extend(self.service(service, false));
+        }
+        outcomes
+    }
+
+    /// Chooses the Pod behind a Service: the first by name, or the one it has while that is ready.
+    fn settle(&mut self, key: &(String, String)) -> Vec<Outcome> {
+        let Some(service) = self.services.get_mut(key) else { return Vec::new() };
+        let pods = self.ready.get(&key.0);
+        let mut fitting = pods
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|p| matches_all(&service.selector, Some(&p.labels)));
+        let kept = fitting.clone().find(|pod| Some(&pod.uid) == service.behind.as_ref());
+        let chosen = kept.or_else(|| fitting.next());
+        service.behind = chosen.map(|pod| pod.uid.clone());
+        let outcome = |port: &u16| match chosen {
+            Some(pod) => Outcome::Serve(*port, pod.about.clone()),
+            None => Outcome::Refuse(*port),
+        };
+        service.ports.iter().map(outcome).collect()
+    }
+}
+
+// === impl ReadyPod ===
+
+impl ReadyPod {
+    /// `None` for a Pod that gets no traffic: not ready, or on its way out.
+    fn of(pod: &Object) -> Option<Self> {
+        let conditions = pod.value["status"]["conditions"].as_array()?;
+        let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+        if !ready || pod.terminating() {
+            return None;
+        }
+        let about = json!({
+            "pod": pod.name(),
+            "namespace": pod.namespace(),
+            "uid": pod.uid(),
+            "image": text_at(&pod.value["spec"]["containers"][0], &["image"]),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        Some(Self { uid: pod.uid().to_owned(), labels: pod.labels().cloned().unwrap_or_default(), about })
+    }
+}
+
+fn key(object: &Object) -> (String, String) {
+    (object.namespace().to_owned(), object.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{PODS, SERVICES};
+
+    fn service(port: u16) -> Object {
+        let spec = json!({"selector": {"id": "a"}, "ports": [{"nodePort": port}]});
+        Object::new(SERVICES, 1, json!({"metadata": {"namespace": "ns", "name": "svc"}, "spec": spec}))
+    }
+
+    fn pod(name: &str, id: &str, ready: bool) -> Object {
+        let status = if ready { "True" } else { "False" };
+        let meta = json!({"namespace": "ns", "name": name, "uid": name, "labels": {"id": id}});
+        let conditions = json!([{"type": "Ready", "status": status}]);
+        Object::new(PODS, 1, json!({"metadata": meta, "status": {"conditions": conditions}}))
+    }
+
+    /// Each port with the Pod it is served for.
+    fn served(outcomes: &[Outcome]) -> Vec<(u16, Option<&str>)> {
+        let mut all = Vec::new();
+        for outcome in outcomes {
+            all.push(match outcome {
+                Outcome::Serve(port, about) => (*port, about["pod"].as_str()),
+                Outcome::Refuse(port) | Outcome::Release(port) => (*port, None),
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn a_port_is_served_while_a_pod_behind_it_is_ready() {
+        let mut endpoints = Endpoints::default();
+        assert_eq!(endpoints.service(&service(30001), false), [Outcome::Refuse(30001)]);
+        assert!(endpoints.pod(&pod("p", "a", false), false).is_empty());
+        assert_eq!(served(&endpoints.pod(&pod("p", "a", true), false)), [(30001, Some("p"))]);
+        // Nothing that matters changed, and nothing that concerns this Service.
+        assert!(endpoints.pod(&pod("p", "a", true), false).is_empty());
+        assert!(endpoints.pod(&pod("q", "b", true), false).is_empty());
+        assert_eq!(endpoints.pod(&pod("p", "a", true), true), [Outcome::Refuse(30001)]);
+        assert_eq!(endpoints.service(&service(30001), true), [Outcome::Release(30001)]);
+    }
+
+    #[test]
+    fn another_ready_pod_takes_over() {
+        let mut endpoints = Endpoints::default();
+        endpoints.pod(&pod("p", "a", true), false);
+        endpoints.pod(&pod("q", "a", true), false);
+        assert_eq!(served(&endpoints.service(&service(30001), false)), [(30001, Some("p"))]);
+        assert_eq!(served(&endpoints.pod(&pod("p", "a", true), true)), [(30001, Some("q"))]);
+    }
+}

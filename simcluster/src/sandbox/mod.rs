@@ -1,0 +1,99 @@
+//! For each sandbox: a small HTTP server on the node port of every Service whose selector finds a ready Pod.
+//!
+//! What is to be served where is worked out in [`endpoints`] from the changes of Pods and Services; this file makes it so,
+//! one listener a port. A port that nothing is behind stays bound and refuses connections.
+
+mod endpoints;
+mod server;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::resource::{PODS, Resource, SERVICES};
+use crate::shared::Shared;
+use crate::store::{Change, Event};
+use endpoints::{Endpoints, Outcome};
+use server::Port;
+
+/// Runs the sandbox servers until they are aborted.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let (mut pods, mut services, mut seen) = {
+        let state = shared.state();
+        (state.store.subscribe(PODS), state.store.subscribe(SERVICES), state.store.version())
+    };
+    let mut endpoints = Endpoints::default();
+    let mut ports: HashMap<u16, Port> = HashMap::new();
+    loop {
+        pods.borrow_and_update();
+        services.borrow_and_update();
+        let outcomes = take_in(&shared, &mut endpoints, &mut seen);
+        for outcome in outcomes {
+            carry_out(&shared, &mut ports, outcome).await;
+        }
+        tokio::select! {
+            changed = pods.changed() => if changed.is_err() { return },
+            changed = services.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Takes in what happened since `seen`, Services first: a Pod that gets ready then finds its Service.
+fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut u64) -> Vec<Outcome> {
+    let state = shared.state();
+    let mut outcomes = Vec::new();
+    let mut relist = false;
+    for resource in [SERVICES, PODS] {
+        match state.store.events_after(resource, *seen) {
+            Ok(events) => {
+                for event in events {
+                    outcomes.extend(apply(endpoints, resource, &event));
+                }
+            }
+            Err(_) => relist = true,
+        }
+    }
+    if relist {
+        let services: Vec<_> = state.store.list(SERVICES, None).map(AsRef::as_ref).collect();
+        let pods: Vec<_> = state.store.list(PODS, None).map(AsRef::as_ref).collect();
+        outcomes.extend(endpoints.replace(&services, &pods));
+    }
+    *seen = state.store.version();
+    outcomes
+}
+
+fn apply(endpoints: &mut Endpoints, resource: &Resource, event: &Event) -> Vec<Outcome> {
+    let gone = event.change == Change::Deleted;
+    if resource == SERVICES {
+        endpoints.service(&event.object, gone)
+    } else {
+        endpoints.pod(&event.object, gone)
+    }
+}
+
+async fn carry_out(shared: &Shared, ports: &mut HashMap<u16, Port>, outcome: Outcome) {
+    match outcome {
+        Outcome::Serve(number, sandbox) => {
+            // The host's side of the port is with the allocator until it is first needed.
+            let held = || shared.state().ports.claim(number).map(Port::Idle);
+            let Some(port) = ports.remove(&number).or_else(held) else { return };
+            match port.serve(sandbox) {
+                Ok(port) => drop(ports.insert(number, port)),
+                Err(error) => tracing::warn!(number, %error, "a sandbox cannot be served"),
+            }
+        }
+        Outcome::Refuse(number) => {
+            if let Some(port) = ports.remove(&number) {
+                match port.refuse().await {
+                    Ok(port) => drop(ports.insert(number, port)),
+                    Err(error) => tracing::warn!(number, %error, "a node port was lost"),
+                }
+            }
+        }
+        Outcome::Release(number) => {
+            if let Some(port) = ports.remove(&number) {
+                // Ends the server, and with it the listener.
+                drop(port.refuse().await);
+            }
+        }
+    }
+}

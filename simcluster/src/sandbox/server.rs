@@ -1,0 +1,127 @@
+//! One node port of the host: refusing, or answering for a sandbox.
+
+use std::convert::Infallible;
+use std::io;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::ports::Held;
+
+/// A node port.
+#[derive(Debug)]
+pub(super) enum Port {
+    /// Bound; connections are refused.
+    Idle(Held),
+    Serving(Server),
+}
+
+/// A listener with a task that answers on it.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// What the answers say.
+    about: watch::Sender<Value>,
+    /// Stops the task, also by being dropped.
+    stop: DropGuard,
+    /// Gives the port back.
+    task: JoinHandle<io::Result<Held>>,
+}
+
+// === impl Port ===
+
+impl Port {
+    /// Answers for a sandbox from now on.
+    pub fn serve(self, sandbox: Value) -> io::Result<Self> {
+        match self {
+            Self::Idle(held) => Ok(Self::Serving(Server::start(held.listen()?, sandbox))),
+            Self::Serving(server) => {
+                server.about.send_replace(sandbox);
+                Ok(Self::Serving(server))
+            }
+        }
+    }
+
+    /// Refuses connections from now on; those that are open are cut.
+    pub async fn refuse(self) -> io::Result<Self> {
+        match self {
+            Self::Idle(held) => Ok(Self::Idle(held)),
+            Self::Serving(Server { stop, task, .. }) => {
+                drop(stop);
+                task.await.map_err(io::Error::other)?.map(Self::Idle)
+            }
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    fn start(listener: TcpListener, sandbox: Value) -> Self {
+        let (about, reader) = watch::channel(sandbox);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(listener, reader, stop.clone()));
+        Self { about, stop: stop.drop_guard(), task }
+    }
+}
+
+async fn run(
+    listener: TcpListener,
+    about: watch::Receiver<Value>,
+    stop: CancellationToken,
+) -> io::Result<Held> {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::debug!(%error, "accept failed");
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            },
+        };
+        let about = about.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = answer(request.method(), request.uri().path(), &about.borrow());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to a sandbox ended");
+            }
+        });
+    }
+    Held::resume(listener)
+}
+
+fn answer(method: &Method, path: &str, about: &Value) -> Response<Full<Bytes>> {
+    let (status, body) = if path == "/v1/sandbox" && matches!(*method, Method::GET | Method::HEAD) {
+        (StatusCode::OK, json!({"success": true, "message": "Sandbox is running", "data": about}))
+    } else {
+        (
+            StatusCode::NOT_FOUND,
+            json!({"success": false, "message": format!("{path} is not simulated"), "data": null}),
+        )
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
