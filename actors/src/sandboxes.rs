@@ -10,7 +10,8 @@ use lifecycle::{
     seen::Status,
     step::Reply,
 };
-use ractor::{Actor, ActorRef, MessagingErr, SpawnErr, rpc::CallResult};
+pub use ractor::SpawnErr;
+use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{

@@ -1,0 +1,30 @@
+//! The wiring: the only place that builds things, owns every task's handle, and orders start and stop.
+
+mod attach;
+mod cluster;
+mod daemon;
+mod render;
+mod serve;
+mod signals;
+mod welcome;
+
+pub use self::{
+    cluster::cluster,
+    daemon::{Daemon, StartError},
+    render::render,
+    serve::serve,
+};
+
+use crate::{
+    settings::{Log, LogFormat},
+    telemetry::{self, Format, TelemetryError},
+};
+
+fn start_log(log: &Log) -> Result<(), TelemetryError> {
+    let format = match log.format {
+        LogFormat::Auto => Format::Auto,
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    telemetry::init(&log.level.to_string(), format)
+}

@@ -1,0 +1,201 @@
+//! The daemon as a value: tests and benchmarks run it in their own process, the program runs one.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actors::sandboxes::Sandboxes;
+use cluster::link::Link;
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::attach::{self, Target};
+use crate::{
+    admin::{Check, Checks},
+    http::{
+        self, Capabilities,
+        auth::Auth,
+        body,
+        edge::{Deadlines, Edge},
+    },
+    listener,
+    settings::{self, Settings},
+};
+
+/// How long actors have to end what they are at, once no request is left that waits for them: a delete that
+/// is being finished, a pair that is being rolled back.
+const ACTORS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running daemon.
+///
+/// Dropping it cuts everything off, as a crash would; [`Daemon::stop`] ends it in good order.
+#[derive(Debug)]
+pub struct Daemon {
+    address: SocketAddr,
+    stop: CancellationToken,
+    /// Serves until `stop`, then drains.
+    http: Task<listener::Drained>,
+    /// Connects, then feeds the view until dropped.
+    attached: Task<()>,
+    sandboxes: Handle,
+}
+
+/// A task that does not outlive its owner.
+#[derive(Debug)]
+struct Task<T>(JoinHandle<T>);
+
+struct Handle(Sandboxes);
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen, PROVISIONER_LISTEN or `listen` in the settings file"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The actors could not be started.
+    #[error("cannot start the supervisor: {0}")]
+    Supervisor(#[from] actors::sandboxes::SpawnErr),
+}
+
+/// How the daemon's running ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon's {part} ended unexpectedly; exiting so that it is started anew")]
+pub struct Ended {
+    /// Which part.
+    part: &'static str,
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// Starts the daemon on the present runtime. A cluster that is away does not keep it from starting.
+    ///
+    /// `embedded` takes the place of the cluster that the settings name.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start(
+        settings: &Settings,
+        embedded: Option<simcluster::Cluster>,
+    ) -> Result<Self, StartError> {
+        let Settings { http, kubernetes, template, embedded: _, log: _ } = settings;
+        let settings::Http { listen, api_key, max_connections, drain_deadline } = http;
+
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| StartError::Listen { address: *listen, source })?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Listen { address: *listen, source })?;
+
+        let link = Arc::new(Link::new(Arc::new(template.clone())));
+        let sandboxes = Sandboxes::start(link.clone(), kubernetes.staleness_limit.get()).await?;
+        let stop = CancellationToken::new();
+
+        let capabilities = Capabilities {
+            lark_cli_init_image: template.lark_init_image.is_some(),
+            lark_cli_broker_image: template.lark_broker_image.is_some(),
+        };
+        let routes = http::routes(
+            sandboxes.clone(),
+            capabilities,
+            body::Limits::default(),
+            checks(&link, &sandboxes, &stop),
+        );
+        let edge = Edge::new(routes, auth(api_key.as_ref()), Deadlines::default());
+        let limits = listener::Limits {
+            connections: max_connections.get(),
+            drain: drain_deadline.get(),
+            ..listener::Limits::default()
+        };
+        let app = move |request, peer| {
+            let edge = edge.clone();
+            async move { edge.answer(request, Some(peer)).await }
+        };
+        let stopped = stop.clone().cancelled_owned();
+        let http = Task(tokio::spawn(listener::serve(listener, limits, app, stopped)));
+
+        let target = match embedded {
+            Some(cluster) => Target::Embedded(cluster),
+            None => Target::Real(settings.connect_options()),
+        };
+        let attached = Task(tokio::spawn(attach::run(target, link, sandboxes.view().clone())));
+
+        Ok(Self { address, stop, http, attached, sandboxes: Handle(sandboxes) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The handle that the routes use.
+    #[must_use]
+    pub fn sandboxes(&self) -> &Sandboxes {
+        &self.sandboxes.0
+    }
+
+    /// Waits for as long as all is well.
+    ///
+    /// # Errors
+    /// When a part ends that should not: then the whole has to.
+    pub async fn run(&mut self) -> Result<Infallible, Ended> {
+        let part = tokio::select! {
+            _ = &mut self.http.0 => "HTTP service",
+            _ = &mut self.attached.0 => "watch on the cluster",
+        };
+        Err(Ended { part })
+    }
+
+    /// Ends in good order: it is no longer ready, no connection is accepted, requests in flight are answered
+    /// within the drain deadline, and actors end what they are at.
+    pub async fn stop(mut self) -> listener::Drained {
+        self.stop.cancel();
+        let drained = (&mut self.http.0).await.unwrap_or(listener::Drained { cut: 0 });
+        self.sandboxes.0.shut_down(ACTORS_PATIENCE).await;
+        drained
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sandboxes")
+    }
+}
+
+fn auth(key: Option<&SecretString>) -> Auth {
+    key.map_or(Auth::Open, |key| Auth::Key(key.clone()))
+}
+
+/// What `/readyz` asks.
+fn checks(link: &Arc<Link>, sandboxes: &Sandboxes, stop: &CancellationToken) -> Checks {
+    let (link, sandboxes, stop) = (link.clone(), sandboxes.clone(), stop.clone());
+    Arc::new(move || {
+        let mut checks = vec![
+            Check {
+                name: "shutdown",
+                outcome: if stop.is_cancelled() { Err("shutting down".into()) } else { Ok(()) },
+            },
+            Check { name: "cluster", outcome: link.trouble().map_or(Ok(()), Err) },
+            Check { name: "namespace", outcome: link.namespace_trouble().map_or(Ok(()), Err) },
+        ];
+        let missing = sandboxes.missing();
+        for name in ["watch-pods", "watch-services"] {
+            let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
+            checks.push(Check { name, outcome: why.map_or(Ok(()), Err) });
+        }
+        checks
+    })
+}

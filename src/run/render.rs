@@ -1,0 +1,54 @@
+//! `render`: the manifests of a request, without a cluster.
+
+use std::{io::Read as _, path::Path, process::ExitCode};
+
+use cluster::manifest::{self, Template};
+use lifecycle::request::CreateRequest;
+use serde_json::{Value, json};
+
+use crate::{http::body, settings::Settings};
+
+/// Prints the Pod and the Service that the request would make, or the error as the API would answer it.
+///
+/// Exit status: 0 with the manifests on standard output, 1 with the error there, or on standard error when
+/// the request cannot be read.
+#[must_use]
+pub fn render(settings: &Settings, request: &Path) -> ExitCode {
+    let bytes = match read(request) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            eprintln!("cannot read the request from {}: {error}", request.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let (answer, status) = match rendered(&settings.template, &bytes) {
+        Ok(manifests) => (manifests, ExitCode::SUCCESS),
+        Err(detail) => (detail, ExitCode::FAILURE),
+    };
+    println!("{answer:#}");
+    status
+}
+
+/// At most as much as the API takes, and one byte that tells that there is more.
+fn read(request: &Path) -> std::io::Result<Vec<u8>> {
+    let limit = body::Limits::default().bytes as u64 + 1;
+    let mut bytes = Vec::new();
+    if request == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(request)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn rendered(template: &Template, bytes: &[u8]) -> Result<Value, Value> {
+    let limit = body::Limits::default().bytes;
+    if bytes.len() > limit {
+        return Err(json!({ "detail": format!("the body is larger than {limit} bytes") }));
+    }
+    let request = CreateRequest::from_body(Some("application/json"), bytes)
+        .map_err(|errors| json!({ "detail": errors }))?;
+    let manifests =
+        manifest::build(template, &request).map_err(|error| json!({ "detail": error.to_string() }))?;
+    Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
+}

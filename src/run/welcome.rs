@@ -1,0 +1,40 @@
+//! What a person at the terminal reads when the daemon runs.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use crate::settings::Settings;
+
+/// Says where the daemon listens and, on the embedded cluster, what to try next.
+pub(super) fn print(settings: &Settings, address: SocketAddr) {
+    print!("{}", text(settings, address));
+}
+
+fn text(settings: &Settings, address: SocketAddr) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("Sandbox Provisioner {version} is listening on http://{address}\n");
+    if settings.embedded.is_none() {
+        return text;
+    }
+    let key = if settings.http.api_key.is_some() { " -H \"X-API-Key: $PROVISIONER_API_KEY\"" } else { "" };
+    let host = if address.ip().is_unspecified() {
+        SocketAddr::new([127, 0, 0, 1].into(), address.port())
+    } else {
+        address
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "It runs on its embedded cluster, which is forgotten when it ends. Try, in another terminal:
+
+  curl -s{key} http://{host}/api/sandboxes -H 'Content-Type: application/json' -d '{{\"sandbox_id\":\"hello\"}}'
+  curl -s{key} http://{host}/api/sandboxes/hello
+
+and then, with the sandbox_url of the answer, once its status is Running:
+
+  curl -s SANDBOX_URL/v1/sandbox
+
+Ctrl-C ends it.
+"
+    );
+    text
+}

@@ -1,0 +1,70 @@
+//! A cluster that is away: at the start, and later.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::support::{Client, World, options, settings, until};
+
+/// At the start: health answers, readiness says what is missing, nothing is made up, and it comes good by itself.
+#[tokio::test]
+async fn a_cluster_away_at_the_start() {
+    let cluster = simcluster::Cluster::start(options());
+    cluster.set_away(true);
+    let world = World::on(&[], cluster).await;
+    let client = world.client();
+
+    assert_eq!(client.get("/health").await.status, StatusCode::OK);
+    assert_eq!(client.get("/livez").await.status, StatusCode::OK);
+    let unready = client.get("/readyz?verbose").await;
+    assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = String::from_utf8(unready.body.to_vec()).unwrap();
+    for line in ["[-]namespace", "[-]watch-pods", "[-]watch-services", "readyz check failed"] {
+        assert!(text.contains(line), "{text}");
+    }
+    let answer = client.get("/api/sandboxes/a").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "never a wrong 404: {answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    let answer = client.post("a").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+
+    world.cluster.set_away(false);
+    client.until_ready().await;
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+}
+
+/// Later: what is known is answered from memory, what cannot be done is refused in time, and it comes good.
+#[tokio::test]
+async fn a_cluster_that_goes_and_comes_back() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    client.post("a").await;
+    client.until_phase("a", "Running").await;
+    world.cluster.set_away(true);
+    assert_eq!(client.get("/api/sandboxes/a").await.json()["status"], "Running");
+    assert_eq!(client.post("a").await.json()["status"], "Running");
+    let refused = client.post("b").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
+    let refused = client.delete("/api/sandboxes/a").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
+
+    // The client has forgotten its DELETE by now; it is finished all the same.
+    world.cluster.set_away(false);
+    until("the delete is finished", async || world.objects().is_empty()).await;
+    until("it is known to be", async || client.get("/api/sandboxes/a").await.status == StatusCode::NOT_FOUND)
+        .await;
+}
+
+/// No kubeconfig: the daemon runs and says so.
+#[tokio::test]
+async fn no_kubeconfig() {
+    let settings = settings(&[("KUBECONFIG_PATH", "/nonexistent/config")]);
+    let daemon = sandbox_provisioner::run::Daemon::start(&settings, None).await.unwrap();
+    let client = Client { address: daemon.address(), key: None };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(client.get("/health").await.status, StatusCode::OK);
+    let unready = client.get("/readyz?verbose").await;
+    assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(String::from_utf8_lossy(&unready.body).contains("[-]cluster failed"), "{unready:?}");
+}

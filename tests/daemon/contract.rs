@@ -1,0 +1,113 @@
+//! Every recorded request of the original, sent to the daemon in the recorded order.
+
+use std::collections::HashMap;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::support::{Answer, Client, World, options};
+
+const KEY: &str = "a-key-of-the-test";
+
+/// Ids that the original passes on to Kubernetes and that we refuse first: an intended difference.
+const UNUSABLE_IDS: [&str; 8] = [
+    "create-id-uppercase",
+    "create-id-underscore",
+    "create-id-empty",
+    "create-id-slash",
+    "create-id-unicode",
+    "create-id-52",
+    "create-id-trailing-dash",
+    "create-id-dotted",
+];
+
+#[tokio::test]
+async fn the_recordings_hold() {
+    let world = World::with(&[("PROVISIONER_API_KEY", KEY)], options()).await.ready().await;
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../recordings/http.json")).expect("the recordings are JSON");
+    assert!(cases.len() >= 67, "some recordings are missing");
+    let mut urls = HashMap::new();
+    for case in &cases {
+        let name = case["case"].as_str().unwrap();
+        let before = world.calls().len();
+        let answer = send(&world.client(), &case["request"]).await;
+        if UNUSABLE_IDS.contains(&name) {
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer:?}");
+            assert_eq!(answer.json()["detail"][0]["loc"], json!(["body", "sandbox_id"]), "{name}");
+            assert_eq!(world.calls().len(), before, "{name}: it is refused before any call");
+            continue;
+        }
+        compare(name, &case["response"], &answer, &mut urls);
+    }
+}
+
+async fn send(client: &Client, request: &Value) -> Answer {
+    let headers: Vec<_> = request["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
+    let key = (request["api_key"] == "valid").then_some(KEY);
+    let body = match &request["body"] {
+        Value::Null => None,
+        Value::Object(body) if body.contains_key("raw") => Some(body["raw"].as_str().unwrap().to_owned()),
+        body => Some(body.to_string()),
+    };
+    let method: Method = request["method"].as_str().unwrap().parse().unwrap();
+    let client = Client { key, ..client.clone() };
+    client.send(method, request["path"].as_str().unwrap(), &headers, body.map(Into::into)).await
+}
+
+/// Status, content type, `Allow` and body, node ports and phases aside. `urls` holds which URL of ours stands
+/// for which recorded one.
+fn compare(name: &str, recorded: &Value, answer: &Answer, urls: &mut HashMap<String, String>) {
+    assert_eq!(u64::from(answer.status.as_u16()), recorded["status"], "{name}: {answer:?}");
+    assert_eq!(json!(answer.header("content-type")), recorded["content_type"], "{name}");
+    assert_eq!(json!(answer.header("allow")), recorded["allow"], "{name}");
+    match &recorded["body"] {
+        Value::String(text) => assert_eq!(answer.body, text.as_bytes(), "{name}"),
+        Value::Object(body) if body.get("detail").is_some_and(Value::is_array) => {
+            let kinds = |detail: &Value| -> Vec<Value> {
+                detail.as_array().unwrap().iter().map(|e| json!([e["type"], e["loc"]])).collect()
+            };
+            assert_eq!(kinds(&answer.json()["detail"]), kinds(&body["detail"]), "{name}");
+        }
+        body => compare_json(name, body, &answer.json(), urls),
+    }
+}
+
+/// Ours may have more fields, but lacks none and changes none.
+fn compare_json(name: &str, recorded: &Value, ours: &Value, urls: &mut HashMap<String, String>) {
+    match (recorded, ours) {
+        (Value::Object(recorded), Value::Object(ours)) => {
+            for (field, value) in recorded {
+                let ours = ours.get(field).unwrap_or_else(|| panic!("{name}: {field} is missing"));
+                match field.as_str() {
+                    "sandbox_url" => same_url(name, value.as_str().unwrap(), ours.as_str().unwrap(), urls),
+                    // The recorded cluster and ours are not equally fast.
+                    "status" if value == "Running" || value == "Pending" => {
+                        assert!(ours == "Running" || ours == "Pending", "{name}: {ours}");
+                    }
+                    _ => compare_json(name, value, ours, urls),
+                }
+            }
+        }
+        (Value::Array(recorded), Value::Array(ours)) => {
+            assert_eq!(recorded.len(), ours.len(), "{name}: {ours:?}");
+            for (recorded, ours) in recorded.iter().zip(ours) {
+                compare_json(name, recorded, ours, urls);
+            }
+        }
+        (recorded, ours) => assert_eq!(recorded, ours, "{name}"),
+    }
+}
+
+/// The same recorded URL is always the same one of ours; all else of it but the port is equal.
+fn same_url(name: &str, recorded: &str, ours: &str, urls: &mut HashMap<String, String>) {
+    let without_port = |url: &str| url.rsplit_once(':').map(|(host, _)| host.to_owned());
+    assert_eq!(without_port(recorded), without_port(ours), "{name}");
+    let known = urls.entry(recorded.to_owned()).or_insert_with(|| ours.to_owned());
+    assert_eq!(known, ours, "{name}");
+}

@@ -1,0 +1,66 @@
+//! Requests that meet each other.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use http::StatusCode;
+
+use super::support::{World, until};
+
+/// 200 POSTs of one id at once make one Pod and one Service, and all answer the same URL.
+#[tokio::test]
+async fn two_hundred_posts_of_one_id() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    let answers = join_all((0..200).map(|_| client.post("a"))).await;
+    let urls: HashSet<_> = answers
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            answer.json()["sandbox_url"].to_string()
+        })
+        .collect();
+    assert_eq!(urls.len(), 1, "{urls:?}");
+    assert_eq!(world.calls(), ["create pods sandbox-a", "create services sandbox-a-svc"]);
+    assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
+}
+
+/// POSTs against DELETEs of one id, over and over: at the end there is a whole pair or nothing, as the last
+/// one wanted.
+#[tokio::test]
+async fn posts_against_deletes() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    for _ in 0..5 {
+        let calls = (0..20).map(|n| {
+            let client = &client;
+            async move {
+                if n % 2 == 0 { client.post("a").await } else { client.delete("/api/sandboxes/a").await }
+            }
+        });
+        for answer in join_all(calls).await {
+            let fine = [StatusCode::OK, StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE];
+            assert!(fine.contains(&answer.status), "{answer:?}");
+        }
+    }
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+    assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
+    assert_eq!(client.delete("/api/sandboxes/a").await.status, StatusCode::OK);
+    assert_eq!(client.get("/api/sandboxes/a").await.status, StatusCode::NOT_FOUND);
+    until("all is gone", async || world.objects().is_empty()).await;
+}
+
+/// Invariant 4: a POST while the old Pod terminates waits for its end and gives a new Pod.
+#[tokio::test]
+async fn a_post_after_a_delete_gives_a_new_pod() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    client.post("a").await;
+    client.until_phase("a", "Running").await;
+    let uid = |world: &World| world.cluster.objects("pods", None)[0]["metadata"]["uid"].clone();
+    let old = uid(&world);
+    assert_eq!(client.delete("/api/sandboxes/a").await.status, StatusCode::OK);
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+    assert_ne!(uid(&world), old);
+    assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
+}

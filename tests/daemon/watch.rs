@@ -1,0 +1,58 @@
+//! The shared watch through what the API server does to it.
+
+use http::StatusCode;
+
+use super::support::{NAMESPACE, World, until};
+
+/// A Pod's way is followed, and its reason shown.
+#[tokio::test]
+async fn phases_are_followed() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    client.post("a").await;
+    client.until_phase("a", "Running").await;
+    for phase in ["Unknown", "Failed", "Succeeded"] {
+        world.cluster.set_phase(NAMESPACE, "sandbox-a", phase).unwrap();
+        client.until_phase("a", phase).await;
+    }
+}
+
+/// A server that comes back with an empty watch window makes us list anew, and what went meanwhile is gone.
+#[tokio::test]
+async fn an_expired_window_is_listed_anew() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    for id in ["a", "b"] {
+        client.post(id).await;
+        client.until_phase(id, "Running").await;
+    }
+    world.cluster.set_away(true);
+    world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
+    world.cluster.remove("services", NAMESPACE, "sandbox-a-svc").unwrap();
+    world.cluster.expire_watch_window();
+    assert_eq!(client.get("/api/sandboxes/a").await.status, StatusCode::OK, "not known yet");
+    world.cluster.set_away(false);
+    until("a is known to be gone", async || {
+        client.get("/api/sandboxes/a").await.status == StatusCode::NOT_FOUND
+    })
+    .await;
+    assert_eq!(client.get("/api/sandboxes/b").await.json()["status"], "Running");
+}
+
+/// What somebody deletes by hand is noticed; a POST makes the pair whole again.
+#[tokio::test]
+async fn objects_deleted_by_hand() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    client.post("a").await;
+    world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
+    client.until_phase("a", "NotFound").await;
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+    world.cluster.remove("services", NAMESPACE, "sandbox-a-svc").unwrap();
+    until("it is not there for callers", async || {
+        client.get("/api/sandboxes/a").await.status == StatusCode::NOT_FOUND
+    })
+    .await;
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+    assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
+}
