@@ -285,6 +285,7 @@ impl Cluster {
 
 impl Cluster {
     /// Puts a fault rule in force, after those that are already.
+    #[expect(clippy::must_use_candidate, reason = "most rules are never taken back one by one")]
     pub fn fault(&self, rule: Rule) -> RuleId {
         self.shared().faults().add(rule)
     }

@@ -38,15 +38,12 @@ pub(crate) fn decode(text: &str, plus: bool) -> String {
     while let Some(&byte) = bytes.get(at) {
         let pair = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
         let decoded = pair.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match decoded {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(if plus && byte == b'+' { b' ' } else { byte });
-                at += 1;
-            }
+        if let Some(value) = decoded {
+            out.push(value);
+            at += 3;
+        } else {
+            out.push(if plus && byte == b'+' { b' ' } else { byte });
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()

@@ -2,6 +2,7 @@
 
 /// One kind of object and how it is addressed.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own, and all are constants")]
 pub(crate) struct Resource {
     /// Its place in [`RESOURCES`]; the store keeps one table for each.
     pub index: usize,

@@ -188,11 +188,7 @@ fn refuse(refusal: &Refusal, request: &api::Request) -> http::Response<Body> {
             return response;
         }
         Refusal::EtcdTimeout => {
-            let mut error = ApiError::internal("");
-            error.message = "etcdserver: request timed out".to_owned();
-            error.reason = None;
-            error.details = None;
-            error
+            ApiError { reason: None, ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request timed out") }
         }
         Refusal::Unavailable => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,

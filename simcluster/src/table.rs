@@ -51,9 +51,9 @@ impl Form {
     }
 
     /// A list of objects under the list's own metadata.
-    pub fn many(self, resource: &Resource, objects: &[Arc<Object>], meta: Value, now: Timestamp) -> Value {
+    pub fn many(self, resource: &Resource, objects: &[Arc<Object>], meta: &Value, now: Timestamp) -> Value {
         match self {
-            Self::Table => table(resource, objects.iter().map(Arc::as_ref), &meta, now),
+            Self::Table => table(resource, objects.iter().map(Arc::as_ref), meta, now),
             Self::Plain | Self::Metadata => json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": "meta.k8s.io/v1",

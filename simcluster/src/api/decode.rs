@@ -94,7 +94,7 @@ pub(super) fn check(
 
 fn check_quantities(pod: &Value) -> Result<(), String> {
     let lists = ["containers", "initContainers"].into_iter();
-    let containers = lists.flat_map(|list| pod["spec"][list].as_array()).flatten();
+    let containers = lists.filter_map(|list| pod["spec"][list].as_array()).flatten();
     let amounts = containers
         .flat_map(|container| ["limits", "requests"].map(|kind| container["resources"][kind].as_object()))
         .flatten()

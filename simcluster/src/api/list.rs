@@ -85,7 +85,7 @@ pub(super) fn render(
     }
     let form = table::Form::of(accept);
     if form != table::Form::Plain {
-        let list = form.many(target.resource, objects, meta, shared.clock.now());
+        let list = form.many(target.resource, objects, &meta, shared.clock.now());
         return Reply::json(StatusCode::OK, list.to_string());
     }
     Reply::json(StatusCode::OK, plain(target, objects, &meta))
@@ -114,13 +114,11 @@ fn plain(target: &Target, objects: &[Arc<Object>], meta: &Value) -> Vec<u8> {
 pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
     let Some(text) = query.get("resourceVersion") else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        let mut error = ApiError::internal("");
-        error.reason = None;
-        error.details = None;
-        error.message = format!(
+        let message = format!(
             "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
         );
-        error
+        // The real server does not expect this one either: it has no reason.
+        ApiError { reason: None, ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", message) }
     })
 }
 

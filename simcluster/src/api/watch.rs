@@ -51,6 +51,14 @@ struct Watcher {
     ended: bool,
 }
 
+/// What can go out now.
+enum Ready {
+    Lines(Bytes),
+    /// A fault cuts the connection here.
+    Cut,
+    Nothing,
+}
+
 /// Opens a watch.
 pub(super) fn watch(
     shared: &Arc<Shared>,
@@ -121,11 +129,10 @@ impl Watcher {
                 self.link.changed().await.ok()?;
                 continue;
             }
-            if let Some(lines) = self.take_lines() {
-                return match lines {
-                    Some(bytes) => Some(Ok(bytes)),
-                    None => self.lost(),
-                };
+            match self.take_lines() {
+                Ready::Lines(bytes) => return Some(Ok(bytes)),
+                Ready::Cut => return self.lost(),
+                Ready::Nothing => {}
             }
             if self.ended {
                 return None;
@@ -148,29 +155,19 @@ impl Watcher {
         }
     }
 
-    /// The lines that are ready, in one piece; `Some(None)` if a fault cuts the connection here; `None` if there are
-    /// no lines.
-    fn take_lines(&mut self) -> Option<Option<Bytes>> {
+    /// The lines that are ready, in one piece. A fault that cuts after a number of events counts them here.
+    fn take_lines(&mut self) -> Ready {
         if let Some(WatchFault::CutAfter(limit)) = self.fault {
             if self.count >= limit {
-                return Some(None);
+                return Ready::Cut;
             }
+            let Some(line) = self.lines.pop_front() else { return Ready::Nothing };
             self.count += 1;
-            return match self.lines.pop_front() {
-                Some(line) => Some(Some(line.into())),
-                None => {
-                    self.count -= 1;
-                    None
-                }
-            };
+            return Ready::Lines(line.into());
         }
-        let first = self.lines.pop_front()?;
-        if self.lines.is_empty() {
-            return Some(Some(first.into()));
-        }
-        let mut all = first;
+        let Some(mut all) = self.lines.pop_front() else { return Ready::Nothing };
         all.extend(self.lines.drain(..).flatten());
-        Some(Some(all.into()))
+        Ready::Lines(all.into())
     }
 
     fn lost(&mut self) -> Option<Result<Bytes, ConnectionLost>> {

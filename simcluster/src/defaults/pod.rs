@@ -53,7 +53,7 @@ pub(super) fn fill_spec(spec: &mut Value) {
 /// The quality-of-service class that follows from requests and limits.
 pub(super) fn qos_class(spec: &Value) -> &'static str {
     let containers =
-        || ["containers", "initContainers"].into_iter().flat_map(|l| spec[l].as_array()).flatten();
+        || ["containers", "initContainers"].into_iter().filter_map(|l| spec[l].as_array()).flatten();
     let amounts = |c: &Value, kind: &str| -> Vec<(&str, Option<Quantity>)> {
         let of = &c["resources"][kind];
         ["cpu", "memory"].map(|key| (key, of.get(key).and_then(Quantity::from_json))).to_vec()

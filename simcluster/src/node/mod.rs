@@ -162,15 +162,15 @@ impl Node {
             let Some((stage, _)) = running.next.take() else { continue };
             running.stage = stage;
             let shared = Arc::clone(&self.shared);
-            let mut state = shared.state();
-            let found = state.store.get(PODS, &running.namespace, &running.name);
+            let mut cluster = shared.state();
+            let found = cluster.store.get(PODS, &running.namespace, &running.name);
             let Some(pod) = found.filter(|pod| pod.uid() == uid).cloned() else { continue };
-            let left_alone = state.let_go.contains(&uid) && !stage.is_stopping();
+            let left_alone = cluster.let_go.contains(&uid) && !stage.is_stopping();
             if left_alone {
                 continue;
             }
-            let reached = self.reach(&mut state, &pod, stage);
-            drop(state);
+            let reached = self.reach(&mut cluster, &pod, stage);
+            drop(cluster);
             if let Some((stage, value)) = reached {
                 if let Some(running) = self.pods.get_mut(&uid) {
                     running.stage = stage;
@@ -181,42 +181,42 @@ impl Node {
     }
 
     /// Brings a Pod to a stage: writes what a kubelet would. `None` if that was the end of it.
-    fn reach(&self, state: &mut State, pod: &Arc<Object>, stage: Stage) -> Option<(Stage, Value)> {
+    fn reach(&self, cluster: &mut State, pod: &Arc<Object>, stage: Stage) -> Option<(Stage, Value)> {
         if stage == Stage::Gone {
-            api::delete_object(state, &self.shared.clock, pod, Some(0));
+            api::delete_object(cluster, &self.shared.clock, pod, Some(0));
             return None;
         }
         let mut value = pod.value.clone();
         if stage == Stage::Scheduled {
-            let claimed = |claim: &str| state.store.get(CLAIMS, pod.namespace(), claim).is_some();
+            let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
             match fit::check(&value, &self.options, claimed) {
                 Ok(()) => value["spec"]["nodeName"] = self.options.name.as_str().into(),
                 Err(why) => {
                     report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
-                    let value = commit_status(state, pod, value);
-                    events::failed_scheduling(state, &self.shared.clock, &self.options, pod, &why);
+                    let value = commit_status(cluster, pod, value);
+                    events::failed_scheduling(cluster, &self.shared.clock, &self.options, pod, &why);
                     return Some((Stage::Unschedulable, value));
                 }
             }
         }
         if stage == Stage::Started(0) && value["status"].get("podIP").is_none() {
-            state.pod_addresses += 1;
+            cluster.pod_addresses += 1;
         }
         let context = report::Context {
             now: self.shared.clock.stamp(),
-            address: state.pod_addresses,
-            container: state.random.next(),
+            address: cluster.pod_addresses,
+            container: cluster.random.next(),
         };
         report::write(&mut value, stage, Behaviour::of(&pod.value), &self.options.times, &context);
-        let value = commit_status(state, pod, value);
+        let value = commit_status(cluster, pod, value);
         for (reason, message) in events::warnings(&value, stage) {
-            events::warn(state, &self.shared.clock, &self.options, pod, reason, &message);
+            events::warn(cluster, &self.shared.clock, &self.options, pod, reason, &message);
         }
         Some((stage, value))
     }
 }
 
 /// Stores what the node wrote, without a new generation: binding and status are no changes of the spec by a user.
-fn commit_status(state: &mut State, old: &Arc<Object>, new: Value) -> Value {
-    if new == old.value { new } else { state.store.put(PODS, new).value.clone() }
+fn commit_status(cluster: &mut State, old: &Arc<Object>, new: Value) -> Value {
+    if new == old.value { new } else { cluster.store.put(PODS, new).value.clone() }
 }

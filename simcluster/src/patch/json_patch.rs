@@ -11,29 +11,29 @@ pub(super) enum Failure {
     DoesNotApply,
 }
 
-pub(super) fn apply(target: &Value, patch: &Value) -> Result<Value, Failure> {
+pub(super) fn apply(target: &Value, operations: &Value) -> Result<Value, Failure> {
     let malformed = |why: &str| Failure::Malformed(why.to_owned());
-    let operations = patch.as_array().ok_or_else(|| malformed("a JSON patch is a list of operations"))?;
+    let operations =
+        operations.as_array().ok_or_else(|| malformed("a JSON patch is a list of operations"))?;
     let mut value = target.clone();
-    for operation in operations {
-        let text = |key: &str| operation.get(key).and_then(Value::as_str);
-        let path = text("path").ok_or_else(|| malformed("an operation lacks its path"))?;
-        let given =
-            || operation.get("value").cloned().ok_or_else(|| malformed("an operation lacks its value"));
+    for step in operations {
+        let text = |key: &str| step.get(key).and_then(Value::as_str);
+        let place = text("path").ok_or_else(|| malformed("an operation lacks its path"))?;
+        let given = || step.get("value").cloned().ok_or_else(|| malformed("an operation lacks its value"));
         let from = || text("from").ok_or_else(|| malformed("an operation lacks its from"));
         match text("op").unwrap_or("") {
-            "add" => add(&mut value, path, given()?)?,
-            "replace" => *find(&mut value, path)? = given()?,
-            "remove" => drop(remove(&mut value, path)?),
+            "add" => add(&mut value, place, given()?)?,
+            "replace" => *find(&mut value, place)? = given()?,
+            "remove" => drop(remove(&mut value, place)?),
             "move" => {
                 let moved = remove(&mut value, from()?)?;
-                add(&mut value, path, moved)?;
+                add(&mut value, place, moved)?;
             }
             "copy" => {
                 let copied = find(&mut value, from()?)?.clone();
-                add(&mut value, path, copied)?;
+                add(&mut value, place, copied)?;
             }
-            "test" if *find(&mut value, path)? == given()? => {}
+            "test" if *find(&mut value, place)? == given()? => {}
             "test" => return Err(Failure::DoesNotApply),
             other => return Err(Failure::Malformed(format!("unknown operation {other:?}"))),
         }

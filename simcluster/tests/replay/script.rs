@@ -25,21 +25,17 @@ pub async fn before(recording: &str, cluster: &Cluster) -> Option<Cluster> {
             }
         }
         "pod-create-quota-exceeded" => run(cluster, "q1"),
-        // The quota controller writes the status some time later.
-        "quota-delete" => settle().await,
         "pod-delete-owner" => run(cluster, "own"),
-        "svc-get-after-owner-deleted" => settle().await,
+        // Controllers and the scheduler act some time later.
+        "quota-delete" | "svc-get-after-owner-deleted" | "pod-get-unschedulable" => settle().await,
         "pods-list-bad-token" => fault(cluster, Refusal::Unauthorized),
         "pod-create-rbac-forbidden" => fault(cluster, Refusal::Forbidden),
         "apf-429" => fault(cluster, Refusal::TooManyRequests),
-        // A Pod that lingers keeps the namespace from being gone at once.
-        "pod-create-namespace-terminating" => {}
         "svc-create-nodeport-range-4" => return Some(full_of_services().await),
         "pod-create-unschedulable" => {
             let node = NodeOptions::default();
             return Some(Cluster::start(Options { node: Some(node), ..Options::default() }));
         }
-        "pod-get-unschedulable" => settle().await,
         "pod-get-node-selector-mismatch" => {
             let mut spec = pod_spec();
             spec["nodeSelector"] = json!({"nope": "x"});
