@@ -82,9 +82,10 @@ impl Calls {
     async fn turn(&self, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
         let overloaded = CallError::Overloaded { bound: self.bound };
         match timeout_at(end, self.permits.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
+            // A turn that comes with the deadline is too late: better not sent than sent and not awaited.
+            Ok(Ok(permit)) if Instant::now() < end => Ok(permit),
             // The semaphore is never closed; were it, no call could be made either.
-            Ok(Err(_)) | Err(_) => Err(overloaded),
+            Ok(_) | Err(_) => Err(overloaded),
         }
     }
 }

@@ -235,6 +235,13 @@ impl Failed {
         Self { fault: Fault::new(kind, message), certainty }
     }
 
+    /// Whether a delete failed because the name has a new life, of another uid than was decided on. Unlike the
+    /// other conflicts this one does not pass.
+    #[must_use]
+    pub fn is_another_life(&self) -> bool {
+        self.fault.kind == FaultKind::Conflict && self.fault.message.contains("UID in")
+    }
+
     fn after(mut self, wait: Option<Duration>) -> Self {
         self.fault = self.fault.with_retry_after(wait);
         self

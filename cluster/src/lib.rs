@@ -3,8 +3,11 @@
 mod backoff;
 mod calls;
 pub mod connect;
+#[cfg(test)]
+mod fake;
 pub mod fault;
 pub mod lean;
+pub mod link;
 pub mod manifest;
 pub mod names;
 pub mod namespace;

@@ -159,3 +159,6 @@ impl Namespace {
 fn unbuilt(error: &kube::core::request::Error) -> Fault {
     Fault::new(FaultKind::Invalid, &error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

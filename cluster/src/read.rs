@@ -183,3 +183,6 @@ fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a Condition> {
 fn text(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|t| !t.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

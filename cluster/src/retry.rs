@@ -63,7 +63,7 @@ fn wait(asked: Option<Duration>, progress: Progress) -> Duration {
 fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
     // A create whose outcome is unknown may have made the object: the cluster is looked at first. A delete
     // names the uid it is for, and a read changes nothing: both may simply be made again.
-    if verb == Verb::Create && failed.certainty == Certainty::Unknown {
+    if verb == Verb::Create && failed.certainty == Certainty::Unknown || failed.is_another_life() {
         return false;
     }
     match failed.fault.kind {
@@ -96,3 +96,6 @@ pub fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,10 @@ use kube::{
     client::Body,
     core::{Request, params::WatchParams},
 };
-use lifecycle::ports::{Kind, WatchEvent, Watched};
+use lifecycle::{
+    ids::SandboxId,
+    ports::{Kind, WatchEvent, Watched},
+};
 use tokio::time::{Instant, timeout};
 
 use self::{
@@ -124,7 +127,7 @@ impl<K: Watchable> Follower<K> {
 
     async fn step(&mut self, state: State) -> State {
         match state {
-            State::Listing => match list::all::<K>(&self.connection, &self.template).await {
+            State::Listing => match self.list().await {
                 Ok((objects, version)) => {
                     tracing::debug!(kind = K::NAME, objects = objects.len(), version, "listed");
                     K::tell(&*self.sink, WatchEvent::Listed(objects));
@@ -138,6 +141,11 @@ impl<K: Watchable> Follower<K> {
                 End::Broken(trouble) => self.trouble(trouble).await,
             },
         }
+    }
+
+    async fn list(&self) -> Result<(Vec<(SandboxId, K::Seen)>, String), CallError> {
+        self.sink.listing(K::KIND);
+        list::all::<K>(&self.connection, &self.template).await
     }
 
     /// Opens a watch and follows it to its end.

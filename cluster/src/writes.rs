@@ -101,7 +101,9 @@ impl Writes {
                 Outcome::Done(seen(&object).map_or(Removal::Gone, Removal::Leaving))
             }
             Ok(_) => Outcome::Done(Removal::Gone),
-            Err(failed) if is_gone(&failed) => Outcome::Done(Removal::Gone),
+            Err(failed) if failed.fault.kind == FaultKind::NotFound || failed.is_another_life() => {
+                Outcome::Done(Removal::Gone)
+            }
             Err(failed) => failed.into(),
         }
     }
@@ -138,16 +140,6 @@ fn stays<K: Resource>(object: &K) -> bool {
     let meta = object.meta();
     let held = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
     meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds != Some(0))
-}
-
-/// Whether a delete failed because nothing of ours is left under the name.
-fn is_gone(failed: &Failed) -> bool {
-    match failed.fault.kind {
-        FaultKind::NotFound => true,
-        // The one conflict that does not pass: the name has a new life, which is not ours to end.
-        FaultKind::Conflict => failed.fault.message.contains("UID in"),
-        _ => false,
-    }
 }
 
 impl<T> From<Failed> for Outcome<T> {

@@ -1,1 +1,168 @@
+use std::io::Write;
 
+use super::*;
+
+const KUBECONFIG: &str = r#"
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "https://127.0.0.1:6443"}}]
+users: [{name: me, user: {token: s3cret-token}}]
+"#;
+
+/// A directory of this test's own, removed at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("cluster-connect-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, content: &str) -> PathBuf {
+        let path = self.0.join("config");
+        std::fs::File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn options(kubeconfig: PathBuf) -> Options {
+    Options {
+        kubeconfig,
+        in_cluster: false,
+        api_server: None,
+        tls_server_name: None,
+        insecure_skip_tls_verify: false,
+        namespace: "rec".to_owned(),
+        limits: Limits::default(),
+    }
+}
+
+async fn refusal(options: &Options) -> String {
+    load(options).await.map(|_| ()).unwrap_err().to_string()
+}
+
+/// The seeds' own words, and what to do.
+#[tokio::test(start_paused = true)]
+async fn a_missing_kubeconfig_is_waited_for_and_named() {
+    let begun = Instant::now();
+    let text = refusal(&options("/nowhere/.kube/config".into())).await;
+    assert!(text.starts_with("Kubeconfig not found at /nowhere/.kube/config"), "{text}");
+    assert!(begun.elapsed() >= KUBECONFIG_WAIT && begun.elapsed() < KUBECONFIG_WAIT + Duration::from_secs(1));
+}
+
+/// A volume that is mounted a moment late, or a file that is still being written, is no error.
+#[tokio::test(start_paused = true)]
+async fn a_kubeconfig_that_comes_late_is_found() {
+    let place = Place::new("late");
+    let path = place.file("");
+    let options = options(path);
+    let write = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        place.file(KUBECONFIG);
+    };
+    let (loaded, ()) = futures::future::join(load(&options), write).await;
+    assert_eq!(loaded.unwrap().cluster_url.host(), Some("127.0.0.1"));
+}
+
+/// Each way in which a kubeconfig cannot serve is told apart, at once, without a word of what is in it.
+#[tokio::test(start_paused = true)]
+async fn a_bad_kubeconfig_is_named_and_not_quoted() {
+    let place = Place::new("bad");
+    let text = refusal(&options(place.0.clone())).await;
+    assert!(text.starts_with("Kubeconfig path is a directory"), "{text}");
+    for (content, why) in [
+        ("s3cret: [s3cret", "it is not a valid kubeconfig"),
+        ("users: 7\ns3cret: s3cret", "it is not a valid kubeconfig"),
+        ("apiVersion: v1\nkind: Config\n", "it names no current-context"),
+        ("current-context: s3cret\n", "its current-context is not among its contexts"),
+        (&KUBECONFIG.replace("server: \"https://127.0.0.1:6443\"", ""), "its cluster has no server"),
+        (
+            &KUBECONFIG.replace("https://127.0.0.1:6443", "https://s3cret host"),
+            "its cluster's server is not a URL",
+        ),
+        (
+            &KUBECONFIG.replace("server:", "certificate-authority-data: s3cret!, server:"),
+            "its certificate authority cannot be loaded",
+        ),
+    ] {
+        let begun = Instant::now();
+        let text = refusal(&options(place.file(content))).await;
+        assert!(text.ends_with(why), "{content}: {text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
+
+/// Another address is reached under the old name: the check of the certificate stays what it was.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_changes_the_address_only() {
+    let place = Place::new("address");
+    let path = place.file(KUBECONFIG);
+    let applied = |change: fn(&mut Options)| {
+        let mut options = options(path.clone());
+        change(&mut options);
+        async move {
+            let mut config = load(&options).await.unwrap();
+            apply(&options, &mut config);
+            config
+        }
+    };
+    let elsewhere = |options: &mut Options| {
+        options.api_server = Some(Uri::from_static("https://host.docker.internal:26443"));
+    };
+
+    let config = applied(|_| ()).await;
+    assert_eq!((config.tls_server_name, config.accept_invalid_certs), (None, false));
+    assert!(!config.default_retry, "retries are ours");
+
+    let config = applied(elsewhere).await;
+    assert_eq!(config.cluster_url, "https://host.docker.internal:26443");
+    assert_eq!(config.tls_server_name.as_deref(), Some("127.0.0.1"));
+    assert!(!config.accept_invalid_certs);
+
+    let config = applied(|options| {
+        options.api_server = Some(Uri::from_static("https://host.docker.internal:26443"));
+        options.tls_server_name = Some("kubernetes".to_owned());
+    })
+    .await;
+    assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
+
+    let config = applied(|options| options.insecure_skip_tls_verify = true).await;
+    assert!(config.accept_invalid_certs);
+
+    // The kubeconfig's own name stays, and an address without TLS needs none.
+    let named = KUBECONFIG.replace("server:", "tls-server-name: kind, server:");
+    place.file(&named);
+    assert_eq!(applied(elsewhere).await.tls_server_name.as_deref(), Some("kind"));
+    place.file(KUBECONFIG);
+    let plain = applied(|o| o.api_server = Some(Uri::from_static("http://127.0.0.1:8001"))).await;
+    assert_eq!(plain.tls_server_name, None);
+    assert_eq!(bare_host("[::1]"), "::1");
+}
+
+/// A cluster that is away is no reason not to start; and nothing secret is in what is printed.
+#[tokio::test]
+async fn connecting_makes_no_call() {
+    let place = Place::new("lazy");
+    let mut options = options(place.file(KUBECONFIG));
+    // Nobody listens there; were it called, this would fail.
+    options.api_server = Some(Uri::from_static("https://127.0.0.1:1"));
+    let connection = Connection::open(&options).await.unwrap();
+    assert_eq!(connection.namespace(), "rec");
+    assert!(!format!("{connection:?}{options:?}").contains("s3cret"));
+    let request = Request::get("/version").body(Vec::new()).unwrap();
+    let error =
+        connection.calls.request::<serde_json::Value>(request, Duration::from_secs(5)).await.unwrap_err();
+    let failed = crate::fault::classify(crate::fault::Verb::Get, &error);
+    assert_eq!(failed.fault.kind, lifecycle::failure::FaultKind::Unreachable, "{failed:?}");
+    assert_eq!(failed.certainty, crate::fault::Certainty::NotDone);
+}

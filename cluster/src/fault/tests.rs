@@ -1,1 +1,196 @@
+use std::collections::BTreeMap;
 
+use Certainty::{NotDone, Unknown};
+use serde_json::Value;
+
+use super::*;
+use crate::fake::{self, Answer};
+
+/// What each recorded error of a real API server means. A recording that is not named here fails the test.
+const RECORDED: &[(&str, FaultKind, Certainty)] = &[
+    ("apf-429", FaultKind::TooManyRequests, NotDone),
+    ("namespace-get-missing", FaultKind::NotFound, NotDone),
+    ("pod-create-already-exists", FaultKind::AlreadyExists, NotDone),
+    ("pod-create-bad-quantity", FaultKind::Invalid, NotDone),
+    ("pod-create-hostpath-dotdot", FaultKind::Invalid, NotDone),
+    ("pod-create-invalid-label-value", FaultKind::Invalid, NotDone),
+    ("pod-create-invalid-name-uppercase", FaultKind::Invalid, NotDone),
+    ("pod-create-name-too-long-254", FaultKind::Invalid, NotDone),
+    ("pod-create-namespace-missing", FaultKind::NamespaceMissing, NotDone),
+    ("pod-create-namespace-terminating", FaultKind::NamespaceTerminating, NotDone),
+    ("pod-create-no-containers", FaultKind::Invalid, NotDone),
+    ("pod-create-not-json", FaultKind::Invalid, NotDone),
+    ("pod-create-quota-exceeded", FaultKind::QuotaExceeded, NotDone),
+    ("pod-create-rbac-forbidden", FaultKind::Forbidden, NotDone),
+    ("pod-create-unknown-field-strict", FaultKind::Invalid, NotDone),
+    ("pod-create-volume-mount-missing-volume", FaultKind::Invalid, NotDone),
+    ("pod-create-while-terminating", FaultKind::Terminating, NotDone),
+    ("pod-create-wrong-kind", FaultKind::Invalid, NotDone),
+    ("pod-delete-missing", FaultKind::NotFound, NotDone),
+    ("pod-delete-uid-precondition-fails", FaultKind::Conflict, NotDone),
+    ("pod-get-after-finalizer", FaultKind::NotFound, NotDone),
+    ("pod-get-missing", FaultKind::NotFound, NotDone),
+    ("pod-json-patch-test-fails", FaultKind::Invalid, NotDone),
+    ("pod-list-bad-continue", FaultKind::Invalid, NotDone),
+    ("pod-list-rv-future", FaultKind::TimedOut, Unknown),
+    ("pod-merge-patch-stale-rv", FaultKind::Conflict, NotDone),
+    ("pod-patch-immutable-spec", FaultKind::Invalid, NotDone),
+    ("pods-list-anonymous", FaultKind::Forbidden, NotDone),
+    ("pods-list-bad-token", FaultKind::Unauthorized, NotDone),
+    ("pods-watch-bad-rv", FaultKind::ServerError, Unknown),
+    ("svc-create-again", FaultKind::AlreadyExists, NotDone),
+    ("svc-create-name-64", FaultKind::Invalid, NotDone),
+    ("svc-create-nodeport-out-of-range", FaultKind::Invalid, NotDone),
+    ("svc-create-nodeport-range-4", FaultKind::NodePortsExhausted, NotDone),
+    ("svc-create-nodeport-taken", FaultKind::Invalid, NotDone),
+    ("svc-create-quota-exceeded", FaultKind::QuotaExceeded, NotDone),
+    ("svc-create-under-quota", FaultKind::QuotaExceeded, NotDone),
+    ("svc-get-after-owner-deleted", FaultKind::NotFound, NotDone),
+    ("svc-get-missing", FaultKind::NotFound, NotDone),
+];
+
+/// Sends a request to a server that gives one answer, and classifies what comes of it.
+async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Failed {
+    let (connection, _) = fake::server(move |_, _| answer());
+    let request = http::Request::get("/x").body(Vec::new()).unwrap();
+    let error = connection.calls.request::<Value>(request, Duration::from_secs(8)).await.unwrap_err();
+    classify(verb, &error)
+}
+
+/// Every error that a real API server was recorded to answer has its one meaning, from the bytes up.
+#[tokio::test(start_paused = true)]
+async fn recorded_errors_have_their_meaning() {
+    let recorded: Vec<Value> =
+        serde_json::from_str(include_str!("../../../tests/recordings/transcripts.json")).unwrap();
+    let mut expected: BTreeMap<_, _> = RECORDED.iter().map(|(name, kind, c)| (*name, (*kind, *c))).collect();
+    for case in recorded {
+        let code = u16::try_from(case["response"]["status"].as_u64().unwrap()).unwrap();
+        if code < 400 {
+            continue;
+        }
+        let name = case["name"].as_str().unwrap();
+        let verb = match (
+            case["request"]["method"].as_str().unwrap(),
+            name.contains("watch"),
+            name.contains("list"),
+        ) {
+            ("POST", ..) => Verb::Create,
+            ("DELETE", ..) => Verb::Delete,
+            (_, true, _) => Verb::Watch,
+            (_, _, true) => Verb::List,
+            _ => Verb::Get,
+        };
+        let body = case["response"]["body"].clone();
+        let failed = meaning(verb, move || match &body {
+            Value::String(_) => {
+                Answer::Text(code, vec![("retry-after", "1")], "Too many requests, please try again later.\n")
+            }
+            body => Answer::Json(code, body.clone()),
+        })
+        .await;
+        let Some((kind, certainty)) = expected.remove(name) else { panic!("{name} has no meaning yet") };
+        assert_eq!((failed.fault.kind, failed.certainty), (kind, certainty), "{name}: {}", failed.fault);
+    }
+    assert_eq!(expected.keys().collect::<Vec<_>>(), Vec::<&&str>::new(), "no such recordings");
+}
+
+/// Meanings that are known from Kubernetes' sources and from the field, and not among the recordings.
+#[tokio::test(start_paused = true)]
+async fn further_errors_have_their_meaning() {
+    let webhook = "admission webhook \"policy.example\" denied the request: no hostPath";
+    let failing =
+        "Internal error occurred: failed calling webhook \"policy.example\": context deadline exceeded";
+    let account = "pods \"a\" is forbidden: error looking up service account rec/default: serviceaccount \"default\" not found";
+    let security = "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": hostPath volumes";
+    let ports = "Service \"a\" is invalid: spec.ports[0].nodePort: Internal error: failed to allocate a nodePort: range is full";
+    let addresses = "Internal error occurred: failed to allocate a serviceIP: range is full";
+    let quota = "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified";
+    for (verb, code, reason, message, kind, certainty) in [
+        (Verb::Create, 403, "", webhook, FaultKind::Denied, NotDone),
+        (Verb::Create, 400, "BadRequest", webhook, FaultKind::Denied, NotDone),
+        (Verb::Create, 500, "InternalError", failing, FaultKind::Unreachable, NotDone),
+        (Verb::Create, 403, "Forbidden", account, FaultKind::NamespaceMissing, NotDone),
+        (Verb::Create, 403, "Forbidden", security, FaultKind::Denied, NotDone),
+        (Verb::Create, 422, "Invalid", ports, FaultKind::NodePortsExhausted, NotDone),
+        (Verb::Create, 500, "InternalError", addresses, FaultKind::QuotaExceeded, NotDone),
+        (Verb::Create, 409, "Conflict", quota, FaultKind::Conflict, NotDone),
+        (Verb::Create, 500, "", "etcdserver: request timed out", FaultKind::ServerError, Unknown),
+        (Verb::Create, 504, "Timeout", "request did not complete", FaultKind::TimedOut, Unknown),
+        (
+            Verb::Create,
+            503,
+            "ServiceUnavailable",
+            "the server is currently unable",
+            FaultKind::Unreachable,
+            NotDone,
+        ),
+        (
+            Verb::Create,
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+            FaultKind::Other,
+            NotDone,
+        ),
+        (
+            Verb::Get,
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+            FaultKind::NotFound,
+            NotDone,
+        ),
+    ] {
+        let failed = meaning(verb, move || fake::failure(code, reason, message)).await;
+        assert_eq!((failed.fault.kind, failed.certainty), (kind, certainty), "{code} {message}");
+        assert_eq!(failed.fault.message, message, "the cluster's own words are passed on");
+    }
+}
+
+/// A connection that never came about did nothing; one that broke may have done anything.
+#[tokio::test(start_paused = true)]
+async fn no_answer_is_certain_only_without_a_connection() {
+    for (kind, meant, certainty) in [
+        (io::ErrorKind::ConnectionRefused, FaultKind::Unreachable, NotDone),
+        (io::ErrorKind::ConnectionReset, FaultKind::ServerError, Unknown),
+        (io::ErrorKind::BrokenPipe, FaultKind::ServerError, Unknown),
+    ] {
+        let failed = meaning(Verb::Create, move || Answer::Broken(kind)).await;
+        assert_eq!((failed.fault.kind, failed.certainty), (meant, certainty), "{kind}");
+    }
+    let failed = meaning(Verb::Create, || Answer::Silence).await;
+    assert_eq!((failed.fault.kind, failed.certainty), (FaultKind::TimedOut, Unknown));
+    let failed = meaning(Verb::Create, || Answer::Text(201, vec![], "<html>welcome</html>")).await;
+    assert_eq!(failed.certainty, Unknown, "a success that cannot be read was a success");
+}
+
+/// The server's wish is kept, from the header, the Status or what a 429 is known to mean.
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_kept() {
+    let seconds = |failed: Failed| failed.fault.retry_after.map(|wait| wait.as_secs());
+    let with = |headers: &'static [(&'static str, &'static str)]| {
+        move || Answer::Text(429, headers.to_vec(), "Too many requests")
+    };
+    assert_eq!(seconds(meaning(Verb::Get, with(&[("retry-after", "7")])).await), Some(7));
+    assert_eq!(seconds(meaning(Verb::Get, with(&[])).await), Some(1));
+    assert_eq!(
+        seconds(meaning(Verb::Get, with(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")])).await),
+        Some(1)
+    );
+    let detailed = || {
+        Answer::Json(
+            504,
+            serde_json::json!({"status": "Failure", "code": 504, "details": {"retryAfterSeconds": 3}}),
+        )
+    };
+    assert_eq!(seconds(meaning(Verb::Get, detailed).await), Some(3));
+    assert_eq!(seconds(meaning(Verb::Get, || fake::failure(500, "", "x")).await), None);
+}
+
+/// What a proxy writes into its error page may hold anything, our own headers too: it is never passed on.
+#[tokio::test(start_paused = true)]
+async fn a_foreign_error_page_is_not_passed_on() {
+    let page = "<html>Your request: Authorization: Bearer s3cret</html>";
+    let failed = meaning(Verb::Get, move || Answer::Text(502, vec![], page)).await;
+    assert_eq!(failed.fault.message, "HTTP 502");
+}

@@ -1,1 +1,277 @@
+use std::time::Duration;
 
+use lifecycle::ids::UserId;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    connect::Limits,
+    fake::{self, Answer, Asked, Log, failure, pod, service},
+};
+
+fn id() -> SandboxId {
+    SandboxId::parse("a").unwrap()
+}
+
+fn request() -> Arc<CreateRequest> {
+    Arc::new(CreateRequest {
+        sandbox_id: id(),
+        thread_id: None,
+        user_id: UserId::default(),
+        extra_mounts: Vec::new(),
+        include_legacy_skills: false,
+        provision_lark_cli_runtime: false,
+        provision_lark_cli_broker: false,
+    })
+}
+
+fn uid() -> Uid {
+    Uid("ua".into())
+}
+
+/// The port, on a scripted server.
+fn writes(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Writes, Log) {
+    limited(script, Limits::default())
+}
+
+fn limited(
+    script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
+    limits: Limits,
+) -> (Writes, Log) {
+    let (connection, log) = fake::limited(script, limits);
+    let namespace = Arc::new(Namespace::new(connection.clone()));
+    (Writes::new(connection, Arc::default(), namespace), log)
+}
+
+fn storm() -> Answer {
+    Answer::Text(429, vec![("retry-after", "1")], "Too many requests, please try again later.\n")
+}
+
+fn kind<T: std::fmt::Debug>(outcome: &Outcome<T>) -> (bool, FaultKind) {
+    match outcome {
+        Outcome::Done(done) => panic!("done: {done:?}"),
+        Outcome::Refused(fault) => (true, fault.kind),
+        Outcome::Unknown(fault) => (false, fault.kind),
+    }
+}
+
+/// A create is two writes and no read, and the node port is in the Service's own answer.
+#[tokio::test(start_paused = true)]
+async fn a_create_is_one_post_for_each_object() {
+    let (writes, log) = writes(|_, asked| {
+        if asked.path.ends_with("/pods") {
+            Answer::Json(201, pod("a", "ua", 5, "Pending"))
+        } else {
+            Answer::Json(201, service("a", "us", 6, 31234))
+        }
+    });
+    let (pod, service) =
+        futures::future::join(writes.create_pod(request()), writes.create_service(request())).await;
+    let Outcome::Done(pod) = pod else { panic!("{pod:?}") };
+    let Outcome::Done(service) = service else { panic!("{service:?}") };
+    assert_eq!((pod.uid, pod.version.0, pod.terminating), (uid(), 5, false));
+    assert_eq!(service.url.as_deref(), Some("http://host.docker.internal:31234"));
+    let mut lines = log.lines();
+    lines.sort();
+    assert_eq!(lines, ["POST /api/v1/namespaces/rec/pods", "POST /api/v1/namespaces/rec/services"]);
+    let sent = log.all();
+    let named: Vec<&Value> = sent.iter().map(|asked| &asked.body["metadata"]["name"]).collect();
+    assert!(named.contains(&&json!("sandbox-a")) && named.contains(&&json!("sandbox-a-svc")), "{named:?}");
+}
+
+/// Invariant 10: under a storm each operation makes at most three calls, spaced as the server asks, and says
+/// that nothing was done.
+#[tokio::test(start_paused = true)]
+async fn a_storm_costs_three_calls_an_operation() {
+    let (writes, log) = writes(|_, _| storm());
+    let begun = Instant::now();
+    assert_eq!(kind(&writes.create_pod(request()).await), (true, FaultKind::TooManyRequests));
+    assert_eq!(log.len(), 3);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
+    assert_eq!(kind(&writes.delete_pod(id(), uid()).await), (true, FaultKind::TooManyRequests));
+    assert_eq!(log.len(), 6);
+    assert!(
+        matches!(writes.read(id()).await, Err(ReadFault::Failed(f)) if f.kind == FaultKind::TooManyRequests)
+    );
+    assert!(log.len() <= 12, "two reads of at most three calls each");
+}
+
+/// A create whose answer was lost is not made again: the caller looks first. A delete may be made again.
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_unknown() {
+    for lost in [
+        || Answer::Broken(std::io::ErrorKind::ConnectionReset),
+        || failure(500, "", "etcdserver: request timed out"),
+        || Answer::Json(201, json!({"metadata": {"name": "sandbox-a"}})),
+    ] {
+        let (writes, log) = writes(move |_, _| lost());
+        let (certain, _) = kind(&writes.create_pod(request()).await);
+        assert!(!certain);
+        assert_eq!(log.len(), 1);
+    }
+    let (writes, log) = writes(|before, _| match before {
+        0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
+        _ => failure(404, "NotFound", "pods \"sandbox-a\" not found"),
+    });
+    assert_eq!(writes.delete_pod(id(), uid()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(log.len(), 2);
+}
+
+/// If one of several tries may have taken effect, then so may the whole, whatever the last one said.
+#[tokio::test(start_paused = true)]
+async fn unknown_is_not_forgotten_by_a_later_refusal() {
+    let (writes, _) = writes(|before, _| match before {
+        0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
+        _ => failure(403, "Forbidden", "pods is forbidden: User \"x\" cannot delete resource \"pods\""),
+    });
+    assert_eq!(kind(&writes.delete_pod(id(), uid()).await), (false, FaultKind::Forbidden));
+}
+
+/// A cluster that is away did certainly nothing, and one that is silent ends the call within its deadline.
+#[tokio::test(start_paused = true)]
+async fn an_absent_cluster_is_told_in_time() {
+    let (refusing, log) = writes(|_, _| Answer::Broken(std::io::ErrorKind::ConnectionRefused));
+    assert_eq!(kind(&refusing.create_pod(request()).await), (true, FaultKind::Unreachable));
+    assert_eq!(log.len(), 3);
+    let (silent, log) = writes(|_, _| Answer::Silence);
+    let begun = Instant::now();
+    assert_eq!(kind(&silent.create_service(request()).await), (false, FaultKind::TimedOut));
+    assert_eq!(begun.elapsed(), Limits::default().write);
+    assert_eq!(log.len(), 1);
+}
+
+/// Calls beyond the bound wait for their turn, and are refused, unsent, when it does not come in time.
+#[tokio::test(start_paused = true)]
+async fn calls_in_flight_are_bounded() {
+    let limits = Limits { in_flight: 2, ..Limits::default() };
+    let (writes, log) = limited(|_, _| Answer::Silence, limits);
+    let outcomes = futures::future::join_all((0..5).map(|_| writes.create_pod(request()))).await;
+    let certain = outcomes.iter().filter(|o| kind(o) == (true, FaultKind::TooManyRequests)).count();
+    assert_eq!((log.len(), certain), (2, 3));
+}
+
+/// What only somebody else can mend is told at once.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_pass_by_itself_is_not_repeated() {
+    let quota = "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1";
+    for (code, reason, message, meant) in [
+        (409, "AlreadyExists", "pods \"sandbox-a\" already exists", FaultKind::AlreadyExists),
+        (409, "AlreadyExists", "object is being deleted: pods \"a\" already exists", FaultKind::Terminating),
+        (403, "Forbidden", quota, FaultKind::QuotaExceeded),
+        (500, "InternalError", "failed to allocate a nodePort: range is full", FaultKind::NodePortsExhausted),
+        (401, "Unauthorized", "Unauthorized", FaultKind::Unauthorized),
+        (422, "Invalid", "Pod \"a\" is invalid", FaultKind::Invalid),
+    ] {
+        let (writes, log) = writes(move |_, _| failure(code, reason, message));
+        assert_eq!(kind(&writes.create_pod(request()).await), (true, meant));
+        assert_eq!(log.len(), 1, "{message}");
+    }
+}
+
+/// A namespace that was deleted underneath is made anew, once, and the create goes on.
+#[tokio::test(start_paused = true)]
+async fn a_missing_namespace_is_made_once() {
+    let (writes, log) = writes(|before, asked| match (asked.method.as_str(), before) {
+        ("POST", 0) => Answer::Json(
+            404,
+            json!({"status": "Failure", "reason": "NotFound", "message": "namespaces \"rec\" not found", "code": 404,
+                   "details": {"name": "rec", "kind": "namespaces"}}),
+        ),
+        ("GET", _) => failure(404, "NotFound", "namespaces \"rec\" not found"),
+        ("POST", 2) => Answer::Json(201, json!({})),
+        _ => Answer::Json(201, pod("a", "ua", 5, "Pending")),
+    });
+    assert!(matches!(writes.create_pod(request()).await, Outcome::Done(_)));
+    assert_eq!(
+        log.lines(),
+        [
+            "POST /api/v1/namespaces/rec/pods",
+            "GET /api/v1/namespaces/rec",
+            "POST /api/v1/namespaces",
+            "POST /api/v1/namespaces/rec/pods",
+        ]
+    );
+}
+
+/// Invariant 9: a delete names the uid that was decided on; and a Pod gets its grace.
+#[tokio::test(start_paused = true)]
+async fn a_delete_carries_its_uid() {
+    let (writes, log) = writes(|_, _| failure(404, "NotFound", "not found"));
+    assert_eq!(writes.delete_pod(id(), uid()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_service(id(), uid()).await, Outcome::Done(Removal::Gone));
+    let asked = log.all();
+    assert_eq!(
+        log.lines(),
+        [
+            "DELETE /api/v1/namespaces/rec/pods/sandbox-a",
+            "DELETE /api/v1/namespaces/rec/services/sandbox-a-svc",
+        ]
+    );
+    assert_eq!(asked[0].body["preconditions"], json!({"uid": "ua"}));
+    assert_eq!(asked[0].body["gracePeriodSeconds"], 10);
+    assert_eq!(asked[1].body["preconditions"], json!({"uid": "ua"}));
+}
+
+/// What the answer to a delete shows may be gone, or on its way: the time, the grace and the finalizers tell.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_object_is_gone_or_leaving() {
+    let uid_conflict = "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (1) does not match \
+                        the UID in record (2). The object might have been deleted and then recreated";
+    for (answer, leaving) in [
+        (json!({"deletionTimestamp": "2026-11-21T04:20:48Z", "deletionGracePeriodSeconds": 10}), true),
+        (json!({"deletionTimestamp": "2026-11-21T04:20:48Z", "deletionGracePeriodSeconds": 0}), false),
+        (
+            json!({"deletionTimestamp": "2026-11-21T04:20:48Z", "deletionGracePeriodSeconds": 0, "finalizers": ["x/y"]}),
+            true,
+        ),
+        (json!({"deletionTimestamp": "2026-11-21T04:20:48Z"}), true),
+        // As the recorded deletion of a Service: the object as it last was.
+        (json!({}), false),
+    ] {
+        let mut deleted = pod("a", "ua", 7, "Running");
+        deleted["metadata"].as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+        let shown = deleted.clone();
+        let (writes, _) = writes(move |_, _| Answer::Json(200, shown.clone()));
+        match writes.delete_pod(id(), uid()).await {
+            Outcome::Done(Removal::Leaving(pod)) => assert!(leaving && pod.terminating, "{answer}"),
+            Outcome::Done(Removal::Gone) => assert!(!leaving, "{answer}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (conflict, log) = writes(move |_, _| failure(409, "Conflict", uid_conflict));
+    assert_eq!(
+        conflict.delete_pod(id(), uid()).await,
+        Outcome::Done(Removal::Gone),
+        "the name has a new life"
+    );
+    assert_eq!(log.len(), 1);
+    let (status, _) =
+        writes(|_, _| Answer::Json(200, json!({"kind": "Status", "status": "Success", "details": {}})));
+    assert_eq!(status.delete_service(id(), uid()).await, Outcome::Done(Removal::Gone));
+}
+
+/// A look is two reads; what is absent is absent, and what is in the way by name is said.
+#[tokio::test(start_paused = true)]
+async fn a_look_tells_ours_absent_and_strange() {
+    let (ours, log) = writes(|_, asked| {
+        if asked.path.contains("/pods/") {
+            Answer::Json(200, pod("a", "ua", 5, "Running"))
+        } else {
+            failure(404, "NotFound", "services \"sandbox-a-svc\" not found")
+        }
+    });
+    let seen = ours.read(id()).await.unwrap();
+    assert!(seen.pod.is_some_and(|pod| pod.uid == uid()) && seen.service.is_none());
+    assert_eq!(log.len(), 2);
+
+    let (strange, _) = writes(|_, asked| {
+        let mut found = pod("a", "ua", 5, "Running");
+        if asked.path.contains("/pods/") {
+            found["metadata"]["labels"] = json!({"app": "nginx"});
+            return Answer::Json(200, found);
+        }
+        failure(404, "NotFound", "not found")
+    });
+    assert_eq!(strange.read(id()).await, Err(ReadFault::NotOurs("Pod \"sandbox-a\"".to_owned())));
+}

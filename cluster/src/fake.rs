@@ -1,0 +1,181 @@
+//! A scripted API server, for tests: what it answers is a function of the request, and it remembers all.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tower::{BoxError, service_fn};
+
+use crate::connect::{Connection, Limits};
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub at: Duration,
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub body: Value,
+}
+
+/// What to answer.
+pub enum Answer {
+    /// A status and a JSON body.
+    Json(u16, Value),
+    /// A status, headers and any other body.
+    Text(u16, Vec<(&'static str, &'static str)>, &'static str),
+    /// Nothing, ever.
+    Silence,
+    /// No answer, but an error of the connection.
+    Broken(io::ErrorKind),
+    /// A watch: lines, each after a pause, and then its end.
+    Watch(Vec<(Duration, String)>, End),
+}
+
+/// How a watch ends.
+pub enum End {
+    InOrder,
+    Broken,
+    Never,
+}
+
+/// What was asked so far.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<Asked>>>);
+
+impl Log {
+    pub fn all(&self) -> Vec<Asked> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// `GET /path`, in order.
+    pub fn lines(&self) -> Vec<String> {
+        self.all().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+    }
+}
+
+impl Asked {
+    pub fn is_watch(&self) -> bool {
+        self.query.contains("watch=true")
+    }
+}
+
+/// A connection to a server that answers as `script` says: it is given the request and how many came before.
+pub fn server(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Connection, Log) {
+    limited(script, Limits::default())
+}
+
+pub fn limited(
+    script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
+    limits: Limits,
+) -> (Connection, Log) {
+    let log = Log::default();
+    let begun = Instant::now();
+    let (script, written) = (Arc::new(script), log.clone());
+    let service = service_fn(move |request: Request<Body>| {
+        let (script, log) = (Arc::clone(&script), written.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map_err(BoxError::from)?.to_bytes();
+            let asked = Asked {
+                at: begun.elapsed(),
+                method: parts.method.to_string(),
+                path: parts.uri.path().to_owned(),
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            };
+            let before = log.len();
+            log.0.lock().unwrap().push(asked.clone());
+            respond(script(before, &asked)).await
+        }
+    });
+    (Connection::from_service(service, "rec", limits), log)
+}
+
+async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
+    let full = |text: String| Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {});
+    match answer {
+        Answer::Json(code, body) => {
+            Ok(Response::builder().status(code).body(full(body.to_string()).boxed_unsync())?)
+        }
+        Answer::Text(code, headers, body) => {
+            let mut response = Response::builder().status(code);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            Ok(response.body(full(body.to_owned()).boxed_unsync())?)
+        }
+        Answer::Silence => std::future::pending().await,
+        Answer::Broken(kind) => Err(io::Error::from(kind).into()),
+        Answer::Watch(lines, end) => {
+            let lines = futures::stream::iter(lines).then(|(pause, line)| async move {
+                tokio::time::sleep(pause).await;
+                Ok(Frame::data(Bytes::from(line + "\n")))
+            });
+            let last = futures::stream::once(async move {
+                match end {
+                    End::InOrder => None,
+                    End::Broken => Some(Err(BoxError::from(io::Error::from(io::ErrorKind::ConnectionReset)))),
+                    End::Never => std::future::pending().await,
+                }
+            });
+            Ok(Response::new(
+                StreamBody::new(lines.chain(last.filter_map(std::future::ready))).boxed_unsync(),
+            ))
+        }
+    }
+}
+
+/// A Kubernetes `Status` of failure.
+pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    });
+    Answer::Json(code, status)
+}
+
+/// A Pod of ours, as the API server has it.
+pub fn pod(id: &str, uid: &str, version: u64, phase: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": format!("sandbox-{id}"), "namespace": "rec", "uid": uid, "resourceVersion": version.to_string(),
+            "labels": {"app": "deer-flow-sandbox", "sandbox-id": id},
+        },
+        "spec": {"containers": []},
+        "status": {"phase": phase},
+    })
+}
+
+/// A Service of ours, as the API server has it.
+pub fn service(id: &str, uid: &str, version: u64, node_port: u16) -> Value {
+    json!({
+        "metadata": {
+            "name": format!("sandbox-{id}-svc"), "namespace": "rec", "uid": uid,
+            "resourceVersion": version.to_string(),
+            "labels": {"app": "deer-flow-sandbox", "sandbox-id": id},
+        },
+        "spec": {"type": "NodePort", "ports": [{"name": "http", "port": 8080, "nodePort": node_port}]},
+    })
+}
+
+/// A page of a list.
+pub fn list(version: u64, next: &str, items: &[Value]) -> Answer {
+    let metadata = json!({"resourceVersion": version.to_string(), "continue": next});
+    Answer::Json(200, json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
+}

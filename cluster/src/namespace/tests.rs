@@ -1,0 +1,68 @@
+use serde_json::json;
+
+use super::*;
+use crate::fake::{self, Answer, failure};
+
+fn missing() -> Answer {
+    failure(404, "NotFound", "namespaces \"rec\" not found")
+}
+
+fn forbidden() -> Answer {
+    failure(
+        403,
+        "Forbidden",
+        "namespaces \"rec\" is forbidden: User \"x\" cannot get resource \"namespaces\"",
+    )
+}
+
+/// The namespace is read first, and written only where it is missing; whoever else made it meanwhile is welcome.
+#[tokio::test(start_paused = true)]
+async fn made_only_if_missing() {
+    let there = || Answer::Json(200, json!({"status": {"phase": "Active"}}));
+    let exists = || failure(409, "AlreadyExists", "namespaces \"rec\" already exists");
+    for (answers, calls) in [
+        (vec![there()], vec!["GET /api/v1/namespaces/rec"]),
+        (vec![missing(), there()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
+        (vec![missing(), exists()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
+        // No right to look, or to make: an administrator gives the namespace by hand.
+        (vec![forbidden()], vec!["GET /api/v1/namespaces/rec"]),
+        (vec![missing(), forbidden()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
+    ] {
+        let answers = Mutex::new(answers.into_iter());
+        let (connection, log) = fake::server(move |_, _| answers.lock().unwrap().next().unwrap());
+        let namespace = Namespace::new(connection);
+        assert!(namespace.missing().is_some(), "nothing is known before the first look");
+        namespace.ensure().await.unwrap();
+        assert_eq!(namespace.missing(), None);
+        assert_eq!(log.lines(), calls);
+    }
+}
+
+/// A cluster that is away is tried for until it is there, and what is missing is said meanwhile.
+#[tokio::test(start_paused = true)]
+async fn tried_until_done() {
+    let (connection, log) = fake::server(|before, _| match before {
+        0..5 => Answer::Broken(std::io::ErrorKind::ConnectionRefused),
+        5 => Answer::Json(200, json!({"status": {"phase": "Terminating"}})),
+        6 => missing(),
+        _ => Answer::Json(201, json!({})),
+    });
+    let namespace = Namespace::new(connection);
+    let fault = namespace.ensure().await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert!(namespace.missing().unwrap().contains("Unreachable"));
+    namespace.ensure_until_done().await;
+    assert_eq!(namespace.missing(), None);
+    assert_eq!(log.len(), 8);
+}
+
+/// A hundred creates that all find the namespace missing look for it once.
+#[tokio::test(start_paused = true)]
+async fn a_burst_looks_once() {
+    let (connection, log) = fake::server(|_, _| Answer::Json(200, json!({"status": {"phase": "Active"}})));
+    let namespace = Namespace::new(connection);
+    for result in futures::future::join_all((0..100).map(|_| namespace.ensure())).await {
+        result.unwrap();
+    }
+    assert_eq!(log.len(), 1);
+}

@@ -1,0 +1,222 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What is read of a Pod of this JSON.
+fn seen(pod: &Value) -> SeenPod {
+    super::pod(&serde_json::from_value(pod.clone()).unwrap()).unwrap()
+}
+
+/// What is told of a Pod with this status.
+fn told(status: &Value) -> (Phase, bool, Option<String>) {
+    let pod = seen(&json!({"metadata": {"uid": "u"}, "status": status}));
+    (pod.phase, pod.ready, pod.reason.map(|r| r.name.into_string()))
+}
+
+fn recorded(file: &str) -> Vec<Value> {
+    serde_json::from_str(file).unwrap()
+}
+
+/// Every state in which a real kubelet was recorded to report a Pod has the reason that a person would name.
+#[test]
+fn recorded_states_have_their_reason() {
+    let mut expected = vec![
+        ("badmount", Phase::Pending, false, Some("ContainerCreating")),
+        ("crash", Phase::Running, false, Some("Error")),
+        ("done", Phase::Succeeded, false, Some("Completed")),
+        ("failed", Phase::Failed, false, Some("Error")),
+        ("neverpull", Phase::Pending, false, Some("ErrImageNeverPull")),
+        ("nopull", Phase::Pending, false, Some("ImagePullBackOff")),
+        ("ok", Phase::Running, true, None),
+        ("oom", Phase::Running, false, Some("OOMKilled")),
+        ("relmount", Phase::Running, false, Some("RunContainerError")),
+        ("unready", Phase::Running, false, Some("ContainersNotReady")),
+    ];
+    for case in recorded(include_str!("../../../tests/recordings/pod-states.json")) {
+        let name = case["name"].as_str().unwrap();
+        let at = expected.iter().position(|(n, ..)| *n == name);
+        let Some(at) = at else { panic!("{name} has no reason yet") };
+        let (_, phase, ready, reason) = expected.remove(at);
+        let pod = seen(&case["pod"]);
+        assert_eq!((pod.phase, pod.ready), (phase, ready), "{name}");
+        assert_eq!(pod.reason.as_ref().map(|r| &*r.name), reason, "{name}");
+        assert!(pod.created.is_some() && pod.version > Version::UNKNOWN && !pod.terminating, "{name}");
+    }
+    assert!(expected.is_empty(), "no such recordings: {expected:?}");
+}
+
+/// The exit code stands in for a message where the kubelet gives none.
+#[test]
+fn a_crash_says_its_exit_code() {
+    let states = recorded(include_str!("../../../tests/recordings/pod-states.json"));
+    let crash = states.iter().find(|case| case["name"] == "crash").unwrap();
+    let message = seen(&crash["pod"]).reason.unwrap().message.unwrap();
+    assert_eq!(&*message, "container sandbox exited with code 3, restarted 4 times");
+}
+
+/// The scheduler's recorded verdict is told in its own words.
+#[test]
+fn a_pod_without_a_node_is_unschedulable() {
+    let transcripts = recorded(include_str!("../../../tests/recordings/transcripts.json"));
+    for name in ["pod-get-unschedulable", "pod-get-node-selector-mismatch", "pod-get-pvc-missing"] {
+        let case = transcripts.iter().find(|case| case["name"] == name).unwrap();
+        let reason = seen(&case["response"]["body"]).reason.unwrap();
+        assert_eq!(&*reason.name, "Unschedulable", "{name}");
+        assert!(reason.message.is_some_and(|m| !m.is_empty()), "{name}");
+    }
+}
+
+/// Through the recorded lives of two Pods: a Pod that is well has no reason, and one on its way out says so.
+#[test]
+fn recorded_lives_are_told_as_they_went() {
+    let lives = recorded(include_str!("../../../tests/recordings/pod-lifecycles.json"));
+    let tell = |life: &str| -> Vec<(Phase, bool, bool, Option<String>)> {
+        let life = lives.iter().find(|l| l["name"] == life).unwrap();
+        let mut told: Vec<_> = life["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| {
+                // The recording leaves the uid out.
+                let mut event = event.clone();
+                event["metadata"]["uid"] = "u".into();
+                let pod = seen(&event);
+                (pod.phase, pod.ready, pod.terminating, pod.reason.map(|r| r.name.into_string()))
+            })
+            .collect();
+        told.dedup();
+        told
+    };
+    let reason = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        tell("life"),
+        [
+            (Phase::Pending, false, false, None),
+            (Phase::Pending, false, false, reason("ContainerCreating")),
+            (Phase::Running, false, false, reason("ContainersNotReady")),
+            (Phase::Running, true, false, None),
+            (Phase::Running, true, true, None),
+            (Phase::Succeeded, false, true, reason("Completed")),
+        ]
+    );
+    assert_eq!(
+        tell("loop"),
+        [
+            (Phase::Pending, false, false, None),
+            (Phase::Pending, false, false, reason("ContainerCreating")),
+            (Phase::Running, true, false, None),
+            (Phase::Running, false, false, reason("Error")),
+            (Phase::Running, true, false, None),
+            (Phase::Running, false, false, reason("Error")),
+            (Phase::Running, false, false, reason("CrashLoopBackOff")),
+            (Phase::Running, true, false, None),
+            (Phase::Running, false, false, reason("Error")),
+            (Phase::Running, false, true, reason("Error")),
+            (Phase::Failed, false, true, reason("Error")),
+        ]
+    );
+}
+
+/// Who knows most is heard: the Pod as a whole, the scheduler, a container that fails, one that waits.
+#[test]
+fn the_reason_is_the_one_that_tells_most() {
+    let crash = json!({"name": "sandbox", "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+    let waiting = |reason: &str| json!({"name": "sandbox", "state": {"waiting": {"reason": reason}}});
+    let ended = |reason: &str, code: i64| json!({"name": "sandbox", "state": {"terminated": {"reason": reason, "exitCode": code}}});
+    let oom_backoff = json!({
+        "name": "sandbox", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+    });
+    let running = json!({"name": "broker", "state": {"running": {}}});
+    for (status, reason) in [
+        (
+            json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": [ended("Error", 137)]}),
+            Some("Evicted"),
+        ),
+        (json!({"phase": "Unknown", "reason": "NodeLost"}), Some("NodeLost")),
+        (json!({"phase": "Unknown"}), Some("NodeLost")),
+        (
+            json!({"phase": "Running", "conditions": [
+                {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"},
+            ]}),
+            Some("PreemptionByScheduler"),
+        ),
+        (
+            json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]}),
+            Some("Unschedulable"),
+        ),
+        (json!({"phase": "Running", "containerStatuses": [running, crash]}), Some("CrashLoopBackOff")),
+        (json!({"phase": "Running", "containerStatuses": [oom_backoff]}), Some("OOMKilled")),
+        (json!({"phase": "Pending", "containerStatuses": [waiting("ErrImagePull")]}), Some("ErrImagePull")),
+        (
+            json!({"phase": "Pending", "containerStatuses": [waiting("InvalidImageName")]}),
+            Some("InvalidImageName"),
+        ),
+        // An init container's trouble stands before the container that waits for it.
+        (
+            json!({"phase": "Pending", "initContainerStatuses": [waiting("ImagePullBackOff")],
+                   "containerStatuses": [waiting("PodInitializing")]}),
+            Some("ImagePullBackOff"),
+        ),
+        // An init container that is done is no end.
+        (
+            json!({"phase": "Pending", "initContainerStatuses": [ended("Completed", 0)],
+                   "containerStatuses": [waiting("PodInitializing")]}),
+            Some("PodInitializing"),
+        ),
+        (json!({"phase": "Failed", "containerStatuses": [ended("", 1)]}), Some("Error")),
+        (json!({"phase": "Pending"}), None),
+    ] {
+        assert_eq!(told(&status).2.as_deref(), reason, "{status}");
+    }
+    // A Pod that is ready has no reason, whatever its containers went through.
+    let well = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+                      "containerStatuses": [ended("Error", 1)]});
+    assert_eq!(told(&well), (Phase::Running, true, None));
+}
+
+/// Nothing that an API server of another age may say becomes a phase by guess.
+#[test]
+fn an_odd_pod_is_unknown() {
+    assert_eq!(told(&json!({"phase": "Hovering"})), (Phase::Unknown, false, None));
+    assert_eq!(told(&json!(null)), (Phase::Unknown, false, None));
+    let nameless: Pod = serde_json::from_value(json!({"metadata": {"name": "sandbox-a"}})).unwrap();
+    assert_eq!(pod(&nameless), None, "without a uid nothing can be done with it");
+}
+
+/// Only an object with both labels and the name that goes with them is ours (invariant 9).
+#[test]
+fn ours_are_those_with_labels_and_name() {
+    let object = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+    let ours = json!({"app": "deer-flow-sandbox", "sandbox-id": "a"});
+    for (pod, service, labels, both) in [
+        ("sandbox-a", "sandbox-a-svc", ours.clone(), true),
+        ("sandbox-b", "sandbox-b-svc", ours.clone(), false),
+        ("sandbox-a-svc", "sandbox-a", ours, false),
+        ("sandbox-a", "sandbox-a-svc", json!({"app": "deer-flow-sandbox"}), false),
+        ("sandbox-a", "sandbox-a-svc", json!({"app": "nginx", "sandbox-id": "a"}), false),
+        ("sandbox-a", "sandbox-a-svc", json!(null), false),
+    ] {
+        let pod: Pod = serde_json::from_value(object(pod, labels.clone())).unwrap();
+        let service: Service = serde_json::from_value(object(service, labels.clone())).unwrap();
+        assert_eq!(pod_owner(&pod).is_some(), both, "{pod:?}");
+        assert_eq!(service_owner(&service).is_some(), both, "{service:?}");
+    }
+}
+
+/// The recorded answer to the Service's creation holds all that the URL needs.
+#[test]
+fn a_service_has_its_url_from_its_own_answer() {
+    let transcripts = recorded(include_str!("../../../tests/recordings/transcripts.json"));
+    let case = transcripts.iter().find(|case| case["name"] == "svc-create-nodeport").unwrap();
+    let made: Service = serde_json::from_value(case["response"]["body"].clone()).unwrap();
+    let template = manifest::Template { node_host: "10.0.0.1".to_owned(), ..manifest::Template::default() };
+    let id = SandboxId::parse("a").unwrap();
+    let seen = service(&template, &id, &made).unwrap();
+    assert_eq!(seen.url.as_deref(), Some("http://10.0.0.1:32659"));
+    assert!(!seen.terminating);
+    // A Service that has no port yet is there, and has no URL.
+    let young: Service =
+        serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"type": "NodePort"}})).unwrap();
+    assert_eq!(service(&template, &id, &young).unwrap().url, None);
+}

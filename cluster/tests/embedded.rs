@@ -1,0 +1,296 @@
+//! The port and the shared watch against the embedded cluster, under a paused clock.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests end their test")]
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use cluster::{
+    connect::{Connection, Limits},
+    manifest::Template,
+    namespace::Namespace,
+    watch::watch,
+    writes::Writes,
+};
+use lifecycle::{
+    failure::FaultKind,
+    ids::{SandboxId, UserId},
+    phase::Phase,
+    ports::{Cluster as _, Kind, Outcome, Removal, WatchEvent, Watched},
+    request::CreateRequest,
+    seen::{SeenPod, SeenService},
+};
+use simcluster::{Cluster, ConnectionLost, Effect, Options, Refusal, Rule, Verb};
+use tokio::time::{Instant, sleep, timeout};
+use tower::util::MapErr;
+
+const NAMESPACE: &str = "deer-flow";
+
+/// What the watch has told so far: a small status view.
+#[derive(Default)]
+struct View {
+    pods: Mutex<BTreeMap<SandboxId, SeenPod>>,
+    services: Mutex<BTreeMap<SandboxId, SeenService>>,
+    heard: Mutex<Option<Instant>>,
+    troubles: Mutex<Vec<String>>,
+}
+
+fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
+    let mut rows = rows.lock().unwrap();
+    match event {
+        WatchEvent::Applied(id, row) => drop(rows.insert(id, row)),
+        WatchEvent::Deleted(id, _) => drop(rows.remove(&id)),
+        WatchEvent::Listed(all) => *rows = all.into_iter().collect(),
+    }
+}
+
+impl Watched for View {
+    fn listing(&self, _: Kind) {}
+
+    fn pods(&self, event: WatchEvent<SeenPod>) {
+        merge(&self.pods, event);
+    }
+
+    fn services(&self, event: WatchEvent<SeenService>) {
+        merge(&self.services, event);
+    }
+
+    fn heard(&self, kind: Kind) {
+        if kind == Kind::Pod {
+            *self.heard.lock().unwrap() = Some(Instant::now());
+        }
+    }
+
+    fn trouble(&self, _: Kind, why: &str) {
+        self.troubles.lock().unwrap().push(why.to_owned());
+    }
+}
+
+/// A cluster, the port to it, and a view fed by the watch for as long as this lives.
+struct World {
+    cluster: Cluster,
+    writes: Writes,
+    view: Arc<View>,
+    _watches: tokio::task::JoinSet<()>,
+}
+
+impl World {
+    fn new() -> Self {
+        let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+        let service = MapErr::new(cluster.service(), |lost| match lost {
+            ConnectionLost::Refused => io::Error::from(io::ErrorKind::ConnectionRefused),
+            ConnectionLost::Reset => io::Error::from(io::ErrorKind::ConnectionReset),
+        });
+        let connection = Connection::from_service(service, NAMESPACE, Limits::default());
+        let template = Arc::new(Template::default());
+        let view = Arc::new(View::default());
+        let mut watches = tokio::task::JoinSet::new();
+        for kind in [Kind::Pod, Kind::Service] {
+            let sink = Arc::clone(&view) as Arc<dyn Watched>;
+            let follow = watch(connection.clone(), Arc::clone(&template), kind, sink);
+            watches.spawn(async move { match follow.await {} });
+        }
+        let namespace = Arc::new(Namespace::new(connection.clone()));
+        Self { cluster, writes: Writes::new(connection, template, namespace), view, _watches: watches }
+    }
+
+    fn phase(&self, id: &SandboxId) -> Option<Phase> {
+        self.view.pods.lock().unwrap().get(id).map(|pod| pod.phase)
+    }
+
+    async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let wait = async {
+            while !holds() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(120), wait).await.is_ok(), "never: {what}");
+    }
+
+    async fn create(&self, id: &SandboxId) -> (SeenPod, SeenService) {
+        let request = request(id);
+        let pod = self.writes.create_pod(Arc::clone(&request));
+        let made = futures::future::join(pod, self.writes.create_service(request)).await;
+        match made {
+            (Outcome::Done(pod), Outcome::Done(service)) => (pod, service),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn id(text: &str) -> SandboxId {
+    SandboxId::parse(text).unwrap()
+}
+
+fn request(id: &SandboxId) -> Arc<CreateRequest> {
+    Arc::new(CreateRequest {
+        sandbox_id: id.clone(),
+        thread_id: None,
+        user_id: UserId::default(),
+        extra_mounts: Vec::new(),
+        include_legacy_skills: false,
+        provision_lark_cli_runtime: false,
+        provision_lark_cli_broker: false,
+    })
+}
+
+/// A sandbox's whole life: two writes make it, the watch tells its phases, two deletes end it.
+#[tokio::test(start_paused = true)]
+async fn a_life_costs_four_calls() {
+    let world = World::new();
+    world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
+    let a = id("a");
+    let mark = world.cluster.mark();
+    let (pod, service) = world.create(&a).await;
+    assert!(service.url.as_deref().unwrap().starts_with("http://host.docker.internal:3"));
+    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+    let pods = world.view.pods.lock().unwrap().clone();
+    assert_eq!(pods[&a].uid, pod.uid);
+    assert_eq!(world.view.services.lock().unwrap()[&a].url, service.url);
+    let seen = world.writes.read(a.clone()).await.unwrap();
+    assert!(seen.is_whole());
+
+    let removal = world.writes.delete_pod(a.clone(), pod.uid).await;
+    assert!(matches!(&removal, Outcome::Done(Removal::Leaving(pod)) if pod.terminating), "{removal:?}");
+    let removal = world.writes.delete_service(a.clone(), service.uid).await;
+    assert_eq!(removal, Outcome::Done(Removal::Gone));
+    world.until("gone", || world.phase(&a).is_none()).await;
+    assert!(world.view.services.lock().unwrap().is_empty());
+
+    let calls: Vec<_> = world
+        .cluster
+        .calls_since(mark)
+        .into_iter()
+        .filter(|call| call.verb != Verb::Watch)
+        .map(|call| (call.verb, call.resource))
+        .collect();
+    let count = |verb| calls.iter().filter(|(v, _)| *v == verb).count();
+    assert_eq!((count(Verb::Create), count(Verb::Get), count(Verb::Delete)), (2, 2, 2), "{calls:?}");
+    assert_eq!(calls.len(), 6, "{calls:?}");
+}
+
+/// After a minute's outage the state is proved again within 5 s, with what happened meanwhile in it.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_over_within_five_seconds() {
+    let world = World::new();
+    let (a, b) = (id("a"), id("b"));
+    world.create(&a).await;
+    world.create(&b).await;
+    world.until("both run", || [&a, &b].iter().all(|id| world.phase(id) == Some(Phase::Running))).await;
+
+    world.cluster.set_away(true);
+    sleep(Duration::from_secs(5)).await;
+    let before = *world.view.heard.lock().unwrap();
+    world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
+    world.cluster.expire_watch_window();
+    assert!(matches!(
+        world.writes.create_pod(request(&id("c"))).await,
+        Outcome::Refused(fault) if fault.kind == FaultKind::Unreachable
+    ));
+    sleep(Duration::from_secs(55)).await;
+    assert_eq!(*world.view.heard.lock().unwrap(), before, "nobody was heard meanwhile");
+    assert_eq!(world.phase(&a), Some(Phase::Running), "what was known is kept, and ages");
+
+    world.cluster.set_away(false);
+    let back = Instant::now();
+    world.until("proved again", || *world.view.heard.lock().unwrap() > before).await;
+    assert!(back.elapsed() <= Duration::from_secs(5), "{:?}", back.elapsed());
+    assert_eq!((world.phase(&a), world.phase(&b)), (None, Some(Phase::Running)));
+}
+
+/// A create that took effect and whose answer was lost is unknown, and a look finds it.
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_found_by_a_look() {
+    let world = World::new();
+    let a = id("a");
+    world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
+    assert!(matches!(world.writes.create_pod(request(&a)).await, Outcome::Unknown(_)));
+    let seen = world.writes.read(a.clone()).await.unwrap();
+    assert!(seen.pod.is_some() && seen.service.is_none());
+    assert!(matches!(
+        world.writes.create_pod(request(&a)).await,
+        Outcome::Refused(fault) if fault.kind == FaultKind::AlreadyExists
+    ));
+}
+
+/// A short storm of 429 is ridden out within one call of ours.
+#[tokio::test(start_paused = true)]
+async fn a_short_storm_is_ridden_out() {
+    let world = World::new();
+    world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
+    world.cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(2));
+    assert!(matches!(world.writes.create_pod(request(&id("a"))).await, Outcome::Done(_)));
+    assert_eq!(world.cluster.count_calls(Verb::Create, "pods"), 3);
+    assert_eq!(world.cluster.count("pods", Some(NAMESPACE)), 1);
+}
+
+/// A day's quiet watch never troubles anybody, and an expired window only costs a list.
+#[tokio::test(start_paused = true)]
+async fn a_restarted_api_server_costs_a_list() {
+    let world = World::new();
+    let a = id("a");
+    world.create(&a).await;
+    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+    world.view.troubles.lock().unwrap().clear();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(*world.view.troubles.lock().unwrap(), Vec::<String>::new());
+
+    let lists = world.cluster.count_calls(Verb::List, "pods");
+    world.cluster.restart();
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(world.phase(&a), Some(Phase::Running));
+    let lists = world.cluster.count_calls(Verb::List, "pods") - lists;
+    assert!((1..=2).contains(&lists), "{lists} lists");
+    let heard = world.view.heard.lock().unwrap().unwrap();
+    assert!(heard.elapsed() <= Duration::from_secs(31));
+}
+
+/// The whole stack as it runs in production: a kubeconfig, `kube`'s own client, a socket.
+#[tokio::test]
+async fn a_kubeconfig_and_a_socket_serve_as_well() {
+    let cluster = Cluster::start(Options::with_namespace("another"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    let served = cluster.clone();
+    tasks.spawn(simcluster::serve(listener, served, std::future::pending()));
+    let kubeconfig = std::env::temp_dir().join(format!("cluster-embedded-{}", std::process::id()));
+    std::fs::write(
+        &kubeconfig,
+        format!(
+            "current-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
+        ),
+    )
+    .unwrap();
+    let options = cluster::connect::Options {
+        kubeconfig: kubeconfig.clone(),
+        in_cluster: false,
+        api_server: None,
+        tls_server_name: None,
+        insecure_skip_tls_verify: false,
+        namespace: NAMESPACE.to_owned(),
+        limits: Limits::default(),
+    };
+    let connection = Connection::open(&options).await.unwrap();
+    std::fs::remove_file(kubeconfig).unwrap();
+    let view = Arc::new(View::default());
+    let template = Arc::new(Template::default());
+    let sink = Arc::clone(&view) as Arc<dyn Watched>;
+    let follow = watch(connection.clone(), Arc::clone(&template), Kind::Pod, sink);
+    tasks.spawn(async move { match follow.await {} });
+    let namespace = Arc::new(Namespace::new(connection.clone()));
+    let writes = Writes::new(connection, template, Arc::clone(&namespace));
+    // The namespace is missing: the create finds out, makes it and goes on.
+    let Outcome::Done(pod) = writes.create_pod(request(&id("a"))).await else { panic!("not created") };
+    assert_eq!(namespace.missing(), None);
+    let told = async {
+        while view.pods.lock().unwrap().get(&id("a")).map(|p| p.uid.clone()) != Some(pod.uid.clone()) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(10), told).await.is_ok(), "the watch never told of the Pod");
+}
