@@ -1,6 +1,7 @@
 //! The handle on a cluster: how it is started, watched, tampered with and stopped.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -39,6 +40,9 @@ pub enum HandError {
     /// The object lacks its name, or its namespace.
     #[error("the object has no name or no namespace")]
     Unnamed,
+    /// What was waited for did not come.
+    #[error("nothing came of it within {0:?}")]
+    Waited(Duration),
     /// There is no such object.
     #[error("there is no {resource} {namespace}/{name}")]
     Missing {
@@ -132,6 +136,34 @@ impl Cluster {
             || state.store.list(resource, None).count(),
             |namespace| state.store.count(resource, namespace),
         )
+    }
+
+    /// Waits until the objects of a kind, in one namespace or in all, are as wanted: a level, not an edge. Works under
+    /// the paused clock, which goes on while everything waits.
+    ///
+    /// # Errors
+    ///
+    /// [`HandError::UnknownResource`], and [`HandError::Waited`] once `within` has gone by.
+    pub async fn wait_for(
+        &self,
+        resource: &str,
+        namespace: Option<&str>,
+        within: Duration,
+        mut wanted: impl FnMut(&[Value]) -> bool,
+    ) -> Result<Vec<Value>, HandError> {
+        let mut changed = self.shared().state().store.subscribe(known(resource)?);
+        let level = async {
+            loop {
+                changed.borrow_and_update();
+                let objects = self.objects(resource, namespace);
+                if wanted(&objects) {
+                    return objects;
+                }
+                // The sender lives in the store, and so as long as this handle.
+                let _ = changed.changed().await;
+            }
+        };
+        tokio::time::timeout(within, level).await.map_err(|_| HandError::Waited(within))
     }
 
     /// The version of the last change anywhere.

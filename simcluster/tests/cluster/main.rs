@@ -1,0 +1,11 @@
+//! The cluster from outside: what a client sees of it, and what the handle does to it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod faults;
+mod kube_client;
+mod life;
+mod objects;
+mod sandboxes;
+mod watches;

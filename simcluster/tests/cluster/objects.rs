@@ -1,0 +1,111 @@
+//! Reads and writes beyond what the recordings hold.
+
+use serde_json::{Value, json};
+use simcluster::Cluster;
+
+use crate::client::{NS, call, create, delete, get, pod, service, still_cluster};
+
+fn names(list: &Value) -> Vec<&str> {
+    list["items"].as_array().unwrap().iter().filter_map(|item| item["metadata"]["name"].as_str()).collect()
+}
+
+/// Guards paging: every object once, in order, whatever the page size.
+#[tokio::test(start_paused = true)]
+async fn pages_make_up_the_whole() {
+    let cluster = still_cluster();
+    let wanted = ["a", "b", "c", "d", "e"];
+    for name in wanted {
+        create(&cluster, &pod(name)).await;
+    }
+    for limit in 1..=6 {
+        let (mut seen, mut token) = (Vec::new(), String::new());
+        loop {
+            let (_, page) = get(&cluster, &format!("pods?limit={limit}&continue={token}")).await;
+            seen.extend(names(&page).into_iter().map(str::to_owned));
+            match page["metadata"]["continue"].as_str() {
+                Some(next) => token = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(seen, wanted, "limit {limit}");
+    }
+}
+
+/// Guards optimistic concurrency: of two writers with one version, the second is told.
+#[tokio::test(start_paused = true)]
+async fn a_put_of_a_stale_version_is_a_conflict() {
+    let cluster = still_cluster();
+    let mut first = create(&cluster, &pod("a")).await;
+    let mut second = first.clone();
+    first["metadata"]["labels"]["x"] = "1".into();
+    second["metadata"]["labels"]["x"] = "2".into();
+    assert_eq!(call(&cluster, "PUT", "pods/a", &first).await.0, 200);
+    let (status, body) = call(&cluster, "PUT", "pods/a", &second).await;
+    assert_eq!((status, &body["reason"]), (409, &"Conflict".into()));
+}
+
+/// Guards deletes by precondition: only the object that was decided on goes.
+#[tokio::test(start_paused = true)]
+async fn a_delete_by_uid_spares_a_successor() {
+    let cluster = still_cluster();
+    let first = create(&cluster, &pod("a")).await;
+    delete(&cluster, "pods/a").await;
+    create(&cluster, &pod("a")).await;
+    let options = json!({"preconditions": {"uid": first["metadata"]["uid"]}});
+    assert_eq!(call(&cluster, "DELETE", "pods/a", &options).await.0, 409);
+    assert_eq!(cluster.count("pods", Some(NS)), 1);
+}
+
+/// Guards node ports: they come back with the Service, also when its creation failed half way.
+#[tokio::test(start_paused = true)]
+async fn node_ports_are_given_back() {
+    let options =
+        simcluster::Options { node_ports: 30000..=30000, ..simcluster::Options::with_namespace(NS) };
+    let cluster = Cluster::start(options);
+    let mut bad = service("a", "a");
+    bad["spec"]["selector"]["sandbox-id"] = "not a label".into();
+    assert_eq!(call(&cluster, "POST", "services", &bad).await.0, 422);
+    assert_eq!(call(&cluster, "POST", "services", &service("a", "a")).await.0, 201);
+    assert_eq!(call(&cluster, "POST", "services", &service("b", "b")).await.0, 500);
+    assert_eq!(delete(&cluster, "services/a").await.0, 200);
+    let (status, made) = call(&cluster, "POST", "services", &service("b", "b")).await;
+    assert_eq!((status, &made["spec"]["ports"][0]["nodePort"]), (201, &30000.into()));
+    // A change of type gives it back too.
+    let change = json!({"spec": {"type": "ClusterIP"}});
+    let (status, changed) = call(&cluster, "PATCH", "services/b", &change).await;
+    assert_eq!((status, changed["spec"]["ports"][0].get("nodePort")), (200, None));
+    assert_eq!(call(&cluster, "POST", "services", &service("c", "c")).await.0, 201);
+}
+
+/// Guards the answers to what cannot be.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_is_refused() {
+    let cluster = still_cluster();
+    create(&cluster, &pod("a")).await;
+    let mut elsewhere = pod("b");
+    elsewhere["metadata"]["namespace"] = "other".into();
+    for (method, path, body, status) in [
+        ("POST", "pods", elsewhere, 400),
+        ("POST", "pods", json!([]), 400),
+        ("POST", "pods", json!({"metadata": {}, "spec": {}}), 422),
+        ("POST", "pods/a", pod("a"), 405),
+        ("PUT", "pods", pod("a"), 405),
+        ("GET", "things", Value::Null, 404),
+        ("GET", "pods?labelSelector=a%20b", Value::Null, 400),
+        ("GET", "pods?fieldSelector=spec.none%3Dx", Value::Null, 400),
+        ("PATCH", "pods/a", json!({"metadata": {"uid": "other"}}), 409),
+        ("PATCH", "pods/a", json!({"spec": {"nodeName": "x"}}), 422),
+    ] {
+        let (found, answer) = call(&cluster, method, path, &body).await;
+        assert_eq!(found, status, "{method} {path} {body}: {answer}");
+    }
+}
+
+/// Guards independence: two clusters of one seed are alike and know nothing of each other.
+#[tokio::test(start_paused = true)]
+async fn clusters_do_not_meet() {
+    let (one, other) = (still_cluster(), still_cluster());
+    let made = create(&one, &pod("a")).await;
+    assert_eq!(other.count("pods", None), 0);
+    assert_eq!(create(&other, &pod("a")).await["metadata"]["uid"], made["metadata"]["uid"]);
+}
