@@ -40,15 +40,13 @@ pub fn routes<B: Backend>(
     limits: body::Limits,
     checks: Checks,
 ) -> BoxedFilter<(Response,)> {
-    let sandboxes = get::route(backend.clone())
-        .or(list::route(backend.clone()))
-        .unify()
+    // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
+    // through on its way out is a cost.
+    let rest = list::route(backend.clone())
         .or(create::route(backend.clone(), limits))
         .unify()
-        .or(delete::route(backend))
+        .or(delete::route(backend.clone()))
         .unify()
-        .boxed();
-    sandboxes
         .or(health::route())
         .unify()
         .or(capabilities::route(capabilities))
@@ -57,7 +55,6 @@ pub fn routes<B: Backend>(
         .unify()
         .or(fallback::other_methods())
         .unify()
-        .recover(fallback::unmatched)
-        .unify()
-        .boxed()
+        .boxed();
+    get::route(backend).or(rest).unify().recover(fallback::unmatched).unify().boxed()
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::ParseError,
+    Layer, Registry,
+    filter::{ParseError, Targets},
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
 };
@@ -51,8 +51,8 @@ pub enum TelemetryError {
 
 /// Sends the log of the whole process to standard error, panics too. To be called once, at the start.
 ///
-/// `filter` is a level, or targets with levels as [`EnvFilter`] reads them; it may name a library of [`CAPS`]
-/// to hear more of it.
+/// `filter` is a level, or targets with levels as [`Targets`] reads them; it may name one of the capped
+/// libraries to hear more of it.
 ///
 /// # Errors
 /// [`TelemetryError`] when the filter cannot be read, or this was done before.
@@ -71,10 +71,10 @@ pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
 }
 
 /// The filter with the caps under it.
-fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
+fn parse(filter: &str) -> Result<Targets, TelemetryError> {
     let fault = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
     // Later directives of one target replace earlier ones, so what is asked for wins over the caps.
-    EnvFilter::builder().parse(format!("info,{CAPS},{filter}")).map_err(fault)
+    format!("info,{CAPS},{filter}").parse().map_err(fault)
 }
 
 fn text_lines<W>(writer: W, colours: bool) -> Box<dyn Layer<Layered> + Send + Sync>
@@ -92,7 +92,7 @@ where
 }
 
 /// What the writing layer stands on.
-type Layered = tracing_subscriber::layer::Layered<EnvFilter, Registry>;
+type Layered = tracing_subscriber::layer::Layered<Targets, Registry>;
 
 /// A panic as one log line, in the span (and so with the request id) in which it happened. Its message is left
 /// out: it may quote a value, and a value may be a secret; where it happened is enough to find it.

@@ -9,4 +9,5 @@ mod connections;
 mod contract;
 mod edge;
 mod fake;
+mod log;
 mod server;
