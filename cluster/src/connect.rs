@@ -220,9 +220,20 @@ async fn load(options: &Options) -> Result<Config, ConnectError> {
         other => other?,
     }
     let kubeconfig = Kubeconfig::read_from(path).map_err(|error| refused(path, &error))?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+    let proxied = names_proxy(&kubeconfig);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
-        .map_err(|error| refused(path, &error))
+        .map_err(|error| refused(path, &error))?;
+    // `kube` also takes HTTPS_PROXY, without a thought for NO_PROXY. That variable is there for the registry
+    // and the like; in a cluster it is not looked at either.
+    if !proxied && config.proxy_url.take().is_some() {
+        tracing::info!("HTTPS_PROXY is set; the API server is reached without it");
+    }
+    Ok(config)
+}
+
+fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
+    kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()).any(|c| c.proxy_url.is_some())
 }
 
 async fn wait_for(path: &Path) -> Result<(), ConnectError> {
@@ -261,7 +272,7 @@ fn refused(path: &Path, error: &KubeconfigError) -> ConnectError {
         KubeconfigError::LoadClusterOfContext(_) => "its context's cluster is not among its clusters",
         KubeconfigError::MissingClusterUrl => "its cluster has no server",
         KubeconfigError::ParseClusterUrl(_) => "its cluster's server is not a URL",
-        KubeconfigError::ParseProxyUrl(_) => "its proxy (or HTTPS_PROXY) is not a URL",
+        KubeconfigError::ParseProxyUrl(_) => "its proxy-url (or HTTPS_PROXY) is not a URL",
         KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
             "its certificate authority cannot be loaded"
         }
@@ -316,7 +327,7 @@ async fn client(config: Config) -> Result<Client, ConnectError> {
             kube::Error::Auth(_) => "the kubeconfig's user gives no usable credentials",
             kube::Error::RustlsTls(_) => "its certificates, keys or TLS server name are not usable",
             kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
-                "a proxy is set (HTTPS_PROXY, or proxy-url in the kubeconfig), which is not supported; unset it"
+                "the kubeconfig has a proxy-url, which is not supported; give an address that needs none (K8S_API_SERVER)"
             }
             _ => "the configuration is not usable",
         },

@@ -106,8 +106,12 @@ pub fn classify(verb: Verb, error: &CallError) -> Failed {
 
 fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Duration>) -> Failed {
     let Some(status) = status else {
-        // Not Kubernetes' own error: its text may come from any proxy, and is not passed on.
-        let (kind, certainty) = by_code(verb, code);
+        // Not Kubernetes' own error: its text may come from any proxy, and is not passed on. Nor does a proxy
+        // know what is there: its 404 never means that an object is gone.
+        let (kind, certainty) = match code {
+            404 | 409 => (FaultKind::Other, Certainty::NotDone),
+            _ => by_code(verb, code),
+        };
         return Failed::new(kind, &format!("HTTP {code}"), certainty).after(patience(kind, header, None));
     };
     let (kind, certainty) = by_words(verb, code, status).unwrap_or_else(|| by_code(verb, code));

@@ -149,6 +149,16 @@ async fn an_api_server_changes_the_address_only() {
     assert_eq!(bare_host("[::1]"), "::1");
 }
 
+/// A proxy that the kubeconfig itself names is not passed by in silence.
+#[tokio::test]
+async fn a_proxy_in_the_kubeconfig_is_refused_by_name() {
+    let place = Place::new("proxy");
+    let named = KUBECONFIG.replace("server:", "proxy-url: \"http://proxy:3128\", server:");
+    let error = Connection::open(&options(place.file(&named))).await.unwrap_err().to_string();
+    assert!(error.contains("proxy-url"), "{error}");
+    assert!(!names_proxy(&Kubeconfig::from_yaml(KUBECONFIG).unwrap()));
+}
+
 /// A cluster that is away is no reason not to start; and nothing secret is in what is printed.
 #[tokio::test]
 async fn connecting_makes_no_call() {

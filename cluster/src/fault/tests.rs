@@ -193,4 +193,9 @@ async fn a_foreign_error_page_is_not_passed_on() {
     let page = "<html>Your request: Authorization: Bearer s3cret</html>";
     let failed = meaning(Verb::Get, move || Answer::Text(502, vec![], page)).await;
     assert_eq!(failed.fault.message, "HTTP 502");
+    // Nor is it believed about what is there: a wrong 404 would make callers delete a sandbox that runs.
+    for verb in [Verb::Get, Verb::Delete, Verb::Create] {
+        let failed = meaning(verb, || Answer::Text(404, vec![], "404 page not found\n")).await;
+        assert_eq!(failed.fault.kind, FaultKind::Other, "{verb:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::{marker::PhantomData, time::Duration};
 use kube::core::{Request, Resource};
 use lifecycle::failure::{Fault, FaultKind};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     connect::Connection,
@@ -57,9 +57,13 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
             perhaps_done |= failed.certainty == Certainty::Unknown;
             if failed.fault.kind == FaultKind::NamespaceMissing
                 && let Some(namespace) = namespace.take()
-                && let Err(fault) = namespace.ensure().await
             {
-                return Err(Failed { fault, certainty: Certainty::NotDone });
+                let left = deadline.saturating_sub(begun.elapsed());
+                match timeout(left, namespace.ensure()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(fault)) => return Err(Failed { fault, certainty: Certainty::NotDone }),
+                    Err(_) => return Err(failed),
+                }
             }
             let progress = Progress { tries, elapsed: begun.elapsed(), deadline, jitter: retry::chance() };
             match retry::decide(self.verb, &failed, progress) {

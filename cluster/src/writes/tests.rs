@@ -194,6 +194,22 @@ async fn a_missing_namespace_is_made_once() {
     );
 }
 
+/// A namespace that cannot be made does not keep a create beyond its deadline.
+#[tokio::test(start_paused = true)]
+async fn a_silent_namespace_keeps_the_deadline() {
+    let (writes, _) = writes(|before, _| match before {
+        0 => Answer::Json(
+            404,
+            json!({"status": "Failure", "reason": "NotFound", "message": "namespaces \"rec\" not found", "code": 404}),
+        ),
+        _ => Answer::Silence,
+    });
+    let begun = Instant::now();
+    let (certain, _) = kind(&writes.create_pod(request()).await);
+    assert!(certain);
+    assert!(begun.elapsed() <= Limits::default().write, "{:?}", begun.elapsed());
+}
+
 /// Invariant 9: a delete names the uid that was decided on; and a Pod gets its grace.
 #[tokio::test(start_paused = true)]
 async fn a_delete_carries_its_uid() {
