@@ -11,7 +11,10 @@
 //! ```
 
 pub mod admin;
+pub mod cli;
+pub mod health;
 pub mod http;
 pub mod listener;
+pub mod run;
 pub mod settings;
 pub mod telemetry;

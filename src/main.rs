@@ -1,2 +1,72 @@
-//! The program.
-fn main() {}
+//! The program: reads the command line and the settings, and hands them to [`run`].
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use sandbox_provisioner::{
+    cli::{Cli, Todo},
+    health::{self, HealthUrl},
+    run,
+    settings::{environment::Environment, load, problem::Problems, show},
+};
+
+/// The exit status for settings that are not usable, as clap's own for a bad command line.
+const BAD_SETTINGS: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(run_command(cli.command, &Environment::of_process())).unwrap_or_else(|problems| {
+        eprintln!("{problems}");
+        ExitCode::from(BAD_SETTINGS)
+    })
+}
+
+async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCode, Problems> {
+    Ok(match command {
+        Todo::Serve { settings: args, check } => {
+            let loaded = load::for_serving(args.config.as_deref(), environment, &args.flags.0)?;
+            if check { print(&show::to_toml(&loaded.values)) } else { run::serve(loaded.settings).await }
+        }
+        Todo::Render { request, settings: args } => {
+            let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
+            run::render(&loaded.settings, &request)
+        }
+        Todo::Cluster(args) => {
+            let log = load::log_only(environment, &args.log.0)?;
+            run::cluster(&log, args).await
+        }
+        Todo::Health { url, settings: args } => {
+            let url = if let Some(url) = url {
+                url
+            } else {
+                let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
+                HealthUrl::of_listener(loaded.settings.http.listen)
+            };
+            health::check(&url).await.map_or_else(
+                |unhealthy| {
+                    eprintln!("error: {unhealthy}");
+                    ExitCode::FAILURE
+                },
+                |()| ExitCode::SUCCESS,
+            )
+        }
+    })
+}
+
+/// Prints to standard output, whose reader may have gone (`| head`): `println!` would panic then.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

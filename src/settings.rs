@@ -5,31 +5,40 @@
 //! wrote it, and so that `serve --check` can say what is in force and why.
 //!
 //! ```text
-//!   file ─┐
-//!   env  ─┼─▸ layers ──▸ resolve ──▸ Settings            keys: every setting's name, default and rule
-//!   flags ┘     (text)      │
-//!                           └──▸ Problems, all of them, one line each
+//!   file ──┐
+//!   env  ──┼─▸ layers ──▸ resolve ──▸ Settings         keys: each setting's names, default and rule in words
+//!   flags ─┘   (texts)       │                         rules: the same rules as functions
+//!                            └──▸ Problems, all of them, one line each
 //! ```
 //!
-//! Nothing else in this program reads the process environment.
+//! [`environment::Environment::of_process`] is the only reader of the process environment in this program.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    num::{NonZeroU16, NonZeroUsize},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
+use cluster::{
+    connect::{Limits, Options},
+    manifest::Template,
+};
 use secrecy::SecretString;
 
 pub mod durations;
-pub mod names;
-pub mod paths;
+pub mod environment;
+mod file;
+pub mod keys;
+pub mod layers;
+pub mod load;
+pub mod problem;
+mod resolve;
+pub mod rules;
+pub mod show;
+#[cfg(test)]
+mod tests;
 
-use self::{
-    durations::{DrainDeadline, StalenessLimit},
-    names::{Image, Namespace, NodeHost, PvcName, ServerUrl, TlsServerName},
-    paths::HostPath,
-};
+use self::durations::{DrainDeadline, StalenessLimit};
 
 /// All settings, valid each by itself and together.
 #[derive(Debug, Clone)]
@@ -38,8 +47,8 @@ pub struct Settings {
     pub http: Http,
     /// How the cluster is reached and read.
     pub kubernetes: Kubernetes,
-    /// What a sandbox's Pod and Service are made of.
-    pub sandbox: Sandbox,
+    /// What a sandbox's Pod, Service and URL are made of, the namespace included.
+    pub template: Template,
     /// Set when the daemon runs on the embedded cluster in place of a real one.
     pub embedded: Option<Embedded>,
     /// What is logged, and in which shape.
@@ -51,82 +60,32 @@ pub struct Settings {
 pub struct Http {
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// Who may use `/api`.
-    pub auth: Auth,
+    /// The key that `/api` asks for. `None` lets everybody in, which holds on a loopback address only, or
+    /// where `PROVISIONER_AUTH=none` says so.
+    pub api_key: Option<SecretString>,
     /// Connections served at once; a further one waits to be accepted.
     pub max_connections: NonZeroUsize,
     /// How long a shutdown waits for what is in flight.
     pub drain_deadline: DrainDeadline,
 }
 
-/// Who may use `/api`.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// Whoever sends this key.
-    Key(SecretString),
-    /// Anybody, because the listen address is a loopback one and no key is configured.
-    LoopbackOnly,
-    /// Anybody, because `PROVISIONER_AUTH=none` says so.
-    Off,
-}
-
 /// How the cluster is reached and read.
 #[derive(Debug, Clone)]
 pub struct Kubernetes {
-    /// The namespace that holds the sandboxes; made if missing.
-    pub namespace: Namespace,
     /// The kubeconfig; where there is no such file, the in-cluster configuration is used.
     pub kubeconfig: PathBuf,
+    /// Whether this process runs in a Pod, whose service account then stands in for a missing kubeconfig.
+    pub in_cluster: bool,
     /// The API server's address, in place of the kubeconfig's own.
-    pub api_server: Option<ServerUrl>,
+    pub api_server: Option<http::Uri>,
     /// The name that the API server's certificate is checked against, in place of the kubeconfig's server's.
-    pub tls_server_name: Option<TlsServerName>,
-    /// Whether the API server's certificate is not checked at all.
+    pub tls_server_name: Option<String>,
+    /// Whether the API server's certificate is not checked at all. To be logged loudly.
     pub insecure_skip_tls_verify: bool,
     /// Calls to the API server in flight at once; each is a connection, as the client speaks HTTP/1.1.
     pub max_in_flight: NonZeroUsize,
     /// How old what is known of the cluster may be before answers become 503.
     pub staleness_limit: StalenessLimit,
-}
-
-/// What a sandbox's Pod and Service are made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sandbox {
-    /// The sandbox container's image.
-    pub image: Image,
-    /// The port that the sandbox container serves HTTP on.
-    pub container_port: NonZeroU16,
-    /// How a sandbox is reached.
-    pub service_type: ServiceType,
-    /// The host part of a `NodePort` sandbox's URL, as it stands in the URL.
-    pub node_host: NodeHost,
-    /// The directory on the node that holds each thread's `user-data`.
-    pub threads_host_path: HostPath,
-    /// The DeerFlow state directory on the node; `None` where it was set to nothing.
-    pub host_base_dir: Option<HostPath>,
-    /// The skills directory on the node in the older layout, mounted as one.
-    pub skills_host_path: Option<HostPath>,
-    /// The claim that holds the skills, in place of host paths.
-    pub skills_pvc: Option<PvcName>,
-    /// Where in the skills claim a sandbox's skills are, with `{user_id}` and `{thread_id}` filled in.
-    pub skills_pvc_subpath_template: Option<String>,
-    /// The claim that holds the users' data, in place of host paths.
-    pub userdata_pvc: Option<PvcName>,
-    /// The init container's image that brings the Lark command line.
-    pub lark_cli_init_image: Option<Image>,
-    /// The image of the Lark command line's broker.
-    pub lark_cli_broker_image: Option<Image>,
-    /// Lark subcommands that the broker refuses, separated by commas; handed on as it is.
-    pub lark_broker_deny_subcommands: Option<String>,
-}
-
-/// How a sandbox is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceType {
-    /// On a port of every node.
-    NodePort,
-    /// On the Service's own address, inside the cluster only.
-    ClusterIp,
 }
 
 /// The embedded cluster.
@@ -156,31 +115,36 @@ pub enum LogFormat {
     Json,
 }
 
-// === impl ServiceType ===
+// === impl Settings ===
 
-impl ServiceType {
-    /// Reads a Service type as Kubernetes spells it.
+impl Settings {
+    /// What the manifest builders need.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "NodePort" => Some(Self::NodePort),
-            "ClusterIP" => Some(Self::ClusterIp),
-            _ => None,
-        }
+    pub fn template(&self) -> Template {
+        self.template.clone()
     }
-}
 
-// === impl LogFormat ===
-
-impl LogFormat {
-    /// Reads a format's name.
+    /// What connecting to a real cluster needs.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            _ => None,
+    pub fn connect_options(&self) -> Options {
+        let Kubernetes {
+            kubeconfig,
+            in_cluster,
+            api_server,
+            tls_server_name,
+            insecure_skip_tls_verify,
+            max_in_flight,
+            // The status view's, not the connection's.
+            staleness_limit: _,
+        } = self.kubernetes.clone();
+        Options {
+            kubeconfig,
+            in_cluster,
+            api_server,
+            tls_server_name,
+            insecure_skip_tls_verify,
+            namespace: self.template.namespace.clone(),
+            limits: Limits { in_flight: max_in_flight.get(), ..Limits::default() },
         }
     }
 }

@@ -1,0 +1,190 @@
+//! `sandbox-provisioner health`: asks a daemon whether it is alive. It is what a container's health check
+//! runs, where the image has neither a shell nor curl.
+
+use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
+
+use http::Uri;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::settings::rules;
+
+/// How long the daemon has to answer: less than the 3 s after which container engines give up by default or
+/// by our own examples.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Enough for a status line.
+const STATUS_LINE_MAX: u64 = 64;
+
+/// A plain `http` URL to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthUrl {
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// A text that is no [`HealthUrl`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a health URL begins with http://, and has a host, such as http://127.0.0.1:8002/health")]
+pub struct InvalidHealthUrl;
+
+/// Why a daemon does not count as alive.
+#[derive(Debug, thiserror::Error)]
+pub enum Unhealthy {
+    /// Nothing answers there.
+    #[error("{url} cannot be asked: {reason}")]
+    Unreachable {
+        /// What was asked.
+        url: HealthUrl,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// It took too long.
+    #[error("{url} did not answer within {} s", DEADLINE.as_secs())]
+    TimedOut {
+        /// What was asked.
+        url: HealthUrl,
+    },
+    /// It answers something else than 200.
+    #[error("{url} answered {answer:?} instead of 200")]
+    Answered {
+        /// What was asked.
+        url: HealthUrl,
+        /// The beginning of the answer.
+        answer: String,
+    },
+}
+
+/// Asks once.
+///
+/// # Errors
+/// [`Unhealthy`] unless the answer is a 200 in time.
+pub async fn check(url: &HealthUrl) -> Result<(), Unhealthy> {
+    let answer = match tokio::time::timeout(DEADLINE, ask(url)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(reason)) => return Err(Unhealthy::Unreachable { url: url.clone(), reason }),
+        Err(_) => return Err(Unhealthy::TimedOut { url: url.clone() }),
+    };
+    let mut words = answer.split(' ');
+    if words.next().is_some_and(|version| version.starts_with("HTTP/1.")) && words.next() == Some("200") {
+        return Ok(());
+    }
+    Err(Unhealthy::Answered { url: url.clone(), answer })
+}
+
+/// Sends a GET and gives back the status line.
+async fn ask(url: &HealthUrl) -> io::Result<String> {
+    let bare = url.host.trim_start_matches('[').trim_end_matches(']');
+    let mut stream = TcpStream::connect((bare, url.port)).await?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}:{}\r\nUser-Agent: sandbox-provisioner-health\r\nConnection: close\r\n\r\n",
+        url.path, url.host, url.port
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(STATUS_LINE_MAX).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
+}
+
+// === impl HealthUrl ===
+
+impl HealthUrl {
+    /// `/health` of a daemon that listens on this address, asked from the same machine.
+    #[must_use]
+    pub fn of_listener(listen: SocketAddr) -> Self {
+        let address = SocketAddr::new(rules::reachable(listen.ip()), 0).to_string();
+        let host = address.strip_suffix(":0").unwrap_or(&address).to_owned();
+        Self { host, port: listen.port(), path: "/health".to_owned() }
+    }
+}
+
+impl FromStr for HealthUrl {
+    type Err = InvalidHealthUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri = Uri::from_str(text).map_err(|_| InvalidHealthUrl)?;
+        let authority = uri.authority().ok_or(InvalidHealthUrl)?;
+        if uri.scheme_str() != Some("http")
+            || uri.host().is_none_or(str::is_empty)
+            || authority.as_str().contains('@')
+        {
+            return Err(InvalidHealthUrl);
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80), path })
+    }
+}
+
+impl fmt::Display for HealthUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_plain_http() {
+        for (text, url) in [
+            ("http://127.0.0.1:8002/health", Some("http://127.0.0.1:8002/health")),
+            ("http://localhost", Some("http://localhost:80/")),
+            ("http://[::1]:8002/readyz?verbose", Some("http://[::1]:8002/readyz?verbose")),
+            ("https://localhost", None),
+            ("http://u:p@localhost", None),
+            ("localhost:8002", None),
+            ("", None),
+        ] {
+            assert_eq!(HealthUrl::from_str(text).ok().map(|url| url.to_string()).as_deref(), url, "{text}");
+        }
+    }
+
+    /// An address that stands for all of a machine's is asked where it surely answers.
+    #[test]
+    fn a_listener_is_asked_on_loopback() {
+        for (listen, url) in [
+            ("0.0.0.0:8002", "http://127.0.0.1:8002/health"),
+            ("[::]:8002", "http://[::1]:8002/health"),
+            ("192.168.1.2:80", "http://192.168.1.2:80/health"),
+        ] {
+            assert_eq!(HealthUrl::of_listener(listen.parse().unwrap()).to_string(), url);
+        }
+    }
+
+    async fn asked(answer: &'static str) -> Result<(), Unhealthy> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = HealthUrl::of_listener(listener.local_addr().unwrap());
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            assert!(request[..length].starts_with(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:"));
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            drop(stream);
+        };
+        tokio::join!(check(&url), server).0
+    }
+
+    /// Only a 200 counts; what else was answered is told.
+    #[tokio::test]
+    async fn only_200_is_healthy() {
+        assert!(asked("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.is_ok());
+        let error = asked("HTTP/1.1 503 Service Unavailable\r\n\r\n").await.unwrap_err().to_string();
+        assert!(error.ends_with("answered \"HTTP/1.1 503 Service Unavailable\" instead of 200"), "{error}");
+        assert!(asked("200 hello\r\n").await.is_err());
+        assert!(asked("").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unhealthy() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error = check(&HealthUrl::of_listener(free)).await.unwrap_err();
+        assert!(matches!(error, Unhealthy::Unreachable { .. }), "{error}");
+    }
+}

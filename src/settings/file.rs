@@ -1,0 +1,81 @@
+//! The settings file: TOML, one key a setting, nothing nested.
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    keys::{Key, SPECS},
+    layers::Raw,
+    problem::{Origin, Problem},
+};
+
+/// Below this likeness (of 1) a suggestion would be a guess.
+const LIKENESS: f64 = 0.8;
+
+/// Reads a file's text: the values it gives; keys and types that are wrong are noted among `problems`.
+///
+/// # Errors
+/// Every place where the text is not TOML, after which its values cannot be known.
+pub fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Vec<(Key, Raw)>, Vec<Problem>> {
+    let at = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(text, offset) };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let problem = |error: &toml::de::Error| Problem::Syntax {
+            origin: at(error.span().map_or(0, |span| span.start)),
+            message: error.message().lines().collect::<Vec<_>>().join(" "),
+        };
+        return Err(errors.iter().map(problem).collect());
+    }
+    let mut values = Vec::new();
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    for (name, value) in entries {
+        let origin = at(name.span().start);
+        let name = name.get_ref().as_ref();
+        let Some(spec) = SPECS.iter().find(|spec| spec.name == name) else {
+            problems.push(Problem::UnknownKey { name: name.to_owned(), origin, suggestion: like(name) });
+            continue;
+        };
+        match plain(value.get_ref()) {
+            Ok(text) => values.push((spec.key, Raw { text, origin })),
+            Err(found) => problems.push(Problem::BadType { key: spec.key, found, origin }),
+        }
+    }
+    Ok(values)
+}
+
+/// A value as text, or what it is instead of a plain one.
+fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(|number| number.to_string())
+            .map_err(|_| "a number beyond 64 bits"),
+        DeValue::Boolean(switch) => Ok(switch.to_string()),
+        DeValue::Float(_) => Err("a number with a fraction"),
+        DeValue::Datetime(_) => Err("a date or time"),
+        DeValue::Array(_) => Err("a list"),
+        DeValue::Table(_) => Err("a table"),
+    }
+}
+
+/// The setting that was probably meant: by its variable's name, by a part of its name, or by its looks.
+fn like(name: &str) -> Option<&'static str> {
+    let wanted = name.to_lowercase().replace('-', "_");
+    let likeness = |spec: &super::keys::Spec| {
+        if spec.variable.eq_ignore_ascii_case(&wanted) {
+            1.0
+        } else if wanted.len() > 3 && spec.name.ends_with(&format!("_{wanted}")) {
+            0.99
+        } else {
+            strsim::jaro_winkler(&wanted, spec.name)
+        }
+    };
+    let best = SPECS.iter().map(|spec| (likeness(spec), spec.name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, name)| name)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}

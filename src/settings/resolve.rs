@@ -1,0 +1,221 @@
+//! From texts to [`Settings`]: every value is read, every problem is kept, and only then is it decided.
+
+use std::net::SocketAddr;
+
+use cluster::manifest::{ServiceType, SubPathTemplate, Template};
+use secrecy::SecretString;
+
+use super::{
+    Embedded, Http, Kubernetes, Log, LogFormat, Settings,
+    durations::{DrainDeadline, StalenessLimit},
+    keys::Key,
+    layers::Layers,
+    problem::{Origin, Problem, Shown},
+    rules,
+};
+
+/// What the settings are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve: who can reach the daemon matters.
+    Serve,
+    /// To do something else with them, without listening.
+    Look,
+}
+
+/// A value is not to be had, and the problem with it is among the others.
+struct Noted;
+
+/// Reads values and keeps what is wrong with them.
+struct Reader<'a> {
+    layers: &'a Layers,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// Turns the values in force into settings. `key_file` is the content of the file that holds the API key,
+/// without its last line end. `None` when there are problems, each of which is then among `problems`.
+pub fn resolve(
+    layers: &Layers,
+    key_file: Option<&str>,
+    in_cluster: bool,
+    purpose: Purpose,
+    problems: &mut Vec<Problem>,
+) -> Option<Settings> {
+    let read = &mut Reader { layers, problems };
+    let (http, kubernetes, template) =
+        (http(read, key_file, purpose), kubernetes(read, in_cluster), template(read));
+    let (embedded, log) = (embedded(read), log(read));
+    let (Ok(http), Ok(kubernetes), Ok(template), Ok(embedded), Ok(log)) =
+        (http, kubernetes, template, embedded, log)
+    else {
+        return None;
+    };
+    problems.is_empty().then_some(Settings { http, kubernetes, template, embedded, log })
+}
+
+fn http(read: &mut Reader<'_>, key_file: Option<&str>, purpose: Purpose) -> Result<Http, Noted> {
+    let listen = read.value(Key::Listen, |t| t.parse().ok());
+    let serving = listen.as_ref().ok().copied().filter(|_| purpose == Purpose::Serve);
+    let api_key = api_key(read, key_file, serving);
+    let max_connections = read.value(Key::MaxConnections, |t| rules::count(t, 65536));
+    let drain_deadline = read.value(Key::DrainDeadline, DrainDeadline::parse);
+    Ok(Http {
+        listen: listen?,
+        api_key: api_key?,
+        max_connections: max_connections?,
+        drain_deadline: drain_deadline?,
+    })
+}
+
+/// The key that is asked for, if one is. `serving` is the address that strangers may reach.
+fn api_key(
+    read: &mut Reader<'_>,
+    key_file: Option<&str>,
+    serving: Option<SocketAddr>,
+) -> Result<Option<SecretString>, Noted> {
+    let none = read.value(Key::Auth, |t| match t {
+        "key" => Some(false),
+        "none" => Some(true),
+        _ => None,
+    });
+    let file = read.layers.origin(Key::ApiKeyFile);
+    let (key, from) = match key_file {
+        Some(content) => {
+            let within = Origin::Within(Box::new(file.clone()));
+            (Some(read.judged(Key::ApiKey, content, within, rules::api_key)?), file)
+        }
+        // The file was named but could not be read, which is a problem of its own.
+        None if read.layers.get(Key::ApiKeyFile).is_some() => return Err(Noted),
+        None => (read.optional(Key::ApiKey, rules::api_key)?, read.layers.origin(Key::ApiKey)),
+    };
+    let problem = match (key, none?, serving) {
+        (Some(_), true, _) => Problem::KeyAndNone { auth: read.layers.origin(Key::Auth), key: from },
+        (None, false, Some(listen)) if !listen.ip().to_canonical().is_loopback() => {
+            Problem::Exposed { listen: listen.to_string(), origin: read.layers.origin(Key::Listen) }
+        }
+        (key, _, _) => return Ok(key.map(SecretString::from)),
+    };
+    read.problems.push(problem);
+    Err(Noted)
+}
+
+fn kubernetes(read: &mut Reader<'_>, in_cluster: bool) -> Result<Kubernetes, Noted> {
+    let kubeconfig = read.value(Key::Kubeconfig, |t| (!t.is_empty()).then(|| t.into()));
+    let api_server = read.optional(Key::ApiServer, rules::server_url);
+    let tls_server_name = read.optional(Key::TlsServerName, rules::tls_name);
+    let insecure_skip_tls_verify = read.value(Key::InsecureSkipTlsVerify, rules::switch);
+    let max_in_flight = read.value(Key::MaxInFlight, |t| rules::count(t, 1024));
+    let staleness_limit = read.value(Key::StalenessLimit, StalenessLimit::parse);
+    Ok(Kubernetes {
+        kubeconfig: kubeconfig?,
+        in_cluster,
+        api_server: api_server?,
+        tls_server_name: tls_server_name?,
+        insecure_skip_tls_verify: insecure_skip_tls_verify?,
+        max_in_flight: max_in_flight?,
+        staleness_limit: staleness_limit?,
+    })
+}
+
+fn template(read: &mut Reader<'_>) -> Result<Template, Noted> {
+    let namespace = read.value(Key::Namespace, rules::label);
+    let image = read.value(Key::Image, rules::image);
+    let container_port = read.value(Key::ContainerPort, |t| t.parse().ok().filter(|port| *port != 0));
+    let service_type = read.value(Key::ServiceType, |t| ServiceType::parse(t).ok());
+    let node_host = read.value(Key::NodeHost, rules::host);
+    let threads_host_path = read.value(Key::ThreadsHostPath, rules::host_path);
+    let host_base_dir = read.optional(Key::HostBaseDir, rules::host_path);
+    let skills_host_path = read.optional(Key::SkillsHostPath, rules::host_path);
+    let skills_pvc = read.optional(Key::SkillsPvc, rules::subdomain);
+    let skills_pvc_sub_path = read.sub_path();
+    let userdata_pvc = read.optional(Key::UserdataPvc, rules::subdomain);
+    let lark_init_image = read.optional(Key::LarkCliInitImage, rules::image);
+    let lark_broker_image = read.optional(Key::LarkCliBrokerImage, rules::image);
+    let lark_broker_deny_subcommands = read.optional(Key::LarkBrokerDenySubcommands, rules::one_line);
+    Ok(Template {
+        namespace: namespace?,
+        image: image?,
+        container_port: container_port?,
+        service_type: service_type?,
+        node_host: node_host?,
+        threads_host_path: threads_host_path?,
+        host_base_dir: host_base_dir?.unwrap_or_default(),
+        skills_host_path: skills_host_path?,
+        skills_pvc: skills_pvc?,
+        skills_pvc_sub_path: skills_pvc_sub_path?,
+        userdata_pvc: userdata_pvc?,
+        lark_init_image: lark_init_image?,
+        lark_broker_image: lark_broker_image?,
+        lark_broker_deny_subcommands: lark_broker_deny_subcommands?,
+    })
+}
+
+fn embedded(read: &mut Reader<'_>) -> Result<Option<Embedded>, Noted> {
+    let wanted = read.value(Key::Embedded, rules::switch);
+    let sandbox_bind = read.value(Key::EmbeddedBind, |t| t.parse().ok())?;
+    Ok(wanted?.then_some(Embedded { sandbox_bind }))
+}
+
+/// The settings of the log alone.
+pub fn log_only(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Log> {
+    log(&mut Reader { layers, problems }).ok()
+}
+
+fn log(read: &mut Reader<'_>) -> Result<Log, Noted> {
+    let format = read.value(Key::LogFormat, |t| match t {
+        "auto" => Some(LogFormat::Auto),
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    });
+    let level = read.value(Key::LogLevel, |t| match t {
+        "error" => Some(tracing::Level::ERROR),
+        "warn" => Some(tracing::Level::WARN),
+        "info" => Some(tracing::Level::INFO),
+        "debug" => Some(tracing::Level::DEBUG),
+        "trace" => Some(tracing::Level::TRACE),
+        _ => None,
+    });
+    Ok(Log { format: format?, level: level? })
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    /// A setting that has a default.
+    fn value<T>(&mut self, key: Key, rule: impl FnOnce(&'a str) -> Option<T>) -> Result<T, Noted> {
+        self.optional(key, rule)?.ok_or(Noted)
+    }
+
+    /// A setting that may be absent.
+    fn optional<T>(&mut self, key: Key, rule: impl FnOnce(&'a str) -> Option<T>) -> Result<Option<T>, Noted> {
+        let Some(raw) = self.layers.get(key) else { return Ok(None) };
+        self.judged(key, &raw.text, raw.origin.clone(), rule).map(Some)
+    }
+
+    /// The value of a text, wherever it stands.
+    fn judged<'t, T>(
+        &mut self,
+        key: Key,
+        text: &'t str,
+        origin: Origin,
+        rule: impl FnOnce(&'t str) -> Option<T>,
+    ) -> Result<T, Noted> {
+        rule(text).ok_or_else(|| self.bad(key, text, origin, None))
+    }
+
+    /// The one setting whose rule can say more than that it was broken.
+    fn sub_path(&mut self) -> Result<Option<SubPathTemplate>, Noted> {
+        let key = Key::SkillsPvcSubpathTemplate;
+        let Some(raw) = self.layers.get(key) else { return Ok(None) };
+        let template = SubPathTemplate::parse(&raw.text);
+        template
+            .map(Some)
+            .map_err(|error| self.bad(key, &raw.text, raw.origin.clone(), Some(error.to_string())))
+    }
+
+    fn bad(&mut self, key: Key, text: &str, origin: Origin, because: Option<String>) -> Noted {
+        self.problems.push(Problem::BadValue { key, value: Shown::new(key, text), origin, because });
+        Noted
+    }
+}

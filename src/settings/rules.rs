@@ -1,0 +1,245 @@
+//! What a value must be like, one function a rule: each takes a text and gives it back typed, or `None`.
+//!
+//! The texts that say the same to a person are in [`super::keys`].
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroUsize,
+    str::FromStr,
+};
+
+use cluster::manifest::is_absolute;
+use http::Uri;
+
+/// Longest image reference taken: the name's 255 bytes, a tag's 128 and a digest's 135 fit well.
+const IMAGE_MAX: usize = 1024;
+
+/// A DNS label, which is what a namespace's name is ([Kubernetes, object names]).
+///
+/// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+#[must_use]
+pub fn label(text: &str) -> Option<String> {
+    is_label(text).then(|| text.to_owned())
+}
+
+/// A DNS subdomain of at most 253 characters, which is what a claim's name is (see [`label`]).
+#[must_use]
+pub fn subdomain(text: &str) -> Option<String> {
+    (text.len() <= 253 && text.split('.').all(is_label)).then(|| text.to_owned())
+}
+
+/// An image reference. Only what can never be one is refused: the registry knows the rest.
+#[must_use]
+pub fn image(text: &str) -> Option<String> {
+    let sound = (1..=IMAGE_MAX).contains(&text.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    sound.then(|| text.to_owned())
+}
+
+/// An absolute path on a node, of Linux or Windows, without `..`, for which Kubernetes would refuse the Pod.
+#[must_use]
+pub fn host_path(text: &str) -> Option<String> {
+    let windows = !text.starts_with('/');
+    let steps_out = text.split(|c| c == '/' || (windows && c == '\\')).any(|name| name == "..");
+    (is_absolute(text) && !steps_out && !text.contains(char::is_control)).then(|| text.to_owned())
+}
+
+/// The host part of a URL: a host name, an IPv4 address or an IPv6 address, the last without brackets in
+/// what is given back.
+#[must_use]
+pub fn host(text: &str) -> Option<String> {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    match IpAddr::from_str(bare.unwrap_or(text)) {
+        Ok(IpAddr::V6(address)) => Some(address.to_string()),
+        Ok(IpAddr::V4(address)) if bare.is_none() => Some(address.to_string()),
+        _ => is_host_name(text).then(|| text.to_owned()),
+    }
+}
+
+/// A name that a certificate can be checked against: a host name or an IP address without brackets.
+#[must_use]
+pub fn tls_name(text: &str) -> Option<String> {
+    (IpAddr::from_str(text).is_ok() || is_host_name(text)).then(|| text.to_owned())
+}
+
+/// An API server's address: an `http` or `https` URL, with a path where a proxy wants one, without
+/// credentials, query or fragment.
+#[must_use]
+pub fn server_url(text: &str) -> Option<Uri> {
+    let uri = Uri::from_str(text).ok()?;
+    let authority = uri.authority()?;
+    let port_is_sound = match authority.as_str().rsplit_once(':') {
+        None => true,
+        // The colon belongs to an IPv6 address.
+        Some((_, port)) if port.ends_with(']') => true,
+        Some((_, port)) => port.parse::<u16>().is_ok_and(|port| port > 0),
+    };
+    let sound = matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && !authority.as_str().contains('@')
+        && port_is_sound
+        && uri.query().is_none()
+        && !text.contains('#');
+    sound.then_some(uri)
+}
+
+/// An API key: what an HTTP header can carry unchanged.
+#[must_use]
+pub fn api_key(text: &str) -> Option<&str> {
+    let sound = !text.is_empty() && text.trim() == text && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    sound.then_some(text)
+}
+
+/// A number from 1 to `max`.
+#[must_use]
+pub fn count(text: &str, max: usize) -> Option<NonZeroUsize> {
+    text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= max)
+}
+
+/// `true` or `false`.
+#[must_use]
+pub fn switch(text: &str) -> Option<bool> {
+    text.parse().ok()
+}
+
+/// Any text on one line.
+#[must_use]
+pub fn one_line(text: &str) -> Option<String> {
+    (!text.contains(char::is_control)).then(|| text.to_owned())
+}
+
+/// The address at which something that listens on `bound` is reached from the same machine.
+#[must_use]
+pub fn reachable(bound: IpAddr) -> IpAddr {
+    match bound {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_host_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let part = |p: &str| {
+        (1..=63).contains(&p.len())
+            // An underscore is no part of a host name, but container engines hand out such names.
+            && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !p.starts_with('-')
+            && !p.ends_with('-')
+    };
+    // A name that ends in a number is read as an IPv4 address by URL parsers, and so is a broken one.
+    let number = |p: &str| p.bytes().all(|b| b.is_ascii_digit());
+    name.len() <= 253 && name.split('.').all(part) && !name.rsplit('.').next().is_some_and(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rule: &str, takes: impl Fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(takes(text), "{rule} takes {text:?}");
+        }
+        for text in bad {
+            assert!(!takes(text), "{rule} refuses {text:?}");
+        }
+    }
+
+    /// Kubernetes' own rules for names, at their edges.
+    #[test]
+    fn names_of_objects() {
+        let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
+        check(
+            "label",
+            |t| label(t).is_some(),
+            &["a", "deer-flow", "0", &longest],
+            &["", "-a", "a-", "A", "a.b", "a_b", "a b", "a\n", "é", &too_long],
+        );
+        check(
+            "subdomain",
+            |t| subdomain(t).is_some(),
+            &["skills", "a.b-c.d"],
+            &["", ".", "a..b", "a.", "-a", "Skills", "a/b", &vec!["a"; 128].join(".")],
+        );
+        check(
+            "image",
+            |t| image(t).is_some(),
+            &["busybox", "registry.local:5000/a/b:2", "a@sha256:0000"],
+            &["", " ", "a b", "a\n", "a\0", &"a".repeat(IMAGE_MAX + 1)],
+        );
+    }
+
+    /// Only what a node can mount passes; a backslash means something on Windows only.
+    #[test]
+    fn host_paths() {
+        check(
+            "host_path",
+            |t| host_path(t).is_some(),
+            &["/", "/srv/x", "/srv/..x/", r"C:\deer-flow\threads", "c:/x", r"\\server\share", r"/a\..\b"],
+            &["", ".", "x", "./x", "~/x", "C:", "C:x", r"\x", "/a/../b", "/..", r"C:\a\..\b", "/a\nb"],
+        );
+    }
+
+    /// Each part of an address is that part and nothing else.
+    #[test]
+    fn addresses() {
+        check(
+            "host",
+            |t| host(t).is_some(),
+            &["host.docker.internal", "192.168.1.2", "::1", "[::1]", "my_node", "X"],
+            &["", "http://x", "x:80", "x/y", "[127.0.0.1]", "a..b", "-a", "256.0.0.1", "a b"],
+        );
+        check(
+            "tls_name",
+            |t| tls_name(t).is_some(),
+            &["localhost", "kubernetes.default.svc", "127.0.0.1", "::1"],
+            &["", "[::1]", "https://x", "x:6443", "a b"],
+        );
+        check(
+            "server_url",
+            |t| server_url(t).is_some(),
+            &[
+                "https://host.docker.internal:26443",
+                "http://127.0.0.1:8001/",
+                "https://[::1]:6443",
+                "https://r/k8s/c",
+            ],
+            &[
+                "",
+                "host:6443",
+                "/x",
+                "ftp://x",
+                "https://",
+                "https://x:0",
+                "https://x:99999",
+                "https://u:p@x",
+            ],
+        );
+        check("server_url", |t| server_url(t).is_some(), &["https://[::1]"], &["https://x?y", "https://x#y"]);
+        assert_eq!(host("[::1]").as_deref(), Some("::1"));
+    }
+
+    /// A key that HTTP would change on its way could never match.
+    #[test]
+    fn keys_survive_a_header() {
+        check(
+            "api_key",
+            |t| api_key(t).is_some(),
+            &["k", "a b", "~!"],
+            &["", " k", "k ", "k\n", "ключ", "a\tb"],
+        );
+    }
+
+    /// Numbers end where their rule says.
+    #[test]
+    fn counts() {
+        check("count", |t| count(t, 64).is_some(), &["1", "64"], &["", "0", "65", "-1", "1.5", "many"]);
+    }
+}

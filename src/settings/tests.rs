@@ -1,0 +1,430 @@
+//! Tests of the settings as a whole: what wins, what is refused and in which words, what is shown.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+
+use super::{
+    environment::Environment,
+    keys::{Key, Kind, SPECS},
+    layers::FlagValues,
+    load::{self, Loaded},
+    problem::Problems,
+    show,
+};
+
+/// Something to make settings of. The files that it writes live as long as it does.
+#[derive(Default)]
+struct World {
+    variables: BTreeMap<String, OsString>,
+    flags: FlagValues,
+    config: Option<PathBuf>,
+    directory: Option<Directory>,
+}
+
+/// A directory of one test's own, removed with it.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl World {
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn flag(mut self, key: Key, value: &str) -> Self {
+        self.flags.0.insert(key, value.to_owned());
+        self
+    }
+
+    fn file(mut self, text: &str) -> Self {
+        self.config = Some(self.write("settings.toml", text));
+        self
+    }
+
+    fn key_file(mut self, content: &str) -> Self {
+        let path = self.write("key", content);
+        self.env("PROVISIONER_API_KEY_FILE", path.to_str().unwrap())
+    }
+
+    fn write(&mut self, name: &str, content: &str) -> PathBuf {
+        let directory = self.directory.get_or_insert_with(|| {
+            let path = std::env::temp_dir().join(format!("settings-{}", uuid::Uuid::new_v4()));
+            std::fs::create_dir(&path).unwrap();
+            Directory(path)
+        });
+        let path = directory.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn load(&self) -> Result<Loaded, Problems> {
+        let environment = Environment::from_lookup(|name| self.variables.get(name).cloned());
+        load::for_serving(self.config.as_deref(), &environment, &self.flags)
+    }
+
+    /// The whole message, with the test's own directory taken out.
+    fn refusal(&self) -> String {
+        let text = self.load().err().map_or_else(String::new, |problems| problems.to_string());
+        match &self.directory {
+            Some(directory) => text.replace(&format!("{}/", directory.0.display()), ""),
+            None => text,
+        }
+    }
+}
+
+/// Two different good values of a setting, neither of which is its default.
+fn samples(key: Key) -> [&'static str; 2] {
+    match key {
+        Key::Listen => ["127.0.0.1:1", "[::1]:0"],
+        Key::ApiKey => ["one", "two"],
+        // The other form of the key; it has its own test.
+        Key::ApiKeyFile => ["", ""],
+        Key::Auth => ["none", "none"],
+        Key::MaxConnections | Key::MaxInFlight => ["1", "2"],
+        Key::DrainDeadline => ["1s", "10m"],
+        Key::Namespace => ["a", "b"],
+        Key::Kubeconfig => ["a", "/b"],
+        Key::ApiServer => ["https://a:1", "http://b"],
+        Key::TlsServerName => ["a", "::1"],
+        Key::InsecureSkipTlsVerify | Key::Embedded => ["true", "true"],
+        Key::StalenessLimit => ["40s", "1h"],
+        Key::Image | Key::LarkCliInitImage | Key::LarkCliBrokerImage => ["a:1", "b:2"],
+        Key::ContainerPort => ["1", "65535"],
+        Key::ServiceType => ["ClusterIP", "ClusterIP"],
+        Key::NodeHost => ["a", "10.0.0.1"],
+        Key::ThreadsHostPath | Key::HostBaseDir | Key::SkillsHostPath => ["/a", r"C:\b"],
+        Key::SkillsPvc | Key::UserdataPvc => ["a", "b.c"],
+        Key::SkillsPvcSubpathTemplate => ["a/{user_id}", "{thread_id}"],
+        Key::LarkBrokerDenySubcommands => ["auth,config", "config show, auth token"],
+        Key::EmbeddedBind => ["0.0.0.0", "::1"],
+        Key::LogFormat => ["text", "json"],
+        Key::LogLevel => ["error", "trace"],
+    }
+}
+
+fn line(key: Key, value: &str) -> String {
+    match key.spec().kind {
+        Kind::Text => format!("{} = {}\n", key.spec().name, toml::Value::from(value)),
+        Kind::Number | Kind::Switch => format!("{} = {value}\n", key.spec().name),
+    }
+}
+
+/// File before environment before flag, for each setting there is, and the origin is told.
+#[test]
+fn the_later_layer_wins() {
+    for key in Key::all().filter(|key| *key != Key::ApiKeyFile) {
+        let [one, two] = samples(key);
+        let spec = key.spec();
+        let in_force = |world: &World| {
+            let loaded = world.load().unwrap_or_else(|problems| panic!("{}: {problems}", spec.name));
+            let raw = loaded.values.get(key).unwrap();
+            (raw.text.clone(), raw.origin.to_string())
+        };
+        let world = World::default().file(&format!("\n{}", line(key, one)));
+        let (text, origin) = in_force(&world);
+        assert_eq!(text, one);
+        assert!(origin.ends_with("settings.toml:2"), "{origin}");
+
+        let world = world.env(spec.variable, two);
+        assert_eq!(in_force(&world), (two.to_owned(), format!("the environment variable {}", spec.variable)));
+
+        let Some(flag) = spec.flag else { continue };
+        let world = world.flag(key, one);
+        assert_eq!(in_force(&world), (one.to_owned(), format!("the flag --{flag}")));
+    }
+}
+
+/// With nothing given the settings are the original's defaults, and nobody but this machine is served.
+#[test]
+fn the_defaults_are_the_originals() {
+    let settings = World::default().load().unwrap().settings;
+    assert_eq!(settings.template(), cluster::manifest::Template::default());
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8002");
+    assert!(settings.http.api_key.is_none() && settings.embedded.is_none());
+    assert_eq!(settings.kubernetes.kubeconfig, PathBuf::from("/root/.kube/config"));
+    assert!(!settings.kubernetes.insecure_skip_tls_verify && !settings.kubernetes.in_cluster);
+    assert_eq!((settings.kubernetes.max_in_flight.get(), settings.http.max_connections.get()), (64, 1024));
+    assert_eq!(settings.kubernetes.staleness_limit.get().as_secs(), 60);
+}
+
+/// An empty variable is an absent one, but where the original gives it a meaning; an empty flag unsets.
+#[test]
+fn empty_values() {
+    let mut world = World::default().file("k8s_namespace = \"a\"\nskills_pvc_name = \"b\"\n");
+    for spec in SPECS.iter().filter(|spec| spec.key != Key::HostBaseDir) {
+        world = world.env(spec.variable, "");
+    }
+    let template = world.load().unwrap().settings.template();
+    assert_eq!((template.namespace.as_str(), template.skills_pvc.as_deref()), ("a", Some("b")));
+    assert_eq!(template.host_base_dir, "/.deer-flow");
+
+    let world = world.env("DEER_FLOW_HOST_BASE_DIR", "").flag(Key::SkillsPvc, "");
+    let template = world.load().unwrap().settings.template();
+    assert_eq!((template.host_base_dir.as_str(), template.skills_pvc), ("", None));
+}
+
+/// A Pod's own variables tell that there is a service account to fall back on.
+#[test]
+fn a_pod_knows_that_it_is_one() {
+    let world = World::default().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    assert!(world.load().unwrap().settings.kubernetes.in_cluster);
+}
+
+/// The simulated sandboxes answer on this machine, so their URLs say so, unless somebody knows better.
+#[test]
+fn embedded_sandboxes_have_a_url_that_works() {
+    for (bind, host) in
+        [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")]
+    {
+        let world = World::default().flag(Key::Embedded, "true").flag(Key::EmbeddedBind, bind);
+        assert_eq!(world.load().unwrap().settings.template.node_host, host, "{bind}");
+        let world = world.env("NODE_HOST", "example.org");
+        assert_eq!(world.load().unwrap().settings.template.node_host, "example.org");
+    }
+}
+
+/// Each bad value is one line that names the setting, the value, its origin and what is allowed.
+#[test]
+fn bad_values_are_told_in_one_line() {
+    let env = |name: &str, value: &str| World::default().env(name, value);
+    for (world, message) in [
+        (
+            env("SANDBOX_CONTAINER_PORT", "0"),
+            r#"error: sandbox_container_port: "0" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; allowed: a port number from 1 to 65535"#,
+        ),
+        (
+            World::default().file("# first\nsandbox_container_port = 65536"),
+            r#"error: sandbox_container_port: "65536" from settings.toml:2 is not allowed; allowed: a port number from 1 to 65535"#,
+        ),
+        (
+            World::default().flag(Key::ServiceType, "LoadBalancer"),
+            r#"error: sandbox_service_type: "LoadBalancer" from the flag --sandbox-service-type is not allowed; allowed: NodePort or ClusterIP"#,
+        ),
+        (
+            env("THREADS_HOST_PATH", "./threads"),
+            r#"error: threads_host_path: "./threads" from the environment variable THREADS_HOST_PATH is not allowed; allowed: an absolute path on the node without "..", such as /srv/x or C:\x"#,
+        ),
+        (
+            env("DEER_FLOW_HOST_BASE_DIR", "deer-flow"),
+            r#"error: deer_flow_host_base_dir: "deer-flow" from the environment variable DEER_FLOW_HOST_BASE_DIR is not allowed; allowed: an absolute path on the node without "..", or nothing"#,
+        ),
+        (
+            env("SKILLS_HOST_PATH", "/srv/../skills"),
+            r#"error: skills_host_path: "/srv/../skills" from the environment variable SKILLS_HOST_PATH is not allowed; allowed: an absolute path on the node without "..", such as /srv/x or C:\x"#,
+        ),
+        (
+            env("SKILLS_PVC_SUBPATH_TEMPLATE", "users/{name}"),
+            r#"error: skills_pvc_subpath_template: "users/{name}" from the environment variable SKILLS_PVC_SUBPATH_TEMPLATE is not allowed (unknown placeholder {name}: use {user_id} and {thread_id}); allowed: a relative path without "..", with {user_id} and {thread_id} as its only placeholders"#,
+        ),
+        (
+            env("K8S_NAMESPACE", "Deer_Flow"),
+            r#"error: k8s_namespace: "Deer_Flow" from the environment variable K8S_NAMESPACE is not allowed; allowed: a DNS label: 1 to 63 lower-case letters, digits or '-', with a letter or digit at both ends"#,
+        ),
+        (
+            World::default().file("sandbox_image = ''"),
+            r#"error: sandbox_image: "" from settings.toml:1 is not allowed; allowed: an image reference without white space"#,
+        ),
+        (
+            env("USERDATA_PVC_NAME", "user data"),
+            r#"error: userdata_pvc_name: "user data" from the environment variable USERDATA_PVC_NAME is not allowed; allowed: a claim's name: lower-case letters, digits, '-' and '.', at most 253 characters"#,
+        ),
+        (
+            env("NODE_HOST", "http://localhost"),
+            r#"error: node_host: "http://localhost" from the environment variable NODE_HOST is not allowed; allowed: a host name or an IP address, without scheme, port or path"#,
+        ),
+        (
+            env("K8S_API_SERVER", "host.docker.internal:6443"),
+            r#"error: k8s_api_server: "host.docker.internal:6443" from the environment variable K8S_API_SERVER is not allowed; allowed: an http or https URL without credentials, query or fragment, such as https://host.docker.internal:6443"#,
+        ),
+        (
+            env("PROVISIONER_LISTEN", "localhost:8002"),
+            r#"error: listen: "localhost:8002" from the environment variable PROVISIONER_LISTEN is not allowed; allowed: an IP address and a port, such as 127.0.0.1:8002 or [::]:8002"#,
+        ),
+        (
+            env("PROVISIONER_LISTEN", "0.0.0.0:8002"),
+            r#"error: listen: "0.0.0.0:8002" from the environment variable PROVISIONER_LISTEN is not allowed without an API key, as others than this machine reach it; allowed: a loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with PROVISIONER_AUTH=none"#,
+        ),
+        (
+            env("PROVISIONER_AUTH", "none").env("PROVISIONER_API_KEY", "k"),
+            r#"error: auth: "none" from the environment variable PROVISIONER_AUTH is not allowed, as there is an API key from the environment variable PROVISIONER_API_KEY; allowed: "none" without a key, or a key without "none""#,
+        ),
+        (
+            env("PROVISIONER_STALENESS_LIMIT", "1s\n"),
+            r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a length of time from 40s to 1h"#,
+        ),
+        (
+            World::default().file("k8s_namspace = 'a'"),
+            r#"error: "k8s_namspace" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
+        ),
+        (
+            World::default().file("K8S_NAMESPACE = 'a'"),
+            r#"error: "K8S_NAMESPACE" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
+        ),
+        (
+            World::default().file("\n\n[zebra]\nx = 1"),
+            r#"error: "zebra" at settings.toml:3 is not a setting; config/sandbox-provisioner.toml lists all of them"#,
+        ),
+        (
+            World::default().file("max_in_flight = [64]"),
+            "error: max_in_flight: a list at settings.toml:1 is not allowed; allowed: a number from 1 to 1024",
+        ),
+    ] {
+        assert_eq!(world.refusal(), message);
+    }
+}
+
+/// A text that is no TOML says where, and nothing is judged by the values that it would have given.
+#[test]
+fn a_broken_file_is_the_only_problem() {
+    let world = World::default().file("listen = '0.0.0.0:1'\napi_key = hunter2\n").env("NODE_HOST", "/");
+    let refusal = world.refusal();
+    assert!(refusal.starts_with("error: the settings file is not TOML at settings.toml:2: "), "{refusal}");
+    assert!(refusal.lines().count() == 1 && !refusal.contains("hunter2"), "{refusal}");
+    let world = World { config: Some("/nowhere/x.toml".into()), ..World::default() };
+    assert!(
+        world
+            .refusal()
+            .starts_with("error: the settings file \"/nowhere/x.toml\" (named by --config) cannot")
+    );
+    let world = World::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
+    assert!(world.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "), "{}", world.refusal());
+}
+
+/// A person who made five mistakes reads five lines, not one five times.
+#[test]
+fn all_problems_are_told() {
+    let world = World::default()
+        .file("nonsense = 1\nsandbox_image = ' '")
+        .env("SANDBOX_CONTAINER_PORT", "x")
+        .flag(Key::NodeHost, "a b")
+        .flag(Key::LogLevel, "loud");
+    let refusal = world.refusal();
+    for name in ["nonsense", "sandbox_image", "sandbox_container_port", "node_host", "log_level"] {
+        assert_eq!(refusal.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {refusal}");
+    }
+    assert_eq!(refusal.lines().count(), 5, "{refusal}");
+}
+
+/// The key comes from a variable, the file, or a file of its own, and is the same key without its line end.
+#[test]
+fn an_api_key_is_found_in_each_of_its_places() {
+    for world in [
+        World::default().env("PROVISIONER_API_KEY", "hunter2"),
+        World::default().file("api_key = 'hunter2'"),
+        World::default().key_file("hunter2\n"),
+        World::default().key_file("hunter2\r\n"),
+        // The later layer's form goes before the earlier one's.
+        World::default().file("api_key = 'other'").key_file("hunter2"),
+    ] {
+        let settings = world.flag(Key::Listen, "0.0.0.0:8002").load().unwrap().settings;
+        assert_eq!(settings.http.api_key.unwrap().expose_secret(), "hunter2");
+    }
+    let both = World::default().env("PROVISIONER_API_KEY", "hunter2").key_file("other");
+    assert_eq!(
+        both.refusal(),
+        "error: api_key: a hidden value from the environment variable PROVISIONER_API_KEY and a file from the \
+         environment variable PROVISIONER_API_KEY_FILE, of which one must go; allowed: api_key or api_key_file"
+    );
+}
+
+/// Neither a message nor `--check` nor `Debug` shows a key, a bad one included, or a password in a URL.
+#[test]
+fn secrets_stay_secret() {
+    let secret = "hunter2\u{e9}";
+    for world in [
+        World::default().env("PROVISIONER_API_KEY", secret),
+        World::default().file(&format!("api_key = '{secret}'")),
+        World::default().key_file(secret),
+        World::default().key_file(" hunter2"),
+        World::default().flag(Key::ApiKeyFile, "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
+        World::default().env("K8S_API_SERVER", "https://h/?token=hunter2"),
+    ] {
+        let refusal = world.refusal();
+        assert!(refusal.starts_with("error: "), "{refusal}");
+        assert!(!refusal.contains("hunter"), "{refusal}");
+    }
+    let world = World::default().env("PROVISIONER_API_KEY", "hunter2");
+    let loaded = world.load().unwrap();
+    let printed = show::to_toml(&loaded.values);
+    assert!(
+        printed.contains("# api_key is set, and hidden (from the environment variable PROVISIONER_API_KEY)")
+    );
+    assert!(!format!("{printed}{:?}", loaded.settings).contains("hunter"));
+}
+
+/// The example file is a settings file, and names every setting with its default.
+#[test]
+fn the_example_file_is_complete() {
+    let example = include_str!("../../config/sandbox-provisioner.toml");
+    let as_it_is = World::default().file(example).load().unwrap().settings;
+    assert_eq!(format!("{as_it_is:?}"), format!("{:?}", World::default().load().unwrap().settings));
+    for spec in &SPECS {
+        let start = format!("# {} = ", spec.name);
+        let shown = example.lines().find(|line| line.starts_with(&start));
+        let shown = shown.unwrap_or_else(|| panic!("config/sandbox-provisioner.toml lacks {start}"));
+        if let Some(default) = spec.default {
+            assert_eq!(format!("{shown}\n"), format!("# {}", line(spec.key, default)));
+        }
+        if spec.key != Key::ApiKeyFile {
+            let world = World::default().file(shown.trim_start_matches("# "));
+            assert_eq!(world.refusal(), "", "an example that is no good");
+        }
+    }
+}
+
+/// The README's table has a row for every setting, with its default.
+#[test]
+fn the_readme_lists_every_variable() {
+    let readme = include_str!("../../README.md");
+    for spec in &SPECS {
+        let start = format!("| `{}` |", spec.variable);
+        let row = readme.lines().find(|line| line.starts_with(&start));
+        let default = spec.default.map_or("| - |".to_owned(), |default| format!("| `{default}` |"));
+        assert!(row.is_some_and(|row| row.contains(&default)), "README.md lacks {start} {default}");
+    }
+}
+
+proptest! {
+    /// What `--check` prints is a settings file that means the same, whatever was set and wherever.
+    #[test]
+    fn what_is_printed_means_the_same(choices in prop::collection::vec(0..5_u8, SPECS.len())) {
+        let mut world = World::default();
+        let mut text = String::new();
+        for (key, choice) in Key::all().zip(choices) {
+            let [one, two] = samples(key);
+            // A hidden key cannot come back, and its file is another form of it.
+            if matches!(key, Key::ApiKey | Key::ApiKeyFile) {
+                continue;
+            }
+            match choice {
+                0 => text.push_str(&line(key, one)),
+                1 => world = world.env(key.spec().variable, two),
+                2 => world = world.flag(key, one),
+                3 if key.may_be_cleared() => world = world.flag(key, ""),
+                _ => {}
+            }
+        }
+        let first = world.file(&text).load().unwrap();
+        let printed = show::to_toml(&first.values);
+        let second = World::default().file(&printed).load().unwrap();
+        prop_assert_eq!(format!("{:?}", first.settings), format!("{:?}", second.settings));
+    }
+
+    /// No value of any setting, from anywhere, breaks the one-line rule or the reader.
+    #[test]
+    fn any_text_is_taken_or_refused_in_one_line(index in 0..SPECS.len(), text in "\\PC{0,300}|[\\x00-\\x7f]{0,40}") {
+        let key = SPECS[index].key;
+        let world = World::default().flag(key, &text);
+        if let Err(problems) = world.load() {
+            prop_assert_eq!(problems.to_string().lines().count(), 1);
+            prop_assert_eq!(problems.0.len(), 1);
+        }
+    }
+}
