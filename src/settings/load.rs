@@ -1,6 +1,10 @@
 //! Reading the settings: the two files are read here, all else is a function of values.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use super::{
     Log, Settings,
@@ -11,6 +15,12 @@ use super::{
     problem::{Problem, Problems},
     resolve::{self, Purpose},
 };
+
+/// Longest settings file read, in bytes: the example, with every comment, has a hundredth of it.
+const FILE_MAX: u64 = 1024 * 1024;
+
+/// Longest file with an API key read, in bytes: more than a request's headers could carry.
+const KEY_FILE_MAX: u64 = 64 * 1024;
 
 /// Settings, with the values that they were made of and where each came from.
 #[derive(Clone)]
@@ -68,7 +78,7 @@ fn load(
     let mut in_file = Vec::new();
     if let Some((path, named_by)) = named(config, environment) {
         // Without its file the rest would be judged by the wrong values.
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = read(&path, FILE_MAX).map_err(|error| {
             Problems(vec![Problem::Unreadable { path: path.clone(), named_by, reason: error.to_string() }])
         })?;
         in_file = file::parse(&path, &text, &mut problems).map_err(Problems)?;
@@ -94,7 +104,7 @@ fn named(config: Option<&Path>, environment: &Environment) -> Option<(PathBuf, &
 /// The API key's file, without the line end that editors and `echo` leave behind.
 fn key_file(values: &Layers, problems: &mut Vec<Problem>) -> Option<String> {
     let raw = values.get(Key::ApiKeyFile)?;
-    match std::fs::read_to_string(&raw.text) {
+    match read(Path::new(&raw.text), KEY_FILE_MAX) {
         Ok(content) => {
             let key = content.strip_suffix('\n').unwrap_or(&content);
             Some(key.strip_suffix('\r').unwrap_or(key).to_owned())
@@ -108,4 +118,14 @@ fn key_file(values: &Layers, problems: &mut Vec<Problem>) -> Option<String> {
             None
         }
     }
+}
+
+/// A file's text, unless there is more of it than `most` bytes: a device has no end.
+fn read(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most} bytes")));
+    }
+    Ok(text)
 }

@@ -293,6 +293,15 @@ fn a_broken_file_is_the_only_problem() {
             .refusal()
             .starts_with("error: the settings file \"/nowhere/x.toml\" (named by --config) cannot")
     );
+    // A device without an end must not be read to its end.
+    let world = World { config: Some("/dev/zero".into()), ..World::default() };
+    assert!(
+        world.refusal().ends_with("cannot be read: it is larger than 1048576 bytes"),
+        "{}",
+        world.refusal()
+    );
+    let world = World::default().flag(Key::ApiKeyFile, "/dev/zero");
+    assert!(world.refusal().contains("cannot be read: it is larger than 65536 bytes"), "{}", world.refusal());
     let world = World::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
     assert!(world.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "), "{}", world.refusal());
 }
