@@ -31,7 +31,7 @@ pub struct Loaded {
     pub values: Layers,
 }
 
-/// Reads the settings for [`Purpose::Serve`], where an open door without a lock is a problem.
+/// Reads the settings for a daemon, where an address that strangers reach needs a key.
 ///
 /// `config` is the file that the command line names; the environment's is taken where it names none, and
 /// there is no file where neither does.

@@ -1,0 +1,255 @@
+//! The table itself, in the order of [`Key`].
+
+use super::{Key, Kind, Section, Spec};
+
+const HOST_PATH: &str = "an absolute path on the node without \"..\", such as /srv/x or C:\\x";
+const IMAGE: &str = "an image reference without white space";
+const PVC: &str = "a claim's name: lower-case letters, digits, '-' and '.', at most 253 characters";
+const SWITCH: &str = "true or false";
+
+const fn text(key: Key, variable: &'static str, name: &'static str, flag: &'static str) -> Spec {
+    Spec {
+        key,
+        variable,
+        name,
+        flag: Some(flag),
+        default: None,
+        kind: Kind::Text,
+        allowed: "",
+        help: "",
+        section: Section::Http,
+    }
+}
+
+/// All settings, in the order of [`Key`] and of every listing.
+pub static SPECS: [Spec; 30] = [
+    Spec {
+        default: Some("127.0.0.1:8002"),
+        allowed: "an IP address and a port, such as 127.0.0.1:8002 or [::]:8002",
+        help: "Where the daemon listens; port 0 lets the system choose one",
+        ..text(Key::Listen, "PROVISIONER_LISTEN", "listen", "listen")
+    },
+    Spec {
+        flag: None,
+        allowed: "printable ASCII without white space around it",
+        help: "The key that clients send as X-API-Key, or as Authorization: Bearer",
+        ..text(Key::ApiKey, "PROVISIONER_API_KEY", "api_key", "")
+    },
+    Spec {
+        allowed: "the path of a readable file that holds the key",
+        help: "A file that holds the API key, as Docker and Kubernetes mount secrets; a line end after the key does not count",
+        ..text(Key::ApiKeyFile, "PROVISIONER_API_KEY_FILE", "api_key_file", "api-key-file")
+    },
+    Spec {
+        default: Some("key"),
+        allowed: "key or none",
+        help: "With 'none' nobody needs a key, wherever the daemon listens",
+        ..text(Key::Auth, "PROVISIONER_AUTH", "auth", "auth")
+    },
+    Spec {
+        default: Some("1024"),
+        kind: Kind::Number,
+        allowed: "a number from 1 to 65536",
+        help: "Connections served at once; further ones wait",
+        ..text(Key::MaxConnections, "PROVISIONER_MAX_CONNECTIONS", "max_connections", "max-connections")
+    },
+    Spec {
+        default: Some("25s"),
+        allowed: "a length of time from 1s to 10m",
+        help: "How long a shutdown waits for requests in flight; keep it below the time your supervisor gives (30s in Kubernetes)",
+        ..text(Key::DrainDeadline, "PROVISIONER_DRAIN_DEADLINE", "drain_deadline", "drain-deadline")
+    },
+    Spec {
+        default: Some("deer-flow"),
+        allowed: "a DNS label: 1 to 63 lower-case letters, digits or '-', with a letter or digit at both ends",
+        help: "The namespace that holds the sandboxes; made if missing",
+        section: Section::Cluster,
+        ..text(Key::Namespace, "K8S_NAMESPACE", "k8s_namespace", "k8s-namespace")
+    },
+    Spec {
+        default: Some("/root/.kube/config"),
+        allowed: "the path of a kubeconfig file",
+        help: "The kubeconfig; where the file does not exist the in-cluster configuration is used",
+        section: Section::Cluster,
+        ..text(Key::Kubeconfig, "KUBECONFIG_PATH", "kubeconfig_path", "kubeconfig-path")
+    },
+    Spec {
+        allowed: "an http or https URL without credentials, query or fragment, such as https://host.docker.internal:6443",
+        help: "The API server's address in place of the kubeconfig's; the certificate is still checked, under the name of the kubeconfig's own server",
+        section: Section::Cluster,
+        ..text(Key::ApiServer, "K8S_API_SERVER", "k8s_api_server", "k8s-api-server")
+    },
+    Spec {
+        allowed: "a host name or an IP address",
+        help: "The name that the API server's certificate is checked against, in place of the kubeconfig's server's",
+        section: Section::Cluster,
+        ..text(Key::TlsServerName, "PROVISIONER_TLS_SERVER_NAME", "tls_server_name", "tls-server-name")
+    },
+    Spec {
+        default: Some("false"),
+        kind: Kind::Switch,
+        allowed: SWITCH,
+        help: "Do not check the API server's certificate at all: whoever answers gets the credentials",
+        section: Section::Cluster,
+        ..text(
+            Key::InsecureSkipTlsVerify,
+            "PROVISIONER_INSECURE_SKIP_TLS_VERIFY",
+            "insecure_skip_tls_verify",
+            "insecure-skip-tls-verify",
+        )
+    },
+    Spec {
+        default: Some("64"),
+        kind: Kind::Number,
+        allowed: "a number from 1 to 1024",
+        help: "Calls to the API server in flight at once",
+        section: Section::Cluster,
+        ..text(Key::MaxInFlight, "PROVISIONER_MAX_IN_FLIGHT", "max_in_flight", "max-in-flight")
+    },
+    Spec {
+        default: Some("60s"),
+        allowed: "a length of time from 40s to 1h",
+        help: "How old what is known of the cluster may be before answers become 503",
+        section: Section::Cluster,
+        ..text(Key::StalenessLimit, "PROVISIONER_STALENESS_LIMIT", "staleness_limit", "staleness-limit")
+    },
+    Spec {
+        default: Some("enterprise-public-cn-beijing.cr.volces.com/vefaas-public/all-in-one-sandbox:latest"),
+        allowed: IMAGE,
+        help: "The sandbox container's image",
+        section: Section::Sandbox,
+        ..text(Key::Image, "SANDBOX_IMAGE", "sandbox_image", "sandbox-image")
+    },
+    Spec {
+        default: Some("8080"),
+        kind: Kind::Number,
+        allowed: "a port number from 1 to 65535",
+        help: "The port that the sandbox container serves HTTP on",
+        section: Section::Sandbox,
+        ..text(
+            Key::ContainerPort,
+            "SANDBOX_CONTAINER_PORT",
+            "sandbox_container_port",
+            "sandbox-container-port",
+        )
+    },
+    Spec {
+        default: Some("NodePort"),
+        allowed: "NodePort or ClusterIP",
+        help: "How a sandbox is reached: on a port of the node, or inside the cluster only",
+        section: Section::Sandbox,
+        ..text(Key::ServiceType, "SANDBOX_SERVICE_TYPE", "sandbox_service_type", "sandbox-service-type")
+    },
+    Spec {
+        default: Some("host.docker.internal"),
+        allowed: "a host name or an IP address, without scheme, port or path",
+        help: "The host under which clients reach the node's ports; on the embedded cluster the default is the address that its sandboxes listen on",
+        section: Section::Sandbox,
+        ..text(Key::NodeHost, "NODE_HOST", "node_host", "node-host")
+    },
+    Spec {
+        default: Some("/.deer-flow/threads"),
+        allowed: HOST_PATH,
+        help: "The directory on the node that holds each thread's user-data",
+        section: Section::Volumes,
+        ..text(Key::ThreadsHostPath, "THREADS_HOST_PATH", "threads_host_path", "threads-host-path")
+    },
+    Spec {
+        default: Some("/.deer-flow"),
+        allowed: "an absolute path on the node without \"..\", or nothing",
+        help: "DeerFlow's state directory on the node: it holds the skills, and extra mounts must lie inside it; it may be set to nothing, as the original allows, and skills then have relative paths",
+        section: Section::Volumes,
+        ..text(
+            Key::HostBaseDir,
+            "DEER_FLOW_HOST_BASE_DIR",
+            "deer_flow_host_base_dir",
+            "deer-flow-host-base-dir",
+        )
+    },
+    Spec {
+        allowed: HOST_PATH,
+        help: "The skills directory on the node in the older layout: one read-only mount at /mnt/skills in place of the three below the state directory; a skills claim goes before it",
+        section: Section::Volumes,
+        ..text(Key::SkillsHostPath, "SKILLS_HOST_PATH", "skills_host_path", "skills-host-path")
+    },
+    Spec {
+        allowed: PVC,
+        help: "The claim that holds the skills, in place of host paths",
+        section: Section::Volumes,
+        ..text(Key::SkillsPvc, "SKILLS_PVC_NAME", "skills_pvc_name", "skills-pvc-name")
+    },
+    Spec {
+        allowed: "a relative path without \"..\", with {user_id} and {thread_id} as its only placeholders",
+        help: "Where in the skills claim a sandbox's skills are; the claim's root where it is not set",
+        section: Section::Volumes,
+        ..text(
+            Key::SkillsPvcSubpathTemplate,
+            "SKILLS_PVC_SUBPATH_TEMPLATE",
+            "skills_pvc_subpath_template",
+            "skills-pvc-subpath-template",
+        )
+    },
+    Spec {
+        allowed: PVC,
+        help: "The claim that holds the users' data, in place of host paths",
+        section: Section::Volumes,
+        ..text(Key::UserdataPvc, "USERDATA_PVC_NAME", "userdata_pvc_name", "userdata-pvc-name")
+    },
+    Spec {
+        allowed: IMAGE,
+        help: "The init container's image that brings the Lark command line into a sandbox",
+        section: Section::Lark,
+        ..text(Key::LarkCliInitImage, "LARK_CLI_INIT_IMAGE", "lark_cli_init_image", "lark-cli-init-image")
+    },
+    Spec {
+        allowed: IMAGE,
+        help: "The image of the sidecar that runs the Lark command line and alone holds its credentials",
+        section: Section::Lark,
+        ..text(
+            Key::LarkCliBrokerImage,
+            "LARK_CLI_BROKER_IMAGE",
+            "lark_cli_broker_image",
+            "lark-cli-broker-image",
+        )
+    },
+    Spec {
+        allowed: "any text without control characters",
+        help: "Lark subcommands that the sidecar refuses, separated by commas; handed on as it is",
+        section: Section::Lark,
+        ..text(
+            Key::LarkBrokerDenySubcommands,
+            "DEERFLOW_LARK_BROKER_DENY_SUBCOMMANDS",
+            "deerflow_lark_broker_deny_subcommands",
+            "deerflow-lark-broker-deny-subcommands",
+        )
+    },
+    Spec {
+        default: Some("false"),
+        kind: Kind::Switch,
+        allowed: SWITCH,
+        help: "Run on an embedded cluster: no Kubernetes needed, nothing is kept",
+        section: Section::Embedded,
+        ..text(Key::Embedded, "PROVISIONER_EMBEDDED", "embedded", "embedded")
+    },
+    Spec {
+        default: Some("127.0.0.1"),
+        allowed: "an IP address",
+        help: "Where the embedded cluster's simulated sandboxes listen, each on its node port",
+        section: Section::Embedded,
+        ..text(Key::EmbeddedBind, "PROVISIONER_EMBEDDED_BIND", "embedded_bind", "embedded-bind")
+    },
+    Spec {
+        default: Some("auto"),
+        allowed: "auto, text or json",
+        help: "The shape of a log line; 'auto' is text on a terminal and JSON otherwise",
+        section: Section::Log,
+        ..text(Key::LogFormat, "PROVISIONER_LOG_FORMAT", "log_format", "log-format")
+    },
+    Spec {
+        default: Some("info"),
+        allowed: "error, warn, info, debug or trace",
+        help: "The least severe level that is logged",
+        section: Section::Log,
+        ..text(Key::LogLevel, "PROVISIONER_LOG_LEVEL", "log_level", "log-level")
+    },
+];

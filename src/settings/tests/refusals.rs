@@ -1,0 +1,159 @@
+//! What is refused, and in which words.
+
+use super::{super::show, Key, World};
+
+/// Each bad value is one line that names the setting, the value, its origin and what is allowed.
+#[test]
+fn bad_values_are_told_in_one_line() {
+    let env = |name: &str, value: &str| World::default().env(name, value);
+    for (world, message) in [
+        (
+            env("SANDBOX_CONTAINER_PORT", "0"),
+            r#"error: sandbox_container_port: "0" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; allowed: a port number from 1 to 65535"#,
+        ),
+        (
+            World::default().file("# first\nsandbox_container_port = 65536"),
+            r#"error: sandbox_container_port: "65536" from settings.toml:2 is not allowed; allowed: a port number from 1 to 65535"#,
+        ),
+        (
+            World::default().flag(Key::ServiceType, "LoadBalancer"),
+            r#"error: sandbox_service_type: "LoadBalancer" from the flag --sandbox-service-type is not allowed; allowed: NodePort or ClusterIP"#,
+        ),
+        (
+            env("THREADS_HOST_PATH", "./threads"),
+            r#"error: threads_host_path: "./threads" from the environment variable THREADS_HOST_PATH is not allowed; allowed: an absolute path on the node without "..", such as /srv/x or C:\x"#,
+        ),
+        (
+            env("DEER_FLOW_HOST_BASE_DIR", "deer-flow"),
+            r#"error: deer_flow_host_base_dir: "deer-flow" from the environment variable DEER_FLOW_HOST_BASE_DIR is not allowed; allowed: an absolute path on the node without "..", or nothing"#,
+        ),
+        (
+            env("SKILLS_HOST_PATH", "/srv/../skills"),
+            r#"error: skills_host_path: "/srv/../skills" from the environment variable SKILLS_HOST_PATH is not allowed; allowed: an absolute path on the node without "..", such as /srv/x or C:\x"#,
+        ),
+        (
+            env("SKILLS_PVC_SUBPATH_TEMPLATE", "users/{name}"),
+            r#"error: skills_pvc_subpath_template: "users/{name}" from the environment variable SKILLS_PVC_SUBPATH_TEMPLATE is not allowed (unknown placeholder {name}: use {user_id} and {thread_id}); allowed: a relative path without "..", with {user_id} and {thread_id} as its only placeholders"#,
+        ),
+        (
+            env("K8S_NAMESPACE", "Deer_Flow"),
+            r#"error: k8s_namespace: "Deer_Flow" from the environment variable K8S_NAMESPACE is not allowed; allowed: a DNS label: 1 to 63 lower-case letters, digits or '-', with a letter or digit at both ends"#,
+        ),
+        (
+            World::default().file("sandbox_image = ''"),
+            r#"error: sandbox_image: "" from settings.toml:1 is not allowed; allowed: an image reference without white space"#,
+        ),
+        (
+            env("USERDATA_PVC_NAME", "user data"),
+            r#"error: userdata_pvc_name: "user data" from the environment variable USERDATA_PVC_NAME is not allowed; allowed: a claim's name: lower-case letters, digits, '-' and '.', at most 253 characters"#,
+        ),
+        (
+            env("NODE_HOST", "http://localhost"),
+            r#"error: node_host: "http://localhost" from the environment variable NODE_HOST is not allowed; allowed: a host name or an IP address, without scheme, port or path"#,
+        ),
+        (
+            env("K8S_API_SERVER", "host.docker.internal:6443"),
+            r#"error: k8s_api_server: "host.docker.internal:6443" from the environment variable K8S_API_SERVER is not allowed; allowed: an http or https URL without credentials, query or fragment, such as https://host.docker.internal:6443"#,
+        ),
+        (
+            env("PROVISIONER_LISTEN", "localhost:8002"),
+            r#"error: listen: "localhost:8002" from the environment variable PROVISIONER_LISTEN is not allowed; allowed: an IP address and a port, such as 127.0.0.1:8002 or [::]:8002"#,
+        ),
+        (
+            env("PROVISIONER_LISTEN", "0.0.0.0:8002"),
+            r#"error: listen: "0.0.0.0:8002" from the environment variable PROVISIONER_LISTEN is not allowed without an API key, as others than this machine reach it; allowed: a loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with PROVISIONER_AUTH=none"#,
+        ),
+        (
+            env("PROVISIONER_AUTH", "none").env("PROVISIONER_API_KEY", "k"),
+            r#"error: auth: "none" from the environment variable PROVISIONER_AUTH is not allowed, as there is an API key from the environment variable PROVISIONER_API_KEY; allowed: "none" without a key, or a key without "none""#,
+        ),
+        (
+            env("PROVISIONER_STALENESS_LIMIT", "1s\n"),
+            r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a length of time from 40s to 1h"#,
+        ),
+        (
+            World::default().file("k8s_namspace = 'a'"),
+            r#"error: "k8s_namspace" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
+        ),
+        (
+            World::default().file("K8S_NAMESPACE = 'a'"),
+            r#"error: "K8S_NAMESPACE" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
+        ),
+        (
+            World::default().file("\n\n[zebra]\nx = 1"),
+            r#"error: "zebra" at settings.toml:3 is not a setting; config/sandbox-provisioner.toml lists all of them"#,
+        ),
+        (
+            World::default().file("max_in_flight = [64]"),
+            "error: max_in_flight: a list at settings.toml:1 is not allowed; allowed: a number from 1 to 1024",
+        ),
+    ] {
+        assert_eq!(world.refusal(), message);
+    }
+}
+
+/// A text that is no TOML says where, and nothing is judged by the values that it would have given.
+#[test]
+fn a_broken_file_is_the_only_problem() {
+    let world = World::default().file("listen = '0.0.0.0:1'\napi_key = hunter2\n").env("NODE_HOST", "/");
+    let refusal = world.refusal();
+    assert!(refusal.starts_with("error: the settings file is not TOML at settings.toml:2: "), "{refusal}");
+    assert!(refusal.lines().count() == 1 && !refusal.contains("hunter2"), "{refusal}");
+    let world = World { config: Some("/nowhere/x.toml".into()), ..World::default() };
+    assert!(
+        world
+            .refusal()
+            .starts_with("error: the settings file \"/nowhere/x.toml\" (named by --config) cannot")
+    );
+    // A device without an end must not be read to its end.
+    let world = World { config: Some("/dev/zero".into()), ..World::default() };
+    assert!(
+        world.refusal().ends_with("cannot be read: it is larger than 1048576 bytes"),
+        "{}",
+        world.refusal()
+    );
+    let world = World::default().flag(Key::ApiKeyFile, "/dev/zero");
+    assert!(world.refusal().contains("cannot be read: it is larger than 65536 bytes"), "{}", world.refusal());
+    let world = World::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
+    assert!(world.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "), "{}", world.refusal());
+}
+
+/// A person who made five mistakes reads five lines, not one five times.
+#[test]
+fn all_problems_are_told() {
+    let world = World::default()
+        .file("nonsense = 1\nsandbox_image = ' '")
+        .env("SANDBOX_CONTAINER_PORT", "x")
+        .flag(Key::NodeHost, "a b")
+        .flag(Key::LogLevel, "loud");
+    let refusal = world.refusal();
+    for name in ["nonsense", "sandbox_image", "sandbox_container_port", "node_host", "log_level"] {
+        assert_eq!(refusal.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {refusal}");
+    }
+    assert_eq!(refusal.lines().count(), 5, "{refusal}");
+}
+
+/// Neither a message nor `--check` nor `Debug` shows a key, a bad one included, or a password in a URL.
+#[test]
+fn secrets_stay_secret() {
+    let secret = "hunter2\u{e9}";
+    for world in [
+        World::default().env("PROVISIONER_API_KEY", secret),
+        World::default().file(&format!("api_key = '{secret}'")),
+        World::default().key_file(secret),
+        World::default().key_file(" hunter2"),
+        World::default().flag(Key::ApiKeyFile, "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
+        World::default().env("K8S_API_SERVER", "https://h/?token=hunter2"),
+    ] {
+        let refusal = world.refusal();
+        assert!(refusal.starts_with("error: "), "{refusal}");
+        assert!(!refusal.contains("hunter"), "{refusal}");
+    }
+    let world = World::default().env("PROVISIONER_API_KEY", "hunter2");
+    let loaded = world.load().unwrap();
+    let printed = show::to_toml(&loaded.values);
+    assert!(
+        printed.contains("# api_key is set, and hidden (from the environment variable PROVISIONER_API_KEY)")
+    );
+    assert!(!format!("{printed}{:?}", loaded.settings).contains("hunter"));
+}
