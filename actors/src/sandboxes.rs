@@ -18,7 +18,7 @@ use crate::{
     sandbox::{Shared, Waiter},
     sleeper::{self, Sleeper},
     supervisor::{Message, Supervisor},
-    view::View,
+    view::{Edition, View},
 };
 
 /// How long a create may take until its caller is answered: the client gives up after 30 s.
@@ -143,6 +143,16 @@ impl Sandboxes {
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
         self.fresh().await?;
         Ok(self.view.statuses())
+    }
+
+    /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal editions
+    /// show equal lists. An edition taken before a list is never newer than it.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::list`].
+    pub async fn edition(&self) -> Result<Edition, Failure> {
+        self.fresh().await?;
+        Ok(self.view.edition())
     }
 
     /// What stands in the way of serving, by name; empty when all is well.

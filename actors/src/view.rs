@@ -38,9 +38,15 @@ pub struct View {
     /// How many lists of each kind were begun; numbers them.
     pod_lists: AtomicU64,
     service_lists: AtomicU64,
+    /// Grows with every change that callers could see, after it was made.
+    edition: AtomicU64,
     /// Told of every sandbox whose actor should look again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
+
+/// Which state of the view a list shows: equal editions show equal lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edition(u64);
 
 #[derive(Debug, Default)]
 struct Row {
@@ -71,6 +77,7 @@ impl View {
             freshness: Freshness::new(staleness),
             pod_lists: AtomicU64::new(0),
             service_lists: AtomicU64::new(0),
+            edition: AtomicU64::new(0),
             listener: OnceLock::new(),
         }
     }
@@ -116,6 +123,16 @@ impl View {
         all
     }
 
+    /// The present edition. Taken before [`View::statuses`], it is never newer than what they show.
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        Edition(self.edition.load(Ordering::SeqCst))
+    }
+
+    fn new_edition(&self) {
+        self.edition.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Whether anything is known of the sandbox, heard of or not.
     #[must_use]
     pub fn contains(&self, id: &SandboxId) -> bool {
@@ -156,6 +173,7 @@ impl View {
             }
             Entry::Vacant(_) => {}
         }
+        self.new_edition();
     }
 
     /// What our own call wrote or read.
@@ -208,10 +226,14 @@ impl View {
         if self.is_gone(sight.uid()) {
             return;
         }
-        let tell = {
+        let (change, tell) = {
             let mut row = self.rows.entry(id.clone()).or_default();
-            merge::apply(T::slot(&mut row), sight, source) == Change::Shape && row.wants_telling()
+            let change = merge::apply(T::slot(&mut row), sight, source);
+            (change, change == Change::Shape && row.wants_telling())
         };
+        if change > Change::None {
+            self.new_edition();
+        }
         self.tell(id, tell);
     }
 
@@ -228,6 +250,7 @@ impl View {
                 tell
             }
         };
+        self.new_edition();
         self.tell(id, tell);
     }
 

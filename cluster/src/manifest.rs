@@ -44,7 +44,7 @@ pub struct Manifests {
 /// use cluster::manifest::{self, Template};
 /// use lifecycle::request::CreateRequest;
 ///
-/// let request = CreateRequest::from_body(None, br#"{"sandbox_id": "abc-123"}"#).unwrap();
+/// let request = CreateRequest::from_body(Some("application/json"), br#"{"sandbox_id": "abc-123"}"#).unwrap();
 /// let manifests = manifest::build(&Template::default(), &request).unwrap();
 /// assert_eq!(manifests.pod.metadata.name.as_deref(), Some("sandbox-abc-123"));
 /// assert_eq!(manifests.service.metadata.name.as_deref(), Some("sandbox-abc-123-svc"));

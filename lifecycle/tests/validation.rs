@@ -32,6 +32,17 @@ fn json_detail(body: &[u8]) -> Value {
     detail(Some("application/json"), body)
 }
 
+/// Only what says that it is JSON is read as JSON: a page in a browser can send the rest without asking.
+#[test]
+fn a_body_has_to_say_that_it_is_json() {
+    let body = br#"{"sandbox_id":"a1"}"#;
+    assert!(CreateRequest::from_body(Some("application/json"), body).is_ok());
+    for other in [None, Some("text/plain"), Some("")] {
+        let errors = CreateRequest::from_body(other, body).unwrap_err();
+        assert_eq!(serde_json::to_value(&errors).unwrap()[0]["type"], "model_attributes_type", "{other:?}");
+    }
+}
+
 /// Every entry is FastAPI's, word for word: type, place, message, input and context.
 #[test]
 fn answers_are_fastapis() {
@@ -73,7 +84,7 @@ fn unusable_sandbox_ids_are_refused_with_the_rule() {
 /// What is not given takes the original's defaults, and what is given arrives.
 #[test]
 fn fields_arrive_and_defaults_hold() {
-    let least = CreateRequest::from_body(None, br#"{"sandbox_id":"a1"}"#).unwrap();
+    let least = CreateRequest::from_body(Some("application/json"), br#"{"sandbox_id":"a1"}"#).unwrap();
     assert_eq!(least.sandbox_id.as_str(), "a1");
     assert_eq!((least.thread_id.as_ref(), least.thread()), (None, "a1"));
     assert_eq!(least.user_id.as_str(), "default");
@@ -199,12 +210,12 @@ proptest! {
     /// The same for texts made of JSON's own pieces, which reach the corners of the fault finder.
     #[test]
     fn any_near_json_is_answered(body in r#"([\[\]{}:,"\\ue0-9a.+-]|null|true|NaN|"a"|\\u[0-9a-f]{2,4}|é| ){0,24}"#) {
-        well_formed(CreateRequest::from_body(None, body.as_bytes()))?;
+        well_formed(CreateRequest::from_body(Some("application/json"), body.as_bytes()))?;
     }
 
     /// And for JSON that is almost a request.
     #[test]
     fn any_near_request_is_answered(body in near_requests()) {
-        well_formed(CreateRequest::from_body(None, body.to_string().as_bytes()))?;
+        well_formed(CreateRequest::from_body(Some("application/json"), body.to_string().as_bytes()))?;
     }
 }

@@ -109,3 +109,23 @@ async fn news_are_told_once_until_looked_at() {
     view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 3) }));
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
+
+/// Whatever callers could see the difference of makes a new edition; what they could not, does not.
+#[tokio::test]
+async fn editions_tell_lists_apart() {
+    let view = view();
+    let mut last = view.edition();
+    let mut is_new = |view: &View| std::mem::replace(&mut last, view.edition()) != view.edition();
+    view.wrote_pod(&id("a"), pod("p", 1));
+    assert!(is_new(&view));
+    view.wrote_pod(&id("a"), pod("p", 1));
+    assert!(!is_new(&view), "seen twice");
+    view.wrote_service(&id("a"), service("s", 1));
+    assert!(is_new(&view));
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { phase: Phase::Failed, ..pod("p", 2) }));
+    assert!(is_new(&view));
+    view.set_unheard_of(&id("a"), true);
+    assert!(is_new(&view));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into())));
+    assert!(is_new(&view));
+}

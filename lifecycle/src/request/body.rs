@@ -7,8 +7,9 @@ use super::{CreateRequest, FieldError, Loc, Problem, echo, json_fault};
 impl CreateRequest {
     /// Reads a request's body as it came over the wire.
     ///
-    /// `application/json` and `application/…+json`, and a body without a content type, are read as JSON.
-    /// Anything else is a plain text to FastAPI, and a text is no object.
+    /// `application/json` and `application/…+json` are read as JSON. Anything else is a plain text to FastAPI,
+    /// and a text is no object; so is a body without a content type, which a web page could send to a daemon
+    /// on its user's own machine without the browser asking first.
     ///
     /// ```
     /// use lifecycle::request::CreateRequest;
@@ -23,7 +24,7 @@ impl CreateRequest {
         if body.is_empty() {
             return Err(vec![whole_body(Problem::Missing, Value::Null)]);
         }
-        if !content_type.is_none_or(is_json) {
+        if !content_type.is_some_and(is_json) {
             let text = Value::String(String::from_utf8_lossy(body).into_owned());
             return Err(vec![whole_body(Problem::ModelAttributesType, echo(&text))]);
         }

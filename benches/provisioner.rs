@@ -1,0 +1,41 @@
+//! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`.
+//!
+//! - GET and LIST with 1,000 sandboxes, beside a bare warp route that returns the same bytes;
+//! - creates, beside a loop that only writes the same two objects;
+//! - memory per sandbox, between 1,000 and 10,000.
+//!
+//! Servers run in processes of their own; the two that are compared take turns, so that a drift of the
+//! machine's speed touches both. Nothing here fails: it prints what it measured.
+
+#![allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a program that measures"
+)]
+
+mod provisioner {
+    pub mod bare;
+    pub mod children;
+    pub mod creates;
+    pub mod load;
+    pub mod memory;
+    pub mod queries;
+}
+
+use provisioner::{bare, creates, memory, queries};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(bare::ARGUMENT) {
+        bare::serve();
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        queries::measure().await;
+        creates::measure().await;
+        memory::measure().await;
+    });
+}

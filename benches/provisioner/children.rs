@@ -1,0 +1,111 @@
+//! The processes that are measured.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tokio::net::TcpListener;
+
+use super::bare;
+
+/// A server in a process of its own, which is killed when this is dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+/// A cluster in this process, reached over HTTP through a kubeconfig.
+pub struct Cluster {
+    pub cluster: simcluster::Cluster,
+    pub address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn daemon(cluster: &Cluster) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .env("KUBECONFIG_PATH", cluster.kubeconfig())
+            .env("NODE_HOST", "127.0.0.1");
+        Self::spawn(command, "")
+    }
+
+    pub fn bare(answer: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.arg(bare::ARGUMENT);
+        Self::spawn(command, answer)
+    }
+
+    fn spawn(mut command: Command, input: &str) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the process starts");
+        let mut stdin = child.stdin.take().expect("its input");
+        writeln!(stdin, "{input}").expect("it reads");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it talks");
+        let address = line.trim_end().rsplit_once("http://").expect("a URL").1.parse().expect("an address");
+        Self { child, address }
+    }
+
+    /// The processor time that it has used, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        // Fields 14 and 15 of proc(5)'s stat are user and system time, in ticks of which Linux has 100 a second.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux");
+        let after_name = stat.rsplit_once(')').expect("a name").1;
+        let ticks = |n: usize| -> f64 {
+            after_name.split_whitespace().nth(n).expect("a field").parse().expect("ticks")
+        };
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Cluster {
+    /// A cluster with room for 20,000 Services, whose Pods stay as they are: what is measured is the daemon.
+    pub async fn start() -> Self {
+        let cluster = simcluster::Cluster::start(simcluster::Options {
+            node: None,
+            node_ports: 30000..=60000,
+            namespaces: vec!["deer-flow".to_owned()],
+            ..simcluster::Options::default()
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(simcluster::serve(listener, cluster.clone(), std::future::pending()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
+             users: [{{name: u, user: {{}}}}]\n\
+             contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+        );
+        std::fs::write(folder.path().join("config"), config).expect("a file");
+        Self { cluster, address, folder }
+    }
+
+    pub fn kubeconfig(&self) -> std::path::PathBuf {
+        Path::join(self.folder.path(), "config")
+    }
+}

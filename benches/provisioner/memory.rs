@@ -1,0 +1,33 @@
+//! What a sandbox costs the daemon in memory.
+
+use super::{
+    children::{Cluster, Server},
+    load,
+    queries::until_ready,
+};
+
+const FEW: usize = 1_000;
+const MANY: usize = 10_000;
+
+pub async fn measure() {
+    let cluster = Cluster::start().await;
+    let daemon = Server::daemon(&cluster);
+    until_ready(&daemon).await;
+    let empty = daemon.resident_bytes();
+    load::run(daemon.address, 16, FEW, |n| load::create(&format!("s-{n}"))).await;
+    let few = daemon.resident_bytes();
+    load::run(daemon.address, 16, MANY - FEW, |n| load::create(&format!("s-{}", n + FEW))).await;
+    let many = daemon.resident_bytes();
+    let each = many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
+    println!(
+        "memory, resident: {:.1} MiB empty, {:.1} MiB with {FEW} sandboxes, {:.1} MiB with {MANY}: {:.1} KiB each",
+        mib(empty),
+        mib(few),
+        mib(many),
+        each / 1024.0
+    );
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
