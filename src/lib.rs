@@ -17,4 +17,5 @@ pub mod http;
 pub mod listener;
 pub mod run;
 pub mod settings;
+pub mod stdout;
 pub mod telemetry;

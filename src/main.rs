@@ -1,9 +1,6 @@
 //! The program: reads the command line and the settings, and hands them to [`run`].
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use sandbox_provisioner::{
@@ -11,6 +8,7 @@ use sandbox_provisioner::{
     health::{self, HealthUrl},
     run,
     settings::{environment::Environment, load, problem::Problems, show},
+    stdout,
 };
 
 /// The exit status for settings that are not usable, as clap's own for a bad command line.
@@ -35,7 +33,12 @@ async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCod
     Ok(match command {
         Todo::Serve { settings: args, check } => {
             let loaded = load::for_serving(args.config.as_deref(), environment, &args.flags.0)?;
-            if check { print(&show::to_toml(&loaded.values)) } else { run::serve(loaded.settings).await }
+            if check {
+                stdout::print(&show::to_toml(&loaded.values));
+                ExitCode::SUCCESS
+            } else {
+                run::serve(loaded.settings).await
+            }
         }
         Todo::Render { request, settings: args } => {
             let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
@@ -61,12 +64,4 @@ async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCod
             )
         }
     })
-}
-
-/// Prints to standard output, whose reader may have gone (`| head`): `println!` would panic then.
-fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
 }

@@ -1,5 +1,7 @@
 //! The whole daemon on an embedded cluster, over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod daemon {
     mod adoption;
     mod away;

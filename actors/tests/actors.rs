@@ -1,5 +1,7 @@
 //! The supervisor, the sandboxes' actors and the view, with a fake cluster beside them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "actors/fake.rs"]
 mod fake;
 

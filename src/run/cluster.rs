@@ -5,7 +5,7 @@ use std::{net::IpAddr, process::ExitCode};
 use tokio::net::TcpListener;
 
 use super::{signals::Signals, start_log};
-use crate::{cli::ClusterArgs, settings::Log};
+use crate::{cli::ClusterArgs, settings::Log, stdout};
 
 /// Runs the embedded cluster's API server over HTTP until a signal ends it.
 ///
@@ -36,10 +36,10 @@ pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
         sandbox_servers: (!no_sandbox_servers).then_some(sandbox_bind(address.ip())),
         ..simcluster::Options::default()
     });
-    println!(
+    stdout::print(&format!(
         "An embedded Kubernetes cluster is listening on http://{address}; it is forgotten when it ends. Try:\n\n  \
-         kubectl --server http://{address} get nodes\n"
-    );
+         kubectl --server http://{address} get pods --all-namespaces\n\n"
+    ));
     simcluster::serve(listener, cluster.clone(), async move {
         let signal = signals.next().await;
         tracing::info!(signal, "shutting down");

@@ -6,7 +6,7 @@ use cluster::manifest::{self, Template};
 use lifecycle::request::CreateRequest;
 use serde_json::{Value, json};
 
-use crate::{http::body, settings::Settings};
+use crate::{http::body, settings::Settings, stdout};
 
 /// Prints the Pod and the Service that the request would make, or the error as the API would answer it.
 ///
@@ -25,7 +25,7 @@ pub fn render(settings: &Settings, request: &Path) -> ExitCode {
         Ok(manifests) => (manifests, ExitCode::SUCCESS),
         Err(detail) => (detail, ExitCode::FAILURE),
     };
-    println!("{answer:#}");
+    stdout::print(&format!("{answer:#}\n"));
     status
 }
 

@@ -28,6 +28,12 @@ pub async fn serve(settings: Settings) -> ExitCode {
         Ok(daemon) => daemon,
         Err(error) => return failed(&error.to_string()),
     };
+    if settings.http.api_key.is_none() && !daemon.address().ip().is_loopback() {
+        tracing::warn!(
+            address = %daemon.address(),
+            "no API key is set (PROVISIONER_AUTH=none): whoever reaches this address can make and delete sandboxes"
+        );
+    }
     welcome::print(&settings, daemon.address());
 
     tokio::select! {

@@ -2,11 +2,11 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use crate::settings::Settings;
+use crate::{settings::Settings, stdout};
 
 /// Says where the daemon listens and, on the embedded cluster, what to try next.
 pub(super) fn print(settings: &Settings, address: SocketAddr) {
-    print!("{}", text(settings, address));
+    stdout::print(&text(settings, address));
 }
 
 fn text(settings: &Settings, address: SocketAddr) -> String {

@@ -19,6 +19,7 @@ struct Process {
 }
 
 impl Process {
+    /// As its operator would start it.
     async fn start(kubeconfig: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"))
             .args(["serve", "--listen", "127.0.0.1:0"])
