@@ -2,28 +2,24 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use crate::api;
 use crate::resource::{NAMESPACES, QUOTAS, RESOURCES, Resource};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Event, Object, text_at};
 
-/// Runs the controllers until they are aborted.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let (mut changes, mut seen) = {
+/// Runs the controllers until they are aborted. What happens from the call on is seen, not from the first poll on.
+pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
+    let (mut changed, mut seen) = {
         let state = shared.state();
-        let changes: Vec<watch::Receiver<u64>> = RESOURCES.iter().map(|r| state.store.subscribe(r)).collect();
-        (changes, state.store.version())
+        (state.store.subscribe_all(), state.store.version())
     };
-    loop {
-        for change in &mut changes {
-            change.borrow_and_update();
-        }
-        seen = step(&shared, seen);
-        let any = changes.iter_mut().map(|change| Box::pin(change.changed()));
-        if futures::future::select_all(any).await.0.is_err() {
-            return;
+    async move {
+        loop {
+            changed.borrow_and_update();
+            seen = step(&shared, seen);
+            if changed.changed().await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -49,20 +45,10 @@ fn step(shared: &Shared, seen: u64) -> u64 {
     version
 }
 
-/// Deletes what names a gone object as its only owner.
+/// Deletes what named a gone object as its owner, once none of its owners is left.
 fn collect_orphans(state: &mut State, shared: &Shared, owner: &Object) {
-    let uid = owner.uid();
-    for resource in RESOURCES.iter().filter(|resource| resource.namespaced) {
-        let orphans: Vec<_> = state
-            .store
-            .list(resource, Some(owner.namespace()))
-            .filter(|object| {
-                let owners = object.value["metadata"]["ownerReferences"].as_array();
-                owners.is_some_and(|owners| !owners.is_empty() && owners.iter().all(|o| o["uid"] == uid))
-            })
-            .cloned()
-            .collect();
-        for orphan in orphans {
+    for orphan in state.store.owned_by(owner.uid()) {
+        if orphan.owners().all(|other| other == owner.uid()) {
             api::delete_object(state, &shared.clock, &orphan, None);
         }
     }

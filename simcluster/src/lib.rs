@@ -20,7 +20,7 @@
 //!
 //! - [`Cluster`]: the handle. [`Cluster::start`] with [`Options`]; [`Cluster::service`] for `kube::Client::new`, or
 //!   [`serve`] on a listener for `kubectl`.
-//! - Looking and meddling: [`Cluster::objects`], [`Cluster::object`], [`Cluster::count`]; by hand [`Cluster::put`],
+//! - Looking and meddling: [`Cluster::objects`], [`Cluster::object`], [`Cluster::count`], [`Cluster::wait_for`]; by hand [`Cluster::put`],
 //!   [`Cluster::change`], [`Cluster::remove`], [`Cluster::set_phase`], [`Cluster::set_status`].
 //! - The record of calls: [`Cluster::calls`], [`Cluster::mark`] with [`Cluster::calls_since`],
 //!   [`Cluster::count_calls`], [`Cluster::reset_calls`]; each a [`Call`] with its [`Verb`].
@@ -30,6 +30,15 @@
 //!   it: `image-pull-error`, `image-never-pull`, `crash-loop`, `oom`, `never-ready`, `creating`, `unschedulable`,
 //!   `succeed`, `fail`, `stuck-terminating`. Without it a Pod runs and gets ready, unless it asks for more than the
 //!   node has.
+//!
+//! - Sandboxes: with [`Options::sandbox_servers`] each ready Pod behind a `NodePort` Service answers
+//!   `GET /v1/sandbox` on its node port of the host.
+//!
+//! # What there is not
+//!
+//! Users and rights (a fault can answer 401 and 403), TLS, `events.k8s.io`, server-side apply beyond a merge, lists at
+//! an exact old version, `OpenAPI` (`kubectl create` and `apply` want `--validate=false`), all kinds that a sandbox has
+//! no use for. Endpoints of Services are not objects.
 //!
 //! # How it is built
 //!

@@ -168,7 +168,9 @@ pub(super) fn next(
 
 /// How long to wait after the n-th failure, counted from 0.
 pub(super) fn back_off(times: &Times, failures: u32) -> Duration {
-    times.back_off.saturating_mul(1 << failures.min(5)).min(times.back_off.saturating_mul(30))
+    // Without a floor, a setting of zero would try for ever without pause.
+    let first = times.back_off.max(Duration::from_millis(1));
+    first.saturating_mul(1 << failures.min(5)).min(first.saturating_mul(30))
 }
 
 fn grace(pod: &Value) -> Duration {

@@ -8,7 +8,7 @@ mod fit;
 mod life;
 mod report;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -98,8 +98,8 @@ impl Node {
     /// Looks at all Pods there are, as after a start.
     fn relist(&mut self) {
         let pods: Vec<_> = self.shared.state().store.list(PODS, None).cloned().collect();
-        let gone: Vec<_> =
-            self.pods.keys().filter(|uid| pods.iter().all(|pod| pod.uid() != *uid)).cloned().collect();
+        let present: HashSet<_> = pods.iter().map(|pod| pod.uid()).collect();
+        let gone: Vec<_> = self.pods.keys().filter(|uid| !present.contains(uid.as_str())).cloned().collect();
         for uid in gone {
             self.forget(&uid);
         }

@@ -15,24 +15,26 @@ use crate::store::{Change, Event};
 use endpoints::{Endpoints, Outcome};
 use server::Port;
 
-/// Runs the sandbox servers until they are aborted.
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// Runs the sandbox servers until they are aborted. What happens from the call on is seen, not from the first poll on.
+pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
     let (mut pods, mut services, mut seen) = {
         let state = shared.state();
         (state.store.subscribe(PODS), state.store.subscribe(SERVICES), state.store.version())
     };
     let mut endpoints = Endpoints::default();
     let mut ports: HashMap<u16, Port> = HashMap::new();
-    loop {
-        pods.borrow_and_update();
-        services.borrow_and_update();
-        let outcomes = take_in(&shared, &mut endpoints, &mut seen);
-        for outcome in outcomes {
-            carry_out(&shared, &mut ports, outcome).await;
-        }
-        tokio::select! {
-            changed = pods.changed() => if changed.is_err() { return },
-            changed = services.changed() => if changed.is_err() { return },
+    async move {
+        loop {
+            pods.borrow_and_update();
+            services.borrow_and_update();
+            let outcomes = take_in(&shared, &mut endpoints, &mut seen);
+            for outcome in outcomes {
+                carry_out(&shared, &mut ports, outcome).await;
+            }
+            tokio::select! {
+                changed = pods.changed() => if changed.is_err() { return },
+                changed = services.changed() => if changed.is_err() { return },
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 mod object;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -23,7 +23,14 @@ pub(crate) struct Store {
     /// The version of the last change anywhere.
     version: u64,
     tables: Vec<Table>,
+    /// By the uid of an owner: what names it in its `ownerReferences`.
+    owned: HashMap<String, BTreeSet<Key>>,
+    /// The version of the last change anywhere, for those who wait for any.
+    any: watch::Sender<u64>,
 }
+
+/// The place of an object: resource, namespace, name.
+type Key = (usize, String, String);
 
 #[derive(Debug)]
 struct Table {
@@ -50,7 +57,7 @@ impl Store {
                 changed: watch::Sender::new(FIRST_VERSION),
             })
             .collect();
-        Self { version: FIRST_VERSION, tables }
+        Self { version: FIRST_VERSION, tables, owned: HashMap::new(), any: watch::Sender::new(FIRST_VERSION) }
     }
 
     /// The version of the last change anywhere.
@@ -90,8 +97,15 @@ impl Store {
         let table = &mut self.tables[resource.index];
         let names = table.objects.entry(object.namespace().to_owned()).or_default();
         let before = names.insert(object.name().to_owned(), Arc::clone(&object));
+        for owner in before.iter().flat_map(|before| before.owners()) {
+            forget_owner(&mut self.owned, owner, &object);
+        }
+        for owner in object.owners() {
+            self.owned.entry(owner.to_owned()).or_default().insert(key(&object));
+        }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         table.announce(Event { version, change, object: Arc::clone(&object), before });
+        self.any.send_replace(version);
         object
     }
 
@@ -110,6 +124,9 @@ impl Store {
         }
         self.version += 1;
         let object = Arc::new(before.at_version(self.version));
+        for owner in object.owners() {
+            forget_owner(&mut self.owned, owner, &object);
+        }
         let event = Event {
             version: self.version,
             change: Change::Deleted,
@@ -117,6 +134,7 @@ impl Store {
             before: Some(before),
         };
         table.announce(event);
+        self.any.send_replace(self.version);
         Some(object)
     }
 
@@ -128,6 +146,18 @@ impl Store {
     /// Tells of every later change of a kind.
     pub fn subscribe(&self, resource: &Resource) -> watch::Receiver<u64> {
         self.tables[resource.index].changed.subscribe()
+    }
+
+    /// Tells of every later change.
+    pub fn subscribe_all(&self) -> watch::Receiver<u64> {
+        self.any.subscribe()
+    }
+
+    /// What names an owner in its `ownerReferences`.
+    pub fn owned_by(&self, uid: &str) -> Vec<Arc<Object>> {
+        let keys = self.owned.get(uid).into_iter().flatten();
+        keys.filter_map(|(index, namespace, name)| self.get(&RESOURCES[*index], namespace, name).cloned())
+            .collect()
     }
 
     /// Forgets all events: whoever asks for anything before now is too late.
@@ -147,6 +177,19 @@ impl Table {
         let version = event.version;
         self.window.push(Arc::new(event));
         self.changed.send_replace(version);
+    }
+}
+
+fn key(object: &Object) -> Key {
+    (object.resource.index, object.namespace().to_owned(), object.name().to_owned())
+}
+
+fn forget_owner(index: &mut HashMap<String, BTreeSet<Key>>, owner: &str, object: &Object) {
+    if let Some(keys) = index.get_mut(owner) {
+        keys.remove(&key(object));
+        if keys.is_empty() {
+            index.remove(owner);
+        }
     }
 }
 
@@ -172,6 +215,56 @@ mod tests {
             store.events_after(PODS, first.version - 1).unwrap().iter().map(|e| e.change).collect();
         assert_eq!(kinds, [Change::Added, Change::Modified, Change::Deleted]);
         assert!(store.get(PODS, "ns", "a").is_none());
+    }
+
+    proptest::proptest! {
+        /// Guards what every watcher relies on: the state at any version still in the window, with the events after
+        /// it played on top, is the present state.
+        #[test]
+        fn events_lead_from_any_version_to_the_present(
+            steps in proptest::collection::vec((0..4_usize, proptest::bool::ANY), 1..40),
+        ) {
+            let mut store = Store::new(10);
+            let mut states = vec![(store.version(), BTreeMap::new())];
+            for (name, put) in steps {
+                let name = ["a", "b", "c", "d"][name];
+                if put {
+                    store.put(PODS, pod(name));
+                } else {
+                    store.remove(PODS, "ns", name);
+                }
+                let present: BTreeMap<_, _> =
+                    store.list(PODS, None).map(|o| (o.name().to_owned(), o.version)).collect();
+                states.push((store.version(), present));
+            }
+            let (_, present) = states.last().cloned().unwrap();
+            for (version, mut state) in states {
+                let Ok(events) = store.events_after(PODS, version) else { continue };
+                for event in events {
+                    match event.change {
+                        Change::Deleted => drop(state.remove(event.object.name())),
+                        Change::Added | Change::Modified => {
+                            state.insert(event.object.name().to_owned(), event.version);
+                        }
+                    }
+                }
+                assert_eq!(state, present);
+            }
+        }
+    }
+
+    #[test]
+    fn what_names_an_owner_is_found_by_it() {
+        let mut store = Store::new(10);
+        let mut owned = pod("a");
+        owned["metadata"]["ownerReferences"] = json!([{"uid": "o"}]);
+        store.put(PODS, owned.clone());
+        assert_eq!(store.owned_by("o").len(), 1);
+        store.put(PODS, pod("a"));
+        assert!(store.owned_by("o").is_empty());
+        store.put(PODS, owned);
+        store.remove(PODS, "ns", "a");
+        assert!(store.owned_by("o").is_empty() && store.owned.is_empty());
     }
 
     #[test]

@@ -42,6 +42,13 @@ impl Object {
         self.value.get("metadata")?.get("labels")?.as_object()
     }
 
+    /// The uids of its owners.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        let list =
+            self.value.get("metadata").and_then(|meta| meta.get("ownerReferences")).and_then(Value::as_array);
+        list.into_iter().flatten().map(|owner| text_at(owner, &["uid"]))
+    }
+
     /// Whether a delete has been asked for.
     pub fn terminating(&self) -> bool {
         self.value["metadata"].get("deletionTimestamp").is_some()

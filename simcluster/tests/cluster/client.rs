@@ -30,12 +30,12 @@ pub async fn send(
     path: &str,
     body: &Value,
 ) -> Result<http::Response<Body>, ConnectionLost> {
-    let patch = "application/merge-patch+json";
+    let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = http::Request::builder()
         .method(method)
         .uri(format!("/api/v1/namespaces/{NS}/{path}"))
-        .header("content-type", if method == "PATCH" { patch } else { "application/json" })
+        .header("content-type", kind)
         .body(Full::new(Bytes::from(body)))
         .unwrap();
     cluster.service().oneshot(request).await

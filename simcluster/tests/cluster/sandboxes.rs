@@ -50,3 +50,22 @@ async fn a_sandbox_answers_while_it_is_ready() {
     assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
     delete(&cluster, "services/a-svc").await;
 }
+
+/// Guards the end: when the last handle goes, all that the cluster runs goes too.
+#[tokio::test]
+async fn sandboxes_end_with_the_last_handle() {
+    let cluster = Cluster::start(Options {
+        sandbox_servers: Some([127, 0, 0, 1].into()),
+        node: Some(NodeOptions { times: Times::INSTANT, ..NodeOptions::default() }),
+        ..Options::with_namespace(NS)
+    });
+    let (_, made) = call(&cluster, "POST", "services", &service("a-svc", "a")).await;
+    let port = u16::try_from(made["spec"]["ports"][0]["nodePort"].as_u64().unwrap()).unwrap();
+    create(&cluster, &pod("a")).await;
+    ask_until(port, |answer| answer.is_some()).await;
+    let handle = cluster.clone();
+    drop(cluster);
+    assert!(ask(port, "/v1/sandbox").await.is_some());
+    drop(handle);
+    ask_until(port, |answer| answer.is_none()).await;
+}
