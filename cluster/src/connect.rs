@@ -166,9 +166,9 @@ impl Connection {
 
     /// A connection through any service that answers as an API server does, such as an embedded one.
     ///
-    /// Must be called within a tokio runtime. An error of the service tells that nothing was sent if its chain
-    /// of sources holds an [`io::Error`] of kind `ConnectionRefused`; after any other the outcome of a write is
-    /// unknown.
+    /// Must be called within a tokio runtime. An error of the service tells that nothing was sent if it is an
+    /// [`io::Error`] of kind `ConnectionRefused` or reads "connection refused"; after any other the outcome of
+    /// a write is unknown.
     pub fn from_service<S, B>(service: S, namespace: &str, limits: Limits) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,

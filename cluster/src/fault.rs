@@ -207,20 +207,24 @@ fn transport(error: &kube::Error) -> Failed {
     }
 }
 
-/// Whether no connection came about, so that nothing was sent.
+/// Whether no connection came about, so that nothing was sent. A service that is no socket, such as an
+/// embedded cluster, may say so in words only.
 fn never_connected(error: &kube::Error) -> bool {
-    chain(error).any(|cause| {
-        cause.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_connect)
-            || cause.downcast_ref::<io::Error>().is_some_and(|e| {
-                matches!(
-                    e.kind(),
-                    io::ErrorKind::ConnectionRefused
-                        | io::ErrorKind::HostUnreachable
-                        | io::ErrorKind::NetworkUnreachable
-                        | io::ErrorKind::AddrNotAvailable
-                )
-            })
-    })
+    let refused = "connection refused";
+    let words = root_cause(error);
+    words.get(..refused.len()).is_some_and(|start| start.eq_ignore_ascii_case(refused))
+        || chain(error).any(|cause| {
+            cause.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_connect)
+                || cause.downcast_ref::<io::Error>().is_some_and(|e| {
+                    matches!(
+                        e.kind(),
+                        io::ErrorKind::ConnectionRefused
+                            | io::ErrorKind::HostUnreachable
+                            | io::ErrorKind::NetworkUnreachable
+                            | io::ErrorKind::AddrNotAvailable
+                    )
+                })
+        })
 }
 
 /// The innermost words: "Connection refused" says more than the four layers around it.

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,9 +22,8 @@ use lifecycle::{
     request::CreateRequest,
     seen::{SeenPod, SeenService},
 };
-use simcluster::{Cluster, ConnectionLost, Effect, Options, Refusal, Rule, Verb};
+use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep, timeout};
-use tower::util::MapErr;
 
 const NAMESPACE: &str = "deer-flow";
 
@@ -80,11 +78,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
-        let service = MapErr::new(cluster.service(), |lost| match lost {
-            ConnectionLost::Refused => io::Error::from(io::ErrorKind::ConnectionRefused),
-            ConnectionLost::Reset => io::Error::from(io::ErrorKind::ConnectionReset),
-        });
-        let connection = Connection::from_service(service, NAMESPACE, Limits::default());
+        let connection = Connection::from_service(cluster.service(), NAMESPACE, Limits::default());
         let template = Arc::new(Template::default());
         let view = Arc::new(View::default());
         let mut watches = tokio::task::JoinSet::new();
