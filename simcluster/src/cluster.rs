@@ -208,6 +208,10 @@ impl Cluster {
                 object["metadata"][key] = value.into();
             }
         }
+        // What a Service put here says it has, nobody else gets; if it is taken already, that is as was wished.
+        for port in api::node_ports(&object) {
+            let _ = state.ports.take(port);
+        }
         Ok(state.store.put(resource, object).full_value())
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::defaults::uses_node_ports;
 use crate::resource::{PODS, QUOTAS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
@@ -19,8 +20,11 @@ pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiRes
     let namespace = text_at(value, &["metadata", "namespace"]);
     for quota in store.list(QUOTAS, Some(namespace)) {
         let Some(hard) = quota.value["spec"]["hard"].as_object() else { continue };
-        let requested = charge(resource, value);
-        let used = usage(store, namespace);
+        let requested = charge(resource, value, hard);
+        if requested.is_empty() {
+            continue;
+        }
+        let used = usage(store, namespace, hard);
         let over: Vec<_> = requested
             .iter()
             .filter_map(|(key, amount)| {
@@ -52,7 +56,7 @@ pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiRes
 /// The status of a quota: its limits, and what is used of each.
 pub(crate) fn status(store: &Store, namespace: &str, quota: &Value) -> Value {
     let hard = quota["spec"]["hard"].as_object().cloned().unwrap_or_default();
-    let used = usage(store, namespace);
+    let used = usage(store, namespace, &hard);
     let shown: Map<String, Value> = hard
         .keys()
         .map(|key| (key.clone(), used.get(key).copied().unwrap_or_else(zero).canonical().into()))
@@ -60,11 +64,11 @@ pub(crate) fn status(store: &Store, namespace: &str, quota: &Value) -> Value {
     serde_json::json!({"hard": hard, "used": shown})
 }
 
-fn usage(store: &Store, namespace: &str) -> Amounts {
+fn usage(store: &Store, namespace: &str, hard: &Map<String, Value>) -> Amounts {
     let mut used = Amounts::new();
     for resource in [PODS, SERVICES] {
         for object in store.list(resource, Some(namespace)) {
-            for (key, amount) in charge(resource, &object.value) {
+            for (key, amount) in charge(resource, &object.value, hard) {
                 used.entry(key).and_modify(|sum| *sum = sum.plus(amount)).or_insert(amount);
             }
         }
@@ -72,51 +76,51 @@ fn usage(store: &Store, namespace: &str) -> Amounts {
     used
 }
 
-/// What one object counts for.
-fn charge(resource: &Resource, value: &Value) -> Amounts {
+/// What one object counts for, of what a quota limits.
+fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amounts {
     let mut amounts = Amounts::new();
-    amounts.insert(format!("count/{}", resource.qualified()), one(1));
-    if resource == PODS {
-        // A Pod that has ended uses nothing but its place in the count of objects.
-        if matches!(text_at(value, &["status", "phase"]), "Succeeded" | "Failed") {
-            return amounts;
+    let mut add = |key: &str, amount: Quantity| {
+        if hard.contains_key(key) {
+            amounts.entry(key.to_owned()).and_modify(|sum| *sum = sum.plus(amount)).or_insert(amount);
         }
-        amounts.insert("pods".to_owned(), one(1));
-        for container in value["spec"]["containers"].as_array().into_iter().flatten() {
-            for kind in ["requests", "limits"] {
-                for (key, amount) in container["resources"][kind].as_object().into_iter().flatten() {
-                    let Some(amount) = Quantity::from_json(amount) else { continue };
-                    let mut add = |key: String| {
-                        amounts.entry(key).and_modify(|sum| *sum = sum.plus(amount)).or_insert(amount);
-                    };
-                    add(format!("{kind}.{key}"));
-                    if kind == "requests" {
-                        add(key.clone());
+    };
+    add(&format!("count/{}", resource.qualified()), count(1));
+    match resource {
+        // A Pod that has ended uses nothing but its place in the count of objects.
+        r if r == PODS && matches!(text_at(value, &["status", "phase"]), "Succeeded" | "Failed") => {}
+        r if r == PODS => {
+            add("pods", count(1));
+            for container in value["spec"]["containers"].as_array().into_iter().flatten() {
+                for kind in ["requests", "limits"] {
+                    for (key, amount) in container["resources"][kind].as_object().into_iter().flatten() {
+                        let Some(amount) = Quantity::from_json(amount) else { continue };
+                        add(&format!("{kind}.{key}"), amount);
+                        if kind == "requests" {
+                            add(key, amount);
+                        }
                     }
                 }
             }
         }
-    } else if resource == SERVICES {
-        amounts.insert("services".to_owned(), one(1));
-        let ports = value["spec"]["ports"].as_array().map_or(0, Vec::len);
-        match text_at(value, &["spec", "type"]) {
-            "NodePort" => drop(amounts.insert("services.nodeports".to_owned(), one(ports))),
-            "LoadBalancer" => {
-                amounts.insert("services.nodeports".to_owned(), one(ports));
-                amounts.insert("services.loadbalancers".to_owned(), one(1));
+        r if r == SERVICES => {
+            add("services", count(1));
+            let kind = text_at(value, &["spec", "type"]);
+            if uses_node_ports(kind) {
+                add("services.nodeports", count(value["spec"]["ports"].as_array().map_or(0, Vec::len)));
             }
-            _ => {}
+            if kind == "LoadBalancer" {
+                add("services.loadbalancers", count(1));
+            }
         }
-    } else {
-        amounts.insert(resource.plural.to_owned(), one(1));
+        _ => add(resource.plural, count(1)),
     }
     amounts
 }
 
 fn zero() -> Quantity {
-    one(0)
+    count(0)
 }
 
-fn one(count: usize) -> Quantity {
-    Quantity::whole(i64::try_from(count).unwrap_or(i64::MAX))
+fn count(number: usize) -> Quantity {
+    Quantity::whole(i64::try_from(number).unwrap_or(i64::MAX))
 }

@@ -21,6 +21,13 @@ const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+
 /// `PUT`.
 pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let decoded = decode::decode(target.resource, request)?;
+    let name = text_at(&decoded.value, &["metadata", "name"]);
+    if name != target.named() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.named()
+        )));
+    }
     let mut state = shared.state();
     let old = find(&state, target)?;
     let object = change(&mut state, target, &old, decoded.value, request)?;

@@ -90,6 +90,7 @@ async fn what_cannot_be_is_refused() {
         ("POST", "pods", json!({"metadata": {}, "spec": {}}), 422),
         ("POST", "pods/a", pod("a"), 405),
         ("PUT", "pods", pod("a"), 405),
+        ("PUT", "pods/a", pod("b"), 400),
         ("GET", "things", Value::Null, 404),
         ("GET", "pods?labelSelector=a%20b", Value::Null, 400),
         ("GET", "pods?fieldSelector=spec.none%3Dx", Value::Null, 400),
@@ -108,4 +109,28 @@ async fn clusters_do_not_meet() {
     let made = create(&one, &pod("a")).await;
     assert_eq!(other.count("pods", None), 0);
     assert_eq!(create(&other, &pod("a")).await["metadata"]["uid"], made["metadata"]["uid"]);
+}
+
+/// Guards quotas on amounts: what is asked for is added up, what ended or went counts no more.
+#[tokio::test(start_paused = true)]
+async fn a_quota_counts_amounts_and_forgets_what_is_gone() {
+    let cluster = still_cluster();
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"requests.memory": "1Gi", "count/services": "1"}}});
+    assert_eq!(call(&cluster, "POST", "resourcequotas", &quota).await.0, 201);
+    let asking = |name: &str, memory: &str| {
+        let mut pod = pod(name);
+        pod["spec"]["containers"][0]["resources"] = json!({"requests": {"memory": memory}});
+        pod
+    };
+    create(&cluster, &asking("a", "600Mi")).await;
+    let (status, body) = call(&cluster, "POST", "pods", &asking("b", "600Mi")).await;
+    let message = "pods \"b\" is forbidden: exceeded quota: q, requested: requests.memory=600Mi, used: \
+         requests.memory=600Mi, limited: requests.memory=1Gi";
+    assert_eq!((status, &body["message"]), (403, &message.into()));
+    cluster.set_phase(NS, "a", "Failed").unwrap();
+    create(&cluster, &asking("b", "600Mi")).await;
+    delete(&cluster, "pods/b").await;
+    create(&cluster, &asking("c", "1Gi")).await;
+    assert_eq!(call(&cluster, "POST", "services", &service("a", "a")).await.0, 201);
+    assert_eq!(call(&cluster, "POST", "services", &service("b", "b")).await.0, 403);
 }
