@@ -47,6 +47,10 @@ pub use self::request_body::RequestBody;
 /// How many refusals of surplus connections are written at once; beyond, such a connection is just closed.
 const REFUSALS: usize = 64;
 
+/// Most that is buffered of what one peer sends, in bytes; hyper's own 400 KiB would be 400 MiB for the full number
+/// of connections. Above the largest head, far above a usual body.
+const BUFFER: usize = 64 << 10;
+
 /// How long accepting pauses when the process or the machine is out of file descriptors or memory: long
 /// enough not to spin, short enough that nobody waits noticeably once some are free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,7 +64,7 @@ pub struct Limits {
     /// How long a request's headers may take to arrive, counted from the moment at which the connection is
     /// ready for them: so also how long a connection may be silent or idle.
     pub head_time: Duration,
-    /// The largest request line and headers, in bytes.
+    /// The largest request line and headers, in bytes; at most 64 KiB.
     pub head_bytes: usize,
     /// How long a peer may leave us without room to write.
     pub stall: Duration,
@@ -114,7 +118,10 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_header_size(limits.head_bytes);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(BUFFER);
     let room = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let graceful = GracefulShutdown::new();

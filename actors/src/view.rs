@@ -46,7 +46,7 @@ pub struct View {
 
 /// Which state of the view a list shows: equal editions show equal lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edition(u64);
+pub struct Edition(pub u64);
 
 #[derive(Debug, Default)]
 struct Row {

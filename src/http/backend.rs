@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use actors::sandboxes::Sandboxes;
+use actors::{sandboxes::Sandboxes, view::Edition};
 use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest, seen::Status};
 
 /// The calls that the routes make. Cheap to clone: each request has its own.
@@ -21,6 +21,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// All sandboxes that callers may know of, in the order of their ids.
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send;
+
+    /// Which state of things a list would show now: equal editions show equal lists, and an edition taken
+    /// before a list is never newer than it. Fails where a list would.
+    fn edition(&self) -> impl Future<Output = Result<Edition, Failure>> + Send;
 }
 
 impl Backend for Sandboxes {
@@ -38,5 +42,9 @@ impl Backend for Sandboxes {
 
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send {
         Self::list(self)
+    }
+
+    fn edition(&self) -> impl Future<Output = Result<Edition, Failure>> + Send {
+        Self::edition(self)
     }
 }

@@ -90,12 +90,17 @@ impl<'a> Deleted<'a> {
 /// # Errors
 /// [`ApiError::internal`] when the value cannot be written as JSON.
 pub(crate) fn ok(value: &impl Serialize, size: usize) -> Result<Response, ApiError> {
+    text(value, size).map(json)
+}
+
+/// The value as JSON; for `size` and errors see [`ok`].
+pub(crate) fn text(value: &impl Serialize, size: usize) -> Result<Bytes, ApiError> {
     let mut text = Vec::with_capacity(size);
     serde_json::to_writer(&mut text, value).map_err(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
         ApiError::internal()
     })?;
-    Ok(json(Bytes::from(text)))
+    Ok(Bytes::from(text))
 }
 
 /// A 200 with this text as its JSON body.

@@ -132,7 +132,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        time::timeout,
+    };
 
     use super::*;
 
@@ -149,7 +152,7 @@ mod tests {
     async fn a_reader_that_does_not_read_is_cut() {
         let (mut ours, _theirs) = guarded(false);
         let begun = Instant::now();
-        let error = ours.write_all(&[0; 65]).await.unwrap_err();
+        let error = timeout(2 * STALL, ours.write_all(&[0; 65])).await.expect("it waits on").unwrap_err();
         assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, STALL));
     }
 
@@ -179,7 +182,8 @@ mod tests {
             drop(theirs);
         };
         let begun = Instant::now();
-        let (closed, ()) = tokio::join!(ours.shutdown(), sending);
+        let both = timeout(2 * LINGER, async { tokio::join!(ours.shutdown(), sending) });
+        let (closed, ()) = both.await.expect("the peer was not heard out");
         closed.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }

@@ -9,6 +9,7 @@ use lifecycle::{
     failure::{Failure, Fault, FaultKind},
     ids::SandboxId,
 };
+use proptest::prelude::*;
 use sandbox_provisioner::http::{body, edge::Edge};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -228,6 +229,20 @@ async fn odd_targets_are_answered() {
     }
 }
 
+/// A list is written once for as long as nothing changes, and anew as soon as something does.
+#[tokio::test]
+async fn lists_are_kept_while_nothing_changes() {
+    let fake = Fake::with_sandboxes(1);
+    let edge = edge(&fake);
+    let list = async || json_of(&answer(&edge, request("GET", "/api/sandboxes")).await);
+    assert_eq!(list().await["count"], 1);
+    assert_eq!(list().await["count"], 1);
+    assert_eq!(fake.calls(), ["list"]);
+    answer(&edge, request("POST", "/api/sandboxes")).await;
+    assert_eq!(list().await["count"], 2);
+    assert_eq!(fake.calls(), ["list", "create abc", "list"]);
+}
+
 /// A list is in the order that the backend keeps, with its length.
 #[tokio::test]
 async fn lists_are_counted() {
@@ -235,4 +250,27 @@ async fn lists_are_counted() {
     let body = json_of(&answer);
     let ids: Vec<_> = body["sandboxes"].as_array().unwrap().iter().map(|s| s["sandbox_id"].clone()).collect();
     assert_eq!((&body["count"], ids), (&json!(3), vec![json!("s0"), json!("s1"), json!("s2")]));
+}
+
+proptest! {
+    /// Whatever the target and the method, the answer is JSON and no fault of the server, and the backend is
+    /// called only for an id that can name a sandbox.
+    #[test]
+    fn any_target_is_answered(
+        method in prop_oneof!["GET", "DELETE", "POST", "PUT", "HEAD", "OPTIONS", "[A-Z]{1,8}"],
+        prefix in prop_oneof![Just("/api/sandboxes/"), Just("/api/"), Just("/")],
+        rest in "([a-zA-Z0-9._~!$&'()*+,;=:@/-]|%[0-9a-fA-F]{2}|%){0,40}",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let fake = Fake::default();
+        let target = format!("{prefix}{rest}");
+        prop_assume!(target.parse::<http::Uri>().is_ok());
+        let answer = runtime.block_on(answer(&edge(&fake), request(&method, &target)));
+        prop_assert!(!answer.status().is_server_error(), "{method} {target}: {answer:?}");
+        prop_assert!(serde_json::from_slice::<Value>(answer.body()).is_ok(), "{method} {target}: {answer:?}");
+        for call in fake.calls() {
+            let id = call.split_once(' ').map_or("list", |(_, id)| id);
+            prop_assert!(SandboxId::parse(id).is_ok(), "{method} {target}: {call}");
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use actors::view::Edition;
 use lifecycle::{failure::Failure, ids::SandboxId, phase::Phase, request::CreateRequest, seen::Status};
 use sandbox_provisioner::http::Backend;
 use tokio::sync::Notify;
@@ -36,6 +40,8 @@ struct Shared {
     script: Mutex<Script>,
     calls: Mutex<Vec<String>>,
     sandboxes: Mutex<BTreeMap<SandboxId, Status>>,
+    /// How often they were changed.
+    changes: AtomicU64,
     /// One permit for each call that was made.
     called: Notify,
     gate: Notify,
@@ -104,12 +110,14 @@ impl Backend for Fake {
             return Err(Failure::BadRequest(text));
         }
         self.shared.sandboxes.lock().unwrap().insert(request.sandbox_id, running());
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(running())
     }
 
     async fn delete(&self, id: SandboxId) -> Result<(), Failure> {
         self.play(format!("delete {}", id.as_str())).await?;
         self.shared.sandboxes.lock().unwrap().remove(&id);
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -122,5 +130,9 @@ impl Backend for Fake {
         self.play("list".to_owned()).await?;
         let sandboxes = self.shared.sandboxes.lock().unwrap();
         Ok(sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect())
+    }
+
+    async fn edition(&self) -> Result<Edition, Failure> {
+        Ok(Edition(self.shared.changes.load(Ordering::SeqCst)))
     }
 }
