@@ -63,7 +63,7 @@ pub struct Http {
     /// The key that `/api` asks for. `None` lets everybody in, which holds on a loopback address only, or
     /// where `PROVISIONER_AUTH=none` says so.
     pub api_key: Option<SecretString>,
-    /// Connections served at once; a further one waits to be accepted.
+    /// Connections open at once; a further one is answered 503 and closed.
     pub max_connections: NonZeroUsize,
     /// How long a shutdown waits for what is in flight.
     pub drain_deadline: DrainDeadline,

@@ -13,9 +13,10 @@ use tracing_subscriber::{
 };
 
 /// Libraries whose usual talk would drown ours, each with the most that is heard of it unless it is asked
-/// for by name: the Kubernetes client logs every call, the actor library every actor, the HTTP one every
-/// connection.
-const CAPS: &str = "kube=warn,kube_client=warn,kube_runtime=warn,ractor=warn,hyper=warn,hyper_util=warn,\
+/// for by name: the actor library logs every actor, the HTTP one every connection. The Kubernetes client logs
+/// every failure as an error, which we tell ourselves, once; and whole bodies that it cannot read, which may
+/// hold anything.
+const CAPS: &str = "kube=warn,kube_client=off,kube_runtime=warn,ractor=warn,hyper=warn,hyper_util=warn,\
                     rustls=warn,tower=warn,warp=warn,h2=warn";
 
 /// How log lines look.

@@ -41,13 +41,17 @@ const RETRY: Duration = Duration::from_secs(2);
 /// When to ask again while what is known of the cluster is too old.
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
-/// A cheap handle on the supervisor and the status view.
+/// A handle on the supervisor and the status view. Every request clones it, at the price of one count.
 #[derive(Clone)]
 pub struct Sandboxes {
+    shared: Arc<Inner>,
+}
+
+struct Inner {
     cluster: Arc<dyn Cluster>,
     view: Arc<View>,
     supervisor: ActorRef<Message>,
-    under_way: Arc<Semaphore>,
+    under_way: Semaphore,
 }
 
 // === impl Sandboxes ===
@@ -74,13 +78,14 @@ impl Sandboxes {
         tokio::spawn(sleeper::run(wishes, move |id| {
             let _ = woken.cast(Message::Due(id));
         }));
-        Ok(Self { cluster, view, supervisor, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)) })
+        let under_way = Semaphore::new(MAX_UNDER_WAY);
+        Ok(Self { shared: Arc::new(Inner { cluster, view, supervisor, under_way }) })
     }
 
     /// The status view, to be fed by the shared watch.
     #[must_use]
     pub fn view(&self) -> &Arc<View> {
-        &self.view
+        &self.shared.view
     }
 
     /// Makes the sandbox, or finds it made. Ends within [`CREATE_DEADLINE`].
@@ -90,8 +95,8 @@ impl Sandboxes {
     pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
         let id = request.sandbox_id.clone();
         // Whoever asks for a sandbox that is there gets it, whatever mounts the request names this time.
-        if let Err(why) = self.cluster.check(&request)
-            && !self.view.contains(&id)
+        if let Err(why) = self.shared.cluster.check(&request)
+            && !self.shared.view.contains(&id)
         {
             return Err(Failure::BadRequest(why));
         }
@@ -99,7 +104,7 @@ impl Sandboxes {
         let span = tracing::Span::current();
         let request = Arc::new(request);
         let call = async {
-            self.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
             self.ask(|waiter| Message::Post { request, waiter, span }).await
         };
         match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
@@ -117,7 +122,7 @@ impl Sandboxes {
         let _permit = self.admit()?;
         let span = tracing::Span::current();
         let call = async {
-            self.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
             self.ask(|waiter| Message::Delete { id: id.clone(), waiter, span }).await
         };
         match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
@@ -133,7 +138,7 @@ impl Sandboxes {
     /// [`Failure::Stale`] while nothing can be told for sure.
     pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
         self.fresh().await?;
-        Ok(self.view.status(id))
+        Ok(self.shared.view.status(id))
     }
 
     /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.
@@ -142,7 +147,7 @@ impl Sandboxes {
     /// [`Failure::Stale`] while nothing can be told for sure.
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
         self.fresh().await?;
-        Ok(self.view.statuses())
+        Ok(self.shared.view.statuses())
     }
 
     /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal editions
@@ -152,7 +157,7 @@ impl Sandboxes {
     /// As [`Sandboxes::list`].
     pub async fn edition(&self) -> Result<Edition, Failure> {
         self.fresh().await?;
-        Ok(self.view.edition())
+        Ok(self.shared.view.edition())
     }
 
     /// What stands in the way of serving, by name; empty when all is well.
@@ -160,30 +165,30 @@ impl Sandboxes {
     pub fn missing(&self) -> Vec<(&'static str, String)> {
         [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
             .into_iter()
-            .filter_map(|(name, kind)| self.view.ailment(kind).map(|why| (name, why)))
+            .filter_map(|(name, kind)| self.shared.view.ailment(kind).map(|why| (name, why)))
             .collect()
     }
 
     /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
     pub async fn shut_down(&self, patience: Duration) {
-        self.under_way.close();
-        self.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
-        let _ = self.supervisor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
+        self.shared.under_way.close();
+        self.shared.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
+        let _ = self.shared.supervisor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
     }
 
     fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.under_way.try_acquire().map_err(|error| match error {
+        self.shared.under_way.try_acquire().map_err(|error| match error {
             tokio::sync::TryAcquireError::Closed => Failure::ShuttingDown { retry_after: RETRY },
             tokio::sync::TryAcquireError::NoPermits => Failure::Busy { retry_after: RETRY },
         })
     }
 
     async fn fresh(&self) -> Result<(), Failure> {
-        if self.view.is_fresh() {
+        if self.shared.view.is_fresh() {
             return Ok(());
         }
-        self.view.first_list(FIRST_LIST_PATIENCE).await;
-        if self.view.is_fresh() {
+        self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
+        if self.shared.view.is_fresh() {
             return Ok(());
         }
         let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
@@ -192,7 +197,7 @@ impl Sandboxes {
 
     /// Asks the supervisor, and through it the sandbox's actor; `None` when the actor failed meanwhile.
     async fn ask(&self, message: impl FnOnce(Waiter) -> Message) -> Option<Result<Reply, Failure>> {
-        match self.supervisor.call(message, None).await {
+        match self.shared.supervisor.call(message, None).await {
             Ok(CallResult::Success(answer)) => Some(answer),
             Ok(CallResult::SenderError | CallResult::Timeout) => None,
             Err(MessagingErr::SendErr(_) | MessagingErr::ChannelClosed | MessagingErr::InvalidActorType) => {

@@ -22,7 +22,7 @@ pub enum Failure {
         what: String,
     },
     /// The sandbox's earlier life has not ended yet.
-    #[error("Sandbox '{id}' is still terminating; try again in {} s", retry_after.as_secs())]
+    #[error("Sandbox '{id}' is still terminating; try again in {} s", whole(retry_after))]
     StillTerminating {
         /// The sandbox that was asked for.
         id: SandboxId,
@@ -38,7 +38,7 @@ pub enum Failure {
         fault: Fault,
     },
     /// It cannot be done now, but later it can.
-    #[error("{operation} failed for now: {fault}; try again in {} s", retry_after.as_secs())]
+    #[error("{operation} failed for now: {fault}; try again in {} s", whole(retry_after))]
     Unavailable {
         /// What was tried, as `Pod creation`.
         operation: &'static str,
@@ -48,7 +48,7 @@ pub enum Failure {
         retry_after: Duration,
     },
     /// What is known of the cluster is too old to answer from, or not there yet.
-    #[error("the cluster's state is not known at present ({why}); try again in {} s", retry_after.as_secs())]
+    #[error("the cluster's state is not known at present ({why}); try again in {} s", whole(retry_after))]
     Stale {
         /// What is missing.
         why: String,
@@ -56,7 +56,7 @@ pub enum Failure {
         retry_after: Duration,
     },
     /// The deadline passed before the work was done. The work may still end.
-    #[error("{operation} did not end within {} s; it may still be done: ask again", after.as_secs())]
+    #[error("{operation} did not end within {} s; it may still be done: ask again", whole(after))]
     TimedOut {
         /// What was tried.
         operation: &'static str,
@@ -64,7 +64,7 @@ pub enum Failure {
         after: Duration,
     },
     /// Too much is asked for at once.
-    #[error("too many requests are being served; try again in {} s", retry_after.as_secs())]
+    #[error("too many requests are being served; try again in {} s", whole(retry_after))]
     Busy {
         /// When to try again.
         retry_after: Duration,
@@ -78,7 +78,7 @@ pub enum Failure {
         id: SandboxId,
     },
     /// The daemon is shutting down.
-    #[error("the service is shutting down; try again in {} s", retry_after.as_secs())]
+    #[error("the service is shutting down; try again in {} s", whole(retry_after))]
     ShuttingDown {
         /// When to try again.
         retry_after: Duration,
@@ -134,6 +134,11 @@ pub enum FaultKind {
     TimedOut,
     /// Anything else.
     Other,
+}
+
+/// Whole seconds, rounded up as `Retry-After` has them.
+fn whole(time: &Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 // === impl FaultKind ===

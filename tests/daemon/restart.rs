@@ -43,7 +43,7 @@ impl Process {
     }
 }
 
-/// After `kill -9` in the middle of 100 creates and a restart, every id that is POSTed again answers, and
+/// After `kill -9` in the middle of 100 creates and a restart, every id that is asked for again answers, and
 /// there is exactly one pair for each.
 #[tokio::test]
 async fn killed_in_the_middle_of_a_hundred_creates() {

@@ -1,79 +1,101 @@
 //! How old the view is: one clock for each of the two watches.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use lifecycle::ports::Kind;
 use tokio::{sync::watch, time::Instant};
 
-/// When each watch was last known to be up to date, and what ails it.
+/// When each watch was last known to be up to date, and what ails it. Every query reads it, so that reading
+/// takes no lock.
 #[derive(Debug)]
 pub(super) struct Freshness {
     /// How long the view may be answered from without news.
     limit: Duration,
-    pods: Mutex<Clock>,
-    services: Mutex<Clock>,
+    /// Where the clocks count from.
+    start: Instant,
+    pods: Clock,
+    services: Clock,
     /// Whether both kinds have been listed once.
     listed: watch::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clock {
-    /// `None` until the first list.
-    heard: Option<Instant>,
-    trouble: Option<String>,
+    /// When the watch was last heard of, in nanoseconds since the start; [`NEVER`] until the first list.
+    heard: AtomicU64,
+    trouble: Mutex<Option<String>>,
 }
+
+/// What no clock of ours reaches: it would be after 584 years.
+const NEVER: u64 = u64::MAX;
 
 // === impl Freshness ===
 
 impl Freshness {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, pods: Mutex::default(), services: Mutex::default(), listed: watch::Sender::new(false) }
+        Self {
+            limit,
+            start: Instant::now(),
+            pods: Clock::default(),
+            services: Clock::default(),
+            listed: watch::Sender::new(false),
+        }
     }
 
-    fn clock(&self, kind: Kind) -> std::sync::MutexGuard<'_, Clock> {
-        let clock = match kind {
+    fn clock(&self, kind: Kind) -> &Clock {
+        match kind {
             Kind::Pod => &self.pods,
             Kind::Service => &self.services,
-        };
-        clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(NEVER - 1)
     }
 
     /// The watch of this kind has told all that the cluster holds, as of now.
     pub(super) fn listed(&self, kind: Kind) {
-        *self.clock(kind) = Clock { heard: Some(Instant::now()), trouble: None };
-        if self.clock(Kind::Pod).heard.is_some() && self.clock(Kind::Service).heard.is_some() {
+        self.clock(kind).set(self.now());
+        if self.pods.heard().is_some() && self.services.heard().is_some() {
             self.listed.send_if_modified(|listed| !std::mem::replace(listed, true));
         }
     }
 
     /// The watch of this kind is up to date as of now; counts only after its first list.
     pub(super) fn heard(&self, kind: Kind) {
-        let mut clock = self.clock(kind);
-        if clock.heard.is_some() {
-            *clock = Clock { heard: Some(Instant::now()), trouble: None };
+        let clock = self.clock(kind);
+        if clock.heard().is_some() {
+            clock.set(self.now());
         }
     }
 
     pub(super) fn trouble(&self, kind: Kind, why: &str) {
-        self.clock(kind).trouble = Some(why.to_owned());
+        *self.clock(kind).trouble() = Some(why.to_owned());
     }
 
     /// Whether the view may be answered from.
     pub(super) fn is_fresh(&self) -> bool {
-        let now = Instant::now();
-        [Kind::Pod, Kind::Service].into_iter().all(|kind| {
-            self.clock(kind).heard.is_some_and(|heard| now.saturating_duration_since(heard) <= self.limit)
-        })
+        let now = self.now();
+        let limit = u64::try_from(self.limit.as_nanos()).unwrap_or(NEVER - 1);
+        [&self.pods, &self.services]
+            .into_iter()
+            .all(|clock| clock.heard().is_some_and(|heard| now.saturating_sub(heard) <= limit))
     }
 
     /// What is wrong with the watch of this kind; `None` when it is fresh and well.
     pub(super) fn ailment(&self, kind: Kind) -> Option<String> {
         let clock = self.clock(kind);
-        let because = clock.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        match clock.heard {
+        let because = clock.trouble().as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        match clock.heard() {
             None => Some(format!("not listed yet{because}")),
             Some(heard) => {
-                let age = Instant::now().saturating_duration_since(heard);
+                let age = Duration::from_nanos(self.now().saturating_sub(heard));
                 (age > self.limit).then(|| format!("no news for {} s{because}", age.as_secs()))
             }
         }
@@ -85,6 +107,29 @@ impl Freshness {
         if !*listed.borrow() {
             let _ = tokio::time::timeout(patience, listed.wait_for(|listed| *listed)).await;
         }
+    }
+}
+
+// === impl Clock ===
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { heard: AtomicU64::new(NEVER), trouble: Mutex::default() }
+    }
+}
+
+impl Clock {
+    fn heard(&self) -> Option<u64> {
+        Some(self.heard.load(Ordering::SeqCst)).filter(|heard| *heard != NEVER)
+    }
+
+    fn set(&self, now: u64) {
+        self.heard.store(now, Ordering::SeqCst);
+        *self.trouble() = None;
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

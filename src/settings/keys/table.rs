@@ -50,7 +50,7 @@ pub static SPECS: [Spec; 30] = [
         default: Some("1024"),
         kind: Kind::Number,
         allowed: "a number from 1 to 65536",
-        help: "Connections served at once; further ones wait",
+        help: "Connections open at once; a further one is answered 503",
         ..text(Key::MaxConnections, "PROVISIONER_MAX_CONNECTIONS", "max_connections", "max-connections")
     },
     Spec {
