@@ -1,5 +1,7 @@
 //! What the server says about itself: its version, its health, its groups and resources.
 
+use std::collections::BTreeSet;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -48,7 +50,8 @@ fn version() -> Value {
 
 fn groups() -> impl Iterator<Item = &'static str> {
     let own = RESOURCES.iter().map(|resource| resource.group).filter(|group| !group.is_empty());
-    own.chain(EXTRA_GROUPS)
+    let mut seen = BTreeSet::new();
+    own.chain(EXTRA_GROUPS).filter(move |group| seen.insert(*group))
 }
 
 fn group(name: &str) -> Value {

@@ -34,6 +34,11 @@ pub(crate) const SERVICES: &Resource = &RESOURCES[2];
 pub(crate) const EVENTS: &Resource = &RESOURCES[3];
 pub(crate) const QUOTAS: &Resource = &RESOURCES[4];
 pub(crate) const CLAIMS: &Resource = &RESOURCES[5];
+pub(crate) const SERVICE_ACCOUNTS: &Resource = &RESOURCES[10];
+pub(crate) const ROLES: &Resource = &RESOURCES[11];
+pub(crate) const ROLE_BINDINGS: &Resource = &RESOURCES[12];
+pub(crate) const CLUSTER_ROLES: &Resource = &RESOURCES[13];
+pub(crate) const CLUSTER_ROLE_BINDINGS: &Resource = &RESOURCES[14];
 
 const BLANK: Resource = Resource {
     index: 0,
@@ -49,8 +54,11 @@ const BLANK: Resource = Resource {
     fields: &[],
 };
 
+/// What the kinds of RBAC share.
+const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
+
 /// Every kind; all of them are served as version `v1` of their group.
-pub(crate) static RESOURCES: [Resource; 10] = [
+pub(crate) static RESOURCES: [Resource; 15] = [
     Resource {
         plural: "namespaces",
         singular: "namespace",
@@ -157,6 +165,32 @@ pub(crate) static RESOURCES: [Resource; 10] = [
         generation: true,
         short: &["netpol"],
         ..BLANK
+    },
+    Resource {
+        index: 10,
+        plural: "serviceaccounts",
+        singular: "serviceaccount",
+        kind: "ServiceAccount",
+        short: &["sa"],
+        ..BLANK
+    },
+    Resource { index: 11, plural: "roles", singular: "role", kind: "Role", ..RBAC },
+    Resource { index: 12, plural: "rolebindings", singular: "rolebinding", kind: "RoleBinding", ..RBAC },
+    Resource {
+        index: 13,
+        plural: "clusterroles",
+        singular: "clusterrole",
+        kind: "ClusterRole",
+        namespaced: false,
+        ..RBAC
+    },
+    Resource {
+        index: 14,
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        kind: "ClusterRoleBinding",
+        namespaced: false,
+        ..RBAC
     },
 ];
 
