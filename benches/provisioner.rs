@@ -1,4 +1,5 @@
-//! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`.
+//! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`, or
+//! `cargo bench -- queries` (`creates`, `memory`) for one of them.
 //!
 //! - GET and LIST with 1,000 sandboxes, beside a bare warp route that returns the same bytes;
 //! - creates, beside a loop that only writes the same two objects;
@@ -27,15 +28,22 @@ mod provisioner {
 use provisioner::{bare, creates, memory, queries};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(bare::ARGUMENT) {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.iter().any(|argument| argument == bare::ARGUMENT) {
         bare::serve();
         return;
     }
+    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        queries::measure().await;
-        creates::measure().await;
-        memory::measure().await;
+        if wanted("queries") {
+            queries::measure().await;
+        }
+        if wanted("creates") {
+            creates::measure().await;
+        }
+        if wanted("memory") {
+            memory::measure().await;
+        }
     });
 }
