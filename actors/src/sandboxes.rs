@@ -47,6 +47,9 @@ pub struct Sandboxes {
     shared: Arc<Inner>,
 }
 
+/// Ends the supervisor with the sleeper: without its deadlines nothing that went wrong would be put right.
+struct ShareFate(ActorRef<Message>);
+
 struct Inner {
     cluster: Arc<dyn Cluster>,
     view: Arc<View>,
@@ -74,10 +77,15 @@ impl Sandboxes {
             let _ = told.cast(Message::Changed(id));
         });
         let woken = supervisor.clone();
+        let fate = ShareFate(supervisor.clone());
         // It ends by itself, when the last actor and with it the last sleeper's handle is gone.
-        tokio::spawn(sleeper::run(wishes, move |id| {
-            let _ = woken.cast(Message::Due(id));
-        }));
+        tokio::spawn(async move {
+            let _fate = fate;
+            sleeper::run(wishes, |id| {
+                let _ = woken.cast(Message::Due(id));
+            })
+            .await;
+        });
         let under_way = Semaphore::new(MAX_UNDER_WAY);
         Ok(Self { shared: Arc::new(Inner { cluster, view, supervisor, under_way }) })
     }
@@ -169,6 +177,12 @@ impl Sandboxes {
             .collect()
     }
 
+    /// Waits until the supervisor has ended. Nothing can be asked for from then on: unless
+    /// [`Sandboxes::shut_down`] ended it, the process had better be started anew.
+    pub async fn ended(&self) {
+        let _ = self.shared.supervisor.get_cell().wait(None).await;
+    }
+
     /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
     pub async fn shut_down(&self, patience: Duration) {
         self.shared.under_way.close();
@@ -204,6 +218,12 @@ impl Sandboxes {
                 Some(Err(Failure::ShuttingDown { retry_after: RETRY }))
             }
         }
+    }
+}
+
+impl Drop for ShareFate {
+    fn drop(&mut self) {
+        self.0.stop(None);
     }
 }
 

@@ -188,6 +188,7 @@ async fn shutting_down_finishes_what_is_in_flight() {
     };
     let (created, ()) = futures::join!(creating, leaving);
     created.unwrap();
+    fake.sandboxes.ended().await;
     let late = fake.sandboxes.create(request("b")).await;
     assert!(matches!(late, Err(Failure::ShuttingDown { .. })), "{late:?}");
 }

@@ -149,6 +149,7 @@ impl Daemon {
         let part = tokio::select! {
             _ = &mut self.http.0 => "HTTP service",
             _ = &mut self.attached.0 => "watch on the cluster",
+            () = self.sandboxes.0.ended() => "supervisor",
         };
         Err(Ended { part })
     }
