@@ -1,14 +1,23 @@
 //! What the server says about itself: its version, its health, its groups and resources.
 
-use std::collections::BTreeSet;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::Reply;
-use crate::resource::{NAMESPACES, RESOURCES, Resource};
+use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
 
+/// The groups in the order of the real server; those with resources of their own here are shown.
+const ORDER: [&str; 8] = [
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+];
 /// Groups with a review or two and no objects of their own.
 const EXTRA_GROUPS: [&str; 1] = ["authorization.k8s.io"];
 
@@ -33,7 +42,7 @@ pub(crate) fn answer(route: &Route) -> Option<Reply> {
             found
         }
         Route::Resources(name) => resources(name)?,
-        Route::Object(_) | Route::AccessReview | Route::Unknown => return None,
+        _ => return None,
     };
     Some(Reply::json(StatusCode::OK, value.to_string()))
 }
@@ -48,10 +57,12 @@ fn version() -> Value {
     })
 }
 
-fn groups() -> impl Iterator<Item = &'static str> {
-    let own = RESOURCES.iter().map(|resource| resource.group).filter(|group| !group.is_empty());
-    let mut seen = BTreeSet::new();
-    own.chain(EXTRA_GROUPS).filter(move |group| seen.insert(*group))
+/// The groups that are served, the core group aside.
+pub(crate) fn groups() -> impl Iterator<Item = &'static str> {
+    let served = |group: &&str| {
+        EXTRA_GROUPS.contains(group) || Resource::all().any(|resource| resource.group == *group)
+    };
+    ORDER.into_iter().filter(served)
 }
 
 fn group(name: &str) -> Value {
@@ -61,14 +72,9 @@ fn group(name: &str) -> Value {
 
 fn resources(group: &str) -> Option<Value> {
     let mut list: Vec<Value> = Vec::new();
-    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+    for resource in Resource::all().filter(|resource| resource.group == group) {
         list.push(describe(resource));
-        if resource.status {
-            list.push(json!({
-                "name": format!("{}/status", resource.plural), "singularName": "",
-                "namespaced": resource.namespaced, "kind": resource.kind, "verbs": ["get", "patch", "update"],
-            }));
-        }
+        list.extend(resource.subs().map(|sub| describe_below(resource, sub)));
     }
     if group == "authorization.k8s.io" {
         list.push(json!({
@@ -79,6 +85,7 @@ fn resources(group: &str) -> Option<Value> {
     if list.is_empty() {
         return None;
     }
+    list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     let mut answer = json!({"kind": "APIResourceList", "groupVersion": version, "resources": list});
     // The core group's list carries no version of its own.
@@ -95,13 +102,31 @@ fn describe(resource: &Resource) -> Value {
     }
     let mut entry = json!({
         "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-        "kind": resource.kind, "verbs": verbs,
+        "kind": resource.kind, "verbs": verbs, "storageVersionHash": resource.hash,
     });
     if !resource.short.is_empty() {
         entry["shortNames"] = json!(resource.short);
     }
     if resource.in_all {
         entry["categories"] = json!(["all"]);
+    }
+    entry
+}
+
+fn describe_below(resource: &Resource, sub: Sub) -> Value {
+    let kind = match sub {
+        Sub::Binding => "Binding",
+        Sub::Eviction => "Eviction",
+        _ => resource.kind,
+    };
+    let mut entry = json!({
+        "name": format!("{}/{}", resource.plural, sub.word()), "singularName": "",
+        "namespaced": resource.namespaced, "kind": kind, "verbs": sub.verbs(),
+    });
+    // What is posted there is of another group.
+    if sub == Sub::Eviction {
+        entry["group"] = "policy".into();
+        entry["version"] = "v1".into();
     }
     entry
 }

@@ -1,7 +1,11 @@
-//! The kinds of objects the server knows, as one table.
+//! The kinds of objects the server knows, and what lies below an object.
+
+mod table;
+
+pub(crate) use table::{RESOURCES, VIEWS};
 
 /// One kind of object and how it is addressed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own, and all are constants")]
 pub(crate) struct Resource {
     /// Its place in [`RESOURCES`]; the store keeps one table for each.
@@ -26,6 +30,22 @@ pub(crate) struct Resource {
     pub in_all: bool,
     /// The field selectors it supports beside `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
+    /// What discovery says of the form it is stored in.
+    pub hash: &'static str,
+    /// What lies below an object, beside its status.
+    pub subresources: &'static [Sub],
+}
+
+/// What lies below an object, under a path of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sub {
+    Status,
+    Binding,
+    EphemeralContainers,
+    Eviction,
+    Finalize,
+    Log,
+    Resize,
 }
 
 pub(crate) const NAMESPACES: &Resource = &RESOURCES[0];
@@ -39,172 +59,48 @@ pub(crate) const ROLES: &Resource = &RESOURCES[11];
 pub(crate) const ROLE_BINDINGS: &Resource = &RESOURCES[12];
 pub(crate) const CLUSTER_ROLES: &Resource = &RESOURCES[13];
 pub(crate) const CLUSTER_ROLE_BINDINGS: &Resource = &RESOURCES[14];
-
-const BLANK: Resource = Resource {
-    index: 0,
-    group: "",
-    plural: "",
-    singular: "",
-    kind: "",
-    namespaced: true,
-    status: false,
-    generation: false,
-    short: &[],
-    in_all: false,
-    fields: &[],
-};
-
-/// What the kinds of RBAC share.
-const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
-
-/// Every kind; all of them are served as version `v1` of their group.
-pub(crate) static RESOURCES: [Resource; 15] = [
-    Resource {
-        plural: "namespaces",
-        singular: "namespace",
-        kind: "Namespace",
-        namespaced: false,
-        status: true,
-        short: &["ns"],
-        fields: &["status.phase"],
-        ..BLANK
-    },
-    Resource {
-        index: 1,
-        plural: "pods",
-        singular: "pod",
-        kind: "Pod",
-        status: true,
-        generation: true,
-        short: &["po"],
-        in_all: true,
-        fields: &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ],
-        ..BLANK
-    },
-    Resource {
-        index: 2,
-        plural: "services",
-        singular: "service",
-        kind: "Service",
-        status: true,
-        short: &["svc"],
-        in_all: true,
-        fields: &["spec.clusterIP", "spec.type"],
-        ..BLANK
-    },
-    Resource {
-        index: 3,
-        plural: "events",
-        singular: "event",
-        kind: "Event",
-        short: &["ev"],
-        fields: &[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ],
-        ..BLANK
-    },
-    Resource {
-        index: 4,
-        plural: "resourcequotas",
-        singular: "resourcequota",
-        kind: "ResourceQuota",
-        status: true,
-        short: &["quota"],
-        ..BLANK
-    },
-    Resource {
-        index: 5,
-        plural: "persistentvolumeclaims",
-        singular: "persistentvolumeclaim",
-        kind: "PersistentVolumeClaim",
-        status: true,
-        short: &["pvc"],
-        ..BLANK
-    },
-    Resource {
-        index: 6,
-        plural: "configmaps",
-        singular: "configmap",
-        kind: "ConfigMap",
-        short: &["cm"],
-        ..BLANK
-    },
-    Resource { index: 7, plural: "secrets", singular: "secret", kind: "Secret", fields: &["type"], ..BLANK },
-    Resource {
-        index: 8,
-        group: "coordination.k8s.io",
-        plural: "leases",
-        singular: "lease",
-        kind: "Lease",
-        ..BLANK
-    },
-    Resource {
-        index: 9,
-        group: "networking.k8s.io",
-        plural: "networkpolicies",
-        singular: "networkpolicy",
-        kind: "NetworkPolicy",
-        generation: true,
-        short: &["netpol"],
-        ..BLANK
-    },
-    Resource {
-        index: 10,
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        kind: "ServiceAccount",
-        short: &["sa"],
-        ..BLANK
-    },
-    Resource { index: 11, plural: "roles", singular: "role", kind: "Role", ..RBAC },
-    Resource { index: 12, plural: "rolebindings", singular: "rolebinding", kind: "RoleBinding", ..RBAC },
-    Resource {
-        index: 13,
-        plural: "clusterroles",
-        singular: "clusterrole",
-        kind: "ClusterRole",
-        namespaced: false,
-        ..RBAC
-    },
-    Resource {
-        index: 14,
-        plural: "clusterrolebindings",
-        singular: "clusterrolebinding",
-        kind: "ClusterRoleBinding",
-        namespaced: false,
-        ..RBAC
-    },
-];
+pub(crate) const NODES: &Resource = &RESOURCES[15];
+pub(crate) const ENDPOINTS: &Resource = &RESOURCES[16];
+pub(crate) const SLICES: &Resource = &RESOURCES[17];
+/// Events in their newer form.
+pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 
 // === impl Resource ===
 
+impl PartialEq for Resource {
+    /// A kind is told by its place and its group: a view shares the place of what it shows.
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.group == other.group
+    }
+}
+
+impl Eq for Resource {}
+
 impl Resource {
+    /// All kinds, stored or shown.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        RESOURCES.iter().chain(&VIEWS)
+    }
+
     /// The resource at a group and plural, if it is served.
     pub fn find(group: &str, plural: &str) -> Option<&'static Self> {
-        RESOURCES.iter().find(|r| r.group == group && r.plural == plural)
+        Self::all().find(|r| r.group == group && r.plural == plural)
     }
 
     /// The resource of that plural in any group, for callers who name one by hand.
     pub fn by_plural(plural: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.plural == plural)
+    }
+
+    /// The kind under which its objects are stored: itself, for any but a view.
+    pub fn stored(&self) -> &'static Self {
+        &RESOURCES[self.index]
+    }
+
+    /// What lies below its objects.
+    pub fn subs(&self) -> impl Iterator<Item = Sub> {
+        let status = self.status.then_some(Sub::Status);
+        self.subresources.iter().copied().chain(status)
     }
 
     /// The `apiVersion` of its objects.
@@ -220,6 +116,33 @@ impl Resource {
     /// What comes before `"metadata"` in the JSON of an object: kind and version.
     pub fn head(&self) -> String {
         format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", self.kind, self.api_version())
+    }
+}
+
+// === impl Sub ===
+
+impl Sub {
+    /// The word in paths.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Binding => "binding",
+            Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Eviction => "eviction",
+            Self::Finalize => "finalize",
+            Self::Log => "log",
+            Self::Resize => "resize",
+        }
+    }
+
+    /// What can be done with it.
+    pub fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Status | Self::EphemeralContainers | Self::Resize => &["get", "patch", "update"],
+            Self::Binding | Self::Eviction => &["create"],
+            Self::Finalize => &["update"],
+            Self::Log => &["get"],
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::calls::Verb;
 use crate::query::{Query, decode};
-use crate::resource::Resource;
+use crate::resource::{NAMESPACES, Resource, Sub};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,12 @@ pub(crate) enum Route {
     Resources(String),
     /// A review of one's own rights, which is answered and forgotten.
     AccessReview,
+    /// `/openapi/v3`
+    OpenApi,
+    /// `/openapi/v3/api/v1` (empty group) and `/openapi/v3/apis/{group}/v1`
+    OpenApiOf(String),
+    /// Below a version that is served, but nothing that is.
+    UnknownResource,
     Unknown,
 }
 
@@ -32,8 +38,10 @@ pub(crate) struct Target {
     pub resource: &'static Resource,
     pub namespace: Option<String>,
     pub name: Option<String>,
-    /// Whether the `/status` of the object is meant.
-    pub status: bool,
+    /// What below the object is meant.
+    pub sub: Option<Sub>,
+    /// Whether the path itself asks for a watch (`/api/v1/watch/…`, the old way).
+    pub watched: bool,
 }
 
 // === impl Route ===
@@ -49,38 +57,55 @@ impl Route {
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
             ["api", "v1"] => Self::Resources(String::new()),
+            ["api", "v1", "watch", rest @ ..] => Self::watched("", rest),
             ["api", "v1", rest @ ..] => Self::object("", rest),
+            ["openapi", "v3"] => Self::OpenApi,
+            ["openapi", "v3", "api", "v1"] => Self::OpenApiOf(String::new()),
+            ["openapi", "v3", "apis", group, "v1"] => Self::OpenApiOf((*group).to_owned()),
             ["apis", group] => Self::Group((*group).to_owned()),
             ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Self::AccessReview,
             ["apis", group, "v1"] => Self::Resources((*group).to_owned()),
+            ["apis", group, "v1", "watch", rest @ ..] => Self::watched(group, rest),
             ["apis", group, "v1", rest @ ..] => Self::object(group, rest),
             _ => Self::Unknown,
         }
     }
 
+    /// The old way to watch: the same paths, one word down.
+    fn watched(group: &str, rest: &[&str]) -> Self {
+        match Self::object(group, rest) {
+            Self::Object(target) if target.sub.is_none() => Self::Object(Target { watched: true, ..target }),
+            _ => Self::UnknownResource,
+        }
+    }
+
     fn object(group: &str, rest: &[&str]) -> Self {
-        // `namespaces/{name}` and `namespaces/{name}/status` are the namespace itself.
+        if Resource::all().all(|resource| resource.group != group) {
+            return Self::Unknown;
+        }
+        // `namespaces/{name}` and what is below are the namespace itself.
         let (namespace, rest) = match rest {
-            ["namespaces", _] | ["namespaces", _, "status"] => (None, rest),
+            ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
             ["namespaces", namespace, rest @ ..] => (Some((*namespace).to_owned()), rest),
             _ => (None, rest),
         };
-        let (plural, name, status) = match rest {
-            [plural] => (plural, None, false),
-            [plural, name] => (plural, Some(*name), false),
-            [plural, name, "status"] => (plural, Some(*name), true),
-            _ => return Self::Unknown,
+        let (plural, name, word) = match rest {
+            [plural] => (plural, None, None),
+            [plural, name] => (plural, Some(*name), None),
+            [plural, name, word] => (plural, Some(*name), Some(*word)),
+            _ => return Self::UnknownResource,
         };
         let Some(resource) = Resource::find(group, plural) else {
-            return Self::Unknown;
+            return Self::UnknownResource;
         };
         // An object of a namespaced kind needs its namespace; a cluster-wide one has none.
         let placed =
             if resource.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() };
-        if !placed || (status && !resource.status) {
-            return Self::Unknown;
+        let sub = word.and_then(|word| resource.subs().find(|sub| sub.word() == word));
+        if !placed || (word.is_some() && sub.is_none()) {
+            return Self::UnknownResource;
         }
-        Self::Object(Target { resource, namespace, name: name.map(str::to_owned), status })
+        Self::Object(Target { resource, namespace, name: name.map(str::to_owned), sub, watched: false })
     }
 
     /// What a method means here; `None` if it is not allowed.
@@ -88,27 +113,47 @@ impl Route {
         let Self::Object(target) = self else {
             return Some(if method == Method::POST { Verb::Create } else { Verb::Get });
         };
-        let one = target.name.is_some();
-        match *method {
-            Method::GET | Method::HEAD if one => Some(Verb::Get),
-            Method::GET | Method::HEAD if query.is_on("watch") => Some(Verb::Watch),
-            Method::GET | Method::HEAD => Some(Verb::List),
-            Method::POST if !one => Some(Verb::Create),
-            Method::PUT if one => Some(Verb::Update),
-            Method::PATCH if one => Some(Verb::Patch),
-            Method::DELETE if one && !target.status => Some(Verb::Delete),
-            Method::DELETE if !one && target.resource.namespaced => Some(Verb::DeleteCollection),
-            _ => None,
-        }
+        let verb = target.verb(method, query)?;
+        let allowed = target.sub.is_none_or(|sub| sub.verbs().contains(&verb.as_str()));
+        allowed.then_some(verb)
     }
 }
 
 // === impl Target ===
 
 impl Target {
+    fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
+        // Every kind that has a namespace is written in one, and only such are deleted in bulk.
+        let (one, placed) = (self.name.is_some(), self.namespace.is_some());
+        match *method {
+            Method::GET | Method::HEAD if self.watched => Some(Verb::Watch),
+            _ if self.watched => None,
+            Method::GET | Method::HEAD if one => Some(Verb::Get),
+            Method::GET | Method::HEAD if query.is_on("watch") => Some(Verb::Watch),
+            Method::GET | Method::HEAD => Some(Verb::List),
+            Method::POST if self.sub.is_some() => Some(Verb::Create),
+            Method::POST if !one && (placed || !self.resource.namespaced) => Some(Verb::Create),
+            Method::PUT if one => Some(Verb::Update),
+            Method::PATCH if one => Some(Verb::Patch),
+            Method::DELETE if one => Some(Verb::Delete),
+            Method::DELETE if placed || (!self.resource.namespaced && self.resource != NAMESPACES) => {
+                Some(Verb::DeleteCollection)
+            }
+            _ => None,
+        }
+    }
+
     /// The resource as the call record has it.
     pub fn label(&self) -> String {
-        if self.status { format!("{}/status", self.resource.plural) } else { self.resource.plural.to_owned() }
+        match self.sub {
+            Some(sub) => format!("{}/{}", self.resource.plural, sub.word()),
+            None => self.resource.plural.to_owned(),
+        }
+    }
+
+    /// Whether the status of the object is meant.
+    pub fn status(&self) -> bool {
+        self.sub == Some(Sub::Status)
     }
 
     /// The namespace for the store's keys: empty for cluster-wide kinds.
@@ -124,7 +169,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{NAMESPACES, PODS};
+    use crate::resource::PODS;
 
     fn target(path: &str) -> Target {
         match Route::parse(path) {
@@ -136,7 +181,7 @@ mod tests {
     #[test]
     fn paths_name_objects_and_collections() {
         let pod = target("/api/v1/namespaces/n/pods/p/status");
-        assert_eq!((pod.resource, pod.space(), pod.named(), pod.status), (PODS, "n", "p", true));
+        assert_eq!((pod.resource, pod.space(), pod.named(), pod.sub), (PODS, "n", "p", Some(Sub::Status)));
         let all = target("/api/v1/pods");
         assert_eq!((all.namespace, all.name), (None, None));
         let namespace = target("/api/v1/namespaces/n");
@@ -146,10 +191,11 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_unknown() {
-        for path in
-            ["/", "/openapi/v3", "/api/v2", "/api/v1/pods/p", "/api/v1/namespaces/n/things", "/apis/x/v2"]
-        {
+        for path in ["/", "/openapi", "/api/v2", "/apis/x/v2", "/apis/x/v1/things"] {
             assert_eq!(Route::parse(path), Route::Unknown, "{path}");
+        }
+        for path in ["/api/v1/pods/p", "/api/v1/namespaces/n/things", "/api/v1/namespaces/n/services/s/log"] {
+            assert_eq!(Route::parse(path), Route::UnknownResource, "{path}");
         }
     }
 
@@ -164,5 +210,15 @@ mod tests {
         assert_eq!(pod.verb(&Method::DELETE, &query("")), Some(Verb::Delete));
         assert_eq!(pod.verb(&Method::POST, &query("")), None);
         assert_eq!(pods.verb(&Method::PUT, &query("")), None);
+        let everywhere = Route::parse("/api/v1/pods");
+        assert_eq!(everywhere.verb(&Method::POST, &query("")), None);
+        assert_eq!(everywhere.verb(&Method::DELETE, &query("")), None);
+        let namespaces = Route::parse("/api/v1/namespaces");
+        assert_eq!(namespaces.verb(&Method::DELETE, &query("")), None);
+        let log = Route::parse("/api/v1/namespaces/n/pods/p/log");
+        assert_eq!(log.verb(&Method::GET, &query("")), Some(Verb::Get));
+        assert_eq!(log.verb(&Method::DELETE, &query("")), None);
+        let old = Route::parse("/api/v1/watch/namespaces/n/pods");
+        assert_eq!(old.verb(&Method::GET, &query("")), Some(Verb::Watch));
     }
 }

@@ -101,6 +101,7 @@ async fn answer(
         query,
         content_type: text(header::CONTENT_TYPE),
         accept: text(header::ACCEPT),
+        user_agent: text(header::USER_AGENT),
         body,
     };
     let (seq, strike) = arrive(shared, head, &request);

@@ -12,17 +12,19 @@ use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
-use crate::validate;
+use crate::{validate, view};
 
 pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let decoded = decode::decode(target.resource, request)?;
     let dry_run = request.query.get("dryRun").is_some();
     let mut warnings = decoded.warnings;
-    let object = create_object(shared, target.resource, target.space(), decoded.value, dry_run)?;
+    let value = view::stored(target.resource, decoded.value);
+    let object = create_object(shared, target.resource.stored(), target.space(), value, dry_run)?;
     if target.resource == PODS {
         warnings.extend(hostname_warning(object.name()));
     }
-    Ok(Reply::object(StatusCode::CREATED, &object, &request.accept, shared).with_warnings(warnings))
+    let reply = Reply::object(StatusCode::CREATED, target.resource, &object, request, shared);
+    Ok(reply.with_warnings(warnings))
 }
 
 /// Creates an object of a kind in a namespace (empty for cluster-wide kinds).

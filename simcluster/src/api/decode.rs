@@ -3,11 +3,10 @@
 use serde_json::Value;
 
 use super::Request;
-use crate::resource::{PODS, Resource};
+use crate::resource::Resource;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
 use crate::validate::prune_unknown;
-use crate::validate::quantity::Quantity;
 
 /// An object as the client sent it, without kind and version, and what the client is to be warned of.
 #[derive(Debug)]
@@ -75,10 +74,8 @@ pub(super) fn check(
     };
     fields.remove("kind");
     fields.remove("apiVersion");
-    if resource == PODS {
-        check_quantities(&value).map_err(cannot)?;
-    }
     let mut unknown: Vec<_> = prune_unknown(resource, &mut value)
+        .map_err(cannot)?
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""))
         .collect();
@@ -90,20 +87,6 @@ pub(super) fn check(
         Some("Ignore") => Ok(Decoded { value, warnings: Vec::new() }),
         _ => Ok(Decoded { value, warnings: unknown }),
     }
-}
-
-fn check_quantities(pod: &Value) -> Result<(), String> {
-    let lists = ["containers", "initContainers"].into_iter();
-    let containers = lists.filter_map(|list| pod["spec"][list].as_array()).flatten();
-    let amounts = containers
-        .flat_map(|container| ["limits", "requests"].map(|kind| container["resources"][kind].as_object()))
-        .flatten()
-        .flat_map(|amounts| amounts.values());
-    if amounts.into_iter().all(|amount| Quantity::from_json(amount).is_some()) {
-        return Ok(());
-    }
-    Err("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        .to_owned())
 }
 
 /// What Go's parser says about the commonest slips.

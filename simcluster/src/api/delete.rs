@@ -34,7 +34,7 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
     let object =
         if deletion.dry_run { old } else { delete_object(&mut state, &shared.clock, &old, deletion.grace) };
     drop(state);
-    Ok(Reply::object(StatusCode::OK, &object, &request.accept, shared))
+    Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared))
 }
 
 /// `DELETE` of a collection; the answer lists what was selected, as it was before.
@@ -50,7 +50,7 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
     }
     let version = state.store.version();
     drop(state);
-    Ok(list::render(shared, target, &selected, version, None, &request.accept))
+    Ok(list::render(shared, target, &selected, version, None, request))
 }
 
 /// Deletes as the kind has it: at once, after its grace period, or when its last finalizer goes. Returns what the

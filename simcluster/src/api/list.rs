@@ -12,7 +12,7 @@ use crate::selector::{FieldSelector, LabelSelector};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, Store};
-use crate::{page, table};
+use crate::{page, table, view};
 
 /// Which objects of a collection are meant.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         }
     }
     drop(state);
-    Ok(render(shared, target, &selected, version, rest.as_ref(), &request.accept))
+    Ok(render(shared, target, &selected, version, rest.as_ref(), request))
 }
 
 /// A list in the form that was asked for.
@@ -74,8 +74,15 @@ pub(super) fn render(
     objects: &[Arc<Object>],
     version: u64,
     rest: Option<&Rest>,
-    accept: &str,
+    request: &Request,
 ) -> Reply {
+    let shown: Vec<_> = match target.resource == target.resource.stored() {
+        true => objects.to_vec(),
+        false => {
+            objects.iter().filter_map(|object| view::of(target.resource, object)).map(Arc::new).collect()
+        }
+    };
+    let objects = shown.as_slice();
     let mut meta = json!({"resourceVersion": version.to_string()});
     if let Some(rest) = rest {
         meta["continue"] = rest.token.clone().into();
@@ -83,7 +90,7 @@ pub(super) fn render(
             meta["remainingItemCount"] = remaining.into();
         }
     }
-    let form = table::Form::of(accept);
+    let form = table::Form::of(&request.accept);
     if form != table::Form::Plain {
         let list = form.many(target.resource, objects, &meta, shared.clock.now());
         return Reply::json(StatusCode::OK, list.to_string());

@@ -25,11 +25,12 @@ use crate::body::Body;
 use crate::calls::Verb;
 use crate::faults::WatchFault;
 use crate::query::Query;
+use crate::resource::Resource;
 use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::Object;
-use crate::{discovery, table};
+use crate::{discovery, openapi, table, view};
 
 /// A request, read and taken apart.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Request {
     pub query: Query,
     pub content_type: String,
     pub accept: String,
+    /// Names who writes where no field manager is named.
+    pub user_agent: String,
     pub body: Bytes,
 }
 
@@ -60,6 +63,9 @@ pub(crate) fn handle(
     let result = match &request.route {
         Route::Object(target) => handle_object(shared, target, request, watch_fault),
         Route::AccessReview => access_review(request),
+        Route::OpenApi | Route::OpenApiOf(_) => {
+            openapi::answer(&request.route).ok_or_else(|| not_served(request))
+        }
         other => discovery::answer(other).ok_or_else(|| not_served(request)),
     };
     match result {
@@ -88,8 +94,8 @@ fn handle_object(
 
 fn get(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let found = shared.state().store.get(target.resource, target.space(), target.named()).cloned();
-    let object = found.ok_or_else(|| ApiError::not_found(target.resource, target.named()))?;
-    Ok(Reply::object(StatusCode::OK, &object, &request.accept, shared))
+    let object = found.ok_or_else(|| ApiError::not_found(target.resource.stored(), target.named()))?;
+    Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared))
 }
 
 /// Everybody may do everything, unless a fault says otherwise.
@@ -130,8 +136,16 @@ impl Reply {
     }
 
     /// One object in the form that was asked for.
-    pub fn object(status: StatusCode, object: &Object, accept: &str, shared: &Shared) -> Self {
-        match table::Form::of(accept) {
+    pub fn object(
+        status: StatusCode,
+        resource: &'static Resource,
+        object: &Object,
+        request: &Request,
+        shared: &Shared,
+    ) -> Self {
+        let shown = view::of(resource, object);
+        let object = shown.as_ref().unwrap_or(object);
+        match table::Form::of(&request.accept) {
             table::Form::Plain => Self::json(status, object.full_json()),
             form => Self::json(status, form.one(object, shared.clock.now()).to_string()),
         }

@@ -32,7 +32,8 @@ pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> Ap
     let old = find(&state, target)?;
     let object = change(&mut state, target, &old, decoded.value, request)?;
     drop(state);
-    Ok(Reply::object(StatusCode::OK, &object, &request.accept, shared).with_warnings(decoded.warnings))
+    Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared)
+        .with_warnings(decoded.warnings))
 }
 
 /// `PATCH`.
@@ -48,14 +49,15 @@ pub(super) fn patch(shared: &Shared, target: &Target, request: &Request) -> ApiR
         let decoded = decode::check(target.resource, patch, request.query.get("fieldValidation"))?;
         let dry_run = request.query.get("dryRun").is_some();
         let object = create::create_object(shared, target.resource, target.space(), decoded.value, dry_run)?;
-        return Ok(Reply::object(StatusCode::CREATED, &object, &request.accept, shared));
+        return Ok(Reply::object(StatusCode::CREATED, target.resource, &object, request, shared));
     }
     let old = find(&state, target)?;
-    let patched = kind.apply(&old.full_value(), &patch)?;
+    let patched = kind.apply(target.resource, &old.full_value(), &patch)?;
     let decoded = decode::check(target.resource, patched, request.query.get("fieldValidation"))?;
     let object = change(&mut state, target, &old, decoded.value, request)?;
     drop(state);
-    Ok(Reply::object(StatusCode::OK, &object, &request.accept, shared).with_warnings(decoded.warnings))
+    Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared)
+        .with_warnings(decoded.warnings))
 }
 
 fn find(state: &State, target: &Target) -> ApiResult<Arc<Object>> {
@@ -81,7 +83,7 @@ fn change(
     if !uid.is_empty() && uid != old.uid() {
         return Err(ApiError::precondition(resource, name, "UID", uid, old.uid()));
     }
-    if target.status {
+    if target.status() {
         // Only the status counts; the rest stays as it is.
         let status = new.get_mut("status").map(Value::take).unwrap_or_default();
         new = old.value.clone();

@@ -21,6 +21,7 @@ use crate::shared::{Link, Shared};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Change, Event, Object};
 use crate::table::Form;
+use crate::view;
 
 /// How often a quiet watch says how far it has come.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -220,6 +221,8 @@ impl Watcher {
     }
 
     fn send(&mut self, change: Change, object: &Object) {
+        let shown = view::of(self.target.resource, object);
+        let object = shown.as_ref().unwrap_or(object);
         self.marked = None;
         if let Some(WatchFault::Lossy(every)) = self.fault {
             self.count += 1;

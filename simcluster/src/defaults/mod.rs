@@ -29,9 +29,14 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
             value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
         r if r == EVENTS => {
-            for (key, default) in
-                [("source", json!({})), ("firstTimestamp", Value::Null), ("lastTimestamp", Value::Null)]
-            {
+            for (key, default) in [
+                ("source", json!({})),
+                ("firstTimestamp", Value::Null),
+                ("lastTimestamp", Value::Null),
+                ("eventTime", Value::Null),
+                ("reportingComponent", json!("")),
+                ("reportingInstance", json!("")),
+            ] {
                 set_default(value, key, default);
             }
         }

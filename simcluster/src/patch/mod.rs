@@ -7,6 +7,8 @@ mod strategic;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::resource::Resource;
+use crate::schema;
 use crate::status::{ApiError, ApiResult};
 
 /// The form of a patch.
@@ -32,8 +34,8 @@ impl PatchKind {
         }
     }
 
-    /// The object after the patch.
-    pub fn apply(self, target: &Value, patch: &Value) -> ApiResult<Value> {
+    /// The object of a kind after the patch.
+    pub fn apply(self, resource: &Resource, target: &Value, patch: &Value) -> ApiResult<Value> {
         match self {
             Self::Json => json_patch::apply(target, patch).map_err(|error| match error {
                 json_patch::Failure::Malformed(why) => ApiError::bad_request(why),
@@ -52,7 +54,8 @@ impl PatchKind {
             // An apply by the only owner of its fields does what a strategic merge does.
             Self::Strategic | Self::Apply => {
                 let mut patched = target.clone();
-                strategic::apply(&mut patched, patch);
+                strategic::apply(&mut patched, patch, schema::of(resource))
+                    .map_err(|why| ApiError::internal(&why))?;
                 Ok(patched)
             }
         }

@@ -1,88 +1,144 @@
-//! Kubernetes' own merge: like RFC 7386, but some lists are merged item by item, by a key that depends on the
-//! list. `$patch: replace` and `$patch: delete` are understood, `$setElementOrder` and `$retainKeys` are ignored.
+//! Kubernetes' own merge: like RFC 7386, but some lists are merged item by item, by a key that the type of the list
+//! names. `$patch: replace` and `$patch: delete`, `$deleteFromPrimitiveList`, `$setElementOrder` and `$retainKeys` are
+//! understood.
 
 use serde_json::{Map, Value};
 
-/// The lists that are merged by key, by the name of their member.
-const KEYED: [(&str, &str); 14] = [
-    ("containers", "name"),
-    ("initContainers", "name"),
-    ("ephemeralContainers", "name"),
-    ("volumes", "name"),
-    ("env", "name"),
-    ("volumeMounts", "mountPath"),
-    ("ownerReferences", "uid"),
-    ("conditions", "type"),
-    ("imagePullSecrets", "name"),
-    ("hostAliases", "ip"),
-    ("podIPs", "ip"),
-    ("hostIPs", "ip"),
-    ("topologySpreadConstraints", "topologyKey"),
-    ("resourceClaims", "name"),
-];
+use crate::schema::{Field, Shape, Sharing, Struct};
 
-pub(super) fn apply(target: &mut Value, patch: &Value) {
+const ORDER: &str = "$setElementOrder/";
+const GONE: &str = "$deleteFromPrimitiveList/";
+
+/// Changes a value of a type, if it is known, as a patch says. The error names what a list item lacks.
+pub(super) fn apply(target: &mut Value, patch: &Value, kind: Option<&Struct>) -> Result<(), String> {
     let Some(members) = patch.as_object() else {
         *target = patch.clone();
-        return;
+        return Ok(());
     };
     if members.get("$patch").is_some_and(|p| p == "replace") || !target.is_object() {
         *target = Value::Object(Map::new());
     }
-    let Some(fields) = target.as_object_mut() else { return };
+    let Some(fields) = target.as_object_mut() else { return Ok(()) };
+    if members.get("$patch").is_some_and(|p| p == "delete") {
+        fields.clear();
+        return Ok(());
+    }
+    if let Some(kept) = members.get("$retainKeys").and_then(Value::as_array) {
+        fields.retain(|key, _| kept.iter().any(|k| k == key));
+    }
     for (key, value) in members {
-        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
+        if let Some(list) = key.strip_prefix(GONE) {
             delete_from(fields.get_mut(list), value);
         } else if key.starts_with('$') {
         } else if value.is_null() {
             fields.remove(key);
-        } else if let (Some(by), Some(items)) = (key_of(key, value), value.as_array()) {
-            merge_list(fields.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new())), items, by);
-        } else if key == "finalizers" && value.is_array() {
-            add_missing(fields.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new())), value);
         } else {
-            apply(fields.entry(key.clone()).or_insert(Value::Null), value);
+            let field = kind.and_then(|kind| kind.fields.get(key.as_str()));
+            member(fields.entry(key.clone()).or_insert(Value::Null), value, field)?;
         }
     }
-}
-
-/// The key by which the items of a list are told apart; `None` if the list is replaced whole.
-fn key_of(list: &str, items: &Value) -> Option<&'static str> {
-    if list == "ports" {
-        // A container's ports are told apart by containerPort, a Service's by port.
-        let container = items.as_array()?.iter().any(|item| item.get("containerPort").is_some());
-        return Some(if container { "containerPort" } else { "port" });
+    for (key, order) in members {
+        let Some(list) = key.strip_prefix(ORDER) else { continue };
+        let by = kind.and_then(|kind| kind.fields.get(list)).and_then(|field| field.merge_key);
+        if let (Some(items), Some(order)) =
+            (fields.get_mut(list).and_then(Value::as_array_mut), order.as_array())
+        {
+            reorder(items, order, by);
+        }
     }
-    KEYED.iter().find(|(name, _)| *name == list).map(|(_, key)| *key)
+    Ok(())
 }
 
-fn merge_list(target: &mut Value, patch: &[Value], by: &str) {
-    let Some(items) = target.as_array_mut() else { return };
+fn member(target: &mut Value, patch: &Value, field: Option<&Field>) -> Result<(), String> {
+    let Some(field) = field else { return apply(target, patch, None) };
+    match (&field.shape, patch.as_array(), field.merge_key) {
+        (Shape::List(item), Some(items), Some(by)) => merge_list(target, items, by, item.below()),
+        (Shape::List(_), Some(items), None) if field.sharing == Sharing::Set => {
+            add_missing(target, items);
+            Ok(())
+        }
+        (Shape::Map(item), _, _) => apply_map(target, patch, item),
+        (shape, _, _) => apply(target, patch, shape.below()),
+    }
+}
+
+fn apply_map(target: &mut Value, patch: &Value, item: &Shape) -> Result<(), String> {
+    let Some(members) = patch.as_object() else { return apply(target, patch, None) };
+    if members.get("$patch").is_some_and(|p| p == "replace") || !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Some(fields) = target.as_object_mut() else { return Ok(()) };
+    for (key, value) in members.iter().filter(|(key, _)| *key != "$patch") {
+        if value.is_null() {
+            fields.remove(key);
+        } else {
+            apply(fields.entry(key.clone()).or_insert(Value::Null), value, item.below())?;
+        }
+    }
+    Ok(())
+}
+
+fn merge_list(target: &mut Value, patch: &[Value], by: &str, kind: Option<&Struct>) -> Result<(), String> {
+    if !target.is_array() {
+        *target = Value::Array(Vec::new());
+    }
+    let Some(items) = target.as_array_mut() else { return Ok(()) };
     if patch.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
     // As in the real merge, new items come before those that stay.
     let mut added = Vec::new();
     for change in patch {
-        let place = items.iter().position(|item| item.get(by).is_some() && item.get(by) == change.get(by));
-        match (change["$patch"].as_str(), place) {
+        let how = change["$patch"].as_str();
+        if how == Some("replace") {
+            continue;
+        }
+        let Some(key) = change.get(by) else {
+            return Err(format!("map: {change} does not contain declared merge key: {by}"));
+        };
+        let place = items.iter().position(|item| item.get(by) == Some(key));
+        match (how, place) {
             (Some("delete"), Some(place)) => drop(items.remove(place)),
-            (Some("delete" | "replace"), _) => {}
-            (_, Some(place)) => apply(&mut items[place], change),
+            (Some("delete"), None) => {}
+            (_, Some(place)) => apply(&mut items[place], change, kind)?,
             (_, None) => {
                 let mut item = Value::Null;
-                apply(&mut item, change);
+                apply(&mut item, change, kind)?;
                 added.push(item);
             }
         }
     }
     added.append(items);
     *items = added;
+    Ok(())
 }
 
-fn add_missing(target: &mut Value, more: &Value) {
+/// Puts the items into the order given for some of them; the others stay behind those they stood behind.
+fn reorder(items: &mut Vec<Value>, order: &[Value], by: Option<&str>) {
+    let place = |item: &Value| {
+        order.iter().position(|wanted| match by {
+            Some(by) => wanted.get(by) == item.get(by),
+            None => wanted == item,
+        })
+    };
+    let mut last = 0;
+    let mut keyed: Vec<_> = std::mem::take(items)
+        .into_iter()
+        .map(|item| {
+            last = place(&item).unwrap_or(last);
+            (last, item)
+        })
+        .collect();
+    keyed.sort_by_key(|(place, _)| *place);
+    items.extend(keyed.into_iter().map(|(_, item)| item));
+}
+
+fn add_missing(target: &mut Value, more: &[Value]) {
+    if !target.is_array() {
+        *target = Value::Array(Vec::new());
+    }
     let Some(items) = target.as_array_mut() else { return };
-    for item in more.as_array().into_iter().flatten() {
+    for item in more {
         if !items.contains(item) {
             items.push(item.clone());
         }
@@ -100,35 +156,53 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::schema;
+
+    fn patched(mut target: Value, patch: &Value) -> Value {
+        apply(&mut target, patch, schema::named("Pod")).unwrap();
+        target
+    }
 
     #[test]
     fn containers_are_merged_by_name() {
-        let mut target =
+        let target =
             json!({"spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]}});
-        apply(
-            &mut target,
-            &json!({"spec": {"containers": [
-                {"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c", "image": "3"},
-            ]}}),
-        );
-        assert_eq!(
-            target,
-            json!({"spec": {"containers": [{"name": "c", "image": "3"}, {"name": "a", "image": "2"}]}})
-        );
+        let patch = json!({"spec": {"containers": [
+            {"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c", "image": "3"},
+        ]}});
+        let wanted =
+            json!({"spec": {"containers": [{"name": "c", "image": "3"}, {"name": "a", "image": "2"}]}});
+        assert_eq!(patched(target, &patch), wanted);
     }
 
     #[test]
     fn finalizers_are_added_and_taken_away_one_by_one() {
-        let mut target = json!({"metadata": {"finalizers": ["a", "b"]}});
-        apply(&mut target, &json!({"metadata": {"finalizers": ["c"]}}));
-        apply(&mut target, &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}));
+        let target = json!({"metadata": {"finalizers": ["a", "b"]}});
+        let target = patched(target, &json!({"metadata": {"finalizers": ["c"]}}));
+        let target = patched(target, &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}));
         assert_eq!(target, json!({"metadata": {"finalizers": ["b", "c"]}}));
     }
 
     #[test]
-    fn other_lists_are_replaced() {
-        let mut target = json!({"args": ["a", "b"], "labels": {"x": "1", "y": "2"}});
-        apply(&mut target, &json!({"args": ["c"], "labels": {"x": null}}));
-        assert_eq!(target, json!({"args": ["c"], "labels": {"y": "2"}}));
+    fn other_lists_are_replaced_and_null_removes() {
+        let target = json!({"spec": {"containers": [{"name": "c", "args": ["a", "b"]}]},
+            "metadata": {"labels": {"x": "1", "y": "2"}}});
+        let patch = json!({"spec": {"containers": [{"name": "c", "args": ["c"]}]}, "metadata": {"labels": {"x": null}}});
+        let wanted = json!({"spec": {"containers": [{"name": "c", "args": ["c"]}]}, "metadata": {"labels": {"y": "2"}}});
+        assert_eq!(patched(target, &patch), wanted);
+    }
+
+    #[test]
+    fn the_order_of_a_list_can_be_given() {
+        let target = json!({"spec": {"containers": [{"name": "a"}]}});
+        let patch = json!({"spec": {"containers": [{"name": "b"}],
+            "$setElementOrder/containers": [{"name": "a"}, {"name": "b"}]}});
+        assert_eq!(patched(target, &patch), json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}));
+    }
+
+    #[test]
+    fn an_item_without_its_key_is_refused() {
+        let patch = json!({"spec": {"containers": [{"image": "x"}]}});
+        assert!(apply(&mut json!({}), &patch, schema::named("Pod")).is_err());
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::resource::Resource;
 use crate::status::{ApiError, ApiResult};
+use crate::view;
 
 /// A conjunction of equalities on paths.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +44,12 @@ impl FieldSelector {
                     format!("{}, Resource={}", resource_version(resource), resource.plural),
                 )));
             }
-            terms.push(Term { path: format!("/{}", path.replace('.', "/")), value: value.to_owned(), equal });
+            let stored = view::stored_path(resource, path);
+            terms.push(Term {
+                path: format!("/{}", stored.replace('.', "/")),
+                value: value.to_owned(),
+                equal,
+            });
         }
         Ok(Self(terms))
     }

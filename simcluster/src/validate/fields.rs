@@ -1,192 +1,152 @@
-//! Fields that a kind does not have. Kubernetes drops them and, as asked, says nothing, warns or refuses.
-//!
-//! Only the levels where a slip is likely are known here; below a field that is listed without its own shape, all
-//! is accepted.
+//! The fields of an object against the types of the API. What a kind does not have is dropped, and Kubernetes, as asked,
+//! says nothing, warns or refuses; what is of a wrong type is refused in the words of Go's decoder.
 
 use serde_json::Value;
 
-use crate::resource::{PODS, Resource, SERVICES};
+use super::quantity::Quantity;
+use crate::resource::Resource;
+use crate::schema::{self, Shape, Struct, bare};
 
-/// The fields of one level.
-struct Shape(&'static [(&'static str, Below)]);
+const QUANTITY_RULE: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
-/// What a field holds.
-enum Below {
-    Anything,
-    One(&'static Shape),
-    Many(&'static Shape),
+/// Where in an object the walk is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// The innermost type, as Go names it.
+    owner: &'a str,
+    /// The path as Go's decoder writes it: without the places in lists.
+    go: &'a str,
+    /// The path as warnings write it.
+    full: &'a str,
 }
 
-use Below::{Anything as A, Many, One};
-
-const META: Shape = Shape(&[
-    ("annotations", A),
-    ("creationTimestamp", A),
-    ("deletionGracePeriodSeconds", A),
-    ("deletionTimestamp", A),
-    ("finalizers", A),
-    ("generateName", A),
-    ("generation", A),
-    ("labels", A),
-    ("managedFields", A),
-    ("name", A),
-    ("namespace", A),
-    ("ownerReferences", A),
-    ("resourceVersion", A),
-    ("selfLink", A),
-    ("uid", A),
-]);
-const POD: Shape = Shape(&[
-    ("apiVersion", A),
-    ("kind", A),
-    ("metadata", One(&META)),
-    ("spec", One(&POD_SPEC)),
-    ("status", A),
-]);
-const POD_SPEC: Shape = Shape(&[
-    ("activeDeadlineSeconds", A),
-    ("affinity", A),
-    ("automountServiceAccountToken", A),
-    ("containers", Many(&CONTAINER)),
-    ("dnsConfig", A),
-    ("dnsPolicy", A),
-    ("enableServiceLinks", A),
-    ("ephemeralContainers", A),
-    ("hostAliases", A),
-    ("hostIPC", A),
-    ("hostNetwork", A),
-    ("hostPID", A),
-    ("hostUsers", A),
-    ("hostname", A),
-    ("hostnameOverride", A),
-    ("imagePullSecrets", A),
-    ("initContainers", Many(&CONTAINER)),
-    ("nodeName", A),
-    ("nodeSelector", A),
-    ("os", A),
-    ("overhead", A),
-    ("preemptionPolicy", A),
-    ("priority", A),
-    ("priorityClassName", A),
-    ("readinessGates", A),
-    ("resourceClaims", A),
-    ("resources", A),
-    ("restartPolicy", A),
-    ("runtimeClassName", A),
-    ("schedulerName", A),
-    ("schedulingGates", A),
-    ("securityContext", A),
-    ("serviceAccount", A),
-    ("serviceAccountName", A),
-    ("setHostnameAsFQDN", A),
-    ("shareProcessNamespace", A),
-    ("subdomain", A),
-    ("terminationGracePeriodSeconds", A),
-    ("tolerations", A),
-    ("topologySpreadConstraints", A),
-    ("volumes", A),
-    ("workloadRef", A),
-]);
-const CONTAINER: Shape = Shape(&[
-    ("args", A),
-    ("command", A),
-    ("env", A),
-    ("envFrom", A),
-    ("image", A),
-    ("imagePullPolicy", A),
-    ("lifecycle", A),
-    ("livenessProbe", A),
-    ("name", A),
-    ("ports", A),
-    ("readinessProbe", A),
-    ("resizePolicy", A),
-    ("resources", A),
-    ("restartPolicy", A),
-    ("restartPolicyRules", A),
-    ("securityContext", A),
-    ("startupProbe", A),
-    ("stdin", A),
-    ("stdinOnce", A),
-    ("terminationMessagePath", A),
-    ("terminationMessagePolicy", A),
-    ("tty", A),
-    ("volumeDevices", A),
-    ("volumeMounts", A),
-    ("workingDir", A),
-]);
-const SERVICE: Shape = Shape(&[
-    ("apiVersion", A),
-    ("kind", A),
-    ("metadata", One(&META)),
-    ("spec", One(&SERVICE_SPEC)),
-    ("status", A),
-]);
-const SERVICE_SPEC: Shape = Shape(&[
-    ("allocateLoadBalancerNodePorts", A),
-    ("clusterIP", A),
-    ("clusterIPs", A),
-    ("externalIPs", A),
-    ("externalName", A),
-    ("externalTrafficPolicy", A),
-    ("healthCheckNodePort", A),
-    ("internalTrafficPolicy", A),
-    ("ipFamilies", A),
-    ("ipFamilyPolicy", A),
-    ("loadBalancerClass", A),
-    ("loadBalancerIP", A),
-    ("loadBalancerSourceRanges", A),
-    ("ports", Many(&SERVICE_PORT)),
-    ("publishNotReadyAddresses", A),
-    ("selector", A),
-    ("sessionAffinity", A),
-    ("sessionAffinityConfig", A),
-    ("trafficDistribution", A),
-    ("type", A),
-]);
-const SERVICE_PORT: Shape = Shape(&[
-    ("appProtocol", A),
-    ("name", A),
-    ("nodePort", A),
-    ("port", A),
-    ("protocol", A),
-    ("targetPort", A),
-]);
-
-/// Removes the fields the kind does not have and returns their paths.
-pub(crate) fn prune_unknown(resource: &Resource, value: &mut Value) -> Vec<String> {
+/// Removes the fields the kind does not have and returns their paths; an error says what is of a wrong type.
+pub(crate) fn prune_unknown(resource: &Resource, value: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
-    match resource {
-        r if r == PODS => prune(value, &POD, "", &mut unknown),
-        r if r == SERVICES => prune(value, &SERVICE, "", &mut unknown),
-        // Of other kinds only the metadata is known.
-        _ => {
-            if let Some(meta) = value.get_mut("metadata") {
-                prune(meta, &META, "metadata", &mut unknown);
-            }
-        }
+    if let Some(kind) = schema::of(resource) {
+        prune(value, kind, Place { owner: resource.kind, go: "", full: "" }, &mut unknown)?;
     }
-    unknown
+    Ok(unknown)
 }
 
-fn prune(value: &mut Value, shape: &Shape, path: &str, unknown: &mut Vec<String>) {
-    let Some(fields) = value.as_object_mut() else { return };
-    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+fn prune(
+    value: &mut Value,
+    kind: &Struct,
+    place: Place<'_>,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    let Some(fields) = value.as_object_mut() else { return Ok(()) };
+    let owner = bare(kind.name);
+    let mut wrong = None;
     fields.retain(|key, below| {
-        let Some((_, known)) = shape.0.iter().find(|(name, _)| name == key) else {
-            unknown.push(join(key));
+        let Some(field) = kind.fields.get(key.as_str()) else {
+            unknown.push(join(place.full, key));
             return false;
         };
-        match known {
-            A => {}
-            One(shape) => prune(below, shape, &join(key), unknown),
-            Many(shape) => {
-                for (place, item) in below.as_array_mut().into_iter().flatten().enumerate() {
-                    prune(item, shape, &format!("{}[{place}]", join(key)), unknown);
-                }
-            }
+        // To Go, `null` is what is not there; times are written so.
+        if below.is_null() {
+            return matches!(field.shape, Shape::Time | Shape::MicroTime);
+        }
+        let (go, full) = (join(place.go, key), join(place.full, key));
+        let result = check(below, &field.shape, Place { owner, go: &go, full: &full }, unknown);
+        if let Err(why) = result {
+            wrong.get_or_insert(why);
         }
         true
     });
+    wrong.map_or(Ok(()), Err)
+}
+
+fn check(
+    value: &mut Value,
+    shape: &Shape,
+    place: Place<'_>,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    let mismatch = |found: &str| {
+        Err(format!(
+            "json: cannot unmarshal {found} into Go struct field {}.{} of type {}",
+            place.owner,
+            place.go,
+            shape.go()
+        ))
+    };
+    match (shape, &mut *value) {
+        (Shape::Anything, _) | (_, Value::Null) => Ok(()),
+        (Shape::One(name), Value::Object(_)) => match schema::named(name) {
+            Some(kind) => prune(value, kind, place, unknown),
+            None => Ok(()),
+        },
+        (Shape::List(item), Value::Array(items)) => {
+            items.iter_mut().enumerate().try_for_each(|(number, below)| {
+                let full = format!("{}[{number}]", place.full);
+                check(below, item, Place { full: &full, ..place }, unknown)
+            })
+        }
+        (Shape::Map(item), Value::Object(members)) => members.iter_mut().try_for_each(|(key, below)| {
+            let full = join(place.full, key);
+            check(below, item, Place { full: &full, ..place }, unknown)
+        }),
+        (Shape::Quantity, amount) => {
+            if Quantity::from_json(amount).is_some() {
+                Ok(())
+            } else {
+                Err(QUANTITY_RULE.to_owned())
+            }
+        }
+        (Shape::Text, Value::String(_))
+        | (Shape::Bool, Value::Bool(_))
+        | (Shape::Double, Value::Number(_)) => Ok(()),
+        (Shape::IntOrText, Value::Number(_) | Value::String(_)) => Ok(()),
+        (Shape::Bytes, Value::String(text)) => match is_base64(text) {
+            None => Ok(()),
+            Some(at) => Err(format!("illegal base64 data at input byte {at}")),
+        },
+        (Shape::Time | Shape::MicroTime, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!(
+                "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+            )),
+        },
+        (Shape::Int32, Value::Number(number)) => match number.as_i64() {
+            Some(whole) if i32::try_from(whole).is_ok() => Ok(()),
+            _ => mismatch(&format!("number {number}")),
+        },
+        (Shape::Int64, Value::Number(number)) => {
+            if number.is_i64() {
+                Ok(())
+            } else {
+                mismatch(&format!("number {number}"))
+            }
+        }
+        (_, other) => mismatch(go_word(other)),
+    }
+}
+
+/// What Go's decoder calls a value.
+fn go_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// The first byte that is not of padded standard base64, if there is one.
+fn is_base64(text: &str) -> Option<usize> {
+    let body = text.trim_end_matches('=');
+    let known = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'\n' || b == b'\r';
+    body.bytes().position(|byte| !known(byte)).or_else(|| {
+        (!text.bytes().filter(|b| !b"\r\n".contains(b)).count().is_multiple_of(4)).then_some(body.len())
+    })
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 #[cfg(test)]
@@ -194,14 +154,45 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resource::{PODS, SERVICES};
 
     #[test]
     fn unknown_fields_are_dropped_and_named_by_path() {
         let mut pod = json!({"bogus": 1, "metadata": {"name": "a", "lables": {}},
-            "spec": {"containers": [{"name": "c", "imagee": "x"}]}});
-        let mut unknown = prune_unknown(PODS, &mut pod);
+            "spec": {"containers": [{"name": "c", "imagee": "x", "livenessProbe": {"tcp": 1}}]}});
+        let mut unknown = prune_unknown(PODS, &mut pod).unwrap();
         unknown.sort();
-        assert_eq!(unknown, ["bogus", "metadata.lables", "spec.containers[0].imagee"]);
-        assert_eq!(pod, json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}));
+        assert_eq!(
+            unknown,
+            ["bogus", "metadata.lables", "spec.containers[0].imagee", "spec.containers[0].livenessProbe.tcp"]
+        );
+        let left =
+            json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "livenessProbe": {}}]}});
+        assert_eq!(pod, left);
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_in_the_decoders_words() {
+        let env = json!({"spec": {"containers": [{"env": [{"name": "a", "value": 1}]}]}});
+        let port = json!({"spec": {"ports": [{"port": "http"}]}});
+        let list = json!({"spec": {"ports": {}}});
+        let labels = json!({"metadata": {"labels": {"a": true}}});
+        for (resource, mut value, message) in [
+            (PODS, env, "number into Go struct field EnvVar.spec.containers.env.value of type string"),
+            (SERVICES, port, "string into Go struct field ServicePort.spec.ports.port of type int32"),
+            (SERVICES, list, "object into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort"),
+            (PODS, labels, "bool into Go struct field ObjectMeta.metadata.labels of type string"),
+        ] {
+            let found = prune_unknown(resource, &mut value).unwrap_err();
+            assert_eq!(found, format!("json: cannot unmarshal {message}"));
+        }
+    }
+
+    #[test]
+    fn nulls_are_dropped_except_for_times() {
+        let mut pod =
+            json!({"spec": {"nodeName": null}, "status": {"conditions": [{"lastProbeTime": null}]}});
+        prune_unknown(PODS, &mut pod).unwrap();
+        assert_eq!(pod, json!({"spec": {}, "status": {"conditions": [{"lastProbeTime": null}]}}));
     }
 }

@@ -1,0 +1,244 @@
+//! The kinds of objects, with what the real server says about each in its discovery documents.
+
+use super::{Resource, Sub};
+
+pub(super) const BLANK: Resource = Resource {
+    index: 0,
+    group: "",
+    plural: "",
+    singular: "",
+    kind: "",
+    namespaced: true,
+    status: false,
+    generation: false,
+    short: &[],
+    in_all: false,
+    fields: &[],
+    hash: "",
+    subresources: &[],
+};
+
+/// What the kinds of RBAC share.
+const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
+
+/// Every kind that is stored; all of them are served as version `v1` of their group.
+pub(crate) static RESOURCES: [Resource; 18] = [
+    Resource {
+        plural: "namespaces",
+        hash: "Q3oi5N2YM8M=",
+        singular: "namespace",
+        kind: "Namespace",
+        subresources: &[Sub::Finalize],
+        namespaced: false,
+        status: true,
+        short: &["ns"],
+        fields: &["status.phase"],
+        ..BLANK
+    },
+    Resource {
+        index: 1,
+        plural: "pods",
+        hash: "xPOwRZ+Yhw8=",
+        singular: "pod",
+        kind: "Pod",
+        subresources: &[Sub::Binding, Sub::EphemeralContainers, Sub::Eviction, Sub::Log, Sub::Resize],
+        status: true,
+        generation: true,
+        short: &["po"],
+        in_all: true,
+        fields: &[
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        ..BLANK
+    },
+    Resource {
+        index: 2,
+        plural: "services",
+        hash: "0/CO1lhkEBI=",
+        singular: "service",
+        kind: "Service",
+        status: true,
+        short: &["svc"],
+        in_all: true,
+        fields: &["spec.clusterIP", "spec.type"],
+        ..BLANK
+    },
+    Resource {
+        index: 3,
+        plural: "events",
+        hash: "r2yiGXH7wu8=",
+        singular: "event",
+        kind: "Event",
+        short: &["ev"],
+        fields: &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        ..BLANK
+    },
+    Resource {
+        index: 4,
+        plural: "resourcequotas",
+        hash: "8uhSgffRX6w=",
+        singular: "resourcequota",
+        kind: "ResourceQuota",
+        status: true,
+        short: &["quota"],
+        ..BLANK
+    },
+    Resource {
+        index: 5,
+        plural: "persistentvolumeclaims",
+        hash: "QWTyNDq0dC4=",
+        singular: "persistentvolumeclaim",
+        kind: "PersistentVolumeClaim",
+        status: true,
+        short: &["pvc"],
+        ..BLANK
+    },
+    Resource {
+        index: 6,
+        plural: "configmaps",
+        hash: "qFsyl6wFWjQ=",
+        singular: "configmap",
+        kind: "ConfigMap",
+        short: &["cm"],
+        ..BLANK
+    },
+    Resource {
+        index: 7,
+        plural: "secrets",
+        hash: "S6u1pOWzb84=",
+        singular: "secret",
+        kind: "Secret",
+        fields: &["type"],
+        ..BLANK
+    },
+    Resource {
+        index: 8,
+        group: "coordination.k8s.io",
+        plural: "leases",
+        hash: "gqkMMb/YqFM=",
+        singular: "lease",
+        kind: "Lease",
+        ..BLANK
+    },
+    Resource {
+        index: 9,
+        group: "networking.k8s.io",
+        plural: "networkpolicies",
+        hash: "YpfwF18m1G8=",
+        singular: "networkpolicy",
+        kind: "NetworkPolicy",
+        generation: true,
+        short: &["netpol"],
+        ..BLANK
+    },
+    Resource {
+        index: 10,
+        plural: "serviceaccounts",
+        hash: "pbx9ZvyFpBE=",
+        singular: "serviceaccount",
+        kind: "ServiceAccount",
+        short: &["sa"],
+        ..BLANK
+    },
+    Resource { index: 11, plural: "roles", hash: "7FuwZcIIItM=", singular: "role", kind: "Role", ..RBAC },
+    Resource {
+        index: 12,
+        plural: "rolebindings",
+        hash: "eGsCzGH6b1g=",
+        singular: "rolebinding",
+        kind: "RoleBinding",
+        ..RBAC
+    },
+    Resource {
+        index: 13,
+        plural: "clusterroles",
+        hash: "bYE5ZWDrJ44=",
+        singular: "clusterrole",
+        kind: "ClusterRole",
+        namespaced: false,
+        ..RBAC
+    },
+    Resource {
+        index: 14,
+        plural: "clusterrolebindings",
+        hash: "48tpQ8gZHFc=",
+        singular: "clusterrolebinding",
+        kind: "ClusterRoleBinding",
+        namespaced: false,
+        ..RBAC
+    },
+    Resource {
+        index: 15,
+        plural: "nodes",
+        singular: "node",
+        kind: "Node",
+        namespaced: false,
+        status: true,
+        short: &["no"],
+        fields: &["spec.unschedulable"],
+        hash: "XwShjMxG9Fs=",
+        ..BLANK
+    },
+    Resource {
+        index: 16,
+        plural: "endpoints",
+        singular: "endpoints",
+        kind: "Endpoints",
+        short: &["ep"],
+        hash: "fWeeMqaN/OA=",
+        ..BLANK
+    },
+    Resource {
+        index: 17,
+        group: "discovery.k8s.io",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        kind: "EndpointSlice",
+        generation: true,
+        hash: "Nx3SIv6I0mE=",
+        ..BLANK
+    },
+];
+
+/// Kinds that show what another kind stores, in a form of their own.
+pub(crate) static VIEWS: [Resource; 1] = [Resource {
+    index: 3,
+    group: "events.k8s.io",
+    plural: "events",
+    singular: "event",
+    kind: "Event",
+    short: &["ev"],
+    fields: &[
+        "reason",
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reportingController",
+        "type",
+    ],
+    hash: "r2yiGXH7wu8=",
+    ..BLANK
+}];
