@@ -4,6 +4,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::node::Behaviour;
+
 /// The settings of a cluster. [`Options::default`] suits tests.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -25,17 +29,40 @@ pub struct Options {
     pub call_log: usize,
 }
 
-/// The settings of the simulated node.
+/// The settings of the simulated node. All but its name and times can be changed at run time, by the methods of
+/// [`Cluster`](crate::Cluster).
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// Its name.
     pub name: String,
     /// How long things take on it.
     pub times: Times,
-    /// What Pods may request of it at most, all by themselves; more is unschedulable. Milli-CPUs.
+    /// What the Pods on it may request together; one that does not fit into the rest is unschedulable until there is
+    /// room. Milli-CPUs.
     pub cpu_millis: u64,
     /// As `cpu_millis`, in bytes of memory.
     pub memory_bytes: u64,
+    /// How many Pods it takes.
+    pub pods: u64,
+    /// How Pods behave that nothing else is said of: no annotation, no [`Cluster::set_pod_behaviour`](
+    /// crate::Cluster::set_pod_behaviour).
+    pub behaviour: Behaviour,
+    /// How long an Event is kept that the node wrote, since its message last came.
+    pub event_ttl: Duration,
+    /// Whether Events are also written about what goes well; without, warnings alone are.
+    pub normal_events: bool,
+}
+
+/// What the node has for Pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// Milli-CPUs.
+    pub cpu_millis: u64,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// How many Pods.
+    pub pods: u64,
 }
 
 /// How long each step of a Pod's life takes, counted from the step before.
@@ -57,6 +84,10 @@ pub struct Times {
     pub crash: Duration,
     /// The first wait before a crashed container or a failed pull is tried again; it doubles up to thirty times this.
     pub back_off: Duration,
+    /// From ready to the kubelet's next look at a Pod, which reports the limits that the kernel has set.
+    pub sync: Duration,
+    /// From the silence of the node until the cluster takes it for lost (`node-monitor-grace-period`).
+    pub node_grace: Duration,
 }
 
 // === impl Options ===
@@ -88,12 +119,26 @@ impl Options {
 
 impl Default for NodeOptions {
     fn default() -> Self {
+        let Capacity { cpu_millis, memory_bytes, pods } = Capacity::default();
         Self {
             name: "sim-node".to_owned(),
             times: Times::default(),
-            cpu_millis: 64_000,
-            memory_bytes: 256 << 30,
+            cpu_millis,
+            memory_bytes,
+            pods,
+            behaviour: Behaviour::default(),
+            event_ttl: Duration::from_secs(3600),
+            normal_events: true,
         }
+    }
+}
+
+// === impl Capacity ===
+
+impl Default for Capacity {
+    /// More than any test fills by chance: 100,000 CPUs, 100 TiB, 100,000 Pods.
+    fn default() -> Self {
+        Self { cpu_millis: 100_000_000, memory_bytes: 100 << 40, pods: 100_000 }
     }
 }
 
@@ -111,6 +156,8 @@ impl Default for Times {
             terminate: Duration::from_millis(200),
             crash: Duration::from_millis(500),
             back_off: Duration::from_secs(10),
+            sync: Duration::from_secs(60),
+            node_grace: Duration::from_secs(50),
         }
     }
 }
@@ -126,5 +173,7 @@ impl Times {
         terminate: Duration::ZERO,
         crash: Duration::ZERO,
         back_off: Duration::from_secs(10),
+        sync: Duration::from_secs(60),
+        node_grace: Duration::from_secs(50),
     };
 }

@@ -1,6 +1,7 @@
 //! What the parts of one cluster share. There is no other state: two clusters never meet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,12 +10,13 @@ use tokio::sync::watch;
 use crate::api;
 use crate::calls::CallLog;
 use crate::clock::Clock;
-use crate::faults::FaultTable;
+use crate::faults::{FaultTable, RuleId};
+use crate::node;
 use crate::options::Options;
 use crate::ports::{ClusterAddresses, NodePorts};
 use crate::random::Random;
 use crate::resource::{Resource, SERVICES};
-use crate::store::{Object, Store};
+use crate::store::{Object, Snapshot, Store, text_at};
 
 /// One cluster.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub(crate) struct Shared {
     pub link: watch::Sender<Link>,
     /// Calls that found no server.
     refused: AtomicU64,
+    /// What of the node can be changed while it runs; the node listens to it.
+    pub node: watch::Sender<node::Settings>,
+    /// Servers that lag behind, each with the state it has stopped at, for the fault rules that lead calls to them.
+    replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
 }
 
 /// All that a call may change.
@@ -75,8 +81,29 @@ impl Shared {
             faults: Mutex::default(),
             link: watch::Sender::new(Link::default()),
             refused: AtomicU64::new(0),
+            node: watch::Sender::new(options.node.as_ref().map(node::Settings::of).unwrap_or_default()),
+            replicas: Mutex::default(),
             options,
         }
+    }
+
+    /// Makes a server that has the present state and nothing that comes later, for the calls a rule leads to it. Its
+    /// connections end with this one's.
+    pub fn make_replica(&self, rule: RuleId) {
+        let mut replica = Self::new(self.options.clone());
+        replica.clock = self.clock.clone();
+        replica.link = self.link.clone();
+        replica.state().store.restore(&self.state().store.snapshot(), false);
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).insert(rule, Arc::new(replica));
+    }
+
+    pub fn replica(&self, rule: RuleId) -> Option<Arc<Self>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).get(&rule).cloned()
+    }
+
+    /// Drops the servers of rules that are not kept.
+    pub fn keep_replicas(&self, kept: impl Fn(RuleId) -> bool) {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).retain(|rule, _| kept(*rule));
     }
 
     /// The state. A panic of another holder does not make it unusable: every change is made in one step.
@@ -116,5 +143,36 @@ impl State {
             api::release_service(self, &gone.value);
         }
         Some(gone)
+    }
+
+    /// Takes on an old state, with the ports and addresses its Services have. What they had and have is kept, so that
+    /// whoever holds a port on the host goes on holding it.
+    pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
+        let had = self.node_ports();
+        let addresses = self.cluster_addresses();
+        self.store.restore(snapshot, keep_counting);
+        let has = self.node_ports();
+        for port in had.difference(&has) {
+            self.ports.free(*port);
+        }
+        for port in has.difference(&had) {
+            // One that the host has given to somebody else meanwhile is a number only.
+            let _ = self.ports.take(*port);
+        }
+        for address in addresses {
+            self.addresses.free(address);
+        }
+        for address in self.cluster_addresses() {
+            self.addresses.take(address);
+        }
+    }
+
+    fn node_ports(&self) -> BTreeSet<u16> {
+        self.store.list(SERVICES, None).flat_map(|service| api::node_ports(&service.value)).collect()
+    }
+
+    fn cluster_addresses(&self) -> Vec<Ipv4Addr> {
+        let services = self.store.list(SERVICES, None);
+        services.filter_map(|service| text_at(&service.value, &["spec", "clusterIP"]).parse().ok()).collect()
     }
 }

@@ -1,107 +1,363 @@
-//! The Events a scheduler and a kubelet write about what goes wrong. What goes well is not reported: it would only fill
-//! the store.
+//! The Events a scheduler, a kubelet and a node controller write.
+//!
+//! What is said is worked out from the Pod and its stage ([`about`]); how it is kept is the shell's: one Event a
+//! message, counted up when it comes again, and gone an hour after that ([`Journal`]).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::life::Stage;
+use super::container::{start_error, who};
+use super::image::{never_pulled, pull_error};
+use super::life::{Circumstances, Stage};
+use super::report::eviction_message;
 use crate::clock::{Clock, stamp};
-use crate::options::NodeOptions;
-use crate::resource::EVENTS;
+use crate::resource::{EVENTS, NAMESPACES};
 use crate::shared::State;
 use crate::store::{Object, text_at};
 
-/// What a kubelet has to say about a stage: reasons with messages.
-pub(super) fn warnings(pod: &Value, stage: Stage) -> Vec<(&'static str, String)> {
-    let container = &pod["spec"]["containers"][0];
-    let (image, name) = (text_at(container, &["image"]), text_at(container, &["name"]));
-    let waiting =
-        |key| text_at(&pod["status"]["containerStatuses"][0], &["state", "waiting", key]).to_owned();
+/// What is said of a Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Saying {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub message: String,
+    /// The container it is about.
+    pub container: Option<String>,
+    pub by: Speaker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaker {
+    Kubelet,
+    Scheduler,
+    NodeController,
+    TaintManager,
+}
+
+/// The Events that the node keeps.
+#[derive(Debug)]
+pub(super) struct Journal {
+    node: String,
+    ttl: Duration,
+    normal: bool,
+    /// By the Pod's uid: what has been said of it, with the name of the Event.
+    said: HashMap<String, Vec<(Saying, String)>>,
+    /// When to look at which Event (namespace and name) whether it is old enough to go.
+    aging: BTreeMap<(Instant, u64), (String, String)>,
+    /// How many are in `aging` or were; tells apart what is due at the same time.
+    numbered: u64,
+    /// Makes names unique: the last time stamp that was used in one, in nanoseconds.
+    last: i128,
+}
+
+// === impl Saying ===
+
+impl Saying {
+    fn kubelet(warning: bool, reason: &'static str, message: String) -> Self {
+        Self { warning, reason, message, container: None, by: Speaker::Kubelet }
+    }
+
+    fn of(mut self, container: &str) -> Self {
+        self.container = Some(container.to_owned());
+        self
+    }
+
+    /// The scheduler's word on a Pod that does not fit.
+    pub fn failed_scheduling(why: &str) -> Self {
+        Self { by: Speaker::Scheduler, ..Self::kubelet(true, "FailedScheduling", why.to_owned()) }
+    }
+}
+
+/// What is said of a Pod that has come to a stage, in order.
+pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec<Saying> {
+    let pod = around.pod;
+    let name = |key| text_at(pod, &["metadata", key]);
+    if stage == Stage::Scheduled {
+        let message = format!("Successfully assigned {}/{} to {node}", name("namespace"), name("name"));
+        return vec![Saying { by: Speaker::Scheduler, ..Saying::kubelet(false, "Scheduled", message) }];
+    }
     match stage {
-        Stage::PullFailed(_) => vec![
-            ("Failed", format!("Failed to pull image {image:?}: {}", waiting("message"))),
-            ("Failed", "Error: ErrImagePull".to_owned()),
-        ],
-        Stage::PullBackOff(_) => vec![("Failed", "Error: ImagePullBackOff".to_owned())],
-        Stage::NeverPulled => {
-            vec![("ErrImageNeverPull", waiting("message")), ("Failed", "Error: ErrImageNeverPull".to_owned())]
+        Stage::MountFailed(_) => vec![Saying::kubelet(true, "FailedMount", mount_error(pod))],
+        Stage::Evicted => {
+            let evicted = Saying::kubelet(true, "Evicted", eviction_message(pod));
+            [vec![evicted], stopping(pod)].concat()
         }
-        Stage::BackOff(_) => {
-            let meta = &pod["metadata"];
-            let message = format!(
-                "Back-off restarting failed container {name} in pod {}_{}({})",
-                text_at(meta, &["name"]),
-                text_at(meta, &["namespace"]),
-                text_at(meta, &["uid"])
-            );
-            vec![("BackOff", message)]
+        Stage::StopSeen => stopping(pod),
+        Stage::Lost => {
+            let lost = Saying::kubelet(true, "NodeNotReady", "Node is not ready".to_owned());
+            vec![Saying { by: Speaker::NodeController, ..lost }]
+        }
+        Stage::Abandoned if name("deletionTimestamp").is_empty() => {
+            let message = format!("Marking for deletion Pod {}/{}", name("namespace"), name("name"));
+            vec![Saying {
+                by: Speaker::TaintManager,
+                ..Saying::kubelet(false, "TaintManagerEviction", message)
+            }]
+        }
+        Stage::Init(place) => {
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            let init = &pod["spec"]["initContainers"][place];
+            of_container(Stage::Ready(0), around, init).into_iter().map(|s| s.of_init(init)).collect()
+        }
+        _ => {
+            let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+            containers.flat_map(|container| of_container(stage, around, container)).collect()
+        }
+    }
+}
+
+impl Saying {
+    fn of_init(mut self, container: &Value) -> Self {
+        self.container = Some(format!("!{}", text_at(container, &["name"])));
+        self
+    }
+}
+
+/// What a kubelet says of one container.
+fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> Vec<Saying> {
+    let pod = around.pod;
+    let (image, name) = (text_at(container, &["image"]), text_at(container, &["name"]));
+    let normal = |reason, message: String| Saying::kubelet(false, reason, message).of(name);
+    let warning = |reason, message: String| Saying::kubelet(true, reason, message).of(name);
+    let pulled = || {
+        if around.pulls() {
+            let took = around.behaviour.pull.unwrap_or_default();
+            normal(
+                "Pulled",
+                format!(
+                    "Successfully pulled image {image:?} in {took:?} ({took:?} including waiting). Image size: 1048576 bytes."
+                ),
+            )
+        } else {
+            let there = "already present on machine and can be accessed by the pod";
+            normal("Pulled", format!("Container image {image:?} {there}"))
+        }
+    };
+    let created = || normal("Created", "Container created".to_owned());
+    let started = || normal("Started", "Container started".to_owned());
+    let back_off =
+        || warning("BackOff", format!("Back-off restarting failed container {name} in pod {}", who(pod)));
+    // Whether the stage is reached by a start: else it only goes on.
+    let starts = pod["status"]["containerStatuses"][0]["state"].get("running").is_none();
+    match stage {
+        Stage::Pulling(_) => vec![normal("Pulling", format!("Pulling image {image:?}"))],
+        Stage::PullFailed(_) => vec![
+            warning("Failed", format!("Failed to pull image {image:?}: {}", pull_error(image))),
+            warning("Failed", "Error: ErrImagePull".to_owned()),
+        ],
+        Stage::PullBackOff(_) => vec![
+            normal("BackOff", format!("Back-off pulling image {image:?}")),
+            warning("Failed", "Error: ImagePullBackOff".to_owned()),
+        ],
+        Stage::NeverPulled(_) => vec![
+            warning("ErrImageNeverPull", never_pulled(image)),
+            warning("Failed", "Error: ErrImageNeverPull".to_owned()),
+        ],
+        Stage::Started(restarts) | Stage::Ready(restarts) if starts => {
+            // A first pull has been told of already.
+            let again = restarts > 0 && around.pulls();
+            let pulling = again.then(|| normal("Pulling", format!("Pulling image {image:?}")));
+            pulling.into_iter().chain([pulled(), created(), started()]).collect()
+        }
+        // The kubelet puts the container's name where containerd has its id, so that equal errors count as one.
+        Stage::RunFailed(_) => {
+            vec![
+                pulled(),
+                created(),
+                warning("Failed", format!("Error: {}", start_error(pod).replace("{id}", name))),
+            ]
+        }
+        Stage::BackOff(_) => vec![back_off()],
+        Stage::Unready(..) => {
+            probe_error(container).map(|why| vec![warning("Unhealthy", why)]).unwrap_or_default()
         }
         _ => Vec::new(),
     }
 }
 
-/// Writes the kubelet's warning about a Pod; one that was written before is counted up.
-pub(super) fn warn(
-    state: &mut State,
-    clock: &Clock,
-    node: &NodeOptions,
-    pod: &Object,
-    reason: &str,
-    message: &str,
-) {
-    let now = clock.stamp();
-    let place = (message.bytes().chain(pod.uid().bytes())).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let name = format!("{}.{place:016x}", pod.name());
-    if let Some(before) = state.store.get(EVENTS, pod.namespace(), &name).cloned() {
-        let mut event = before.value.clone();
-        event["count"] = (event["count"].as_i64().unwrap_or(1) + 1).into();
-        event["lastTimestamp"] = now.into();
-        state.store.put(EVENTS, event);
-        return;
+fn stopping(pod: &Value) -> Vec<Saying> {
+    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let running = statuses.filter(|status| status["state"].get("running").is_some());
+    let told = |status: &Value| {
+        let name = text_at(status, &["name"]);
+        Saying::kubelet(false, "Killing", format!("Stopping container {name}")).of(name)
+    };
+    running.map(told).collect()
+}
+
+/// The error of the first volume that the node would have to find: a `hostPath` of a certain type, or any.
+fn mount_error(pod: &Value) -> String {
+    let volumes = pod["spec"]["volumes"].as_array().map_or(&[][..], Vec::as_slice);
+    let checked = volumes.iter().find(|v| !text_at(v, &["hostPath", "type"]).is_empty());
+    if let Some(volume) = checked {
+        let (name, path) = (text_at(volume, &["name"]), text_at(volume, &["hostPath", "path"]));
+        return format!(
+            "MountVolume.SetUp failed for volume {name:?} : hostPath type check failed: {path} is not a directory"
+        );
     }
-    let meta = metadata(state, pod, &name, &now);
-    let source = json!({"component": "kubelet", "host": node.name});
-    state.store.put(
-        EVENTS,
-        json!({
-            "metadata": meta, "involvedObject": about(pod), "reason": reason, "message": message, "source": source,
-            "firstTimestamp": now, "lastTimestamp": now, "count": 1, "type": "Warning", "eventTime": null,
-            "reportingComponent": "kubelet", "reportingInstance": node.name,
-        }),
-    );
+    let name = volumes.first().map_or("", |volume| text_at(volume, &["name"]));
+    format!(
+        "MountVolume.SetUp failed for volume {name:?} : failed to sync configmap cache: timed out waiting for the \
+         condition"
+    )
 }
 
-/// Writes the scheduler's warning about a Pod.
-pub(super) fn failed_scheduling(
-    state: &mut State,
-    clock: &Clock,
-    node: &NodeOptions,
-    pod: &Object,
-    message: &str,
-) {
-    let now = clock.now();
-    let name = format!("{}.{:016x}", pod.name(), now.as_nanosecond());
-    let meta = metadata(state, pod, &name, &stamp(now));
-    let time = jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-    state.store.put(
-        EVENTS,
-        json!({
-            "metadata": meta, "involvedObject": about(pod), "reason": "FailedScheduling", "message": message,
-            "source": {}, "firstTimestamp": null, "lastTimestamp": null, "type": "Warning",
-            "eventTime": format!("{time:.6}"), "action": "Scheduling", "reportingComponent": "default-scheduler",
-            "reportingInstance": format!("default-scheduler-{}", node.name),
-        }),
-    );
+/// How a readiness probe fails; `None` without one.
+fn probe_error(container: &Value) -> Option<String> {
+    let probe = container.get("readinessProbe")?;
+    let why = if probe.get("httpGet").is_some() {
+        "HTTP probe failed with statuscode: 503".to_owned()
+    } else if let Some(socket) = probe.get("tcpSocket") {
+        format!("dial tcp :{}: connect: connection refused", socket["port"])
+    } else {
+        String::new()
+    };
+    Some(format!("Readiness probe failed: {why}"))
 }
 
-fn metadata(state: &mut State, pod: &Object, name: &str, now: &str) -> Value {
-    json!({"name": name, "namespace": pod.namespace(), "uid": state.random.uid(), "creationTimestamp": now})
+// === impl Speaker ===
+
+impl Speaker {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kubelet => "kubelet",
+            Self::Scheduler => "default-scheduler",
+            Self::NodeController => "node-controller",
+            Self::TaintManager => "taint-eviction-controller",
+        }
+    }
+
+    /// What was done, in an Event of the new form, which the scheduler alone writes; others write the old one.
+    fn action(reason: &str) -> &'static str {
+        if reason == "Scheduled" { "Binding" } else { "Scheduling" }
+    }
 }
 
-fn about(pod: &Object) -> Value {
-    json!({
-        "kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid(), "apiVersion": "v1",
-        "resourceVersion": pod.version.to_string(),
-    })
+// === impl Journal ===
+
+impl Journal {
+    /// Events go `ttl` after their message last came. Without `normal`, warnings alone are kept.
+    pub fn new(node: &str, ttl: Duration, normal: bool) -> Self {
+        Self { node: node.to_owned(), ttl, normal, said: HashMap::new(), aging: BTreeMap::new(), numbered: 0, last: 0 }
+    }
+
+    /// Writes what is said of a Pod; what was said before is counted up.
+    pub fn write(&mut self, state: &mut State, clock: &Clock, pod: &Object, saying: Saying) {
+        let home = state.store.get(NAMESPACES, "", pod.namespace());
+        // Nothing new is made in a namespace that ends.
+        if home.is_none_or(|namespace| namespace.terminating()) || (!saying.warning && !self.normal) {
+            return;
+        }
+        let now = clock.now();
+        let said = self.said.entry(pod.uid().to_owned()).or_default();
+        let before = said.iter().find(|(before, _)| *before == saying).map(|(_, name)| name.clone());
+        let before = before.and_then(|name| state.store.get(EVENTS, pod.namespace(), &name).cloned());
+        if let Some(before) = before {
+            let mut event = before.value.clone();
+            if saying.by == Speaker::Scheduler {
+                let count = event["series"]["count"].as_i64().unwrap_or(1) + 1;
+                event["series"] = json!({"count": count, "lastObservedTime": micro(now)});
+            } else {
+                event["count"] = (event["count"].as_i64().unwrap_or(1) + 1).into();
+                event["lastTimestamp"] = stamp(now).into();
+            }
+            state.store.put(EVENTS, event);
+            return;
+        }
+        self.last = now.as_nanosecond().max(self.last + 1);
+        let name = format!("{}.{:016x}", pod.name(), self.last);
+        let mut event = self.event(pod, &saying, now);
+        event["metadata"] = json!({
+            "name": name, "namespace": pod.namespace(), "uid": state.random.uid(),
+            "creationTimestamp": stamp(now),
+        });
+        state.store.put(EVENTS, event);
+        self.numbered += 1;
+        let place = (Instant::now() + self.ttl, self.numbered);
+        self.aging.insert(place, (pod.namespace().to_owned(), name.clone()));
+        let said = self.said.entry(pod.uid().to_owned()).or_default();
+        said.retain(|(before, _)| *before != saying);
+        said.push((saying, name));
+    }
+
+    fn event(&self, pod: &Object, saying: &Saying, now: jiff::Timestamp) -> Value {
+        let mut about = json!({
+            "kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid(), "apiVersion": "v1",
+            "resourceVersion": pod.version.to_string(),
+        });
+        if let Some(container) = &saying.container {
+            let path = match container.strip_prefix('!') {
+                Some(init) => format!("spec.initContainers{{{init}}}"),
+                None => format!("spec.containers{{{container}}}"),
+            };
+            about["fieldPath"] = path.into();
+        }
+        let who = saying.by.name();
+        let kind = if saying.warning { "Warning" } else { "Normal" };
+        let common = json!({
+            "involvedObject": about, "reason": saying.reason, "message": saying.message, "type": kind,
+            "reportingComponent": who,
+        });
+        let more = if saying.by == Speaker::Scheduler {
+            json!({
+                "source": {}, "firstTimestamp": null, "lastTimestamp": null, "eventTime": micro(now),
+                "action": Speaker::action(saying.reason), "reportingInstance": format!("{who}-{}", self.node),
+            })
+        } else {
+            let kubelet = saying.by == Speaker::Kubelet;
+            let source = if kubelet {
+                json!({"component": who, "host": self.node})
+            } else {
+                json!({"component": who})
+            };
+            json!({
+                "source": source, "firstTimestamp": stamp(now), "lastTimestamp": stamp(now), "count": 1,
+                "eventTime": null, "reportingInstance": if kubelet { self.node.as_str() } else { "" },
+            })
+        };
+        let mut event = common;
+        if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
+            event.extend(more);
+        }
+        event
+    }
+
+    /// Forgets what was said of a Pod; its Events stay until they are old.
+    pub fn forget(&mut self, uid: &str) {
+        self.said.remove(uid);
+    }
+
+    /// When the next Event may be old enough to go.
+    pub fn next(&self) -> Option<Instant> {
+        self.aging.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Removes the Events whose time has come.
+    pub fn expire(&mut self, state: &mut State, clock: &Clock) {
+        while let Some(entry) = self.aging.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
+            let (_, number) = *entry.key();
+            let (namespace, name) = entry.remove();
+            let Some(event) = state.store.get(EVENTS, &namespace, &name) else { continue };
+            let last = [&event.value["lastTimestamp"], &event.value["series"]["lastObservedTime"]];
+            let last = last.into_iter().find_map(|time| time.as_str()?.parse::<jiff::Timestamp>().ok());
+            let age = last.and_then(|last| Duration::try_from(clock.now().duration_since(last)).ok());
+            // A second more, because the time is written without its fraction.
+            match age.filter(|age| *age < self.ttl) {
+                Some(age) => {
+                    let left = self.ttl.saturating_sub(age) + Duration::from_secs(1);
+                    self.aging.insert((Instant::now() + left, number), (namespace, name));
+                }
+                None => drop(state.remove(EVENTS, &namespace, &name)),
+            }
+        }
+    }
+}
+
+/// A time as Kubernetes writes it where it keeps microseconds.
+fn micro(time: jiff::Timestamp) -> String {
+    let time = jiff::Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
+    format!("{time:.6}")
 }

@@ -1,47 +1,75 @@
-//! Whether a Pod fits on the node at all.
+//! Whether a Pod fits on the node, in the scheduler's own words. Pure.
 
 use serde_json::Value;
 
-use crate::options::NodeOptions;
+use super::behaviour::Course;
+use super::resources::Amount;
 use crate::store::text_at;
-use crate::validate::quantity::Quantity;
 
-const NO_HELP: &str = "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for \
-     scheduling.";
+/// What the scheduler knows of the node.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    /// The node's name.
+    pub name: &'a str,
+    /// All it has.
+    pub capacity: Amount,
+    /// What the Pods on it have asked for.
+    pub used: Amount,
+    /// Whether nothing is heard of it.
+    pub lost: bool,
+}
 
-/// The error is the scheduler's message. `claimed` says whether there is a claim of a name.
-pub(super) fn check(pod: &Value, node: &NodeOptions, claimed: impl Fn(&str) -> bool) -> Result<(), String> {
-    let spec = &pod["spec"];
-    for volume in spec["volumes"].as_array().into_iter().flatten() {
-        let claim = text_at(volume, &["persistentVolumeClaim", "claimName"]);
-        if !claim.is_empty() && !claimed(claim) {
-            return Err(format!(
-                "0/1 nodes are available: persistentvolumeclaim {claim:?} not found. not found"
-            ));
+// === impl Room ===
+
+impl Room<'_> {
+    /// The error is the scheduler's message. `claimed` says whether there is a claim of a name.
+    pub fn check(&self, pod: &Value, course: Course, claimed: impl Fn(&str) -> bool) -> Result<(), String> {
+        let spec = &pod["spec"];
+        for volume in spec["volumes"].as_array().into_iter().flatten() {
+            let claim = text_at(volume, &["persistentVolumeClaim", "claimName"]);
+            if !claim.is_empty() && !claimed(claim) {
+                return Err(format!(
+                    "0/1 nodes are available: persistentvolumeclaim {claim:?} not found. not found"
+                ));
+            }
         }
+        if course == Course::Unschedulable {
+            return Err(refused("node(s) were unschedulable", false));
+        }
+        if self.lost {
+            return Err(refused("node(s) had untolerated taint(s)", false));
+        }
+        let selects = spec["nodeSelector"].as_object().is_some_and(|selector| {
+            let fits = |(key, value): (&String, &Value)| match key.as_str() {
+                "kubernetes.io/hostname" => value == self.name,
+                "kubernetes.io/os" => value == "linux",
+                _ => false,
+            };
+            !selector.iter().all(fits)
+        });
+        if selects {
+            return Err(refused("node(s) didn't match Pod's node affinity/selector", false));
+        }
+        let wanted = Amount::requested(pod);
+        let never = wanted.lacking(self.capacity);
+        if !never.is_empty() {
+            return Err(refused(&never.join(", 1 "), false));
+        }
+        let now = self.used.plus(wanted).lacking(self.capacity);
+        if now.is_empty() { Ok(()) } else { Err(refused(&now.join(", 1 "), true)) }
     }
-    let selects = spec["nodeSelector"].as_object().is_some_and(|selector| {
-        selector.iter().any(|(key, value)| key != "kubernetes.io/hostname" || value != node.name.as_str())
-    });
-    if selects {
-        return Err(format!(
-            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. {NO_HELP}"
-        ));
-    }
-    let requested = |key: &str| {
-        let containers = spec["containers"].as_array().into_iter().flatten();
-        containers
-            .filter_map(|container| Quantity::from_json(container["resources"]["requests"].get(key)?))
-            .fold(Quantity::whole(0), Quantity::plus)
+}
+
+/// The message for a node that was looked at. Were Pods to go, it might do: but none is of lower priority.
+fn refused(why: &str, with_room: bool) -> String {
+    let help = if with_room {
+        "No preemption victims found for incoming pod."
+    } else {
+        "Preemption is not helpful for scheduling."
     };
-    let cpu = Quantity::milli(node.cpu_millis);
-    let memory = Quantity::whole(i64::try_from(node.memory_bytes).unwrap_or(i64::MAX));
-    for (key, capacity) in [("cpu", cpu), ("memory", memory)] {
-        if requested(key).exceeds(capacity) {
-            return Err(format!("0/1 nodes are available: 1 Insufficient {key}. {NO_HELP}"));
-        }
-    }
-    Ok(())
+    format!(
+        "0/1 nodes are available: 1 {why}. no new claims to deallocate, preemption: 0/1 nodes are available: 1 {help}"
+    )
 }
 
 #[cfg(test)]
@@ -49,27 +77,58 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::validate::quantity::Quantity;
+
+    fn amount(cpu: i64, memory: i64, pods: u64) -> Amount {
+        Amount { cpu: Quantity::whole(cpu), memory: Quantity::whole(memory), pods }
+    }
+
+    fn check(pod: &Value, used: Amount) -> Result<(), String> {
+        let room = Room { name: "sim-node", capacity: amount(64, 256 << 30, 100), used, lost: false };
+        room.check(pod, Course::Normal, |claim| claim == "c")
+    }
+
+    fn asks(key: &str, amount: &str) -> Value {
+        json!({"spec": {"containers": [{"resources": {"requests": {key: amount}}}]}})
+    }
 
     #[test]
     fn what_asks_for_too_much_or_for_another_node_does_not_fit() {
-        let node = NodeOptions::default();
-        let pod = |spec: Value| json!({"spec": spec});
-        let asks = |key: &str, amount: &str| {
-            pod(json!({"containers": [{"resources": {"requests": {key: amount}}}]}))
-        };
-        assert_eq!(check(&asks("memory", "1Gi"), &node, |_| true), Ok(()));
-        assert!(
-            check(&asks("memory", "900Ti"), &node, |_| true).unwrap_err().contains("1 Insufficient memory.")
+        let free = amount(0, 0, 0);
+        let why = |pod: &Value| check(pod, free).unwrap_err();
+        assert_eq!(check(&asks("memory", "1Gi"), free), Ok(()));
+        assert_eq!(
+            why(&asks("memory", "900Ti")),
+            "0/1 nodes are available: 1 Insufficient memory. no new claims to deallocate, preemption: 0/1 nodes are \
+             available: 1 Preemption is not helpful for scheduling."
         );
-        assert!(check(&asks("cpu", "65"), &node, |_| true).unwrap_err().contains("1 Insufficient cpu."));
-        let elsewhere = pod(json!({"nodeSelector": {"nope": "x"}}));
-        assert!(
-            check(&elsewhere, &node, |_| true)
-                .unwrap_err()
-                .contains("didn't match Pod's node affinity/selector")
+        assert!(why(&asks("cpu", "65")).contains("1 Insufficient cpu."));
+        let elsewhere = json!({"spec": {"nodeSelector": {"nope": "x"}}});
+        assert!(why(&elsewhere).contains("1 node(s) didn't match Pod's node affinity/selector."));
+        let here = json!({"spec": {"nodeSelector": {"kubernetes.io/hostname": "sim-node"}}});
+        assert_eq!(check(&here, free), Ok(()));
+        let claims = |name: &str| json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]}});
+        assert_eq!(check(&claims("c"), free), Ok(()));
+        assert_eq!(
+            why(&claims("missing")),
+            "0/1 nodes are available: persistentvolumeclaim \"missing\" not found. not found"
         );
-        let claim = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
-        assert_eq!(check(&claim, &node, |name| name == "c"), Ok(()));
-        assert!(check(&claim, &node, |_| false).is_err());
+    }
+
+    #[test]
+    fn a_full_node_takes_nothing_more() {
+        let why = check(&asks("cpu", "2"), amount(63, 0, 5)).unwrap_err();
+        assert!(why.contains("1 Insufficient cpu. no new claims"), "{why}");
+        assert!(why.ends_with("1 No preemption victims found for incoming pod."), "{why}");
+        assert_eq!(check(&asks("cpu", "1"), amount(63, 0, 5)), Ok(()));
+        let why = check(&asks("cpu", "1"), amount(64, 0, 100)).unwrap_err();
+        assert!(why.contains("1 Insufficient cpu, 1 Too many pods."), "{why}");
+    }
+
+    #[test]
+    fn nothing_is_put_on_a_silent_node() {
+        let room = Room { name: "n", capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
+        let why = room.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        assert!(why.contains("1 node(s) had untolerated taint(s)."), "{why}");
     }
 }

@@ -4,40 +4,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::behaviour::{Behaviour, Course};
 use crate::options::Times;
 use crate::store::text_at;
 
-/// The annotation that chooses how a Pod behaves.
-pub const ANNOTATION: &str = "simcluster/behaviour";
+/// How often a failing probe is reported before reports become rare, and how rare (the kubelet's own event filter:
+/// 25 at once, then one in five minutes).
+const PROBE_BURST: u32 = 25;
+const PROBE_LULL: Duration = Duration::from_secs(300);
+/// The first wait after a failed mount, and the longest (the kubelet's volume manager).
+const MOUNT_WAIT: Duration = Duration::from_millis(500);
+const MOUNT_WAIT_MAX: Duration = Duration::from_secs(122);
 
-/// How a Pod behaves; the words are those of the annotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behaviour {
-    /// Starts, gets ready, runs until it is deleted.
-    Normal,
-    /// `image-pull-error`: its image cannot be pulled.
-    ImagePullError,
-    /// `image-never-pull`: its image is absent and must not be pulled.
-    ImageNeverPull,
-    /// `crash-loop`: exits with status 3 again and again.
-    CrashLoop,
-    /// `oom`: is killed for its memory again and again.
-    Oom,
-    /// `never-ready`: runs, but its readiness probe fails.
-    NeverReady,
-    /// `creating`: stays in `ContainerCreating`.
-    Creating,
-    /// `unschedulable`: no node ever takes it.
-    Unschedulable,
-    /// `succeed`: exits with status 0 and is not started again.
-    Succeed,
-    /// `fail`: exits with status 3 and is not started again.
-    Fail,
-    /// `stuck-terminating`: is normal, but once deleted never ends.
-    StuckTerminating,
-}
-
-/// Where a Pod is in its life. Numbers count restarts.
+/// Where a Pod is in its life. Numbers count restarts or tries; of two, the first counts restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Created, nothing has happened.
@@ -46,50 +25,52 @@ pub(super) enum Stage {
     Unschedulable,
     /// The kubelet has it: `ContainerCreating`.
     Accepted,
+    MountFailed(u32),
     /// Its network is up, its containers are not.
     Networked,
+    /// Its n-th init container runs.
+    Init(u32),
+    Pulling(u32),
     PullFailed(u32),
     PullBackOff(u32),
-    NeverPulled,
+    NeverPulled(u32),
+    /// The runtime could not start the container.
+    RunFailed(u32),
     /// Running, not ready.
     Started(u32),
     Ready(u32),
+    /// Ready, and the kubelet has looked again.
+    Synced(u32),
+    /// Running, and its probe has failed so often.
+    Unready(u32, u32),
     Exited(u32),
     BackOff(u32),
     Succeeded,
     Failed,
+    Evicted,
+    /// The node has fallen silent, and the cluster has noticed.
+    Lost,
     /// Deletion has been asked for.
     Stopping,
+    /// Deletion has been asked for, and the node is silent.
+    Abandoned,
     /// The kubelet knows.
     StopSeen,
-    /// The containers have ended.
-    Stopped,
+    /// The containers have ended; whether any ran until then.
+    Stopped(bool),
+    /// The node has nothing of it any more.
+    Cleaned,
     Gone,
 }
 
-// === impl Behaviour ===
-
-impl Behaviour {
-    /// What a Pod's annotation asks for; an unknown word is `Normal`.
-    pub fn of(pod: &Value) -> Self {
-        match text_at(pod, &["metadata", "annotations", ANNOTATION]) {
-            "image-pull-error" => Self::ImagePullError,
-            "image-never-pull" => Self::ImageNeverPull,
-            "crash-loop" => Self::CrashLoop,
-            "oom" => Self::Oom,
-            "never-ready" => Self::NeverReady,
-            "creating" => Self::Creating,
-            "unschedulable" => Self::Unschedulable,
-            "succeed" => Self::Succeed,
-            "fail" => Self::Fail,
-            "stuck-terminating" => Self::StuckTerminating,
-            _ => Self::Normal,
-        }
-    }
-
-    fn crashes(self) -> bool {
-        matches!(self, Self::CrashLoop | Self::Oom)
-    }
+/// What decides about a Pod's next stage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    pub behaviour: Behaviour,
+    pub times: &'a Times,
+    pub pod: &'a Value,
+    /// Whether the whole node has fallen silent.
+    pub node_lost: bool,
 }
 
 // === impl Stage ===
@@ -97,14 +78,17 @@ impl Behaviour {
 impl Stage {
     /// Where a Pod that is seen for the first time is, by what its status says.
     pub fn of(pod: &Value) -> Self {
-        let state = |name: &str| pod["status"]["containerStatuses"][0]["state"].get(name).is_some();
-        let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+        let container = &pod["status"]["containerStatuses"][0];
+        let waits = container["state"].get("waiting").is_some();
+        let restarts = container["restartCount"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         match text_at(pod, &["status", "phase"]) {
             "Succeeded" => Self::Succeeded,
             "Failed" => Self::Failed,
-            "Running" if ready => Self::Ready(0),
-            "Running" => Self::Started(0),
-            _ if state("waiting") => Self::Accepted,
+            "Running" | "Unknown" if container["ready"] == true => Self::Ready(restarts),
+            "Running" if container["state"].get("terminated").is_some() => Self::Exited(restarts),
+            "Running" if waits && restarts > 0 => Self::BackOff(restarts),
+            "Running" | "Unknown" => Self::Started(restarts),
+            _ if waits => Self::Accepted,
             _ if !text_at(pod, &["spec", "nodeName"]).is_empty() => Self::Scheduled,
             _ => Self::New,
         }
@@ -112,58 +96,205 @@ impl Stage {
 
     /// Whether it is on its way out.
     pub fn is_stopping(self) -> bool {
-        matches!(self, Self::Stopping | Self::StopSeen | Self::Stopped | Self::Gone)
+        matches!(
+            self,
+            Self::Stopping | Self::Abandoned | Self::StopSeen | Self::Stopped(_) | Self::Cleaned | Self::Gone
+        )
+    }
+
+    /// Whether its containers have ended for good, so that it needs no room on the node.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Evicted | Self::Gone)
     }
 }
 
-/// The stage that follows and the time until then; `None` if a stage lasts.
-pub(super) fn next(
-    stage: Stage,
-    behaviour: Behaviour,
-    times: &Times,
-    pod: &Value,
-) -> Option<(Duration, Stage)> {
-    let soon = Duration::ZERO;
-    Some(match stage {
-        Stage::New if behaviour == Behaviour::Unschedulable => (times.schedule, Stage::Unschedulable),
-        Stage::New => (times.schedule, Stage::Scheduled),
-        Stage::Scheduled => (times.accept, Stage::Accepted),
-        Stage::Accepted if behaviour == Behaviour::Creating => return None,
-        Stage::Accepted => (times.network, Stage::Networked),
-        Stage::Networked => match behaviour {
-            Behaviour::ImagePullError => (times.run, Stage::PullFailed(0)),
-            Behaviour::ImageNeverPull => (times.run, Stage::NeverPulled),
-            _ => (times.run, Stage::Started(0)),
-        },
-        // The first failure is shown for as long as a start takes, then it backs off.
-        Stage::PullFailed(tries) => (times.ready, Stage::PullBackOff(tries)),
-        Stage::PullBackOff(tries) => (back_off(times, tries), Stage::PullFailed(tries + 1)),
-        Stage::Started(_) if behaviour == Behaviour::NeverReady => return None,
-        Stage::Started(restarts) => {
-            (if behaviour.crashes() { soon } else { times.ready }, Stage::Ready(restarts))
+// === impl Circumstances ===
+
+impl Circumstances<'_> {
+    /// The stage that follows and the time until then; `None` if a stage lasts.
+    pub fn next(&self, stage: Stage) -> Option<(Duration, Stage)> {
+        let soon = Duration::ZERO;
+        let times = self.times;
+        if self.is_silent(stage) {
+            return self.next_in_silence(stage);
         }
-        Stage::Ready(restarts) if behaviour.crashes() => (times.crash, Stage::Exited(restarts)),
-        Stage::Ready(_) if behaviour == Behaviour::Succeed => (times.crash, Stage::Succeeded),
-        Stage::Ready(_) if behaviour == Behaviour::Fail => (times.crash, Stage::Failed),
-        // The first restart comes at once, later ones after a back-off.
-        Stage::Exited(0) => (times.accept, Stage::Started(1)),
-        Stage::Exited(restarts) => (times.ready, Stage::BackOff(restarts)),
-        Stage::BackOff(restarts) => (back_off(times, restarts - 1), Stage::Started(restarts + 1)),
-        Stage::Stopping => (times.accept.min(grace(pod)), Stage::StopSeen),
-        Stage::StopSeen if behaviour == Behaviour::StuckTerminating => return None,
-        Stage::StopSeen => {
-            let ended = matches!(text_at(pod, &["status", "phase"]), "Succeeded" | "Failed");
-            let rest = times.terminate.min(grace(pod)).saturating_sub(times.accept);
-            (if ended { soon } else { rest }, Stage::Stopped)
+        Some(match stage {
+            Stage::New => (times.schedule, Stage::Scheduled),
+            Stage::Scheduled => (times.accept, Stage::Accepted),
+            Stage::Accepted => match self.behaviour.course {
+                Course::Creating => return None,
+                Course::MountError if self.behaviour.fails(0) => (times.network, Stage::MountFailed(0)),
+                _ => (times.network + self.behaviour.start.unwrap_or(soon), Stage::Networked),
+            },
+            Stage::MountFailed(tries) => {
+                let wait = MOUNT_WAIT.saturating_mul(1 << tries.min(10)).min(MOUNT_WAIT_MAX);
+                let fails = self.behaviour.course == Course::MountError && self.behaviour.fails(tries + 1);
+                (wait, if fails { Stage::MountFailed(tries + 1) } else { Stage::Networked })
+            }
+            Stage::Networked if self.inits() > 0 => (times.run, Stage::Init(0)),
+            Stage::Networked => (times.run, self.image()),
+            Stage::Init(place) if place + 1 < self.inits() => (times.run, Stage::Init(place + 1)),
+            Stage::Init(_) => (times.run, self.image()),
+            Stage::Pulling(tries) => {
+                let fails = self.behaviour.course == Course::ImagePullError && self.behaviour.fails(tries);
+                let then = if fails { Stage::PullFailed(tries) } else { self.run(0) };
+                (self.behaviour.pull.unwrap_or(soon), then)
+            }
+            // The first failure is shown for as long as a start takes, then it backs off.
+            Stage::PullFailed(tries) => (times.ready, Stage::PullBackOff(tries)),
+            Stage::PullBackOff(tries) => (back_off(times, tries), Stage::Pulling(tries + 1)),
+            Stage::NeverPulled(tries) => {
+                let fails = self.behaviour.course == Course::ImageNeverPull;
+                (back_off(times, tries), if fails { Stage::NeverPulled(tries + 1) } else { self.image() })
+            }
+            // The first restart comes at once, later ones after a back-off.
+            Stage::RunFailed(0) | Stage::Exited(0) => (times.accept, self.run(1)),
+            Stage::RunFailed(restarts) | Stage::Exited(restarts) => (times.ready, Stage::BackOff(restarts)),
+            Stage::BackOff(restarts) => (back_off(times, restarts.saturating_sub(1)), self.run(restarts + 1)),
+            Stage::Started(restarts) if self.behaviour.course == Course::NeverReady => {
+                (self.probe_period(), Stage::Unready(restarts, 0))
+            }
+            Stage::Started(restarts) => {
+                let crashes = self.behaviour.crashes(restarts);
+                (if crashes { times.ready.min(times.crash) } else { times.ready }, Stage::Ready(restarts))
+            }
+            Stage::Ready(restarts) => {
+                self.from_ready(restarts).unwrap_or((times.sync, Stage::Synced(restarts)))
+            }
+            Stage::Synced(restarts) => return self.from_ready(restarts),
+            Stage::Unready(restarts, fails) => {
+                let unready = matches!(self.behaviour.course, Course::NeverReady | Course::ReadinessLost);
+                let wait = if fails < PROBE_BURST { self.probe_period() } else { PROBE_LULL };
+                if unready {
+                    (wait, Stage::Unready(restarts, fails + 1))
+                } else {
+                    (self.probe_period(), Stage::Ready(restarts))
+                }
+            }
+            // The node is back.
+            Stage::Lost => (times.accept, Stage::of(self.pod)),
+            Stage::Abandoned => (times.accept, Stage::StopSeen),
+            Stage::Stopping => (times.accept.min(grace(self.pod)), Stage::StopSeen),
+            Stage::StopSeen if self.behaviour.course == Course::StuckTerminating => return None,
+            Stage::StopSeen => {
+                let ran = any_container(self.pod, "running");
+                let rest = self.terminate().min(grace(self.pod)).saturating_sub(times.accept);
+                (if ran { rest } else { soon }, Stage::Stopped(ran))
+            }
+            Stage::Stopped(true) => (soon, Stage::Cleaned),
+            Stage::Stopped(false) | Stage::Cleaned => (soon, Stage::Gone),
+            Stage::Unschedulable | Stage::Succeeded | Stage::Failed | Stage::Evicted | Stage::Gone => {
+                return None;
+            }
+        })
+    }
+
+    /// What follows while nothing is heard of the node.
+    fn next_in_silence(&self, stage: Stage) -> Option<(Duration, Stage)> {
+        let soon = Duration::ZERO;
+        Some(match stage {
+            Stage::New => (self.times.schedule, Stage::Scheduled),
+            Stage::Lost => (self.tolerated()?, Stage::Abandoned),
+            Stage::Stopping => (soon, Stage::Abandoned),
+            stage if stage.is_stopping() || stage.is_over() || stage == Stage::Unschedulable => return None,
+            // One Pod alone is lost when it has been ready for a while; a node, when its lease has run out.
+            _ if !self.node_lost => (self.after(), Stage::Lost),
+            _ => (self.times.node_grace, Stage::Lost),
+        })
+    }
+
+    /// What a Pod's course does to it once it is ready.
+    fn from_ready(&self, restarts: u32) -> Option<(Duration, Stage)> {
+        let never = text_at(self.pod, &["spec", "restartPolicy"]) == "Never";
+        let stage = match self.behaviour.course {
+            _ if self.behaviour.crashes(restarts) && never => Stage::Failed,
+            _ if self.behaviour.crashes(restarts) => Stage::Exited(restarts),
+            Course::Succeed => Stage::Succeeded,
+            Course::Fail => Stage::Failed,
+            Course::Evicted => Stage::Evicted,
+            Course::ReadinessLost => Stage::Unready(restarts, 0),
+            _ => return None,
+        };
+        Some((self.after(), stage))
+    }
+
+    /// Whether nothing is heard of this Pod any more, or soon will not be.
+    fn is_silent(&self, stage: Stage) -> bool {
+        let alone = matches!(self.behaviour.course, Course::NodeLost | Course::Unknown);
+        let reached = matches!(stage, Stage::Ready(_) | Stage::Synced(_) | Stage::Unready(..) | Stage::Lost);
+        self.node_lost || (alone && (reached || stage.is_stopping()))
+    }
+
+    /// What comes first once there is a network: the image.
+    fn image(&self) -> Stage {
+        match self.behaviour.course {
+            Course::ImageNeverPull => Stage::NeverPulled(0),
+            Course::ImagePullError => Stage::Pulling(0),
+            _ if self.pulls() => Stage::Pulling(0),
+            _ => self.run(0),
         }
-        Stage::Stopped => (soon, Stage::Gone),
-        Stage::Ready(_)
-        | Stage::Unschedulable
-        | Stage::NeverPulled
-        | Stage::Succeeded
-        | Stage::Failed
-        | Stage::Gone => return None,
-    })
+    }
+
+    /// Whether the image is asked for, though it may be there.
+    pub fn pulls(&self) -> bool {
+        self.behaviour.pull.is_some() || self.pod["spec"]["containers"][0]["imagePullPolicy"] == "Always"
+    }
+
+    /// What becomes of a start. Without a probe a container is ready as soon as it runs.
+    fn run(&self, restarts: u32) -> Stage {
+        let unready = self.behaviour.course == Course::NeverReady;
+        let course = self.behaviour.course == Course::RunError && self.behaviour.fails(restarts);
+        if course || relative_mount(self.pod).is_some() {
+            return Stage::RunFailed(restarts);
+        }
+        let containers = self.pod["spec"]["containers"].as_array();
+        let probed = containers.is_some_and(|list| list.iter().any(|c| c.get("readinessProbe").is_some()));
+        if probed || unready { Stage::Started(restarts) } else { Stage::Ready(restarts) }
+    }
+
+    fn inits(&self) -> u32 {
+        let inits = self.pod["spec"]["initContainers"].as_array().map_or(0, Vec::len);
+        u32::try_from(inits).unwrap_or(0)
+    }
+
+    fn after(&self) -> Duration {
+        self.behaviour.after.unwrap_or(self.times.crash)
+    }
+
+    fn terminate(&self) -> Duration {
+        self.behaviour.terminate.unwrap_or(self.times.terminate)
+    }
+
+    /// Whether its containers outlive their grace period, and so are killed.
+    pub fn is_killed(&self) -> bool {
+        self.terminate() > grace(self.pod)
+    }
+
+    fn probe_period(&self) -> Duration {
+        let period = self.pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"].as_u64();
+        Duration::from_secs(period.unwrap_or(10).max(1))
+    }
+
+    /// How long the Pod bears an unreachable node; `None` for ever.
+    fn tolerated(&self) -> Option<Duration> {
+        let list = self.pod["spec"]["tolerations"].as_array().into_iter().flatten();
+        let fitting = list.filter(|t| {
+            let key = text_at(t, &["key"]);
+            let effect = text_at(t, &["effect"]);
+            matches!(key, "" | "node.kubernetes.io/unreachable") && matches!(effect, "" | "NoExecute")
+        });
+        let mut shortest = Some(Duration::ZERO);
+        for (place, toleration) in fitting.enumerate() {
+            let bears = toleration["tolerationSeconds"].as_i64();
+            let bears = bears.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+            shortest = match (place, shortest, bears) {
+                (0, _, bears) | (_, None, bears) => bears,
+                (_, Some(shortest), None) => Some(shortest),
+                (_, Some(shortest), Some(bears)) => Some(shortest.min(bears)),
+            };
+        }
+        shortest
+    }
 }
 
 /// How long to wait after the n-th failure, counted from 0.
@@ -171,6 +302,23 @@ pub(super) fn back_off(times: &Times, failures: u32) -> Duration {
     // Without a floor, a setting of zero would try for ever without pause.
     let first = times.back_off.max(Duration::from_millis(1));
     first.saturating_mul(1 << failures.min(5)).min(first.saturating_mul(30))
+}
+
+/// The first relative `hostPath` that a container mounts, with where: containerd cannot mount it.
+pub(super) fn relative_mount(pod: &Value) -> Option<(&str, &str)> {
+    let volumes = pod["spec"]["volumes"].as_array()?;
+    let mounts = pod["spec"]["containers"].as_array()?.iter().filter_map(|c| c["volumeMounts"].as_array());
+    mounts.flatten().find_map(|mount| {
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"])?;
+        let path = text_at(volume, &["hostPath", "path"]);
+        (!path.is_empty() && !path.starts_with('/')).then(|| (path, text_at(mount, &["mountPath"])))
+    })
+}
+
+/// Whether a container of the Pod is in a state.
+pub(super) fn any_container(pod: &Value, state: &str) -> bool {
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    statuses.is_some_and(|list| list.iter().any(|status| status["state"].get(state).is_some()))
 }
 
 fn grace(pod: &Value) -> Duration {
@@ -184,13 +332,25 @@ mod tests {
 
     use super::*;
 
+    fn pod() -> Value {
+        let probe = json!({"periodSeconds": 1});
+        json!({
+            "metadata": {"deletionGracePeriodSeconds": 5},
+            "spec": {"containers": [{"readinessProbe": probe}], "tolerations": [
+                {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "tolerationSeconds": 300},
+            ]},
+            "status": {"containerStatuses": [{"state": {"running": {}}}]},
+        })
+    }
+
     /// The stages of a life with the time each was reached, in milliseconds.
-    fn life(behaviour: Behaviour, from: Stage, steps: usize) -> Vec<(u128, Stage)> {
+    fn life_of(pod: &Value, behaviour: &str, from: Stage, steps: usize) -> Vec<(u128, Stage)> {
         let times = Times::default();
-        let pod = json!({"metadata": {"deletionGracePeriodSeconds": 5}});
+        let behaviour = behaviour.parse().unwrap();
+        let circumstances = Circumstances { behaviour, times: &times, pod, node_lost: false };
         let (mut at, mut stage, mut seen) = (Duration::ZERO, from, Vec::new());
         for _ in 0..steps {
-            let Some((wait, reached)) = next(stage, behaviour, &times, &pod) else { break };
+            let Some((wait, reached)) = circumstances.next(stage) else { break };
             at += wait;
             stage = reached;
             seen.push((at.as_millis(), stage));
@@ -198,31 +358,43 @@ mod tests {
         seen
     }
 
+    fn life(behaviour: &str, from: Stage, steps: usize) -> Vec<(u128, Stage)> {
+        life_of(&pod(), behaviour, from, steps)
+    }
+
+    fn stages(behaviour: &str, from: Stage, steps: usize) -> Vec<Stage> {
+        life(behaviour, from, steps).into_iter().map(|(_, stage)| stage).collect()
+    }
+
     #[test]
     fn a_normal_pod_is_ready_after_300_ms_and_then_stays() {
-        let stages = life(Behaviour::Normal, Stage::New, 99);
         let expected = [
             (0, Stage::Scheduled),
             (10, Stage::Accepted),
             (110, Stage::Networked),
             (150, Stage::Started(0)),
             (300, Stage::Ready(0)),
+            (60_300, Stage::Synced(0)),
         ];
-        assert_eq!(stages, expected);
+        assert_eq!(life("normal", Stage::New, 99), expected);
     }
 
     #[test]
-    fn a_deleted_pod_is_gone_after_200_ms_or_never() {
-        let stages = life(Behaviour::Normal, Stage::Stopping, 99);
-        assert_eq!(stages.last(), Some(&(200, Stage::Gone)));
-        let stuck = life(Behaviour::StuckTerminating, Stage::Stopping, 99);
-        assert_eq!(stuck.last(), Some(&(10, Stage::StopSeen)));
+    fn without_a_probe_a_container_is_ready_as_soon_as_it_runs() {
+        let plain = json!({"spec": {"containers": [{}]}});
+        assert_eq!(life_of(&plain, "normal", Stage::Networked, 1), [(40, Stage::Ready(0))]);
+    }
+
+    #[test]
+    fn a_deleted_pod_is_gone_after_200_ms_or_at_the_end_of_its_grace_or_never() {
+        assert_eq!(life("normal", Stage::Stopping, 99).last(), Some(&(200, Stage::Gone)));
+        assert_eq!(life("terminate=3s", Stage::Stopping, 99).last(), Some(&(3000, Stage::Gone)));
+        assert_eq!(life("terminate=60s", Stage::Stopping, 99).last(), Some(&(5000, Stage::Gone)));
+        assert_eq!(life("stuck-terminating", Stage::Stopping, 99).last(), Some(&(10, Stage::StopSeen)));
     }
 
     #[test]
     fn a_crashing_pod_restarts_at_once_and_then_backs_off() {
-        let stages: Vec<_> =
-            life(Behaviour::CrashLoop, Stage::Started(0), 9).into_iter().map(|(_, s)| s).collect();
         let expected = [
             Stage::Ready(0),
             Stage::Exited(0),
@@ -234,9 +406,37 @@ mod tests {
             Stage::Ready(2),
             Stage::Exited(2),
         ];
-        assert_eq!(stages, expected);
+        assert_eq!(stages("crash-loop", Stage::Started(0), 9), expected);
         let times = Times::default();
         assert_eq!(back_off(&times, 0), Duration::from_secs(10));
         assert_eq!(back_off(&times, 40), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn failures_come_to_an_end_where_one_is_set() {
+        let pulled = stages("image-pull-error, failures=1", Stage::Pulling(0), 4);
+        let expected = [Stage::PullFailed(0), Stage::PullBackOff(0), Stage::Pulling(1), Stage::Started(0)];
+        assert_eq!(pulled, expected);
+        assert_eq!(
+            stages("mount-error, failures=2", Stage::MountFailed(0), 2),
+            [Stage::MountFailed(1), Stage::Networked]
+        );
+        assert_eq!(stages("oom, failures=1", Stage::Exited(0), 99).last(), Some(&Stage::Synced(1)));
+    }
+
+    #[test]
+    fn a_lost_pod_is_deleted_when_its_toleration_ends_and_never_goes() {
+        let expected = [(500, Stage::Lost), (300_500, Stage::Abandoned)];
+        assert_eq!(life("node-lost", Stage::Ready(0), 99), expected);
+        assert_eq!(stages("node-lost", Stage::Stopping, 99), [Stage::Abandoned]);
+        // Once the node is back, it finishes what was asked for.
+        assert_eq!(stages("normal", Stage::Abandoned, 99).last(), Some(&Stage::Gone));
+    }
+
+    #[test]
+    fn a_probe_that_fails_is_reported_often_at_first() {
+        let seen = life("never-ready", Stage::Started(0), 40);
+        let at = |fails| seen.iter().find(|(_, stage)| *stage == Stage::Unready(0, fails)).unwrap().0;
+        assert_eq!((at(0), at(1), at(25), at(26)), (1000, 2000, 26_000, 326_000));
     }
 }

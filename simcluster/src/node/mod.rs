@@ -1,14 +1,20 @@
-//! The simulated node: a scheduler and a kubelet in one, for all Pods.
+//! The simulated node: a scheduler, a kubelet and a node controller in one, for all Pods.
 //!
-//! What a Pod does next, and when, is decided in [`life`]; how that looks in its status, in [`report`]; whether it fits
-//! at all, in [`fit`]. This file is the shell: one task, one ordered set of due times.
+//! What a Pod does next, and when, is decided in [`life`]; how that looks in its status, in [`report`] and
+//! [`container`]; what is said about it, in [`events`]; whether it fits, in [`fit`]. This file is the shell: one task,
+//! one ordered set of due times.
 
+mod behaviour;
+mod container;
 mod events;
 mod fit;
+mod image;
 mod life;
 mod report;
+mod resources;
+mod settings;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -19,46 +25,84 @@ use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
-pub use life::ANNOTATION;
-use life::{Behaviour, Stage};
+pub use behaviour::{ANNOTATION, Behaviour, BehaviourError, Course};
+use events::{Journal, Saying};
+use fit::Room;
+use life::{Circumstances, Stage};
+use resources::Amount;
+pub(crate) use settings::Settings;
 
 /// The node's memory of the Pods it runs.
 struct Node {
     shared: Arc<Shared>,
     options: NodeOptions,
+    /// What may change at run time; the latest that was looked at.
+    settings: Settings,
+    journal: Journal,
     /// By uid.
     pods: HashMap<String, Running>,
     /// What is due when; the number tells apart what is due at the same time, in the order it was planned.
     due: BTreeMap<(Instant, u64), String>,
     planned: u64,
+    /// Pods that did not fit, in the order they came.
+    waiting: BTreeSet<(u64, String)>,
+    /// What the Pods on the node have asked for.
+    used: Amount,
+    /// Which life of the store this is; a restored one starts another.
+    epoch: u64,
 }
 
 struct Running {
     namespace: String,
     name: String,
+    /// Its place among those that wait for room.
+    number: u64,
     behaviour: Behaviour,
+    /// Its grace period, to notice one that is cut short.
+    grace: Option<u64>,
     /// The stage it is in.
     stage: Stage,
     /// The stage it comes to next, with its place in `due`.
     next: Option<(Stage, (Instant, u64))>,
+    /// What it takes of the node.
+    takes: Option<Amount>,
 }
 
 /// Runs the node until it is aborted.
 pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
-    let (mut changed, mut seen) = {
+    let mut settings = shared.node.subscribe();
+    let (mut changed, mut claims, mut seen, epoch) = {
         let state = shared.state();
-        (state.store.subscribe(PODS), state.store.version())
+        let store = &state.store;
+        (store.subscribe(PODS), store.subscribe(CLAIMS), store.version(), store.epoch())
     };
-    let mut node = Node { shared, options, pods: HashMap::new(), due: BTreeMap::new(), planned: 0 };
+    let mut node = Node::new(shared, options, settings.borrow_and_update().clone(), epoch);
     node.relist();
     loop {
         changed.borrow_and_update();
+        if settings.has_changed().unwrap_or(false) {
+            let now = settings.borrow_and_update().clone();
+            node.adjust(now);
+        }
         seen = node.take_in(seen);
         node.act();
-        let next = node.due.keys().next().map(|(at, _)| *at);
+        let next = node.next();
         tokio::select! {
             biased;
             changed = changed.changed() => if changed.is_err() { return },
+            changed = claims.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                claims.borrow_and_update();
+                node.retry();
+            }
+            changed = settings.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                settings.mark_changed();
+            }
             () = sleep_until(next) => {}
         }
     }
@@ -71,17 +115,32 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-// === impl Node ===
+// === impl Node: what it is told ===
 
 impl Node {
+    fn new(shared: Arc<Shared>, options: NodeOptions, settings: Settings, epoch: u64) -> Self {
+        Self {
+            journal: Journal::new(&options.name, options.event_ttl, options.normal_events),
+            shared,
+            options,
+            settings,
+            pods: HashMap::new(),
+            due: BTreeMap::new(),
+            planned: 0,
+            waiting: BTreeSet::new(),
+            used: Amount::none(),
+            epoch,
+        }
+    }
+
     /// Takes in all changes after a version and returns the version it has come to.
     fn take_in(&mut self, seen: u64) -> u64 {
-        let (events, version) = {
+        let (events, version, epoch) = {
             let state = self.shared.state();
-            (state.store.events_after(PODS, seen), state.store.version())
+            (state.store.events_after(PODS, seen), state.store.version(), state.store.epoch())
         };
         match events {
-            Ok(events) => {
+            Ok(events) if epoch == self.epoch => {
                 for event in events {
                     match event.change {
                         Change::Added | Change::Modified => self.see(&event.object),
@@ -90,7 +149,15 @@ impl Node {
                 }
             }
             // The window was lost, or too small for what happened at once.
-            Err(_) => self.relist(),
+            Ok(_) | Err(_) => {
+                if epoch != self.epoch {
+                    // Another state: what was known of any Pod may be wrong now.
+                    let all: Vec<_> = self.pods.keys().cloned().collect();
+                    all.iter().for_each(|uid| self.forget(uid));
+                    self.epoch = epoch;
+                }
+                self.relist();
+            }
         }
         version
     }
@@ -110,25 +177,84 @@ impl Node {
 
     fn see(&mut self, pod: &Object) {
         let uid = pod.uid();
-        if !self.pods.contains_key(uid) {
-            let behaviour = Behaviour::of(&pod.value);
-            let running = Running {
-                namespace: pod.namespace().to_owned(),
-                name: pod.name().to_owned(),
-                behaviour,
-                stage: Stage::of(&pod.value),
-                next: None,
-            };
-            self.pods.insert(uid.to_owned(), running);
+        let behaviour = self.settings.behaviour_of(&pod.value);
+        let grace = pod.value["metadata"]["deletionGracePeriodSeconds"].as_u64();
+        let Some(running) = self.pods.get_mut(uid) else {
+            return self.meet(pod, behaviour, grace);
+        };
+        let mut changed = running.behaviour != behaviour || running.grace != grace;
+        (running.behaviour, running.grace) = (behaviour, grace);
+        if pod.terminating() && !running.stage.is_stopping() {
+            running.stage = Stage::Stopping;
+            changed = true;
+        }
+        let waits = running.stage == Stage::Unschedulable;
+        if changed && waits {
+            self.retry();
+        } else if changed {
             self.plan(uid, &pod.value);
         }
-        let stops = self.pods.get(uid).is_some_and(|running| !running.stage.is_stopping());
-        if pod.terminating() && stops {
-            if let Some(running) = self.pods.get_mut(uid) {
-                running.stage = Stage::Stopping;
+    }
+
+    fn meet(&mut self, pod: &Object, behaviour: Behaviour, grace: Option<u64>) {
+        let mut stage = Stage::of(&pod.value);
+        if pod.terminating() {
+            stage = Stage::Stopping;
+        }
+        let bound = pod.value["spec"].get("nodeName").is_some() && !stage.is_over();
+        let takes = bound.then(|| Amount::requested(&pod.value));
+        if let Some(takes) = takes {
+            self.used = self.used.plus(takes);
+        }
+        self.planned += 1;
+        let running = Running {
+            namespace: pod.namespace().to_owned(),
+            name: pod.name().to_owned(),
+            number: self.planned,
+            behaviour,
+            grace,
+            stage,
+            next: None,
+            takes,
+        };
+        self.pods.insert(pod.uid().to_owned(), running);
+        self.plan(pod.uid(), &pod.value);
+    }
+
+    fn forget(&mut self, uid: &str) {
+        if let Some(running) = self.pods.remove(uid) {
+            if let Some((_, at)) = running.next {
+                self.due.remove(&at);
             }
-            self.plan(uid, &pod.value);
+            self.waiting.remove(&(running.number, uid.to_owned()));
+            self.make_room(running.takes);
         }
+        self.journal.forget(uid);
+        self.shared.state().let_go.remove(uid);
+    }
+
+    /// Follows new settings.
+    fn adjust(&mut self, settings: Settings) {
+        let turned = settings.lost != self.settings.lost;
+        self.settings = settings;
+        let pods: Vec<_> = self.shared.state().store.list(PODS, None).cloned().collect();
+        for pod in pods {
+            self.see(&pod);
+            if turned && self.pods.contains_key(pod.uid()) {
+                self.plan(pod.uid(), &pod.value);
+            }
+        }
+        self.retry();
+    }
+}
+
+// === impl Node: what it does ===
+
+impl Node {
+    /// When there is something to do.
+    fn next(&self) -> Option<Instant> {
+        let due = self.due.keys().next().map(|(at, _)| *at);
+        due.into_iter().chain(self.journal.next()).min()
     }
 
     /// Plans what comes after the present stage of a Pod, in place of what was planned.
@@ -137,86 +263,141 @@ impl Node {
         if let Some((_, at)) = running.next.take() {
             self.due.remove(&at);
         }
-        let Some((wait, stage)) = life::next(running.stage, running.behaviour, &self.options.times, pod)
-        else {
-            return;
+        let around = Circumstances {
+            behaviour: running.behaviour,
+            times: &self.options.times,
+            pod,
+            node_lost: self.settings.lost,
         };
+        let Some((wait, stage)) = around.next(running.stage) else { return };
         let at = (Instant::now() + wait, self.planned);
         self.planned += 1;
         running.next = Some((stage, at));
         self.due.insert(at, uid.to_owned());
     }
 
-    fn forget(&mut self, uid: &str) {
-        if let Some(Running { next: Some((_, at)), .. }) = self.pods.remove(uid) {
-            self.due.remove(&at);
+    /// Something may fit now that did not: the scheduler looks again at all that wait, oldest first.
+    fn retry(&mut self) {
+        for (_, uid) in std::mem::take(&mut self.waiting) {
+            let Some(running) = self.pods.get_mut(&uid) else { continue };
+            let at = (Instant::now() + self.options.times.schedule, self.planned);
+            self.planned += 1;
+            if let Some((_, old)) = running.next.replace((Stage::Scheduled, at)) {
+                self.due.remove(&old);
+            }
+            self.due.insert(at, uid);
         }
-        self.shared.state().let_go.remove(uid);
+    }
+
+    fn make_room(&mut self, taken: Option<Amount>) {
+        if let Some(taken) = taken {
+            self.used = self.used.minus(taken);
+            self.retry();
+        }
     }
 
     /// Does all that is due.
     fn act(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        self.journal.expire(&mut shared.state(), &shared.clock);
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
             let uid = entry.remove();
             let Some(running) = self.pods.get_mut(&uid) else { continue };
             let Some((stage, _)) = running.next.take() else { continue };
-            running.stage = stage;
-            let shared = Arc::clone(&self.shared);
             let mut cluster = shared.state();
             let found = cluster.store.get(PODS, &running.namespace, &running.name);
             let Some(pod) = found.filter(|pod| pod.uid() == uid).cloned() else { continue };
-            let left_alone = cluster.let_go.contains(&uid) && !stage.is_stopping();
-            if left_alone {
+            if cluster.let_go.contains(&uid) && !stage.is_stopping() {
+                running.stage = stage;
                 continue;
             }
-            let reached = self.reach(&mut cluster, &pod, stage);
-            drop(cluster);
-            if let Some((stage, value)) = reached {
-                if let Some(running) = self.pods.get_mut(&uid) {
-                    running.stage = stage;
+            let reached = match stage {
+                Stage::Gone => {
+                    api::delete_object(&mut cluster, &shared.clock, &pod, Some(0));
+                    None
                 }
-                self.plan(&uid, &value);
+                Stage::Scheduled => Some(self.schedule(&mut cluster, &pod)),
+                stage => Some((stage, self.reach(&mut cluster, &pod, stage))),
+            };
+            drop(cluster);
+            let Some(running) = self.pods.get_mut(&uid) else { continue };
+            let Some((stage, pod)) = reached else {
+                running.stage = Stage::Gone;
+                continue;
+            };
+            running.stage = stage;
+            if stage == Stage::Unschedulable {
+                self.waiting.insert((running.number, uid.clone()));
             }
+            let freed = if stage.is_over() { running.takes.take() } else { None };
+            self.make_room(freed);
+            self.plan(&uid, &pod.value);
         }
     }
 
-    /// Brings a Pod to a stage: writes what a kubelet would. `None` if that was the end of it.
-    fn reach(&self, cluster: &mut State, pod: &Arc<Object>, stage: Stage) -> Option<(Stage, Value)> {
-        if stage == Stage::Gone {
-            api::delete_object(cluster, &self.shared.clock, pod, Some(0));
-            return None;
-        }
-        let mut value = pod.value.clone();
-        if stage == Stage::Scheduled {
-            let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
-            match fit::check(&value, &self.options, claimed) {
-                Ok(()) => value["spec"]["nodeName"] = self.options.name.as_str().into(),
-                Err(why) => {
-                    report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
-                    let value = commit_status(cluster, pod, value);
-                    events::failed_scheduling(cluster, &self.shared.clock, &self.options, pod, &why);
-                    return Some((Stage::Unschedulable, value));
-                }
+    /// Binds a Pod to the node, or says why not.
+    fn schedule(&mut self, cluster: &mut State, pod: &Arc<Object>) -> (Stage, Arc<Object>) {
+        let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, Arc::clone(pod)) };
+        let room = Room {
+            name: &self.options.name,
+            capacity: self.settings.capacity(),
+            used: self.used,
+            lost: self.settings.lost,
+        };
+        let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
+        if let Err(why) = room.check(&pod.value, running.behaviour.course, claimed) {
+            // The same answer as before is no news.
+            if pod.value["status"]["conditions"][0]["message"] == why.as_str() {
+                return (Stage::Unschedulable, Arc::clone(pod));
             }
+            let mut value = pod.value.clone();
+            report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
+            let written = commit_status(cluster, pod, value);
+            let saying = Saying::failed_scheduling(&why);
+            self.journal.write(cluster, &self.shared.clock, &written, saying);
+            return (Stage::Unschedulable, written);
         }
-        if stage == Stage::Started(0) && value["status"].get("podIP").is_none() {
+        let takes = Amount::requested(&pod.value);
+        running.takes = Some(takes);
+        self.used = self.used.plus(takes);
+        (Stage::Scheduled, self.reach(cluster, pod, Stage::Scheduled))
+    }
+
+    /// Brings a Pod to a stage: writes what a kubelet would, and says what it would.
+    fn reach(&mut self, cluster: &mut State, pod: &Arc<Object>, stage: Stage) -> Arc<Object> {
+        let behaviour = self.pods.get(pod.uid()).map(|running| running.behaviour).unwrap_or_default();
+        let around = Circumstances {
+            behaviour,
+            times: &self.options.times,
+            pod: &pod.value,
+            node_lost: self.settings.lost,
+        };
+        if report::needs_address(&pod.value, stage) {
             cluster.pod_addresses += 1;
         }
         let context = report::Context {
             now: self.shared.clock.stamp(),
             address: cluster.pod_addresses,
             container: cluster.random.next(),
+            node: self.options.name.clone(),
         };
-        report::write(&mut value, stage, Behaviour::of(&pod.value), &self.options.times, &context);
-        let value = commit_status(cluster, pod, value);
-        for (reason, message) in events::warnings(&value, stage) {
-            events::warn(cluster, &self.shared.clock, &self.options, pod, reason, &message);
+        let mut value = pod.value.clone();
+        if stage == Stage::Scheduled {
+            value["spec"]["nodeName"] = self.options.name.as_str().into();
         }
-        Some((stage, value))
+        report::write(&mut value, stage, &around, &context);
+        let mut written = commit_status(cluster, pod, value);
+        for saying in events::about(stage, &around, &self.options.name) {
+            self.journal.write(cluster, &self.shared.clock, &written, saying);
+        }
+        if stage == Stage::Abandoned && !pod.terminating() {
+            written = api::delete_object(cluster, &self.shared.clock, &written, None);
+        }
+        written
     }
 }
 
 /// Stores what the node wrote, without a new generation: binding and status are no changes of the spec by a user.
-fn commit_status(cluster: &mut State, old: &Arc<Object>, new: Value) -> Value {
-    if new == old.value { new } else { cluster.store.put(PODS, new).value.clone() }
+fn commit_status(cluster: &mut State, old: &Arc<Object>, new: Value) -> Arc<Object> {
+    if new == old.value { Arc::clone(old) } else { cluster.store.put(PODS, new) }
 }

@@ -1,9 +1,11 @@
-//! What a kubelet reports of a Pod at each stage of its life. Pure.
+//! What a kubelet (or, where there is none, the control plane) reports of a Pod at each stage of its life. Pure.
 
 use serde_json::{Value, json};
 
-use super::life::{Behaviour, Stage, back_off};
-use crate::options::Times;
+use super::behaviour::Course;
+use super::container;
+use super::life::{Circumstances, Stage};
+use super::resources::{allocated, in_force};
 use crate::store::text_at;
 
 /// What the shell knows that the Pod does not.
@@ -15,9 +17,11 @@ pub(super) struct Context {
     pub address: u32,
     /// Tells this container apart from others.
     pub container: u64,
+    /// The node's name.
+    pub node: String,
 }
 
-const NODE_ADDRESS: &str = "192.0.2.2";
+pub(super) const NODE_ADDRESS: &str = "192.0.2.2";
 
 /// Writes the scheduler's verdict.
 pub(super) fn unschedulable(pod: &mut Value, why: &str, now: &str) {
@@ -29,22 +33,23 @@ pub(super) fn unschedulable(pod: &mut Value, why: &str, now: &str) {
 }
 
 /// Writes a Pod's status as it is once it has reached a stage.
-pub(super) fn write(pod: &mut Value, stage: Stage, behaviour: Behaviour, times: &Times, context: &Context) {
+pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, context: &Context) {
     match stage {
-        Stage::Unschedulable => {
-            return unschedulable(
-                pod,
-                "0/1 nodes are available: 1 node(s) were unschedulable.",
-                &context.now,
-            );
-        }
         Stage::Scheduled => {
             pod["status"]["conditions"] = json!([{
                 "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": context.now,
             }]);
             return;
         }
-        Stage::New | Stage::Stopping | Stage::Gone => return,
+        Stage::Lost => return lose(pod, around.behaviour.course, context),
+        Stage::Abandoned => return abandon(pod, context),
+        // Only Events tell of these.
+        Stage::MountFailed(_) | Stage::Pulling(_) | Stage::Unready(_, 0)
+            if pod["status"]["containerStatuses"][0]["ready"] != true =>
+        {
+            return;
+        }
+        Stage::New | Stage::Unschedulable | Stage::Stopping | Stage::Gone => return,
         _ => {}
     }
     pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();
@@ -53,220 +58,198 @@ pub(super) fn write(pod: &mut Value, stage: Stage, behaviour: Behaviour, times: 
         pod["status"]["hostIP"] = NODE_ADDRESS.into();
         pod["status"]["hostIPs"] = json!([{"ip": NODE_ADDRESS}]);
         pod["status"]["resources"] = json!({});
+        let allocated = allocated(pod);
+        if !allocated.is_empty() {
+            pod["status"]["allocatedResources"] = allocated.into();
+        }
     }
-    if matches!(stage, Stage::Started(_)) && pod["status"].get("podIP").is_none() {
+    write_resources(pod, stage);
+    if needs_address(pod, stage) {
         let [_, b, c, d] = context.address.to_be_bytes();
         let address = format!("10.{}.{c}.{d}", 244_u8.wrapping_add(b));
         pod["status"]["podIPs"] = json!([{"ip": address}]);
         pod["status"]["podIP"] = address.into();
     }
-    write_containers(pod, stage, behaviour, times, context);
+    container::write(pod, stage, around, context);
     write_phase(pod, stage);
     write_conditions(pod, stage, &context.now);
+    if stage == Stage::Evicted {
+        evict(pod, &context.now);
+    }
+}
+
+/// Whether a Pod gets its address at a stage: the first report after its network is up shows it.
+pub(super) fn needs_address(pod: &Value, stage: Stage) -> bool {
+    let early =
+        matches!(stage, Stage::Accepted | Stage::MountFailed(_) | Stage::Networked | Stage::Pulling(_));
+    let late = stage.is_stopping() || stage.is_over();
+    !early && !late && pod["status"].get("podIP").is_none()
+}
+
+/// The Pod's limits as the kernel has them, once the kubelet has looked at a container that runs.
+fn write_resources(pod: &mut Value, stage: Stage) {
+    match stage {
+        Stage::Synced(_)
+        | Stage::Unready(..)
+        | Stage::Exited(_)
+        | Stage::BackOff(_)
+        | Stage::RunFailed(_)
+        | Stage::Failed
+        | Stage::StopSeen
+            if pod["status"].get("podIP").is_some() =>
+        {
+            pod["status"]["resources"] = in_force(pod);
+        }
+        Stage::Cleaned | Stage::Succeeded => pod["status"]["resources"] = json!({}),
+        _ => {}
+    }
 }
 
 fn write_phase(pod: &mut Value, stage: Stage) {
     let phase = match stage {
         Stage::Accepted
         | Stage::Networked
+        | Stage::Init(_)
         | Stage::PullFailed(_)
         | Stage::PullBackOff(_)
-        | Stage::NeverPulled => "Pending",
-        Stage::Started(_) | Stage::Ready(_) | Stage::Exited(_) | Stage::BackOff(_) => "Running",
+        | Stage::NeverPulled(_) => "Pending",
+        Stage::Started(_)
+        | Stage::Ready(_)
+        | Stage::Synced(_)
+        | Stage::Unready(..)
+        | Stage::Exited(_)
+        | Stage::RunFailed(_)
+        | Stage::BackOff(_) => "Running",
         Stage::Succeeded => "Succeeded",
-        Stage::Failed => "Failed",
-        Stage::Stopped if !matches!(text_at(pod, &["status", "phase"]), "Succeeded" | "Failed") => {
-            if failed(pod) { "Failed" } else { "Succeeded" }
-        }
+        Stage::Failed | Stage::Evicted => "Failed",
+        Stage::Stopped(_) if container::failed(pod) => "Failed",
+        Stage::Stopped(_) => "Succeeded",
         _ => return,
     };
     pod["status"]["phase"] = phase.into();
-}
-
-/// Whether a container of the Pod has ended badly.
-fn failed(pod: &Value) -> bool {
-    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    statuses.into_iter().any(|status| {
-        status["state"]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0)
-            || status["state"].get("waiting").is_some()
-    })
-}
-
-fn write_containers(pod: &mut Value, stage: Stage, behaviour: Behaviour, times: &Times, context: &Context) {
-    let who = format!(
-        "{}_{}({})",
-        text_at(pod, &["metadata", "name"]),
-        text_at(pod, &["metadata", "namespace"]),
-        text_at(pod, &["metadata", "uid"])
-    );
-    let containers = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
-    let before = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
-    let statuses: Vec<_> = containers
-        .iter()
-        .enumerate()
-        .map(|(place, container)| {
-            let mut status = before.get(place).cloned().unwrap_or_else(|| fresh(container));
-            let id = format!("containerd://{:016x}{:048x}", context.container, place);
-            write_container(&mut status, container, stage, behaviour, times, &id, &who, &context.now);
-            status
-        })
-        .collect();
-    pod["status"]["containerStatuses"] = statuses.into();
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call, and each is a different thing")]
-fn write_container(
-    status: &mut Value,
-    container: &Value,
-    stage: Stage,
-    behaviour: Behaviour,
-    times: &Times,
-    id: &str,
-    who: &str,
-    now: &str,
-) {
-    let image = text_at(container, &["image"]);
-    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
-    match stage {
-        Stage::PullFailed(_) => status["state"] = waiting("ErrImagePull", &pull_error(image)),
-        Stage::PullBackOff(_) => {
-            let message = format!("Back-off pulling image {image:?}: ErrImagePull: {}", pull_error(image));
-            status["state"] = waiting("ImagePullBackOff", &message);
-        }
-        Stage::NeverPulled => {
-            let message = format!("Container image {image:?} is not present with pull policy of Never");
-            status["state"] = waiting("ErrImageNeverPull", &message);
-        }
-        Stage::Started(restarts) => {
-            let ended = status["state"].get("terminated").cloned();
-            if let Some(ended) = ended {
-                status["lastState"] = json!({"terminated": ended});
-            }
-            status["state"] = json!({"running": {"startedAt": now}});
-            status["imageID"] = format!("sha256:{:064x}", fingerprint(image)).into();
-            status["containerID"] = id.into();
-            status["resources"] = container["resources"].clone();
-            status["restartCount"] = restarts.into();
-            status["started"] = true.into();
-            status["ready"] = false.into();
-        }
-        Stage::Ready(_) => status["ready"] = true.into(),
-        Stage::Exited(_) => {
-            let (code, reason) = if behaviour == Behaviour::Oom { (137, "OOMKilled") } else { (3, "Error") };
-            end(status, code, reason, now);
-        }
-        Stage::BackOff(restarts) => {
-            let ended = status["state"].get("terminated").cloned();
-            if let Some(ended) = ended {
-                status["lastState"] = json!({"terminated": ended});
-            }
-            let name = text_at(container, &["name"]);
-            let message = format!(
-                "back-off {} restarting failed container={name} pod={who}",
-                go_duration(back_off(times, restarts - 1).as_secs())
-            );
-            status["state"] = waiting("CrashLoopBackOff", &message);
-        }
-        Stage::Succeeded => end(status, 0, "Completed", now),
-        Stage::Failed => end(status, 3, "Error", now),
-        // Whatever still ran was told to stop, and did.
-        Stage::Stopped if status["state"].get("running").is_some() => end(status, 0, "Completed", now),
-        _ => {}
+    // What was said of a node that is back.
+    if text_at(pod, &["status", "reason"]) == "NodeLost"
+        && let Some(status) = pod["status"].as_object_mut()
+    {
+        status.remove("reason");
+        status.remove("message");
     }
 }
 
-fn fresh(container: &Value) -> Value {
-    let mounts: Vec<_> = container["volumeMounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|mount| {
-            let mut mount = mount.clone();
-            if mount["readOnly"] == true {
-                mount["recursiveReadOnly"] = "Disabled".into();
-            }
-            mount
-        })
-        .collect();
-    json!({
-        "name": container["name"], "state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {},
-        "ready": false, "restartCount": 0, "image": container["image"], "imageID": "", "started": false,
-        "volumeMounts": mounts,
-    })
-}
-
-fn end(status: &mut Value, code: i64, reason: &str, now: &str) {
-    let started = text_at(status, &["state", "running", "startedAt"]).to_owned();
-    status["state"] = json!({"terminated": {
-        "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now,
-        "containerID": status["containerID"],
-    }});
-    status["ready"] = false.into();
-    status["started"] = false.into();
-}
-
 fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
-    let names: Vec<_> =
-        pod["spec"]["containers"].as_array().into_iter().flatten().map(|c| text_at(c, &["name"])).collect();
-    let unready = format!("containers with unready status: [{}]", names.join(" "));
+    let names = |list: &str| {
+        let containers = pod["spec"][list].as_array().into_iter().flatten();
+        containers.map(|c| text_at(c, &["name"]).to_owned()).collect::<Vec<_>>()
+    };
+    let unready = format!("containers with unready status: [{}]", names("containers").join(" "));
+    let inits = pod["status"]["initContainerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+    let incomplete: Vec<_> =
+        inits.iter().filter(|s| s["ready"] != true).map(|s| text_at(s, &["name"])).collect();
+    let uninitialized = format!("containers with incomplete status: [{}]", incomplete.join(" "));
     let phase = text_at(pod, &["status", "phase"]).to_owned();
     let ready =
         pod["status"]["containerStatuses"].as_array().is_some_and(|l| l.iter().all(|s| s["ready"] == true));
     let over = matches!(phase.as_str(), "Succeeded" | "Failed");
-    let networked = !over && stage != Stage::Accepted;
+    let networked = !over && !matches!(stage, Stage::Accepted | Stage::MountFailed(_));
     let (why, message) = match phase.as_str() {
         "Succeeded" => (Some("PodCompleted"), None),
         "Failed" => (Some("PodFailed"), None),
         _ if ready => (None, None),
         _ => (Some("ContainersNotReady"), Some(unready.as_str())),
     };
-    let completed = (phase == "Succeeded").then_some("PodCompleted");
+    let initialized = over || incomplete.is_empty();
+    let (init_why, init_message) = match (phase.as_str(), initialized) {
+        ("Succeeded", _) => (Some("PodCompleted"), None),
+        (_, false) => (Some("ContainersNotInitialized"), Some(uninitialized.as_str())),
+        _ => (None, None),
+    };
     let before = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let generation = pod["metadata"]["generation"].clone();
-    let conditions: Vec<_> = [
+    let owned = [
         ("PodReadyToStartContainers", networked, None, None),
-        ("Initialized", true, completed, None),
+        ("Initialized", initialized, init_why, init_message),
         ("Ready", ready, why, message),
         ("ContainersReady", ready, why, message),
         ("PodScheduled", true, None, None),
-    ]
-    .into_iter()
-    .map(|(kind, holds, reason, message)| {
-        let status = if holds { "True" } else { "False" };
-        let same = before.iter().find(|c| c["type"] == kind && c["status"] == status);
-        let since = same.map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
-        let mut condition = json!({
-            "type": kind, "observedGeneration": generation, "status": status, "lastProbeTime": null,
-            "lastTransitionTime": since,
-        });
-        for (key, value) in [("reason", reason), ("message", message)] {
-            if let Some(value) = value {
-                condition[key] = value.into();
+    ];
+    let mut conditions: Vec<_> = owned
+        .into_iter()
+        .map(|(kind, holds, reason, message)| {
+            let status = if holds { "True" } else { "False" };
+            let same = before.iter().find(|c| c["type"] == kind && c["status"] == status);
+            let since = same.map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
+            let mut condition = json!({
+                "type": kind, "observedGeneration": generation, "status": status, "lastProbeTime": null,
+                "lastTransitionTime": since,
+            });
+            for (key, value) in [("reason", reason), ("message", message)] {
+                if let Some(value) = value {
+                    condition[key] = value.into();
+                }
             }
-        }
-        condition
-    })
-    .collect();
+            condition
+        })
+        .collect();
+    // Conditions of others (of the eviction, say) stay.
+    conditions.extend(before.into_iter().filter(|c| owned.iter().all(|(kind, ..)| c["type"] != *kind)));
     pod["status"]["conditions"] = conditions.into();
 }
 
-fn pull_error(image: &str) -> String {
+/// The kubelet ended the Pod for want of memory.
+fn evict(pod: &mut Value, now: &str) {
+    let message = eviction_message(pod);
+    pod["status"]["reason"] = "Evicted".into();
+    pod["status"]["message"] = message.as_str().into();
+    disrupt(pod, "TerminationByKubelet", &message, now);
+}
+
+/// What the kubelet says of an eviction. The amounts are made up; the words are its own.
+pub(super) fn eviction_message(pod: &Value) -> String {
+    let container = &pod["spec"]["containers"][0];
+    let request = text_at(container, &["resources", "requests", "memory"]);
     format!(
-        "failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: failed to do request: dial tcp: \
-         connect: connection refused"
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 98312Ki. Container {} was using \
+         204800Ki, request is {}, has larger consumption of memory. ",
+        text_at(container, &["name"]),
+        if request.is_empty() { "0" } else { request },
     )
 }
 
-/// A number for a text that is always the same (FNV-1a).
-fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// The node controller's word on a Pod whose node is silent.
+fn lose(pod: &mut Value, course: Course, context: &Context) {
+    for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
+        if condition["type"] == "Ready" && condition["status"] == "True" {
+            condition["status"] = "False".into();
+            condition["lastTransitionTime"] = context.now.as_str().into();
+        }
+    }
+    if course == Course::Unknown {
+        pod["status"]["phase"] = "Unknown".into();
+        blame_node(pod, context);
+    }
 }
 
-/// Seconds as Go prints a duration.
-fn go_duration(seconds: u64) -> String {
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds}s"),
-        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+/// The Pod is to go, and its node does not answer.
+fn abandon(pod: &mut Value, context: &Context) {
+    blame_node(pod, context);
+    disrupt(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", &context.now);
+}
+
+fn blame_node(pod: &mut Value, context: &Context) {
+    let name = text_at(pod, &["metadata", "name"]);
+    let message = format!("Node {} which was running pod {name} is unresponsive", context.node);
+    pod["status"]["reason"] = "NodeLost".into();
+    pod["status"]["message"] = message.into();
+}
+
+fn disrupt(pod: &mut Value, reason: &str, message: &str, now: &str) {
+    let generation = pod["metadata"]["generation"].clone();
+    let condition = json!({
+        "type": "DisruptionTarget", "observedGeneration": generation, "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": now, "reason": reason, "message": message,
+    });
+    if let Some(list) = pod["status"]["conditions"].as_array_mut() {
+        list.retain(|c| c["type"] != "DisruptionTarget");
+        list.push(condition);
     }
 }

@@ -3,6 +3,7 @@
 //! The store knows nothing of HTTP, validation or the node. It assigns versions, keeps order and tells watchers.
 
 mod object;
+mod snapshot;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use object::{Object, text_at};
+pub(crate) use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired};
 
 use crate::resource::{RESOURCES, Resource};
@@ -22,6 +24,8 @@ use window::Window;
 pub(crate) struct Store {
     /// The version of the last change anywhere.
     version: u64,
+    /// Goes up when an old state is taken on.
+    epoch: u64,
     tables: Vec<Table>,
     /// By the uid of an owner: what names it in its `ownerReferences`.
     owned: HashMap<String, BTreeSet<Key>>,
@@ -57,7 +61,7 @@ impl Store {
                 changed: watch::Sender::new(FIRST_VERSION),
             })
             .collect();
-        Self { version: FIRST_VERSION, tables, owned: HashMap::new(), any: watch::Sender::new(FIRST_VERSION) }
+        Self { version: FIRST_VERSION, epoch: 0, tables, owned: HashMap::new(), any: watch::Sender::new(FIRST_VERSION) }
     }
 
     /// The version of the last change anywhere.

@@ -86,6 +86,11 @@ impl Quantity {
         Self { nanos: self.nanos.saturating_add(other.nanos), format: self.format }
     }
 
+    /// What is left of it without another, in the format of the first.
+    pub fn minus(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_sub(other.nanos), format: self.format }
+    }
+
     /// The form Kubernetes writes: the largest suffix that needs no fraction.
     pub fn canonical(self) -> String {
         let whole = self.nanos % NANO == 0;

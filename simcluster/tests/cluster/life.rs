@@ -1,79 +1,9 @@
-//! The lives of Pods, held against what a real kubelet reported.
+//! How Pods fare: what each behaviour comes to. The details are held against recordings in `recorded`.
 
 use serde_json::{Value, json};
 use simcluster::Cluster;
 
-use crate::client::{self, NS, SOON, Watch, behaving, cluster, create, delete, is_ready};
-
-/// What a watch shows of a Pod's life, without times, addresses and ids.
-fn outline(event: &str, meta: &Value, node: bool, status: &Value) -> Value {
-    let conditions: Vec<_> = status["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|c| json!([c["type"], c["status"], c["reason"], c["message"], c["observedGeneration"]]))
-        .collect();
-    let containers: Vec<_> = status["containerStatuses"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|c| {
-            let (state, what) = c["state"].as_object().unwrap().iter().next().unwrap();
-            let keys: Vec<_> = c.as_object().unwrap().keys().collect();
-            json!([
-                state,
-                what["reason"],
-                what["exitCode"],
-                c["ready"],
-                c["started"],
-                c["restartCount"],
-                keys
-            ])
-        })
-        .collect();
-    json!({
-        "event": event, "generation": meta["generation"], "grace": meta["deletionGracePeriodSeconds"], "scheduled": node,
-        "phase": status["phase"], "generationSeen": status["observedGeneration"], "conditions": conditions,
-        "containers": containers, "addressed": status.get("podIP").is_some(),
-    })
-}
-
-/// Guards the sequence of events of a whole life: every step a kubelet reports, in its order, with its conditions.
-#[tokio::test(start_paused = true)]
-async fn a_life_is_what_a_kubelet_reports() {
-    let recorded: Value = serde_json::from_str(include_str!("../recordings/pod-lifecycles.json")).unwrap();
-    let mut wanted: Vec<_> = recorded[0]["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| {
-            outline(e["type"].as_str().unwrap(), &e["metadata"], !e["spec.nodeName"].is_null(), &e["status"])
-        })
-        .collect();
-    // The real kubelet reports the end of the containers twice.
-    wanted.dedup();
-
-    let cluster = cluster();
-    let mut watch = Watch::open(&cluster, "").await;
-    create(&cluster, &client::pod("life")).await;
-    cluster.wait_for("pods", Some(NS), SOON, |pods| pods.iter().all(is_ready)).await.unwrap();
-    delete(&cluster, "pods/life?gracePeriodSeconds=5").await;
-    let mut seen = Vec::new();
-    while seen.last().is_none_or(|last: &Value| last["event"] != "DELETED") {
-        let event = watch.next().await.unwrap().unwrap();
-        let object = &event["object"];
-        seen.push(outline(
-            event["type"].as_str().unwrap(),
-            &object["metadata"],
-            object["spec"].get("nodeName").is_some(),
-            &object["status"],
-        ));
-    }
-    assert_eq!(seen.len(), wanted.len());
-    for (seen, wanted) in seen.iter().zip(&wanted) {
-        assert_eq!(seen, wanted);
-    }
-}
+use crate::client::{self, NS, SOON, behaving, cluster, create, delete, is_ready};
 
 async fn waiting_reason(cluster: &Cluster, reason: &str) -> Value {
     let found = cluster

@@ -7,5 +7,6 @@ mod faults;
 mod kube_client;
 mod life;
 mod objects;
+mod recorded;
 mod sandboxes;
 mod watches;

@@ -1,0 +1,84 @@
+//! The state of a store at one moment, to go back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Object, Store, key};
+use crate::resource::RESOURCES;
+
+/// All objects at one version. It shares them with the store it was taken of, and so costs little.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    version: u64,
+    /// By the place of the kind, then by namespace, then by name.
+    objects: Vec<BTreeMap<String, BTreeMap<String, Arc<Object>>>>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// The present state.
+    pub fn snapshot(&self) -> Snapshot {
+        let objects = self.tables.iter().map(|table| table.objects.clone()).collect();
+        Snapshot { version: self.version, objects }
+    }
+
+    /// Which life of the store this is; it changes when another state takes the place of its own. Who follows the
+    /// store by versions must then look at everything anew.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes on an old state without its events. With `keep_counting` versions go on from where they are; without,
+    /// they go back too, and versions that have been given out are given out again for something else.
+    pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
+        self.epoch += 1;
+        self.version = if keep_counting { self.version + 1 } else { snapshot.version };
+        self.owned.clear();
+        for (table, objects) in self.tables.iter_mut().zip(&snapshot.objects) {
+            table.objects.clone_from(objects);
+        }
+        for resource in &RESOURCES {
+            let objects: Vec<_> = self.list(resource, None).cloned().collect();
+            for object in objects {
+                for owner in object.owners() {
+                    self.owned.entry(owner.to_owned()).or_default().insert(key(&object));
+                }
+            }
+        }
+        self.forget_events();
+        self.any.send_replace(self.version);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::PODS;
+
+    #[test]
+    fn an_old_state_comes_back_whole_and_its_versions_too_unless_they_go_on() {
+        for keep_counting in [true, false] {
+            let mut store = Store::new(10);
+            let pod = |name: &str| {
+                json!({"metadata": {"namespace": "ns", "name": name, "ownerReferences": [{"uid": "o"}]}})
+            };
+            store.put(PODS, pod("a"));
+            let snapshot = store.snapshot();
+            let then = store.version();
+            store.remove(PODS, "ns", "a");
+            store.put(PODS, pod("b"));
+            let (late, epoch) = (store.version(), store.epoch());
+            store.restore(&snapshot, keep_counting);
+            let names: Vec<_> = store.list(PODS, None).map(|o| o.name().to_owned()).collect();
+            assert_eq!(names, ["a"]);
+            assert_eq!(store.owned_by("o").len(), 1);
+            assert_eq!(store.version(), if keep_counting { late + 1 } else { then });
+            assert_ne!(store.epoch(), epoch);
+            // Whoever had seen what is gone now is told so, as long as versions tell.
+            assert_eq!(store.events_after(PODS, late).is_err(), keep_counting);
+        }
+    }
+}
