@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::access;
 use crate::api;
 use crate::calls::{Call, CallMark, Verb};
 use crate::defaults;
@@ -72,6 +73,10 @@ impl Cluster {
             ["default", "kube-system"].into_iter().chain(shared.options.namespaces.iter().map(String::as_str))
         {
             cluster.make_namespace(name);
+        }
+        for (resource, object) in access::first_objects(&shared.options.access) {
+            // The table names only kinds that are served, and each object has its name.
+            let _ = cluster.put(resource.plural, object);
         }
         let mut tasks = cluster.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(controllers::run(Arc::clone(shared)));

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::access::Asked;
 use crate::api::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
@@ -19,7 +20,7 @@ const ORDER: [&str; 8] = [
     "discovery.k8s.io",
 ];
 /// Groups with a review or two and no objects of their own.
-const EXTRA_GROUPS: [&str; 1] = ["authorization.k8s.io"];
+const EXTRA_GROUPS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 
 /// The answer to a path that is no object; `None` if there is none.
 pub(crate) fn answer(route: &Route) -> Option<Reply> {
@@ -76,12 +77,7 @@ fn resources(group: &str) -> Option<Value> {
         list.push(describe(resource));
         list.extend(resource.subs().map(|sub| describe_below(resource, sub)));
     }
-    if group == "authorization.k8s.io" {
-        list.push(json!({
-            "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview", "namespaced": false,
-            "kind": "SelfSubjectAccessReview", "verbs": ["create"],
-        }));
-    }
+    list.extend(Asked::described(group));
     if list.is_empty() {
         return None;
     }

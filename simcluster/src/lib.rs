@@ -47,6 +47,7 @@
 //! manager would. Decisions (`route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life`,
 //! `node::report`) are pure.
 
+mod access;
 mod api;
 mod body;
 mod calls;
@@ -78,11 +79,14 @@ mod table;
 mod validate;
 mod view;
 
+pub use access::kubeconfig::{Kubeconfig, KubeconfigError};
+pub use access::tls::{Tls, TlsError};
+pub use access::{AccessOptions, TokenError, User};
 pub use body::Body;
 pub use calls::{Call, CallMark, Verb};
 pub use cluster::{Cluster, HandError};
 pub use faults::{Effect, Matcher, Refusal, Rule, RuleId, Timing, WatchFault};
 pub use node::{ANNOTATION as BEHAVIOUR_ANNOTATION, Behaviour, BehaviourError, Course};
 pub use options::{Capacity, NodeOptions, Options, Times};
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
 pub use service::{ConnectionLost, Service};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessOptions;
 use crate::node::Behaviour;
 
 /// The settings of a cluster. [`Options::default`] suits tests.
@@ -27,6 +28,8 @@ pub struct Options {
     pub watch_window: usize,
     /// How many calls the record keeps; older ones are forgotten.
     pub call_log: usize,
+    /// Who may do what. Off by default: everybody may do everything.
+    pub access: AccessOptions,
 }
 
 /// The settings of the simulated node. All but its name and times can be changed at run time, by the methods of
@@ -103,6 +106,7 @@ impl Default for Options {
             namespaces: Vec::new(),
             watch_window: 10_000,
             call_log: 100_000,
+            access: AccessOptions::default(),
         }
     }
 }

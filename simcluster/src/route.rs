@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::access::Asked;
 use crate::calls::Verb;
 use crate::query::{Query, decode};
 use crate::resource::{NAMESPACES, Resource, Sub};
@@ -21,8 +22,8 @@ pub(crate) enum Route {
     Group(String),
     /// `/api/v1` (empty group) and `/apis/{group}/v1`
     Resources(String),
-    /// A review of one's own rights, which is answered and forgotten.
-    AccessReview,
+    /// A question about users and rights, which is answered and forgotten.
+    Asked(Asked),
     /// `/openapi/v3`
     OpenApi,
     /// `/openapi/v3/api/v1` (empty group) and `/openapi/v3/apis/{group}/v1`
@@ -51,6 +52,9 @@ impl Route {
         let segments: Vec<String> =
             path.split('/').filter(|s| !s.is_empty()).map(|s| decode(s, false)).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if let Some(asked) = Asked::of(&segments) {
+            return Self::Asked(asked);
+        }
         match segments.as_slice() {
             ["version"] => Self::Version,
             ["livez" | "readyz" | "healthz", ..] => Self::Health,
@@ -63,7 +67,6 @@ impl Route {
             ["openapi", "v3", "api", "v1"] => Self::OpenApiOf(String::new()),
             ["openapi", "v3", "apis", group, "v1"] => Self::OpenApiOf((*group).to_owned()),
             ["apis", group] => Self::Group((*group).to_owned()),
-            ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Self::AccessReview,
             ["apis", group, "v1"] => Self::Resources((*group).to_owned()),
             ["apis", group, "v1", "watch", rest @ ..] => Self::watched(group, rest),
             ["apis", group, "v1", rest @ ..] => Self::object(group, rest),

@@ -6,11 +6,17 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use crate::access::tls::Tls;
 use crate::cluster::Cluster;
+use crate::service::Service;
 
+/// How long a client may take over its side of the TLS handshake: as long as `kubectl` gives the server.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take over its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after an accept that failed, so that a lack of file handles does not become a busy loop.
@@ -21,6 +27,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// While the cluster is [away](Cluster::set_away), connections are accepted and closed at once: the listener stays, so
 /// that the port does too.
 pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Future<Output = ()> + Send) {
+    accept(listener, cluster, None, shutdown).await;
+}
+
+/// As [`serve`], over TLS.
+pub async fn serve_tls(
+    listener: TcpListener,
+    cluster: Cluster,
+    tls: Tls,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    accept(listener, cluster, Some(tls), shutdown).await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    cluster: Cluster,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -43,15 +68,28 @@ pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Futur
         }
         // Small answers must not wait for a delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(cluster.service());
+        let service = cluster.service();
+        let Some(tls) = &tls else {
+            connections.spawn(converse(stream, service));
+            continue;
+        };
+        let handshake = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream));
         connections.spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            match handshake.await {
+                Ok(Ok(stream)) => converse(stream, service).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+                Err(_) => tracing::debug!("a client took too long over its TLS handshake"),
             }
         });
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Service) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
     }
 }

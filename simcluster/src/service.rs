@@ -10,6 +10,7 @@ use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
+use crate::access::{self, User};
 use crate::api::{self, Reply};
 use crate::body::Body;
 use crate::calls::{Call, Verb};
@@ -95,13 +96,14 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let route = Route::parse(head.uri.path());
     let verb = route.verb(&head.method, &query);
-    let request = api::Request {
+    let mut request = api::Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
         content_type: text(header::CONTENT_TYPE),
         accept: text(header::ACCEPT),
         user_agent: text(header::USER_AGENT),
+        user: User::anonymous(),
         body,
     };
     let (seq, strike) = arrive(shared, head, &request);
@@ -123,12 +125,16 @@ async fn answer(
         Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer) | None => {}
     }
-    let response = if verb.is_none() {
-        api::refuse(&ApiError::method_not_allowed())
-    } else if request.route == Route::Unknown {
-        Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
-    } else {
-        api::handle(shared, &request, watch_fault)
+    let response = match access::admit(shared, head, &request.query) {
+        Err(refusal) => api::refuse(&refusal),
+        Ok(_) if verb.is_none() => api::refuse(&ApiError::method_not_allowed()),
+        Ok(_) if request.route == Route::Unknown => {
+            Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
+        }
+        Ok(user) => {
+            request.user = user;
+            api::handle(shared, &request, watch_fault)
+        }
     };
     match strike.effect {
         Some(Effect::DropAnswer) => return Err(ConnectionLost::Reset),

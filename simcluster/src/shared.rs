@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::api;
 use crate::calls::CallLog;
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ use crate::store::{Object, Snapshot, Store, text_at};
 pub(crate) struct Shared {
     pub options: Options,
     pub clock: Clock,
+    pub access: Access,
     /// Held by everybody for short, never over an await.
     state: Mutex<State>,
     calls: Mutex<CallLog>,
@@ -76,6 +78,7 @@ impl Shared {
         };
         Self {
             clock,
+            access: Access::new(&options.access),
             state: Mutex::new(state),
             calls: Mutex::new(CallLog::new(options.call_log)),
             faults: Mutex::default(),

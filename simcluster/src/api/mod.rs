@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
 
 pub(crate) use decode::peek_name;
 pub(crate) use delete::delete_object;
@@ -21,6 +20,7 @@ pub(crate) use quota::status as quota_status;
 pub(crate) use service_ports::{node_ports, release as release_service};
 pub(crate) use update::commit as commit_change;
 
+use crate::access::{self, User};
 use crate::body::Body;
 use crate::calls::Verb;
 use crate::faults::WatchFault;
@@ -42,6 +42,8 @@ pub(crate) struct Request {
     pub accept: String,
     /// Names who writes where no field manager is named.
     pub user_agent: String,
+    /// Who asks.
+    pub user: User,
     pub body: Bytes,
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn handle(
 ) -> http::Response<Body> {
     let result = match &request.route {
         Route::Object(target) => handle_object(shared, target, request, watch_fault),
-        Route::AccessReview => access_review(request),
+        Route::Asked(asked) => access::answer(shared, asked, request),
         Route::OpenApi | Route::OpenApiOf(_) => {
             openapi::answer(&request.route).ok_or_else(|| not_served(request))
         }
@@ -96,15 +98,6 @@ fn get(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> 
     let found = shared.state().store.get(target.resource, target.space(), target.named()).cloned();
     let object = found.ok_or_else(|| ApiError::not_found(target.resource.stored(), target.named()))?;
     Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared))
-}
-
-/// Everybody may do everything, unless a fault says otherwise.
-fn access_review(request: &Request) -> ApiResult<Reply> {
-    let mut review: Value = serde_json::from_slice(&request.body)
-        .map_err(|error| ApiError::bad_request(format!("the review is no JSON: {error}")))?;
-    review["metadata"] = serde_json::json!({});
-    review["status"] = serde_json::json!({"allowed": true});
-    Ok(Reply::json(StatusCode::CREATED, review.to_string()))
 }
 
 fn not_served(request: &Request) -> ApiError {

@@ -7,11 +7,13 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use service::uses_node_ports;
 
+use crate::access;
 use crate::random::Random;
 use crate::resource::{CLAIMS, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES};
 
 /// Fills in a new object of a kind; its metadata is complete already.
 pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Random) {
+    access::fill_object(resource, value);
     match resource {
         r if r == PODS => {
             value["status"] = json!({"phase": "Pending"});
@@ -52,6 +54,7 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
 
 /// Fills in what a change may have left out.
 pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
+    access::fill_object(resource, value);
     match resource {
         r if r == PODS => pod::fill_spec(&mut value["spec"]),
         r if r == SERVICES => service::fill(value),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) use fields::prune_unknown;
 
+use crate::access;
 use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
@@ -18,6 +19,7 @@ use crate::store::text_at;
 /// Checks a complete, defaulted object before it is stored for the first time.
 pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
     let mut causes = meta::check(resource, value);
+    causes.extend(access::check_object(resource, value));
     match resource {
         r if r == PODS => causes.extend(pod::check(value)),
         r if r == SERVICES => causes.extend(service::check(value)),
@@ -30,6 +32,7 @@ pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
 pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
     let mut causes = meta::check_labels(new);
     causes.extend(meta::check_change(old, new));
+    causes.extend(access::check_change(resource, old, new));
     match resource {
         r if r == PODS => causes.extend(pod::check_change(old, new)),
         r if r == SERVICES => {
@@ -50,5 +53,9 @@ fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()>
 
 /// Which rule names of a kind follow.
 fn name_rule(resource: &Resource) -> fn(&str) -> Vec<String> {
-    if resource == NAMESPACES || resource == SERVICES { names::label } else { names::subdomain }
+    match resource {
+        r if r == NAMESPACES || r == SERVICES => names::label,
+        r if r.group == "rbac.authorization.k8s.io" => access::path_segment,
+        _ => names::subdomain,
+    }
 }

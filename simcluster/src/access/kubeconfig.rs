@@ -1,0 +1,153 @@
+//! Kubeconfig files: how `kubectl` and other clients find a cluster.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// The first line, by which a file is known to be ours.
+const MARK: &str = "# Written by an embedded cluster, for as long as it runs. A new one replaces it.";
+
+/// How a client reaches a cluster, and as whom. Its `Display` is the file.
+///
+/// ```
+/// let config = simcluster::Kubeconfig::new("https://127.0.0.1:6443").token("let-me-in");
+/// assert!(config.to_string().contains("server: \"https://127.0.0.1:6443\""));
+/// ```
+#[derive(Clone)]
+pub struct Kubeconfig {
+    server: String,
+    authority: Option<String>,
+    token: Option<String>,
+    namespace: String,
+}
+
+/// Why a kubeconfig was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeconfigError {
+    /// There is a file that somebody else wrote, perhaps with credentials that exist nowhere else.
+    #[error("{} is there and was not written by an embedded cluster; name another file, or remove it", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{} cannot be written: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+// === impl Kubeconfig ===
+
+impl Kubeconfig {
+    /// For an API server at a URL, as nobody in particular.
+    #[must_use]
+    pub fn new(server: impl Into<String>) -> Self {
+        Self { server: server.into(), authority: None, token: None, namespace: "default".to_owned() }
+    }
+
+    /// With the authority that signed the server's certificate, as PEM.
+    #[must_use]
+    pub fn authority(mut self, pem: impl Into<String>) -> Self {
+        self.authority = Some(pem.into());
+        self
+    }
+
+    /// With a bearer token.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// With the namespace that calls are about which name none.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Writes the file, readable by its owner alone. It appears whole or not at all, also to those who read it at
+    /// that moment.
+    ///
+    /// # Errors
+    ///
+    /// [`KubeconfigError::Foreign`] for a file that was not written by this; [`KubeconfigError::Io`].
+    pub fn write(&self, path: &Path) -> Result<(), KubeconfigError> {
+        let failed = |source| KubeconfigError::Io { path: path.to_owned(), source };
+        if !ours_or_absent(path).map_err(failed)? {
+            return Err(KubeconfigError::Foreign { path: path.to_owned() });
+        }
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}", std::process::id()));
+        let beside = path.with_file_name(hidden);
+        let written = create_private(&beside).and_then(|mut file| {
+            file.write_all(self.to_string().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, path)
+        });
+        written.map_err(|source| {
+            // What is left of it is of no use; that it cannot be removed is no news after the first error.
+            let _ = fs::remove_file(&beside);
+            failed(source)
+        })
+    }
+}
+
+impl fmt::Display for Kubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A JSON string is a YAML string, whatever is in it.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        writeln!(f, "{MARK}")?;
+        writeln!(f, "apiVersion: v1\nkind: Config\ncurrent-context: embedded")?;
+        writeln!(f, "clusters:\n- name: embedded\n  cluster:\n    server: {}", quoted(&self.server))?;
+        if let Some(pem) = &self.authority {
+            writeln!(f, "    certificate-authority-data: {}", STANDARD.encode(pem))?;
+        }
+        match &self.token {
+            Some(token) => writeln!(f, "users:\n- name: embedded\n  user:\n    token: {}", quoted(token))?,
+            None => writeln!(f, "users:\n- name: embedded\n  user: {{}}")?,
+        }
+        writeln!(f, "contexts:\n- name: embedded\n  context:\n    cluster: embedded\n    user: embedded")?;
+        writeln!(f, "    namespace: {}", quoted(&self.namespace))
+    }
+}
+
+impl fmt::Debug for Kubeconfig {
+    /// The token is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubeconfig")
+            .field("server", &self.server)
+            .field("token", &self.token.as_ref().map(|_| "(hidden)"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a path is free, or holds a file that a cluster wrote before, or an empty one.
+fn ours_or_absent(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(MARK.len() as u64).read_to_end(&mut start)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(start.is_empty() || start == MARK.as_bytes())
+}
+
+/// Creates a file that nobody but its owner can open, not even for a moment.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

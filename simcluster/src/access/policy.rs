@@ -1,0 +1,137 @@
+//! From a user to the rules that apply, through bindings and roles; and from there to a verdict. Pure: it reads the
+//! store and nothing else.
+
+use serde_json::Value;
+
+use super::attributes::Attributes;
+use super::rules::PolicyRule;
+use super::user::{MASTERS, SERVICE_ACCOUNT_PREFIX, User};
+use crate::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES};
+use crate::store::{Object, Store, text_at};
+
+/// Whether an action is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub allowed: bool,
+    /// By what it is allowed, or what went wrong on the way to a no; empty if there is nothing to say.
+    pub reason: String,
+}
+
+/// A rule that applies to a user, and whence it comes.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub rule: PolicyRule,
+    source: String,
+}
+
+/// All rules that apply to a user in a namespace (empty: those that hold in the whole cluster).
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    pub rules: Vec<Grant>,
+    /// Bindings that lead nowhere.
+    pub errors: Vec<String>,
+}
+
+/// Decides about an action of a user.
+pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Verdict {
+    if user.is_in(MASTERS) {
+        return Verdict { allowed: true, reason: String::new() };
+    }
+    let namespace = match attributes {
+        Attributes::Resource(action) => action.namespace.as_str(),
+        Attributes::Path { .. } => "",
+    };
+    let Grants { rules, errors } = Grants::of(store, user, namespace);
+    if let Some(grant) = rules.iter().find(|grant| grant.rule.allows(attributes)) {
+        return Verdict { allowed: true, reason: format!("RBAC: allowed by {}", grant.source) };
+    }
+    let reason = match errors.as_slice() {
+        [] => String::new(),
+        [one] => format!("RBAC: {one}"),
+        many => format!("RBAC: [{}]", many.join(", ")),
+    };
+    Verdict { allowed: false, reason }
+}
+
+// === impl Grants ===
+
+impl Grants {
+    /// The rules that apply to a user, first those that hold everywhere.
+    pub fn of(store: &Store, user: &User, namespace: &str) -> Self {
+        let mut grants = Self::default();
+        for binding in store.list(CLUSTER_ROLE_BINDINGS, None) {
+            grants.add(store, binding, user);
+        }
+        if !namespace.is_empty() {
+            for binding in store.list(ROLE_BINDINGS, Some(namespace)) {
+                grants.add(store, binding, user);
+            }
+        }
+        grants
+    }
+
+    fn add(&mut self, store: &Store, binding: &Object, user: &User) {
+        let subjects = binding.value["subjects"].as_array().into_iter().flatten();
+        let Some(subject) = subjects.into_iter().find(|subject| applies(subject, user, binding.namespace()))
+        else {
+            return;
+        };
+        match rules_of(store, &binding.value["roleRef"], binding.namespace()) {
+            Ok(rules) => {
+                let source = describe(binding, subject);
+                self.rules.extend(rules.into_iter().map(|rule| Grant { rule, source: source.clone() }));
+            }
+            Err(error) => self.errors.push(error),
+        }
+    }
+}
+
+/// The rules of the role that a binding refers to.
+pub(super) fn rules_of(store: &Store, role: &Value, namespace: &str) -> Result<Vec<PolicyRule>, String> {
+    let (kind, name) = (text_at(role, &["kind"]), text_at(role, &["name"]));
+    let (resource, namespace, word) = match kind {
+        "Role" => (ROLES, namespace, "role"),
+        "ClusterRole" => (CLUSTER_ROLES, "", "clusterrole"),
+        other => return Err(format!("unsupported role reference kind: {other:?}")),
+    };
+    store
+        .get(resource, namespace, name)
+        .map(|role| PolicyRule::all_of(&role.value))
+        .ok_or_else(|| format!("{word}.rbac.authorization.k8s.io {name:?} not found"))
+}
+
+/// Whether the subject of a binding in a namespace is the user.
+fn applies(subject: &Value, user: &User, namespace: &str) -> bool {
+    let name = text_at(subject, &["name"]);
+    match text_at(subject, &["kind"]) {
+        "User" => user.name == name,
+        "Group" => user.is_in(name),
+        "ServiceAccount" => {
+            let own = text_at(subject, &["namespace"]);
+            let place = if own.is_empty() { namespace } else { own };
+            !place.is_empty() && user.name == format!("{SERVICE_ACCOUNT_PREFIX}{place}:{name}")
+        }
+        _ => false,
+    }
+}
+
+/// The words that a reason has for a binding.
+fn describe(binding: &Object, subject: &Value) -> String {
+    let role = &binding.value["roleRef"];
+    let (kind, role) = (text_at(role, &["kind"]), text_at(role, &["name"]));
+    let name = if binding.namespace().is_empty() {
+        binding.name().to_owned()
+    } else {
+        format!("{}/{}", binding.name(), binding.namespace())
+    };
+    let who = text_at(subject, &["kind"]);
+    let mut whose = text_at(subject, &["name"]).to_owned();
+    if who == "ServiceAccount" {
+        let own = text_at(subject, &["namespace"]);
+        whose = format!("{whose}/{}", if own.is_empty() { binding.namespace() } else { own });
+    }
+    format!("{} {name:?} of {kind} {role:?} to {who} {whose:?}", binding.resource.kind)
+}
+
+#[cfg(test)]
+mod tests;

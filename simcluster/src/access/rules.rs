@@ -1,0 +1,151 @@
+//! One rule of a role, and whether it allows an action. Pure (`k8s.io/kubernetes/pkg/apis/rbac/v1/evaluation_helpers.go`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::attributes::{Action, Attributes};
+
+/// What stands for every verb, group, resource or path.
+const ALL: &str = "*";
+
+/// One rule of a role.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PolicyRule {
+    pub verbs: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_groups: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// Empty for all names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_names: Vec<String>,
+    #[serde(rename = "nonResourceURLs", skip_serializing_if = "Vec::is_empty")]
+    pub non_resource_urls: Vec<String>,
+}
+
+// === impl PolicyRule ===
+
+impl PolicyRule {
+    /// The rules of a Role or a `ClusterRole`. What is no rule allows nothing.
+    pub fn all_of(role: &Value) -> Vec<Self> {
+        let rules = role["rules"].as_array().into_iter().flatten();
+        rules.filter_map(|rule| Self::deserialize(rule).ok()).collect()
+    }
+
+    /// Whether it allows the action.
+    pub fn allows(&self, attributes: &Attributes) -> bool {
+        match attributes {
+            Attributes::Resource(action) => {
+                has(&self.verbs, &action.verb)
+                    && has(&self.api_groups, &action.group)
+                    && self.covers_resource(action)
+                    && self.covers_name(&action.name)
+            }
+            Attributes::Path { verb, path } => has(&self.verbs, verb) && self.covers_path(path),
+        }
+    }
+
+    fn covers_resource(&self, action: &Action) -> bool {
+        let combined = action.combined();
+        self.resources.iter().any(|own| {
+            own == ALL
+                || *own == combined
+                // `*/scale` is that subresource of whatever has it.
+                || (!action.subresource.is_empty()
+                    && own.strip_prefix("*/").is_some_and(|sub| sub == action.subresource))
+        })
+    }
+
+    /// A rule for names allows nothing that names none: no list of all, no create.
+    fn covers_name(&self, name: &str) -> bool {
+        self.resource_names.is_empty() || self.resource_names.iter().any(|own| own == name)
+    }
+
+    fn covers_path(&self, path: &str) -> bool {
+        self.non_resource_urls
+            .iter()
+            .any(|own| own == path || own.strip_suffix(ALL).is_some_and(|start| path.starts_with(start)))
+    }
+}
+
+fn has(list: &[String], wanted: &str) -> bool {
+    list.iter().any(|own| own == ALL || own == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn action(text: &str) -> Attributes {
+        let mut words = text.split(' ');
+        let mut word = || words.next().unwrap_or("").to_owned();
+        let (verb, target, name) = (word(), word(), word());
+        if target.starts_with('/') {
+            return Attributes::Path { verb, path: target };
+        }
+        let (target, subresource) = target.split_once('/').unwrap_or((&target, ""));
+        let (resource, group) = target.split_once('.').unwrap_or((target, ""));
+        Attributes::Resource(Action {
+            verb,
+            group: group.into(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+            namespace: "n".into(),
+            name,
+        })
+    }
+
+    /// Guards each way a rule can cover an action, and each near miss.
+    #[test]
+    fn a_rule_allows_what_it_says_and_nothing_else() {
+        let pods = json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "create"]});
+        let named = json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["a"],
+            "verbs": ["*"]});
+        let group = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["*"], "verbs": ["get"]});
+        let scale = json!({"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["update"]});
+        let paths = json!({"nonResourceURLs": ["/healthz", "/api/*"], "verbs": ["get"]});
+        let everything = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
+        for (rule, allowed, refused) in [
+            (
+                &pods,
+                &["get pods x", "create pods", "get pods/log x"][..],
+                &["list pods", "get pods/status x", "get pods.other x", "get services x", "get /pods"][..],
+            ),
+            (
+                &named,
+                &["get namespaces a", "watch namespaces a"],
+                &["get namespaces b", "list namespaces", "create namespaces"],
+            ),
+            (
+                &group,
+                &["get leases.coordination.k8s.io x", "get leases.coordination.k8s.io/status x"],
+                &["get leases x", "update leases.coordination.k8s.io x"],
+            ),
+            (
+                &scale,
+                &["update deployments.apps/scale x"],
+                &["update deployments.apps x", "update deployments.apps/rescale x", "update scale x"],
+            ),
+            (
+                &paths,
+                &["get /healthz", "get /api/v1", "get /api/"],
+                &["get /healthz/etcd", "get /api", "post /healthz", "get pods x"],
+            ),
+            (&everything, &["delete pods/x y", "create nodes"], &["get /healthz"]),
+            (&json!({}), &[], &["get pods x", "get /healthz"]),
+            (&json!("nonsense"), &[], &["get pods x"]),
+        ] {
+            let rules = PolicyRule::all_of(&json!({"rules": [rule]}));
+            let allows = |text: &str| rules.iter().any(|rule| rule.allows(&action(text)));
+            for text in allowed {
+                assert!(allows(text), "{rule} must allow {text}");
+            }
+            for text in refused {
+                assert!(!allows(text), "{rule} must not allow {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Certificates that a cluster makes for itself.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{ToSpan as _, Zoned};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// A certificate for the API server and the authority that signed it, both made on the spot and kept in memory: a
+/// restart makes new ones.
+///
+/// ```
+/// let tls = simcluster::Tls::generate(&["my-machine.local".to_owned()]).unwrap();
+/// assert!(tls.authority().starts_with("-----BEGIN CERTIFICATE-----"));
+/// ```
+#[derive(Clone)]
+pub struct Tls {
+    authority: String,
+    acceptor: TlsAcceptor,
+}
+
+/// Why no certificate could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A name that is neither an address nor a DNS name, or no randomness for a key.
+    #[error("no certificate can be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// The TLS library does not take what was made.
+    #[error("the certificate cannot be used: {0}")]
+    Unusable(#[from] tokio_rustls::rustls::Error),
+}
+
+/// The names by which a cluster on this machine is reached: by itself, and from a container.
+const NAMES: [&str; 6] =
+    ["localhost", "127.0.0.1", "::1", "host.docker.internal", "kubernetes", "kubernetes.default.svc"];
+
+/// How many years a certificate holds.
+const YEARS: i32 = 1;
+
+// === impl Tls ===
+
+impl Tls {
+    /// Makes an authority and a certificate for 127.0.0.1, `::1`, `localhost`, `host.docker.internal`, the names that
+    /// a Service of the cluster itself would have, and more names or addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Certificate`] for a name that a certificate cannot have.
+    pub fn generate(more: &[String]) -> Result<Self, TlsError> {
+        let today = Zoned::now().date();
+        let authority_key = KeyPair::generate()?;
+        let mut authority = params(Vec::new(), "simcluster-ca", today)?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = authority.self_signed(&authority_key)?;
+        let pem = pem::encode(&pem::Pem::new("CERTIFICATE", certificate.der().to_vec()));
+
+        let mut names: Vec<String> = NAMES.map(str::to_owned).to_vec();
+        names.extend(more.iter().filter(|name| !NAMES.contains(&name.as_str())).cloned());
+        let mut server = params(names, "kube-apiserver", today)?;
+        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let server_key = KeyPair::generate()?;
+        let signed = server.signed_by(&server_key, &Issuer::new(authority, authority_key))?;
+
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone(), certificate.der().clone()], key)?;
+        // The server speaks nothing newer.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { authority: pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    /// The authority's certificate, for clients to trust, as PEM.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(crate) fn acceptor(&self) -> &TlsAcceptor {
+        &self.acceptor
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    /// The key is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+fn params(names: Vec<String>, common_name: &str, today: Date) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let midnight = |date: Date| {
+        date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    };
+    // From yesterday on, for clocks that are behind.
+    params.not_before = midnight(today.saturating_sub(1.day()));
+    params.not_after = midnight(today.saturating_add(YEARS.years()));
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that no certificate can have is told, and does not end up in one that nobody accepts.
+    #[test]
+    fn extra_names_are_checked() {
+        assert!(Tls::generate(&["10.0.0.1".to_owned(), "localhost".to_owned()]).is_ok());
+        assert!(matches!(Tls::generate(&["na\u{ef}ve".to_owned()]), Err(TlsError::Certificate(_))));
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        let tls = Tls::generate(&[]).unwrap();
+        assert!(!format!("{tls:?}").contains("PRIVATE"));
+    }
+}
