@@ -2,6 +2,7 @@
 
 mod attach;
 mod cluster;
+mod core;
 mod daemon;
 mod render;
 mod serve;
@@ -10,6 +11,7 @@ mod welcome;
 
 pub use self::{
     cluster::cluster,
+    core::Core,
     daemon::{Daemon, StartError},
     render::render,
     serve::serve,

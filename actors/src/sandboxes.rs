@@ -183,6 +183,12 @@ impl Sandboxes {
         let _ = self.shared.supervisor.get_cell().wait(None).await;
     }
 
+    /// Ends every actor at once, in the middle of whatever it does.
+    pub fn kill(&self) {
+        self.shared.under_way.close();
+        self.shared.supervisor.get_cell().kill();
+    }
+
     /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
     pub async fn shut_down(&self, patience: Duration) {
         self.shared.under_way.close();

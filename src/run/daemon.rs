@@ -3,12 +3,11 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actors::sandboxes::Sandboxes;
-use cluster::link::Link;
 use secrecy::SecretString;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::attach::{self, Target};
+use super::core::{Core, Task};
 use crate::{
     admin::{Check, Checks},
     http::{
@@ -28,22 +27,13 @@ const ACTORS_PATIENCE: Duration = Duration::from_secs(5);
 /// A running daemon.
 ///
 /// Dropping it cuts everything off, as a crash would; [`Daemon::stop`] ends it in good order.
-#[derive(Debug)]
 pub struct Daemon {
     address: SocketAddr,
     stop: CancellationToken,
     /// Serves until `stop`, then drains.
     http: Task<listener::Drained>,
-    /// Connects, then feeds the view until dropped.
-    attached: Task<()>,
-    sandboxes: Handle,
+    core: Core,
 }
-
-/// A task that does not outlive its owner.
-#[derive(Debug)]
-struct Task<T>(JoinHandle<T>);
-
-struct Handle(Sandboxes);
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +74,7 @@ impl Daemon {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, StartError> {
-        let Settings { http, kubernetes, template, embedded: _, log: _ } = settings;
+        let Settings { http, template, kubernetes: _, embedded: _, log: _ } = settings;
         let settings::Http { listen, api_key, max_connections, drain_deadline } = http;
 
         let listener = TcpListener::bind(listen)
@@ -93,8 +83,7 @@ impl Daemon {
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: *listen, source })?;
 
-        let link = Arc::new(Link::new(Arc::new(template.clone())));
-        let sandboxes = Sandboxes::start(link.clone(), kubernetes.staleness_limit.get()).await?;
+        let core = Core::start(settings, embedded).await?;
         let stop = CancellationToken::new();
 
         let capabilities = Capabilities {
@@ -102,10 +91,10 @@ impl Daemon {
             lark_cli_broker_image: template.lark_broker_image.is_some(),
         };
         let routes = http::routes(
-            sandboxes.clone(),
+            core.sandboxes().clone(),
             capabilities,
             body::Limits::default(),
-            checks(&link, &sandboxes, &stop),
+            checks(&core, &stop),
         );
         let edge = Edge::new(routes, auth(api_key.as_ref()), Deadlines::default());
         let limits = listener::Limits {
@@ -120,13 +109,7 @@ impl Daemon {
         let stopped = stop.clone().cancelled_owned();
         let http = Task(tokio::spawn(listener::serve(listener, limits, app, stopped)));
 
-        let target = match embedded {
-            Some(cluster) => Target::Embedded(cluster),
-            None => Target::Real(settings.connect_options()),
-        };
-        let attached = Task(tokio::spawn(attach::run(target, link, sandboxes.view().clone())));
-
-        Ok(Self { address, stop, http, attached, sandboxes: Handle(sandboxes) })
+        Ok(Self { address, stop, http, core })
     }
 
     /// Where it listens.
@@ -138,7 +121,7 @@ impl Daemon {
     /// The handle that the routes use.
     #[must_use]
     pub fn sandboxes(&self) -> &Sandboxes {
-        &self.sandboxes.0
+        self.core.sandboxes()
     }
 
     /// Waits for as long as all is well.
@@ -148,8 +131,7 @@ impl Daemon {
     pub async fn run(&mut self) -> Result<Infallible, Ended> {
         let part = tokio::select! {
             _ = &mut self.http.0 => "HTTP service",
-            _ = &mut self.attached.0 => "watch on the cluster",
-            () = self.sandboxes.0.ended() => "supervisor",
+            part = self.core.ended() => part,
         };
         Err(Ended { part })
     }
@@ -159,20 +141,8 @@ impl Daemon {
     pub async fn stop(mut self) -> listener::Drained {
         self.stop.cancel();
         let drained = (&mut self.http.0).await.unwrap_or(listener::Drained { cut: 0 });
-        self.sandboxes.0.shut_down(ACTORS_PATIENCE).await;
+        self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
         drained
-    }
-}
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sandboxes")
     }
 }
 
@@ -181,22 +151,11 @@ fn auth(key: Option<&SecretString>) -> Auth {
 }
 
 /// What `/readyz` asks.
-fn checks(link: &Arc<Link>, sandboxes: &Sandboxes, stop: &CancellationToken) -> Checks {
-    let (link, sandboxes, stop) = (link.clone(), sandboxes.clone(), stop.clone());
+fn checks(core: &Core, stop: &CancellationToken) -> Checks {
+    let (core, stop) = (core.checks(), stop.clone());
     Arc::new(move || {
-        let mut checks = vec![
-            Check {
-                name: "shutdown",
-                outcome: if stop.is_cancelled() { Err("shutting down".into()) } else { Ok(()) },
-            },
-            Check { name: "cluster", outcome: link.trouble().map_or(Ok(()), Err) },
-            Check { name: "namespace", outcome: link.namespace_trouble().map_or(Ok(()), Err) },
-        ];
-        let missing = sandboxes.missing();
-        for name in ["watch-pods", "watch-services"] {
-            let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
-            checks.push(Check { name, outcome: why.map_or(Ok(()), Err) });
-        }
-        checks
+        let stopping = stop.is_cancelled();
+        let outcome = if stopping { Err("shutting down".to_owned()) } else { Ok(()) };
+        [vec![Check { name: "shutdown", outcome }], core()].concat()
     })
 }
