@@ -1,10 +1,28 @@
 //! What happened beside the recorded requests: the scheduler, and the recorder's node that accepts every Pod.
 
 use serde_json::{Value, json};
-use simcluster::{Cluster, Effect, NodeOptions, Options, Refusal, Rule, Verb};
+use simcluster::{AccessOptions, Cluster, Effect, NodeOptions, Options, Refusal, Rule, User, Verb};
 use tokio::task::JoinHandle;
 
 const WHEN: &str = "2026-11-21T04:20:13Z";
+
+/// The recorder, who may do everything.
+const RECORDER: &str = "recorder";
+
+/// Who the recorded requests were made by: the recorder, and somebody without any right.
+pub fn users() -> AccessOptions {
+    AccessOptions::rbac().token(RECORDER, User::admin()).token("nobody", User::new("provisioner"))
+}
+
+/// The token that was shown with a recording. The file does not keep it, only what came of it.
+pub fn token(recording: &str) -> Option<&'static str> {
+    match recording {
+        "pods-list-anonymous" => None,
+        "pods-list-bad-token" => Some("unknown"),
+        "pod-create-rbac-forbidden" => Some("nobody"),
+        _ => Some(RECORDER),
+    }
+}
 
 /// Brings the cluster to where it was before a recording; a cluster of its own for those that were made elsewhere.
 pub async fn before(recording: &str, cluster: &Cluster) -> Option<Cluster> {
@@ -28,8 +46,6 @@ pub async fn before(recording: &str, cluster: &Cluster) -> Option<Cluster> {
         "pod-delete-owner" => run(cluster, "own"),
         // Controllers and the scheduler act some time later.
         "quota-delete" | "svc-get-after-owner-deleted" | "pod-get-unschedulable" => settle().await,
-        "pods-list-bad-token" => fault(cluster, Refusal::Unauthorized),
-        "pod-create-rbac-forbidden" => fault(cluster, Refusal::Forbidden),
         "apf-429" => fault(cluster, Refusal::TooManyRequests),
         "svc-create-nodeport-range-4" => return Some(full_of_services().await),
         "pod-create-unschedulable" => {
@@ -162,6 +178,7 @@ async fn send(cluster: &Cluster, method: &str, path: &str, body: &Value) {
     let request = http::Request::builder()
         .method(method)
         .uri(path)
+        .header("authorization", format!("Bearer {RECORDER}"))
         .header(
             "content-type",
             if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
