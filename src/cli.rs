@@ -94,9 +94,33 @@ pub struct ClusterArgs {
     /// Do not answer HTTP on the sandboxes' node ports.
     #[arg(long)]
     pub no_sandbox_servers: bool,
+    /// How its API server is guarded.
+    #[command(flatten)]
+    pub guard: GuardArgs,
     /// How to log.
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+/// How the embedded cluster's API server is guarded, and how clients find it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Access")]
+pub struct GuardArgs {
+    /// Serve HTTPS, with a certificate that it makes for itself anew at each start. It is good for 127.0.0.1, ::1,
+    /// localhost, host.docker.internal and the listen address.
+    #[arg(long)]
+    pub tls: bool,
+    /// One more name or address that the certificate is good for; may be repeated. Implies --tls.
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Vec<String>,
+    /// Ask for rights, as RBAC has them: whoever shows no token may do next to nothing. Implies --tls, as kubectl
+    /// sends no token over plain HTTP, and wants --write-kubeconfig, which gets an administrator's token.
+    #[arg(long, requires = "write_kubeconfig")]
+    pub rbac: bool,
+    /// Write a kubeconfig for this cluster, readable by you alone. A file that it did not write itself is left as it
+    /// is.
+    #[arg(long, value_name = "FILE")]
+    pub write_kubeconfig: Option<PathBuf>,
 }
 
 /// The ports that a cluster gives to Services, both ends included: never empty.
@@ -143,7 +167,13 @@ Examples:
   sandbox-provisioner cluster --listen 127.0.0.1:8001
   kubectl --server http://127.0.0.1:8001 get pods -A
 
-It keeps everything in memory, and asks nobody for credentials.";
+The daemon under the rights that it is shipped with, in a cluster of its own:
+  sandbox-provisioner cluster --listen 127.0.0.1:6443 --rbac --write-kubeconfig admin.yaml &
+  kubectl --kubeconfig admin.yaml apply -f config/rbac.yaml
+  kubectl --kubeconfig admin.yaml create token sandbox-provisioner -n sandbox-provisioner
+
+It keeps everything in memory, and asks nobody for credentials unless told to with --rbac.
+Exit status: 0 after a signal, 1 when it cannot run, 2 for bad flags.";
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:

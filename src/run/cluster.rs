@@ -1,55 +1,129 @@
 //! `cluster`: the embedded cluster alone, for any client.
 
-use std::{net::IpAddr, process::ExitCode};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    process::ExitCode,
+};
 
+use simcluster::{AccessOptions, Cluster, Kubeconfig, Tls, User};
 use tokio::net::TcpListener;
 
 use super::{signals::Signals, start_log};
-use crate::{cli::ClusterArgs, settings::Log, stdout};
+use crate::{
+    cli::{ClusterArgs, GuardArgs},
+    settings::Log,
+    stdout,
+};
 
-/// Runs the embedded cluster's API server over HTTP until a signal ends it.
+/// Runs the embedded cluster's API server until a signal ends it.
 ///
-/// Exit status: 0 after a signal, 1 when it cannot listen.
+/// Exit status: 0 after a signal, 1 when it cannot listen, make its certificate or write its kubeconfig.
 pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
-    let ClusterArgs { listen, node_port_range, no_sandbox_servers, log: _ } = arguments;
     if let Err(error) = start_log(log) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            eprintln!("cannot listen on {listen}: {error}; choose another address with --listen");
-            return ExitCode::FAILURE;
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
         }
-    };
-    let (mut signals, address) =
-        match Signals::new().and_then(|signals| Ok((signals, listener.local_addr()?))) {
-            Ok(ready) => ready,
-            Err(error) => {
-                eprintln!("cannot start: {error}");
-                return ExitCode::FAILURE;
-            }
-        };
+    }
+}
+
+async fn run(arguments: ClusterArgs) -> Result<(), String> {
+    let ClusterArgs { listen, node_port_range, no_sandbox_servers, guard, log: _ } = arguments;
+    let GuardArgs { tls, tls_name, rbac, write_kubeconfig } = guard;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("cannot listen on {listen}: {error}; choose another address with --listen")
+    })?;
+    let (mut signals, address) = Signals::new()
+        .and_then(|signals| Ok((signals, listener.local_addr()?)))
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let tls = (tls || rbac || !tls_name.is_empty()).then(|| certificate(address, tls_name)).transpose()?;
     let cluster = simcluster::Cluster::start(simcluster::Options {
         node_ports: node_port_range.first()..=node_port_range.last(),
         sandbox_servers: (!no_sandbox_servers).then_some(sandbox_bind(address.ip())),
+        access: if rbac { AccessOptions::rbac() } else { AccessOptions::default() },
         ..simcluster::Options::default()
     });
-    stdout::print(&format!(
-        "An embedded Kubernetes cluster is listening on http://{address}; it is forgotten when it ends. Try:\n\n  \
-         kubectl --server http://{address} get pods --all-namespaces\n\n"
-    ));
-    simcluster::serve(listener, cluster.clone(), async move {
+    let url = url(address, tls.is_some());
+    if let Some(file) = &write_kubeconfig {
+        kubeconfig(&cluster, &url, tls.as_ref())?.write(file).map_err(|error| error.to_string())?;
+    }
+    welcome(&url, write_kubeconfig.as_deref(), tls.is_some());
+    let stop = async move {
         let signal = signals.next().await;
         tracing::info!(signal, "shutting down");
-    })
-    .await;
+    };
+    match tls {
+        Some(tls) => simcluster::serve_tls(listener, cluster.clone(), tls, stop).await,
+        None => simcluster::serve(listener, cluster.clone(), stop).await,
+    }
     cluster.shutdown().await;
-    ExitCode::SUCCESS
+    Ok(())
+}
+
+fn certificate(address: SocketAddr, mut names: Vec<String>) -> Result<Tls, String> {
+    names.push(address.ip().to_string());
+    Tls::generate(&names).map_err(|error| format!("{error}; check the names given with --tls-name"))
+}
+
+/// Where clients on this machine reach the API server.
+fn url(address: SocketAddr, tls: bool) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// A kubeconfig for whoever runs the cluster: an administrator, where that makes a difference.
+fn kubeconfig(cluster: &Cluster, url: &str, tls: Option<&Tls>) -> Result<Kubeconfig, String> {
+    let mut config = Kubeconfig::new(url);
+    if let Some(tls) = tls {
+        config = config.authority(tls.authority());
+    }
+    if cluster.has_rbac() {
+        config = config.token(cluster.issue_token(User::admin()).map_err(|error| error.to_string())?);
+    }
+    Ok(config)
+}
+
+fn welcome(url: &str, kubeconfig: Option<&Path>, tls: bool) {
+    let how = match kubeconfig {
+        Some(file) => format!("--kubeconfig {}", file.display()),
+        None if tls => format!("--server {url} --insecure-skip-tls-verify"),
+        None => format!("--server {url}"),
+    };
+    stdout::print(&format!(
+        "An embedded Kubernetes cluster is listening on {url}; it is forgotten when it ends. Try:\n\n  \
+         kubectl {how} get pods --all-namespaces\n\n"
+    ));
 }
 
 /// The simulated sandboxes are reached where the API server is.
 fn sandbox_bind(listen: IpAddr) -> IpAddr {
     listen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client cannot connect to "any address": it is given one that it can.
+    #[test]
+    fn the_url_is_one_that_a_client_can_use() {
+        for (address, tls, expected) in [
+            ("0.0.0.0:1", false, "http://127.0.0.1:1"),
+            ("[::]:2", true, "https://[::1]:2"),
+            ("10.0.0.7:3", true, "https://10.0.0.7:3"),
+        ] {
+            assert_eq!(url(address.parse().unwrap(), tls), expected);
+        }
+    }
 }
