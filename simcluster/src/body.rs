@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use http_body::{Frame, SizeHint};
 
 use crate::service::ConnectionLost;
@@ -28,6 +28,30 @@ impl Body {
     /// A body that comes bit by bit.
     pub(crate) fn stream(stream: impl Stream<Item = Result<Bytes, ConnectionLost>> + Send + 'static) -> Self {
         Self(Kind::Stream(Box::pin(stream)))
+    }
+}
+
+impl Body {
+    /// The body up to a number of bytes; there the connection breaks. One that is shorter breaks at its end.
+    pub(crate) fn cut_after(self, limit: u64) -> Self {
+        let pieces: Pin<Box<dyn Stream<Item = Result<Bytes, ConnectionLost>> + Send>> = match self.0 {
+            Kind::Full(bytes) => Box::pin(stream::iter(bytes.map(Ok))),
+            Kind::Stream(pieces) => pieces,
+        };
+        Self::stream(stream::unfold(Some((pieces, limit)), |rest| async move {
+            let (mut pieces, limit) = rest?;
+            if limit == 0 {
+                return Some((Err(ConnectionLost::Reset), None));
+            }
+            match pieces.next().await {
+                Some(Ok(mut bytes)) => {
+                    bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                    let left = limit - bytes.len() as u64;
+                    Some((Ok(bytes), Some((pieces, left))))
+                }
+                Some(Err(_)) | None => Some((Err(ConnectionLost::Reset), None)),
+            }
+        }))
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a call does, in Kubernetes' own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// One object, or a path that is no resource (`/version`).
     Get,
@@ -25,11 +28,12 @@ pub enum Verb {
 }
 
 /// One call, from its arrival on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
     /// Counts up from 0 over the cluster's life; a reset does not set it back.
     pub seq: u64,
     /// When it arrived, since the cluster's start.
+    #[serde(with = "crate::duration")]
     pub at: Duration,
     /// What it does.
     pub verb: Verb,

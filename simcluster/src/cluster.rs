@@ -10,13 +10,16 @@ use crate::access;
 use crate::api;
 use crate::calls::{Call, CallMark, Verb};
 use crate::defaults;
-use crate::faults::{Rule, RuleId};
 use crate::options::Options;
 use crate::resource::{NAMESPACES, PODS, Resource};
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::store::text_at;
 use crate::{controllers, node, sandbox};
+
+mod faults;
+mod node_switches;
+pub use self::faults::Snapshot;
 
 /// An in-memory Kubernetes cluster. Clones are handles on the same one; its tasks end with the last of them (the
 /// services it gave out count as handles).
@@ -111,6 +114,13 @@ impl Cluster {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
+    }
+
+    /// Runs something beside the node, until it ends or the cluster does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 }
 
@@ -319,59 +329,6 @@ impl Cluster {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.shared().refused()
-    }
-}
-
-// === impl Cluster: faults ===
-
-impl Cluster {
-    /// Puts a fault rule in force, after those that are already.
-    #[expect(clippy::must_use_candidate, reason = "most rules are never taken back one by one")]
-    pub fn fault(&self, rule: Rule) -> RuleId {
-        self.shared().faults().add(rule)
-    }
-
-    /// Takes a fault rule back. Calls it has already struck stay struck.
-    pub fn remove_fault(&self, id: RuleId) {
-        self.shared().faults().remove(id);
-    }
-
-    /// Takes all fault rules back.
-    pub fn clear_faults(&self) {
-        self.shared().faults().clear();
-    }
-
-    /// Takes the whole server away, or brings it back. While it is away every call fails as a refused connection;
-    /// when it goes, open watches and unanswered calls are cut. Objects, the node and the clock go on.
-    pub fn set_away(&self, away: bool) {
-        self.shared().link.send_modify(|link| link.away = away);
-    }
-
-    /// Whether the server is away.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        self.shared().link.borrow().away
-    }
-
-    /// Cuts all watches that are open now; new ones may be opened at once.
-    pub fn cut_watches(&self) {
-        self.shared().link.send_modify(|link| link.cuts += 1);
-    }
-
-    /// Makes all watches, open or new, silent, or lets them go on where they were.
-    pub fn stall_watches(&self, stalled: bool) {
-        self.shared().link.send_modify(|link| link.stalled = stalled);
-    }
-
-    /// Forgets the events so far, as a restart of the server does: a watch from any older version gets 410.
-    pub fn expire_watch_window(&self) {
-        self.shared().state().store.forget_events();
-    }
-
-    /// A restart of the server in one step: open watches are cut and the watch window is lost.
-    pub fn restart(&self) {
-        self.expire_watch_window();
-        self.cut_watches();
     }
 }
 

@@ -9,13 +9,18 @@ use crate::store::{Change, Event, Object, text_at};
 
 /// Runs the controllers until they are aborted. What happens from the call on is seen, not from the first poll on.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let (mut changed, mut seen) = {
+    let (mut changed, mut seen, mut epoch) = {
         let state = shared.state();
-        (state.store.subscribe_all(), state.store.version())
+        (state.store.subscribe_all(), state.store.version(), state.store.epoch())
     };
     async move {
         loop {
             changed.borrow_and_update();
+            let now = shared.state().store.epoch();
+            if now != epoch {
+                // An old state has come back, under old versions perhaps: only what followed it counts.
+                (epoch, seen) = (now, shared.state().store.begun());
+            }
             seen = step(&shared, seen);
             if changed.changed().await.is_err() {
                 return;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::access::tls::Tls;
 use crate::cluster::Cluster;
+use crate::control;
 use crate::service::Service;
 
 /// How long a client may take over its side of the TLS handshake: as long as `kubectl` gives the server.
@@ -24,13 +25,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a cluster on a listener until `shutdown` ends; then all connections, open watches too, are cut.
 ///
-/// While the cluster is [away](Cluster::set_away), connections are accepted and closed at once: the listener stays, so
-/// that the port does too.
+/// While the cluster is [away](Cluster::set_away), connections are accepted and closed unheard, but for those to the
+/// control endpoint: the listener stays, so that the port does too.
 pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Future<Output = ()> + Send) {
     accept(listener, cluster, None, shutdown).await;
 }
 
-/// As [`serve`], over TLS.
+/// As [`serve`], over TLS. What a connection wants is not seen before it is made; so while the cluster is away, one is
+/// made and then closed.
 pub async fn serve_tls(
     listener: TcpListener,
     cluster: Cluster,
@@ -63,12 +65,17 @@ async fn accept(
                 continue;
             }
         };
-        if cluster.is_away() {
-            continue;
-        }
         // Small answers must not wait for a delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         let service = cluster.service();
+        if cluster.is_away() && tls.is_none() {
+            connections.spawn(async move {
+                if control::is_meant_by(&stream).await {
+                    converse(stream, service).await;
+                }
+            });
+            continue;
+        }
         let Some(tls) = &tls else {
             connections.spawn(converse(stream, service));
             continue;

@@ -15,6 +15,7 @@ use crate::api::{self, Reply};
 use crate::body::Body;
 use crate::calls::{Call, Verb};
 use crate::cluster::Cluster;
+use crate::control;
 use crate::faults::{Effect, Refusal, Strike, Subject};
 use crate::query::Query;
 use crate::route::Route;
@@ -67,6 +68,9 @@ where
         let cluster = self.cluster.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            if control::is_meant(&head) {
+                return Ok(control::answer(&cluster, &head, body).await);
+            }
             let body =
                 Limited::new(body, BODY_LIMIT).collect().await.map(http_body_util::Collected::to_bytes);
             answer(cluster.shared(), &head, body.ok()).await
@@ -114,6 +118,8 @@ async fn answer(
         }
     }
     let mut watch_fault = None;
+    // Who answers: this server, or for a fault one that lags behind.
+    let mut replica = None;
     match &strike.effect {
         Some(Effect::Refuse(refusal)) => {
             let response = refuse(refusal, &request);
@@ -123,7 +129,8 @@ async fn answer(
         Some(Effect::DropBefore) => return Err(ConnectionLost::Reset),
         Some(Effect::Silent) => return silence(shared).await,
         Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
-        Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer) | None => {}
+        Some(Effect::StaleRead) => replica = strike.rule.and_then(|rule| shared.replica(rule)),
+        Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
     let response = match access::admit(shared, head, &request.query) {
         Err(refusal) => api::refuse(&refusal),
@@ -133,7 +140,7 @@ async fn answer(
         }
         Ok(user) => {
             request.user = user;
-            api::handle(shared, &request, watch_fault)
+            api::handle(replica.as_ref().unwrap_or(shared), &request, watch_fault)
         }
     };
     match strike.effect {
@@ -142,7 +149,19 @@ async fn answer(
         _ => {}
     }
     shared.calls().answered(seq, response.status().as_u16());
+    if let Some(Effect::CutBody(after)) = strike.effect {
+        return Ok(cut_body(response, after));
+    }
     Ok(response)
+}
+
+/// Lets the body of an answer break off. Its length stays announced, as it was when the connection broke.
+fn cut_body(response: http::Response<Body>, after: u64) -> http::Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    http::Response::from_parts(head, body.cut_after(after))
 }
 
 /// Records a call and asks the fault rules about it.
@@ -215,7 +234,9 @@ fn refuse(refusal: &Refusal, request: &api::Request) -> http::Response<Body> {
         Refusal::Unauthorized => ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"),
         Refusal::Other { code, reason, message } => {
             let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            ApiError::new(code, reason, message.clone())
+            let mut status = ApiError::new(code, "", message.clone()).to_value();
+            status["reason"] = reason.as_ref().into();
+            return Reply::json(code, status.to_string()).into();
         }
     };
     api::refuse(&error)

@@ -1,6 +1,6 @@
 //! What the parts of one cluster share. There is no other state: two clusters never meet.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,14 @@ use crate::access::Access;
 use crate::api;
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::cluster;
 use crate::faults::{FaultTable, RuleId};
 use crate::node;
 use crate::options::Options;
 use crate::ports::{ClusterAddresses, NodePorts};
 use crate::random::Random;
 use crate::resource::{Resource, SERVICES};
+use crate::sandbox::Sessions;
 use crate::store::{Object, Snapshot, Store, text_at};
 
 /// One cluster.
@@ -35,6 +37,10 @@ pub(crate) struct Shared {
     refused: AtomicU64,
     /// What of the node can be changed while it runs; the node listens to it.
     pub node: watch::Sender<node::Settings>,
+    /// Who works in the sandboxes.
+    sessions: Mutex<Sessions>,
+    /// Old states that the control endpoint keeps, by number.
+    snapshots: Mutex<BTreeMap<u64, cluster::Snapshot>>,
     /// Servers that lag behind, each with the state it has stopped at, for the fault rules that lead calls to them.
     replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
 }
@@ -57,6 +63,8 @@ pub(crate) struct State {
 pub(crate) struct Link {
     /// Whether the server cannot be reached.
     pub away: bool,
+    /// Goes up whenever somebody takes it away or brings it back, to tell who did so last.
+    pub turns: u64,
     /// Goes up whenever all open watches are cut.
     pub cuts: u64,
     /// Whether all watches are silent.
@@ -85,6 +93,8 @@ impl Shared {
             link: watch::Sender::new(Link::default()),
             refused: AtomicU64::new(0),
             node: watch::Sender::new(options.node.as_ref().map(node::Settings::of).unwrap_or_default()),
+            sessions: Mutex::default(),
+            snapshots: Mutex::default(),
             replicas: Mutex::default(),
             options,
         }
@@ -120,6 +130,14 @@ impl Shared {
 
     pub fn faults(&self) -> MutexGuard<'_, FaultTable> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn snapshots(&self) -> MutexGuard<'_, BTreeMap<u64, cluster::Snapshot>> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn count_refused(&self) {

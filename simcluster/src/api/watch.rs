@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::list::{Selection, parse_version};
 use super::{Reply, Request};
 use crate::body::Body;
-use crate::faults::WatchFault;
+use crate::faults::{Twist, Verdict, WatchFault};
 use crate::route::Target;
 use crate::service::ConnectionLost;
 use crate::shared::{Link, Shared};
@@ -41,14 +41,13 @@ struct Watcher {
     cuts: u64,
     /// Lines that are ready to go out.
     lines: VecDeque<Vec<u8>>,
-    /// Events since the start, for the faults that count them.
-    count: u64,
+    /// What goes wrong with it.
+    twist: Twist,
     bookmarks: bool,
     /// The version of the last bookmark, if nothing came after it.
     marked: Option<u64>,
     next_bookmark: Instant,
     deadline: Instant,
-    fault: Option<WatchFault>,
     ended: bool,
 }
 
@@ -87,15 +86,14 @@ pub(super) fn watch(
         link,
         cuts,
         lines: VecDeque::new(),
-        count: 0,
+        twist: Twist::new(fault),
         bookmarks: query.is_on("allowWatchBookmarks"),
         marked: None,
         next_bookmark: now + BOOKMARK_EVERY,
         deadline: now + timeout,
-        fault,
         ended: false,
     };
-    if fault == Some(WatchFault::Expired) {
+    if watcher.twist.expires_at_once() {
         watcher.expire(current);
     } else if initial || matches!(version, None | Some(0)) {
         let objects: Vec<_> = watcher.selection.pick(&state.store, target).cloned().collect();
@@ -125,7 +123,7 @@ impl Watcher {
             if link.away || link.cuts != self.cuts {
                 return self.lost();
             }
-            if link.stalled || self.fault == Some(WatchFault::Stall) {
+            if link.stalled || self.twist.verdict() == Verdict::Stall {
                 // Only losing the connection ends the silence; the sender lives as long as the cluster.
                 self.link.changed().await.ok()?;
                 continue;
@@ -141,8 +139,13 @@ impl Watcher {
             self.changed.borrow_and_update();
             self.look();
             if !self.lines.is_empty() {
-                if let Some(WatchFault::Late(late)) = self.fault {
+                if let Some(late) = self.twist.wait() {
                     tokio::time::sleep(late).await;
+                    // What came meanwhile may take part in a change of order.
+                    if !self.ended {
+                        self.look();
+                    }
+                    self.twist.shuffle(&mut self.lines);
                 }
                 continue;
             }
@@ -156,15 +159,21 @@ impl Watcher {
         }
     }
 
-    /// The lines that are ready, in one piece. A fault that cuts after a number of events counts them here.
+    /// The lines that are ready, in one piece, unless a fault counts them.
     fn take_lines(&mut self) -> Ready {
-        if let Some(WatchFault::CutAfter(limit)) = self.fault {
-            if self.count >= limit {
-                return Ready::Cut;
+        match self.twist.verdict() {
+            Verdict::Cut => return Ready::Cut,
+            Verdict::Stall => return Ready::Nothing,
+            Verdict::Expire if !self.ended => {
+                self.lines.clear();
+                self.expire(self.seen);
             }
-            let Some(line) = self.lines.pop_front() else { return Ready::Nothing };
-            self.count += 1;
-            return Ready::Lines(line.into());
+            Verdict::One => {
+                let Some(line) = self.lines.pop_front() else { return Ready::Nothing };
+                self.twist.sent_one();
+                return Ready::Lines(line.into());
+            }
+            Verdict::Go | Verdict::Expire => {}
         }
         let Some(mut all) = self.lines.pop_front() else { return Ready::Nothing };
         all.extend(self.lines.drain(..).flatten());
@@ -224,11 +233,9 @@ impl Watcher {
         let shown = view::of(self.target.resource, object);
         let object = shown.as_ref().unwrap_or(object);
         self.marked = None;
-        if let Some(WatchFault::Lossy(every)) = self.fault {
-            self.count += 1;
-            if self.count.is_multiple_of(every.max(1)) {
-                return;
-            }
+        let copies = self.twist.copies();
+        if copies == 0 {
+            return;
         }
         let word = match change {
             Change::Added => "ADDED",
@@ -242,10 +249,7 @@ impl Watcher {
             form => line.extend_from_slice(form.one(object, self.shared.clock.now()).to_string().as_bytes()),
         }
         line.extend_from_slice(b"}\n");
-        if self.fault == Some(WatchFault::Double) {
-            self.lines.push_back(line.clone());
-        }
-        self.lines.push_back(line);
+        self.lines.extend(std::iter::repeat_n(line, copies));
     }
 
     fn on_time(&mut self) {

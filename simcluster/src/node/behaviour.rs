@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::duration;
 use crate::store::text_at;
 
 /// The annotation that chooses how a Pod behaves: a [`Behaviour`] as text.
@@ -218,18 +219,15 @@ impl FromStr for Behaviour {
 
 impl Behaviour {
     fn set(&mut self, key: &str, value: &str) -> Result<(), BehaviourError> {
-        let wrong =
-            |wanted| BehaviourError::Value { key: key.to_owned(), value: value.to_owned(), wanted };
-        let duration = || {
-            let parsed = value.parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-            parsed.map(Some).ok_or_else(|| wrong("a duration such as 500ms or 1m 30s"))
-        };
+        let wrong = |wanted| BehaviourError::Value { key: key.to_owned(), value: value.to_owned(), wanted };
+        let given =
+            || duration::parse(value).map(Some).ok_or_else(|| wrong("a duration such as 500ms or 1m 30s"));
         match key {
             "failures" => self.failures = Some(value.parse().map_err(|_| wrong("a whole number"))?),
-            "start" => self.start = duration()?,
-            "pull" => self.pull = duration()?,
-            "after" => self.after = duration()?,
-            "terminate" => self.terminate = duration()?,
+            "start" => self.start = given()?,
+            "pull" => self.pull = given()?,
+            "after" => self.after = given()?,
+            "terminate" => self.terminate = given()?,
             _ => return Err(BehaviourError::UnknownSetting(key.to_owned())),
         }
         Ok(())

@@ -19,15 +19,23 @@ pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, c
     write_inits(pod, stage, context);
     let containers = list(&pod["spec"]["containers"]);
     let before = list(&pod["status"]["containerStatuses"]);
-    let first = if pod["spec"].get("initContainers").is_some() { "PodInitializing" } else { "ContainerCreating" };
+    let first =
+        if pod["spec"].get("initContainers").is_some() { "PodInitializing" } else { "ContainerCreating" };
     let statuses: Vec<_> = containers
         .iter()
         .enumerate()
         .map(|(place, container)| {
             let status = before.get(place).cloned().unwrap_or_else(|| fresh(container, first));
             let id = container_id(context.container, place);
-            let mut writer =
-                Writer { status, container, around, id: &id, who: &who, start_error: &start_error, now: &context.now };
+            let mut writer = Writer {
+                status,
+                container,
+                around,
+                id: &id,
+                who: &who,
+                start_error: &start_error,
+                now: &context.now,
+            };
             writer.write(stage);
             writer.status
         })
@@ -71,7 +79,8 @@ impl Writer<'_> {
         match stage {
             Stage::PullFailed(_) => self.wait("ErrImagePull", &pull_error(image)),
             Stage::PullBackOff(_) => {
-                let message = format!("Back-off pulling image {image:?}: ErrImagePull: {}", pull_error(image));
+                let message =
+                    format!("Back-off pulling image {image:?}: ErrImagePull: {}", pull_error(image));
                 self.wait("ImagePullBackOff", &message);
             }
             Stage::NeverPulled(_) => self.wait("ErrImageNeverPull", &never_pulled(image)),
@@ -203,7 +212,8 @@ fn write_inits(pod: &mut Value, stage: Stage, context: &Context) {
         .iter()
         .enumerate()
         .map(|(place, container)| {
-            let mut status = before.get(place).cloned().unwrap_or_else(|| fresh(container, "PodInitializing"));
+            let mut status =
+                before.get(place).cloned().unwrap_or_else(|| fresh(container, "PodInitializing"));
             let id = container_id(context.container ^ 1, place);
             let Some(running) = running.filter(|running| place <= *running) else { return status };
             let sidecar = container["restartPolicy"] == "Always";
@@ -256,9 +266,8 @@ fn fresh(container: &Value, reason: &str) -> Value {
 /// Whether a container of the Pod has ended badly.
 pub(super) fn failed(pod: &Value) -> bool {
     let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let badly = |status: &Value| {
-        status["state"]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0)
-    };
+    let badly =
+        |status: &Value| status["state"]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0);
     any_container(pod, "waiting") || statuses.into_iter().any(badly)
 }
 

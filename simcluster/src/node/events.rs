@@ -241,7 +241,15 @@ impl Speaker {
 impl Journal {
     /// Events go `ttl` after their message last came. Without `normal`, warnings alone are kept.
     pub fn new(node: &str, ttl: Duration, normal: bool) -> Self {
-        Self { node: node.to_owned(), ttl, normal, said: HashMap::new(), aging: BTreeMap::new(), numbered: 0, last: 0 }
+        Self {
+            node: node.to_owned(),
+            ttl,
+            normal,
+            said: HashMap::new(),
+            aging: BTreeMap::new(),
+            numbered: 0,
+            last: 0,
+        }
     }
 
     /// Writes what is said of a Pod; what was said before is counted up.

@@ -72,7 +72,10 @@ mod tests {
         );
         let error = pull_error("img");
         assert!(error.contains("image \"docker.io/library/img:latest\""), "{error}");
-        assert!(error.contains("\"https://registry-1.docker.io/v2/library/img/manifests/latest\""), "{error}");
+        assert!(
+            error.contains("\"https://registry-1.docker.io/v2/library/img/manifests/latest\""),
+            "{error}"
+        );
         assert_eq!(Reference::of("r:5000/a/b@sha256:0").registry, "r:5000");
     }
 }

@@ -41,7 +41,8 @@ impl Settings {
     /// How a Pod behaves: as was said of it at run time, else by its annotation, else as all do.
     pub fn behaviour_of(&self, pod: &Value) -> Behaviour {
         let meta = |key| text_at(pod, &["metadata", key]).to_owned();
-        let said = if self.pods.is_empty() { None } else { self.pods.get(&(meta("namespace"), meta("name"))) };
+        let said =
+            if self.pods.is_empty() { None } else { self.pods.get(&(meta("namespace"), meta("name"))) };
         said.copied().or_else(|| Behaviour::of(pod)).unwrap_or(self.behaviour)
     }
 

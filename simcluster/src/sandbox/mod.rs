@@ -2,9 +2,17 @@
 //!
 //! What is to be served where is worked out in [`endpoints`] from the changes of Pods and Services; this file makes it so,
 //! one listener a port. A port that nothing is behind stays bound and refuses connections.
+//!
+//! A sandbox answers, with our own words and shapes:
+//!
+//! - `GET /v1/sandbox`: `{"success": true, "message": …, "data": {"pod": …, "namespace": …, "uid": …, "image": …}}`
+//! - `GET /v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions`, `/v1/nodejs/sessions`: `{"success": true,
+//!   "message": …, "data": {"sessions": [{"session_id": …, "kind": …, "created_at": …}]}}`; empty until
+//!   [`Cluster::begin_session`](crate::Cluster::begin_session) begins one.
 
 mod endpoints;
 mod server;
+mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +22,22 @@ use crate::shared::Shared;
 use crate::store::{Change, Event};
 use endpoints::{Endpoints, Outcome};
 use server::Port;
+pub(crate) use sessions::Sessions;
+pub use sessions::{Session, SessionKind};
+
+/// How far the store has been followed.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    version: u64,
+    epoch: u64,
+}
 
 /// Runs the sandbox servers until they are aborted. What happens from the call on is seen, not from the first poll on.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
     let (mut pods, mut services, mut seen) = {
         let state = shared.state();
-        (state.store.subscribe(PODS), state.store.subscribe(SERVICES), state.store.version())
+        let seen = Seen { version: state.store.version(), epoch: state.store.epoch() };
+        (state.store.subscribe(PODS), state.store.subscribe(SERVICES), seen)
     };
     let mut endpoints = Endpoints::default();
     let mut ports: HashMap<u16, Port> = HashMap::new();
@@ -40,15 +58,16 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 }
 
 /// Takes in what happened since `seen`, Services first: a Pod that gets ready then finds its Service.
-fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut u64) -> Vec<Outcome> {
+fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut Seen) -> Vec<Outcome> {
     let state = shared.state();
     let mut outcomes = Vec::new();
-    let mut relist = false;
+    let epoch = state.store.epoch();
+    let mut relist = epoch != seen.epoch;
     for resource in [SERVICES, PODS] {
-        match state.store.events_after(resource, *seen) {
+        match state.store.events_after(resource, seen.version) {
             Ok(events) => {
-                for event in events {
-                    outcomes.extend(apply(endpoints, resource, &event));
+                for event in events.iter().filter(|_| epoch == seen.epoch) {
+                    outcomes.extend(apply(endpoints, resource, event));
                 }
             }
             Err(_) => relist = true,
@@ -59,7 +78,7 @@ fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut u64) -> Vec<Ou
         let pods: Vec<_> = state.store.list(PODS, None).map(AsRef::as_ref).collect();
         outcomes.extend(endpoints.replace(&services, &pods));
     }
-    *seen = state.store.version();
+    *seen = Seen { version: state.store.version(), epoch };
     outcomes
 }
 
@@ -72,13 +91,13 @@ fn apply(endpoints: &mut Endpoints, resource: &Resource, event: &Event) -> Vec<O
     }
 }
 
-async fn carry_out(shared: &Shared, ports: &mut HashMap<u16, Port>, outcome: Outcome) {
+async fn carry_out(shared: &Arc<Shared>, ports: &mut HashMap<u16, Port>, outcome: Outcome) {
     match outcome {
         Outcome::Serve(number, sandbox) => {
             // The host's side of the port is with the allocator until it is first needed.
             let held = || shared.state().ports.claim(number).map(Port::Idle);
             let Some(port) = ports.remove(&number).or_else(held) else { return };
-            match port.serve(sandbox) {
+            match port.serve(shared, sandbox) {
                 Ok(port) => drop(ports.insert(number, port)),
                 Err(error) => tracing::warn!(number, %error, "a sandbox cannot be served"),
             }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -16,7 +17,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::sessions::SessionKind;
 use crate::ports::Held;
+use crate::shared::Shared;
+use crate::store::text_at;
 
 /// A node port.
 #[derive(Debug)]
@@ -41,9 +45,9 @@ pub(super) struct Server {
 
 impl Port {
     /// Answers for a sandbox from now on.
-    pub fn serve(self, sandbox: Value) -> io::Result<Self> {
+    pub fn serve(self, shared: &Arc<Shared>, sandbox: Value) -> io::Result<Self> {
         match self {
-            Self::Idle(held) => Ok(Self::Serving(Server::start(held.listen()?, sandbox))),
+            Self::Idle(held) => Ok(Self::Serving(Server::start(Arc::clone(shared), held.listen()?, sandbox))),
             Self::Serving(server) => {
                 server.about.send_replace(sandbox);
                 Ok(Self::Serving(server))
@@ -66,15 +70,16 @@ impl Port {
 // === impl Server ===
 
 impl Server {
-    fn start(listener: TcpListener, sandbox: Value) -> Self {
+    fn start(shared: Arc<Shared>, listener: TcpListener, sandbox: Value) -> Self {
         let (about, reader) = watch::channel(sandbox);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(listener, reader, stop.clone()));
+        let task = tokio::spawn(run(shared, listener, reader, stop.clone()));
         Self { about, stop: stop.drop_guard(), task }
     }
 }
 
 async fn run(
+    shared: Arc<Shared>,
     listener: TcpListener,
     about: watch::Receiver<Value>,
     stop: CancellationToken,
@@ -95,9 +100,10 @@ async fn run(
             },
         };
         let about = about.clone();
+        let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let response = answer(request.method(), request.uri().path(), &about.borrow());
+                let response = answer(&shared, request.method(), request.uri().path(), &about.borrow());
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -111,9 +117,13 @@ async fn run(
     Held::resume(listener)
 }
 
-fn answer(method: &Method, path: &str, about: &Value) -> Response<Full<Bytes>> {
-    let (status, body) = if path == "/v1/sandbox" && matches!(*method, Method::GET | Method::HEAD) {
+fn answer(shared: &Shared, method: &Method, path: &str, about: &Value) -> Response<Full<Bytes>> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let (status, body) = if path == "/v1/sandbox" && reads {
         (StatusCode::OK, json!({"success": true, "message": "Sandbox is running", "data": about}))
+    } else if let Some(kind) = SessionKind::listed_at(path).filter(|_| reads) {
+        let (namespace, pod) = (text_at(about, &["namespace"]), text_at(about, &["pod"]));
+        (StatusCode::OK, shared.sessions().listed(namespace, pod, kind))
     } else {
         (
             StatusCode::NOT_FOUND,

@@ -26,6 +26,8 @@ pub(crate) struct Store {
     version: u64,
     /// Goes up when an old state is taken on.
     epoch: u64,
+    /// The version at which it last did.
+    begun: u64,
     tables: Vec<Table>,
     /// By the uid of an owner: what names it in its `ownerReferences`.
     owned: HashMap<String, BTreeSet<Key>>,
@@ -61,7 +63,14 @@ impl Store {
                 changed: watch::Sender::new(FIRST_VERSION),
             })
             .collect();
-        Self { version: FIRST_VERSION, epoch: 0, tables, owned: HashMap::new(), any: watch::Sender::new(FIRST_VERSION) }
+        Self {
+            version: FIRST_VERSION,
+            epoch: 0,
+            begun: FIRST_VERSION,
+            tables,
+            owned: HashMap::new(),
+            any: watch::Sender::new(FIRST_VERSION),
+        }
     }
 
     /// The version of the last change anywhere.

@@ -29,11 +29,17 @@ impl Store {
         self.epoch
     }
 
+    /// The version this life began at.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// Takes on an old state without its events. With `keep_counting` versions go on from where they are; without,
     /// they go back too, and versions that have been given out are given out again for something else.
     pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
         self.epoch += 1;
         self.version = if keep_counting { self.version + 1 } else { snapshot.version };
+        self.begun = self.version;
         self.owned.clear();
         for (table, objects) in self.tables.iter_mut().zip(&snapshot.objects) {
             table.objects.clone_from(objects);
@@ -62,9 +68,7 @@ mod tests {
     fn an_old_state_comes_back_whole_and_its_versions_too_unless_they_go_on() {
         for keep_counting in [true, false] {
             let mut store = Store::new(10);
-            let pod = |name: &str| {
-                json!({"metadata": {"namespace": "ns", "name": name, "ownerReferences": [{"uid": "o"}]}})
-            };
+            let pod = |name: &str| json!({"metadata": {"namespace": "ns", "name": name, "ownerReferences": [{"uid": "o"}]}});
             store.put(PODS, pod("a"));
             let snapshot = store.snapshot();
             let then = store.version();

@@ -1,0 +1,175 @@
+//! What the control endpoint does to the server: faults, absence, old states, watches, the record, the clock.
+
+use http::{Method, StatusCode};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Asked, ControlError, done};
+use crate::calls::CallMark;
+use crate::duration;
+use crate::faults::{Rule, RuleId};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    away: bool,
+    #[serde(default, rename = "for")]
+    time: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restore {
+    #[serde(default)]
+    keep_counting: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Watches {
+    stalled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    step: String,
+}
+
+pub(super) fn overview(asked: &Asked<'_>) -> Answer {
+    let cluster = asked.cluster;
+    let overview = json!({
+        "away": cluster.is_away(), "version": cluster.version(), "now": cluster.now(), "faults": cluster.faults(),
+        "snapshots": cluster.shared().snapshots().keys().collect::<Vec<_>>(), "calls": cluster.mark().0,
+        "refused": cluster.refused(), "node": super::node::state(asked),
+    });
+    Ok((StatusCode::OK, overview))
+}
+
+pub(super) fn faults(asked: &Asked<'_>, rest: &[&str]) -> Answer {
+    let cluster = asked.cluster;
+    match (asked.method, rest) {
+        (&Method::GET, []) => Ok((StatusCode::OK, json!({"faults": cluster.faults()}))),
+        (&Method::POST, []) => {
+            let rule: Rule = asked.read()?;
+            rule.check().map_err(|error| ControlError::Invalid(error.to_string()))?;
+            Ok((StatusCode::CREATED, json!({"id": cluster.fault(rule)})))
+        }
+        (&Method::DELETE, []) => {
+            cluster.clear_faults();
+            done()
+        }
+        (&Method::DELETE, [id]) => {
+            let found = id.parse().is_ok_and(|id| cluster.remove_fault(RuleId(id)));
+            if found { done() } else { Err(ControlError::Missing { what: "fault", name: (*id).to_owned() }) }
+        }
+        (_, [] | [_]) => Err(asked.no_such_method()),
+        _ => Err(asked.no_such_path()),
+    }
+}
+
+pub(super) fn server(asked: &Asked<'_>, rest: &[&str]) -> Answer {
+    let cluster = asked.cluster;
+    match (asked.method, rest) {
+        (&Method::PUT, []) => match asked.read()? {
+            Server { away: true, time: Some(text) } => {
+                let wrong =
+                    || ControlError::Invalid(format!("{text:?} is no duration; one is written like 30s"));
+                cluster.away_for(duration::parse(&text).ok_or_else(wrong)?);
+                done()
+            }
+            Server { away: false, time: Some(_) } => {
+                Err(ControlError::Invalid("\"for\" goes with \"away\": true alone".to_owned()))
+            }
+            Server { away, time: None } => {
+                cluster.set_away(away);
+                done()
+            }
+        },
+        (&Method::POST, ["restart"]) => {
+            cluster.restart();
+            done()
+        }
+        (_, [] | ["restart"]) => Err(asked.no_such_method()),
+        _ => Err(asked.no_such_path()),
+    }
+}
+
+pub(super) fn snapshots(asked: &Asked<'_>, rest: &[&str]) -> Answer {
+    let cluster = asked.cluster;
+    let missing = |id: &str| ControlError::Missing { what: "snapshot", name: id.to_owned() };
+    match (asked.method, rest) {
+        (&Method::GET, []) => {
+            let ids: Vec<_> = cluster.shared().snapshots().keys().copied().collect();
+            Ok((StatusCode::OK, json!({"snapshots": ids})))
+        }
+        (&Method::POST, []) => {
+            let snapshot = cluster.snapshot();
+            let mut kept = cluster.shared().snapshots();
+            let id = kept.keys().next_back().map_or(0, |last| last + 1);
+            kept.insert(id, snapshot);
+            Ok((StatusCode::CREATED, json!({"id": id})))
+        }
+        (&Method::DELETE, [id]) => {
+            let gone = id.parse().ok().and_then(|id: u64| cluster.shared().snapshots().remove(&id));
+            if gone.is_some() { done() } else { Err(missing(id)) }
+        }
+        (&Method::POST, [id, "restore"]) => {
+            let kept = id.parse().ok().and_then(|id: u64| cluster.shared().snapshots().get(&id).cloned());
+            let snapshot = kept.ok_or_else(|| missing(id))?;
+            let how = if asked.body.is_empty() { Restore { keep_counting: false } } else { asked.read()? };
+            cluster.restore(&snapshot, how.keep_counting);
+            done()
+        }
+        (_, [] | [_] | [_, "restore"]) => Err(asked.no_such_method()),
+        _ => Err(asked.no_such_path()),
+    }
+}
+
+pub(super) fn watches(asked: &Asked<'_>, rest: &[&str]) -> Answer {
+    let cluster = asked.cluster;
+    match (asked.method, rest) {
+        (&Method::PUT, []) => cluster.stall_watches(asked.read::<Watches>()?.stalled),
+        (&Method::POST, ["cut"]) => cluster.cut_watches(),
+        (&Method::POST, ["expire"]) => cluster.expire_watch_window(),
+        (_, [] | ["cut" | "expire"]) => return Err(asked.no_such_method()),
+        _ => return Err(asked.no_such_path()),
+    }
+    done()
+}
+
+pub(super) fn calls(asked: &Asked<'_>) -> Answer {
+    let cluster = asked.cluster;
+    match *asked.method {
+        Method::GET => {
+            let since = match asked.query.get("since") {
+                None => 0,
+                Some(text) => text.parse().map_err(|_| {
+                    ControlError::Invalid(format!("since is the number of a call, and {text:?} is no number"))
+                })?,
+            };
+            let next: Value = cluster.mark().0.into();
+            let calls = cluster.calls_since(CallMark(since));
+            Ok((StatusCode::OK, json!({"next": next, "calls": calls, "refused": cluster.refused()})))
+        }
+        Method::DELETE => {
+            cluster.reset_calls();
+            done()
+        }
+        _ => Err(asked.no_such_method()),
+    }
+}
+
+pub(super) fn clock(asked: &Asked<'_>) -> Answer {
+    if *asked.method == Method::POST {
+        let Step { step } = asked.read()?;
+        let by: SignedDuration = step.parse().map_err(|_| {
+            ControlError::Invalid(format!("{step:?} is no duration; one is written like 1h or -90s"))
+        })?;
+        asked.cluster.step_clock(by);
+    } else if *asked.method != Method::GET {
+        return Err(asked.no_such_method());
+    }
+    Ok((StatusCode::OK, json!({"now": asked.cluster.now()})))
+}

@@ -1,0 +1,190 @@
+//! The rules in force, and what they make of a call. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::{Effect, Rule, Timing};
+use crate::calls::Verb;
+use crate::random::Random;
+
+/// Names a rule, to take it away again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleId(pub(crate) u64);
+
+/// A rule in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActiveRule {
+    /// Its number.
+    pub id: RuleId,
+    /// What it says.
+    pub rule: Rule,
+    /// How many calls it was asked about and is meant for, whether it struck them or not.
+    pub matched: u64,
+}
+
+/// What the rules make of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Strike {
+    pub delay: Duration,
+    /// The first effect, other than a delay, of a rule that strikes.
+    pub effect: Option<Effect>,
+    /// The rule it is of.
+    pub rule: Option<RuleId>,
+}
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub verb: Verb,
+    pub resource: &'a str,
+    pub namespace: Option<&'a str>,
+    pub name: Option<&'a str>,
+}
+
+/// The rules in force, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct FaultTable {
+    rules: Vec<Active>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Active {
+    id: RuleId,
+    rule: Rule,
+    /// How many calls have matched so far.
+    seen: u64,
+    random: Random,
+}
+
+// === impl FaultTable ===
+
+impl FaultTable {
+    pub fn add(&mut self, rule: Rule) -> RuleId {
+        let id = RuleId(self.next);
+        self.next += 1;
+        let seed = if let Timing::Share { seed, .. } = rule.timing { seed } else { 0 };
+        self.rules.push(Active { id, rule, seen: 0, random: Random::seeded(seed) });
+        id
+    }
+
+    /// False if there is no such rule.
+    pub fn remove(&mut self, id: RuleId) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|active| active.id != id);
+        self.rules.len() < before
+    }
+
+    /// The rules in force, with how many calls each has matched.
+    pub fn list(&self) -> Vec<ActiveRule> {
+        let one =
+            |active: &Active| ActiveRule { id: active.id, rule: active.rule.clone(), matched: active.seen };
+        self.rules.iter().map(one).collect()
+    }
+
+    pub fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Counts the call with every rule that matches it and says what is to become of it.
+    pub fn strike(&mut self, subject: Subject<'_>) -> Strike {
+        let mut strike = Strike::default();
+        for active in &mut self.rules {
+            if !active.rule.when.matches(subject) || !active.strikes() {
+                continue;
+            }
+            match &active.rule.effect {
+                Effect::Delay(more) => strike.delay += *more,
+                Effect::Watch(_) if subject.verb != Verb::Watch => {}
+                Effect::StaleRead if subject.verb.writes() => {}
+                effect if strike.effect.is_none() => {
+                    strike.effect = Some(effect.clone());
+                    strike.rule = Some(active.id);
+                }
+                _ => {}
+            }
+        }
+        strike
+    }
+}
+
+// === impl Active ===
+
+impl Active {
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty for a share")]
+    fn strikes(&mut self) -> bool {
+        self.seen += 1;
+        match self.rule.timing {
+            Timing::Always => true,
+            Timing::Nth(n) => self.seen == n,
+            Timing::Next(k) => self.seen <= k,
+            Timing::Share { share, .. } => ((self.random.next() >> 11) as f64 / (1_u64 << 53) as f64) < share,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::WatchFault;
+    use super::*;
+
+    const CREATE: Subject<'_> =
+        Subject { verb: Verb::Create, resource: "pods", namespace: Some("ns"), name: Some("sandbox-a") };
+
+    fn hits(rule: Rule, calls: usize) -> Vec<bool> {
+        let mut table = FaultTable::default();
+        table.add(rule);
+        (0..calls).map(|_| table.strike(CREATE).effect.is_some()).collect()
+    }
+
+    #[test]
+    fn a_rule_strikes_only_what_it_names() {
+        let rule = || Rule::new(Effect::Silent);
+        let cases = [
+            (rule(), true),
+            (rule().verb(Verb::Create), true),
+            (rule().verb(Verb::Delete), false),
+            (rule().writes(), true),
+            (rule().resource("pods"), true),
+            (rule().resource("services"), false),
+            (rule().namespace("other"), false),
+            (rule().named("sandbox-"), true),
+            (rule().named("x"), false),
+            (Rule::new(Effect::Watch(WatchFault::Stall)), false),
+            (Rule::new(Effect::StaleRead), false),
+        ];
+        for (rule, expected) in cases {
+            assert_eq!(hits(rule.clone(), 1), [expected], "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn timings_count_matching_calls_only() {
+        assert_eq!(hits(Rule::new(Effect::Silent).nth(2), 3), [false, true, false]);
+        assert_eq!(hits(Rule::new(Effect::Silent).times(2), 3), [true, true, false]);
+        let share = Rule::new(Effect::Silent).share(0.3, 7);
+        let struck = hits(share.clone(), 1000);
+        assert_eq!(struck, hits(share, 1000));
+        let count = struck.iter().filter(|hit| **hit).count();
+        assert!((230..370).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn delays_add_up_and_the_first_other_effect_wins() {
+        let mut table = FaultTable::default();
+        table.add(Rule::new(Effect::Delay(Duration::from_secs(1))));
+        let dropped = table.add(Rule::new(Effect::DropAnswer));
+        table.add(Rule::new(Effect::Delay(Duration::from_secs(2))));
+        table.add(Rule::new(Effect::Silent));
+        let strike = table.strike(CREATE);
+        assert_eq!((strike.delay, strike.effect), (Duration::from_secs(3), Some(Effect::DropAnswer)));
+        assert_eq!(strike.rule, Some(dropped));
+        table.remove(dropped);
+        assert_eq!(table.strike(CREATE).effect, Some(Effect::Silent));
+        table.clear();
+        assert_eq!(table.strike(CREATE), Strike::default());
+    }
+}
