@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use simcluster::{AccessOptions, Cluster, Kubeconfig, Tls, User};
+use simcluster::{AccessOptions, Cluster, Kubeconfig, Options, Tls, User};
 use tokio::net::TcpListener;
 
 use super::{signals::Signals, start_log};
@@ -43,11 +43,11 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
         .and_then(|signals| Ok((signals, listener.local_addr()?)))
         .map_err(|error| format!("cannot start: {error}"))?;
     let tls = (tls || rbac || !tls_name.is_empty()).then(|| certificate(address, tls_name)).transpose()?;
-    let cluster = simcluster::Cluster::start(simcluster::Options {
+    let cluster = Cluster::start(Options {
         node_ports: node_port_range.first()..=node_port_range.last(),
         sandbox_servers: (!no_sandbox_servers).then_some(sandbox_bind(address.ip())),
         access: if rbac { AccessOptions::rbac() } else { AccessOptions::default() },
-        ..simcluster::Options::default()
+        ..Options::default()
     });
     let url = url(address, tls.is_some());
     if let Some(file) = &write_kubeconfig {

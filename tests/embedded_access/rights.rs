@@ -1,0 +1,143 @@
+//! What the daemon may do, and what it says when it may not.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use http::StatusCode;
+use serde_json::Value;
+use simcluster::{Effect, Rule, Verb};
+
+use super::{
+    guarded::{ACCOUNT, Guarded, objects, stranger},
+    support::{Answer, Client, NAMESPACE, until},
+};
+
+/// More than the default of the setting.
+const STALENESS_LIMIT: Duration = Duration::from_secs(120);
+
+/// All of its work is done under the shipped role, nothing that it asks for is refused, and each right in the
+/// role is one that it uses.
+#[tokio::test]
+async fn the_shipped_role_is_enough_and_no_more() {
+    let guarded = Guarded::shipped().await;
+    // Answers that get lost: it has to look whether its creates took effect.
+    for resource in ["pods", "services"] {
+        guarded.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).resource(resource).times(1));
+    }
+    let (daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    client.until_ready().await;
+    for id in ["a", "b"] {
+        let made = client.post(id).await;
+        assert_eq!(made.status, StatusCode::OK, "{made:?}");
+        client.until_phase(id, "Running").await;
+    }
+    assert_eq!(client.get("/api/sandboxes").await.json()["count"], 2);
+    for id in ["a", "b"] {
+        let gone = client.delete(&format!("/api/sandboxes/{id}")).await;
+        assert_eq!(gone.status, StatusCode::OK, "{gone:?}");
+    }
+    until("all is gone", async || guarded.cluster.count("pods", Some(NAMESPACE)) == 0).await;
+    daemon.stop().await;
+
+    assert_eq!(guarded.refused(), [""; 0], "what the role lacks");
+    let used: BTreeSet<String> =
+        guarded.cluster.calls().iter().map(|call| format!("{} {}", call.verb, call.resource)).collect();
+    let unused: Vec<_> = granted().into_iter().filter(|right| !used.contains(right)).collect();
+    assert_eq!(unused, [""; 0], "what the role grants and nobody needs");
+}
+
+/// Without the role: it runs, is not ready, and says in both places what is forbidden to whom.
+#[tokio::test]
+async fn without_the_role_it_says_what_is_missing() {
+    let guarded = Guarded::shipped().await;
+    guarded.create(&stranger()).await;
+    let (_daemon, client) = guarded.daemon(&guarded.token("stranger")).await;
+    let unready = until_unready(&client, "cannot list resource").await;
+    let user = "system:serviceaccount:sandbox-provisioner:stranger";
+    assert!(unready.contains("[-]watch-pods") && unready.contains(user), "{unready}");
+    assert_eq!(client.get("/livez").await.status, StatusCode::OK);
+    let refused = client.post("a").await;
+    assert!(says(&refused, "forbidden"), "{refused:?}");
+    assert_eq!(guarded.cluster.count("pods", None), 0);
+}
+
+/// Rights that are taken away while it runs, and given back: what it knows it still tells, what it cannot do it
+/// refuses in clear words, and it comes good by itself.
+#[tokio::test]
+async fn rights_that_go_and_come_back() {
+    let guarded = Guarded::shipped().await;
+    let (_daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    client.until_ready().await;
+    assert_eq!(client.post("a").await.status, StatusCode::OK);
+    client.until_phase("a", "Running").await;
+
+    let binding = guarded.cluster.remove("rolebindings", NAMESPACE, ACCOUNT).unwrap();
+    let refused = client.post("b").await;
+    assert!(says(&refused, "cannot create resource"), "{refused:?}");
+    assert!(!refused.status.is_success());
+    // An open watch outlives the right to it, here as there.
+    guarded.cluster.cut_watches();
+    outlive_what_is_known(&guarded, "list pods").await;
+    until_unready(&client, "is forbidden").await;
+
+    guarded.cluster.put("rolebindings", binding).unwrap();
+    client.until_ready().await;
+    assert_eq!(client.get("/api/sandboxes/a").await.json()["status"], "Running");
+    assert_eq!(client.post("b").await.status, StatusCode::OK);
+}
+
+/// A token that has ended is told from a right that is missing.
+#[tokio::test]
+async fn a_token_that_ends_is_told() {
+    let guarded = Guarded::shipped().await;
+    let (_daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    client.until_ready().await;
+    guarded.cluster.remove("serviceaccounts", super::guarded::HOME, ACCOUNT).unwrap();
+    let refused = client.post("b").await;
+    assert!(says(&refused, "Unauthorized") && !says(&refused, "forbidden"), "{refused:?}");
+    guarded.cluster.cut_watches();
+    outlive_what_is_known(&guarded, "list services").await;
+    until_unready(&client, "Unauthorized").await;
+}
+
+fn says(answer: &Answer, words: &str) -> bool {
+    answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(words))
+}
+
+/// Waits until the watch was refused, and then until what it told before counts no longer: the clock is set forward.
+async fn outlive_what_is_known(guarded: &Guarded, call: &str) {
+    until(&format!("{call} is refused"), async || guarded.refused().iter().any(|refused| refused == call))
+        .await;
+    tokio::time::pause();
+    tokio::time::advance(STALENESS_LIMIT).await;
+    tokio::time::resume();
+}
+
+/// Waits until readiness fails with these words, and returns all that it says.
+async fn until_unready(client: &Client, words: &str) -> String {
+    let mut said = String::new();
+    until(&format!("readiness says {words:?}"), async || {
+        let answer = client.get("/readyz?verbose").await;
+        said = String::from_utf8(answer.body.to_vec()).unwrap();
+        answer.status == StatusCode::SERVICE_UNAVAILABLE && said.contains(words)
+    })
+    .await;
+    said
+}
+
+/// Each right of the shipped roles, as `list pods`.
+fn granted() -> BTreeSet<String> {
+    let list = |value: &Value| {
+        let items = value.as_array().unwrap().iter();
+        items.map(|item| item.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut rights = BTreeSet::new();
+    for role in objects() {
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            for verb in list(&rule["verbs"]) {
+                rights.extend(list(&rule["resources"]).iter().map(|resource| format!("{verb} {resource}")));
+            }
+        }
+    }
+    assert!(rights.len() > 5, "{rights:?}");
+    rights
+}
