@@ -25,11 +25,9 @@ impl Cluster {
     /// not exist yet, and a later one of that name behaves so too.
     pub fn set_pod_behaviour(&self, namespace: &str, pod: &str, behaviour: Option<Behaviour>) {
         let key = (namespace.to_owned(), pod.to_owned());
-        self.shared().node.send_modify(|node| {
-            match behaviour {
-                Some(behaviour) => drop(node.pods.insert(key, behaviour)),
-                None => drop(node.pods.remove(&key)),
-            };
+        self.shared().node.send_modify(|node| match behaviour {
+            Some(behaviour) => drop(node.pods.insert(key, behaviour)),
+            None => drop(node.pods.remove(&key)),
         });
     }
 

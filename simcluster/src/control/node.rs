@@ -43,9 +43,15 @@ pub(super) fn node(asked: &Asked<'_>) -> Answer {
     if *asked.method == Method::PUT {
         let Change { behaviour, capacity, lost } = asked.read()?;
         let cluster = asked.cluster;
-        behaviour.into_iter().for_each(|behaviour| cluster.set_behaviour(behaviour));
-        capacity.into_iter().for_each(|capacity| cluster.set_capacity(capacity));
-        lost.into_iter().for_each(|lost| cluster.set_node_lost(lost));
+        if let Some(behaviour) = behaviour {
+            cluster.set_behaviour(behaviour);
+        }
+        if let Some(capacity) = capacity {
+            cluster.set_capacity(capacity);
+        }
+        if let Some(lost) = lost {
+            cluster.set_node_lost(lost);
+        }
     } else if *asked.method != Method::GET {
         return Err(asked.no_such_method());
     }
@@ -53,6 +59,7 @@ pub(super) fn node(asked: &Asked<'_>) -> Answer {
 }
 
 /// The behaviours that were chosen for single Pods.
+#[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
 pub(super) fn list(asked: &Asked<'_>) -> Answer {
     let one = |((namespace, name), behaviour)| json!({"namespace": namespace, "name": name, "behaviour": behaviour});
     let pods: Vec<_> = asked.cluster.pod_behaviours().into_iter().map(one).collect();

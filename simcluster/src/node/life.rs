@@ -132,9 +132,8 @@ impl Circumstances<'_> {
                 (wait, if fails { Stage::MountFailed(tries + 1) } else { Stage::Networked })
             }
             Stage::Networked if self.inits() > 0 => (times.run, Stage::Init(0)),
-            Stage::Networked => (times.run, self.image()),
             Stage::Init(place) if place + 1 < self.inits() => (times.run, Stage::Init(place + 1)),
-            Stage::Init(_) => (times.run, self.image()),
+            Stage::Networked | Stage::Init(_) => (times.run, self.image()),
             Stage::Pulling(tries) => {
                 let fails = self.behaviour.course == Course::ImagePullError && self.behaviour.fails(tries);
                 let then = if fails { Stage::PullFailed(tries) } else { self.run(0) };
@@ -158,10 +157,8 @@ impl Circumstances<'_> {
                 let crashes = self.behaviour.crashes(restarts);
                 (if crashes { times.ready.min(times.crash) } else { times.ready }, Stage::Ready(restarts))
             }
-            Stage::Ready(restarts) => {
-                self.from_ready(restarts).unwrap_or((times.sync, Stage::Synced(restarts)))
-            }
-            Stage::Synced(restarts) => return self.from_ready(restarts),
+            Stage::Ready(restarts) => self.fate(restarts).unwrap_or((times.sync, Stage::Synced(restarts))),
+            Stage::Synced(restarts) => return self.fate(restarts),
             Stage::Unready(restarts, fails) => {
                 let unready = matches!(self.behaviour.course, Course::NeverReady | Course::ReadinessLost);
                 let wait = if fails < PROBE_BURST { self.probe_period() } else { PROBE_LULL };
@@ -204,7 +201,7 @@ impl Circumstances<'_> {
     }
 
     /// What a Pod's course does to it once it is ready.
-    fn from_ready(&self, restarts: u32) -> Option<(Duration, Stage)> {
+    fn fate(&self, restarts: u32) -> Option<(Duration, Stage)> {
         let never = text_at(self.pod, &["spec", "restartPolicy"]) == "Never";
         let stage = match self.behaviour.course {
             _ if self.behaviour.crashes(restarts) && never => Stage::Failed,

@@ -120,10 +120,9 @@ fn write_phase(pod: &mut Value, stage: Stage) {
         | Stage::Exited(_)
         | Stage::RunFailed(_)
         | Stage::BackOff(_) => "Running",
-        Stage::Succeeded => "Succeeded",
         Stage::Failed | Stage::Evicted => "Failed",
         Stage::Stopped(_) if container::failed(pod) => "Failed",
-        Stage::Stopped(_) => "Succeeded",
+        Stage::Succeeded | Stage::Stopped(_) => "Succeeded",
         _ => return,
     };
     pod["status"]["phase"] = phase.into();

@@ -152,7 +152,8 @@ async fn lives_are_what_a_kubelet_reports() {
     life["spec"]["containers"][0]["image"] = "docker.io/local/sandbox:1".into();
     let mut crash = life.clone();
     crash["metadata"] = json!({"name": "loop", "annotations": {BEHAVIOUR_ANNOTATION: "crash-loop"}});
-    life["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"path": "/v1/sandbox", "port": 8080}});
+    life["spec"]["containers"][0]["readinessProbe"] =
+        json!({"httpGet": {"path": "/v1/sandbox", "port": 8080}});
     // How far each had come when it was deleted.
     let ends: [fn(&Value) -> bool; 2] = [client::is_ready, |pod| {
         let container = &pod["status"]["containerStatuses"][0];

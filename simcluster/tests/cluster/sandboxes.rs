@@ -1,6 +1,6 @@
 //! Sandboxes that answer on real sockets. These tests run in real time.
 
-use simcluster::{Cluster, NodeOptions, Options, Times};
+use simcluster::{Cluster, NodeOptions, Options, SessionKind, Times};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -43,6 +43,13 @@ async fn a_sandbox_answers_while_it_is_ready() {
         answer.is_some_and(|a| a.starts_with("HTTP/1.1 200") && a.contains("\"pod\":\"a\""))
     })
     .await;
+    // Whoever works in it can be seen.
+    let sessions = async || ask(port, "/v1/bash/sessions").await.unwrap();
+    assert!(sessions().await.contains("\"sessions\":[]"), "{}", sessions().await);
+    cluster.begin_session(NS, "a", SessionKind::Bash, "s1");
+    assert!(sessions().await.contains("\"session_id\":\"s1\""), "{}", sessions().await);
+    cluster.end_session(NS, "a", SessionKind::Bash, "s1");
+    assert!(!sessions().await.contains("s1"));
     assert!(ask(port, "/v1/other").await.unwrap().starts_with("HTTP/1.1 404"));
     delete(&cluster, "pods/a?gracePeriodSeconds=0").await;
     ask_until(port, |answer| answer.is_none()).await;
