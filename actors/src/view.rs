@@ -11,7 +11,7 @@ mod tests;
 use std::{
     fmt,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
     ports::{Kind, Removal, WatchEvent, Watched},
-    seen::{Seen, SeenPod, SeenService, Sight, Status, Uid},
+    seen::{Seen, SeenPod, SeenService, Sight, Status, Uid, Version},
 };
 
 use self::{
@@ -200,12 +200,12 @@ impl View {
     pub(crate) fn read(&self, id: &SandboxId, before: &Seen, now: Seen) {
         match (now.pod, &before.pod) {
             (Some(pod), _) => self.wrote(id, pod),
-            (None, Some(pod)) => self.end::<SeenPod>(id, &pod.uid),
+            (None, Some(pod)) => self.end::<SeenPod>(id, &pod.uid, Version::NEWEST),
             (None, None) => {}
         }
         match (now.service, &before.service) {
             (Some(service), _) => self.wrote(id, service),
-            (None, Some(service)) => self.end::<SeenService>(id, &service.uid),
+            (None, Some(service)) => self.end::<SeenService>(id, &service.uid, Version::NEWEST),
             (None, None) => {}
         }
     }
@@ -217,17 +217,20 @@ impl View {
 
     fn removed<T: Half>(&self, id: &SandboxId, uid: &Uid, removal: Removal<T>) {
         match removal {
-            Removal::Gone => self.end::<T>(id, uid),
+            Removal::Gone => self.end::<T>(id, uid, Version::NEWEST),
             Removal::Leaving(sight) => self.wrote(id, sight),
         }
     }
 
     fn apply<T: Half>(&self, id: &SandboxId, sight: T, source: Source) {
-        if self.is_gone(sight.uid()) {
-            return;
-        }
         let (change, tell) = {
-            let mut row = self.rows.entry(id.clone()).or_default();
+            let entry = self.rows.entry(id.clone());
+            // Asked while the row is held, as `end` notes while it holds it: no sight of an object slips in
+            // behind its end.
+            if self.gone().outdates(&sight) {
+                return;
+            }
+            let mut row = entry.or_default();
             let change = merge::apply(T::slot(&mut row), sight, source);
             (change, change == Change::Shape && row.wants_telling())
         };
@@ -237,11 +240,15 @@ impl View {
         self.tell(id, tell);
     }
 
-    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid) {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).note(uid.clone());
+    /// The object of this uid is gone, and no sight of it up to this version counts any more.
+    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid, version: Version) {
         let tell = match self.rows.entry(id.clone()) {
-            Entry::Vacant(_) => false,
+            Entry::Vacant(_) => {
+                self.gone().note(uid.clone(), version);
+                false
+            }
             Entry::Occupied(mut row) => {
+                self.gone().note(uid.clone(), version);
                 let changed = merge::remove(T::slot(row.get_mut()), uid) == Change::Shape;
                 let tell = changed && row.get_mut().wants_telling();
                 if row.get().is_void() {
@@ -254,8 +261,8 @@ impl View {
         self.tell(id, tell);
     }
 
-    fn is_gone(&self, uid: &Uid) -> bool {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
+    fn gone(&self) -> MutexGuard<'_, Gone> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, id: &SandboxId, tell: bool) {
@@ -265,7 +272,7 @@ impl View {
     }
 
     /// A whole list: what it holds is there, and what it lacks is gone, unless it could not know of it.
-    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>) {
+    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: Version) {
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: std::collections::HashSet<_> =
             items.iter().map(|(_, sight)| sight.uid().clone()).collect();
@@ -280,10 +287,10 @@ impl View {
             })
             .collect();
         for (id, sight) in items {
-            self.apply(&id, sight, Source::Watch);
+            self.apply(&id, sight, Source::List { listing });
         }
         for (id, uid) in vanished {
-            self.end::<T>(&id, &uid);
+            self.end::<T>(&id, &uid, version);
         }
         self.freshness.listed(kind);
     }
@@ -291,8 +298,8 @@ impl View {
     fn watched<T: Half>(&self, kind: Kind, event: WatchEvent<T>) {
         match event {
             WatchEvent::Applied(id, sight) => self.apply(&id, sight, Source::Watch),
-            WatchEvent::Deleted(id, uid) => self.end::<T>(&id, &uid),
-            WatchEvent::Listed(items) => self.listed(kind, items),
+            WatchEvent::Deleted(id, uid, version) => self.end::<T>(&id, &uid, version),
+            WatchEvent::Listed(items, version) => self.listed(kind, items, version),
         }
     }
 }

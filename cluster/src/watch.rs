@@ -8,6 +8,8 @@
 //!                                                 └───┴──── ended when it was to end: heard
 //! ```
 //!
+//! A watch that ended as it was to is followed by the next one, and every few minutes by a list: see [`RELIST`].
+//!
 //! This is our own loop over `kube`'s requests, and not `kube_runtime::watcher`, for the sake of `heard`, from
 //! which every read learns whether it may answer. The watcher keeps to itself bookmarks, the orderly end of a
 //! watch and its silent reopening, so that a quiet cluster and a dead connection look the same from outside;
@@ -28,6 +30,7 @@ use kube::{
 use lifecycle::{
     ids::SandboxId,
     ports::{Kind, WatchEvent, Watched},
+    seen::Version,
 };
 use tokio::time::{Instant, timeout};
 
@@ -54,6 +57,10 @@ pub const SILENCE_MAX: Duration = TIMEOUT.saturating_add(Duration::from_secs(5))
 
 /// An end that comes this much before the timeout is still the timeout's: clocks differ in how they round.
 const END_EARLY: Duration = Duration::from_secs(2);
+
+/// After how long the whole list is taken again although the watch is well: should an event ever be lost on its
+/// way, what we tell is wrong for no longer than this. One call in eleven.
+pub const RELIST: Duration = Duration::from_secs(300);
 
 /// How long the head of the answer to a watch may take. A server that accepts and is silent is noticed by this.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,6 +108,8 @@ struct Follower<K> {
     backoff: Backoff,
     /// Whether trouble was told since things last went well; so that the log has one line each way.
     troubled: bool,
+    /// When the list that is followed was asked for.
+    listed: Instant,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -114,6 +123,7 @@ impl<K: Watchable> Follower<K> {
             sink,
             backoff: Backoff::default(),
             troubled: false,
+            listed: Instant::now(),
             kind: std::marker::PhantomData,
         }
     }
@@ -130,20 +140,23 @@ impl<K: Watchable> Follower<K> {
             State::Listing => match self.list().await {
                 Ok((objects, version)) => {
                     tracing::debug!(kind = K::NAME, objects = objects.len(), version, "listed");
-                    K::tell(&*self.sink, WatchEvent::Listed(objects));
+                    let of = Version::parse(Some(&version));
+                    K::tell(&*self.sink, WatchEvent::Listed(objects, of));
                     self.heard();
                     State::Watching(version)
                 }
                 Err(error) => self.trouble(Trouble { verb: Verb::List, error }).await,
             },
             State::Watching(version) => match self.follow(version).await {
+                End::InOrder(_) if self.listed.elapsed() >= RELIST => State::Listing,
                 End::InOrder(version) => State::Watching(version),
                 End::Broken(trouble) => self.trouble(trouble).await,
             },
         }
     }
 
-    async fn list(&self) -> Result<(Vec<(SandboxId, K::Seen)>, String), CallError> {
+    async fn list(&mut self) -> Result<(Vec<(SandboxId, K::Seen)>, String), CallError> {
+        self.listed = Instant::now();
         self.sink.listing(K::KIND);
         list::all::<K>(&self.connection, &self.template).await
     }
@@ -210,8 +223,10 @@ impl<K: Watchable> Follower<K> {
 
     /// What is gone is known by its name: its labels may be what was changed.
     fn deleted(&self, object: &K) {
-        if let (Some(id), Some(uid)) = (object.named(), crate::read::uid(object.meta())) {
-            K::tell(&*self.sink, WatchEvent::Deleted(id, uid));
+        let meta = object.meta();
+        if let (Some(id), Some(uid)) = (object.named(), crate::read::uid(meta)) {
+            let version = Version::parse(meta.resource_version.as_deref());
+            K::tell(&*self.sink, WatchEvent::Deleted(id, uid, version));
         }
     }
 

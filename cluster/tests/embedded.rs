@@ -40,8 +40,8 @@ fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
     let mut rows = rows.lock().unwrap();
     match event {
         WatchEvent::Applied(id, row) => drop(rows.insert(id, row)),
-        WatchEvent::Deleted(id, _) => drop(rows.remove(&id)),
-        WatchEvent::Listed(all) => *rows = all.into_iter().collect(),
+        WatchEvent::Deleted(id, ..) => drop(rows.remove(&id)),
+        WatchEvent::Listed(all, _) => *rows = all.into_iter().collect(),
     }
 }
 

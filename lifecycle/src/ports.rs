@@ -8,7 +8,7 @@ use crate::{
     failure::Fault,
     ids::SandboxId,
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid},
+    seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
 
 /// What came of a write.
@@ -78,10 +78,11 @@ pub enum ReadFault {
 pub enum WatchEvent<T> {
     /// The object is there, and looks like this.
     Applied(SandboxId, T),
-    /// The object of this uid is gone.
-    Deleted(SandboxId, Uid),
-    /// A whole list: what is absent from it is gone.
-    Listed(Vec<(SandboxId, T)>),
+    /// The object of this uid is gone, or has left what is watched, as of this version; a later sight of it tells
+    /// that it came back.
+    Deleted(SandboxId, Uid, Version),
+    /// A whole list, and the version that it is of: what is absent from it is gone as of then.
+    Listed(Vec<(SandboxId, T)>, Version),
 }
 
 /// Where the shared watch puts what it learns. Implemented by the status view; never blocks.

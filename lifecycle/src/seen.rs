@@ -117,6 +117,8 @@ impl Sight for SeenService {
 impl Version {
     /// Older than every other.
     pub const UNKNOWN: Self = Self(0);
+    /// Newer than every other.
+    pub const NEWEST: Self = Self(u64::MAX);
 
     /// Reads `metadata.resourceVersion`.
     #[must_use]

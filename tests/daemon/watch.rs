@@ -56,3 +56,27 @@ async fn objects_deleted_by_hand() {
     assert_eq!(client.post("a").await.status, StatusCode::OK);
     assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
 }
+
+/// A label taken off by hand and put on again: the sandbox is not there for callers in between, and there again
+/// afterwards, the very same.
+#[tokio::test]
+async fn a_label_taken_off_and_put_on_again() {
+    let world = World::start().await.ready().await;
+    let client = world.client();
+    client.post("a").await;
+    let before = client.until_phase("a", "Running").await;
+    let relabel = |resource: &str, name: &str, value: &str| {
+        let change = |object: &mut serde_json::Value| object["metadata"]["labels"]["app"] = value.into();
+        world.cluster.change(resource, NAMESPACE, name, change).unwrap();
+    };
+    for (resource, name) in [("pods", "sandbox-a"), ("services", "sandbox-a-svc")] {
+        relabel(resource, name, "quarantine");
+        until("it is noticed", async || client.get("/api/sandboxes/a").await.json()["status"] != "Running")
+            .await;
+        relabel(resource, name, "deer-flow-sandbox");
+        assert_eq!(client.until_phase("a", "Running").await["sandbox_url"], before["sandbox_url"]);
+        assert_eq!(client.post("a").await.status, StatusCode::OK);
+    }
+    assert_eq!(client.delete("/api/sandboxes/a").await.status, StatusCode::OK);
+    until("both are gone", async || world.objects().is_empty()).await;
+}

@@ -1,8 +1,8 @@
 //! One half of a row: how a sight of an object is merged into what was known of it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use lifecycle::seen::{Sight, Uid};
+use lifecycle::seen::{Sight, Uid, Version};
 
 /// What is known of one object.
 #[derive(Debug, Clone)]
@@ -29,6 +29,11 @@ pub(super) enum Change {
 pub(super) enum Source {
     /// The watch.
     Watch,
+    /// The whole list of this number.
+    List {
+        /// The list's number.
+        listing: u64,
+    },
     /// The answer to a call of our own, given while the list of this number was the last one begun.
     OwnCall {
         /// The list's number.
@@ -36,20 +41,23 @@ pub(super) enum Source {
     },
 }
 
-/// The uids of the objects that went last, so that a late sight does not bring one back.
+/// The objects that went last, so that a late sight does not bring one back.
+///
+/// An object that leaves what is watched, because somebody took a label from it, looks gone and may come back: so
+/// each is gone as of a version, and a later sight of it counts.
 ///
 /// The watch and our own calls tell of the same object in any order; only sights that cross within moments
 /// matter, so a bounded number of them is enough.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     order: VecDeque<Uid>,
-    uids: HashSet<Uid>,
+    uids: HashMap<Uid, Version>,
 }
 
 /// Merges a sight of an object that is there.
 pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T, source: Source) -> Change {
     let written_during = match source {
-        Source::Watch => None,
+        Source::Watch | Source::List { .. } => None,
         Source::OwnCall { listing } => Some(listing),
     };
     let Some(known) = slot else {
@@ -57,7 +65,7 @@ pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T,
         return Change::Shape;
     };
     if known.sight.uid() == sight.uid() {
-        if source == Source::Watch {
+        if written_during.is_none() {
             known.written_during = None;
         }
         if sight.version() < known.sight.version() || sight == known.sight {
@@ -67,8 +75,10 @@ pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T,
         known.sight = sight;
         return change;
     }
-    // Another life of the name. The later one counts; versions of one kind order across uids too.
-    if sight.version() < known.sight.version() {
+    // Another life of the name. The later one counts; versions of one kind order across uids too. Only in a cluster
+    // that was put back to an earlier state they do not: there a list tells which life is the present one.
+    let replaced = matches!(source, Source::List { listing } if known.is_disproved_by(listing));
+    if !replaced && sight.version() < known.sight.version() {
         return Change::None;
     }
     *slot = Some(Known { sight, written_during });
@@ -93,9 +103,12 @@ impl Gone {
     /// How many are kept: far more than can go within the moments in which sights cross.
     const MAX: usize = 4096;
 
-    /// Notes that the object of this uid went.
-    pub(super) fn note(&mut self, uid: Uid) {
-        if self.uids.insert(uid.clone()) {
+    /// Notes that the object of this uid was gone as of this version.
+    pub(super) fn note(&mut self, uid: Uid, version: Version) {
+        if let Some(known) = self.uids.get_mut(&uid) {
+            *known = version.max(*known);
+        } else {
+            self.uids.insert(uid.clone(), version);
             self.order.push_back(uid);
             if self.order.len() > Self::MAX
                 && let Some(oldest) = self.order.pop_front()
@@ -105,18 +118,15 @@ impl Gone {
         }
     }
 
-    /// Whether the object of this uid went.
-    pub(super) fn contains(&self, uid: &Uid) -> bool {
-        self.uids.contains(uid)
+    /// Whether the object went after it was seen like this.
+    pub(super) fn outdates(&self, sight: &impl Sight) -> bool {
+        self.uids.get(sight.uid()).is_some_and(|version| sight.version() <= *version)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{
-        phase::Phase,
-        seen::{SeenPod, Version},
-    };
+    use lifecycle::{phase::Phase, seen::SeenPod};
 
     use super::*;
 
@@ -168,15 +178,38 @@ mod tests {
         assert!(slot.as_ref().unwrap().is_disproved_by(3));
     }
 
+    /// In a cluster that was put back, a list's word on which life is the present one counts, whatever the versions
+    /// say; but not against what was written while the list was made.
+    #[test]
+    fn a_list_tells_which_life_is_present() {
+        let mut slot = None;
+        let _ = apply(&mut slot, pod("old", 900), Source::Watch);
+        assert_eq!(apply(&mut slot, pod("new", 8), Source::Watch), Change::None);
+        assert_eq!(apply(&mut slot, pod("new", 8), Source::List { listing: 3 }), Change::Shape);
+        let mut slot = None;
+        let _ = apply(&mut slot, pod("new", 9), Source::OwnCall { listing: 3 });
+        assert_eq!(apply(&mut slot, pod("old", 8), Source::List { listing: 3 }), Change::None);
+    }
+
+    /// What is gone is so as of a version: a later sight tells that it came back.
+    #[test]
+    fn what_came_back_is_there() {
+        let mut gone = Gone::default();
+        gone.note(Uid("a".into()), Version(7));
+        gone.note(Uid("a".into()), Version(6));
+        assert!(gone.outdates(&pod("a", 7)));
+        assert!(!gone.outdates(&pod("a", 8)));
+    }
+
     /// The memory of what went is bounded, and forgets the oldest first.
     #[test]
     fn gone_is_bounded() {
         let mut gone = Gone::default();
         for n in 0..=Gone::MAX {
-            gone.note(Uid(n.to_string().into()));
+            gone.note(Uid(n.to_string().into()), Version(7));
         }
-        assert!(!gone.contains(&Uid("0".into())));
-        assert!(gone.contains(&Uid("1".into())));
+        assert!(!gone.outdates(&pod("0", 7)));
+        assert!(gone.outdates(&pod("1", 7)));
         assert_eq!(gone.order.len(), gone.uids.len());
     }
 }

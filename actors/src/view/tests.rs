@@ -50,7 +50,7 @@ async fn a_row_is_what_its_service_says() {
     assert_eq!(view.status(&id("a")), None);
     assert!(view.statuses().is_empty());
     view.set_unheard_of(&id("a"), false);
-    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into())));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(2)));
     assert_eq!(view.status(&id("a")).unwrap().phase, Phase::NotFound);
 }
 
@@ -62,7 +62,7 @@ async fn the_dead_stay_dead() {
     view.removed_service(&id("a"), &Uid("s".into()), Removal::Gone);
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
     assert!(!view.contains(&id("a")));
-    view.services(WatchEvent::Deleted(id("a"), Uid("s".into())));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), Version(2)));
     view.wrote_service(&id("a"), service("s", 1));
     assert!(view.is_empty(), "the answer to a create that came after the end");
 }
@@ -73,11 +73,29 @@ async fn an_old_list_does_not_hide_a_new_sandbox() {
     let view = view();
     view.listing(Kind::Pod);
     view.wrote_pod(&id("new"), pod("p", 9));
-    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))]));
+    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))], Version(8)));
     assert!(view.contains(&id("new")));
     view.listing(Kind::Pod);
-    view.pods(WatchEvent::Listed(vec![]));
+    view.pods(WatchEvent::Listed(vec![], Version(10)));
     assert!(view.is_empty());
+}
+
+/// What left the watch's selection and came back, as when somebody takes a label off and puts it on again, is
+/// there; whether its going was told by an event or by a list.
+#[tokio::test]
+async fn what_comes_back_is_known_again() {
+    let view = view();
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 1)));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(2)));
+    assert!(view.is_empty());
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 2)));
+    assert!(view.is_empty(), "as it was when it left");
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 3)));
+    assert!(view.contains(&id("a")));
+    view.pods(WatchEvent::Listed(vec![], Version(4)));
+    assert!(view.is_empty());
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 5)));
+    assert!(view.contains(&id("a")));
 }
 
 /// Statuses come in the order of the ids, whatever the order of the events.
@@ -126,6 +144,6 @@ async fn editions_tell_lists_apart() {
     assert!(is_new(&view));
     view.set_unheard_of(&id("a"), true);
     assert!(is_new(&view));
-    view.services(WatchEvent::Deleted(id("a"), Uid("s".into())));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), Version(2)));
     assert!(is_new(&view));
 }

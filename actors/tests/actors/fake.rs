@@ -101,14 +101,14 @@ impl Fake {
     /// The watch lists all there is.
     pub fn list(&self) {
         let view = self.world.view();
-        let objects = self.world.state.lock().unwrap().objects.clone();
+        let (objects, version) = self.world.state.lock().unwrap().list();
         view.listing(Kind::Pod);
         view.listing(Kind::Service);
         let pods = objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.pod.clone()?))).collect();
         let services =
             objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.service.clone()?))).collect();
-        view.pods(WatchEvent::Listed(pods));
-        view.services(WatchEvent::Listed(services));
+        view.pods(WatchEvent::Listed(pods, version));
+        view.services(WatchEvent::Listed(services, version));
     }
 
     /// The watch tells nothing any more.
@@ -174,6 +174,10 @@ impl State {
     fn next(&mut self) -> u64 {
         self.version += 1;
         self.version
+    }
+
+    fn list(&self) -> (BTreeMap<SandboxId, Seen>, Version) {
+        (self.objects.clone(), Version(self.version))
     }
 
     fn pod(&mut self) -> SeenPod {
@@ -270,8 +274,12 @@ impl Cluster for Port {
             let world = self.0.clone();
             tokio::spawn(async move {
                 sleep(TERMINATION).await;
-                world.state.lock().unwrap().objects.get_mut(&id).unwrap().pod = None;
-                world.view().pods(WatchEvent::Deleted(id, uid));
+                let version = {
+                    let mut state = world.state.lock().unwrap();
+                    state.objects.get_mut(&id).unwrap().pod = None;
+                    Version(state.next())
+                };
+                world.view().pods(WatchEvent::Deleted(id, uid, version));
             });
             Outcome::Done(Removal::Leaving(pod))
         })
@@ -282,8 +290,12 @@ impl Cluster for Port {
             if let Err(fault) = self.0.call(format!("delete_service {id}")).await {
                 return Outcome::Refused(fault);
             }
-            self.0.state.lock().unwrap().objects.entry(id.clone()).or_default().service = None;
-            self.0.view().services(WatchEvent::Deleted(id, uid));
+            let version = {
+                let mut state = self.0.state.lock().unwrap();
+                state.objects.entry(id.clone()).or_default().service = None;
+                Version(state.next())
+            };
+            self.0.view().services(WatchEvent::Deleted(id, uid, version));
             Outcome::Done(Removal::Gone)
         })
     }
