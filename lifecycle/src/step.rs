@@ -118,6 +118,8 @@ pub struct Order<W> {
 pub enum Next<W> {
     /// Nothing.
     Rest,
+    /// Nothing; and nobody was ever given what goes.
+    Forget,
     /// The order fails for this reason: what it made was being undone.
     Fail(Order<W>, Failure),
     /// The order goes on: something stood in its way.
@@ -250,8 +252,11 @@ fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
             waiting.waiters.extend(order.waiters);
             create::make(waiting, Halves::NONE, ctx)
         }
-        // A create that failed in doubt may have worked after all: then this one finds it made.
-        Stage::Retrying { targets, at: Some(_), unheard_of: true, .. } => create::make(order, targets, ctx),
+        // A create that failed in doubt may have worked after all: then this one finds it made. But what is seen
+        // may also have been taken back meanwhile, by a delete whose answer was lost: so look first.
+        Stage::Retrying { targets, at: Some(_), unheard_of: true, .. } => {
+            (Stage::Making { order, made: targets, verdict: None }, vec![Action::Read])
+        }
         // What somebody wanted gone goes first; then the sandbox is made anew.
         Stage::Retrying { targets, attempt, at: Some(_), waiters, unheard_of: false } => {
             remove::remove(targets, attempt, waiters, Next::Make(order), ctx)
@@ -317,7 +322,8 @@ impl<W> Stage<W> {
     #[must_use]
     pub fn is_unheard_of(&self) -> bool {
         match self {
-            Self::Making { .. } | Self::Removing { next: Next::Fail(..) | Next::Make(_), .. } => true,
+            Self::Making { .. }
+            | Self::Removing { next: Next::Forget | Next::Fail(..) | Next::Make(_), .. } => true,
             Self::Retrying { unheard_of, .. } => *unheard_of,
             Self::Resting { .. } | Self::Waiting(_) | Self::Removing { next: Next::Rest, .. } => false,
         }

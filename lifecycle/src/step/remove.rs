@@ -76,7 +76,7 @@ pub(super) fn remove<W>(
 fn gone<W>(waiters: Vec<W>, next: Next<W>, ctx: Context<'_>) -> Decision<W> {
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Ok(Reply::Gone))).collect();
     let (stage, more) = match next {
-        Next::Rest => rest(None, ctx),
+        Next::Rest | Next::Forget => rest(None, ctx),
         Next::Fail(order, failure) => {
             actions.extend(order.fail(&failure));
             rest(None, ctx)
@@ -106,10 +106,10 @@ pub(super) fn removed<W>(
     let Some(failure) = refusal else {
         return gone(waiters, next, ctx);
     };
-    let unheard_of = matches!(next, Next::Fail(..));
+    let unheard_of = matches!(next, Next::Forget | Next::Fail(..));
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
     match next {
-        Next::Rest => {}
+        Next::Rest | Next::Forget => {}
         Next::Fail(order, why) => actions.extend(order.fail(&why)),
         Next::Make(order) => actions.extend(order.fail(&failure)),
     }
@@ -139,7 +139,10 @@ pub(super) fn read<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     match result {
-        Ok(()) => remove(targets, attempt, waiters, Next::Rest, ctx),
+        Ok(()) => {
+            let next = if unheard_of { Next::Forget } else { Next::Rest };
+            remove(targets, attempt, waiters, next, ctx)
+        }
         // The name belongs to somebody else now: nothing of ours is left under it.
         Err(ReadFault::NotOurs(_)) => gone(waiters, Next::Rest, ctx),
         Err(ReadFault::Failed(fault)) => {

@@ -279,6 +279,10 @@ fn a_create_in_doubt_is_cleaned_up_later() {
     assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
+    // Nobody was ever given it: nobody hears of it while it goes, however often that is tried.
+    assert!(bench.stage.is_unheard_of());
+    let _ = bench.feed(Event::Removed { pod: unknown(), service: DONE });
+    assert!(bench.stage.is_unheard_of());
 }
 
 /// … unless the client tries again before that: then it gets what was made.
@@ -290,7 +294,27 @@ fn a_create_in_doubt_is_found_by_the_retry() {
     let fault = Fault::new(FaultKind::Unreachable, "");
     let _ = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
-    assert_eq!(bench.post(2), [made(2)]);
+    assert_eq!(bench.post(2), [Action::Read]);
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [made(2)]);
+}
+
+/// Invariant 2: what was being undone may be gone although it is still seen, when the answer to a delete was lost;
+/// a POST looks before it says that it is there.
+#[test]
+fn what_was_being_undone_is_not_given_unlooked_at() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    let fault = Fault::new(FaultKind::Unreachable, "");
+    let _ = bench.created(DONE, unknown());
+    let _ = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    let _ = bench.after(Duration::from_secs(1)).feed(Event::Due);
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
+    let _ = bench.feed(Event::Removed { pod: refused(FaultKind::Unreachable), service: unknown() });
+    assert_eq!(bench.post(2), [Action::Read]);
+    bench.seen.service = None;
+    let only_service = Halves { pod: false, service: true };
+    assert_eq!(bench.feed(Event::Read(Ok(()))), [create(only_service)]);
 }
 
 /// A name taken by an object that is not ours is a conflict, and only our own half is undone.
