@@ -77,12 +77,20 @@ impl Namespace {
         }
         let result = self.look_and_make().await;
         let words = result.as_ref().err().map(ToString::to_string);
+        let before = {
+            let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *missing, words.clone())
+        };
         if let Some(why) = &words {
-            tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace is not there yet");
+            // It is tried every few seconds for as long as it takes: one line for each thing that is wrong.
+            if before == words {
+                tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace is still not there");
+            } else {
+                tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace is not there yet");
+            }
         } else {
             *ensured = Some(Instant::now());
         }
-        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = words;
         result
     }
 

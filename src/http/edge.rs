@@ -45,6 +45,10 @@ struct Shared {
     ids: RequestIds,
 }
 
+/// Asked every few seconds by whoever looks after the daemon. What they are told while something is missing
+/// stands in the log by itself, once.
+const PROBES: [&str; 3] = ["/health", "/livez", "/readyz"];
+
 /// What is kept of a request until it is answered, when the routes have long consumed it.
 struct Asked {
     method: Method,
@@ -149,7 +153,7 @@ impl Edge {
 
 impl Asked {
     /// One line a request: what changes something at info, what only reads at debug, faults of the service or
-    /// of the cluster as warnings. The query is left out: it is no part of this API and may hold anything.
+    /// of the cluster as warnings, but for probes. The query is left out: it is no part of this API and may hold anything.
     fn log(
         &self,
         status: StatusCode,
@@ -173,7 +177,7 @@ impl Asked {
                 )
             };
         }
-        if status.is_server_error() {
+        if status.is_server_error() && !PROBES.contains(&self.path.path()) {
             line!(tracing::Level::WARN);
         } else if matches!(self.method, Method::GET | Method::HEAD) {
             line!(tracing::Level::DEBUG);

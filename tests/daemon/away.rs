@@ -1,6 +1,9 @@
 //! A cluster that is away: at the start, and later.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::StatusCode;
 
@@ -67,4 +70,46 @@ async fn no_kubeconfig() {
     let unready = client.get("/readyz?verbose").await;
     assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(String::from_utf8_lossy(&unready.body).contains("[-]cluster failed"), "{unready:?}");
+}
+
+/// An outage is tried through every second or so, and told of once for each thing that it takes away.
+#[tokio::test]
+async fn an_outage_does_not_fill_the_log() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(Writer(log.clone()))
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let cluster = simcluster::Cluster::start(options());
+    cluster.set_away(true);
+    let world = World::on(&[], cluster).await;
+    until("it was tried often", async || world.cluster.refused() > 8).await;
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    for part in ["the namespace is not there yet", "list of Pods", "list of Services"] {
+        assert_eq!(log.lines().filter(|line| line.contains(part)).count(), 1, "{log}");
+    }
+}
+
+#[derive(Clone)]
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Writer {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }

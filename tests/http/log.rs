@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use lifecycle::failure::Failure;
-use sandbox_provisioner::http::body;
+use sandbox_provisioner::{admin::Check, http::body};
 use serde_json::Value;
 use tracing::Level;
 
@@ -48,7 +48,8 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
         .header("x-api-key", KEY)
         .header("x-request-id", "r-1")
         .header("content-type", "application/json");
-    let edge = server::edge(fake, body::Limits::default(), Vec::new());
+    let missing = Check { name: "namespace", outcome: Err("gone".to_owned()) };
+    let edge = server::edge(fake, body::Limits::default(), vec![missing]);
     edge.answer(request.body(Full::<Bytes>::from(r#"{"sandbox_id":"abc"}"#)).unwrap(), None).await;
     drop(guard);
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
@@ -70,6 +71,9 @@ async fn a_request_is_one_line() {
         (Level::INFO, ill(), "GET", "/api/sandboxes?token=abc", Some(("WARN", 500))),
         (Level::INFO, ill(), "POST", "/api/sandboxes", Some(("WARN", 500))),
         (Level::DEBUG, Fake::default(), "GET", "/api/sandboxes", Some(("DEBUG", 200))),
+        // A probe asks again every few seconds, for as long as something is missing.
+        (Level::INFO, Fake::default(), "GET", "/readyz", None),
+        (Level::DEBUG, Fake::default(), "GET", "/readyz", Some(("DEBUG", 503))),
     ] {
         let lines = logged(level, fake, method, target).await;
         let told =
