@@ -15,7 +15,7 @@ pub(super) enum PathId {
     Unusable(String),
 }
 
-/// A path segment that is no id at all: not UTF-8, or, decoded, more than one segment.
+/// A path segment that is no id at all: decoded, it is more than one segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotOneSegment;
 
@@ -27,7 +27,8 @@ impl FromStr for PathId {
     /// Reads a segment as it stands in the URI. `%2F` is a slash, as in the original, so that `a%2Fb` is two
     /// segments and matches no route.
     fn from_str(segment: &str) -> Result<Self, NotOneSegment> {
-        let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotOneSegment)?;
+        // What is no UTF-8 becomes U+FFFD, as in the original: it names nothing either way.
+        let text = percent_decode_str(segment).decode_utf8_lossy();
         if text.contains('/') {
             return Err(NotOneSegment);
         }
@@ -74,7 +75,7 @@ mod tests {
             ("%E6%B2%99", unusable("沙")),
             ("100%", unusable("100%")),
             ("a%2Fb", Err(NotOneSegment)),
-            ("%ff", Err(NotOneSegment)),
+            ("%ff", unusable("\u{fffd}")),
         ] {
             assert_eq!(segment.parse(), wanted, "{segment}");
         }
