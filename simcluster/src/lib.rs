@@ -62,6 +62,7 @@ mod faults;
 mod node;
 mod openapi;
 mod options;
+mod ownership;
 mod page;
 mod patch;
 mod ports;

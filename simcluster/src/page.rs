@@ -5,8 +5,8 @@ use crate::status::{ApiError, ApiResult};
 /// Where the next page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// The version of the first page.
-    pub version: u64,
+    /// The version of the first page; `None` for whatever is there by then.
+    pub version: Option<u64>,
     namespace: Option<String>,
     name: String,
 }
@@ -23,15 +23,23 @@ impl Page {
             None => name > self.name.as_str(),
         }
     }
+
+    /// The refusal of the token once its version has left the window, with a token for the rest as it is by then.
+    pub fn expired(&self) -> ApiError {
+        let (namespace, one) = (self.namespace.as_deref().unwrap_or(""), self.namespace.is_none());
+        let token = encode(None, namespace, &self.name, one);
+        ApiError { continue_token: Some(token), ..expired() }
+    }
 }
 
 /// The token after an object. In a list of one namespace the namespace is left out.
-pub(crate) fn encode(version: u64, namespace: &str, name: &str, one_namespace: bool) -> String {
+pub(crate) fn encode(version: Option<u64>, namespace: &str, name: &str, one_namespace: bool) -> String {
     let start = if one_namespace || namespace.is_empty() {
         format!("/{name}\\u0000")
     } else {
         format!("{namespace}/{name}\\u0000")
     };
+    let version = version.map_or_else(|| "-1".to_owned(), |version| version.to_string());
     to_base64(format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{version},\"start\":\"{start}\"}}").as_bytes())
 }
 
@@ -39,7 +47,7 @@ pub(crate) fn encode(version: u64, namespace: &str, name: &str, one_namespace: b
 pub(crate) fn decode(token: &str) -> ApiResult<Page> {
     #[derive(serde::Deserialize)]
     struct Token {
-        rv: u64,
+        rv: i64,
         start: String,
     }
     let invalid = |why: &str| {
@@ -62,11 +70,10 @@ pub(crate) fn decode(token: &str) -> ApiResult<Page> {
         Some((namespace, name)) => (Some(namespace.to_owned()), name),
         None => (None, start),
     };
-    Ok(Page { version: token.rv, namespace, name: name.to_owned() })
+    Ok(Page { version: u64::try_from(token.rv).ok(), namespace, name: name.to_owned() })
 }
 
-/// The refusal of a token whose version has left the window.
-pub(crate) fn expired() -> ApiError {
+fn expired() -> ApiError {
     ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list \
          without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
@@ -109,11 +116,13 @@ mod tests {
     #[test]
     fn tokens_are_the_real_servers() {
         let token = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MTIxODYsInN0YXJ0IjoiL2FcdTAwMDAifQ";
-        assert_eq!(encode(12186, "rec", "a", true), token);
+        assert_eq!(encode(Some(12186), "rec", "a", true), token);
         let page = decode(token).unwrap();
-        assert_eq!(page, Page { version: 12186, namespace: None, name: "a".to_owned() });
+        assert_eq!(page, Page { version: Some(12186), namespace: None, name: "a".to_owned() });
         assert!(page.is_before("rec", "b") && !page.is_before("rec", "a"));
-        let everywhere = decode(&encode(1, "n", "b", false)).unwrap();
+        let everywhere = decode(&encode(Some(1), "n", "b", false)).unwrap();
         assert!(everywhere.is_before("o", "a") && !everywhere.is_before("n", "b"));
+        let rest = decode(&page.expired().continue_token.unwrap()).unwrap();
+        assert_eq!(rest, Page { version: None, namespace: None, name: "a".to_owned() });
     }
 }

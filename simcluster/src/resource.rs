@@ -55,6 +55,7 @@ pub(crate) const EVENTS: &Resource = &RESOURCES[3];
 pub(crate) const QUOTAS: &Resource = &RESOURCES[4];
 pub(crate) const CLAIMS: &Resource = &RESOURCES[5];
 pub(crate) const SECRETS: &Resource = &RESOURCES[7];
+pub(crate) const LEASES: &Resource = &RESOURCES[8];
 pub(crate) const SERVICE_ACCOUNTS: &Resource = &RESOURCES[10];
 pub(crate) const ROLES: &Resource = &RESOURCES[11];
 pub(crate) const ROLE_BINDINGS: &Resource = &RESOURCES[12];

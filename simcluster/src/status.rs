@@ -15,6 +15,8 @@ pub(crate) struct ApiError {
     pub details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub retry_after: Option<u32>,
+    /// Where a list can go on that broke off.
+    pub continue_token: Option<String>,
 }
 
 /// One broken rule of an invalid object.
@@ -66,6 +68,16 @@ impl Cause {
         Self { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() }
     }
 
+    /// More than `limit` bytes.
+    pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        let message = format!("Too long: may not be more than {limit} bytes");
+        Self { reason: "FieldValueTooLong", message, field: field.into() }
+    }
+
+    fn to_value(&self) -> Value {
+        json!({"reason": self.reason, "message": self.message, "field": self.field})
+    }
+
     pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
         let list = supported.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
         Self {
@@ -80,7 +92,14 @@ impl Cause {
 
 impl ApiError {
     pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason: Some(reason), message: message.into(), details: None, retry_after: None }
+        Self {
+            code,
+            reason: Some(reason),
+            message: message.into(),
+            details: None,
+            retry_after: None,
+            continue_token: None,
+        }
     }
 
     #[must_use]
@@ -123,21 +142,52 @@ impl ApiError {
     }
 
     pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_kind(resource.group, resource.kind, name, causes)
+    }
+
+    /// As [`ApiError::invalid`] for what is no resource, such as the options of a request.
+    pub fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let lines: Vec<_> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         let text = match lines.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let list: Vec<_> = causes
-            .iter()
-            .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
-            .collect();
-        let mut details = json!({"name": name, "kind": resource.kind, "causes": list});
-        if !resource.group.is_empty() {
-            details["group"] = resource.group.into();
+        let list: Vec<_> = causes.iter().map(Cause::to_value).collect();
+        let mut details = json!({"kind": kind, "causes": list});
+        if !name.is_empty() {
+            details["name"] = name.into();
         }
-        let message = format!("{} {name:?} is invalid: {text}", resource.kind);
+        let mut qualified = kind.to_owned();
+        if !group.is_empty() {
+            details["group"] = group.into();
+            qualified = format!("{kind}.{group}");
+        }
+        let message = format!("{qualified} {name:?} is invalid: {text}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_details(details)
+    }
+
+    /// An apply would change what others own.
+    pub fn apply_conflict(message: String, causes: &[Cause]) -> Self {
+        let list: Vec<_> = causes.iter().map(Cause::to_value).collect();
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(json!({"causes": list}))
+    }
+
+    /// An update was meant for an object of another uid.
+    pub fn other_uid(resource: &Resource, namespace: &str, name: &str, wanted: &str, found: &str) -> Self {
+        let space = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: StorageError: invalid object, Code: 4, Key: \
+             /registry/{}/{space}{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+             precondition: {wanted}, UID in object meta: {found}",
+            resource.qualified(),
+            resource.plural,
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
+    }
+
+    /// An error the real server does not expect either: it has no reason.
+    pub fn unexpected(message: impl Into<String>) -> Self {
+        Self { reason: None, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message) }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -173,12 +223,16 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with_details(json!({}))
     }
 
-    pub fn unsupported_media(given: &str, accepted: &str) -> Self {
+    pub fn unsupported_media(accepted: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted} \
-             (got {given})"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    pub fn not_acceptable(accepted: &[&str]) -> Self {
+        let message = format!("only the following media types are accepted: {}", accepted.join(", "));
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
 
     /// The `Status` object, as it goes into a body or an ERROR event.
@@ -192,6 +246,9 @@ impl ApiError {
         }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
+        }
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = token.as_str().into();
         }
         status
     }

@@ -24,18 +24,27 @@ pub(crate) enum Form {
 impl Form {
     /// The first form of an `Accept` header that is known here.
     pub fn of(accept: &str) -> Self {
-        for clause in accept.split(',') {
-            let asked = clause.split(';').find_map(|part| part.trim().strip_prefix("as="));
-            match asked {
-                Some("Table") if clause.contains("v=v1;") || clause.trim_end().ends_with("v=v1") => {
-                    return Self::Table;
-                }
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Self::Metadata,
-                Some(_) => {}
-                None => return Self::Plain,
-            }
+        accept.split(',').find_map(Self::of_clause).unwrap_or(Self::Plain)
+    }
+
+    /// Whether an `Accept` header asks for anything that can be given.
+    pub fn is_known(accept: &str) -> bool {
+        accept.trim().is_empty() || accept.split(',').any(|clause| Self::of_clause(clause).is_some())
+    }
+
+    fn of_clause(clause: &str) -> Option<Self> {
+        let mut parts = clause.split(';').map(str::trim);
+        // JSON is YAML too.
+        if !["application/json", "application/yaml", "application/*", "*/*"].contains(&parts.next()?) {
+            return None;
         }
-        Self::Plain
+        let parameters: Vec<_> = parts.collect();
+        match parameters.iter().find_map(|part| part.strip_prefix("as=")) {
+            None => Some(Self::Plain),
+            Some("Table") if parameters.contains(&"v=v1") => Some(Self::Table),
+            Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Some(Self::Metadata),
+            Some(_) => None,
+        }
     }
 
     /// One object; `now` is what ages count to.
@@ -110,6 +119,7 @@ mod tests {
         assert_eq!(Form::of("application/json;as=Table;g=meta.k8s.io;v=v1"), Form::Table);
         assert_eq!(Form::of("application/json"), Form::Plain);
         assert_eq!(Form::of(""), Form::Plain);
+        assert!(Form::is_known("text/html,*/*;q=0.8") && !Form::is_known("text/html"));
         let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         assert_eq!(Form::of(partial), Form::Metadata);
     }

@@ -5,42 +5,59 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Reply, Request, decode, quota, service_ports};
+use super::{Reply, Request, decode, options, quota, service_ports, writer};
 use crate::defaults;
-use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
+use crate::ownership::{self, Writer};
+use crate::resource::{NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
 use crate::{validate, view};
 
+/// How much of a `generateName` is kept, in bytes: a DNS label less the five characters that follow.
+const MAX_PREFIX: usize = 63 - 5;
+
+/// An object that is to be created.
+#[derive(Debug)]
+pub(super) struct New<'a> {
+    pub resource: &'static Resource,
+    /// Empty for cluster-wide kinds.
+    pub namespace: &'a str,
+    pub value: Value,
+    pub writer: &'a Writer,
+    pub dry_run: bool,
+}
+
 pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let decoded = decode::decode(target.resource, request)?;
-    let dry_run = request.query.get("dryRun").is_some();
-    let mut warnings = decoded.warnings;
     let value = view::stored(target.resource, decoded.value);
-    let object = create_object(shared, target.resource.stored(), target.space(), value, dry_run)?;
-    if target.resource == PODS {
-        warnings.extend(hostname_warning(object.name()));
+    let new = New {
+        resource: target.resource.stored(),
+        namespace: target.space(),
+        value,
+        writer: &writer::of(shared, target, request),
+        dry_run: options::is_dry_run(&request.query),
+    };
+    if target.resource == NEW_EVENTS {
+        validate::new_event(&new.value)?;
     }
+    let object = create_object(&mut shared.state(), shared, new)?;
+    let warnings = decoded.warnings.into_iter().chain(warnings(&object)).collect();
     let reply = Reply::object(StatusCode::CREATED, target.resource, &object, request, shared);
     Ok(reply.with_warnings(warnings))
 }
 
-/// Creates an object of a kind in a namespace (empty for cluster-wide kinds).
-pub(super) fn create_object(
-    shared: &Shared,
-    resource: &'static Resource,
-    namespace: &str,
-    mut value: Value,
-    dry_run: bool,
-) -> ApiResult<Arc<Object>> {
-    let mut state = shared.state();
-    let state = &mut *state;
+/// Creates an object.
+pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) -> ApiResult<Arc<Object>> {
+    let New { resource, namespace, mut value, writer, dry_run } = new;
     let asked_for = text_at(&value, &["metadata", "name"]).to_owned();
     admit_namespace(state, resource, namespace, &asked_for)?;
+    let versioned = !matches!(text_at(&value, &["metadata", "resourceVersion"]), "" | "0");
+    let config = value.clone();
     fill_metadata(state, resource, namespace, &mut value, shared.clock.stamp())?;
     defaults::new_object(resource, &mut value, &mut state.random);
+    enter(&config, &mut value, resource, writer);
     let name = text_at(&value, &["metadata", "name"]).to_owned();
     if resource == SERVICES {
         service_ports::allocate(state, &mut value)?;
@@ -48,9 +65,15 @@ pub(super) fn create_object(
     // Whatever refuses from here on must give back what was allocated.
     let admitted = validate::new_object(resource, &value)
         .and_then(|()| quota::admit(&state.store, resource, &value))
-        .and_then(|()| match state.store.get(resource, namespace, &name) {
-            Some(there) => Err(ApiError::already_exists(resource, &name, there.terminating())),
-            None => Ok(()),
+        .and_then(|()| {
+            if versioned {
+                let why = "resourceVersion should not be set on objects to be created";
+                return Err(ApiError::unexpected(why));
+            }
+            match state.store.get(resource, namespace, &name) {
+                Some(there) => Err(ApiError::already_exists(resource, &name, there.terminating())),
+                None => Ok(()),
+            }
         });
     if resource == SERVICES && (admitted.is_err() || dry_run) {
         service_ports::release(state, &value);
@@ -60,6 +83,20 @@ pub(super) fn create_object(
         return Ok(Arc::new(Object::new(resource, 0, value)));
     }
     Ok(state.store.put(resource, value))
+}
+
+/// Enters the creation: an applier owns what it asked for, anybody else all that came of it but the status.
+fn enter(config: &Value, value: &mut Value, resource: &Resource, writer: &Writer) {
+    let Some(kind) = ownership::kind_of(resource) else { return };
+    if writer.apply {
+        ownership::enter_apply(&json!({}), value, config, kind, writer);
+        return;
+    }
+    let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
+    ownership::update(&json!({}), value, kind, writer);
+    if let Some(status) = status {
+        value["status"] = status;
+    }
 }
 
 fn admit_namespace(state: &State, resource: &Resource, namespace: &str, name: &str) -> ApiResult<()> {
@@ -100,9 +137,6 @@ fn fill_metadata(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    if !text_at(value, &["metadata", "resourceVersion"]).is_empty() {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
-    }
     let prefix = text_at(value, &["metadata", "generateName"]).to_owned();
     let Some(meta) = value["metadata"].as_object_mut() else {
         return Err(ApiError::invalid(resource, "", &[Cause::required("metadata", "")]));
@@ -113,7 +147,7 @@ fn fill_metadata(
         meta.remove(key);
     }
     if meta.get("name").and_then(Value::as_str).unwrap_or("").is_empty() && !prefix.is_empty() {
-        meta.insert("name".to_owned(), format!("{prefix}{}", state.random.suffix()).into());
+        meta.insert("name".to_owned(), generated(&prefix, &state.random.suffix()).into());
     }
     if resource.namespaced {
         meta.insert("namespace".to_owned(), namespace.into());
@@ -129,6 +163,12 @@ fn fill_metadata(
     Ok(())
 }
 
+/// A generated name. Long prefixes are cut so that the name is a DNS label.
+fn generated(prefix: &str, suffix: &str) -> String {
+    let end = prefix.floor_char_boundary(MAX_PREFIX);
+    format!("{}{suffix}", &prefix[..end])
+}
+
 /// Removes empty maps and lists from metadata, which the real server never writes.
 pub(super) fn drop_empty(value: &mut Value) {
     if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -141,9 +181,10 @@ pub(super) fn drop_empty(value: &mut Value) {
     }
 }
 
-fn hostname_warning(name: &str) -> Option<String> {
-    let wrong = validate::names::label(name);
-    (!wrong.is_empty()).then(|| {
+/// What the client is to be told about a new object.
+fn warnings(object: &Object) -> Option<String> {
+    let wrong = validate::names::label(object.name());
+    (object.resource == PODS && !wrong.is_empty()).then(|| {
         format!(
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label \
              is recommended: [{}]",

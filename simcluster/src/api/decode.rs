@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::Request;
+use super::options::ParseError;
+use super::{Request, options};
 use crate::resource::Resource;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
@@ -30,12 +31,15 @@ pub(crate) fn peek_name(body: &[u8]) -> Option<String> {
 
 /// Reads the body of a create or an update.
 pub(super) fn decode(resource: &Resource, request: &Request) -> ApiResult<Decoded> {
-    let value: Value = serde_json::from_slice(&request.body).map_err(|error| {
+    let value = options::parse(request)?.map_err(|error| {
+        let why = match &error {
+            ParseError::Json(error) => go_words(&request.body, error),
+            ParseError::Yaml(why) => why.clone(),
+        };
         ApiError::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
-             {} ({})",
+             {why} ({})",
             resource.kind,
-            go_words(&request.body, &error),
             excerpt(&request.body),
         ))
     })?;

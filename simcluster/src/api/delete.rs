@@ -4,37 +4,71 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Reply, Request, list};
+use super::{Reply, Request, list, options};
 use crate::clock::{Clock, stamp};
-use crate::resource::{NAMESPACES, PODS};
+use crate::resource::{CLAIMS, NAMESPACES, PODS, QUOTAS, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, text_at};
 
+/// The finalizer that holds an owner until what it owns is gone.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+/// The finalizer that holds an owner until nothing names it as its owner.
+pub(crate) const ORPHAN: &str = "orphan";
+
+/// What becomes of what an object owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dependents {
+    GoAfter,
+    GoBefore,
+    Stay,
+}
+
 /// How an object is to be deleted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Deletion {
+struct Deletion {
     /// Seconds; `None` leaves it to the object.
-    pub grace: Option<i64>,
+    grace: Option<i64>,
     uid: Option<String>,
     version: Option<String>,
+    dependents: Option<Dependents>,
+    /// Whether the old way of asking for dependents was used, which is answered otherwise.
+    accepted: bool,
     dry_run: bool,
+}
+
+/// What a delete makes of an object.
+#[derive(Debug)]
+enum Fate {
+    /// It is dying already, and no sooner.
+    AsItIs,
+    /// It is marked, and goes when its time or its last finalizer has come.
+    Marked(Value),
+    /// It is marked and gone in one step: watchers see both.
+    MarkedAndGone(Value),
+    Gone,
 }
 
 /// `DELETE` of one object.
 pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let deletion = Deletion::of(request)?;
     let mut state = shared.state();
-    let found = state.store.get(target.resource, target.space(), target.named()).cloned();
-    let old = found.ok_or_else(|| ApiError::not_found(target.resource, target.named()))?;
+    let resource = target.resource.stored();
+    let found = state.store.get(resource, target.space(), target.named()).cloned();
+    let old = found.ok_or_else(|| ApiError::not_found(resource, target.named()))?;
     deletion.check(&old)?;
-    let object =
-        if deletion.dry_run { old } else { delete_object(&mut state, &shared.clock, &old, deletion.grace) };
+    let fate = decide(&old, &deletion, shared.clock.now());
+    let gone = matches!(fate, Fate::Gone | Fate::MarkedAndGone(_));
+    let object = if deletion.dry_run { tried(&old, fate) } else { carry_out(&mut state, &old, fate) };
     drop(state);
-    Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared))
+    if gone && !returns_object(resource) {
+        return Ok(Reply::json(StatusCode::OK, success(&old).to_string()));
+    }
+    let status = if deletion.accepted && !gone { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(Reply::object(status, target.resource, &object, request, shared))
 }
 
 /// `DELETE` of a collection; the answer lists what was selected, as it was before.
@@ -42,10 +76,15 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
     let deletion = Deletion::of(request)?;
     let selection = list::Selection::of(target, &request.query)?;
     let mut state = shared.state();
-    let selected: Vec<_> = selection.pick(&state.store, target).cloned().collect();
+    let limit = request.query.number::<usize>("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let selected: Vec<_> = selection.pick(&state.store, target).take(limit).cloned().collect();
+    for old in &selected {
+        deletion.check(old)?;
+    }
     if !deletion.dry_run {
         for old in &selected {
-            delete_object(&mut state, &shared.clock, old, deletion.grace);
+            let fate = decide(old, &deletion, shared.clock.now());
+            carry_out(&mut state, old, fate);
         }
     }
     let version = state.store.version();
@@ -61,35 +100,109 @@ pub(crate) fn delete_object(
     old: &Arc<Object>,
     grace: Option<i64>,
 ) -> Arc<Object> {
-    let now = clock.now();
-    let held = old.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let fate = decide(old, &Deletion { grace, ..Deletion::default() }, clock.now());
+    carry_out(state, old, fate)
+}
+
+/// As [`delete_object`], but what the object owns goes before it.
+pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Arc<Object>) {
+    let deletion = Deletion { dependents: Some(Dependents::GoBefore), ..Deletion::default() };
+    let fate = decide(old, &deletion, clock.now());
+    carry_out(state, old, fate);
+}
+
+fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
+    let finalizers = finalizers_after(old, deletion.dependents);
+    let held = !finalizers.is_empty();
     let existing = old.value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     let (until, grace) = match (old.resource, old.terminating()) {
         (r, false) if r == PODS => {
-            let grace = pod_grace(&old.value, grace);
+            let grace = pod_grace(&old.value, deletion.grace);
             (now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now), grace)
         }
         // What is dying already can only be made to die sooner.
-        (r, true) if r == PODS && grace.is_some_and(|grace| grace < existing) => {
-            let grace = grace.unwrap_or(0).max(0);
+        (r, true) if r == PODS && deletion.grace.is_some_and(|grace| grace < existing) => {
+            let grace = deletion.grace.unwrap_or(0).max(0);
             let until: Timestamp =
                 text_at(&old.value, &["metadata", "deletionTimestamp"]).parse().unwrap_or(now);
             let sooner = until.saturating_sub(SignedDuration::from_secs(existing - grace)).unwrap_or(now);
             (sooner.max(now), grace)
         }
-        (_, true) => return Arc::clone(old),
+        (_, true) => return Fate::AsItIs,
         (r, false) if r == NAMESPACES || held => (now, 0),
-        (_, false) => {
-            return state
-                .remove(old.resource, old.namespace(), old.name())
-                .unwrap_or_else(|| Arc::clone(old));
-        }
+        (_, false) => return Fate::Gone,
     };
-    let marked = state.store.put(old.resource, mark(old, until, grace));
-    if old.resource == PODS && grace == 0 && !held {
-        state.remove(PODS, old.namespace(), old.name());
+    let mut marked = mark(old, until, grace);
+    if old.resource != NAMESPACES || held {
+        set_finalizers(&mut marked, &finalizers);
     }
-    marked
+    if old.resource == PODS && grace == 0 && !held {
+        Fate::MarkedAndGone(marked)
+    } else {
+        Fate::Marked(marked)
+    }
+}
+
+fn carry_out(state: &mut State, old: &Arc<Object>, fate: Fate) -> Arc<Object> {
+    match fate {
+        Fate::AsItIs => Arc::clone(old),
+        Fate::Marked(value) => state.store.put(old.resource, value),
+        Fate::MarkedAndGone(value) => {
+            let marked = state.store.put(old.resource, value);
+            state.remove(old.resource, old.namespace(), old.name());
+            marked
+        }
+        Fate::Gone => {
+            let gone = state.remove(old.resource, old.namespace(), old.name());
+            gone.unwrap_or_else(|| Arc::clone(old))
+        }
+    }
+}
+
+/// What would have come of it.
+fn tried(old: &Arc<Object>, fate: Fate) -> Arc<Object> {
+    match fate {
+        Fate::AsItIs | Fate::Gone => Arc::clone(old),
+        Fate::Marked(value) | Fate::MarkedAndGone(value) => {
+            Arc::new(Object::new(old.resource, old.version, value))
+        }
+    }
+}
+
+/// Kinds whose delete answers with the object; the others answer with a word.
+fn returns_object(resource: &Resource) -> bool {
+    [PODS, SERVICES, QUOTAS, CLAIMS, SERVICE_ACCOUNTS].contains(&resource)
+}
+
+fn success(object: &Object) -> Value {
+    let mut details = json!({"name": object.name(), "kind": object.resource.plural, "uid": object.uid()});
+    if !object.resource.group.is_empty() {
+        details["group"] = object.resource.group.into();
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
+
+fn finalizers_after(old: &Object, dependents: Option<Dependents>) -> Vec<String> {
+    let list = old.value["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let mut finalizers: Vec<_> = list.filter_map(Value::as_str).map(str::to_owned).collect();
+    let Some(dependents) = dependents else { return finalizers };
+    finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
+    match dependents {
+        Dependents::GoAfter => {}
+        Dependents::GoBefore => finalizers.push(FOREGROUND.to_owned()),
+        Dependents::Stay => finalizers.push(ORPHAN.to_owned()),
+    }
+    finalizers
+}
+
+fn set_finalizers(value: &mut Value, finalizers: &[String]) {
+    if let Some(meta) = value["metadata"].as_object_mut() {
+        if finalizers.is_empty() {
+            meta.remove("finalizers");
+        } else {
+            meta.insert("finalizers".to_owned(), json!(finalizers));
+        }
+    }
 }
 
 /// The object with its deletion noted.
@@ -127,18 +240,42 @@ fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
 
 impl Deletion {
     fn of(request: &Request) -> ApiResult<Self> {
-        let body: Value = if request.body.is_empty() {
+        let body = if request.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&request.body)
-                .map_err(|error| ApiError::bad_request(format!("the delete options are no JSON: {error}")))?
+            options::parse(request)?.map_err(|error| {
+                ApiError::bad_request(format!("the delete options could not be read: {error:?}"))
+            })?
         };
-        let text = |path: &[&str]| Some(text_at(&body, path)).filter(|t| !t.is_empty()).map(str::to_owned);
+        Self::from_options(&body, request)
+    }
+
+    /// From delete options in a body; what they do not say the query may.
+    fn from_options(body: &Value, request: &Request) -> ApiResult<Self> {
+        options::check_delete(body)?;
+        let query = &request.query;
+        let text = |path: &[&str]| Some(text_at(body, path)).filter(|t| !t.is_empty()).map(str::to_owned);
+        let policy =
+            text(&["propagationPolicy"]).or_else(|| query.get("propagationPolicy").map(str::to_owned));
+        let in_query = query.get("orphanDependents").map(|text| text == "true");
+        let orphan = body["orphanDependents"].as_bool().or(in_query);
+        let dependents = match (policy.as_deref(), orphan) {
+            (Some("Foreground"), _) => Some(Dependents::GoBefore),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Dependents::Stay),
+            (Some("Background"), _) | (None, Some(false)) => Some(Dependents::GoAfter),
+            (None, None) => None,
+            (Some(_), _) => {
+                options::check_delete(&json!({"propagationPolicy": policy}))?;
+                None
+            }
+        };
         Ok(Self {
-            grace: body["gracePeriodSeconds"].as_i64().or_else(|| request.query.number("gracePeriodSeconds")),
+            grace: body["gracePeriodSeconds"].as_i64().or_else(|| query.number("gracePeriodSeconds")),
             uid: text(&["preconditions", "uid"]),
             version: text(&["preconditions", "resourceVersion"]),
-            dry_run: request.query.get("dryRun").is_some()
+            dependents,
+            accepted: orphan == Some(false),
+            dry_run: options::is_dry_run(query)
                 || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
         })
     }
@@ -156,4 +293,30 @@ impl Deletion {
         }
         Ok(())
     }
+}
+
+/// `POST` to a Pod's `eviction`: a delete that may be refused. There are no disruption budgets here, so none is.
+pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
+    let body = options::parse(request)?
+        .map_err(|error| ApiError::bad_request(format!("the eviction could not be read: {error:?}")))?;
+    let named = text_at(&body, &["metadata", "name"]);
+    if !named.is_empty() && named != target.named() {
+        return Err(ApiError::bad_request(format!(
+            "name in URL does not match name in Eviction object: name in URL: {}, name in Eviction: {named}",
+            target.named()
+        )));
+    }
+    let mut deletion = Deletion::from_options(&body["deleteOptions"], request)?;
+    deletion.dry_run |= options::is_dry_run(&request.query);
+    let mut state = shared.state();
+    let found = state.store.get(PODS, target.space(), target.named()).cloned();
+    let old = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
+    deletion.check(&old)?;
+    if !deletion.dry_run {
+        let fate = decide(&old, &deletion, shared.clock.now());
+        carry_out(&mut state, &old, fate);
+    }
+    drop(state);
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    Ok(Reply::json(StatusCode::CREATED, status.to_string()))
 }

@@ -31,34 +31,57 @@ pub(super) struct Rest {
 
 /// `GET` of a collection.
 pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let selection = Selection::of(target, &request.query)?;
-    let limit = request.query.number::<usize>("limit").filter(|limit| *limit > 0);
-    let after = request.query.get("continue").map(page::decode).transpose()?;
+    let query = &request.query;
+    let selection = Selection::of(target, query)?;
+    let limit = query.number::<usize>("limit").filter(|limit| *limit > 0);
+    let after = query.get("continue").map(page::decode).transpose()?;
+    let asked = parse_version(query)?;
+    if after.is_some() && asked.is_some_and(|version| version != 0) {
+        return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+    }
     let state = shared.state();
     let current = state.store.version();
-    if let Some(wanted) = parse_version(&request.query)?.filter(|wanted| *wanted > current) {
+    if let Some(wanted) = asked.filter(|wanted| *wanted > current) {
         return Err(ApiError::version_too_large(wanted, current));
     }
-    // Later pages are taken from the present state, but keep the first page's version: a watch from there brings
-    // what changed in between.
-    let version = after.as_ref().map_or(current, |page| page.version);
-    if after.is_some() && state.store.events_after(target.resource, version).is_err() {
-        return Err(page::expired());
-    }
-    let mut selected: Vec<Arc<Object>> = selection
-        .pick(&state.store, target)
-        .filter(|o| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name())))
-        .take(limit.map_or(usize::MAX, |limit| limit.saturating_add(1)))
-        .cloned()
-        .collect();
+    let exact = asked.filter(|_| query.get("resourceVersionMatch") == Some("Exact"));
+    // Later pages are of the version of the first, unless they go on after an expiry.
+    let version = match &after {
+        Some(page) => page.version.unwrap_or(current),
+        None => exact.unwrap_or(current),
+    };
+    let past = state.store.past(target.resource, version).map_err(|_| match &after {
+        Some(page) => page.expired(),
+        None => ApiError::expired("The resourceVersion for the provided list is too old."),
+    })?;
+    let one_more = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+    let is_left =
+        |o: &&Arc<Object>| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name()));
+    let mut selected: Vec<Arc<Object>> = match &past {
+        None => selection.pick(&state.store, target).filter(is_left).take(one_more).cloned().collect(),
+        Some(past) => past
+            .iter()
+            .filter(|o| target.namespace.as_deref().is_none_or(|space| space == o.namespace()))
+            .filter(|o| selection.matches(o))
+            .filter(is_left)
+            .take(one_more)
+            .cloned()
+            .collect(),
+    };
     let mut rest = None;
     if let Some(limit) = limit.filter(|limit| selected.len() > *limit) {
         selected.truncate(limit);
         if let Some(last) = selected.last() {
-            let token = page::encode(version, last.namespace(), last.name(), target.namespace.is_some());
-            let remaining = selection.is_empty().then(|| {
-                let later = state.store.list(target.resource, target.namespace.as_deref());
-                later.filter(|o| (o.namespace(), o.name()) > (last.namespace(), last.name())).count()
+            let token =
+                page::encode(Some(version), last.namespace(), last.name(), target.namespace.is_some());
+            let later = |o: &&Arc<Object>| (o.namespace(), o.name()) > (last.namespace(), last.name());
+            let remaining = selection.is_empty().then(|| match &past {
+                None => state.store.list(target.resource, target.namespace.as_deref()).filter(later).count(),
+                Some(past) => past
+                    .iter()
+                    .filter(|o| target.namespace.as_deref().is_none_or(|space| space == o.namespace()))
+                    .filter(later)
+                    .count(),
             });
             rest = Some(Rest { token, remaining });
         }
@@ -124,8 +147,7 @@ pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
         let message = format!(
             "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
         );
-        // The real server does not expect this one either: it has no reason.
-        ApiError { reason: None, ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", message) }
+        ApiError::unexpected(message)
     })
 }
 

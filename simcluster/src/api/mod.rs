@@ -4,10 +4,13 @@ mod create;
 mod decode;
 mod delete;
 mod list;
+mod options;
+mod pod;
 mod quota;
 mod service_ports;
 mod update;
 mod watch;
+mod writer;
 
 use std::sync::Arc;
 
@@ -15,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 pub(crate) use decode::peek_name;
-pub(crate) use delete::delete_object;
+pub(crate) use delete::{FOREGROUND, ORPHAN, delete_after_dependents, delete_object};
 pub(crate) use quota::status as quota_status;
 pub(crate) use service_ports::{node_ports, release as release_service};
 pub(crate) use update::commit as commit_change;
@@ -25,7 +28,7 @@ use crate::body::Body;
 use crate::calls::Verb;
 use crate::faults::WatchFault;
 use crate::query::Query;
-use crate::resource::Resource;
+use crate::resource::{Resource, Sub};
 use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
@@ -82,6 +85,13 @@ fn handle_object(
     request: &Request,
     watch_fault: Option<WatchFault>,
 ) -> ApiResult<Reply> {
+    options::check(target, request)?;
+    match target.sub {
+        Some(Sub::Log) => return pod::log(shared, target, request),
+        Some(Sub::Binding) => return pod::bind(shared, target, request),
+        Some(Sub::Eviction) => return delete::evict(shared, target, request),
+        _ => {}
+    }
     match request.verb {
         Verb::Get => get(shared, target, request),
         Verb::List => list::list(shared, target, request),
@@ -95,7 +105,13 @@ fn handle_object(
 }
 
 fn get(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let found = shared.state().store.get(target.resource, target.space(), target.named()).cloned();
+    let (found, current) = {
+        let state = shared.state();
+        (state.store.get(target.resource, target.space(), target.named()).cloned(), state.store.version())
+    };
+    if let Some(wanted) = list::parse_version(&request.query)?.filter(|wanted| *wanted > current) {
+        return Err(ApiError::version_too_large(wanted, current));
+    }
     let object = found.ok_or_else(|| ApiError::not_found(target.resource.stored(), target.named()))?;
     Ok(Reply::object(StatusCode::OK, target.resource, &object, request, shared))
 }

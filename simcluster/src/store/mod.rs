@@ -156,6 +156,25 @@ impl Store {
         self.tables[resource.index].window.after(version)
     }
 
+    /// The objects of a kind as they were at a version, in the order of a list; `None` if they still are so.
+    pub fn past(&self, resource: &Resource, version: u64) -> Result<Option<Vec<Arc<Object>>>, Expired> {
+        let later = self.events_after(resource, version)?;
+        if later.is_empty() {
+            return Ok(None);
+        }
+        let place = |object: &Object| (object.namespace().to_owned(), object.name().to_owned());
+        let mut past: BTreeMap<_, _> =
+            self.list(resource, None).map(|object| (place(object), Arc::clone(object))).collect();
+        // Undone one by one, the latest first.
+        for event in later.iter().rev() {
+            match &event.before {
+                Some(before) => drop(past.insert(place(before), Arc::clone(before))),
+                None => drop(past.remove(&place(&event.object))),
+            }
+        }
+        Ok(Some(past.into_values().collect()))
+    }
+
     /// Tells of every later change of a kind.
     pub fn subscribe(&self, resource: &Resource) -> watch::Receiver<u64> {
         self.tables[resource.index].changed.subscribe()

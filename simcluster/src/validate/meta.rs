@@ -35,11 +35,7 @@ pub(super) fn check_labels(value: &Value) -> Vec<Cause> {
         }
         let size: usize = annotations.iter().map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
         if size > ANNOTATIONS_LIMIT {
-            causes.push(Cause {
-                reason: "FieldValueTooLong",
-                message: format!("Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"),
-                field: "metadata.annotations".to_owned(),
-            });
+            causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
         }
     }
     for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {

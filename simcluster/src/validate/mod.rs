@@ -1,8 +1,10 @@
 //! What Kubernetes refuses in an object, and the words it uses.
 
+mod event;
 mod fields;
 mod meta;
 pub(crate) mod names;
+mod other;
 mod pod;
 pub(crate) mod quantity;
 mod service;
@@ -12,7 +14,7 @@ use serde_json::Value;
 pub(crate) use fields::prune_unknown;
 
 use crate::access;
-use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
+use crate::resource::{EVENTS, NAMESPACES, PODS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
 
@@ -23,7 +25,8 @@ pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
     match resource {
         r if r == PODS => causes.extend(pod::check(value)),
         r if r == SERVICES => causes.extend(service::check(value)),
-        _ => {}
+        r if r == EVENTS => causes.extend(event::check(value)),
+        _ => causes.extend(other::check(resource, value)),
     }
     refuse(resource, value, &causes)
 }
@@ -42,6 +45,18 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
         _ => {}
     }
     refuse(resource, new, &causes)
+}
+
+/// Checks what only the metadata and what is below an object may have changed in.
+pub(crate) fn changed_meta(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
+    let mut causes = meta::check_labels(new);
+    causes.extend(meta::check_change(old, new));
+    refuse(resource, new, &causes)
+}
+
+/// Checks an event that was sent in the newer form, which asks for more than the older one.
+pub(crate) fn new_event(value: &Value) -> ApiResult<()> {
+    refuse(EVENTS, value, &event::check_new(value))
 }
 
 fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()> {

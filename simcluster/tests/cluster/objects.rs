@@ -94,7 +94,7 @@ async fn what_cannot_be_is_refused() {
         ("GET", "things", Value::Null, 404),
         ("GET", "pods?labelSelector=a%20b", Value::Null, 400),
         ("GET", "pods?fieldSelector=spec.none%3Dx", Value::Null, 400),
-        ("PATCH", "pods/a", json!({"metadata": {"uid": "other"}}), 409),
+        ("PATCH", "pods/a", json!({"metadata": {"uid": "other"}}), 422),
         ("PATCH", "pods/a", json!({"spec": {"nodeName": "x"}}), 422),
     ] {
         let (found, answer) = call(&cluster, method, path, &body).await;

@@ -1,0 +1,218 @@
+//! What a request asks for beside its object: query options, media types. All of it is checked before anything happens.
+
+use serde_json::Value;
+
+use super::Request;
+use crate::calls::Verb;
+use crate::patch::PatchKind;
+use crate::query::Query;
+use crate::route::Target;
+use crate::status::{ApiError, ApiResult, Cause};
+use crate::store::text_at;
+use crate::table::Form;
+
+/// The longest name of a field manager, in bytes (`FieldManagerMaxLength`).
+const MANAGER_LIMIT: usize = 128;
+/// What bodies can be written in.
+const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// What answers can be written in, by the server's own account; the last of them is not spoken here.
+const ANSWER_TYPES: [&str; 3] = BODY_TYPES;
+const NOT_OLDER: &str = "NotOlderThan";
+
+/// Refuses what no request of its kind may ask for.
+pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
+    if target.sub != Some(crate::resource::Sub::Log) && !Form::is_known(&request.accept) {
+        return Err(ApiError::not_acceptable(&ANSWER_TYPES));
+    }
+    let query = &request.query;
+    for key in ["limit", "timeoutSeconds", "gracePeriodSeconds"] {
+        if let Some(text) = query.get(key).filter(|text| text.parse::<i64>().is_err()) {
+            let why = format!("strconv.ParseInt: parsing {text:?}: invalid syntax");
+            return Err(ApiError::bad_request(why));
+        }
+    }
+    let (kind, causes) = match request.verb {
+        Verb::Get => return Ok(()),
+        Verb::List => ("ListOptions", check_list(query)),
+        Verb::Watch => ("ListOptions", check_watch(query)),
+        Verb::Create => ("CreateOptions", check_write(query)),
+        Verb::Update => ("UpdateOptions", check_write(query)),
+        Verb::Patch => ("PatchOptions", check_patch(request)),
+        Verb::Delete | Verb::DeleteCollection => ("DeleteOptions", check_dry_run(query.get("dryRun"))),
+    };
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid_kind("meta.k8s.io", kind, "", &causes)) }
+}
+
+/// Whether nothing is to be stored.
+pub(super) fn is_dry_run(query: &Query) -> bool {
+    query.get("dryRun").is_some()
+}
+
+/// Reads a body of JSON or YAML; the error is the parser's.
+pub(super) fn parse(request: &Request) -> ApiResult<Result<Value, ParseError>> {
+    let kind = request.content_type.split(';').next().unwrap_or("").trim();
+    match kind {
+        // Without a type, or with one that is none, it is taken for JSON.
+        "application/json" | "" => Ok(serde_json::from_slice(&request.body).map_err(ParseError::Json)),
+        "application/yaml" | "application/apply-patch+yaml" => Ok(from_yaml(&request.body)),
+        other if other.contains('/') => Err(ApiError::unsupported_media(&BODY_TYPES.join(", "))),
+        _ => Ok(serde_json::from_slice(&request.body).map_err(ParseError::Json)),
+    }
+}
+
+/// Reads YAML, of which JSON is a part.
+fn from_yaml(body: &[u8]) -> Result<Value, ParseError> {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let text = std::str::from_utf8(body).map_err(|error| ParseError::Yaml(error.to_string()))?;
+    serde_saphyr::from_str(text).map_err(|error| ParseError::Yaml(error.to_string()))
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+pub(super) enum ParseError {
+    Json(serde_json::Error),
+    Yaml(String),
+}
+
+/// Refuses delete options no delete may have.
+pub(super) fn check_delete(options: &Value) -> ApiResult<()> {
+    let mut causes = check_dry_run(options["dryRun"][0].as_str());
+    let policy = text_at(options, &["propagationPolicy"]);
+    let policies = ["Foreground", "Background", "Orphan", "nil"];
+    if options["orphanDependents"].is_boolean() && !policy.is_empty() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid_text("propagationPolicy", policy, why));
+    }
+    if !policy.is_empty() && !policies.contains(&policy) {
+        causes.push(Cause::unsupported("propagationPolicy", policy, &policies));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid_kind("meta.k8s.io", "DeleteOptions", "", &causes))
+}
+
+fn check_dry_run(value: Option<&str>) -> Vec<Cause> {
+    let wrong = value.filter(|value| *value != "All");
+    wrong
+        .map(|value| Cause {
+            reason: "FieldValueNotSupported",
+            message: format!("Unsupported value: [{value:?}]: supported values: \"All\""),
+            field: "dryRun".to_owned(),
+        })
+        .into_iter()
+        .collect()
+}
+
+fn check_write(query: &Query) -> Vec<Cause> {
+    let mut causes = check_dry_run(query.get("dryRun"));
+    if let Some(manager) = query.get("fieldManager") {
+        if manager.len() > MANAGER_LIMIT {
+            causes.push(Cause::too_long("fieldManager", MANAGER_LIMIT));
+        }
+        if manager.chars().any(char::is_control) {
+            causes.push(Cause::invalid_text(
+                "fieldManager",
+                manager,
+                "should only contain printable characters",
+            ));
+        }
+    }
+    let levels = ["", "Ignore", "Strict", "Warn"];
+    if let Some(level) = query.get("fieldValidation").filter(|level| !levels.contains(level)) {
+        causes.push(Cause::unsupported("fieldValidation", level, &levels));
+    }
+    causes
+}
+
+fn check_patch(request: &Request) -> Vec<Cause> {
+    let query = &request.query;
+    let mut causes = Vec::new();
+    if PatchKind::of(&request.content_type) == Some(PatchKind::Apply) {
+        if query.get("fieldManager").is_none() {
+            causes.push(Cause::required("fieldManager", "is required for apply patch"));
+        }
+    } else if query.get("force").is_some() {
+        causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+    }
+    causes.extend(check_write(query));
+    causes
+}
+
+fn check_list(query: &Query) -> Vec<Cause> {
+    let field = "resourceVersionMatch";
+    let mut causes = Vec::new();
+    if let Some(how) = query.get(field) {
+        if query.get("resourceVersion").is_none() {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            causes.push(Cause::forbidden(field, why));
+        }
+        if query.get("continue").is_some() {
+            causes
+                .push(Cause::forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if how != "Exact" && how != NOT_OLDER {
+            causes.push(Cause::unsupported(field, how, &["Exact", NOT_OLDER, ""]));
+        }
+        if how == "Exact" && query.get("resourceVersion") == Some("0") {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            causes.push(Cause::forbidden(field, why));
+        }
+    }
+    if query.get("sendInitialEvents").is_some() {
+        causes.push(Cause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
+    causes
+}
+
+fn check_watch(query: &Query) -> Vec<Cause> {
+    let field = "resourceVersionMatch";
+    let (how, initial) = (query.get(field), query.get("sendInitialEvents").is_some());
+    let mut causes = Vec::new();
+    if initial && how != Some(NOT_OLDER) {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        causes.push(Cause::forbidden(field, why));
+    }
+    let Some(how) = how else { return causes };
+    if !initial {
+        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        causes.push(Cause::forbidden(field, why));
+    }
+    if how != NOT_OLDER {
+        causes.push(Cause::unsupported(field, how, &[NOT_OLDER]));
+    }
+    if query.get("continue").is_some() {
+        causes.push(Cause::forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_watches_are_asked_for_in_ways_that_make_sense() {
+        let list = |text| check_list(&Query::parse(text)).len();
+        assert_eq!(list("resourceVersion=5&resourceVersionMatch=Exact"), 0);
+        assert_eq!(list("resourceVersionMatch=Exact"), 1);
+        assert_eq!(list("resourceVersion=0&resourceVersionMatch=Exact"), 1);
+        assert_eq!(list("resourceVersion=5&resourceVersionMatch=Roughly"), 1);
+        assert_eq!(list("sendInitialEvents=true"), 1);
+        let watch = |text| check_watch(&Query::parse(text)).len();
+        assert_eq!(watch("resourceVersion=5"), 0);
+        assert_eq!(watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan"), 0);
+        assert_eq!(watch("sendInitialEvents=true"), 1);
+        assert_eq!(watch("resourceVersionMatch=NotOlderThan"), 1);
+    }
+
+    #[test]
+    fn yaml_is_read_and_json_is_yaml() {
+        let wanted = serde_json::json!({"a": {"b": [1, "x"]}});
+        assert_eq!(from_yaml(b"a:\n  b:\n  - 1\n  - x\n").unwrap(), wanted);
+        assert_eq!(from_yaml(b"{\"a\": {\"b\": [1, \"x\"]}}").unwrap(), wanted);
+        assert!(from_yaml(b"a: [").is_err());
+    }
+}

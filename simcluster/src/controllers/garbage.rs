@@ -1,0 +1,111 @@
+//! The garbage collector: what is owned goes after its owner, or before it, or is left alone, as the delete asked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::{self, FOREGROUND, ORPHAN};
+use crate::clock::Clock;
+use crate::resource::RESOURCES;
+use crate::shared::State;
+use crate::store::{Change, Event, Object, Store, text_at};
+
+/// The place of an object: resource, namespace, name.
+pub(super) type Key = (usize, String, String);
+
+/// Deletes what named a gone object as its owner, once none of its owners is left.
+pub(super) fn collect_orphans(state: &mut State, clock: &Clock, owner: &Object) {
+    for orphan in state.store.owned_by(owner.uid()) {
+        if orphan.owners().all(|other| other == owner.uid()) {
+            api::delete_object(state, clock, &orphan, None);
+        }
+    }
+}
+
+/// The place of an object that is dying and waits for the collector.
+pub(super) fn held(event: &Event) -> Option<Key> {
+    waiting(&event.object).filter(|_| event.change != Change::Deleted)
+}
+
+/// The places of all that waits for the collector.
+pub(super) fn all_held(store: &Store) -> BTreeSet<Key> {
+    RESOURCES.iter().flat_map(|resource| store.list(resource, None)).filter_map(|object| waiting(object)).collect()
+}
+
+fn waiting(object: &Object) -> Option<Key> {
+    let waits = object.terminating() && (has(object, FOREGROUND) || has(object, ORPHAN));
+    waits.then(|| (object.resource.index, object.namespace().to_owned(), object.name().to_owned()))
+}
+
+/// Does what the held objects wait for.
+pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>) {
+    held.retain(|(index, namespace, name)| {
+        let found = state.store.get(&RESOURCES[*index], namespace, name).cloned();
+        let Some(owner) = found.filter(|owner| owner.terminating()) else { return false };
+        if has(&owner, ORPHAN) {
+            disown(state, &owner);
+            drop_finalizer(state, &owner, ORPHAN);
+            return false;
+        }
+        if !has(&owner, FOREGROUND) {
+            return false;
+        }
+        let owned = state.store.owned_by(owner.uid());
+        for dependent in owned.iter().filter(|dependent| !dependent.terminating()) {
+            api::delete_after_dependents(state, clock, dependent);
+        }
+        let left = state.store.owned_by(owner.uid());
+        if left.iter().any(|dependent| blocks(dependent, owner.uid())) {
+            return true;
+        }
+        drop_finalizer(state, &owner, FOREGROUND);
+        false
+    });
+}
+
+/// Takes an owner out of all that name it.
+fn disown(state: &mut State, owner: &Object) {
+    for dependent in state.store.owned_by(owner.uid()) {
+        let mut value = dependent.value.clone();
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            let list = meta.get_mut("ownerReferences").and_then(Value::as_array_mut);
+            let left = list.is_some_and(|list| {
+                list.retain(|reference| reference["uid"] != owner.uid());
+                !list.is_empty()
+            });
+            if !left {
+                meta.remove("ownerReferences");
+            }
+        }
+        api::commit_change(state, &dependent, value);
+    }
+}
+
+fn drop_finalizer(state: &mut State, object: &Arc<Object>, finalizer: &str) {
+    let mut value = object.value.clone();
+    if let Some(meta) = value["metadata"].as_object_mut() {
+        let list = meta.get_mut("finalizers").and_then(Value::as_array_mut);
+        let left = list.is_some_and(|list| {
+            list.retain(|known| known != finalizer);
+            !list.is_empty()
+        });
+        if !left {
+            meta.remove("finalizers");
+        }
+    }
+    api::commit_change(state, object, value);
+}
+
+fn has(object: &Object, finalizer: &str) -> bool {
+    let list = object.value["metadata"]["finalizers"].as_array();
+    list.is_some_and(|list| list.iter().any(|known| known == finalizer))
+}
+
+/// Whether an owner that goes in the foreground has to wait for it.
+fn blocks(dependent: &Object, owner: &str) -> bool {
+    let list = dependent.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    list.into_iter().any(|reference| {
+        text_at(reference, &["uid"]) == owner && reference["blockOwnerDeletion"] == Value::Bool(true)
+    })
+}

@@ -1,0 +1,113 @@
+//! The end of namespaces: all that is in one goes, then the namespace; while something is left, its conditions say what.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::api;
+use crate::clock::Clock;
+use crate::resource::{NAMESPACES, RESOURCES, Resource};
+use crate::shared::State;
+use crate::store::Object;
+
+/// What is left in a namespace: by kind, and by finalizer.
+#[derive(Debug, Default)]
+struct Left {
+    objects: BTreeMap<String, usize>,
+    finalizers: BTreeMap<String, usize>,
+}
+
+/// Goes on with all namespaces that end.
+pub(super) fn end(state: &mut State, clock: &Clock) {
+    let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).cloned().collect();
+    for namespace in ending {
+        let left = empty(state, clock, namespace.name());
+        let held = namespace.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        if left.objects.is_empty() && !held {
+            state.remove(NAMESPACES, "", namespace.name());
+            continue;
+        }
+        report(state, clock, &namespace, &left);
+    }
+}
+
+/// Deletes all that is in a namespace; what could not go at once is left.
+fn empty(state: &mut State, clock: &Clock, name: &str) -> Left {
+    let mut left = Left::default();
+    for resource in RESOURCES.iter().filter(|resource| resource.namespaced) {
+        let objects: Vec<_> = state.store.list(resource, Some(name)).cloned().collect();
+        for object in objects.iter().filter(|object| !object.terminating()) {
+            api::delete_object(state, clock, object, None);
+        }
+        for object in state.store.list(resource, Some(name)) {
+            left.count(resource, object);
+        }
+    }
+    left
+}
+
+fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
+    let list = |counts: &BTreeMap<String, usize>, words: fn(&str, usize) -> String| {
+        counts.iter().map(|(name, count)| words(name, *count)).collect::<Vec<_>>().join(", ")
+    };
+    let objects = list(&left.objects, |name, count| format!("{name} has {count} resource instances"));
+    let finalizers = list(&left.finalizers, |name, count| format!("{name} in {count} resource instances"));
+    let remaining = if left.objects.is_empty() {
+        ("False", "ContentRemoved", "All content successfully removed".to_owned())
+    } else {
+        ("True", "SomeResourcesRemain", format!("Some resources are remaining: {objects}"))
+    };
+    let held = if left.finalizers.is_empty() {
+        let why = "All content-preserving finalizers finished";
+        ("False", "ContentHasNoFinalizers", why.to_owned())
+    } else {
+        let why = format!("Some content in the namespace has finalizers remaining: {finalizers}");
+        ("True", "SomeFinalizersRemain", why)
+    };
+    let fine = |reason, message: &str| ("False", reason, message.to_owned());
+    let conditions = [
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            fine("ResourcesDiscovered", "All resources successfully discovered"),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            fine("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            fine("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+        ),
+        ("NamespaceContentRemaining", remaining),
+        ("NamespaceFinalizersRemaining", held),
+    ];
+    let before = namespace.value["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let written: Vec<_> = conditions
+        .into_iter()
+        .map(|(kind, (status, reason, message))| {
+            let old = before.iter().find(|condition| condition["type"] == kind);
+            let since = old.filter(|condition| condition["status"] == status);
+            let since = since.map_or_else(|| clock.stamp().into(), |old| old["lastTransitionTime"].clone());
+            json!({"type": kind, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": since})
+        })
+        .collect();
+    let mut value = namespace.value.clone();
+    value["status"]["conditions"] = written.into();
+    if value != namespace.value {
+        state.store.put(NAMESPACES, value);
+    }
+}
+
+// === impl Left ===
+
+impl Left {
+    fn count(&mut self, resource: &Resource, object: &Object) {
+        let group = if resource.group.is_empty() { String::new() } else { resource.group.to_owned() };
+        *self.objects.entry(format!("{}.{group}", resource.plural)).or_default() += 1;
+        let finalizers = object.value["metadata"]["finalizers"].as_array().into_iter().flatten();
+        for finalizer in finalizers.filter_map(Value::as_str) {
+            *self.finalizers.entry(finalizer.to_owned()).or_default() += 1;
+        }
+    }
+}

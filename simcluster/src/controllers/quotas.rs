@@ -1,0 +1,19 @@
+//! Quotas: each shows how much of it is used.
+
+use crate::api;
+use crate::resource::QUOTAS;
+use crate::shared::State;
+use crate::store::text_at;
+
+pub(super) fn update(state: &mut State) {
+    let quotas: Vec<_> = state.store.list(QUOTAS, None).cloned().collect();
+    for quota in quotas {
+        let namespace = text_at(&quota.value, &["metadata", "namespace"]);
+        let status = api::quota_status(&state.store, namespace, &quota.value);
+        if quota.value["status"] != status {
+            let mut value = quota.value.clone();
+            value["status"] = status;
+            state.store.put(QUOTAS, value);
+        }
+    }
+}

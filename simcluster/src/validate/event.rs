@@ -1,0 +1,67 @@
+//! The rules for events, in both forms.
+
+use serde_json::Value;
+
+use super::names;
+use crate::status::Cause;
+use crate::store::text_at;
+
+/// The longest name of a reporting instance, in bytes.
+const INSTANCE_LIMIT: usize = 128;
+
+/// What holds for any event: it lies in the namespace of what it is about.
+pub(super) fn check(event: &Value) -> Vec<Cause> {
+    let own = text_at(event, &["metadata", "namespace"]);
+    let about = text_at(event, &["involvedObject", "namespace"]);
+    let fits = if about.is_empty() { own == "default" } else { own == about };
+    if fits {
+        return Vec::new();
+    }
+    vec![Cause::invalid_text("involvedObject.namespace", about, "does not match event.namespace")]
+}
+
+/// What an event must say that was sent in the newer form. The value is in the stored form, the words in the newer.
+pub(super) fn check_new(event: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if event["eventTime"].is_null() {
+        causes.push(Cause::required("eventTime", ""));
+    }
+    let kind = text_at(event, &["type"]);
+    if !["Normal", "Warning"].contains(&kind) {
+        causes.push(Cause::invalid("type", "\"\"", &format!("has invalid value: {kind}")));
+    }
+    for (stored, shown) in
+        [("firstTimestamp", "deprecatedFirstTimestamp"), ("lastTimestamp", "deprecatedLastTimestamp")]
+    {
+        if event[stored].is_string() {
+            causes.push(Cause::invalid(shown, "\"\"", "needs to be unset"));
+        }
+    }
+    let controller = text_at(event, &["reportingComponent"]);
+    if controller.is_empty() {
+        causes.push(Cause::required("reportingController", ""));
+    } else {
+        let wrong = names::qualified_name(controller);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text("reportingController", controller, why)));
+    }
+    let instance = text_at(event, &["reportingInstance"]);
+    if instance.is_empty() {
+        causes.push(Cause::required("reportingInstance", ""));
+    } else if instance.len() > INSTANCE_LIMIT {
+        let why = format!("can have at most {INSTANCE_LIMIT} characters");
+        causes.push(Cause::invalid("reportingInstance", "\"\"", &why));
+    }
+    for key in ["action", "reason"] {
+        let text = text_at(event, &[key]);
+        if text.is_empty() {
+            causes.push(Cause::required(key, ""));
+        } else if text.len() > INSTANCE_LIMIT {
+            causes.push(Cause::invalid(
+                key,
+                "\"\"",
+                &format!("can have at most {INSTANCE_LIMIT} characters"),
+            ));
+        }
+    }
+    causes
+}

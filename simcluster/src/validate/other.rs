@@ -1,0 +1,121 @@
+//! The rules for the smaller kinds: claims, quotas, config maps, leases, network policies.
+
+use serde_json::Value;
+
+use super::names;
+use super::quantity::Quantity;
+use crate::resource::{CLAIMS, LEASES, QUOTAS, Resource};
+use crate::status::Cause;
+use crate::store::text_at;
+
+const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+/// All the data of one config map or secret, in bytes (`MaxSecretSize`).
+const DATA_LIMIT: usize = 1024 * 1024;
+const KEY_RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
+     or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// The spec of a new object of any other kind.
+pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
+    match resource {
+        r if r == CLAIMS => claim(&value["spec"]),
+        r if r == QUOTAS => quota(&value["spec"]),
+        r if r == LEASES => lease(&value["spec"]),
+        r if ["ConfigMap", "Secret"].contains(&r.kind) => data(value),
+        r if r.kind == "NetworkPolicy" => policy(&value["spec"]),
+        _ => Vec::new(),
+    }
+}
+
+fn claim(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let modes: Vec<_> = spec["accessModes"].as_array().into_iter().flatten().collect();
+    if modes.is_empty() {
+        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+    }
+    for mode in modes.iter().filter_map(|mode| mode.as_str()).filter(|mode| !MODES.contains(mode)) {
+        causes.push(Cause::unsupported("spec.accessModes", mode, &MODES));
+    }
+    match spec["resources"]["requests"].get("storage").and_then(Quantity::from_json) {
+        None => causes.push(Cause::required("spec.resources[storage]", "")),
+        Some(amount) if !amount.exceeds(Quantity::whole(0)) => causes.push(Cause::invalid_text(
+            "spec.resources[storage]",
+            &amount.canonical(),
+            "must be greater than zero",
+        )),
+        Some(_) => {}
+    }
+    causes
+}
+
+fn quota(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (key, amount) in spec["hard"].as_object().into_iter().flatten() {
+        let field = format!("spec.hard[{key}]");
+        let wrong = names::qualified_name(key);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text(field.as_str(), key, why)));
+        let Some(amount) = Quantity::from_json(amount) else { continue };
+        if Quantity::whole(0).exceeds(amount) {
+            let why = "must be greater than or equal to 0";
+            causes.push(Cause::invalid_text(field.as_str(), &amount.canonical(), why));
+        }
+    }
+    causes
+}
+
+fn lease(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|seconds| *seconds <= 0) {
+        let why = "must be greater than 0";
+        causes.push(Cause::invalid("spec.leaseDurationSeconds", &seconds.to_string(), why));
+    }
+    if let Some(count) = spec["leaseTransitions"].as_i64().filter(|count| *count < 0) {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("spec.leaseTransitions", &count.to_string(), why));
+    }
+    causes
+}
+
+fn data(value: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut size = 0;
+    for list in ["data", "binaryData"] {
+        for (key, text) in value[list].as_object().into_iter().flatten() {
+            let field = format!("{list}[{key}]");
+            let known = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            if key.is_empty() || !key.bytes().all(known) {
+                causes.push(Cause::invalid_text(field.as_str(), key, KEY_RULE));
+            }
+            if key.len() > 253 {
+                causes.push(Cause::invalid_text(field.as_str(), key, "must be no more than 253 characters"));
+            }
+            size += key.len() + text.as_str().map_or(0, str::len);
+        }
+    }
+    if size > DATA_LIMIT {
+        causes.push(Cause::too_long("", DATA_LIMIT));
+    }
+    causes
+}
+
+fn policy(spec: &Value) -> Vec<Cause> {
+    let types = ["Egress", "Ingress"];
+    let mut causes = Vec::new();
+    for (place, kind) in spec["policyTypes"].as_array().into_iter().flatten().enumerate() {
+        let kind = kind.as_str().unwrap_or("");
+        if !types.contains(&kind) {
+            causes.push(Cause::unsupported(format!("spec.policyTypes[{place}]"), kind, &types));
+        }
+    }
+    for direction in ["ingress", "egress"] {
+        for (place, rule) in spec[direction].as_array().into_iter().flatten().enumerate() {
+            for (number, port) in rule["ports"].as_array().into_iter().flatten().enumerate() {
+                let protocol = text_at(port, &["protocol"]);
+                if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
+                    let field = format!("spec.{direction}[{place}].ports[{number}].protocol");
+                    causes.push(Cause::unsupported(field, protocol, &["SCTP", "TCP", "UDP"]));
+                }
+            }
+        }
+    }
+    causes
+}
