@@ -9,8 +9,8 @@ use crate::store::text_at;
 /// What the scheduler knows of the node.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
-    /// The node's name.
-    pub name: &'a str,
+    /// The Node object.
+    pub node: &'a Value,
     /// All it has.
     pub capacity: Amount,
     /// What the Pods on it have asked for.
@@ -33,19 +33,15 @@ impl Room<'_> {
                 ));
             }
         }
-        if course == Course::Unschedulable {
+        if course == Course::Unschedulable || self.node["spec"]["unschedulable"] == true {
             return Err(refused("node(s) were unschedulable", false));
         }
         if self.lost {
             return Err(refused("node(s) had untolerated taint(s)", false));
         }
         let selects = spec["nodeSelector"].as_object().is_some_and(|selector| {
-            let fits = |(key, value): (&String, &Value)| match key.as_str() {
-                "kubernetes.io/hostname" => value == self.name,
-                "kubernetes.io/os" => value == "linux",
-                _ => false,
-            };
-            !selector.iter().all(fits)
+            let labels = &self.node["metadata"]["labels"];
+            !selector.iter().all(|(key, value)| labels.get(key) == Some(value))
         });
         if selects {
             return Err(refused("node(s) didn't match Pod's node affinity/selector", false));
@@ -84,7 +80,8 @@ mod tests {
     }
 
     fn check(pod: &Value, used: Amount) -> Result<(), String> {
-        let room = Room { name: "sim-node", capacity: amount(64, 256 << 30, 100), used, lost: false };
+        let node = json!({"metadata": {"labels": {"kubernetes.io/hostname": "sim-node"}}});
+        let room = Room { node: &node, capacity: amount(64, 256 << 30, 100), used, lost: false };
         room.check(pod, Course::Normal, |claim| claim == "c")
     }
 
@@ -126,8 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_put_on_a_cordoned_node() {
+        let node = json!({"spec": {"unschedulable": true}});
+        let room = Room { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: false };
+        let why = room.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        assert!(why.contains("1 node(s) were unschedulable."), "{why}");
+    }
+
+    #[test]
     fn nothing_is_put_on_a_silent_node() {
-        let room = Room { name: "n", capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
+        let node = json!({});
+        let room = Room { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
         let why = room.check(&json!({}), Course::Normal, |_| true).unwrap_err();
         assert!(why.contains("1 node(s) had untolerated taint(s)."), "{why}");
     }

@@ -10,6 +10,7 @@ mod events;
 mod fit;
 mod image;
 mod life;
+mod object;
 mod report;
 mod resources;
 mod settings;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::options::NodeOptions;
-use crate::resource::{CLAIMS, PODS};
+use crate::resource::{CLAIMS, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
 pub use behaviour::{ANNOTATION, Behaviour, BehaviourError, Course};
@@ -48,6 +49,8 @@ struct Node {
     waiting: BTreeSet<(u64, String)>,
     /// What the Pods on the node have asked for.
     used: Amount,
+    /// When the cluster takes the node for lost, while it is silent and has not been.
+    deadline: Option<Instant>,
     /// Which life of the store this is; a restored one starts another.
     epoch: u64,
 }
@@ -71,12 +74,14 @@ struct Running {
 /// Runs the node until it is aborted.
 pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
     let mut settings = shared.node.subscribe();
-    let (mut changed, mut claims, mut seen, epoch) = {
+    let (mut changed, mut claims, mut nodes, mut seen, epoch) = {
         let state = shared.state();
         let store = &state.store;
-        (store.subscribe(PODS), store.subscribe(CLAIMS), store.version(), store.epoch())
+        let subscribe = |resource| store.subscribe(resource);
+        (subscribe(PODS), subscribe(CLAIMS), subscribe(NODES), store.version(), store.epoch())
     };
     let mut node = Node::new(shared, options, settings.borrow_and_update().clone(), epoch);
+    node.register();
     node.relist();
     loop {
         changed.borrow_and_update();
@@ -95,6 +100,14 @@ pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
                     return;
                 }
                 claims.borrow_and_update();
+                node.retry();
+            }
+            // A node that is uncordoned, or has other labels.
+            changed = nodes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                nodes.borrow_and_update();
                 node.retry();
             }
             changed = settings.changed() => {
@@ -129,6 +142,7 @@ impl Node {
             planned: 0,
             waiting: BTreeSet::new(),
             used: Amount::none(),
+            deadline: None,
             epoch,
         }
     }
@@ -153,8 +167,11 @@ impl Node {
                 if epoch != self.epoch {
                     // Another state: what was known of any Pod may be wrong now.
                     let all: Vec<_> = self.pods.keys().cloned().collect();
-                    all.iter().for_each(|uid| self.forget(uid));
+                    for uid in &all {
+                        self.forget(uid);
+                    }
                     self.epoch = epoch;
+                    self.register();
                 }
                 self.relist();
             }
@@ -233,10 +250,51 @@ impl Node {
         self.shared.state().let_go.remove(uid);
     }
 
+    /// Writes the Node object as a kubelet does that starts or goes on: it is there, ready, and has what it has.
+    fn register(&self) {
+        let now = self.shared.clock.stamp();
+        let mut state = self.shared.state();
+        let capacity = self.settings.capacity;
+        let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() else {
+            let mut node = object::new(&self.options.name, capacity, &now);
+            node["metadata"]["uid"] = state.random.uid().into();
+            node["metadata"]["creationTimestamp"] = now.into();
+            state.store.put(NODES, node);
+            return;
+        };
+        let mut node = old.value.clone();
+        object::write_capacity(&mut node, capacity);
+        object::hear(&mut node, &now);
+        if node != old.value {
+            state.store.put(NODES, node);
+        }
+    }
+
+    /// Marks the Node object once nothing has been heard of it for too long.
+    fn notice_silence(&mut self) {
+        if self.deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            return;
+        }
+        self.deadline = None;
+        let mut state = self.shared.state();
+        if let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() {
+            let mut node = old.value.clone();
+            object::lose(&mut node, &self.shared.clock.stamp());
+            state.store.put(NODES, node);
+        }
+    }
+
     /// Follows new settings.
     fn adjust(&mut self, settings: Settings) {
         let turned = settings.lost != self.settings.lost;
         self.settings = settings;
+        if turned {
+            let grace = Instant::now() + self.options.times.node_grace;
+            self.deadline = self.settings.lost.then_some(grace);
+        }
+        if !self.settings.lost {
+            self.register();
+        }
         let pods: Vec<_> = self.shared.state().store.list(PODS, None).cloned().collect();
         for pod in pods {
             self.see(&pod);
@@ -254,7 +312,7 @@ impl Node {
     /// When there is something to do.
     fn next(&self) -> Option<Instant> {
         let due = self.due.keys().next().map(|(at, _)| *at);
-        due.into_iter().chain(self.journal.next()).min()
+        due.into_iter().chain(self.journal.next()).chain(self.deadline).min()
     }
 
     /// Plans what comes after the present stage of a Pod, in place of what was planned.
@@ -300,6 +358,7 @@ impl Node {
     fn act(&mut self) {
         let shared = Arc::clone(&self.shared);
         self.journal.expire(&mut shared.state(), &shared.clock);
+        self.notice_silence();
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
             let uid = entry.remove();
             let Some(running) = self.pods.get_mut(&uid) else { continue };
@@ -338,8 +397,9 @@ impl Node {
     /// Binds a Pod to the node, or says why not.
     fn schedule(&mut self, cluster: &mut State, pod: &Arc<Object>) -> (Stage, Arc<Object>) {
         let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, Arc::clone(pod)) };
+        let node = cluster.store.get(NODES, "", &self.options.name).cloned();
         let room = Room {
-            name: &self.options.name,
+            node: node.as_ref().map_or(&Value::Null, |node| &node.value),
             capacity: self.settings.capacity(),
             used: self.used,
             lost: self.settings.lost,

@@ -83,6 +83,11 @@ async fn a_node_is_lost_and_comes_back() {
     tokio::time::sleep(Duration::from_secs(49)).await;
     assert!(is_ready(&cluster.object("pods", NS, "a").unwrap()));
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let ready_condition = || {
+        let node = cluster.object("nodes", "", "sim-node").unwrap();
+        (node["status"]["conditions"][3]["status"].clone(), node["status"]["conditions"][3]["reason"].clone())
+    };
+    assert_eq!(ready_condition(), (json!("Unknown"), json!("NodeStatusUnknown")));
     let lost = cluster.object("pods", NS, "a").unwrap();
     assert!(!is_ready(&lost));
     // Kubernetes leaves the phase as it was.
@@ -102,6 +107,19 @@ async fn a_node_is_lost_and_comes_back() {
     assert!(cluster.object("pods", NS, "a").is_some());
     cluster.set_node_lost(false);
     cluster.wait_for("pods", Some(NS), SOON, |pods| ready(pods) == ["new"] && pods.len() == 1).await.unwrap();
+    assert_eq!(ready_condition(), (json!("True"), json!("KubeletReady")));
+}
+
+/// Guards cordoning: nothing new comes to the node until that is undone.
+#[tokio::test(start_paused = true)]
+async fn a_cordoned_node_takes_nothing_new() {
+    let cluster = cluster();
+    cluster.wait_for("nodes", None, SOON, |nodes| nodes.len() == 1).await.unwrap();
+    cluster.change("nodes", "", "sim-node", |node| node["spec"]["unschedulable"] = true.into()).unwrap();
+    create(&cluster, &pod("a")).await;
+    until(&cluster, SOON, |pod| pod["status"]["conditions"][0]["reason"] == "Unschedulable").await;
+    cluster.change("nodes", "", "sim-node", |node| node["spec"]["unschedulable"] = false.into()).unwrap();
+    until(&cluster, SOON, is_ready).await;
 }
 
 /// Guards a node that is away for less than its Pods bear: they are ready again, and nothing else happened to them.
@@ -223,9 +241,9 @@ async fn init_containers_run_first() {
             state.and_then(|state| state.keys().next().cloned()).unwrap_or_default()
         };
         let inits = "initContainerStatuses";
-        let all = [state(inits, 0), state(inits, 1), state("containerStatuses", 0)].join(" ");
-        if states.last() != Some(&all) {
-            states.push(all);
+        let seen = [state(inits, 0), state(inits, 1), state("containerStatuses", 0)].join(" ");
+        if states.last() != Some(&seen) {
+            states.push(seen);
         }
         if is_ready(&event["object"]) {
             break;
