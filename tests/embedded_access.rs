@@ -4,6 +4,7 @@
 
 mod embedded_access {
     mod guarded;
+    mod kubectl;
     mod rights;
     #[path = "../daemon/support.rs"]
     #[allow(dead_code, reason = "shared with the tests of the whole daemon, which use all of it")]

@@ -66,6 +66,7 @@ mod ownership;
 mod page;
 mod patch;
 mod ports;
+mod protobuf;
 mod query;
 mod random;
 mod resource;

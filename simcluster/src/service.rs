@@ -17,6 +17,7 @@ use crate::calls::{Call, Verb};
 use crate::cluster::Cluster;
 use crate::control;
 use crate::faults::{Effect, Refusal, Strike, Subject};
+use crate::protobuf;
 use crate::query::Query;
 use crate::route::Route;
 use crate::shared::Shared;
@@ -100,11 +101,17 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let route = Route::parse(head.uri.path());
     let verb = route.verb(&head.method, &query);
+    let content_type = text(header::CONTENT_TYPE);
+    let (body, readable) = if content_type == protobuf::TYPE && !body.is_empty() {
+        protobuf::to_json(&body).map_or((Bytes::new(), false), |json| (json, true))
+    } else {
+        (body, true)
+    };
     let mut request = api::Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
-        content_type: text(header::CONTENT_TYPE),
+        content_type,
         accept: text(header::ACCEPT),
         user_agent: text(header::USER_AGENT),
         user: User::anonymous(),
@@ -137,6 +144,10 @@ async fn answer(
         Ok(_) if verb.is_none() => api::refuse(&ApiError::method_not_allowed()),
         Ok(_) if request.route == Route::Unknown => {
             Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
+        }
+        Ok(_) if !readable => {
+            let accepted = "application/json, for what is sent here";
+            api::refuse(&ApiError::unsupported_media(protobuf::TYPE, accepted))
         }
         Ok(user) => {
             request.user = user;

@@ -36,7 +36,7 @@ async fn the_shipped_role_is_enough_and_no_more() {
         assert_eq!(gone.status, StatusCode::OK, "{gone:?}");
     }
     until("all is gone", async || guarded.cluster.count("pods", Some(NAMESPACE)) == 0).await;
-    daemon.stop().await;
+    let _ = daemon.stop().await;
 
     assert_eq!(guarded.refused(), [""; 0], "what the role lacks");
     let used: BTreeSet<String> =

@@ -142,7 +142,8 @@ impl Action {
         };
         verb.clone_into(&mut action.verb);
         if many && matches!(verb, "list" | "watch" | "deletecollection") {
-            action.name = name_of_selector(query.get("fieldSelector").unwrap_or("")).to_owned();
+            let selector = query.get("fieldSelector").unwrap_or("");
+            name_of_selector(selector).clone_into(&mut action.name);
         }
         Some(action)
     }

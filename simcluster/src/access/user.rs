@@ -59,7 +59,7 @@ impl User {
     /// The user that a service account is.
     pub(super) fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
         let mut user = Self::new(format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"));
-        user.uid = uid.to_owned();
+        uid.clone_into(&mut user.uid);
         user.groups = service_account_groups(namespace);
         user
     }
