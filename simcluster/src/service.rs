@@ -101,11 +101,13 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let route = Route::parse(head.uri.path());
     let verb = route.verb(&head.method, &query);
-    let content_type = text(header::CONTENT_TYPE);
-    let (body, readable) = if content_type == protobuf::TYPE && !body.is_empty() {
-        protobuf::to_json(&body).map_or((Bytes::new(), false), |json| (json, true))
-    } else {
-        (body, true)
+    // What cannot be turned into JSON stays as it came, and is refused for its type.
+    let (content_type, body) = match text(header::CONTENT_TYPE) {
+        binary if binary == protobuf::TYPE && !body.is_empty() => match protobuf::to_json(&body) {
+            Some(json) => ("application/json".to_owned(), json),
+            None => (binary, body),
+        },
+        other => (other, body),
     };
     let mut request = api::Request {
         verb: verb.unwrap_or(Verb::Get),
@@ -144,10 +146,6 @@ async fn answer(
         Ok(_) if verb.is_none() => api::refuse(&ApiError::method_not_allowed()),
         Ok(_) if request.route == Route::Unknown => {
             Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
-        }
-        Ok(_) if !readable => {
-            let accepted = "application/json, for what is sent here";
-            api::refuse(&ApiError::unsupported_media(protobuf::TYPE, accepted))
         }
         Ok(user) => {
             request.user = user;
