@@ -24,15 +24,18 @@
 //!   [`Cluster::change`], [`Cluster::remove`], [`Cluster::set_phase`], [`Cluster::set_status`].
 //! - The record of calls: [`Cluster::calls`], [`Cluster::mark`] with [`Cluster::calls_since`],
 //!   [`Cluster::count_calls`], [`Cluster::reset_calls`]; each a [`Call`] with its [`Verb`].
-//! - Faults: [`Cluster::fault`] takes a [`Rule`] ([`Matcher`], [`Timing`], [`Effect`]); [`Cluster::set_away`],
-//!   [`Cluster::cut_watches`], [`Cluster::stall_watches`], [`Cluster::expire_watch_window`], [`Cluster::restart`].
-//! - The node: [`NodeOptions`] and [`Times`]. The annotation [`BEHAVIOUR_ANNOTATION`] on a Pod chooses what becomes of
-//!   it: `image-pull-error`, `image-never-pull`, `crash-loop`, `oom`, `never-ready`, `creating`, `unschedulable`,
-//!   `succeed`, `fail`, `stuck-terminating`. Without it a Pod runs and gets ready, unless it asks for more than the
-//!   node has.
-//!
+//! - Faults: [`Cluster::fault`] takes a [`Rule`] ([`Matcher`], [`Timing`], [`Effect`]). The server as a whole:
+//!   [`Cluster::set_away`], [`Cluster::away_for`], [`Cluster::restart`], [`Cluster::snapshot`] with
+//!   [`Cluster::restore`]; its watches: [`Cluster::cut_watches`], [`Cluster::stall_watches`],
+//!   [`Cluster::expire_watch_window`]; its wall clock: [`Cluster::step_clock`].
+//! - The node: [`NodeOptions`] and [`Times`]. What becomes of a Pod is a [`Behaviour`]: chosen by the annotation
+//!   [`BEHAVIOUR_ANNOTATION`], for all Pods by [`NodeOptions::behaviour`] and [`Cluster::set_behaviour`], for one by
+//!   [`Cluster::set_pod_behaviour`]. Without any a Pod runs and gets ready, unless there is no room for it
+//!   ([`Cluster::set_capacity`]) or nothing is heard of the node ([`Cluster::set_node_lost`]).
 //! - Sandboxes: with [`Options::sandbox_servers`] each ready Pod behind a `NodePort` Service answers
-//!   `GET /v1/sandbox` on its node port of the host.
+//!   `GET /v1/sandbox` on its node port of the host, and lists the sessions that [`Cluster::begin_session`] began at
+//!   `/v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
+//! - The same switches over HTTP: the endpoint that [`control`] describes.
 //!
 //! # What there is not
 //!

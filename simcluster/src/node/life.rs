@@ -186,20 +186,6 @@ impl Circumstances<'_> {
         })
     }
 
-    /// What follows while nothing is heard of the node.
-    fn next_in_silence(&self, stage: Stage) -> Option<(Duration, Stage)> {
-        let soon = Duration::ZERO;
-        Some(match stage {
-            Stage::New => (self.times.schedule, Stage::Scheduled),
-            Stage::Lost => (self.tolerated()?, Stage::Abandoned),
-            Stage::Stopping => (soon, Stage::Abandoned),
-            stage if stage.is_stopping() || stage.is_over() || stage == Stage::Unschedulable => return None,
-            // One Pod alone is lost when it has been ready for a while; a node, when its lease has run out.
-            _ if !self.node_lost => (self.after(), Stage::Lost),
-            _ => (self.times.node_grace, Stage::Lost),
-        })
-    }
-
     /// What a Pod's course does to it once it is ready.
     fn fate(&self, restarts: u32) -> Option<(Duration, Stage)> {
         let never = text_at(self.pod, &["spec", "restartPolicy"]) == "Never";
@@ -213,13 +199,6 @@ impl Circumstances<'_> {
             _ => return None,
         };
         Some((self.after(), stage))
-    }
-
-    /// Whether nothing is heard of this Pod any more, or soon will not be.
-    fn is_silent(&self, stage: Stage) -> bool {
-        let alone = matches!(self.behaviour.course, Course::NodeLost | Course::Unknown);
-        let reached = matches!(stage, Stage::Ready(_) | Stage::Synced(_) | Stage::Unready(..) | Stage::Lost);
-        self.node_lost || (alone && (reached || stage.is_stopping()))
     }
 
     /// What comes first once there is a network: the image.
@@ -254,7 +233,7 @@ impl Circumstances<'_> {
         u32::try_from(inits).unwrap_or(0)
     }
 
-    fn after(&self) -> Duration {
+    pub(super) fn after(&self) -> Duration {
         self.behaviour.after.unwrap_or(self.times.crash)
     }
 
@@ -270,27 +249,6 @@ impl Circumstances<'_> {
     fn probe_period(&self) -> Duration {
         let period = self.pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"].as_u64();
         Duration::from_secs(period.unwrap_or(10).max(1))
-    }
-
-    /// How long the Pod bears an unreachable node; `None` for ever.
-    fn tolerated(&self) -> Option<Duration> {
-        let list = self.pod["spec"]["tolerations"].as_array().into_iter().flatten();
-        let fitting = list.filter(|t| {
-            let key = text_at(t, &["key"]);
-            let effect = text_at(t, &["effect"]);
-            matches!(key, "" | "node.kubernetes.io/unreachable") && matches!(effect, "" | "NoExecute")
-        });
-        let mut shortest = Some(Duration::ZERO);
-        for (place, toleration) in fitting.enumerate() {
-            let bears = toleration["tolerationSeconds"].as_i64();
-            let bears = bears.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-            shortest = match (place, shortest, bears) {
-                (0, _, bears) | (_, None, bears) => bears,
-                (_, Some(shortest), None) => Some(shortest),
-                (_, Some(shortest), Some(bears)) => Some(shortest.min(bears)),
-            };
-        }
-        shortest
     }
 }
 

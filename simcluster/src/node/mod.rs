@@ -11,9 +11,12 @@ mod fit;
 mod image;
 mod life;
 mod object;
+mod presence;
 mod report;
 mod resources;
+mod schedule;
 mod settings;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -27,8 +30,7 @@ use crate::resource::{CLAIMS, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
 pub use behaviour::{ANNOTATION, Behaviour, BehaviourError, Course};
-use events::{Journal, Saying};
-use fit::Room;
+use events::Journal;
 use life::{Circumstances, Stage};
 use resources::Amount;
 pub(crate) use settings::Settings;
@@ -250,40 +252,6 @@ impl Node {
         self.shared.state().let_go.remove(uid);
     }
 
-    /// Writes the Node object as a kubelet does that starts or goes on: it is there, ready, and has what it has.
-    fn register(&self) {
-        let now = self.shared.clock.stamp();
-        let mut state = self.shared.state();
-        let capacity = self.settings.capacity;
-        let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() else {
-            let mut node = object::new(&self.options.name, capacity, &now);
-            node["metadata"]["uid"] = state.random.uid().into();
-            node["metadata"]["creationTimestamp"] = now.into();
-            state.store.put(NODES, node);
-            return;
-        };
-        let mut node = old.value.clone();
-        object::write_capacity(&mut node, capacity);
-        object::hear(&mut node, &now);
-        if node != old.value {
-            state.store.put(NODES, node);
-        }
-    }
-
-    /// Marks the Node object once nothing has been heard of it for too long.
-    fn notice_silence(&mut self) {
-        if self.deadline.is_none_or(|deadline| deadline > Instant::now()) {
-            return;
-        }
-        self.deadline = None;
-        let mut state = self.shared.state();
-        if let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() {
-            let mut node = old.value.clone();
-            object::lose(&mut node, &self.shared.clock.stamp());
-            state.store.put(NODES, node);
-        }
-    }
-
     /// Follows new settings.
     fn adjust(&mut self, settings: Settings) {
         let turned = settings.lost != self.settings.lost;
@@ -334,26 +302,6 @@ impl Node {
         self.due.insert(at, uid.to_owned());
     }
 
-    /// Something may fit now that did not: the scheduler looks again at all that wait, oldest first.
-    fn retry(&mut self) {
-        for (_, uid) in std::mem::take(&mut self.waiting) {
-            let Some(running) = self.pods.get_mut(&uid) else { continue };
-            let at = (Instant::now() + self.options.times.schedule, self.planned);
-            self.planned += 1;
-            if let Some((_, old)) = running.next.replace((Stage::Scheduled, at)) {
-                self.due.remove(&old);
-            }
-            self.due.insert(at, uid);
-        }
-    }
-
-    fn make_room(&mut self, taken: Option<Amount>) {
-        if let Some(taken) = taken {
-            self.used = self.used.minus(taken);
-            self.retry();
-        }
-    }
-
     /// Does all that is due.
     fn act(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -392,35 +340,6 @@ impl Node {
             self.make_room(freed);
             self.plan(&uid, &pod.value);
         }
-    }
-
-    /// Binds a Pod to the node, or says why not.
-    fn schedule(&mut self, cluster: &mut State, pod: &Arc<Object>) -> (Stage, Arc<Object>) {
-        let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, Arc::clone(pod)) };
-        let node = cluster.store.get(NODES, "", &self.options.name).cloned();
-        let room = Room {
-            node: node.as_ref().map_or(&Value::Null, |node| &node.value),
-            capacity: self.settings.capacity(),
-            used: self.used,
-            lost: self.settings.lost,
-        };
-        let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
-        if let Err(why) = room.check(&pod.value, running.behaviour.course, claimed) {
-            // The same answer as before is no news.
-            if pod.value["status"]["conditions"][0]["message"] == why.as_str() {
-                return (Stage::Unschedulable, Arc::clone(pod));
-            }
-            let mut value = pod.value.clone();
-            report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
-            let written = commit_status(cluster, pod, value);
-            let saying = Saying::failed_scheduling(&why);
-            self.journal.write(cluster, &self.shared.clock, &written, saying);
-            return (Stage::Unschedulable, written);
-        }
-        let takes = Amount::requested(&pod.value);
-        running.takes = Some(takes);
-        self.used = self.used.plus(takes);
-        (Stage::Scheduled, self.reach(cluster, pod, Stage::Scheduled))
     }
 
     /// Brings a Pod to a stage: writes what a kubelet would, and says what it would.

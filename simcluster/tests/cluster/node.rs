@@ -235,9 +235,9 @@ async fn init_containers_run_first() {
     let mut states = Vec::new();
     loop {
         let event = watch.next().await.unwrap().unwrap();
-        let status = &event["object"]["status"];
+        let reported = &event["object"]["status"];
         let state = |list: &str, place: usize| {
-            let state = status[list][place]["state"].as_object();
+            let state = reported[list][place]["state"].as_object();
             state.and_then(|state| state.keys().next().cloned()).unwrap_or_default()
         };
         let inits = "initContainerStatuses";

@@ -1,0 +1,44 @@
+//! The node as the cluster sees it: its object, which it registers and which is marked when nothing is heard of it.
+
+use tokio::time::Instant;
+
+use super::{Node, object};
+use crate::resource::NODES;
+
+// === impl Node: its presence ===
+
+impl Node {
+    /// Writes the Node object as a kubelet does that starts or goes on: it is there, ready, and has what it has.
+    pub(super) fn register(&self) {
+        let now = self.shared.clock.stamp();
+        let mut state = self.shared.state();
+        let capacity = self.settings.capacity;
+        let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() else {
+            let mut node = object::new(&self.options.name, capacity, &now);
+            node["metadata"]["uid"] = state.random.uid().into();
+            node["metadata"]["creationTimestamp"] = now.into();
+            state.store.put(NODES, node);
+            return;
+        };
+        let mut node = old.value.clone();
+        object::write_capacity(&mut node, capacity);
+        object::hear(&mut node, &now);
+        if node != old.value {
+            state.store.put(NODES, node);
+        }
+    }
+
+    /// Marks the Node object once nothing has been heard of it for too long.
+    pub(super) fn notice_silence(&mut self) {
+        if self.deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            return;
+        }
+        self.deadline = None;
+        let mut state = self.shared.state();
+        if let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() {
+            let mut node = old.value.clone();
+            object::lose(&mut node, &self.shared.clock.stamp());
+            state.store.put(NODES, node);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The scheduler: which Pods the node takes, and who waits for room.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::events::Saying;
+use super::fit::Room;
+use super::life::Stage;
+use super::resources::Amount;
+use super::{Node, commit_status, report};
+use crate::resource::{CLAIMS, NODES};
+use crate::shared::State;
+use crate::store::Object;
+
+// === impl Node: the scheduler ===
+
+impl Node {
+    /// Something may fit now that did not: the scheduler looks again at all that wait, oldest first.
+    pub(super) fn retry(&mut self) {
+        for (_, uid) in std::mem::take(&mut self.waiting) {
+            let Some(running) = self.pods.get_mut(&uid) else { continue };
+            let at = (Instant::now() + self.options.times.schedule, self.planned);
+            self.planned += 1;
+            if let Some((_, old)) = running.next.replace((Stage::Scheduled, at)) {
+                self.due.remove(&old);
+            }
+            self.due.insert(at, uid);
+        }
+    }
+
+    pub(super) fn make_room(&mut self, taken: Option<Amount>) {
+        if let Some(taken) = taken {
+            self.used = self.used.minus(taken);
+            self.retry();
+        }
+    }
+
+    /// Binds a Pod to the node, or says why not.
+    pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Arc<Object>) -> (Stage, Arc<Object>) {
+        let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, Arc::clone(pod)) };
+        let node = cluster.store.get(NODES, "", &self.options.name).cloned();
+        let room = Room {
+            node: node.as_ref().map_or(&Value::Null, |node| &node.value),
+            capacity: self.settings.capacity(),
+            used: self.used,
+            lost: self.settings.lost,
+        };
+        let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
+        if let Err(why) = room.check(&pod.value, running.behaviour.course, claimed) {
+            // The same answer as before is no news.
+            if pod.value["status"]["conditions"][0]["message"] == why.as_str() {
+                return (Stage::Unschedulable, Arc::clone(pod));
+            }
+            let mut value = pod.value.clone();
+            report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
+            let written = commit_status(cluster, pod, value);
+            let saying = Saying::failed_scheduling(&why);
+            self.journal.write(cluster, &self.shared.clock, &written, saying);
+            return (Stage::Unschedulable, written);
+        }
+        let takes = Amount::requested(&pod.value);
+        running.takes = Some(takes);
+        self.used = self.used.plus(takes);
+        (Stage::Scheduled, self.reach(cluster, pod, Stage::Scheduled))
+    }
+}

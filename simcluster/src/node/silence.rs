@@ -1,0 +1,55 @@
+//! What becomes of a Pod while nothing is heard of its node: the part of the node controller and of the eviction by
+//! taints. Pure.
+
+use std::time::Duration;
+
+use super::behaviour::Course;
+use super::life::{Circumstances, Stage};
+use super::object::UNREACHABLE;
+use crate::store::text_at;
+
+// === impl Circumstances: silence ===
+
+impl Circumstances<'_> {
+    /// What follows while nothing is heard of the node.
+    pub(super) fn next_in_silence(&self, stage: Stage) -> Option<(Duration, Stage)> {
+        let soon = Duration::ZERO;
+        Some(match stage {
+            Stage::New => (self.times.schedule, Stage::Scheduled),
+            Stage::Lost => (self.tolerated()?, Stage::Abandoned),
+            Stage::Stopping => (soon, Stage::Abandoned),
+            stage if stage.is_stopping() || stage.is_over() || stage == Stage::Unschedulable => return None,
+            // One Pod alone is lost when it has been ready for a while; a node, when its lease has run out.
+            _ if !self.node_lost => (self.after(), Stage::Lost),
+            _ => (self.times.node_grace, Stage::Lost),
+        })
+    }
+
+    /// Whether nothing is heard of this Pod any more, or soon will not be.
+    pub(super) fn is_silent(&self, stage: Stage) -> bool {
+        let alone = matches!(self.behaviour.course, Course::NodeLost | Course::Unknown);
+        let reached = matches!(stage, Stage::Ready(_) | Stage::Synced(_) | Stage::Unready(..) | Stage::Lost);
+        self.node_lost || (alone && (reached || stage.is_stopping()))
+    }
+
+    /// How long the Pod bears an unreachable node; `None` for ever.
+    fn tolerated(&self) -> Option<Duration> {
+        let list = self.pod["spec"]["tolerations"].as_array().into_iter().flatten();
+        let fitting = list.filter(|t| {
+            let key = text_at(t, &["key"]);
+            let effect = text_at(t, &["effect"]);
+            matches!(key, "" | UNREACHABLE) && matches!(effect, "" | "NoExecute")
+        });
+        let mut shortest = Some(Duration::ZERO);
+        for (place, toleration) in fitting.enumerate() {
+            let bears = toleration["tolerationSeconds"].as_i64();
+            let bears = bears.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+            shortest = match (place, shortest, bears) {
+                (0, _, bears) | (_, None, bears) => bears,
+                (_, Some(shortest), None) => Some(shortest),
+                (_, Some(shortest), Some(bears)) => Some(shortest.min(bears)),
+            };
+        }
+        shortest
+    }
+}
