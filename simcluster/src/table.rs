@@ -1,13 +1,17 @@
 //! The forms an answer can take beside the plain one: a `Table` for people, metadata only for the frugal.
 
+mod age;
+mod cells;
 mod columns;
+mod pod;
+mod words;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::resource::Resource;
+use crate::resource::{PODS, Resource};
 use crate::store::Object;
 
 /// What an `Accept` header asks for.
@@ -91,12 +95,20 @@ fn table<'a>(
         .iter()
         .map(|column| {
             let format = if column.name == "Name" { "name" } else { "" };
-            json!({"name": column.name, "type": "string", "format": format, "description": column.description,
-                "priority": column.priority})
+            json!({"name": column.name, "type": column.kind, "format": format,
+                "description": column.description, "priority": column.priority})
         })
         .collect();
     let rows: Vec<_> = objects
-        .map(|object| json!({"cells": columns::cells(object, now), "object": metadata(object)}))
+        .map(|object| {
+            let mut row = json!({"cells": cells::of(object, now), "object": metadata(object)});
+            if object.resource == PODS
+                && let Some(conditions) = pod::conditions(object)
+            {
+                row["conditions"] = conditions;
+            }
+            row
+        })
         .collect();
     json!({
         "kind": "Table",
@@ -105,6 +117,14 @@ fn table<'a>(
         "columnDefinitions": columns,
         "rows": rows,
     })
+}
+
+/// Puts the objects themselves into a table, or leaves them out of it, as the query's `includeObject` asks.
+pub(crate) fn include(table: &mut Value, objects: &[Arc<Object>], how: Option<&str>) {
+    let Some(how @ ("None" | "Object")) = how.filter(|_| table["kind"] == "Table") else { return };
+    for (row, object) in table["rows"].as_array_mut().into_iter().flatten().zip(objects) {
+        row["object"] = if how == "None" { Value::Null } else { object.full_value() };
+    }
 }
 
 #[cfg(test)]

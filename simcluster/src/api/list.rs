@@ -115,7 +115,8 @@ pub(super) fn render(
     }
     let form = table::Form::of(&request.accept);
     if form != table::Form::Plain {
-        let list = form.many(target.resource, objects, &meta, shared.clock.now());
+        let mut list = form.many(target.resource, objects, &meta, shared.clock.now());
+        table::include(&mut list, objects, request.query.get("includeObject"));
         return Reply::json(StatusCode::OK, list.to_string());
     }
     Reply::json(StatusCode::OK, plain(target, objects, &meta))

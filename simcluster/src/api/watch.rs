@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::list::{Selection, parse_version};
 use super::{Reply, Request};
 use crate::body::Body;
+use crate::defaults;
 use crate::faults::{Twist, Verdict, WatchFault};
 use crate::route::Target;
 use crate::service::ConnectionLost;
@@ -34,6 +35,8 @@ struct Watcher {
     target: Target,
     selection: Selection,
     form: Form,
+    /// Whether a table has gone out.
+    headed: bool,
     /// The last version that has been looked at.
     seen: u64,
     changed: watch::Receiver<u64>,
@@ -70,6 +73,8 @@ pub(super) fn watch(
     let selection = Selection::of(target, query)?;
     let version = parse_version(query)?;
     let initial = query.is_on("sendInitialEvents");
+    // Said outright, "no" means from now on.
+    let from_now = query.get("sendInitialEvents").is_some() && !initial && matches!(version, None | Some(0));
     let timeout = query.number("timeoutSeconds").map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     let now = Instant::now();
     let link = shared.link.subscribe();
@@ -81,6 +86,7 @@ pub(super) fn watch(
         target: target.clone(),
         selection,
         form: Form::of(&request.accept),
+        headed: false,
         seen: version.unwrap_or(0),
         changed: state.store.subscribe(target.resource),
         link,
@@ -95,6 +101,8 @@ pub(super) fn watch(
     };
     if watcher.twist.expires_at_once() {
         watcher.expire(current);
+    } else if from_now {
+        watcher.seen = current;
     } else if initial || matches!(version, None | Some(0)) {
         let objects: Vec<_> = watcher.selection.pick(&state.store, target).cloned().collect();
         for object in objects {
@@ -246,7 +254,7 @@ impl Watcher {
         line.extend_from_slice(format!("{{\"type\":\"{word}\",\"object\":").as_bytes());
         match self.form {
             Form::Plain => object.write_full(&mut line),
-            form => line.extend_from_slice(form.one(object, self.shared.clock.now()).to_string().as_bytes()),
+            _ => line.extend_from_slice(self.shown(object).to_string().as_bytes()),
         }
         line.extend_from_slice(b"}\n");
         self.lines.extend(std::iter::repeat_n(line, copies));
@@ -261,33 +269,26 @@ impl Watcher {
         self.ended |= now >= self.deadline;
     }
 
+    /// Says how far the watch has come, with an otherwise empty object.
     fn bookmark(&mut self, initial_end: bool) {
-        let mut object = json!({
-            "kind": self.target.resource.kind,
-            "apiVersion": self.target.resource.api_version(),
-            "metadata": {"resourceVersion": self.seen.to_string()},
-        });
+        let mut value = defaults::empty(self.target.resource);
+        value["metadata"] = json!({"resourceVersion": self.seen.to_string()});
         if initial_end {
-            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+            value["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        // A bookmark is an otherwise empty object, and Go writes some empty members.
-        match self.target.resource.kind {
-            "Pod" => {
-                object["spec"] = json!({"containers": null});
-                object["status"] = json!({});
-            }
-            "Service" => {
-                object["spec"] = json!({});
-                object["status"] = json!({"loadBalancer": {}});
-            }
-            "Namespace" => {
-                object["spec"] = json!({});
-                object["status"] = json!({});
-            }
-            _ => {}
-        }
-        self.line("BOOKMARK", &object);
+        let object = Object::new(self.target.resource, self.seen, value);
+        let shown = self.shown(&object);
+        self.line("BOOKMARK", &shown);
         self.marked = Some(self.seen);
+    }
+
+    /// An object in the form of this watch. Of tables only the first has the columns.
+    fn shown(&mut self, object: &Object) -> Value {
+        let mut shown = self.form.one(object, self.shared.clock.now());
+        if self.form == Form::Table && std::mem::replace(&mut self.headed, true) {
+            shown["columnDefinitions"] = Value::Null;
+        }
+        shown
     }
 
     fn expire(&mut self, oldest: u64) {

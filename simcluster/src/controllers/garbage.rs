@@ -30,7 +30,11 @@ pub(super) fn held(event: &Event) -> Option<Key> {
 
 /// The places of all that waits for the collector.
 pub(super) fn all_held(store: &Store) -> BTreeSet<Key> {
-    RESOURCES.iter().flat_map(|resource| store.list(resource, None)).filter_map(|object| waiting(object)).collect()
+    RESOURCES
+        .iter()
+        .flat_map(|resource| store.list(resource, None))
+        .filter_map(|object| waiting(object))
+        .collect()
 }
 
 fn waiting(object: &Object) -> Option<Key> {

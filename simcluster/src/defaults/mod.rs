@@ -1,10 +1,12 @@
 //! What the API server fills in when an object leaves it out.
 
+mod empty;
 mod pod;
 mod service;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use empty::empty;
 pub(crate) use service::uses_node_ports;
 
 use crate::access;

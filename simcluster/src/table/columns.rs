@@ -1,10 +1,7 @@
-//! The columns of tables, with the server's own descriptions, and the cells under them.
+//! The columns of tables, with the server's own descriptions.
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
-
+use super::words;
 use crate::resource::{NAMESPACES, PODS, Resource, SERVICES};
-use crate::store::{Object, text_at};
 
 /// One column.
 pub(super) struct Column {
@@ -12,6 +9,8 @@ pub(super) struct Column {
     pub description: &'static str,
     /// 0 is always shown, 1 only in the wide form.
     pub priority: u8,
+    /// What the cells are: text, but for times that the client is to write.
+    pub kind: &'static str,
 }
 
 const NAME: Column = column(
@@ -69,12 +68,77 @@ const SERVICE: [Column; 7] = [
     column("Selector", "Route service traffic to pods with label keys and values matching this selector.", 1),
 ];
 const NAMESPACE: [Column; 3] = [NAME, column("Status", "The status of the namespace", 0), AGE];
-const EVENT: [Column; 5] = [
-    column("Last Seen", "Time when this event was last observed", 0),
-    column("Type", "Type of this event (Normal, Warning), new types could be added in the future", 0),
-    column("Reason", "The reason for the transition into the object's current status.", 0),
-    column("Object", "The object that this event is about.", 0),
-    column("Message", "A human-readable description of the status of this operation.", 0),
+const EVENT: [Column; 10] = [
+    column("Last Seen", words::LAST_SEEN, 0),
+    column("Type", words::EVENT_TYPE, 0),
+    column("Reason", words::REASON, 0),
+    column("Object", words::OBJECT, 0),
+    column("Subobject", words::FIELD_PATH, 1),
+    column("Source", words::SOURCE, 1),
+    column("Message", words::MESSAGE, 0),
+    column("First Seen", words::FIRST_SEEN, 1),
+    column("Count", words::COUNT, 1),
+    Column { priority: 1, ..NAME },
+];
+const NODE: [Column; 10] = [
+    NAME,
+    column("Status", "The status of the node", 0),
+    column("Roles", "The roles of the node", 0),
+    AGE,
+    column("Version", words::KUBELET, 0),
+    column("Internal-IP", words::ADDRESSES, 1),
+    column("External-IP", words::ADDRESSES, 1),
+    column("OS-Image", words::OS_IMAGE, 1),
+    column("Kernel-Version", words::KERNEL, 1),
+    column("Container-Runtime", words::RUNTIME, 1),
+];
+const ENDPOINTS: [Column; 3] = [NAME, column("Endpoints", words::SUBSETS, 0), AGE];
+const SLICE: [Column; 5] = [
+    NAME,
+    column("AddressType", words::ADDRESS_TYPE, 0),
+    column("Ports", words::SLICE_PORTS, 0),
+    column("Endpoints", words::SLICE_ENDPOINTS, 0),
+    AGE,
+];
+const CLAIM: [Column; 9] = [
+    NAME,
+    column("Status", words::CLAIM_PHASE, 0),
+    column("Volume", words::VOLUME, 0),
+    column("Capacity", words::CAPACITY, 0),
+    column("Access Modes", words::ACCESS, 0),
+    column("StorageClass", words::CLASS, 0),
+    column("VolumeAttributesClass", words::ATTRIBUTES, 0),
+    AGE,
+    column("VolumeMode", words::MODE, 1),
+];
+const QUOTA: [Column; 4] = [
+    NAME,
+    AGE,
+    column("Request", "Request represents a minimum amount of cpu/memory that a container may consume.", 0),
+    column(
+        "Limit",
+        "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
+        0,
+    ),
+];
+const CONFIG_MAP: [Column; 3] = [NAME, column("Data", words::CONFIG_DATA, 0), AGE];
+const SECRET: [Column; 4] =
+    [NAME, column("Type", words::SECRET_TYPE, 0), column("Data", words::SECRET_DATA, 0), AGE];
+const ACCOUNT: [Column; 3] = [NAME, column("Secrets", words::SECRETS, 0), AGE];
+const LEASE: [Column; 3] = [NAME, column("Holder", words::HOLDER, 0), AGE];
+const POLICY: [Column; 3] = [NAME, column("Pod-Selector", words::POD_SELECTOR, 0), AGE];
+const ROLE: [Column; 2] = [NAME, Column { name: "Created At", kind: "date", ..AGE }];
+const BINDING: [Column; 6] = [
+    NAME,
+    column(
+        "Role",
+        "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.",
+        0,
+    ),
+    AGE,
+    column("Users", "Users in the roleBinding", 1),
+    column("Groups", "Groups in the roleBinding", 1),
+    column("ServiceAccounts", "ServiceAccounts in the roleBinding", 1),
 ];
 const OTHER: [Column; 2] = [NAME, AGE];
 
@@ -84,144 +148,25 @@ pub(super) fn of(resource: &Resource) -> &'static [Column] {
         r if r == PODS => &POD,
         r if r == SERVICES => &SERVICE,
         r if r == NAMESPACES => &NAMESPACE,
-        r if r.kind == "Event" => &EVENT,
-        _ => &OTHER,
-    }
-}
-
-/// The cells of one object, in the order of its columns.
-pub(super) fn cells(object: &Object, now: Timestamp) -> Value {
-    let value = &object.value;
-    let age = age(text_at(value, &["metadata", "creationTimestamp"]), now);
-    match object.resource {
-        r if r == PODS => pod(object, &age),
-        r if r == SERVICES => service(object, &age),
-        r if r == NAMESPACES => json!([object.name(), text_at(value, &["status", "phase"]), age]),
-        r if r.kind == "Event" => {
-            let about = &value["involvedObject"];
-            let kind = text_at(about, &["kind"]).to_lowercase();
-            json!([
-                age,
-                value["type"],
-                value["reason"],
-                format!("{kind}/{}", text_at(about, &["name"])),
-                text_at(value, &["message"])
-            ])
-        }
-        _ => json!([object.name(), age]),
-    }
-}
-
-fn pod(object: &Object, age: &str) -> Value {
-    let value = &object.value;
-    let statuses = || value["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let total = value["spec"]["containers"].as_array().map_or(0, Vec::len);
-    let ready = statuses().filter(|status| status["ready"] == true).count();
-    let restarts: i64 = statuses().filter_map(|status| status["restartCount"].as_i64()).sum();
-    let or_none = |text: &str| if text.is_empty() { "<none>".to_owned() } else { text.to_owned() };
-    json!([
-        object.name(),
-        format!("{ready}/{total}"),
-        summary(object),
-        restarts.to_string(),
-        age,
-        or_none(text_at(value, &["status", "podIP"])),
-        or_none(text_at(value, &["spec", "nodeName"])),
-        "<none>",
-        "<none>",
-    ])
-}
-
-/// The one word for how a Pod is: its phase, or better the reason it is not what it should be.
-fn summary(object: &Object) -> String {
-    let status = &object.value["status"];
-    if object.terminating() {
-        return "Terminating".to_owned();
-    }
-    let statuses = status["containerStatuses"].as_array().into_iter().flatten();
-    let reason = statuses
-        .flat_map(|container| {
-            ["waiting", "terminated"].map(|state| text_at(container, &["state", state, "reason"]))
-        })
-        .find(|reason| !reason.is_empty());
-    let own = text_at(status, &["reason"]);
-    let phase = text_at(status, &["phase"]);
-    reason.unwrap_or(if own.is_empty() { phase } else { own }).to_owned()
-}
-
-fn service(object: &Object, age: &str) -> Value {
-    let spec = &object.value["spec"];
-    let ports: Vec<_> = spec["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|port| {
-            let protocol = text_at(port, &["protocol"]);
-            match port["nodePort"].as_u64() {
-                Some(node_port) => format!("{}:{node_port}/{protocol}", port["port"]),
-                None => format!("{}/{protocol}", port["port"]),
-            }
-        })
-        .collect();
-    let selector: Vec<_> = spec["selector"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
-        .collect();
-    let or_none = |text: String| if text.is_empty() { "<none>".to_owned() } else { text };
-    json!([
-        object.name(),
-        text_at(spec, &["type"]),
-        or_none(text_at(spec, &["clusterIP"]).to_owned()),
-        "<none>",
-        or_none(ports.join(",")),
-        age,
-        or_none(selector.join(",")),
-    ])
-}
-
-/// How long ago something was, in the two largest units that matter, as `kubectl` prints it.
-fn age(since: &str, now: Timestamp) -> String {
-    let Ok(since) = since.parse::<Timestamp>() else { return "<unknown>".to_owned() };
-    let seconds = now.duration_since(since).as_secs().max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    let two = |big: i64, unit: char, small: i64, small_unit: char| {
-        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
-    };
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..600 => two(minutes, 'm', seconds % 60, 's'),
-        600..10800 => format!("{minutes}m"),
-        10800..28800 => two(hours, 'h', minutes % 60, 'm'),
-        28800..172_800 => format!("{hours}h"),
-        172_800..691_200 => two(days, 'd', hours % 24, 'h'),
-        _ => format!("{days}d"),
+        r => match r.kind {
+            "Event" => &EVENT,
+            "Node" => &NODE,
+            "Endpoints" => &ENDPOINTS,
+            "EndpointSlice" => &SLICE,
+            "PersistentVolumeClaim" => &CLAIM,
+            "ResourceQuota" => &QUOTA,
+            "ConfigMap" => &CONFIG_MAP,
+            "Secret" => &SECRET,
+            "ServiceAccount" => &ACCOUNT,
+            "Lease" => &LEASE,
+            "NetworkPolicy" => &POLICY,
+            "Role" | "ClusterRole" => &ROLE,
+            "RoleBinding" | "ClusterRoleBinding" => &BINDING,
+            _ => &OTHER,
+        },
     }
 }
 
 const fn column(name: &'static str, description: &'static str, priority: u8) -> Column {
-    Column { name, description, priority }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_as_kubectl_prints_them() {
-        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        for (seconds, expected) in [
-            (3, "3s"),
-            (119, "119s"),
-            (120, "2m"),
-            (125, "2m5s"),
-            (900, "15m"),
-            (11000, "3h3m"),
-            (864_000, "10d"),
-        ] {
-            let now = Timestamp::from_second(start.as_second() + seconds).unwrap();
-            assert_eq!(age("2026-01-01T00:00:00Z", now), expected);
-        }
-    }
+    Column { name, description, priority, kind: "string" }
 }
