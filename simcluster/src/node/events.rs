@@ -24,8 +24,8 @@ pub(super) struct Saying {
     pub warning: bool,
     pub reason: &'static str,
     pub message: String,
-    /// The container it is about.
-    pub container: Option<String>,
+    /// The part of the Pod it is about, if it is not all of it.
+    pub field: Option<String>,
     pub by: Speaker,
 }
 
@@ -57,11 +57,12 @@ pub(super) struct Journal {
 
 impl Saying {
     fn kubelet(warning: bool, reason: &'static str, message: String) -> Self {
-        Self { warning, reason, message, container: None, by: Speaker::Kubelet }
+        Self { warning, reason, message, field: None, by: Speaker::Kubelet }
     }
 
+    /// The saying as one about a container.
     fn of(mut self, container: &str) -> Self {
-        self.container = Some(container.to_owned());
+        self.field = Some(format!("spec.containers{{{container}}}"));
         self
     }
 
@@ -110,8 +111,9 @@ pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec
 }
 
 impl Saying {
+    /// The same of an init container.
     fn of_init(mut self, container: &Value) -> Self {
-        self.container = Some(format!("!{}", text_at(container, &["name"])));
+        self.field = Some(format!("spec.initContainers{{{}}}", text_at(container, &["name"])));
         self
     }
 }
@@ -296,12 +298,8 @@ impl Journal {
             "kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid(), "apiVersion": "v1",
             "resourceVersion": pod.version.to_string(),
         });
-        if let Some(container) = &saying.container {
-            let path = match container.strip_prefix('!') {
-                Some(init) => format!("spec.initContainers{{{init}}}"),
-                None => format!("spec.containers{{{container}}}"),
-            };
-            about["fieldPath"] = path.into();
+        if let Some(field) = &saying.field {
+            about["fieldPath"] = field.as_str().into();
         }
         let who = saying.by.name();
         let kind = if saying.warning { "Warning" } else { "Normal" };

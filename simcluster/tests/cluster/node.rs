@@ -167,6 +167,10 @@ async fn an_evicted_pod_says_why() {
     assert_eq!(target.unwrap()["reason"], "TerminationByKubelet");
     assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 137);
     assert_eq!(reasons(&cluster), ["Scheduled", "Pulled", "Created", "Started", "Evicted", "Killing"]);
+    let events = cluster.objects("events", Some(NS));
+    let killing = events.iter().find(|event| event["reason"] == "Killing").unwrap();
+    assert_eq!(killing["involvedObject"]["fieldPath"], "spec.containers{sandbox}");
+    assert_eq!(killing["message"], "Stopping container sandbox");
 }
 
 /// Guards readiness that is lost after it was had.
