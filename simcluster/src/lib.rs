@@ -36,10 +36,14 @@
 //!   `GET /v1/sandbox` on its node port of the host, and lists the sessions that [`Cluster::begin_session`] began at
 //!   `/v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
 //! - The same switches over HTTP: the endpoint that [`control`] describes.
+//! - Access: [`Options::access`] takes [`AccessOptions`] ([`AccessOptions::rbac`], [`User`]s by their tokens); later
+//!   [`Cluster::add_token`], [`Cluster::issue_token`], [`Cluster::revoke_token`], [`Cluster::service_account_token`].
+//!   Roles and bindings are objects. Without it everybody may do everything. [`serve_tls`] with [`Tls`] serves HTTPS, and
+//!   a [`Kubeconfig`] tells clients how to get there.
 //!
 //! # What there is not
 //!
-//! Users and rights (a fault can answer 401 and 403), TLS, `events.k8s.io`, server-side apply beyond a merge, lists at
+//! Client certificates, `events.k8s.io`, server-side apply beyond a merge, lists at
 //! an exact old version, `OpenAPI` (`kubectl create` and `apply` want `--validate=false`), all kinds that a sandbox has
 //! no use for. Endpoints of Services are not objects.
 //!

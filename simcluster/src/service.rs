@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use serde_json::json;
 
 use crate::access::{self, User};
 use crate::api::{self, Reply};
@@ -131,7 +130,7 @@ async fn answer(
     let mut replica = None;
     match &strike.effect {
         Some(Effect::Refuse(refusal)) => {
-            let response = refuse(refusal, &request);
+            let response = refuse(refusal, head, &request);
             shared.calls().answered(seq, response.status().as_u16());
             return Ok(response);
         }
@@ -210,11 +209,7 @@ async fn silence(shared: &Shared) -> Result<http::Response<Body>, ConnectionLost
     Err(ConnectionLost::Reset)
 }
 
-fn refuse(refusal: &Refusal, request: &api::Request) -> http::Response<Body> {
-    let (plural, namespace) = match &request.route {
-        Route::Object(target) => (target.resource.plural, target.space()),
-        _ => ("", ""),
-    };
+fn refuse(refusal: &Refusal, head: &http::request::Parts, request: &api::Request) -> http::Response<Body> {
     let error = match refusal {
         Refusal::TooManyRequests => {
             let text = "Too many requests, please try again later.\n";
@@ -222,24 +217,16 @@ fn refuse(refusal: &Refusal, request: &api::Request) -> http::Response<Body> {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(1));
             return response;
         }
-        Refusal::EtcdTimeout => {
-            ApiError { reason: None, ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request timed out") }
-        }
+        Refusal::EtcdTimeout => ApiError {
+            reason: None,
+            ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request timed out")
+        },
         Refusal::Unavailable => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "the server is currently unable to handle the request",
         ),
-        Refusal::Forbidden => ApiError::new(
-            StatusCode::FORBIDDEN,
-            "Forbidden",
-            format!(
-                "{plural} is forbidden: User \"provisioner\" cannot {} resource \"{plural}\" in API group \"\" in the \
-                 namespace \"{namespace}\"",
-                request.verb
-            ),
-        )
-        .with_details(json!({"kind": plural})),
+        Refusal::Forbidden => access::forbidden(head, &request.query),
         Refusal::Unauthorized => ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"),
         Refusal::Other { code, reason, message } => {
             let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -151,3 +151,56 @@ fn create_private(path: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of this test's own, removed when it ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let path = std::env::temp_dir().join(format!("kubeconfig-{}", uuid::Uuid::new_v4()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// Guards people's own kubeconfigs, which hold credentials that exist nowhere else.
+    #[test]
+    fn only_files_of_our_own_are_replaced() {
+        let folder = Folder::new();
+        let path = folder.0.join("config");
+        Kubeconfig::new("https://one").write(&path).unwrap();
+        Kubeconfig::new("https://two").token("t").write(&path).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("https://two"));
+        fs::write(&path, "apiVersion: v1\n").unwrap();
+        let refused = Kubeconfig::new("https://three").write(&path);
+        assert!(matches!(refused, Err(KubeconfigError::Foreign { .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "apiVersion: v1\n");
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+        let nowhere = Kubeconfig::new("https://four").write(&folder.0.join("no/such/folder"));
+        assert!(matches!(nowhere, Err(KubeconfigError::Io { .. })), "{nowhere:?}");
+    }
+
+    /// The file holds a token: nobody else may read it, and no log may show it.
+    #[cfg(unix)]
+    #[test]
+    fn the_token_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = Folder::new();
+        let path = folder.0.join("config");
+        let config = Kubeconfig::new("https://one").token("hunter2");
+        config.write(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

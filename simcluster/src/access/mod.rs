@@ -7,6 +7,7 @@
 mod attributes;
 mod authenticate;
 mod bootstrap;
+mod escalation;
 mod handle;
 mod impersonate;
 mod jwt;
@@ -24,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 
+pub(crate) use escalation::guard as guard_rights;
 pub use handle::TokenError;
 pub(crate) use objects::{check as check_object, check_change, fill as fill_object, path_segment};
 pub(crate) use reviews::{Asked, answer};
@@ -130,6 +132,11 @@ pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query)
     }
     demand(shared, &user, &Attributes::of(&head.method, head.uri.path(), query))?;
     Ok(user)
+}
+
+/// The refusal that somebody without any right would get.
+pub(crate) fn forbidden(head: &http::request::Parts, query: &Query) -> ApiError {
+    Attributes::of(&head.method, head.uri.path(), query).forbidden(&User::new("provisioner"), "")
 }
 
 /// Refuses what a user may not do.

@@ -46,6 +46,70 @@ impl PolicyRule {
         }
     }
 
+    /// The rule in its smallest parts: one verb on one resource of one group, by one name at most, or on one path.
+    pub fn atoms(&self) -> Vec<Self> {
+        let one = |text: &String| vec![text.clone()];
+        let mut atoms = Vec::new();
+        for verb in &self.verbs {
+            for path in &self.non_resource_urls {
+                atoms.push(Self { verbs: one(verb), non_resource_urls: one(path), ..Self::default() });
+            }
+            for (group, resource) in
+                self.api_groups.iter().flat_map(|group| self.resources.iter().map(move |own| (group, own)))
+            {
+                let atom = Self {
+                    verbs: one(verb),
+                    api_groups: one(group),
+                    resources: one(resource),
+                    ..Self::default()
+                };
+                if self.resource_names.is_empty() {
+                    atoms.push(atom);
+                } else {
+                    let named = |name| Self { resource_names: one(name), ..atom.clone() };
+                    atoms.extend(self.resource_names.iter().map(named));
+                }
+            }
+        }
+        atoms
+    }
+
+    /// Whether all that a smallest part allows is allowed by this rule.
+    pub fn covers(&self, atom: &Self) -> bool {
+        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+        if !has(&self.verbs, &first(&atom.verbs)) {
+            return false;
+        }
+        if let Some(path) = atom.non_resource_urls.first() {
+            return self.covers_path(path);
+        }
+        let wanted = first(&atom.resources);
+        let (resource, subresource) = wanted.split_once('/').unwrap_or((&wanted, ""));
+        let action = Action {
+            resource: resource.to_owned(),
+            subresource: subresource.to_owned(),
+            ..Action::default()
+        };
+        has(&self.api_groups, &first(&atom.api_groups))
+            && self.covers_resource(&action)
+            && (self.resource_names.is_empty()
+                || atom.resource_names.iter().any(|name| self.covers_name(name)))
+    }
+
+    /// The rule in the words of a refusal.
+    pub fn describe(&self) -> String {
+        let lists = [
+            ("APIGroups", &self.api_groups),
+            ("Resources", &self.resources),
+            ("ResourceNames", &self.resource_names),
+            ("NonResourceURLs", &self.non_resource_urls),
+            ("Verbs", &self.verbs),
+        ];
+        let shown = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        let shown: Vec<_> = shown.map(|(name, list)| format!("{name}:{list:?}")).collect();
+        format!("{{{}}}", shown.join(", "))
+    }
+
     fn covers_resource(&self, action: &Action) -> bool {
         let combined = action.combined();
         self.resources.iter().any(|own| {

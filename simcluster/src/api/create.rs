@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Reply, Request, decode, options, quota, service_ports, writer};
+use crate::access::{self, User};
 use crate::defaults;
 use crate::ownership::{self, Writer};
 use crate::resource::{NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
@@ -26,6 +27,7 @@ pub(super) struct New<'a> {
     pub namespace: &'a str,
     pub value: Value,
     pub writer: &'a Writer,
+    pub user: &'a User,
     pub dry_run: bool,
 }
 
@@ -37,6 +39,7 @@ pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> Api
         namespace: target.space(),
         value,
         writer: &writer::of(shared, target, request),
+        user: &request.user,
         dry_run: options::is_dry_run(&request.query),
     };
     if target.resource == NEW_EVENTS {
@@ -50,7 +53,7 @@ pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> Api
 
 /// Creates an object.
 pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) -> ApiResult<Arc<Object>> {
-    let New { resource, namespace, mut value, writer, dry_run } = new;
+    let New { resource, namespace, mut value, writer, user, dry_run } = new;
     let asked_for = text_at(&value, &["metadata", "name"]).to_owned();
     admit_namespace(state, resource, namespace, &asked_for)?;
     let versioned = !matches!(text_at(&value, &["metadata", "resourceVersion"]), "" | "0");
@@ -63,7 +66,8 @@ pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) ->
         service_ports::allocate(state, &mut value)?;
     }
     // Whatever refuses from here on must give back what was allocated.
-    let admitted = validate::new_object(resource, &value)
+    let admitted = access::guard_rights(shared, state, user, resource, None, &value)
+        .and_then(|()| validate::new_object(resource, &value))
         .and_then(|()| quota::admit(&state.store, resource, &value))
         .and_then(|()| {
             if versioned {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{Reply, Request, create, decode, options, service_ports, writer};
+use crate::access;
 use crate::defaults;
 use crate::ownership::{self, Applied};
 use crate::patch::PatchKind;
@@ -54,6 +55,7 @@ pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> Ap
                 namespace: target.space(),
                 value,
                 writer: &writer::of(shared, target, request),
+                user: &request.user,
                 dry_run: options::is_dry_run(&request.query),
             };
             (StatusCode::CREATED, create::create_object(&mut state, shared, new)?)
@@ -108,6 +110,7 @@ fn apply(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply
                 namespace: target.space(),
                 value: config,
                 writer: &writer,
+                user: &request.user,
                 dry_run: options::is_dry_run(&request.query),
             };
             (StatusCode::CREATED, create::create_object(&mut state, shared, new)?)
@@ -187,6 +190,7 @@ fn change(
             service_ports::reallocate(state, &old.value, &mut new)?;
         }
     }
+    access::guard_rights(shared, state, &request.user, resource, Some(&old.value), &new)?;
     match target.sub {
         Some(Sub::EphemeralContainers | Sub::Resize) => validate::changed_meta(resource, &old.value, &new)?,
         Some(_) => validate::changed_meta(resource, &old.value, &new)?,
