@@ -141,7 +141,7 @@ fn property(field: &Field) -> Value {
     match &field.sharing {
         Sharing::Members => {}
         Sharing::Whole if matches!(field.shape, Shape::Map(_)) => {
-            property["x-kubernetes-map-type"] = "atomic".into()
+            property["x-kubernetes-map-type"] = "atomic".into();
         }
         Sharing::Whole => property["x-kubernetes-list-type"] = "atomic".into(),
         Sharing::Set => property["x-kubernetes-list-type"] = "set".into(),

@@ -99,13 +99,10 @@ pub(super) fn render(
     rest: Option<&Rest>,
     request: &Request,
 ) -> Reply {
-    let shown: Vec<_> = match target.resource == target.resource.stored() {
-        true => objects.to_vec(),
-        false => {
-            objects.iter().filter_map(|object| view::of(target.resource, object)).map(Arc::new).collect()
-        }
-    };
-    let objects = shown.as_slice();
+    let shown: Vec<_> =
+        objects.iter().filter_map(|object| view::of(target.resource, object)).map(Arc::new).collect();
+    // A view shows all of them in its form, any other kind shows them as they are.
+    let objects = if shown.is_empty() { objects } else { shown.as_slice() };
     let mut meta = json!({"resourceVersion": version.to_string()});
     if let Some(rest) = rest {
         meta["continue"] = rest.token.clone().into();

@@ -192,7 +192,6 @@ fn change(
     }
     access::guard_rights(shared, state, &request.user, resource, Some(&old.value), &new)?;
     match target.sub {
-        Some(Sub::EphemeralContainers | Sub::Resize) => validate::changed_meta(resource, &old.value, &new)?,
         Some(_) => validate::changed_meta(resource, &old.value, &new)?,
         None => validate::changed_object(resource, &old.value, &new)?,
     }

@@ -97,7 +97,7 @@ fn put_slice(
     service: &Object,
     backends: &[Backend<'_>],
 ) {
-    let endpoints: Vec<_> = backends.iter().map(|backend| backend.endpoint()).collect();
+    let endpoints: Vec<_> = backends.iter().map(Backend::endpoint).collect();
     let ports = ports(service, backends, true);
     let owned = state.store.owned_by(service.uid());
     let existing = owned.iter().find(|object| object.resource == SLICES).cloned();
@@ -144,7 +144,7 @@ fn put_endpoints(
 ) {
     let of = |ready: bool| -> Vec<Value> {
         let chosen = backends.iter().filter(|backend| backend.ready == ready && !backend.pod.terminating());
-        chosen.map(|backend| backend.address()).collect()
+        chosen.map(Backend::address).collect()
     };
     let (ready, unready) = (of(true), of(false));
     let mut subset = Map::new();

@@ -55,8 +55,8 @@ pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>)
         if !has(&owner, FOREGROUND) {
             return false;
         }
-        let owned = state.store.owned_by(owner.uid());
-        for dependent in owned.iter().filter(|dependent| !dependent.terminating()) {
+        let dependents = state.store.owned_by(owner.uid());
+        for dependent in dependents.iter().filter(|dependent| !dependent.terminating()) {
             api::delete_after_dependents(state, clock, dependent);
         }
         let left = state.store.owned_by(owner.uid());

@@ -1,11 +1,10 @@
 //! What a controller manager does, as far as it is needed: namespaces that end, owners that are gone, quotas, claims,
-//! endpoints. The node is registered here too.
+//! endpoints.
 
 mod claims;
 mod endpoints;
 mod garbage;
 mod namespaces;
-mod node;
 mod quotas;
 
 use std::collections::BTreeSet;
@@ -32,7 +31,6 @@ struct Controllers {
 
 /// Runs the controllers until they are aborted. What happens from the call on is seen, not from the first poll on.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    node::register(&shared);
     let (mut changed, seen, epoch) = {
         let state = shared.state();
         (state.store.subscribe_all(), state.store.version(), state.store.epoch())

@@ -1,6 +1,7 @@
 //! What the API server fills in when an object leaves it out.
 
 mod empty;
+mod other;
 mod pod;
 mod service;
 
@@ -50,7 +51,7 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
             set_default(&mut value["spec"], "volumeMode", json!("Filesystem"));
             value["status"] = json!({"phase": "Pending"});
         }
-        _ => {}
+        r => changed_object(r, value),
     }
 }
 
@@ -60,6 +61,8 @@ pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
     match resource {
         r if r == PODS => pod::fill_spec(&mut value["spec"]),
         r if r == SERVICES => service::fill(value),
+        r if r.kind == "Secret" => other::secret(value),
+        r if r.kind == "NetworkPolicy" => other::policy(value),
         _ => {}
     }
 }

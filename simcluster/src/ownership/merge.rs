@@ -123,7 +123,7 @@ fn is_empty(value: &Value) -> bool {
 fn step_of<'a>(set: &'a FieldSet, value: &Value) -> Option<&'a FieldSet> {
     set.below.iter().find_map(|(step, below)| {
         let found = if let Some(text) = step.strip_prefix("v:") {
-            *text == value.to_string()
+            serde_json::from_str::<Value>(text).is_ok_and(|known| known == *value)
         } else {
             let keys: Map<String, Value> = serde_json::from_str(step.strip_prefix("k:")?).ok()?;
             keys.iter().all(|(key, wanted)| match value.get(key) {

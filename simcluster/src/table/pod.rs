@@ -66,7 +66,7 @@ impl Summary {
             Self { reason: if own.is_empty() { phase } else { own }.to_owned(), ..Self::default() };
         let gated = |c: &Value| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated";
         if items(&status["conditions"]).any(gated) {
-            summary.reason = "SchedulingGated".to_owned();
+            "SchedulingGated".clone_into(&mut summary.reason);
         }
         let initializing = summary.count_init(value);
         if !initializing || has_condition(value, "Initialized") {
@@ -77,9 +77,9 @@ impl Summary {
             summary.count_containers(value);
         }
         if object.terminating() && own == "NodeLost" {
-            summary.reason = "Unknown".to_owned();
+            "Unknown".clone_into(&mut summary.reason);
         } else if object.terminating() && !matches!(phase, "Succeeded" | "Failed") {
-            summary.reason = "Terminating".to_owned();
+            "Terminating".clone_into(&mut summary.reason);
         }
         summary
     }

@@ -73,7 +73,6 @@ fn check(
         ))
     };
     match (shape, &mut *value) {
-        (Shape::Anything, _) | (_, Value::Null) => Ok(()),
         (Shape::One(name), Value::Object(_)) => match schema::named(name) {
             Some(kind) => prune(value, kind, place, unknown),
             None => Ok(()),
@@ -88,17 +87,19 @@ fn check(
             let full = join(place.full, key);
             check(below, item, Place { full: &full, ..place }, unknown)
         }),
-        (Shape::Quantity, amount) => {
+        (Shape::Quantity, amount) if !amount.is_null() => {
             if Quantity::from_json(amount).is_some() {
                 Ok(())
             } else {
                 Err(QUANTITY_RULE.to_owned())
             }
         }
-        (Shape::Text, Value::String(_))
+        (Shape::Anything, _)
+        | (_, Value::Null)
+        | (Shape::Text, Value::String(_))
         | (Shape::Bool, Value::Bool(_))
-        | (Shape::Double, Value::Number(_)) => Ok(()),
-        (Shape::IntOrText, Value::Number(_) | Value::String(_)) => Ok(()),
+        | (Shape::Double, Value::Number(_))
+        | (Shape::IntOrText, Value::Number(_) | Value::String(_)) => Ok(()),
         (Shape::Bytes, Value::String(text)) => match is_base64(text) {
             None => Ok(()),
             Some(at) => Err(format!("illegal base64 data at input byte {at}")),

@@ -94,16 +94,13 @@ pub fn differences(theirs: &Response, ours: &Response, mapping: &Mapping) -> Vec
             found.push(format!("header {name}: {wanted:?} expected, {got:?} found"));
         }
     }
-    match &theirs.events {
-        Some(events) => {
-            let wanted = Value::Array(events.clone());
-            let got = Value::Array(ours.events.clone().unwrap_or_default());
-            diff("events", &mask(&wanted, mapping), &mask(&got, mapping), &mut found);
-        }
-        None => {
-            let (wanted, got) = (mask(&theirs.body, mapping), mask(&ours.body, mapping));
-            diff("body", &served(wanted, &got), &got, &mut found);
-        }
+    if let Some(events) = &theirs.events {
+        let wanted = Value::Array(events.clone());
+        let got = Value::Array(ours.events.clone().unwrap_or_default());
+        diff("events", &mask(&wanted, mapping), &mask(&got, mapping), &mut found);
+    } else {
+        let (wanted, got) = (mask(&theirs.body, mapping), mask(&ours.body, mapping));
+        diff("body", &served(wanted, &got), &got, &mut found);
     }
     found
 }
