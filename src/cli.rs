@@ -106,8 +106,8 @@ pub struct ClusterArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub struct GuardArgs {
-    /// Serve HTTPS, with a certificate that it makes for itself anew at each start. It is good for 127.0.0.1, ::1,
-    /// localhost, host.docker.internal and the listen address.
+    /// Serve HTTPS, with a certificate that it makes for itself anew at each start. It is good for localhost,
+    /// its addresses, host.docker.internal and the listen address.
     #[arg(long)]
     pub tls: bool,
     /// One more name or address that the certificate is good for; may be repeated. Implies --tls.

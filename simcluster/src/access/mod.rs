@@ -4,6 +4,7 @@
 //! `impersonate` whom it wants to be, `attributes` what it asks for, and `policy` whether the rules say yes. Roles and
 //! bindings are objects like all others. Reviews ([`answer`]) ask the same questions without acting.
 
+mod accounts;
 mod attributes;
 mod authenticate;
 mod bootstrap;
@@ -25,6 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 
+pub(crate) use accounts::admit as admit_account;
 pub(crate) use escalation::guard as guard_rights;
 pub use handle::TokenError;
 pub(crate) use objects::{check as check_object, check_change, fill as fill_object, path_segment};

@@ -68,6 +68,7 @@ pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) ->
     // Whatever refuses from here on must give back what was allocated.
     let admitted = access::guard_rights(shared, state, user, resource, None, &value)
         .and_then(|()| validate::new_object(resource, &value))
+        .and_then(|()| access::admit_account(&state.store, resource, &value))
         .and_then(|()| quota::admit(&state.store, resource, &value))
         .and_then(|()| {
             if versioned {
