@@ -29,12 +29,12 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
             0..=3 => {
                 let turn = world.oracle.borrow_mut().begin(&id);
                 let answer = sandboxes.create(request(&id)).await;
-                world.oracle.borrow_mut().created(&world.cluster, &id, turn, answer);
+                world.oracle.borrow_mut().created(&world.cluster, &id, &turn, answer);
             }
             4..=5 => {
                 let turn = world.oracle.borrow_mut().begin(&id);
                 let answer = sandboxes.delete(id.clone()).await;
-                world.oracle.borrow_mut().deleted(&id, turn, answer);
+                world.oracle.borrow_mut().deleted(&id, &turn, &answer);
             }
             6..=8 => {
                 let answer = sandboxes.get(&id).await;

@@ -54,10 +54,10 @@ impl Oracle {
         &mut self,
         cluster: &Cluster,
         id: &SandboxId,
-        turn: Turn,
+        turn: &Turn,
         answer: Result<Status, Failure>,
     ) {
-        let certain = self.end(id, &turn);
+        let certain = self.end(id, turn);
         if let (Ok(status), true) = (answer, certain) {
             let object = |resource, name: String| cluster.object(resource, NAMESPACE, &name);
             let pod = object("pods", format!("sandbox-{id}"));
@@ -75,8 +75,8 @@ impl Oracle {
     }
 
     /// A delete was answered.
-    pub fn deleted(&mut self, id: &SandboxId, turn: Turn, answer: Result<(), Failure>) {
-        let certain = self.end(id, &turn);
+    pub fn deleted(&mut self, id: &SandboxId, turn: &Turn, answer: &Result<(), Failure>) {
+        let certain = self.end(id, turn);
         if answer.is_ok() && certain {
             self.told.get_mut(id).unwrap().certain = Some(Truth::Gone);
         }
