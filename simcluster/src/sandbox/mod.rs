@@ -7,7 +7,8 @@
 //!
 //! - `GET /v1/sandbox`: `{"success": true, "message": …, "data": {"pod": …, "namespace": …, "uid": …, "image": …}}`
 //! - `GET /v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions`, `/v1/nodejs/sessions`: `{"success": true,
-//!   "message": …, "data": {"sessions": [{"session_id": …, "kind": …, "created_at": …}]}}`; empty until
+//!   "message": …, "data": {"sessions": [{"session_id": …, "kind": …, "created_at": …}]}}`, the bash ones as
+//!   an array directly below `data`, as the all-in-one image has them; empty until
 //!   [`Cluster::begin_session`](crate::Cluster::begin_session) begins one.
 
 mod endpoints;

@@ -99,11 +99,14 @@ impl Sessions {
         of_pod.map(session).collect()
     }
 
-    /// The list of one kind as the sandbox answers it.
+    /// The list of one kind as the sandbox answers it: the all-in-one image has the bash sessions directly below
+    /// `data`, and the others below `data.sessions`.
     pub fn listed(&self, namespace: &str, pod: &str, kind: SessionKind) -> Value {
         let mut all = self.of(namespace, pod);
         all.retain(|session| session.kind == kind);
-        json!({"success": true, "message": format!("{} sessions", all.len()), "data": {"sessions": all}})
+        let message = format!("{} sessions", all.len());
+        let data = if kind == SessionKind::Bash { json!(all) } else { json!({"sessions": all}) };
+        json!({"success": true, "message": message, "data": data})
     }
 }
 
@@ -116,7 +119,10 @@ mod tests {
         let mut sessions = Sessions::default();
         assert!(sessions.begin("ns", "a", SessionKind::Bash, "1", Timestamp::UNIX_EPOCH));
         assert!(!sessions.begin("ns", "a", SessionKind::Bash, "1", Timestamp::UNIX_EPOCH));
-        let listed = |sessions: &Sessions, kind| sessions.listed("ns", "a", kind)["data"]["sessions"].clone();
+        let listed = |sessions: &Sessions, kind| {
+            let data = &sessions.listed("ns", "a", kind)["data"];
+            data.get("sessions").unwrap_or(data).clone()
+        };
         let one = json!([{"session_id": "1", "kind": "bash", "created_at": "1970-01-01T00:00:00Z"}]);
         assert_eq!(listed(&sessions, SessionKind::Bash), one);
         assert_eq!(listed(&sessions, SessionKind::Shell), json!([]));

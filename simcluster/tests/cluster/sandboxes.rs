@@ -45,7 +45,7 @@ async fn a_sandbox_answers_while_it_is_ready() {
     .await;
     // Whoever works in it can be seen.
     let sessions = async || ask(port, "/v1/bash/sessions").await.unwrap();
-    assert!(sessions().await.contains("\"sessions\":[]"), "{}", sessions().await);
+    assert!(sessions().await.contains("\"data\":[]"), "{}", sessions().await);
     cluster.begin_session(NS, "a", SessionKind::Bash, "s1");
     assert!(sessions().await.contains("\"session_id\":\"s1\""), "{}", sessions().await);
     cluster.end_session(NS, "a", SessionKind::Bash, "s1");
