@@ -16,13 +16,17 @@ pub mod request_id;
 pub mod wire;
 
 mod backend;
+mod change;
 mod create;
 mod delete;
 mod fallback;
 mod get;
 mod health;
 mod list;
+mod owner;
 mod path;
+mod reaper;
+mod touch;
 
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
@@ -43,9 +47,15 @@ pub fn routes<B: Backend>(
     // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
     // through on its way out is a cost.
     let rest = list::route(backend.clone())
+        .or(touch::route(backend.clone()))
+        .unify()
         .or(create::route(backend.clone(), limits))
         .unify()
         .or(delete::route(backend.clone()))
+        .unify()
+        .or(change::route(backend.clone(), limits))
+        .unify()
+        .or(reaper::route(backend.clone()))
         .unify()
         .or(health::route())
         .unify()

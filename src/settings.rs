@@ -30,6 +30,7 @@ pub mod environment;
 mod file;
 pub mod keys;
 pub mod layers;
+pub mod lifetimes;
 pub mod load;
 pub mod problem;
 mod resolve;
@@ -38,7 +39,10 @@ pub mod show;
 #[cfg(test)]
 mod tests;
 
-use self::durations::{DrainDeadline, StalenessLimit};
+use self::{
+    durations::{DrainDeadline, StalenessLimit},
+    lifetimes::Lifetimes,
+};
 
 /// All settings, valid each by itself and together.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub struct Settings {
     pub kubernetes: Kubernetes,
     /// What a sandbox's Pod, Service and URL are made of, the namespace included.
     pub template: Template,
+    /// How long sandboxes live.
+    pub lifetimes: Lifetimes,
     /// Set when the daemon runs on the embedded cluster in place of a real one.
     pub embedded: Option<Embedded>,
     /// What is logged, and in which shape.

@@ -7,6 +7,7 @@ mod daemon {
     mod away;
     mod calls;
     mod contract;
+    mod lifetimes;
     mod races;
     mod restart;
     mod support;

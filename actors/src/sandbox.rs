@@ -3,17 +3,20 @@
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use lifecycle::{
+    belt::Verdict,
     failure::{Failure, Fault, FaultKind},
     ids::SandboxId,
-    ports::{Cluster, Outcome, ReadFault},
+    lifetime::{Cause, Owner, Policy, TermsChange},
+    ports::{Busy, Cluster, Only, Outcome, ReadFault},
     request::CreateRequest,
-    step::{Action, Context, Event, Halves, Reply, Stage, step},
+    seen::Life,
+    step::{Action, Context, Event, Halves, Reply, step},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{sleeper::Sleeper, supervisor, view::View};
+use crate::{reaper::Reaper, sleeper::Sleeper, supervisor, view::View};
 
 /// Where an answer goes.
 pub(crate) type Waiter = RpcReplyPort<Result<Reply, Failure>>;
@@ -27,7 +30,11 @@ pub(crate) enum Message {
     /// Somebody wants the sandbox.
     Post { request: Arc<CreateRequest>, waiter: Waiter, span: tracing::Span },
     /// Somebody wants it gone.
-    Delete { waiter: Waiter, span: tracing::Span },
+    Delete { waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
+    /// Somebody uses it.
+    Touch { waiter: Option<Waiter>, owner: Option<Owner> },
+    /// Somebody wants its limits changed.
+    Change { change: TermsChange, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// What is seen may have changed.
     Look,
     /// Its time has come.
@@ -39,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) view: Arc<View>,
     pub(crate) sleeper: Sleeper,
+    pub(crate) policy: Policy,
+    pub(crate) reaper: Reaper,
 }
 
 /// The behaviour; all state is in [`State`].
@@ -56,7 +65,9 @@ pub(crate) struct State {
     id: SandboxId,
     shared: Arc<Shared>,
     supervisor: ActorRef<supervisor::Message>,
-    stage: Stage<Waiter>,
+    sandbox: lifecycle::step::Sandbox<Waiter>,
+    /// What the view was last told of its life.
+    life: Option<Life>,
     /// How many messages were taken; the supervisor lets the actor go only when that is all it sent.
     taken: u64,
 }
@@ -76,7 +87,9 @@ impl Actor for Sandbox {
         let Arguments { id, shared, supervisor } = arguments;
         // A former life that failed may have left this set; from here on the cluster's word counts.
         shared.view.set_unheard_of(&id, false);
-        Ok(State { id, shared, supervisor, stage: Stage::default(), taken: 0 })
+        shared.view.set_life(&id, None);
+        let sandbox = lifecycle::step::Sandbox::default();
+        Ok(State { id, shared, supervisor, sandbox, life: None, taken: 0 })
     }
 
     async fn handle(
@@ -92,7 +105,11 @@ impl Actor for Sandbox {
                 (Event::Look, tracing::Span::none())
             }
             Message::Post { request, waiter, span } => (Event::Post { request, waiter }, span),
-            Message::Delete { waiter, span } => (Event::Delete { waiter }, span),
+            Message::Delete { waiter, owner, span } => (Event::Delete { waiter, owner }, span),
+            Message::Touch { waiter, owner } => (Event::Touch { waiter, owner }, tracing::Span::none()),
+            Message::Change { change, waiter, owner, span } => {
+                (Event::Change { change, waiter, owner }, span)
+            }
             Message::Look => (Event::Look, tracing::Span::none()),
             Message::Due => (Event::Due, tracing::Span::none()),
         };
@@ -109,17 +126,25 @@ impl State {
         let mut next = Some(first);
         while let Some(event) = next.take() {
             let seen = self.shared.view.look(&self.id);
+            let moment = self.shared.reaper.moment();
             let context = Context {
                 id: &self.id,
-                now: Instant::now().into_std(),
+                now: moment.now,
+                wall: moment.wall,
+                policy: &self.shared.policy,
                 seen: &seen,
                 fresh: self.shared.view.is_fresh(),
             };
-            let unheard_of = self.stage.is_unheard_of();
-            let (stage, actions) = step(mem::take(&mut self.stage), event, context);
-            self.stage = stage;
-            if self.stage.is_unheard_of() != unheard_of {
+            let unheard_of = self.sandbox.stage.is_unheard_of();
+            let (sandbox, actions) = step(mem::take(&mut self.sandbox), event, context);
+            self.sandbox = sandbox;
+            if self.sandbox.stage.is_unheard_of() != unheard_of {
                 self.shared.view.set_unheard_of(&self.id, !unheard_of);
+            }
+            let life = self.sandbox.prospects(context);
+            if life != self.life {
+                self.life = life;
+                self.shared.view.set_life(&self.id, life);
             }
             for action in actions {
                 match action {
@@ -138,26 +163,24 @@ impl State {
                     }
                     Action::Create { request, halves } => next = Some(self.create(request, halves).await),
                     Action::Remove { pod, service } => {
-                        let (pod, service) = futures::join!(
-                            async {
-                                let uid = pod?;
-                                let call = self.shared.cluster.delete_pod(self.id.clone(), uid.clone());
-                                let outcome = limited(call).await;
-                                Some(note(outcome, |removal| {
-                                    self.shared.view.removed_pod(&self.id, &uid, removal);
-                                }))
-                            },
-                            async {
-                                let uid = service?;
-                                let call = self.shared.cluster.delete_service(self.id.clone(), uid.clone());
-                                let outcome = limited(call).await;
-                                Some(note(outcome, |removal| {
-                                    self.shared.view.removed_service(&self.id, &uid, removal);
-                                }))
-                            },
-                        );
-                        next = Some(Event::Removed { pod, service });
+                        let only = |uid| Only { uid, version: None };
+                        next = Some(self.remove(pod.map(only), service.map(only)).await);
                     }
+                    Action::Write { uid, marks } => {
+                        let call = self.shared.cluster.write_marks(self.id.clone(), uid, marks);
+                        let outcome =
+                            note(limited(call).await, |pod| self.shared.view.wrote_pod(&self.id, pod));
+                        next = Some(Event::Written(outcome));
+                    }
+                    Action::AskWhetherBusy { url } => {
+                        let call = self.shared.cluster.ask_whether_busy(self.id.clone(), url);
+                        let busy = tokio::time::timeout(CALL_LIMIT, call).await;
+                        let busy = busy.unwrap_or_else(|_| Busy::Unanswered("no answer in time".to_owned()));
+                        tracing::debug!(sandbox_id = %self.id, ?busy, "asked whether it is busy");
+                        next = Some(Event::Asked(busy));
+                    }
+                    Action::Reap { pod, service, cause } => next = Some(self.reap(pod, service, cause).await),
+                    Action::Record(cause) => self.shared.reaper.note(&self.id, cause),
                     Action::Read => {
                         let read =
                             tokio::time::timeout(CALL_LIMIT, self.shared.cluster.read(self.id.clone()));
@@ -174,6 +197,41 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Deletes it, if the belt lets it go.
+    async fn reap(&self, pod: Only, service: Option<Only>, cause: Cause) -> Event<Waiter> {
+        let Shared { cluster, view, reaper, .. } = &*self.shared;
+        match reaper.ask(view.len(), &self.id, cause) {
+            Verdict::Go => {
+                cluster.tell_reaped(&self.id, &pod.uid, cause, false);
+                self.remove(Some(pod), service).await
+            }
+            Verdict::NotBefore(until) => Event::Held(until),
+            Verdict::Rehearsed => {
+                cluster.tell_reaped(&self.id, &pod.uid, cause, true);
+                Event::Rehearsed
+            }
+        }
+    }
+
+    async fn remove(&self, pod: Option<Only>, service: Option<Only>) -> Event<Waiter> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        let (pod, service) = futures::join!(
+            async {
+                let only = pod?;
+                let uid = only.uid.clone();
+                let outcome = limited(cluster.delete_pod(self.id.clone(), only)).await;
+                Some(note(outcome, |removal| view.removed_pod(&self.id, &uid, removal)))
+            },
+            async {
+                let only = service?;
+                let uid = only.uid.clone();
+                let outcome = limited(cluster.delete_service(self.id.clone(), only)).await;
+                Some(note(outcome, |removal| view.removed_service(&self.id, &uid, removal)))
+            },
+        );
+        Event::Removed { pod, service }
     }
 
     /// Both writes at once: the NodePort is in the Service's own answer, so neither needs the other.

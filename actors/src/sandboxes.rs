@@ -2,10 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use lifecycle::{
+    belt::BeltPolicy,
     failure::Failure,
     ids::SandboxId,
-    ports::{Cluster, Kind},
+    lifetime::{Owner, Policy, Terms, TermsChange},
+    ports::{Clock, Cluster, Kind},
     request::CreateRequest,
     seen::Status,
     step::Reply,
@@ -14,7 +17,9 @@ pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use crate::reaper::{Reaped, ReaperState};
 use crate::{
+    reaper::Reaper,
     sandbox::{Shared, Waiter},
     sleeper::{self, Sleeper},
     supervisor::{Message, Supervisor},
@@ -41,6 +46,17 @@ const RETRY: Duration = Duration::from_secs(2);
 /// When to ask again while what is known of the cluster is too old.
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
+/// What the sandboxes are kept by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// For how long answers may be given after the watch was last heard of.
+    pub staleness: Duration,
+    /// How long sandboxes may live.
+    pub policy: Policy,
+    /// What holds the reaper back.
+    pub belt: BeltPolicy,
+}
+
 /// A handle on the supervisor and the status view. Every request clones it, at the price of one count.
 #[derive(Clone)]
 pub struct Sandboxes {
@@ -50,9 +66,12 @@ pub struct Sandboxes {
 /// Ends the supervisor with the sleeper: without its deadlines nothing that went wrong would be put right.
 struct ShareFate(ActorRef<Message>);
 
+/// The wall's clock of this machine.
+struct SystemClock;
+
 struct Inner {
-    cluster: Arc<dyn Cluster>,
-    view: Arc<View>,
+    /// What the actors have too.
+    common: Arc<Shared>,
     supervisor: ActorRef<Message>,
     under_way: Semaphore,
 }
@@ -67,13 +86,31 @@ impl Sandboxes {
     ///
     /// # Errors
     /// When the supervisor cannot be spawned.
-    pub async fn start(cluster: Arc<dyn Cluster>, staleness: Duration) -> Result<Self, SpawnErr> {
-        let view = Arc::new(View::new(staleness));
+    pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules) -> Result<Self, SpawnErr> {
+        Self::start_by(cluster, rules, SystemClock).await
+    }
+
+    /// As [`Sandboxes::start`], by another clock on the wall.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be spawned.
+    pub async fn start_by(
+        cluster: Arc<dyn Cluster>,
+        rules: Rules,
+        clock: impl Clock,
+    ) -> Result<Self, SpawnErr> {
+        let Rules { staleness, policy, belt } = rules;
         let (sleeper, wishes) = Sleeper::new();
-        let shared = Arc::new(Shared { cluster: cluster.clone(), view: view.clone(), sleeper });
-        let (supervisor, _) = Actor::spawn(None, Supervisor, shared).await?;
+        let common = Arc::new(Shared {
+            cluster,
+            view: Arc::new(View::new(staleness)),
+            sleeper,
+            policy,
+            reaper: Reaper::new(belt, Box::new(clock)),
+        });
+        let (supervisor, _) = Actor::spawn(None, Supervisor, common.clone()).await?;
         let told = supervisor.clone();
-        view.set_listener(move |id| {
+        common.view.set_listener(move |id| {
             let _ = told.cast(Message::Changed(id));
         });
         let woken = supervisor.clone();
@@ -87,13 +124,13 @@ impl Sandboxes {
             .await;
         });
         let under_way = Semaphore::new(MAX_UNDER_WAY);
-        Ok(Self { shared: Arc::new(Inner { cluster, view, supervisor, under_way }) })
+        Ok(Self { shared: Arc::new(Inner { common, supervisor, under_way }) })
     }
 
     /// The status view, to be fed by the shared watch.
     #[must_use]
     pub fn view(&self) -> &Arc<View> {
-        &self.shared.view
+        &self.shared.common.view
     }
 
     /// Makes the sandbox, or finds it made. Ends within [`CREATE_DEADLINE`].
@@ -103,20 +140,24 @@ impl Sandboxes {
     pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
         let id = request.sandbox_id.clone();
         // Whoever asks for a sandbox that is there gets it, whatever mounts the request names this time.
-        if let Err(why) = self.shared.cluster.check(&request)
-            && !self.shared.view.contains(&id)
+        if let Err(why) = self.shared.common.cluster.check(&request)
+            && !self.shared.common.view.contains(&id)
         {
             return Err(Failure::BadRequest(why));
         }
+        self.shared.common.policy.allows(request.terms).map_err(Failure::BadRequest)?;
         let _permit = self.admit()?;
         let span = tracing::Span::current();
         let request = Arc::new(request);
         let call = async {
-            self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
             self.ask(|waiter| Message::Post { request, waiter, span }).await
         };
         match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
-            Some(Ok(Reply::Made(status))) => Ok(status),
+            Some(Ok(Reply::Made(status))) => {
+                self.shared.common.reaper.forget(&id);
+                Ok(status)
+            }
             Some(Err(failure)) => Err(failure),
             Some(Ok(Reply::Gone)) | None => Err(Failure::Restarting { id }),
         }
@@ -126,12 +167,12 @@ impl Sandboxes {
     ///
     /// # Errors
     /// A [`Failure`]; the deletion is finished all the same, once the cluster allows.
-    pub async fn delete(&self, id: SandboxId) -> Result<(), Failure> {
+    pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), Failure> {
         let _permit = self.admit()?;
         let span = tracing::Span::current();
         let call = async {
-            self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
-            self.ask(|waiter| Message::Delete { id: id.clone(), waiter, span }).await
+            self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.ask(|waiter| Message::Delete { id: id.clone(), waiter, owner, span }).await
         };
         match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
@@ -140,13 +181,85 @@ impl Sandboxes {
         }
     }
 
+    /// Notes a sign of life of the sandbox; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::delete`].
+    pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, Failure> {
+        let message = |id, waiter| Message::Touch { id, waiter: Some(waiter), owner };
+        self.of_what_is_there(id, "Touch", message).await
+    }
+
+    /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Failure::BadRequest`] for limits beyond the settings' own; else as [`Sandboxes::delete`].
+    pub async fn change(
+        &self,
+        id: SandboxId,
+        change: TermsChange,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, Failure> {
+        let asked = Terms { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
+        self.shared.common.policy.allows(asked).map_err(Failure::BadRequest)?;
+        let span = tracing::Span::current();
+        let message = |id, waiter| Message::Change { id, change, waiter, owner, span };
+        self.of_what_is_there(id, "Change of the limits", message).await
+    }
+
+    /// Asks the actor of a sandbox that is known; an unknown one costs nothing.
+    async fn of_what_is_there(
+        &self,
+        id: SandboxId,
+        operation: &'static str,
+        message: impl FnOnce(SandboxId, Waiter) -> Message,
+    ) -> Result<Option<Status>, Failure> {
+        if !self.shared.common.view.contains(&id) {
+            self.fresh().await?;
+            if !self.shared.common.view.contains(&id) {
+                return Ok(None);
+            }
+        }
+        let _permit = self.admit()?;
+        let call = self.ask(|waiter| message(id.clone(), waiter));
+        match within(DELETE_DEADLINE, operation, call).await? {
+            Some(Ok(Reply::Made(status))) => Ok(Some(status)),
+            Some(Ok(Reply::Gone)) => Ok(None),
+            Some(Err(failure)) => Err(failure),
+            None => Err(Failure::Restarting { id }),
+        }
+    }
+
+    /// When and why the sandbox was reaped, if that was within the last hour and it was not made anew since.
+    #[must_use]
+    pub fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
+        self.shared.common.reaper.reaped(id)
+    }
+
+    /// What the reaper is at.
+    #[must_use]
+    pub fn reaper(&self) -> ReaperState {
+        self.shared.common.reaper.state()
+    }
+
+    /// Lets the reaper go on after it had stopped; says whether it had.
+    #[must_use]
+    pub fn lift_stop(&self) -> bool {
+        self.shared.common.reaper.lift()
+    }
+
     /// What is known of the sandbox; `None` when there is none. Answered from memory.
     ///
     /// # Errors
     /// [`Failure::Stale`] while nothing can be told for sure.
     pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
         self.fresh().await?;
-        Ok(self.shared.view.status(id))
+        let status = self.shared.common.view.status(id);
+        if status.is_some() && self.shared.common.policy.get_counts {
+            let message = Message::Touch { id: id.clone(), waiter: None, owner: None };
+            let _ = self.shared.supervisor.cast(message);
+        }
+        Ok(status)
     }
 
     /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.
@@ -155,7 +268,7 @@ impl Sandboxes {
     /// [`Failure::Stale`] while nothing can be told for sure.
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
         self.fresh().await?;
-        Ok(self.shared.view.statuses())
+        Ok(self.shared.common.view.statuses())
     }
 
     /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal editions
@@ -165,7 +278,7 @@ impl Sandboxes {
     /// As [`Sandboxes::list`].
     pub async fn edition(&self) -> Result<Edition, Failure> {
         self.fresh().await?;
-        Ok(self.shared.view.edition())
+        Ok(self.shared.common.view.edition())
     }
 
     /// What stands in the way of serving, by name; empty when all is well.
@@ -173,7 +286,7 @@ impl Sandboxes {
     pub fn missing(&self) -> Vec<(&'static str, String)> {
         [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
             .into_iter()
-            .filter_map(|(name, kind)| self.shared.view.ailment(kind).map(|why| (name, why)))
+            .filter_map(|(name, kind)| self.shared.common.view.ailment(kind).map(|why| (name, why)))
             .collect()
     }
 
@@ -204,11 +317,11 @@ impl Sandboxes {
     }
 
     async fn fresh(&self) -> Result<(), Failure> {
-        if self.shared.view.is_fresh() {
+        if self.shared.common.view.is_fresh() {
             return Ok(());
         }
-        self.shared.view.first_list(FIRST_LIST_PATIENCE).await;
-        if self.shared.view.is_fresh() {
+        self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
+        if self.shared.common.view.is_fresh() {
             return Ok(());
         }
         let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
@@ -224,6 +337,12 @@ impl Sandboxes {
                 Some(Err(Failure::ShuttingDown { retry_after: RETRY }))
             }
         }
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::now()
     }
 }
 

@@ -4,7 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest};
+use lifecycle::{
+    failure::Failure,
+    ids::SandboxId,
+    lifetime::{Owner, TermsChange},
+    request::CreateRequest,
+};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
@@ -24,7 +29,11 @@ pub(crate) enum Message {
     /// Somebody wants a sandbox.
     Post { request: Arc<CreateRequest>, waiter: Waiter, span: tracing::Span },
     /// Somebody wants a sandbox gone.
-    Delete { id: SandboxId, waiter: Waiter, span: tracing::Span },
+    Delete { id: SandboxId, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
+    /// Somebody uses a sandbox.
+    Touch { id: SandboxId, waiter: Option<Waiter>, owner: Option<Owner> },
+    /// Somebody wants a sandbox's limits changed.
+    Change { id: SandboxId, change: TermsChange, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// The view tells something new of a sandbox.
     Changed(SandboxId),
     /// A sandbox's time has come.
@@ -86,8 +95,15 @@ impl Actor for Supervisor {
                 let message = sandbox::Message::Post { request, waiter, span };
                 state.send_or_spawn(&myself, id, message).await;
             }
-            Message::Delete { id, waiter, span } => {
-                state.send_or_spawn(&myself, id, sandbox::Message::Delete { waiter, span }).await;
+            Message::Delete { id, waiter, owner, span } => {
+                state.send_or_spawn(&myself, id, sandbox::Message::Delete { waiter, owner, span }).await;
+            }
+            Message::Touch { id, waiter, owner } => {
+                state.send_or_spawn(&myself, id, sandbox::Message::Touch { waiter, owner }).await;
+            }
+            Message::Change { id, change, waiter, owner, span } => {
+                let message = sandbox::Message::Change { change, waiter, owner, span };
+                state.send_or_spawn(&myself, id, message).await;
             }
             Message::Changed(id) => state.send_or_spawn(&myself, id, sandbox::Message::Look).await,
             Message::Revive(id) => {
@@ -196,9 +212,12 @@ impl State {
 
 fn refuse(id: SandboxId, message: sandbox::Message) {
     match message {
-        sandbox::Message::Post { waiter, .. } | sandbox::Message::Delete { waiter, .. } => {
+        sandbox::Message::Post { waiter, .. }
+        | sandbox::Message::Delete { waiter, .. }
+        | sandbox::Message::Change { waiter, .. }
+        | sandbox::Message::Touch { waiter: Some(waiter), .. } => {
             let _ = waiter.send(Err(Failure::Restarting { id }));
         }
-        sandbox::Message::Look | sandbox::Message::Due => {}
+        sandbox::Message::Touch { waiter: None, .. } | sandbox::Message::Look | sandbox::Message::Due => {}
     }
 }

@@ -21,7 +21,7 @@ use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
     ports::{Kind, Removal, WatchEvent, Watched},
-    seen::{Seen, SeenPod, SeenService, Sight, Status, Uid, Version},
+    seen::{Life, Seen, SeenPod, SeenService, Sight, Status, Uid, Version},
 };
 
 use self::{
@@ -52,6 +52,8 @@ pub struct Edition(pub u64);
 struct Row {
     pod: Option<Known<SeenPod>>,
     service: Option<Known<SeenService>>,
+    /// How long it will live, as its actor has it.
+    life: Option<Life>,
     /// Whether callers are not to hear of it: it is being made and was given to nobody yet.
     unheard_of: bool,
     /// Whether the listener was told and the actor has not looked yet: one call to look is enough.
@@ -172,6 +174,14 @@ impl View {
                 place.insert(Row { unheard_of, ..Row::default() });
             }
             Entry::Vacant(_) => {}
+        }
+        self.new_edition();
+    }
+
+    /// Sets how long the sandbox will live.
+    pub(crate) fn set_life(&self, id: &SandboxId, life: Option<Life>) {
+        if let Some(mut row) = self.rows.get_mut(id) {
+            row.life = life;
         }
         self.new_edition();
     }
@@ -350,10 +360,11 @@ impl Row {
         if self.unheard_of {
             return None;
         }
-        Seen::status_of(
+        let status = Seen::status_of(
             self.pod.as_ref().map(|known| &known.sight),
             self.service.as_ref().map(|known| &known.sight),
-        )
+        )?;
+        Some(Status { life: self.life, ..status })
     }
 
     /// Whether nothing is left to know.

@@ -4,6 +4,8 @@
 
 #[path = "actors/fake.rs"]
 mod fake;
+#[path = "actors/lifetimes.rs"]
+mod lifetimes;
 
 use std::time::Duration;
 
@@ -58,13 +60,13 @@ async fn nothing_is_listed_before_it_is_given() {
 async fn a_deleted_sandbox_can_be_made_anew() {
     let fake = Fake::start().await;
     let first = fake.sandboxes.create(request("a")).await.unwrap();
-    fake.sandboxes.delete(id("a")).await.unwrap();
+    fake.sandboxes.delete(id("a"), None).await.unwrap();
     assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
     let start = Instant::now();
     let second = fake.sandboxes.create(request("a")).await.unwrap();
     assert!(start.elapsed() >= fake::TERMINATION, "it waited for the old Pod's end");
     assert_ne!(first.url, second.url);
-    fake.sandboxes.delete(id("a")).await.unwrap();
+    fake.sandboxes.delete(id("a"), None).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     assert!(fake.sandboxes.view().is_empty());
 }
@@ -79,7 +81,7 @@ async fn a_panic_touches_one_sandbox_only() {
     assert!(matches!(failure, Failure::Restarting { .. }), "{failure:?}");
     assert!(fake.sandboxes.get(&id("b")).await.unwrap().is_some());
     fake.sandboxes.create(request("a")).await.unwrap();
-    fake.sandboxes.delete(id("b")).await.unwrap();
+    fake.sandboxes.delete(id("b"), None).await.unwrap();
 }
 
 /// After a panic in the middle of a create, what is left of it is removed without anybody asking.

@@ -17,6 +17,8 @@ pub enum Verb {
     Create,
     /// DELETE of one object.
     Delete,
+    /// PATCH of one object.
+    Patch,
     /// GET of one object.
     Get,
     /// GET of many.
@@ -151,6 +153,8 @@ fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(FaultKind, Certai
         // The authorizer's sentence. Any other is an admission plug-in's (limit range, Pod security, …).
         403 if says("forbidden: User ") => F::Forbidden,
         403 if says("is forbidden: ") => F::Denied,
+        // Releases that know no precondition of a patch refuse the change of a uid instead.
+        422 if verb == Verb::Patch && concerns_uid(status) => F::Conflict,
         409 if says("object is being deleted") => F::Terminating,
         409 if status.reason == "AlreadyExists" => F::AlreadyExists,
         404 if verb == Verb::Create && concerns_namespace(status) => F::NamespaceMissing,
@@ -162,6 +166,10 @@ fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(FaultKind, Certai
 fn concerns_namespace(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|d| d.kind == "namespaces")
         || status.message.starts_with("namespaces \"")
+}
+
+fn concerns_uid(status: &Status) -> bool {
+    status.details.iter().flat_map(|d| &d.causes).any(|cause| cause.field == "metadata.uid")
 }
 
 fn by_code(verb: Verb, code: u16) -> (FaultKind, Certainty) {
@@ -248,6 +256,13 @@ impl Failed {
     #[must_use]
     pub fn is_another_life(&self) -> bool {
         self.fault.kind == FaultKind::Conflict && self.fault.message.contains("UID in")
+    }
+
+    /// Whether a delete failed because the object is no longer in the state that was decided on. This does not
+    /// pass either: the decision has to be made anew.
+    #[must_use]
+    pub fn is_another_state(&self) -> bool {
+        self.fault.kind == FaultKind::Conflict && self.fault.message.contains("ResourceVersion in")
     }
 
     fn after(mut self, wait: Option<Duration>) -> Self {

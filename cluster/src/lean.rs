@@ -6,20 +6,24 @@
 //! They are read tolerantly: a field that is absent, null or of an unexpected type is as if it were absent,
 //! so that one odd object never costs the list it stands in. Values out of fixed sets stay text.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::Value;
 
-use crate::tolerant;
+use crate::{marks, tolerant};
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Pod {
-    /// Name, uid, version, labels, times and finalizers; nothing else of it is filled.
+    /// Name, uid, version, labels, times, finalizers and the annotations about its life; nothing else of it is
+    /// filled.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What the node and the scheduler say of it.
@@ -195,6 +199,9 @@ struct Metadata {
     resource_version: Option<String>,
     #[serde(deserialize_with = "tolerant::scalar")]
     labels: Option<BTreeMap<String, String>>,
+    /// Only those that [`marks::KEYS`] names: others may hold a whole manifest.
+    #[serde(deserialize_with = "kept_annotations")]
+    annotations: Option<BTreeMap<String, String>>,
     #[serde(deserialize_with = "tolerant::scalar")]
     creation_timestamp: Option<Timestamp>,
     /// A time that cannot be read is a time all the same: the object is on its way out.
@@ -252,6 +259,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         uid: read.uid,
         resource_version: read.resource_version,
         labels: read.labels,
+        annotations: read.annotations,
         creation_timestamp: read.creation_timestamp.map(Time),
         deletion_timestamp: read.deletion_timestamp.filter(|v| !v.is_null()).map(|v| {
             let time = v.as_str().and_then(|t| t.parse().ok());
@@ -261,6 +269,45 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         finalizers: read.finalizers,
         ..ObjectMeta::default()
     })
+}
+
+fn kept_annotations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    Ok(tolerant::object::<_, KeptAnnotations>(deserializer)?
+        .map(|kept| kept.0)
+        .filter(|kept| !kept.is_empty()))
+}
+
+/// The annotations that are read. Values of the others are skipped where they stand.
+struct KeptAnnotations(BTreeMap<String, String>);
+
+struct KeptVisitor;
+
+impl<'de> Deserialize<'de> for KeptAnnotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeptVisitor).map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeptVisitor {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("annotations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut kept = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if !marks::KEYS.contains(&key.as_str()) {
+                map.next_value::<IgnoredAny>()?;
+            } else if let Ok(text) = serde_json::from_value::<String>(map.next_value::<Value>()?) {
+                kept.insert(key, text);
+            }
+        }
+        Ok(kept)
+    }
 }
 
 #[cfg(test)]
@@ -276,6 +323,29 @@ mod tests {
         assert_eq!(Service::url_path(&(), Some("deer-flow")), "/api/v1/namespaces/deer-flow/services");
         assert_eq!(Pod::kind(&()), "Pod");
         assert_eq!(Service::kind(&()), "Service");
+    }
+
+    /// Of the annotations only ours about a sandbox's life are kept, and an odd one among them costs itself only.
+    #[test]
+    fn other_annotations_are_dropped() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"metadata": {"annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": "{\"a long\": \"manifest\"}",
+                "sandbox-provisioner/ttl": "8h", "odd": {"nested": [1, {"x": null}]}, "sandbox-provisioner/owner": 7,
+                "sandbox-provisioner/\u0069dle-timeout": "15m", "sandbox-provisioner/thread-id": "t"
+            }, "uid": "u"}}"#,
+        )
+        .unwrap();
+        let kept = BTreeMap::from([
+            ("sandbox-provisioner/ttl".to_owned(), "8h".to_owned()),
+            ("sandbox-provisioner/idle-timeout".to_owned(), "15m".to_owned()),
+        ]);
+        assert_eq!(pod.metadata.annotations, Some(kept));
+        assert_eq!(pod.metadata.uid.as_deref(), Some("u"), "what follows is read as ever");
+        for odd in [json!(null), json!([]), json!("x"), json!({}), json!({"a": "b"})] {
+            let pod: Pod = serde_json::from_value(json!({"metadata": {"annotations": odd}})).unwrap();
+            assert_eq!(pod.metadata.annotations, None);
+        }
     }
 
     /// Whatever stands where, an object parses, and what can be read of it is.

@@ -1,25 +1,31 @@
 //! All that knows Kubernetes: connection, manifests, writes and the shared watch.
 //!
 //! ```text
-//!   connect ─▸ Connection ─┬─▸ writes ── manifest, names ──▸ POST, DELETE, GET    (lifecycle's `Cluster`)
+//!   connect ─▸ Connection ─┬─▸ writes ── manifest, marks, names ──▸ POST, PATCH, DELETE, GET    (lifecycle's `Cluster`)
+//!                          ├─▸ events ──▸ POST of Events
 //!                          ├─▸ watch ── list, events ── lean ── read ──▸ lifecycle's `Watched`
 //!                          └─▸ namespace
+//!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
 //!   every call: calls ── fault ── retry or backoff
 //! ```
 //!
-//! Only `fault` looks at status codes, only `read` at labels and states, only `names` knows their texts.
+//! Only `fault` looks at status codes, only `read` and `marks` at labels, annotations
+//! and states, only `names` knows their texts.
 
 mod backoff;
 mod calls;
 pub mod connect;
+pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod fault;
 pub mod lean;
 pub mod link;
 pub mod manifest;
+pub mod marks;
 pub mod names;
 pub mod namespace;
+pub mod probe;
 pub mod read;
 pub mod retry;
 mod tolerant;

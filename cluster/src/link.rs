@@ -1,12 +1,16 @@
 //! The port to a cluster that may not be connected to yet.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use futures::future::BoxFuture;
 use lifecycle::{
     failure::{Fault, FaultKind},
     ids::SandboxId,
-    ports::{Cluster, Outcome, ReadFault, Removal},
+    lifetime::{Cause, Marks},
+    ports::{Busy, Cluster, Only, Outcome, ReadFault, Removal},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid},
 };
@@ -15,6 +19,7 @@ use crate::{
     connect::Connection,
     manifest::{self, Template},
     namespace::Namespace,
+    probe::ProbeOptions,
     writes::Writes,
 };
 
@@ -22,6 +27,8 @@ use crate::{
 /// with the reason why there is none.
 pub struct Link {
     template: Arc<Template>,
+    /// What is asked of sandboxes before they count as idle.
+    probes: ProbeOptions,
     /// Set once, by [`Link::attach`].
     attached: OnceLock<Attached>,
     /// Why nothing is attached yet.
@@ -36,10 +43,15 @@ struct Attached {
 // === impl Link ===
 
 impl Link {
-    /// A link to nothing yet, for sandboxes as the template has them.
+    /// A link to nothing yet, for sandboxes as the template has them, asked as the probes say.
     #[must_use]
-    pub fn new(template: Arc<Template>) -> Self {
-        Self { template, attached: OnceLock::new(), trouble: Mutex::new("not connected yet".to_owned()) }
+    pub fn new(template: Arc<Template>, probes: ProbeOptions) -> Self {
+        Self {
+            template,
+            probes,
+            attached: OnceLock::new(),
+            trouble: Mutex::new("not connected yet".to_owned()),
+        }
     }
 
     /// What sandboxes are made of.
@@ -51,7 +63,7 @@ impl Link {
     /// Uses this connection from now on; the first one stays.
     pub fn attach(&self, connection: Connection) {
         let namespace = Arc::new(Namespace::new(connection.clone()));
-        let writes = Writes::new(connection, self.template.clone(), namespace.clone());
+        let writes = Writes::new(connection, self.template.clone(), namespace.clone(), self.probes.clone());
         let _ = self.attached.set(Attached { writes, namespace });
     }
 
@@ -85,6 +97,14 @@ impl Link {
         }
     }
 
+    /// Writes the Events that are told, for as long as it is polled; to be begun after [`Link::attach`].
+    pub async fn run_events(&self) -> Infallible {
+        match self.attached.get() {
+            Some(attached) => attached.writes.events().run().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn writes(&self) -> Result<&Writes, Fault> {
         match self.attached.get() {
             Some(attached) => Ok(&attached.writes),
@@ -112,17 +132,38 @@ impl Cluster for Link {
         }
     }
 
-    fn delete_pod(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
         match self.writes() {
-            Ok(writes) => writes.delete_pod(id, uid),
+            Ok(writes) => writes.delete_pod(id, only),
             Err(fault) => refused(fault),
         }
     }
 
-    fn delete_service(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
         match self.writes() {
-            Ok(writes) => writes.delete_service(id, uid),
+            Ok(writes) => writes.delete_service(id, only),
             Err(fault) => refused(fault),
+        }
+    }
+
+    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
+        match self.writes() {
+            Ok(writes) => writes.write_marks(id, uid, marks),
+            Err(fault) => refused(fault),
+        }
+    }
+
+    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
+        match self.writes() {
+            Ok(writes) => writes.ask_whether_busy(id, url),
+            Err(fault) => Box::pin(std::future::ready(Busy::Unanswered(fault.to_string()))),
+        }
+    }
+
+    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+        // Without a connection nothing is reaped either.
+        if let Ok(writes) = self.writes() {
+            writes.tell_reaped(id, pod, cause, rehearsed);
         }
     }
 

@@ -30,6 +30,15 @@ pub const THREAD_ID: &str = "sandbox-provisioner/thread-id";
 /// longer than the 63 characters of a label's value.
 pub const USER_ID: &str = "sandbox-provisioner/user-id";
 
+/// The annotation that holds the sandbox's own time to live, in words such as `8h`.
+pub const TTL: &str = "sandbox-provisioner/ttl";
+/// The annotation that holds the sandbox's own idle timeout, in words such as `15m`.
+pub const IDLE_TIMEOUT: &str = "sandbox-provisioner/idle-timeout";
+/// The annotation that holds the last sign of life that was written, as RFC 3339 has it.
+pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
+/// The annotation that holds who used the sandbox last, by its own word.
+pub const OWNER: &str = "sandbox-provisioner/owner";
+
 /// The label selector of all that is ours, for lists and watches.
 pub const SELECTOR: &str = "app=deer-flow-sandbox,sandbox-id";
 
@@ -79,6 +88,12 @@ pub fn owner(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
         return None;
     }
     SandboxId::parse(labels.get(SANDBOX_ID)?).ok()
+}
+
+/// Whether an object with these labels was made by this service; those that the original made were not.
+#[must_use]
+pub fn is_made_by_us(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(MANAGED_BY).map(String::as_str) == Some(MANAGED_BY_VALUE)
 }
 
 fn application() -> BTreeMap<String, String> {

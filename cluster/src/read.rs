@@ -11,7 +11,7 @@ use lifecycle::{
 
 use crate::{
     lean::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
-    manifest, names,
+    manifest, marks, names,
 };
 
 // === whose it is ===
@@ -70,6 +70,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         reason: if phase == Phase::Running && ready { None } else { reason(status) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        marks: marks::read(&pod.metadata),
     })
 }
 

@@ -61,9 +61,10 @@ fn wait(asked: Option<Duration>, progress: Progress) -> Duration {
 }
 
 fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
-    // A create whose outcome is unknown may have made the object: the cluster is looked at first. A delete
-    // names the uid it is for, and a read changes nothing: both may simply be made again.
-    if verb == Verb::Create && failed.certainty == Certainty::Unknown || failed.is_another_life() {
+    // A create whose outcome is unknown may have made the object: the cluster is looked at first. A delete and
+    // a patch name the uid they are for, and a read changes nothing: these may simply be made again.
+    let lost_create = verb == Verb::Create && failed.certainty == Certainty::Unknown;
+    if lost_create || failed.is_another_life() || failed.is_another_state() {
         return false;
     }
     match failed.fault.kind {

@@ -7,25 +7,29 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use kube::core::{
     Resource,
-    params::{DeleteParams, PostParams, Preconditions},
+    params::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use lifecycle::{
     failure::{Fault, FaultKind},
     ids::SandboxId,
-    ports::{Cluster, Outcome, ReadFault, Removal},
+    lifetime::{Cause, Marks},
+    ports::{Busy, Cluster, Only, Outcome, ReadFault, Removal},
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid},
+    seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use self::operation::Operation;
 use crate::{
     connect::Connection,
+    events::Events,
     fault::{Certainty, Failed, Verb},
     lean::{Pod, Service},
     manifest::{self, Template},
-    names,
+    marks, names,
     namespace::Namespace,
+    probe::{ProbeOptions, Prober},
     read,
 };
 
@@ -39,15 +43,30 @@ pub struct Writes {
     template: Arc<Template>,
     /// Made anew if a create finds that it is gone; shared with whoever ensures it at the start.
     namespace: Arc<Namespace>,
+    events: Events,
+    prober: Prober,
 }
 
 // === impl Writes ===
 
 impl Writes {
-    /// The calls to the connection's cluster, for sandboxes as the template has them.
+    /// The calls to the connection's cluster, for sandboxes as the template has them, asked as the probes say.
     #[must_use]
-    pub fn new(connection: Connection, template: Arc<Template>, namespace: Arc<Namespace>) -> Self {
-        Self { connection, template, namespace }
+    pub fn new(
+        connection: Connection,
+        template: Arc<Template>,
+        namespace: Arc<Namespace>,
+        options: ProbeOptions,
+    ) -> Self {
+        let events = Events::new(connection.clone());
+        let prober = Prober::new(options, connection.clone());
+        Self { connection, template, namespace, events, prober }
+    }
+
+    /// The Events that are told through the port; whoever owns this runs them.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Creates an object, and reads of the answer only what is kept.
@@ -73,26 +92,41 @@ impl Writes {
             Err(failed) => return failed.into(),
         };
         // It was made, but without its uid nothing can be done with it: the cluster is looked at.
-        answer.map_or_else(
-            || Outcome::Unknown(Fault::new(FaultKind::ServerError, "the answer names no uid")),
-            Outcome::Done,
-        )
+        named(answer)
     }
 
-    /// Deletes the object of this name if it is still of this uid.
+    /// Writes these marks on the Pod of this uid, and leaves the rest of it alone.
+    async fn mark(&self, id: &SandboxId, Uid(uid): &Uid, marks: &Marks) -> Outcome<SeenPod> {
+        let name = names::pod(id);
+        // A null takes an annotation away. The uid cannot be changed, and so is what the patch depends on.
+        let annotations: Map<String, Value> =
+            marks::texts(marks).into_iter().map(|(key, text)| (key.to_owned(), json!(text))).collect();
+        let patch = Patch::Merge(json!({"metadata": {"uid": &**uid, "annotations": annotations}}));
+        let operation = Operation::<Pod>::new(&self.connection, Verb::Patch, &name);
+        match operation.run(|| operation.path().patch(&name, &PatchParams::default(), &patch), None).await {
+            Ok(pod) => named(read::pod(&pod)),
+            Err(failed) => failed.into(),
+        }
+    }
+
+    /// Deletes the object of this name if it is still the one that was decided on.
     async fn delete<K, T>(
         &self,
         name: &str,
-        Uid(uid): Uid,
+        only: Only,
         grace: Option<u32>,
         seen: impl Fn(&K) -> Option<T>,
     ) -> Outcome<Removal<T>>
     where
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
     {
+        let Only { uid: Uid(uid), version } = only;
         let params = DeleteParams {
             grace_period_seconds: grace,
-            preconditions: Some(Preconditions { uid: Some(uid.to_string()), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_string()),
+                resource_version: version.map(|Version(number)| number.to_string()),
+            }),
             ..DeleteParams::default()
         };
         let operation = Operation::<K>::new(&self.connection, Verb::Delete, name);
@@ -134,6 +168,14 @@ impl Writes {
     }
 }
 
+/// What a write's answer shows of the object; without a uid nobody knows which object that is.
+fn named<T>(seen: Option<T>) -> Outcome<T> {
+    seen.map_or_else(
+        || Outcome::Unknown(Fault::new(FaultKind::ServerError, "the answer names no uid")),
+        Outcome::Done,
+    )
+}
+
 /// Whether an object that was just deleted is still there: it has been given a time to go, and either a grace
 /// or a finalizer to wait for. What is gone at once is shown as it last was, or with a grace of 0.
 fn stays<K: Resource>(object: &K) -> bool {
@@ -173,15 +215,27 @@ impl Cluster for Writes {
         })
     }
 
-    fn delete_pod(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
-        Box::pin(async move { self.delete(&names::pod(&id), uid, Some(GRACE_SECONDS), read::pod).await })
+    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+        Box::pin(async move { self.delete(&names::pod(&id), only, Some(GRACE_SECONDS), read::pod).await })
     }
 
-    fn delete_service(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
         Box::pin(async move {
             let seen = |service: &Service| read::service(&self.template, &id, service);
-            self.delete(&names::service(&id), uid, None, seen).await
+            self.delete(&names::service(&id), only, None, seen).await
         })
+    }
+
+    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
+        Box::pin(async move { self.mark(&id, &uid, &marks).await })
+    }
+
+    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
+        Box::pin(async move { self.prober.ask(&id, &url).await })
+    }
+
+    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+        self.events.tell(id, pod, cause, rehearsed);
     }
 
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>> {

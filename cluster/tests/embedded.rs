@@ -11,16 +11,18 @@ use cluster::{
     connect::{Connection, Limits},
     manifest::Template,
     namespace::Namespace,
+    probe::ProbeOptions,
     watch::watch,
     writes::Writes,
 };
 use lifecycle::{
     failure::FaultKind,
     ids::{SandboxId, UserId},
+    lifetime::{Cause, Marks, Owner, Terms},
     phase::Phase,
-    ports::{Cluster as _, Kind, Outcome, Removal, WatchEvent, Watched},
+    ports::{Busy, Cluster as _, Kind, Only, Outcome, Removal, WatchEvent, Watched},
     request::CreateRequest,
-    seen::{SeenPod, SeenService},
+    seen::{SeenPod, SeenService, Uid, Version},
 };
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep, timeout};
@@ -77,6 +79,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with_probes(ProbeOptions::default())
+    }
+
+    fn with_probes(probes: ProbeOptions) -> Self {
         let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
         let connection = Connection::from_service(cluster.service(), NAMESPACE, Limits::default());
         let template = Arc::new(Template::default());
@@ -88,7 +94,8 @@ impl World {
             watches.spawn(async move { match follow.await {} });
         }
         let namespace = Arc::new(Namespace::new(connection.clone()));
-        Self { cluster, writes: Writes::new(connection, template, namespace), view, _watches: watches }
+        let writes = Writes::new(connection, template, namespace, probes);
+        Self { cluster, writes, view, _watches: watches }
     }
 
     fn phase(&self, id: &SandboxId) -> Option<Phase> {
@@ -119,6 +126,10 @@ fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
+fn only(uid: &Uid) -> Only {
+    Only { uid: uid.clone(), version: None }
+}
+
 fn request(id: &SandboxId) -> Arc<CreateRequest> {
     Arc::new(CreateRequest {
         sandbox_id: id.clone(),
@@ -128,6 +139,8 @@ fn request(id: &SandboxId) -> Arc<CreateRequest> {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
+        terms: Terms::default(),
+        owner: None,
     })
 }
 
@@ -147,9 +160,9 @@ async fn a_life_costs_four_calls() {
     let seen = world.writes.read(a.clone()).await.unwrap();
     assert!(seen.is_whole());
 
-    let removal = world.writes.delete_pod(a.clone(), pod.uid).await;
+    let removal = world.writes.delete_pod(a.clone(), only(&pod.uid)).await;
     assert!(matches!(&removal, Outcome::Done(Removal::Leaving(pod)) if pod.terminating), "{removal:?}");
-    let removal = world.writes.delete_service(a.clone(), service.uid).await;
+    let removal = world.writes.delete_service(a.clone(), only(&service.uid)).await;
     assert_eq!(removal, Outcome::Done(Removal::Gone));
     world.until("gone", || world.phase(&a).is_none()).await;
     assert!(world.view.services.lock().unwrap().is_empty());
@@ -164,6 +177,125 @@ async fn a_life_costs_four_calls() {
     let count = |verb| calls.iter().filter(|(v, _)| *v == verb).count();
     assert_eq!((count(Verb::Create), count(Verb::Get), count(Verb::Delete)), (2, 2, 2), "{calls:?}");
     assert_eq!(calls.len(), 6, "{calls:?}");
+}
+
+/// Limits that were asked for and signs of life that are written come back by every way a Pod is seen: the answer,
+/// the watch, a look and, after a restart, a list.
+#[tokio::test(start_paused = true)]
+async fn what_is_written_of_a_life_is_read() {
+    let world = World::new();
+    let a = id("a");
+    let mut asked = (*request(&a)).clone();
+    asked.terms =
+        Terms { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) };
+    asked.owner = Owner::parse("gateway-1");
+    let mark = world.cluster.mark();
+    let asked = Arc::new(asked);
+    let pod = world.writes.create_pod(Arc::clone(&asked));
+    let made = futures::future::join(pod, world.writes.create_service(Arc::clone(&asked))).await;
+    let (Outcome::Done(pod), Outcome::Done(_)) = made else { panic!("{made:?}") };
+    let written =
+        world.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
+    assert_eq!(written, 2, "limits cost no further call");
+    assert_eq!(pod.marks, Marks { terms: asked.terms, active: pod.created, owner: asked.owner.clone() });
+    assert!(pod.created.is_some());
+    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+
+    let marks = Marks {
+        terms: Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) },
+        active: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
+        owner: Owner::parse("gateway-2"),
+    };
+    let Outcome::Done(patched) = world.writes.write_marks(a.clone(), pod.uid.clone(), marks.clone()).await
+    else {
+        panic!("not written");
+    };
+    assert_eq!((&patched.marks, &patched.uid), (&marks, &pod.uid));
+    assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
+    let watched = || world.view.pods.lock().unwrap()[&a].marks.clone();
+    world.until("watched", || watched() == marks).await;
+    assert_eq!(world.writes.read(a.clone()).await.unwrap().pod.unwrap().marks, marks);
+    let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
+    let annotations = stored["metadata"]["annotations"].take();
+    assert_eq!(annotations["sandbox-provisioner/idle-timeout"], "1m");
+    assert_eq!(annotations["sandbox-provisioner/ttl"], serde_json::Value::Null, "taken away");
+    assert_eq!(annotations["sandbox-provisioner/thread-id"], "a", "what is not ours to write stays");
+
+    world.view.pods.lock().unwrap().clear();
+    world.cluster.restart();
+    world.until("listed anew", || world.view.pods.lock().unwrap().contains_key(&a)).await;
+    assert_eq!(watched(), marks);
+
+    let another = world.writes.write_marks(a.clone(), Uid("another".into()), Marks::default()).await;
+    assert!(matches!(another, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
+    assert_eq!(world.writes.read(a).await.unwrap().pod.unwrap().marks, marks, "another life is left alone");
+}
+
+/// A reap that was decided on an older state deletes nothing; decided anew, it does.
+#[tokio::test(start_paused = true)]
+async fn a_stale_decision_deletes_nothing() {
+    let world = World::new();
+    let a = id("a");
+    let (pod, _) = world.create(&a).await;
+    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+    let stale = Only { uid: pod.uid.clone(), version: Some(pod.version) };
+    let refused = world.writes.delete_pod(a.clone(), stale).await;
+    assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
+    let seen = world.writes.read(a.clone()).await.unwrap().pod.unwrap();
+    assert!(!seen.terminating);
+
+    let strange = Only { uid: Uid("another".into()), version: Some(seen.version) };
+    assert_eq!(world.writes.delete_pod(a.clone(), strange).await, Outcome::Done(Removal::Gone));
+    assert!(
+        !world.writes.read(a.clone()).await.unwrap().pod.unwrap().terminating,
+        "it was another one's name"
+    );
+
+    let fresh = Only { uid: seen.uid, version: Some(seen.version) };
+    assert!(seen.version > Version::UNKNOWN);
+    let removal = world.writes.delete_pod(a, fresh).await;
+    assert!(matches!(removal, Outcome::Done(Removal::Leaving(_))), "{removal:?}");
+}
+
+/// Who describes the Pod sees why it went; a cluster without the right says so and loses nothing else.
+#[tokio::test(start_paused = true)]
+async fn events_arrive() {
+    let world = World::new();
+    let a = id("a");
+    let (pod, _) = world.create(&a).await;
+    world.writes.tell_reaped(&a, &pod.uid, Cause::Idle, false);
+    let ours = || {
+        let mut events = world.cluster.objects("events", Some(NAMESPACE));
+        events.retain(|event| event["source"]["component"] == "sandbox-provisioner");
+        events
+    };
+    let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
+    let events = ours();
+    assert_eq!(events.len(), 1, "{events:?}");
+    // These fields are what `kubectl describe pod` selects and prints.
+    assert_eq!(events[0]["involvedObject"]["uid"], *pod.uid.0);
+    assert_eq!(events[0]["involvedObject"]["name"], "sandbox-a");
+    assert_eq!(events[0]["involvedObject"]["namespace"], NAMESPACE);
+    assert_eq!(events[0]["reason"], "IdleTimeout");
+    assert_eq!(events[0]["message"], Cause::Idle.sentence());
+
+    let forbidden = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::Create).resource("events");
+    world.cluster.fault(forbidden.times(2));
+    for _ in 0..3 {
+        world.writes.tell_reaped(&a, &pod.uid, Cause::Ttl, true);
+    }
+    let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
+    let last = ours().into_iter().filter(|event| event["reason"] == "WouldReapTTLExpired").count();
+    assert_eq!(last, 1, "two were refused, the third was written");
+}
+
+/// A cluster without a metrics API has nothing against a reap.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_without_metrics_shows_no_work() {
+    let world = World::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
+    let a = id("a");
+    let (_, service) = world.create(&a).await;
+    assert_eq!(world.writes.ask_whether_busy(a, service.url.unwrap()).await, Busy::No);
 }
 
 /// After a minute's outage the state is proved again within 5 s, with what happened meanwhile in it.
@@ -277,7 +409,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     let follow = watch(connection.clone(), Arc::clone(&template), Kind::Pod, sink);
     tasks.spawn(async move { match follow.await {} });
     let namespace = Arc::new(Namespace::new(connection.clone()));
-    let writes = Writes::new(connection, template, Arc::clone(&namespace));
+    let writes = Writes::new(connection, template, Arc::clone(&namespace), ProbeOptions::default());
     // The namespace is missing: the create finds out, makes it and goes on.
     let Outcome::Done(pod) = writes.create_pod(request(&id("a"))).await else { panic!("not created") };
     assert_eq!(namespace.missing(), None);

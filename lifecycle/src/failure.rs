@@ -29,6 +29,20 @@ pub enum Failure {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Somebody else uses it.
+    #[error(
+        "Sandbox '{id}' is in use by '{owner}', whose lease on it ends in {} s unless it is used again; \
+         delete it as its owner, or try again then",
+        whole(retry_after)
+    )]
+    Owned {
+        /// The sandbox that was asked for.
+        id: SandboxId,
+        /// Who uses it.
+        owner: String,
+        /// When the lease ends at the earliest.
+        retry_after: Duration,
+    },
     /// The cluster refused for good: trying again changes nothing until a person acts.
     #[error("{operation} failed: {fault}")]
     Refused {

@@ -10,9 +10,11 @@
 //!                 └──────────────── outcomes, as events ◂────────────────┘
 //! ```
 
+pub mod belt;
 pub mod deadlines;
 pub mod failure;
 pub mod ids;
+pub mod lifetime;
 pub mod phase;
 pub mod ports;
 pub mod request;

@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
 use crate::{
     failure::Fault,
     ids::SandboxId,
+    lifetime::{Cause, Marks},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
+
+/// The time on the wall.
+pub trait Clock: Send + Sync + 'static {
+    /// What it shows now. It may be stepped at any time, either way.
+    fn wall(&self) -> Timestamp;
+}
 
 /// What came of a write.
 ///
@@ -51,17 +59,48 @@ pub trait Cluster: Send + Sync + 'static {
     /// Creates the sandbox's Service. One write; the answer holds the URL.
     fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>>;
 
-    /// Deletes the sandbox's Pod if it is still the one of this uid. One write.
-    fn delete_pod(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenPod>>>;
+    /// Deletes the sandbox's Pod if it is still the one that was decided on. One write.
+    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>>;
 
-    /// Deletes the sandbox's Service if it is still the one of this uid. One write.
-    fn delete_service(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenService>>>;
+    /// Deletes the sandbox's Service if it is still the one that was decided on. One write.
+    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>>;
+
+    /// Writes what is to be kept of a sandbox's life on its Pod, if it is still the one of this uid. One write.
+    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>>;
+
+    /// Asks the sandbox itself, and the cluster's metrics, whether it is at work.
+    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
+
+    /// Tells the cluster's people, as an Event about the Pod of this uid, why it is reaped (or, `rehearsed`,
+    /// would be). Never waits; an Event that cannot be written is dropped.
+    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool);
 
     /// Reads both objects by name, from the cluster itself. Two reads, in parallel.
     ///
     /// # Errors
     /// [`ReadFault::NotOurs`] when a name is taken by an object without our labels.
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>>;
+}
+
+/// Which object a delete is about, by what was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Only {
+    /// The life of the name.
+    pub uid: Uid,
+    /// The very state of it, where the decision depended on that; another one is a conflict, and nothing is
+    /// deleted.
+    pub version: Option<Version>,
+}
+
+/// Whether a sandbox is at work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Busy {
+    /// It is, by this sign (a probe's path, or `cpu`).
+    Yes(String),
+    /// Nothing shows that it is.
+    No,
+    /// It could not be asked, for this reason.
+    Unanswered(String),
 }
 
 /// Why a look at the cluster told nothing.

@@ -1,8 +1,9 @@
-//! What a caller may want: the body of `POST /api/sandboxes`, parsed.
+//! What a caller may want, parsed: the body of `POST /api/sandboxes`, and of a PATCH of its limits.
 
 mod body;
 mod field_error;
 mod json_fault;
+mod limits;
 mod object;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use self::object::{Object, Report};
 use crate::ids::{
     InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
 };
+use crate::lifetime::{Owner, Terms};
 
 /// A create request whose every field has been checked for form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct CreateRequest {
     pub provision_lark_cli_runtime: bool,
     /// Whether the Lark command line's broker runs beside the sandbox.
     pub provision_lark_cli_broker: bool,
+    /// How long it may live; what is absent is the settings'.
+    pub terms: Terms,
+    /// Who asks, by its own word. It does not come in the body, but in a header.
+    pub owner: Option<Owner>,
 }
 
 /// A host directory that a caller wants inside the sandbox.
@@ -72,6 +78,7 @@ impl CreateRequest {
             let include_legacy_skills = flag("include_legacy_skills");
             let provision_lark_cli_runtime = flag("provision_lark_cli_runtime");
             let provision_lark_cli_broker = flag("provision_lark_cli_broker");
+            let terms = limits::terms(&body, &mut report);
             Some(Self {
                 sandbox_id: sandbox_id?,
                 thread_id: thread_id?,
@@ -80,6 +87,8 @@ impl CreateRequest {
                 include_legacy_skills: include_legacy_skills?,
                 provision_lark_cli_runtime: provision_lark_cli_runtime?,
                 provision_lark_cli_broker: provision_lark_cli_broker?,
+                terms: terms?,
+                owner: None,
             })
         });
         request.ok_or_else(|| report.into_errors())

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::phase::{Phase, Reason};
+use crate::{
+    lifetime::{Cause, Marks},
+    phase::{Phase, Reason},
+};
 
 /// An object's `metadata.uid`: one life of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +38,8 @@ pub struct SeenPod {
     pub reason: Option<Reason>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// What is written on it about its life.
+    pub marks: Marks,
 }
 
 /// A Service as last seen.
@@ -70,6 +75,19 @@ pub struct Status {
     pub reason: Option<Reason>,
     /// When its Pod was made.
     pub created: Option<Timestamp>,
+    /// How long it will live, where that is limited.
+    pub life: Option<Life>,
+}
+
+/// What callers are told of a sandbox's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// Since when it has shown no sign of life.
+    pub idle_since: Timestamp,
+    /// When it will be reaped if it shows none until then.
+    pub expires_at: Timestamp,
+    /// Why it will be.
+    pub cause: Cause,
 }
 
 /// What [`SeenPod`] and [`SeenService`] have in common, for whoever merges sights of either.
@@ -78,7 +96,7 @@ pub trait Sight {
     fn uid(&self) -> &Uid;
     /// How new this sight is.
     fn version(&self) -> Version;
-    /// Whether a decision about the pair could depend on the difference; a mere change of phase is none.
+    /// Whether no decision could depend on the difference.
     fn same_shape(&self, other: &Self) -> bool;
 }
 
@@ -94,7 +112,8 @@ impl Sight for SeenPod {
     }
 
     fn same_shape(&self, other: &Self) -> bool {
-        self.uid == other.uid && self.terminating == other.terminating
+        let life = |pod: &Self| (pod.phase, pod.ready, pod.terminating);
+        self.uid == other.uid && life(self) == life(other) && self.marks == other.marks
     }
 }
 
@@ -156,8 +175,10 @@ impl Seen {
     pub fn status_of(pod: Option<&SeenPod>, service: Option<&SeenService>) -> Option<Status> {
         let url = service.filter(|s| !s.terminating)?.url.clone()?;
         Some(match pod {
-            Some(pod) => Status { url, phase: pod.phase, reason: pod.reason.clone(), created: pod.created },
-            None => Status { url, phase: Phase::NotFound, reason: None, created: None },
+            Some(pod) => {
+                Status { url, phase: pod.phase, reason: pod.reason.clone(), created: pod.created, life: None }
+            }
+            None => Status { url, phase: Phase::NotFound, reason: None, created: None, life: None },
         })
     }
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod create;
+mod live;
 mod remove;
 #[cfg(test)]
 mod tests;
@@ -26,12 +27,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     failure::{Failure, Fault},
     ids::SandboxId,
-    ports::{Outcome, ReadFault},
+    lifetime::{Cause, Marks, Owner, Policy, TermsChange, Vitals},
+    ports::{Busy, Only, Outcome, ReadFault},
     request::CreateRequest,
-    seen::{Seen, Status, Uid},
+    seen::{Life, Seen, Status, Uid},
 };
 
 /// How long a POST may wait here for its answer: the client gives up after 30 s, and the way back takes some.
@@ -51,13 +55,38 @@ pub struct Context<'a> {
     pub id: &'a SandboxId,
     /// The time, on the clock that only goes forward.
     pub now: Instant,
+    /// The time on the wall, for people and for what is written.
+    pub wall: Timestamp,
+    /// The settings about lifetimes.
+    pub policy: &'a Policy,
     /// What the shared view holds of the sandbox, the outcome that this event reports included.
     pub seen: &'a Seen,
     /// Whether the view is recent enough to be believed where it says that something is absent.
     pub fresh: bool,
 }
 
-/// Where a sandbox stands. `W` is whoever waits for an answer.
+/// All that a process keeps of one sandbox. `W` is whoever waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox<W> {
+    /// Where it stands.
+    pub stage: Stage<W>,
+    /// What is known of the life of its Pod.
+    pub life: Option<Lifeline>,
+}
+
+/// What is known of the life of one Pod, and when it is looked at next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifeline {
+    /// Whose life.
+    uid: Uid,
+    vitals: Vitals,
+    /// When [`Event::Due`] is to come for it. Signs of life do not move it: it comes, and finds that it is early.
+    armed: Option<Instant>,
+    /// Since when the sandbox could not be asked whether it is busy.
+    unanswered_since: Option<Instant>,
+}
+
+/// Where a sandbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage<W> {
     /// Nothing was asked for: what is seen is all there is.
@@ -76,6 +105,8 @@ pub enum Stage<W> {
         /// The failure to give once the look that is in flight has told what to undo.
         verdict: Option<Failure>,
     },
+    /// A half has been alone for its grace, and is looked at before it is removed. A call is in flight.
+    Doubting,
     /// Something is being deleted. A call is in flight.
     Removing {
         /// What must go.
@@ -86,6 +117,14 @@ pub enum Stage<W> {
         waiters: Vec<W>,
         /// What comes after.
         next: Next<W>,
+    },
+    /// A limit is reached, and the sandbox is being asked whether it is busy, or is being reaped. A call is in
+    /// flight.
+    Reaping(Cause),
+    /// Its limits are being written. A call is in flight.
+    Changing {
+        /// Who wants them changed.
+        waiter: W,
     },
     /// Something must go but could not be deleted, or may have been made; it is tried again later.
     Retrying {
@@ -149,6 +188,24 @@ pub enum Event<W> {
     Delete {
         /// Who.
         waiter: W,
+        /// The name that they gave.
+        owner: Option<Owner>,
+    },
+    /// Somebody uses it.
+    Touch {
+        /// Who, if they want to know how it is.
+        waiter: Option<W>,
+        /// The name that they gave.
+        owner: Option<Owner>,
+    },
+    /// Somebody wants its limits changed.
+    Change {
+        /// How.
+        change: TermsChange,
+        /// Who.
+        waiter: W,
+        /// The name that they gave.
+        owner: Option<Owner>,
     },
     /// What is seen may have changed.
     Look,
@@ -170,6 +227,14 @@ pub enum Event<W> {
     },
     /// The outcome of [`Action::Read`].
     Read(Result<(), ReadFault>),
+    /// The outcome of [`Action::Write`].
+    Written(Outcome<()>),
+    /// The outcome of [`Action::AskWhetherBusy`].
+    Asked(Busy),
+    /// The belt holds the [`Action::Reap`] back until then.
+    Held(Instant),
+    /// The belt lets nothing go: it is a rehearsal.
+    Rehearsed,
 }
 
 /// What to do. Execution has no choices left.
@@ -192,6 +257,29 @@ pub enum Action<W> {
     },
     /// Look at both objects in the cluster itself.
     Read,
+    /// Write this on the Pod of this uid.
+    Write {
+        /// The Pod.
+        uid: Uid,
+        /// All that is to stand on it.
+        marks: Marks,
+    },
+    /// Ask the sandbox itself whether it is at work.
+    AskWhetherBusy {
+        /// Where it is reached.
+        url: Arc<str>,
+    },
+    /// Delete it, in the very state in which it is seen, if the belt lets it go.
+    Reap {
+        /// The Pod.
+        pod: Only,
+        /// The Service, if there is one.
+        service: Option<Only>,
+        /// Why.
+        cause: Cause,
+    },
+    /// Note that it was reaped.
+    Record(Cause),
     /// Give somebody an answer.
     Answer(W, Result<Reply, Failure>),
     /// Send [`Event::Due`] at this time; replaces an earlier wish.
@@ -205,26 +293,53 @@ pub enum Action<W> {
 pub enum Reply {
     /// The sandbox is there.
     Made(Status),
-    /// The sandbox is gone, or going.
+    /// The sandbox is gone, or going; or there is none.
     Gone,
 }
 
 /// The next stage, and what to do on the way to it.
-pub type Decision<W> = (Stage<W>, Vec<Action<W>>);
+type Decision<W> = (Stage<W>, Vec<Action<W>>);
 
 /// Decides what happens next.
 ///
 /// Total over every stage and event: one that cannot come (an outcome nobody waits for) is as good as
 /// [`Event::Look`], and a request in the middle of a call, which the shell never hands in, is told to come
 /// back.
-pub fn step<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W> {
-    match event {
-        Event::Post { request, waiter } => {
-            let order = Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0 };
-            post(stage, order, ctx)
+pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
+    live::meet(&mut sandbox, &event, ctx);
+    let Sandbox { stage, mut life } = sandbox;
+    let (stage, mut actions) = match event {
+        Event::Touch { waiter, owner } => live::touch(stage, &mut life, waiter, owner, ctx),
+        Event::Change { change, waiter, owner } => live::change(stage, &mut life, change, waiter, owner, ctx),
+        Event::Written(outcome) => live::written(stage, &mut life, outcome, ctx),
+        Event::Asked(busy) => live::asked(stage, &mut life, &busy, ctx),
+        Event::Held(until) => live::held(stage, &mut life, Some(until), ctx),
+        Event::Rehearsed => live::held(stage, &mut life, None, ctx),
+        Event::Removed { pod, service } if matches!(stage, Stage::Reaping(_)) => {
+            live::reaped(stage, &mut life, [pod, service], ctx)
         }
-        Event::Delete { waiter } => remove::delete(stage, waiter, ctx),
-        Event::Look | Event::Due => look(stage, ctx),
+        Event::Delete { waiter, owner } => match live::other_owner(life.as_ref(), owner.as_ref(), ctx) {
+            Some(failure) => (stage, vec![Action::Answer(waiter, Err(failure))]),
+            None => remove::delete(stage, waiter, ctx),
+        },
+        Event::Post { request, waiter } => {
+            let owner = request.owner.clone();
+            let order = Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0 };
+            let (stage, mut actions) = post(stage, order, ctx);
+            actions.extend(live::used(&stage, &mut life, owner, ctx));
+            (stage, actions)
+        }
+        event => standing(stage, event, ctx),
+    };
+    let (stage, more) = live::attend(stage, &mut life, ctx, &actions);
+    actions.extend(more);
+    live::complete(&mut actions, life.as_ref(), ctx);
+    (Sandbox { stage, life }, actions)
+}
+
+/// What has nothing to do with how long the sandbox lives.
+fn standing<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W> {
+    match event {
         Event::Created { pod, service } => match stage {
             Stage::Making { order, made, verdict: _ } => create::created(order, made, pod, service, ctx),
             other => look(other, ctx),
@@ -240,8 +355,10 @@ pub fn step<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W
             Stage::Retrying { targets, attempt, at: None, waiters, unheard_of } => {
                 remove::read(targets, attempt, waiters, unheard_of, result, ctx)
             }
+            Stage::Doubting => remove::judge_orphan(&result, ctx),
             other => look(other, ctx),
         },
+        _ => look(stage, ctx),
     }
 }
 
@@ -265,7 +382,11 @@ fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
             making.waiters.extend(order.waiters);
             (Stage::Making { order: making, made, verdict }, vec![])
         }
-        busy @ (Stage::Removing { .. } | Stage::Retrying { at: None, .. }) => {
+        busy @ (Stage::Removing { .. }
+        | Stage::Retrying { at: None, .. }
+        | Stage::Doubting
+        | Stage::Reaping(_)
+        | Stage::Changing { .. }) => {
             let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
             (busy, order.fail(&failure))
         }
@@ -284,19 +405,18 @@ fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
                 (Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of }, vec![wake])
             }
         }
-        in_flight @ (Stage::Making { .. } | Stage::Removing { .. } | Stage::Retrying { at: None, .. }) => {
-            (in_flight, vec![])
-        }
+        in_flight @ (Stage::Making { .. }
+        | Stage::Removing { .. }
+        | Stage::Retrying { at: None, .. }
+        | Stage::Doubting
+        | Stage::Reaping(_)
+        | Stage::Changing { .. }) => (in_flight, vec![]),
     }
 }
 
-/// With nothing asked for: retires when nothing is left, and removes a half that stays alone.
+/// With nothing asked for: retires when nothing is left, and looks closer at a half that stays alone.
 fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
-    let alone = Halves {
-        pod: ctx.seen.pod.as_ref().is_some_and(|p| !p.terminating) && ctx.seen.service.is_none(),
-        service: ctx.seen.service.as_ref().is_some_and(|s| !s.terminating) && ctx.seen.pod.is_none(),
-    };
-    if !alone.any() {
+    if !alone(ctx.seen).any() {
         let actions = if ctx.seen.is_empty() { vec![Action::Retire] } else { vec![] };
         return (Stage::Resting { alone_since: None }, actions);
     }
@@ -306,7 +426,32 @@ fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
     if ctx.now < until {
         return (Stage::Resting { alone_since: Some(since) }, vec![Action::WakeAt(until)]);
     }
-    remove::remove(alone, 0, vec![], Next::Rest, ctx)
+    // The watch shows what carries our labels: whose other half has lost them is no orphan.
+    (Stage::Doubting, vec![Action::Read])
+}
+
+/// Which half is there without the other.
+fn alone(seen: &Seen) -> Halves {
+    Halves {
+        pod: seen.pod.as_ref().is_some_and(|p| !p.terminating) && seen.service.is_none(),
+        service: seen.service.as_ref().is_some_and(|s| !s.terminating) && seen.pod.is_none(),
+    }
+}
+
+// === impl Sandbox ===
+
+impl<W> Default for Sandbox<W> {
+    fn default() -> Self {
+        Self { stage: Stage::default(), life: None }
+    }
+}
+
+impl<W> Sandbox<W> {
+    /// What callers are told of its life, where that is limited.
+    #[must_use]
+    pub fn prospects(&self, ctx: Context<'_>) -> Option<Life> {
+        live::prospects(self.life.as_ref(), ctx)
+    }
 }
 
 // === impl Stage ===
@@ -325,7 +470,12 @@ impl<W> Stage<W> {
             Self::Making { .. }
             | Self::Removing { next: Next::Forget | Next::Fail(..) | Next::Make(_), .. } => true,
             Self::Retrying { unheard_of, .. } => *unheard_of,
-            Self::Resting { .. } | Self::Waiting(_) | Self::Removing { next: Next::Rest, .. } => false,
+            Self::Resting { .. }
+            | Self::Waiting(_)
+            | Self::Doubting
+            | Self::Reaping(_)
+            | Self::Changing { .. }
+            | Self::Removing { next: Next::Rest, .. } => false,
         }
     }
 }

@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use lifecycle::{
     ids::{SANDBOX_ID_PATTERN, SandboxId},
-    request::{CreateRequest, ECHO_MAX, ERRORS_MAX, ExtraMount},
+    lifetime::{LIMIT_MAX, LIMIT_MIN, Terms, TermsChange},
+    request::{CreateRequest, ECHO_MAX, ERRORS_MAX, ExtraMount, FieldError},
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -92,6 +95,7 @@ fn fields_arrive_and_defaults_hold() {
     assert!(!least.include_legacy_skills);
     assert!(!least.provision_lark_cli_runtime);
     assert!(!least.provision_lark_cli_broker);
+    assert_eq!((least.terms, least.owner), (Terms::default(), None));
 
     let most = CreateRequest::parse(&json!({
         "sandbox_id": "a1", "thread_id": "T_1", "user_id": "U-1",
@@ -100,6 +104,7 @@ fn fields_arrive_and_defaults_hold() {
             {"host_path": "", "container_path": "", "read_only": "on"},
         ],
         "include_legacy_skills": 1, "provision_lark_cli_runtime": "t", "provision_lark_cli_broker": true,
+        "ttl": "2h 30m", "idle_timeout": "90s",
     }))
     .unwrap();
     assert_eq!(most.thread(), "T_1");
@@ -110,7 +115,103 @@ fn fields_arrive_and_defaults_hold() {
         read_only,
     };
     assert_eq!(most.extra_mounts, [mount("/x/../y", "z/", false), mount("", "", true)]);
+    let terms = Terms { ttl: Some(seconds(9000)), idle_timeout: Some(seconds(90)) };
+    assert_eq!(most.terms, terms);
     assert!(most.include_legacy_skills && most.provision_lark_cli_runtime && most.provision_lark_cli_broker);
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A limit is a length of time in words, its bounds included; null leaves it to the settings.
+#[test]
+fn limits_are_read_in_words() {
+    for (value, wanted) in [
+        (json!("1s"), Some(LIMIT_MIN)),
+        (json!("1000ms"), Some(LIMIT_MIN)),
+        (json!("15m"), Some(seconds(900))),
+        (json!("2h 30m"), Some(seconds(9000))),
+        (json!("365d"), Some(LIMIT_MAX)),
+        (Value::Null, None),
+    ] {
+        let create = CreateRequest::parse(&json!({"sandbox_id": "a", "ttl": value, "idle_timeout": value}));
+        assert_eq!(create.unwrap().terms, Terms { ttl: wanted, idle_timeout: wanted }, "{value}");
+        let change = TermsChange::parse(&json!({"ttl": value}));
+        assert_eq!(change, Ok(TermsChange { ttl: Some(wanted), idle_timeout: None }), "{value}");
+        let change = TermsChange::parse(&json!({"idle_timeout": value, "else": 1}));
+        assert_eq!(change, Ok(TermsChange { ttl: None, idle_timeout: Some(wanted) }), "{value}");
+    }
+}
+
+/// Anything else is refused with the rule and its bounds, in a create as in a change; a number too, since it does
+/// not say of what it counts.
+#[test]
+fn other_limits_are_refused_with_the_rule() {
+    for (value, kind) in [
+        (json!(90), "time_delta_type"),
+        (json!(1.5), "time_delta_type"),
+        (json!(true), "time_delta_type"),
+        (json!(["90s"]), "time_delta_type"),
+        (json!({}), "time_delta_type"),
+        (json!(""), "time_delta_parsing"),
+        (json!("90"), "time_delta_parsing"),
+        (json!("0s"), "time_delta_parsing"),
+        (json!("999ms"), "time_delta_parsing"),
+        (json!("-1s"), "time_delta_parsing"),
+        (json!("soon"), "time_delta_parsing"),
+        (json!("365d 1s"), "time_delta_parsing"),
+        (json!("99999999999999999999years"), "time_delta_parsing"),
+    ] {
+        let bodies = [
+            detail_of(CreateRequest::parse(&json!({"sandbox_id": "a", "idle_timeout": value}))),
+            detail_of(TermsChange::parse(&json!({"idle_timeout": value}))),
+        ];
+        for entries in bodies {
+            let entry = &entries[0];
+            assert_eq!(entries.as_array().map(Vec::len), Some(1), "{value}");
+            assert_eq!((&entry["type"], &entry["input"]), (&json!(kind), &value));
+            assert_eq!(entry["loc"], json!(["body", "idle_timeout"]));
+            assert!(entry["msg"].as_str().unwrap().ends_with("2h 30m, from 1 s to 365 days"), "{entry}");
+        }
+    }
+}
+
+fn detail_of<T>(outcome: Result<T, Vec<FieldError>>) -> Value {
+    outcome.map_or_else(|errors| serde_json::to_value(errors).unwrap(), |_| Value::Null)
+}
+
+/// The limits come last: what the original's clients see of an old body stands where it always stood.
+#[test]
+fn faults_of_limits_come_last() {
+    let body = json!({"idle_timeout": 1, "ttl": 1, "provision_lark_cli_broker": 7, "sandbox_id": 1});
+    let entries = detail_of(CreateRequest::parse(&body));
+    let places: Vec<&Value> = entries.as_array().unwrap().iter().map(|entry| &entry["loc"][1]).collect();
+    assert_eq!(places, ["sandbox_id", "provision_lark_cli_broker", "ttl", "idle_timeout"]);
+}
+
+/// A change is a JSON object that changes something, under the same rules for bytes as a create.
+#[test]
+fn a_change_changes_something() {
+    let change = |content_type, body: &str| detail_of(TermsChange::from_body(content_type, body.as_bytes()));
+    let json_type = Some("application/json");
+    for (content_type, body, kind, place) in [
+        (json_type, "{}", "value_error", json!(["body"])),
+        (json_type, r#"{"TTL":"1h"}"#, "value_error", json!(["body"])),
+        (json_type, "", "missing", json!(["body"])),
+        (json_type, "[]", "model_attributes_type", json!(["body"])),
+        (json_type, "null", "model_attributes_type", json!(["body"])),
+        (json_type, "{", "json_invalid", json!(["body", 1])),
+        (None, r#"{"ttl":"1h"}"#, "model_attributes_type", json!(["body"])),
+        (Some("text/plain"), r#"{"ttl":"1h"}"#, "model_attributes_type", json!(["body"])),
+    ] {
+        let entries = change(content_type, body);
+        assert_eq!(entries.as_array().map(Vec::len), Some(1), "{body}");
+        assert_eq!((&entries[0]["type"], &entries[0]["loc"]), (&json!(kind), &place), "{body}");
+    }
+    let entry = &change(json_type, "{}")[0];
+    assert_eq!(entry["msg"], "Value error, at least one of ttl and idle_timeout is needed");
+    assert_eq!(change(Some("application/merge-patch+json"), r#"{"ttl":null}"#), Value::Null);
 }
 
 /// Texts that Python would still read are refused as no JSON, at the place where our reader stopped.
@@ -158,7 +259,7 @@ fn near_requests() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        "[a-z0-9/._-]{0,8}|yes|0|\\PC{0,8}".prop_map(Value::from),
+        "[a-z0-9/._-]{0,8}|yes|0|[0-9]{1,25} ?[smhdwy]|\\PC{0,8}".prop_map(Value::from),
     ];
     let key = prop_oneof![
         Just("sandbox_id".to_owned()),
@@ -169,6 +270,8 @@ fn near_requests() -> impl Strategy<Value = Value> {
         Just("host_path".to_owned()),
         Just("container_path".to_owned()),
         Just("read_only".to_owned()),
+        Just("ttl".to_owned()),
+        Just("idle_timeout".to_owned()),
         "\\PC{0,4}",
     ];
     leaf.prop_recursive(4, 32, 6, move |inner| {
@@ -180,19 +283,24 @@ fn near_requests() -> impl Strategy<Value = Value> {
     })
 }
 
-fn well_formed(
-    result: Result<CreateRequest, Vec<lifecycle::request::FieldError>>,
-) -> Result<(), TestCaseError> {
+fn well_formed(result: Result<CreateRequest, Vec<FieldError>>) -> Result<(), TestCaseError> {
     match result {
-        Ok(request) => prop_assert!(SandboxId::parse(request.sandbox_id.as_str()).is_ok()),
-        Err(errors) => {
-            prop_assert!(!errors.is_empty(), "a refusal says why");
-            for entry in serde_json::to_value(&errors).unwrap().as_array().unwrap() {
-                prop_assert!(entry["type"].is_string() && entry["msg"].is_string());
-                prop_assert_eq!(&entry["loc"][0], "body");
-                prop_assert!(entry.get("input").is_some());
-            }
+        Ok(request) => {
+            prop_assert!(SandboxId::parse(request.sandbox_id.as_str()).is_ok());
+            let limits = [request.terms.ttl, request.terms.idle_timeout];
+            prop_assert!(limits.into_iter().flatten().all(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(&limit)));
         }
+        Err(errors) => refused(&errors)?,
+    }
+    Ok(())
+}
+
+fn refused(errors: &[FieldError]) -> Result<(), TestCaseError> {
+    prop_assert!(!errors.is_empty(), "a refusal says why");
+    for entry in serde_json::to_value(errors).unwrap().as_array().unwrap() {
+        prop_assert!(entry["type"].is_string() && entry["msg"].is_string());
+        prop_assert_eq!(&entry["loc"][0], "body");
+        prop_assert!(entry.get("input").is_some());
     }
     Ok(())
 }
@@ -217,5 +325,14 @@ proptest! {
     #[test]
     fn any_near_request_is_answered(body in near_requests()) {
         well_formed(CreateRequest::from_body(Some("application/json"), body.to_string().as_bytes()))?;
+    }
+
+    /// A change too is taken, and then changes something, or refused for a reason.
+    #[test]
+    fn any_near_change_is_answered(body in near_requests()) {
+        match TermsChange::from_body(Some("application/json"), body.to_string().as_bytes()) {
+            Ok(change) => prop_assert_ne!(change, TermsChange::default()),
+            Err(errors) => refused(&errors)?,
+        }
     }
 }

@@ -2,8 +2,17 @@
 
 use std::future::Future;
 
-use actors::{sandboxes::Sandboxes, view::Edition};
-use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest, seen::Status};
+use actors::{
+    sandboxes::{Reaped, ReaperState, Sandboxes},
+    view::Edition,
+};
+use lifecycle::{
+    failure::Failure,
+    ids::SandboxId,
+    lifetime::{Owner, TermsChange},
+    request::CreateRequest,
+    seen::Status,
+};
 
 /// The calls that the routes make. Cheap to clone: each request has its own.
 ///
@@ -14,7 +23,32 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, Failure>> + Send;
 
     /// Deletes the sandbox, or finds it gone.
-    fn delete(&self, id: SandboxId) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn delete(&self, id: SandboxId, owner: Option<Owner>)
+    -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Notes a sign of life of the sandbox; `None` when there is none.
+    fn touch(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+
+    /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
+    fn change(
+        &self,
+        id: SandboxId,
+        change: TermsChange,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+
+    /// When and why the sandbox was reaped, if that was lately and it was not made anew since.
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped>;
+
+    /// What the reaper is at.
+    fn reaper(&self) -> ReaperState;
+
+    /// Lets the reaper go on after it had stopped; says whether it had.
+    fn lift_stop(&self) -> bool;
 
     /// What is known of the sandbox; `None` when there is none.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
@@ -32,8 +66,41 @@ impl Backend for Sandboxes {
         Self::create(self, request)
     }
 
-    fn delete(&self, id: SandboxId) -> impl Future<Output = Result<(), Failure>> + Send {
-        Self::delete(self, id)
+    fn delete(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        Self::delete(self, id, owner)
+    }
+
+    fn touch(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
+        Self::touch(self, id, owner)
+    }
+
+    fn change(
+        &self,
+        id: SandboxId,
+        change: TermsChange,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
+        Self::change(self, id, change, owner)
+    }
+
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
+        Self::reaped(self, id)
+    }
+
+    fn reaper(&self) -> ReaperState {
+        Self::reaper(self)
+    }
+
+    fn lift_stop(&self) -> bool {
+        Self::lift_stop(self)
     }
 
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {

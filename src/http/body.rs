@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use lifecycle::request::{FieldError, Problem};
 use tokio::time::timeout;
 
 use super::errors::ApiError;
@@ -44,6 +48,34 @@ where
     timeout(limits.time, collect(body, limits.bytes))
         .await
         .unwrap_or_else(|_| Err(ApiError::body_too_slow(limits.time)))
+}
+
+/// Reads the whole body and what it says; the inner error is all that is wrong with its fields.
+///
+/// # Errors
+/// As [`read`]; and 400 where bytes that are no UTF-8 are said to be JSON: to FastAPI they are no text at all, rather
+/// than a JSON text with a mistake in it.
+pub(super) async fn parse<S, D, E, T>(
+    headers: &HeaderMap,
+    body: S,
+    limits: Limits,
+    from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
+) -> Result<Result<T, Vec<FieldError>>, ApiError>
+where
+    S: Stream<Item = Result<D, E>>,
+    D: Buf,
+{
+    let body = read(headers, body, limits).await?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match from_body(content_type, &body) {
+        Err(fields)
+            if matches!(&*fields, [FieldError { problem: Problem::JsonInvalid { .. }, .. }])
+                && str::from_utf8(&body).is_err() =>
+        {
+            Err(ApiError::unreadable_body())
+        }
+        outcome => Ok(outcome),
+    }
 }
 
 async fn collect<S, D, E>(body: S, limit: usize) -> Result<Bytes, ApiError>

@@ -2,14 +2,14 @@
 
 use bytes::Buf;
 use futures::Stream;
-use http::{HeaderMap, header::CONTENT_TYPE};
-use lifecycle::request::{CreateRequest, FieldError, Problem};
+use http::HeaderMap;
+use lifecycle::request::CreateRequest;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend, body,
     errors::{ApiError, reply},
-    path,
+    owner, path,
     wire::{self, Sandbox},
 };
 
@@ -39,21 +39,9 @@ where
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let body = body::read(&headers, body, limits).await?;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let request = CreateRequest::from_body(content_type, &body).map_err(|fields| refusal(&body, &fields))?;
-    drop(body);
+    let request = body::parse(&headers, body, limits, CreateRequest::from_body).await?;
+    let (request, owner) = owner::with_body(&headers, request)?;
     let id = request.sandbox_id.clone();
-    let status = backend.create(request).await?;
+    let status = backend.create(CreateRequest { owner, ..request }).await?;
     wire::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
-}
-
-/// To FastAPI, bytes that are no UTF-8 are no text at all, rather than a JSON text with a mistake in it.
-fn refusal(body: &[u8], fields: &[FieldError]) -> ApiError {
-    match fields {
-        [FieldError { problem: Problem::JsonInvalid { .. }, .. }] if str::from_utf8(body).is_err() => {
-            ApiError::unreadable_body()
-        }
-        _ => ApiError::invalid_fields(&fields),
-    }
 }

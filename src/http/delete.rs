@@ -1,10 +1,12 @@
 //! `DELETE /api/sandboxes/{id}`
 
+use http::HeaderMap;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     errors::{ApiError, reply},
+    owner,
     path::{self, PathId},
     wire::{self, Deleted},
 };
@@ -12,19 +14,21 @@ use super::{
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::sandbox()
         .and(warp::delete())
-        .then(move |id| {
+        .and(warp::header::headers_cloned())
+        .then(move |id, headers| {
             let backend = backend.clone();
-            async move { reply(answer(&backend, id).await) }
+            async move { reply(answer(&backend, id, headers).await) }
         })
         .boxed()
 }
 
 /// An id that can never name a sandbox is answered as one that names none at present: nothing is left of it.
-async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiError> {
+async fn answer<B: Backend>(backend: &B, id: PathId, headers: HeaderMap) -> Result<Response, ApiError> {
+    let owner = owner::alone(&headers)?;
     match id {
         PathId::Unusable(text) => wire::ok(&Deleted::new(&text), 32 + text.len()),
         PathId::Usable(id) => {
-            backend.delete(id.clone()).await?;
+            backend.delete(id.clone(), owner).await?;
             wire::ok(&Deleted::new(id.as_str()), 96)
         }
     }

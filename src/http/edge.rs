@@ -22,10 +22,12 @@ use super::{
 /// see an answer rather than a closed connection, and above the deadlines of the work behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For a POST.
+    /// For the making of a sandbox.
     pub create: Duration,
     /// For a DELETE.
     pub delete: Duration,
+    /// For a PATCH and for a touch, which wait behind whatever else is done to their sandbox.
+    pub change: Duration,
     /// For everything else: all of it is answered from memory.
     pub read: Duration,
 }
@@ -45,6 +47,18 @@ struct Shared {
     ids: RequestIds,
 }
 
+/// What a request asks for, as far as what is around its route depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Create,
+    Change,
+    Delete,
+    Touch,
+    Read,
+    /// Seldom, or never served.
+    Other,
+}
+
 /// Asked every few seconds by whoever looks after the daemon. What they are told while something is missing
 /// stands in the log by itself, once.
 const PROBES: [&str; 3] = ["/health", "/livez", "/readyz"];
@@ -52,6 +66,7 @@ const PROBES: [&str; 3] = ["/health", "/livez", "/readyz"];
 /// What is kept of a request until it is answered, when the routes have long consumed it.
 struct Asked {
     method: Method,
+    work: Work,
     path: http::Uri,
     shape: Shape,
 }
@@ -63,19 +78,43 @@ impl Default for Deadlines {
         Self {
             create: Duration::from_secs(25),
             delete: Duration::from_secs(12),
+            change: Duration::from_secs(12),
             read: Duration::from_secs(8),
         }
     }
 }
 
 impl Deadlines {
-    /// The deadline of a method, and what to call its work in the text of a 504.
-    fn of(&self, method: &Method) -> (&'static str, Duration) {
-        match *method {
-            Method::POST => ("Sandbox creation", self.create),
-            Method::DELETE => ("Sandbox deletion", self.delete),
-            _ => ("The request", self.read),
+    /// The deadline of a request, and what to call its work in the text of a 504.
+    fn of(&self, work: Work) -> (&'static str, Duration) {
+        match work {
+            Work::Create => ("Sandbox creation", self.create),
+            Work::Change => ("Change of the limits", self.change),
+            Work::Delete => ("Sandbox deletion", self.delete),
+            Work::Touch => ("Touch", self.change),
+            Work::Read | Work::Other => ("The request", self.read),
         }
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    fn of(method: &Method, path: &str) -> Self {
+        let path = path.trim_end_matches('/');
+        match *method {
+            Method::GET | Method::HEAD => Self::Read,
+            Method::DELETE => Self::Delete,
+            Method::PATCH => Self::Change,
+            Method::POST if path == "/api/sandboxes" => Self::Create,
+            Method::POST if path.ends_with("/touch") => Self::Touch,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether there may be thousands of these a second, none of which is worth a line of the usual log.
+    fn is_frequent(self) -> bool {
+        matches!(self, Self::Touch | Self::Read)
     }
 }
 
@@ -98,20 +137,23 @@ impl Edge {
     {
         let begun = Instant::now();
         let id = self.shared.ids.of(request.headers());
+        let work = Work::of(request.method(), request.uri().path());
         // A read says nothing on its way but its one line, which carries the id itself where there is no span:
         // a span costs a read as much as the rest of its answer does.
-        let span = match *request.method() {
-            Method::GET | Method::HEAD => tracing::debug_span!("request", request_id = id.as_str()),
-            _ => tracing::info_span!("request", request_id = id.as_str()),
+        let span = if work.is_frequent() {
+            tracing::debug_span!("request", request_id = id.as_str())
+        } else {
+            tracing::info_span!("request", request_id = id.as_str())
         };
         let unnamed = span.is_disabled();
         let asked = Asked {
             method: request.method().clone(),
+            work,
             path: request.uri().clone(),
             shape: Shape::asked_for(request.headers()),
         };
         async {
-            let mut response = self.route(request).await;
+            let mut response = self.route(request, work).await;
             let error = response.extensions_mut().remove::<ApiError>();
             if let Some(error) = &error {
                 response = error.write(asked.shape, asked.path.path());
@@ -124,7 +166,7 @@ impl Edge {
         .await
     }
 
-    async fn route<B>(&self, request: Request<B>) -> Response
+    async fn route<B>(&self, request: Request<B>, work: Work) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -137,7 +179,7 @@ impl Edge {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let (operation, after) = self.shared.deadlines.of(request.method());
+        let (operation, after) = self.shared.deadlines.of(work);
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
         match timeout(after, answered).await {
@@ -152,8 +194,9 @@ impl Edge {
 // === impl Asked ===
 
 impl Asked {
-    /// One line a request: what changes something at info, what only reads at debug, faults of the service or
-    /// of the cluster as warnings, but for probes. The query is left out: it is no part of this API and may hold anything.
+    /// One line a request: what changes something at info, what only reads or touches at debug, faults of the
+    /// service or of the cluster as warnings, but for probes. The query is left out: it is no part of this API and
+    /// may hold anything.
     fn log(
         &self,
         status: StatusCode,
@@ -179,7 +222,7 @@ impl Asked {
         }
         if status.is_server_error() && !PROBES.contains(&self.path.path()) {
             line!(tracing::Level::WARN);
-        } else if matches!(self.method, Method::GET | Method::HEAD) {
+        } else if self.work.is_frequent() {
             line!(tracing::Level::DEBUG);
         } else {
             line!(tracing::Level::INFO);

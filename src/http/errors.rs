@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use actors::sandboxes::Reaped;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -31,6 +32,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// The methods of a path that was asked with another.
     allow: Option<&'static str>,
+    /// Why a sandbox is no more, where we ended it ourselves.
+    reaped: Option<Reaped>,
 }
 
 /// The statuses that an error can have. None of them is a success.
@@ -84,9 +87,11 @@ struct FastApiBody<'a> {
     detail: &'a Detail,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reaped: Option<wire::Reaped>,
 }
 
-/// RFC 9457's shape, with the validation errors and the reason as extension members.
+/// RFC 9457's shape, with the validation errors, the reason and the reap as extension members.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: &'static str,
@@ -98,6 +103,8 @@ struct ProblemBody<'a> {
     errors: Option<&'a [Value]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reaped: Option<wire::Reaped>,
 }
 
 // === impl ErrorStatus ===
@@ -192,7 +199,8 @@ impl Detail {
 
 impl ApiError {
     fn new(status: ErrorStatus, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: Detail::Text(text.into()), reason: None, retry_after: None, allow: None }
+        let detail = Detail::Text(text.into());
+        Self { status, detail, reason: None, retry_after: None, allow: None, reaped: None }
     }
 
     /// 401: no usable key.
@@ -213,13 +221,19 @@ impl ApiError {
         Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found"))
     }
 
+    /// The same, with when and why we ended it ourselves.
+    #[must_use]
+    pub fn after_reap(self, reaped: Option<Reaped>) -> Self {
+        Self { reaped, ..self }
+    }
+
     /// 405: the path is served to other methods, these.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         Self { allow: Some(allow), ..Self::new(ErrorStatus::MethodNotAllowed, "Method Not Allowed") }
     }
 
-    /// 422: the body's fields are wrong; each entry is one of pydantic's, with `type`, `loc`, `msg`, `input`.
+    /// 422: fields of the body, or headers, are wrong; each entry is one of pydantic's, with `type`, `loc`, `msg`, `input`.
     #[must_use]
     pub fn invalid_fields(fields: &impl Serialize) -> Self {
         match serde_json::to_value(fields) {
@@ -271,7 +285,11 @@ impl ApiError {
                 (None, Bytes::from_static(b"Unauthorized"))
             }
             Shape::FastApi => {
-                let body = FastApiBody { detail: &self.detail, reason: self.reason };
+                let body = FastApiBody {
+                    detail: &self.detail,
+                    reason: self.reason,
+                    reaped: self.reaped.map(wire::Reaped::from),
+                };
                 (Some(wire::JSON), to_json(&body))
             }
             Shape::Problem => {
@@ -286,6 +304,7 @@ impl ApiError {
                         Detail::Text(_) => None,
                     },
                     reason: self.reason,
+                    reaped: self.reaped.map(wire::Reaped::from),
                 };
                 (Some(HeaderValue::from_static(PROBLEM_JSON)), to_json(&body))
             }
@@ -350,6 +369,9 @@ impl From<Failure> for ApiError {
             Failure::StillTerminating { retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
             }
+            // Whoever asks again before the lease ends takes a sandbox from under its owner: no `Retry-After`
+            // that a client would obey by itself.
+            Failure::Owned { .. } => (ErrorStatus::Conflict, Some("Owned"), None),
             Failure::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
             Failure::Unavailable { fault, retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some(fault.kind.name()), Some(retry_after))
@@ -366,6 +388,6 @@ impl From<Failure> for ApiError {
                 (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
             }
         };
-        Self { status, detail: Detail::Text(text.into()), reason, retry_after, allow: None }
+        Self { reason, retry_after, ..Self::new(status, text) }
     }
 }

@@ -11,14 +11,20 @@ use super::{
 use crate::admin;
 
 /// The 405 of every known path. `Allow` is as the original has it, which on the two sandbox paths names only
-/// the method of the route that it registered last; existing clients see what they always saw.
+/// the method of the route that it registered last; existing clients see what they always saw. (PATCH is served
+/// all the same; it is ours.)
 pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
+    let touch = path::touch().map(|_: PathId| refuse("POST"));
+    let reaper = path::reaper().map(|| refuse("GET"));
+    let resume = path::reaper_resume().map(|| refuse("POST"));
     let sandboxes = path::sandboxes().map(|| refuse("POST"));
     let capabilities = path::capabilities().map(|| refuse("GET"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
-    sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify().or(admin).unify().boxed()
+    let ours = touch.or(reaper).unify().or(resume).unify();
+    let original = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
+    original.or(ours).unify().or(admin).unify().boxed()
 }
 
 fn refuse(allow: &'static str) -> Response {

@@ -1,5 +1,6 @@
 //! `GET /api/sandboxes/{id}`
 
+use lifecycle::{ids::SandboxId, seen::Status};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -23,11 +24,19 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiError> {
-    match id {
-        PathId::Unusable(text) => Err(ApiError::no_sandbox(&text)),
-        PathId::Usable(id) => match backend.get(&id).await? {
-            Some(status) => wire::ok(&Sandbox::new(&id, &status), USUAL_SIZE),
-            None => Err(ApiError::no_sandbox(id.as_str())),
-        },
+    let id = id.usable()?;
+    let status = backend.get(&id).await?;
+    shown(backend, &id, status)
+}
+
+/// The sandbox, or that there is none; of one that was reaped also when and why.
+pub(super) fn shown<B: Backend>(
+    backend: &B,
+    id: &SandboxId,
+    status: Option<Status>,
+) -> Result<Response, ApiError> {
+    match status {
+        Some(status) => wire::ok(&Sandbox::new(id, &status), USUAL_SIZE),
+        None => Err(ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))),
     }
 }

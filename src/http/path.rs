@@ -6,6 +6,8 @@ use lifecycle::ids::SandboxId;
 use percent_encoding::percent_decode_str;
 use warp::{Filter, Rejection};
 
+use super::errors::ApiError;
+
 /// The id in a path, decoded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PathId {
@@ -20,6 +22,16 @@ pub(super) enum PathId {
 pub(super) struct NotOneSegment;
 
 // === impl PathId ===
+
+impl PathId {
+    /// The id, or that there is no such sandbox.
+    pub(super) fn usable(self) -> Result<SandboxId, ApiError> {
+        match self {
+            Self::Usable(id) => Ok(id),
+            Self::Unusable(text) => Err(ApiError::no_sandbox(&text)),
+        }
+    }
+}
 
 impl FromStr for PathId {
     type Err = NotOneSegment;
@@ -39,6 +51,21 @@ impl FromStr for PathId {
 /// `/api/sandboxes/{id}`
 pub(super) fn sandbox() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes" / PathId)
+}
+
+/// `/api/sandboxes/{id}/touch`
+pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "touch")
+}
+
+/// `/api/reaper`
+pub(super) fn reaper() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "reaper")
+}
+
+/// `/api/reaper/resume`
+pub(super) fn reaper_resume() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "reaper" / "resume")
 }
 
 /// `/api/sandboxes`

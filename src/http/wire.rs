@@ -1,8 +1,13 @@
 //! The bodies of the answers, as callers see them.
 
+use actors::sandboxes;
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
-use lifecycle::{ids::SandboxId, seen::Status};
+use jiff::Timestamp;
+use lifecycle::{
+    ids::SandboxId,
+    seen::{Life, Status},
+};
 use serde::Serialize;
 use warp::reply::Response;
 
@@ -26,7 +31,25 @@ pub struct Sandbox<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<jiff::Timestamp>,
+    created_at: Option<Timestamp>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    life: Option<Lifetime>,
+}
+
+/// How long a sandbox will live, where that is limited.
+#[derive(Debug, Serialize)]
+struct Lifetime {
+    expires_at: Timestamp,
+    idle_since: Timestamp,
+    reap_reason: &'static str,
+}
+
+/// When and why a sandbox was reaped.
+#[derive(Debug, Serialize)]
+pub struct Reaped {
+    reason: &'static str,
+    message: &'static str,
+    at: Timestamp,
 }
 
 /// The answer to a LIST.
@@ -58,8 +81,32 @@ impl<'a> Sandbox<'a> {
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(lifecycle::phase::Reason::hint),
             created_at: status.created,
+            life: status.life.map(Lifetime::from),
         }
     }
+}
+
+// === impl Lifetime, Reaped ===
+
+impl From<Life> for Lifetime {
+    fn from(Life { idle_since, expires_at, cause }: Life) -> Self {
+        Self {
+            expires_at: to_the_millisecond(expires_at),
+            idle_since: to_the_millisecond(idle_since),
+            reap_reason: cause.name(),
+        }
+    }
+}
+
+impl From<sandboxes::Reaped> for Reaped {
+    fn from(sandboxes::Reaped { cause, at }: sandboxes::Reaped) -> Self {
+        Self { reason: cause.name(), message: cause.sentence(), at: to_the_millisecond(at) }
+    }
+}
+
+/// A time without the digits that nobody reads and that many parsers stumble over.
+pub(crate) fn to_the_millisecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 // === impl SandboxList ===
@@ -112,7 +159,10 @@ pub(crate) fn json(text: Bytes) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::phase::{Phase, Reason};
+    use lifecycle::{
+        lifetime::Cause,
+        phase::{Phase, Reason},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -124,8 +174,13 @@ mod tests {
     /// A sandbox with nothing to say has exactly the original's three fields.
     #[test]
     fn a_quiet_sandbox_has_three_fields() {
-        let status =
-            Status { url: "http://n:31234".into(), phase: Phase::Running, reason: None, created: None };
+        let status = Status {
+            url: "http://n:31234".into(),
+            phase: Phase::Running,
+            reason: None,
+            created: None,
+            life: None,
+        };
         let wanted = json!({"sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running"});
         assert_eq!(written(&status), wanted);
     }
@@ -138,11 +193,36 @@ mod tests {
             phase: Phase::Pending,
             reason: Some(Reason::new("OOMKilled", Some("killed"))),
             created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+            life: None,
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Pending",
             "reason": "OOMKilled", "message": "killed",
             "hint": "the sandbox needed more memory than its limit", "created_at": "2026-01-02T03:04:05Z",
+        });
+        assert_eq!(written(&status), wanted);
+    }
+
+    /// Of a limited sandbox it is told until when, since when and why, in milliseconds.
+    #[test]
+    fn limits_are_told() {
+        let at = |text: &str| text.parse().unwrap();
+        let life = Life {
+            idle_since: at("2026-01-02T03:04:05Z"),
+            expires_at: at("2026-01-02T03:19:05.123456789Z"),
+            cause: Cause::Idle,
+        };
+        let status = Status {
+            url: "http://n:1".into(),
+            phase: Phase::Running,
+            reason: None,
+            created: None,
+            life: Some(life),
+        };
+        let wanted = json!({
+            "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Running",
+            "expires_at": "2026-01-02T03:19:05.123Z", "idle_since": "2026-01-02T03:04:05Z",
+            "reap_reason": "IdleTimeout",
         });
         assert_eq!(written(&status), wanted);
     }

@@ -31,7 +31,7 @@ pub(super) async fn run(target: Target, link: Arc<Link>, view: Arc<View>) {
     };
     link.attach(connection.clone());
     let follow = |kind| watch(connection.clone(), link.template().clone(), kind, view.clone());
-    futures::join!(link.ensure_namespace(), follow(Kind::Pod), follow(Kind::Service));
+    futures::join!(link.ensure_namespace(), link.run_events(), follow(Kind::Pod), follow(Kind::Service));
 }
 
 /// A missing or bad kubeconfig may be put right while we run: the container's mount comes late, or a person

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use actors::sandboxes::{Sandboxes, SpawnErr};
+use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
 use cluster::link::Link;
 use tokio::task::JoinHandle;
 
@@ -32,8 +32,14 @@ impl Core {
     /// # Errors
     /// When the supervisor cannot be spawned.
     pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
-        let link = Arc::new(Link::new(Arc::new(settings.template.clone())));
-        let sandboxes = Sandboxes::start(link.clone(), settings.kubernetes.staleness_limit.get()).await?;
+        let link =
+            Arc::new(Link::new(Arc::new(settings.template.clone()), settings.lifetimes.probing.options()));
+        let rules = Rules {
+            staleness: settings.kubernetes.staleness_limit.get(),
+            policy: settings.lifetimes.policy(),
+            belt: settings.lifetimes.belt(),
+        };
+        let sandboxes = Sandboxes::start(link.clone(), rules).await?;
         let target = match embedded {
             Some(cluster) => Target::Embedded(cluster),
             None => Target::Real(settings.connect_options()),

@@ -74,7 +74,7 @@ impl Daemon {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, StartError> {
-        let Settings { http, template, kubernetes: _, embedded: _, log: _ } = settings;
+        let Settings { http, template, lifetimes: _, kubernetes: _, embedded: _, log: _ } = settings;
         let settings::Http { listen, api_key, max_connections, drain_deadline } = http;
 
         let listener = TcpListener::bind(listen)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lifecycle::lifetime::{LIMIT_MAX, LIMIT_MIN};
+
 /// How old what is known of the cluster may be before answers become 503.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StalenessLimit(Duration);
@@ -9,6 +11,30 @@ pub struct StalenessLimit(Duration);
 /// How long a shutdown waits for what is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainDeadline(Duration);
+
+/// How long something of a sandbox may last. The same bounds hold for what callers ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Limit(Duration);
+
+/// For how long after its last sign of life a sandbox is safe from other owners' DELETE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnerLease(Duration);
+
+/// For how long the reaper stops, once too much of the fleet was about to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopTime(Duration);
+
+/// How long nothing is reaped after the start, and after a step of the wall's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace(Duration);
+
+/// For how long a sandbox whose probes cannot be answered counts as busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbePatience(Duration);
+
+/// How long to wait before a sandbox that could not be asked whether it is busy is asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeInterval(Duration);
 
 macro_rules! bounded {
     ($name:ident) => {
@@ -30,6 +56,12 @@ macro_rules! bounded {
 }
 bounded!(StalenessLimit);
 bounded!(DrainDeadline);
+bounded!(Limit);
+bounded!(OwnerLease);
+bounded!(StopTime);
+bounded!(Grace);
+bounded!(ProbePatience);
+bounded!(ProbeInterval);
 
 // === impl StalenessLimit ===
 
@@ -50,6 +82,52 @@ impl DrainDeadline {
     pub const MAX: Duration = Duration::from_secs(10 * 60);
 }
 
+// === impl Limit, OwnerLease, StopTime, Grace ===
+
+impl Limit {
+    /// The shortest that makes sense.
+    pub const MIN: Duration = LIMIT_MIN;
+    /// The longest that is kept.
+    pub const MAX: Duration = LIMIT_MAX;
+}
+
+impl OwnerLease {
+    /// A caller that shows a sign of life every so often needs some time in between.
+    pub const MIN: Duration = Duration::from_secs(1);
+    /// Past a day an owner that is gone would keep the others out for a working day and more.
+    pub const MAX: Duration = Duration::from_secs(24 * 60 * 60);
+}
+
+impl StopTime {
+    /// A shorter stop would be over before the window in which reaps are counted.
+    pub const MIN: Duration = Duration::from_secs(60);
+    /// Past a week it is no stop but a decision, and that is what the dry run is for.
+    pub const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+}
+
+impl Grace {
+    /// Zero is for tests and trials: whatever is due goes at once.
+    pub const MIN: Duration = Duration::ZERO;
+    /// Past an hour a daemon that is restarted often would never reap.
+    pub const MAX: Duration = Duration::from_secs(60 * 60);
+}
+
+// === impl ProbePatience, ProbeInterval ===
+
+impl ProbePatience {
+    /// Zero takes a sandbox that does not answer for idle.
+    pub const MIN: Duration = Duration::ZERO;
+    /// A sandbox that has not answered for a day will not.
+    pub const MAX: Duration = Duration::from_secs(24 * 60 * 60);
+}
+
+impl ProbeInterval {
+    /// More often than once a second would be a load on the sandbox's own server.
+    pub const MIN: Duration = Duration::from_secs(1);
+    /// Past an hour the patience would be over before the second try.
+    pub const MAX: Duration = Duration::from_secs(60 * 60);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +142,16 @@ mod tests {
         }
         for text in ["", "60", "-1s", "soon", "0s", "99999999999999999999999years"] {
             assert_eq!(DrainDeadline::parse(text), None, "{text}");
+            assert_eq!(Limit::parse(text), None, "{text}");
+        }
+        assert_eq!(Limit::parse("365d").map(Limit::get), Some(LIMIT_MAX));
+        assert_eq!(Limit::parse("365d 1ns"), None);
+        assert_eq!(Grace::parse("0s").map(Grace::get), Some(Duration::ZERO));
+        for refused in [OwnerLease::parse("25h").is_some(), StopTime::parse("59s").is_some()] {
+            assert!(!refused);
+        }
+        for refused in [ProbePatience::parse("25h").is_some(), ProbeInterval::parse("0s").is_some()] {
+            assert!(!refused);
         }
     }
 }

@@ -60,6 +60,25 @@ pub enum Problem {
         /// Where they came from.
         origin: Origin,
     },
+    /// A default is beyond what callers may ask for.
+    #[error(
+        "{}: {value} from {origin} is not allowed, as {} is {max} from {max_origin}; allowed: at most that",
+        key.spec().name, max_key.spec().name
+    )]
+    AboveMax {
+        /// The default's setting.
+        key: Key,
+        /// Its value.
+        value: Shown,
+        /// Where it came from.
+        origin: Origin,
+        /// The setting that bounds it.
+        max_key: Key,
+        /// That one's value.
+        max: Shown,
+        /// Where that one came from.
+        max_origin: Origin,
+    },
     /// The file has a key that is no setting.
     #[error("{name:?} at {origin} is not a setting{}", DidYouMean(*suggestion))]
     UnknownKey {

@@ -7,9 +7,12 @@ use secrecy::SecretString;
 
 use super::{
     Embedded, Http, Kubernetes, Log, LogFormat, Settings,
-    durations::{DrainDeadline, StalenessLimit},
+    durations::{
+        DrainDeadline, Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StalenessLimit, StopTime,
+    },
     keys::Key,
     layers::Layers,
+    lifetimes::{Lifetimes, Limits, Probing, Reaping, Share},
     problem::{Origin, Problem, Shown},
     rules,
 };
@@ -44,13 +47,13 @@ pub fn resolve(
     let read = &mut Reader { layers, problems };
     let (http, kubernetes, template) =
         (http(read, key_file, purpose), kubernetes(read, in_cluster), template(read));
-    let (embedded, log) = (embedded(read), log(read));
-    let (Ok(http), Ok(kubernetes), Ok(template), Ok(embedded), Ok(log)) =
-        (http, kubernetes, template, embedded, log)
+    let (lifetimes, embedded, log) = (lifetimes(read), embedded(read), log(read));
+    let (Ok(http), Ok(kubernetes), Ok(template), Ok(lifetimes), Ok(embedded), Ok(log)) =
+        (http, kubernetes, template, lifetimes, embedded, log)
     else {
         return None;
     };
-    problems.is_empty().then_some(Settings { http, kubernetes, template, embedded, log })
+    problems.is_empty().then_some(Settings { http, kubernetes, template, lifetimes, embedded, log })
 }
 
 fn http(read: &mut Reader<'_>, key_file: Option<&str>, purpose: Purpose) -> Result<Http, Noted> {
@@ -150,6 +153,57 @@ fn template(read: &mut Reader<'_>) -> Result<Template, Noted> {
     })
 }
 
+fn lifetimes(read: &mut Reader<'_>) -> Result<Lifetimes, Noted> {
+    let ttl = read.limits(Key::DefaultTtl, Key::MaxTtl);
+    let idle = read.limits(Key::DefaultIdleTimeout, Key::MaxIdleTimeout);
+    let get_counts_as_use = read.value(Key::GetCountsAsUse, rules::switch);
+    let start_timeout = read.optional(Key::StartTimeout, Limit::parse);
+    let finished_timeout = read.optional(Key::FinishedTimeout, Limit::parse);
+    let node_lost_timeout = read.optional(Key::NodeLostTimeout, Limit::parse);
+    let owner_lease = read.value(Key::OwnerLease, OwnerLease::parse);
+    let (probing, reaping) = (probing(read), reaping(read));
+    let ((ttl, max_ttl), (idle_timeout, max_idle_timeout)) = (ttl?, idle?);
+    Ok(Lifetimes {
+        default: Limits { ttl, idle_timeout },
+        max: Limits { ttl: max_ttl, idle_timeout: max_idle_timeout },
+        get_counts_as_use: get_counts_as_use?,
+        start_timeout: start_timeout?,
+        finished_timeout: finished_timeout?,
+        node_lost_timeout: node_lost_timeout?,
+        owner_lease: owner_lease?,
+        probing: probing?,
+        reaping: reaping?,
+    })
+}
+
+fn probing(read: &mut Reader<'_>) -> Result<Probing, Noted> {
+    let probes = read.value(Key::IdleProbes, rules::probes);
+    let idle_cpu_millicores = read.optional(Key::IdleCpu, rules::millicores);
+    let patience = read.value(Key::ProbePatience, ProbePatience::parse);
+    let interval = read.value(Key::ProbeInterval, ProbeInterval::parse);
+    Ok(Probing {
+        probes: probes?,
+        idle_cpu_millicores: idle_cpu_millicores?,
+        patience: patience?,
+        interval: interval?,
+    })
+}
+
+fn reaping(read: &mut Reader<'_>) -> Result<Reaping, Noted> {
+    let dry_run = read.value(Key::ReapDryRun, rules::switch);
+    let max_per_minute = read.value(Key::ReapMaxPerMinute, rules::rate);
+    let max_share_percent = read.value(Key::ReapMaxShare, Share::parse);
+    let stop_for = read.value(Key::ReapStopFor, StopTime::parse);
+    let grace = read.value(Key::ReapGrace, Grace::parse);
+    Ok(Reaping {
+        dry_run: dry_run?,
+        max_per_minute: max_per_minute?,
+        max_share_percent: max_share_percent?,
+        stop_for: stop_for?,
+        grace: grace?,
+    })
+}
+
 fn embedded(read: &mut Reader<'_>) -> Result<Option<Embedded>, Noted> {
     let wanted = read.value(Key::Embedded, rules::switch);
     let sandbox_bind = read.value(Key::EmbeddedBind, |t| t.parse().ok())?;
@@ -202,6 +256,28 @@ impl<'a> Reader<'a> {
         rule: impl FnOnce(&'t str) -> Option<T>,
     ) -> Result<T, Noted> {
         rule(text).ok_or_else(|| self.bad(key, text, origin, None))
+    }
+
+    /// A default limit, and the longest that callers may ask for, which bounds the default too.
+    fn limits(&mut self, key: Key, max_key: Key) -> Result<(Option<Limit>, Option<Limit>), Noted> {
+        let default = self.optional(key, Limit::parse);
+        let max = self.optional(max_key, Limit::parse);
+        let (default, max) = (default?, max?);
+        if let (Some(limit), Some(most)) = (default, max)
+            && limit > most
+        {
+            let shown = |key| Shown::new(key, self.layers.get(key).map_or("", |raw| &raw.text));
+            self.problems.push(Problem::AboveMax {
+                key,
+                value: shown(key),
+                origin: self.layers.origin(key),
+                max_key,
+                max: shown(max_key),
+                max_origin: self.layers.origin(max_key),
+            });
+            return Err(Noted);
+        }
+        Ok((default, max))
     }
 
     /// The one setting whose rule can say more than that it was broken.

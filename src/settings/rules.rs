@@ -4,11 +4,11 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     str::FromStr,
 };
 
-use cluster::manifest::is_absolute;
+use cluster::{manifest::is_absolute, probe::Probe};
 use http::Uri;
 
 /// Longest image reference taken: the name's 255 bytes, a tag's 128 and a digest's 135 fit well.
@@ -94,6 +94,36 @@ pub fn api_key(text: &str) -> Option<&str> {
 #[must_use]
 pub fn count(text: &str, max: usize) -> Option<NonZeroUsize> {
     text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= max)
+}
+
+/// A number from 1 to 1,000,000, or `unlimited`, which is `None`.
+#[must_use]
+pub fn rate(text: &str) -> Option<Option<NonZeroU32>> {
+    if text == "unlimited" {
+        return Some(None);
+    }
+    text.parse().ok().filter(|n: &NonZeroU32| n.get() <= 1_000_000).map(Some)
+}
+
+/// A CPU use as Kubernetes writes it, in thousandths of a core: `1m` to `1000000m`.
+#[must_use]
+pub fn millicores(text: &str) -> Option<NonZeroU32> {
+    text.strip_suffix('m')
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(rate)
+        .flatten()
+}
+
+/// Probes, separated by commas: each a path on the sandbox's port, a `#`, and a JSON pointer ([RFC 6901]) into the
+/// answer. `none`, or nothing, is none.
+///
+/// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
+#[must_use]
+pub fn probes(text: &str) -> Option<Vec<Probe>> {
+    if matches!(text.trim(), "" | "none") {
+        return Some(Vec::new());
+    }
+    text.split(',').map(|probe| Probe::parse(probe.trim()).ok()).collect()
 }
 
 /// `true` or `false`.
@@ -237,9 +267,46 @@ mod tests {
         );
     }
 
+    /// A probe has a path and a pointer; one bad one spoils the list, so that none is lost in silence.
+    #[test]
+    fn probes_are_paths_and_pointers() {
+        check(
+            "probes",
+            |t| probes(t).is_some(),
+            &[
+                "",
+                " ",
+                "none",
+                "/a#/b",
+                "/a/b?c=d#/e/0",
+                "/a#/b,/c#/d",
+                " /a#/b , /c#/d ",
+                "/a#/~0~1",
+                "/a#/#",
+                // The whole answer.
+                "/a#",
+            ],
+            &["/a", "/a#b", "a#/b", "#/b", "http://h/a#/b", "/a b#/c", "/a#/~", "/a#/~2", "/a#/b,", ","],
+        );
+        let read = probes(" /a#/b ,/c#/d").unwrap_or_default();
+        assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["/a#/b", "/c#/d"]);
+        assert_eq!(probes("none"), Some(vec![]));
+        let refused = ["/a#/b\nc", "none,/a#/b", "/\u{0}#/a", "//h/a#/b", "/é#/a"];
+        check("probes", |t| probes(t).is_some(), &["/a#/é"], &refused);
+    }
+
     /// Numbers end where their rule says.
     #[test]
     fn counts() {
         check("count", |t| count(t, 64).is_some(), &["1", "64"], &["", "0", "65", "-1", "1.5", "many"]);
+        let unbounded = |t: &str| rate(t).is_some();
+        check("rate", unbounded, &["1", "1000000", "unlimited"], &["", "0", "1000001", "none", "-1"]);
+        let cpu = |t: &str| millicores(t).is_some();
+        check(
+            "millicores",
+            cpu,
+            &["1m", "50m"],
+            &["", "m", "0m", "50", "0.5", "+5m", "unlimitedm", "1000001m"],
+        );
     }
 }

@@ -1,7 +1,11 @@
 //! Tests of the settings as a whole: what wins, what is refused and in which words, what is shown.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use lifecycle::{
+    belt::BeltPolicy,
+    lifetime::{Policy, Terms},
+};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -95,11 +99,23 @@ fn samples(key: Key) -> [&'static str; 2] {
         Key::Kubeconfig => ["a", "/b"],
         Key::ApiServer => ["https://a:1", "http://b"],
         Key::TlsServerName => ["a", "::1"],
-        Key::InsecureSkipTlsVerify | Key::Embedded => ["true", "true"],
+        Key::InsecureSkipTlsVerify | Key::GetCountsAsUse | Key::ReapDryRun | Key::Embedded => {
+            ["true", "true"]
+        }
         Key::StalenessLimit => ["40s", "1h"],
         Key::Image | Key::LarkCliInitImage | Key::LarkCliBrokerImage => ["a:1", "b:2"],
         Key::ContainerPort => ["1", "65535"],
         Key::ServiceType => ["ClusterIP", "ClusterIP"],
+        Key::DefaultTtl | Key::DefaultIdleTimeout => ["1s", "1h 30m"],
+        Key::MaxTtl | Key::MaxIdleTimeout => ["90m", "365d"],
+        Key::StartTimeout | Key::FinishedTimeout | Key::NodeLostTimeout => ["1s", "365d"],
+        Key::OwnerLease | Key::ProbePatience => ["1s", "24h"],
+        Key::IdleProbes => ["none", "/a?b=c#/d/~1,/e#/f"],
+        Key::IdleCpu => ["1m", "2000m"],
+        Key::ProbeInterval | Key::ReapGrace => ["2s", "1h"],
+        Key::ReapMaxPerMinute => ["1", "unlimited"],
+        Key::ReapMaxShare => ["1", "100"],
+        Key::ReapStopFor => ["2m", "7d"],
         Key::NodeHost => ["a", "10.0.0.1"],
         Key::ThreadsHostPath | Key::HostBaseDir | Key::SkillsHostPath => ["/a", r"C:\b"],
         Key::SkillsPvc | Key::UserdataPvc => ["a", "b.c"],
@@ -154,6 +170,73 @@ fn the_defaults_are_the_originals() {
     assert!(!settings.kubernetes.insecure_skip_tls_verify && !settings.kubernetes.in_cluster);
     assert_eq!((settings.kubernetes.max_in_flight.get(), settings.http.max_connections.get()), (64, 1024));
     assert_eq!(settings.kubernetes.staleness_limit.get().as_secs(), 60);
+}
+
+/// By default nothing is reaped, as the original has it, and what holds the reaper back is ready for the day on which
+/// something is: just as where these policies are made.
+#[test]
+fn by_default_nothing_expires() {
+    let lifetimes = World::default().load().unwrap().settings.lifetimes;
+    let policy = lifetimes.policy();
+    assert_eq!(policy, Policy::default());
+    assert_eq!(policy.terms(Terms::default()), Terms::default());
+    assert_eq!(lifetimes.belt(), BeltPolicy::default());
+    assert_eq!(lifetimes.probing.idle_cpu_millicores, None);
+    let probes: Vec<_> = lifetimes.probing.probes.iter().map(ToString::to_string).collect();
+    assert_eq!(probes, cluster::probe::ALL_IN_ONE);
+}
+
+/// Each setting about lifetimes arrives at its own place.
+#[test]
+fn lifetimes_arrive() {
+    let file = r#"
+        default_ttl = "1s"
+        default_idle_timeout = "2s"
+        max_ttl = "3s"
+        max_idle_timeout = "4s"
+        get_counts_as_use = true
+        start_timeout = "5s"
+        finished_timeout = "6s"
+        node_lost_timeout = "7s"
+        owner_lease = "8s"
+        idle_probes = ""
+        idle_cpu = "50m"
+        probe_patience = "9s"
+        probe_interval = "10s"
+        reap_dry_run = true
+        reap_max_per_minute = 11
+        reap_max_share = 12
+        reap_stop_for = "13m"
+        reap_grace = "14s"
+    "#;
+    let lifetimes = World::default().file(file).load().unwrap().settings.lifetimes;
+    let seconds = Duration::from_secs;
+    let terms = |ttl, idle| Terms { ttl: Some(seconds(ttl)), idle_timeout: Some(seconds(idle)) };
+    let policy = Policy {
+        default: terms(1, 2),
+        max: terms(3, 4),
+        get_counts: true,
+        start_timeout: Some(seconds(5)),
+        finished_timeout: Some(seconds(6)),
+        lost_timeout: Some(seconds(7)),
+        owner_lease: seconds(8),
+        probe_patience: seconds(9),
+        probe_interval: seconds(10),
+    };
+    assert_eq!(lifetimes.policy(), policy);
+    let belt = BeltPolicy {
+        dry_run: true,
+        max_per_minute: Some(11),
+        max_share_percent: 12,
+        stop_for: seconds(13 * 60),
+        grace: seconds(14),
+    };
+    assert_eq!(lifetimes.belt(), belt);
+    assert_eq!(lifetimes.probing.probes, []);
+    assert_eq!(lifetimes.probing.idle_cpu_millicores.map(NonZeroU32::get), Some(50));
+
+    let unlimited = World::default().env("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited");
+    assert_eq!(unlimited.load().unwrap().settings.lifetimes.belt().max_per_minute, None);
 }
 
 /// An empty variable is an absent one, but where the original gives it a meaning; an empty flag unsets.

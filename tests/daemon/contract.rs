@@ -21,6 +21,10 @@ const UNUSABLE_IDS: [&str; 8] = [
     "create-id-dotted",
 ];
 
+/// The original does not know PATCH on a sandbox (405); ours changes its limits, and the recorded body changes none
+/// (422): an intended difference.
+const PATCH: &str = "patch";
+
 #[tokio::test]
 async fn the_recordings_hold() {
     let world = World::with(&[("PROVISIONER_API_KEY", KEY)], options()).await.ready().await;
@@ -36,6 +40,11 @@ async fn the_recordings_hold() {
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer:?}");
             assert_eq!(answer.json()["detail"][0]["loc"], json!(["body", "sandbox_id"]), "{name}");
             assert_eq!(world.calls().len(), before, "{name}: it is refused before any call");
+            continue;
+        }
+        if name == PATCH {
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer:?}");
+            assert_eq!(answer.json()["detail"][0]["type"], "value_error", "{name}");
             continue;
         }
         compare(name, &case["response"], &answer, &mut urls);

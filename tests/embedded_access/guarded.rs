@@ -100,7 +100,8 @@ impl Guarded {
     /// A daemon that shows this token.
     pub async fn daemon(&self, token: &str) -> (Daemon, Client) {
         let path = self.kubeconfig(token);
-        let settings = settings(&[("KUBECONFIG_PATH", path.to_str().unwrap())]);
+        let path = path.to_str().unwrap();
+        let settings = settings(&[("KUBECONFIG_PATH", path), ("PROVISIONER_REAP_GRACE", "1s")]);
         let daemon = Daemon::start(&settings, None).await.unwrap();
         let client = Client { address: daemon.address(), key: None };
         (daemon, client)

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::Value;
 use simcluster::{Effect, Rule, Verb};
 
@@ -31,11 +32,16 @@ async fn the_shipped_role_is_enough_and_no_more() {
         client.until_phase(id, "Running").await;
     }
     assert_eq!(client.get("/api/sandboxes").await.json()["count"], 2);
-    for id in ["a", "b"] {
-        let gone = client.delete(&format!("/api/sandboxes/{id}")).await;
-        assert_eq!(gone.status, StatusCode::OK, "{gone:?}");
-    }
+    // The one is deleted, the other is given a limit and reaped.
+    let json = [("content-type", "application/json")];
+    let limit = Some(Bytes::from_static(br#"{"ttl": "1s"}"#));
+    let limited = client.send(Method::PATCH, "/api/sandboxes/b", &json, limit).await;
+    assert_eq!(limited.status, StatusCode::OK, "{limited:?}");
+    let gone = client.delete("/api/sandboxes/a").await;
+    assert_eq!(gone.status, StatusCode::OK, "{gone:?}");
     until("all is gone", async || guarded.cluster.count("pods", Some(NAMESPACE)) == 0).await;
+    let told = |event: &Value| event["reason"] == "TTLExpired";
+    until("it is told why", async || guarded.cluster.objects("events", None).iter().any(told)).await;
     let _ = daemon.stop().await;
 
     assert_eq!(guarded.refused(), [""; 0], "what the role lacks");

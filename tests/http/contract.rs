@@ -88,8 +88,9 @@ fn body_of(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_else(|_| json!(answer.body))
 }
 
-/// Every recorded case has the recorded status, content type, `Allow` and body. The one intended difference is
-/// an unusable id, which is a 422 before any call rather than a 500 after one.
+/// Every recorded case has the recorded status, content type, `Allow` and body. There are two intended differences:
+/// an unusable id is a 422 before any call rather than a 500 after one, and a PATCH of a sandbox, which the
+/// original does not know, changes its limits: one that changes nothing is a 422 rather than a 405.
 #[tokio::test]
 async fn the_recorded_cases_are_answered_as_recorded() {
     let server = Server::start(Fake::default());
@@ -97,6 +98,11 @@ async fn the_recorded_cases_are_answered_as_recorded() {
         let answer =
             exchange(server.address, request.wire()).await.unwrap_or_else(|| panic!("{case}: no answer"));
         assert_eq!(answer.header("content-type"), response.content_type.as_deref(), "{case}");
+        if case == "patch" {
+            assert_eq!((answer.status, response.status), (422, 405), "{case}");
+            assert_eq!(answer.json()["detail"][0]["type"], "value_error", "{case}");
+            continue;
+        }
         assert_eq!(answer.header("allow"), response.allow.as_deref(), "{case}");
         if case.starts_with("create-id-") && response.status == 500 {
             assert_eq!(answer.status, 422, "{case}");

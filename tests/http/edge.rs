@@ -19,7 +19,8 @@ use crate::{
     server::{self, KEY},
 };
 
-const CREATE: &str = r#"{"sandbox_id":"abc"}"#;
+/// A good body of a create, and of a change.
+const BODY: &str = r#"{"sandbox_id":"abc","idle_timeout":null}"#;
 
 fn edge(fake: &Fake) -> Edge {
     server::edge(fake.clone(), body::Limits::default(), Vec::new())
@@ -34,7 +35,7 @@ fn request(method: &str, target: &str) -> http::request::Builder {
 }
 
 async fn answer(edge: &Edge, request: http::request::Builder) -> Response<Bytes> {
-    let answer = edge.answer(request.body(Full::<Bytes>::from(CREATE)).unwrap(), None).await;
+    let answer = edge.answer(request.body(Full::<Bytes>::from(BODY)).unwrap(), None).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
@@ -62,6 +63,7 @@ async fn failures_have_their_status() {
         (Failure::BadRequest("no".into()), 400, None, None),
         (Failure::NotOurs { id: id(), what: "Pod \"x\"".into() }, 409, None, Some("NotOurs")),
         (Failure::StillTerminating { id: id(), retry_after: wait }, 503, Some("2"), Some("StillTerminating")),
+        (Failure::Owned { id: id(), owner: "gw".into(), retry_after: wait }, 409, None, Some("Owned")),
         (Failure::Refused { operation, fault: forbidden }, 500, None, Some("Forbidden")),
         (
             Failure::Unavailable { operation, fault: quota, retry_after: wait },
@@ -77,9 +79,13 @@ async fn failures_have_their_status() {
     ] {
         let text = failure.to_string();
         let edge = edge(&Fake::that(Script::Fails(failure)));
-        for (method, target) in
-            [("POST", "/api/sandboxes"), ("GET", "/api/sandboxes/abc"), ("DELETE", "/api/sandboxes/abc")]
-        {
+        for (method, target) in [
+            ("POST", "/api/sandboxes"),
+            ("GET", "/api/sandboxes/abc"),
+            ("DELETE", "/api/sandboxes/abc"),
+            ("POST", "/api/sandboxes/abc/touch"),
+            ("PATCH", "/api/sandboxes/abc"),
+        ] {
             let answer = answer(&edge, request(method, target)).await;
             assert_eq!(answer.status(), status, "{text}");
             assert_eq!(header(&answer, "retry-after"), retry_after, "{text}");
@@ -153,6 +159,9 @@ async fn a_hanging_backend_is_answered_for() {
         ("GET", "/api/sandboxes", 8, 10),
         ("GET", "/api/sandboxes/abc", 8, 10),
         ("DELETE", "/api/sandboxes/abc", 12, 15),
+        ("PATCH", "/api/sandboxes/abc", 12, 15),
+        ("POST", "/api/sandboxes/abc/touch", 12, 15),
+        ("POST", "/api/sandboxes/", 25, 30),
     ] {
         let begun = Instant::now();
         let answer = answer(&edge, request(method, target)).await;
@@ -199,6 +208,10 @@ async fn the_key_comes_before_the_routes() {
         ("GET", "/api/", 401),
         ("PUT", "/api/sandboxes", 401),
         ("DELETE", "/api/sandboxes/abc", 401),
+        ("PATCH", "/api/sandboxes/abc", 401),
+        ("POST", "/api/sandboxes/abc/touch", 401),
+        ("GET", "/api/reaper", 401),
+        ("POST", "/api/reaper/resume", 401),
         ("GET", "http://host/api/sandboxes", 401),
         ("GET", "/apis", 404),
         ("GET", "/livez", 200),
@@ -257,7 +270,7 @@ proptest! {
     /// called only for an id that can name a sandbox.
     #[test]
     fn any_target_is_answered(
-        method in prop_oneof!["GET", "DELETE", "POST", "PUT", "HEAD", "OPTIONS", "[A-Z]{1,8}"],
+        method in prop_oneof!["GET", "DELETE", "POST", "PATCH", "PUT", "HEAD", "OPTIONS", "[A-Z]{1,8}"],
         prefix in prop_oneof![Just("/api/sandboxes/"), Just("/api/"), Just("/")],
         rest in "([a-zA-Z0-9._~!$&'()*+,;=:@/-]|%[0-9a-fA-F]{2}|%){0,40}",
     ) {
@@ -269,7 +282,7 @@ proptest! {
         prop_assert!(!answer.status().is_server_error(), "{method} {target}: {answer:?}");
         prop_assert!(serde_json::from_slice::<Value>(answer.body()).is_ok(), "{method} {target}: {answer:?}");
         for call in fake.calls() {
-            let id = call.split_once(' ').map_or("list", |(_, id)| id);
+            let id = call.split(' ').nth(1).unwrap_or("list");
             prop_assert!(SandboxId::parse(id).is_ok(), "{method} {target}: {call}");
         }
     }

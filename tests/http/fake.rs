@@ -8,8 +8,19 @@ use std::{
     },
 };
 
-use actors::view::Edition;
-use lifecycle::{failure::Failure, ids::SandboxId, phase::Phase, request::CreateRequest, seen::Status};
+use actors::{
+    sandboxes::{Reaped, ReaperState},
+    view::Edition,
+};
+use jiff::Timestamp;
+use lifecycle::{
+    failure::Failure,
+    ids::SandboxId,
+    lifetime::{Cause, Owner, Terms, TermsChange},
+    phase::Phase,
+    request::CreateRequest,
+    seen::{Life, Status},
+};
 use sandbox_provisioner::http::Backend;
 use tokio::sync::Notify;
 
@@ -40,6 +51,8 @@ struct Shared {
     script: Mutex<Script>,
     calls: Mutex<Vec<String>>,
     sandboxes: Mutex<BTreeMap<SandboxId, Status>>,
+    reaped: Mutex<BTreeMap<SandboxId, Reaped>>,
+    stopped_until: Mutex<Option<Timestamp>>,
     /// How often they were changed.
     changes: AtomicU64,
     /// One permit for each call that was made.
@@ -65,7 +78,16 @@ impl Fake {
         fake
     }
 
-    /// All calls so far, as `get abc`.
+    /// A backend that has reaped this sandbox, and was then stopped.
+    pub fn that_reaped(id: &str) -> Self {
+        let fake = Self::default();
+        let reaped = Reaped { cause: Cause::Idle, at: at("2026-01-02T03:04:05.6789Z") };
+        fake.shared.reaped.lock().unwrap().insert(SandboxId::parse(id).unwrap(), reaped);
+        *fake.shared.stopped_until.lock().unwrap() = Some(at("2026-01-02T04:04:05Z"));
+        fake
+    }
+
+    /// All calls so far, as `get abc`, or `touch abc by gateway-1`.
     pub fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
     }
@@ -97,13 +119,42 @@ impl Fake {
     }
 }
 
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn by(owner: Option<&Owner>) -> String {
+    owner.map_or(String::new(), |owner| format!(" by {}", owner.as_str()))
+}
+
+/// A sandbox with limits, as [`Fake::change`] leaves it behind.
+fn limited() -> Status {
+    let life = Life {
+        idle_since: at("2026-01-02T03:04:05Z"),
+        expires_at: at("2026-01-02T03:19:05Z"),
+        cause: Cause::Idle,
+    };
+    Status { life: Some(life), ..running() }
+}
+
 fn running() -> Status {
-    Status { url: "http://127.0.0.1:31234".into(), phase: Phase::Running, reason: None, created: None }
+    Status {
+        url: "http://127.0.0.1:31234".into(),
+        phase: Phase::Running,
+        reason: None,
+        created: None,
+        life: None,
+    }
 }
 
 impl Backend for Fake {
     async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
-        self.play(format!("create {}", request.sandbox_id.as_str())).await?;
+        let mut call = format!("create {}{}", request.sandbox_id.as_str(), by(request.owner.as_ref()));
+        if request.terms != Terms::default() {
+            let Terms { ttl, idle_timeout } = request.terms;
+            call = format!("{call} for {ttl:?}, {idle_timeout:?}");
+        }
+        self.play(call).await?;
         // The one rule of the settings that the recordings meet.
         if let Some(mount) = request.extra_mounts.first() {
             let text = format!("Extra mount host path is outside DeerFlow state: {}", mount.host_path);
@@ -114,11 +165,45 @@ impl Backend for Fake {
         Ok(running())
     }
 
-    async fn delete(&self, id: SandboxId) -> Result<(), Failure> {
-        self.play(format!("delete {}", id.as_str())).await?;
+    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), Failure> {
+        self.play(format!("delete {}{}", id.as_str(), by(owner.as_ref()))).await?;
         self.shared.sandboxes.lock().unwrap().remove(&id);
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, Failure> {
+        self.play(format!("touch {}{}", id.as_str(), by(owner.as_ref()))).await?;
+        Ok(self.shared.sandboxes.lock().unwrap().get(&id).cloned())
+    }
+
+    async fn change(
+        &self,
+        id: SandboxId,
+        TermsChange { ttl, idle_timeout }: TermsChange,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, Failure> {
+        self.play(format!("change {}{} to {ttl:?}, {idle_timeout:?}", id.as_str(), by(owner.as_ref())))
+            .await?;
+        let mut sandboxes = self.shared.sandboxes.lock().unwrap();
+        let Some(status) = sandboxes.get_mut(&id) else { return Ok(None) };
+        *status = limited();
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+        Ok(Some(status.clone()))
+    }
+
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
+        self.shared.reaped.lock().unwrap().get(id).copied()
+    }
+
+    fn reaper(&self) -> ReaperState {
+        let stopped_until = *self.shared.stopped_until.lock().unwrap();
+        let reaped = self.shared.reaped.lock().unwrap().len() as u64;
+        ReaperState { stopped_until, reaped, rehearsed: 0 }
+    }
+
+    fn lift_stop(&self) -> bool {
+        self.shared.stopped_until.lock().unwrap().take().is_some()
     }
 
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {

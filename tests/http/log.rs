@@ -57,7 +57,8 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
     lines.filter(|line| line["message"] == "answered").collect()
 }
 
-/// One line a request that changes something; none, at the usual level, for one that reads, unless it fails.
+/// One line a request that changes something; none, at the usual level, for one that reads or touches, unless it
+/// fails.
 /// Each has the request's id exactly once, in its span or by itself, and neither the query nor the key.
 #[tokio::test]
 async fn a_request_is_one_line() {
@@ -68,6 +69,11 @@ async fn a_request_is_one_line() {
         (Level::INFO, failing(), "DELETE", "/api/sandboxes/abc", Some(("INFO", 400))),
         (Level::INFO, Fake::default(), "GET", "/api/sandboxes?token=abc", None),
         (Level::INFO, failing(), "GET", "/api/sandboxes", None),
+        (Level::INFO, Fake::default(), "POST", "/api/sandboxes/abc/touch", None),
+        (Level::DEBUG, Fake::default(), "POST", "/api/sandboxes/abc/touch", Some(("DEBUG", 404))),
+        (Level::INFO, ill(), "POST", "/api/sandboxes/abc/touch", Some(("WARN", 500))),
+        (Level::INFO, Fake::default(), "PATCH", "/api/sandboxes/abc", Some(("INFO", 422))),
+        (Level::INFO, Fake::default(), "POST", "/api/reaper/resume", Some(("INFO", 200))),
         (Level::INFO, ill(), "GET", "/api/sandboxes?token=abc", Some(("WARN", 500))),
         (Level::INFO, ill(), "POST", "/api/sandboxes", Some(("WARN", 500))),
         (Level::DEBUG, Fake::default(), "GET", "/api/sandboxes", Some(("DEBUG", 200))),

@@ -9,5 +9,6 @@ mod connections;
 mod contract;
 mod edge;
 mod fake;
+mod lifetimes;
 mod log;
 mod server;

@@ -33,7 +33,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
             }
             4..=5 => {
                 let turn = world.oracle.borrow_mut().begin(&id);
-                let answer = sandboxes.delete(id.clone()).await;
+                let answer = sandboxes.delete(id.clone(), None).await;
                 world.oracle.borrow_mut().deleted(&id, &turn, &answer);
             }
             6..=8 => {
@@ -59,5 +59,7 @@ fn request(id: &SandboxId) -> CreateRequest {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
+        terms: lifecycle::lifetime::Terms::default(),
+        owner: None,
     }
 }

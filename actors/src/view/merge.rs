@@ -139,6 +139,7 @@ mod tests {
             terminating: false,
             reason: None,
             created: None,
+            marks: lifecycle::lifetime::Marks::default(),
         }
     }
 
@@ -148,8 +149,8 @@ mod tests {
         let mut slot = None;
         assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
         assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);
-        let running = SeenPod { phase: Phase::Running, ..pod("a", 6) };
-        assert_eq!(apply(&mut slot, running, Source::Watch), Change::Looks);
+        let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
+        assert_eq!(apply(&mut slot, SeenPod { reason, ..pod("a", 6) }, Source::Watch), Change::Looks);
         let dying = SeenPod { terminating: true, ..pod("a", 7) };
         assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);
     }

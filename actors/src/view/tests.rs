@@ -22,6 +22,7 @@ fn pod(uid: &str, version: u64) -> SeenPod {
         terminating: false,
         reason: None,
         created: None,
+        marks: lifecycle::lifetime::Marks::default(),
     }
 }
 
@@ -122,8 +123,9 @@ async fn news_are_told_once_until_looked_at() {
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
     assert_eq!(told.load(Ordering::SeqCst), 1);
     view.look(&id("a"));
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { phase: Phase::Failed, ..pod("p", 2) }));
-    assert_eq!(told.load(Ordering::SeqCst), 1, "a phase changes no decision");
+    let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { reason, ..pod("p", 2) }));
+    assert_eq!(told.load(Ordering::SeqCst), 1, "a reason changes no decision");
     view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 3) }));
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }

@@ -3,23 +3,29 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
-use actors::sandboxes::Sandboxes;
+use actors::sandboxes::{Rules, Sandboxes};
 use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
+    belt::BeltPolicy,
     failure::{Fault, FaultKind},
     ids::{SandboxId, UserId},
+    lifetime::{Cause, Marks, Policy},
     phase::Phase,
-    ports::{Cluster, Kind, Outcome, ReadFault, Removal, WatchEvent, Watched},
+    ports::{Busy, Clock, Cluster, Kind, Only, Outcome, ReadFault, Removal, WatchEvent, Watched},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 /// How long a Pod takes to end.
 pub const TERMINATION: Duration = Duration::from_secs(2);
@@ -38,6 +44,11 @@ struct World {
     state: Mutex<State>,
     sandboxes: Mutex<Option<Sandboxes>>,
     stalled: AtomicBool,
+    unready: AtomicBool,
+    /// By how many seconds the wall's clock is off.
+    off: AtomicI64,
+    /// When the world began, on the paused clock.
+    start: OnceLock<Instant>,
 }
 
 #[derive(Default)]
@@ -48,6 +59,10 @@ struct State {
     delays: HashMap<String, Duration>,
     refusals: HashMap<String, FaultKind>,
     panics: Vec<String>,
+    /// What a sandbox says when it is asked whether it is busy; `No` where nothing stands here.
+    busy: HashMap<SandboxId, Busy>,
+    /// Who the cluster's people were told to be reaped, as `a IdleTimeout`.
+    told: Vec<String>,
 }
 
 pub fn id(text: &str) -> SandboxId {
@@ -63,17 +78,90 @@ pub fn request(text: &str) -> CreateRequest {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
+        terms: lifecycle::lifetime::Terms::default(),
+        owner: None,
     }
 }
 
 impl Fake {
     /// A fake whose watch has not begun.
     pub async fn new() -> Self {
-        let world = Arc::new(World::default());
+        Self::by(Policy::default(), BeltPolicy::default()).await
+    }
+
+    /// As [`Fake::new`], by these rules about lifetimes.
+    pub async fn by(policy: Policy, belt: BeltPolicy) -> Self {
+        Self::on(Arc::default(), policy, belt).await
+    }
+
+    async fn on(world: Arc<World>, policy: Policy, belt: BeltPolicy) -> Self {
         let port = Arc::new(Port(world.clone()));
-        let sandboxes = Sandboxes::start(port, STALENESS).await.unwrap();
+        let rules = Rules { staleness: STALENESS, policy, belt };
+        let sandboxes = Sandboxes::start_by(port, rules, Wall(world.clone())).await.unwrap();
         *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, world, ticking: None }
+    }
+
+    /// The process ends without a word, and another one takes over what the cluster holds.
+    pub async fn restart(self, policy: Policy, belt: BeltPolicy) -> Self {
+        self.sandboxes.kill();
+        if let Some(ticking) = &self.ticking {
+            ticking.abort();
+        }
+        self.sandboxes.ended().await;
+        Self::on(self.world.clone(), policy, belt).await.run().await
+    }
+
+    /// The wall's clock is stepped.
+    pub fn step_clock(&self, seconds: i64) {
+        self.world.off.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// What the sandbox says from now on when it is asked whether it is busy.
+    pub fn set_busy(&self, name: &str, busy: Busy) {
+        self.world.state.lock().unwrap().busy.insert(id(name), busy);
+    }
+
+    /// The Pod's phase, as the watch tells it.
+    pub fn set_phase(&self, name: &str, phase: Phase, ready: bool) {
+        let pod = {
+            let mut state = self.world.state.lock().unwrap();
+            let version = Version(state.next());
+            let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
+            (pod.phase, pod.ready, pod.version) = (phase, ready, version);
+            pod.clone()
+        };
+        self.world.view().pods(WatchEvent::Applied(id(name), pod));
+    }
+
+    /// Pods that are made from now on are not ready, nor do they run.
+    pub fn make_unready(&self) {
+        self.world.unready.store(true, Ordering::SeqCst);
+    }
+
+    /// Who the cluster's people were told to be reaped, as `a IdleTimeout`.
+    pub fn told(&self) -> Vec<String> {
+        self.world.state.lock().unwrap().told.clone()
+    }
+
+    /// How many calls wrote something of this kind, as `write_marks`.
+    pub fn count(&self, call: &str) -> usize {
+        self.calls().iter().filter(|made| made.starts_with(call)).count()
+    }
+
+    /// Whether the cluster holds the sandbox whole, with nothing of it on its way out.
+    pub fn holds(&self, name: &str) -> bool {
+        self.world.state.lock().unwrap().objects.get(&id(name)).is_some_and(Seen::is_whole)
+    }
+
+    /// How many sandboxes the cluster holds whole.
+    pub fn fleet(&self) -> usize {
+        self.world.state.lock().unwrap().objects.values().filter(|seen| seen.is_whole()).count()
+    }
+
+    /// Calls of this name work again.
+    pub fn allow(&self, call: &str) {
+        self.world.state.lock().unwrap().refusals.remove(call);
     }
 
     /// Begins the watch, which then has news every second.
@@ -150,6 +238,15 @@ impl Fake {
 }
 
 impl World {
+    fn wall(&self) -> Timestamp {
+        let since = self.start.get_or_init(Instant::now).elapsed();
+        let off = SignedDuration::from_secs(self.off.load(Ordering::SeqCst));
+        Timestamp::UNIX_EPOCH
+            + SignedDuration::from_hours(400_000)
+            + SignedDuration::try_from(since).unwrap()
+            + off
+    }
+
     fn view(&self) -> Arc<actors::view::View> {
         self.sandboxes.lock().unwrap().as_ref().unwrap().view().clone()
     }
@@ -190,6 +287,7 @@ impl State {
             terminating: false,
             reason: None,
             created: None,
+            marks: Marks::default(),
         }
     }
 
@@ -219,7 +317,13 @@ impl Cluster for Port {
             }
             let pod = {
                 let mut state = self.0.state.lock().unwrap();
-                let pod = state.pod();
+                // Kubernetes cuts the second off.
+                let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();
+                let marks = Marks { terms: request.terms, active: Some(now), owner: request.owner.clone() };
+                let mut pod = SeenPod { marks, created: Some(now), ..state.pod() };
+                if self.0.unready.load(Ordering::SeqCst) {
+                    (pod.phase, pod.ready) = (Phase::Pending, false);
+                }
                 let slot = &mut state.objects.entry(id.clone()).or_default().pod;
                 if let Some(old) = slot {
                     let kind =
@@ -255,7 +359,7 @@ impl Cluster for Port {
         })
     }
 
-    fn delete_pod(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("delete_pod {id}")).await {
                 return Outcome::Refused(fault);
@@ -264,9 +368,12 @@ impl Cluster for Port {
                 let mut state = self.0.state.lock().unwrap();
                 let version = state.next();
                 let slot = &mut state.objects.entry(id.clone()).or_default().pod;
-                let Some(pod) = slot.as_mut().filter(|pod| pod.uid == uid) else {
+                let Some(pod) = slot.as_mut().filter(|pod| pod.uid == only.uid) else {
                     return Outcome::Done(Removal::Gone);
                 };
+                if only.version.is_some_and(|version| version != pod.version) {
+                    return Outcome::Refused(Fault::new(FaultKind::Conflict, "another version"));
+                }
                 pod.terminating = true;
                 pod.version = Version(version);
                 pod.clone()
@@ -279,13 +386,13 @@ impl Cluster for Port {
                     state.objects.get_mut(&id).unwrap().pod = None;
                     Version(state.next())
                 };
-                world.view().pods(WatchEvent::Deleted(id, uid, version));
+                world.view().pods(WatchEvent::Deleted(id, only.uid, version));
             });
             Outcome::Done(Removal::Leaving(pod))
         })
     }
 
-    fn delete_service(&self, id: SandboxId, uid: Uid) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("delete_service {id}")).await {
                 return Outcome::Refused(fault);
@@ -295,7 +402,7 @@ impl Cluster for Port {
                 state.objects.entry(id.clone()).or_default().service = None;
                 Version(state.next())
             };
-            self.0.view().services(WatchEvent::Deleted(id, uid, version));
+            self.0.view().services(WatchEvent::Deleted(id, only.uid, version));
             Outcome::Done(Removal::Gone)
         })
     }
@@ -305,5 +412,42 @@ impl Cluster for Port {
             self.0.call(format!("read {id}")).await.map_err(ReadFault::Failed)?;
             Ok(self.0.state.lock().unwrap().objects.get(&id).cloned().unwrap_or_default())
         })
+    }
+
+    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
+        Box::pin(async move {
+            if let Err(fault) = self.0.call(format!("write_marks {id}")).await {
+                return Outcome::Refused(fault);
+            }
+            let mut state = self.0.state.lock().unwrap();
+            let version = Version(state.next());
+            let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
+            let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
+                return Outcome::Refused(Fault::new(FaultKind::NotFound, ""));
+            };
+            (pod.marks, pod.version) = (marks, version);
+            Outcome::Done(pod.clone())
+        })
+    }
+
+    fn ask_whether_busy(&self, id: SandboxId, _url: Arc<str>) -> BoxFuture<'_, Busy> {
+        Box::pin(async move {
+            let _ = self.0.call(format!("ask {id}")).await;
+            self.0.state.lock().unwrap().busy.get(&id).cloned().unwrap_or(Busy::No)
+        })
+    }
+
+    fn tell_reaped(&self, id: &SandboxId, _pod: &Uid, cause: Cause, rehearsed: bool) {
+        let told = format!("{id} {}{}", if rehearsed { "would " } else { "" }, cause.name());
+        self.0.state.lock().unwrap().told.push(told);
+    }
+}
+
+/// A wall's clock that goes with the paused one, and can be stepped.
+struct Wall(Arc<World>);
+
+impl Clock for Wall {
+    fn wall(&self) -> Timestamp {
+        self.0.wall()
     }
 }

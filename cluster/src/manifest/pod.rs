@@ -7,7 +7,7 @@ use k8s_openapi::{
         Container, ContainerPort, HTTPGetAction, Pod, PodSpec, Probe, ResourceRequirements, SecurityContext,
         VolumeMount,
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 use lifecycle::request::CreateRequest;
 
@@ -17,7 +17,7 @@ use super::{
     metadata, mounts,
     volumes::{self, Mounted},
 };
-use crate::names;
+use crate::{marks, names};
 
 /// The path that answers once the sandbox can be used.
 const PROBE_PATH: &str = "/v1/sandbox";
@@ -57,8 +57,11 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
 
     let mut containers = vec![sandbox(template, lark, mounts)];
     containers.extend(lark.broker(template, credential_mounts));
+    let mut metadata = metadata(template, request);
+    metadata.name = Some(names::pod(&request.sandbox_id));
+    metadata.annotations.get_or_insert_default().extend(marks::of_request(request));
     Ok(Pod {
-        metadata: ObjectMeta { name: Some(names::pod(&request.sandbox_id)), ..metadata(template, request) },
+        metadata,
         spec: Some(PodSpec {
             // Nothing in a sandbox has business with the API server.
             automount_service_account_token: Some(false),

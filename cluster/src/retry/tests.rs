@@ -44,11 +44,13 @@ fn only_what_passes_soon_is_repeated() {
         FaultKind::TimedOut,
     ];
     for kind in KINDS {
-        for verb in [Verb::Create, Verb::Delete, Verb::Get] {
+        for verb in [Verb::Create, Verb::Delete, Verb::Patch, Verb::Get] {
             assert_eq!(again(verb, kind, Certainty::NotDone), passing.contains(&kind), "{verb:?} {kind:?}");
         }
         assert!(!again(Verb::Create, kind, Certainty::Unknown), "{kind:?}");
-        assert_eq!(again(Verb::Delete, kind, Certainty::Unknown), passing.contains(&kind), "{kind:?}");
+        for verb in [Verb::Delete, Verb::Patch] {
+            assert_eq!(again(verb, kind, Certainty::Unknown), passing.contains(&kind), "{verb:?} {kind:?}");
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
 
     fn deadline(&self) -> Duration {
         match self.verb {
-            Verb::Create | Verb::Delete => self.connection.limits.write,
+            Verb::Create | Verb::Delete | Verb::Patch => self.connection.limits.write,
             Verb::Get | Verb::List | Verb::Watch => self.connection.limits.read,
         }
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lifecycle::ids::UserId;
+use lifecycle::{ids::UserId, lifetime::Terms};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -23,11 +23,17 @@ fn request() -> Arc<CreateRequest> {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
+        terms: Terms::default(),
+        owner: None,
     })
 }
 
 fn uid() -> Uid {
     Uid("ua".into())
+}
+
+fn only() -> Only {
+    Only { uid: uid(), version: None }
 }
 
 /// The port, on a scripted server.
@@ -41,7 +47,7 @@ fn limited(
 ) -> (Writes, Log) {
     let (connection, log) = fake::limited(script, limits);
     let namespace = Arc::new(Namespace::new(connection.clone()));
-    (Writes::new(connection, Arc::default(), namespace), log)
+    (Writes::new(connection, Arc::default(), namespace, ProbeOptions::default()), log)
 }
 
 fn storm() -> Answer {
@@ -89,7 +95,7 @@ async fn a_storm_costs_three_calls_an_operation() {
     assert_eq!(kind(&writes.create_pod(request()).await), (true, FaultKind::TooManyRequests));
     assert_eq!(log.len(), 3);
     assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
-    assert_eq!(kind(&writes.delete_pod(id(), uid()).await), (true, FaultKind::TooManyRequests));
+    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, FaultKind::TooManyRequests));
     assert_eq!(log.len(), 6);
     assert!(
         matches!(writes.read(id()).await, Err(ReadFault::Failed(f)) if f.kind == FaultKind::TooManyRequests)
@@ -114,7 +120,7 @@ async fn a_lost_answer_is_unknown() {
         0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
         _ => failure(404, "NotFound", "pods \"sandbox-a\" not found"),
     });
-    assert_eq!(writes.delete_pod(id(), uid()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
     assert_eq!(log.len(), 2);
 }
 
@@ -125,7 +131,7 @@ async fn unknown_is_not_forgotten_by_a_later_refusal() {
         0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
         _ => failure(403, "Forbidden", "pods is forbidden: User \"x\" cannot delete resource \"pods\""),
     });
-    assert_eq!(kind(&writes.delete_pod(id(), uid()).await), (false, FaultKind::Forbidden));
+    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (false, FaultKind::Forbidden));
 }
 
 /// A cluster that is away did certainly nothing, and one that is silent ends the call within its deadline.
@@ -214,8 +220,8 @@ async fn a_silent_namespace_keeps_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_carries_its_uid() {
     let (writes, log) = writes(|_, _| failure(404, "NotFound", "not found"));
-    assert_eq!(writes.delete_pod(id(), uid()).await, Outcome::Done(Removal::Gone));
-    assert_eq!(writes.delete_service(id(), uid()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_service(id(), only()).await, Outcome::Done(Removal::Gone));
     let asked = log.all();
     assert_eq!(
         log.lines(),
@@ -227,6 +233,88 @@ async fn a_delete_carries_its_uid() {
     assert_eq!(asked[0].body["preconditions"], json!({"uid": "ua"}));
     assert_eq!(asked[0].body["gracePeriodSeconds"], 10);
     assert_eq!(asked[1].body["preconditions"], json!({"uid": "ua"}));
+}
+
+/// What was decided on one state is not done to another: the conflict is told at once, not taken for an end.
+#[tokio::test(start_paused = true)]
+async fn a_delete_of_another_state_is_refused() {
+    // As recorded, and as the storage below it words it.
+    for message in [
+        "Operation cannot be fulfilled on Pod \"sandbox-a\": the ResourceVersion in the precondition (5) does not \
+         match the ResourceVersion in record (7). The object might have been modified",
+        "Operation cannot be fulfilled on pods \"sandbox-a\": StorageError: invalid object, Code: 4, Key: /pods/a, \
+         ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: ResourceVersion in precondition: 5, \
+         ResourceVersion in object meta: 7",
+    ] {
+        let (writes, log) = writes(move |_, _| failure(409, "Conflict", message));
+        let only = Only { uid: uid(), version: Some(Version(5)) };
+        assert_eq!(kind(&writes.delete_pod(id(), only).await), (true, FaultKind::Conflict));
+        assert_eq!(log.len(), 1, "trying again would change nothing");
+        assert_eq!(log.all()[0].body["preconditions"], json!({"uid": "ua", "resourceVersion": "5"}));
+    }
+}
+
+/// Marks are written by one patch of the annotations alone, bound to the uid; what is absent is taken away.
+#[tokio::test(start_paused = true)]
+async fn marks_are_one_patch() {
+    let (writes, log) = writes(|_, asked| {
+        let mut answer = pod("a", "ua", 8, "Running");
+        answer["metadata"]["annotations"] = asked.body["metadata"]["annotations"].clone();
+        Answer::Json(200, answer)
+    });
+    let marks = Marks {
+        terms: Terms { ttl: None, idle_timeout: Some(Duration::from_secs(900)) },
+        active: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
+        owner: None,
+    };
+    let Outcome::Done(seen) = writes.write_marks(id(), uid(), marks.clone()).await else {
+        panic!("not done")
+    };
+    assert_eq!((seen.uid, seen.version, seen.marks), (uid(), Version(8), marks));
+    assert_eq!(log.lines(), ["PATCH /api/v1/namespaces/rec/pods/sandbox-a"]);
+    let expected = json!({"metadata": {"uid": "ua", "annotations": {
+        "sandbox-provisioner/ttl": null,
+        "sandbox-provisioner/idle-timeout": "15m",
+        "sandbox-provisioner/last-activity": "2026-11-21T04:20:13.25Z",
+        "sandbox-provisioner/owner": null,
+    }}});
+    assert_eq!(log.all()[0].body, expected);
+}
+
+/// A patch of what is gone, or lives anew, is refused, whichever way the cluster says it; one whose answer was
+/// lost is made again.
+#[tokio::test(start_paused = true)]
+async fn a_patch_of_another_life_is_refused() {
+    let conflict = "Operation cannot be fulfilled on pods \"sandbox-a\": the UID in the precondition (ua) does not \
+                    match the UID in record (ub). The object might have been deleted and then recreated";
+    let invalid = || {
+        let cause = json!({"reason": "FieldValueInvalid", "field": "metadata.uid",
+                           "message": "Invalid value: \"ua\": field is immutable"});
+        Answer::Json(
+            422,
+            json!({"status": "Failure", "reason": "Invalid", "message": "Pod \"sandbox-a\" is invalid", "code": 422,
+                   "details": {"name": "sandbox-a", "kind": "Pod", "causes": [cause]}}),
+        )
+    };
+    let write = async |answer: Box<dyn Fn(usize) -> Answer + Send + Sync>| {
+        let (writes, log) = writes(move |before, _| answer(before));
+        let outcome = writes.write_marks(id(), uid(), Marks::default()).await;
+        (outcome, log.len())
+    };
+    let (outcome, calls) = write(Box::new(move |_| failure(409, "Conflict", conflict))).await;
+    assert_eq!((kind(&outcome), calls), ((true, FaultKind::Conflict), 1));
+    let (outcome, _) = write(Box::new(move |_| invalid())).await;
+    assert_eq!(kind(&outcome), (true, FaultKind::Conflict));
+    let gone = "pods \"sandbox-a\" not found";
+    let (outcome, calls) = write(Box::new(move |_| failure(404, "NotFound", gone))).await;
+    assert_eq!((kind(&outcome), calls), ((true, FaultKind::NotFound), 1));
+    let (outcome, calls) = write(Box::new(|before| match before {
+        0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
+        _ => Answer::Json(200, pod("a", "ua", 8, "Running")),
+    }))
+    .await;
+    assert!(matches!(outcome, Outcome::Done(_)));
+    assert_eq!(calls, 2);
 }
 
 /// What the answer to a delete shows may be gone, or on its way: the time, the grace and the finalizers tell.
@@ -249,7 +337,7 @@ async fn a_deleted_object_is_gone_or_leaving() {
         deleted["metadata"].as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
         let shown = deleted.clone();
         let (writes, _) = writes(move |_, _| Answer::Json(200, shown.clone()));
-        match writes.delete_pod(id(), uid()).await {
+        match writes.delete_pod(id(), only()).await {
             Outcome::Done(Removal::Leaving(pod)) => assert!(leaving && pod.terminating, "{answer}"),
             Outcome::Done(Removal::Gone) => assert!(!leaving, "{answer}"),
             other => panic!("{other:?}"),
@@ -257,14 +345,14 @@ async fn a_deleted_object_is_gone_or_leaving() {
     }
     let (conflict, log) = writes(move |_, _| failure(409, "Conflict", uid_conflict));
     assert_eq!(
-        conflict.delete_pod(id(), uid()).await,
+        conflict.delete_pod(id(), only()).await,
         Outcome::Done(Removal::Gone),
         "the name has a new life"
     );
     assert_eq!(log.len(), 1);
     let (status, _) =
         writes(|_, _| Answer::Json(200, json!({"kind": "Status", "status": "Success", "details": {}})));
-    assert_eq!(status.delete_service(id(), uid()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Removal::Gone));
 }
 
 /// A look is two reads; what is absent is absent, and what is in the way by name is said.

@@ -21,20 +21,22 @@ impl CreateRequest {
     /// # Errors
     /// All that is wrong, as [`CreateRequest::parse`] has it; for a body that is empty or no JSON, just that.
     pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
-        if body.is_empty() {
-            return Err(vec![whole_body(Problem::Missing, Value::Null)]);
-        }
-        if !content_type.is_some_and(is_json) {
-            let text = Value::String(String::from_utf8_lossy(body).into_owned());
-            return Err(vec![whole_body(Problem::ModelAttributesType, echo(&text))]);
-        }
-        // As Python's own reader, and only at the very beginning.
-        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-        match serde_json::from_slice(body) {
-            Ok(value) => Self::parse(&value),
-            Err(error) => Err(vec![not_json(body, &error)]),
-        }
+        Self::parse(&json(content_type, body)?)
     }
+}
+
+/// A body's JSON, where it says that it is some.
+pub(super) fn json(content_type: Option<&str>, body: &[u8]) -> Result<Value, Vec<FieldError>> {
+    if body.is_empty() {
+        return Err(vec![whole_body(Problem::Missing, Value::Null)]);
+    }
+    if !content_type.is_some_and(is_json) {
+        let text = Value::String(String::from_utf8_lossy(body).into_owned());
+        return Err(vec![whole_body(Problem::ModelAttributesType, echo(&text))]);
+    }
+    // As Python's own reader, and only at the very beginning.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    serde_json::from_slice(body).map_err(|error| vec![not_json(body, &error)])
 }
 
 fn whole_body(problem: Problem, input: Value) -> FieldError {

@@ -46,6 +46,21 @@ pub enum Problem {
     BoolParsing,
     /// Not an array.
     ListType,
+    /// Not a length of time in words: no string. Numbers are refused, as nobody says of what they count.
+    TimeDeltaType {
+        /// What is allowed, in words.
+        rule: String,
+    },
+    /// A string that is no length of time, or one out of bounds.
+    TimeDeltaParsing {
+        /// What is allowed, in words.
+        rule: String,
+    },
+    /// Fields that are right each by itself, but not together.
+    ValueError {
+        /// What is wrong with them.
+        error: &'static str,
+    },
     /// Not an object.
     ModelAttributesType,
     /// Not JSON.
@@ -86,8 +101,9 @@ impl fmt::Display for FieldError {
             }
         }
         write!(f, ": {}", self.problem)?;
-        match self.problem.context() {
-            Some(("error", error)) => write!(f, ": {error}"),
+        match &self.problem {
+            Problem::JsonInvalid { error } => write!(f, ": {error}"),
+            // All others say all there is to say.
             _ => Ok(()),
         }
     }
@@ -106,6 +122,9 @@ impl Problem {
             Self::BoolType => "bool_type",
             Self::BoolParsing => "bool_parsing",
             Self::ListType => "list_type",
+            Self::TimeDeltaType { .. } => "time_delta_type",
+            Self::TimeDeltaParsing { .. } => "time_delta_parsing",
+            Self::ValueError { .. } => "value_error",
             Self::ModelAttributesType => "model_attributes_type",
             Self::JsonInvalid { .. } => "json_invalid",
         }
@@ -115,6 +134,8 @@ impl Problem {
     fn context(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::StringPatternMismatch { pattern, .. } => Some(("pattern", pattern)),
+            Self::TimeDeltaParsing { rule } => Some(("error", rule)),
+            Self::ValueError { error } => Some(("error", error)),
             Self::JsonInvalid { error } => Some(("error", error)),
             _ => None,
         }
@@ -133,6 +154,13 @@ impl fmt::Display for Problem {
             Self::BoolType => "Input should be a valid boolean",
             Self::BoolParsing => "Input should be a valid boolean, unable to interpret input",
             Self::ListType => "Input should be a valid list",
+            Self::TimeDeltaType { rule } => {
+                return write!(f, "Input should be a valid timedelta, written as a string: {rule}");
+            }
+            Self::TimeDeltaParsing { rule } => {
+                return write!(f, "Input should be a valid duration: {rule}");
+            }
+            Self::ValueError { error } => return write!(f, "Value error, {error}"),
             Self::ModelAttributesType => {
                 "Input should be a valid dictionary or object to extract fields from"
             }

@@ -132,6 +132,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Notes what is wrong with the object as a whole.
+    pub(super) fn refuse(&self, problem: Problem, report: &mut Report) {
+        report.note(problem, self.at.clone(), self.whole);
+    }
+
     fn read<T>(
         &self,
         field: &'static str,

@@ -48,7 +48,11 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
             waiters.push(waiter);
             (Stage::Removing { targets: Halves::BOTH, attempt, waiters, next: Next::Rest }, vec![])
         }
-        busy @ (Stage::Making { .. } | Stage::Removing { .. }) => {
+        busy @ (Stage::Making { .. }
+        | Stage::Doubting
+        | Stage::Removing { .. }
+        | Stage::Reaping(_)
+        | Stage::Changing { .. }) => {
             let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
             (busy, vec![Action::Answer(waiter, Err(failure))])
         }
@@ -154,6 +158,12 @@ pub(super) fn read<W>(
             (stage, actions)
         }
     }
+}
+
+/// After a closer look at a half that has been alone for its grace: it goes only if it is alone indeed.
+pub(super) fn judge_orphan<W>(result: &Result<(), ReadFault>, ctx: Context<'_>) -> Decision<W> {
+    let alone = super::alone(ctx.seen);
+    if result.is_ok() && alone.any() { remove(alone, 0, vec![], Next::Rest, ctx) } else { rest(None, ctx) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Key, Kind, Section, Spec};
 
 const HOST_PATH: &str = "an absolute path on the node without \"..\", such as /srv/x or C:\\x";
 const IMAGE: &str = "an image reference without white space";
+const LIMIT: &str = "a length of time from 1s to 365d";
 const PVC: &str = "a claim's name: lower-case letters, digits, '-' and '.', at most 253 characters";
 const SWITCH: &str = "true or false";
 
@@ -22,7 +23,7 @@ const fn text(key: Key, variable: &'static str, name: &'static str, flag: &'stat
 }
 
 /// All settings, in the order of [`Key`] and of every listing.
-pub static SPECS: [Spec; 30] = [
+pub static SPECS: [Spec; 48] = [
     Spec {
         default: Some("127.0.0.1:8002"),
         allowed: "an IP address and a port, such as 127.0.0.1:8002 or [::]:8002",
@@ -146,6 +147,144 @@ pub static SPECS: [Spec; 30] = [
         help: "The host under which clients reach the node's ports; on the embedded cluster the default is the address that its sandboxes listen on",
         section: Section::Sandbox,
         ..text(Key::NodeHost, "NODE_HOST", "node_host", "node-host")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "How long a sandbox lives from its creation, whatever happens, where its caller does not say",
+        section: Section::Lifetimes,
+        ..text(Key::DefaultTtl, "PROVISIONER_DEFAULT_TTL", "default_ttl", "default-ttl")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "How long a sandbox lives since its last sign of life, where its caller does not say",
+        section: Section::Lifetimes,
+        ..text(
+            Key::DefaultIdleTimeout,
+            "PROVISIONER_DEFAULT_IDLE_TIMEOUT",
+            "default_idle_timeout",
+            "default-idle-timeout",
+        )
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "The longest ttl that a caller may ask for; where it is set, no sandbox is without one",
+        section: Section::Lifetimes,
+        ..text(Key::MaxTtl, "PROVISIONER_MAX_TTL", "max_ttl", "max-ttl")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "The longest idle timeout that a caller may ask for; where it is set, no sandbox is without one",
+        section: Section::Lifetimes,
+        ..text(Key::MaxIdleTimeout, "PROVISIONER_MAX_IDLE_TIMEOUT", "max_idle_timeout", "max-idle-timeout")
+    },
+    Spec {
+        default: Some("false"),
+        kind: Kind::Switch,
+        allowed: SWITCH,
+        help: "Whether a GET of a sandbox by its id is a sign of life",
+        section: Section::Lifetimes,
+        ..text(Key::GetCountsAsUse, "PROVISIONER_GET_COUNTS_AS_USE", "get_counts_as_use", "get-counts-as-use")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "How long a sandbox may take to become ready; leave time for the image to be pulled",
+        section: Section::Lifetimes,
+        ..text(Key::StartTimeout, "PROVISIONER_START_TIMEOUT", "start_timeout", "start-timeout")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "How long a sandbox stays whose Pod has Succeeded or Failed",
+        section: Section::Lifetimes,
+        ..text(Key::FinishedTimeout, "PROVISIONER_FINISHED_TIMEOUT", "finished_timeout", "finished-timeout")
+    },
+    Spec {
+        allowed: LIMIT,
+        help: "How long a sandbox stays whose Pod's node is lost",
+        section: Section::Lifetimes,
+        ..text(
+            Key::NodeLostTimeout,
+            "PROVISIONER_NODE_LOST_TIMEOUT",
+            "node_lost_timeout",
+            "node-lost-timeout",
+        )
+    },
+    Spec {
+        default: Some("5m"),
+        allowed: "a length of time from 1s to 24h",
+        help: "For how long after its last sign of life a sandbox is safe from the DELETE of another X-Owner than its own",
+        section: Section::Lifetimes,
+        ..text(Key::OwnerLease, "PROVISIONER_OWNER_LEASE", "owner_lease", "owner-lease")
+    },
+    Spec {
+        default: Some(
+            "/v1/shell/sessions#/data/sessions, /v1/bash/sessions#/data, /v1/jupyter/sessions#/data/sessions, /v1/nodejs/sessions#/data/sessions",
+        ),
+        allowed: "PATH#/POINTER, an HTTP path and a JSON pointer, several of them separated by commas; or none",
+        help: "What a sandbox is asked before it is reaped for being idle: it is busy where there is something at the pointer in the answer",
+        section: Section::Lifetimes,
+        ..text(Key::IdleProbes, "PROVISIONER_IDLE_PROBES", "idle_probes", "idle-probes")
+    },
+    Spec {
+        allowed: "thousandths of a core from 1m to 1000000m, such as 50m",
+        help: "The CPU use above which a sandbox is busy; needs the metrics API",
+        section: Section::Lifetimes,
+        ..text(Key::IdleCpu, "PROVISIONER_IDLE_CPU", "idle_cpu", "idle-cpu")
+    },
+    Spec {
+        default: Some("10m"),
+        allowed: "a length of time from 0s to 24h",
+        help: "For how long a sandbox counts as busy that cannot be asked whether it is",
+        section: Section::Lifetimes,
+        ..text(Key::ProbePatience, "PROVISIONER_PROBE_PATIENCE", "probe_patience", "probe-patience")
+    },
+    Spec {
+        default: Some("1m"),
+        allowed: "a length of time from 1s to 1h",
+        help: "How long to wait before a sandbox that could not be asked is asked again",
+        section: Section::Lifetimes,
+        ..text(Key::ProbeInterval, "PROVISIONER_PROBE_INTERVAL", "probe_interval", "probe-interval")
+    },
+    Spec {
+        default: Some("false"),
+        kind: Kind::Switch,
+        allowed: SWITCH,
+        help: "Say what would be reaped, in the log and as Events, and do not",
+        section: Section::Lifetimes,
+        ..text(Key::ReapDryRun, "PROVISIONER_REAP_DRY_RUN", "reap_dry_run", "reap-dry-run")
+    },
+    Spec {
+        default: Some("120"),
+        allowed: "a number from 1 to 1000000, or unlimited",
+        help: "How many sandboxes are reaped within a minute at the most",
+        section: Section::Lifetimes,
+        ..text(
+            Key::ReapMaxPerMinute,
+            "PROVISIONER_REAP_MAX_PER_MINUTE",
+            "reap_max_per_minute",
+            "reap-max-per-minute",
+        )
+    },
+    Spec {
+        default: Some("50"),
+        kind: Kind::Number,
+        allowed: "a number from 1 to 100, of which 100 never stops",
+        help: "The share of all sandboxes, in percent, that may be reaped within a minute before all reaping stops",
+        section: Section::Lifetimes,
+        ..text(Key::ReapMaxShare, "PROVISIONER_REAP_MAX_SHARE", "reap_max_share", "reap-max-share")
+    },
+    Spec {
+        default: Some("1h"),
+        allowed: "a length of time from 1m to 7d",
+        help: "For how long all reaping stops then, unless somebody lifts it with POST /api/reaper/resume",
+        section: Section::Lifetimes,
+        ..text(Key::ReapStopFor, "PROVISIONER_REAP_STOP_FOR", "reap_stop_for", "reap-stop-for")
+    },
+    Spec {
+        default: Some("1m"),
+        allowed: "a length of time from 0s to 1h",
+        help: "How long nothing is reaped after the start, and after the wall clock was stepped",
+        section: Section::Lifetimes,
+        ..text(Key::ReapGrace, "PROVISIONER_REAP_GRACE", "reap_grace", "reap-grace")
     },
     Spec {
         default: Some("/.deer-flow/threads"),

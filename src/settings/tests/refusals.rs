@@ -133,6 +133,40 @@ fn all_problems_are_told() {
     assert_eq!(refusal.lines().count(), 5, "{refusal}");
 }
 
+/// The same of the settings about lifetimes; a default beyond what callers may ask for names both settings.
+#[test]
+fn bad_lifetimes_are_told_in_one_line() {
+    let env = |name: &str, value: &str| World::default().env(name, value);
+    for (world, message) in [
+        (
+            env("PROVISIONER_DEFAULT_TTL", "2h").flag(Key::MaxTtl, "90m"),
+            r#"error: default_ttl: "2h" from the environment variable PROVISIONER_DEFAULT_TTL is not allowed, as max_ttl is "90m" from the flag --max-ttl; allowed: at most that"#,
+        ),
+        (
+            World::default().file("max_idle_timeout = '1h'\ndefault_idle_timeout = '1h 1s'"),
+            r#"error: default_idle_timeout: "1h 1s" from settings.toml:2 is not allowed, as max_idle_timeout is "1h" from settings.toml:1; allowed: at most that"#,
+        ),
+        (
+            World::default().file("finished_timeout = 60"),
+            r#"error: finished_timeout: "60" from settings.toml:1 is not allowed; allowed: a length of time from 1s to 365d"#,
+        ),
+        (
+            env("PROVISIONER_REAP_MAX_PER_MINUTE", "0"),
+            r#"error: reap_max_per_minute: "0" from the environment variable PROVISIONER_REAP_MAX_PER_MINUTE is not allowed; allowed: a number from 1 to 1000000, or unlimited"#,
+        ),
+        (
+            World::default().file("reap_max_share = 101"),
+            r#"error: reap_max_share: "101" from settings.toml:1 is not allowed; allowed: a number from 1 to 100, of which 100 never stops"#,
+        ),
+        (
+            env("PROVISIONER_IDLE_PROBES", "/v1/x"),
+            r#"error: idle_probes: "/v1/x" from the environment variable PROVISIONER_IDLE_PROBES is not allowed; allowed: PATH#/POINTER, an HTTP path and a JSON pointer, several of them separated by commas; or none"#,
+        ),
+    ] {
+        assert_eq!(world.refusal(), message);
+    }
+}
+
 /// Neither a message nor `--check` nor `Debug` shows a key, a bad one included, or a password in a URL.
 #[test]
 fn secrets_stay_secret() {

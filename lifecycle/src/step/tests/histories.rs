@@ -39,7 +39,7 @@ enum Deed {
 
 /// A cluster of one sandbox, always seen exactly.
 struct World {
-    stage: Stage<u32>,
+    sandbox: Sandbox<u32>,
     seen: Seen,
     now: Instant,
     wake: Option<Instant>,
@@ -87,6 +87,7 @@ impl World {
                 terminating: false,
                 reason: None,
                 created: None,
+                marks: Marks::default(),
             });
         })
     }
@@ -109,11 +110,13 @@ impl World {
     fn feed(&mut self, mut event: Event<u32>) {
         let id = SandboxId::parse("a").unwrap();
         for round in 0.. {
-            assert!(round < 20, "the step does not come to rest: {:?}", self.stage);
+            assert!(round < 20, "the step does not come to rest: {:?}", self.sandbox);
             let seen = self.seen.clone();
-            let ctx = Context { id: &id, now: self.now, seen: &seen, fresh: true };
-            let (stage, actions) = step(std::mem::take(&mut self.stage), event, ctx);
-            self.stage = stage;
+            let policy = Policy::default();
+            let wall = Timestamp::UNIX_EPOCH;
+            let ctx = Context { id: &id, now: self.now, wall, policy: &policy, seen: &seen, fresh: true };
+            let (sandbox, actions) = step(std::mem::take(&mut self.sandbox), event, ctx);
+            self.sandbox = sandbox;
             let mut outcome = None;
             for action in actions {
                 let calls = outcome.is_some();
@@ -150,6 +153,10 @@ impl World {
                         });
                         outcome = Some(Event::Removed { pod, service });
                     }
+                    Action::Write { .. }
+                    | Action::AskWhetherBusy { .. }
+                    | Action::Reap { .. }
+                    | Action::Record(_) => unreachable!("nothing here has a limit"),
                     Action::Read => {
                         assert!(!calls, "two calls in one decision");
                         let result = match self.luck() {
@@ -192,12 +199,14 @@ impl World {
                     include_legacy_skills: false,
                     provision_lark_cli_runtime: false,
                     provision_lark_cli_broker: false,
+                    terms: crate::lifetime::Terms::default(),
+                    owner: None,
                 });
                 self.feed(Event::Post { request, waiter: self.asked });
             }
             Deed::Delete => {
                 self.asked += 1;
-                self.feed(Event::Delete { waiter: self.asked });
+                self.feed(Event::Delete { waiter: self.asked, owner: None });
             }
             Deed::Terminated => {
                 self.seen.pod.take_if(|p| p.terminating);
@@ -250,7 +259,7 @@ proptest! {
     #[test]
     fn come_to_a_good_end(deeds in prop::collection::vec(deed(), 1..12), luck in prop::collection::vec(luck(), 0..24)) {
         let mut world = World {
-            stage: Stage::default(),
+            sandbox: Sandbox::default(),
             seen: Seen::default(),
             now: *BASE,
             wake: None,
@@ -272,7 +281,7 @@ proptest! {
         answered.sort_unstable();
         prop_assert_eq!(answered, (1..=world.asked).collect::<Vec<_>>());
         prop_assert!(world.seen.is_whole() || world.seen.is_empty(), "left behind: {:?}", world.seen);
-        prop_assert_eq!(world.stage, Stage::default());
+        prop_assert_eq!(world.sandbox.stage, Stage::default());
     }
 }
 

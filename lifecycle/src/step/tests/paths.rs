@@ -12,16 +12,26 @@ use crate::{
 /// A sandbox under test: a stage, what is seen, and the clock.
 struct Bench {
     id: SandboxId,
-    stage: Stage<u32>,
+    sandbox: Sandbox<u32>,
     seen: Seen,
     now: Instant,
+    wall: Timestamp,
+    policy: Policy,
     fresh: bool,
 }
 
 impl Bench {
     fn new() -> Self {
         let id = SandboxId::parse("a").unwrap();
-        Self { id, stage: Stage::default(), seen: Seen::default(), now: Instant::now(), fresh: true }
+        Self {
+            id,
+            sandbox: Sandbox::default(),
+            policy: Policy::default(),
+            wall: Timestamp::UNIX_EPOCH,
+            seen: Seen::default(),
+            now: Instant::now(),
+            fresh: true,
+        }
     }
 
     fn with(pod: Option<SeenPod>, service: Option<SeenService>) -> Self {
@@ -29,9 +39,16 @@ impl Bench {
     }
 
     fn feed(&mut self, event: Event<u32>) -> Vec<Action<u32>> {
-        let ctx = Context { id: &self.id, now: self.now, seen: &self.seen, fresh: self.fresh };
-        let (stage, actions) = step(std::mem::take(&mut self.stage), event, ctx);
-        self.stage = stage;
+        let ctx = Context {
+            id: &self.id,
+            now: self.now,
+            wall: self.wall,
+            policy: &self.policy,
+            seen: &self.seen,
+            fresh: self.fresh,
+        };
+        let (sandbox, actions) = step(std::mem::take(&mut self.sandbox), event, ctx);
+        self.sandbox = sandbox;
         actions
     }
 
@@ -41,7 +58,7 @@ impl Bench {
     }
 
     fn delete(&mut self, waiter: u32) -> Vec<Action<u32>> {
-        self.feed(Event::Delete { waiter })
+        self.feed(Event::Delete { waiter, owner: None })
     }
 
     fn created(&mut self, pod: Option<Outcome<()>>, service: Option<Outcome<()>>) -> Vec<Action<u32>> {
@@ -50,6 +67,7 @@ impl Bench {
 
     fn after(&mut self, wait: Duration) -> &mut Self {
         self.now += wait;
+        self.wall += jiff::SignedDuration::try_from(wait).unwrap();
         self
     }
 }
@@ -63,6 +81,8 @@ fn request(id: &SandboxId) -> Arc<CreateRequest> {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
+        terms: crate::lifetime::Terms::default(),
+        owner: None,
     })
 }
 
@@ -79,6 +99,7 @@ fn pod(name: &str) -> SeenPod {
         terminating: false,
         reason: None,
         created: None,
+        marks: Marks::default(),
     }
 }
 
@@ -114,7 +135,13 @@ fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {
 }
 
 fn made(waiter: u32) -> Action<u32> {
-    let status = Status { url: "http://h:30000".into(), phase: Phase::Running, reason: None, created: None };
+    let status = Status {
+        url: "http://h:30000".into(),
+        phase: Phase::Running,
+        reason: None,
+        created: None,
+        life: None,
+    };
     Action::Answer(waiter, Ok(Reply::Made(status)))
 }
 
@@ -137,10 +164,10 @@ fn failure(actions: &[Action<u32>], waiter: u32) -> &Failure {
 fn a_post_writes_both_and_answers() {
     let mut bench = Bench::new();
     assert_eq!(bench.post(1), [create(Halves::BOTH)]);
-    assert!(bench.stage.is_unheard_of());
+    assert!(bench.sandbox.stage.is_unheard_of());
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(bench.created(DONE, DONE), [made(1)]);
-    assert!(!bench.stage.is_unheard_of());
+    assert!(!bench.sandbox.stage.is_unheard_of());
 }
 
 /// A repeated POST makes no call.
@@ -191,7 +218,7 @@ fn a_post_gives_up_on_a_pod_that_does_not_end() {
     assert_eq!(actions.last(), Some(&Action::WakeAt(second)));
     let actions = bench.after(Duration::from_secs(5)).feed(Event::Due);
     assert!(matches!(failure(&actions, 2), Failure::StillTerminating { .. }));
-    assert_eq!(bench.stage, Stage::default());
+    assert_eq!(bench.sandbox.stage, Stage::default());
 }
 
 /// Invariant 4: when the cluster says that the old Pod terminates, a Service just written is taken back first.
@@ -205,7 +232,7 @@ fn a_service_is_not_left_attached_to_a_dying_pod() {
     assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(None, Some("s"))]);
     bench.seen.service = None;
     let actions = bench.feed(Event::Removed { pod: None, service: DONE });
-    assert!(matches!(bench.stage, Stage::Waiting(_)), "{actions:?}");
+    assert!(matches!(bench.sandbox.stage, Stage::Waiting(_)), "{actions:?}");
 }
 
 /// The pair is rolled back when one of its halves is refused, whichever it is.
@@ -275,14 +302,14 @@ fn a_create_in_doubt_is_cleaned_up_later() {
     let actions = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
     assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
     assert_eq!(actions.last(), Some(&Action::WakeAt(bench.now + Duration::from_secs(1))));
-    assert!(bench.stage.is_unheard_of());
+    assert!(bench.sandbox.stage.is_unheard_of());
     assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
     // Nobody was ever given it: nobody hears of it while it goes, however often that is tried.
-    assert!(bench.stage.is_unheard_of());
+    assert!(bench.sandbox.stage.is_unheard_of());
     let _ = bench.feed(Event::Removed { pod: unknown(), service: DONE });
-    assert!(bench.stage.is_unheard_of());
+    assert!(bench.sandbox.stage.is_unheard_of());
 }
 
 /// … unless the client tries again before that: then it gets what was made.
@@ -421,7 +448,23 @@ fn an_orphan_is_removed_after_its_grace() {
         assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
         bench.after(Duration::from_secs(59));
         assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
-        assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [removal]);
+        assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
+        assert_eq!(bench.feed(Event::Read(Ok(()))), [removal]);
+    }
+}
+
+/// A half whose other half is there after all, or belongs to somebody by now, is no orphan.
+#[test]
+fn an_orphan_is_looked_at_before_it_is_removed() {
+    let not_ours = Err(ReadFault::NotOurs("Service \"sandbox-a-svc\"".into()));
+    for (result, service) in [(Ok(()), Some(service("s"))), (not_ours, None)] {
+        let mut bench = Bench::with(Some(pod("p")), None);
+        let _ = bench.feed(Event::Look);
+        let _ = bench.after(ORPHAN_GRACE).feed(Event::Due);
+        bench.seen.service = service;
+        let actions = bench.feed(Event::Read(result));
+        assert!(!actions.iter().any(|action| matches!(action, Action::Remove { .. })), "{actions:?}");
+        assert!(matches!(bench.sandbox.stage, Stage::Resting { .. }));
     }
 }
 

@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lifecycle::lifetime::OWNER_MAX;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{manifest, names};
+
+fn annotated(pairs: &[(&str, &str)]) -> ObjectMeta {
+    let annotations = pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() }
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// What people and `kubectl` see, word for word.
+#[test]
+fn limits_are_written_in_words() {
+    let marks = Marks {
+        terms: Terms { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) },
+        active: Some(time("2026-11-21T04:20:13Z")),
+        owner: Owner::parse("gateway-1"),
+    };
+    assert_eq!(
+        texts(&marks).map(|(key, text)| format!("{key}: {}", text.unwrap())),
+        [
+            "sandbox-provisioner/ttl: 2h 30m",
+            "sandbox-provisioner/idle-timeout: 15m",
+            "sandbox-provisioner/last-activity: 2026-11-21T04:20:13Z",
+            "sandbox-provisioner/owner: gateway-1",
+        ]
+    );
+    assert!(texts(&Marks::default()).iter().all(|(_, text)| text.is_none()));
+}
+
+/// A hand's slip on an annotation never reaps a sandbox early, nor costs the Pod.
+#[test]
+fn what_cannot_be_read_is_absent() {
+    for odd in ["", "soon", "0s", "-5m", "15", "1ms", "99999999999999999999y"] {
+        assert_eq!(read(&annotated(&[(TTL, odd), (IDLE_TIMEOUT, odd)])).terms, Terms::default(), "{odd:?}");
+    }
+    assert_eq!(read(&annotated(&[(TTL, "50years")])).terms.ttl, Some(LIMIT_MAX));
+    assert_eq!(read(&annotated(&[(LAST_ACTIVITY, "yesterday")])).active, None);
+    let long = "a".repeat(OWNER_MAX + 1);
+    for odd in ["", "two words", "ü", long.as_str()] {
+        assert_eq!(read(&annotated(&[(OWNER, odd)])).owner, None, "{odd:?}");
+    }
+}
+
+/// A Pod of ours was last used when it was made, unless something later is written; the original's Pods keep
+/// their secret.
+#[test]
+fn a_new_pod_was_active_at_its_creation() {
+    let created = time("2026-11-21T04:20:13Z");
+    let id = lifecycle::ids::SandboxId::parse("a").unwrap();
+    let ours = ObjectMeta {
+        labels: Some(names::labels(&id)),
+        creation_timestamp: Some(Time(created)),
+        ..ObjectMeta::default()
+    };
+    assert_eq!(read(&ours).active, Some(created));
+
+    let written = "2026-11-21T05:00:00.5Z";
+    let later =
+        ObjectMeta { annotations: annotated(&[(LAST_ACTIVITY, written)]).annotations, ..ours.clone() };
+    assert_eq!(read(&later).active, Some(time(written)));
+
+    let mut originals = ours;
+    originals.labels.as_mut().unwrap().remove(names::MANAGED_BY);
+    assert_eq!(read(&originals), Marks::default());
+}
+
+/// A new Pod says what was asked for, and nothing where nothing was; its Service says nothing of it.
+#[test]
+fn manifests_carry_what_was_asked() {
+    let template = manifest::Template::default();
+    let mut request = CreateRequest::parse(&serde_json::json!({"sandbox_id": "a"})).unwrap();
+    let keys = |request: &CreateRequest| {
+        let made = manifest::build(&template, request).unwrap();
+        let of = |annotations: Option<BTreeMap<String, String>>| {
+            let keys = annotations.unwrap_or_default().into_keys();
+            keys.filter(|key| KEYS.contains(&key.as_str())).collect::<Vec<_>>()
+        };
+        assert!(of(made.service.metadata.annotations).is_empty());
+        (of(made.pod.metadata.annotations.clone()), made.pod.metadata)
+    };
+    assert!(keys(&request).0.is_empty());
+    request.terms.idle_timeout = Some(Duration::from_secs(900));
+    request.owner = Owner::parse("gateway-1");
+    let (written, metadata) = keys(&request);
+    assert_eq!(written, [IDLE_TIMEOUT, OWNER]);
+    assert_eq!(read(&metadata), Marks { terms: request.terms, active: None, owner: request.owner });
+}
+
+prop_compose! {
+    fn limits()(
+        seconds in LIMIT_MIN.as_secs()..LIMIT_MAX.as_secs(), nanos in 0..1_000_000_000_u32,
+    ) -> Duration {
+        Duration::new(seconds, nanos)
+    }
+}
+
+prop_compose! {
+    fn any_marks()(
+        ttl in proptest::option::of(limits()),
+        idle_timeout in proptest::option::of(limits()),
+        active in proptest::option::of((0..4_000_000_000_i64, 0..1_000_000_000_i32)),
+        owner in proptest::option::of("[!-~]{1,128}"),
+    ) -> Marks {
+        Marks {
+            terms: Terms { ttl, idle_timeout },
+            active: active.map(|(seconds, nanos)| Timestamp::new(seconds, nanos).unwrap()),
+            owner: owner.and_then(|text| Owner::parse(&text)),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever is written is read again, to the nanosecond.
+    #[test]
+    fn what_is_written_is_read(marks in any_marks()) {
+        let annotations = texts(&marks).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
+        let metadata = ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
+        prop_assert_eq!(read(&metadata), marks);
+    }
+
+    /// No text breaks the reading, and no limit that is read is out of bounds.
+    #[test]
+    fn any_text_is_read_within_bounds(text in "\\PC{0,40}|[0-9]{1,22} ?[a-z]{1,6}") {
+        let marks = read(&annotated(&KEYS.map(|key| (key, text.as_str()))));
+        for limit in [marks.terms.ttl, marks.terms.idle_timeout].into_iter().flatten() {
+            prop_assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit));
+        }
+    }
+}

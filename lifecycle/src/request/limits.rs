@@ -1,0 +1,89 @@
+//! Limits as a caller writes them: lengths of time in words.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    ERRORS_MAX, FieldError, Loc, Problem, body,
+    object::{Object, Report},
+};
+use crate::lifetime::{LIMIT_MAX, LIMIT_MIN, Terms, TermsChange};
+
+/// What a change without any of its fields is told.
+const NOTHING: &str = "at least one of ttl and idle_timeout is needed";
+
+/// The limits of a create: absent and null both leave it to the settings.
+pub(super) fn terms(body: &Object<'_>, report: &mut Report) -> Option<Terms> {
+    let mut limit = |name| body.optional(name, None, limit_or_null, report);
+    let (ttl, idle_timeout) = (limit("ttl"), limit("idle_timeout"));
+    Some(Terms { ttl: ttl?, idle_timeout: idle_timeout? })
+}
+
+/// A limit, or null.
+fn limit_or_null(value: &Value) -> Result<Option<Duration>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => {
+            let limit = humantime::parse_duration(text).ok();
+            let within = limit.filter(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(limit));
+            within.map(Some).ok_or_else(|| Problem::TimeDeltaParsing { rule: rule() })
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Problem::TimeDeltaType { rule: rule() })
+        }
+    }
+}
+
+/// What a limit may be, for those who wrote another.
+fn rule() -> String {
+    format!(
+        "a length of time in words, such as 90s, 15m or 2h 30m, from {} s to {} days",
+        LIMIT_MIN.as_secs(),
+        LIMIT_MAX.as_secs() / (24 * 60 * 60)
+    )
+}
+
+// === impl TermsChange ===
+
+impl TermsChange {
+    /// Reads the body of a change as it came over the wire, by the rules of
+    /// [`CreateRequest::from_body`](super::CreateRequest::from_body).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lifecycle::lifetime::TermsChange;
+    /// let change = TermsChange::from_body(Some("application/json"), br#"{"ttl": "2h", "idle_timeout": null}"#);
+    /// let wanted = TermsChange { ttl: Some(Some(Duration::from_secs(7200))), idle_timeout: Some(None) };
+    /// assert_eq!(change, Ok(wanted));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`TermsChange::parse`] has it; for a body that is empty or no JSON, just that.
+    pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        Self::parse(&body::json(content_type, body)?)
+    }
+
+    /// Reads a body's JSON: an absent field changes nothing, null takes a limit back to the settings', and other
+    /// fields are ignored.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the fields: an answer of 422. A body that changes nothing is wrong.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut report = Report::new(ERRORS_MAX);
+        let change = report.object(body, vec![Loc::Field("body")]).and_then(|body| {
+            let mut limit =
+                |name| body.optional(name, None, |value| limit_or_null(value).map(Some), &mut report);
+            let (ttl, idle_timeout) = (limit("ttl"), limit("idle_timeout"));
+            let change = Self { ttl: ttl?, idle_timeout: idle_timeout? };
+            if change == Self::default() {
+                body.refuse(Problem::ValueError { error: NOTHING }, &mut report);
+            }
+            Some(change)
+        });
+        match (change, report.into_errors()) {
+            (Some(change), errors) if errors.is_empty() => Ok(change),
+            (_, errors) => Err(errors),
+        }
+    }
+}

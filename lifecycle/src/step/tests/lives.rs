@@ -1,0 +1,431 @@
+//! Random lives: signs of life, changes of limits, restarts and steps of the clock, against a simple model of
+//! when a sandbox may go.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::super::*;
+use crate::{
+    belt::{Belt, BeltPolicy, Verdict},
+    lifetime::{Moment, Terms, WRITE_STEP},
+    phase::Phase,
+    seen::{SeenPod, SeenService, Version},
+};
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Deed {
+    Post,
+    Touch,
+    Change(TermsChange),
+    Delete,
+    /// The process ends without a word and comes back.
+    Restart,
+    /// The wall's clock is stepped by so many seconds.
+    Step(i64),
+    /// A session inside the sandbox begins or ends.
+    Session(bool),
+    /// The sandbox cannot be asked, or can again.
+    Mute(bool),
+    Wait(u64),
+}
+
+/// What the model knows: when it was made, and its last true sign of life.
+struct Model {
+    born: Instant,
+    active: Instant,
+    /// How much later than its limit it may go, because of what a restart cannot know.
+    slack: Duration,
+}
+
+struct World {
+    sandbox: Sandbox<u32>,
+    seen: Seen,
+    policy: Policy,
+    belt: Belt,
+    now: Instant,
+    wall: Timestamp,
+    wake: Option<Instant>,
+    model: Option<Model>,
+    asked: u32,
+    answered: u32,
+    versions: u64,
+    busy: bool,
+    mute_since: Option<Instant>,
+    /// Until when a sandbox that was mute may be waited for.
+    excused_until: Instant,
+    reaps: Vec<Cause>,
+}
+
+impl World {
+    fn new(policy: Policy, belt: BeltPolicy) -> Self {
+        let (now, wall) = (*BASE, Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365));
+        Self {
+            sandbox: Sandbox::default(),
+            seen: Seen::default(),
+            policy,
+            belt: Belt::new(belt, Moment { now, wall }),
+            now,
+            wall,
+            wake: None,
+            model: None,
+            asked: 0,
+            answered: 0,
+            versions: 0,
+            busy: false,
+            mute_since: None,
+            excused_until: now,
+            reaps: vec![],
+        }
+    }
+
+    fn version(&mut self) -> Version {
+        self.versions += 1;
+        Version(self.versions)
+    }
+
+    fn terms(&self) -> Terms {
+        let asked = self.seen.pod.as_ref().map(|pod| pod.marks.terms).unwrap_or_default();
+        self.policy.terms(asked)
+    }
+
+    fn feed(&mut self, mut event: Event<u32>) {
+        let id = SandboxId::parse("a").unwrap();
+        for round in 0.. {
+            assert!(round < 20, "the step does not come to rest: {:?}", self.sandbox);
+            let seen = self.seen.clone();
+            let policy = self.policy;
+            let ctx = Context {
+                id: &id,
+                now: self.now,
+                wall: self.wall,
+                policy: &policy,
+                seen: &seen,
+                fresh: true,
+            };
+            let (sandbox, actions) = step(std::mem::take(&mut self.sandbox), event, ctx);
+            self.sandbox = sandbox;
+            let mut outcome = None;
+            for action in actions {
+                match action {
+                    Action::Answer(..) => self.answered += 1,
+                    Action::WakeAt(at) => self.wake = Some(at),
+                    Action::Retire => {}
+                    Action::Record(cause) => self.reaps.push(cause),
+                    Action::Create { request, .. } => {
+                        self.create(request.terms);
+                        let done = Some(Outcome::Done(()));
+                        outcome = Some(Event::Created { pod: done.clone(), service: done });
+                    }
+                    Action::Remove { .. } => {
+                        self.seen = Seen::default();
+                        self.model = None;
+                        let done = Some(Outcome::Done(()));
+                        outcome = Some(Event::Removed { pod: done.clone(), service: done });
+                    }
+                    Action::Read => outcome = Some(Event::Read(Ok(()))),
+                    Action::Write { uid, marks } => {
+                        let version = self.version();
+                        let pod = self.seen.pod.as_mut().filter(|pod| pod.uid == uid);
+                        let pod = pod.expect("only what is there is written on");
+                        pod.marks = marks;
+                        pod.version = version;
+                        outcome = Some(Event::Written(Outcome::Done(())));
+                    }
+                    Action::AskWhetherBusy { .. } => {
+                        let busy = match (self.mute_since, self.busy) {
+                            (Some(_), _) => Busy::Unanswered(String::new()),
+                            (None, true) => Busy::Yes(String::new()),
+                            (None, false) => Busy::No,
+                        };
+                        if let (Busy::Yes(_), Some(model)) = (&busy, &mut self.model) {
+                            model.active = self.now;
+                        }
+                        outcome = Some(Event::Asked(busy));
+                    }
+                    Action::Reap { pod, service, cause } => {
+                        outcome = Some(self.reap(&pod, service.as_ref(), cause));
+                    }
+                }
+            }
+            match outcome {
+                Some(next) => event = next,
+                None => return,
+            }
+        }
+    }
+
+    fn create(&mut self, terms: Terms) {
+        let version = self.version();
+        let whole = Timestamp::from_second(self.wall.as_second()).unwrap();
+        self.seen.pod = Some(SeenPod {
+            uid: Uid(format!("p{}", version.0).into()),
+            version,
+            phase: Phase::Running,
+            ready: true,
+            terminating: false,
+            reason: None,
+            created: Some(whole),
+            marks: Marks { terms, active: Some(whole), owner: None },
+        });
+        self.seen.service = Some(SeenService {
+            uid: Uid(format!("s{}", version.0).into()),
+            version,
+            terminating: false,
+            url: Some("http://h:30000".into()),
+        });
+        self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });
+    }
+
+    /// Invariant 5: never early.
+    fn reap(&mut self, pod: &Only, service: Option<&Only>, cause: Cause) -> Event<u32> {
+        let terms = self.terms();
+        let model = self.model.as_ref().expect("only what is there is reaped");
+        let limit = match cause {
+            Cause::Ttl => model.born + terms.ttl.expect("it has one"),
+            Cause::Idle => model.active + terms.idle_timeout.expect("it has one"),
+            other => panic!("nothing here gives {other:?}"),
+        };
+        assert!(self.now >= limit, "invariant 5: reaped {:?} early, {cause:?}", limit - self.now);
+        let mute = self.mute_since.is_some_and(|since| self.now < since + self.policy.probe_patience);
+        assert!(cause != Cause::Idle || !self.busy || self.mute_since.is_some(), "a busy sandbox was reaped");
+        assert!(cause != Cause::Idle || !mute, "a sandbox that could not be asked was reaped");
+        assert_eq!(pod.version, self.seen.pod.as_ref().map(|pod| pod.version), "the very state");
+        assert!(service.is_some());
+        match self.belt.ask(1, Moment { now: self.now, wall: self.wall }) {
+            Verdict::Go => {
+                self.seen = Seen::default();
+                self.model = None;
+                let done = Some(Outcome::Done(()));
+                Event::Removed { pod: done.clone(), service: done }
+            }
+            Verdict::NotBefore(at) => Event::Held(at),
+            Verdict::Rehearsed => Event::Rehearsed,
+        }
+    }
+
+    /// Lets time pass; what is due, and neither busy nor mute, goes within a second.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.wake.filter(|at| *at <= until) {
+            self.advance(at);
+            self.wake = None;
+            self.feed(Event::Due);
+        }
+        self.advance(until);
+        if let Some(model) = &self.model {
+            let terms = self.terms();
+            let late = Duration::from_secs(1);
+            let ttl = terms.ttl.map(|ttl| model.born + ttl + late + model.slack.min(late));
+            let idle = terms.idle_timeout.map(|idle| model.active + idle + late + model.slack);
+            assert!(ttl.is_none_or(|limit| self.now <= limit), "a ttl has passed and it lives");
+            let excused = self.busy || self.mute_since.is_some() || self.now <= self.excused_until;
+            assert!(excused || idle.is_none_or(|limit| self.now <= limit), "an idle timeout has passed");
+        }
+    }
+
+    fn advance(&mut self, to: Instant) {
+        let by = to.saturating_duration_since(self.now);
+        self.now += by;
+        self.wall += SignedDuration::try_from(by).unwrap();
+    }
+
+    fn used(&mut self) {
+        if let Some(model) = &mut self.model {
+            model.active = self.now;
+        }
+    }
+
+    fn apply(&mut self, deed: &Deed, asked: Terms) {
+        match deed {
+            Deed::Post => {
+                self.used();
+                self.asked += 1;
+                let request = Arc::new(CreateRequest {
+                    sandbox_id: SandboxId::parse("a").unwrap(),
+                    thread_id: None,
+                    user_id: crate::ids::UserId::default(),
+                    extra_mounts: vec![],
+                    include_legacy_skills: false,
+                    provision_lark_cli_runtime: false,
+                    provision_lark_cli_broker: false,
+                    terms: asked,
+                    owner: None,
+                });
+                self.feed(Event::Post { request, waiter: self.asked });
+            }
+            Deed::Touch => {
+                self.used();
+                self.asked += 1;
+                self.feed(Event::Touch { waiter: Some(self.asked), owner: None });
+            }
+            Deed::Change(change) => {
+                self.used();
+                self.asked += 1;
+                self.feed(Event::Change { change: *change, waiter: self.asked, owner: None });
+            }
+            Deed::Delete => {
+                self.asked += 1;
+                self.feed(Event::Delete { waiter: self.asked, owner: None });
+            }
+            Deed::Restart => {
+                self.sandbox = Sandbox::default();
+                self.wake = None;
+                let slack = self.terms().idle_timeout.unwrap_or_default() / WRITE_STEP;
+                if let Some(model) = &mut self.model {
+                    // A second for what Kubernetes cuts off.
+                    model.slack = slack + Duration::from_secs(1);
+                }
+                self.feed(Event::Look);
+            }
+            Deed::Step(seconds) => self.wall += SignedDuration::from_secs(*seconds),
+            Deed::Session(busy) => {
+                // What happens in between is asked for only at the end of the idle time.
+                if self.busy && !busy {
+                    self.used_by_session();
+                }
+                self.busy = *busy;
+            }
+            Deed::Mute(mute) => {
+                self.mute_since = mute.then(|| self.mute_since.unwrap_or(self.now));
+                // It is asked again within the interval.
+                self.excused_until = self.now + self.policy.probe_interval + Duration::from_secs(1);
+            }
+            Deed::Wait(seconds) => self.pass(Duration::from_secs(*seconds)),
+        }
+    }
+
+    /// A session that has ended is no sign of life by itself: the sandbox may go at once, or when it is asked
+    /// next.
+    fn used_by_session(&mut self) {
+        let idle = self.terms().idle_timeout.unwrap_or_default();
+        if let Some(model) = &mut self.model {
+            model.slack = model.slack.max(idle + Duration::from_secs(1));
+        }
+    }
+}
+
+fn limit() -> impl Strategy<Value = Option<Duration>> {
+    prop::option::of((1u64..120).prop_map(Duration::from_secs))
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    (limit(), limit()).prop_map(|(ttl, idle_timeout)| Terms { ttl, idle_timeout })
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => Just(Deed::Post),
+        4 => Just(Deed::Touch),
+        1 => (prop::option::of(limit()), prop::option::of(limit()))
+            .prop_map(|(ttl, idle_timeout)| Deed::Change(TermsChange { ttl, idle_timeout })),
+        1 => Just(Deed::Delete),
+        1 => any::<bool>().prop_map(Deed::Session),
+        1 => any::<bool>().prop_map(Deed::Mute),
+        6 => (0u64..60).prop_map(Deed::Wait),
+    ]
+}
+
+fn unhindered() -> BeltPolicy {
+    BeltPolicy {
+        max_per_minute: None,
+        max_share_percent: 100,
+        grace: Duration::ZERO,
+        ..BeltPolicy::default()
+    }
+}
+
+fn live(deeds: &[Deed], asked: Terms, default: Terms) -> World {
+    let policy = Policy {
+        default,
+        probe_patience: Duration::from_secs(90),
+        probe_interval: Duration::from_secs(10),
+        ..Policy::default()
+    };
+    let mut world = World::new(policy, unhindered());
+    for deed in deeds {
+        world.apply(deed, asked);
+    }
+    assert_eq!(world.answered, world.asked, "everybody is answered");
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    /// Whatever happens while the wall's clock runs true, restarts included: never early, never later than the
+    /// limit plus a second (and what a restart cannot know).
+    #[test]
+    fn nothing_goes_early_or_late_through_restarts(
+        deeds in prop::collection::vec(prop_oneof![8 => deed(), 1 => Just(Deed::Restart)], 1..40),
+        asked in terms(),
+        default in terms(),
+    ) {
+        live(&deeds, asked, default);
+    }
+
+    /// … and the same while the wall's clock is stepped an hour either way.
+    #[test]
+    fn nothing_goes_early_or_late_through_steps_of_the_clock(
+        deeds in prop::collection::vec(
+            prop_oneof![8 => deed(), 1 => prop::sample::select(vec![-3600, 3600]).prop_map(Deed::Step)],
+            1..40,
+        ),
+        asked in terms(),
+        default in terms(),
+    ) {
+        live(&deeds, asked, default);
+    }
+}
+
+/// Signs of life cost a write when they move the deadline by a tenth, and none in between.
+#[test]
+fn touches_are_cheap() {
+    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    let mut world = World::new(Policy::default(), unhindered());
+    world.apply(&Deed::Post, minute);
+    let before = world.versions;
+    for _ in 0..1000 {
+        world.apply(&Deed::Touch, minute);
+    }
+    assert_eq!(world.versions, before, "no time has passed");
+    for _ in 0..60 {
+        for _ in 0..10 {
+            world.apply(&Deed::Touch, minute);
+        }
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.versions - before, 9, "a write for each six seconds");
+}
+
+/// Without limits nothing is written and nobody is woken.
+#[test]
+fn what_has_no_limit_costs_nothing() {
+    let mut world = World::new(Policy::default(), unhindered());
+    world.apply(&Deed::Post, Terms::default());
+    let before = world.versions;
+    for _ in 0..100 {
+        world.apply(&Deed::Touch, Terms::default());
+        world.pass(Duration::from_secs(3600));
+    }
+    assert_eq!((world.versions, world.wake), (before, None));
+}
+
+/// A rehearsal reaps nothing, however long it goes on.
+#[test]
+fn a_rehearsal_reaps_nothing() {
+    let terms = Terms { ttl: Some(Duration::from_secs(5)), idle_timeout: None };
+    let mut world = World::new(Policy::default(), BeltPolicy { dry_run: true, ..unhindered() });
+    world.apply(&Deed::Post, terms);
+    let until = world.now + Duration::from_secs(24 * 3600);
+    while let Some(at) = world.wake.filter(|at| *at <= until) {
+        world.advance(at);
+        world.wake = None;
+        world.feed(Event::Due);
+    }
+    assert!(world.seen.is_whole() && world.reaps.is_empty());
+}
+
+static BASE: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);

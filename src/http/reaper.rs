@@ -1,0 +1,43 @@
+//! `GET /api/reaper` and `POST /api/reaper/resume`: what the reaper is at, and a person's word that it may go on.
+
+use actors::sandboxes::ReaperState;
+use serde::Serialize;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{Backend, errors::reply, path, wire};
+
+/// What the reaper is at.
+#[derive(Serialize)]
+struct State {
+    /// Until when it is stopped; null while it is not.
+    stopped_until: Option<jiff::Timestamp>,
+    /// How many sandboxes it has reaped since the start.
+    reaped: u64,
+    /// How many it would have reaped, in a dry run.
+    rehearsed: u64,
+}
+
+/// That it may go on.
+#[derive(Serialize)]
+struct Resumed {
+    ok: bool,
+    was_stopped: bool,
+}
+
+pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
+    let asked = backend.clone();
+    let state =
+        path::reaper().and(warp::get()).map(move || reply(wire::ok(&State::from(asked.reaper()), 96)));
+    let resume = path::reaper_resume()
+        .and(warp::post())
+        .map(move || reply(wire::ok(&Resumed { ok: true, was_stopped: backend.lift_stop() }, 48)));
+    state.or(resume).unify().boxed()
+}
+
+// === impl State ===
+
+impl From<ReaperState> for State {
+    fn from(ReaperState { stopped_until, reaped, rehearsed }: ReaperState) -> Self {
+        Self { stopped_until: stopped_until.map(wire::to_the_millisecond), reaped, rehearsed }
+    }
+}
