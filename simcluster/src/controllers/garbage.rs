@@ -7,20 +7,56 @@ use serde_json::Value;
 
 use crate::api::{self, FOREGROUND, ORPHAN};
 use crate::clock::Clock;
-use crate::resource::RESOURCES;
+use crate::resource::{RESOURCES, Resource};
 use crate::shared::State;
 use crate::store::{Change, Event, Object, Store, text_at};
 
 /// The place of an object: resource, namespace, name.
 pub(super) type Key = (usize, String, String);
 
-/// Deletes what named a gone object as its owner, once none of its owners is left.
-pub(super) fn collect_orphans(state: &mut State, clock: &Clock, owner: &Object) {
-    for orphan in state.store.owned_by(owner.uid()) {
-        if orphan.owners().all(|other| other == owner.uid()) {
-            api::delete_object(state, clock, &orphan, None);
+/// Deletes what has lost its last owner by these events, or was made too late for one.
+pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Arc<Event>]) {
+    for event in events {
+        match event.change {
+            Change::Deleted => {
+                for dependent in state.store.owned_by(event.object.uid()) {
+                    collect_if_orphaned(state, clock, &dependent);
+                }
+            }
+            Change::Added | Change::Modified => collect_if_orphaned(state, clock, &event.object),
         }
     }
+}
+
+/// Deletes all that has lost its owners, for when events have been missed.
+pub(super) fn collect_all_orphans(state: &mut State, clock: &Clock) {
+    let all: Vec<_> =
+        RESOURCES.iter().flat_map(|resource| state.store.list(resource, None)).cloned().collect();
+    for object in all {
+        collect_if_orphaned(state, clock, &object);
+    }
+}
+
+fn collect_if_orphaned(state: &mut State, clock: &Clock, seen: &Object) {
+    if seen.owners().next().is_none() {
+        return;
+    }
+    let Some(object) = state.store.get(seen.resource, seen.namespace(), seen.name()).cloned() else { return };
+    let owners = object.value["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
+    if !owners.is_empty() && owners.iter().all(|owner| is_gone(&state.store, owner, object.namespace())) {
+        api::delete_object(state, clock, &object, None);
+    }
+}
+
+/// Whether what a reference names is not there, or another object has its name by now. Of a kind that is not served
+/// nobody knows.
+fn is_gone(store: &Store, reference: &Value, namespace: &str) -> bool {
+    let text = |key| text_at(reference, &[key]);
+    let named =
+        |resource: &&Resource| resource.kind == text("kind") && resource.api_version() == text("apiVersion");
+    let Some(resource) = Resource::all().find(named).map(Resource::stored) else { return false };
+    let namespace = if resource.namespaced { namespace } else { "" };
+    store.get(resource, namespace, text("name")).is_none_or(|owner| owner.uid() != text("uid"))
 }
 
 /// The place of an object that is dying and waits for the collector.

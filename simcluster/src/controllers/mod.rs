@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::random::Random;
 use crate::resource::RESOURCES;
 use crate::shared::Shared;
-use crate::store::{Change, Event};
+use crate::store::Event;
 
 /// What the controllers remember from one step to the next.
 struct Controllers {
@@ -71,15 +71,22 @@ impl Controllers {
         }
         let mut events: Vec<Arc<Event>> = Vec::new();
         let version = state.store.version();
+        let mut missed = false;
         for resource in &RESOURCES {
-            // What has left the window is missed; a namespace that ends is found again below.
-            events.extend(state.store.events_after(resource, self.seen).unwrap_or_default());
+            match state.store.events_after(resource, self.seen) {
+                Ok(later) => events.extend(later),
+                Err(_) => missed = true,
+            }
         }
         self.seen = version;
         events.sort_by_key(|event| event.version);
-        for event in events.iter().filter(|event| event.change == Change::Deleted) {
-            garbage::collect_orphans(&mut state, &shared.clock, &event.object);
+        if missed {
+            // What happened has left the window; what it led to has not.
+            self.services = endpoints::Index::of(&state.store);
+            self.held = garbage::all_held(&state.store);
+            garbage::collect_all_orphans(&mut state, &shared.clock);
         }
+        garbage::collect_orphans(&mut state, &shared.clock, &events);
         self.held.extend(events.iter().filter_map(|event| garbage::held(event)));
         garbage::let_go(&mut state, &shared.clock, &mut self.held);
         endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events);

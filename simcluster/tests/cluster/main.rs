@@ -5,6 +5,7 @@
 mod client;
 mod control;
 mod faults;
+mod garbage;
 mod kube_client;
 mod life;
 mod node;
