@@ -1,0 +1,79 @@
+//! `kube-runtime`, as controllers in production use it, through hours of faults in moments of real time.
+//!
+//! What it reads at the end must be what the store holds. Two kinds of fault are left out of the hour, because no real
+//! server has them and no client can mend them: events that are left out, and events in another order. What becomes of
+//! them, and what `kube` must be told so as not to wait for ever, is in [`weaknesses`].
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chaos;
+mod clients;
+mod controller;
+mod reflectors;
+mod weaknesses;
+mod world;
+
+use std::time::Duration;
+
+use simcluster::{Cluster, Effect, Options, Rule};
+use tokio::time::{Instant, sleep};
+
+use controller::Keeper;
+use reflectors::Reflectors;
+
+/// The namespace of these tests.
+const NS: &str = "deer-flow";
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long everything may take to come right once the faults are over. Twice `kube`'s longest wait: the last of its
+/// fifteen doubling retries waits for 82 s, and up to twice that if it jitters.
+const RECOVERY: Duration = Duration::from_secs(330);
+
+/// Guards that a client library nobody here wrote survives whatever the switches do, and that the cluster leads it back
+/// to the truth: every object by uid and version, none too many, and each reconciled in its last state.
+#[tokio::test(start_paused = true)]
+async fn after_an_hour_of_faults_clients_hold_what_the_store_holds() {
+    hour(1).await;
+}
+
+/// The same with another seed, or with those that `RUNTIME_SEEDS` lists (`7,8,9`).
+#[tokio::test(start_paused = true)]
+async fn after_another_hour_of_faults_they_do_so_too() {
+    #[expect(clippy::disallowed_methods, reason = "whoever hunts for a seed names it on the command line")]
+    let seeds = std::env::var("RUNTIME_SEEDS").unwrap_or_else(|_| "2".to_owned());
+    for seed in seeds.split(',') {
+        hour(seed.trim().parse().unwrap()).await;
+    }
+}
+
+async fn hour(seed: u64) {
+    let options = Options {
+        seed,
+        // Small, so that it also passes by itself.
+        watch_window: 150,
+        ..Options::with_namespace(NS)
+    };
+    let cluster = Cluster::start(options);
+    // No call is free. Otherwise a controller that is a step behind could write, and see undone what it wrote,
+    // without end in one moment.
+    cluster.fault(Rule::new(Effect::Delay(Duration::from_millis(20))));
+    let reflectors = Reflectors::start(&cluster);
+    let keeper = Keeper::start(&cluster);
+    let world = world::World::new(&cluster, seed).await;
+    tokio::join!(
+        world.run(&cluster, HOUR),
+        chaos::run(&cluster, 2 * seed, HOUR),
+        chaos::run(&cluster, 2 * seed + 1, HOUR),
+    );
+    let since = Instant::now();
+    let wrong = || [reflectors.wrong(&cluster), keeper.wrong(&cluster)].concat();
+    while !wrong().is_empty() && since.elapsed() < RECOVERY {
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(wrong(), Vec::<String>::new(), "seed {seed}");
+    // It stays so while nothing happens but watches that end and begin again.
+    sleep(HOUR).await;
+    assert_eq!(wrong(), Vec::<String>::new(), "seed {seed}, an hour later");
+    // The hour was none of peace, and at its end there was something to be wrong about.
+    reflectors.assert_all_kinds_of_failure_were_met();
+    assert!(keeper.failures() > 50 && cluster.count("pods", Some(NS)) > 5, "seed {seed}");
+}
