@@ -1,9 +1,10 @@
 //! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`, or
-//! `cargo bench -- queries` (`creates`, `memory`) for one of them.
+//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`) for one of them.
 //!
 //! - GET and LIST with 1,000 sandboxes, beside a bare warp route that returns the same bytes;
 //! - creates, beside a loop that only writes the same two objects;
-//! - memory per sandbox, between 1,000 and 10,000.
+//! - memory per sandbox, between 1,000 and 10,000;
+//! - limits: what 10,000 idle sandboxes with them cost beside those without, and how late a reap is.
 //!
 //! Servers run in processes of their own; the two that are compared take turns, so that a drift of the
 //! machine's speed touches both. Nothing here fails: it prints what it measured.
@@ -20,12 +21,13 @@ mod provisioner {
     pub mod bare;
     pub mod children;
     pub mod creates;
+    pub mod lifetimes;
     pub mod load;
     pub mod memory;
     pub mod queries;
 }
 
-use provisioner::{bare, creates, memory, queries};
+use provisioner::{bare, creates, lifetimes, memory, queries};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -44,6 +46,9 @@ fn main() {
         }
         if wanted("memory") {
             memory::measure().await;
+        }
+        if wanted("lifetimes") {
+            lifetimes::measure().await;
         }
     });
 }

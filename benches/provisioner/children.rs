@@ -26,12 +26,17 @@ pub struct Cluster {
 
 impl Server {
     pub fn daemon(cluster: &Cluster) -> Self {
+        Self::daemon_with(cluster, &[])
+    }
+
+    pub fn daemon_with(cluster: &Cluster, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env_clear()
             .env("KUBECONFIG_PATH", cluster.kubeconfig())
-            .env("NODE_HOST", "127.0.0.1");
+            .env("NODE_HOST", "127.0.0.1")
+            .envs(settings.iter().copied());
         Self::spawn(command, "")
     }
 

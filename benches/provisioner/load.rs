@@ -37,7 +37,16 @@ pub fn get(path: &str) -> String {
 
 /// A POST of a sandbox.
 pub fn create(id: &str) -> String {
-    let body = format!("{{\"sandbox_id\":\"{id}\"}}");
+    post(&format!("{{\"sandbox_id\":\"{id}\"}}"))
+}
+
+/// A POST of a sandbox with an idle timeout.
+pub fn create_idle(id: &str, idle_timeout: Duration) -> String {
+    let millis = idle_timeout.as_millis();
+    post(&format!("{{\"sandbox_id\":\"{id}\",\"idle_timeout\":\"{millis}ms\"}}"))
+}
+
+fn post(body: &str) -> String {
     format!(
         "POST /api/sandboxes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
