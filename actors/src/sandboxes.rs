@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use lifecycle::{
     belt::BeltPolicy,
     failure::Failure,
@@ -66,9 +65,6 @@ pub struct Sandboxes {
 /// Ends the supervisor with the sleeper: without its deadlines nothing that went wrong would be put right.
 struct ShareFate(ActorRef<Message>);
 
-/// The wall's clock of this machine.
-struct SystemClock;
-
 struct Inner {
     /// What the actors have too.
     common: Arc<Shared>,
@@ -86,19 +82,7 @@ impl Sandboxes {
     ///
     /// # Errors
     /// When the supervisor cannot be spawned.
-    pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules) -> Result<Self, SpawnErr> {
-        Self::start_by(cluster, rules, SystemClock).await
-    }
-
-    /// As [`Sandboxes::start`], by another clock on the wall.
-    ///
-    /// # Errors
-    /// When the supervisor cannot be spawned.
-    pub async fn start_by(
-        cluster: Arc<dyn Cluster>,
-        rules: Rules,
-        clock: impl Clock,
-    ) -> Result<Self, SpawnErr> {
+    pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, belt } = rules;
         let (sleeper, wishes) = Sleeper::new();
         let common = Arc::new(Shared {
@@ -337,12 +321,6 @@ impl Sandboxes {
                 Some(Err(Failure::ShuttingDown { retry_after: RETRY }))
             }
         }
-    }
-}
-
-impl Clock for SystemClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::now()
     }
 }
 

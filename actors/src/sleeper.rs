@@ -37,6 +37,8 @@ pub(crate) async fn run(mut wishes: Wishes, due: impl Fn(SandboxId)) {
     loop {
         let next = deadlines.next().map(Instant::from_std);
         tokio::select! {
+            // The order is the same each time, so that a simulation can be run again.
+            biased;
             wish = wishes.recv() => match wish {
                 Some((id, Some(at))) => {
                     deadlines.set(id, at.into_std());

@@ -286,7 +286,7 @@ impl View {
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: std::collections::HashSet<_> =
             items.iter().map(|(_, sight)| sight.uid().clone()).collect();
-        let vanished: Vec<_> = self
+        let mut vanished: Vec<_> = self
             .rows
             .iter()
             .filter_map(|row| {
@@ -296,6 +296,8 @@ impl View {
                     .then(|| (row.key().clone(), uid.clone()))
             })
             .collect();
+        // In an order that is the same each time, so that a simulation can be run again.
+        vanished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (id, sight) in items {
             self.apply(&id, sight, Source::List { listing });
         }

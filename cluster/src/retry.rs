@@ -89,13 +89,10 @@ fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
     }
 }
 
-/// A number from 0 to 1, by chance.
+/// A number from 0 to 1, by chance: drawn from the thread's generator, which a simulation seeds.
 #[must_use]
 pub fn chance() -> f64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    // The standard library seeds each of these anew; the upper 32 bits convert without loss.
-    let bits = RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+    fastrand::f64()
 }
 
 #[cfg(test)]

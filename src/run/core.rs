@@ -5,18 +5,36 @@ use std::sync::Arc;
 
 use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
 use cluster::link::Link;
+use jiff::Timestamp;
+use lifecycle::ports::Clock;
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::attach::{self, Target};
-use crate::{admin::Check, settings::Settings};
+use crate::{
+    admin::{Check, Checks},
+    http::{
+        self, Capabilities,
+        auth::Auth,
+        body,
+        edge::{Deadlines, Edge},
+    },
+    settings::Settings,
+};
 
 /// The running core. Dropping it cuts everything off, as a crash would.
 pub struct Core {
-    link: Arc<Link>,
     sandboxes: Sandboxes,
+    edge: Edge,
+    /// Cancelled when it is about to end; from then on it is not ready.
+    stop: CancellationToken,
     /// Connects, then feeds the view until dropped.
     attached: Task<()>,
 }
+
+/// The machine's clock on the wall; an embedded cluster's own, which a test may step.
+struct WallClock(Option<simcluster::Cluster>);
 
 /// A task that does not outlive its owner.
 #[derive(Debug)]
@@ -39,13 +57,34 @@ impl Core {
             policy: settings.lifetimes.policy(),
             belt: settings.lifetimes.belt(),
         };
-        let sandboxes = Sandboxes::start(link.clone(), rules).await?;
+        let sandboxes = Sandboxes::start(link.clone(), rules, WallClock(embedded.clone())).await?;
         let target = match embedded {
             Some(cluster) => Target::Embedded(cluster),
             None => Target::Real(settings.connect_options()),
         };
         let attached = Task(tokio::spawn(attach::run(target, link.clone(), sandboxes.view().clone())));
-        Ok(Self { link, sandboxes, attached })
+
+        let capabilities = Capabilities {
+            lark_cli_init_image: settings.template.lark_init_image.is_some(),
+            lark_cli_broker_image: settings.template.lark_broker_image.is_some(),
+        };
+        let stop = CancellationToken::new();
+        let checks = checks(link, sandboxes.clone(), stop.clone());
+        let routes = http::routes(sandboxes.clone(), capabilities, body::Limits::default(), checks);
+        let edge = Edge::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
+        Ok(Self { sandboxes, edge, stop, attached })
+    }
+
+    /// What answers requests.
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// Cancelled to tell that the core is about to end: it answers on, but is not ready any more.
+    #[must_use]
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 
     /// The handle that the routes use.
@@ -61,23 +100,34 @@ impl Core {
             () = self.sandboxes.ended() => "supervisor",
         }
     }
+}
 
-    /// Whether it can do its work; a function of its own, since readiness is asked for by other tasks.
-    pub(super) fn checks(&self) -> impl Fn() -> Vec<Check> + Send + Sync + 'static {
-        let (link, sandboxes) = (self.link.clone(), self.sandboxes.clone());
-        move || {
-            let missing = sandboxes.missing();
-            let watch = |name: &'static str| {
-                let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
-                Check { name, outcome: why.map_or(Ok(()), Err) }
-            };
-            vec![
-                Check { name: "cluster", outcome: link.trouble().map_or(Ok(()), Err) },
-                Check { name: "namespace", outcome: link.namespace_trouble().map_or(Ok(()), Err) },
-                watch("watch-pods"),
-                watch("watch-services"),
-            ]
-        }
+fn auth(key: Option<&SecretString>) -> Auth {
+    key.map_or(Auth::Open, |key| Auth::Key(key.clone()))
+}
+
+/// What `/readyz` asks.
+fn checks(link: Arc<Link>, sandboxes: Sandboxes, stop: CancellationToken) -> Checks {
+    let or_why = |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err) };
+    Arc::new(move || {
+        let missing = sandboxes.missing();
+        let watch = |name: &'static str| {
+            let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
+            or_why(name, why)
+        };
+        vec![
+            or_why("shutdown", stop.is_cancelled().then(|| "shutting down".to_owned())),
+            or_why("cluster", link.trouble()),
+            or_why("namespace", link.namespace_trouble()),
+            watch("watch-pods"),
+            watch("watch-services"),
+        ]
+    })
+}
+
+impl Clock for WallClock {
+    fn wall(&self) -> Timestamp {
+        self.0.as_ref().map_or_else(Timestamp::now, simcluster::Cluster::now)
     }
 }
 

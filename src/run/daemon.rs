@@ -1,21 +1,12 @@
 //! The daemon as a value: tests and benchmarks run it in their own process, the program runs one.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use actors::sandboxes::Sandboxes;
-use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Task};
 use crate::{
-    admin::{Check, Checks},
-    http::{
-        self, Capabilities,
-        auth::Auth,
-        body,
-        edge::{Deadlines, Edge},
-    },
     listener,
     settings::{self, Settings},
 };
@@ -29,8 +20,7 @@ const ACTORS_PATIENCE: Duration = Duration::from_secs(5);
 /// Dropping it cuts everything off, as a crash would; [`Daemon::stop`] ends it in good order.
 pub struct Daemon {
     address: SocketAddr,
-    stop: CancellationToken,
-    /// Serves until `stop`, then drains.
+    /// Serves until the core is told to stop, then drains.
     http: Task<listener::Drained>,
     core: Core,
 }
@@ -74,8 +64,7 @@ impl Daemon {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, StartError> {
-        let Settings { http, template, lifetimes: _, kubernetes: _, embedded: _, log: _ } = settings;
-        let settings::Http { listen, api_key, max_connections, drain_deadline } = http;
+        let settings::Http { listen, api_key: _, max_connections, drain_deadline } = &settings.http;
 
         let listener = TcpListener::bind(listen)
             .await
@@ -84,19 +73,7 @@ impl Daemon {
             listener.local_addr().map_err(|source| StartError::Listen { address: *listen, source })?;
 
         let core = Core::start(settings, embedded).await?;
-        let stop = CancellationToken::new();
-
-        let capabilities = Capabilities {
-            lark_cli_init_image: template.lark_init_image.is_some(),
-            lark_cli_broker_image: template.lark_broker_image.is_some(),
-        };
-        let routes = http::routes(
-            core.sandboxes().clone(),
-            capabilities,
-            body::Limits::default(),
-            checks(&core, &stop),
-        );
-        let edge = Edge::new(routes, auth(api_key.as_ref()), Deadlines::default());
+        let edge = core.edge().clone();
         let limits = listener::Limits {
             connections: max_connections.get(),
             drain: drain_deadline.get(),
@@ -106,10 +83,10 @@ impl Daemon {
             let edge = edge.clone();
             async move { edge.answer(request, Some(peer)).await }
         };
-        let stopped = stop.clone().cancelled_owned();
+        let stopped = core.stop().clone().cancelled_owned();
         let http = Task(tokio::spawn(listener::serve(listener, limits, app, stopped)));
 
-        Ok(Self { address, stop, http, core })
+        Ok(Self { address, http, core })
     }
 
     /// Where it listens.
@@ -139,23 +116,9 @@ impl Daemon {
     /// Ends in good order: it is no longer ready, no connection is accepted, requests in flight are answered
     /// within the drain deadline, and actors end what they are at.
     pub async fn stop(mut self) -> listener::Drained {
-        self.stop.cancel();
+        self.core.stop().cancel();
         let drained = (&mut self.http.0).await.unwrap_or(listener::Drained { cut: 0 });
         self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
         drained
     }
-}
-
-fn auth(key: Option<&SecretString>) -> Auth {
-    key.map_or(Auth::Open, |key| Auth::Key(key.clone()))
-}
-
-/// What `/readyz` asks.
-fn checks(core: &Core, stop: &CancellationToken) -> Checks {
-    let (core, stop) = (core.checks(), stop.clone());
-    Arc::new(move || {
-        let stopping = stop.is_cancelled();
-        let outcome = if stopping { Err("shutting down".to_owned()) } else { Ok(()) };
-        [vec![Check { name: "shutdown", outcome }], core()].concat()
-    })
 }

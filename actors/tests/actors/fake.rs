@@ -97,7 +97,7 @@ impl Fake {
     async fn on(world: Arc<World>, policy: Policy, belt: BeltPolicy) -> Self {
         let port = Arc::new(Port(world.clone()));
         let rules = Rules { staleness: STALENESS, policy, belt };
-        let sandboxes = Sandboxes::start_by(port, rules, Wall(world.clone())).await.unwrap();
+        let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
         *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, world, ticking: None }
     }
