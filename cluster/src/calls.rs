@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, header::RETRY_AFTER};
+use http::{
+    Request, Response,
+    header::{DATE, HeaderName, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Limited};
 use kube::{Client, client::Body, core::Status};
 use serde::de::DeserializeOwned;
@@ -15,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::fault::CallError;
+use crate::{clock::ServerClock, fault::CallError};
 
 /// The longest answer that is read, in bytes: a page of 500 Pods is about 10 MiB.
 pub const ANSWER_MAX: usize = 64 << 20;
@@ -30,16 +33,23 @@ pub struct Calls {
     /// One a call in flight: `kube` speaks HTTP/1.1, so that each is a connection.
     permits: Arc<Semaphore>,
     bound: usize,
+    clock: Arc<ServerClock>,
 }
 
 // === impl Calls ===
 
 impl Calls {
-    /// A client that makes at most `bound` calls at once.
+    /// A client that makes at most `bound` calls at once, and sets the clock by their answers.
     #[must_use]
-    pub fn new(client: Client, bound: usize) -> Self {
+    pub fn new(client: Client, bound: usize, clock: Arc<ServerClock>) -> Self {
         let bound = bound.clamp(1, Semaphore::MAX_PERMITS);
-        Self { client, permits: Arc::new(Semaphore::new(bound)), bound }
+        Self { client, permits: Arc::new(Semaphore::new(bound)), bound, clock }
+    }
+
+    /// The API server's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<ServerClock> {
+        &self.clock
     }
 
     /// Makes one call, reads its whole answer, and ends within `deadline`, the wait for its turn included.
@@ -54,7 +64,7 @@ impl Calls {
         let end = Instant::now() + deadline;
         let _permit = self.turn(end).await?;
         let exchange = async {
-            let response = exchange(&self.client, request).await?;
+            let response = self.exchange(request).await?;
             let body = collect(response, ANSWER_MAX).await?;
             serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)
         };
@@ -74,9 +84,7 @@ impl Calls {
     ) -> Result<Response<Body>, CallError> {
         let end = Instant::now() + deadline;
         let _permit = self.turn(end).await?;
-        timeout_at(end, exchange(&self.client, request))
-            .await
-            .map_err(|_| CallError::TimedOut { after: deadline })?
+        timeout_at(end, self.exchange(request)).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
     async fn turn(&self, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
@@ -88,24 +96,30 @@ impl Calls {
             Ok(_) | Err(_) => Err(overloaded),
         }
     }
+
+    /// Sends a request, and turns an answer that is no success into an error.
+    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
+        let sent = Instant::now();
+        let response = self.client.send(request.map(Body::from)).await.map_err(CallError::Transport)?;
+        if let Some(date) = header(&response, &DATE) {
+            self.clock.heard(date, sent);
+        }
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let code = response.status().as_u16();
+        let retry_after = header(&response, &RETRY_AFTER)
+            .and_then(|value| value.trim().parse().ok())
+            .map(Duration::from_secs);
+        // An error whose body breaks off is that error all the same.
+        let body = collect(response, ERROR_MAX).await.unwrap_or_default();
+        let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
+        Err(CallError::Answered { code, status, retry_after })
+    }
 }
 
-/// Sends a request, and turns an answer that is no success into an error.
-async fn exchange(client: &Client, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
-    let response = client.send(request.map(Body::from)).await.map_err(CallError::Transport)?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    let code = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
-    // An error whose body breaks off is that error all the same.
-    let body = collect(response, ERROR_MAX).await.unwrap_or_default();
-    let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
-    Err(CallError::Answered { code, status, retry_after })
+fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
 async fn collect(response: Response<Body>, most: usize) -> Result<Bytes, CallError> {

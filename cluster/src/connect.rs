@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri::Scheme};
+use jiff::Timestamp;
 use kube::{
     Client, Config,
     client::Body,
@@ -20,7 +21,7 @@ use kube::{
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
-use crate::{calls::Calls, watch};
+use crate::{calls::Calls, clock::ServerClock, watch};
 
 /// Where the cluster is, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -183,12 +184,19 @@ impl Connection {
 
     /// A connection through two clients that retry nothing themselves.
     fn from_clients(calls: Client, watch: Client, namespace: &str, limits: Limits) -> Self {
+        let clock = Arc::<ServerClock>::default();
         Self {
-            calls: Calls::new(calls, limits.in_flight),
-            watch: Calls::new(watch, WATCH_IN_FLIGHT),
+            calls: Calls::new(calls, limits.in_flight, clock.clone()),
+            watch: Calls::new(watch, WATCH_IN_FLIGHT, clock),
             namespace: namespace.into(),
             limits,
         }
+    }
+
+    /// What the API server's clock shows; `None` before its first answer.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.calls.clock().now()
     }
 
     /// The namespace of all sandboxes.

@@ -86,8 +86,9 @@ impl Events {
     /// Tells why the Pod of this uid is reaped or, `rehearsed`, would be. Never waits: where too many Events
     /// wait already, this one is dropped.
     pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+        let at = self.connection.server_time().unwrap_or_else(Timestamp::now);
         let number = self.told.fetch_add(1, Ordering::Relaxed);
-        let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at: Timestamp::now(), number };
+        let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at, number };
         if self.queue.try_send(told).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             // Every doubling: a storm shall not fill the log too.

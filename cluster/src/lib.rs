@@ -14,6 +14,7 @@
 
 mod backoff;
 mod calls;
+mod clock;
 pub mod connect;
 pub mod events;
 #[cfg(test)]

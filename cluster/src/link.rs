@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use lifecycle::{
     failure::{Fault, FaultKind},
     ids::SandboxId,
@@ -88,6 +89,12 @@ impl Link {
             Some(attached) => attached.namespace.missing(),
             None => Some("not connected yet".to_owned()),
         }
+    }
+
+    /// What the API server's clock shows; `None` before its first answer.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.attached.get().and_then(|attached| attached.writes.connection().server_time())
     }
 
     /// Sees to it that the namespace is there; ends when it is, and at once when nothing is attached.

@@ -63,6 +63,12 @@ impl Writes {
         Self { connection, template, namespace, events, prober }
     }
 
+    /// What the calls go through.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// The Events that are told through the port; whoever owns this runs them.
     #[must_use]
     pub fn events(&self) -> &Events {

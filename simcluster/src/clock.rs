@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -43,6 +44,11 @@ impl Clock {
         let gone = gone.saturating_add(SignedDuration::from_millis(self.stepped.load(Ordering::Relaxed)));
         let end = if gone.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
         self.wall.checked_add(gone).unwrap_or(end)
+    }
+
+    /// The time as HTTP writes it in a `Date` header.
+    pub fn date(&self) -> Option<HeaderValue> {
+        self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().try_into().ok()
     }
 
     /// The time as Kubernetes writes it in objects: whole seconds, UTC.

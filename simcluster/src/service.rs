@@ -73,7 +73,11 @@ where
             }
             let body =
                 Limited::new(body, BODY_LIMIT).collect().await.map(http_body_util::Collected::to_bytes);
-            answer(cluster.shared(), &head, body.ok()).await
+            let mut response = answer(cluster.shared(), &head, body.ok()).await?;
+            if let Some(date) = cluster.shared().clock.date() {
+                response.headers_mut().insert(header::DATE, date);
+            }
+            Ok(response)
         })
     }
 }

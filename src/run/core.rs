@@ -33,8 +33,8 @@ pub struct Core {
     attached: Task<()>,
 }
 
-/// The machine's clock on the wall; an embedded cluster's own, which a test may step.
-struct WallClock(Option<simcluster::Cluster>);
+/// The API server's clock; until it is known, this machine's.
+struct WallClock(Arc<Link>);
 
 /// A task that does not outlive its owner.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Core {
             policy: settings.lifetimes.policy(),
             belt: settings.lifetimes.belt(),
         };
-        let sandboxes = Sandboxes::start(link.clone(), rules, WallClock(embedded.clone())).await?;
+        let sandboxes = Sandboxes::start(link.clone(), rules, WallClock(link.clone())).await?;
         let target = match embedded {
             Some(cluster) => Target::Embedded(cluster),
             None => Target::Real(settings.connect_options()),
@@ -127,7 +127,7 @@ fn checks(link: Arc<Link>, sandboxes: Sandboxes, stop: CancellationToken) -> Che
 
 impl Clock for WallClock {
     fn wall(&self) -> Timestamp {
-        self.0.as_ref().map_or_else(Timestamp::now, simcluster::Cluster::now)
+        self.0.server_time().unwrap_or_else(Timestamp::now)
     }
 }
 

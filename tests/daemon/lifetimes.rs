@@ -81,6 +81,33 @@ async fn touches_and_changes_are_kept() {
     assert_eq!(client.delete("/api/sandboxes/a").await.status, StatusCode::OK);
 }
 
+/// Ages are read by the clock that wrote them, the API server's: this machine's may be a year ahead or behind, and
+/// a new process may take over.
+#[tokio::test]
+async fn this_machines_clock_counts_for_nothing() {
+    for year in [-1, 1] {
+        let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 365 * year);
+        let options = simcluster::Options { start: Some(start), ..options() };
+        let reaping = [("PROVISIONER_REAP_GRACE", "1s")];
+        let world = World::with(&reaping, options).await.ready().await;
+        let limits = json!({ "sandbox_id": "a", "ttl": "1h", "idle_timeout": "30m" });
+        let made = create(&world.client(), limits).await.json();
+        let second = World::on(&reaping, world.cluster.clone()).await.ready().await;
+        drop(world);
+        let told = second.client().get("/api/sandboxes/a").await.json();
+        assert_eq!(told["created_at"], made["created_at"]);
+        let time =
+            |answer: &Value, key: &str| answer[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        // It takes the last sign of life to have come as late as it can have.
+        for answer in [&made, &told] {
+            let left = time(answer, "expires_at").duration_since(start).as_mins();
+            assert!((29..=34).contains(&left), "{left} min are left: {answer}");
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(second.client().get("/api/sandboxes/a").await.status, StatusCode::OK);
+    }
+}
+
 /// `kubectl describe pod` says why a Pod is going, where kubectl is installed.
 #[tokio::test]
 async fn kubectl_shows_why() {

@@ -282,7 +282,7 @@ pub static SPECS: [Spec; 48] = [
     Spec {
         default: Some("1m"),
         allowed: "a length of time from 0s to 1h",
-        help: "How long nothing is reaped after the start, and after the wall clock was stepped",
+        help: "How long nothing is reaped after the start, and after the API server's clock was stepped",
         section: Section::Lifetimes,
         ..text(Key::ReapGrace, "PROVISIONER_REAP_GRACE", "reap_grace", "reap-grace")
     },
