@@ -8,6 +8,7 @@ mod other;
 mod pod;
 pub(crate) mod quantity;
 mod service;
+mod spec_diff;
 
 use serde_json::Value;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::names;
 use super::quantity::Quantity;
+use super::spec_diff::spec_diff;
 use crate::status::Cause;
 use crate::store::text_at;
 
@@ -48,26 +49,40 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
 
 /// What of a Pod's spec may change: images, and a few fields nobody here uses.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
-    if comparable(&old["spec"]) == comparable(&new["spec"]) {
+    let (old, new) = (&old["spec"], &new["spec"]);
+    let lists = ["containers", "initContainers"];
+    let other_count = |list: &&str| array(&old[*list]).count() != array(&new[*list]).count();
+    let counts = lists.iter().filter(|list| other_count(list));
+    let counts: Vec<_> = counts
+        .map(|list| Cause::forbidden(format!("spec.{list}"), "pod updates may not add or remove containers"))
+        .collect();
+    if !counts.is_empty() {
+        return counts;
+    }
+    let mut new = new.clone();
+    for list in lists {
+        for (new, old) in new[list].as_array_mut().into_iter().flatten().zip(array(&old[list])) {
+            keep(old, new, "image");
+        }
+    }
+    for key in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
+        keep(old, &mut new, key);
+    }
+    if *old == new {
         return Vec::new();
     }
-    vec![Cause::forbidden("spec", IMMUTABLE)]
+    let diff = spec_diff(old, &new);
+    if diff.is_empty() {
+        return Vec::new();
+    }
+    vec![Cause::forbidden("spec", &format!("{IMMUTABLE}\n{diff}"))]
 }
 
-fn comparable(spec: &Value) -> Value {
-    let mut spec = spec.clone();
-    for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            container["image"] = Value::Null;
-        }
+fn keep(old: &Value, new: &mut Value, key: &str) {
+    match old.get(key) {
+        Some(value) => new[key] = value.clone(),
+        None => drop(new.as_object_mut().and_then(|fields| fields.remove(key))),
     }
-    if let Some(spec) = spec.as_object_mut() {
-        for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
-            spec.remove(key);
-        }
-        spec.retain(|_, value| !value.is_null());
-    }
-    spec
 }
 
 fn check_volumes<'a>(spec: &'a Value, causes: &mut Vec<Cause>) -> HashSet<&'a str> {
@@ -173,4 +188,49 @@ fn check_mounts(container: &Value, field: &str, volumes: &HashSet<&str>, causes:
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Guards which changes of a spec are let through, and which one is complained of.
+    #[test]
+    fn of_a_spec_images_change_and_little_else() {
+        let old = json!({"spec": {
+            "containers": [{"name": "c", "image": "i"}], "hostname": "h", "securityContext": {},
+        }});
+        let cases = [
+            ("/spec/containers/0/image", json!("other"), None),
+            ("/spec/tolerations", json!([{"key": "k"}]), None),
+            ("/spec/activeDeadlineSeconds", json!(5), None),
+            // What is unset is as good as its empty value.
+            ("/spec/hostNetwork", json!(false), None),
+            ("/spec/nodeName", json!(""), None),
+            ("/spec/hostname", json!("other"), Some(("spec", "- \"Hostname\": \"h\""))),
+            (
+                "/spec/terminationGracePeriodSeconds",
+                json!(5),
+                Some(("spec", "+ \"TerminationGracePeriodSeconds\": 5")),
+            ),
+            ("/spec/containers/0/args", json!(["a"]), Some(("spec", "+    \"a\""))),
+            ("/spec/containers", json!([]), Some(("spec.containers", "add or remove"))),
+            ("/spec/initContainers", json!([{"name": "i"}]), Some(("spec.initContainers", "add or remove"))),
+        ];
+        for (place, value, wanted) in cases {
+            let mut new = old.clone();
+            let (parent, key) = place.rsplit_once('/').unwrap();
+            new.pointer_mut(parent).unwrap()[key] = value;
+            let found = check_change(&old, &new);
+            match wanted {
+                None => assert!(found.is_empty(), "{place}: {found:?}"),
+                Some((field, words)) => {
+                    assert_eq!((found.len(), found[0].field.as_str()), (1, field), "{place}");
+                    assert!(found[0].message.contains(words), "{place}: {}", found[0].message);
+                }
+            }
+        }
+    }
 }
