@@ -184,7 +184,9 @@ impl Watcher {
             Verdict::Go | Verdict::Expire => {}
         }
         let Some(mut all) = self.lines.pop_front() else { return Ready::Nothing };
-        all.extend(self.lines.drain(..).flatten());
+        for line in self.lines.drain(..) {
+            all.extend_from_slice(&line);
+        }
         Ready::Lines(all.into())
     }
 
