@@ -43,9 +43,10 @@
 //!
 //! # What there is not
 //!
-//! Client certificates, `events.k8s.io`, server-side apply beyond a merge, lists at
-//! an exact old version, `OpenAPI` (`kubectl create` and `apply` want `--validate=false`), all kinds that a sandbox has
-//! no use for. Endpoints of Services are not objects.
+//! Client certificates and HTTP/2. Answers in the binary form (bodies in it are read). `exec`, `attach`, `port-forward`
+//! and proxies. Kinds that a sandbox has no use for, custom resources, webhooks. Affinity, priorities, volumes: claims
+//! are never bound. What network policies say. Each is refused as a server refuses what it does not have, or kept and
+//! without effect; `docs/embedded-cluster.md` has the list.
 //!
 //! # How it is built
 //!
@@ -102,3 +103,8 @@ pub use options::{Capacity, NodeOptions, Options, Times};
 pub use sandbox::{Session, SessionKind};
 pub use serve::{serve, serve_tls};
 pub use service::{ConnectionLost, Service};
+
+/// The page on this crate, whose examples are tried as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedded-cluster.md")]
+pub struct Page;
