@@ -139,7 +139,8 @@ impl Settings {
             api_server,
             tls_server_name,
             insecure_skip_tls_verify,
-            max_in_flight,
+            // By way of the limits.
+            max_in_flight: _,
             // The status view's, not the connection's.
             staleness_limit: _,
         } = self.kubernetes.clone();
@@ -150,7 +151,13 @@ impl Settings {
             tls_server_name,
             insecure_skip_tls_verify,
             namespace: self.template.namespace.clone(),
-            limits: Limits { in_flight: max_in_flight.get(), ..Limits::default() },
+            limits: self.limits(),
         }
+    }
+
+    /// Bounds on the calls to the cluster, whichever it is.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { in_flight: self.kubernetes.max_in_flight.get(), ..Limits::default() }
     }
 }

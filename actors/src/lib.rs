@@ -11,6 +11,7 @@
 //! All that changes a sandbox goes through its actor, so requests for one id queue and never race. Reads go
 //! to the [`View`](view::View) alone.
 
+mod admission;
 mod reaper;
 mod sandbox;
 pub mod sandboxes;

@@ -16,23 +16,34 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{reaper::Reaper, sleeper::Sleeper, supervisor, view::View};
+use crate::{
+    admission::{Pass, Seat},
+    reaper::Reaper,
+    sleeper::Sleeper,
+    supervisor,
+    view::View,
+};
 
-/// Where an answer goes.
-pub(crate) type Waiter = RpcReplyPort<Result<Reply, Failure>>;
+/// Where an answer goes, and the seat that is taken until then.
+pub(crate) struct Waiter {
+    port: RpcReplyPort<Result<Reply, Failure>>,
+    _seat: Seat,
+}
 
 /// The longest that a call to the cluster may take here. The cluster's side keeps a deadline of its own, of
 /// 8 s; this one is there so that no mailbox is ever held for good.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is said to a sandbox's actor.
 pub(crate) enum Message {
     /// Somebody wants the sandbox.
-    Post { request: Arc<CreateRequest>, waiter: Waiter, span: tracing::Span },
+    Post { request: Arc<CreateRequest>, waiter: Waiter, pass: Option<Pass>, span: tracing::Span },
     /// Somebody wants it gone.
     Delete { waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// Somebody uses it.
-    Touch { waiter: Option<Waiter>, owner: Option<Owner> },
+    Touch { waiter: Waiter, owner: Option<Owner> },
+    /// Somebody looked at it, which counts as use.
+    Sign { seat: Seat },
     /// Somebody wants its limits changed.
     Change { change: TermsChange, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// What is seen may have changed.
@@ -72,6 +83,23 @@ pub(crate) struct State {
     taken: u64,
 }
 
+// === impl Waiter ===
+
+impl Waiter {
+    pub(crate) fn new(port: RpcReplyPort<Result<Reply, Failure>>, seat: Seat) -> Self {
+        Self { port, _seat: seat }
+    }
+
+    /// Answers; a caller who has gone does not hear it.
+    pub(crate) fn send(self, answer: Result<Reply, Failure>) {
+        let _ = self.port.send(answer);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.port.is_closed()
+    }
+}
+
 // === impl Sandbox ===
 
 impl Actor for Sandbox {
@@ -99,14 +127,26 @@ impl Actor for Sandbox {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.taken += 1;
+        // Held until all has been done that the request leads to now; not while it waits for a Pod to end.
+        let mut _pass = None;
         let (event, span) = match message {
             Message::Post { waiter, .. } if waiter.is_closed() => {
                 // Nobody waits for it any more; the client that gave up asks again if it still wants it.
                 (Event::Look, tracing::Span::none())
             }
-            Message::Post { request, waiter, span } => (Event::Post { request, waiter }, span),
+            Message::Post { request, waiter, pass, span } => {
+                _pass = pass;
+                (Event::Post { request, waiter }, span)
+            }
             Message::Delete { waiter, owner, span } => (Event::Delete { waiter, owner }, span),
-            Message::Touch { waiter, owner } => (Event::Touch { waiter, owner }, tracing::Span::none()),
+            Message::Touch { waiter, owner } => {
+                (Event::Touch { waiter: Some(waiter), owner }, tracing::Span::none())
+            }
+            Message::Sign { seat } => {
+                // A later GET may be a later sign.
+                drop(seat);
+                (Event::Touch { waiter: None, owner: None }, tracing::Span::none())
+            }
             Message::Change { change, waiter, owner, span } => {
                 (Event::Change { change, waiter, owner }, span)
             }
@@ -148,9 +188,7 @@ impl State {
             }
             for action in actions {
                 match action {
-                    Action::Answer(waiter, answer) => {
-                        let _ = waiter.send(answer);
-                    }
+                    Action::Answer(waiter, answer) => waiter.send(answer),
                     Action::WakeAt(at) => {
                         self.shared.sleeper.wake_at(self.id.clone(), Instant::from_std(at));
                     }

@@ -14,12 +14,13 @@ use lifecycle::{
 };
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 pub use crate::reaper::{Reaped, ReaperState};
 use crate::{
+    admission::{Creates, RETRY, Room, Seat, Seats},
     reaper::Reaper,
-    sandbox::{Shared, Waiter},
+    sandbox::{CALL_LIMIT, Shared, Waiter},
     sleeper::{self, Sleeper},
     supervisor::{Message, Supervisor},
     view::{Edition, View},
@@ -35,12 +36,17 @@ pub const DELETE_DEADLINE: Duration = Duration::from_secs(11);
 /// How long a caller in the first moments after the start waits for the first list of what there is.
 const FIRST_LIST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many creates and deletes may be under way at once, waiting ones included. Mailboxes have no bound of
-/// their own, so this one stands before them.
-const MAX_UNDER_WAY: usize = 1000;
+/// How long a create may wait for a place among those that are worked on: what is begun then has the time of a call
+/// to the cluster left before [`CREATE_DEADLINE`].
+const PLACE_PATIENCE: Duration = CREATE_DEADLINE.saturating_sub(CALL_LIMIT);
 
-/// When to ask again after [`Failure::Busy`] or [`Failure::ShuttingDown`].
-const RETRY: Duration = Duration::from_secs(2);
+/// How many creates may be under way, waiting ones included, and how many of everything else that changes
+/// sandboxes. As many as there are connections by default; of one sandbox a quarter, which leaves room for others
+/// when one is stuck.
+const SEATS: Seats = Seats { all: 1024, of_one: 256 };
+
+/// How many GETs that count as signs of life may be on their way: one of each sandbox is enough.
+const SIGNS: Seats = Seats { all: usize::MAX, of_one: 1 };
 
 /// When to ask again while what is known of the cluster is too old.
 const STALE_RETRY: Duration = Duration::from_secs(5);
@@ -54,6 +60,8 @@ pub struct Rules {
     pub policy: Policy,
     /// What holds the reaper back.
     pub belt: BeltPolicy,
+    /// How many creates are worked on at once; others wait.
+    pub creates_at_once: usize,
 }
 
 /// A handle on the supervisor and the status view. Every request clones it, at the price of one count.
@@ -69,7 +77,11 @@ struct Inner {
     /// What the actors have too.
     common: Arc<Shared>,
     supervisor: ActorRef<Message>,
-    under_way: Semaphore,
+    creates: Creates,
+    /// For DELETE, PATCH and touch: creates leave them room, whatever happens.
+    changes: Arc<Room>,
+    /// For GETs that count as signs of life.
+    signs: Arc<Room>,
 }
 
 // === impl Sandboxes ===
@@ -83,7 +95,7 @@ impl Sandboxes {
     /// # Errors
     /// When the supervisor cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
-        let Rules { staleness, policy, belt } = rules;
+        let Rules { staleness, policy, belt, creates_at_once } = rules;
         let (sleeper, wishes) = Sleeper::new();
         let common = Arc::new(Shared {
             cluster,
@@ -107,8 +119,14 @@ impl Sandboxes {
             })
             .await;
         });
-        let under_way = Semaphore::new(MAX_UNDER_WAY);
-        Ok(Self { shared: Arc::new(Inner { common, supervisor, under_way }) })
+        let inner = Inner {
+            common,
+            supervisor,
+            creates: Creates::new(creates_at_once, SEATS),
+            changes: Room::new(SEATS),
+            signs: Room::new(SIGNS),
+        };
+        Ok(Self { shared: Arc::new(inner) })
     }
 
     /// The status view, to be fed by the shared watch.
@@ -130,12 +148,29 @@ impl Sandboxes {
             return Err(Failure::BadRequest(why));
         }
         self.shared.common.policy.allows(request.terms).map_err(Failure::BadRequest)?;
-        let _permit = self.admit()?;
+        let Inner { common, creates, .. } = &*self.shared;
+        // What is there is given without a call to the cluster: it waits behind nothing that makes some.
+        let is_there = common.view.is_whole(&id);
+        let seat = if is_there {
+            self.seat(&id)?
+        } else {
+            creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
+        };
         let span = tracing::Span::current();
         let request = Arc::new(request);
+        let place_until = Instant::now() + PLACE_PATIENCE;
         let call = async {
-            self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
-            self.ask(|waiter| Message::Post { request, waiter, span }).await
+            common.view.first_list(FIRST_LIST_PATIENCE).await;
+            let pass = if is_there {
+                None
+            } else {
+                // Another's POST may have made it while this one waited for its turn.
+                match creates.pass(&seat, place_until, || !common.view.is_whole(&id)).await {
+                    Ok(pass) => Some(pass),
+                    Err(failure) => return Some(Err(failure)),
+                }
+            };
+            self.ask(seat, |waiter| Message::Post { request, waiter, pass, span }).await
         };
         match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
             Some(Ok(Reply::Made(status))) => {
@@ -152,11 +187,11 @@ impl Sandboxes {
     /// # Errors
     /// A [`Failure`]; the deletion is finished all the same, once the cluster allows.
     pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), Failure> {
-        let _permit = self.admit()?;
+        let seat = self.seat(&id)?;
         let span = tracing::Span::current();
         let call = async {
             self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
-            self.ask(|waiter| Message::Delete { id: id.clone(), waiter, owner, span }).await
+            self.ask(seat, |waiter| Message::Delete { id: id.clone(), waiter, owner, span }).await
         };
         match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
@@ -170,7 +205,7 @@ impl Sandboxes {
     /// # Errors
     /// As [`Sandboxes::delete`].
     pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, Failure> {
-        let message = |id, waiter| Message::Touch { id, waiter: Some(waiter), owner };
+        let message = |id, waiter| Message::Touch { id, waiter, owner };
         self.of_what_is_there(id, "Touch", message).await
     }
 
@@ -204,8 +239,8 @@ impl Sandboxes {
                 return Ok(None);
             }
         }
-        let _permit = self.admit()?;
-        let call = self.ask(|waiter| message(id.clone(), waiter));
+        let seat = self.seat(&id)?;
+        let call = self.ask(seat, |waiter| message(id.clone(), waiter));
         match within(DELETE_DEADLINE, operation, call).await? {
             Some(Ok(Reply::Made(status))) => Ok(Some(status)),
             Some(Ok(Reply::Gone)) => Ok(None),
@@ -239,9 +274,12 @@ impl Sandboxes {
     pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
         self.fresh().await?;
         let status = self.shared.common.view.status(id);
-        if status.is_some() && self.shared.common.policy.get_counts {
-            let message = Message::Touch { id: id.clone(), waiter: None, owner: None };
-            let _ = self.shared.supervisor.cast(message);
+        // Where one is on its way already, this GET adds nothing to it.
+        if status.is_some()
+            && self.shared.common.policy.get_counts
+            && let Ok(seat) = self.shared.signs.enter(id)
+        {
+            let _ = self.shared.supervisor.cast(Message::Sign { id: id.clone(), seat });
         }
         Ok(status)
     }
@@ -282,22 +320,26 @@ impl Sandboxes {
 
     /// Ends every actor at once, in the middle of whatever it does.
     pub fn kill(&self) {
-        self.shared.under_way.close();
+        self.close();
         self.shared.supervisor.get_cell().kill();
     }
 
     /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
     pub async fn shut_down(&self, patience: Duration) {
-        self.shared.under_way.close();
+        self.close();
         self.shared.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
         let _ = self.shared.supervisor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
     }
 
-    fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.shared.under_way.try_acquire().map_err(|error| match error {
-            tokio::sync::TryAcquireError::Closed => Failure::ShuttingDown { retry_after: RETRY },
-            tokio::sync::TryAcquireError::NoPermits => Failure::Busy { retry_after: RETRY },
-        })
+    fn close(&self) {
+        self.shared.creates.close();
+        self.shared.changes.close();
+        self.shared.signs.close();
+    }
+
+    /// A seat for a request that makes nothing.
+    fn seat(&self, id: &SandboxId) -> Result<Seat, Failure> {
+        self.shared.changes.enter(id).map_err(|full| full.into_failure(id))
     }
 
     async fn fresh(&self) -> Result<(), Failure> {
@@ -313,8 +355,12 @@ impl Sandboxes {
     }
 
     /// Asks the supervisor, and through it the sandbox's actor; `None` when the actor failed meanwhile.
-    async fn ask(&self, message: impl FnOnce(Waiter) -> Message) -> Option<Result<Reply, Failure>> {
-        match self.shared.supervisor.call(message, None).await {
+    async fn ask(
+        &self,
+        seat: Seat,
+        message: impl FnOnce(Waiter) -> Message,
+    ) -> Option<Result<Reply, Failure>> {
+        match self.shared.supervisor.call(|port| message(Waiter::new(port, seat)), None).await {
             Ok(CallResult::Success(answer)) => Some(answer),
             Ok(CallResult::SenderError | CallResult::Timeout) => None,
             Err(MessagingErr::SendErr(_) | MessagingErr::ChannelClosed | MessagingErr::InvalidActorType) => {

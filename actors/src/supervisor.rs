@@ -13,7 +13,10 @@ use lifecycle::{
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
-use crate::sandbox::{self, Sandbox, Shared, Waiter};
+use crate::{
+    admission::{Pass, Seat},
+    sandbox::{self, Sandbox, Shared, Waiter},
+};
 
 /// The first wait before a failed sandbox's actor is brought back without anybody asking; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -27,11 +30,13 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(120);
 /// What is said to the supervisor.
 pub(crate) enum Message {
     /// Somebody wants a sandbox.
-    Post { request: Arc<CreateRequest>, waiter: Waiter, span: tracing::Span },
+    Post { request: Arc<CreateRequest>, waiter: Waiter, pass: Option<Pass>, span: tracing::Span },
     /// Somebody wants a sandbox gone.
     Delete { id: SandboxId, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// Somebody uses a sandbox.
-    Touch { id: SandboxId, waiter: Option<Waiter>, owner: Option<Owner> },
+    Touch { id: SandboxId, waiter: Waiter, owner: Option<Owner> },
+    /// Somebody looked at a sandbox, which counts as use.
+    Sign { id: SandboxId, seat: Seat },
     /// Somebody wants a sandbox's limits changed.
     Change { id: SandboxId, change: TermsChange, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
     /// The view tells something new of a sandbox.
@@ -90,9 +95,9 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Post { request, waiter, span } => {
+            Message::Post { request, waiter, pass, span } => {
                 let id = request.sandbox_id.clone();
-                let message = sandbox::Message::Post { request, waiter, span };
+                let message = sandbox::Message::Post { request, waiter, pass, span };
                 state.send_or_spawn(&myself, id, message).await;
             }
             Message::Delete { id, waiter, owner, span } => {
@@ -100,6 +105,9 @@ impl Actor for Supervisor {
             }
             Message::Touch { id, waiter, owner } => {
                 state.send_or_spawn(&myself, id, sandbox::Message::Touch { waiter, owner }).await;
+            }
+            Message::Sign { id, seat } => {
+                state.send_or_spawn(&myself, id, sandbox::Message::Sign { seat }).await;
             }
             Message::Change { id, change, waiter, owner, span } => {
                 let message = sandbox::Message::Change { change, waiter, owner, span };
@@ -215,9 +223,7 @@ fn refuse(id: SandboxId, message: sandbox::Message) {
         sandbox::Message::Post { waiter, .. }
         | sandbox::Message::Delete { waiter, .. }
         | sandbox::Message::Change { waiter, .. }
-        | sandbox::Message::Touch { waiter: Some(waiter), .. } => {
-            let _ = waiter.send(Err(Failure::Restarting { id }));
-        }
-        sandbox::Message::Touch { waiter: None, .. } | sandbox::Message::Look | sandbox::Message::Due => {}
+        | sandbox::Message::Touch { waiter, .. } => waiter.send(Err(Failure::Restarting { id })),
+        sandbox::Message::Sign { .. } | sandbox::Message::Look | sandbox::Message::Due => {}
     }
 }

@@ -141,6 +141,11 @@ impl View {
         self.rows.contains_key(id)
     }
 
+    /// Whether the sandbox is there, with nothing of it on its way out.
+    pub(crate) fn is_whole(&self, id: &SandboxId) -> bool {
+        self.rows.get(id).is_some_and(|row| row.is_whole())
+    }
+
     /// How many sandboxes something is known of.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -367,6 +372,14 @@ impl Row {
             self.service.as_ref().map(|known| &known.sight),
         )?;
         Some(Status { life: self.life, ..status })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.pod.as_ref().is_some_and(|known| !known.sight.terminating)
+            && self
+                .service
+                .as_ref()
+                .is_some_and(|known| !known.sight.terminating && known.sight.url.is_some())
     }
 
     /// Whether nothing is left to know.

@@ -6,6 +6,8 @@
 mod fake;
 #[path = "actors/lifetimes.rs"]
 mod lifetimes;
+#[path = "actors/load.rs"]
+mod load;
 
 use std::time::Duration;
 

@@ -33,7 +33,18 @@ pub struct Calls {
     /// One a call in flight: `kube` speaks HTTP/1.1, so that each is a connection.
     permits: Arc<Semaphore>,
     bound: usize,
+    /// One a create in flight, besides the other.
+    creates: Arc<Semaphore>,
+    creates_bound: usize,
     clock: Arc<ServerClock>,
+}
+
+/// How many of so many calls in flight may be creates: three quarters, so that however many of them wait, deletes
+/// and reads come to their turn.
+#[must_use]
+pub const fn creates_of(in_flight: usize) -> usize {
+    let share = in_flight - in_flight / 4;
+    if share == 0 { 1 } else { share }
 }
 
 // === impl Calls ===
@@ -43,7 +54,15 @@ impl Calls {
     #[must_use]
     pub fn new(client: Client, bound: usize, clock: Arc<ServerClock>) -> Self {
         let bound = bound.clamp(1, Semaphore::MAX_PERMITS);
-        Self { client, permits: Arc::new(Semaphore::new(bound)), bound, clock }
+        let creates_bound = creates_of(bound);
+        Self {
+            client,
+            permits: Arc::new(Semaphore::new(bound)),
+            bound,
+            creates: Arc::new(Semaphore::new(creates_bound)),
+            creates_bound,
+            clock,
+        }
     }
 
     /// The API server's clock.
@@ -61,8 +80,30 @@ impl Calls {
         request: Request<Vec<u8>>,
         deadline: Duration,
     ) -> Result<T, CallError> {
+        self.whole(request, deadline, Instant::now() + deadline).await
+    }
+
+    /// As [`Calls::request`], of a call that makes something: it waits for its turn among those, too.
+    ///
+    /// # Errors
+    /// As [`Calls::request`].
+    pub async fn create<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<T, CallError> {
         let end = Instant::now() + deadline;
-        let _permit = self.turn(end).await?;
+        let _permit = turn(&self.creates, self.creates_bound, end).await?;
+        self.whole(request, deadline, end).await
+    }
+
+    async fn whole<T: DeserializeOwned>(
+        &self,
+        request: Request<Vec<u8>>,
+        deadline: Duration,
+        end: Instant,
+    ) -> Result<T, CallError> {
+        let _permit = turn(&self.permits, self.bound, end).await?;
         let exchange = async {
             let response = self.exchange(request).await?;
             let body = collect(response, ANSWER_MAX).await?;
@@ -83,18 +124,8 @@ impl Calls {
         deadline: Duration,
     ) -> Result<Response<Body>, CallError> {
         let end = Instant::now() + deadline;
-        let _permit = self.turn(end).await?;
+        let _permit = turn(&self.permits, self.bound, end).await?;
         timeout_at(end, self.exchange(request)).await.map_err(|_| CallError::TimedOut { after: deadline })?
-    }
-
-    async fn turn(&self, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
-        let overloaded = CallError::Overloaded { bound: self.bound };
-        match timeout_at(end, self.permits.acquire()).await {
-            // A turn that comes with the deadline is too late: better not sent than sent and not awaited.
-            Ok(Ok(permit)) if Instant::now() < end => Ok(permit),
-            // The semaphore is never closed; were it, no call could be made either.
-            Ok(_) | Err(_) => Err(overloaded),
-        }
     }
 
     /// Sends a request, and turns an answer that is no success into an error.
@@ -115,6 +146,15 @@ impl Calls {
         let body = collect(response, ERROR_MAX).await.unwrap_or_default();
         let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
+    }
+}
+
+async fn turn(permits: &Semaphore, bound: usize, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
+    match timeout_at(end, permits.acquire()).await {
+        // A turn that comes with the deadline is too late: better not sent than sent and not awaited.
+        Ok(Ok(permit)) if Instant::now() < end => Ok(permit),
+        // The semaphore is never closed; were it, no call could be made either.
+        Ok(_) | Err(_) => Err(CallError::Overloaded { bound }),
     }
 }
 

@@ -21,7 +21,11 @@ use kube::{
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
-use crate::{calls::Calls, clock::ServerClock, watch};
+use crate::{
+    calls::{self, Calls},
+    clock::ServerClock,
+    watch,
+};
 
 /// Where the cluster is, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -140,6 +144,15 @@ impl Default for Limits {
     /// another write: 8 + 5 + 8 s.
     fn default() -> Self {
         Self { in_flight: 64, write: Duration::from_secs(8), read: Duration::from_secs(5) }
+    }
+}
+
+impl Limits {
+    /// How many sandboxes to make at once: each takes two calls, and creates have their share of the calls.
+    #[must_use]
+    pub const fn creates_at_once(&self) -> usize {
+        let pairs = calls::creates_of(self.in_flight) / 2;
+        if pairs == 0 { 1 } else { pairs }
     }
 }
 

@@ -83,6 +83,14 @@ pub enum Failure {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Too many others ask for the same.
+    #[error("{what}; try again in {} s", whole(retry_after))]
+    Crowded {
+        /// How many of what, in words.
+        what: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The part that serves this sandbox failed; it comes back by itself.
     #[error(
         "Sandbox '{id}' could not be served: its handler failed and is being restarted; try again in 1 s"

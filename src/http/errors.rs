@@ -380,7 +380,9 @@ impl From<Failure> for ApiError {
                 (ErrorStatus::Unavailable, Some("Stale"), Some(retry_after))
             }
             Failure::TimedOut { .. } => (ErrorStatus::DeadlinePassed, Some("TimedOut"), None),
-            Failure::Busy { retry_after } => (ErrorStatus::Unavailable, Some("Busy"), Some(retry_after)),
+            Failure::Busy { retry_after } | Failure::Crowded { what: _, retry_after } => {
+                (ErrorStatus::Unavailable, Some("Busy"), Some(retry_after))
+            }
             Failure::Restarting { .. } => {
                 (ErrorStatus::Unavailable, Some("Restarting"), Some(Duration::from_secs(1)))
             }

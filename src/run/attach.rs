@@ -8,14 +8,14 @@ use cluster::{
     link::Link,
     watch::watch,
 };
-use lifecycle::ports::Kind;
+use lifecycle::ports::{Kind, Watched as _};
 
 /// Which cluster.
 pub(super) enum Target {
     /// The one that these options lead to.
     Real(Options),
     /// One in this process.
-    Embedded(simcluster::Cluster),
+    Embedded(simcluster::Cluster, Limits),
 }
 
 /// How long to wait before a kubeconfig that is not usable is read again.
@@ -24,10 +24,10 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Connects, and then feeds the view for as long as it is polled. It does not end by itself.
 pub(super) async fn run(target: Target, link: Arc<Link>, view: Arc<View>) {
     let connection = match target {
-        Target::Embedded(cluster) => {
-            Connection::from_service(cluster.service(), &link.template().namespace, Limits::default())
+        Target::Embedded(cluster, limits) => {
+            Connection::from_service(cluster.service(), &link.template().namespace, limits)
         }
-        Target::Real(options) => connect(&options, &link).await,
+        Target::Real(options) => connect(&options, &link, &view).await,
     };
     link.attach(connection.clone());
     let follow = |kind| watch(connection.clone(), link.template().clone(), kind, view.clone());
@@ -35,15 +35,21 @@ pub(super) async fn run(target: Target, link: Arc<Link>, view: Arc<View>) {
 }
 
 /// A missing or bad kubeconfig may be put right while we run: the container's mount comes late, or a person
-/// reads our log.
-async fn connect(options: &Options, link: &Link) -> Connection {
+/// reads our log. It says so whenever what is wrong changes, and callers are told it with every 503.
+async fn connect(options: &Options, link: &Link, view: &View) -> Connection {
+    let mut told = None;
     loop {
-        match Connection::open(options).await {
+        let why = match Connection::open(options).await {
             Ok(connection) => return connection,
-            Err(error) => {
-                tracing::error!("{error}");
-                link.set_trouble(error.to_string());
+            Err(error) => error.to_string(),
+        };
+        if told.as_ref() != Some(&why) {
+            tracing::error!("{why}");
+            link.set_trouble(why.clone());
+            for kind in [Kind::Pod, Kind::Service] {
+                view.trouble(kind, &why);
             }
+            told = Some(why);
         }
         tokio::time::sleep(RETRY).await;
     }

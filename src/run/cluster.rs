@@ -21,13 +21,13 @@ use crate::{
 /// Exit status: 0 after a signal, 1 when it cannot listen, make its certificate or write its kubeconfig.
 pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
     if let Err(error) = start_log(log) {
-        eprintln!("{error}");
+        eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("{why}");
+            eprintln!("error: {why}");
             ExitCode::FAILURE
         }
     }

@@ -56,10 +56,11 @@ impl Core {
             staleness: settings.kubernetes.staleness_limit.get(),
             policy: settings.lifetimes.policy(),
             belt: settings.lifetimes.belt(),
+            creates_at_once: settings.limits().creates_at_once(),
         };
         let sandboxes = Sandboxes::start(link.clone(), rules, WallClock(link.clone())).await?;
         let target = match embedded {
-            Some(cluster) => Target::Embedded(cluster),
+            Some(cluster) => Target::Embedded(cluster, settings.limits()),
             None => Target::Real(settings.connect_options()),
         };
         let attached = Task(tokio::spawn(attach::run(target, link.clone(), sandboxes.view().clone())));

@@ -11,7 +11,7 @@ use crate::settings::{Embedded, Settings};
 /// second signal cuts the shutdown short.
 pub async fn serve(settings: Settings) -> ExitCode {
     if let Err(error) = start_log(&settings.log) {
-        eprintln!("{error}");
+        eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }
     let mut signals = match Signals::new() {

@@ -92,6 +92,34 @@ async fn an_outage_does_not_fill_the_log() {
     }
 }
 
+/// A kubeconfig that cannot be used is read again and again, and told of once; whoever asks for sandboxes is told,
+/// too.
+#[tokio::test(start_paused = true)]
+async fn an_unusable_kubeconfig_is_told_of_once() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt().json().with_writer(Writer(log.clone())).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    std::fs::create_dir(&path).unwrap();
+    let settings = settings(&[("KUBECONFIG_PATH", path.to_str().unwrap())]);
+    let core = sandbox_provisioner::run::Core::start(&settings, None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let failure = core.sandboxes().list().await.unwrap_err().to_string();
+    assert!(failure.contains("Kubeconfig path is a directory"), "{failure}");
+    let errors = |log: &Mutex<Vec<u8>>| {
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        log.lines().filter(|line| line.contains("\"ERROR\"")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(errors(&log).len(), 1, "{:?}", errors(&log));
+
+    // Something else that is wrong is news.
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::write(&path, "[]").unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(errors(&log).len(), 2, "{:?}", errors(&log));
+}
+
 #[derive(Clone)]
 struct Writer(Arc<Mutex<Vec<u8>>>);
 

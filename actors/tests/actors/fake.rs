@@ -32,6 +32,9 @@ pub const TERMINATION: Duration = Duration::from_secs(2);
 /// How old an answer may be.
 pub const STALENESS: Duration = Duration::from_secs(30);
 
+/// How many creates are worked on at once.
+pub const CREATES_AT_ONCE: usize = 4;
+
 /// The world of a test.
 pub struct Fake {
     pub sandboxes: Sandboxes,
@@ -96,7 +99,7 @@ impl Fake {
 
     async fn on(world: Arc<World>, policy: Policy, belt: BeltPolicy) -> Self {
         let port = Arc::new(Port(world.clone()));
-        let rules = Rules { staleness: STALENESS, policy, belt };
+        let rules = Rules { staleness: STALENESS, policy, belt, creates_at_once: CREATES_AT_ONCE };
         let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
         *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, world, ticking: None }

@@ -81,7 +81,14 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
             fault: Fault::new(FaultKind::Invalid, &error.to_string()),
             certainty: Certainty::NotDone,
         })?;
-        self.connection.calls.request(request, left).await.map_err(|error| classify(self.verb, &error))
+        let calls = &self.connection.calls;
+        let answer = match self.verb {
+            Verb::Create => calls.create(request, left).await,
+            Verb::Delete | Verb::Patch | Verb::Get | Verb::List | Verb::Watch => {
+                calls.request(request, left).await
+            }
+        };
+        answer.map_err(|error| classify(self.verb, &error))
     }
 
     fn deadline(&self) -> Duration {

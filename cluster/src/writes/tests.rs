@@ -157,6 +157,32 @@ async fn calls_in_flight_are_bounded() {
     assert_eq!((log.len(), certain), (2, 3));
 }
 
+/// However many creates wait, a delete and a read come to their turn: creates never take all the calls in flight.
+#[tokio::test(start_paused = true)]
+async fn creates_leave_calls_to_others() {
+    let limits = Limits { in_flight: 4, ..Limits::default() };
+    assert_eq!(limits.creates_at_once(), 1);
+    assert_eq!(
+        (Limits::default().creates_at_once(), Limits { in_flight: 1, ..limits }.creates_at_once()),
+        (24, 1)
+    );
+    let (writes, log) = limited(
+        |_, asked| if asked.method == "POST" { Answer::Silence } else { failure(404, "NotFound", "gone") },
+        limits,
+    );
+    let creates = futures::future::join_all((0..50).map(|_| writes.create_pod(request())));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let begun = Instant::now();
+        assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
+        assert_eq!(writes.read(id()).await, Ok(Seen::default()));
+        begun.elapsed()
+    };
+    let (_, took) = futures::join!(creates, others);
+    assert_eq!(took, Duration::ZERO);
+    assert_eq!(log.lines().iter().filter(|line| line.starts_with("POST")).count(), 3);
+}
+
 /// What only somebody else can mend is told at once.
 #[tokio::test(start_paused = true)]
 async fn what_does_not_pass_by_itself_is_not_repeated() {

@@ -103,7 +103,7 @@ pub static SPECS: [Spec; 48] = [
         default: Some("64"),
         kind: Kind::Number,
         allowed: "a number from 1 to 1024",
-        help: "Calls to the API server in flight at once",
+        help: "Calls to the API server in flight at once; three eighths as many sandboxes are made at once, and further ones wait",
         section: Section::Cluster,
         ..text(Key::MaxInFlight, "PROVISIONER_MAX_IN_FLIGHT", "max_in_flight", "max-in-flight")
     },

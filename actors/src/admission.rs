@@ -1,0 +1,190 @@
+//! Who may come in: bounds on what is under way, before the mailboxes, which have none.
+//!
+//! ```text
+//!  POST ──▸ seat ──▸ turn (one POST of an id at a time) ──▸ place, if it will call the cluster ──▸ mailbox
+//!  DELETE, PATCH, touch ──▸ seat of their own kind ──────────────────────────────────────────────▸ mailbox
+//! ```
+//!
+//! A *seat* is held until its caller is answered, whether or not the caller is still there; who finds none is told
+//! so at once. One sandbox gets a share of the seats only, so that it leaves some to all others. A *place* is held
+//! while the POST is worked on; the wait for one is first come, first served, and ends early enough for what is
+//! then begun to end within its caller's deadline. A POST that waits for its turn or its place has reached no
+//! mailbox: whatever else is asked of its sandbox goes before it.
+
+mod tally;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use lifecycle::{failure::Failure, ids::SandboxId};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+pub(crate) use self::tally::{Full, Seats};
+use self::tally::{Tally, retry_after};
+
+/// When to ask again after a refusal for want of a seat, and while shutting down.
+pub(crate) const RETRY: Duration = Duration::from_secs(2);
+
+/// Seats for requests of one kind.
+pub(crate) struct Room {
+    tally: Mutex<Tally>,
+}
+
+/// A seat in a room; it is left when this is dropped.
+pub(crate) struct Seat {
+    room: Arc<Room>,
+    id: SandboxId,
+    /// Shared by all who have a seat for this sandbox: one permit, for the one whose turn it is.
+    turn: Arc<Semaphore>,
+}
+
+/// Room for creates, and the places in which they are worked on.
+pub(crate) struct Creates {
+    pub(crate) room: Arc<Room>,
+    places: Arc<Semaphore>,
+    /// How many places there are.
+    at_once: usize,
+    /// How long a place was held lately, on average.
+    held: Arc<Mutex<Duration>>,
+}
+
+/// Leave to work on a create: goes with the message, and is dropped when that has been handled.
+pub(crate) struct Pass {
+    _turn: OwnedSemaphorePermit,
+    _place: Option<Place>,
+}
+
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    since: Instant,
+    held: Arc<Mutex<Duration>>,
+}
+
+// === impl Room ===
+
+impl Room {
+    pub(crate) fn new(seats: Seats) -> Arc<Self> {
+        Arc::new(Self { tally: Mutex::new(Tally::new(seats)) })
+    }
+
+    /// A seat for a request that concerns this sandbox.
+    pub(crate) fn enter(self: &Arc<Self>, id: &SandboxId) -> Result<Seat, Full> {
+        let turn = self.tally().enter(id)?;
+        Ok(Seat { room: self.clone(), id: id.clone(), turn })
+    }
+
+    /// Lets nobody in from now on.
+    pub(crate) fn close(&self) {
+        self.tally().close();
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Seat ===
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.tally().leave(&self.id);
+    }
+}
+
+// === impl Creates ===
+
+impl Creates {
+    /// Places for `at_once` creates, and these seats.
+    pub(crate) fn new(at_once: usize, seats: Seats) -> Self {
+        let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            room: Room::new(seats),
+            places: Arc::new(Semaphore::new(at_once)),
+            at_once,
+            held: Arc::default(),
+        }
+    }
+
+    /// Lets nobody in from now on, and sends those away who wait for a place.
+    pub(crate) fn close(&self) {
+        self.room.close();
+        self.places.close();
+    }
+
+    /// Waits for the sandbox's turn, then for a place until `end`, if `needs_place` says so by then.
+    pub(crate) async fn pass(
+        &self,
+        seat: &Seat,
+        end: Instant,
+        needs_place: impl FnOnce() -> bool,
+    ) -> Result<Pass, Failure> {
+        let turn = seat.turn.clone().acquire_owned().await.map_err(|_| closing())?;
+        let place = if needs_place() { Some(self.place(&seat.id, end).await?) } else { None };
+        Ok(Pass { _turn: turn, _place: place })
+    }
+
+    async fn place(&self, id: &SandboxId, end: Instant) -> Result<Place, Failure> {
+        // A free place is taken however late it is: it may be enough.
+        let permit = match self.places.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => timeout_at(end, self.places.clone().acquire_owned())
+                .await
+                .map_err(|_| self.crowded(id, "could not be made in time", self.room.tally().len()))?
+                .map_err(|_| closing())?,
+        };
+        Ok(Place { _permit: permit, since: Instant::now(), held: self.held.clone() })
+    }
+
+    /// What to tell a caller for whom there is no seat.
+    pub(crate) fn refusal(&self, id: &SandboxId, full: Full) -> Failure {
+        match full {
+            Full::All { taken } => self.crowded(id, "cannot be made now", taken),
+            other @ (Full::Closed | Full::OfOne { .. }) => other.into_failure(id),
+        }
+    }
+
+    /// That this sandbox could not be made beside so many others.
+    fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> Failure {
+        let waiting = seats.saturating_sub(self.at_once);
+        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        Failure::Crowded {
+            what: format!("Sandbox '{id}' {what}: {} others are being made and {waiting} wait", self.at_once),
+            retry_after: retry_after(waiting, self.at_once, held),
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = tally::average(*held, self.since.elapsed());
+    }
+}
+
+fn closing() -> Failure {
+    Failure::ShuttingDown { retry_after: RETRY }
+}
+
+impl Full {
+    /// What to tell the caller of a request that would not have waited for a place.
+    pub(crate) fn into_failure(self, id: &SandboxId) -> Failure {
+        match self {
+            Self::Closed => closing(),
+            Self::All { .. } => Failure::Busy { retry_after: RETRY },
+            Self::OfOne { taken } => Failure::Crowded {
+                what: format!("{taken} requests for sandbox '{id}' are waiting already"),
+                retry_after: RETRY,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use futures::FutureExt as _;
+use proptest::prelude::*;
+use tokio::time::sleep;
+
+use super::*;
+
+const SEATS: Seats = Seats { all: 4, of_one: 2 };
+
+fn id(text: &str) -> SandboxId {
+    SandboxId::parse(text).unwrap()
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+proptest! {
+    /// Over any history of comings and goings no bound is passed, nobody is turned away below one, and nothing is
+    /// remembered of who has left.
+    #[test]
+    fn seats_are_counted(history in prop::collection::vec((any::<bool>(), 0_usize..4), 0..60)) {
+        let room = Room::new(SEATS);
+        let names = ["a", "b", "c", "d"];
+        let mut taken: [Vec<Seat>; 4] = Default::default();
+        for (comes, who) in history {
+            let (all, of_one) = (taken.iter().map(Vec::len).sum::<usize>(), taken[who].len());
+            if !comes {
+                taken[who].pop();
+                continue;
+            }
+            match room.enter(&id(names[who])) {
+                Ok(seat) => {
+                    prop_assert!(all < SEATS.all && of_one < SEATS.of_one);
+                    taken[who].push(seat);
+                }
+                Err(Full::OfOne { taken }) => prop_assert_eq!((taken, of_one), (SEATS.of_one, SEATS.of_one)),
+                Err(full) => prop_assert_eq!((full, all), (Full::All { taken: SEATS.all }, SEATS.all)),
+            }
+        }
+        drop(taken);
+        prop_assert_eq!(room.tally().len(), 0);
+    }
+}
+
+/// The wait that is asked for grows with the queue, and is one that a client can make something of.
+#[test]
+fn the_retry_is_the_queues() {
+    for (waiting, at_once, held, wanted) in [
+        (0, 24, Duration::ZERO, secs(1)),
+        (0, 24, secs(2), secs(2)),
+        (47, 24, secs(2), secs(4)),
+        (240, 24, secs(2), secs(22)),
+        (10_000, 24, secs(8), secs(30)),
+        (usize::MAX, 0, Duration::MAX, secs(30)),
+    ] {
+        assert_eq!(retry_after(waiting, at_once, held), wanted, "{waiting} {at_once} {held:?}");
+    }
+    let lately = (0..30).fold(secs(8), |held, _| tally::average(held, secs(1)));
+    assert!(lately < Duration::from_millis(1200), "{lately:?}");
+}
+
+/// Places go to who came first, and to nobody beyond their number; who waits too long is told when to come again.
+#[tokio::test(start_paused = true)]
+async fn places_are_given_in_order() {
+    let creates = Creates::new(1, Seats { all: 9, of_one: 9 });
+    let end = Instant::now() + secs(10);
+    let [a, b, c] = ["a", "b", "c"].map(|name| creates.room.enter(&id(name)).unwrap());
+    let first = creates.pass(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.pass(&b, end, || true));
+    let mut third = Box::pin(creates.pass(&c, end, || true));
+    assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
+    sleep(secs(3)).await;
+    drop(first);
+    let second = second.await.unwrap();
+    assert!((&mut third).now_or_never().is_none());
+    let Err(Failure::Crowded { what, retry_after }) = third.await else { panic!("there was one place") };
+    assert_eq!(Instant::now(), end);
+    assert!(what.contains("'c'") && what.contains("1 others are being made and 2 wait"), "{what}");
+    assert_eq!(retry_after, secs(9), "two others wait, and a place was held for 3 s");
+    drop(second);
+    creates.pass(&c, end, || true).now_or_never().expect("a free place is taken, late as it is").unwrap();
+}
+
+/// Of one sandbox one POST at a time is let through, and waits for no place that it does not need.
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_has_one_turn() {
+    let creates = Creates::new(1, Seats { all: 9, of_one: 9 });
+    let end = Instant::now() + secs(10);
+    let [a, again, b] = ["a", "a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
+    let first = creates.pass(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.pass(&again, end, || false));
+    assert!((&mut second).now_or_never().is_none(), "its turn has not come");
+    assert!(creates.pass(&b, end, || false).now_or_never().is_some(), "another sandbox's has");
+    drop(first);
+    second.now_or_never().expect("its turn has come").unwrap();
+}
+
+/// From the close on nobody is let in, and who waits is sent away.
+#[tokio::test(start_paused = true)]
+async fn a_close_sends_those_away_who_wait() {
+    let creates = Creates::new(1, SEATS);
+    let end = Instant::now() + secs(10);
+    let [a, b] = ["a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
+    let _first = creates.pass(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.pass(&b, end, || true));
+    assert!((&mut second).now_or_never().is_none());
+    creates.close();
+    assert!(matches!(second.await, Err(Failure::ShuttingDown { .. })));
+    assert_eq!(creates.room.enter(&id("c")).err(), Some(Full::Closed));
+}

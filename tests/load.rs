@@ -1,0 +1,128 @@
+//! More than fits, on an embedded cluster that is slow, under a paused clock: the whole daemon but its socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{collections::HashMap, time::Duration};
+
+use actors::sandboxes::{CREATE_DEADLINE, Sandboxes};
+use futures::future::join_all;
+use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest};
+use sandbox_provisioner::{
+    run::Core,
+    settings::{Settings, environment::Environment, layers::FlagValues, load},
+};
+use simcluster::{Cluster, Effect, Options, Rule, Verb};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How many creates are worked on at once by default: three quarters of 64 calls, in pairs.
+const AT_ONCE: usize = 24;
+
+/// More than anything takes that waits for nobody: the embedded cluster's own work takes none of the clock's time.
+const AT_ONCE_TIME: Duration = Duration::from_millis(50);
+
+struct World {
+    cluster: Cluster,
+    core: Core,
+}
+
+impl World {
+    async fn start() -> Self {
+        let cluster = Cluster::start(Options::default());
+        let core = Core::start(&settings(), Some(cluster.clone())).await.unwrap();
+        while core.sandboxes().list().await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        Self { cluster, core }
+    }
+
+    fn sandboxes(&self) -> &Sandboxes {
+        self.core.sandboxes()
+    }
+
+    /// How many calls of this verb for Pods have no answer yet.
+    fn pending(&self, verb: Verb) -> usize {
+        self.cluster
+            .calls()
+            .iter()
+            .filter(|call| call.verb == verb && call.resource == "pods" && call.status.is_none())
+            .count()
+    }
+}
+
+fn settings() -> Settings {
+    let variables = HashMap::from([("PROVISIONER_EMBEDDED", "true")]);
+    let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
+    load::for_serving(None, &environment, &FlagValues::default()).map(|loaded| loaded.settings).unwrap()
+}
+
+fn id(text: &str) -> SandboxId {
+    SandboxId::parse(text).unwrap()
+}
+
+fn request(text: &str) -> CreateRequest {
+    let body = format!("{{\"sandbox_id\":\"{text}\"}}");
+    CreateRequest::from_body(Some("application/json"), body.as_bytes()).unwrap()
+}
+
+/// A write that the API server takes and never answers holds up its own sandbox and no other.
+#[tokio::test(start_paused = true)]
+async fn one_call_without_an_answer_delays_no_other() {
+    let world = World::start().await;
+    world.cluster.fault(Rule::new(Effect::Silent).verb(Verb::Create).resource("pods").named("sandbox-stuck"));
+    let sandboxes = world.sandboxes();
+    let stuck = async {
+        let begun = Instant::now();
+        let failure = sandboxes.create(request("stuck")).await.unwrap_err();
+        assert!(begun.elapsed() <= CREATE_DEADLINE, "{:?}: {failure}", begun.elapsed());
+    };
+    let others = async {
+        sleep(Duration::from_millis(1)).await;
+        let begun = Instant::now();
+        let names: Vec<_> = (0..200).map(|n| format!("s{n}")).collect();
+        let made = join_all(names.iter().map(|name| sandboxes.create(request(name)))).await;
+        assert!(made.iter().all(Result::is_ok));
+        let gone = join_all(names.iter().map(|name| sandboxes.delete(id(name), None))).await;
+        assert!(gone.iter().all(Result::is_ok));
+        assert!(begun.elapsed() < AT_ONCE_TIME, "{:?}", begun.elapsed());
+    };
+    tokio::join!(stuck, others);
+}
+
+/// A flood of creates on a slow API server: so many at a time, each answered within its deadline, those for whom
+/// there is no time told when to come again; a delete, a reap's call and every query go on beside it.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_creates_is_dealt_with() {
+    let world = World::start().await;
+    let sandboxes = world.sandboxes();
+    for name in ["old", "older"] {
+        sandboxes.create(request(name)).await.unwrap();
+    }
+    world.cluster.fault(Rule::new(Effect::Delay(Duration::from_secs(3))).verb(Verb::Create));
+    let names: Vec<_> = (0..400).map(|n| format!("s{n}")).collect();
+    let begun = Instant::now();
+    let flood = join_all(names.iter().map(|name| async {
+        let answer = timeout(CREATE_DEADLINE, sandboxes.create(request(name))).await;
+        answer.expect("it ends within its deadline")
+    }));
+    let beside = async {
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.pending(Verb::Create), AT_ONCE);
+        let begun = Instant::now();
+        sandboxes.delete(id("old"), None).await.unwrap();
+        assert!(sandboxes.get(&id("old")).await.unwrap().is_none());
+        assert!(sandboxes.get(&id("older")).await.unwrap().is_some());
+        sandboxes.create(request("older")).await.unwrap();
+        assert!(sandboxes.touch(id("older"), None).await.unwrap().is_some());
+        assert!(begun.elapsed() < AT_ONCE_TIME, "{:?}", begun.elapsed());
+    };
+    let (answers, ()) = tokio::join!(flood, beside);
+    let made = answers.iter().filter(|answer| answer.is_ok()).count();
+    // A round takes 3 s, and none begins later than 14 s after the flood came.
+    assert_eq!(made, 5 * AT_ONCE, "{:?}", begun.elapsed());
+    for answer in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert!(matches!(answer, Failure::Crowded { .. }), "{answer:?}");
+    }
+    sleep(Duration::from_secs(30)).await;
+    let counts = ["pods", "services"].map(|resource| world.cluster.count(resource, Some("deer-flow")));
+    assert_eq!(counts, [made + 1; 2], "what was refused was not made");
+}
