@@ -34,8 +34,8 @@ async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCod
         Todo::Serve { settings: args, check } => {
             let loaded = load::for_serving(args.config.as_deref(), environment, &args.flags.0)?;
             if check {
-                stdout::print(&show::to_toml(&loaded.values));
-                ExitCode::SUCCESS
+                let shown = stdout::deliver(&show::to_toml(&loaded.values));
+                if shown { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             } else {
                 run::serve(loaded.settings).await
             }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::process::{Command, Output};
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
 
 /// Runs the program with these arguments and nothing but these variables.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
@@ -60,4 +63,82 @@ fn check_prints_the_settings() {
 fn the_version_is_the_packages() {
     let (status, out, _) = run(&["--version"], &[]);
     assert_eq!((status, out), (0, format!("sandbox-provisioner {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// Runs the program with this on its standard input, and its output where this says.
+fn feed(arguments: &[&str], input: &[u8], stdout: Stdio) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without having read all.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Whatever stops a command is told on standard error in the same form.
+#[test]
+fn what_stops_a_command_is_told_as_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, begin) in [
+        (&["cluster", "--listen", &taken][..], "error: cannot listen on "),
+        (&["render", "--request", "/nonexistent"], "error: cannot read the request from /nonexistent: "),
+    ] {
+        let (status, out, err) = run(arguments, &[]);
+        assert_eq!((status, out.as_str()), (1, ""), "{arguments:?}");
+        assert!(err.starts_with(begin), "{err}");
+    }
+}
+
+/// Output that cannot be kept is a failure: whoever sent it to a file would go on with half of it.
+#[test]
+fn a_full_disk_is_a_failure() {
+    for (arguments, input) in
+        [(&["serve", "--check"][..], ""), (&["render", "--request", "-"], r#"{"sandbox_id":"a"}"#)]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (status, _, err) = feed(arguments, input.as_bytes(), full.into());
+        assert_eq!(status, 1, "{arguments:?}");
+        assert!(err.starts_with("error: standard output cannot be written: "), "{err}");
+    }
+}
+
+/// What is wrong with a request is told in the API's own words.
+#[test]
+fn render_refuses_as_the_api_does() {
+    let large = vec![b' '; (1 << 20) + 1];
+    for (input, detail) in [
+        (&large[..], r#""the request body is larger than 1048576 bytes""#),
+        (b"{\"sandbox_id\":\"\xff\"}", r#""There was an error parsing the body""#),
+    ] {
+        let (status, out, err) = feed(&["render", "--request", "-"], input, Stdio::piped());
+        assert_eq!((status, err.as_str()), (1, ""));
+        assert!(out.contains(detail), "{out}");
+    }
+}
+
+/// A cluster that strangers reach, and that asks nobody for rights, is warned of.
+#[test]
+fn an_open_cluster_is_warned_of() {
+    for (listen, warned) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"))
+            .args(["cluster", "--listen", listen])
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The welcome comes after the warning.
+        let mut welcome = [0; 64];
+        std::io::Read::read(child.stdout.as_mut().unwrap(), &mut welcome).unwrap();
+        child.kill().unwrap();
+        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(log.contains("no rights are asked for"), warned, "{listen}: {log}");
+    }
 }

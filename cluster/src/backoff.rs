@@ -28,7 +28,7 @@ pub fn longest_after(error: &CallError) -> Duration {
     match error {
         // The first is what a proxy says while the API server behind it is away.
         CallError::Answered { code: 502..=504, .. }
-        | CallError::Transport(_)
+        | CallError::Transport { .. }
         | CallError::TimedOut { .. }
         | CallError::Overloaded { .. }
         | CallError::Closed => LONGEST_UNANSWERED,

@@ -37,6 +37,8 @@ pub struct Calls {
     creates: Arc<Semaphore>,
     creates_bound: usize,
     clock: Arc<ServerClock>,
+    /// Where the API server is, for whoever reads that it cannot be reached.
+    server: Option<Arc<str>>,
 }
 
 /// How many of so many calls in flight may be creates: three quarters, so that however many of them wait, deletes
@@ -62,7 +64,14 @@ impl Calls {
             creates: Arc::new(Semaphore::new(creates_bound)),
             creates_bound,
             clock,
+            server: None,
         }
+    }
+
+    /// The same, which names the API server's address where it cannot be reached.
+    #[must_use]
+    pub fn at(self, server: Arc<str>) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     /// The API server's clock.
@@ -131,7 +140,11 @@ impl Calls {
     /// Sends a request, and turns an answer that is no success into an error.
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
         let sent = Instant::now();
-        let response = self.client.send(request.map(Body::from)).await.map_err(CallError::Transport)?;
+        let response = self
+            .client
+            .send(request.map(Body::from))
+            .await
+            .map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
         if let Some(date) = header(&response, &DATE) {
             self.clock.heard(date, sent);
         }
@@ -166,7 +179,7 @@ async fn collect(response: Response<Body>, most: usize) -> Result<Bytes, CallErr
     match Limited::new(response.into_body(), most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) => Err(match error.downcast::<kube::Error>() {
-            Ok(error) => CallError::Transport(*error),
+            Ok(error) => (*error).into(),
             Err(_) => CallError::Unreadable,
         }),
     }

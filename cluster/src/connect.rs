@@ -170,12 +170,14 @@ impl Connection {
         // A second line behind the watch's own timeouts; it counts from the request, not from the idle pool.
         watch.read_timeout = Some(watch::TIMEOUT + Duration::from_secs(10));
         watch.reset_reader_on_write = true;
-        Ok(Self::from_clients(
+        let server: Arc<str> = server(&config.cluster_url).into();
+        let Self { calls, watch, namespace, limits } = Self::from_clients(
             client(config).await?,
             client(watch).await?,
             &options.namespace,
             options.limits,
-        ))
+        );
+        Ok(Self { calls: calls.at(server.clone()), watch: watch.at(server), namespace, limits })
     }
 
     /// A connection through any service that answers as an API server does, such as an embedded one.
@@ -327,6 +329,12 @@ fn apply(options: &Options, config: &mut Config) {
     }
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+}
+
+/// Where the API server is: scheme, host and port, without the rest of its URL, which may hold a password.
+fn server(url: &Uri) -> String {
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{port}", url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default())
 }
 
 /// A URL's host as a certificate has it: without the brackets of an IPv6 address.

@@ -4,7 +4,7 @@
 //! "full"); what tells them apart is in `reason`, `details` and often only in the message. The table test
 //! below holds every error that a real API server of 1.36 was recorded to give.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use hyper_util::client::legacy::Error as ConnectError;
 use kube::core::Status;
@@ -42,7 +42,13 @@ pub enum CallError {
     },
     /// No answer came, or it broke off.
     #[error("the call could not be made, or its answer broke off")]
-    Transport(#[source] kube::Error),
+    Transport {
+        /// What went wrong.
+        #[source]
+        error: kube::Error,
+        /// Where the API server is, as `https://host:6443`, where that is an address.
+        server: Option<Arc<str>>,
+    },
     /// No whole answer came in time.
     #[error("no answer came within {} s", after.as_secs_f32())]
     TimedOut {
@@ -91,7 +97,7 @@ pub fn classify(verb: Verb, error: &CallError) -> Failed {
         CallError::Answered { code, status, retry_after } => {
             answered(verb, *code, status.as_deref(), *retry_after)
         }
-        CallError::Transport(error) => transport(error),
+        CallError::Transport { error, server } => transport(error, server.as_deref()),
         CallError::TimedOut { .. } => {
             Failed::new(FaultKind::TimedOut, &error.to_string(), Certainty::Unknown)
         }
@@ -193,7 +199,8 @@ fn by_code(verb: Verb, code: u16) -> (FaultKind, Certainty) {
 
 // === no answer ===
 
-fn transport(error: &kube::Error) -> Failed {
+fn transport(error: &kube::Error, server: Option<&str>) -> Failed {
+    let at = server.map_or_else(String::new, |server| format!(", at {server}"));
     match error {
         // An exec plug-in's output, a token file's path: not passed on.
         kube::Error::Auth(_) => Failed::new(
@@ -205,11 +212,11 @@ fn transport(error: &kube::Error) -> Failed {
             Failed::new(FaultKind::Invalid, "the request could not be built", Certainty::NotDone)
         }
         other if never_connected(other) => {
-            Failed::new(FaultKind::Unreachable, &root_cause(other), Certainty::NotDone)
+            Failed::new(FaultKind::Unreachable, &format!("{}{at}", root_cause(other)), Certainty::NotDone)
         }
         other => Failed::new(
             FaultKind::ServerError,
-            &format!("the connection broke before the answer: {}", root_cause(other)),
+            &format!("the connection broke before the answer: {}{at}", root_cause(other)),
             Certainty::Unknown,
         ),
     }
@@ -242,6 +249,14 @@ fn root_cause(error: &kube::Error) -> String {
 
 fn chain(error: &kube::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(Some(error as &(dyn StdError + 'static)), |&e| e.source())
+}
+
+// === impl CallError ===
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> Self {
+        Self::Transport { error, server: None }
+    }
 }
 
 // === impl Failed ===

@@ -205,7 +205,7 @@ impl<K: Watchable> Follower<K> {
         let params = WatchParams::default().labels(names::SELECTOR).timeout(seconds);
         let request = Request::new(K::url_path(&(), Some(&self.connection.namespace)))
             .watch(&params, version)
-            .map_err(|error| CallError::Transport(kube::Error::BuildRequest(error)))?;
+            .map_err(|error| CallError::from(kube::Error::BuildRequest(error)))?;
         Ok(self.connection.watch.open(request, HEAD_TIMEOUT).await?.into_body())
     }
 

@@ -53,8 +53,7 @@ where
 /// Reads the whole body and what it says; the inner error is all that is wrong with its fields.
 ///
 /// # Errors
-/// As [`read`]; and 400 where bytes that are no UTF-8 are said to be JSON: to FastAPI they are no text at all, rather
-/// than a JSON text with a mistake in it.
+/// As [`read`] and [`understand`].
 pub(super) async fn parse<S, D, E, T>(
     headers: &HeaderMap,
     body: S,
@@ -67,10 +66,23 @@ where
 {
     let body = read(headers, body, limits).await?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match from_body(content_type, &body) {
+    understand(content_type, &body, from_body)
+}
+
+/// What a whole body says; the inner error is all that is wrong with its fields.
+///
+/// # Errors
+/// 400 where bytes that are no UTF-8 are said to be JSON: to FastAPI they are no text at all, rather than a JSON text
+/// with a mistake in it.
+pub(crate) fn understand<T>(
+    content_type: Option<&str>,
+    body: &[u8],
+    from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
+) -> Result<Result<T, Vec<FieldError>>, ApiError> {
+    match from_body(content_type, body) {
         Err(fields)
             if matches!(&*fields, [FieldError { problem: Problem::JsonInvalid { .. }, .. }])
-                && str::from_utf8(&body).is_err() =>
+                && str::from_utf8(body).is_err() =>
         {
             Err(ApiError::unreadable_body())
         }

@@ -276,6 +276,12 @@ impl ApiError {
         self.status
     }
 
+    /// What is wrong, as it stands under `detail`.
+    #[must_use]
+    pub fn detail(&self) -> Value {
+        serde_json::to_value(&self.detail).unwrap_or_default()
+    }
+
     /// The whole answer. `instance` is the path that was asked for, as it stood in the URI.
     #[must_use]
     pub fn write(&self, shape: Shape, instance: &str) -> Response {

@@ -50,6 +50,13 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
         ..Options::default()
     });
     let url = url(address, tls.is_some());
+    if !rbac && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "no rights are asked for: whoever reaches this address can do anything in the cluster; listen on a \
+             loopback address, or give --rbac"
+        );
+    }
     if let Some(file) = &write_kubeconfig {
         kubeconfig(&cluster, &url, tls.as_ref())?.write(file).map_err(|error| error.to_string())?;
     }
@@ -100,7 +107,8 @@ fn welcome(url: &str, kubeconfig: Option<&Path>, tls: bool) {
         None if tls => format!("--server {url} --insecure-skip-tls-verify"),
         None => format!("--server {url}"),
     };
-    stdout::print(&format!(
+    // It serves on where nobody can read this.
+    let _ = stdout::print(&format!(
         "An embedded Kubernetes cluster is listening on {url}; it is forgotten when it ends. Try:\n\n  \
          kubectl {how} get pods --all-namespaces\n\n"
     ));

@@ -6,7 +6,11 @@ use cluster::manifest::{self, Template};
 use lifecycle::request::CreateRequest;
 use serde_json::{Value, json};
 
-use crate::{http::body, settings::Settings, stdout};
+use crate::{
+    http::{body, errors::ApiError},
+    settings::Settings,
+    stdout,
+};
 
 /// Prints the Pod and the Service that the request would make, or the error as the API would answer it.
 ///
@@ -17,16 +21,15 @@ pub fn render(settings: &Settings, request: &Path) -> ExitCode {
     let bytes = match read(request) {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("cannot read the request from {}: {error}", request.display());
+            eprintln!("error: cannot read the request from {}: {error}", request.display());
             return ExitCode::FAILURE;
         }
     };
     let (answer, status) = match rendered(&settings.template, &bytes) {
         Ok(manifests) => (manifests, ExitCode::SUCCESS),
-        Err(detail) => (detail, ExitCode::FAILURE),
+        Err(detail) => (json!({ "detail": detail }), ExitCode::FAILURE),
     };
-    stdout::print(&format!("{answer:#}\n"));
-    status
+    if stdout::deliver(&format!("{answer:#}\n")) { status } else { ExitCode::FAILURE }
 }
 
 /// At most as much as the API takes, and one byte that tells that there is more.
@@ -41,14 +44,19 @@ fn read(request: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The manifests, or what is wrong.
 fn rendered(template: &Template, bytes: &[u8]) -> Result<Value, Value> {
+    let request = request(bytes).map_err(|error| error.detail())?;
+    let manifests = manifest::build(template, &request).map_err(|error| Value::from(error.to_string()))?;
+    Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
+}
+
+/// Reads the request as the API would, and finds the same faults in it.
+fn request(bytes: &[u8]) -> Result<CreateRequest, ApiError> {
     let limit = body::Limits::default().bytes;
     if bytes.len() > limit {
-        return Err(json!({ "detail": format!("the body is larger than {limit} bytes") }));
+        return Err(ApiError::body_too_large(limit));
     }
-    let request = CreateRequest::from_body(Some("application/json"), bytes)
-        .map_err(|errors| json!({ "detail": errors }))?;
-    let manifests =
-        manifest::build(template, &request).map_err(|error| json!({ "detail": error.to_string() }))?;
-    Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
+    body::understand(Some("application/json"), bytes, CreateRequest::from_body)?
+        .map_err(|fields| ApiError::invalid_fields(&fields))
 }

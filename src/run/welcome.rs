@@ -6,7 +6,8 @@ use crate::{settings::Settings, stdout};
 
 /// Says where the daemon listens and, on the embedded cluster, what to try next.
 pub(super) fn print(settings: &Settings, address: SocketAddr) {
-    stdout::print(&text(settings, address));
+    // Nobody needs it to be there: the log has the address too.
+    let _ = stdout::print(&text(settings, address));
 }
 
 fn text(settings: &Settings, address: SocketAddr) -> String {

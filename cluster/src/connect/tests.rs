@@ -175,4 +175,11 @@ async fn connecting_makes_no_call() {
     let failed = crate::fault::classify(crate::fault::Verb::Get, &error);
     assert_eq!(failed.fault.kind, lifecycle::failure::FaultKind::Unreachable, "{failed:?}");
     assert_eq!(failed.certainty, crate::fault::Certainty::NotDone);
+    assert!(
+        failed.fault.message.ends_with(", at https://127.0.0.1:1"),
+        "it says where: {}",
+        failed.fault.message
+    );
+    let secret = Uri::from_static("https://me:s3cret@[::1]:6443/path?token=s3cret");
+    assert_eq!(server(&secret), "https://[::1]:6443");
 }

@@ -79,7 +79,7 @@ where
                         self.buffer.extend_from_slice(data);
                     }
                 }
-                Some(Err(error)) => return Err(CallError::Transport(kube::Error::Service(error.into()))),
+                Some(Err(error)) => return Err(kube::Error::Service(error.into()).into()),
                 // Half an event is no orderly end.
                 None if !self.buffer.is_empty() => return Err(CallError::Unreadable),
                 None => return Ok(None),

@@ -50,7 +50,7 @@ pub async fn all<K: Watchable>(
     let mut seen = Vec::new();
     loop {
         let request =
-            path.list(&params).map_err(|error| CallError::Transport(kube::Error::BuildRequest(error)))?;
+            path.list(&params).map_err(|error| CallError::from(kube::Error::BuildRequest(error)))?;
         let page: Page<K> = connection.watch.request(request, PAGE_TIMEOUT).await?;
         // Every list of Kubernetes has a version. What has none is some other success, and says nothing
         // about what is there.
