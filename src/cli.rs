@@ -152,7 +152,10 @@ Examples:
 
 Every setting has an environment variable and a key in the file too: the file's key is the flag with '_' for
 '-', and the variable is named in brackets. An empty value unsets a setting that has no default.
-Exit status: 0 after a shutdown or a good check, 1 when it cannot run, 2 for bad settings or flags.";
+SIGTERM, SIGINT and SIGHUP shut it down: it is not ready any more, takes no new connections a moment later, and
+ends what is in flight; a second signal ends it at once.
+Exit status: 0 after a shutdown or a good check, 1 when it cannot run, 2 for bad settings or flags, 3 when the drain
+deadline cut requests short, 128 and the signal's number when a second signal ended it.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:

@@ -6,13 +6,14 @@
 //! | send many or long headers | hyper's 100 headers and [`Limits::head_bytes`]: 431 |
 //! | never read its answer | [`Limits::stall`] |
 //! | go on sending what nobody reads | [`Limits::linger`] |
-//! | open connections without end | [`Limits::connections`]: a 503 that says so, then a close |
+//! | open connections without end | [`Limits::connections`]: one that does nothing has to go, or else the new one, with a 503 that says so |
 //!
 //! Bodies and answering times are limited in [`crate::http`]. TLS ends in front of the daemon.
 
 mod guarded;
 mod refusal;
 mod request_body;
+mod room;
 
 use std::{
     convert::Infallible,
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use http::{HeaderValue, Request, Response, header::CONNECTION};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -36,13 +38,16 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use self::guarded::Guarded;
 pub use self::request_body::RequestBody;
+use self::{
+    guarded::{Guarded, Lingers},
+    room::{Member, Room},
+};
 
 /// How many refusals of surplus connections are written at once; beyond, such a connection is just closed.
 const REFUSALS: usize = 64;
@@ -51,6 +56,9 @@ const REFUSALS: usize = 64;
 /// of connections. Above the largest head, far above a usual body.
 const BUFFER: usize = 64 << 10;
 
+/// How long connections that came at the last moment have to send their request after the stop.
+const LATE_COMERS: Duration = Duration::from_millis(100);
+
 /// How long accepting pauses when the process or the machine is out of file descriptors or memory: long
 /// enough not to spin, short enough that nobody waits noticeably once some are free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -58,8 +66,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a peer may use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once. One more is answered 503 with `Retry-After` and closed, rather than left to
-    /// wait: a probe or a client with a deadline learns at once what is the matter.
+    /// Connections open at once. For one more, one has to go that does nothing; where there is none, the new one is
+    /// answered 503 with `Retry-After` and closed, rather than left to wait: a probe or a client with a deadline
+    /// learns at once what is the matter.
     pub connections: usize,
     /// How long a request's headers may take to arrive, counted from the moment at which the connection is
     /// ready for them: so also how long a connection may be silent or idle.
@@ -71,7 +80,10 @@ pub struct Limits {
     /// How long, after an answer that came before the end of its request, the rest of the request is read and
     /// thrown away. Closing at once would make the peer's kernel drop the answer.
     pub linger: Duration,
-    /// How long connections have to end after the stop before they are cut.
+    /// For how long connections are still taken after the stop. Every answer says from the stop on that its
+    /// connection ends with it, so that clients turn elsewhere before they find us gone.
+    pub delay: Duration,
+    /// How long connections have to end after that before they are cut.
     pub drain: Duration,
 }
 
@@ -95,12 +107,14 @@ impl Default for Limits {
             head_bytes: 32 << 10,
             stall: Duration::from_secs(10),
             linger: Duration::from_secs(2),
+            delay: Duration::ZERO,
             drain: Duration::from_secs(28),
         }
     }
 }
 
-/// Serves until `stop` ends, then lets connections finish what they are at, within [`Limits::drain`].
+/// Serves until `stop` ends and [`Limits::delay`] has passed, then lets connections finish what they are at, within
+/// [`Limits::drain`].
 ///
 /// `app` answers one request; its future is dropped when the peer goes away. Dropping this future cuts every
 /// connection.
@@ -122,41 +136,65 @@ where
         .header_read_timeout(limits.head_time)
         .max_header_size(limits.head_bytes)
         .max_buf_size(BUFFER);
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let (room, closing) = (Room::new(), Arc::new(AtomicBool::new(false)));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            Some(ended) = tasks.join_next() => {
-                note_end(ended);
-                continue;
-            }
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    after_failed_accept(&error).await;
-                    continue;
-                }
-            },
-        };
+    let welcome = |tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-            // The watcher is taken before the task is spawned: a stop in between is not missed.
-            let watcher = graceful.watcher();
-            tasks.spawn(connection(http.clone(), limits, stream, peer, app.clone(), watcher, permit));
+        let slot = Arc::clone(&slots).try_acquire_owned().ok();
+        if slot.is_some() || room.make_room() {
+            let setting = Setting {
+                http: http.clone(),
+                limits,
+                peer,
+                member: room.enter(),
+                closing: Arc::clone(&closing),
+                // The watcher is taken before the task is spawned: a stop in between is not missed.
+                watcher: graceful.watcher(),
+            };
+            let (slots, app) = (Arc::clone(&slots), app.clone());
+            tasks.spawn(async move {
+                // The slot of the one who had to go comes free in a moment.
+                let slot = match slot {
+                    Some(slot) => Ok(slot),
+                    None => slots.acquire_owned().await,
+                };
+                if let Ok(_slot) = slot {
+                    connection(stream, app, setting).await;
+                }
+            });
         } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
             tracing::warn!(%peer, connections = limits.connections, "refused a connection: too many are open");
             tasks.spawn(refusal::write(stream, limits.linger, permit));
         }
+    };
+    let mut stop = std::pin::pin!(async {
+        stop.await;
+        closing.store(true, Ordering::Relaxed);
+        sleep(limits.delay).await;
+    });
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(ended) = tasks.join_next() => note_end(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => welcome(&mut tasks, stream, peer),
+                Err(error) => after_failed_accept(&error).await,
+            },
+        }
+    }
+    // Whoever is connected already, and only waits to be accepted, would find its connection reset.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        welcome(&mut tasks, stream, peer);
     }
     drop(listener);
     let finished = timeout(limits.drain, async {
+        sleep(LATE_COMERS.min(limits.delay)).await;
         graceful.shutdown().await;
         while let Some(ended) = tasks.join_next().await {
             note_end(ended);
@@ -167,39 +205,51 @@ where
     Drained { cut }
 }
 
-/// Serves one connection to its end.
-async fn connection<A, F, B>(
+/// What a connection is served with.
+struct Setting {
     http: http1::Builder,
     limits: Limits,
-    stream: TcpStream,
     peer: SocketAddr,
-    app: A,
+    member: Member,
+    /// Set from the stop on.
+    closing: Arc<AtomicBool>,
     watcher: Watcher,
-    _permit: OwnedSemaphorePermit,
-) where
+}
+
+/// Serves one connection to its end.
+async fn connection<A, F, B>(stream: TcpStream, app: A, setting: Setting)
+where
     A: Fn(Request<RequestBody>, SocketAddr) -> F,
     F: Future<Output = Response<B>>,
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let Setting { http, limits, peer, member, closing, watcher } = setting;
     // True at first: an answer to a head that could not be parsed is hyper's own, and never comes by here.
     let unread = Arc::new(AtomicBool::new(true));
-    let io = TokioIo::new(Guarded::new(stream, limits.stall, limits.linger, Arc::clone(&unread)));
+    let lingers = Lingers { unread: Arc::clone(&unread), closing: Arc::clone(&closing) };
+    let io = TokioIo::new(Guarded::new(stream, limits.stall, limits.linger, lingers));
     let service = service_fn(|request: Request<Incoming>| {
+        member.asks();
         let request = request.map(|body| RequestBody::new(body, Arc::clone(&unread)));
         let answer = app(request, peer);
-        let unread = &unread;
+        let (unread, closing, member) = (&unread, &closing, &member);
         async move {
             let mut response = answer.await;
-            if unread.load(Ordering::Relaxed) {
+            if unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            member.is_answered();
             Ok::<_, Infallible>(response)
         }
     });
-    if let Err(error) = watcher.watch(http.serve_connection(io, service)).await {
-        // The peer's doing, all of it: time-outs, resets, what is no HTTP.
-        tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
+    tokio::select! {
+        biased;
+        ended = watcher.watch(http.serve_connection(io, service)) => if let Err(error) = ended {
+            // The peer's doing, all of it: time-outs, resets, what is no HTTP.
+            tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
+        },
+        () = member.evicted() => tracing::debug!(%peer, "a connection that did nothing made room for another"),
     }
 }
 

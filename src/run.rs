@@ -12,7 +12,7 @@ mod welcome;
 pub use self::{
     cluster::cluster,
     core::Core,
-    daemon::{Daemon, StartError},
+    daemon::{Daemon, StartError, Stopped},
     render::render,
     serve::serve,
 };

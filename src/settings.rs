@@ -40,7 +40,7 @@ pub mod show;
 mod tests;
 
 use self::{
-    durations::{DrainDeadline, StalenessLimit},
+    durations::{DrainDeadline, DrainDelay, StalenessLimit},
     lifetimes::Lifetimes,
 };
 
@@ -73,6 +73,8 @@ pub struct Http {
     pub max_connections: NonZeroUsize,
     /// How long a shutdown waits for what is in flight.
     pub drain_deadline: DrainDeadline,
+    /// For how much of that new connections are still taken, while we are not ready any more.
+    pub drain_delay: DrainDelay,
 }
 
 /// How the cluster is reached and read.

@@ -1,11 +1,21 @@
 //! What is around every route: the request's id and log line, the key, the deadline, and the net under panics.
 
-use std::{error::Error, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
 use lifecycle::failure::Failure;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::Instrument;
 use warp::{Reply, filters::BoxedFilter, reply::Response};
@@ -45,6 +55,10 @@ struct Shared {
     auth: Auth,
     deadlines: Deadlines,
     ids: RequestIds,
+    /// Cancelled when nobody is to wait any longer.
+    last_call: CancellationToken,
+    /// How many requests were answered because of that.
+    sent_away: AtomicUsize,
 }
 
 /// What a request asks for, as far as what is around its route depends on that.
@@ -58,6 +72,9 @@ enum Work {
     /// Seldom, or never served.
     Other,
 }
+
+/// When to ask again after the last call: another daemon takes our place about then.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Asked every few seconds by whoever looks after the daemon. What they are told while something is missing
 /// stands in the log by itself, once.
@@ -124,7 +141,26 @@ impl Edge {
     /// Puts everything around these [`routes`](super::routes).
     #[must_use]
     pub fn new(routes: BoxedFilter<(Response,)>, auth: Auth, deadlines: Deadlines) -> Self {
-        Self { routes, shared: Arc::new(Shared { auth, deadlines, ids: RequestIds::new() }) }
+        let shared = Shared {
+            auth,
+            deadlines,
+            ids: RequestIds::new(),
+            last_call: CancellationToken::new(),
+            sent_away: AtomicUsize::new(0),
+        };
+        Self { routes, shared: Arc::new(shared) }
+    }
+
+    /// Cancelled to answer every request 503 that is waiting then, or comes later.
+    #[must_use]
+    pub fn last_call(&self) -> &CancellationToken {
+        &self.shared.last_call
+    }
+
+    /// How many requests were answered because of [`Edge::last_call`].
+    #[must_use]
+    pub fn sent_away(&self) -> usize {
+        self.shared.sent_away.load(Ordering::Relaxed)
     }
 
     /// Answers a request. It always does: within its deadline, with a well-formed body, whatever happens.
@@ -182,7 +218,15 @@ impl Edge {
         let (operation, after) = self.shared.deadlines.of(work);
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
-        match timeout(after, answered).await {
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(after, answered) => ended,
+            () = self.shared.last_call.cancelled() => {
+                self.shared.sent_away.fetch_add(1, Ordering::Relaxed);
+                return ApiError::from(Failure::ShuttingDown { retry_after: RETRY }).into_response();
+            }
+        };
+        match ended {
             Ok(Ok(Ok(response))) => response,
             // The panic hook has told of it, in this request's span.
             Ok(Err(_panic)) => ApiError::internal().into_response(),

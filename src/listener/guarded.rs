@@ -20,6 +20,18 @@ use tokio::{
 /// over the limit. Beyond it the peer is not waiting for an answer.
 const LINGER_MAX: usize = 16 << 20;
 
+/// How long the close waits at the stop for a peer that may be sending a request just then, which nobody will
+/// answer: so that it sees a close in good order, and not a reset.
+const CROSSING: Duration = Duration::from_millis(500);
+
+/// When the close waits.
+pub(super) struct Lingers {
+    /// Whether the peer may still be sending a request that was answered. The connection's service sets it.
+    pub(super) unread: Arc<AtomicBool>,
+    /// Whether connections are closed by us in the middle of their idleness.
+    pub(super) closing: Arc<AtomicBool>,
+}
+
 /// A socket that ends with an error when its peer leaves no room to write for too long, and whose close waits
 /// a little for a peer that is still sending.
 pub(super) struct Guarded<T> {
@@ -30,8 +42,7 @@ pub(super) struct Guarded<T> {
     linger: Duration,
     /// Runs while a write waits, or the close does.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the peer may still be sending a request that was answered. The connection's service sets it.
-    unread: Arc<AtomicBool>,
+    lingers: Lingers,
     /// Set once our side is closed: how much has been thrown away since.
     closed: Option<usize>,
 }
@@ -39,8 +50,8 @@ pub(super) struct Guarded<T> {
 // === impl Guarded ===
 
 impl<T> Guarded<T> {
-    pub(super) fn new(inner: T, stall: Duration, linger: Duration, unread: Arc<AtomicBool>) -> Self {
-        Self { inner, stall, linger, timer: None, unread, closed: None }
+    pub(super) fn new(inner: T, stall: Duration, linger: Duration, lingers: Lingers) -> Self {
+        Self { inner, stall, linger, timer: None, lingers, closed: None }
     }
 
     /// Whether the timer has run out; it is started by the first call after a [`Self::at_ease`].
@@ -107,10 +118,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
             this.at_ease();
             this.closed = Some(0);
         }
-        if !this.unread.load(Ordering::Relaxed) {
+        let linger = if this.lingers.unread.load(Ordering::Relaxed) {
+            this.linger
+        } else if this.lingers.closing.load(Ordering::Relaxed) {
+            this.linger.min(CROSSING)
+        } else {
             return Poll::Ready(Ok(()));
-        }
-        let linger = this.linger;
+        };
         let mut scrap = [0_u8; 4096];
         while this.closed.is_some_and(|thrown_away| thrown_away < LINGER_MAX) {
             let mut buf = ReadBuf::new(&mut scrap);
@@ -142,9 +156,13 @@ mod tests {
     const STALL: Duration = Duration::from_secs(10);
     const LINGER: Duration = Duration::from_secs(2);
 
+    fn lingers(unread: bool, closing: bool) -> Lingers {
+        Lingers { unread: Arc::new(unread.into()), closing: Arc::new(closing.into()) }
+    }
+
     fn guarded(unread: bool) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(64);
-        (Guarded::new(ours, STALL, LINGER, Arc::new(AtomicBool::new(unread))), theirs)
+        (Guarded::new(ours, STALL, LINGER, lingers(unread, false)), theirs)
     }
 
     /// A peer that never reads costs its connection after the limit, and no sooner.
@@ -188,14 +206,21 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
-    /// The wait has an end when the peer does not close, and there is none where nothing is unread.
+    /// The wait has an end when the peer does not close, a near one at the stop; and there is none where nothing is
+    /// unread nor about to be.
     #[tokio::test(start_paused = true)]
     async fn the_close_does_not_wait_for_ever() {
-        for (unread, wait) in [(true, LINGER), (false, Duration::ZERO)] {
-            let (mut ours, _theirs) = guarded(unread);
+        for (unread, closing, wait) in [
+            (true, false, LINGER),
+            (true, true, LINGER),
+            (false, true, CROSSING),
+            (false, false, Duration::ZERO),
+        ] {
+            let (ours, _theirs) = duplex(64);
+            let mut ours = Guarded::new(ours, STALL, LINGER, lingers(unread, closing));
             let begun = Instant::now();
             ours.shutdown().await.unwrap();
-            assert_eq!(begun.elapsed(), wait, "unread: {unread}");
+            assert_eq!(begun.elapsed(), wait, "unread: {unread}, closing: {closing}");
         }
     }
 }

@@ -1,13 +1,10 @@
 //! The answer to a connection for which there is no room.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit};
 
-use super::guarded::Guarded;
+use super::guarded::{Guarded, Lingers};
 
 /// The whole answer: fixed, so that refusing costs next to nothing.
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -20,7 +17,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// Writes the refusal and closes, within `limit` for each of the two.
 pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSemaphorePermit) {
-    let mut stream = Guarded::new(stream, limit, limit, Arc::new(AtomicBool::new(true)));
+    let lingers = Lingers { unread: Arc::new(true.into()), closing: Arc::default() };
+    let mut stream = Guarded::new(stream, limit, limit, lingers);
     // The peer may be gone already, which is as well.
     if stream.write_all(ANSWER).await.is_ok() {
         let _ = stream.shutdown().await;

@@ -62,7 +62,7 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
     }
     welcome(&url, write_kubeconfig.as_deref(), tls.is_some());
     let stop = async move {
-        let signal = signals.next().await;
+        let signal = signals.next().await.name();
         tracing::info!(signal, "shutting down");
     };
     match tls {

@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// How long actors have to end what they are at, once no request is left that waits for them: a delete that
-/// is being finished, a pair that is being rolled back.
-const ACTORS_PATIENCE: Duration = Duration::from_secs(5);
+/// is being finished, a pair that is being rolled back. With the default drain deadline that makes 29 s, and Kubernetes
+/// gives 30.
+const ACTORS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A running daemon.
 ///
@@ -23,6 +24,8 @@ pub struct Daemon {
     /// Serves until the core is told to stop, then drains.
     http: Task<listener::Drained>,
     core: Core,
+    /// How long a shutdown may take until no request is left.
+    drain_deadline: Duration,
 }
 
 /// Why the daemon could not start.
@@ -41,6 +44,20 @@ pub enum StartError {
     /// The actors could not be started.
     #[error("cannot start the supervisor: {0}")]
     Supervisor(#[from] actors::sandboxes::SpawnErr),
+}
+
+/// How long before the drain deadline requests that still wait are told that we are shutting down, so that nobody's
+/// connection is cut without an answer; half of a shorter deadline.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How a shutdown ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Stopped {
+    /// Requests that were answered 503 because the drain deadline came before their end.
+    pub sent_away: usize,
+    /// Connections that were cut.
+    pub cut: usize,
 }
 
 /// How the daemon's running ended without being asked to.
@@ -64,7 +81,8 @@ impl Daemon {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, StartError> {
-        let settings::Http { listen, api_key: _, max_connections, drain_deadline } = &settings.http;
+        let settings::Http { listen, api_key: _, max_connections, drain_deadline, drain_delay } =
+            &settings.http;
 
         let listener = TcpListener::bind(listen)
             .await
@@ -74,9 +92,11 @@ impl Daemon {
 
         let core = Core::start(settings, embedded).await?;
         let edge = core.edge().clone();
+        let delay = drain_delay.get().min(drain_deadline.get());
         let limits = listener::Limits {
             connections: max_connections.get(),
-            drain: drain_deadline.get(),
+            delay,
+            drain: drain_deadline.get().saturating_sub(delay),
             ..listener::Limits::default()
         };
         let app = move |request, peer| {
@@ -86,7 +106,7 @@ impl Daemon {
         let stopped = core.stop().clone().cancelled_owned();
         let http = Task(tokio::spawn(listener::serve(listener, limits, app, stopped)));
 
-        Ok(Self { address, http, core })
+        Ok(Self { address, http, core, drain_deadline: drain_deadline.get() })
     }
 
     /// Where it listens.
@@ -113,12 +133,20 @@ impl Daemon {
         Err(Ended { part })
     }
 
-    /// Ends in good order: it is no longer ready, no connection is accepted, requests in flight are answered
-    /// within the drain deadline, and actors end what they are at.
-    pub async fn stop(mut self) -> listener::Drained {
+    /// Ends in good order: it is no longer ready, then takes no connection any more; requests in flight end, or
+    /// are answered 503 shortly before the drain deadline; and actors end what they are at.
+    pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
-        let drained = (&mut self.http.0).await.unwrap_or(listener::Drained { cut: 0 });
+        let last_call = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
+        let drained = tokio::select! {
+            drained = &mut self.http.0 => drained,
+            () = tokio::time::sleep(last_call) => {
+                self.core.edge().last_call().cancel();
+                (&mut self.http.0).await
+            }
+        };
+        let listener::Drained { cut } = drained.unwrap_or(listener::Drained { cut: 0 });
         self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
-        drained
+        Stopped { sent_away: self.core.edge().sent_away(), cut }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::{Daemon, signals::Signals, start_log, welcome};
+use super::{Daemon, daemon::Stopped, signals::Signals, start_log, welcome};
 use crate::settings::{Embedded, Settings};
+
+/// The exit status of a shutdown that had to send requests away.
+const CUT_SHORT: u8 = 3;
 
 /// Runs the daemon until it is told to stop.
 ///
-/// Exit status: 0 after a shutdown in good order, 1 when it cannot start or a part of it fails, 130 when a
-/// second signal cuts the shutdown short.
+/// Exit status: 0 after a shutdown in which every request was ended, 1 when it cannot start or a part of it fails,
+/// [`CUT_SHORT`] when the drain deadline cut requests short, and 128 and the signal's number when a second signal
+/// ends the shutdown at once.
 pub async fn serve(settings: Settings) -> ExitCode {
     if let Err(error) = start_log(&settings.log) {
         eprintln!("error: {error}");
@@ -41,19 +45,30 @@ pub async fn serve(settings: Settings) -> ExitCode {
             let Err(ended) = ended;
             return failed(&ended.to_string());
         }
-        signal = signals.next() => tracing::info!(signal, "shutting down: what is in flight ends first"),
-    }
-    tokio::select! {
-        drained = daemon.stop() => tracing::info!(cut = drained.cut, "shut down"),
         signal = signals.next() => {
-            tracing::warn!(signal, "a second signal: ending at once");
-            return ExitCode::from(130);
+            tracing::info!(signal = signal.name(), "shutting down: what is in flight ends first");
         }
     }
+    let status = tokio::select! {
+        stopped = daemon.stop() => finished(stopped),
+        signal = signals.next() => {
+            tracing::warn!(signal = signal.name(), "a second signal: ending at once");
+            return signal.status();
+        }
+    };
     if let Some(cluster) = embedded {
         cluster.shutdown().await;
     }
-    ExitCode::SUCCESS
+    status
+}
+
+fn finished(Stopped { sent_away, cut }: Stopped) -> ExitCode {
+    if sent_away == 0 && cut == 0 {
+        tracing::info!("shut down");
+        return ExitCode::SUCCESS;
+    }
+    tracing::warn!(sent_away, cut, "shut down; the drain deadline cut requests short");
+    ExitCode::from(CUT_SHORT)
 }
 
 fn failed(why: &str) -> ExitCode {

@@ -12,6 +12,10 @@ pub struct StalenessLimit(Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainDeadline(Duration);
 
+/// For how long connections are still taken once a shutdown has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainDelay(Duration);
+
 /// How long something of a sandbox may last. The same bounds hold for what callers ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limit(Duration);
@@ -56,6 +60,7 @@ macro_rules! bounded {
 }
 bounded!(StalenessLimit);
 bounded!(DrainDeadline);
+bounded!(DrainDelay);
 bounded!(Limit);
 bounded!(OwnerLease);
 bounded!(StopTime);
@@ -73,13 +78,20 @@ impl StalenessLimit {
     pub const MAX: Duration = Duration::from_secs(60 * 60);
 }
 
-// === impl DrainDeadline ===
+// === impl DrainDeadline, DrainDelay ===
 
 impl DrainDeadline {
     /// Zero would cut every request.
     pub const MIN: Duration = Duration::from_secs(1);
     /// No request lasts longer than 30 s; more than ten minutes is a slip of the pen.
     pub const MAX: Duration = Duration::from_secs(10 * 60);
+}
+
+impl DrainDelay {
+    /// Zero is for those who are alone with it.
+    pub const MIN: Duration = Duration::ZERO;
+    /// Longer than any balancer needs to see that we are not ready.
+    pub const MAX: Duration = Duration::from_secs(60);
 }
 
 // === impl Limit, OwnerLease, StopTime, Grace ===

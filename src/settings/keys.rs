@@ -18,6 +18,7 @@ pub enum Key {
     Auth,
     MaxConnections,
     DrainDeadline,
+    DrainDelay,
     Namespace,
     Kubeconfig,
     ApiServer,

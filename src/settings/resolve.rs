@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use super::{
     Embedded, Http, Kubernetes, Log, LogFormat, Settings,
     durations::{
-        DrainDeadline, Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StalenessLimit, StopTime,
+        DrainDeadline, DrainDelay, Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StalenessLimit,
+        StopTime,
     },
     keys::Key,
     layers::Layers,
@@ -62,11 +63,13 @@ fn http(read: &mut Reader<'_>, key_file: Option<&str>, purpose: Purpose) -> Resu
     let api_key = api_key(read, key_file, serving);
     let max_connections = read.value(Key::MaxConnections, |t| rules::count(t, 65536));
     let drain_deadline = read.value(Key::DrainDeadline, DrainDeadline::parse);
+    let drain_delay = read.value(Key::DrainDelay, DrainDelay::parse);
     Ok(Http {
         listen: listen?,
         api_key: api_key?,
         max_connections: max_connections?,
         drain_deadline: drain_deadline?,
+        drain_delay: drain_delay?,
     })
 }
 

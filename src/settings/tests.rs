@@ -95,6 +95,7 @@ fn samples(key: Key) -> [&'static str; 2] {
         Key::Auth => ["none", "none"],
         Key::MaxConnections | Key::MaxInFlight => ["1", "2"],
         Key::DrainDeadline => ["1s", "10m"],
+        Key::DrainDelay => ["0s", "1m"],
         Key::Namespace => ["a", "b"],
         Key::Kubeconfig => ["a", "/b"],
         Key::ApiServer => ["https://a:1", "http://b"],

@@ -62,7 +62,19 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), wire: Vec::new(), head: false }
+        TcpStream::connect(address).await.unwrap().into()
+    }
+
+    /// The next answer, or `None` when the connection ends without one; an error when it is reset.
+    pub async fn in_good_order(&mut self) -> io::Result<Option<Answer>> {
+        loop {
+            if let Some(answer) = Answer::take(&mut self.wire, self.head) {
+                return Ok(Some(answer));
+            }
+            if self.stream.read_buf(&mut self.wire).await? == 0 {
+                return Ok(None);
+            }
+        }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -101,6 +113,12 @@ impl Client {
     pub async fn closed_without_a_word(mut self) -> bool {
         while self.stream.read_buf(&mut self.wire).await.unwrap_or(0) > 0 {}
         self.wire.is_empty()
+    }
+}
+
+impl From<TcpStream> for Client {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, wire: Vec::new(), head: false }
     }
 }
 

@@ -85,6 +85,56 @@ async fn surplus_connections_are_told_so() {
     timeout(LONG, room).await.expect("there was no room again");
 }
 
+/// Connections that say nothing make room for one that does; those that are at work stay.
+#[tokio::test]
+async fn silent_connections_make_room() {
+    let limits = listener::Limits { connections: 4, ..limits() };
+    let server = Server::with(Fake::that(Script::Waits), limits, body::Limits::default());
+    let mut busy = Client::connect(server.address).await;
+    busy.send(get("/api/sandboxes/a")).await;
+    server.fake.called().await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(server.address).await;
+        client.send("GET /health HTT").await;
+        silent.push(client);
+    }
+    for _ in 0..5 {
+        let answered =
+            async { while exchange(server.address, get("/health")).await.is_none_or(|a| a.status != 200) {} };
+        timeout(LONG, answered).await.expect("a silent connection kept its place");
+    }
+    server.fake.let_go();
+    assert_eq!(busy.answer().await.unwrap().status, 404);
+}
+
+/// For a while after the stop callers are still served, on new connections too, and told to turn elsewhere; nobody's
+/// connection is reset on the way.
+#[tokio::test]
+async fn a_stop_is_told_before_the_door_closes() {
+    let limits = listener::Limits { delay: SHORT * 4, ..limits() };
+    let server = Server::with(Fake::default(), limits, body::Limits::default());
+    let address = server.address;
+    let mut kept = Client::connect(address).await;
+    kept.send(get("/health")).await;
+    assert_eq!(kept.answer().await.unwrap().header("connection"), None);
+    let ended = server.say_stop();
+    let mut answered = 0;
+    while let Ok(stream) = TcpStream::connect(address).await {
+        let mut client = Client::from(stream);
+        // A request that crosses the close finds no answer, but a close in good order.
+        if client.try_send(get("/health")).await.is_ok()
+            && let Some(answer) = client.in_good_order().await.expect("the connection was reset")
+        {
+            assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+            answered += 1;
+        }
+    }
+    assert!(answered > 0);
+    assert!(timeout(LONG, kept.closed_without_a_word()).await.unwrap());
+    assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().cut, 0);
+}
+
 /// After the stop nobody new is let in, an idle connection is closed, and what is under way is answered.
 #[tokio::test]
 async fn a_stop_lets_requests_end() {

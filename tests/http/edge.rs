@@ -74,6 +74,7 @@ async fn failures_have_their_status() {
         (Failure::Stale { why: "x".into(), retry_after: Duration::ZERO }, 503, Some("1"), Some("Stale")),
         (Failure::TimedOut { operation, after }, 504, None, Some("TimedOut")),
         (Failure::Busy { retry_after: wait }, 503, Some("2"), Some("Busy")),
+        (Failure::Crowded { what: "7 wait".into(), retry_after: wait }, 503, Some("2"), Some("Busy")),
         (Failure::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
         (Failure::ShuttingDown { retry_after: wait }, 503, Some("2"), Some("ShuttingDown")),
     ] {
@@ -94,6 +95,25 @@ async fn failures_have_their_status() {
             assert_eq!((&body["detail"], body["reason"].as_str()), (&json!(text), reason), "{text}");
         }
     }
+}
+
+/// At the last call whoever waits is answered, and counted; so is whoever comes later, but one whose answer is there already.
+#[tokio::test]
+async fn the_last_call_is_answered() {
+    let fake = Fake::that(Script::Hangs);
+    let edge = edge(&fake);
+    let waiting = tokio::spawn({
+        let edge = edge.clone();
+        async move { answer(&edge, request("POST", "/api/sandboxes")).await }
+    });
+    fake.called().await;
+    edge.last_call().cancel();
+    for answer in [waiting.await.unwrap(), answer(&edge, request("GET", "/api/sandboxes/abc")).await] {
+        assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (503, Some("2")));
+        assert_eq!(json_of(&answer)["detail"], "the service is shutting down; try again in 2 s");
+    }
+    assert_eq!(answer(&edge, request("GET", "/health")).await.status(), 200);
+    assert_eq!(edge.sent_away(), 2);
 }
 
 /// Whoever asks for problem documents gets one, with the text that FastAPI's shape has; the rest of the answer

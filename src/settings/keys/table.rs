@@ -23,7 +23,7 @@ const fn text(key: Key, variable: &'static str, name: &'static str, flag: &'stat
 }
 
 /// All settings, in the order of [`Key`] and of every listing.
-pub static SPECS: [Spec; 48] = [
+pub static SPECS: [Spec; 49] = [
     Spec {
         default: Some("127.0.0.1:8002"),
         allowed: "an IP address and a port, such as 127.0.0.1:8002 or [::]:8002",
@@ -59,6 +59,12 @@ pub static SPECS: [Spec; 48] = [
         allowed: "a length of time from 1s to 10m",
         help: "How long a shutdown waits for requests in flight; keep it below the time your supervisor gives (30s in Kubernetes)",
         ..text(Key::DrainDeadline, "PROVISIONER_DRAIN_DEADLINE", "drain_deadline", "drain-deadline")
+    },
+    Spec {
+        default: Some("1s"),
+        allowed: "a length of time from 0s to 1m",
+        help: "For how much of the drain deadline new connections are still taken, while /readyz already says no",
+        ..text(Key::DrainDelay, "PROVISIONER_DRAIN_DELAY", "drain_delay", "drain-delay")
     },
     Spec {
         default: Some("deer-flow"),
