@@ -13,11 +13,14 @@ use std::{
 use jiff::Timestamp;
 use lifecycle::{
     belt::{Belt, BeltPolicy, Verdict},
+    failure::{Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Moment},
-    ports::Clock,
+    ports::{Clock, Outcome},
 };
 use tokio::time::Instant;
+
+use crate::view::View;
 
 /// For how long callers are told that a sandbox was reaped, and why.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -32,6 +35,8 @@ pub(crate) struct Reaper {
     record: Mutex<Record>,
     reaped: AtomicU64,
     rehearsed: AtomicU64,
+    /// What keeps signs of life from being written, as last said.
+    unwritten: Mutex<Option<FaultKind>>,
 }
 
 /// That a sandbox was reaped.
@@ -67,7 +72,7 @@ impl Reaper {
     pub(crate) fn new(policy: BeltPolicy, clock: Box<dyn Clock>) -> Self {
         let belt = Mutex::new(Belt::new(policy, moment(&*clock)));
         let (reaped, rehearsed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { clock, belt, record: Mutex::default(), reaped, rehearsed }
+        Self { clock, belt, record: Mutex::default(), reaped, rehearsed, unwritten: Mutex::default() }
     }
 
     /// Both clocks.
@@ -75,12 +80,15 @@ impl Reaper {
         moment(&*self.clock)
     }
 
-    /// Asks for one sandbox of a fleet of so many.
-    pub(crate) fn ask(&self, fleet: usize, id: &SandboxId, cause: Cause) -> Verdict {
-        let moment = self.moment();
+    /// Asks for one sandbox of all that the view holds.
+    pub(crate) fn ask(&self, view: &View, id: &SandboxId, cause: Cause, moment: Moment) -> Verdict {
+        let fleet = view.len();
         let mut belt = lock(&self.belt);
+        if let Some(since) = view.known_since() {
+            belt.begun(since.into_std());
+        }
         let was_stopped = belt.stopped_until(moment.now).is_some();
-        let verdict = belt.ask(fleet, moment);
+        let verdict = belt.ask(id, fleet, moment);
         if !was_stopped && let Some(until) = belt.stopped_until(moment.now) {
             tracing::error!(until = %moment.wall_at(until), fleet,
                 "reaping has stopped: too large a share of all sandboxes was about to go within a minute; \
@@ -91,6 +99,42 @@ impl Reaper {
             tracing::info!(sandbox_id = %id, cause = cause.name(), "would be reaped: {}", cause.sentence());
         }
         verdict
+    }
+
+    /// The reap that was granted then was refused for this reason, and is thought of again later.
+    pub(crate) fn not_done(&self, id: &SandboxId, fault: &Fault, granted: std::time::Instant) {
+        lock(&self.belt).give_back(granted);
+        // Somebody else changed it, and it is judged anew: that is how it should be.
+        if fault.kind == FaultKind::Conflict {
+            tracing::debug!(sandbox_id = %id, %fault, "it has changed, and is not reaped");
+        } else {
+            tracing::warn!(sandbox_id = %id, %fault, "it is due to be reaped, and cannot be deleted");
+        }
+    }
+
+    /// Notes what came of writing a sandbox's life down. Trouble is said once, until a write works or something
+    /// else is wrong.
+    pub(crate) fn note_write(&self, id: &SandboxId, outcome: &Outcome<()>) {
+        let fault = match outcome {
+            Outcome::Done(()) => None,
+            // The Pod is gone, or another one: there is nothing to write on.
+            Outcome::Refused(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Conflict) => {
+                return;
+            }
+            Outcome::Refused(fault) | Outcome::Unknown(fault) => Some(fault),
+        };
+        let kind = fault.map(|fault| fault.kind);
+        let said = std::mem::replace(&mut *lock(&self.unwritten), kind);
+        let Some(fault) = fault.filter(|_| said != kind) else { return };
+        if fault.kind == FaultKind::Forbidden {
+            tracing::warn!(sandbox_id = %id, %fault,
+                "not allowed to write on Pods: after a restart of this daemon, sandboxes count as used last when \
+                 that was last written, and owners are forgotten; give the role the right \"patch\" on \"pods\", \
+                 as config/rbac.yaml does");
+        } else {
+            tracing::warn!(sandbox_id = %id, %fault,
+                "when a sandbox was used could not be written on its Pod; it is tried again");
+        }
     }
 
     /// Notes that the sandbox was reaped.

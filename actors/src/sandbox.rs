@@ -2,6 +2,7 @@
 
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
+use futures::future::OptionFuture;
 use lifecycle::{
     belt::Verdict,
     failure::{Failure, Fault, FaultKind},
@@ -50,6 +51,8 @@ pub(crate) enum Message {
     Look,
     /// Its time has come.
     Due,
+    /// The reaper goes on after a stop.
+    Released,
 }
 
 /// What all actors share.
@@ -152,6 +155,7 @@ impl Actor for Sandbox {
             }
             Message::Look => (Event::Look, tracing::Span::none()),
             Message::Due => (Event::Due, tracing::Span::none()),
+            Message::Released => (Event::Released, tracing::Span::none()),
         };
         state.run(event, &myself).instrument(span).await;
         Ok(())
@@ -208,6 +212,7 @@ impl State {
                         let call = self.shared.cluster.write_marks(self.id.clone(), uid, marks);
                         let outcome =
                             note(limited(call).await, |pod| self.shared.view.wrote_pod(&self.id, pod));
+                        self.shared.reaper.note_write(&self.id, &outcome);
                         next = Some(Event::Written(outcome));
                     }
                     Action::AskWhetherBusy { url } => {
@@ -237,39 +242,58 @@ impl State {
         }
     }
 
-    /// Deletes it, if the belt lets it go.
+    /// Deletes it, if the belt lets it go: the Pod, and only if that was the one that was judged, the Service. A
+    /// sandbox that has changed since is left whole.
     async fn reap(&self, pod: Only, service: Option<Only>, cause: Cause) -> Event<Waiter> {
         let Shared { cluster, view, reaper, .. } = &*self.shared;
-        match reaper.ask(view.len(), &self.id, cause) {
+        let moment = reaper.moment();
+        let uid = pod.uid.clone();
+        match reaper.ask(view, &self.id, cause, moment) {
             Verdict::Go => {
-                cluster.tell_reaped(&self.id, &pod.uid, cause, false);
-                self.remove(Some(pod), service).await
+                let pod = self.delete_pod(pod).await;
+                let service = match &pod {
+                    Outcome::Done(()) => {
+                        cluster.tell_reaped(&self.id, &uid, cause, false);
+                        OptionFuture::from(service.map(|only| self.delete_service(only))).await
+                    }
+                    Outcome::Refused(fault) => {
+                        reaper.not_done(&self.id, fault, moment.now);
+                        None
+                    }
+                    Outcome::Unknown(fault) => {
+                        tracing::warn!(sandbox_id = %self.id, %fault, "whether it was reaped is not known");
+                        None
+                    }
+                };
+                Event::Removed { pod: Some(pod), service }
             }
             Verdict::NotBefore(until) => Event::Held(until),
             Verdict::Rehearsed => {
-                cluster.tell_reaped(&self.id, &pod.uid, cause, true);
+                cluster.tell_reaped(&self.id, &uid, cause, true);
                 Event::Rehearsed
             }
         }
     }
 
     async fn remove(&self, pod: Option<Only>, service: Option<Only>) -> Event<Waiter> {
-        let Shared { cluster, view, .. } = &*self.shared;
-        let (pod, service) = futures::join!(
-            async {
-                let only = pod?;
-                let uid = only.uid.clone();
-                let outcome = limited(cluster.delete_pod(self.id.clone(), only)).await;
-                Some(note(outcome, |removal| view.removed_pod(&self.id, &uid, removal)))
-            },
-            async {
-                let only = service?;
-                let uid = only.uid.clone();
-                let outcome = limited(cluster.delete_service(self.id.clone(), only)).await;
-                Some(note(outcome, |removal| view.removed_service(&self.id, &uid, removal)))
-            },
-        );
+        let pod = OptionFuture::from(pod.map(|only| self.delete_pod(only)));
+        let service = OptionFuture::from(service.map(|only| self.delete_service(only)));
+        let (pod, service) = futures::join!(pod, service);
         Event::Removed { pod, service }
+    }
+
+    async fn delete_pod(&self, only: Only) -> Outcome<()> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        let uid = only.uid.clone();
+        let outcome = limited(cluster.delete_pod(self.id.clone(), only)).await;
+        note(outcome, |removal| view.removed_pod(&self.id, &uid, removal))
+    }
+
+    async fn delete_service(&self, only: Only) -> Outcome<()> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        let uid = only.uid.clone();
+        let outcome = limited(cluster.delete_service(self.id.clone(), only)).await;
+        note(outcome, |removal| view.removed_service(&self.id, &uid, removal))
     }
 
     /// Both writes at once: the NodePort is in the Service's own answer, so neither needs the other.

@@ -264,7 +264,12 @@ impl Sandboxes {
     /// Lets the reaper go on after it had stopped; says whether it had.
     #[must_use]
     pub fn lift_stop(&self) -> bool {
-        self.shared.common.reaper.lift()
+        let lifted = self.shared.common.reaper.lift();
+        if lifted {
+            // Those that it held back would else wait until the stop would have ended.
+            let _ = self.shared.supervisor.cast(Message::Released);
+        }
+        lifted
     }
 
     /// What is known of the sandbox; `None` when there is none. Answered from memory.

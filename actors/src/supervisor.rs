@@ -2,7 +2,8 @@
 //!
 //! Its handlers await nothing slow and never fail: if it ended, all its children would be killed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap}, sync::Arc, time::Duration};
 
 use lifecycle::{
     failure::Failure,
@@ -43,6 +44,8 @@ pub(crate) enum Message {
     Changed(SandboxId),
     /// A sandbox's time has come.
     Due(SandboxId),
+    /// The reaper goes on after a stop: whoever waits for it asks anew.
+    Released,
     /// A failed sandbox's actor is to come back.
     Revive(SandboxId),
     /// An actor has nothing left to look after, as of its `taken`th message.
@@ -120,6 +123,13 @@ impl Actor for Supervisor {
                 }
             }
             Message::Due(id) => state.send(&id, sandbox::Message::Due),
+            Message::Released => {
+                // In an order that is the same each time.
+                let ids: BTreeSet<_> = state.children.keys().cloned().collect();
+                for id in ids {
+                    state.send(&id, sandbox::Message::Released);
+                }
+            }
             Message::Retire { id, actor, taken } => state.retire(&id, actor, taken),
         }
         Ok(())
@@ -174,11 +184,9 @@ impl State {
     }
 
     fn send(&mut self, id: &SandboxId, message: sandbox::Message) {
-        let Some(child) = self.children.get_mut(id) else { return };
-        child.sent += 1;
-        // It can only have failed a moment ago, its obituary on the way here: the port is dropped with the
-        // message, and whoever waits is told to ask again.
-        let _ = child.actor.cast(message);
+        if let Some(child) = self.children.get_mut(id) {
+            child.send(message);
+        }
     }
 
     /// Lets an actor go that has nothing left to do, unless it was sent more meanwhile. Nothing else sends to
@@ -218,12 +226,26 @@ impl State {
     }
 }
 
+// === impl Child ===
+
+impl Child {
+    fn send(&mut self, message: sandbox::Message) {
+        self.sent += 1;
+        // It can only have failed a moment ago, its obituary on the way here: the port is dropped with the
+        // message, and whoever waits is told to ask again.
+        let _ = self.actor.cast(message);
+    }
+}
+
 fn refuse(id: SandboxId, message: sandbox::Message) {
     match message {
         sandbox::Message::Post { waiter, .. }
         | sandbox::Message::Delete { waiter, .. }
         | sandbox::Message::Change { waiter, .. }
         | sandbox::Message::Touch { waiter, .. } => waiter.send(Err(Failure::Restarting { id })),
-        sandbox::Message::Sign { .. } | sandbox::Message::Look | sandbox::Message::Due => {}
+        sandbox::Message::Sign { .. }
+        | sandbox::Message::Look
+        | sandbox::Message::Due
+        | sandbox::Message::Released => {}
     }
 }

@@ -101,6 +101,11 @@ impl View {
         self.freshness.ailment(kind)
     }
 
+    /// Since when it is known what there is; `None` until both kinds have been listed once.
+    pub(crate) fn known_since(&self) -> Option<tokio::time::Instant> {
+        self.freshness.since()
+    }
+
     /// Waits until both kinds have been listed once, but not longer than this.
     pub(crate) async fn first_list(&self, patience: Duration) {
         self.freshness.first_list(patience).await;

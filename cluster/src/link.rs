@@ -163,7 +163,7 @@ impl Cluster for Link {
     fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
         match self.writes() {
             Ok(writes) => writes.ask_whether_busy(id, url),
-            Err(fault) => Box::pin(std::future::ready(Busy::Unanswered(fault.to_string()))),
+            Err(fault) => Box::pin(std::future::ready(Busy::Unasked(fault.to_string()))),
         }
     }
 

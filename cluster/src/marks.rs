@@ -37,18 +37,22 @@ pub fn of_request(request: &CreateRequest) -> impl Iterator<Item = (String, Stri
 
 /// What is written on a Pod about its life.
 ///
-/// A Pod of ours on which no sign of life is written has shown none since its creation; of the original's Pods
-/// nobody has written when they were used last.
+/// A Pod of ours that was made with an idle timeout has shown no sign of life since its creation if none is written.
+/// Of any other nobody kept when it was used last: the original does not, and without an idle timeout neither do we.
 #[must_use]
 pub fn read(metadata: &ObjectMeta) -> Marks {
     let text = |key| metadata.annotations.as_ref()?.get(key).map(String::as_str);
+    let terms = Terms { ttl: text(TTL).and_then(limit), idle_timeout: text(IDLE_TIMEOUT).and_then(limit) };
     let created = || {
-        let ours = metadata.labels.as_ref().is_some_and(is_made_by_us);
-        metadata.creation_timestamp.as_ref().filter(|_| ours).map(|time| time.0)
+        let kept = terms.idle_timeout.is_some() && metadata.labels.as_ref().is_some_and(is_made_by_us);
+        metadata.creation_timestamp.as_ref().filter(|_| kept).map(|time| time.0)
     };
     Marks {
-        terms: Terms { ttl: text(TTL).and_then(limit), idle_timeout: text(IDLE_TIMEOUT).and_then(limit) },
-        active: text(LAST_ACTIVITY).and_then(|t| t.parse::<Timestamp>().ok()).or_else(created),
+        terms,
+        active: match text(LAST_ACTIVITY) {
+            Some(written) => written.parse::<Timestamp>().ok(),
+            None => created(),
+        },
         owner: text(OWNER).and_then(Owner::parse),
     }
 }

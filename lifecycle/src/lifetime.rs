@@ -52,7 +52,8 @@ pub struct Owner(Arc<str>);
 pub struct Marks {
     /// The limits that were asked for; where one is absent, the settings' own holds.
     pub terms: Terms,
-    /// The last sign of life that was written.
+    /// The last sign of life that was written. It is written while an idle timeout holds, and taken away by the
+    /// first that comes while none does: it is there only if none of moment is missing.
     pub active: Option<Timestamp>,
     /// Who used it last and gave a name.
     pub owner: Option<Owner>,
@@ -286,7 +287,7 @@ impl Vitals {
         let born = pod.created.map_or(moment.now, |created| moment.instant(created) + second).min(moment.now);
         let written = pod.marks.active.map(|written| moment.instant(written).min(moment.now));
         let slack = terms.idle_timeout.unwrap_or_default() / WRITE_STEP;
-        // What nobody wrote on was made by the original: it may have been used just now.
+        // Of what nobody wrote on nobody kept when it was used: that may have been just now.
         let active = written.map_or(moment.now, |written| (written + second + slack).min(moment.now));
         Self {
             born,

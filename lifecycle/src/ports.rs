@@ -99,8 +99,10 @@ pub enum Busy {
     Yes(String),
     /// Nothing shows that it is.
     No,
-    /// It could not be asked, for this reason.
+    /// It was asked and did not answer, for this reason.
     Unanswered(String),
+    /// It was not asked, for this reason, which is ours: that says nothing of the sandbox.
+    Unasked(String),
 }
 
 /// Why a look at the cluster told nothing.

@@ -82,8 +82,26 @@ pub struct Lifeline {
     vitals: Vitals,
     /// When [`Event::Due`] is to come for it. Signs of life do not move it: it comes, and finds that it is early.
     armed: Option<Instant>,
+    /// Until when it is left alone although this limit is reached: the belt holds it, or it could not be asked, or
+    /// not be deleted.
+    held: Option<(Cause, Instant)>,
     /// Since when the sandbox could not be asked whether it is busy.
     unanswered_since: Option<Instant>,
+    /// What is yet to be written of it.
+    unwritten: Unwritten,
+}
+
+/// What is yet to be written of a sandbox's life.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Unwritten {
+    /// A sign of life that a restart would miss.
+    active: bool,
+    /// Its owner, until the Pod says the same.
+    owner: Option<Owner>,
+    /// How often it could not be written.
+    failures: u32,
+    /// When that is tried again, at the earliest.
+    not_before: Option<Instant>,
 }
 
 /// Where a sandbox stands.
@@ -235,6 +253,8 @@ pub enum Event<W> {
     Held(Instant),
     /// The belt lets nothing go: it is a rehearsal.
     Rehearsed,
+    /// The belt may let go what it held.
+    Released,
 }
 
 /// What to do. Execution has no choices left.
@@ -315,6 +335,10 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         Event::Asked(busy) => live::asked(stage, &mut life, &busy, ctx),
         Event::Held(until) => live::held(stage, &mut life, Some(until), ctx),
         Event::Rehearsed => live::held(stage, &mut life, None, ctx),
+        Event::Released => {
+            live::released(&mut life);
+            look(stage, ctx)
+        }
         Event::Removed { pod, service } if matches!(stage, Stage::Reaping(_)) => {
             live::reaped(stage, &mut life, [pod, service], ctx)
         }

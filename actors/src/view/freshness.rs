@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,6 +23,8 @@ pub(super) struct Freshness {
     services: Clock,
     /// Whether both kinds have been listed once.
     listed: watch::Sender<bool>,
+    /// When they had been.
+    since: OnceLock<Instant>,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl Freshness {
             pods: Clock::default(),
             services: Clock::default(),
             listed: watch::Sender::new(false),
+            since: OnceLock::new(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Freshness {
     pub(super) fn listed(&self, kind: Kind) {
         self.clock(kind).set(self.now());
         if self.pods.heard().is_some() && self.services.heard().is_some() {
+            self.since.get_or_init(Instant::now);
             self.listed.send_if_modified(|listed| !std::mem::replace(listed, true));
         }
     }
@@ -99,6 +103,11 @@ impl Freshness {
                 (age > self.limit).then(|| format!("no news for {} s{because}", age.as_secs()))
             }
         }
+    }
+
+    /// Since when it is known what there is; `None` while it is not.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since.get().copied()
     }
 
     /// Waits until both kinds have been listed once, but not longer than this.

@@ -16,7 +16,7 @@ use lifecycle::{
     belt::BeltPolicy,
     failure::{Fault, FaultKind},
     ids::{SandboxId, UserId},
-    lifetime::{Cause, Marks, Policy},
+    lifetime::{Cause, Marks, Policy, Terms},
     phase::Phase,
     ports::{Busy, Clock, Cluster, Kind, Only, Outcome, ReadFault, Removal, WatchEvent, Watched},
     request::CreateRequest,
@@ -81,7 +81,7 @@ pub fn request(text: &str) -> CreateRequest {
         include_legacy_skills: false,
         provision_lark_cli_runtime: false,
         provision_lark_cli_broker: false,
-        terms: lifecycle::lifetime::Terms::default(),
+        terms: Terms::default(),
         owner: None,
     }
 }
@@ -107,12 +107,17 @@ impl Fake {
 
     /// The process ends without a word, and another one takes over what the cluster holds.
     pub async fn restart(self, policy: Policy, belt: BeltPolicy) -> Self {
+        self.restart_without_watch(policy, belt).await.run().await
+    }
+
+    /// As [`Fake::restart`], while the cluster is away: the watch has not begun.
+    pub async fn restart_without_watch(self, policy: Policy, belt: BeltPolicy) -> Self {
         self.sandboxes.kill();
         if let Some(ticking) = &self.ticking {
             ticking.abort();
         }
         self.sandboxes.ended().await;
-        Self::on(self.world.clone(), policy, belt).await.run().await
+        Self::on(self.world.clone(), policy, belt).await
     }
 
     /// The wall's clock is stepped.
@@ -135,6 +140,30 @@ impl Fake {
             pod.clone()
         };
         self.world.view().pods(WatchEvent::Applied(id(name), pod));
+    }
+
+    /// Somebody writes other limits on the Pod by hand; the watch tells of it if it is not `silent`.
+    pub fn annotate(&self, name: &str, terms: Terms, silent: bool) {
+        let pod = {
+            let mut state = self.world.state.lock().unwrap();
+            let version = Version(state.next());
+            let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
+            (pod.marks.terms, pod.version) = (terms, version);
+            pod.clone()
+        };
+        if !silent {
+            self.world.view().pods(WatchEvent::Applied(id(name), pod));
+        }
+    }
+
+    /// Somebody deletes the Service by hand.
+    pub fn lose_service(&self, name: &str) {
+        let (uid, version) = {
+            let mut state = self.world.state.lock().unwrap();
+            let service = state.objects.get_mut(&id(name)).unwrap().service.take().unwrap();
+            (service.uid, Version(state.next()))
+        };
+        self.world.view().services(WatchEvent::Deleted(id(name), uid, version));
     }
 
     /// Pods that are made from now on are not ready, nor do they run.
@@ -322,7 +351,8 @@ impl Cluster for Port {
                 let mut state = self.0.state.lock().unwrap();
                 // Kubernetes cuts the second off.
                 let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();
-                let marks = Marks { terms: request.terms, active: Some(now), owner: request.owner.clone() };
+                let active = request.terms.idle_timeout.map(|_| now);
+                let marks = Marks { terms: request.terms, active, owner: request.owner.clone() };
                 let mut pod = SeenPod { marks, created: Some(now), ..state.pod() };
                 if self.0.unready.load(Ordering::SeqCst) {
                     (pod.phase, pod.ready) = (Phase::Pending, false);

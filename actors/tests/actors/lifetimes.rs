@@ -231,7 +231,7 @@ async fn a_crowd_goes_at_the_rate_that_is_set() {
     assert_eq!(fake.fleet(), 0);
 }
 
-/// When too much of the fleet would go at once, all reaping stops until somebody lifts it.
+/// When too much of the fleet would go at once, all reaping stops until somebody lifts it; who waits then goes at once.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_go_at_once() {
     let belt = BeltPolicy { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
@@ -244,11 +244,236 @@ async fn a_fleet_does_not_go_at_once() {
     assert!(fake.sandboxes.reaper().stopped_until.is_some());
     assert!(fake.sandboxes.lift_stop());
     assert!(!fake.sandboxes.lift_stop());
-    sleep(seconds(3_700)).await;
-    assert!(fake.fleet() < 50, "lifted, or the time has passed");
+    sleep(seconds(1)).await;
+    assert_eq!(fake.fleet(), 0, "nobody has to wait until the stop would have ended");
 }
 
-/// A restart lifts the stop, too; and nothing goes within the grace after a start.
+/// The time that was set lifts a stop too, and so does a restart.
+#[tokio::test(start_paused = true)]
+async fn a_stop_has_its_end() {
+    let belt = BeltPolicy { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
+    for restart in [false, true] {
+        let mut fake = Fake::by(Policy::default(), belt).await.run().await;
+        for n in 0..20 {
+            fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
+        }
+        sleep(seconds(3_000)).await;
+        assert_eq!(fake.fleet(), 10);
+        if restart {
+            fake = fake.restart(Policy::default(), belt).await;
+            sleep(seconds(1)).await;
+            assert_eq!(fake.fleet(), 5, "and the count begins anew");
+        } else {
+            sleep(seconds(670)).await;
+            assert_eq!(fake.fleet(), 0);
+        }
+    }
+}
+
+/// A large fleet stops although the rate lets few of it go at once.
+#[tokio::test(start_paused = true)]
+async fn a_cap_does_not_hide_that_a_fleet_goes() {
+    let fake = Fake::by(Policy::default(), BeltPolicy { grace: Duration::ZERO, ..BeltPolicy::default() });
+    let fake = fake.await.run().await;
+    for n in 0..1_000 {
+        fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
+    }
+    sleep(seconds(600)).await;
+    assert_eq!(fake.fleet(), 880);
+    assert!(fake.sandboxes.reaper().stopped_until.is_some());
+}
+
+/// One sandbox that cannot be deleted is tried again, told of once it is gone, and stops nobody else.
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_deleted_stops_nothing() {
+    let belt = BeltPolicy { grace: Duration::ZERO, max_per_minute: Some(3), ..BeltPolicy::default() };
+    for kind in [FaultKind::Forbidden, FaultKind::ServerError] {
+        let fake = Fake::by(Policy::default(), belt).await.run().await;
+        fake.refuse("delete_pod a", kind);
+        fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
+        sleep(seconds(600)).await;
+        assert_eq!(fake.sandboxes.reaper().stopped_until, None);
+        assert_eq!(fake.told(), Vec::<String>::new(), "nothing was reaped");
+        assert_eq!(fake.count("delete_service"), 0, "what cannot go stays whole");
+        let most = if kind == FaultKind::Forbidden { 11 } else { 120 };
+        assert!(fake.count("delete_pod") <= most, "{}", fake.count("delete_pod"));
+        fake.sandboxes.create(with("b", Some(10), None)).await.unwrap();
+        sleep(seconds(12)).await;
+        assert!(!fake.holds("b"));
+        fake.allow("delete_pod a");
+        sleep(seconds(62)).await;
+        assert!(!fake.holds("a"));
+        assert_eq!(fake.told(), ["b TTLExpired", "a TTLExpired"]);
+    }
+}
+
+/// Half a sandbox that is due and cannot be deleted is not tried without a pause.
+#[tokio::test(start_paused = true)]
+async fn a_half_that_cannot_be_deleted() {
+    let fake = start(Policy::default()).await;
+    fake.refuse("delete_pod a", FaultKind::ServerError);
+    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
+    fake.lose_service("a");
+    sleep(seconds(300)).await;
+    assert!((2..=70).contains(&fake.count("delete_pod")), "{}", fake.count("delete_pod"));
+}
+
+/// Somebody who prolongs a sandbox while it is being reaped finds it whole: its Service does not go without its Pod.
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_stays_whole() {
+    let fake = start(Policy::default()).await;
+    fake.delay("delete_pod a", seconds(2));
+    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
+    sleep(seconds(11)).await;
+    // The call is on its way.
+    let longer = Terms { ttl: Some(seconds(3_600)), idle_timeout: None };
+    fake.annotate("a", longer, true);
+    sleep(seconds(2)).await;
+    fake.annotate("a", longer, false);
+    sleep(seconds(600)).await;
+    assert!(fake.holds("a"));
+    assert_eq!((fake.told(), fake.sandboxes.reaper().reaped), (vec![], 0));
+}
+
+/// A sandbox that is prolonged by hand while it is being asked is not reaped for the limit that it had.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_changes_while_it_is_asked() {
+    let fake = start(Policy::default()).await;
+    fake.delay("ask a", seconds(3));
+    fake.sandboxes.create(with("a", None, Some(10))).await.unwrap();
+    sleep(seconds(11)).await;
+    fake.annotate("a", Terms { ttl: None, idle_timeout: Some(seconds(600)) }, false);
+    sleep(seconds(500)).await;
+    assert!(fake.holds("a"));
+    sleep(seconds(110)).await;
+    assert!(!fake.holds("a"));
+}
+
+/// A limit that is shortened by hand holds at once, also where it is past.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_shortened_by_hand() {
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", Some(7_200), None)).await.unwrap();
+    sleep(seconds(600)).await;
+    fake.annotate("a", Terms { ttl: Some(seconds(60)), idle_timeout: None }, false);
+    sleep(seconds(1)).await;
+    assert!(!fake.holds("a"));
+}
+
+/// Silence counts from its beginning: an answer ends it, and what was never asked has not been silent.
+#[tokio::test(start_paused = true)]
+async fn patience_counts_silence_alone() {
+    let policy = Policy { probe_patience: seconds(600), probe_interval: seconds(60), ..Policy::default() };
+    // Something else than the sandbox holds the reap back, so that it is asked again after it was quiet.
+    let fake = start(policy).await;
+    fake.refuse("delete_pod a", FaultKind::Conflict);
+    fake.set_busy("a", Busy::Unanswered("refused".into()));
+    fake.sandboxes.create(with("a", None, Some(10))).await.unwrap();
+    sleep(seconds(30)).await;
+    fake.set_busy("a", Busy::No);
+    sleep(seconds(700)).await;
+    fake.set_busy("a", Busy::Unanswered("refused".into()));
+    fake.allow("delete_pod a");
+    sleep(seconds(500)).await;
+    assert!(fake.holds("a"), "silent for less than the patience");
+    sleep(seconds(200)).await;
+    assert!(!fake.holds("a"));
+
+    let fake = start(policy).await;
+    fake.set_busy("b", Busy::Unasked("too many at once".into()));
+    fake.sandboxes.create(with("b", None, Some(10))).await.unwrap();
+    sleep(seconds(7_200)).await;
+    assert!(fake.holds("b"), "the daemon's trouble is not the sandbox's");
+}
+
+/// A start is quiet until it is known what there is and clients could be heard, however long that takes.
+#[tokio::test(start_paused = true)]
+async fn a_start_without_a_cluster_is_quiet() {
+    let belt = BeltPolicy { grace: seconds(60), ..loose() };
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
+    let fake = fake.restart_without_watch(Policy::default(), belt).await;
+    sleep(seconds(3_600)).await;
+    let fake = fake.run().await;
+    sleep(seconds(59)).await;
+    assert!(fake.holds("a"));
+    assert!(fake.sandboxes.touch(id("a"), None).await.unwrap().is_some());
+    sleep(seconds(200)).await;
+    assert!(fake.holds("a"));
+}
+
+/// A default that is set later does not find sandboxes idle whose use nobody wrote down; from then on it is.
+#[tokio::test(start_paused = true)]
+async fn a_default_that_is_set_later() {
+    let idle =
+        Policy { default: Terms { ttl: None, idle_timeout: Some(seconds(1_800)) }, ..Policy::default() };
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(request("a")).await.unwrap();
+    sleep(seconds(10_000)).await;
+    fake.sandboxes.touch(id("a"), None).await.unwrap().unwrap();
+    assert_eq!(fake.count("write_marks"), 0, "without a timeout nothing is written");
+    let fake = fake.restart(idle, loose()).await;
+    sleep(seconds(1_000)).await;
+    assert!(fake.holds("a"));
+    // A restart moves that no further.
+    let fake = fake.restart(idle, loose()).await;
+    sleep(seconds(1_790 - 1_000)).await;
+    assert!(fake.holds("a"));
+    sleep(seconds(195)).await;
+    assert!(!fake.holds("a"));
+
+    // Nor does it believe what was written while there was one before.
+    let fake = start(idle).await;
+    fake.sandboxes.create(request("b")).await.unwrap();
+    let fake = fake.restart(Policy::default(), loose()).await;
+    sleep(seconds(10_000)).await;
+    fake.sandboxes.touch(id("b"), None).await.unwrap().unwrap();
+    let fake = fake.restart(idle, loose()).await;
+    sleep(seconds(1_700)).await;
+    assert!(fake.holds("b"));
+}
+
+/// Signs of life that cannot be written cost few calls and nobody's time, and are written when they can be, so that a
+/// restart finds them.
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_that_cannot_be_written() {
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", None, Some(1_000))).await.unwrap();
+    sleep(seconds(500)).await;
+    fake.refuse("write_marks a", FaultKind::TooManyRequests);
+    let begun = Instant::now();
+    while begun.elapsed() < seconds(200) {
+        fake.sandboxes.touch(id("a"), None).await.unwrap().unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(fake.count("write_marks") <= 8, "{}", fake.count("write_marks"));
+    fake.allow("write_marks a");
+    sleep(seconds(101)).await;
+    let fake = fake.restart(Policy::default(), loose()).await;
+    sleep(seconds(890)).await;
+    assert!(fake.holds("a"), "990 s since the last touch");
+    sleep(seconds(120)).await;
+    assert!(!fake.holds("a"));
+}
+
+/// An owner is protected although its name could not be written.
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_cannot_be_written() {
+    let owner = |name: &str| Some(Owner::parse(name).unwrap());
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(request("a")).await.unwrap();
+    fake.refuse("write_marks a", FaultKind::Forbidden);
+    fake.sandboxes.touch(id("a"), owner("one")).await.unwrap().unwrap();
+    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err());
+    fake.allow("write_marks a");
+    sleep(seconds(70)).await;
+    let fake = fake.restart(Policy::default(), loose()).await;
+    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "a restart begins the lease anew");
+    sleep(seconds(301)).await;
+    fake.sandboxes.delete(id("a"), owner("two")).await.unwrap();
+}
+
+/// Nothing goes within the grace after a start.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_quiet() {
     let belt = BeltPolicy { grace: seconds(60), ..loose() };

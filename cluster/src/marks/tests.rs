@@ -50,27 +50,30 @@ fn what_cannot_be_read_is_absent() {
     }
 }
 
-/// A Pod of ours was last used when it was made, unless something later is written; the original's Pods keep
-/// their secret.
+/// A Pod of ours that was made with an idle timeout was last used when it was made, unless something later is
+/// written. The original's Pods keep their secret, and so do those whose use nobody wrote down for want of a timeout:
+/// a default that is set later must not find them idle since their creation.
 #[test]
 fn a_new_pod_was_active_at_its_creation() {
     let created = time("2026-11-21T04:20:13Z");
     let id = lifecycle::ids::SandboxId::parse("a").unwrap();
-    let ours = ObjectMeta {
+    let ours = |pairs: &[(&str, &str)]| ObjectMeta {
         labels: Some(names::labels(&id)),
         creation_timestamp: Some(Time(created)),
-        ..ObjectMeta::default()
+        ..annotated(pairs)
     };
-    assert_eq!(read(&ours).active, Some(created));
+    let idle = (IDLE_TIMEOUT, "15m");
+    assert_eq!(read(&ours(&[idle])).active, Some(created));
+    assert_eq!(read(&ours(&[])).active, None);
+    assert_eq!(read(&ours(&[(TTL, "15m")])).active, None);
 
     let written = "2026-11-21T05:00:00.5Z";
-    let later =
-        ObjectMeta { annotations: annotated(&[(LAST_ACTIVITY, written)]).annotations, ..ours.clone() };
-    assert_eq!(read(&later).active, Some(time(written)));
+    assert_eq!(read(&ours(&[idle, (LAST_ACTIVITY, written)])).active, Some(time(written)));
+    assert_eq!(read(&ours(&[idle, (LAST_ACTIVITY, "yesterday")])).active, None, "it is not known when");
 
-    let mut originals = ours;
+    let mut originals = ours(&[idle]);
     originals.labels.as_mut().unwrap().remove(names::MANAGED_BY);
-    assert_eq!(read(&originals), Marks::default());
+    assert_eq!(read(&originals).active, None);
 }
 
 /// A new Pod says what was asked for, and nothing where nothing was; its Service says nothing of it.

@@ -122,6 +122,7 @@ fn answers_are_judged() {
 fn one_sign_is_enough() {
     let yes = || Busy::Yes("a".to_owned());
     let unanswered = || Busy::Unanswered("b".to_owned());
+    let unasked = || Busy::Unasked("c".to_owned());
     for (answers, busy) in [
         (vec![], Busy::No),
         (vec![Busy::No, Busy::No], Busy::No),
@@ -129,6 +130,10 @@ fn one_sign_is_enough() {
         (vec![unanswered(), Busy::No], unanswered()),
         (vec![unanswered(), yes(), Busy::No], yes()),
         (vec![yes(), unanswered()], yes()),
+        (vec![Busy::No, unasked(), Busy::No], unasked()),
+        (vec![unasked(), unanswered()], unanswered()),
+        (vec![unanswered(), unasked()], unanswered()),
+        (vec![unasked(), yes()], yes()),
     ] {
         assert_eq!(combine(answers.clone()), busy, "{answers:?}");
     }

@@ -3,17 +3,28 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Action, Context, Decision, Event, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, failure_of, rest,
+    Action, Context, Decision, Event, Halves, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
+    failure_of, remove, rest,
 };
 use crate::{
     failure::Failure,
-    lifetime::{Cause, LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals},
+    lifetime::{Cause, LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
     ports::{Busy, Only, Outcome},
     seen::{Life, SeenPod, Uid, Version},
 };
 
 /// When a reap is thought of again that could not be done, or not be judged because the view was old.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// When a reap is thought of again that was refused for good: that changes only when a person acts.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// The first wait before a sign of life is written again that could not be. It doubles until failing costs no more
+/// than succeeding would, or [`WRITE_WAIT_MAX`].
+const WRITE_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest such wait for owners, who have no timeout to go by.
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// When a rehearsed reap is said again: nobody wants to read it every second.
 const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
@@ -33,7 +44,14 @@ pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'
             } else {
                 Vitals::adopt(pod, terms(pod, ctx), ctx.moment())
             };
-            *life = Some(Lifeline { uid: pod.uid.clone(), vitals, armed: None, unanswered_since: None });
+            *life = Some(Lifeline {
+                uid: pod.uid.clone(),
+                vitals,
+                armed: None,
+                held: None,
+                unanswered_since: None,
+                unwritten: Unwritten::default(),
+            });
         }
     }
 }
@@ -63,15 +81,30 @@ pub(super) fn used<W>(
     let (Stage::Resting { .. }, Some(life), Some(pod)) = (stage, life, there(ctx)) else { return None };
     life.vitals.touch(ctx.moment());
     life.unanswered_since = None;
-    let new_owner = owner.is_some() && owner != pod.marks.owner;
-    (new_owner || life.vitals.wants_writing(terms(pod, ctx))).then(|| Action::Write {
-        uid: pod.uid.clone(),
-        marks: Marks {
-            active: Some(ctx.wall),
-            owner: owner.or(pod.marks.owner.clone()),
-            ..pod.marks.clone()
-        },
-    })
+    life.unwritten.owner =
+        owner.or(life.unwritten.owner.take()).filter(|owner| Some(owner) != pod.marks.owner.as_ref());
+    let terms = terms(pod, ctx);
+    // While nothing is kept, nothing old is to stand there: it would be believed once there is a timeout again.
+    let stale = terms.idle_timeout.is_none() && pod.marks.active.is_some();
+    life.unwritten.active = stale || life.vitals.wants_writing(terms);
+    write(life, pod, ctx)
+}
+
+/// Writes down what a restart would miss, unless that failed a moment ago.
+fn write<W>(life: &Lifeline, pod: &SeenPod, ctx: Context<'_>) -> Option<Action<W>> {
+    let Unwritten { active, owner, failures: _, not_before } = &life.unwritten;
+    let due = (*active || owner.is_some()) && not_before.is_none_or(|at| at <= ctx.now);
+    due.then(|| Action::Write { uid: pod.uid.clone(), marks: marks(life, pod.marks.terms, pod, ctx) })
+}
+
+/// What is to stand on the Pod, with these limits.
+fn marks(life: &Lifeline, asked: Terms, pod: &SeenPod, ctx: Context<'_>) -> Marks {
+    let keeps = ctx.policy.terms(asked).idle_timeout.is_some();
+    Marks {
+        terms: asked,
+        active: keeps.then(|| ctx.moment().wall_at(life.vitals.active)),
+        owner: life.unwritten.owner.clone().or(pod.marks.owner.clone()),
+    }
 }
 
 /// Somebody wants other limits.
@@ -87,11 +120,10 @@ pub(super) fn change<W>(
         return (stage, vec![Action::Answer(waiter, Ok(Reply::Gone))]);
     };
     life.vitals.touch(ctx.moment());
-    let marks = Marks {
-        terms: pod.marks.terms.changed(change),
-        active: Some(ctx.wall),
-        owner: owner.or(pod.marks.owner.clone()),
-    };
+    life.unanswered_since = None;
+    life.unwritten.owner = owner.or(life.unwritten.owner.take());
+    life.unwritten.active = true;
+    let marks = marks(life, pod.marks.terms.changed(change), pod, ctx);
     (Stage::Changing { waiter }, vec![Action::Write { uid: pod.uid.clone(), marks }])
 }
 
@@ -102,9 +134,17 @@ pub(super) fn written<W>(
     outcome: Outcome<()>,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    if let (Some(life), Outcome::Done(())) = (life.as_mut(), &outcome) {
-        life.vitals.written = Some(life.vitals.active);
-        life.armed = None;
+    if let (Some(life), Some(pod)) = (life.as_mut(), &ctx.seen.pod) {
+        let idle = terms(pod, ctx).idle_timeout;
+        if let Outcome::Done(()) = outcome {
+            life.vitals.written = idle.map(|_| life.vitals.active);
+            life.unwritten = Unwritten::default();
+        } else {
+            let longest = idle.map_or(WRITE_WAIT_MAX, |idle| (idle / WRITE_STEP).max(WRITE_WAIT));
+            let wait = WRITE_WAIT.saturating_mul(2_u32.saturating_pow(life.unwritten.failures)).min(longest);
+            life.unwritten.failures = life.unwritten.failures.saturating_add(1);
+            life.unwritten.not_before = Some(ctx.now + wait);
+        }
     }
     match (stage, outcome) {
         (Stage::Changing { waiter }, Outcome::Done(())) => {
@@ -118,7 +158,7 @@ pub(super) fn written<W>(
             actions.push(Action::Answer(waiter, Err(failure_of("Change of the limits", fault))));
             (stage, actions)
         }
-        // A sign of life that could not be written is written with the next one.
+        // A sign of life that could not be written is written later.
         (stage, _) => (stage, vec![]),
     }
 }
@@ -150,17 +190,26 @@ pub(super) fn attend<W>(
     if alone_until.is_some() || life.armed.is_some_and(|at| at <= ctx.now) {
         life.armed = None;
     }
+    life.held = life.held.filter(|(_, until)| *until > ctx.now);
     let terms = terms(pod, ctx);
-    let next = match life.vitals.reached(terms, ctx.policy, ctx.now) {
-        // Something holds it back until then.
-        Some(_) if life.armed.is_some() => return (resting, vec![]),
-        Some(cause) if ctx.fresh => return reap(pod, cause, ctx),
-        Some(_) => ctx.now + AGAIN,
-        None => match life.vitals.ahead(terms, ctx.policy, ctx.now) {
-            Some(next) => next,
-            None => return (resting, vec![]),
-        },
+    // A sandbox whose use is kept from now on, or was not known.
+    life.unwritten.active |= terms.idle_timeout.is_some() && life.vitals.written.is_none();
+    let pending = ctx.seen.is_whole() && (life.unwritten.active || life.unwritten.owner.is_some());
+    let again = match write(life, pod, ctx).filter(|_| pending) {
+        Some(write) if ctx.fresh => return (resting, vec![write]),
+        Some(_) => Some(ctx.now + AGAIN),
+        None => life.unwritten.not_before.filter(|_| pending),
     };
+    let ahead = life.vitals.ahead(terms, ctx.policy, ctx.now);
+    let next = match life.vitals.reached(terms, ctx.policy, ctx.now) {
+        Some(cause) => match life.held.filter(|(held, _)| *held == cause) {
+            Some((_, until)) => Some(ahead.map_or(until, |ahead| ahead.min(until))),
+            None if ctx.fresh => return reap(pod, cause, ctx),
+            None => Some(ctx.now + AGAIN),
+        },
+        None => ahead,
+    };
+    let Some(next) = [next, again].into_iter().flatten().min() else { return (resting, vec![]) };
     let wake = alone_until.map_or(next, |alone| alone.min(next));
     if life.armed.is_some_and(|at| at <= wake) {
         return (resting, vec![]);
@@ -198,30 +247,35 @@ pub(super) fn asked<W>(
     busy: &Busy,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    let (Stage::Reaping(cause), Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
+    let (Stage::Reaping(_), Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
         return settle(stage, ctx);
     };
-    match busy {
-        Busy::Yes(_) => {
-            life.vitals.touch(ctx.moment());
-            life.unanswered_since = None;
-            let write = life.vitals.wants_writing(terms(pod, ctx)).then(|| Action::Write {
-                uid: pod.uid.clone(),
-                marks: Marks { active: Some(ctx.wall), ..pod.marks.clone() },
-            });
-            let (stage, mut actions) = settle(stage, ctx);
-            actions.extend(write);
-            (stage, actions)
-        }
-        Busy::Unanswered(_) => {
-            let since = *life.unanswered_since.get_or_insert(ctx.now);
-            if ctx.now.saturating_duration_since(since) < ctx.policy.probe_patience {
-                return wait(stage, life, ctx.now + ctx.policy.probe_interval, ctx);
-            }
-            (Stage::Reaping(*cause), vec![let_go(pod, *cause, ctx)])
-        }
-        Busy::No => (Stage::Reaping(*cause), vec![let_go(pod, *cause, ctx)]),
+    if let Busy::Yes(_) = busy {
+        life.vitals.touch(ctx.moment());
+        life.unanswered_since = None;
+        life.unwritten.active = life.vitals.wants_writing(terms(pod, ctx));
+        let write = write(life, pod, ctx);
+        let (stage, mut actions) = settle(stage, ctx);
+        actions.extend(write);
+        return (stage, actions);
     }
+    // Asking takes a while, in which its limits may have been changed and the view may have grown old.
+    let reached = life.vitals.reached(terms(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
+    let Some(cause) = reached else { return settle(stage, ctx) };
+    if cause == Cause::Idle {
+        let again = ctx.now + ctx.policy.probe_interval;
+        match busy {
+            Busy::Unasked(_) => return wait(stage, life, again, ctx),
+            Busy::Unanswered(_) => {
+                let since = *life.unanswered_since.get_or_insert(ctx.now);
+                if ctx.now.saturating_duration_since(since) < ctx.policy.probe_patience {
+                    return wait(stage, life, again, ctx);
+                }
+            }
+            Busy::No | Busy::Yes(_) => life.unanswered_since = None,
+        }
+    }
+    (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
 }
 
 /// The belt holds the reap back: until then, or because it is only rehearsed.
@@ -237,7 +291,14 @@ pub(super) fn held<W>(
     }
 }
 
-/// After a reap that the belt let go.
+/// The belt may let go what it held, which asks again.
+pub(super) fn released(life: &mut Option<Lifeline>) {
+    if let Some(life) = life {
+        life.held = None;
+    }
+}
+
+/// After a reap that the belt let go: the Pod's delete, and then the Service's.
 pub(super) fn reaped<W>(
     stage: Stage<W>,
     life: &mut Option<Lifeline>,
@@ -245,27 +306,35 @@ pub(super) fn reaped<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let Stage::Reaping(cause) = stage else { return settle(stage, ctx) };
-    let [pod, _] = outcomes;
-    if matches!(pod, Some(Outcome::Done(()))) {
-        let (stage, mut actions) = settle(stage, ctx);
-        actions.insert(0, Action::Record(cause));
-        return (stage, actions);
-    }
-    // The Pod has changed since, or the cluster does not answer: it is judged anew.
+    let [pod, service] = outcomes;
+    let pause = match pod {
+        Some(Outcome::Done(())) => {
+            let (stage, mut actions) = match service {
+                // The sandbox is gone, and what is left of it follows.
+                Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
+                    remove::later(Halves { pod: false, service: true }, 0, false, ctx)
+                }
+                Some(Outcome::Done(())) | None => settle(stage, ctx),
+            };
+            actions.insert(0, Action::Record(cause));
+            return (stage, actions);
+        }
+        // The Pod has changed since, or the cluster does not answer: it is judged anew.
+        Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
+        Some(Outcome::Refused(_) | Outcome::Unknown(_)) | None => AGAIN,
+    };
     match life {
-        Some(life) => wait(stage, life, ctx.now + AGAIN, ctx),
+        Some(life) => wait(stage, life, ctx.now + pause, ctx),
         None => settle(stage, ctx),
     }
 }
 
-/// Rests, and looks at the limits again then, or when another one is reached.
+/// Rests, and looks at this limit again then, and at the others when they are reached.
 fn wait<W>(stage: Stage<W>, life: &mut Lifeline, until: Instant, ctx: Context<'_>) -> Decision<W> {
-    let (stage, mut actions) = settle(stage, ctx);
-    let until = until.max(ctx.now + Duration::from_millis(1));
-    let other = there(ctx).and_then(|pod| life.vitals.ahead(terms(pod, ctx), ctx.policy, ctx.now));
-    life.armed = Some(other.map_or(until, |other| other.min(until)));
-    actions.extend(life.armed.map(Action::WakeAt));
-    (stage, actions)
+    if let Stage::Reaping(cause) = stage {
+        life.held = Some((cause, until.max(ctx.now + Duration::from_millis(1))));
+    }
+    settle(stage, ctx)
 }
 
 fn settle<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
@@ -281,7 +350,8 @@ pub(super) fn other_owner(
     asking: Option<&Owner>,
     ctx: Context<'_>,
 ) -> Option<Failure> {
-    let (life, asking, owner) = (life?, asking?, there(ctx)?.marks.owner.as_ref()?);
+    let (life, asking, pod) = (life?, asking?, there(ctx)?);
+    let owner = life.unwritten.owner.as_ref().or(pod.marks.owner.as_ref())?;
     let lease_ends = life.vitals.active + ctx.policy.owner_lease.min(LIMIT_MAX);
     (asking != owner && ctx.now < lease_ends).then(|| Failure::Owned {
         id: ctx.id.clone(),

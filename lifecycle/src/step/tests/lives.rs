@@ -168,7 +168,7 @@ impl World {
             terminating: false,
             reason: None,
             created: Some(whole),
-            marks: Marks { terms, active: Some(whole), owner: None },
+            marks: Marks { terms, active: terms.idle_timeout.map(|_| whole), owner: None },
         });
         self.seen.service = Some(SeenService {
             uid: Uid(format!("s{}", version.0).into()),
@@ -194,7 +194,7 @@ impl World {
         assert!(cause != Cause::Idle || !mute, "a sandbox that could not be asked was reaped");
         assert_eq!(pod.version, self.seen.pod.as_ref().map(|pod| pod.version), "the very state");
         assert!(service.is_some());
-        match self.belt.ask(1, Moment { now: self.now, wall: self.wall }) {
+        match self.belt.ask(&SandboxId::parse("a").unwrap(), 1, Moment { now: self.now, wall: self.wall }) {
             Verdict::Go => {
                 self.seen = Seen::default();
                 self.model = None;
