@@ -184,7 +184,8 @@ impl Belt {
         while self.recent.front().is_some_and(|at| is_old(*at)) {
             self.recent.pop_front();
         }
-        while let Some((at, id)) = self.order.pop_front_if(|(at, _)| is_old(*at)) {
+        while self.order.front().is_some_and(|(at, _)| is_old(*at)) {
+            let Some((at, id)) = self.order.pop_front() else { return };
             if self.due.get(&id) == Some(&at) {
                 self.due.remove(&id);
             }

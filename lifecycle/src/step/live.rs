@@ -85,8 +85,8 @@ pub(super) fn used<W>(
         owner.or(life.unwritten.owner.take()).filter(|owner| Some(owner) != pod.marks.owner.as_ref());
     let terms = terms(pod, ctx);
     // While nothing is kept, nothing old is to stand there: it would be believed once there is a timeout again.
-    let stale = terms.idle_timeout.is_none() && pod.marks.active.is_some();
-    life.unwritten.active = stale || life.vitals.wants_writing(terms);
+    let outdated = terms.idle_timeout.is_none() && pod.marks.active.is_some();
+    life.unwritten.active = outdated || life.vitals.wants_writing(terms);
     write(life, pod, ctx)
 }
 
