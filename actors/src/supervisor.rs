@@ -3,7 +3,10 @@
 //! Its handlers await nothing slow and never fail: if it ended, all its children would be killed.
 
 use std::{
-    collections::{BTreeSet, HashMap}, sync::Arc, time::Duration};
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use lifecycle::{
     failure::Failure,
