@@ -1,9 +1,10 @@
 //! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`, or
-//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`) for one of them.
+//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`, `abuse`, or `abuse` and one of its names) for one of them.
 //!
 //! - GET and LIST with 1,000 sandboxes, beside a bare warp route that returns the same bytes;
 //! - creates, beside a loop that only writes the same two objects;
 //! - memory per sandbox, between 1,000 and 10,000;
+//! - abuse: what other callers notice of slow headers, unread answers, endless and deep bodies and one hot id;
 //! - limits: what 10,000 idle sandboxes with them cost beside those without, and how late a reap is.
 //!
 //! Servers run in processes of their own; the two that are compared take turns, so that a drift of the
@@ -18,6 +19,7 @@
 )]
 
 mod provisioner {
+    pub mod abuse;
     pub mod bare;
     pub mod children;
     pub mod creates;
@@ -27,12 +29,18 @@ mod provisioner {
     pub mod queries;
 }
 
-use provisioner::{bare, creates, lifetimes, memory, queries};
+use provisioner::{abuse, bare, creates, lifetimes, memory, queries};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if arguments.iter().any(|argument| argument == bare::ARGUMENT) {
         bare::serve();
+        return;
+    }
+    if let [argument, kind, address] = &arguments[..]
+        && argument == abuse::ARGUMENT
+    {
+        abuse::misuse(kind, address.parse().expect("an address"));
         return;
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
@@ -46,6 +54,9 @@ fn main() {
         }
         if wanted("memory") {
             memory::measure().await;
+        }
+        if wanted("abuse") {
+            abuse::measure(&arguments).await;
         }
         if wanted("lifetimes") {
             lifetimes::measure().await;

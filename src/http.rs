@@ -44,16 +44,17 @@ pub fn routes<B: Backend>(
     limits: body::Limits,
     checks: Checks,
 ) -> BoxedFilter<(Response,)> {
+    let bodies = body::Bodies::new(limits);
     // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
     // through on its way out is a cost.
     let rest = list::route(backend.clone())
         .or(touch::route(backend.clone()))
         .unify()
-        .or(create::route(backend.clone(), limits))
+        .or(create::route(backend.clone(), bodies.clone()))
         .unify()
         .or(delete::route(backend.clone()))
         .unify()
-        .or(change::route(backend.clone(), limits))
+        .or(change::route(backend.clone(), bodies))
         .unify()
         .or(reaper::route(backend.clone()))
         .unify()

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use super::bare;
+use super::{abuse, bare};
 
 /// A server in a process of its own, which is killed when this is dropped.
 pub struct Server {
@@ -46,6 +46,13 @@ impl Server {
         Self::spawn(command, answer)
     }
 
+    /// A process that misuses the daemon at this address.
+    pub fn abuser(abuse: &str, address: SocketAddr) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.args([abuse::ARGUMENT, abuse, &address.to_string()]);
+        Self::spawn(command, "")
+    }
+
     fn spawn(mut command: Command, input: &str) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -74,8 +81,22 @@ impl Server {
 
     /// Its resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that it was resident since [`Server::reset_peak`], in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Makes what is resident now the peak.
+    pub fn reset_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("Linux");
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(field)).expect(field);
         line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") * 1024
     }
 }

@@ -1,6 +1,7 @@
-//! Reading a request's body: never more than a limit of it, never longer than a limit.
+//! Reading a request's body: never more than a limit of it, never longer than a limit, and never many large ones at
+//! once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -8,8 +9,14 @@ use http::{
     HeaderMap,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use lifecycle::request::{FieldError, Problem};
-use tokio::time::timeout;
+use lifecycle::{
+    failure::Failure,
+    request::{FieldError, Problem},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::errors::ApiError;
 
@@ -22,6 +29,23 @@ pub struct Limits {
     pub time: Duration,
 }
 
+/// What a body may have of memory without asking, in bytes: a usual create has a tenth of it.
+const SMALL: usize = 4 << 10;
+
+/// When to ask again after a large body had to wait for too long.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How many bodies may be larger at once. With the limit of 1 MiB on each that is what all bodies together take, but
+/// for the small ones; a large one that is meant is read within a moment.
+const LARGE_AT_ONCE: usize = 4;
+
+/// Reads bodies within their limits. Clones share the room for large ones.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    limits: Limits,
+    large: Arc<Semaphore>,
+}
+
 // === impl Limits ===
 
 impl Default for Limits {
@@ -31,42 +55,74 @@ impl Default for Limits {
     }
 }
 
-/// Reads the whole body, whether it announces its length or comes in chunks.
-///
-/// # Errors
-/// 413 when it is, or says that it will be, larger than the limit: at once, without reading the rest. 408 when
-/// it takes longer than the limit. 400 when it breaks off.
-pub async fn read<S, D, E>(headers: &HeaderMap, body: S, limits: Limits) -> Result<Bytes, ApiError>
-where
-    S: Stream<Item = Result<D, E>>,
-    D: Buf,
-{
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    if announced.is_some_and(|length: u64| length > limits.bytes as u64) {
-        return Err(ApiError::body_too_large(limits.bytes));
-    }
-    timeout(limits.time, collect(body, limits.bytes))
-        .await
-        .unwrap_or_else(|_| Err(ApiError::body_too_slow(limits.time)))
-}
+// === impl Bodies ===
 
-/// Reads the whole body and what it says; the inner error is all that is wrong with its fields.
-///
-/// # Errors
-/// As [`read`] and [`understand`].
-pub(super) async fn parse<S, D, E, T>(
-    headers: &HeaderMap,
-    body: S,
-    limits: Limits,
-    from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
-) -> Result<Result<T, Vec<FieldError>>, ApiError>
-where
-    S: Stream<Item = Result<D, E>>,
-    D: Buf,
-{
-    let body = read(headers, body, limits).await?;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    understand(content_type, &body, from_body)
+impl Bodies {
+    /// Bodies within these limits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+    }
+
+    /// Reads the whole body, whether it announces its length or comes in chunks.
+    ///
+    /// # Errors
+    /// 413 when it is, or says that it will be, larger than the limit: at once, without reading the rest. 408 when
+    /// it takes longer than the limit. 503 when it is large, and so many others are that its turn does not come
+    /// within that time. 400 when it breaks off.
+    pub async fn read<S, D, E>(&self, headers: &HeaderMap, body: S) -> Result<Bytes, ApiError>
+    where
+        S: Stream<Item = Result<D, E>>,
+        D: Buf,
+    {
+        let Limits { bytes: limit, time } = self.limits;
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        if announced.is_some_and(|length: u64| length > limit as u64) {
+            return Err(ApiError::body_too_large(limit));
+        }
+        let end = Instant::now() + time;
+        let mut body = std::pin::pin!(body);
+        let mut whole = BytesMut::new();
+        let mut turn = None;
+        loop {
+            let Ok(chunk) = timeout_at(end, body.next()).await else {
+                return Err(ApiError::body_too_slow(time));
+            };
+            let Some(chunk) = chunk else { return Ok(whole.freeze()) };
+            let chunk = chunk.map_err(|_| ApiError::unreadable_body())?;
+            if chunk.remaining() > limit - whole.len() {
+                return Err(ApiError::body_too_large(limit));
+            }
+            if turn.is_none() && whole.len() + chunk.remaining() > SMALL {
+                // While it waits nothing more of it is taken from its connection.
+                match timeout_at(end, self.large.acquire()).await {
+                    Ok(permit) => turn = permit.ok(),
+                    Err(_) => return Err(Failure::Busy { retry_after: RETRY }.into()),
+                }
+            }
+            bytes::BufMut::put(&mut whole, chunk);
+        }
+    }
+
+    /// Reads the whole body and what it says; the inner error is all that is wrong with its fields.
+    ///
+    /// # Errors
+    /// As [`Bodies::read`] and [`understand`].
+    pub(super) async fn parse<S, D, E, T>(
+        &self,
+        headers: &HeaderMap,
+        body: S,
+        from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
+    ) -> Result<Result<T, Vec<FieldError>>, ApiError>
+    where
+        S: Stream<Item = Result<D, E>>,
+        D: Buf,
+    {
+        let body = self.read(headers, body).await?;
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        understand(content_type, &body, from_body)
+    }
 }
 
 /// What a whole body says; the inner error is all that is wrong with its fields.
@@ -90,27 +146,11 @@ pub(crate) fn understand<T>(
     }
 }
 
-async fn collect<S, D, E>(body: S, limit: usize) -> Result<Bytes, ApiError>
-where
-    S: Stream<Item = Result<D, E>>,
-    D: Buf,
-{
-    let mut body = std::pin::pin!(body);
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| ApiError::unreadable_body())?;
-        if chunk.remaining() > limit - whole.len() {
-            return Err(ApiError::body_too_large(limit));
-        }
-        bytes::BufMut::put(&mut whole, chunk);
-    }
-    Ok(whole.freeze())
-}
-
 #[cfg(test)]
 mod tests {
     use futures::{StreamExt as _, stream};
     use http::HeaderValue;
+    use tokio::time::sleep;
 
     use super::*;
     use crate::http::errors::ErrorStatus;
@@ -134,7 +174,7 @@ mod tests {
             (&["1234", "56789"], Err(ErrorStatus::PayloadTooLarge)),
             (&["123456789"], Err(ErrorStatus::PayloadTooLarge)),
         ] {
-            let body = read(&HeaderMap::new(), chunks(parts), LIMITS).await;
+            let body = Bodies::new(LIMITS).read(&HeaderMap::new(), chunks(parts)).await;
             assert_eq!(outcome(body), wanted.map(str::to_owned), "{parts:?}");
         }
     }
@@ -143,15 +183,16 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_is_believed() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("9"))]);
-        let body = read(&headers, stream::pending::<Result<Bytes, ()>>(), LIMITS).await;
+        let body = Bodies::new(LIMITS).read(&headers, stream::pending::<Result<Bytes, ()>>()).await;
         assert_eq!(outcome(body), Err(ErrorStatus::PayloadTooLarge));
     }
 
     /// A body that stops arriving ends as a 408 after the limit, not when the connection does.
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_ends_at_the_limit() {
-        let begun = tokio::time::Instant::now();
-        let body = read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending()), LIMITS).await;
+        let begun = Instant::now();
+        let body =
+            Bodies::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
         assert_eq!(outcome(body), Err(ErrorStatus::RequestTimeout));
         assert_eq!(begun.elapsed(), LIMITS.time);
     }
@@ -160,6 +201,40 @@ mod tests {
     #[tokio::test]
     async fn a_broken_body_is_a_400() {
         let body = chunks(&["12"]).chain(stream::iter([Err(())]));
-        assert_eq!(outcome(read(&HeaderMap::new(), body, LIMITS).await), Err(ErrorStatus::BadRequest));
+        assert_eq!(
+            outcome(Bodies::new(LIMITS).read(&HeaderMap::new(), body).await),
+            Err(ErrorStatus::BadRequest)
+        );
+    }
+
+    /// Large bodies are read a few at a time, however many stall; small ones wait for none of them.
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_are_few_at_once() {
+        let bodies = Bodies::new(Limits { bytes: 1 << 20, time: Duration::from_secs(10) });
+        let (none, large) = (HeaderMap::new(), Bytes::from_static(&[b' '; SMALL + 1]));
+        let first = || stream::iter([Ok::<_, ()>(large.clone())]);
+        // Those who find no room have less time left than those who took it.
+        let stalling = futures::future::join_all((0..LARGE_AT_ONCE).map(async |_| {
+            sleep(Duration::from_secs(1)).await;
+            bodies.read(&none, first().chain(stream::pending())).await
+        }));
+        let waiting = futures::future::join_all((0..LARGE_AT_ONCE).map(async |_| {
+            let late = stream::once(Box::pin(sleep(Duration::from_secs(2)))).flat_map(|()| first());
+            bodies.read(&none, late).await
+        }));
+        let small = async {
+            let begun = Instant::now();
+            let read = bodies.read(&none, chunks(&["12"])).await;
+            (outcome(read), begun.elapsed())
+        };
+        let (stalling, waiting, small) = tokio::join!(stalling, waiting, small);
+        assert_eq!(small, (Ok("12".to_owned()), Duration::ZERO));
+        for (outcomes, status) in
+            [(stalling, ErrorStatus::RequestTimeout), (waiting, ErrorStatus::Unavailable)]
+        {
+            assert!(outcomes.into_iter().all(|read| outcome(read) == Err(status)), "{status:?}");
+        }
+        let whole = bodies.read(&none, first()).await;
+        assert_eq!(whole.unwrap().len(), SMALL + 1, "there is room again");
     }
 }

@@ -7,20 +7,21 @@ use lifecycle::lifetime::TermsChange;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Backend, body,
+    Backend,
+    body::Bodies,
     errors::{ApiError, reply},
     get, owner,
     path::{self, PathId},
 };
 
-pub(super) fn route<B: Backend>(backend: B, limits: body::Limits) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(backend: B, bodies: Bodies) -> BoxedFilter<(Response,)> {
     path::sandbox()
         .and(warp::patch())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |id, headers, body| {
-            let backend = backend.clone();
-            async move { reply(answer(&backend, id, headers, body, limits).await) }
+            let (backend, bodies) = (backend.clone(), bodies.clone());
+            async move { reply(answer(&backend, id, headers, body, &bodies).await) }
         })
         .boxed()
 }
@@ -31,14 +32,14 @@ async fn answer<B, S, D, E>(
     id: PathId,
     headers: HeaderMap,
     body: S,
-    limits: body::Limits,
+    bodies: &Bodies,
 ) -> Result<Response, ApiError>
 where
     B: Backend,
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let change = body::parse(&headers, body, limits, TermsChange::from_body).await?;
+    let change = bodies.parse(&headers, body, TermsChange::from_body).await?;
     let (change, owner) = owner::with_body(&headers, change)?;
     let id = id.usable()?;
     let status = backend.change(id.clone(), change, owner).await?;

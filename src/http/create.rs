@@ -7,7 +7,8 @@ use lifecycle::request::CreateRequest;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Backend, body,
+    Backend,
+    body::Bodies,
     errors::{ApiError, reply},
     owner, path,
     wire::{self, Sandbox},
@@ -16,14 +17,14 @@ use super::{
 /// Room for an id, a URL, a time and the usual reason of a sandbox that was just made.
 const USUAL_SIZE: usize = 256;
 
-pub(super) fn route<B: Backend>(backend: B, limits: body::Limits) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(backend: B, bodies: Bodies) -> BoxedFilter<(Response,)> {
     path::sandboxes()
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |headers, body| {
-            let backend = backend.clone();
-            async move { reply(answer(&backend, headers, body, limits).await) }
+            let (backend, bodies) = (backend.clone(), bodies.clone());
+            async move { reply(answer(&backend, headers, body, &bodies).await) }
         })
         .boxed()
 }
@@ -32,14 +33,14 @@ async fn answer<B, S, D, E>(
     backend: &B,
     headers: HeaderMap,
     body: S,
-    limits: body::Limits,
+    bodies: &Bodies,
 ) -> Result<Response, ApiError>
 where
     B: Backend,
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let request = body::parse(&headers, body, limits, CreateRequest::from_body).await?;
+    let request = bodies.parse(&headers, body, CreateRequest::from_body).await?;
     let (request, owner) = owner::with_body(&headers, request)?;
     let id = request.sandbox_id.clone();
     let status = backend.create(CreateRequest { owner, ..request }).await?;
