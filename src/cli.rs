@@ -4,12 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::{
-    health::HealthUrl,
-    settings::{
-        keys::{Key, Kind, SPECS, Spec},
-        layers::FlagValues,
-    },
+use crate::settings::{
+    keys::{Key, Kind, SPECS, Spec},
+    layers::FlagValues,
 };
 
 /// Gives AI-agent backends isolated sandboxes on Kubernetes over a small REST API.
@@ -51,8 +48,9 @@ pub enum Todo {
     #[command(after_help = HEALTH_EXAMPLES)]
     Health {
         /// What to ask, in place of /health at the configured listen address.
+        // Read by the program itself: clap would quote the whole of a bad one, and a URL may hold a password.
         #[arg(long, value_name = "URL")]
-        url: Option<HealthUrl>,
+        url: Option<String>,
         /// Which settings.
         #[command(flatten)]
         settings: SettingsArgs,

@@ -49,8 +49,14 @@ async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCod
             run::cluster(&log, args).await
         }
         Todo::Health { url, settings: args } => {
-            let url = if let Some(url) = url {
-                url
+            let url: HealthUrl = if let Some(url) = url {
+                match url.parse() {
+                    Ok(url) => url,
+                    Err(error) => {
+                        eprintln!("error: --url: {error}");
+                        return Ok(ExitCode::from(BAD_SETTINGS));
+                    }
+                }
             } else {
                 let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
                 HealthUrl::of_listener(loaded.settings.http.listen)

@@ -4,7 +4,7 @@
 //! "full"); what tells them apart is in `reason`, `details` and often only in the message. The table test
 //! below holds every error that a real API server of 1.36 was recorded to give.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, io, sync::Arc, time::Duration};
 
 use hyper_util::client::legacy::Error as ConnectError;
 use kube::core::Status;
@@ -123,7 +123,36 @@ fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Durat
         return Failed::new(kind, &format!("HTTP {code}"), certainty).after(patience(kind, header, None));
     };
     let (kind, certainty) = by_words(verb, code, status).unwrap_or_else(|| by_code(verb, code));
-    Failed::new(kind, &status.message, certainty).after(patience(kind, header, Some(status)))
+    let said: Cow<'_, str> = match kind {
+        // Nothing worth the risk that it names what was refused.
+        FaultKind::Unauthorized => CREDENTIALS_REFUSED.into(),
+        _ => without_credentials(&status.message),
+    };
+    Failed::new(kind, &said, certainty).after(patience(kind, header, Some(status)))
+}
+
+/// What is told of a 401.
+const CREDENTIALS_REFUSED: &str = "the API server does not take the credentials; check the kubeconfig's user, and whether its token has expired";
+
+/// A message without the credentials of our own request, which webhooks and proxies have been seen to repeat: no word
+/// that stands behind the name of an authentication scheme.
+fn without_credentials(message: &str) -> Cow<'_, str> {
+    let is_scheme = |word: &str| {
+        let letters = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        ["bearer", "basic"].iter().any(|scheme| letters.eq_ignore_ascii_case(scheme))
+    };
+    let mut words = message.split_inclusive(char::is_whitespace).peekable();
+    if !words.clone().any(is_scheme) {
+        return message.into();
+    }
+    let mut told = String::with_capacity(message.len());
+    while let Some(word) = words.next() {
+        told.push_str(word);
+        if is_scheme(word) && words.next().is_some() {
+            told.push_str("*** ");
+        }
+    }
+    told.trim_end().to_owned().into()
 }
 
 /// How long the server asks to wait: the header first, as clients of Kubernetes do.

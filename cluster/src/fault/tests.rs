@@ -199,3 +199,18 @@ async fn a_foreign_error_page_is_not_passed_on() {
         assert_eq!(failed.fault.kind, FaultKind::Other, "{verb:?}");
     }
 }
+
+/// A webhook or a proxy that answers in Kubernetes' own form may repeat our credentials too.
+#[tokio::test(start_paused = true)]
+async fn credentials_in_an_answer_are_not_passed_on() {
+    for (code, message, told) in [
+        (403, "denied: Authorization: Bearer s3cret for x", "denied: Authorization: Bearer *** for x"),
+        (500, "got 'basic s3cret'", "got 'basic ***"),
+        (400, "a BEARER\ts3cret", "a BEARER\t***"),
+        (422, "the name of the bearer", "the name of the bearer"),
+        (401, "token s3cret has expired", CREDENTIALS_REFUSED),
+    ] {
+        let failed = meaning(Verb::Get, move || fake::failure(code, "", message)).await;
+        assert_eq!(failed.fault.message, told);
+    }
+}
