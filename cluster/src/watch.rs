@@ -17,7 +17,7 @@
 //! `kube`'s own event stream, below it, takes a connection that breaks off for an orderly end. Here the proofs
 //! are exactly the four of the drawing, each given after all that came before it was told.
 
-mod events;
+pub mod events;
 mod kind;
 mod list;
 

@@ -26,7 +26,7 @@ pub enum Phase {
 /// The name is Kubernetes' own `reason` wherever Kubernetes gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// A stable name such as `ImagePullBackOff` or `Unschedulable`.
+    /// A stable name such as `ImagePullBackOff` or `Unschedulable`; cut at [`Reason::NAME_MAX`] bytes.
     pub name: Box<str>,
     /// What the cluster says of it; cut at [`Reason::MESSAGE_MAX`] bytes.
     pub message: Option<Box<str>>,
@@ -73,15 +73,17 @@ impl Reason {
     /// Longest message kept, in bytes: enough for a scheduler's sentence, little enough to keep thousands.
     pub const MESSAGE_MAX: usize = 256;
 
+    /// Longest name kept, in bytes: several times Kubernetes' own. Whoever may write a Pod's status may write any.
+    pub const NAME_MAX: usize = 128;
+
     /// A reason with the cluster's words, cut to size on a character's border.
     #[must_use]
     pub fn new(name: &str, message: Option<&str>) -> Self {
-        let message = message.filter(|m| !m.is_empty()).map(|m| {
-            let end =
-                (0..=Self::MESSAGE_MAX.min(m.len())).rev().find(|&i| m.is_char_boundary(i)).unwrap_or(0);
-            m[..end].into()
-        });
-        Self { name: name.into(), message }
+        let message = message.filter(|m| !m.is_empty());
+        Self {
+            name: cut(name, Self::NAME_MAX).into(),
+            message: message.map(|message| cut(message, Self::MESSAGE_MAX).into()),
+        }
     }
 
     /// What a person can do about it, where we know something better than the cluster's own words.
@@ -108,6 +110,10 @@ impl Reason {
     }
 }
 
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,12 +134,13 @@ mod tests {
         }
     }
 
-    /// A long message is cut, never in the middle of a character.
+    /// A long message is cut, never in the middle of a character, and so is a name: both are kept for each sandbox.
     #[test]
-    fn messages_are_cut_on_a_character() {
+    fn words_are_cut_on_a_character() {
         let long = "é".repeat(400);
-        let reason = Reason::new("Unschedulable", Some(&long));
+        let reason = Reason::new(&long, Some(&long));
         assert_eq!(reason.message.as_deref(), Some("é".repeat(128).as_str()));
+        assert_eq!(&*reason.name, "é".repeat(64));
         assert_eq!(Reason::new("X", Some("")).message, None);
     }
 }

@@ -9,7 +9,7 @@ use super::mark::secret;
 /// A kubeconfig for this server, with these lines for its cluster and its user, each `key: value`.
 pub fn write(folder: &Path, server: &str, cluster: &[String], user: &[String]) -> PathBuf {
     let path = folder.join("kubeconfig");
-    let lines = |lines: &[String]| lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
+    let lines = |lines: &[String]| lines.iter().flat_map(|line| ["\n    ", line]).collect::<String>();
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: here\ncontexts:\n- name: here\n  context: {{cluster: here, user: me}}\n\
          clusters:\n- name: here\n  cluster:\n    server: \"{server}\"{}\nusers:\n- name: me\n  user:{}\n",

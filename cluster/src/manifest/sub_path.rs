@@ -23,6 +23,9 @@ pub enum SubPathError {
     /// Kubernetes takes only directories below the claim's root.
     #[error("a subPath is relative to the claim's root: leave out the leading \"/\"")]
     Absolute,
+    /// No file system's names are meant to hold one, and no line of a log.
+    #[error("a subPath holds no control character")]
+    Control,
     /// Kubernetes takes no way up.
     #[error("a subPath holds no \"..\"")]
     ParentDir,
@@ -50,6 +53,9 @@ impl SubPathTemplate {
     /// # Errors
     /// [`SubPathError`] when a placeholder is unknown, or Kubernetes would refuse what comes out.
     pub fn parse(source: &str) -> Result<Self, SubPathError> {
+        if source.contains(char::is_control) {
+            return Err(SubPathError::Control);
+        }
         let template = Self { source: source.to_owned(), pieces: pieces(source)? };
         // Ids are words: what the template makes of one pair of them it makes of all.
         let sample = template.render("u", "t");
@@ -153,6 +159,8 @@ mod tests {
             ("user_id}", SubPathError::Unbalanced('}')),
             ("/users/{user_id}", SubPathError::Absolute),
             ("a/../b", SubPathError::ParentDir),
+            ("a\0b", SubPathError::Control),
+            ("users/{us\ter_id}", SubPathError::Control),
             ("{user_id}/..", SubPathError::ParentDir),
         ] {
             assert_eq!(SubPathTemplate::parse(source), Err(error), "{source}");

@@ -64,7 +64,9 @@ impl Step {
             (Self::Every, Value::Array(items)) => items.iter().collect(),
             (Self::Every, Value::Object(fields)) => fields.values().collect(),
             (Self::Named(name), Value::Array(items)) => {
-                name.parse::<usize>().ok().and_then(|index| items.get(index)).into_iter().collect()
+                // A sign or a leading zero makes it another name, which no item has.
+                let index = name.parse::<usize>().ok().filter(|index| index.to_string() == *name);
+                index.and_then(|index| items.get(index)).into_iter().collect()
             }
             (Self::Named(name), Value::Object(fields)) => fields.get(name).into_iter().collect(),
             _ => Vec::new(),
@@ -93,6 +95,8 @@ mod tests {
             ("", vec![answer.clone()]),
             ("/data/none", vec![]),
             ("/data/list/9", vec![]),
+            ("/data/list/00", vec![]),
+            ("/data/list/+0", vec![]),
             ("/data/list/x", vec![]),
             ("/data/a~1b/x", vec![]),
             ("/data/list/0/*", vec![]),

@@ -25,8 +25,11 @@ pub enum Event<K> {
 }
 
 /// The events of a watch, as they come.
+#[derive(Debug)]
 pub struct Events<B> {
     body: B,
+    /// The longest event that is read: [`EVENT_MAX`], but for tests.
+    longest: usize,
     buffer: BytesMut,
     /// How much of the buffer is known to hold no end of a line.
     searched: usize,
@@ -55,7 +58,12 @@ where
 {
     /// The events in the body of a watch's answer.
     pub fn new(body: B) -> Self {
-        Self { body, buffer: BytesMut::new(), searched: 0 }
+        Self::bounded(body, EVENT_MAX)
+    }
+
+    /// As [`Events::new`], with another bound on the length of an event, in bytes.
+    pub fn bounded(body: B, longest: usize) -> Self {
+        Self { body, longest, buffer: BytesMut::new(), searched: 0 }
     }
 
     /// The next event; `None` when the API server has ended the watch in order. May be dropped and called
@@ -66,11 +74,15 @@ where
     pub async fn next<K: Resource + DeserializeOwned>(&mut self) -> Result<Option<Event<K>>, CallError> {
         loop {
             while let Some(line) = self.line() {
+                // However it was cut: what is refused in pieces is not read in one either.
+                if line.len() > self.longest + 1 {
+                    return Err(CallError::Unreadable);
+                }
                 if !line.trim_ascii().is_empty() {
                     return parse(&line).map(Some);
                 }
             }
-            if self.buffer.len() > EVENT_MAX {
+            if self.buffer.len() > self.longest {
                 return Err(CallError::Unreadable);
             }
             match self.body.frame().await {
@@ -169,6 +181,26 @@ mod tests {
             matches!(event, Ok(Some(Event::Refused(CallError::Answered { code: 410, .. })))),
             "{event:?}"
         );
+    }
+
+    /// An event that is too long is refused as soon as that shows, whether it comes in pieces or whole; one of just
+    /// the length is read.
+    #[tokio::test]
+    async fn the_longest_event_is_the_longest_in_any_chunks() {
+        const EVENT: &str = r#"{"type":"BOOKMARK"}"#;
+        for (longest, taken) in [(EVENT.len(), true), (EVENT.len() - 1, false)] {
+            for at in 0..=EVENT.len() {
+                let (start, end) = EVENT.split_at(at);
+                let frames = [start.to_owned(), format!("{end}\n")].map(Bytes::from).map(Frame::data);
+                let body = StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>)));
+                let event = Events::bounded(body, longest).next::<Pod>().await;
+                assert_eq!(
+                    matches!(event, Ok(Some(Event::Bookmark(None)))),
+                    taken,
+                    "{longest} {at}: {event:?}"
+                );
+            }
+        }
     }
 
     /// What breaks off in the middle of an event, or is no event at all, never passes for an orderly end.

@@ -182,10 +182,25 @@ pub fn echo(value: &Value) -> Value {
     }
 }
 
-/// The first [`ECHO_MAX`] bytes of a text, on a character's border, and a sign that there was more.
+/// The beginning of a text, on a character's border, with a sign that there was more: as much as [`ECHO_MAX`] bytes of
+/// JSON hold.
 fn cut(text: &str) -> Value {
-    let within = |(start, c): &(usize, char)| start + c.len_utf8() <= ECHO_MAX;
-    Value::String(text.char_indices().take_while(within).map(|(_, c)| c).chain(['…']).collect())
+    let mut room = ECHO_MAX;
+    let fits = |c: &char| {
+        let left = room.checked_sub(length_in_json(*c));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    Value::String(text.chars().take_while(fits).chain(['…']).collect())
+}
+
+/// How many bytes a character takes in a JSON text.
+const fn length_in_json(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => "\\u0000".len(),
+        _ => c.len_utf8(),
+    }
 }
 
 /// Takes [`ECHO_MAX`] bytes and then refuses, so that no more of a large value is written than is shown.
@@ -218,10 +233,17 @@ mod tests {
     fn echoes_are_bounded() {
         let fits = json!("x".repeat(ECHO_MAX - 2));
         assert_eq!(echo(&fits), fits);
-        for huge in [json!("x".repeat(ECHO_MAX)), json!({"a": "é".repeat(1_000_000)}), json!(vec![0; 5000])]
-        {
+        for huge in [
+            json!("x".repeat(ECHO_MAX)),
+            json!({"a": "é".repeat(1_000_000)}),
+            json!(vec![0; 5000]),
+            // Six bytes each, where they are written.
+            json!("\u{1}".repeat(ECHO_MAX)),
+            json!({"\"\\\n": "\u{8}\u{7f}".repeat(ECHO_MAX)}),
+        ] {
             let Value::String(text) = echo(&huge) else { panic!("{huge:.20} came back whole") };
-            assert!(text.len() <= ECHO_MAX + "…".len() + 3, "{}", text.len());
+            let written = Value::from(text.as_str()).to_string();
+            assert!(written.len() <= ECHO_MAX + "\"…\"".len(), "{}", written.len());
             assert!(text.ends_with('…'));
         }
     }

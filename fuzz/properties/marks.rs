@@ -1,0 +1,87 @@
+//! Annotations read back from the cluster, which people may write by hand.
+//!
+//! The first four lines are the annotations about the ttl, the idle timeout, the last activity and the owner; the
+//! fifth is when the Pod was made. A line that is not there is an annotation that is not.
+
+use std::time::{Duration, Instant};
+
+use cluster::{lean::Pod, marks, names, read};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lifecycle::{
+    lifetime::{LIMIT_MAX, LIMIT_MIN, Marks, Moment, OWNER_MAX, Policy, Vitals},
+    seen::SeenPod,
+};
+use serde_json::{Map, Value, json};
+
+/// Any text is absent or a valid mark; what is valid is written as it is read; and no text makes a sandbox's end come
+/// before its time, or a clock overflow.
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let keys = [names::TTL, names::IDLE_TIMEOUT, names::LAST_ACTIVITY, names::OWNER];
+    let annotations: Map<String, Value> =
+        keys.into_iter().zip(lines.by_ref()).map(|(key, line)| (key.to_owned(), line.into())).collect();
+    let Ok(pod) = serde_json::from_value::<Pod>(json!({
+        "metadata": {
+            "name": "sandbox-a",
+            "uid": "u",
+            "annotations": annotations,
+            "labels": {names::MANAGED_BY: names::MANAGED_BY_VALUE},
+            "creationTimestamp": lines.next(),
+        },
+        "status": {"phase": "Running"},
+    })) else {
+        panic!("an annotation costs the whole Pod: {text:?}")
+    };
+    let seen = read::pod(&pod).expect("it has a uid");
+    is_valid(&seen.marks);
+    is_written_as_it_is_read(&seen.marks);
+    is_not_reaped_early(&seen);
+}
+
+fn is_valid(marks: &Marks) {
+    for limit in [marks.terms.ttl, marks.terms.idle_timeout].into_iter().flatten() {
+        assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit), "{limit:?}");
+    }
+    if let Some(owner) = &marks.owner {
+        let owner = owner.as_str();
+        assert!(
+            (1..=OWNER_MAX).contains(&owner.len()) && owner.bytes().all(|b| b.is_ascii_graphic()),
+            "{owner:?}"
+        );
+    }
+}
+
+fn is_written_as_it_is_read(marks: &Marks) {
+    let written =
+        marks::texts(marks).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect();
+    let metadata = ObjectMeta { annotations: Some(written), ..ObjectMeta::default() };
+    assert_eq!(&marks::read(&metadata), marks, "{metadata:?}");
+}
+
+fn is_not_reaped_early(pod: &SeenPod) {
+    let wall: Timestamp = "2026-11-21T04:20:13Z".parse().unwrap();
+    let moment = Moment { now: Instant::now() + Duration::from_secs(1 << 20), wall };
+    let terms = pod.marks.terms;
+    let vitals = Vitals::adopt(pod, terms, moment);
+    assert!(vitals.born <= moment.now && vitals.active <= moment.now, "nothing has happened in the future");
+
+    let policy = Policy::default();
+    let deadline = vitals.deadline(terms, &policy);
+    assert_eq!(deadline.is_some(), terms.ttl.is_some() || terms.idle_timeout.is_some());
+    let limits = [(pod.created, terms.ttl), (pod.marks.active, terms.idle_timeout)];
+    let earliest = limits.into_iter().filter_map(|(since, limit)| {
+        // By the wall's clock, how long it is until the limit counted from then is reached; from now where it
+        // is not known, or has yet to come.
+        let passed =
+            since.map_or(Duration::ZERO, |since| wall.duration_since(since).try_into().unwrap_or_default());
+        Some(i128::try_from(limit?.as_nanos()).ok()? - i128::try_from(passed.as_nanos()).ok()?)
+    });
+    if let (Some(deadline), Some(earliest)) = (deadline, earliest.min()) {
+        let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap();
+        let left = nanos(deadline.at.saturating_duration_since(moment.now))
+            - nanos(moment.now.saturating_duration_since(deadline.at));
+        assert!(left >= earliest, "{deadline:?} comes {} ns too early", earliest - left);
+    }
+}

@@ -1,0 +1,27 @@
+//! What must hold for any bytes from outside: one file a fuzz target, each with one `check`, which panics when it
+//! does not hold.
+//!
+//! The fuzz targets and the ordinary test of the corpus (`tests/fuzz_corpus.rs`) run the same functions.
+
+mod kubernetes;
+pub mod marks;
+pub mod mounts;
+pub mod paths;
+pub mod probes;
+pub mod request_body;
+pub mod settings;
+pub mod watch;
+
+/// A property, for any bytes.
+pub type Property = fn(&[u8]);
+
+/// Every target by its name, which is also its corpus' directory.
+pub const ALL: [(&str, Property); 7] = [
+    ("marks", marks::check),
+    ("mounts", mounts::check),
+    ("paths", paths::check),
+    ("probes", probes::check),
+    ("request_body", request_body::check),
+    ("settings", settings::check),
+    ("watch", watch::check),
+];

@@ -1,0 +1,192 @@
+//! Ids, and the paths that hold them, through the whole face of the program but its sockets.
+//!
+//! The first byte chooses the method, and whether what follows is a whole path or one segment of it.
+
+mod backend;
+
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cluster::names;
+use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use lifecycle::ids::{SandboxId, ThreadId, UserId};
+use sandbox_provisioner::http::{
+    self as api, Capabilities,
+    auth::Auth,
+    body,
+    edge::{Deadlines, Edge},
+};
+use serde_json::Value;
+
+use self::backend::{Call, Recorder};
+
+const KEY: &str = "the-key";
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PATCH,
+    Method::DELETE,
+    Method::PUT,
+    Method::OPTIONS,
+    Method::TRACE,
+];
+
+/// An id is what its rule says. A path leads to the sandbox that its one segment names, decoded once, or nowhere;
+/// without the key it leads nowhere; and the answer is always a well-formed one.
+pub fn check(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data) {
+        ids(text);
+    }
+    let Some((choice, rest)) = data.split_first() else { return };
+    let method = METHODS[usize::from(choice % 8)].clone();
+    let (before, after) = match choice / 8 % 4 {
+        0 => ("/api/sandboxes/", ""),
+        1 => ("/api/sandboxes/", "/touch"),
+        2 => ("/", ""),
+        _ => ("", ""),
+    };
+    let target = [before.as_bytes(), rest, after.as_bytes()].concat();
+    let Ok(uri) = Uri::try_from(target) else { return };
+    FACE.with_borrow(|face| face.is_sound(&method, &uri));
+}
+
+// === ids ===
+
+fn ids(text: &str) {
+    let lower = |c: char| matches!(c, 'a'..='z' | '0'..='9');
+    let word = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let wanted = text.chars().all(|c| lower(c) || c == '-')
+        && text.chars().next().is_some_and(lower)
+        && text.chars().next_back().is_some_and(lower)
+        && text.chars().count() <= 51;
+    let id = SandboxId::parse(text);
+    assert_eq!(id.is_ok(), wanted, "{text:?}");
+    if let Ok(id) = id {
+        assert_eq!(id.as_str(), text);
+        assert!(names::service(&id).len() <= 63 && names::pod(&id).len() <= 63);
+        assert_eq!(names::owner(&names::labels(&id)), Some(id));
+    }
+    let words = !text.is_empty() && text.chars().all(word);
+    assert_eq!(ThreadId::parse(text).is_some(), words && text.len() <= 64, "{text:?}");
+    assert_eq!(UserId::parse(text).is_some(), words, "{text:?}");
+}
+
+// === paths ===
+
+thread_local! {
+    static FACE: RefCell<Face> = RefCell::new(Face::new());
+}
+
+/// The routes in front of a backend that records its calls.
+struct Face {
+    edge: Edge,
+    backend: Recorder,
+    runtime: tokio::runtime::Runtime,
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+    content_type: Option<String>,
+    calls: Vec<Call>,
+}
+
+impl Face {
+    fn new() -> Self {
+        let backend = Recorder::default();
+        let limits = body::Limits { bytes: 1 << 10, time: Duration::from_secs(1) };
+        let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
+        let routes = api::routes(backend.clone(), capabilities, limits, Arc::new(Vec::new));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { edge: Edge::new(routes, Auth::Key(KEY.into()), Deadlines::default()), backend, runtime }
+    }
+
+    fn is_sound(&self, method: &Method, uri: &Uri) {
+        let answer = self.ask(method, uri, true);
+        Self::is_well_formed(method, uri, &answer);
+        let named = named(method, uri.path());
+        let touched: BTreeSet<&str> = answer.calls.iter().filter_map(|call| call.id.as_deref()).collect();
+        match named.as_deref() {
+            Some(id) => assert_eq!(touched, BTreeSet::from([id]), "{method} {uri} is about {id}"),
+            None => assert!(touched.is_empty(), "{method} {uri} is about no sandbox, but led to {touched:?}"),
+        }
+
+        let stranger = self.ask(method, uri, false);
+        assert!(stranger.calls.is_empty(), "{method} {uri} did {:?} for a stranger", stranger.calls);
+        if !answer.calls.is_empty() {
+            assert_eq!(stranger.status, StatusCode::UNAUTHORIZED, "{method} {uri}");
+        }
+    }
+
+    fn ask(&self, method: &Method, uri: &Uri, with_key: bool) -> Answer {
+        let mut request = Request::builder().method(method).uri(uri).header(CONTENT_TYPE, "application/json");
+        if with_key {
+            request = request.header("x-api-key", KEY);
+        }
+        let request = request.body(Full::<Bytes>::from(r#"{"sandbox_id": "made", "ttl": "1h"}"#)).unwrap();
+        self.runtime.block_on(async {
+            let answer = self.edge.answer(request, None).await;
+            let status = answer.status();
+            let content_type = answer.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap().to_owned());
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            Answer { status, body, content_type, calls: self.backend.take() }
+        })
+    }
+
+    fn is_well_formed(method: &Method, uri: &Uri, answer: &Answer) {
+        let Answer { status, body, content_type, .. } = answer;
+        assert!(matches!(status.as_u16(), 200 | 304 | 404 | 405), "{method} {uri}: {status}");
+        assert!(body.len() <= 1024 + 8 * uri.path().len(), "{method} {uri}: {} bytes", body.len());
+        if method == Method::HEAD {
+            return;
+        }
+        // What /livez and /readyz say is for people.
+        if content_type.as_deref() == Some("application/json") {
+            let body: Value = serde_json::from_slice(body).expect("the body is JSON");
+            assert!(status.is_success() || body["detail"].is_string(), "{method} {uri}: {body}");
+        } else {
+            assert!(
+                matches!(uri.path().trim_end_matches('/'), "/livez" | "/readyz"),
+                "{method} {uri}: {content_type:?}"
+            );
+        }
+    }
+}
+
+/// The sandbox that a request is about.
+fn named(method: &Method, path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/api/sandboxes")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.is_empty() {
+        return (method == Method::POST).then(|| "made".to_owned());
+    }
+    let mut names = rest.strip_prefix('/')?.split('/');
+    let (segment, operation) = (names.next()?, names.next());
+    let is_route =
+        matches!((method.as_str(), operation), ("GET" | "DELETE" | "PATCH", None) | ("POST", Some("touch")));
+    if !is_route || names.next().is_some() {
+        return None;
+    }
+    let id = String::from_utf8(decoded(segment)).ok()?;
+    SandboxId::parse(&id).is_ok().then_some(id)
+}
+
+/// Percent-decoding, once.
+fn decoded(segment: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut rest = segment.as_bytes();
+    let mut decoded = Vec::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (b'%', [high, low, behind @ ..]) if digit(*high).is_some() && digit(*low).is_some() => {
+                decoded.extend(digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low));
+                rest = behind;
+            }
+            _ => decoded.push(byte),
+        }
+    }
+    decoded
+}

@@ -1,0 +1,110 @@
+//! A backend that knows every sandbox, does nothing, and records what it is asked.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use actors::{
+    sandboxes::{Reaped, ReaperState},
+    view::Edition,
+};
+use lifecycle::{
+    failure::Failure,
+    ids::SandboxId,
+    lifetime::{Owner, TermsChange},
+    phase::Phase,
+    request::CreateRequest,
+    seen::Status,
+};
+use sandbox_provisioner::http::Backend;
+
+/// A call, and the sandbox that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub what: &'static str,
+    pub id: Option<String>,
+}
+
+/// The backend; clones share their record.
+#[derive(Clone, Default)]
+pub struct Recorder(Arc<Mutex<Vec<Call>>>);
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// The calls since the last time.
+    pub fn take(&self) -> Vec<Call> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, what: &'static str, id: Option<&SandboxId>) {
+        let call = Call { what, id: id.map(ToString::to_string) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+}
+
+fn running() -> Status {
+    Status {
+        url: "http://127.0.0.1:31234".into(),
+        phase: Phase::Running,
+        reason: None,
+        created: None,
+        life: None,
+    }
+}
+
+impl Backend for Recorder {
+    async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+        self.note("create", Some(&request.sandbox_id));
+        Ok(running())
+    }
+
+    async fn delete(&self, id: SandboxId, _: Option<Owner>) -> Result<(), Failure> {
+        self.note("delete", Some(&id));
+        Ok(())
+    }
+
+    async fn touch(&self, id: SandboxId, _: Option<Owner>) -> Result<Option<Status>, Failure> {
+        self.note("touch", Some(&id));
+        Ok(Some(running()))
+    }
+
+    async fn change(
+        &self,
+        id: SandboxId,
+        _: TermsChange,
+        _: Option<Owner>,
+    ) -> Result<Option<Status>, Failure> {
+        self.note("change", Some(&id));
+        Ok(Some(running()))
+    }
+
+    fn reaped(&self, _: &SandboxId) -> Option<Reaped> {
+        None
+    }
+
+    fn reaper(&self) -> ReaperState {
+        self.note("reaper", None);
+        ReaperState { stopped_until: None, reaped: 0, rehearsed: 0 }
+    }
+
+    fn lift_stop(&self) -> bool {
+        self.note("resume", None);
+        false
+    }
+
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+        self.note("get", Some(id));
+        Ok(Some(running()))
+    }
+
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+        self.note("list", None);
+        Ok(Vec::new())
+    }
+
+    async fn edition(&self) -> Result<Edition, Failure> {
+        Ok(Edition(0))
+    }
+}

@@ -1,0 +1,130 @@
+//! The bodies of POST and PATCH. The first byte chooses the content type.
+
+use std::{sync::LazyLock, time::Duration};
+
+use cluster::manifest::{self, Template};
+use lifecycle::{
+    lifetime::{LIMIT_MAX, LIMIT_MIN, TermsChange},
+    request::{CreateRequest, ECHO_MAX, ERRORS_MAX, FieldError},
+};
+use serde_json::{Map, Value, json};
+
+use super::kubernetes;
+
+const CONTENT_TYPES: [Option<&str>; 4] =
+    [Some("application/json"), Some("application/merge-patch+json; charset=utf-8"), Some("text/plain"), None];
+
+/// Any body is read or refused in words; what is read obeys the documented limits, says the same when it is written
+/// again, and makes objects that Kubernetes takes.
+pub fn check(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let content_type = CONTENT_TYPES[usize::from(*choice) % CONTENT_TYPES.len()];
+    let is_json = content_type.is_some_and(|it| it.contains("json"));
+
+    match CreateRequest::from_body(content_type, body) {
+        Ok(request) => {
+            assert!(is_json);
+            obeys_the_limits(&request);
+            assert_eq!(
+                CreateRequest::parse(&written(&request)).as_ref(),
+                Ok(&request),
+                "written and read again"
+            );
+            ignores_what_it_does_not_know(body, &request);
+            makes_objects(&request);
+        }
+        Err(errors) => are_told(&errors, body),
+    }
+    match TermsChange::from_body(content_type, body) {
+        Ok(change) => {
+            assert!(is_json);
+            assert_ne!(change, TermsChange::default(), "a change changes something");
+            let limits = [change.ttl.flatten(), change.idle_timeout.flatten()];
+            limits.into_iter().flatten().for_each(within_bounds);
+        }
+        Err(errors) => are_told(&errors, body),
+    }
+}
+
+fn obeys_the_limits(request: &CreateRequest) {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let id = request.sandbox_id.as_str();
+    assert!((1..=51).contains(&id.len()), "{id:?}");
+    assert!((1..=64).contains(&request.thread().len()) && request.thread().bytes().all(word));
+    let user = request.user_id.as_str();
+    assert!(!user.is_empty() && user.bytes().all(word), "{user:?}");
+    [request.terms.ttl, request.terms.idle_timeout].into_iter().flatten().for_each(within_bounds);
+    assert_eq!(request.owner, None, "an owner comes in a header, never in a body");
+}
+
+fn within_bounds(limit: Duration) {
+    assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit), "{limit:?}");
+}
+
+/// The request as a caller would write it.
+fn written(request: &CreateRequest) -> Value {
+    let words = |limit: Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
+    let mounts: Vec<Value> = request
+        .extra_mounts
+        .iter()
+        .map(|m| json!({"host_path": m.host_path, "container_path": m.container_path, "read_only": m.read_only}))
+        .collect();
+    json!({
+        "sandbox_id": request.sandbox_id,
+        "thread_id": request.thread_id,
+        "user_id": request.user_id,
+        "extra_mounts": mounts,
+        "include_legacy_skills": request.include_legacy_skills,
+        "provision_lark_cli_runtime": request.provision_lark_cli_runtime,
+        "provision_lark_cli_broker": request.provision_lark_cli_broker,
+        "ttl": words(request.terms.ttl),
+        "idle_timeout": words(request.terms.idle_timeout),
+    })
+}
+
+fn ignores_what_it_does_not_know(body: &[u8], request: &CreateRequest) {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let mut fields: Map<String, Value> = serde_json::from_slice(body).expect("what was read is an object");
+    fields.insert("of a later version".to_owned(), json!({"x": [null]}));
+    assert_eq!(CreateRequest::parse(&Value::Object(fields)).as_ref(), Ok(request));
+}
+
+fn makes_objects(request: &CreateRequest) {
+    static TEMPLATES: LazyLock<[Template; 2]> = LazyLock::new(|| {
+        let claims = Template {
+            skills_pvc: Some("skills".to_owned()),
+            userdata_pvc: Some("userdata".to_owned()),
+            lark_init_image: Some("lark-init:1".to_owned()),
+            lark_broker_image: Some("lark-broker:1".to_owned()),
+            ..Template::default()
+        };
+        [Template::default(), claims]
+    });
+    for template in &*TEMPLATES {
+        match manifest::build(template, request) {
+            Ok(manifests) => kubernetes::accepts(&manifests, request.user_id.as_str().len()),
+            Err(refusal) => {
+                assert!(!request.extra_mounts.is_empty(), "only mounts are refused: {refusal}");
+                assert!(refusal.to_string().len() < 5_000, "{refusal}");
+            }
+        }
+    }
+}
+
+/// Every complaint is in the client's shape, and none sends back more than a little of the body.
+fn are_told(errors: &[FieldError], body: &[u8]) {
+    assert!((1..=ERRORS_MAX).contains(&errors.len()), "{} errors", errors.len());
+    for error in errors {
+        let told = serde_json::to_value(error).expect("an error can be written");
+        for field in ["type", "msg"] {
+            assert!(told[field].is_string(), "{told}");
+        }
+        assert_eq!(told["loc"][0], "body", "{told}");
+        if let Some(at) = told["loc"][1].as_u64() {
+            assert!(at <= body.len() as u64, "{told} is about a place in the body");
+        }
+        let long = told.to_string().len();
+        assert!(long <= ECHO_MAX + 1024, "{long} bytes for one mistake: {told}");
+        assert!(!error.to_string().is_empty());
+    }
+}

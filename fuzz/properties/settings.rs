@@ -1,0 +1,83 @@
+//! The settings file, environment and all. What stands before a line of `%` is the file; behind it, each line is a
+//! variable as `NAME=value`.
+
+use std::{ffi::OsString, fs, path::PathBuf, sync::LazyLock};
+
+use sandbox_provisioner::settings::{
+    environment::Environment,
+    layers::FlagValues,
+    load::{self, Loaded},
+    problem::{Problem, Problems},
+    show,
+};
+
+/// The key that is configured in every case, and must be seen in none.
+const KEY: &str = "qK7-secret-zz9";
+
+/// Any text gives settings or problems, each of them one line. Settings that are shown are read again as the same;
+/// neither they nor a problem show the key.
+pub fn check(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let (file, variables) = text.split_once("\n%\n").unwrap_or((text, ""));
+    let variables = |name: &str| {
+        let given = variables.lines().filter_map(|line| line.split_once('='));
+        // No file is read but this one.
+        let allowed = !matches!(name, "PROVISIONER_API_KEY_FILE" | "SANDBOX_PROVISIONER_CONFIG");
+        given.filter(|(given, _)| *given == name && allowed).map(|(_, value)| OsString::from(value)).next()
+    };
+    if file.contains("api_key_file") {
+        return;
+    }
+    let with_key =
+        |name: &str| if name == "PROVISIONER_API_KEY" { Some(KEY.into()) } else { variables(name) };
+    let loaded = read(file, &Environment::from_lookup(with_key));
+    // A key in the file is a secret too, but not one that could be told from the rest here.
+    match loaded {
+        Ok(loaded) => {
+            assert!(!format!("{:?}", loaded.settings).contains(KEY));
+            let shown = show::to_toml(&loaded.values);
+            assert!(!shown.contains(KEY), "{shown}");
+            let again = read(
+                &shown,
+                &Environment::from_lookup(|name| (name == "PROVISIONER_API_KEY").then(|| KEY.into())),
+            );
+            let again = again.unwrap_or_else(|problems| panic!("{shown}\nis refused: {problems}"));
+            let mean = |loaded: &Loaded| format!("{:?}", loaded.settings);
+            // Where the process runs is no setting.
+            let here = |text: String| text.replace("in_cluster: true", "in_cluster: false");
+            assert_eq!(here(mean(&again)), here(mean(&loaded)), "{shown}");
+        }
+        Err(Problems(problems)) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                is_one_line(&problem);
+            }
+        }
+    }
+}
+
+fn is_one_line(problem: &Problem) {
+    let told = problem.to_string();
+    assert!(!told.contains(char::is_control), "{told:?}");
+    assert!(!told.contains(KEY), "{told}");
+}
+
+fn read(file: &str, environment: &Environment) -> Result<Loaded, Problems> {
+    // Read from a file, as it is by the program; one for each process and thread.
+    thread_local! {
+        static PLACE: PathBuf = place();
+    }
+    PLACE.with(|path| {
+        fs::write(path, file).expect("a file can be written");
+        let loaded = load::for_looking(Some(path), environment, &FlagValues::default());
+        fs::remove_file(path).expect("and removed");
+        loaded
+    })
+}
+
+fn place() -> PathBuf {
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(std::env::temp_dir);
+    let thread = format!("{:?}", std::thread::current().id());
+    let number: String = thread.chars().filter(char::is_ascii_digit).collect();
+    DIRECTORY.join(format!("sandbox-provisioner-fuzz-{}-{number}.toml", std::process::id()))
+}
