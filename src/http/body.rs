@@ -39,11 +39,15 @@ const RETRY: Duration = Duration::from_secs(2);
 /// for the small ones; a large one that is meant is read within a moment.
 const LARGE_AT_ONCE: usize = 4;
 
+/// How many large bodies may wait for their turn: each holds what has arrived of it, some 100 KiB at the most.
+const LARGE_WAITING: usize = 32;
+
 /// Reads bodies within their limits. Clones share the room for large ones.
 #[derive(Debug, Clone)]
 pub struct Bodies {
     limits: Limits,
     large: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 // === impl Limits ===
@@ -61,7 +65,8 @@ impl Bodies {
     /// Bodies within these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+        let room = |places| Arc::new(Semaphore::new(places));
+        Self { limits, large: room(LARGE_AT_ONCE), waiting: room(LARGE_WAITING) }
     }
 
     /// Reads the whole body, whether it announces its length or comes in chunks.
@@ -69,7 +74,7 @@ impl Bodies {
     /// # Errors
     /// 413 when it is, or says that it will be, larger than the limit: at once, without reading the rest. 408 when
     /// it takes longer than the limit. 503 when it is large, and so many others are that its turn does not come
-    /// within that time. 400 when it breaks off.
+    /// within that time, or that too many wait already. 400 when it breaks off.
     pub async fn read<S, D, E>(&self, headers: &HeaderMap, body: S) -> Result<Bytes, ApiError>
     where
         S: Stream<Item = Result<D, E>>,
@@ -95,10 +100,12 @@ impl Bodies {
                 return Err(ApiError::body_too_large(limit));
             }
             if turn.is_none() && whole.len() + chunk.remaining() > SMALL {
+                let busy = || ApiError::from(Failure::Busy { retry_after: RETRY });
+                let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
                 // While it waits nothing more of it is taken from its connection.
                 match timeout_at(end, self.large.acquire()).await {
                     Ok(permit) => turn = permit.ok(),
-                    Err(_) => return Err(Failure::Busy { retry_after: RETRY }.into()),
+                    Err(_) => return Err(busy()),
                 }
             }
             bytes::BufMut::put(&mut whole, chunk);
@@ -236,5 +243,10 @@ mod tests {
         }
         let whole = bodies.read(&none, first()).await;
         assert_eq!(whole.unwrap().len(), SMALL + 1, "there is room again");
+
+        // Past those who may wait the answer is at once.
+        let _all = bodies.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
+        let (begun, refused) = (Instant::now(), bodies.read(&none, first()).await);
+        assert_eq!((outcome(refused), begun.elapsed()), (Err(ErrorStatus::Unavailable), Duration::ZERO));
     }
 }
