@@ -38,6 +38,8 @@ pub enum Timing {
     Always,
     /// Only at the n-th matching call from now, counted from 1.
     Nth(u64),
+    /// At the n-th matching call from now, counted from 1, and all later ones.
+    From(u64),
     /// At the next k matching calls.
     Next(u64),
     /// At this share of the matching calls, 0.0 to 1.0, drawn from a generator with this seed.
@@ -239,6 +241,13 @@ impl Rule {
         self
     }
 
+    /// Only from the n-th matching call from now on, counted from 1.
+    #[must_use]
+    pub fn from_nth(mut self, n: u64) -> Self {
+        self.timing = Timing::From(n);
+        self
+    }
+
     /// Only at the next k matching calls.
     #[must_use]
     pub fn times(mut self, k: u64) -> Self {
@@ -270,11 +279,12 @@ impl Rule {
         }
         match self.timing {
             Timing::Nth(0) => return Err(RuleError::TooSmall { what: "nth", least: 1 }),
+            Timing::From(0) => return Err(RuleError::TooSmall { what: "from", least: 1 }),
             Timing::Next(0) => return Err(RuleError::TooSmall { what: "next", least: 1 }),
             Timing::Share { share, .. } if !(0.0..=1.0).contains(&share) => {
                 return Err(RuleError::Share(share));
             }
-            Timing::Always | Timing::Nth(_) | Timing::Next(_) | Timing::Share { .. } => {}
+            Timing::Always | Timing::Nth(_) | Timing::From(_) | Timing::Next(_) | Timing::Share { .. } => {}
         }
         match &self.effect {
             Effect::Refuse(Refusal::Other { code, .. }) if !(400..=599).contains(code) => {

@@ -120,6 +120,7 @@ impl Active {
         match self.rule.timing {
             Timing::Always => true,
             Timing::Nth(n) => self.seen == n,
+            Timing::From(n) => self.seen >= n,
             Timing::Next(k) => self.seen <= k,
             Timing::Share { share, .. } => ((self.random.next() >> 11) as f64 / (1_u64 << 53) as f64) < share,
         }
@@ -164,6 +165,7 @@ mod tests {
     #[test]
     fn timings_count_matching_calls_only() {
         assert_eq!(hits(Rule::new(Effect::Silent).nth(2), 3), [false, true, false]);
+        assert_eq!(hits(Rule::new(Effect::Silent).from_nth(2), 3), [false, true, true]);
         assert_eq!(hits(Rule::new(Effect::Silent).times(2), 3), [true, true, false]);
         let share = Rule::new(Effect::Silent).share(0.3, 7);
         let struck = hits(share.clone(), 1000);
