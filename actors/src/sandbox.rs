@@ -8,7 +8,7 @@ use lifecycle::{
     failure::{Failure, Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Owner, Policy, TermsChange},
-    ports::{Busy, Cluster, Only, Outcome, ReadFault},
+    ports::{Busy, Cluster, Look, Only, Outcome},
     request::CreateRequest,
     seen::Life,
     step::{Action, Context, Event, Halves, Reply, step},
@@ -228,12 +228,12 @@ impl State {
                         let read =
                             tokio::time::timeout(CALL_LIMIT, self.shared.cluster.read(self.id.clone()));
                         let result = match read.await {
-                            Ok(Ok(now)) => {
+                            Ok(Ok(Look { seen: now, stranger })) => {
                                 self.shared.view.read(&self.id, &seen, now);
-                                Ok(())
+                                Ok(stranger)
                             }
                             Ok(Err(fault)) => Err(fault),
-                            Err(_) => Err(ReadFault::Failed(too_late())),
+                            Err(_) => Err(too_late()),
                         };
                         next = Some(Event::Read(result));
                     }

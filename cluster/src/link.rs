@@ -11,9 +11,9 @@ use lifecycle::{
     failure::{Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Marks},
-    ports::{Busy, Cluster, Only, Outcome, ReadFault, Removal},
+    ports::{Busy, Cluster, Look, Only, Outcome, Removal},
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid},
+    seen::{SeenPod, SeenService, Uid},
 };
 
 use crate::{
@@ -174,10 +174,10 @@ impl Cluster for Link {
         }
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
         match self.writes() {
             Ok(writes) => writes.read(id),
-            Err(fault) => Box::pin(std::future::ready(Err(ReadFault::Failed(fault)))),
+            Err(fault) => Box::pin(std::future::ready(Err(fault))),
         }
     }
 }

@@ -13,7 +13,7 @@ use lifecycle::{
     failure::{Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Marks},
-    ports::{Busy, Cluster, Only, Outcome, ReadFault, Removal},
+    ports::{Busy, Cluster, Look, Only, Outcome, Removal},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
@@ -148,13 +148,13 @@ impl Writes {
         }
     }
 
-    /// Reads the object of this name, if there is one that is ours.
+    /// Reads the object of this name.
     async fn look<K, T>(
         &self,
         name: &str,
         ours: impl Fn(&K) -> bool,
         seen: impl Fn(&K) -> Option<T>,
-    ) -> Result<Option<T>, ReadFault>
+    ) -> Result<Found<T>, Fault>
     where
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
     {
@@ -164,12 +164,33 @@ impl Writes {
             .await
         {
             Ok(object) if ours(&object) => match seen(&object) {
-                Some(row) => Ok(Some(row)),
-                None => Err(ReadFault::Failed(Fault::new(FaultKind::Other, "the answer names no uid"))),
+                Some(row) => Ok(Found::Ours(row)),
+                None => Err(Fault::new(FaultKind::Other, "the answer names no uid")),
             },
-            Ok(_) => Err(ReadFault::NotOurs(format!("{} \"{name}\"", K::kind(&())))),
-            Err(failed) if failed.fault.kind == FaultKind::NotFound => Ok(None),
-            Err(failed) => Err(ReadFault::Failed(failed.fault)),
+            Ok(_) => Ok(Found::Stranger(format!("{} \"{name}\"", K::kind(&())))),
+            Err(failed) if failed.fault.kind == FaultKind::NotFound => Ok(Found::Nothing),
+            Err(failed) => Err(failed.fault),
+        }
+    }
+}
+
+/// What has a name.
+enum Found<T> {
+    Nothing,
+    Ours(T),
+    /// An object without our labels.
+    Stranger(String),
+}
+
+// === impl Found ===
+
+impl<T> Found<T> {
+    /// What is ours, and what is not.
+    fn parts(self) -> (Option<T>, Option<String>) {
+        match self {
+            Self::Nothing => (None, None),
+            Self::Ours(row) => (Some(row), None),
+            Self::Stranger(what) => (None, Some(what)),
         }
     }
 }
@@ -244,7 +265,7 @@ impl Cluster for Writes {
         self.events.tell(id, pod, cause, rehearsed);
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
         Box::pin(async move {
             let (pod_name, service_name) = (names::pod(&id), names::service(&id));
             let pod = self.look(&pod_name, |pod: &Pod| read::pod_owner(pod).is_some(), read::pod);
@@ -254,7 +275,9 @@ impl Cluster for Writes {
                 |service| read::service(&self.template, &id, service),
             );
             let (pod, service) = futures::future::join(pod, service).await;
-            Ok(Seen { pod: pod?, service: service? })
+            let (pod, no_pod) = pod?.parts();
+            let (service, no_service) = service?.parts();
+            Ok(Look { seen: Seen { pod, service }, stranger: no_pod.or(no_service) })
         })
     }
 }

@@ -157,7 +157,7 @@ async fn a_life_costs_four_calls() {
     let pods = world.view.pods.lock().unwrap().clone();
     assert_eq!(pods[&a].uid, pod.uid);
     assert_eq!(world.view.services.lock().unwrap()[&a].url, service.url);
-    let seen = world.writes.read(a.clone()).await.unwrap();
+    let seen = world.writes.read(a.clone()).await.unwrap().seen;
     assert!(seen.is_whole());
 
     let removal = world.writes.delete_pod(a.clone(), only(&pod.uid)).await;
@@ -214,7 +214,7 @@ async fn what_is_written_of_a_life_is_read() {
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
     let watched = || world.view.pods.lock().unwrap()[&a].marks.clone();
     world.until("watched", || watched() == marks).await;
-    assert_eq!(world.writes.read(a.clone()).await.unwrap().pod.unwrap().marks, marks);
+    assert_eq!(world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().marks, marks);
     let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
     let annotations = stored["metadata"]["annotations"].take();
     assert_eq!(annotations["sandbox-provisioner/idle-timeout"], "1m");
@@ -228,7 +228,11 @@ async fn what_is_written_of_a_life_is_read() {
 
     let another = world.writes.write_marks(a.clone(), Uid("another".into()), Marks::default()).await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
-    assert_eq!(world.writes.read(a).await.unwrap().pod.unwrap().marks, marks, "another life is left alone");
+    assert_eq!(
+        world.writes.read(a).await.unwrap().seen.pod.unwrap().marks,
+        marks,
+        "another life is left alone"
+    );
 }
 
 /// A reap that was decided on an older state deletes nothing; decided anew, it does.
@@ -241,13 +245,13 @@ async fn a_stale_decision_deletes_nothing() {
     let stale = Only { uid: pod.uid.clone(), version: Some(pod.version) };
     let refused = world.writes.delete_pod(a.clone(), stale).await;
     assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
-    let seen = world.writes.read(a.clone()).await.unwrap().pod.unwrap();
+    let seen = world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap();
     assert!(!seen.terminating);
 
     let strange = Only { uid: Uid("another".into()), version: Some(seen.version) };
     assert_eq!(world.writes.delete_pod(a.clone(), strange).await, Outcome::Done(Removal::Gone));
     assert!(
-        !world.writes.read(a.clone()).await.unwrap().pod.unwrap().terminating,
+        !world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().terminating,
         "it was another one's name"
     );
 
@@ -334,7 +338,7 @@ async fn a_lost_answer_is_found_by_a_look() {
     let a = id("a");
     world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
     assert!(matches!(world.writes.create_pod(request(&a)).await, Outcome::Unknown(_)));
-    let seen = world.writes.read(a.clone()).await.unwrap();
+    let seen = world.writes.read(a.clone()).await.unwrap().seen;
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
         world.writes.create_pod(request(&a)).await,

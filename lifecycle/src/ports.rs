@@ -78,8 +78,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reads both objects by name, from the cluster itself. Two reads, in parallel.
     ///
     /// # Errors
-    /// [`ReadFault::NotOurs`] when a name is taken by an object without our labels.
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>>;
+    /// When one of the calls failed: then nothing is told of the other either.
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>>;
 }
 
 /// Which object a delete is about, by what was decided on.
@@ -105,13 +105,13 @@ pub enum Busy {
     Unasked(String),
 }
 
-/// Why a look at the cluster told nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadFault {
-    /// The call failed.
-    Failed(Fault),
-    /// The name is taken by an object that does not carry our labels, as `Pod "sandbox-x"`.
-    NotOurs(String),
+/// What a look at the cluster itself told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// What there is that is ours.
+    pub seen: Seen,
+    /// What has one of the names without our labels, as `Pod "sandbox-x"`.
+    pub stranger: Option<String>,
 }
 
 /// What the shared watch tells, in the order in which it learnt it, for one kind of object.

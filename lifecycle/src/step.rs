@@ -33,7 +33,7 @@ use crate::{
     failure::{Failure, Fault},
     ids::SandboxId,
     lifetime::{Cause, Marks, Owner, Policy, TermsChange, Vitals},
-    ports::{Busy, Only, Outcome, ReadFault},
+    ports::{Busy, Only, Outcome},
     request::CreateRequest,
     seen::{Life, Seen, Status, Uid},
 };
@@ -244,7 +244,7 @@ pub enum Event<W> {
         service: Option<Outcome<()>>,
     },
     /// The outcome of [`Action::Read`].
-    Read(Result<(), ReadFault>),
+    Read(Result<Option<String>, Fault>),
     /// The outcome of [`Action::Write`].
     Written(Outcome<()>),
     /// The outcome of [`Action::AskWhetherBusy`].
@@ -349,9 +349,10 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         Event::Post { request, waiter } => {
             let owner = request.owner.clone();
             let order = Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0 };
-            let (stage, mut actions) = post(stage, order, ctx);
-            actions.extend(live::used(&stage, &mut life, owner, ctx));
-            (stage, actions)
+            let (stage, actions) = post(stage, order, ctx);
+            let write = live::used(&stage, &mut life, owner, ctx);
+            // As for a touch: what is acknowledged is to outlive this process.
+            (stage, write.into_iter().chain(actions).collect())
         }
         event => standing(stage, event, ctx),
     };

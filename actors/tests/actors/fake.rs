@@ -18,7 +18,7 @@ use lifecycle::{
     ids::{SandboxId, UserId},
     lifetime::{Cause, Marks, Policy, Terms},
     phase::Phase,
-    ports::{Busy, Clock, Cluster, Kind, Only, Outcome, ReadFault, Removal, WatchEvent, Watched},
+    ports::{Busy, Clock, Cluster, Kind, Look, Only, Outcome, Removal, WatchEvent, Watched},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
@@ -440,10 +440,11 @@ impl Cluster for Port {
         })
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Seen, ReadFault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
         Box::pin(async move {
-            self.0.call(format!("read {id}")).await.map_err(ReadFault::Failed)?;
-            Ok(self.0.state.lock().unwrap().objects.get(&id).cloned().unwrap_or_default())
+            self.0.call(format!("read {id}")).await?;
+            let seen = self.0.state.lock().unwrap().objects.get(&id).cloned().unwrap_or_default();
+            Ok(Look { seen, stranger: None })
         })
     }
 

@@ -203,6 +203,22 @@ async fn a_reap_during_an_outage() {
     assert_eq!(fake.sandboxes.reaper().reaped, 1);
 }
 
+/// A sandbox whose Pod was reaped is gone for everybody, also while its Service cannot be deleted; that follows.
+#[tokio::test(start_paused = true)]
+async fn half_of_a_reap() {
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
+    fake.refuse("delete_service a", FaultKind::Unreachable);
+    sleep(seconds(11)).await;
+    assert!(fake.holds_half("a"));
+    assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
+    assert!(fake.sandboxes.list().await.unwrap().is_empty());
+    assert!(fake.sandboxes.touch(id("a"), None).await.unwrap().is_none());
+    fake.allow("delete_service a");
+    sleep(seconds(60)).await;
+    assert!(!fake.holds_half("a") && !fake.holds("a"));
+}
+
 /// Nothing is reaped on the word of an old view.
 #[tokio::test(start_paused = true)]
 async fn an_old_view_reaps_nothing() {

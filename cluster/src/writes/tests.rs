@@ -97,9 +97,7 @@ async fn a_storm_costs_three_calls_an_operation() {
     assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
     assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, FaultKind::TooManyRequests));
     assert_eq!(log.len(), 6);
-    assert!(
-        matches!(writes.read(id()).await, Err(ReadFault::Failed(f)) if f.kind == FaultKind::TooManyRequests)
-    );
+    assert!(matches!(writes.read(id()).await, Err(f) if f.kind == FaultKind::TooManyRequests));
     assert!(log.len() <= 12, "two reads of at most three calls each");
 }
 
@@ -175,7 +173,7 @@ async fn creates_leave_calls_to_others() {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let begun = Instant::now();
         assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
-        assert_eq!(writes.read(id()).await, Ok(Seen::default()));
+        assert_eq!(writes.read(id()).await, Ok(Look::default()));
         begun.elapsed()
     };
     let (_, took) = futures::join!(creates, others);
@@ -391,17 +389,30 @@ async fn a_look_tells_ours_absent_and_strange() {
             failure(404, "NotFound", "services \"sandbox-a-svc\" not found")
         }
     });
-    let seen = ours.read(id()).await.unwrap();
+    let seen = ours.read(id()).await.unwrap().seen;
     assert!(seen.pod.is_some_and(|pod| pod.uid == uid()) && seen.service.is_none());
     assert_eq!(log.len(), 2);
 
-    let (strange, _) = writes(|_, asked| {
-        let mut found = pod("a", "ua", 5, "Running");
-        if asked.path.contains("/pods/") {
-            found["metadata"]["labels"] = json!({"app": "nginx"});
-            return Answer::Json(200, found);
+    // A stranger at one name takes nothing from what is told of the other, not even that it could not be read.
+    for (status, there) in [(200, true), (404, false), (403, false)] {
+        let (strange, _) = writes(move |_, asked| {
+            if asked.path.contains("/pods/") {
+                let mut found = pod("a", "ua", 5, "Running");
+                found["metadata"]["labels"] = json!({"app": "nginx"});
+                return Answer::Json(200, found);
+            }
+            match status {
+                200 => Answer::Json(200, service("a", "us", 6, 30001)),
+                404 => failure(404, "NotFound", "not found"),
+                _ => failure(403, "Forbidden", "no"),
+            }
+        });
+        match strange.read(id()).await {
+            Ok(look) => {
+                assert_eq!(look.stranger.as_deref(), Some("Pod \"sandbox-a\""));
+                assert_eq!((look.seen.pod, look.seen.service.is_some()), (None, there));
+            }
+            Err(fault) => assert_eq!((fault.kind, status), (FaultKind::Forbidden, 403)),
         }
-        failure(404, "NotFound", "not found")
-    });
-    assert_eq!(strange.read(id()).await, Err(ReadFault::NotOurs("Pod \"sandbox-a\"".to_owned())));
+    }
 }

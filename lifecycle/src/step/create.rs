@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     failure::{Failure, Fault, FaultKind},
-    ports::{Outcome, ReadFault},
+    ports::Outcome,
     seen::{Seen, Status},
 };
 
@@ -142,21 +142,21 @@ pub(super) fn read<W>(
     order: Order<W>,
     made: Halves,
     verdict: Option<Failure>,
-    result: Result<(), ReadFault>,
+    result: Result<Option<String>, Fault>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     match (result, verdict) {
-        (Ok(()), None) if order.waiters.iter().all(|(_, until)| *until <= ctx.now) => {
+        (Ok(None), None) if order.waiters.iter().all(|(_, until)| *until <= ctx.now) => {
             let failure = Failure::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
             undo(order, made, failure, ctx)
         }
-        (Ok(()), None) => make(order, made, ctx),
-        (Ok(()), Some(failure)) => undo(order, made, failure, ctx),
-        (Err(ReadFault::NotOurs(what)), _) => {
+        (Ok(None), None) => make(order, made, ctx),
+        (Ok(None), Some(failure)) => undo(order, made, failure, ctx),
+        (Ok(Some(what)), _) => {
             let failure = Failure::NotOurs { id: ctx.id.clone(), what };
             undo(order, made, failure, ctx)
         }
-        (Err(ReadFault::Failed(fault)), verdict) => {
+        (Err(fault), verdict) => {
             let failure = verdict.unwrap_or_else(|| failure_of("Sandbox creation", fault));
             let mut actions = order.fail(&failure);
             if !made.any() {

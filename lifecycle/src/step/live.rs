@@ -64,11 +64,10 @@ pub(super) fn touch<W>(
     owner: Option<Owner>,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    let writes = used(&stage, life, owner, ctx);
-    let mut actions: Vec<_> =
-        waiter.map(|waiter| Action::Answer(waiter, Ok(how_it_is(&stage, ctx)))).into_iter().collect();
-    actions.extend(writes);
-    (stage, actions)
+    let write = used(&stage, life, owner, ctx);
+    let answer = waiter.map(|waiter| Action::Answer(waiter, Ok(how_it_is(&stage, ctx))));
+    // What is acknowledged is to outlive this process.
+    (stage, write.into_iter().chain(answer).collect())
 }
 
 /// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.
@@ -310,9 +309,9 @@ pub(super) fn reaped<W>(
     let pause = match pod {
         Some(Outcome::Done(())) => {
             let (stage, mut actions) = match service {
-                // The sandbox is gone, and what is left of it follows.
+                // The sandbox is gone for everybody, and what is left of it follows.
                 Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
-                    remove::later(Halves { pod: false, service: true }, 0, false, ctx)
+                    remove::later(Halves { pod: false, service: true }, 0, true, ctx)
                 }
                 Some(Outcome::Done(())) | None => settle(stage, ctx),
             };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Action, Context, Decision, Halves, Next, Reply, Stage, create, failure_of, rest};
 use crate::{
-    failure::Failure,
-    ports::{Outcome, ReadFault},
+    failure::{Failure, Fault},
+    ports::Outcome,
 };
 
 /// The first wait before a removal is tried again; it doubles up to [`LONGEST_WAIT`].
@@ -139,17 +139,16 @@ pub(super) fn read<W>(
     attempt: u32,
     waiters: Vec<W>,
     unheard_of: bool,
-    result: Result<(), ReadFault>,
+    result: Result<Option<String>, Fault>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     match result {
-        Ok(()) => {
+        // One of the names may belong to somebody else; what is ours under the other goes all the same.
+        Ok(_) => {
             let next = if unheard_of { Next::Forget } else { Next::Rest };
             remove(targets, attempt, waiters, next, ctx)
         }
-        // The name belongs to somebody else now: nothing of ours is left under it.
-        Err(ReadFault::NotOurs(_)) => gone(waiters, Next::Rest, ctx),
-        Err(ReadFault::Failed(fault)) => {
+        Err(fault) => {
             let failure = failure_of("Sandbox deletion", fault);
             let mut actions: Vec<_> =
                 waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
@@ -161,9 +160,17 @@ pub(super) fn read<W>(
 }
 
 /// After a closer look at a half that has been alone for its grace: it goes only if it is alone indeed.
-pub(super) fn judge_orphan<W>(result: &Result<(), ReadFault>, ctx: Context<'_>) -> Decision<W> {
+///
+/// A Service leads to no Pod but one with our labels, whoever has the Pod's name. A Pod may still be reached through a
+/// Service that has lost them: it stays.
+pub(super) fn judge_orphan<W>(result: &Result<Option<String>, Fault>, ctx: Context<'_>) -> Decision<W> {
     let alone = super::alone(ctx.seen);
-    if result.is_ok() && alone.any() { remove(alone, 0, vec![], Next::Rest, ctx) } else { rest(None, ctx) }
+    let sure = match result {
+        Ok(None) => alone.any(),
+        Ok(Some(_stranger)) => alone.service,
+        Err(_) => false,
+    };
+    if sure { remove(alone, 0, vec![], Next::Rest, ctx) } else { rest(None, ctx) }
 }
 
 #[cfg(test)]

@@ -160,10 +160,8 @@ impl World {
                     Action::Read => {
                         assert!(!calls, "two calls in one decision");
                         let result = match self.luck() {
-                            Luck::Fine | Luck::LostAnswer => Ok(()),
-                            Luck::LostCall | Luck::Refused(_) => {
-                                Err(ReadFault::Failed(Fault::new(FaultKind::Unreachable, "")))
-                            }
+                            Luck::Fine | Luck::LostAnswer => Ok(None),
+                            Luck::LostCall | Luck::Refused(_) => Err(Fault::new(FaultKind::Unreachable, "")),
                         };
                         outcome = Some(Event::Read(result));
                     }

@@ -57,6 +57,8 @@ struct World {
     /// Until when a sandbox that was mute may be waited for.
     excused_until: Instant,
     reaps: Vec<Cause>,
+    /// In which order callers were answered and things written.
+    order: Vec<&'static str>,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
             mute_since: None,
             excused_until: now,
             reaps: vec![],
+            order: vec![],
         }
     }
 
@@ -110,7 +113,10 @@ impl World {
             let mut outcome = None;
             for action in actions {
                 match action {
-                    Action::Answer(..) => self.answered += 1,
+                    Action::Answer(..) => {
+                        self.answered += 1;
+                        self.order.push("answered");
+                    }
                     Action::WakeAt(at) => self.wake = Some(at),
                     Action::Retire => {}
                     Action::Record(cause) => self.reaps.push(cause),
@@ -125,8 +131,9 @@ impl World {
                         let done = Some(Outcome::Done(()));
                         outcome = Some(Event::Removed { pod: done.clone(), service: done });
                     }
-                    Action::Read => outcome = Some(Event::Read(Ok(()))),
+                    Action::Read => outcome = Some(Event::Read(Ok(None))),
                     Action::Write { uid, marks } => {
+                        self.order.push("written");
                         let version = self.version();
                         let pod = self.seen.pod.as_mut().filter(|pod| pod.uid == uid);
                         let pod = pod.expect("only what is there is written on");
@@ -398,6 +405,21 @@ fn touches_are_cheap() {
         world.pass(Duration::from_secs(1));
     }
     assert_eq!(world.versions - before, 9, "a write for each six seconds");
+}
+
+/// A sign of life is written before it is acknowledged: whoever was told that it counts may rely on it, also if the
+/// process dies the next moment.
+#[test]
+fn what_is_acknowledged_was_written() {
+    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    for deed in [Deed::Touch, Deed::Post] {
+        let mut world = World::new(Policy::default(), unhindered());
+        world.apply(&Deed::Post, minute);
+        world.pass(Duration::from_secs(30));
+        world.order.clear();
+        world.apply(&deed, minute);
+        assert_eq!(world.order, ["written", "answered"], "{deed:?}");
+    }
 }
 
 /// Without limits nothing is written and nobody is woken.

@@ -229,7 +229,7 @@ fn a_service_is_not_left_attached_to_a_dying_pod() {
     bench.seen.service = Some(service("s"));
     assert_eq!(bench.created(refused(FaultKind::Terminating), DONE), [Action::Read]);
     bench.seen.pod = Some(dying("old"));
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(None, Some("s"))]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(None, Some("s"))]);
     bench.seen.service = None;
     let actions = bench.feed(Event::Removed { pod: None, service: DONE });
     assert!(matches!(bench.sandbox.stage, Stage::Waiting(_)), "{actions:?}");
@@ -274,7 +274,7 @@ fn a_lost_answer_is_looked_for() {
     bench.seen.service = Some(service("s"));
     assert_eq!(bench.created(unknown(), DONE), [Action::Read]);
     bench.seen.pod = Some(pod("p"));
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [made(1)]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [made(1)]);
 }
 
 /// Not found, it is written again, but not for ever.
@@ -286,7 +286,7 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
     while actions == [create(Halves::BOTH)] {
         rounds += 1;
         assert_eq!(bench.created(unknown(), unknown()), [Action::Read]);
-        actions = bench.feed(Event::Read(Ok(())));
+        actions = bench.feed(Event::Read(Ok(None)));
     }
     assert_eq!(rounds, MAX_ROUNDS);
     assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
@@ -299,13 +299,13 @@ fn a_create_in_doubt_is_cleaned_up_later() {
     let _ = bench.post(1);
     let _ = bench.created(unknown(), unknown());
     let fault = Fault::new(FaultKind::Unreachable, "");
-    let actions = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    let actions = bench.feed(Event::Read(Err(fault)));
     assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
     assert_eq!(actions.last(), Some(&Action::WakeAt(bench.now + Duration::from_secs(1))));
     assert!(bench.sandbox.stage.is_unheard_of());
     assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
     // Nobody was ever given it: nobody hears of it while it goes, however often that is tried.
     assert!(bench.sandbox.stage.is_unheard_of());
     let _ = bench.feed(Event::Removed { pod: unknown(), service: DONE });
@@ -319,10 +319,10 @@ fn a_create_in_doubt_is_found_by_the_retry() {
     let _ = bench.post(1);
     let _ = bench.created(unknown(), unknown());
     let fault = Fault::new(FaultKind::Unreachable, "");
-    let _ = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    let _ = bench.feed(Event::Read(Err(fault)));
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(bench.post(2), [Action::Read]);
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [made(2)]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [made(2)]);
 }
 
 /// Invariant 2: what was being undone may be gone although it is still seen, when the answer to a delete was lost;
@@ -334,14 +334,14 @@ fn what_was_being_undone_is_not_given_unlooked_at() {
     bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
     let fault = Fault::new(FaultKind::Unreachable, "");
     let _ = bench.created(DONE, unknown());
-    let _ = bench.feed(Event::Read(Err(ReadFault::Failed(fault))));
+    let _ = bench.feed(Event::Read(Err(fault)));
     let _ = bench.after(Duration::from_secs(1)).feed(Event::Due);
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), Some("s"))]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
     let _ = bench.feed(Event::Removed { pod: refused(FaultKind::Unreachable), service: unknown() });
     assert_eq!(bench.post(2), [Action::Read]);
     bench.seen.service = None;
     let only_service = Halves { pod: false, service: true };
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [create(only_service)]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [create(only_service)]);
 }
 
 /// A name taken by an object that is not ours is a conflict, and only our own half is undone.
@@ -351,8 +351,8 @@ fn somebody_elses_object_is_left_alone() {
     let _ = bench.post(1);
     bench.seen.service = Some(service("s"));
     assert_eq!(bench.created(refused(FaultKind::AlreadyExists), DONE), [Action::Read]);
-    let not_ours = ReadFault::NotOurs("Pod \"sandbox-a\"".into());
-    assert_eq!(bench.feed(Event::Read(Err(not_ours))), [remove(None, Some("s"))]);
+    let not_ours = Some("Pod \"sandbox-a\"".into());
+    assert_eq!(bench.feed(Event::Read(Ok(not_ours))), [remove(None, Some("s"))]);
     bench.seen.service = None;
     let actions = bench.feed(Event::Removed { pod: None, service: DONE });
     assert!(matches!(failure(&actions, 1), Failure::NotOurs { .. }));
@@ -411,9 +411,25 @@ fn a_failed_delete_is_finished_later() {
     let Some(Action::WakeAt(at)) = actions.last() else { panic!("{actions:?}") };
     bench.now = *at;
     assert_eq!(bench.feed(Event::Due), [Action::Read]);
-    assert_eq!(bench.feed(Event::Read(Ok(()))), [remove(Some("p"), None)]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), None)]);
     bench.seen.pod = None;
     assert_eq!(bench.feed(Event::Removed { pod: DONE, service: None }), [Action::Retire]);
+}
+
+/// What we made beside somebody else's object goes, also where its first delete failed.
+#[test]
+fn what_was_made_beside_somebody_elses_object_goes() {
+    let mut bench = Bench::new();
+    let _ = bench.post(1);
+    bench.seen.service = Some(service("s"));
+    let _ = bench.created(refused(FaultKind::AlreadyExists), DONE);
+    let not_ours = || Event::Read(Ok(Some("Pod \"sandbox-a\"".into())));
+    let _ = bench.feed(not_ours());
+    let actions = bench.feed(Event::Removed { pod: None, service: refused(FaultKind::Forbidden) });
+    let Some(Action::WakeAt(at)) = actions.last() else { panic!("{actions:?}") };
+    bench.now = *at;
+    assert_eq!(bench.feed(Event::Due), [Action::Read]);
+    assert_eq!(bench.feed(not_ours()), [remove(None, Some("s"))]);
 }
 
 /// A POST after a failed DELETE gets a new life, not what was to go.
@@ -449,15 +465,15 @@ fn an_orphan_is_removed_after_its_grace() {
         bench.after(Duration::from_secs(59));
         assert_eq!(bench.feed(Event::Look), [Action::WakeAt(until)]);
         assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
-        assert_eq!(bench.feed(Event::Read(Ok(()))), [removal]);
+        assert_eq!(bench.feed(Event::Read(Ok(None))), [removal]);
     }
 }
 
 /// A half whose other half is there after all, or belongs to somebody by now, is no orphan.
 #[test]
 fn an_orphan_is_looked_at_before_it_is_removed() {
-    let not_ours = Err(ReadFault::NotOurs("Service \"sandbox-a-svc\"".into()));
-    for (result, service) in [(Ok(()), Some(service("s"))), (not_ours, None)] {
+    let not_ours = Ok(Some("Service \"sandbox-a-svc\"".into()));
+    for (result, service) in [(Ok(None), Some(service("s"))), (not_ours, None)] {
         let mut bench = Bench::with(Some(pod("p")), None);
         let _ = bench.feed(Event::Look);
         let _ = bench.after(ORPHAN_GRACE).feed(Event::Due);
@@ -466,6 +482,16 @@ fn an_orphan_is_looked_at_before_it_is_removed() {
         assert!(!actions.iter().any(|action| matches!(action, Action::Remove { .. })), "{actions:?}");
         assert!(matches!(bench.sandbox.stage, Stage::Resting { .. }));
     }
+}
+
+/// A Service leads to no Pod but one of ours, whoever has the Pod's name: it is an orphan all the same.
+#[test]
+fn a_service_beside_somebody_elses_pod_is_an_orphan() {
+    let mut bench = Bench::with(None, Some(service("s")));
+    let _ = bench.feed(Event::Look);
+    let _ = bench.after(ORPHAN_GRACE).feed(Event::Due);
+    let not_ours = Ok(Some("Pod \"sandbox-a\"".into()));
+    assert_eq!(bench.feed(Event::Read(not_ours)), [remove(None, Some("s"))]);
 }
 
 /// An old view proves no absence: the grace begins when the view can be believed.
