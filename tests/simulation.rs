@@ -1,9 +1,10 @@
-//! Random histories of the whole daemon but its socket, on an embedded cluster that fails, under a paused clock.
+//! The whole daemon but its socket, on an embedded cluster that fails, with all on one thread under a paused clock.
 //!
-//! Each seed gives another history of clients that create, ask, list and delete while calls are refused, lost
-//! or late, watches break, the API server goes away and the daemon is killed. In the end all is made well, and
-//! what is left has to be what the clients were told. A failing seed prints itself; `SIMULATION_SEED=n` runs that
-//! one alone, and `SIMULATION_SEEDS=n` so many.
+//! [`simulation::seeds`] draws random histories of clients, faults, kills and steps of the clock from seeds;
+//! [`simulation::kill_points`] kills the process before and after every call that each operation makes, and at each pair
+//! of operations. Every answer and what is left in the end are judged by one [`simulation::oracle`].
+//!
+//! `SIMULATION_SEED=n` runs one history and prints it, `SIMULATION_SEEDS=n` so many instead of the usual ones.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the seeds to run come from the environment")]
@@ -11,26 +12,11 @@
 mod simulation {
     pub mod chaos;
     pub mod clients;
+    pub mod history;
+    pub mod kill_points;
+    pub mod operations;
     pub mod oracle;
+    pub mod seeds;
+    pub mod strangers;
     pub mod world;
-}
-
-use simulation::world;
-
-/// How many seeds run without being asked for more.
-const SEEDS: u64 = 60;
-
-#[test]
-fn every_history_ends_well() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    if let Some(seed) = number("SIMULATION_SEED") {
-        world::run(seed);
-        return;
-    }
-    for seed in 0..number("SIMULATION_SEEDS").unwrap_or(SEEDS) {
-        if let Err(panic) = std::panic::catch_unwind(|| world::run(seed)) {
-            eprintln!("SIMULATION_SEED={seed} shows it again");
-            std::panic::resume_unwind(panic);
-        }
-    }
 }

@@ -3,47 +3,92 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use jiff::SignedDuration;
 use simcluster::{Effect, Refusal, Rule, Verb, WatchFault};
 use tokio::time::sleep;
 
-use super::world::World;
+use super::{
+    clients,
+    oracle::Oracle,
+    world::{NAMESPACE, World},
+};
 
 /// Makes trouble for ever.
 pub async fn reign(world: &World, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.u64(100..15_000))).await;
-        match rng.u8(0..12) {
-            0..=4 => {
-                let rule = world.cluster.fault(rule(&mut rng));
-                sleep(Duration::from_millis(rng.u64(100..20_000))).await;
+        Oracle::judge_pairs(&world.cluster);
+        let hold = Duration::from_millis(rng.u64(100..20_000));
+        match rng.u8(0..16) {
+            0..=5 => {
+                let rule = rule(&mut rng);
+                world.history.note(format_args!("for {hold:?}: {rule:?}"));
+                let rule = world.cluster.fault(rule);
+                sleep(hold).await;
                 world.cluster.remove_fault(rule);
             }
-            5 => {
+            6 => {
+                let hold = hold * 4;
+                world.history.note(format_args!("the API server is away for {hold:?}"));
                 world.cluster.set_away(true);
-                sleep(Duration::from_millis(rng.u64(100..90_000))).await;
+                sleep(hold).await;
                 world.cluster.set_away(false);
             }
-            6 => world.cluster.cut_watches(),
-            7 => world.cluster.restart(),
+            7 => {
+                world.history.note("watches are cut");
+                world.cluster.cut_watches();
+            }
             8 => {
+                world.history.note("the API server restarts");
+                world.cluster.restart();
+            }
+            9 => {
+                let hold = hold * 3;
+                world.history.note(format_args!("watches are stalled for {hold:?}"));
                 world.cluster.stall_watches(true);
-                sleep(Duration::from_millis(rng.u64(100..60_000))).await;
+                sleep(hold).await;
                 world.cluster.stall_watches(false);
             }
-            9 => world.cluster.expire_watch_window(),
+            10 => {
+                world.history.note("the watch window expires");
+                world.cluster.expire_watch_window();
+            }
+            11 => {
+                let forward = rng.bool();
+                world.history.note(format_args!("the clock is stepped, forward: {forward}"));
+                world.cluster.step_clock(SignedDuration::from_hours(if forward { 1 } else { -1 }));
+                world.oracle.borrow_mut().stepped(forward);
+            }
+            12 => meddle(world, &mut rng),
             _ => {
                 world.kill_daemon();
-                sleep(Duration::from_millis(rng.u64(1..10_000))).await;
+                sleep(hold / 2).await;
                 world.start_daemon().await;
             }
         }
     }
 }
 
+/// Somebody deletes a half of a sandbox by hand, or takes a label off it.
+fn meddle(world: &World, rng: &mut Rng) {
+    let id = clients::ids().nth(rng.usize(0..clients::ids().len() - 1)).unwrap();
+    let (resource, name) = if rng.bool() {
+        ("pods", format!("sandbox-{id}"))
+    } else {
+        ("services", format!("sandbox-{id}-svc"))
+    };
+    if world.cluster.object(resource, NAMESPACE, &name).is_none() {
+        return;
+    }
+    world.oracle.borrow_mut().meddled(id);
+    world.history.note(format_args!("{resource} {name} is deleted by hand"));
+    world.cluster.remove(resource, NAMESPACE, &name).unwrap();
+}
+
 fn rule(rng: &mut Rng) -> Rule {
     let share = rng.f64();
     let seed = rng.u64(..);
-    let effect = match rng.u8(0..11) {
+    let effect = match rng.u8(0..14) {
         0 => Effect::Refuse(Refusal::TooManyRequests),
         1 => Effect::Refuse(Refusal::EtcdTimeout),
         2 => Effect::Refuse(Refusal::Unavailable),
@@ -54,14 +99,18 @@ fn rule(rng: &mut Rng) -> Rule {
         7 => Effect::HangAnswer,
         8 => Effect::Silent,
         9 => Effect::Watch(WatchFault::Late(Duration::from_millis(rng.u64(1..9_000)))),
+        10 => Effect::Watch(WatchFault::CutAfter(rng.u64(0..5))),
+        11 => Effect::Watch(WatchFault::ExpireAfter(rng.u64(0..5))),
+        12 => Effect::CutBody(rng.u64(0..4_000)),
         _ => Effect::Watch(WatchFault::Double),
     };
     let rule = Rule::new(effect);
-    let rule = match rng.u8(0..5) {
+    let rule = match rng.u8(0..6) {
         0 => rule.verb(Verb::Create),
         1 => rule.verb(Verb::Delete),
         2 => rule.resource("pods"),
         3 => rule.resource("services"),
+        4 => rule.verb(Verb::Patch),
         _ => rule,
     };
     rule.share(share, seed)

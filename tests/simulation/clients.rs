@@ -1,65 +1,101 @@
-//! Clients as the real one is: they create, ask, list and delete, and take what they are told at its word.
+//! Clients as the real one is: they create, ask, list, touch and delete, try again or give up, and take what they are told
+//! at its word.
 
 use std::time::Duration;
 
 use fastrand::Rng;
-use lifecycle::{
-    ids::{SandboxId, UserId},
-    request::CreateRequest,
-};
+use http::Method;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::world::World;
+use super::{oracle::Limits, strangers, world::World};
 
-/// How many sandboxes all clients together care for: few, so that they meet.
-const IDS: usize = 6;
+/// The sandboxes that all clients together care for: few, so that they meet. Some of them have limits.
+const IDS: [(&str, Limits); 7] = [
+    ("s-0", unlimited()),
+    ("s-1", unlimited()),
+    ("s-2", unlimited()),
+    ("s-3", Limits { ttl: Some(Duration::from_secs(45)), idle_timeout: None }),
+    ("s-4", Limits { ttl: None, idle_timeout: Some(Duration::from_secs(20)) }),
+    ("s-5", Limits { ttl: Some(Duration::from_secs(60)), idle_timeout: Some(Duration::from_secs(15)) }),
+    (strangers::TAKEN, unlimited()),
+];
 
-/// The longest that any answer may take (invariant 7): what the daemon promises, and a little.
-const LONGEST: Duration = Duration::from_millis(24_100);
+const fn unlimited() -> Limits {
+    Limits { ttl: None, idle_timeout: None }
+}
+
+/// The ids that are used.
+pub fn ids() -> impl ExactSizeIterator<Item = &'static str> {
+    IDS.iter().map(|(id, _)| *id)
+}
 
 /// Lives for so long.
 pub async fn live(world: World, mut rng: Rng, life: Duration) {
     let end = Instant::now() + life;
     while Instant::now() < end {
         sleep(Duration::from_millis(rng.u64(1..3_000))).await;
-        let Some(sandboxes) = world.sandboxes() else { continue };
-        let id = SandboxId::parse(&format!("s-{}", rng.usize(0..IDS))).unwrap();
-        let begun = Instant::now();
-        match rng.u8(0..10) {
+        let (id, limits) = IDS[rng.usize(0..IDS.len())];
+        match rng.u8(0..12) {
             0..=3 => {
-                let turn = world.oracle.borrow_mut().begin(&id);
-                let answer = sandboxes.create(request(&id)).await;
-                world.oracle.borrow_mut().created(&world.cluster, &id, &turn, answer);
+                // A turn that fails is tried again, or given up.
+                for _ in 0..=rng.u8(0..3) {
+                    let answer = create(&world, id, limits).await;
+                    if answer == Some(200) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(rng.u64(1..2_000))).await;
+                }
             }
-            4..=5 => {
-                let turn = world.oracle.borrow_mut().begin(&id);
-                let answer = sandboxes.delete(id.clone(), None).await;
-                world.oracle.borrow_mut().deleted(&id, &turn, &answer);
-            }
-            6..=8 => {
-                let answer = sandboxes.get(&id).await;
-                world.oracle.borrow().got(&id, answer);
+            4..=5 => drop(delete(&world, id, limits).await),
+            6..=7 => drop(touch(&world, id).await),
+            8..=10 => {
+                if let Some(answer) = world.call(Method::GET, &path(id), None).await {
+                    world.oracle.borrow_mut().got(id, &answer);
+                }
             }
             _ => {
-                if let Ok(listed) = sandboxes.list().await {
-                    world.oracle.borrow().listed(&listed);
+                if let Some(answer) = world.call(Method::GET, "/api/sandboxes", None).await
+                    && answer.status == 200
+                {
+                    world.oracle.borrow_mut().listed(&answer.body);
                 }
             }
         }
-        assert!(begun.elapsed() <= LONGEST, "invariant 7: {id} was answered after {:?}", begun.elapsed());
     }
 }
 
-fn request(id: &SandboxId) -> CreateRequest {
-    CreateRequest {
-        sandbox_id: id.clone(),
-        thread_id: None,
-        user_id: UserId::default(),
-        extra_mounts: vec![],
-        include_legacy_skills: false,
-        provision_lark_cli_runtime: false,
-        provision_lark_cli_broker: false,
-        terms: lifecycle::lifetime::Terms::default(),
-        owner: None,
+/// A POST, of which the oracle hears. The status of the answer, if there is one.
+pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
+    let turn = world.oracle.borrow_mut().begin(id, limits);
+    let mut body = json!({"sandbox_id": id});
+    for (name, limit) in [("ttl", limits.ttl), ("idle_timeout", limits.idle_timeout)] {
+        if let Some(limit) = limit {
+            body[name] = format!("{}s", limit.as_secs()).into();
+        }
     }
+    let answer = world.call(Method::POST, "/api/sandboxes", Some(body)).await;
+    world.oracle.borrow_mut().created(&world.cluster, id, &turn, answer.as_ref());
+    answer.map(|answer| answer.status)
+}
+
+/// As [`create`], a DELETE.
+pub async fn delete(world: &World, id: &str, limits: Limits) -> Option<u16> {
+    let turn = world.oracle.borrow_mut().begin(id, limits);
+    let answer = world.call(Method::DELETE, &path(id), None).await;
+    world.oracle.borrow_mut().deleted(id, &turn, answer.as_ref());
+    answer.map(|answer| answer.status)
+}
+
+/// As [`create`], a touch.
+pub async fn touch(world: &World, id: &str) -> Option<u16> {
+    let begun = Instant::now();
+    let answer = world.call(Method::POST, &format!("{}/touch", path(id)), None).await?;
+    world.oracle.borrow_mut().touched(id, begun, &answer);
+    Some(answer.status)
+}
+
+/// Where a sandbox is.
+pub fn path(id: &str) -> String {
+    format!("/api/sandboxes/{id}")
 }

@@ -1,33 +1,61 @@
-//! What the clients were told, held against what the cluster holds.
+//! What callers may be told, and what has to be left in the end: the invariants, checked against every answer and
+//! against the cluster.
+//!
+//! While creates and deletes of one id overlap, or answers are lost, nobody can know what the outcome is: then nothing
+//! is claimed about the id until one of them was alone and was answered.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use lifecycle::{failure::Failure, ids::SandboxId, seen::Status};
 use serde_json::Value;
 use simcluster::Cluster;
+use tokio::time::Instant;
 
-use super::world::NAMESPACE;
+use super::{
+    strangers,
+    world::{Answer, NAMESPACE},
+};
 
-/// What is known of each sandbox from the answers alone.
+/// How long the daemon may answer without having heard of something: its limit for staleness, and a little.
+const UNHEARD: Duration = Duration::from_secs(100);
+
+/// The limits of a sandbox, as its creates give them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    pub ttl: Option<Duration>,
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Watches all that is answered.
 #[derive(Default)]
 pub struct Oracle {
-    told: HashMap<SandboxId, Told>,
+    told: BTreeMap<String, Told>,
+    /// Whether the API server's clock was put forward while the present process ran.
+    stepped_forward: bool,
 }
 
+/// What was answered about an id, and what is under way.
 #[derive(Default)]
 struct Told {
-    /// How many creates and deletes were begun.
+    /// Creates and deletes that were begun.
     begun: u64,
-    /// How many of them are not answered.
+    /// Those that have no answer yet.
     open: u64,
-    /// What has to be true, where that can be told: the last answer, if nothing else was under way beside it
-    /// or since.
     certain: Option<Truth>,
+    limits: Limits,
+    /// The latest moments before which it cannot have been made, and used.
+    made: Option<Instant>,
+    used: Option<Instant>,
+    /// Until then the daemon may not have heard of what was done behind its back.
+    doubtful_until: Option<Instant>,
 }
 
-#[derive(Clone)]
+/// What is certain of an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Truth {
-    /// It is there, under this URL.
+    /// It is there, under this URL, until its limits allow.
     There(String),
     /// It is gone, or going.
     Gone,
@@ -37,95 +65,188 @@ enum Truth {
 pub struct Turn {
     number: u64,
     alone: bool,
+    begun: Instant,
+    was_gone: bool,
+}
+
+impl Limits {
+    /// Whether it may be reaped at all.
+    pub fn any(self) -> bool {
+        self.ttl.is_some() || self.idle_timeout.is_some()
+    }
+}
+
+impl Told {
+    /// Whether it may have been reaped by now (invariant 5: never early).
+    fn may_be_reaped(&self) -> bool {
+        let now = Instant::now();
+        let passed = |since: Option<Instant>, limit: Option<Duration>| {
+            limit.is_some_and(|limit| since.is_none_or(|since| now >= since + limit))
+        };
+        passed(self.made, self.limits.ttl) || passed(self.used, self.limits.idle_timeout)
+    }
 }
 
 impl Oracle {
     /// A create or a delete begins: until it is answered nothing is certain.
-    pub fn begin(&mut self, id: &SandboxId) -> Turn {
-        let told = self.told.entry(id.clone()).or_default();
+    pub fn begin(&mut self, id: &str, limits: Limits) -> Turn {
+        let told = self.told.entry(id.to_owned()).or_default();
+        let was_gone = told.certain == Some(Truth::Gone);
         told.begun += 1;
         told.open += 1;
         told.certain = None;
-        Turn { number: told.begun, alone: told.open == 1 }
+        told.limits = limits;
+        Turn { number: told.begun, alone: told.open == 1, begun: Instant::now(), was_gone }
     }
 
     /// A create was answered. Invariant 2: a 200 means that both exist, and that the URL is that sandbox's.
-    pub fn created(
-        &mut self,
-        cluster: &Cluster,
-        id: &SandboxId,
-        turn: &Turn,
-        answer: Result<Status, Failure>,
-    ) {
+    pub fn created(&mut self, cluster: &Cluster, id: &str, turn: &Turn, answer: Option<&Answer>) {
         let certain = self.end(id, turn);
-        if let (Ok(status), true) = (answer, certain) {
+        let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else { return };
+        let url = answer.body["sandbox_url"].as_str().expect("a URL").to_owned();
+        let told = self.told.get_mut(id).unwrap();
+        if told.doubtful_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        told.made = turn.was_gone.then_some(turn.begun);
+        told.used = Some(turn.begun);
+        // It may go between its being made and our looking, where its limits are that short.
+        if !told.may_be_reaped() {
             let object = |resource, name: String| cluster.object(resource, NAMESPACE, &name);
             let pod = object("pods", format!("sandbox-{id}"));
             let pod = pod.unwrap_or_else(|| panic!("invariant 2: {id} was given without a Pod"));
-            assert!(
-                pod["metadata"]["deletionTimestamp"].is_null(),
-                "invariant 4: {id} was given a dying Pod"
-            );
+            let dying = !pod["metadata"]["deletionTimestamp"].is_null();
+            assert!(!dying, "invariant 4: {id} was given a dying Pod");
             let service = object("services", format!("sandbox-{id}-svc"));
             let service = service.unwrap_or_else(|| panic!("invariant 2: {id} was given without a Service"));
             let port = service["spec"]["ports"][0]["nodePort"].to_string();
-            assert!(status.url.ends_with(&format!(":{port}")), "invariant 2: {id} was given {}", status.url);
-            self.told.get_mut(id).unwrap().certain = Some(Truth::There(status.url.to_string()));
+            assert!(url.ends_with(&format!(":{port}")), "invariant 2: {id} was given {url}");
         }
+        told.certain = Some(Truth::There(url));
     }
 
     /// A delete was answered.
-    pub fn deleted(&mut self, id: &SandboxId, turn: &Turn, answer: &Result<(), Failure>) {
-        let certain = self.end(id, turn);
-        if answer.is_ok() && certain {
+    pub fn deleted(&mut self, id: &str, turn: &Turn, answer: Option<&Answer>) {
+        if self.end(id, turn) && answer.is_some_and(|answer| answer.status == 200) {
             self.told.get_mut(id).unwrap().certain = Some(Truth::Gone);
         }
     }
 
     /// Whether nothing else was under way during the turn.
-    fn end(&mut self, id: &SandboxId, turn: &Turn) -> bool {
+    fn end(&mut self, id: &str, turn: &Turn) -> bool {
         let told = self.told.get_mut(id).unwrap();
         told.open -= 1;
         turn.alone && told.open == 0 && told.begun == turn.number
     }
 
-    /// A GET was answered. Invariant 6: never a wrong 404, and nothing that was acknowledged to be gone.
-    pub fn got(&self, id: &SandboxId, answer: Result<Option<Status>, Failure>) {
-        let Ok(answer) = answer else { return };
-        match (self.told.get(id).and_then(|told| told.certain.clone()), answer) {
-            (Some(Truth::There(url)), Some(status)) => assert_eq!(&*status.url, url, "{id} has another URL"),
-            (Some(Truth::There(_)), None) => panic!("invariant 6: a wrong 404 for {id}"),
-            (Some(Truth::Gone), Some(status)) => panic!("invariant 4: {id} is back: {status:?}"),
-            (Some(Truth::Gone), None) | (None, _) => {}
+    /// A touch that began then was answered. Invariant 5: it wins against a reap, or loses, as a whole.
+    pub fn touched(&mut self, id: &str, begun: Instant, answer: &Answer) {
+        self.got(id, answer);
+        let Some(told) = self.told.get_mut(id) else { return };
+        if answer.status == 200 && told.certain.is_some() {
+            told.used = told.used.max(Some(begun));
+        }
+    }
+
+    /// A sandbox was shown, or not. Invariant 6: never a wrong 404, and nothing that was acknowledged to be gone.
+    pub fn got(&mut self, id: &str, answer: &Answer) {
+        let Some(told) = self.told.get_mut(id) else { return };
+        match (&told.certain, answer.status) {
+            (Some(Truth::There(url)), 200) => {
+                assert_eq!(answer.body["sandbox_url"], *url, "{id} has another URL");
+            }
+            (Some(Truth::There(_)), 404) => {
+                assert!(told.may_be_reaped(), "invariants 5, 6: {id} is gone: {}", answer.body);
+                told.certain = Some(Truth::Gone);
+            }
+            (Some(Truth::Gone), 200) => panic!("invariant 4: {id} is back: {}", answer.body),
+            _ => {}
         }
     }
 
     /// A LIST was answered: it lacks nothing that was given, and has nothing that is gone.
-    pub fn listed(&self, listed: &[(SandboxId, Status)]) {
-        for (id, told) in &self.told {
-            let there = listed.iter().any(|(listed, _)| listed == id);
+    pub fn listed(&mut self, list: &Value) {
+        let listed: BTreeSet<_> = ids(list).into_iter().collect();
+        for (id, told) in &mut self.told {
+            let there = listed.contains(id);
             match told.certain {
-                Some(Truth::There(_)) => assert!(there, "invariant 6: {id} is missing from a list"),
+                Some(Truth::There(_)) if !there => {
+                    assert!(told.may_be_reaped(), "invariants 5, 6: {id} is missing from a list");
+                    told.certain = Some(Truth::Gone);
+                }
                 Some(Truth::Gone) => assert!(!there, "invariant 4: {id} is listed"),
-                None => {}
+                _ => {}
             }
         }
     }
 
-    /// With all well again for a while: what the clients were told is so, and every Pod has its Service
-    /// (invariants 3 and 4).
-    pub fn judge_the_end(&self, cluster: &Cluster, listed: &[(SandboxId, Status)]) {
+    /// Somebody did something to the sandbox behind the daemon's back.
+    pub fn meddled(&mut self, id: &str) {
+        if let Some(told) = self.told.get_mut(id) {
+            told.certain = None;
+            // Whatever is under way is no longer alone.
+            told.begun += 1;
+            told.doubtful_until = Some(Instant::now() + UNHEARD);
+        }
+    }
+
+    /// The API server's clock was stepped.
+    pub fn stepped(&mut self, forward: bool) {
+        self.stepped_forward |= forward;
+    }
+
+    /// A new process has begun. What it reads off objects looks older after the API server's clock was put forward, and
+    /// nothing can tell it that this is not so.
+    pub fn restarted(&mut self) {
+        if std::mem::take(&mut self.stepped_forward) {
+            for told in self.told.values_mut() {
+                (told.made, told.used) = (None, None);
+            }
+        }
+    }
+
+    /// Whatever is under way: at most one pair for each id, and never a Service beside a Pod that was given and is dying
+    /// for good (invariant 1; names make it so, and this sees to it that they do).
+    pub fn judge_pairs(cluster: &Cluster) {
+        for resource in ["pods", "services"] {
+            let mut seen = BTreeSet::new();
+            for object in ours(cluster, resource) {
+                let id = object["metadata"]["labels"]["sandbox-id"].as_str().unwrap_or_default().to_owned();
+                assert!(seen.insert(id), "invariant 1: two {resource} of one id: {object}");
+            }
+        }
+    }
+
+    /// With all well again for a while: what callers were told is so, every Pod has its Service, what had a limit that
+    /// passed is gone (invariants 1, 3, 4, 5).
+    pub fn judge_the_end(&mut self, cluster: &Cluster, list: &Value) {
+        Self::judge_pairs(cluster);
         let names = |resource: &str| -> Vec<String> {
             let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
-            cluster.objects(resource, Some(NAMESPACE)).iter().map(name).collect()
+            ours(cluster, resource).iter().map(name).collect()
         };
         let pods = names("pods");
-        let services = names("services");
-        let pods_of_services: Vec<_> =
-            services.iter().map(|name| name.strip_suffix("-svc").unwrap().to_owned()).collect();
-        assert_eq!(pods, pods_of_services, "invariant 3: orphans");
-        let ids: Vec<_> = listed.iter().map(|(id, _)| format!("sandbox-{id}")).collect();
-        assert_eq!(ids, pods, "what is listed is what there is");
-        self.listed(listed);
+        let of_services: Vec<_> =
+            names("services").iter().map(|name| name.strip_suffix("-svc").unwrap().to_owned()).collect();
+        assert_eq!(pods, of_services, "invariant 3: orphans");
+        let listed: Vec<_> = ids(list).iter().map(|id| format!("sandbox-{id}")).collect();
+        assert_eq!(listed, pods, "what is listed is what there is");
+        self.listed(list);
+        for (id, told) in &self.told {
+            let there = listed.contains(&format!("sandbox-{id}"));
+            assert!(!(there && told.limits.any()), "{id} has outlived its limits: {:?}", told.limits);
+        }
     }
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    let id = |sandbox: &Value| sandbox["sandbox_id"].as_str().unwrap().to_owned();
+    list["sandboxes"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// The objects that are sandboxes', in the order of their names.
+fn ours(cluster: &Cluster, resource: &str) -> Vec<Value> {
+    let mut objects = cluster.objects(resource, Some(NAMESPACE));
+    objects.retain(|object| !strangers::is_one(object["metadata"]["name"].as_str().unwrap()));
+    objects
 }

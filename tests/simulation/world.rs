@@ -1,96 +1,191 @@
-//! One history: a cluster, a daemon that may be killed, clients, and what goes wrong.
+//! A cluster, a daemon that may be killed, and what its callers see.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
-use actors::sandboxes::Sandboxes;
-use fastrand::Rng;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
 use sandbox_provisioner::{
     run::Core,
     settings::{Settings, environment::Environment, layers::FlagValues, load},
 };
+use serde_json::Value;
 use simcluster::{Cluster, Options};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::{chaos, clients, oracle::Oracle};
+use super::{history::History, oracle::Oracle, strangers};
 
 /// The namespace of the sandboxes.
 pub const NAMESPACE: &str = "deer-flow";
 
-/// How long the clients and the chaos go on, in the history's own time.
-const TURMOIL: Duration = Duration::from_secs(240);
+/// The settings of every daemon here. Nobody is there to answer a probe, and the belt is tried elsewhere.
+const SETTINGS: [(&str, &str); 5] = [
+    ("PROVISIONER_EMBEDDED", "true"),
+    ("PROVISIONER_IDLE_PROBES", "none"),
+    ("PROVISIONER_REAP_GRACE", "1s"),
+    ("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited"),
+    ("PROVISIONER_REAP_MAX_SHARE", "100"),
+];
 
 /// How long all is well before the end is looked at: an orphan's grace, a late sight of it, and a removal.
 const CALM: Duration = Duration::from_secs(200);
 
-/// What all parts of a history share. All of it runs on one thread.
+/// What all parts of a simulation share. All of it runs on one thread.
 #[derive(Clone)]
 pub struct World {
     pub cluster: Cluster,
     pub oracle: Rc<RefCell<Oracle>>,
-    core: Rc<RefCell<Option<Core>>>,
+    pub history: History,
+    process: Rc<RefCell<Option<Process>>>,
+    /// How many processes there were.
+    starts: Rc<Cell<u32>>,
     settings: Rc<Settings>,
 }
 
-/// Runs the history of this seed; panics where an invariant is broken.
-pub fn run(seed: u64) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, history(seed));
+/// A daemon at work.
+struct Process {
+    core: Core,
+    killed: CancellationToken,
 }
 
-async fn history(seed: u64) {
-    let mut rng = Rng::with_seed(seed);
-    let world = World::new(seed).await;
-    let clients: Vec<_> =
-        (0..4).map(|_| tokio::task::spawn_local(clients::live(world.clone(), rng.fork(), TURMOIL))).collect();
-    tokio::select! {
-        () = chaos::reign(&world, rng.fork()) => {}
-        () = sleep(TURMOIL) => {}
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
+/// What a caller was answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
 
-    world.cluster.clear_faults();
-    world.cluster.stall_watches(false);
-    world.cluster.set_away(false);
-    if world.sandboxes().is_none() {
-        world.start_daemon().await;
-    }
-    sleep(CALM).await;
-    let sandboxes = world.sandboxes().unwrap();
-    let listed = sandboxes.list().await.unwrap();
-    world.oracle.borrow().judge_the_end(&world.cluster, &listed);
+/// Runs a simulation on this thread, with chance drawn from the seed.
+pub fn simulate<F: Future>(seed: u64, simulation: F) -> F::Output {
+    fastrand::seed(seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, simulation)
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
-        let cluster = Cluster::start(Options { seed, ..Options::default() });
-        let world =
-            Self { cluster, oracle: Rc::default(), core: Rc::default(), settings: Rc::new(settings()) };
+    /// A daemon on a cluster in which strangers live, too.
+    pub async fn new(seed: u64, history: History) -> Self {
+        let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        let cluster = Cluster::start(Options { seed, start, ..Options::with_namespace(NAMESPACE) });
+        history.follow(&cluster);
+        strangers::settle(&cluster);
+        let variables = HashMap::from(SETTINGS);
+        let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
+        let loaded = load::for_serving(None, &environment, &FlagValues::default());
+        let world = Self {
+            cluster,
+            oracle: Rc::default(),
+            history,
+            process: Rc::default(),
+            starts: Rc::default(),
+            settings: Rc::new(loaded.map(|loaded| loaded.settings).unwrap()),
+        };
         world.start_daemon().await;
         world
     }
 
-    /// The daemon's handle, unless it is down.
-    pub fn sandboxes(&self) -> Option<Sandboxes> {
-        self.core.borrow().as_ref().map(|core| core.sandboxes().clone())
+    /// Whether a daemon runs.
+    pub fn is_up(&self) -> bool {
+        self.process.borrow().is_some()
     }
 
     /// Kills the daemon, in the middle of whatever it does.
     pub fn kill_daemon(&self) {
-        *self.core.borrow_mut() = None;
+        if let Some(process) = self.process.borrow_mut().take() {
+            self.history.note("the daemon is killed");
+            process.killed.cancel();
+        }
     }
 
     pub async fn start_daemon(&self) {
+        self.history.note("the daemon starts");
+        self.starts.set(self.starts.get() + 1);
         let core = Core::start(&self.settings, Some(self.cluster.clone())).await.unwrap();
-        *self.core.borrow_mut() = Some(core);
+        self.oracle.borrow_mut().restarted();
+        *self.process.borrow_mut() = Some(Process { core, killed: CancellationToken::new() });
     }
-}
 
-fn settings() -> Settings {
-    let variables = HashMap::from([("PROVISIONER_EMBEDDED", "true")]);
-    let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
-    load::for_serving(None, &environment, &FlagValues::default()).map(|loaded| loaded.settings).unwrap()
+    /// Calls the daemon; `None` if it is down, or killed before it answers.
+    ///
+    /// # Panics
+    /// Where it does not answer in time, or not in the form that was promised (invariant 7).
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
+        let (edge, killed) = {
+            let process = self.process.borrow();
+            let process = process.as_ref()?;
+            (process.core.edge().clone(), process.killed.clone())
+        };
+        // As existing clients' own patience, with a little less.
+        let longest = match method {
+            Method::POST => Duration::from_millis(25_100),
+            Method::DELETE => Duration::from_millis(12_100),
+            _ => Duration::from_millis(9_000),
+        };
+        let asked = match &body {
+            Some(body) => format!("{method} {path} {body}"),
+            None => format!("{method} {path}"),
+        };
+        let mut request = Request::builder().method(&method).uri(path);
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = request.body(Full::<bytes::Bytes>::from(body)).unwrap();
+        let begun = Instant::now();
+        let answer = timeout(longest, edge.answer(request, None));
+        let answer = tokio::select! {
+            biased;
+            () = killed.cancelled() => {
+                self.history.note(format_args!("{asked}: the connection is lost"));
+                return None;
+            }
+            answer = answer => answer,
+        };
+        let answer =
+            answer.unwrap_or_else(|_| panic!("invariant 7: {method} {path} takes {:?}", begun.elapsed()));
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().contains_key("retry-after");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body)
+            .unwrap_or_else(|error| panic!("invariant 7: {method} {path}: {error}: {body:?}"));
+        self.history.note(format_args!("{asked}: {status} {body}"));
+        let well_formed = if status < 300 { body.is_object() } else { body["detail"].is_string() };
+        assert!(well_formed, "invariant 7: {method} {path}: {status} {body}");
+        let known = body["reason"].is_string();
+        assert!(status != 500 || known, "what happens here is no mistake of ours: {method} {path}: {body}");
+        assert!(status != 503 || retry_after, "a 503 says when to come again: {method} {path}: {body}");
+        Some(Answer { status, body })
+    }
+
+    /// Calls until the answer is one of these, as clients do that need it.
+    pub async fn insist(&self, method: Method, path: &str, body: Option<Value>, wanted: &[u16]) -> Answer {
+        for _ in 0..100 {
+            match self.call(method.clone(), path, body.clone()).await {
+                Some(answer) if wanted.contains(&answer.status) => return answer,
+                _ => sleep(Duration::from_secs(1)).await,
+            }
+        }
+        panic!("{method} {path} is not answered with one of {wanted:?}");
+    }
+
+    /// All is made well, and after a while what is left is judged.
+    pub async fn calm_down(&self) {
+        self.history.note("all is well from now on");
+        self.cluster.clear_faults();
+        self.cluster.stall_watches(false);
+        self.cluster.set_away(false);
+        if !self.is_up() {
+            self.start_daemon().await;
+        }
+        sleep(CALM).await;
+        let listed = self.insist(Method::GET, "/api/sandboxes", None, &[200]).await;
+        self.oracle.borrow_mut().judge_the_end(&self.cluster, &listed.body);
+        strangers::judge(&self.cluster);
+    }
 }

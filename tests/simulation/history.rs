@@ -1,0 +1,55 @@
+//! What happened, in short: for whoever has to understand a failure, and to compare two runs.
+
+use std::{cell::RefCell, fmt::Display, rc::Rc, time::Duration};
+
+use simcluster::{Call, Cluster};
+use tokio::time::Instant;
+
+/// How much of it is printed: what came before is in the past.
+const SHOWN: usize = 80;
+
+/// A record with times, of what is noted and of the calls to the API server. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct History(Rc<RefCell<Record>>);
+
+#[derive(Default)]
+struct Record {
+    cluster: Option<(Cluster, Instant)>,
+    noted: Vec<(Duration, String)>,
+}
+
+impl History {
+    /// Takes in the calls to this cluster, too, which was started just now.
+    pub fn follow(&self, cluster: &Cluster) {
+        self.0.borrow_mut().cluster = Some((cluster.clone(), Instant::now()));
+    }
+
+    /// Adds a line.
+    pub fn note(&self, what: impl Display) {
+        let mut record = self.0.borrow_mut();
+        let at = record.cluster.as_ref().map(|(_, start)| start.elapsed()).unwrap_or_default();
+        record.noted.push((at, what.to_string()));
+    }
+
+    /// All of it, in the order of time.
+    pub fn lines(&self) -> Vec<String> {
+        let record = self.0.borrow();
+        let calls = record.cluster.iter().flat_map(|(cluster, _)| cluster.calls());
+        let calls = calls.map(|call| (call.at, format!("    {}", in_short(&call))));
+        let mut all: Vec<_> = calls.chain(record.noted.iter().cloned()).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all.into_iter().map(|(at, what)| format!("{:>9.3} s  {what}", at.as_secs_f64())).collect()
+    }
+
+    /// The last of it, for reading.
+    pub fn tail(&self) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+    }
+}
+
+fn in_short(call: &Call) -> String {
+    let Call { verb, resource, name, status, .. } = call;
+    let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+    format!("{verb} {resource} {}: {status}", name.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,262 @@
+//! The process dies before and after every call that it makes to the API server, in every operation on a sandbox and in
+//! every pair of them, and starts anew: with no help but callers who try again, it ends where the undisturbed run does.
+//!
+//! After Sieve (Sun et al., OSDI 2022), which does so to other people's controllers. As an operation here makes few
+//! calls, nothing is left out: the calls are counted in the undisturbed run, and each is a place to die at, in three ways.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+use simcluster::{CallMark, Effect, Rule};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    clients::path,
+    history::History,
+    operations::{
+        ID, IDLE,
+        Operation::{self, Adopt, Create, Delete, Reap, Touch},
+        Start::{self, Absent, Due, Present, Terminating},
+    },
+    world::{NAMESPACE, World, simulate},
+};
+
+/// How long a call takes on its way, so that the two of a pair overlap.
+const ON_THE_WAY: Duration = Duration::from_millis(10);
+
+/// How long the second of a pair waits for the first to have begun.
+const APART: Duration = Duration::from_millis(4);
+
+/// Longer than all operations take when nothing goes wrong: calls later than this are not theirs.
+const AT_WORK: Duration = Duration::from_secs(12);
+
+/// Each operation, and each pair of them on one sandbox.
+const SCENARIOS: [(Start, &[Operation]); 28] = [
+    (Absent, &[Create]),
+    (Present, &[Create]),
+    (Terminating, &[Create]),
+    (Present, &[Delete]),
+    (Due, &[Reap]),
+    (Due, &[Touch]),
+    (Present, &[Adopt]),
+    (Terminating, &[Adopt]),
+    (Absent, &[Create, Create]),
+    (Terminating, &[Create, Create]),
+    (Absent, &[Create, Delete]),
+    (Terminating, &[Create, Delete]),
+    (Present, &[Create, Delete]),
+    (Present, &[Delete, Create]),
+    (Present, &[Delete, Delete]),
+    (Terminating, &[Delete, Create]),
+    (Due, &[Create, Reap]),
+    (Due, &[Delete, Reap]),
+    (Due, &[Touch, Reap]),
+    (Due, &[Reap, Create]),
+    (Due, &[Reap, Delete]),
+    (Due, &[Reap, Touch]),
+    (Absent, &[Create, Adopt]),
+    (Present, &[Delete, Adopt]),
+    (Present, &[Adopt, Create]),
+    (Terminating, &[Adopt, Create]),
+    (Present, &[Adopt, Delete]),
+    (Due, &[Adopt, Reap]),
+];
+
+/// How the process dies at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// Before the call has any effect; no later one has any.
+    Before,
+    /// When the call has had its effect, before its answer; no later one has any.
+    After,
+    /// The call is lost, but those beside it are not.
+    Beside,
+}
+
+/// Where the process dies.
+#[derive(Debug, Clone, Copy)]
+struct KillPoint {
+    /// Which call, counted from 1.
+    call: u64,
+    death: Death,
+}
+
+impl KillPoint {
+    /// Lets the calls from there on lead to nothing; says how long after the call's arrival the process dies.
+    fn arm(self, world: &World) -> Duration {
+        let Self { call, death } = self;
+        match death {
+            Death::Before => {
+                world.cluster.fault(Rule::new(Effect::Silent).from_nth(call));
+                Duration::ZERO
+            }
+            Death::After => {
+                world.cluster.fault(Rule::new(Effect::HangAnswer).nth(call));
+                world.cluster.fault(Rule::new(Effect::Silent).from_nth(call + 1));
+                ON_THE_WAY + Duration::from_millis(2)
+            }
+            Death::Beside => {
+                world.cluster.fault(Rule::new(Effect::Silent).nth(call));
+                ON_THE_WAY * 3
+            }
+        }
+    }
+}
+
+/// What there is in the end.
+#[derive(Debug, PartialEq)]
+struct End {
+    objects: BTreeMap<String, Value>,
+    told: Value,
+}
+
+/// Does the operations, dying at the point if there is one. Returns how it ended, and how many calls were made while the
+/// operations were under way; no end where the point was not reached.
+async fn run(
+    start: Start,
+    operations: &'static [Operation],
+    point: Option<KillPoint>,
+    history: History,
+) -> (Option<End>, u64) {
+    let world = World::new(7, history).await;
+    start.prepare(&world).await;
+    let mark = world.cluster.mark();
+    let delay = world.cluster.fault(Rule::new(Effect::Delay(ON_THE_WAY)));
+    let dies_after = point.map(|point| point.arm(&world));
+
+    let tasks: Vec<_> = (0_u32..)
+        .zip(operations)
+        .map(|(n, operation)| {
+            let world = world.clone();
+            tokio::task::spawn_local(async move {
+                sleep(APART * n).await;
+                operation.attempt(&world, start.limits()).await
+            })
+        })
+        .collect();
+    let mut reached = false;
+    if let (Some(point), Some(after)) = (point, dies_after) {
+        reached = arrives(&world, mark, point.call).await;
+        sleep(after).await;
+        world.history.note(format_args!("{point:?}"));
+        world.kill_daemon();
+    } else {
+        sleep(AT_WORK).await;
+    }
+    let calls = world.cluster.calls_since(mark).len() as u64;
+    world.cluster.clear_faults();
+    world.cluster.remove_fault(delay);
+    if !world.is_up() {
+        world.start_daemon().await;
+    }
+    // Whoever was not answered tries again, in the same order.
+    let mut used = None;
+    for (task, operation) in tasks.into_iter().zip(operations) {
+        let mut answer = task.await.unwrap();
+        // The start after the kill is the one that was wanted.
+        if answer.is_none() && *operation != Adopt {
+            answer = Some(operation.insist(&world, start.limits()).await);
+        }
+        used = match operation {
+            Create | Touch => answer.filter(|status| *status == 200).map(|_| Instant::now()),
+            Delete => None,
+            Reap | Adopt => used,
+        };
+    }
+    // Invariant 5: what was acknowledged to be used stays for its idle timeout, whatever died meanwhile.
+    if let Some(used) = used {
+        sleep_until(used + IDLE - AT_WORK - Duration::from_secs(1)).await;
+        world.insist(Method::GET, &path(ID), None, &[200]).await;
+    }
+    world.calm_down().await;
+    let end = end(&world).await;
+    ((point.is_none() || reached).then_some(end), calls)
+}
+
+/// Waits for the n-th call since the mark; false if it does not come.
+async fn arrives(world: &World, mark: CallMark, call: u64) -> bool {
+    for _ in 0..AT_WORK.as_millis() {
+        if world.cluster.calls_since(mark).len() as u64 >= call {
+            return true;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    false
+}
+
+async fn end(world: &World) -> End {
+    let mut objects = BTreeMap::new();
+    for resource in ["pods", "services"] {
+        for mut object in world.cluster.objects(resource, Some(NAMESPACE)) {
+            let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            let metadata = object["metadata"].as_object_mut().unwrap();
+            for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"] {
+                metadata.remove(field);
+            }
+            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove("sandbox-provisioner/last-activity");
+            }
+            let spec = object["spec"].as_object_mut().unwrap();
+            for field in ["clusterIP", "clusterIPs"] {
+                spec.remove(field);
+            }
+            for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                port.as_object_mut().unwrap().remove("nodePort");
+            }
+            object["status"] = json!(object["status"]["phase"]);
+            objects.insert(format!("{resource} {name}"), object);
+        }
+    }
+    let list = world.insist(Method::GET, "/api/sandboxes", None, &[200]).await.body;
+    let told = list["sandboxes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sandbox| json!([sandbox["sandbox_id"], sandbox["status"]]));
+    End { objects, told: told.collect() }
+}
+
+/// Runs it on a cluster of its own, and compares how it ends with how it should; a failure says what happened.
+fn simulated(
+    start: Start,
+    operations: &'static [Operation],
+    point: Option<KillPoint>,
+    wanted: Option<&End>,
+) -> (Option<End>, u64) {
+    let history = History::default();
+    let record = history.clone();
+    let run = AssertUnwindSafe(|| {
+        let (end, calls) = simulate(7, run(start, operations, point, record));
+        if let (Some(end), Some(wanted)) = (&end, wanted) {
+            assert_eq!(end.told, wanted.told, "what is listed");
+            assert!(end.objects.keys().eq(wanted.objects.keys()), "{:?}", end.objects.keys());
+            assert_eq!(end, wanted, "what there is");
+        }
+        (end, calls)
+    });
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+        eprintln!("{}\n{operations:?} of {start:?}, dying at {point:?}", history.tail());
+        std::panic::resume_unwind(panic)
+    })
+}
+
+/// Wherever the process dies, all ends as if it had not.
+#[test]
+fn wherever_it_dies_it_ends_where_it_should() {
+    let mut points = 0;
+    for (start, operations) in SCENARIOS {
+        let (undisturbed, calls) = simulated(start, operations, None, None);
+        let here = points;
+        for call in 1..=calls {
+            for death in [Death::Before, Death::After, Death::Beside] {
+                let point = KillPoint { call, death };
+                let (end, _) = simulated(start, operations, Some(point), undisturbed.as_ref());
+                points += u32::from(end.is_some());
+            }
+        }
+        println!("{operations:?} of {start:?}: {calls} calls, {} kill points", points - here);
+    }
+    println!("{points} kill points");
+    assert!(points >= 60, "{points} kill points are fewer than there were");
+}
