@@ -11,7 +11,7 @@ const CUT_SHORT: u8 = 3;
 /// Runs the daemon until it is told to stop.
 ///
 /// Exit status: 0 after a shutdown in which every request was ended, 1 when it cannot start or a part of it fails,
-/// [`CUT_SHORT`] when the drain deadline cut requests short, and 128 and the signal's number when a second signal
+/// 3 when the drain deadline cut requests short, and 128 and the signal's number when a second signal
 /// ends the shutdown at once.
 pub async fn serve(settings: Settings) -> ExitCode {
     if let Err(error) = start_log(&settings.log) {

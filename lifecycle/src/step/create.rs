@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// When to ask again about a sandbox that is still terminating: about half of the grace its Pod is given.
-const TERMINATING_RETRY: Duration = Duration::from_secs(5);
+pub(super) const TERMINATING_RETRY: Duration = Duration::from_secs(5);
 
 /// When to ask again while the view is old.
 const STALE_RETRY: Duration = Duration::from_secs(5);

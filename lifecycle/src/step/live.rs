@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Action, Context, Decision, Event, Halves, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
-    failure_of, remove, rest,
+    create::TERMINATING_RETRY, failure_of, remove, rest,
 };
 use crate::{
     failure::Failure,
@@ -65,7 +65,7 @@ pub(super) fn touch<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let write = used(&stage, life, owner, ctx);
-    let answer = waiter.map(|waiter| Action::Answer(waiter, Ok(how_it_is(&stage, ctx))));
+    let answer = waiter.map(|waiter| Action::Answer(waiter, how_it_is(&stage, ctx)));
     // What is acknowledged is to outlive this process.
     (stage, write.into_iter().chain(answer).collect())
 }
@@ -116,7 +116,8 @@ pub(super) fn change<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let (Stage::Resting { .. }, Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
-        return (stage, vec![Action::Answer(waiter, Ok(Reply::Gone))]);
+        let answer = how_it_is(&stage, ctx);
+        return (stage, vec![Action::Answer(waiter, answer)]);
     };
     life.vitals.touch(ctx.moment());
     life.unanswered_since = None;
@@ -149,7 +150,7 @@ pub(super) fn written<W>(
         (Stage::Changing { waiter }, Outcome::Done(())) => {
             let (stage, mut actions) = rest(None, ctx);
             let reply = how_it_is(&stage, ctx);
-            actions.push(Action::Answer(waiter, Ok(reply)));
+            actions.push(Action::Answer(waiter, reply));
             (stage, actions)
         }
         (Stage::Changing { waiter }, Outcome::Refused(fault) | Outcome::Unknown(fault)) => {
@@ -370,9 +371,14 @@ pub(super) fn prospects(life: Option<&Lifeline>, ctx: Context<'_>) -> Option<Lif
     })
 }
 
-fn how_it_is<W>(stage: &Stage<W>, ctx: Context<'_>) -> Reply {
-    let usable = matches!(stage, Stage::Resting { .. }) && there(ctx).is_some();
-    ctx.seen.status().filter(|_| usable).map_or(Reply::Gone, Reply::Made)
+/// What is told of a sandbox that was touched: as much as a read would show, and that it is going where it is.
+fn how_it_is<W>(stage: &Stage<W>, ctx: Context<'_>) -> Result<Reply, Failure> {
+    let Some(status) = ctx.seen.status().filter(|_| !stage.is_unheard_of()) else { return Ok(Reply::Gone) };
+    let going = ctx.seen.pod.as_ref().is_some_and(|pod| pod.terminating);
+    if going || !matches!(stage, Stage::Resting { .. }) {
+        return Err(Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY });
+    }
+    Ok(Reply::Made(status))
 }
 
 /// Adds the sandbox's prospects to every answer that shows it.

@@ -432,6 +432,30 @@ fn what_was_made_beside_somebody_elses_object_goes() {
     assert_eq!(bench.feed(not_ours()), [remove(None, Some("s"))]);
 }
 
+/// A touch tells no more and no less than a read: what is shown is not said to be absent.
+#[test]
+fn a_touch_tells_what_a_read_would() {
+    let touch = || Event::Touch { waiter: Some(9), owner: None };
+    let mut whole = Bench::with(Some(pod("p")), Some(service("s")));
+    assert_eq!(whole.feed(touch()), [made(9)]);
+    let mut going = Bench::with(Some(dying("p")), Some(service("s")));
+    assert!(matches!(failure(&going.feed(touch()), 9), Failure::StillTerminating { .. }));
+    let mut half = Bench::with(None, Some(service("s")));
+    let actions = half.feed(touch());
+    let shown = |status: &Status| status.phase == Phase::NotFound;
+    assert!(
+        matches!(&actions[0], Action::Answer(9, Ok(Reply::Made(status))) if shown(status)),
+        "{actions:?}"
+    );
+    let mut without_url = Bench::with(Some(pod("p")), None);
+    assert!(without_url.feed(touch()).contains(&gone(9)));
+    // What a failed DELETE still has to delete is going, too.
+    let mut doomed = Bench::with(Some(pod("p")), Some(service("s")));
+    let _ = doomed.delete(1);
+    let _ = doomed.feed(Event::Removed { pod: unknown(), service: unknown() });
+    assert!(matches!(failure(&doomed.feed(touch()), 9), Failure::StillTerminating { .. }));
+}
+
 /// A POST after a failed DELETE gets a new life, not what was to go.
 #[test]
 fn a_post_after_a_failed_delete_removes_first() {
