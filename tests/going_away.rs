@@ -82,7 +82,8 @@ async fn a_second_signal_ends_it_at_once() {
         .await;
         daemon.signal(second).await;
         assert_eq!(daemon.status().await, Some(status), "SIG{second}");
-        assert!(create.await.unwrap().is_err(), "nothing was waited for");
+        // Cut off, or on a slow machine told before that the cluster does not answer: never told that all is well.
+        assert!(!create.await.unwrap().is_ok_and(|answer| answer.status == 200));
     }
 }
 
