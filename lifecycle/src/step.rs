@@ -168,6 +168,8 @@ pub struct Order<W> {
     pub waiters: Vec<(W, Instant)>,
     /// How many rounds of writes it has cost.
     pub rounds: u8,
+    /// Why nobody knows whether the last round took effect; what its callers are told if it was the last of all.
+    pub doubt: Option<Failure>,
 }
 
 /// What comes after a removal.
@@ -348,7 +350,8 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         },
         Event::Post { request, waiter } => {
             let owner = request.owner.clone();
-            let order = Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0 };
+            let order =
+                Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0, doubt: None };
             let (stage, actions) = post(stage, order, ctx);
             let write = live::used(&stage, &mut life, owner, ctx);
             // As for a touch: what is acknowledged is to outlive this process.

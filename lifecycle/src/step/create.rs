@@ -81,8 +81,11 @@ pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> De
             (Stage::Making { order, made, verdict: None }, vec![create])
         }
         Lack::ServiceWithUrl | Lack::Objects(_) => {
-            let fault = Fault::new(FaultKind::Conflict, "its objects are being changed by somebody else");
-            undo(order, made, failure_of("Sandbox creation", fault), ctx)
+            let failure = order.doubt.take().unwrap_or_else(|| {
+                let why = "its objects are being changed by somebody else";
+                failure_of("Sandbox creation", Fault::new(FaultKind::Conflict, why))
+            });
+            undo(order, made, failure, ctx)
         }
     }
 }
@@ -104,7 +107,7 @@ fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
 
 /// After the writes: done, or refused and to be undone, or in doubt and to be looked at.
 pub(super) fn created<W>(
-    order: Order<W>,
+    mut order: Order<W>,
     made: Halves,
     pod: Option<Outcome<()>>,
     service: Option<Outcome<()>>,
@@ -116,10 +119,14 @@ pub(super) fn created<W>(
 
     let mut verdict = None;
     let mut in_doubt = false;
+    order.doubt = None;
     for (operation, outcome) in [("Pod creation", pod), ("Service creation", service)] {
         match outcome {
             None | Some(Outcome::Done(())) => {}
-            Some(Outcome::Unknown(_)) => in_doubt = true,
+            Some(Outcome::Unknown(fault)) => {
+                in_doubt = true;
+                order.doubt.get_or_insert_with(|| failure_of(operation, fault));
+            }
             Some(Outcome::Refused(fault))
                 if matches!(fault.kind, FaultKind::AlreadyExists | FaultKind::Terminating) =>
             {

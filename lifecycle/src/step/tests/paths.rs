@@ -289,7 +289,9 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
         actions = bench.feed(Event::Read(Ok(None)));
     }
     assert_eq!(rounds, MAX_ROUNDS);
-    assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }));
+    // What the cluster said, and no guess at it.
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { operation: "Pod creation", fault, .. }
+            if fault.kind == FaultKind::TimedOut));
 }
 
 /// When even the look fails, the caller is told, and what may have been made is looked for later and removed.
