@@ -1,0 +1,151 @@
+//! The API server in trouble.
+
+use std::time::Duration;
+
+use simcluster::{Effect, Refusal, Rule, Verb};
+use tokio::time::{Instant, sleep};
+
+use super::world::{NAMESPACE, World};
+
+/// After a restart its watch window is empty and all watches are cut: one list, and nobody is told anything wrong.
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_an_empty_watch_window() {
+    let world = World::start().await;
+    world.running("a").await;
+    for _ in 0..3 {
+        world.cluster.restart();
+        // What happens while nobody watches is not missed.
+        world.cluster.set_phase(NAMESPACE, "sandbox-a", "Unknown").unwrap();
+        let healed = world.until("it is seen", async || {
+            let answer = world.get("a").await;
+            assert_eq!(answer.status, 200, "{answer}");
+            answer.body["status"] == "Unknown"
+        });
+        let healed = healed.await;
+        assert!(healed < Duration::from_secs(5), "{healed:?}");
+        assert_eq!(world.unready().await, [""; 0]);
+        world.cluster.set_phase(NAMESPACE, "sandbox-a", "Running").unwrap();
+        world.until("it runs", async || world.get("a").await.body["status"] == "Running").await;
+    }
+    assert!(world.logged("the watch has trouble").contains("WARN"), "{}", world.logged(""));
+    assert!(!world.logged("the watch is up to date again").is_empty());
+}
+
+/// "etcdserver: request timed out" may mean that it was done: it is looked for, and written again if it was not.
+#[tokio::test(start_paused = true)]
+async fn an_etcd_that_times_out_once() {
+    for resource in ["pods", "services"] {
+        let world = World::start().await;
+        let timed_out = Rule::new(Effect::Refuse(Refusal::EtcdTimeout));
+        world.cluster.fault(timed_out.verb(Verb::Create).resource(resource).times(1));
+        let made = world.post("a").await;
+        assert_eq!(made.to_string(), "200 | Pending");
+        assert_eq!(world.objects(), ["sandbox-a", "sandbox-a-svc"]);
+    }
+}
+
+/// While it goes on, every write says so; a delete is finished afterwards although its caller has forgotten it.
+#[tokio::test(start_paused = true)]
+async fn an_etcd_that_times_out_for_long() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.fault(Rule::new(Effect::Refuse(Refusal::EtcdTimeout)).writes());
+    assert_eq!(
+        world.post("b").await.to_string(),
+        "503 after 5 s | ServerError | Pod creation failed for now: ServerError (etcdserver: request timed out); try \
+         again in 5 s"
+    );
+    assert_eq!(
+        world.delete("a").await.to_string(),
+        "503 after 5 s | ServerError | Pod deletion failed for now: ServerError (etcdserver: request timed out); try \
+         again in 5 s"
+    );
+    assert_eq!(world.get("a").await.to_string(), "200 | Running");
+    assert!(world.logged("WARN").contains("etcdserver: request timed out"), "{}", world.logged(""));
+    sleep(Duration::from_secs(60)).await;
+    world.cluster.clear_faults();
+    world.until("the delete is finished", async || world.objects().is_empty()).await;
+    assert_eq!(world.get("a").await.status, 404);
+    world.running("b").await;
+}
+
+/// Rights that are revoked: a create says whose right to what is missing, and what is watched goes on.
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_revoked() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.fault(Rule::new(Effect::Refuse(Refusal::Forbidden)).writes());
+    let refused = world.post("b").await.to_string();
+    assert!(
+        refused.starts_with("500 | Forbidden | Pod creation failed: Forbidden (pods is forbidden: User"),
+        "{refused}"
+    );
+    let refused = world.delete("a").await.to_string();
+    assert!(refused.starts_with("500 | Forbidden | Pod deletion failed: Forbidden ("), "{refused}");
+    assert_eq!(world.get("a").await.to_string(), "200 | Running");
+    assert!(world.logged("WARN").contains("Forbidden"), "{}", world.logged(""));
+    world.cluster.clear_faults();
+    world.running("b").await;
+    let begun = Instant::now();
+    world.until("the delete is finished", async || world.get("a").await.status == 404).await;
+    assert!(begun.elapsed() <= Duration::from_secs(61), "{:?}", begun.elapsed());
+}
+
+/// Credentials that have expired: as an outage, but it says what is wrong, and creates are worth trying again.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_expired() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.fault(Rule::new(Effect::Refuse(Refusal::Unauthorized)));
+    world.cluster.cut_watches();
+    assert_eq!(world.get("a").await.to_string(), "200 | Running");
+    assert_eq!(
+        world.post("b").await.to_string(),
+        "503 after 5 s | Unauthorized | Pod creation failed for now: Unauthorized (the API server does not take the \
+         credentials; check the kubeconfig's user, and whether its token has expired); try again in 5 s"
+    );
+    sleep(Duration::from_secs(70)).await;
+    let stale = world.get("a").await.to_string();
+    assert!(
+        stale.starts_with("503 after 5 s | Stale | the cluster's state is not known at present ("),
+        "{stale}"
+    );
+    let unready = world.unready().await;
+    assert!(
+        unready.iter().any(|line| line.starts_with("[-]watch-pods") && line.contains("Unauthorized")),
+        "{unready:?}"
+    );
+    world.cluster.clear_faults();
+    world.until_ready().await;
+    assert_eq!(world.get("a").await.to_string(), "200 | Running");
+    world.running("b").await;
+}
+
+/// A cluster put back to a backup. A daemon that went on would hold what it saw dead for dead: it is restarted, as
+/// Kubernetes' own controllers are to be.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_put_back_to_a_backup() {
+    for keep_counting in [true, false] {
+        let mut world = World::start().await;
+        for id in ["kept", "deleted"] {
+            world.running(id).await;
+        }
+        let backup = world.cluster.snapshot();
+        world.running("new").await;
+        assert_eq!(world.delete("deleted").await.status, 200);
+        sleep(Duration::from_secs(10)).await;
+        world.cluster.restore(&backup, keep_counting);
+        let forgotten =
+            world.until("the new one is known to be gone", async || world.get("new").await.status == 404);
+        assert!(forgotten.await < Duration::from_secs(5));
+        assert_eq!(world.get("kept").await.status, 200);
+        world.restart().await;
+        world.until_ready().await;
+        for (id, status) in [("kept", 200), ("deleted", 200), ("new", 404)] {
+            assert_eq!(world.get(id).await.status, status, "{id}");
+        }
+        world.running("new").await;
+        assert_eq!(world.delete("deleted").await.status, 200);
+        world.until("it is gone", async || world.objects().len() == 4).await;
+    }
+}

@@ -1,0 +1,193 @@
+//! Creates that are refused, objects that are in the way, and hands that meddle.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
+use tokio::time::sleep;
+
+use super::world::{NAMESPACE, World};
+
+/// Longer than an orphan's grace.
+const GRACE_OVER: Duration = Duration::from_secs(70);
+
+fn quota(hard: &Value) -> Value {
+    json!({"metadata": {"namespace": NAMESPACE, "name": "q"}, "spec": {"hard": hard}})
+}
+
+/// The halves are written at the same time: whichever a webhook refuses, the other is taken back at once.
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_refuses() {
+    for (resource, operation) in [("pods", "Pod creation"), ("services", "Service creation")] {
+        let world = World::start().await;
+        let message = "admission webhook \"policy.example\" denied the request: not here".to_owned();
+        let refusal = Refusal::Other { code: 403, reason: "Forbidden".into(), message };
+        world.cluster.fault(Rule::new(Effect::Refuse(refusal)).verb(Verb::Create).resource(resource));
+        let expected = format!(
+            "500 | Denied | {operation} failed: Denied (admission webhook \"policy.example\" denied the request: not here)"
+        );
+        assert_eq!(world.post("a").await.to_string(), expected);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.objects(), [""; 0]);
+        assert_eq!(world.get("a").await.status, 404);
+        assert!(world.logged("WARN").contains("denied the request"), "{}", world.logged(""));
+        world.cluster.clear_faults();
+        world.running("a").await;
+    }
+}
+
+/// A quota on either half is a 503 that says which; a DELETE makes room.
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_used_up() {
+    for (hard, expected) in [
+        (
+            json!({"pods": "1"}),
+            "503 after 5 s | QuotaExceeded | Pod creation failed for now: QuotaExceeded (pods \"sandbox-a\" is forbidden: \
+             exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1); try again in 5 s",
+        ),
+        (
+            json!({"services": "1"}),
+            "503 after 5 s | QuotaExceeded | Service creation failed for now: QuotaExceeded (services \"sandbox-a-svc\" is \
+             forbidden: exceeded quota: q, requested: services=1, used: services=1, limited: services=1); try again in 5 s",
+        ),
+    ] {
+        let world = World::start().await;
+        world.cluster.put("resourcequotas", quota(&hard)).unwrap();
+        world.running("b").await;
+        assert_eq!(world.post("a").await.to_string(), expected);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.objects(), ["sandbox-b", "sandbox-b-svc"]);
+        assert!(world.logged("WARN").contains("exceeded quota"), "{}", world.logged(""));
+        assert_eq!(world.delete("b").await.status, 200);
+        world.until("there is room", async || world.post("a").await.status == 200).await;
+    }
+}
+
+/// The cluster's 500 "range is full" is a 503 that says what it means; a DELETE makes room.
+#[tokio::test(start_paused = true)]
+async fn node_ports_that_are_used_up() {
+    let options = Options { node_ports: 30000..=30000, ..Options::with_namespace(NAMESPACE) };
+    let world = World::on(Cluster::start(options)).await;
+    world.until_ready().await;
+    world.running("b").await;
+    assert_eq!(
+        world.post("a").await.to_string(),
+        "503 after 5 s | NodePortsExhausted | Service creation failed for now: NodePortsExhausted (Internal error \
+         occurred: failed to allocate a nodePort: range is full); try again in 5 s"
+    );
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.objects(), ["sandbox-b", "sandbox-b-svc"]);
+    assert!(world.logged("WARN").contains("NodePortsExhausted"), "{}", world.logged(""));
+    assert_eq!(world.delete("b").await.status, 200);
+    world.until("there is room", async || world.post("a").await.status == 200).await;
+}
+
+/// A create that took effect without an answer: the cluster is looked at, and the caller has its 200.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost() {
+    for (effect, at_most) in [(Effect::DropAnswer, 1), (Effect::HangAnswer, 9)] {
+        for resource in ["pods", "services"] {
+            let world = World::start().await;
+            world.cluster.fault(Rule::new(effect.clone()).verb(Verb::Create).resource(resource).times(1));
+            let made = world.post("a").await;
+            assert_eq!(made.status, 200, "{effect:?} {resource}: {made}");
+            assert!(made.took <= Duration::from_secs(at_most), "{effect:?} {resource}: {:?}", made.took);
+            assert_eq!(world.objects(), ["sandbox-a", "sandbox-a-svc"]);
+        }
+    }
+}
+
+/// A finalizer keeps a deleted Pod for as long as it likes: the sandbox is gone for callers, a POST of its name waits
+/// and then says so, and once the finalizer is taken off the name is free.
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_holds() {
+    let world = World::start().await;
+    world.running("a").await;
+    let finalizers = |value: Value| {
+        let change = |pod: &mut Value| pod["metadata"]["finalizers"] = value;
+        world.cluster.change("pods", NAMESPACE, "sandbox-a", change).unwrap();
+    };
+    finalizers(json!(["example.com/hold"]));
+    assert_eq!(world.delete("a").await.status, 200);
+    assert_eq!(world.get("a").await.status, 404);
+    for _ in 0..3 {
+        let held = world.post("a").await;
+        assert_eq!(
+            held.to_string(),
+            "503 after 5 s | StillTerminating | Sandbox 'a' is still terminating; try again in 5 s"
+        );
+        assert!(held.took >= Duration::from_secs(20), "it waits for the end: {:?}", held.took);
+        assert_eq!(world.objects(), ["sandbox-a"], "no Service is made for a Pod that goes");
+    }
+    assert!(world.logged("WARN").contains("still terminating"), "{}", world.logged(""));
+    finalizers(Value::Null);
+    world.running("a").await;
+}
+
+/// Somebody else's object of a sandbox's name, in the way of either half: a 409 that names it. It is never touched,
+/// and what was made beside it goes.
+#[tokio::test(start_paused = true)]
+async fn an_object_of_somebody_else() {
+    let theirs =
+        |name: &str, spec: Value| json!({"metadata": {"namespace": NAMESPACE, "name": name}, "spec": spec});
+    for (resource, object, what) in [
+        (
+            "pods",
+            theirs("sandbox-a", json!({"containers": [{"name": "c", "image": "i"}]})),
+            "Pod \"sandbox-a\"",
+        ),
+        ("services", theirs("sandbox-a-svc", json!({"ports": [{"port": 80}]})), "Service \"sandbox-a-svc\""),
+    ] {
+        let world = World::start().await;
+        world.cluster.put(resource, object.clone()).unwrap();
+        let expected = format!(
+            "409 | NotOurs | Sandbox 'a' cannot be made: {what} is not managed by this service; choose another sandbox_id"
+        );
+        assert_eq!(world.post("a").await.to_string(), expected);
+        assert_eq!(world.delete("a").await.status, 200, "there is nothing of ours");
+        sleep(GRACE_OVER).await;
+        assert_eq!(world.objects(), [object["metadata"]["name"].as_str().unwrap()]);
+        assert!(!world.cluster.calls().iter().any(|call| {
+            call.verb == Verb::Delete && call.name.as_deref() == object["metadata"]["name"].as_str()
+        }));
+    }
+}
+
+/// A half that is deleted by hand: callers are told at once, and nobody has to clean up after it.
+#[tokio::test(start_paused = true)]
+async fn a_half_deleted_by_hand() {
+    for (resource, name, then) in [
+        ("pods", "sandbox-a", "200 | NotFound"),
+        ("services", "sandbox-a-svc", "404 | Sandbox 'a' not found"),
+    ] {
+        let world = World::start().await;
+        world.running("a").await;
+        world.cluster.remove(resource, NAMESPACE, name).unwrap();
+        let took = world.until(then, async || world.get("a").await.to_string() == then).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        sleep(GRACE_OVER).await;
+        assert_eq!(world.objects(), [""; 0], "an orphan goes after its grace");
+        assert_eq!(world.get("a").await.status, 404);
+        world.running("a").await;
+    }
+}
+
+/// A Pod whose label is taken off by hand is somebody else's from then on: it is left alone, its Service goes, and its
+/// name is taken.
+#[tokio::test(start_paused = true)]
+async fn a_pod_relabelled_for_good() {
+    let world = World::start().await;
+    world.running("a").await;
+    let relabel = |pod: &mut Value| pod["metadata"]["labels"]["app"] = json!("quarantine");
+    world.cluster.change("pods", NAMESPACE, "sandbox-a", relabel).unwrap();
+    world.until("it is noticed", async || world.get("a").await.body["status"] == "NotFound").await;
+    let taken = world.post("a").await;
+    assert_eq!(
+        taken.to_string(),
+        "409 | NotOurs | Sandbox 'a' cannot be made: Pod \"sandbox-a\" is not managed by this service; choose another \
+         sandbox_id"
+    );
+    sleep(GRACE_OVER).await;
+    assert_eq!(world.objects(), ["sandbox-a"]);
+    assert_eq!(world.get("a").await.status, 404);
+}

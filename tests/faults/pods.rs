@@ -1,0 +1,90 @@
+//! What becomes of Pods: what callers read of it, and that a sandbox in trouble can be deleted.
+
+use std::time::Duration;
+
+use simcluster::{Behaviour, Cluster, NodeOptions, Options};
+use tokio::time::sleep;
+
+use super::world::{NAMESPACE, World};
+
+/// A POST answers before anybody knows, a GET says what is wrong and what to do, and a DELETE takes it all away.
+async fn fares(behaviour: &str, shown: &str, hint: &str) {
+    let behaviour: Behaviour = behaviour.parse().unwrap();
+    let node = Some(NodeOptions { behaviour, ..NodeOptions::default() });
+    let world = World::on(Cluster::start(Options { node, ..Options::with_namespace(NAMESPACE) })).await;
+    world.until_ready().await;
+    let made = world.post("a").await;
+    assert_eq!(made.to_string(), "200 | Pending");
+    world
+        .until(shown, async || {
+            let answer = world.get("a").await.to_string();
+            answer.starts_with(shown) && answer.ends_with(hint)
+        })
+        .await;
+    assert_eq!(world.delete("a").await.status, 200);
+    assert_eq!(world.get("a").await.status, 404);
+    world.until("both are gone", async || world.objects().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled() {
+    let hint = "check SANDBOX_IMAGE and that the nodes can pull it (registry, credentials, network)";
+    fares("image-pull-error", "200 | Pending | ErrImagePull | failed to pull and unpack image", hint).await;
+    fares("image-pull-error", "200 | Pending | ImagePullBackOff | Back-off pulling image", hint).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_loop() {
+    let hint = "the sandbox container exits; see `kubectl logs`";
+    let shown = "200 | Running | Error | container sandbox exited with code 3, restarted 1 times";
+    fares("crash-loop", shown, hint).await;
+    fares("crash-loop", "200 | Running | CrashLoopBackOff | back-off 10s restarting", hint).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oom_kill() {
+    let shown = "200 | Running | OOMKilled | container sandbox exited with code 137, restarted 1 times";
+    fares("oom", shown, "the sandbox needed more memory than its limit").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_node_that_fits() {
+    let hint = "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`";
+    fares("unschedulable", "200 | Pending | Unschedulable | 0/1 nodes are available", hint).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction() {
+    let hint = "the node ran short of a resource and evicted the Pod";
+    fares("evicted", "200 | Failed | Evicted | The node was low on resource: memory.", hint).await;
+}
+
+/// A lost node's Pod says so, and cannot end while nobody hears of the node: a DELETE is taken, the name is not
+/// free until the node is back, and others are made as soon as there is a node for them.
+#[tokio::test(start_paused = true)]
+async fn a_lost_node() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.set_node_lost(true);
+    let shown = "200 | Running | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
+                 the node stopped answering; the Pod's state is not known";
+    // A Pod tolerates its node's silence for five minutes.
+    sleep(Duration::from_secs(300)).await;
+    world.until("it is known to be lost", async || world.get("a").await.to_string() == shown).await;
+    assert_eq!(world.delete("a").await.status, 200);
+    assert_eq!(world.get("a").await.status, 404);
+    let held = world.post("a").await;
+    assert_eq!(
+        held.to_string(),
+        "503 after 5 s | StillTerminating | Sandbox 'a' is still terminating; try again in 5 s"
+    );
+    assert_eq!(world.objects(), ["sandbox-a"]);
+
+    assert_eq!(world.post("b").await.to_string(), "200 | Pending");
+    world.until("b waits", async || world.get("b").await.body["reason"] == "Unschedulable").await;
+
+    world.cluster.set_node_lost(false);
+    world.until("the name is free", async || world.objects() == ["sandbox-b", "sandbox-b-svc"]).await;
+    world.running("a").await;
+    world.running("b").await;
+}

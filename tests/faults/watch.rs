@@ -1,0 +1,172 @@
+//! The shared watch, and the lists that it begins with.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb, WatchFault};
+use tokio::time::{Instant, sleep};
+
+use super::world::{NAMESPACE, World};
+
+/// More than a list asks for at a time.
+const MORE_THAN_A_PAGE: usize = 600;
+
+async fn listed(world: &World) -> (u16, Value) {
+    let answer = world.call(Method::GET, "/api/sandboxes", None).await;
+    (answer.status, answer.body["count"].clone())
+}
+
+/// Puts a sandbox there that somebody made before.
+fn put(cluster: &Cluster, n: usize) {
+    let id = format!("s{n}");
+    let metadata = |name: String| json!({"namespace": NAMESPACE, "name": name, "labels": {"app": "deer-flow-sandbox", "sandbox-id": id}});
+    let pod = json!({
+        "metadata": metadata(format!("sandbox-{id}")),
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+        "status": {"phase": "Running"},
+    });
+    let service = json!({
+        "metadata": metadata(format!("sandbox-{id}-svc")),
+        "spec": {"type": "NodePort", "ports": [{"port": 8080, "nodePort": 30000 + n}], "selector": {"sandbox-id": id}},
+    });
+    cluster.put("pods", pod).unwrap();
+    cluster.put("services", service).unwrap();
+}
+
+/// A list whose later pages have expired is taken anew: nobody hears of half of it, or that the other half is missing.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_expires_between_its_pages() {
+    let cluster = Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) });
+    for n in 0..MORE_THAN_A_PAGE {
+        put(&cluster, n);
+    }
+    let message =
+        "The provided continue parameter is too old to display a consistent list result.".to_owned();
+    let expired = Refusal::Other { code: 410, reason: "Expired".into(), message };
+    for resource in ["pods", "services"] {
+        // The second page of the first list.
+        let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
+        cluster.fault(rule.nth(2));
+    }
+    let world = World::on(cluster).await;
+    // Callers wait for the first list.
+    assert_eq!(listed(&world).await, (200, MORE_THAN_A_PAGE.into()));
+    assert_eq!(world.get("s599").await.status, 200);
+    assert!(world.logged("the list of Pods failed").contains("too old"), "{}", world.logged(""));
+
+    // In the middle of its life it says what it knows all the while.
+    for resource in ["pods", "services"] {
+        let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
+        world.cluster.fault(rule.nth(2));
+    }
+    world.cluster.restart();
+    for _ in 0..50 {
+        assert_eq!(listed(&world).await, (200, MORE_THAN_A_PAGE.into()));
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A watch that says 410 each time: it is listed anew, ever more slowly, and callers notice no more than a delay.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_expires_again_and_again() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.fault(Rule::new(Effect::Watch(WatchFault::Expired)));
+    world.cluster.cut_watches();
+    let before = world.cluster.mark();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(120) {
+        assert_eq!(world.get("a").await.to_string(), "200 | Running");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let calls = world.cluster.calls_since(before).len();
+    assert!(calls < 120, "{calls} calls in two minutes are a storm");
+    world.running("b").await;
+    assert_eq!(world.unready().await, [""; 0]);
+}
+
+/// Watches that stay open and say nothing are noticed by their silence, and what they kept to themselves is listed.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_silent() {
+    let world = World::start().await;
+    world.running("a").await;
+    world.cluster.stall_watches(true);
+    world.cluster.set_phase(NAMESPACE, "sandbox-a", "Unknown").unwrap();
+    let noticed = world.until("it is noticed", async || {
+        let answer = world.get("a").await;
+        assert_eq!(answer.status, 200, "{answer}");
+        answer.body["status"] == "Unknown"
+    });
+    let noticed = noticed.await;
+    assert!((30..40).contains(&noticed.as_secs()), "{noticed:?}");
+    assert!(world.logged("no answer came within 35 s").contains("the watch of Pods"), "{}", world.logged(""));
+    // As long as lists work there is something to say.
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(world.unready().await, [""; 0]);
+    world.cluster.stall_watches(false);
+    world.running("b").await;
+}
+
+/// Events that are late, doubled, out of order or lost: what callers were told of their own calls holds at once, and
+/// what others did is known when the events come, or at the latest with the next list.
+#[tokio::test(start_paused = true)]
+async fn events_late_doubled_reordered_and_lost() {
+    for (fault, known_within) in [
+        (WatchFault::Late(Duration::from_secs(5)), 7),
+        (WatchFault::Double, 1),
+        (WatchFault::Reorder { among: 3, seed: 1 }, 3),
+        (WatchFault::Lossy(1), 335),
+    ] {
+        let world = World::start().await;
+        world.running("by-hand").await;
+        world.cluster.fault(Rule::new(Effect::Watch(fault)));
+        world.cluster.cut_watches();
+        sleep(Duration::from_secs(5)).await;
+        for n in 0..6 {
+            assert_eq!(world.post(&format!("s{n}")).await.status, 200, "{fault:?}");
+        }
+        for n in 0..3 {
+            assert_eq!(world.delete(&format!("s{n}")).await.status, 200, "{fault:?}");
+        }
+        for n in 0..6 {
+            let status = if n < 3 { 404 } else { 200 };
+            assert_eq!(world.get(&format!("s{n}")).await.status, status, "{fault:?} s{n}");
+        }
+        world.cluster.remove("pods", NAMESPACE, "sandbox-by-hand").unwrap();
+        world.cluster.remove("services", NAMESPACE, "sandbox-by-hand-svc").unwrap();
+        let begun = Instant::now();
+        while world.get("by-hand").await.status != 404 {
+            assert!(begun.elapsed() <= Duration::from_secs(known_within), "{fault:?}");
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(listed(&world).await, (200, 3.into()), "{fault:?}");
+    }
+}
+
+/// Lists that are older than what is known, before and after a restart: what was made is not hidden by them, what was
+/// deleted is not brought back, and a POST of what a new process does not know yet gives what is there.
+#[tokio::test(start_paused = true)]
+async fn a_stale_list() {
+    let mut world = World::start().await;
+    world.running("old").await;
+    world.cluster.fault(Rule::new(Effect::StaleRead).verb(Verb::List));
+    world.running("new").await;
+    assert_eq!(world.delete("old").await.status, 200);
+    for cut in [true, false] {
+        if cut {
+            world.cluster.cut_watches();
+        } else {
+            world.restart().await;
+            // It is asked for at once, before the watch has told what the list lacks.
+            assert_eq!(world.post("new").await.to_string(), "200 | Running");
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(20) {
+            assert_eq!(world.get("new").await.status, 200, "{:?}", begun.elapsed());
+            assert_eq!(world.get("old").await.status, 404, "{:?}", begun.elapsed());
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!(world.objects(), ["sandbox-new", "sandbox-new-svc"]);
+}
