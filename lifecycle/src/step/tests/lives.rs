@@ -54,6 +54,8 @@ struct World {
     versions: u64,
     busy: bool,
     mute_since: Option<Instant>,
+    /// Since when, as those can know who asked: what was between two questions is not heard.
+    unheard_since: Option<Instant>,
     /// Until when a sandbox that was mute may be waited for.
     excused_until: Instant,
     reaps: Vec<Cause>,
@@ -78,6 +80,7 @@ impl World {
             versions: 0,
             busy: false,
             mute_since: None,
+            unheard_since: None,
             excused_until: now,
             reaps: vec![],
             order: vec![],
@@ -147,6 +150,8 @@ impl World {
                             (None, true) => Busy::Yes(String::new()),
                             (None, false) => Busy::No,
                         };
+                        let unheard = |since: Instant| self.unheard_since.map_or(since, |u| u.min(since));
+                        self.unheard_since = self.mute_since.map(unheard);
                         if let (Busy::Yes(_), Some(model)) = (&busy, &mut self.model) {
                             model.active = self.now;
                         }
@@ -184,6 +189,7 @@ impl World {
             url: Some("http://h:30000".into()),
         });
         self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });
+        self.unheard_since = None;
     }
 
     /// Invariant 5: never early.
@@ -196,7 +202,8 @@ impl World {
             other => panic!("nothing here gives {other:?}"),
         };
         assert!(self.now >= limit, "invariant 5: reaped {:?} early, {cause:?}", limit - self.now);
-        let mute = self.mute_since.is_some_and(|since| self.now < since + self.policy.probe_patience);
+        let mute_since = self.mute_since.and(self.unheard_since.or(self.mute_since));
+        let mute = mute_since.is_some_and(|since| self.now < since + self.policy.probe_patience);
         assert!(cause != Cause::Idle || !self.busy || self.mute_since.is_some(), "a busy sandbox was reaped");
         assert!(cause != Cause::Idle || !mute, "a sandbox that could not be asked was reaped");
         assert_eq!(pod.version, self.seen.pod.as_ref().map(|pod| pod.version), "the very state");
