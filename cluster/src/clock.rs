@@ -42,7 +42,8 @@ impl ServerClock {
         let Ok(date) = rfc2822::parse(date) else { return };
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let wall = corrected(known.map(|reading| reading.on(now)), date.timestamp(), now - sent);
+        let estimate = known.map(|reading| reading.on(now));
+        let wall = corrected(estimate, Timestamp::now(), date.timestamp(), now - sent);
         *known = Some(Reading { wall, at: now });
     }
 }
@@ -54,10 +55,20 @@ impl Reading {
 }
 
 /// The estimate, moved no more than it must be to agree with an answer that came `round_trip` after it was asked for: the
-/// server wrote the date somewhere on the way.
-fn corrected(estimate: Option<Timestamp>, date: Timestamp, round_trip: Duration) -> Timestamp {
+/// server wrote the date somewhere on the way. The first estimate is this machine's own time, which knows parts of a
+/// second, where that agrees; else the earliest that does, by which nothing looks older than it is.
+fn corrected(
+    estimate: Option<Timestamp>,
+    own: Timestamp,
+    date: Timestamp,
+    round_trip: Duration,
+) -> Timestamp {
     let latest = later(date, CUT_OFF.saturating_add(round_trip));
-    estimate.map_or(date, |estimate| estimate.clamp(date, latest))
+    match estimate {
+        Some(estimate) => estimate.clamp(date, latest),
+        None if (date..=latest).contains(&own) => own,
+        None => date,
+    }
 }
 
 fn later(wall: Timestamp, by: Duration) -> Timestamp {
@@ -81,7 +92,6 @@ mod tests {
     fn estimates_are_moved_no_more_than_they_must_be() {
         let seconds = Duration::from_secs;
         for (estimate, round_trip, corrected_to) in [
-            (None, seconds(0), 0),
             (Some(0), seconds(0), 0),
             (Some(1), seconds(0), 1),
             (Some(2), seconds(0), 1),
@@ -93,7 +103,17 @@ mod tests {
             (Some(3600), seconds(0), 1),
         ] {
             let estimate = estimate.map(noon_and);
-            assert_eq!(corrected(estimate, noon_and(0), round_trip), noon_and(corrected_to), "{estimate:?}");
+            let corrected = corrected(estimate, noon_and(7), noon_and(0), round_trip);
+            assert_eq!(corrected, noon_and(corrected_to), "{estimate:?}");
+        }
+    }
+
+    /// Of this machine's own time only what the answer allows is believed.
+    #[test]
+    fn the_first_estimate_is_our_own_time_if_that_may_be() {
+        for (own, round_trip, first) in [(1, 0, 1), (2, 0, 0), (2, 1, 2), (-1, 0, 0), (3600, 5, 0)] {
+            let first_estimate = corrected(None, noon_and(own), noon_and(0), Duration::from_secs(round_trip));
+            assert_eq!(first_estimate, noon_and(first), "{own} s off");
         }
     }
 
