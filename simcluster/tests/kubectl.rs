@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use simcluster::{Cluster, Options};
+use simcluster::{Cluster, Options, Verb};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
@@ -263,6 +263,13 @@ async fn get_follows_changes() {
     let Some(kubectl) = Kubectl::start("watch").await else { return };
     let mut child = kubectl.command("get pods -w").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It has to look before there is something to see.
+    let watches = async {
+        while kubectl.cluster.count_calls(Verb::Watch, "pods") == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, watches).await.unwrap();
     kubectl.must("create -f -", MANIFEST).await;
     let mut seen = Vec::new();
     let followed = async {
