@@ -70,6 +70,17 @@ pub(super) fn touch<W>(
     (stage, write.into_iter().chain(answer).collect())
 }
 
+/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long.
+pub(super) fn given<W>(life: &mut Option<Lifeline>, actions: &[Action<W>], ctx: Context<'_>) {
+    let is_given = |action: &Action<W>| matches!(action, Action::Answer(_, Ok(Reply::Made(_))));
+    if let (Some(life), Some(pod)) = (life, there(ctx))
+        && actions.iter().any(is_given)
+    {
+        life.vitals.touch(ctx.moment());
+        life.unwritten.active |= life.vitals.wants_writing(terms(pod, ctx));
+    }
+}
+
 /// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.
 pub(super) fn used<W>(
     stage: &Stage<W>,

@@ -429,6 +429,19 @@ fn what_is_acknowledged_was_written() {
     }
 }
 
+/// A half that had been idle for long and is completed for somebody is in use: it is not reaped the next moment.
+#[test]
+fn what_is_completed_is_in_use() {
+    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    let mut world = World::new(Policy::default(), unhindered());
+    world.apply(&Deed::Post, minute);
+    world.pass(Duration::from_secs(59));
+    world.seen.service = None;
+    world.advance(world.now + Duration::from_secs(5));
+    world.apply(&Deed::Post, minute);
+    assert!(world.reaps.is_empty() && world.seen.is_whole());
+}
+
 /// Without limits nothing is written and nobody is woken.
 #[test]
 fn what_has_no_limit_costs_nothing() {
