@@ -359,7 +359,9 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         }
         event => standing(stage, event, ctx),
     };
-    live::given(&mut life, &actions, ctx);
+    if let Some(write) = live::given(&mut life, &actions, ctx) {
+        actions.insert(0, write);
+    }
     let (stage, more) = live::attend(stage, &mut life, ctx, &actions);
     actions.extend(more);
     live::complete(&mut actions, life.as_ref(), ctx);

@@ -26,6 +26,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
                 let rule = world.cluster.fault(rule);
                 sleep(hold).await;
                 world.cluster.remove_fault(rule);
+                world.oracle.borrow_mut().troubled();
             }
             6 => {
                 let hold = hold * 4;
@@ -33,6 +34,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
                 world.cluster.set_away(true);
                 sleep(hold).await;
                 world.cluster.set_away(false);
+                world.oracle.borrow_mut().troubled();
             }
             7 => {
                 world.history.note("watches are cut");

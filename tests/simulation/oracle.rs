@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 use simcluster::Cluster;
 use tokio::time::Instant;
@@ -17,6 +18,14 @@ use super::{
     strangers,
     world::{Answer, NAMESPACE},
 };
+
+/// How long after the API server's trouble a use may still be one that is not written: a write that was begun in it
+/// takes up to ten seconds to fail, and is tried again after five.
+const UNWRITTEN: Duration = Duration::from_secs(16);
+
+/// Of how much of an idle timeout a restart may know nothing, and a little.
+const UNKNOWN_SHARE: u32 = 10;
+const INACCURACY: Duration = Duration::from_secs(1);
 
 /// How long the daemon may answer without having heard of something: its limit for staleness, and a little.
 const UNHEARD: Duration = Duration::from_secs(100);
@@ -34,6 +43,8 @@ pub struct Oracle {
     told: BTreeMap<String, Told>,
     /// Whether the API server's clock was put forward while the present process ran.
     stepped_forward: bool,
+    /// When the API server was last in trouble.
+    troubled: Option<Instant>,
 }
 
 /// What was answered about an id, and what is under way.
@@ -195,12 +206,27 @@ impl Oracle {
         self.stepped_forward |= forward;
     }
 
+    /// Calls to the API server may fail, or may have failed until now.
+    pub fn troubled(&mut self) {
+        self.troubled = Some(Instant::now());
+    }
+
     /// A new process has begun. What it reads off objects looks older after the API server's clock was put forward, and
-    /// nothing can tell it that this is not so.
-    pub fn restarted(&mut self) {
-        if std::mem::take(&mut self.stepped_forward) {
-            for told in self.told.values_mut() {
+    /// nothing can tell it that this is not so. Of the uses that could not be written it knows nothing; but what could
+    /// be written was, before it was acknowledged (invariant 5).
+    pub fn restarted(&mut self, cluster: &Cluster) {
+        let forward = std::mem::take(&mut self.stepped_forward);
+        for (id, told) in &mut self.told {
+            if forward {
                 (told.made, told.used) = (None, None);
+                continue;
+            }
+            let (Some(used), Some(Truth::There(_))) = (told.used, &told.certain) else { continue };
+            let Some((written, idle)) = last_written(cluster, id).zip(told.limits.idle_timeout) else { continue };
+            if used > written + idle / UNKNOWN_SHARE + INACCURACY {
+                let excused = self.troubled.is_some_and(|troubled| used < troubled + UNWRITTEN);
+                assert!(excused, "invariant 5: {id} was used {:?} after what is written", used - written);
+                told.used = Some(written);
             }
         }
     }
@@ -237,6 +263,15 @@ impl Oracle {
             assert!(!(there && told.limits.any()), "{id} has outlived its limits: {:?}", told.limits);
         }
     }
+}
+
+/// The use that is written on a sandbox's Pod, by the clock of this process.
+fn last_written(cluster: &Cluster, id: &str) -> Option<Instant> {
+    let pod = cluster.object("pods", NAMESPACE, &format!("sandbox-{id}"))?;
+    let written: Timestamp =
+        pod["metadata"]["annotations"]["sandbox-provisioner/last-activity"].as_str()?.parse().unwrap();
+    let age = Duration::try_from(cluster.now().duration_since(written)).unwrap_or_default();
+    Instant::now().checked_sub(age)
 }
 
 fn ids(list: &Value) -> Vec<String> {

@@ -107,7 +107,7 @@ impl World {
         self.history.note("the daemon starts");
         self.starts.set(self.starts.get() + 1);
         let core = Core::start(&self.settings, Some(self.cluster.clone())).await.unwrap();
-        self.oracle.borrow_mut().restarted();
+        self.oracle.borrow_mut().restarted(&self.cluster);
         *self.process.borrow_mut() = Some(Process { core, killed: CancellationToken::new() });
     }
 

@@ -70,15 +70,21 @@ pub(super) fn touch<W>(
     (stage, write.into_iter().chain(answer).collect())
 }
 
-/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long.
-pub(super) fn given<W>(life: &mut Option<Lifeline>, actions: &[Action<W>], ctx: Context<'_>) {
+/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long. Gives what
+/// is to be written of that first.
+pub(super) fn given<W>(
+    life: &mut Option<Lifeline>,
+    actions: &[Action<W>],
+    ctx: Context<'_>,
+) -> Option<Action<W>> {
     let is_given = |action: &Action<W>| matches!(action, Action::Answer(_, Ok(Reply::Made(_))));
-    if let (Some(life), Some(pod)) = (life, there(ctx))
-        && actions.iter().any(is_given)
-    {
-        life.vitals.touch(ctx.moment());
-        life.unwritten.active |= life.vitals.wants_writing(terms(pod, ctx));
+    if !actions.iter().any(is_given) || actions.iter().any(Action::is_call) {
+        return None;
     }
+    let (life, pod) = (life.as_mut()?, there(ctx)?);
+    life.vitals.touch(ctx.moment());
+    life.unwritten.active |= life.vitals.wants_writing(terms(pod, ctx));
+    write(life, pod, ctx)
 }
 
 /// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.

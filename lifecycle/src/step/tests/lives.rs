@@ -123,10 +123,11 @@ impl World {
                     Action::WakeAt(at) => self.wake = Some(at),
                     Action::Retire => {}
                     Action::Record(cause) => self.reaps.push(cause),
-                    Action::Create { request, .. } => {
-                        self.create(request.terms);
-                        let done = Some(Outcome::Done(()));
-                        outcome = Some(Event::Created { pod: done.clone(), service: done });
+                    Action::Create { request, halves } => {
+                        self.create(request.terms, halves);
+                        let done = |half: bool| half.then_some(Outcome::Done(()));
+                        outcome =
+                            Some(Event::Created { pod: done(halves.pod), service: done(halves.service) });
                     }
                     Action::Remove { .. } => {
                         self.seen = Seen::default();
@@ -169,27 +170,31 @@ impl World {
         }
     }
 
-    fn create(&mut self, terms: Terms) {
+    fn create(&mut self, terms: Terms, halves: Halves) {
         let version = self.version();
-        let whole = Timestamp::from_second(self.wall.as_second()).unwrap();
-        self.seen.pod = Some(SeenPod {
-            uid: Uid(format!("p{}", version.0).into()),
-            version,
-            phase: Phase::Running,
-            ready: true,
-            terminating: false,
-            reason: None,
-            created: Some(whole),
-            marks: Marks { terms, active: terms.idle_timeout.map(|_| whole), owner: None },
-        });
-        self.seen.service = Some(SeenService {
-            uid: Uid(format!("s{}", version.0).into()),
-            version,
-            terminating: false,
-            url: Some("http://h:30000".into()),
-        });
-        self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });
-        self.unheard_since = None;
+        if halves.pod {
+            let whole = Timestamp::from_second(self.wall.as_second()).unwrap();
+            self.seen.pod = Some(SeenPod {
+                uid: Uid(format!("p{}", version.0).into()),
+                version,
+                phase: Phase::Running,
+                ready: true,
+                terminating: false,
+                reason: None,
+                created: Some(whole),
+                marks: Marks { terms, active: terms.idle_timeout.map(|_| whole), owner: None },
+            });
+            self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });
+            self.unheard_since = None;
+        }
+        if halves.service {
+            self.seen.service = Some(SeenService {
+                uid: Uid(format!("s{}", version.0).into()),
+                version,
+                terminating: false,
+                url: Some("http://h:30000".into()),
+            });
+        }
     }
 
     /// Invariant 5: never early.
@@ -429,7 +434,8 @@ fn what_is_acknowledged_was_written() {
     }
 }
 
-/// A half that had been idle for long and is completed for somebody is in use: it is not reaped the next moment.
+/// A half that had been idle for long and is completed for somebody is in use, also for a process that knows only what
+/// is written: it is not reaped the next moment.
 #[test]
 fn what_is_completed_is_in_use() {
     let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
@@ -438,7 +444,11 @@ fn what_is_completed_is_in_use() {
     world.pass(Duration::from_secs(59));
     world.seen.service = None;
     world.advance(world.now + Duration::from_secs(5));
+    world.order.clear();
     world.apply(&Deed::Post, minute);
+    assert_eq!(world.order, ["written", "answered"]);
+    world.apply(&Deed::Restart, minute);
+    world.pass(Duration::from_secs(50));
     assert!(world.reaps.is_empty() && world.seen.is_whole());
 }
 
