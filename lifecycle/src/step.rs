@@ -18,6 +18,7 @@
 
 mod create;
 mod live;
+mod reap;
 mod remove;
 #[cfg(test)]
 mod tests;
@@ -334,15 +335,15 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         Event::Touch { waiter, owner } => live::touch(stage, &mut life, waiter, owner, ctx),
         Event::Change { change, waiter, owner } => live::change(stage, &mut life, change, waiter, owner, ctx),
         Event::Written(outcome) => live::written(stage, &mut life, outcome, ctx),
-        Event::Asked(busy) => live::asked(stage, &mut life, &busy, ctx),
-        Event::Held(until) => live::held(stage, &mut life, Some(until), ctx),
-        Event::Rehearsed => live::held(stage, &mut life, None, ctx),
+        Event::Asked(busy) => reap::asked(stage, &mut life, &busy, ctx),
+        Event::Held(until) => reap::held(stage, &mut life, Some(until), ctx),
+        Event::Rehearsed => reap::held(stage, &mut life, None, ctx),
         Event::Released => {
-            live::released(&mut life);
+            reap::released(&mut life);
             look(stage, ctx)
         }
         Event::Removed { pod, service } if matches!(stage, Stage::Reaping(_)) => {
-            live::reaped(stage, &mut life, [pod, service], ctx)
+            reap::reaped(stage, &mut life, [pod, service], ctx)
         }
         Event::Delete { waiter, owner } => match live::other_owner(life.as_ref(), owner.as_ref(), ctx) {
             Some(failure) => (stage, vec![Action::Answer(waiter, Err(failure))]),

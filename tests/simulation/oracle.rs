@@ -222,7 +222,9 @@ impl Oracle {
                 continue;
             }
             let (Some(used), Some(Truth::There(_))) = (told.used, &told.certain) else { continue };
-            let Some((written, idle)) = last_written(cluster, id).zip(told.limits.idle_timeout) else { continue };
+            let Some((written, idle)) = last_written(cluster, id).zip(told.limits.idle_timeout) else {
+                continue;
+            };
             if used > written + idle / UNKNOWN_SHARE + INACCURACY {
                 let excused = self.troubled.is_some_and(|troubled| used < troubled + UNWRITTEN);
                 assert!(excused, "invariant 5: {id} was used {:?} after what is written", used - written);

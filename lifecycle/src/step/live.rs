@@ -1,23 +1,17 @@
-//! How long a sandbox lives: signs of life are taken in, limits watched, and what has reached one is reaped.
+//! How long a sandbox lives: signs of life are taken in and written, and limits watched.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{
-    Action, Context, Decision, Event, Halves, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
-    create::TERMINATING_RETRY, failure_of, remove, rest,
+    Action, Context, Decision, Event, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
+    create::TERMINATING_RETRY, failure_of, reap, rest,
 };
 use crate::{
     failure::Failure,
-    lifetime::{Cause, LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
-    ports::{Busy, Only, Outcome},
-    seen::{Life, SeenPod, Uid, Version},
+    lifetime::{LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
+    ports::Outcome,
+    seen::{Life, SeenPod},
 };
-
-/// When a reap is thought of again that could not be done, or not be judged because the view was old.
-const AGAIN: Duration = Duration::from_secs(5);
-
-/// When a reap is thought of again that was refused for good: that changes only when a person acts.
-const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The first wait before a sign of life is written again that could not be. It doubles until failing costs no more
 /// than succeeding would, or [`WRITE_WAIT_MAX`].
@@ -25,9 +19,6 @@ const WRITE_WAIT: Duration = Duration::from_secs(5);
 
 /// The longest such wait for owners, who have no timeout to go by.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// When a rehearsed reap is said again: nobody wants to read it every second.
-const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Takes in how the Pod looks now; a Pod that was not known begins a lifeline.
 pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'_>) {
@@ -107,7 +98,7 @@ pub(super) fn used<W>(
 }
 
 /// Writes down what a restart would miss, unless that failed a moment ago.
-fn write<W>(life: &Lifeline, pod: &SeenPod, ctx: Context<'_>) -> Option<Action<W>> {
+pub(super) fn write<W>(life: &Lifeline, pod: &SeenPod, ctx: Context<'_>) -> Option<Action<W>> {
     let Unwritten { active, owner, failures: _, not_before } = &life.unwritten;
     let due = (*active || owner.is_some()) && not_before.is_none_or(|at| at <= ctx.now);
     due.then(|| Action::Write { uid: pod.uid.clone(), marks: marks(life, pod.marks.terms, pod, ctx) })
@@ -214,15 +205,15 @@ pub(super) fn attend<W>(
     let pending = ctx.seen.is_whole() && (life.unwritten.active || life.unwritten.owner.is_some());
     let again = match write(life, pod, ctx).filter(|_| pending) {
         Some(write) if ctx.fresh => return (resting, vec![write]),
-        Some(_) => Some(ctx.now + AGAIN),
+        Some(_) => Some(ctx.now + reap::AGAIN),
         None => life.unwritten.not_before.filter(|_| pending),
     };
     let ahead = life.vitals.ahead(terms, ctx.policy, ctx.now);
     let next = match life.vitals.reached(terms, ctx.policy, ctx.now) {
         Some(cause) => match life.held.filter(|(held, _)| *held == cause) {
             Some((_, until)) => Some(ahead.map_or(until, |ahead| ahead.min(until))),
-            None if ctx.fresh => return reap(pod, cause, ctx),
-            None => Some(ctx.now + AGAIN),
+            None if ctx.fresh => return reap::begin(pod, cause, ctx),
+            None => Some(ctx.now + reap::AGAIN),
         },
         None => ahead,
     };
@@ -233,132 +224,6 @@ pub(super) fn attend<W>(
     }
     life.armed = Some(wake);
     (resting, vec![Action::WakeAt(wake)])
-}
-
-fn reap<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Decision<W> {
-    let url = ctx.seen.service.as_ref().and_then(|service| service.url.clone());
-    let action = match (cause, url) {
-        (Cause::Idle, Some(url)) => Action::AskWhetherBusy { url },
-        _ => let_go(pod, cause, ctx),
-    };
-    (Stage::Reaping(cause), vec![action])
-}
-
-fn let_go<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Action<W> {
-    let only = |uid: &Uid, version: Version| Only {
-        uid: uid.clone(),
-        version: (version != Version::UNKNOWN).then_some(version),
-    };
-    let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
-    Action::Reap {
-        pod: only(&pod.uid, pod.version),
-        service: service.map(|service| only(&service.uid, service.version)),
-        cause,
-    }
-}
-
-/// After the sandbox was asked whether it is busy.
-pub(super) fn asked<W>(
-    stage: Stage<W>,
-    life: &mut Option<Lifeline>,
-    busy: &Busy,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    let (Stage::Reaping(_), Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
-        return settle(stage, ctx);
-    };
-    if let Busy::Yes(_) = busy {
-        life.vitals.touch(ctx.moment());
-        life.unanswered_since = None;
-        life.unwritten.active = life.vitals.wants_writing(terms(pod, ctx));
-        let write = write(life, pod, ctx);
-        let (stage, mut actions) = settle(stage, ctx);
-        actions.extend(write);
-        return (stage, actions);
-    }
-    // Asking takes a while, in which its limits may have been changed and the view may have grown old.
-    let reached = life.vitals.reached(terms(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
-    let Some(cause) = reached else { return settle(stage, ctx) };
-    if cause == Cause::Idle {
-        let again = ctx.now + ctx.policy.probe_interval;
-        match busy {
-            Busy::Unasked(_) => return wait(stage, life, again, ctx),
-            Busy::Unanswered(_) => {
-                let since = *life.unanswered_since.get_or_insert(ctx.now);
-                if ctx.now.saturating_duration_since(since) < ctx.policy.probe_patience {
-                    return wait(stage, life, again, ctx);
-                }
-            }
-            Busy::No | Busy::Yes(_) => life.unanswered_since = None,
-        }
-    }
-    (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
-}
-
-/// The belt holds the reap back: until then, or because it is only rehearsed.
-pub(super) fn held<W>(
-    stage: Stage<W>,
-    life: &mut Option<Lifeline>,
-    until: Option<Instant>,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    match life {
-        Some(life) => wait(stage, life, until.unwrap_or(ctx.now + REHEARSE_AGAIN), ctx),
-        None => settle(stage, ctx),
-    }
-}
-
-/// The belt may let go what it held, which asks again.
-pub(super) fn released(life: &mut Option<Lifeline>) {
-    if let Some(life) = life {
-        life.held = None;
-    }
-}
-
-/// After a reap that the belt let go: the Pod's delete, and then the Service's.
-pub(super) fn reaped<W>(
-    stage: Stage<W>,
-    life: &mut Option<Lifeline>,
-    outcomes: [Option<Outcome<()>>; 2],
-    ctx: Context<'_>,
-) -> Decision<W> {
-    let Stage::Reaping(cause) = stage else { return settle(stage, ctx) };
-    let [pod, service] = outcomes;
-    let pause = match pod {
-        Some(Outcome::Done(())) => {
-            let (stage, mut actions) = match service {
-                // The sandbox is gone for everybody, and what is left of it follows.
-                Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
-                    remove::later(Halves { pod: false, service: true }, 0, true, ctx)
-                }
-                Some(Outcome::Done(())) | None => settle(stage, ctx),
-            };
-            actions.insert(0, Action::Record(cause));
-            return (stage, actions);
-        }
-        // The Pod has changed since, or the cluster does not answer: it is judged anew.
-        Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
-        Some(Outcome::Refused(_) | Outcome::Unknown(_)) | None => AGAIN,
-    };
-    match life {
-        Some(life) => wait(stage, life, ctx.now + pause, ctx),
-        None => settle(stage, ctx),
-    }
-}
-
-/// Rests, and looks at this limit again then, and at the others when they are reached.
-fn wait<W>(stage: Stage<W>, life: &mut Lifeline, until: Instant, ctx: Context<'_>) -> Decision<W> {
-    if let Stage::Reaping(cause) = stage {
-        life.held = Some((cause, until.max(ctx.now + Duration::from_millis(1))));
-    }
-    settle(stage, ctx)
-}
-
-fn settle<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
-    match stage {
-        Stage::Reaping(_) => rest(None, ctx),
-        other => (other, vec![]),
-    }
 }
 
 /// Why somebody who gave this name may not delete the sandbox; `None` when they may.
@@ -408,11 +273,11 @@ pub(super) fn complete<W>(actions: &mut [Action<W>], life: Option<&Lifeline>, ct
 }
 
 /// The Pod of a sandbox that callers can use.
-fn there(ctx: Context<'_>) -> Option<&SeenPod> {
+pub(super) fn there(ctx: Context<'_>) -> Option<&SeenPod> {
     ctx.seen.pod.as_ref().filter(|_| ctx.seen.is_whole())
 }
 
-fn terms(pod: &SeenPod, ctx: Context<'_>) -> Terms {
+pub(super) fn terms(pod: &SeenPod, ctx: Context<'_>) -> Terms {
     ctx.policy.terms(pod.marks.terms)
 }
 

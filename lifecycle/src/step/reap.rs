@@ -1,0 +1,150 @@
+//! Reaping what has reached a limit: whether it is busy is asked first, and what was begun is brought to its end.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Action, Context, Decision, Halves, Lifeline, Stage,
+    live::{terms, there, write},
+    remove, rest,
+};
+use crate::{
+    lifetime::Cause,
+    ports::{Busy, Only, Outcome},
+    seen::{SeenPod, Uid, Version},
+};
+
+/// When a reap is thought of again that could not be done, or not be judged because the view was old.
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
+
+/// When a reap is thought of again that was refused for good: that changes only when a person acts.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// When a rehearsed reap is said again: nobody wants to read it every second.
+const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
+
+/// A limit is reached.
+pub(super) fn begin<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Decision<W> {
+    let url = ctx.seen.service.as_ref().and_then(|service| service.url.clone());
+    let action = match (cause, url) {
+        (Cause::Idle, Some(url)) => Action::AskWhetherBusy { url },
+        _ => let_go(pod, cause, ctx),
+    };
+    (Stage::Reaping(cause), vec![action])
+}
+
+fn let_go<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Action<W> {
+    let only = |uid: &Uid, version: Version| Only {
+        uid: uid.clone(),
+        version: (version != Version::UNKNOWN).then_some(version),
+    };
+    let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
+    Action::Reap {
+        pod: only(&pod.uid, pod.version),
+        service: service.map(|service| only(&service.uid, service.version)),
+        cause,
+    }
+}
+
+/// After the sandbox was asked whether it is busy.
+pub(super) fn asked<W>(
+    stage: Stage<W>,
+    life: &mut Option<Lifeline>,
+    busy: &Busy,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    let (Stage::Reaping(_), Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
+        return settle(stage, ctx);
+    };
+    if let Busy::Yes(_) = busy {
+        life.vitals.touch(ctx.moment());
+        life.unanswered_since = None;
+        life.unwritten.active = life.vitals.wants_writing(terms(pod, ctx));
+        let write = write(life, pod, ctx);
+        let (stage, mut actions) = settle(stage, ctx);
+        actions.extend(write);
+        return (stage, actions);
+    }
+    // Asking takes a while, in which its limits may have been changed and the view may have grown old.
+    let reached = life.vitals.reached(terms(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
+    let Some(cause) = reached else { return settle(stage, ctx) };
+    if cause == Cause::Idle {
+        let again = ctx.now + ctx.policy.probe_interval;
+        match busy {
+            Busy::Unasked(_) => return wait(stage, life, again, ctx),
+            Busy::Unanswered(_) => {
+                let since = *life.unanswered_since.get_or_insert(ctx.now);
+                if ctx.now.saturating_duration_since(since) < ctx.policy.probe_patience {
+                    return wait(stage, life, again, ctx);
+                }
+            }
+            Busy::No | Busy::Yes(_) => life.unanswered_since = None,
+        }
+    }
+    (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
+}
+
+/// The belt holds the reap back: until then, or because it is only rehearsed.
+pub(super) fn held<W>(
+    stage: Stage<W>,
+    life: &mut Option<Lifeline>,
+    until: Option<Instant>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    match life {
+        Some(life) => wait(stage, life, until.unwrap_or(ctx.now + REHEARSE_AGAIN), ctx),
+        None => settle(stage, ctx),
+    }
+}
+
+/// The belt may let go what it held, which asks again.
+pub(super) fn released(life: &mut Option<Lifeline>) {
+    if let Some(life) = life {
+        life.held = None;
+    }
+}
+
+/// After a reap that the belt let go: the Pod's delete, and then the Service's.
+pub(super) fn reaped<W>(
+    stage: Stage<W>,
+    life: &mut Option<Lifeline>,
+    outcomes: [Option<Outcome<()>>; 2],
+    ctx: Context<'_>,
+) -> Decision<W> {
+    let Stage::Reaping(cause) = stage else { return settle(stage, ctx) };
+    let [pod, service] = outcomes;
+    let pause = match pod {
+        Some(Outcome::Done(())) => {
+            let (stage, mut actions) = match service {
+                // The sandbox is gone for everybody, and what is left of it follows.
+                Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
+                    remove::later(Halves { pod: false, service: true }, 0, true, ctx)
+                }
+                Some(Outcome::Done(())) | None => settle(stage, ctx),
+            };
+            actions.insert(0, Action::Record(cause));
+            return (stage, actions);
+        }
+        // The Pod has changed since, or the cluster does not answer: it is judged anew.
+        Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
+        Some(Outcome::Refused(_) | Outcome::Unknown(_)) | None => AGAIN,
+    };
+    match life {
+        Some(life) => wait(stage, life, ctx.now + pause, ctx),
+        None => settle(stage, ctx),
+    }
+}
+
+/// Rests, and looks at this limit again then, and at the others when they are reached.
+fn wait<W>(stage: Stage<W>, life: &mut Lifeline, until: Instant, ctx: Context<'_>) -> Decision<W> {
+    if let Stage::Reaping(cause) = stage {
+        life.held = Some((cause, until.max(ctx.now + Duration::from_millis(1))));
+    }
+    settle(stage, ctx)
+}
+
+fn settle<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
+    match stage {
+        Stage::Reaping(_) => rest(None, ctx),
+        other => (other, vec![]),
+    }
+}
