@@ -140,6 +140,13 @@ pub enum Stage<W> {
     /// A limit is reached, and the sandbox is being asked whether it is busy, or is being reaped. A call is in
     /// flight.
     Reaping(Cause),
+    /// Whether it was reaped is not known: nothing is said of it before it was looked at.
+    Unsure {
+        /// Why it was to go.
+        cause: Cause,
+        /// When it is looked at; `None` while that is being done.
+        at: Option<Instant>,
+    },
     /// Its limits are being written. A call is in flight.
     Changing {
         /// Who wants them changed.
@@ -358,7 +365,7 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
             // As for a touch: what is acknowledged is to outlive this process.
             (stage, write.into_iter().chain(actions).collect())
         }
-        event => standing(stage, event, ctx),
+        event => standing(stage, &mut life, event, ctx),
     };
     if let Some(write) = live::given(&mut life, &actions, ctx) {
         actions.insert(0, write);
@@ -370,7 +377,12 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
 }
 
 /// What has nothing to do with how long the sandbox lives.
-fn standing<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W> {
+fn standing<W>(
+    stage: Stage<W>,
+    life: &mut Option<Lifeline>,
+    event: Event<W>,
+    ctx: Context<'_>,
+) -> Decision<W> {
     match event {
         Event::Created { pod, service } => match stage {
             Stage::Making { order, made, verdict: _ } => create::created(order, made, pod, service, ctx),
@@ -388,6 +400,7 @@ fn standing<W>(stage: Stage<W>, event: Event<W>, ctx: Context<'_>) -> Decision<W
                 remove::read(targets, attempt, waiters, unheard_of, result, ctx)
             }
             Stage::Doubting => remove::judge_orphan(&result, ctx),
+            Stage::Unsure { cause, at: None } => reap::read(cause, &result, life, ctx),
             other => look(other, ctx),
         },
         _ => look(stage, ctx),
@@ -414,6 +427,11 @@ fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
             making.waiters.extend(order.waiters);
             (Stage::Making { order: making, made, verdict }, vec![])
         }
+        unsure @ Stage::Unsure { .. } => {
+            let failure =
+                Failure::StillTerminating { id: ctx.id.clone(), retry_after: create::TERMINATING_RETRY };
+            (unsure, order.fail(&failure))
+        }
         busy @ (Stage::Removing { .. }
         | Stage::Retrying { at: None, .. }
         | Stage::Doubting
@@ -437,9 +455,11 @@ fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
                 (Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of }, vec![wake])
             }
         }
+        Stage::Unsure { cause, at: Some(at) } => reap::look(cause, at, ctx),
         in_flight @ (Stage::Making { .. }
         | Stage::Removing { .. }
         | Stage::Retrying { at: None, .. }
+        | Stage::Unsure { at: None, .. }
         | Stage::Doubting
         | Stage::Reaping(_)
         | Stage::Changing { .. }) => (in_flight, vec![]),
@@ -506,6 +526,7 @@ impl<W> Stage<W> {
             | Self::Waiting(_)
             | Self::Doubting
             | Self::Reaping(_)
+            | Self::Unsure { .. }
             | Self::Changing { .. }
             | Self::Removing { next: Next::Rest, .. } => false,
         }

@@ -267,11 +267,12 @@ impl Oracle {
     }
 }
 
-/// The use that is written on a sandbox's Pod, by the clock of this process.
+/// The use that a sandbox's Pod tells of, by the clock of this process: the one that is written, or its creation.
 fn last_written(cluster: &Cluster, id: &str) -> Option<Instant> {
     let pod = cluster.object("pods", NAMESPACE, &format!("sandbox-{id}"))?;
-    let written: Timestamp =
-        pod["metadata"]["annotations"]["sandbox-provisioner/last-activity"].as_str()?.parse().unwrap();
+    let metadata = &pod["metadata"];
+    let written = metadata["annotations"]["sandbox-provisioner/last-activity"].as_str();
+    let written: Timestamp = written.or(metadata["creationTimestamp"].as_str())?.parse().unwrap();
     let age = Duration::try_from(cluster.now().duration_since(written)).unwrap_or_default();
     Instant::now().checked_sub(age)
 }

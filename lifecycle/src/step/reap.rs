@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Action, Context, Decision, Halves, Lifeline, Stage,
+    Action, Context, Decision, Halves, Lifeline, Next, Stage,
     live::{terms, there, write},
     remove, rest,
 };
 use crate::{
+    failure::Fault,
     lifetime::Cause,
     ports::{Busy, Only, Outcome},
     seen::{SeenPod, Uid, Version},
@@ -124,14 +125,57 @@ pub(super) fn reaped<W>(
             actions.insert(0, Action::Record(cause));
             return (stage, actions);
         }
-        // The Pod has changed since, or the cluster does not answer: it is judged anew.
+        // Neither may it be given to anybody nor used, and nobody be told that it went, before that is known.
+        Some(Outcome::Unknown(_)) => return (Stage::Unsure { cause, at: None }, vec![Action::Read]),
+        // The Pod has changed since, or the cluster does not do it now: it is judged anew.
         Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
-        Some(Outcome::Refused(_) | Outcome::Unknown(_)) | None => AGAIN,
+        Some(Outcome::Refused(_)) | None => AGAIN,
     };
     match life {
         Some(life) => wait(stage, life, ctx.now + pause, ctx),
         None => settle(stage, ctx),
     }
+}
+
+/// Before it is time to look at what may have been reaped: the watch may have told it.
+pub(super) fn look<W>(cause: Cause, at: Instant, ctx: Context<'_>) -> Decision<W> {
+    if is_gone(ctx) {
+        gone(cause, ctx)
+    } else if ctx.now >= at {
+        (Stage::Unsure { cause, at: None }, vec![Action::Read])
+    } else {
+        (Stage::Unsure { cause, at: Some(at) }, vec![Action::WakeAt(at)])
+    }
+}
+
+/// After a look at what may have been reaped.
+pub(super) fn read<W>(
+    cause: Cause,
+    result: &Result<Option<String>, Fault>,
+    life: &mut Option<Lifeline>,
+    ctx: Context<'_>,
+) -> Decision<W> {
+    match (result, life) {
+        _ if is_gone(ctx) => gone(cause, ctx),
+        (Err(_), _) => {
+            let at = ctx.now + AGAIN;
+            (Stage::Unsure { cause, at: Some(at) }, vec![Action::WakeAt(at)])
+        }
+        (Ok(_), Some(life)) => wait(Stage::Reaping(cause), life, ctx.now + AGAIN, ctx),
+        (Ok(_), None) => rest(None, ctx),
+    }
+}
+
+fn is_gone(ctx: Context<'_>) -> bool {
+    ctx.seen.pod.as_ref().is_none_or(|pod| pod.terminating)
+}
+
+/// It was reaped indeed, and what is left of it follows.
+fn gone<W>(cause: Cause, ctx: Context<'_>) -> Decision<W> {
+    let service = Halves { pod: false, service: true };
+    let (stage, mut actions) = remove::remove(service, 0, vec![], Next::Forget, ctx);
+    actions.insert(0, Action::Record(cause));
+    (stage, actions)
 }
 
 /// Rests, and looks at this limit again then, and at the others when they are reached.

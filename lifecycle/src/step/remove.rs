@@ -30,6 +30,7 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
             }
             remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx)
         }
+        Stage::Unsure { at: Some(_), .. } => remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx),
         Stage::Waiting(order) => {
             // The POST came first and would have made what this DELETE takes away again.
             let retry_after = Duration::from_secs(1);
@@ -52,6 +53,7 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
         | Stage::Doubting
         | Stage::Removing { .. }
         | Stage::Reaping(_)
+        | Stage::Unsure { at: None, .. }
         | Stage::Changing { .. }) => {
             let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
             (busy, vec![Action::Answer(waiter, Err(failure))])

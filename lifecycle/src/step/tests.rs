@@ -1,5 +1,7 @@
 //! Every path of the step, and random histories against a small world.
 
+mod bench;
+mod doubts;
 mod histories;
 mod lives;
 mod paths;
