@@ -43,6 +43,9 @@ const PACE: Duration = Duration::from_millis(20);
 /// How long an abuser waits before it makes a connection anew that was ended.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// How many lists are asked for on a connection on which none is read.
+const UNREAD: usize = 16;
+
 /// What an abuser does, by name.
 const ABUSES: [&str; 6] =
     ["slow-headers", "unread-lists", "gigabytes", "endless-chunks", "nesting", "hot-id"];
@@ -222,7 +225,8 @@ async fn one(abuse: &str, address: SocketAddr) -> std::io::Result<()> {
             }
         }
         "unread-lists" => {
-            stream.write_all(load::get("/api/sandboxes").as_bytes()).await?;
+            // More than the kernel takes off the daemon's hands.
+            stream.write_all(load::get("/api/sandboxes").repeat(UNREAD).as_bytes()).await?;
             // Until the other side has had enough: nothing is read.
             sleep(Duration::from_secs(20)).await;
         }

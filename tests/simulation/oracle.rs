@@ -70,6 +70,8 @@ enum Truth {
     There(String),
     /// It is gone, or going.
     Gone,
+    /// It has reached a limit: its Pod is gone or going, and its Service follows.
+    Reaped,
 }
 
 /// A create or a delete that was begun.
@@ -102,7 +104,7 @@ impl Oracle {
     /// A create or a delete begins: until it is answered nothing is certain.
     pub fn begin(&mut self, id: &str, limits: Limits) -> Turn {
         let told = self.told.entry(id.to_owned()).or_default();
-        let was_gone = told.certain == Some(Truth::Gone);
+        let was_gone = matches!(told.certain, Some(Truth::Gone | Truth::Reaped));
         told.begun += 1;
         told.open += 1;
         told.certain = None;
@@ -168,9 +170,9 @@ impl Oracle {
             }
             (Some(Truth::There(_)), 404) => {
                 assert!(told.may_be_reaped(), "invariants 5, 6: {id} is gone: {}", answer.body);
-                told.certain = Some(Truth::Gone);
+                told.certain = Some(Truth::Reaped);
             }
-            (Some(Truth::Gone), 200) => panic!("invariant 4: {id} is back: {}", answer.body),
+            (Some(Truth::Gone | Truth::Reaped), 200) => panic!("invariant 4: {id} is back: {}", answer.body),
             _ => {}
         }
     }
@@ -183,9 +185,9 @@ impl Oracle {
             match told.certain {
                 Some(Truth::There(_)) if !there => {
                     assert!(told.may_be_reaped(), "invariants 5, 6: {id} is missing from a list");
-                    told.certain = Some(Truth::Gone);
+                    told.certain = Some(Truth::Reaped);
                 }
-                Some(Truth::Gone) => assert!(!there, "invariant 4: {id} is listed"),
+                Some(Truth::Gone | Truth::Reaped) => assert!(!there, "invariant 4: {id} is listed"),
                 _ => {}
             }
         }
@@ -217,6 +219,12 @@ impl Oracle {
     pub fn restarted(&mut self, cluster: &Cluster) {
         let forward = std::mem::take(&mut self.stepped_forward);
         for (id, told) in &mut self.told {
+            let service = cluster.object("services", NAMESPACE, &format!("sandbox-{id}-svc"));
+            if told.certain == Some(Truth::Reaped) && service.is_some() {
+                // It is shown as the half that it is, until the end of its grace: what took its Pod died with the
+                // process that knew.
+                told.certain = None;
+            }
             if forward {
                 (told.made, told.used) = (None, None);
                 continue;
