@@ -233,7 +233,8 @@ impl Sandboxes {
         operation: &'static str,
         message: impl FnOnce(SandboxId, Waiter) -> Message,
     ) -> Result<Option<Status>, Failure> {
-        if !self.shared.common.view.contains(&id) {
+        // Of what is known by halves the other may be there unseen.
+        if !self.shared.common.view.is_whole(&id) {
             self.fresh().await?;
             if !self.shared.common.view.contains(&id) {
                 return Ok(None);

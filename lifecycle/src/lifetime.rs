@@ -310,7 +310,7 @@ impl Vitals {
             born: moment.now,
             active: moment.now,
             active_wall: moment.wall,
-            written: pod.marks.active.map(|_| moment.now),
+            written: pod.marks.active.map(|written| moment.instant(written).min(moment.now)),
             unready_since: Some(moment.now),
             phase_since: (pod.phase, moment.now),
         }

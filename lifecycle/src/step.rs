@@ -73,6 +73,8 @@ pub struct Sandbox<W> {
     pub stage: Stage<W>,
     /// What is known of the life of its Pod.
     pub life: Option<Lifeline>,
+    /// The name that the last POST gave, until the sandbox is given.
+    claim: Option<Owner>,
 }
 
 /// What is known of the life of one Pod, and when it is looked at next.
@@ -176,6 +178,8 @@ pub struct Order<W> {
     pub waiters: Vec<(W, Instant)>,
     /// How many rounds of writes it has cost.
     pub rounds: u8,
+    /// Whether the cluster was looked at since the order came, or since it last waited.
+    pub looked: bool,
     /// Why nobody knows whether the last round took effect; what its callers are told if it was the last of all.
     pub doubt: Option<Failure>,
 }
@@ -190,7 +194,12 @@ pub enum Next<W> {
     /// The order fails for this reason: what it made was being undone.
     Fail(Order<W>, Failure),
     /// The order goes on: something stood in its way.
-    Make(Order<W>),
+    Make {
+        /// Which.
+        order: Order<W>,
+        /// Whether nobody was ever given what goes.
+        unheard_of: bool,
+    },
 }
 
 /// A choice of the two objects of a sandbox.
@@ -337,7 +346,7 @@ type Decision<W> = (Stage<W>, Vec<Action<W>>);
 /// back.
 pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
     live::meet(&mut sandbox, &event, ctx);
-    let Sandbox { stage, mut life } = sandbox;
+    let Sandbox { stage, mut life, mut claim } = sandbox;
     let (stage, mut actions) = match event {
         Event::Touch { waiter, owner } => live::touch(stage, &mut life, waiter, owner, ctx),
         Event::Change { change, waiter, owner } => live::change(stage, &mut life, change, waiter, owner, ctx),
@@ -357,23 +366,24 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
             None => remove::delete(stage, waiter, ctx),
         },
         Event::Post { request, waiter } => {
-            let owner = request.owner.clone();
-            let order =
-                Order { request, waiters: vec![(waiter, ctx.now + POST_PATIENCE)], rounds: 0, doubt: None };
-            let (stage, actions) = post(stage, order, ctx);
-            let write = live::used(&stage, &mut life, owner, ctx);
-            // As for a touch: what is acknowledged is to outlive this process.
-            (stage, write.into_iter().chain(actions).collect())
+            claim = request.owner.clone().or(claim);
+            post(stage, Order::new(request, waiter, ctx.now), ctx)
         }
         event => standing(stage, &mut life, event, ctx),
     };
-    if let Some(write) = live::given(&mut life, &actions, ctx) {
+    if let Some(write) = live::given(&mut life, claim.clone(), &actions, ctx) {
+        // As for a touch: what is acknowledged is to outlive this process.
         actions.insert(0, write);
     }
+    claim = claim.filter(|_| stage.has_order());
     let (stage, more) = live::attend(stage, &mut life, ctx, &actions);
     actions.extend(more);
     live::complete(&mut actions, life.as_ref(), ctx);
-    (Sandbox { stage, life }, actions)
+    let rests = matches!(stage, Stage::Resting { .. }) && !actions.iter().any(Action::is_call);
+    if rests && ctx.seen.is_empty() {
+        actions.push(Action::Retire);
+    }
+    (Sandbox { stage, life, claim }, actions)
 }
 
 /// What has nothing to do with how long the sandbox lives.
@@ -421,7 +431,7 @@ fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
         }
         // What somebody wanted gone goes first; then the sandbox is made anew.
         Stage::Retrying { targets, attempt, at: Some(_), waiters, unheard_of: false } => {
-            remove::remove(targets, attempt, waiters, Next::Make(order), ctx)
+            remove::remove(targets, attempt, waiters, Next::Make { order, unheard_of: false }, ctx)
         }
         Stage::Making { order: mut making, made, verdict } => {
             making.waiters.extend(order.waiters);
@@ -466,11 +476,10 @@ fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
     }
 }
 
-/// With nothing asked for: retires when nothing is left, and looks closer at a half that stays alone.
+/// With nothing asked for: looks closer at a half that stays alone.
 fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
     if !alone(ctx.seen).any() {
-        let actions = if ctx.seen.is_empty() { vec![Action::Retire] } else { vec![] };
-        return (Stage::Resting { alone_since: None }, actions);
+        return (Stage::Resting { alone_since: None }, vec![]);
     }
     // While the view is old, the other half may be there unseen: the time alone starts when we can tell.
     let since = alone_since.filter(|_| ctx.fresh).unwrap_or(ctx.now);
@@ -494,7 +503,7 @@ fn alone(seen: &Seen) -> Halves {
 
 impl<W> Default for Sandbox<W> {
     fn default() -> Self {
-        Self { stage: Stage::default(), life: None }
+        Self { stage: Stage::default(), life: None, claim: None }
     }
 }
 
@@ -519,8 +528,9 @@ impl<W> Stage<W> {
     #[must_use]
     pub fn is_unheard_of(&self) -> bool {
         match self {
-            Self::Making { .. }
-            | Self::Removing { next: Next::Forget | Next::Fail(..) | Next::Make(_), .. } => true,
+            // Before the first write it is only being looked for.
+            Self::Making { order, made, .. } => order.rounds > 0 || made.any(),
+            Self::Removing { next: Next::Forget | Next::Fail(..) | Next::Make { .. }, .. } => true,
             Self::Retrying { unheard_of, .. } => *unheard_of,
             Self::Resting { .. }
             | Self::Waiting(_)
@@ -531,11 +541,26 @@ impl<W> Stage<W> {
             | Self::Removing { next: Next::Rest, .. } => false,
         }
     }
+
+    /// Whether somebody waits to be given the sandbox.
+    fn has_order(&self) -> bool {
+        matches!(
+            self,
+            Self::Waiting(_)
+                | Self::Making { .. }
+                | Self::Removing { next: Next::Make { .. } | Next::Fail(..), .. }
+        )
+    }
 }
 
 // === impl Order ===
 
 impl<W> Order<W> {
+    fn new(request: Arc<CreateRequest>, waiter: W, now: Instant) -> Self {
+        let waiters = vec![(waiter, now + POST_PATIENCE)];
+        Self { request, waiters, rounds: 0, looked: false, doubt: None }
+    }
+
     /// Tells everybody that it failed.
     fn fail(self, failure: &Failure) -> Vec<Action<W>> {
         self.waiters.into_iter().map(|(w, _)| Action::Answer(w, Err(failure.clone()))).collect()

@@ -45,25 +45,23 @@ fn lack(seen: &Seen) -> Lack {
     }
 }
 
+/// What is answered while what is seen is too old to be told.
+pub(super) fn stale() -> Failure {
+    Failure::Stale { why: "the watch on the cluster is behind".to_owned(), retry_after: STALE_RETRY }
+}
+
 /// Goes on with an order from what is seen now.
 pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
     match lack(ctx.seen) {
         Lack::Nothing(status) => {
-            let answer = if ctx.fresh || made.any() {
-                Ok(Reply::Made(status))
-            } else {
-                Err(Failure::Stale {
-                    why: "the watch on the cluster is behind".to_owned(),
-                    retry_after: STALE_RETRY,
-                })
-            };
+            let answer = if ctx.fresh || made.any() { Ok(Reply::Made(status)) } else { Err(stale()) };
             let (stage, mut actions) = rest(None, ctx);
             actions.extend(order.waiters.into_iter().map(|(w, _)| Action::Answer(w, answer.clone())));
             (stage, actions)
         }
         Lack::EarlierLifeGone if made.any() => {
             // What was just written must not be joined to a dying Pod.
-            remove::remove(made, 0, vec![], Next::Make(order), ctx)
+            remove::remove(made, 0, vec![], Next::Make { order, unheard_of: true }, ctx)
         }
         Lack::EarlierLifeGone => wait(order, ctx),
         Lack::ServiceWithUrl if made.service => {
@@ -73,7 +71,12 @@ pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> De
         Lack::ServiceWithUrl if order.rounds < MAX_ROUNDS => {
             order.rounds += 1;
             let service = Halves { pod: false, service: true };
-            remove::remove(service, 0, vec![], Next::Make(order), ctx)
+            remove::remove(service, 0, vec![], Next::Make { order, unheard_of: false }, ctx)
+        }
+        // What an old view lacks may be there, given to somebody: it is not to be taken for what this order makes.
+        Lack::Objects(_) if !(ctx.fresh || order.looked || made.any()) => {
+            order.looked = true;
+            (Stage::Making { order, made, verdict: None }, vec![Action::Read])
         }
         Lack::Objects(halves) if order.rounds < MAX_ROUNDS => {
             order.rounds += 1;
@@ -92,7 +95,7 @@ pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> De
 
 /// Parks an order until the earlier life has gone, and sends off those whose time is up.
 fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
-    order.rounds = 0;
+    (order.rounds, order.looked) = (0, false);
     let expired = order.take_expired(ctx.now);
     let failure = Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY };
     let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     Action, Context, Decision, Event, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
-    create::TERMINATING_RETRY, failure_of, reap, rest,
+    create::{TERMINATING_RETRY, stale},
+    failure_of, reap, rest,
 };
 use crate::{
     failure::Failure,
@@ -55,16 +56,19 @@ pub(super) fn touch<W>(
     owner: Option<Owner>,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    let write = used(&stage, life, owner, ctx);
-    let answer = waiter.map(|waiter| Action::Answer(waiter, how_it_is(&stage, ctx)));
+    let write = if let Stage::Resting { .. } = stage { used(life, owner, ctx) } else { None };
+    // It is noted all the same.
+    let answer = if ctx.fresh { how_it_is(&stage, ctx) } else { Err(stale()) };
+    let answer = waiter.map(|waiter| Action::Answer(waiter, answer));
     // What is acknowledged is to outlive this process.
     (stage, write.into_iter().chain(answer).collect())
 }
 
 /// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long. Gives what
-/// is to be written of that first.
+/// is to be written before it is acknowledged.
 pub(super) fn given<W>(
     life: &mut Option<Lifeline>,
+    claim: Option<Owner>,
     actions: &[Action<W>],
     ctx: Context<'_>,
 ) -> Option<Action<W>> {
@@ -72,20 +76,19 @@ pub(super) fn given<W>(
     if !actions.iter().any(is_given) || actions.iter().any(Action::is_call) {
         return None;
     }
-    let (life, pod) = (life.as_mut()?, there(ctx)?);
-    life.vitals.touch(ctx.moment());
-    life.unwritten.active |= life.vitals.wants_writing(terms(pod, ctx));
-    write(life, pod, ctx)
+    let write = used(life, claim, ctx);
+    // On what has no mark, as most that is new, it is written afterwards: whoever finds that takes it for used just now.
+    let is_marked = there(ctx)?.marks.active.is_some() || life.as_ref()?.unwritten.owner.is_some();
+    write.filter(|_| is_marked)
 }
 
 /// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.
 pub(super) fn used<W>(
-    stage: &Stage<W>,
     life: &mut Option<Lifeline>,
     owner: Option<Owner>,
     ctx: Context<'_>,
 ) -> Option<Action<W>> {
-    let (Stage::Resting { .. }, Some(life), Some(pod)) = (stage, life, there(ctx)) else { return None };
+    let (life, pod) = (life.as_mut()?, there(ctx)?);
     life.vitals.touch(ctx.moment());
     life.unanswered_since = None;
     life.unwritten.owner =
@@ -124,7 +127,8 @@ pub(super) fn change<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let (Stage::Resting { .. }, Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
-        let answer = how_it_is(&stage, ctx);
+        // Of half a sandbox nothing can be kept.
+        let answer = how_it_is(&stage, ctx).map(|_| Reply::Gone);
         return (stage, vec![Action::Answer(waiter, answer)]);
     };
     life.vitals.touch(ctx.moment());
@@ -200,8 +204,8 @@ pub(super) fn attend<W>(
     }
     life.held = life.held.filter(|(_, until)| *until > ctx.now);
     let terms = terms(pod, ctx);
-    // A sandbox whose use is kept from now on, or was not known.
-    life.unwritten.active |= terms.idle_timeout.is_some() && life.vitals.written.is_none();
+    // A sandbox whose use is kept from now on, or more closely than it was.
+    life.unwritten.active |= life.vitals.wants_writing(terms);
     let pending = ctx.seen.is_whole() && (life.unwritten.active || life.unwritten.owner.is_some());
     let again = match write(life, pod, ctx).filter(|_| pending) {
         Some(write) if ctx.fresh => return (resting, vec![write]),
@@ -212,7 +216,13 @@ pub(super) fn attend<W>(
     let next = match life.vitals.reached(terms, ctx.policy, ctx.now) {
         Some(cause) => match life.held.filter(|(held, _)| *held == cause) {
             Some((_, until)) => Some(ahead.map_or(until, |ahead| ahead.min(until))),
-            None if ctx.fresh => return reap::begin(pod, cause, ctx),
+            None if ctx.fresh => match reap::begin(pod, life, cause, ctx) {
+                Ok(decision) => return decision,
+                Err(until) => {
+                    life.held = Some((cause, until));
+                    Some(ahead.map_or(until, |ahead| ahead.min(until)))
+                }
+            },
             None => Some(ctx.now + reap::AGAIN),
         },
         None => ahead,
@@ -273,7 +283,7 @@ pub(super) fn complete<W>(actions: &mut [Action<W>], life: Option<&Lifeline>, ct
 }
 
 /// The Pod of a sandbox that callers can use.
-pub(super) fn there(ctx: Context<'_>) -> Option<&SeenPod> {
+fn there(ctx: Context<'_>) -> Option<&SeenPod> {
     ctx.seen.pod.as_ref().filter(|_| ctx.seen.is_whole())
 }
 
@@ -285,7 +295,7 @@ pub(super) fn terms(pod: &SeenPod, ctx: Context<'_>) -> Terms {
 
 impl<W> Action<W> {
     /// Whether it calls the cluster, and so brings an event of its own.
-    fn is_call(&self) -> bool {
+    pub(super) fn is_call(&self) -> bool {
         match self {
             Self::Create { .. }
             | Self::Remove { .. }

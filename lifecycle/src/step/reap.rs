@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Action, Context, Decision, Halves, Lifeline, Next, Stage,
-    live::{terms, there, write},
+    live::{terms, write},
     remove, rest,
 };
 use crate::{
@@ -23,14 +23,31 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 /// When a rehearsed reap is said again: nobody wants to read it every second.
 const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
 
-/// A limit is reached.
-pub(super) fn begin<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Decision<W> {
-    let url = ctx.seen.service.as_ref().and_then(|service| service.url.clone());
-    let action = match (cause, url) {
+/// A limit is reached: what is to be done, or when it is to be looked at again.
+pub(super) fn begin<W>(
+    pod: &SeenPod,
+    life: &mut Lifeline,
+    cause: Cause,
+    ctx: Context<'_>,
+) -> Result<Decision<W>, Instant> {
+    let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
+    let action = match (cause, service.and_then(|service| service.url.clone())) {
         (Cause::Idle, Some(url)) => Action::AskWhetherBusy { url },
+        // Its Service may only have lost our label, and lead to it still.
+        (Cause::Idle, None) => {
+            unanswered(life, ctx)?;
+            let_go(pod, cause, ctx)
+        }
         _ => let_go(pod, cause, ctx),
     };
-    (Stage::Reaping(cause), vec![action])
+    Ok((Stage::Reaping(cause), vec![action]))
+}
+
+/// It could not be asked: that it is idle is taken on trust only after a while; before that, says when to ask again.
+fn unanswered(life: &mut Lifeline, ctx: Context<'_>) -> Result<(), Instant> {
+    let since = *life.unanswered_since.get_or_insert(ctx.now);
+    let is_long = ctx.now.saturating_duration_since(since) >= ctx.policy.probe_patience;
+    if is_long { Ok(()) } else { Err(ctx.now + ctx.policy.probe_interval) }
 }
 
 fn let_go<W>(pod: &SeenPod, cause: Cause, ctx: Context<'_>) -> Action<W> {
@@ -53,7 +70,9 @@ pub(super) fn asked<W>(
     busy: &Busy,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    let (Stage::Reaping(_), Some(life), Some(pod)) = (&stage, life.as_mut(), there(ctx)) else {
+    // Its Service may have gone meanwhile: the answer counts all the same.
+    let pod = ctx.seen.pod.as_ref().filter(|pod| !pod.terminating);
+    let (Stage::Reaping(_), Some(life), Some(pod)) = (&stage, life.as_mut(), pod) else {
         return settle(stage, ctx);
     };
     if let Busy::Yes(_) = busy {
@@ -69,16 +88,16 @@ pub(super) fn asked<W>(
     let reached = life.vitals.reached(terms(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
     let Some(cause) = reached else { return settle(stage, ctx) };
     if cause == Cause::Idle {
-        let again = ctx.now + ctx.policy.probe_interval;
-        match busy {
-            Busy::Unasked(_) => return wait(stage, life, again, ctx),
-            Busy::Unanswered(_) => {
-                let since = *life.unanswered_since.get_or_insert(ctx.now);
-                if ctx.now.saturating_duration_since(since) < ctx.policy.probe_patience {
-                    return wait(stage, life, again, ctx);
-                }
+        let again = match busy {
+            Busy::Unasked(_) => Some(ctx.now + ctx.policy.probe_interval),
+            Busy::Unanswered(_) => unanswered(life, ctx).err(),
+            Busy::No | Busy::Yes(_) => {
+                life.unanswered_since = None;
+                None
             }
-            Busy::No | Busy::Yes(_) => life.unanswered_since = None,
+        };
+        if let Some(again) = again {
+            return wait(stage, life, again, ctx);
         }
     }
     (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])

@@ -28,6 +28,17 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
                 actions.push(Action::Answer(waiter, Err(failure)));
                 return (stage, actions);
             }
+            if !ctx.fresh && !ctx.seen.is_whole() {
+                // The other half may be there unseen.
+                let stage = Stage::Retrying {
+                    targets: Halves::BOTH,
+                    attempt: 0,
+                    at: None,
+                    waiters: vec![waiter],
+                    unheard_of: false,
+                };
+                return (stage, vec![Action::Read]);
+            }
             remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx)
         }
         Stage::Unsure { at: Some(_), .. } => remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx),
@@ -87,7 +98,7 @@ fn gone<W>(waiters: Vec<W>, next: Next<W>, ctx: Context<'_>) -> Decision<W> {
             actions.extend(order.fail(&failure));
             rest(None, ctx)
         }
-        Next::Make(order) => create::make(order, Halves::NONE, ctx),
+        Next::Make { order, unheard_of: _ } => create::make(order, Halves::NONE, ctx),
     };
     actions.extend(more);
     (stage, actions)
@@ -112,12 +123,12 @@ pub(super) fn removed<W>(
     let Some(failure) = refusal else {
         return gone(waiters, next, ctx);
     };
-    let unheard_of = matches!(next, Next::Forget | Next::Fail(..));
+    let unheard_of = matches!(next, Next::Forget | Next::Fail(..) | Next::Make { unheard_of: true, .. });
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
     match next {
         Next::Rest | Next::Forget => {}
         Next::Fail(order, why) => actions.extend(order.fail(&why)),
-        Next::Make(order) => actions.extend(order.fail(&failure)),
+        Next::Make { order, unheard_of: _ } => actions.extend(order.fail(&failure)),
     }
     let (stage, more) = later(targets, attempt + 1, unheard_of, ctx);
     actions.extend(more);

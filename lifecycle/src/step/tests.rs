@@ -5,3 +5,4 @@ mod doubts;
 mod histories;
 mod lives;
 mod paths;
+mod uses;

@@ -1,4 +1,4 @@
-//! A reap whose outcome is not known.
+//! What cannot be told for sure: reaps whose outcome is lost, views that are old or know half, sandboxes that cannot be asked.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use super::{super::*, bench::*};
 use crate::{
     failure::{Fault, FaultKind},
     lifetime::Terms,
+    seen::{SeenPod, SeenService},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,6 +22,13 @@ fn in_doubt() -> Bench {
     assert!(matches!(actions[..], [Action::Reap { cause: Cause::Ttl, .. }]), "{actions:?}");
     assert_eq!(bench.feed(Event::Removed { pod: unknown(), service: None }), [Action::Read]);
     bench
+}
+
+fn with_idle_timeout() -> SeenPod {
+    let mut pod = pod("p");
+    pod.marks.terms = Terms { ttl: None, idle_timeout: Some(HOUR) };
+    pod.marks.active = Some(Timestamp::UNIX_EPOCH);
+    pod
 }
 
 fn cannot_look(bench: &mut Bench) -> Vec<Action<u32>> {
@@ -84,4 +92,101 @@ fn what_is_in_doubt_may_be_deleted() {
     let mut bench = in_doubt();
     cannot_look(&mut bench);
     assert_eq!(bench.delete(1), [remove(Some("p"), Some("s"))]);
+}
+
+/// What an old view lacks may be there and in use. A create that cannot tell must not take it for its own work, and
+/// later undo it.
+#[test]
+fn a_create_in_the_dark_looks_first() {
+    let mut bench = Bench::new();
+    bench.fresh = false;
+    assert_eq!(bench.post(1), [Action::Read]);
+    assert!(!bench.sandbox.stage.is_unheard_of(), "it may have been given to somebody");
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    bench.fresh = true;
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [made(1)]);
+
+    let mut bench = Bench::new();
+    bench.fresh = false;
+    bench.post(1);
+    let actions = cannot_look(&mut bench);
+    assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }), "{actions:?}");
+    assert_eq!(bench.sandbox.stage, Stage::default(), "nothing was made, and nothing is to be undone");
+
+    let mut bench = Bench::new();
+    bench.fresh = false;
+    bench.post(1);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [create(Halves::BOTH)], "it looks once");
+}
+
+/// The same for a delete of what is known by halves: the other half goes too, or the caller is told that it may not have.
+#[test]
+fn a_delete_in_the_dark_looks_first() {
+    let mut bench = Bench::with(Some(pod("p")), None);
+    bench.fresh = false;
+    assert_eq!(bench.delete(1), [Action::Read]);
+    bench.seen.service = Some(service("s"));
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
+}
+
+/// A use is noted on an old view, but nobody is told how the sandbox is.
+#[test]
+fn a_touch_in_the_dark_tells_nothing() {
+    let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
+    bench.feed(Event::Look);
+    bench.fresh = false;
+    let actions = bench.feed(Event::Touch { waiter: Some(1), owner: None });
+    assert!(matches!(failure(&actions, 1), Failure::Stale { .. }), "{actions:?}");
+}
+
+/// Nobody hears of what was never given, or given up, also after another create that stood before it and failed.
+#[test]
+fn half_a_reap_stays_unheard_of() {
+    let mut bench = Bench::with(Some(dying("p")), Some(service("s")));
+    bench.sandbox.stage = Stage::Retrying {
+        targets: Halves { pod: false, service: true },
+        attempt: 0,
+        at: Some(bench.now),
+        waiters: vec![],
+        unheard_of: true,
+    };
+    assert_eq!(bench.post(1), [Action::Read]);
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(None, Some("s"))]);
+    bench.feed(Event::Removed { pod: None, service: refused(FaultKind::Forbidden) });
+    assert!(bench.sandbox.stage.is_unheard_of(), "{:?}", bench.sandbox.stage);
+}
+
+/// An idle sandbox whose Service is on its way out cannot be asked: it is left alone for as long as one that does not
+/// answer, without a call, and then goes.
+#[test]
+fn an_idle_sandbox_that_cannot_be_asked_is_left_for_a_while() {
+    let idle = with_idle_timeout();
+    let leaving = SeenService { terminating: true, ..service("s") };
+    let mut bench = Bench::with(Some(idle), Some(leaving));
+    bench.feed(Event::Look);
+    bench.after(HOUR * 2);
+    let due = bench.now;
+    loop {
+        let actions = bench.feed(Event::Due);
+        match actions[..] {
+            [Action::WakeAt(at)] => bench.now = at.max(bench.now + Duration::from_millis(1)),
+            [Action::Reap { cause: Cause::Idle, service: None, .. }] => break,
+            _ => panic!("{actions:?}"),
+        }
+        assert!(bench.now <= due + bench.policy.probe_patience + bench.policy.probe_interval);
+    }
+    assert!(bench.now >= due + bench.policy.probe_patience);
+}
+
+/// A sandbox that says that it is busy is not reaped, although its Service went while it was asked.
+#[test]
+fn a_busy_sandbox_that_lost_its_service_stays() {
+    let idle = with_idle_timeout();
+    let mut bench = Bench::with(Some(idle), Some(service("s")));
+    bench.feed(Event::Look);
+    let actions = bench.after(HOUR * 2).feed(Event::Due);
+    assert!(matches!(actions[..], [Action::AskWhetherBusy { .. }]), "{actions:?}");
+    bench.seen.service = None;
+    let actions = bench.feed(Event::Asked(Busy::Yes(String::new())));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Reap { .. })), "{actions:?}");
 }

@@ -1,0 +1,103 @@
+//! What a POST that is answered leaves behind: whose the sandbox is, since when it is used, and what of it is written.
+
+use std::time::Duration;
+
+use super::{super::*, bench::*};
+use crate::{failure::FaultKind, lifetime::Terms, seen::SeenPod};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn owner(name: &str) -> Owner {
+    Owner::parse(name).unwrap()
+}
+
+fn post_by(bench: &mut Bench, name: &str, waiter: u32) -> Vec<Action<u32>> {
+    let mut request = CreateRequest::clone(&request(&bench.id));
+    request.owner = Some(owner(name));
+    bench.feed(Event::Post { request: Arc::new(request), waiter })
+}
+
+fn marked(active: Timestamp) -> SeenPod {
+    let mut pod = pod("p");
+    pod.marks = Marks {
+        terms: Terms { ttl: None, idle_timeout: Some(HOUR) },
+        active: Some(active),
+        owner: Some(owner("one")),
+    };
+    pod
+}
+
+/// Whoever a half sandbox is completed for owns it, and that is written before they are told.
+#[test]
+fn what_is_completed_belongs_to_whom_it_is_given() {
+    let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), None);
+    bench.feed(Event::Look);
+    let service_only = Halves { pod: false, service: true };
+    let actions = post_by(&mut bench, "two", 1);
+    assert!(matches!(&actions[..], [Action::Create { halves, .. }] if *halves == service_only));
+    bench.seen.service = Some(service("s"));
+    let actions = bench.created(None, DONE);
+    let [Action::Write { marks, .. }, Action::Answer(1, Ok(Reply::Made(_)))] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(marks.owner, Some(owner("two")));
+}
+
+/// Of several who wait for the same, the last one named owns it.
+#[test]
+fn the_last_of_those_who_wait_owns_it() {
+    let mut bench = Bench::with(Some(dying("old")), None);
+    post_by(&mut bench, "one", 1);
+    post_by(&mut bench, "two", 2);
+    bench.seen = Seen::default();
+    assert!(matches!(bench.feed(Event::Look)[..], [Action::Create { .. }]));
+    bench.seen = Seen { pod: Some(marked(Timestamp::UNIX_EPOCH)), service: Some(service("s")) };
+    let actions = bench.created(DONE, DONE);
+    let written = actions.iter().find_map(|action| match action {
+        Action::Write { marks, .. } => marks.owner.clone(),
+        _ => None,
+    });
+    assert_eq!(written, Some(owner("two")));
+}
+
+/// A name that was given with a POST that failed is not the owner of what another one makes.
+#[test]
+fn a_claim_ends_with_its_order() {
+    let mut bench = Bench::new();
+    post_by(&mut bench, "one", 1);
+    bench.created(refused(FaultKind::Forbidden), refused(FaultKind::Forbidden));
+    bench.post(2);
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    let actions = bench.created(DONE, DONE);
+    assert_eq!(actions, [made(2)]);
+}
+
+/// What is new and has no mark is given at once, and marked afterwards: whoever finds it without one takes it for used
+/// just now.
+#[test]
+fn what_is_new_is_given_before_it_is_marked() {
+    let mut bench = Bench::new();
+    bench.policy.default = Terms { ttl: None, idle_timeout: Some(HOUR) };
+    bench.post(1);
+    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    let actions = bench.created(DONE, DONE);
+    assert!(matches!(actions[..], [Action::Answer(1, Ok(_)), Action::Write { .. }]), "{actions:?}");
+}
+
+/// A touch that found nothing leaves nothing behind in memory, whatever came in between.
+#[test]
+fn a_touch_of_nothing_retires() {
+    let mut bench = Bench::new();
+    let actions = bench.feed(Event::Touch { waiter: Some(1), owner: None });
+    assert_eq!(actions, [gone(1), Action::Retire]);
+}
+
+/// The limits of half a sandbox cannot be kept, and nobody is told that they were.
+#[test]
+fn half_a_sandbox_keeps_no_limits() {
+    let mut bench = Bench::with(None, Some(service("s")));
+    bench.feed(Event::Look);
+    let change = TermsChange { ttl: Some(Some(HOUR)), idle_timeout: None };
+    let actions = bench.feed(Event::Change { change, waiter: 1, owner: None });
+    assert!(actions.contains(&gone(1)), "{actions:?}");
+}
