@@ -14,6 +14,11 @@
 //!    │                 │ refused
 //!    │   all gone      ▼            not done, or in doubt
 //!    └────────────── Removing ───────────────────────────▸ Retrying ──▸ (back-off, look, remove) …
+//!
+//! Resting ── a limit is reached ──▸ Reaping ── its answer is lost ──▸ Unsure ── looked at ──▸ Resting
+//! Resting ── half alone for long ─▸ Doubting ── alone indeed ───────▸ Removing
+//! Resting ── used, given ─────────▸ Giving ─── written ─────────────▸ Resting, and then the answer
+//! Resting ── other limits ────────▸ Changing ─ written ─────────────▸ Resting, and then the answer
 //! ```
 
 mod create;
@@ -148,6 +153,11 @@ pub enum Stage<W> {
         cause: Cause,
         /// When it is looked at; `None` while that is being done.
         at: Option<Instant>,
+    },
+    /// It is there, and given as soon as its use is written. A call is in flight.
+    Giving {
+        /// To whom.
+        waiters: Vec<W>,
     },
     /// Its limits are being written. A call is in flight.
     Changing {
@@ -346,8 +356,9 @@ type Decision<W> = (Stage<W>, Vec<Action<W>>);
 /// back.
 pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
     live::meet(&mut sandbox, &event, ctx);
+    let is_written = matches!(event, Event::Written(_));
     let Sandbox { stage, mut life, mut claim } = sandbox;
-    let (stage, mut actions) = match event {
+    let (mut stage, mut actions) = match event {
         Event::Touch { waiter, owner } => live::touch(stage, &mut life, waiter, owner, ctx),
         Event::Change { change, waiter, owner } => live::change(stage, &mut life, change, waiter, owner, ctx),
         Event::Written(outcome) => live::written(stage, &mut life, outcome, ctx),
@@ -371,9 +382,8 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         }
         event => standing(stage, &mut life, event, ctx),
     };
-    if let Some(write) = live::given(&mut life, claim.clone(), &actions, ctx) {
-        // As for a touch: what is acknowledged is to outlive this process.
-        actions.insert(0, write);
+    if !is_written {
+        (stage, actions) = live::give(stage, actions, &mut life, claim.clone(), ctx);
     }
     claim = claim.filter(|_| stage.has_order());
     let (stage, more) = live::attend(stage, &mut life, ctx, &actions);
@@ -437,15 +447,12 @@ fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
             making.waiters.extend(order.waiters);
             (Stage::Making { order: making, made, verdict }, vec![])
         }
-        unsure @ Stage::Unsure { .. } => {
-            let failure =
-                Failure::StillTerminating { id: ctx.id.clone(), retry_after: create::TERMINATING_RETRY };
-            (unsure, order.fail(&failure))
-        }
+        unsure @ Stage::Unsure { .. } => (unsure, order.fail(&create::still_terminating(ctx))),
         busy @ (Stage::Removing { .. }
         | Stage::Retrying { at: None, .. }
         | Stage::Doubting
         | Stage::Reaping(_)
+        | Stage::Giving { .. }
         | Stage::Changing { .. }) => {
             let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
             (busy, order.fail(&failure))
@@ -472,6 +479,7 @@ fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
         | Stage::Unsure { at: None, .. }
         | Stage::Doubting
         | Stage::Reaping(_)
+        | Stage::Giving { .. }
         | Stage::Changing { .. }) => (in_flight, vec![]),
     }
 }
@@ -537,6 +545,7 @@ impl<W> Stage<W> {
             | Self::Doubting
             | Self::Reaping(_)
             | Self::Unsure { .. }
+            | Self::Giving { .. }
             | Self::Changing { .. }
             | Self::Removing { next: Next::Rest, .. } => false,
         }

@@ -24,17 +24,15 @@ pub async fn reign(world: &World, mut rng: Rng) {
                 let rule = rule(&mut rng);
                 world.history.note(format_args!("for {hold:?}: {rule:?}"));
                 let rule = world.cluster.fault(rule);
-                sleep(hold).await;
+                last(world, &mut rng, hold).await;
                 world.cluster.remove_fault(rule);
-                world.oracle.borrow_mut().troubled();
             }
             6 => {
                 let hold = hold * 4;
                 world.history.note(format_args!("the API server is away for {hold:?}"));
                 world.cluster.set_away(true);
-                sleep(hold).await;
+                last(world, &mut rng, hold).await;
                 world.cluster.set_away(false);
-                world.oracle.borrow_mut().troubled();
             }
             7 => {
                 world.history.note("watches are cut");
@@ -69,6 +67,22 @@ pub async fn reign(world: &World, mut rng: Rng) {
             }
         }
     }
+}
+
+/// Lets trouble last that long. Now and then the daemon is killed in the midst of it, and starts into it.
+async fn last(world: &World, rng: &mut Rng, long: Duration) {
+    let troubled = || world.oracle.borrow_mut().troubled();
+    if rng.u8(0..3) == 0 {
+        sleep(long.mul_f64(rng.f64() / 2.0)).await;
+        troubled();
+        world.kill_daemon();
+        sleep(long.mul_f64(rng.f64() / 4.0)).await;
+        world.start_daemon().await;
+        sleep(long / 4).await;
+    } else {
+        sleep(long).await;
+    }
+    troubled();
 }
 
 /// Somebody deletes a half of a sandbox by hand, or takes a label off it.

@@ -79,7 +79,7 @@ pub struct Turn {
     number: u64,
     alone: bool,
     begun: Instant,
-    was_gone: bool,
+    before: Option<Truth>,
 }
 
 impl Limits {
@@ -104,24 +104,30 @@ impl Oracle {
     /// A create or a delete begins: until it is answered nothing is certain.
     pub fn begin(&mut self, id: &str, limits: Limits) -> Turn {
         let told = self.told.entry(id.to_owned()).or_default();
-        let was_gone = matches!(told.certain, Some(Truth::Gone | Truth::Reaped));
+        let before = told.certain.take();
         told.begun += 1;
         told.open += 1;
-        told.certain = None;
         told.limits = limits;
-        Turn { number: told.begun, alone: told.open == 1, begun: Instant::now(), was_gone }
+        Turn { number: told.begun, alone: told.open == 1, begun: Instant::now(), before }
     }
 
-    /// A create was answered. Invariant 2: a 200 means that both exist, and that the URL is that sandbox's.
+    /// A create was answered. Invariant 2: a 200 means that both exist, and that the URL is that sandbox's. Any other
+    /// end of it leaves what was there as it was.
     pub fn created(&mut self, cluster: &Cluster, id: &str, turn: &Turn, answer: Option<&Answer>) {
         let certain = self.end(id, turn);
-        let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else { return };
+        let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else {
+            if let (true, Some(Truth::There(_))) = (certain, &turn.before) {
+                self.told.get_mut(id).unwrap().certain.clone_from(&turn.before);
+            }
+            return;
+        };
         let url = answer.body["sandbox_url"].as_str().expect("a URL").to_owned();
         let told = self.told.get_mut(id).unwrap();
         if told.doubtful_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        told.made = turn.was_gone.then_some(turn.begun);
+        let was_gone = matches!(turn.before, Some(Truth::Gone | Truth::Reaped));
+        told.made = was_gone.then_some(turn.begun);
         told.used = Some(turn.begun);
         // It may go between its being made and our looking, where its limits are that short.
         if !told.may_be_reaped() {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// When to ask again about a sandbox that is still terminating: about half of the grace its Pod is given.
-pub(super) const TERMINATING_RETRY: Duration = Duration::from_secs(5);
+const TERMINATING_RETRY: Duration = Duration::from_secs(5);
 
 /// When to ask again while the view is old.
 const STALE_RETRY: Duration = Duration::from_secs(5);
@@ -43,6 +43,11 @@ fn lack(seen: &Seen) -> Lack {
         Some(status) if seen.pod.is_some() => Lack::Nothing(status),
         _ => Lack::Objects(Halves { pod: seen.pod.is_none(), service: seen.service.is_none() }),
     }
+}
+
+/// What is answered while something of the sandbox is on its way out.
+pub(super) fn still_terminating(ctx: Context<'_>) -> Failure {
+    Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY }
 }
 
 /// What is answered while what is seen is too old to be told.
@@ -97,7 +102,7 @@ pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> De
 fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
     (order.rounds, order.looked) = (0, false);
     let expired = order.take_expired(ctx.now);
-    let failure = Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY };
+    let failure = still_terminating(ctx);
     let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
     match order.waiters.iter().map(|(_, until)| *until).min() {
         Some(next) => {

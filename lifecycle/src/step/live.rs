@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     Action, Context, Decision, Event, Lifeline, ORPHAN_GRACE, Reply, Sandbox, Stage, Unwritten,
-    create::{TERMINATING_RETRY, stale},
+    create::{stale, still_terminating},
     failure_of, reap, rest,
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, FaultKind},
     lifetime::{LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
     ports::Outcome,
     seen::{Life, SeenPod},
@@ -57,29 +57,36 @@ pub(super) fn touch<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let write = if let Stage::Resting { .. } = stage { used(life, owner, ctx) } else { None };
-    // It is noted all the same.
+    let Some(waiter) = waiter else { return (stage, write.into_iter().collect()) };
+    // On an old view it is noted all the same.
     let answer = if ctx.fresh { how_it_is(&stage, ctx) } else { Err(stale()) };
-    let answer = waiter.map(|waiter| Action::Answer(waiter, answer));
-    // What is acknowledged is to outlive this process.
-    (stage, write.into_iter().chain(answer).collect())
+    (stage, vec![Action::Answer(waiter, answer)])
 }
 
-/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long. Gives what
-/// is to be written before it is acknowledged.
-pub(super) fn given<W>(
+/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long. What is
+/// acknowledged is to outlive this process: where there is something to be written, the answers wait for that.
+pub(super) fn give<W>(
+    stage: Stage<W>,
+    mut actions: Vec<Action<W>>,
     life: &mut Option<Lifeline>,
     claim: Option<Owner>,
-    actions: &[Action<W>],
     ctx: Context<'_>,
-) -> Option<Action<W>> {
+) -> Decision<W> {
     let is_given = |action: &Action<W>| matches!(action, Action::Answer(_, Ok(Reply::Made(_))));
     if !actions.iter().any(is_given) || actions.iter().any(Action::is_call) {
-        return None;
+        return (stage, actions);
     }
     let write = used(life, claim, ctx);
     // On what has no mark, as most that is new, it is written afterwards: whoever finds that takes it for used just now.
-    let is_marked = there(ctx)?.marks.active.is_some() || life.as_ref()?.unwritten.owner.is_some();
-    write.filter(|_| is_marked)
+    let is_marked = ctx.seen.pod.as_ref().is_some_and(|pod| pod.marks.active.is_some())
+        || life.as_ref().is_some_and(|life| life.unwritten.owner.is_some());
+    let Some(write) = write.filter(|_| is_marked) else { return (stage, actions) };
+    let waiters = actions
+        .extract_if(.., |action| is_given(action))
+        .filter_map(|action| if let Action::Answer(waiter, _) = action { Some(waiter) } else { None })
+        .collect();
+    actions.push(write);
+    (Stage::Giving { waiters }, actions)
 }
 
 /// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.
@@ -159,6 +166,17 @@ pub(super) fn written<W>(
         }
     }
     match (stage, outcome) {
+        (Stage::Giving { waiters }, outcome) => {
+            let (stage, mut actions) = rest(None, ctx);
+            // The Pod has gone, or there is another one, of which the view has not heard.
+            let is_another = matches!(
+                outcome,
+                Outcome::Refused(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Conflict)
+            );
+            let answer = if is_another { Err(still_terminating(ctx)) } else { how_it_is(&stage, ctx) };
+            actions.extend(waiters.into_iter().map(|waiter| Action::Answer(waiter, answer.clone())));
+            (stage, actions)
+        }
         (Stage::Changing { waiter }, Outcome::Done(())) => {
             let (stage, mut actions) = rest(None, ctx);
             let reply = how_it_is(&stage, ctx);
@@ -204,8 +222,8 @@ pub(super) fn attend<W>(
     }
     life.held = life.held.filter(|(_, until)| *until > ctx.now);
     let terms = terms(pod, ctx);
-    // A sandbox whose use is kept from now on, or more closely than it was.
-    life.unwritten.active |= life.vitals.wants_writing(terms);
+    // A sandbox whose use is kept from now on, or was not known.
+    life.unwritten.active |= terms.idle_timeout.is_some() && life.vitals.written.is_none();
     let pending = ctx.seen.is_whole() && (life.unwritten.active || life.unwritten.owner.is_some());
     let again = match write(life, pod, ctx).filter(|_| pending) {
         Some(write) if ctx.fresh => return (resting, vec![write]),
@@ -268,7 +286,7 @@ fn how_it_is<W>(stage: &Stage<W>, ctx: Context<'_>) -> Result<Reply, Failure> {
     let Some(status) = ctx.seen.status().filter(|_| !stage.is_unheard_of()) else { return Ok(Reply::Gone) };
     let going = ctx.seen.pod.as_ref().is_some_and(|pod| pod.terminating);
     if going || !matches!(stage, Stage::Resting { .. }) {
-        return Err(Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY });
+        return Err(still_terminating(ctx));
     }
     Ok(Reply::Made(status))
 }

@@ -65,6 +65,7 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
         | Stage::Removing { .. }
         | Stage::Reaping(_)
         | Stage::Unsure { at: None, .. }
+        | Stage::Giving { .. }
         | Stage::Changing { .. }) => {
             let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
             (busy, vec![Action::Answer(waiter, Err(failure))])

@@ -37,10 +37,37 @@ fn what_is_completed_belongs_to_whom_it_is_given() {
     assert!(matches!(&actions[..], [Action::Create { halves, .. }] if *halves == service_only));
     bench.seen.service = Some(service("s"));
     let actions = bench.created(None, DONE);
-    let [Action::Write { marks, .. }, Action::Answer(1, Ok(Reply::Made(_)))] = &actions[..] else {
-        panic!("{actions:?}")
-    };
+    let [Action::Write { marks, .. }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(marks.owner, Some(owner("two")));
+    bench.seen.pod = Some(SeenPod { marks: marks.clone(), ..marked(Timestamp::UNIX_EPOCH) });
+    let actions = bench.feed(Event::Written(Outcome::Done(())));
+    assert!(matches!(actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}");
+}
+
+/// A use that is due to be written is acknowledged by how the write ends: a Pod that is gone is not given, though the
+/// view still shows it; where the API server takes no writes the sandbox is there all the same.
+#[test]
+fn what_has_gone_unseen_is_not_given() {
+    for (outcome, is_given) in [
+        (refused(FaultKind::NotFound), false),
+        (refused(FaultKind::Conflict), false),
+        (refused(FaultKind::Forbidden), true),
+        (unknown(), true),
+        (DONE, true),
+    ] {
+        let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), Some(service("s")));
+        bench.feed(Event::Look);
+        let deeds: [fn(&mut Bench) -> Vec<Action<u32>>; 2] =
+            [|bench| bench.post(1), |bench| bench.feed(Event::Touch { waiter: Some(1), owner: None })];
+        for deed in deeds {
+            bench.after(HOUR / 2);
+            let actions = deed(&mut bench);
+            assert!(matches!(actions[..], [Action::Write { .. }]), "{actions:?}");
+            let actions = bench.feed(Event::Written(outcome.clone().unwrap()));
+            let answer = matches!(actions[0], Action::Answer(1, Ok(Reply::Made(_))));
+            assert_eq!(answer, is_given, "{outcome:?}: {actions:?}");
+        }
+    }
 }
 
 /// Of several who wait for the same, the last one named owns it.
