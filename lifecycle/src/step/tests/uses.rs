@@ -57,11 +57,11 @@ fn what_has_gone_unseen_is_not_given() {
     ] {
         let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), Some(service("s")));
         bench.feed(Event::Look);
-        let deeds: [fn(&mut Bench) -> Vec<Action<u32>>; 2] =
-            [|bench| bench.post(1), |bench| bench.feed(Event::Touch { waiter: Some(1), owner: None })];
-        for deed in deeds {
+        let touch = || Event::Touch { waiter: Some(1), owner: None };
+        let post = || Event::Post { request: request(&SandboxId::parse("a").unwrap()), waiter: 1 };
+        for deed in [touch(), post()] {
             bench.after(HOUR / 2);
-            let actions = deed(&mut bench);
+            let actions = bench.feed(deed);
             assert!(matches!(actions[..], [Action::Write { .. }]), "{actions:?}");
             let actions = bench.feed(Event::Written(outcome.clone().unwrap()));
             let answer = matches!(actions[0], Action::Answer(1, Ok(Reply::Made(_))));
