@@ -103,6 +103,10 @@ fn log_panic(info: &panic::PanicHookInfo<'_>) {
 }
 
 #[cfg(test)]
+#[path = "../tests/support/listen.rs"]
+mod listen;
+
+#[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
@@ -127,7 +131,9 @@ mod tests {
         let writer = sink.clone();
         let layer = json_lines(move || writer.clone());
         let subscriber = Registry::default().with(parse(filter).unwrap()).with(layer);
-        tracing::subscriber::with_default(subscriber, work);
+        let heard = listen::listen(subscriber);
+        work();
+        drop(heard);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

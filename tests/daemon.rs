@@ -8,6 +8,8 @@ mod daemon {
     mod calls;
     mod contract;
     mod lifetimes;
+    #[path = "../support/listen.rs"]
+    mod listen;
     mod races;
     mod restart;
     mod support;

@@ -5,6 +5,8 @@
 
 mod faults {
     mod api_server;
+    #[path = "../support/listen.rs"]
+    mod listen;
     mod namespace;
     mod objects;
     mod pods;

@@ -7,7 +7,10 @@ use std::{
 
 use http::StatusCode;
 
-use super::support::{Client, World, options, settings, until};
+use super::{
+    listen::listen,
+    support::{Client, World, options, settings, until},
+};
 
 /// At the start: health answers, readiness says what is missing, nothing is made up, and it comes good by itself.
 #[tokio::test]
@@ -81,7 +84,7 @@ async fn an_outage_does_not_fill_the_log() {
         .with_max_level(tracing::Level::INFO)
         .with_writer(Writer(log.clone()))
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
     let cluster = simcluster::Cluster::start(options());
     cluster.set_away(true);
     let world = World::on(&[], cluster).await;
@@ -98,7 +101,7 @@ async fn an_outage_does_not_fill_the_log() {
 async fn an_unusable_kubeconfig_is_told_of_once() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let subscriber = tracing_subscriber::fmt().json().with_writer(Writer(log.clone())).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     std::fs::create_dir(&path).unwrap();

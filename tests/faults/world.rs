@@ -19,6 +19,8 @@ use simcluster::{Cluster, Options};
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::listen::listen;
+
 /// The namespace of the sandboxes.
 pub const NAMESPACE: &str = "deer-flow";
 
@@ -63,7 +65,7 @@ impl World {
     pub async fn on(cluster: Cluster) -> Self {
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-        let logging = tracing::subscriber::set_default(subscriber);
+        let logging = listen(subscriber);
         let variables = HashMap::from([("PROVISIONER_EMBEDDED", "true")]);
         let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
         let loaded = load::for_serving(None, &environment, &FlagValues::default());

@@ -15,6 +15,7 @@ use tracing::Level;
 
 use crate::{
     fake::{Fake, Script},
+    listen::listen,
     server::{self, KEY},
 };
 
@@ -41,7 +42,7 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
         .with_max_level(level)
         .with_writer(move || writer.clone())
         .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = listen(subscriber);
     let request = Request::builder()
         .method(method)
         .uri(target)

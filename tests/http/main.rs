@@ -10,5 +10,7 @@ mod contract;
 mod edge;
 mod fake;
 mod lifetimes;
+#[path = "../support/listen.rs"]
+mod listen;
 mod log;
 mod server;
