@@ -45,7 +45,7 @@ use tokio::{
 
 pub use self::request_body::RequestBody;
 use self::{
-    guarded::{Guarded, Lingers},
+    guarded::{Guarded, LINGERING, Lingers},
     room::{Member, Room},
 };
 
@@ -138,6 +138,7 @@ where
         .max_buf_size(BUFFER);
     let slots = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let lingering = Arc::new(Semaphore::new(LINGERING));
     let (room, closing) = (Room::new(), Arc::new(AtomicBool::new(false)));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
@@ -153,6 +154,7 @@ where
                 peer,
                 member: room.enter(),
                 closing: Arc::clone(&closing),
+                lingering: Arc::clone(&lingering),
                 // The watcher is taken before the task is spawned: a stop in between is not missed.
                 watcher: graceful.watcher(),
             };
@@ -213,6 +215,8 @@ struct Setting {
     member: Member,
     /// Set from the stop on.
     closing: Arc<AtomicBool>,
+    /// Places for those whose peer goes on sending after its answer.
+    lingering: Arc<Semaphore>,
     watcher: Watcher,
 }
 
@@ -224,10 +228,10 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Setting { http, limits, peer, member, closing, watcher } = setting;
+    let Setting { http, limits, peer, member, closing, lingering, watcher } = setting;
     // True at first: an answer to a head that could not be parsed is hyper's own, and never comes by here.
     let unread = Arc::new(AtomicBool::new(true));
-    let lingers = Lingers { unread: Arc::clone(&unread), closing: Arc::clone(&closing) };
+    let lingers = Lingers { unread: Arc::clone(&unread), closing: Arc::clone(&closing), places: lingering };
     let io = TokioIo::new(Guarded::new(stream, limits.stall, limits.linger, lingers));
     let service = service_fn(|request: Request<Incoming>| {
         member.asks();

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -24,12 +25,17 @@ const LINGER_MAX: usize = 16 << 20;
 /// answer: so that it sees a close in good order, and not a reset.
 const CROSSING: Duration = Duration::from_millis(500);
 
+/// How many closes may wait at once for peers that are still sending: what a crowd of them sends is not worth reading.
+pub(super) const LINGERING: usize = 32;
+
 /// When the close waits.
 pub(super) struct Lingers {
     /// Whether the peer may still be sending a request that was answered. The connection's service sets it.
     pub(super) unread: Arc<AtomicBool>,
     /// Whether connections are closed by us in the middle of their idleness.
     pub(super) closing: Arc<AtomicBool>,
+    /// Places for those that wait because something is unread, see [`LINGERING`]. Without one the close is at once.
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// A socket that ends with an error when its peer leaves no room to write for too long, and whose close waits
@@ -45,13 +51,15 @@ pub(super) struct Guarded<T> {
     lingers: Lingers,
     /// Set once our side is closed: how much has been thrown away since.
     closed: Option<usize>,
+    /// Its place among those that wait.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Guarded ===
 
 impl<T> Guarded<T> {
     pub(super) fn new(inner: T, stall: Duration, linger: Duration, lingers: Lingers) -> Self {
-        Self { inner, stall, linger, timer: None, lingers, closed: None }
+        Self { inner, stall, linger, timer: None, lingers, closed: None, place: None }
     }
 
     /// Whether the timer has run out; it is started by the first call after a [`Self::at_ease`].
@@ -117,8 +125,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.at_ease();
             this.closed = Some(0);
+            if this.lingers.unread.load(Ordering::Relaxed) {
+                this.place = Arc::clone(&this.lingers.places).try_acquire_owned().ok();
+            }
         }
-        let linger = if this.lingers.unread.load(Ordering::Relaxed) {
+        let linger = if this.place.is_some() {
             this.linger
         } else if this.lingers.closing.load(Ordering::Relaxed) {
             this.linger.min(CROSSING)
@@ -157,7 +168,8 @@ mod tests {
     const LINGER: Duration = Duration::from_secs(2);
 
     fn lingers(unread: bool, closing: bool) -> Lingers {
-        Lingers { unread: Arc::new(unread.into()), closing: Arc::new(closing.into()) }
+        let places = Arc::new(Semaphore::new(LINGERING));
+        Lingers { unread: Arc::new(unread.into()), closing: Arc::new(closing.into()), places }
     }
 
     fn guarded(unread: bool) -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
@@ -204,6 +216,28 @@ mod tests {
         let (closed, ()) = both.await.expect("the peer was not heard out");
         closed.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    /// Of a crowd that goes on sending only some are heard out: the others are closed at once, until there is room again.
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_is_not_heard_out() {
+        let places = Arc::new(Semaphore::new(1));
+        let one = || {
+            let (ours, theirs) = duplex(64);
+            let lingers = Lingers { places: Arc::clone(&places), ..lingers(true, false) };
+            (Guarded::new(ours, STALL, LINGER, lingers), theirs)
+        };
+        let ((mut first, _sends), (mut second, _sends_too)) = (one(), one());
+        let begun = Instant::now();
+        let (waited, at_once) =
+            tokio::join!(async { first.shutdown().await.map(|()| begun.elapsed()) }, async {
+                second.shutdown().await.map(|()| begun.elapsed())
+            },);
+        assert_eq!((waited.unwrap(), at_once.unwrap()), (LINGER, Duration::ZERO));
+        drop(first);
+        let (mut third, _sends_as_well) = one();
+        third.shutdown().await.unwrap();
+        assert_eq!(begun.elapsed(), 2 * LINGER);
     }
 
     /// The wait has an end when the peer does not close, a near one at the stop; and there is none where nothing is

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::guarded::{Guarded, Lingers};
 
@@ -17,7 +21,12 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// Writes the refusal and closes, within `limit` for each of the two.
 pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSemaphorePermit) {
-    let lingers = Lingers { unread: Arc::new(true.into()), closing: Arc::default() };
+    // The permit is its place.
+    let lingers = Lingers {
+        unread: Arc::new(true.into()),
+        closing: Arc::default(),
+        places: Arc::new(Semaphore::new(1)),
+    };
     let mut stream = Guarded::new(stream, limit, limit, lingers);
     // The peer may be gone already, which is as well.
     if stream.write_all(ANSWER).await.is_ok() {

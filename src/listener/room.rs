@@ -13,8 +13,8 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 /// How long a new connection may take to its first request before it may have to go. Whoever means it sends that
-/// right away; a flood would have to renew all connections four times a second.
-const NEW_PATIENCE: Duration = Duration::from_millis(250);
+/// right away; a flood would have to renew all connections ten times a second.
+const NEW_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a connection may be idle, or its answer unread, before it may have to go. Closing an idle one is
 /// always allowed, and clients that keep some are used to it.
@@ -158,8 +158,8 @@ mod tests {
         use State::{Busy, Kept, New};
         for (states, goes) in [
             (&[][..], None),
-            (&[Busy, New(ms(249)), Kept(ms(1999))], None),
-            (&[Busy, New(ms(250)), New(ms(300)), Kept(ms(9000))], Some(2)),
+            (&[Busy, New(ms(99)), Kept(ms(1999))], None),
+            (&[Busy, New(ms(100)), New(ms(300)), Kept(ms(9000))], Some(2)),
             (&[Kept(ms(2000)), Kept(ms(3000)), New(ms(10))], Some(1)),
         ] {
             let peers = states.iter().enumerate().map(|(number, state)| (number as u64, *state));
