@@ -43,6 +43,8 @@ pub struct Oracle {
     told: BTreeMap<String, Told>,
     /// Whether the API server's clock was put forward while the present process ran.
     stepped_forward: bool,
+    /// When the present process began.
+    restarted: Option<Instant>,
     /// When the API server was last in trouble.
     troubled: Option<Instant>,
 }
@@ -209,9 +211,19 @@ impl Oracle {
         }
     }
 
-    /// The API server's clock was stepped.
+    /// The API server's clock was stepped. A process that began a while ago has seen all there is; one that did not may
+    /// be yet to read it, and reads as one that begins now.
     pub fn stepped(&mut self, forward: bool) {
         self.stepped_forward |= forward;
+        if forward && self.restarted.is_some_and(|restarted| restarted.elapsed() < UNHEARD) {
+            self.know_no_age();
+        }
+    }
+
+    fn know_no_age(&mut self) {
+        for told in self.told.values_mut() {
+            (told.made, told.used) = (None, None);
+        }
     }
 
     /// Calls to the API server may fail, or may have failed until now.
@@ -223,17 +235,16 @@ impl Oracle {
     /// nothing can tell it that this is not so. Of the uses that could not be written it knows nothing; but what could
     /// be written was, before it was acknowledged (invariant 5).
     pub fn restarted(&mut self, cluster: &Cluster) {
-        let forward = std::mem::take(&mut self.stepped_forward);
+        self.restarted = Some(Instant::now());
+        if std::mem::take(&mut self.stepped_forward) {
+            self.know_no_age();
+        }
         for (id, told) in &mut self.told {
             let service = cluster.object("services", NAMESPACE, &format!("sandbox-{id}-svc"));
             if told.certain == Some(Truth::Reaped) && service.is_some() {
                 // It is shown as the half that it is, until the end of its grace: what took its Pod died with the
                 // process that knew.
                 told.certain = None;
-            }
-            if forward {
-                (told.made, told.used) = (None, None);
-                continue;
             }
             let (Some(used), Some(Truth::There(_))) = (told.used, &told.certain) else { continue };
             let Some((written, idle)) = last_written(cluster, id).zip(told.limits.idle_timeout) else {

@@ -30,7 +30,10 @@ pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'
     match &mut sandbox.life {
         Some(life) if life.uid == pod.uid => life.vitals.see(pod, ctx.now),
         life => {
-            let just_made = matches!(event, Event::Created { pod: Some(Outcome::Done(())), .. });
+            // One whose answer was lost is young, too, whatever the clock that dated it has done since.
+            let may_be_ours = matches!(&sandbox.stage, Stage::Making { made, .. } if made.pod);
+            let just_made = may_be_ours
+                || matches!(event, Event::Created { pod: Some(Outcome::Done(()) | Outcome::Unknown(_)), .. });
             let vitals = if just_made {
                 Vitals::of_newborn(pod, ctx.moment())
             } else {

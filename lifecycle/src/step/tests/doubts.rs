@@ -190,3 +190,27 @@ fn a_busy_sandbox_that_lost_its_service_stays() {
     let actions = bench.feed(Event::Asked(Busy::Yes(String::new())));
     assert!(!actions.iter().any(|action| matches!(action, Action::Reap { .. })), "{actions:?}");
 }
+
+/// What a create made whose answer was lost is as young as the create, whatever its date says: the API server's clock
+/// may have been put forward since.
+#[test]
+fn what_was_made_in_doubt_is_young() {
+    for is_watched in [false, true] {
+        let mut bench = Bench::new();
+        bench.post(1);
+        let mut made_then = pod("p");
+        made_then.marks.terms = Terms { ttl: Some(HOUR), idle_timeout: None };
+        made_then.created = Some(bench.wall);
+        let both = Seen { pod: Some(made_then), service: Some(service("s")) };
+        bench.wall += jiff::SignedDuration::from_hours(24);
+        // The watch may have told of it before the answer was given up.
+        if is_watched {
+            bench.seen = both.clone();
+        }
+        assert_eq!(bench.created(unknown(), DONE), [Action::Read]);
+        bench.seen = both;
+        let actions = bench.feed(Event::Read(Ok(None)));
+        let [Action::Answer(1, Ok(_)), Action::WakeAt(at)] = actions[..] else { panic!("{actions:?}") };
+        assert_eq!(at, bench.now + HOUR);
+    }
+}

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::*;
+use super::{super::*, bench::request};
 use crate::{
     failure::{Fault, FaultKind},
-    ids::UserId,
     phase::Phase,
     seen::{SeenPod, SeenService, Version},
 };
@@ -189,18 +188,7 @@ impl World {
         match deed {
             Deed::Post => {
                 self.asked += 1;
-                let request = Arc::new(CreateRequest {
-                    sandbox_id: id,
-                    thread_id: None,
-                    user_id: UserId::default(),
-                    extra_mounts: vec![],
-                    include_legacy_skills: false,
-                    provision_lark_cli_runtime: false,
-                    provision_lark_cli_broker: false,
-                    terms: crate::lifetime::Terms::default(),
-                    owner: None,
-                });
-                self.feed(Event::Post { request, waiter: self.asked });
+                self.feed(Event::Post { request: request(&id), waiter: self.asked });
             }
             Deed::Delete => {
                 self.asked += 1;

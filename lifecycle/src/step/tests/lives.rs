@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::super::*;
+use super::{super::*, bench::request};
 use crate::{
     belt::{Belt, BeltPolicy, Verdict},
     lifetime::{Moment, Terms, WRITE_STEP},
@@ -262,17 +262,8 @@ impl World {
             Deed::Post => {
                 self.used();
                 self.asked += 1;
-                let request = Arc::new(CreateRequest {
-                    sandbox_id: SandboxId::parse("a").unwrap(),
-                    thread_id: None,
-                    user_id: crate::ids::UserId::default(),
-                    extra_mounts: vec![],
-                    include_legacy_skills: false,
-                    provision_lark_cli_runtime: false,
-                    provision_lark_cli_broker: false,
-                    terms: asked,
-                    owner: None,
-                });
+                let request = request(&SandboxId::parse("a").unwrap());
+                let request = Arc::new(CreateRequest { terms: asked, ..CreateRequest::clone(&request) });
                 self.feed(Event::Post { request, waiter: self.asked });
             }
             Deed::Touch => {
