@@ -2,7 +2,7 @@
 //! it.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +22,8 @@ const KEPT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The connections that are open.
 pub(super) struct Room {
-    peers: Mutex<HashMap<u64, Arc<Peer>>>,
+    /// By their number, which is the order in which they connected.
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     next: AtomicU64,
     /// Where times are counted from.
     start: Instant,
@@ -56,14 +57,18 @@ enum State {
 const BUSY: u64 = u64::MAX;
 
 /// Which connection has to go: of those that are new for too long, or else idle for too long, the one that is so the
-/// longest.
+/// longest. They come in the order in which they connected.
 fn choose(peers: impl Iterator<Item = (u64, State)>) -> Option<u64> {
-    let rank = |state: State| match state {
-        State::New(age) if age >= NEW_PATIENCE => Some((1, age)),
-        State::Kept(age) if age >= KEPT_PATIENCE => Some((0, age)),
-        State::Busy | State::New(_) | State::Kept(_) => None,
-    };
-    peers.filter_map(|(number, state)| Some((rank(state)?, number))).max().map(|(_, number)| number)
+    let mut idlest = None;
+    for (number, state) in peers {
+        match state {
+            // All new ones after it are younger: in a flood the first of them is found at once.
+            State::New(age) if age >= NEW_PATIENCE => return Some(number),
+            State::Kept(age) if age >= KEPT_PATIENCE => idlest = idlest.max(Some((age, number))),
+            State::Busy | State::New(_) | State::Kept(_) => {}
+        }
+    }
+    idlest.map(|(_, number)| number)
 }
 
 // === impl Room ===
@@ -98,7 +103,7 @@ impl Room {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 2)
     }
 
-    fn peers(&self) -> MutexGuard<'_, HashMap<u64, Arc<Peer>>> {
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Peer>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,7 +164,7 @@ mod tests {
         for (states, goes) in [
             (&[][..], None),
             (&[Busy, New(ms(99)), Kept(ms(1999))], None),
-            (&[Busy, New(ms(100)), New(ms(300)), Kept(ms(9000))], Some(2)),
+            (&[Busy, Kept(ms(9000)), New(ms(300)), New(ms(100))], Some(2)),
             (&[Kept(ms(2000)), Kept(ms(3000)), New(ms(10))], Some(1)),
         ] {
             let peers = states.iter().enumerate().map(|(number, state)| (number as u64, *state));
