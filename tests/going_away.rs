@@ -46,9 +46,9 @@ async fn a_hundred_creates_in_flight_all_end() {
 /// that it was so, and no half of a pair is left.
 #[tokio::test]
 async fn what_cannot_end_is_answered() {
-    let cluster = Slow::start(Duration::from_secs(6)).await;
+    let cluster = Slow::start(Duration::from_secs(4)).await;
     // The delay is for those who have connected and whose request is on its way.
-    let variables = [("PROVISIONER_DRAIN_DELAY", "2s"), ("PROVISIONER_DRAIN_DEADLINE", "2s")];
+    let variables = [("PROVISIONER_DRAIN_DELAY", "1s"), ("PROVISIONER_DRAIN_DEADLINE", "2s")];
     let mut daemon = Daemon::start(&cluster, &variables).await;
     let address = daemon.address;
     let creates: Vec<_> = (0..100)
