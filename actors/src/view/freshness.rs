@@ -9,7 +9,7 @@ use std::{
 };
 
 use lifecycle::ports::Kind;
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 /// When each watch was last known to be up to date, and what ails it. Every query reads it, so that reading
 /// takes no lock.
@@ -21,8 +21,9 @@ pub(super) struct Freshness {
     start: Instant,
     pods: Clock,
     services: Clock,
-    /// Whether both kinds have been listed once.
-    listed: watch::Sender<bool>,
+    /// Told when both kinds have been listed once. Wakes those who wait in the order in which they came, which a
+    /// `watch` channel does not.
+    listed: Notify,
     /// When they had been.
     since: OnceLock<Instant>,
 }
@@ -46,7 +47,7 @@ impl Freshness {
             start: Instant::now(),
             pods: Clock::default(),
             services: Clock::default(),
-            listed: watch::Sender::new(false),
+            listed: Notify::new(),
             since: OnceLock::new(),
         }
     }
@@ -67,7 +68,7 @@ impl Freshness {
         self.clock(kind).set(self.now());
         if self.pods.heard().is_some() && self.services.heard().is_some() {
             self.since.get_or_init(Instant::now);
-            self.listed.send_if_modified(|listed| !std::mem::replace(listed, true));
+            self.listed.notify_waiters();
         }
     }
 
@@ -112,9 +113,10 @@ impl Freshness {
 
     /// Waits until both kinds have been listed once, but not longer than this.
     pub(super) async fn first_list(&self, patience: Duration) {
-        let mut listed = self.listed.subscribe();
-        if !*listed.borrow() {
-            let _ = tokio::time::timeout(patience, listed.wait_for(|listed| *listed)).await;
+        // It hears what is told from here on, also before it is polled.
+        let listed = self.listed.notified();
+        if self.since().is_none() {
+            let _ = tokio::time::timeout(patience, listed).await;
         }
     }
 }
