@@ -50,7 +50,7 @@ pub enum CallError {
         server: Option<Arc<str>>,
     },
     /// No whole answer came in time.
-    #[error("no answer came within {} s", after.as_secs_f32())]
+    #[error("timed out after {after:.0?}")]
     TimedOut {
         /// How long it was waited for.
         after: Duration,

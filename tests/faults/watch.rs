@@ -100,7 +100,7 @@ async fn a_watch_that_is_silent() {
     });
     let noticed = noticed.await;
     assert!((30..40).contains(&noticed.as_secs()), "{noticed:?}");
-    assert!(world.logged("no answer came within 35 s").contains("the watch of Pods"), "{}", world.logged(""));
+    assert!(world.logged("timed out after 35s").contains("the watch of Pods"), "{}", world.logged(""));
     // As long as lists work there is something to say.
     sleep(Duration::from_secs(120)).await;
     assert_eq!(world.unready().await, [""; 0]);
