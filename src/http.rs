@@ -25,6 +25,7 @@ mod health;
 mod list;
 mod owner;
 mod path;
+mod presence;
 mod reaper;
 mod touch;
 
@@ -48,6 +49,8 @@ pub fn routes<B: Backend>(
     // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
     // through on its way out is a cost.
     let rest = list::route(backend.clone())
+        .or(presence::route(backend.clone()))
+        .unify()
         .or(touch::route(backend.clone()))
         .unify()
         .or(create::route(backend.clone(), bodies.clone()))

@@ -9,7 +9,7 @@ use lifecycle::{
     lifetime::{Owner, Policy, Terms, TermsChange},
     ports::{Clock, Cluster, Kind},
     request::CreateRequest,
-    seen::Status,
+    seen::{Status, Uid},
     step::Reply,
 };
 pub use ractor::SpawnErr;
@@ -23,7 +23,7 @@ use crate::{
     sandbox::{CALL_LIMIT, Shared, Waiter},
     sleeper::{self, Sleeper},
     supervisor::{Message, Supervisor},
-    view::{Edition, View},
+    view::{Edition, Presence, View},
 };
 
 /// How long a create may take until its caller is answered: the client gives up after 30 s.
@@ -141,14 +141,9 @@ impl Sandboxes {
     /// A [`Failure`] that says whether to try again.
     pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
         let id = request.sandbox_id.clone();
-        // Whoever asks for a sandbox that is there gets it, whatever mounts the request names this time.
-        if let Err(why) = self.shared.common.cluster.check(&request)
-            && !self.shared.common.view.contains(&id)
-        {
-            return Err(Failure::BadRequest(why));
-        }
-        self.shared.common.policy.allows(request.terms).map_err(Failure::BadRequest)?;
         let Inner { common, creates, .. } = &*self.shared;
+        common.cluster.check(&request)?;
+        common.policy.allows(request.terms).map_err(Failure::BadRequest)?;
         // What is there is given without a call to the cluster: it waits behind nothing that makes some.
         let is_there = common.view.is_whole(&id);
         let seat = if is_there {
@@ -161,6 +156,12 @@ impl Sandboxes {
         let place_until = Instant::now() + PLACE_PATIENCE;
         let call = async {
             common.view.first_list(FIRST_LIST_PATIENCE).await;
+            // An existing Pod is given as it is, whatever mounts this request names.
+            if let Err(failure) = common.cluster.check_manifests(&request)
+                && !common.view.has_usable_pod(&id)
+            {
+                return Some(Err(failure));
+            }
             let pass = if is_there {
                 None
             } else {
@@ -288,6 +289,23 @@ impl Sandboxes {
             let _ = self.shared.supervisor.cast(Message::Sign { id: id.clone(), seat });
         }
         Ok(status)
+    }
+
+    /// The uid of the sandbox's Pod, whatever its phase and whether or not it has a Service; `None` when there is no
+    /// Pod. Answered from memory, and not counted as a use.
+    ///
+    /// # Errors
+    /// [`Failure::Stale`] if the answer is unknown, also while the Pod may be being created.
+    pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+        self.fresh().await?;
+        match self.shared.common.view.presence(id) {
+            Presence::Present(uid) => Ok(Some(uid)),
+            Presence::Absent => Ok(None),
+            Presence::Unknown => Err(Failure::Stale {
+                why: "the Pod may be being created".to_owned(),
+                retry_after: Duration::from_secs(1),
+            }),
+        }
     }
 
     /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.

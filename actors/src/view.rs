@@ -48,6 +48,17 @@ pub struct View {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edition(pub u64);
 
+/// Whether a sandbox's Pod exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It does, in whatever phase; this is its uid.
+    Present(Uid),
+    /// It does not.
+    Absent,
+    /// A create is under way, or its outcome is not known.
+    Unknown,
+}
+
 #[derive(Debug, Default)]
 struct Row {
     pod: Option<Known<SeenPod>>,
@@ -144,6 +155,21 @@ impl View {
     #[must_use]
     pub fn contains(&self, id: &SandboxId) -> bool {
         self.rows.contains_key(id)
+    }
+
+    /// Whether the sandbox's Pod exists, apart from what callers may hear of.
+    pub(crate) fn presence(&self, id: &SandboxId) -> Presence {
+        let Some(row) = self.rows.get(id) else { return Presence::Absent };
+        match &row.pod {
+            Some(pod) => Presence::Present(pod.sight.uid.clone()),
+            None if row.unheard_of => Presence::Unknown,
+            None => Presence::Absent,
+        }
+    }
+
+    /// Whether the sandbox has a Pod that is not terminating.
+    pub(crate) fn has_usable_pod(&self, id: &SandboxId) -> bool {
+        self.rows.get(id).is_some_and(|row| row.pod.as_ref().is_some_and(|known| !known.sight.terminating))
     }
 
     /// Whether the sandbox is there, with nothing of it on its way out.

@@ -16,6 +16,7 @@ use lifecycle::{
     failure::{Failure, FaultKind},
     phase::Phase,
     ports::{Kind, Watched as _},
+    request::{CreateRequest, ExtraMount},
 };
 use tokio::time::{Instant, sleep};
 
@@ -168,16 +169,25 @@ async fn callers_wait_for_the_first_list() {
     assert_eq!(start.elapsed(), Duration::from_secs(2));
 }
 
-/// A request whose settings forbid it costs nothing, but a sandbox that is there is given all the same.
+/// Guards that a request that the settings forbid costs nothing: bad mounts do not matter to a sandbox that exists,
+/// everything else is refused in any case.
 #[tokio::test(start_paused = true)]
 async fn a_bad_request_spawns_and_calls_nothing() {
     let fake = Fake::start().await;
     let mut bad = request("a");
-    bad.include_legacy_skills = true;
+    let mount = ExtraMount { host_path: "/x".into(), container_path: "/x".into(), read_only: false };
+    bad.extra_mounts.push(mount);
+    let no_broker = CreateRequest { provision_lark_cli_broker: true, ..request("a") };
     assert!(matches!(fake.sandboxes.create(bad.clone()).await, Err(Failure::BadRequest(_))));
+    let refused = fake.sandboxes.create(no_broker.clone()).await;
+    assert_eq!(refused, Err(Failure::LarkBrokerNotConfigured));
     assert!(fake.calls().is_empty());
     fake.sandboxes.create(request("a")).await.unwrap();
-    assert!(fake.sandboxes.create(bad).await.is_ok());
+    assert!(fake.sandboxes.create(bad.clone()).await.is_ok());
+    assert_eq!(fake.sandboxes.create(no_broker).await, Err(Failure::LarkBrokerNotConfigured));
+    // What is on its way out will not be given.
+    fake.sandboxes.delete(id("a"), None).await.unwrap();
+    assert!(matches!(fake.sandboxes.create(bad).await, Err(Failure::BadRequest(_))));
 }
 
 /// Going away: what is in flight ends, what comes later is told so.

@@ -11,13 +11,14 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
+use lifecycle::spec::ObservedSpec;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::Value;
 
-use crate::{marks, tolerant};
+use crate::{lenient, marks, spec};
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,8 +27,11 @@ pub struct Pod {
     /// filled.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
+    /// What callers are told of its spec; the spec itself is dropped.
+    #[serde(default, deserialize_with = "spec::observe")]
+    pub spec: ObservedSpec,
     /// What the node and the scheduler say of it.
-    #[serde(default, deserialize_with = "tolerant::object")]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub status: Option<PodStatus>,
 }
 
@@ -36,22 +40,22 @@ pub struct Pod {
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub phase: Option<String>,
     /// Why the whole Pod is in its state, as `Evicted`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
     /// The same, in a sentence.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
     /// `PodScheduled`, `Ready` and others.
-    #[serde(deserialize_with = "tolerant::objects")]
+    #[serde(deserialize_with = "lenient::objects")]
     pub conditions: Vec<Condition>,
     /// The init containers, in order.
-    #[serde(deserialize_with = "tolerant::objects")]
+    #[serde(deserialize_with = "lenient::objects")]
     pub init_container_statuses: Vec<ContainerStatus>,
     /// The containers.
-    #[serde(deserialize_with = "tolerant::objects")]
+    #[serde(deserialize_with = "lenient::objects")]
     pub container_statuses: Vec<ContainerStatus>,
 }
 
@@ -60,16 +64,16 @@ pub struct PodStatus {
 #[serde(default)]
 pub struct Condition {
     /// Which condition, as `Ready`.
-    #[serde(rename = "type", deserialize_with = "tolerant::scalar")]
+    #[serde(rename = "type", deserialize_with = "lenient::scalar")]
     pub kind: Option<String>,
     /// `True`, `False` or `Unknown`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub status: Option<String>,
     /// Why, as one word.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
     /// Why, in a sentence.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
@@ -78,16 +82,16 @@ pub struct Condition {
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// The container's name.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub name: Option<String>,
     /// How often it has been started anew.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub restart_count: Option<i64>,
     /// Its present state.
-    #[serde(deserialize_with = "tolerant::object")]
+    #[serde(deserialize_with = "lenient::object")]
     pub state: Option<ContainerState>,
     /// How it ended the last time.
-    #[serde(deserialize_with = "tolerant::object")]
+    #[serde(deserialize_with = "lenient::object")]
     pub last_state: Option<ContainerState>,
 }
 
@@ -96,10 +100,10 @@ pub struct ContainerStatus {
 #[serde(default)]
 pub struct ContainerState {
     /// It has not started, or waits to be started again.
-    #[serde(deserialize_with = "tolerant::object")]
+    #[serde(deserialize_with = "lenient::object")]
     pub waiting: Option<Waiting>,
     /// It has ended.
-    #[serde(deserialize_with = "tolerant::object")]
+    #[serde(deserialize_with = "lenient::object")]
     pub terminated: Option<Terminated>,
 }
 
@@ -108,10 +112,10 @@ pub struct ContainerState {
 #[serde(default)]
 pub struct Waiting {
     /// As one word, as `ImagePullBackOff`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
     /// In a sentence.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
@@ -120,13 +124,13 @@ pub struct Waiting {
 #[serde(default, rename_all = "camelCase")]
 pub struct Terminated {
     /// Its exit status.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub exit_code: Option<i64>,
     /// As one word, as `OOMKilled`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
     /// In a sentence, or the end of its log.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
@@ -137,7 +141,7 @@ pub struct Service {
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// Its kind and ports.
-    #[serde(default, deserialize_with = "tolerant::object")]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub spec: Option<ServiceSpec>,
 }
 
@@ -146,10 +150,10 @@ pub struct Service {
 #[serde(default)]
 pub struct ServiceSpec {
     /// `ClusterIP`, `NodePort` or another.
-    #[serde(rename = "type", deserialize_with = "tolerant::scalar")]
+    #[serde(rename = "type", deserialize_with = "lenient::scalar")]
     pub kind: Option<String>,
     /// Its ports; ours has one.
-    #[serde(deserialize_with = "tolerant::objects")]
+    #[serde(deserialize_with = "lenient::objects")]
     pub ports: Vec<ServicePort>,
 }
 
@@ -158,13 +162,13 @@ pub struct ServiceSpec {
 #[serde(default, rename_all = "camelCase")]
 pub struct ServicePort {
     /// Its name, as `http`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub name: Option<String>,
     /// The port inside the cluster.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub port: Option<u16>,
     /// The port on every node.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub node_port: Option<u16>,
 }
 
@@ -172,7 +176,7 @@ pub struct ServicePort {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Namespace {
     /// What stage of its life it is in.
-    #[serde(default, deserialize_with = "tolerant::object")]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub status: Option<NamespaceStatus>,
 }
 
@@ -181,7 +185,7 @@ pub struct Namespace {
 #[serde(default)]
 pub struct NamespaceStatus {
     /// `Active` or `Terminating`.
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     pub phase: Option<String>,
 }
 
@@ -189,26 +193,26 @@ pub struct NamespaceStatus {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     name: Option<String>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     namespace: Option<String>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     uid: Option<String>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     resource_version: Option<String>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     labels: Option<BTreeMap<String, String>>,
     /// Only those that [`marks::KEYS`] names: others may hold a whole manifest.
     #[serde(deserialize_with = "kept_annotations")]
     annotations: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     creation_timestamp: Option<Timestamp>,
     /// A time that cannot be read is a time all the same: the object is on its way out.
     deletion_timestamp: Option<Value>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     deletion_grace_period_seconds: Option<i64>,
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     finalizers: Option<Vec<String>>,
 }
 
@@ -252,7 +256,7 @@ resource!(Service, "Service", "services");
 // === metadata ===
 
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let read = tolerant::object::<_, Metadata>(deserializer)?.unwrap_or_default();
+    let read = lenient::object::<_, Metadata>(deserializer)?.unwrap_or_default();
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
@@ -274,7 +278,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
 fn kept_annotations<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BTreeMap<String, String>>, D::Error> {
-    Ok(tolerant::object::<_, KeptAnnotations>(deserializer)?
+    Ok(lenient::object::<_, KeptAnnotations>(deserializer)?
         .map(|kept| kept.0)
         .filter(|kept| !kept.is_empty()))
 }

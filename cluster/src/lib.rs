@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Only `fault` looks at status codes, only `read` and `marks` at labels, annotations
-//! and states, only `names` knows their texts.
+//! and states, only `spec` at Pod specs, only `names` knows their texts.
 
 mod backoff;
 mod calls;
@@ -21,6 +21,7 @@ pub mod events;
 mod fake;
 pub mod fault;
 pub mod lean;
+mod lenient;
 pub mod link;
 pub mod manifest;
 pub mod marks;
@@ -29,6 +30,6 @@ pub mod namespace;
 pub mod probe;
 pub mod read;
 pub mod retry;
-mod tolerant;
+mod spec;
 pub mod watch;
 pub mod writes;

@@ -8,7 +8,7 @@ use std::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lifecycle::{
-    failure::{Fault, FaultKind},
+    failure::{Failure, Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Marks},
     ports::{Busy, Cluster, Look, Only, Outcome, Removal},
@@ -121,8 +121,12 @@ impl Link {
 }
 
 impl Cluster for Link {
-    fn check(&self, request: &CreateRequest) -> Result<(), String> {
-        manifest::pod(&self.template, request).map(drop).map_err(|error| error.to_string())
+    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
+        manifest::check(&self.template, request)
+    }
+
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
+        manifest::pod(&self.template, request).map(drop)
     }
 
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {

@@ -10,6 +10,7 @@ mod lark;
 mod mounts;
 mod pod;
 mod service;
+mod skills_root;
 mod sub_path;
 mod template;
 mod volumes;
@@ -18,14 +19,19 @@ use k8s_openapi::{
     api::core::v1::{Pod, Service},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lifecycle::{ids::SandboxId, request::CreateRequest};
+use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest};
 use serde::Serialize;
 
 pub use self::{
     host_path::is_absolute,
-    mounts::{MOUNTS_MAX, MountError, MountPath},
+    mounts::MOUNTS_MAX,
     sub_path::{SubPathError, SubPathTemplate},
     template::{ServiceType, Template, UnknownServiceType},
+};
+use self::{
+    lark::Lark,
+    mounts::{MountError, MountPath},
+    skills_root::{InvalidSkillsRoot, SkillsCategory, SkillsRoot},
 };
 use crate::names;
 
@@ -51,16 +57,26 @@ pub struct Manifests {
 /// ```
 ///
 /// # Errors
-/// [`MountError`] when the caller's mounts do not fit the settings: an answer of 400 with its text.
-pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, MountError> {
+/// As [`check`]; and [`Failure::BadRequest`] if the caller's mounts do not fit the settings.
+pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, Failure> {
     Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request) })
+}
+
+/// Checks what holds for every request, whether its sandbox exists or not: where the skills are, and which form of
+/// Lark's command line it asks for.
+///
+/// # Errors
+/// [`Failure::BadRequest`], [`Failure::LarkBrokerNotConfigured`] or [`Failure::LarkBrokerRequired`].
+pub fn check(template: &Template, request: &CreateRequest) -> Result<(), Failure> {
+    SkillsRoot::of(request)?;
+    Lark::of(template, request).map(drop)
 }
 
 /// Builds a sandbox's Pod alone, for a write of its own.
 ///
 /// # Errors
 /// As [`build`].
-pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, MountError> {
+pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, Failure> {
     pod::build(template, request)
 }
 
@@ -84,6 +100,18 @@ pub fn service(template: &Template, request: &CreateRequest) -> Service {
 #[must_use]
 pub fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Option<String> {
     service::url(template, id, node_port)
+}
+
+impl From<MountError> for Failure {
+    fn from(error: MountError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<InvalidSkillsRoot> for Failure {
+    fn from(error: InvalidSkillsRoot) -> Self {
+        Self::BadRequest(error.to_string())
+    }
 }
 
 /// What both objects carry: the namespace, our labels, and for whom the sandbox was made.

@@ -44,6 +44,18 @@ pub const SELECTOR: &str = "app=deer-flow-sandbox,sandbox-id";
 
 /// The container that callers talk to.
 pub const SANDBOX_CONTAINER: &str = "sandbox";
+/// The variable of [`SANDBOX_CONTAINER`] that limits its shell sessions.
+pub const MAX_SHELL_SESSIONS: &str = "MAX_SHELL_SESSIONS";
+/// The container with Lark's command line and the user's credentials, beside [`SANDBOX_CONTAINER`].
+pub const LARK_BROKER_CONTAINER: &str = "lark-cli-broker";
+/// The init container that installs the broker's shim for [`SANDBOX_CONTAINER`].
+pub const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
+/// Where a sandbox without a broker reads the configuration of Lark's command line.
+pub const LARK_CONFIG_PATH: &str = "/mnt/integrations/lark-cli/config";
+/// Where a sandbox without a broker keeps the data of Lark's command line.
+pub const LARK_DATA_PATH: &str = "/mnt/integrations/lark-cli/data";
+/// Where a sandbox has Lark's command line, or the broker's shim.
+pub const LARK_RUNTIME_PATH: &str = "/mnt/integrations/lark-cli/runtime";
 /// The name of the port on which it answers, in the Pod and in the Service.
 pub const HTTP_PORT: &str = "http";
 

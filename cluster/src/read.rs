@@ -70,6 +70,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         reason: if phase == Phase::Running && ready { None } else { reason(status) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        spec: pod.spec,
         marks: marks::read(&pod.metadata),
     })
 }

@@ -84,6 +84,7 @@ fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
         | FaultKind::NotFound
         | FaultKind::Forbidden
         | FaultKind::Invalid
+        | FaultKind::Unbuildable
         | FaultKind::Denied
         | FaultKind::Other => false,
     }

@@ -10,7 +10,7 @@ use kube::core::{
     params::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use lifecycle::{
-    failure::{Fault, FaultKind},
+    failure::{Failure, Fault, FaultKind},
     ids::SandboxId,
     lifetime::{Cause, Marks},
     ports::{Busy, Cluster, Look, Only, Outcome, Removal},
@@ -221,15 +221,19 @@ impl<T> From<Failed> for Outcome<T> {
 }
 
 impl Cluster for Writes {
-    fn check(&self, request: &CreateRequest) -> Result<(), String> {
-        manifest::pod(&self.template, request).map(drop).map_err(|error| error.to_string())
+    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
+        manifest::check(&self.template, request)
+    }
+
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
+        manifest::pod(&self.template, request).map(drop)
     }
 
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {
         Box::pin(async move {
             match manifest::pod(&self.template, &request) {
                 Ok(pod) => self.create(&names::pod(&request.sandbox_id), &pod, read::pod).await,
-                Err(error) => Outcome::Refused(Fault::new(FaultKind::Invalid, &error.to_string())),
+                Err(error) => Outcome::Refused(Fault::new(FaultKind::Unbuildable, &error.to_string())),
             }
         })
     }

@@ -17,7 +17,7 @@ use cluster::{
 };
 use lifecycle::{
     failure::FaultKind,
-    ids::{SandboxId, UserId},
+    ids::SandboxId,
     lifetime::{Cause, Marks, Owner, Terms},
     phase::Phase,
     ports::{Busy, Cluster as _, Kind, Only, Outcome, Removal, WatchEvent, Watched},
@@ -131,17 +131,7 @@ fn only(uid: &Uid) -> Only {
 }
 
 fn request(id: &SandboxId) -> Arc<CreateRequest> {
-    Arc::new(CreateRequest {
-        sandbox_id: id.clone(),
-        thread_id: None,
-        user_id: UserId::default(),
-        extra_mounts: Vec::new(),
-        include_legacy_skills: false,
-        provision_lark_cli_runtime: false,
-        provision_lark_cli_broker: false,
-        terms: Terms::default(),
-        owner: None,
-    })
+    Arc::new(CreateRequest::new(id.clone()))
 }
 
 /// A sandbox's whole life: two writes make it, the watch tells its phases, two deletes end it.

@@ -1,7 +1,8 @@
-//! The Pod, the Service and the URL against what the original made of the same settings and request.
+//! The Pod, the Service and the URL against what DeerFlow's provisioner made of the same settings and request.
 //!
-//! `tests/recordings/manifests.json` holds the original's answers. An absent field equals its default, order
-//! counts, and what we add stands aside: `managed-by`, our annotations, `automountServiceAccountToken`.
+//! `tests/recordings/manifests.json` holds the answers of the version of August 2026, `manifests-2.1.json` those of the
+//! 2.1 line. An absent field equals its default, order counts, and what we add stands aside: `managed-by`, our
+//! annotations, `automountServiceAccountToken`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,7 +10,7 @@ use cluster::{
     manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
     names,
 };
-use lifecycle::request::CreateRequest;
+use lifecycle::{failure::Failure, request::CreateRequest};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -35,9 +36,12 @@ struct Refusal {
     detail: String,
 }
 
-fn recordings() -> Vec<Case> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/manifests.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+fn recordings(file: &str) -> Vec<Case> {
+    let path = format!("{}/../tests/recordings/{file}", env!("CARGO_MANIFEST_DIR"));
+    // `Value` would read the one integer beyond 64 bits as a float; as a text it means the same.
+    let huge = "100000000000000000000";
+    let text = std::fs::read_to_string(path).unwrap().replace(&format!(": {huge}"), &format!(": \"{huge}\""));
+    serde_json::from_str(&text).unwrap()
 }
 
 /// The template of an environment; the program's settings do the same with more care.
@@ -130,9 +134,15 @@ fn difference(case: &Case) -> Option<String> {
     let made = match (manifest::build(&template, &request), &case.error) {
         (Ok(made), None) => made,
         (Err(error), Some(expected)) => {
-            assert_eq!(expected.status, 400);
-            let error = error.to_string();
-            return (error != expected.detail).then(|| format!("{error}\n  expected {}", expected.detail));
+            let status = match error {
+                Failure::BadRequest(_) => 400,
+                Failure::LarkBrokerRequired => 409,
+                Failure::LarkBrokerNotConfigured => 503,
+                other => panic!("{}: {other}", case.name),
+            };
+            let error = without_path(&error.to_string());
+            let is_same = status == expected.status && error == without_path(&expected.detail);
+            return (!is_same).then(|| format!("{status} {error}\n  expected {expected:?}"));
         }
         (made, expected) => return Some(format!("{:?}\n  expected {expected:?}", made.err())),
     };
@@ -146,15 +156,51 @@ fn difference(case: &Case) -> Option<String> {
         .or_else(|| (url != case.url).then(|| format!("{url:?}, expected {:?}", case.url)))
 }
 
-/// Every recorded case, errors included.
-#[test]
-fn manifests_are_the_originals() {
-    let cases = recordings();
-    assert_eq!(cases.len(), 158, "the recording is whole");
-    let differences: Vec<String> =
-        cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, difference(case)?))).collect();
+/// A text without the skills root that it quotes, which DeerFlow escapes as Python does.
+fn without_path(text: &str) -> String {
+    match (text.split_once("container path "), text.rsplit_once(" overlaps ")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}… {after}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn hold<'a>(cases: impl IntoIterator<Item = &'a Case>) {
+    let differs = |case: &Case| Some(format!("{}: {}", case.name, difference(case)?));
+    let differences: Vec<String> = cases.into_iter().filter_map(differs).collect();
     let first = differences.first().map_or("", String::as_str);
     assert!(differences.is_empty(), "{} differ, the first is {first}", differences.len());
+}
+
+/// Guards every recorded case of the 2.1 line, errors included.
+#[test]
+fn manifests_are_those_of_the_2_1_line() {
+    let cases = recordings("manifests-2.1.json");
+    assert_eq!(cases.len(), 208, "the recording is whole");
+    hold(&cases);
+}
+
+/// Guards every recorded case of August, errors included, but for those that the 2.1 line refuses: a broker without
+/// its image, and the runtime alone where a broker is configured.
+#[test]
+fn manifests_are_those_of_august() {
+    let cases = recordings("manifests.json");
+    assert_eq!(cases.len(), 158, "the recording is whole");
+    let refusal = |case: &Case| {
+        let has_broker = case.env.get("LARK_CLI_BROKER_IMAGE").is_some_and(|image| image != "");
+        let asks = |flag: &str| case.request[flag] == true;
+        match (asks("provision_lark_cli_broker"), asks("provision_lark_cli_runtime")) {
+            (true, _) if !has_broker => Some(Failure::LarkBrokerNotConfigured),
+            (false, true) if has_broker => Some(Failure::LarkBrokerRequired),
+            _ => None,
+        }
+    };
+    let (refused, same): (Vec<_>, Vec<_>) = cases.iter().partition(|case| refusal(case).is_some());
+    assert_eq!(refused.len(), 12);
+    for case in refused {
+        let made = manifest::build(&template(&case.env), &request(&case.request));
+        assert_eq!(made.err(), refusal(case), "{}", case.name);
+    }
+    hold(same);
 }
 
 /// What we add to the original's objects, and nothing more, is on both of them.
@@ -237,36 +283,33 @@ fn lark_mount(place: &str, host: &str) -> Value {
     json!({"host_path": host, "container_path": format!("/mnt/integrations/lark-cli/{place}")})
 }
 
-/// A mount whose place the Lark runtime takes is not even looked at, as in the original; the broker's are
-/// all checked, after those that the sandbox keeps.
+/// Guards that a mount which the Lark runtime replaces is not even looked at, and that all of the broker's are checked
+/// after those that the sandbox keeps, as in DeerFlow's provisioner.
 #[test]
-fn supplanted_mounts_are_checked_as_the_original_does() {
+fn replaced_mounts_are_checked_as_deerflow_does() {
     let init = json!({"LARK_CLI_INIT_IMAGE": "i"});
     let broker = json!({"LARK_CLI_BROKER_IMAGE": "b"});
-    let body = |mounts: &[Value]| {
-        json!({
-            "sandbox_id": "a", "extra_mounts": mounts,
-            "provision_lark_cli_runtime": true, "provision_lark_cli_broker": true,
-        })
-    };
+    let body = |mounts: &[Value], flag: &str| json!({"sandbox_id": "a", "extra_mounts": mounts, flag: true});
+    let runtime = |mounts: &[Value]| body(mounts, "provision_lark_cli_runtime");
     let outside = lark_mount("runtime", "/etc");
     let unsupported = json!({"host_path": "/.deer-flow/x", "container_path": "/mnt/other"});
 
-    assert!(build(init.clone(), &body(&[outside.clone(), lark_mount("./runtime/", "x")])).is_ok());
+    assert!(build(init.clone(), &runtime(&[outside.clone(), lark_mount("./runtime/", "x")])).is_ok());
+    let with_broker = |mounts: &[Value]| build(broker.clone(), &body(mounts, "provision_lark_cli_broker"));
     assert_eq!(
-        build(broker.clone(), &body(std::slice::from_ref(&outside))).unwrap_err(),
+        with_broker(std::slice::from_ref(&outside)).unwrap_err(),
         "Extra mount host path is outside DeerFlow state: /etc"
     );
     assert_eq!(
-        build(broker, &body(&[outside.clone(), unsupported])).unwrap_err(),
+        with_broker(&[outside.clone(), unsupported]).unwrap_err(),
         "Unsupported extra mount path: /mnt/other",
         "what the sandbox keeps is checked first"
     );
     // Ten are left once the runtime's own are out: not too many.
     let places = ["config", "config/locks", "data"].map(|place| lark_mount(place, "/.deer-flow/x"));
     let many: Vec<Value> = places.into_iter().chain(std::iter::repeat_n(outside, 9)).collect();
-    assert!(build(init, &body(&many)).is_ok());
-    assert_eq!(build(json!({}), &body(&many)).unwrap_err(), "Too many extra mounts; max is 10");
+    assert!(build(init, &runtime(&many)).is_ok());
+    assert_eq!(build(json!({}), &runtime(&many)).unwrap_err(), "Too many extra mounts; max is 10");
 }
 
 /// Only what a caller sends reaches the broker, and its volumes follow the users' claim.
@@ -291,16 +334,33 @@ fn the_broker_gets_the_mounts_that_there_are() {
     assert_eq!(build(env, &whole).unwrap_err(), "Invalid extra mount host path: /.deer-flow");
 }
 
-/// Two volumes in one place are what Kubernetes refuses: the caller is told, and no call is made.
+/// Guards that with `SKILLS_HOST_PATH`, as with a claim, the caller's skills nest in the one mount, which goes only when
+/// the caller mounts all categories itself; and that both follow the skills root.
 #[test]
-fn a_mount_over_a_skills_view_is_a_duplicate() {
-    let body = json!({
-        "sandbox_id": "a",
-        "extra_mounts": [{"host_path": "/.deer-flow/x", "container_path": "/mnt/skills/custom"}],
-    });
-    assert_eq!(build(json!({}), &body).unwrap_err(), "Duplicate extra mount path: /mnt/skills/custom");
-    for env in [json!({"SKILLS_PVC_NAME": "claim"}), json!({"SKILLS_HOST_PATH": "/srv/skills"})] {
-        assert!(build(env, &body).is_ok(), "below /mnt/skills it is a place of its own");
+fn named_skills_nest_in_one_mount_until_all_are_named() {
+    let layout = |env: Value, categories: &[&str]| {
+        let mount = |category: &&str| json!({"host_path": format!("/.deer-flow/{category}"), "container_path": format!("/opt/skills/{category}")});
+        let mounts: Vec<Value> = categories.iter().map(mount).collect();
+        let body = json!({"sandbox_id": "a", "skills_container_path": "/opt/skills", "extra_mounts": mounts});
+        let spec = build(env, &body).unwrap().pod.spec.unwrap();
+        assert_eq!(spec.volumes.unwrap().len(), spec.containers[0].volume_mounts.as_ref().unwrap().len());
+        let mounts = spec.containers[0].volume_mounts.clone().unwrap().into_iter();
+        mounts.map(|mount| format!("{} {}", mount.name, mount.mount_path)).collect::<Vec<_>>()
+    };
+    for env in [json!({"SKILLS_HOST_PATH": "/srv/skills"}), json!({"SKILLS_PVC_NAME": "claim"})] {
+        assert_eq!(layout(env.clone(), &[]), ["skills /opt/skills", "user-data /mnt/user-data"]);
+        assert_eq!(
+            layout(env.clone(), &["custom", "integrations"]),
+            [
+                "skills /opt/skills",
+                "user-data /mnt/user-data",
+                "extra-0 /opt/skills/custom",
+                "extra-1 /opt/skills/integrations"
+            ]
+        );
+        let all = layout(env, &["integrations", "legacy", "custom", "public"]);
+        assert_eq!(all.len(), 5);
+        assert!(all.iter().all(|mount| !mount.starts_with("skills ")), "{all:?}");
     }
 }
 
@@ -353,6 +413,8 @@ fn bodies() -> impl Strategy<Value = Value> {
     let place = prop_oneof![
         Just("/mnt/acp-workspace".to_owned()),
         Just("/mnt/skills/custom".to_owned()),
+        Just("/mnt/skills/./public".to_owned()),
+        Just("/mnt/skills/legacy".to_owned()),
         Just("/mnt/skills/integrations/".to_owned()),
         Just("/mnt/integrations/lark-cli/config".to_owned()),
         Just("/mnt/integrations//lark-cli/config/locks".to_owned()),

@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::kubernetes;
 
-/// The places where a caller may mount something; the original's list.
-const PLACES: [&str; 7] = [
+/// The places where a caller may mount something below the default skills root; DeerFlow's list.
+const PLACES: [&str; 9] = [
     "/mnt/acp-workspace",
     "/mnt/skills/custom",
     "/mnt/skills/integrations",
@@ -25,6 +25,8 @@ const PLACES: [&str; 7] = [
     "/mnt/integrations/lark-cli/config/locks",
     "/mnt/integrations/lark-cli/data",
     "/mnt/integrations/lark-cli/runtime",
+    "/mnt/skills/public",
+    "/mnt/skills/legacy",
 ];
 
 /// Whatever is accepted lies below DeerFlow's state, has no way out of it, stands where mounts may stand, and makes
@@ -33,7 +35,7 @@ pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
     let Some(template) = template(&mut lines) else { return };
-    let request = request(lines);
+    let request = request(lines, template.lark_broker_image.is_some());
 
     let manifests = match manifest::build(&template, &request) {
         Ok(manifests) => manifests,
@@ -87,11 +89,11 @@ fn template<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Option<Template> {
     })
 }
 
-fn request<'a>(lines: impl Iterator<Item = &'a str>) -> CreateRequest {
+fn request<'a>(lines: impl Iterator<Item = &'a str>, has_broker: bool) -> CreateRequest {
     let mut request = CreateRequest::parse(&json!({"sandbox_id": "abc"})).unwrap();
     assert_eq!(request.sandbox_id, SandboxId::parse("abc").unwrap());
     request.provision_lark_cli_runtime = true;
-    request.provision_lark_cli_broker = true;
+    request.provision_lark_cli_broker = has_broker;
     request.extra_mounts = lines
         .filter_map(|line| line.split_once('\t'))
         .enumerate()

@@ -41,10 +41,11 @@ pub fn check(data: &[u8]) {
     }
     let Some((choice, rest)) = data.split_first() else { return };
     let method = METHODS[usize::from(choice % 8)].clone();
-    let (before, after) = match choice / 8 % 4 {
+    let (before, after) = match choice / 8 % 5 {
         0 => ("/api/sandboxes/", ""),
         1 => ("/api/sandboxes/", "/touch"),
         2 => ("/", ""),
+        4 => ("/api/sandboxes/", "/presence"),
         _ => ("", ""),
     };
     let target = [before.as_bytes(), rest, after.as_bytes()].concat();
@@ -164,8 +165,10 @@ fn named(method: &Method, path: &str) -> Option<String> {
     }
     let mut names = rest.strip_prefix('/')?.split('/');
     let (segment, operation) = (names.next()?, names.next());
-    let is_route =
-        matches!((method.as_str(), operation), ("GET" | "DELETE" | "PATCH", None) | ("POST", Some("touch")));
+    let is_route = matches!(
+        (method.as_str(), operation),
+        ("GET" | "DELETE" | "PATCH", None) | ("POST", Some("touch")) | ("GET", Some("presence"))
+    );
     if !is_route || names.next().is_some() {
         return None;
     }

@@ -25,11 +25,9 @@ pub fn check(data: &[u8]) {
         Ok(request) => {
             assert!(is_json);
             obeys_the_limits(&request);
-            assert_eq!(
-                CreateRequest::parse(&written(&request)).as_ref(),
-                Ok(&request),
-                "written and read again"
-            );
+            let named = request.skills_container_path.as_deref().unwrap_or("/mnt/skills").to_owned();
+            let again = CreateRequest { skills_container_path: Some(named), ..request.clone() };
+            assert_eq!(CreateRequest::parse(&written(&request)), Ok(again), "written and read again");
             ignores_what_it_does_not_know(body, &request);
             makes_objects(&request);
         }
@@ -75,6 +73,8 @@ fn written(request: &CreateRequest) -> Value {
         "user_id": request.user_id,
         "extra_mounts": mounts,
         "include_legacy_skills": request.include_legacy_skills,
+        "skills_container_path": request.skills_container_path.as_deref().unwrap_or("/mnt/skills"),
+        "max_shell_sessions": request.max_shell_sessions.map(|limit| limit.to_string()),
         "provision_lark_cli_runtime": request.provision_lark_cli_runtime,
         "provision_lark_cli_broker": request.provision_lark_cli_broker,
         "ttl": words(request.terms.ttl),
@@ -104,7 +104,11 @@ fn makes_objects(request: &CreateRequest) {
         match manifest::build(template, request) {
             Ok(manifests) => kubernetes::accepts(&manifests, request.user_id.as_str().len()),
             Err(refusal) => {
-                assert!(!request.extra_mounts.is_empty(), "only mounts are refused: {refusal}");
+                let asks_for_more = !request.extra_mounts.is_empty()
+                    || request.skills_container_path.is_some()
+                    || request.provision_lark_cli_runtime
+                    || request.provision_lark_cli_broker;
+                assert!(asks_for_more, "only mounts, the skills root and Lark are refused: {refusal}");
                 assert!(refusal.to_string().len() < 5_000, "{refusal}");
             }
         }

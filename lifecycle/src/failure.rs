@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ids::SandboxId;
+use crate::{ids::SandboxId, spec::Mismatch};
 
 /// Why a request was not done. `Display` is the sentence that its caller gets: what failed, with which
 /// value, why, and what to do. It holds no secret and no part of a kubeconfig.
@@ -11,6 +11,16 @@ pub enum Failure {
     /// The request asks for something that the settings do not allow; the text is the client's own.
     #[error("{0}")]
     BadRequest(String),
+    /// The request asks for Lark's broker, of which no image is configured. `Display` is DeerFlow's own text.
+    #[error("Requested Lark broker image is not configured")]
+    LarkBrokerNotConfigured,
+    /// The request asks for Lark's command line without the broker that is configured. `Display` is DeerFlow's own
+    /// text.
+    #[error("Configured Lark broker is required; refresh provisioner capabilities")]
+    LarkBrokerRequired,
+    /// The sandbox exists and does not meet the request's requirements. Nothing was changed.
+    #[error("{0}")]
+    Mismatch(#[from] Mismatch),
     /// An object of the sandbox's name is there, and is not ours to touch.
     #[error(
         "Sandbox '{id}' cannot be made: {what} is not managed by this service; choose another sandbox_id"
@@ -144,6 +154,8 @@ pub enum FaultKind {
     Unauthorized,
     /// 400 or 422: the object is not valid.
     Invalid,
+    /// The request does not fit the settings, so no object could be built and no call was made.
+    Unbuildable,
     /// An admission webhook or plug-in refused.
     Denied,
     /// 429: the API server asks for patience.
@@ -181,6 +193,7 @@ impl FaultKind {
             Self::Forbidden => "Forbidden",
             Self::Unauthorized => "Unauthorized",
             Self::Invalid => "Invalid",
+            Self::Unbuildable => "Unbuildable",
             Self::Denied => "Denied",
             Self::TooManyRequests => "TooManyRequests",
             Self::Unreachable => "Unreachable",
@@ -209,6 +222,7 @@ impl FaultKind {
             | Self::NotFound
             | Self::Forbidden
             | Self::Invalid
+            | Self::Unbuildable
             | Self::Denied
             | Self::Other => false,
         }

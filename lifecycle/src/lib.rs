@@ -13,10 +13,12 @@
 pub mod belt;
 pub mod deadlines;
 pub mod failure;
+pub mod hold;
 pub mod ids;
 pub mod lifetime;
 pub mod phase;
 pub mod ports;
 pub mod request;
 pub mod seen;
+pub mod spec;
 pub mod step;

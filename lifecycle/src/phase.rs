@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A Pod's phase as callers see it: Kubernetes' own five, and `NotFound` for a Service without a Pod.
+/// A Pod's phase as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase {
     /// Accepted, but not all containers run yet.
@@ -17,8 +17,8 @@ pub enum Phase {
     Failed,
     /// The Pod's state could not be read, as a rule because its node is lost; any phase we do not know.
     Unknown,
-    /// There is a Service, but no Pod behind it.
-    NotFound,
+    /// Being deleted: the Pod has a deletion timestamp, whatever its phase.
+    Terminating,
 }
 
 /// Why a sandbox does not run, by a stable name, with the cluster's own words where it has some.
@@ -56,7 +56,7 @@ impl Phase {
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
             Self::Unknown => "Unknown",
-            Self::NotFound => "NotFound",
+            Self::Terminating => "Terminating",
         }
     }
 }

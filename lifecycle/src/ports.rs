@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::{
-    failure::Fault,
+    failure::{Failure, Fault},
     ids::SandboxId,
     lifetime::{Cause, Marks},
     request::CreateRequest,
@@ -47,11 +47,17 @@ pub enum Removal<T> {
 /// Every future ends within the implementation's own deadline (retries included), and may be dropped at any
 /// point: what is then true of the cluster is unknown. None of them looks at the shared watch.
 pub trait Cluster: Send + Sync + 'static {
-    /// Whether the request can be turned into manifests under the present settings. Makes no call.
+    /// Checks against the settings what holds for every request, whether its sandbox exists or not. Makes no call.
     ///
     /// # Errors
-    /// The client's own text of what is wrong (an answer of 400).
-    fn check(&self, request: &CreateRequest) -> Result<(), String>;
+    /// The answer for the client.
+    fn check(&self, request: &CreateRequest) -> Result<(), Failure>;
+
+    /// Checks whether the request can be turned into manifests, which matters only if a Pod is created. Makes no call.
+    ///
+    /// # Errors
+    /// The answer for the client.
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure>;
 
     /// Creates the sandbox's Pod. One write.
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>>;

@@ -2,6 +2,7 @@
 
 mod body;
 mod field_error;
+mod integer;
 mod json_fault;
 mod limits;
 mod object;
@@ -13,7 +14,10 @@ use self::object::{Object, Report};
 use crate::ids::{
     InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
 };
-use crate::lifetime::{Owner, Terms};
+use crate::{
+    lifetime::{Owner, Terms},
+    spec::ShellSessions,
+};
 
 /// A create request whose every field has been checked for form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +32,15 @@ pub struct CreateRequest {
     pub extra_mounts: Vec<ExtraMount>,
     /// Whether skills of the old layout are mounted too. Accepted for older callers; they always are.
     pub include_legacy_skills: bool,
+    /// Where the skills are in the sandbox, as the caller wrote it; checked when the Pod is built. `None` is the
+    /// default place.
+    pub skills_container_path: Option<String>,
     /// Whether the Lark command line is put into the Pod by an init container.
     pub provision_lark_cli_runtime: bool,
     /// Whether the Lark command line's broker runs beside the sandbox.
     pub provision_lark_cli_broker: bool,
+    /// How many shell sessions the sandbox allows at once; `None` leaves it to the image.
+    pub max_shell_sessions: Option<ShellSessions>,
     /// How long it may live; what is absent is the settings'.
     pub terms: Terms,
     /// Who asks, by its own word. It does not come in the body, but in a header.
@@ -55,6 +64,24 @@ pub const ERRORS_MAX: usize = 64;
 // === impl CreateRequest ===
 
 impl CreateRequest {
+    /// A request that names nothing but the sandbox.
+    #[must_use]
+    pub fn new(sandbox_id: SandboxId) -> Self {
+        Self {
+            sandbox_id,
+            thread_id: None,
+            user_id: UserId::default(),
+            extra_mounts: Vec::new(),
+            include_legacy_skills: false,
+            skills_container_path: None,
+            provision_lark_cli_runtime: false,
+            provision_lark_cli_broker: false,
+            max_shell_sessions: None,
+            terms: Terms::default(),
+            owner: None,
+        }
+    }
+
     /// Reads a body's JSON as FastAPI would: fields that we do not know are ignored, those that are absent
     /// take their defaults, and booleans may be written in words or numbers.
     ///
@@ -74,10 +101,13 @@ impl CreateRequest {
             let thread_id = body.optional("thread_id", None, thread_id, &mut report);
             let user_id = body.optional("user_id", UserId::default(), user_id, &mut report);
             let extra_mounts = extra_mounts(&body, &mut report);
+            let include_legacy_skills =
+                body.optional("include_legacy_skills", false, object::boolean, &mut report);
+            let skills_container_path = body.optional("skills_container_path", None, path, &mut report);
             let mut flag = |name| body.optional(name, false, object::boolean, &mut report);
-            let include_legacy_skills = flag("include_legacy_skills");
             let provision_lark_cli_runtime = flag("provision_lark_cli_runtime");
             let provision_lark_cli_broker = flag("provision_lark_cli_broker");
+            let max_shell_sessions = body.optional("max_shell_sessions", None, shell_sessions, &mut report);
             let terms = limits::terms(&body, &mut report);
             Some(Self {
                 sandbox_id: sandbox_id?,
@@ -85,8 +115,10 @@ impl CreateRequest {
                 user_id: user_id?,
                 extra_mounts: extra_mounts?,
                 include_legacy_skills: include_legacy_skills?,
+                skills_container_path: skills_container_path?,
                 provision_lark_cli_runtime: provision_lark_cli_runtime?,
                 provision_lark_cli_broker: provision_lark_cli_broker?,
+                max_shell_sessions: max_shell_sessions?,
                 terms: terms?,
                 owner: None,
             })
@@ -135,6 +167,14 @@ fn thread_id(value: &Value) -> Result<Option<ThreadId>, Problem> {
 
 fn user_id(value: &Value) -> Result<UserId, Problem> {
     UserId::parse(object::text(value)?).ok_or(mismatch(USER_ID_PATTERN))
+}
+
+fn path(value: &Value) -> Result<Option<String>, Problem> {
+    object::text(value).map(|text| Some(text.to_owned()))
+}
+
+fn shell_sessions(value: &Value) -> Result<Option<ShellSessions>, Problem> {
+    if value.is_null() { Ok(None) } else { integer::shell_sessions(value).map(Some) }
 }
 
 const fn mismatch(pattern: &'static str) -> Problem {

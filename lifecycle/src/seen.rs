@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
+    hold::Held,
     lifetime::{Cause, Marks},
     phase::{Phase, Reason},
+    spec::ObservedSpec,
 };
 
 /// An object's `metadata.uid`: one life of a name.
@@ -38,6 +40,8 @@ pub struct SeenPod {
     pub reason: Option<Reason>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// The part of its spec that callers are told.
+    pub spec: ObservedSpec,
     /// What is written on it about its life.
     pub marks: Marks,
 }
@@ -69,12 +73,16 @@ pub struct Seen {
 pub struct Status {
     /// Where to reach it.
     pub url: Arc<str>,
-    /// Its Pod's phase.
+    /// Its Pod's phase, or that the Pod is terminating.
     pub phase: Phase,
     /// Why it does not run, where the cluster says.
     pub reason: Option<Reason>,
+    /// The uid of its Pod.
+    pub pod: Uid,
     /// When its Pod was made.
     pub created: Option<Timestamp>,
+    /// The part of its Pod's spec that callers are told.
+    pub spec: ObservedSpec,
     /// How long it will live, where that is limited.
     pub life: Option<Life>,
 }
@@ -88,6 +96,8 @@ pub struct Life {
     pub expires_at: Timestamp,
     /// Why it will be.
     pub cause: Cause,
+    /// Why it is still there after `expires_at`.
+    pub held: Option<Held>,
 }
 
 /// What [`SeenPod`] and [`SeenService`] have in common, for whoever merges sights of either.
@@ -170,15 +180,20 @@ impl Seen {
 
     /// What to tell callers of these two: `None` where they are told that there is no such sandbox.
     ///
-    /// As the original has it, a sandbox is there when its Service is; without its Pod it is `NotFound`.
+    /// Clients take any status for a sandbox that they can use, so both objects must exist. While only the Pod is
+    /// terminating, the sandbox exists and is `Terminating`.
     #[must_use]
     pub fn status_of(pod: Option<&SeenPod>, service: Option<&SeenService>) -> Option<Status> {
         let url = service.filter(|s| !s.terminating)?.url.clone()?;
-        Some(match pod {
-            Some(pod) => {
-                Status { url, phase: pod.phase, reason: pod.reason.clone(), created: pod.created, life: None }
-            }
-            None => Status { url, phase: Phase::NotFound, reason: None, created: None, life: None },
+        let pod = pod?;
+        Some(Status {
+            url,
+            phase: if pod.terminating { Phase::Terminating } else { pod.phase },
+            reason: pod.reason.clone(),
+            pod: pod.uid.clone(),
+            created: pod.created,
+            spec: pod.spec,
+            life: None,
         })
     }
 }

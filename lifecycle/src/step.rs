@@ -36,12 +36,14 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    failure::{Failure, Fault},
+    failure::{Failure, Fault, FaultKind},
+    hold::Hold,
     ids::SandboxId,
     lifetime::{Cause, Marks, Owner, Policy, TermsChange, Vitals},
     ports::{Busy, Only, Outcome},
     request::CreateRequest,
     seen::{Life, Seen, Status, Uid},
+    spec::{ObservedSpec, Requirements},
 };
 
 /// How long a POST may wait here for its answer: the client gives up after 30 s, and the way back takes some.
@@ -90,9 +92,7 @@ pub struct Lifeline {
     vitals: Vitals,
     /// When [`Event::Due`] is to come for it. Signs of life do not move it: it comes, and finds that it is early.
     armed: Option<Instant>,
-    /// Until when it is left alone although this limit is reached: the belt holds it, or it could not be asked, or
-    /// not be deleted.
-    held: Option<(Cause, Instant)>,
+    held: Option<Hold>,
     /// Since when the sandbox could not be asked whether it is busy.
     unanswered_since: Option<Instant>,
     /// What is yet to be written of it.
@@ -184,14 +184,25 @@ pub enum Stage<W> {
 pub struct Order<W> {
     /// What was asked for, by the first who asked.
     pub request: Arc<CreateRequest>,
-    /// Who waits, and until when.
-    pub waiters: Vec<(W, Instant)>,
+    /// The callers that wait for the sandbox.
+    pub waiters: Vec<PostWaiter<W>>,
     /// How many rounds of writes it has cost.
     pub rounds: u8,
     /// Whether the cluster was looked at since the order came, or since it last waited.
     pub looked: bool,
     /// Why nobody knows whether the last round took effect; what its callers are told if it was the last of all.
     pub doubt: Option<Failure>,
+}
+
+/// A caller that waits for a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostWaiter<W> {
+    /// Receives the answer.
+    pub waiter: W,
+    /// When it is answered at the latest.
+    pub until: Instant,
+    /// What its request requires of a Pod that exists.
+    pub requirements: Requirements,
 }
 
 /// What comes after a removal.
@@ -376,6 +387,10 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
             Some(failure) => (stage, vec![Action::Answer(waiter, Err(failure))]),
             None => remove::delete(stage, waiter, ctx),
         },
+        // What it waits for will not meet this request: asked again, it is compared with the Pod that is there then.
+        Event::Post { request, waiter } if !stage.accepts(&request) => {
+            (stage, vec![Action::Answer(waiter, Err(create::still_terminating(ctx)))])
+        }
         Event::Post { request, waiter } => {
             claim = request.owner.clone().or(claim);
             post(stage, Order::new(request, waiter, ctx.now), ctx)
@@ -427,9 +442,18 @@ fn standing<W>(
     }
 }
 
-fn post<W>(stage: Stage<W>, order: Order<W>, ctx: Context<'_>) -> Decision<W> {
+fn post<W>(stage: Stage<W>, mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
     match stage {
-        Stage::Resting { .. } => create::make(order, Halves::NONE, ctx),
+        Stage::Resting { alone_since } => {
+            let mut rejected = create::reject_mismatches(&mut order, Halves::NONE, ctx);
+            let (stage, actions) = if order.waiters.is_empty() {
+                rest(alone_since, ctx)
+            } else {
+                create::make(order, Halves::NONE, ctx)
+            };
+            rejected.extend(actions);
+            (stage, rejected)
+        }
         Stage::Waiting(mut waiting) => {
             waiting.waiters.extend(order.waiters);
             create::make(waiting, Halves::NONE, ctx)
@@ -551,6 +575,16 @@ impl<W> Stage<W> {
         }
     }
 
+    /// Whether a request may join those that wait already.
+    fn accepts(&self, request: &CreateRequest) -> bool {
+        match self {
+            Self::Waiting(order) => {
+                Requirements::of(request).check(&ObservedSpec::expected(&order.request)).is_ok()
+            }
+            _ => true,
+        }
+    }
+
     /// Whether somebody waits to be given the sandbox.
     fn has_order(&self) -> bool {
         matches!(
@@ -566,21 +600,31 @@ impl<W> Stage<W> {
 
 impl<W> Order<W> {
     fn new(request: Arc<CreateRequest>, waiter: W, now: Instant) -> Self {
-        let waiters = vec![(waiter, now + POST_PATIENCE)];
+        let requirements = Requirements::of(&request);
+        let waiters = vec![PostWaiter { waiter, until: now + POST_PATIENCE, requirements }];
         Self { request, waiters, rounds: 0, looked: false, doubt: None }
     }
 
     /// Tells everybody that it failed.
     fn fail(self, failure: &Failure) -> Vec<Action<W>> {
-        self.waiters.into_iter().map(|(w, _)| Action::Answer(w, Err(failure.clone()))).collect()
+        self.waiters.into_iter().map(|w| Action::Answer(w.waiter, Err(failure.clone()))).collect()
     }
 
     /// Takes out those whose time is up.
     fn take_expired(&mut self, now: Instant) -> Vec<W> {
-        let (expired, waiters) =
-            std::mem::take(&mut self.waiters).into_iter().partition::<Vec<_>, _>(|(_, until)| *until <= now);
-        self.waiters = waiters;
-        expired.into_iter().map(|(w, _)| w).collect()
+        self.waiters.extract_if(.., |w| w.until <= now).map(|w| w.waiter).collect()
+    }
+
+    /// Takes out the callers whose requirements an existing Pod with this spec does not meet, with their answers.
+    fn reject_mismatches(&mut self, spec: &ObservedSpec) -> Vec<Action<W>> {
+        let mut rejected = vec![];
+        for waiting in std::mem::take(&mut self.waiters) {
+            match waiting.requirements.check(spec) {
+                Ok(()) => self.waiters.push(waiting),
+                Err(mismatch) => rejected.push(Action::Answer(waiting.waiter, Err(mismatch.into()))),
+            }
+        }
+        rejected
     }
 }
 
@@ -601,7 +645,9 @@ impl Halves {
 
 /// What a fault means to whoever asked for the operation.
 fn failure_of(operation: &'static str, fault: Fault) -> Failure {
-    if fault.kind.is_passing() {
+    if fault.kind == FaultKind::Unbuildable {
+        Failure::BadRequest(fault.message)
+    } else if fault.kind.is_passing() {
         let retry_after = fault.retry_after.unwrap_or(Duration::from_secs(5)).max(Duration::from_secs(1));
         Failure::Unavailable { operation, fault, retry_after }
     } else {

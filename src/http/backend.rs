@@ -11,7 +11,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::{Owner, TermsChange},
     request::CreateRequest,
-    seen::Status,
+    seen::{Status, Uid},
 };
 
 /// The calls that the routes make. Cheap to clone: each request has its own.
@@ -52,6 +52,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// What is known of the sandbox; `None` when there is none.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+
+    /// The uid of the sandbox's Pod; `None` when there is no Pod. Fails where that is not known.
+    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, Failure>> + Send;
 
     /// All sandboxes that callers may know of, in the order of their ids.
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send;
@@ -105,6 +108,10 @@ impl Backend for Sandboxes {
 
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
         Self::get(self, id)
+    }
+
+    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, Failure>> + Send {
+        Self::presence(self, id)
     }
 
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send {

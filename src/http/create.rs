@@ -14,8 +14,8 @@ use super::{
     wire::{self, Sandbox},
 };
 
-/// Room for an id, a URL, a time and the usual reason of a sandbox that was just made.
-const USUAL_SIZE: usize = 256;
+/// Room for an id, a URL, a uid, a time and the usual reason of a sandbox that was just made.
+const USUAL_SIZE: usize = 384;
 
 pub(super) fn route<B: Backend>(backend: B, bodies: Bodies) -> BoxedFilter<(Response,)> {
     path::sandboxes()

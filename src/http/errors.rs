@@ -6,9 +6,9 @@ use actors::sandboxes::Reaped;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use lifecycle::failure::Failure;
+use lifecycle::{failure::Failure, spec::Mismatch};
 use serde::Serialize;
 use serde_json::Value;
 use warp::{Reply, reply::Response};
@@ -17,6 +17,10 @@ use super::wire;
 
 /// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Tells DeerFlow's Gateway to read `/api/capabilities` again before it repeats the request; the value says which
+/// capability has changed.
+static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-deerflow-capability-refresh");
 
 /// An error as its caller sees it. It holds no secret.
 ///
@@ -32,7 +36,18 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// The methods of a path that was asked with another.
     allow: Option<&'static str>,
-    /// Why a sandbox is no more, where we ended it ourselves.
+    /// The sandbox that does not exist.
+    missing: Option<Box<Missing>>,
+    /// Whether the caller's knowledge of the Lark images is out of date.
+    capability_refresh: bool,
+}
+
+/// A sandbox that does not exist.
+#[derive(Debug, Clone, PartialEq)]
+struct Missing {
+    /// As the caller wrote it.
+    id: String,
+    /// When and why we ended it ourselves, if we did.
     reaped: Option<Reaped>,
 }
 
@@ -85,13 +100,31 @@ enum Detail {
 #[derive(Serialize)]
 struct FastApiBody<'a> {
     detail: &'a Detail,
+    #[serde(flatten)]
+    more: More<'a>,
+}
+
+/// The fields that stand in both shapes beside `detail`.
+#[derive(Serialize)]
+struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    absent: Option<Absent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reaped: Option<wire::Reaped>,
 }
 
-/// RFC 9457's shape, with the validation errors, the reason and the reap as extension members.
+/// A sandbox that does not exist, in the words of DeerFlow's documentation. A problem document's own `status` is a
+/// number, so there the word stands under another name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Absent<'a> {
+    FastApi { sandbox_id: &'a str, status: &'static str },
+    Problem { sandbox_id: &'a str, sandbox_status: &'static str },
+}
+
+/// RFC 9457's shape, with the validation errors and the fields of [`More`] as extension members.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: &'static str,
@@ -101,10 +134,8 @@ struct ProblemBody<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [Value]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reaped: Option<wire::Reaped>,
+    #[serde(flatten)]
+    more: More<'a>,
 }
 
 // === impl ErrorStatus ===
@@ -200,7 +231,15 @@ impl Detail {
 impl ApiError {
     fn new(status: ErrorStatus, text: impl Into<Cow<'static, str>>) -> Self {
         let detail = Detail::Text(text.into());
-        Self { status, detail, reason: None, retry_after: None, allow: None, reaped: None }
+        Self {
+            status,
+            detail,
+            reason: None,
+            retry_after: None,
+            allow: None,
+            missing: None,
+            capability_refresh: false,
+        }
     }
 
     /// 401: no usable key.
@@ -218,13 +257,17 @@ impl ApiError {
     /// 404: there is no such sandbox; `id` is the caller's own text.
     #[must_use]
     pub fn no_sandbox(id: &str) -> Self {
-        Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found"))
+        let missing = Some(Box::new(Missing { id: id.to_owned(), reaped: None }));
+        Self { missing, ..Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found")) }
     }
 
     /// The same, with when and why we ended it ourselves.
     #[must_use]
-    pub fn after_reap(self, reaped: Option<Reaped>) -> Self {
-        Self { reaped, ..self }
+    pub fn after_reap(mut self, reaped: Option<Reaped>) -> Self {
+        if let Some(missing) = &mut self.missing {
+            missing.reaped = reaped;
+        }
+        self
     }
 
     /// 405: the path is served to other methods, these.
@@ -291,14 +334,12 @@ impl ApiError {
                 (None, Bytes::from_static(b"Unauthorized"))
             }
             Shape::FastApi => {
-                let body = FastApiBody {
-                    detail: &self.detail,
-                    reason: self.reason,
-                    reaped: self.reaped.map(wire::Reaped::from),
-                };
+                let absent = |sandbox_id| Absent::FastApi { sandbox_id, status: "NotFound" };
+                let body = FastApiBody { detail: &self.detail, more: self.more(absent) };
                 (Some(wire::JSON), to_json(&body))
             }
             Shape::Problem => {
+                let absent = |sandbox_id| Absent::Problem { sandbox_id, sandbox_status: "NotFound" };
                 let body = ProblemBody {
                     r#type: "about:blank",
                     title: self.status.phrase(),
@@ -309,8 +350,7 @@ impl ApiError {
                         Detail::Fields(fields) => Some(fields),
                         Detail::Text(_) => None,
                     },
-                    reason: self.reason,
-                    reaped: self.reaped.map(wire::Reaped::from),
+                    more: self.more(absent),
                 };
                 (Some(HeaderValue::from_static(PROBLEM_JSON)), to_json(&body))
             }
@@ -327,10 +367,21 @@ impl ApiError {
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
+        if self.capability_refresh {
+            headers.insert(&X_DEERFLOW_CAPABILITY_REFRESH, HeaderValue::from_static("lark-broker"));
+        }
         if self.status == ErrorStatus::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+
+    fn more<'a>(&'a self, absent: impl FnOnce(&'a str) -> Absent<'a>) -> More<'a> {
+        More {
+            reason: self.reason,
+            absent: self.missing.as_deref().map(|missing| absent(&missing.id)),
+            reaped: self.missing.as_ref().and_then(|missing| missing.reaped).map(wire::Reaped::from),
+        }
     }
 }
 
@@ -369,8 +420,20 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
+        let capability_refresh = matches!(
+            failure,
+            Failure::LarkBrokerNotConfigured
+                | Failure::LarkBrokerRequired
+                | Failure::Mismatch(Mismatch::LarkBroker)
+        );
         let (status, reason, retry_after) = match failure {
             Failure::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
+            // Nothing changes by itself before somebody configures the image: no `Retry-After`.
+            Failure::LarkBrokerNotConfigured => {
+                (ErrorStatus::Unavailable, Some("LarkBrokerNotConfigured"), None)
+            }
+            Failure::LarkBrokerRequired => (ErrorStatus::Conflict, Some("LarkBrokerRequired"), None),
+            Failure::Mismatch(mismatch) => (ErrorStatus::Conflict, Some(mismatch.name()), None),
             Failure::NotOurs { .. } => (ErrorStatus::Conflict, Some("NotOurs"), None),
             Failure::StillTerminating { retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
@@ -396,6 +459,6 @@ impl From<Failure> for ApiError {
                 (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
             }
         };
-        Self { reason, retry_after, ..Self::new(status, text) }
+        Self { reason, retry_after, capability_refresh, ..Self::new(status, text) }
     }
 }

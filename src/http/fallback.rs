@@ -15,6 +15,7 @@ use crate::admin;
 /// all the same; it is ours.)
 pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
+    let presence = path::presence().map(|_: PathId| refuse("GET"));
     let touch = path::touch().map(|_: PathId| refuse("POST"));
     let reaper = path::reaper().map(|| refuse("GET"));
     let resume = path::reaper_resume().map(|| refuse("POST"));
@@ -22,7 +23,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let capabilities = path::capabilities().map(|| refuse("GET"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
-    let ours = touch.or(reaper).unify().or(resume).unify();
+    let ours = presence.or(touch).unify().or(reaper).unify().or(resume).unify();
     let original = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     original.or(ours).unify().or(admin).unify().boxed()
 }

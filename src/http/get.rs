@@ -10,8 +10,8 @@ use super::{
     wire::{self, Sandbox},
 };
 
-/// Room for an id, a URL and a time; a reason's words make it grow.
-const USUAL_SIZE: usize = 192;
+/// Room for an id, a URL, a uid and a time; a reason's words make it grow.
+const USUAL_SIZE: usize = 320;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::sandbox()

@@ -16,8 +16,8 @@ use super::{
     wire::{self, SandboxList},
 };
 
-/// Room for one sandbox that runs: an id, a URL and a time.
-const USUAL_ITEM_SIZE: usize = 160;
+/// Room for one sandbox that runs: an id, a URL, a uid and a time.
+const USUAL_ITEM_SIZE: usize = 288;
 
 /// The last list that was written, and which edition it shows.
 type Written = Arc<Mutex<Option<(Edition, Bytes)>>>;

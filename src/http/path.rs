@@ -53,6 +53,11 @@ pub(super) fn sandbox() -> impl Filter<Extract = (PathId,), Error = Rejection> +
     warp::path!("api" / "sandboxes" / PathId)
 }
 
+/// `/api/sandboxes/{id}/presence`
+pub(super) fn presence() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "presence")
+}
+
 /// `/api/sandboxes/{id}/touch`
 pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes" / PathId / "touch")

@@ -5,8 +5,10 @@ use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use lifecycle::{
+    hold::Held,
     ids::SandboxId,
-    seen::{Life, Status},
+    seen::{Life, Status, Uid},
+    spec::ShellSessions,
 };
 use serde::Serialize;
 use warp::reply::Response;
@@ -16,14 +18,20 @@ use super::errors::ApiError;
 /// The media type of every JSON answer but the problem documents.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A sandbox. The first three fields are the contract with existing clients; the others are there only when
-/// there is something to say.
+/// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; the others are there only
+/// when there is something to say.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub struct Sandbox<'a> {
     sandbox_id: &'a SandboxId,
     sandbox_url: &'a str,
     status: &'static str,
+    /// Null where the Pod's own setting is not a positive integer.
+    max_shell_sessions: Option<ShellSessions>,
+    /// The Pod's uid.
+    container_id: &'a str,
+    /// Null where the Pod has only a part of a broker, or shares its credentials.
+    lark_cli_broker: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +50,16 @@ struct Lifetime {
     expires_at: Timestamp,
     idle_since: Timestamp,
     reap_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reap_held: Option<Hold>,
+}
+
+/// Why a sandbox is still there after its `expires_at`, and until when.
+#[derive(Debug, Serialize)]
+struct Hold {
+    reason: &'static str,
+    message: &'static str,
+    until: Timestamp,
 }
 
 /// When and why a sandbox was reaped.
@@ -50,6 +68,15 @@ pub struct Reaped {
     reason: &'static str,
     message: &'static str,
     at: Timestamp,
+}
+
+/// The answer to a question whether a sandbox's Pod exists. The id is the caller's own text.
+#[derive(Debug, Serialize)]
+pub struct Presence<'a> {
+    sandbox_id: &'a str,
+    exists: bool,
+    /// The Pod's uid, or null.
+    container_id: Option<&'a str>,
 }
 
 /// The answer to a LIST.
@@ -77,6 +104,9 @@ impl<'a> Sandbox<'a> {
             sandbox_id: id,
             sandbox_url: &status.url,
             status: status.phase.as_str(),
+            max_shell_sessions: status.spec.max_shell_sessions,
+            container_id: &status.pod.0,
+            lark_cli_broker: status.spec.lark_cli_broker,
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(lifecycle::phase::Reason::hint),
@@ -89,11 +119,16 @@ impl<'a> Sandbox<'a> {
 // === impl Lifetime, Reaped ===
 
 impl From<Life> for Lifetime {
-    fn from(Life { idle_since, expires_at, cause }: Life) -> Self {
+    fn from(Life { idle_since, expires_at, cause, held }: Life) -> Self {
         Self {
             expires_at: to_the_millisecond(expires_at),
             idle_since: to_the_millisecond(idle_since),
             reap_reason: cause.name(),
+            reap_held: held.map(|Held { reason, until }| Hold {
+                reason: reason.name(),
+                message: reason.description(),
+                until: to_the_millisecond(until),
+            }),
         }
     }
 }
@@ -119,6 +154,16 @@ impl<'a> SandboxList<'a> {
             sandboxes: sandboxes.iter().map(|(id, status)| Sandbox::new(id, status)).collect(),
             count: sandboxes.len(),
         }
+    }
+}
+
+// === impl Presence ===
+
+impl<'a> Presence<'a> {
+    /// The presence of a Pod with this uid, or its absence.
+    #[must_use]
+    pub fn new(sandbox_id: &'a str, pod: Option<&'a Uid>) -> Self {
+        Self { sandbox_id, exists: pod.is_some(), container_id: pod.map(|Uid(uid)| &**uid) }
     }
 }
 
@@ -160,8 +205,10 @@ pub(crate) fn json(text: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use lifecycle::{
+        hold::HoldReason,
         lifetime::Cause,
         phase::{Phase, Reason},
+        spec::ObservedSpec,
     };
     use serde_json::{Value, json};
 
@@ -171,18 +218,28 @@ mod tests {
         serde_json::to_value(Sandbox::new(&SandboxId::parse("abc").unwrap(), status)).unwrap()
     }
 
-    /// A sandbox with nothing to say has exactly the original's three fields.
+    /// Guards that a sandbox with nothing to explain has exactly the fields of the contract, and that what its Pod does
+    /// not tell is null rather than absent.
     #[test]
-    fn a_quiet_sandbox_has_three_fields() {
+    fn a_quiet_sandbox_has_the_fields_of_the_contract() {
         let status = Status {
             url: "http://n:31234".into(),
             phase: Phase::Running,
             reason: None,
+            pod: Uid("u-1".into()),
             created: None,
+            spec: ObservedSpec::default(),
             life: None,
         };
-        let wanted = json!({"sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running"});
+        let mut wanted = json!({
+            "sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running",
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
+        });
         assert_eq!(written(&status), wanted);
+        let spec = ObservedSpec { max_shell_sessions: None, lark_cli_broker: None };
+        wanted["max_shell_sessions"] = Value::Null;
+        wanted["lark_cli_broker"] = Value::Null;
+        assert_eq!(written(&Status { spec, ..status }), wanted);
     }
 
     /// A reason comes with the cluster's words, our hint, and the time of making in RFC 3339.
@@ -192,11 +249,14 @@ mod tests {
             url: "http://n:1".into(),
             phase: Phase::Pending,
             reason: Some(Reason::new("OOMKilled", Some("killed"))),
+            pod: Uid("u-1".into()),
             created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+            spec: ObservedSpec::default(),
             life: None,
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Pending",
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
             "reason": "OOMKilled", "message": "killed",
             "hint": "the sandbox needed more memory than its limit", "created_at": "2026-01-02T03:04:05Z",
         });
@@ -211,19 +271,33 @@ mod tests {
             idle_since: at("2026-01-02T03:04:05Z"),
             expires_at: at("2026-01-02T03:19:05.123456789Z"),
             cause: Cause::Idle,
+            held: None,
         };
         let status = Status {
             url: "http://n:1".into(),
             phase: Phase::Running,
             reason: None,
+            pod: Uid("u-1".into()),
             created: None,
+            spec: ObservedSpec::default(),
             life: Some(life),
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Running",
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
             "expires_at": "2026-01-02T03:19:05.123Z", "idle_since": "2026-01-02T03:04:05Z",
             "reap_reason": "IdleTimeout",
         });
         assert_eq!(written(&status), wanted);
+
+        let held = Held { reason: HoldReason::ProbeUnanswered, until: at("2026-01-02T03:29:05.5Z") };
+        let status = Status { life: Some(Life { held: Some(held), ..life }), ..status };
+        assert_eq!(
+            written(&status)["reap_held"],
+            json!({
+                "reason": "ProbeUnanswered", "until": "2026-01-02T03:29:05.5Z",
+                "message": "the sandbox did not answer its activity probe and may be busy",
+            })
+        );
     }
 }

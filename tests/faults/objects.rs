@@ -153,12 +153,12 @@ async fn an_object_of_somebody_else() {
     }
 }
 
-/// A half that is deleted by hand: callers are told at once, and nobody has to clean up after it.
+/// Guards that an object deleted by hand makes the sandbox a 404 at once, and that the orphan is removed.
 #[tokio::test(start_paused = true)]
 async fn a_half_deleted_by_hand() {
     for (resource, name, then) in [
-        ("pods", "sandbox-a", "200 | NotFound"),
-        ("services", "sandbox-a-svc", "404 | Sandbox 'a' not found"),
+        ("pods", "sandbox-a", "404 | NotFound | Sandbox 'a' not found"),
+        ("services", "sandbox-a-svc", "404 | NotFound | Sandbox 'a' not found"),
     ] {
         let world = World::start().await;
         world.running("a").await;

@@ -66,7 +66,7 @@ async fn a_lost_node() {
     let world = World::start().await;
     world.running("a").await;
     world.cluster.set_node_lost(true);
-    let shown = "200 | Running | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
+    let shown = "200 | Terminating | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
                  the node stopped answering; the Pod's state is not known";
     // A Pod tolerates its node's silence for five minutes.
     sleep(Duration::from_secs(300)).await;

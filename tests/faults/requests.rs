@@ -13,7 +13,7 @@ async fn hostile_ids() {
     for (segment, id) in [("%2e%2e", ".."), ("a%00b", "a\0b"), ("a%0Ab", "a\nb"), ("a%0d%0ab", "a\r\nb")] {
         let path = format!("/api/sandboxes/{segment}");
         let got = world.call(Method::GET, &path, None).await;
-        assert_eq!(got.to_string(), format!("404 | Sandbox '{id}' not found"));
+        assert_eq!(got.to_string(), format!("404 | NotFound | Sandbox '{id}' not found"));
         let deleted = world.call(Method::DELETE, &path, None).await;
         assert_eq!((deleted.status, &deleted.body["sandbox_id"]), (200, &id.into()));
         let made = world.post(id).await;

@@ -19,10 +19,14 @@ use lifecycle::{
     lifetime::{Cause, Owner, Terms, TermsChange},
     phase::Phase,
     request::CreateRequest,
-    seen::{Life, Status},
+    seen::{Life, Status, Uid},
+    spec::ObservedSpec,
 };
 use sandbox_provisioner::http::Backend;
 use tokio::sync::Notify;
+
+/// The uid of every sandbox's Pod.
+pub const UID: &str = "e6edabb4-c58f-4781-964c-8c43eb2987d3";
 
 /// What the backend does when it is called.
 #[derive(Clone, Default)]
@@ -133,6 +137,7 @@ fn limited() -> Status {
         idle_since: at("2026-01-02T03:04:05Z"),
         expires_at: at("2026-01-02T03:19:05Z"),
         cause: Cause::Idle,
+        held: None,
     };
     Status { life: Some(life), ..running() }
 }
@@ -142,7 +147,9 @@ fn running() -> Status {
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
         reason: None,
+        pod: Uid(UID.into()),
         created: None,
+        spec: ObservedSpec::default(),
         life: None,
     }
 }
@@ -209,6 +216,11 @@ impl Backend for Fake {
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
         self.play(format!("get {}", id.as_str())).await?;
         Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned())
+    }
+
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+        self.play(format!("presence {}", id.as_str())).await?;
+        Ok(self.shared.sandboxes.lock().unwrap().get(id).map(|status| status.pod.clone()))
     }
 
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {

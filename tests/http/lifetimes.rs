@@ -7,7 +7,7 @@ use sandbox_provisioner::http::{body, edge::Edge};
 use serde_json::{Value, json};
 
 use crate::{
-    fake::Fake,
+    fake::{Fake, UID},
     server::{self, KEY},
 };
 
@@ -86,6 +86,7 @@ async fn a_patch_changes_what_it_names() {
             answer,
             json!({
                 "sandbox_id": "abc", "sandbox_url": "http://127.0.0.1:31234", "status": "Running",
+                "max_shell_sessions": 10, "container_id": UID, "lark_cli_broker": false,
                 "expires_at": "2026-01-02T03:19:05Z", "idle_since": "2026-01-02T03:04:05Z",
                 "reap_reason": "IdleTimeout",
             })
@@ -171,15 +172,24 @@ async fn a_reaped_sandbox_is_missing_for_a_reason() {
     });
     let change = r#"{"ttl":"1h"}"#;
     for (method, target, body) in [("GET", ABC, ""), ("POST", TOUCH, ""), ("PATCH", ABC, change)] {
-        let wanted = json!({"detail": "Sandbox 'abc' not found", "reaped": reaped});
+        let wanted = json!({
+            "detail": "Sandbox 'abc' not found", "sandbox_id": "abc", "status": "NotFound", "reaped": reaped,
+        });
         assert_eq!(ask(&edge, method, target, &[JSON], body).await, (404, wanted), "{method}");
         let problem = [JSON, ("accept", "application/problem+json")];
         let (status, answer) = ask(&edge, method, target, &problem, body).await;
         assert_eq!((status, &answer["reaped"]), (404, &reaped), "{method}");
         assert_eq!(answer["detail"], "Sandbox 'abc' not found", "{method}");
+        // There `status` is the HTTP status.
+        assert_eq!(
+            (&answer["status"], &answer["sandbox_status"]),
+            (&json!(404), &json!("NotFound")),
+            "{method}"
+        );
     }
     for id in ["abd", "No"] {
-        let wanted = json!({"detail": format!("Sandbox '{id}' not found")});
+        let detail = format!("Sandbox '{id}' not found");
+        let wanted = json!({"detail": detail, "sandbox_id": id, "status": "NotFound"});
         for (method, path) in [("GET", ""), ("POST", "/touch"), ("PATCH", "")] {
             let target = format!("/api/sandboxes/{id}{path}");
             assert_eq!(ask(&edge, method, &target, &[JSON], change).await, (404, wanted.clone()), "{method}");

@@ -10,7 +10,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::{Owner, TermsChange},
     request::CreateRequest,
-    seen::Status,
+    seen::{Status, Uid},
 };
 use sandbox_provisioner::{
     http::{
@@ -66,6 +66,9 @@ impl Backend for Ill {
         ill()
     }
     async fn get(&self, _: &SandboxId) -> Result<Option<Status>, Failure> {
+        ill()
+    }
+    async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, Failure> {
         ill()
     }
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {

@@ -139,6 +139,7 @@ mod tests {
             terminating: false,
             reason: None,
             created: None,
+            spec: lifecycle::spec::ObservedSpec::default(),
             marks: lifecycle::lifetime::Marks::default(),
         }
     }

@@ -22,6 +22,7 @@ fn pod(uid: &str, version: u64) -> SeenPod {
         terminating: false,
         reason: None,
         created: None,
+        spec: lifecycle::spec::ObservedSpec::default(),
         marks: lifecycle::lifetime::Marks::default(),
     }
 }
@@ -39,9 +40,9 @@ fn view() -> View {
     View::new(Duration::from_secs(60))
 }
 
-/// A sandbox is told of when its Service is there; without its Pod it is `NotFound`; hidden, not at all.
+/// Guards that a sandbox is shown only with both objects, as `Terminating` once its Pod is, and never while hidden.
 #[tokio::test]
-async fn a_row_is_what_its_service_says() {
+async fn a_sandbox_is_shown_only_with_both_objects() {
     let view = view();
     view.wrote_pod(&id("a"), pod("p", 1));
     assert_eq!(view.status(&id("a")), None);
@@ -51,8 +52,28 @@ async fn a_row_is_what_its_service_says() {
     assert_eq!(view.status(&id("a")), None);
     assert!(view.statuses().is_empty());
     view.set_unheard_of(&id("a"), false);
-    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(2)));
-    assert_eq!(view.status(&id("a")).unwrap().phase, Phase::NotFound);
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 2) }));
+    assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Terminating);
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(3)));
+    assert_eq!(view.status(&id("a")), None);
+}
+
+/// Guards that presence is about the Pod alone, and that a create under way is never taken for an absent Pod.
+#[tokio::test]
+async fn presence_is_about_the_pod_alone() {
+    let view = view();
+    let present = Presence::Present(Uid("p".into()));
+    assert_eq!(view.presence(&id("a")), Presence::Absent);
+    view.set_unheard_of(&id("a"), true);
+    assert_eq!(view.presence(&id("a")), Presence::Unknown);
+    view.wrote_pod(&id("a"), pod("p", 1));
+    assert_eq!(view.presence(&id("a")), present, "nobody was given it yet, but it exists");
+    view.set_unheard_of(&id("a"), false);
+    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 2) }));
+    assert_eq!(view.presence(&id("a")), present);
+    view.wrote_service(&id("a"), service("s", 1));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(3)));
+    assert_eq!(view.presence(&id("a")), Presence::Absent, "a Service does not count");
 }
 
 /// A late event of an object that we know to be gone does not bring it back, whoever told of its end.
@@ -104,6 +125,7 @@ async fn what_comes_back_is_known_again() {
 async fn statuses_are_in_order() {
     let view = view();
     for name in ["c", "a", "b-2", "b"] {
+        view.wrote_pod(&id(name), pod(&format!("pod-{name}"), 1));
         view.wrote_service(&id(name), service(name, 1));
     }
     let ids: Vec<_> = view.statuses().into_iter().map(|(id, _)| id.to_string()).collect();

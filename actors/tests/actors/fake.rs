@@ -14,13 +14,14 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
     belt::BeltPolicy,
-    failure::{Fault, FaultKind},
-    ids::{SandboxId, UserId},
+    failure::{Failure, Fault, FaultKind},
+    ids::SandboxId,
     lifetime::{Cause, Marks, Policy, Terms},
     phase::Phase,
     ports::{Busy, Clock, Cluster, Kind, Look, Only, Outcome, Removal, WatchEvent, Watched},
     request::CreateRequest,
     seen::{Seen, SeenPod, SeenService, Uid, Version},
+    spec::ObservedSpec,
 };
 use tokio::{
     task::JoinHandle,
@@ -73,17 +74,7 @@ pub fn id(text: &str) -> SandboxId {
 }
 
 pub fn request(text: &str) -> CreateRequest {
-    CreateRequest {
-        sandbox_id: id(text),
-        thread_id: None,
-        user_id: UserId::default(),
-        extra_mounts: vec![],
-        include_legacy_skills: false,
-        provision_lark_cli_runtime: false,
-        provision_lark_cli_broker: false,
-        terms: Terms::default(),
-        owner: None,
-    }
+    CreateRequest::new(id(text))
 }
 
 impl Fake {
@@ -319,6 +310,7 @@ impl State {
             terminating: false,
             reason: None,
             created: None,
+            spec: ObservedSpec::default(),
             marks: Marks::default(),
         }
     }
@@ -337,8 +329,12 @@ impl State {
 struct Port(Arc<World>);
 
 impl Cluster for Port {
-    fn check(&self, request: &CreateRequest) -> Result<(), String> {
-        if request.include_legacy_skills { Err("not here".to_owned()) } else { Ok(()) }
+    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
+        if request.provision_lark_cli_broker { Err(Failure::LarkBrokerNotConfigured) } else { Ok(()) }
+    }
+
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
+        if request.extra_mounts.is_empty() { Ok(()) } else { Err(Failure::BadRequest("not here".to_owned())) }
     }
 
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {

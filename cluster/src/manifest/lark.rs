@@ -4,15 +4,20 @@
 //! - *Broker*: the init container copies only a shim; the command line itself, and the user's credentials,
 //!   are in a second container that the sandbox talks to. The sandbox never sees the credentials.
 //!
-//! Each is on where its image is configured and the request asks for it; the broker goes before the runtime.
+//! Each is on where its image is configured and the request asks for it. A request for the broker without its image,
+//! or for the runtime where the broker is configured, is refused: the credentials would end up in the sandbox.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, SecurityContext, Volume, VolumeMount};
-use lifecycle::request::{CreateRequest, ExtraMount};
+use lifecycle::{
+    failure::Failure,
+    request::{CreateRequest, ExtraMount},
+};
 
 use super::{
-    MountError, MountPath, Template, mounts,
+    MountError, MountPath, SkillsRoot, Template, mounts,
     volumes::{self, Mounted},
 };
+use crate::names;
 
 /// What a Pod has of the Lark command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,21 +45,23 @@ const CREDENTIALS: [(MountPath, &str, &str); 3] = [
 // === impl Lark ===
 
 impl<'a> Lark<'a> {
-    /// What the settings allow and the request asks for.
-    pub(super) fn of(template: &'a Template, request: &CreateRequest) -> Self {
-        let asked = |image: &'a Option<String>, flag: bool| image.as_deref().filter(|_| flag);
-        if let Some(image) = asked(&template.lark_broker_image, request.provision_lark_cli_broker) {
-            Self::Broker { image }
-        } else if let Some(image) = asked(&template.lark_init_image, request.provision_lark_cli_runtime) {
-            Self::Runtime { image }
-        } else {
-            Self::Off
+    /// Returns what the request asks for, if the settings allow it.
+    pub(super) fn of(template: &'a Template, request: &CreateRequest) -> Result<Self, Failure> {
+        match (&template.lark_broker_image, request.provision_lark_cli_broker) {
+            (Some(image), true) => return Ok(Self::Broker { image }),
+            (None, true) => return Err(Failure::LarkBrokerNotConfigured),
+            (Some(_), false) if request.provision_lark_cli_runtime => {
+                return Err(Failure::LarkBrokerRequired);
+            }
+            (_, false) => {}
         }
+        let image = template.lark_init_image.as_ref().filter(|_| request.provision_lark_cli_runtime);
+        Ok(image.map_or(Self::Off, |image| Self::Runtime { image }))
     }
 
     /// Whether a caller's mount stays out of the sandbox, as something of ours takes its place.
-    pub(super) fn supplants(self, mount: &ExtraMount) -> bool {
-        match (self, MountPath::of(mount)) {
+    pub(super) fn replaces(self, mount: &ExtraMount, skills: SkillsRoot<'_>) -> bool {
+        match (self, MountPath::of(mount, skills)) {
             (Self::Runtime { .. } | Self::Broker { .. }, Some(MountPath::LarkRuntime)) => true,
             (Self::Broker { .. }, Some(path)) => {
                 CREDENTIALS.iter().any(|(credential, ..)| *credential == path)
@@ -73,9 +80,9 @@ impl<'a> Lark<'a> {
         (self != Self::Off).then(|| runtime_mount(true))
     }
 
-    /// What the sandbox container is told.
-    pub(super) fn sandbox_env(self) -> Option<Vec<EnvVar>> {
-        matches!(self, Self::Broker { .. }).then(|| vec![env("DEERFLOW_LARK_BROKER_URL", BROKER_URL)])
+    /// The variable of the sandbox container that tells where the broker is.
+    pub(super) fn sandbox_env(self) -> Option<EnvVar> {
+        matches!(self, Self::Broker { .. }).then(|| env("DEERFLOW_LARK_BROKER_URL", BROKER_URL))
     }
 
     /// The container that fills the runtime volume before the sandbox starts.
@@ -84,13 +91,13 @@ impl<'a> Lark<'a> {
             Self::Off => return None,
             Self::Runtime { image } => ("lark-cli-init", image, None),
             Self::Broker { image } => {
-                let args = ["install-shim", MountPath::LarkRuntime.as_str()];
-                ("lark-cli-shim-init", image, Some(args.map(str::to_owned).to_vec()))
+                let args = ["install-shim", names::LARK_RUNTIME_PATH];
+                (names::LARK_SHIM_CONTAINER, image, Some(args.map(str::to_owned).to_vec()))
             }
         };
         Some(Container {
             args,
-            env: Some(vec![env("LARK_CLI_RUNTIME_DEST", MountPath::LarkRuntime.as_str())]),
+            env: Some(vec![env("LARK_CLI_RUNTIME_DEST", names::LARK_RUNTIME_PATH)]),
             volume_mounts: Some(vec![runtime_mount(false)]),
             ..confined(name, image)
         })
@@ -102,12 +109,13 @@ impl<'a> Lark<'a> {
     pub(super) fn credentials(
         self,
         template: &Template,
+        skills: SkillsRoot<'_>,
         request: &CreateRequest,
     ) -> Result<Vec<Mounted>, MountError> {
         if !matches!(self, Self::Broker { .. }) {
             return Ok(Vec::new());
         }
-        let checked = mounts::check(template, &request.extra_mounts)?;
+        let checked = mounts::check(template, skills, &request.extra_mounts)?;
         CREDENTIALS
             .iter()
             .filter_map(|(path, name, target)| {
@@ -129,16 +137,16 @@ impl<'a> Lark<'a> {
             args: Some(vec!["serve".to_owned()]),
             env: Some(broker_env),
             volume_mounts: (!credentials.is_empty()).then_some(credentials),
-            ..confined("lark-cli-broker", image)
+            ..confined(names::LARK_BROKER_CONTAINER, image)
         })
     }
 }
 
 fn runtime_mount(read_only: bool) -> VolumeMount {
-    volumes::volume_mount(RUNTIME_VOLUME, MountPath::LarkRuntime.as_str(), read_only)
+    volumes::volume_mount(RUNTIME_VOLUME, names::LARK_RUNTIME_PATH, read_only)
 }
 
-fn env(name: &str, value: &str) -> EnvVar {
+pub(super) fn env(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
 }
 

@@ -1,30 +1,24 @@
 //! The mounts that a caller asks for: checked against the settings, in the original's order and words.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use lifecycle::request::ExtraMount;
 
-use super::{Template, host_path};
+use super::{SkillsCategory, SkillsRoot, Template, host_path};
+use crate::names;
 
 /// How many extra mounts a sandbox may have. The original's number.
 pub const MOUNTS_MAX: usize = 10;
 
 /// The places in a sandbox where a caller may mount something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MountPath {
-    /// `/mnt/acp-workspace`
+pub(super) enum MountPath {
     AcpWorkspace,
-    /// `/mnt/skills/custom`
-    SkillsCustom,
-    /// `/mnt/skills/integrations`
-    SkillsIntegrations,
-    /// `/mnt/integrations/lark-cli/config`
+    /// Below the [`SkillsRoot`].
+    Skills(SkillsCategory),
     LarkConfig,
-    /// `/mnt/integrations/lark-cli/config/locks`
     LarkLocks,
-    /// `/mnt/integrations/lark-cli/data`
     LarkData,
-    /// `/mnt/integrations/lark-cli/runtime`
     LarkRuntime,
 }
 
@@ -47,12 +41,12 @@ pub enum MountError {
     /// The path in the sandbox, as given, is not absolute.
     #[error("Extra mount path must be absolute: {}", Cut(.0))]
     RelativePath(String),
-    /// The path in the sandbox, as given, is no [`MountPath`].
+    /// The path in the sandbox, as given, is not one where a caller may mount something.
     #[error("Unsupported extra mount path: {}", Cut(.0))]
     UnsupportedPath(String),
-    /// Something else is mounted there already.
+    /// Two mounts have this path in the sandbox.
     #[error("Duplicate extra mount path: {0}")]
-    Duplicate(MountPath),
+    Duplicate(String),
 }
 
 /// A mount that may be.
@@ -67,11 +61,12 @@ pub(super) struct Mount {
 }
 
 /// A caller's text in an answer, cut where it serves nobody any more.
-struct Cut<'a>(&'a str);
+pub(super) struct Cut<'a>(pub(super) &'a str);
 
 /// Checks a caller's mounts, in their order; the first that cannot be is the answer.
 pub(super) fn check<'a>(
     template: &Template,
+    skills: SkillsRoot<'_>,
     mounts: impl IntoIterator<Item = &'a ExtraMount>,
 ) -> Result<Vec<Mount>, MountError> {
     let mounts: Vec<&ExtraMount> = mounts.into_iter().collect();
@@ -81,9 +76,9 @@ pub(super) fn check<'a>(
     let root = state_root(template);
     let mut checked: Vec<Mount> = Vec::with_capacity(mounts.len());
     for mount in mounts {
-        let mount = check_one(&root, mount)?;
+        let mount = check_one(&root, skills, mount)?;
         if checked.iter().any(|other| other.path == mount.path) {
-            return Err(MountError::Duplicate(mount.path));
+            return Err(MountError::Duplicate(mount.path.within(skills).into_owned()));
         }
         checked.push(mount);
     }
@@ -100,7 +95,7 @@ pub(super) fn claim_sub_path(template: &Template, mount: &Mount) -> Result<Strin
     }
 }
 
-fn check_one(root: &str, mount: &ExtraMount) -> Result<Mount, MountError> {
+fn check_one(root: &str, skills: SkillsRoot<'_>, mount: &ExtraMount) -> Result<Mount, MountError> {
     let host_path = host_path::normalize(&mount.host_path);
     if !host_path.starts_with('/') {
         return Err(MountError::RelativeHostPath(mount.host_path.clone()));
@@ -116,8 +111,8 @@ fn check_one(root: &str, mount: &ExtraMount) -> Result<Mount, MountError> {
     if !path.starts_with('/') {
         return Err(MountError::RelativePath(mount.container_path.clone()));
     }
-    let path =
-        MountPath::parse(&path).ok_or_else(|| MountError::UnsupportedPath(mount.container_path.clone()))?;
+    let path = MountPath::parse(&path, skills)
+        .ok_or_else(|| MountError::UnsupportedPath(mount.container_path.clone()))?;
     Ok(Mount { host_path, path, read_only: mount.read_only })
 }
 
@@ -138,43 +133,37 @@ fn state_root(template: &Template) -> String {
 // === impl MountPath ===
 
 impl MountPath {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::AcpWorkspace,
-        Self::SkillsCustom,
-        Self::SkillsIntegrations,
+        Self::Skills(SkillsCategory::Public),
+        Self::Skills(SkillsCategory::Custom),
+        Self::Skills(SkillsCategory::Legacy),
+        Self::Skills(SkillsCategory::Integrations),
         Self::LarkConfig,
         Self::LarkLocks,
         Self::LarkData,
         Self::LarkRuntime,
     ];
 
-    /// The path in the sandbox.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    /// The path in a sandbox with this skills root.
+    pub(super) fn within(self, skills: SkillsRoot<'_>) -> Cow<'static, str> {
         match self {
-            Self::AcpWorkspace => "/mnt/acp-workspace",
-            Self::SkillsCustom => "/mnt/skills/custom",
-            Self::SkillsIntegrations => "/mnt/skills/integrations",
-            Self::LarkConfig => "/mnt/integrations/lark-cli/config",
-            Self::LarkLocks => "/mnt/integrations/lark-cli/config/locks",
-            Self::LarkData => "/mnt/integrations/lark-cli/data",
-            Self::LarkRuntime => "/mnt/integrations/lark-cli/runtime",
+            Self::AcpWorkspace => "/mnt/acp-workspace".into(),
+            Self::Skills(category) => skills.join(category).into(),
+            Self::LarkConfig => names::LARK_CONFIG_PATH.into(),
+            Self::LarkLocks => "/mnt/integrations/lark-cli/config/locks".into(),
+            Self::LarkData => names::LARK_DATA_PATH.into(),
+            Self::LarkRuntime => names::LARK_RUNTIME_PATH.into(),
         }
     }
 
     /// The place that a caller means, however it is spelt.
-    pub(super) fn of(mount: &ExtraMount) -> Option<Self> {
-        Self::parse(&host_path::normalize(&mount.container_path))
+    pub(super) fn of(mount: &ExtraMount, skills: SkillsRoot<'_>) -> Option<Self> {
+        Self::parse(&host_path::normalize(&mount.container_path), skills)
     }
 
-    fn parse(normal: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|path| path.as_str() == normal)
-    }
-}
-
-impl fmt::Display for MountPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    fn parse(normal: &str, skills: SkillsRoot<'_>) -> Option<Self> {
+        Self::ALL.into_iter().find(|path| path.within(skills) == normal)
     }
 }
 
@@ -198,6 +187,8 @@ impl fmt::Display for Cut<'_> {
 
 #[cfg(test)]
 mod tests {
+    use lifecycle::{ids::SandboxId, request::CreateRequest};
+
     use super::*;
 
     fn template(threads: &str, base: &str) -> Template {
@@ -210,6 +201,14 @@ mod tests {
 
     fn mount(host: &str, container: &str) -> ExtraMount {
         ExtraMount { host_path: host.to_owned(), container_path: container.to_owned(), read_only: false }
+    }
+
+    fn check(template: &Template, mounts: &[ExtraMount]) -> Result<Vec<Mount>, MountError> {
+        super::check(template, SkillsRoot::of(&CreateRequest::new(id())).unwrap(), mounts)
+    }
+
+    fn id() -> SandboxId {
+        SandboxId::parse("a").unwrap()
     }
 
     /// The original looks at a mount's host path before its path in the sandbox, and at one mount after the

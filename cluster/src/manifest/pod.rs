@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Container, ContainerPort, HTTPGetAction, Pod, PodSpec, Probe, ResourceRequirements, SecurityContext,
-        VolumeMount,
+        Container, ContainerPort, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, ResourceRequirements,
+        SecurityContext, VolumeMount,
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
-use lifecycle::request::CreateRequest;
+use lifecycle::{failure::Failure, request::CreateRequest};
 
 use super::{
-    MountError, Template,
-    lark::Lark,
-    metadata, mounts,
-    volumes::{self, Mounted},
+    SkillsRoot, Template,
+    lark::{self, Lark},
+    metadata, mounts, volumes,
 };
 use crate::{marks, names};
 
@@ -31,21 +30,19 @@ struct Rhythm {
 const READINESS: Rhythm = Rhythm { initial_delay_seconds: 5, period_seconds: 5 };
 const LIVENESS: Rhythm = Rhythm { initial_delay_seconds: 10, period_seconds: 10 };
 
-/// Builds the Pod, or says which of the caller's mounts cannot be.
-pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, MountError> {
-    let lark = Lark::of(template, request);
-    // The order of the checks is the original's: what the sandbox mounts, then what the broker does.
-    let kept = request.extra_mounts.iter().filter(|mount| !lark.supplants(mount));
-    let extra = mounts::check(template, kept)?;
+/// Builds the Pod, or says why the request does not fit the settings.
+pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, Failure> {
+    // The order of the checks is that of DeerFlow's provisioner: the skills root, Lark, then what the sandbox mounts,
+    // and last what the broker does.
+    let root = SkillsRoot::of(request)?;
+    let lark = Lark::of(template, request)?;
+    let kept = request.extra_mounts.iter().filter(|mount| !lark.replaces(mount, root));
+    let extra = mounts::check(template, root, kept)?;
 
-    let mut mounted = volumes::skills(template, request);
+    let mut mounted = volumes::skills(template, root, request, &extra);
     mounted.push(volumes::user_data(template, request));
-    mounted.extend(volumes::extra(template, &extra)?);
-    let credentials = lark.credentials(template, request)?;
-    // The original built this Pod, and Kubernetes refused it: two volumes in one place.
-    if let Some(taken) = extra.iter().find(|mount| is_taken_twice(&mounted, mount.path.as_str())) {
-        return Err(MountError::Duplicate(taken.path));
-    }
+    mounted.extend(volumes::extra(template, root, &extra)?);
+    let credentials = lark.credentials(template, root, request)?;
 
     let (mut volumes, mut mounts): (Vec<_>, Vec<_>) =
         mounted.into_iter().map(|mounted| (mounted.volume, mounted.mount)).unzip();
@@ -55,7 +52,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
         credentials.into_iter().map(|mounted| (mounted.volume, mounted.mount)).unzip();
     volumes.extend(credential_volumes);
 
-    let mut containers = vec![sandbox(template, lark, mounts)];
+    let mut containers = vec![sandbox(template, env(request, lark), mounts)];
     containers.extend(lark.broker(template, credential_mounts));
     let mut metadata = metadata(template, request);
     metadata.name = Some(names::pod(&request.sandbox_id));
@@ -75,16 +72,20 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     })
 }
 
-fn is_taken_twice(mounted: &[Mounted], path: &str) -> bool {
-    mounted.iter().filter(|mounted| mounted.mount.mount_path == path).count() > 1
+/// The sandbox's variables: the limit of shell sessions, then where the broker is.
+fn env(request: &CreateRequest, lark: Lark<'_>) -> Option<Vec<EnvVar>> {
+    let sessions =
+        request.max_shell_sessions.map(|limit| lark::env(names::MAX_SHELL_SESSIONS, &limit.to_string()));
+    let variables: Vec<_> = sessions.into_iter().chain(lark.sandbox_env()).collect();
+    (!variables.is_empty()).then_some(variables)
 }
 
-fn sandbox(template: &Template, lark: Lark<'_>, mounts: Vec<VolumeMount>) -> Container {
+fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMount>) -> Container {
     Container {
         name: names::SANDBOX_CONTAINER.to_owned(),
         image: Some(template.image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        env: lark.sandbox_env(),
+        env,
         ports: Some(vec![ContainerPort {
             name: Some(names::HTTP_PORT.to_owned()),
             container_port: template.container_port.into(),

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
 use lifecycle::request::CreateRequest;
 
 use super::{
-    MountError, Template, host_path,
-    mounts::{self, Mount},
+    MountError, SkillsCategory, SkillsRoot, Template, host_path,
+    mounts::{self, Mount, MountPath},
     template::SkillsSource,
 };
 
@@ -27,11 +27,22 @@ enum HostDir {
     ExistsOrMade,
 }
 
-/// The skills, read-only.
-pub(super) fn skills(template: &Template, request: &CreateRequest) -> Vec<Mounted> {
+/// The default skills, read-only, without the categories that the caller mounts itself.
+///
+/// Where one volume holds all categories it stays, and the caller's mounts nest in it, unless all are the caller's.
+pub(super) fn skills(
+    template: &Template,
+    root: SkillsRoot<'_>,
+    request: &CreateRequest,
+    extra: &[Mount],
+) -> Vec<Mounted> {
     let directory = |name: &str, path: &str, host_path: String| {
         Mounted::new(host_volume(name, host_path, HostDir::Exists), path, true)
     };
+    let is_replaced = |category| extra.iter().any(|mount| mount.path == MountPath::Skills(category));
+    if SkillsCategory::ALL.into_iter().all(is_replaced) {
+        return Vec::new();
+    }
     match template.skills() {
         SkillsSource::Claim { name, sub_path } => {
             let sub_path =
@@ -40,19 +51,21 @@ pub(super) fn skills(template: &Template, request: &CreateRequest) -> Vec<Mounte
             if let Some(claim) = &mut volume.persistent_volume_claim {
                 claim.read_only = Some(true);
             }
-            vec![Mounted::new(volume, "/mnt/skills", true).with_sub_path(sub_path)]
+            vec![Mounted::new(volume, root.as_str(), true).with_sub_path(sub_path)]
         }
-        SkillsSource::Directory(path) => vec![directory("skills", "/mnt/skills", path.to_owned())],
+        SkillsSource::Directory(path) => vec![directory("skills", root.as_str(), path.to_owned())],
         SkillsSource::Views { host_base_dir } => {
             let users_own = |view| {
                 host_path::join(host_base_dir, &["users", request.user_id.as_str(), "skills_view", view])
             };
             let everybodys = host_path::join(host_base_dir, &["skills_view", "public"]);
-            vec![
-                directory("skills-public", "/mnt/skills/public", everybodys),
-                directory("skills-custom", "/mnt/skills/custom", users_own("custom")),
-                directory("skills-legacy", "/mnt/skills/legacy", users_own("legacy")),
-            ]
+            let views = [
+                ("skills-public", SkillsCategory::Public, everybodys),
+                ("skills-custom", SkillsCategory::Custom, users_own("custom")),
+                ("skills-legacy", SkillsCategory::Legacy, users_own("legacy")),
+            ];
+            let kept = views.into_iter().filter(|(_, category, _)| !is_replaced(*category));
+            kept.map(|(name, category, path)| directory(name, &root.join(category), path)).collect()
         }
     }
 }
@@ -71,11 +84,15 @@ pub(super) fn user_data(template: &Template, request: &CreateRequest) -> Mounted
 }
 
 /// The caller's mounts, numbered in their order.
-pub(super) fn extra(template: &Template, mounts: &[Mount]) -> Result<Vec<Mounted>, MountError> {
+pub(super) fn extra(
+    template: &Template,
+    root: SkillsRoot<'_>,
+    mounts: &[Mount],
+) -> Result<Vec<Mounted>, MountError> {
     mounts
         .iter()
         .enumerate()
-        .map(|(index, mount)| of_mount(template, mount, &format!("extra-{index}"), mount.path.as_str()))
+        .map(|(index, mount)| of_mount(template, mount, &format!("extra-{index}"), &mount.path.within(root)))
         .collect()
 }
 

@@ -14,7 +14,7 @@ use super::TURN_DEADLINE;
 use crate::{
     connect::Connection,
     fault::{CallError, Verb, classify},
-    names, tolerant,
+    lenient, names,
 };
 
 /// When the metrics API must have answered; it answers from memory.
@@ -42,21 +42,21 @@ pub struct Cpu {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodMetrics {
-    #[serde(deserialize_with = "tolerant::objects")]
+    #[serde(deserialize_with = "lenient::objects")]
     containers: Vec<ContainerMetrics>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ContainerMetrics {
-    #[serde(deserialize_with = "tolerant::object")]
+    #[serde(deserialize_with = "lenient::object")]
     usage: Option<Usage>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Usage {
-    #[serde(deserialize_with = "tolerant::scalar")]
+    #[serde(deserialize_with = "lenient::scalar")]
     cpu: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use kube::core::{Resource, Status};
 use serde::{Deserialize, de::DeserializeOwned};
 use tower::BoxError;
 
-use crate::{fault::CallError, tolerant};
+use crate::{fault::CallError, lenient};
 
 /// The longest event that is read, in bytes: many times what the API server stores as one object (1.5 MiB).
 pub const EVENT_MAX: usize = 16 << 20;
@@ -41,7 +41,7 @@ pub struct Events<B> {
 struct Raw<K> {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default = "none", deserialize_with = "tolerant::object")]
+    #[serde(default = "none", deserialize_with = "lenient::object")]
     object: Option<K>,
 }
 

@@ -7,7 +7,7 @@ use lifecycle::ids::SandboxId;
 use serde::Deserialize;
 
 use super::kind::Watchable;
-use crate::{connect::Connection, fault::CallError, manifest::Template, names, tolerant};
+use crate::{connect::Connection, fault::CallError, lenient, manifest::Template, names};
 
 /// Objects a page: what `client-go` asks for. It bounds what is held as JSON at a time, about 10 MiB.
 pub const PAGE: u32 = 500;
@@ -21,7 +21,7 @@ pub const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 struct Page<K> {
     #[serde(default)]
     metadata: PageMetadata,
-    #[serde(default = "Vec::new", deserialize_with = "tolerant::objects")]
+    #[serde(default = "Vec::new", deserialize_with = "lenient::objects")]
     items: Vec<K>,
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lifecycle::{ids::UserId, lifetime::Terms};
+use lifecycle::lifetime::Terms;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -15,17 +15,7 @@ fn id() -> SandboxId {
 }
 
 fn request() -> Arc<CreateRequest> {
-    Arc::new(CreateRequest {
-        sandbox_id: id(),
-        thread_id: None,
-        user_id: UserId::default(),
-        extra_mounts: Vec::new(),
-        include_legacy_skills: false,
-        provision_lark_cli_runtime: false,
-        provision_lark_cli_broker: false,
-        terms: Terms::default(),
-        owner: None,
-    })
+    Arc::new(CreateRequest::new(id()))
 }
 
 fn uid() -> Uid {

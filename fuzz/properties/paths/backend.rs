@@ -15,7 +15,8 @@ use lifecycle::{
     lifetime::{Owner, TermsChange},
     phase::Phase,
     request::CreateRequest,
-    seen::Status,
+    seen::{Status, Uid},
+    spec::ObservedSpec,
 };
 use sandbox_provisioner::http::Backend;
 
@@ -49,7 +50,9 @@ fn running() -> Status {
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
         reason: None,
+        pod: Uid("e6edabb4-c58f-4781-964c-8c43eb2987d3".into()),
         created: None,
+        spec: ObservedSpec::default(),
         life: None,
     }
 }
@@ -97,6 +100,11 @@ impl Backend for Recorder {
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
         self.note("get", Some(id));
         Ok(Some(running()))
+    }
+
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+        self.note("presence", Some(id));
+        Ok(Some(running().pod))
     }
 
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {

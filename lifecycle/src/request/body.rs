@@ -21,7 +21,23 @@ impl CreateRequest {
     /// # Errors
     /// All that is wrong, as [`CreateRequest::parse`] has it; for a body that is empty or no JSON, just that.
     pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
-        Self::parse(&json(content_type, body)?)
+        let mut value = json(content_type, body)?;
+        keep_large_integer(&mut value, body);
+        Self::parse(&value)
+    }
+}
+
+/// Replaces a `max_shell_sessions` that `serde_json` could only read as a float by its own digits as a text, which
+/// means the same.
+fn keep_large_integer(value: &mut Value, body: &[u8]) {
+    #[derive(serde::Deserialize)]
+    struct Exact {
+        max_shell_sessions: u128,
+    }
+    if let Some(field) = value.get_mut("max_shell_sessions").filter(|field| field.is_f64())
+        && let Ok(Exact { max_shell_sessions }) = serde_json::from_slice(without_mark(body))
+    {
+        *field = Value::String(max_shell_sessions.to_string());
     }
 }
 
@@ -34,9 +50,13 @@ pub(super) fn json(content_type: Option<&str>, body: &[u8]) -> Result<Value, Vec
         let text = Value::String(String::from_utf8_lossy(body).into_owned());
         return Err(vec![whole_body(Problem::ModelAttributesType, echo(&text))]);
     }
-    // As Python's own reader, and only at the very beginning.
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = without_mark(body);
     serde_json::from_slice(body).map_err(|error| vec![not_json(body, &error)])
+}
+
+/// The body without a byte order mark at its start, which Python's own reader skips, too.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 fn whole_body(problem: Problem, input: Value) -> FieldError {

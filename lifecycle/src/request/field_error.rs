@@ -46,6 +46,19 @@ pub enum Problem {
     BoolParsing,
     /// Not an array.
     ListType,
+    /// Neither an integer nor anything that could stand for one.
+    IntType,
+    /// A string that is not an integer.
+    IntParsing,
+    /// An integer that is too large to hold.
+    IntParsingSize,
+    /// A number with a fraction.
+    IntFromFloat,
+    /// A number that is too small.
+    GreaterThan {
+        /// The largest number that is too small.
+        bound: u8,
+    },
     /// Not a length of time in words: no string. Numbers are refused, as nobody says of what they count.
     TimeDeltaType {
         /// What is allowed, in words.
@@ -84,7 +97,7 @@ impl Serialize for FieldError {
         map.serialize_entry("msg", &self.problem.to_string())?;
         map.serialize_entry("input", &self.input)?;
         if let Some((key, value)) = self.problem.context() {
-            map.serialize_entry("ctx", &serde_json::Map::from_iter([(key.to_owned(), value.into())]))?;
+            map.serialize_entry("ctx", &serde_json::Map::from_iter([(key.to_owned(), value)]))?;
         }
         map.end()
     }
@@ -122,6 +135,11 @@ impl Problem {
             Self::BoolType => "bool_type",
             Self::BoolParsing => "bool_parsing",
             Self::ListType => "list_type",
+            Self::IntType => "int_type",
+            Self::IntParsing => "int_parsing",
+            Self::IntParsingSize => "int_parsing_size",
+            Self::IntFromFloat => "int_from_float",
+            Self::GreaterThan { .. } => "greater_than",
             Self::TimeDeltaType { .. } => "time_delta_type",
             Self::TimeDeltaParsing { .. } => "time_delta_parsing",
             Self::ValueError { .. } => "value_error",
@@ -131,14 +149,16 @@ impl Problem {
     }
 
     /// The one entry of `ctx`, where there is one.
-    fn context(&self) -> Option<(&'static str, &str)> {
-        match self {
-            Self::StringPatternMismatch { pattern, .. } => Some(("pattern", pattern)),
-            Self::TimeDeltaParsing { rule } => Some(("error", rule)),
-            Self::ValueError { error } => Some(("error", error)),
-            Self::JsonInvalid { error } => Some(("error", error)),
-            _ => None,
-        }
+    fn context(&self) -> Option<(&'static str, Value)> {
+        let (key, text) = match self {
+            Self::GreaterThan { bound } => return Some(("gt", (*bound).into())),
+            Self::StringPatternMismatch { pattern, .. } => ("pattern", *pattern),
+            Self::TimeDeltaParsing { rule } => ("error", rule.as_str()),
+            Self::ValueError { error } => ("error", *error),
+            Self::JsonInvalid { error } => ("error", error.as_str()),
+            _ => return None,
+        };
+        Some((key, text.into()))
     }
 }
 
@@ -154,6 +174,11 @@ impl fmt::Display for Problem {
             Self::BoolType => "Input should be a valid boolean",
             Self::BoolParsing => "Input should be a valid boolean, unable to interpret input",
             Self::ListType => "Input should be a valid list",
+            Self::IntType => "Input should be a valid integer",
+            Self::IntParsing => "Input should be a valid integer, unable to parse string as an integer",
+            Self::IntParsingSize => "Unable to parse input string as an integer, exceeded maximum size",
+            Self::IntFromFloat => "Input should be a valid integer, got a number with a fractional part",
+            Self::GreaterThan { bound } => return write!(f, "Input should be greater than {bound}"),
             Self::TimeDeltaType { rule } => {
                 return write!(f, "Input should be a valid timedelta, written as a string: {rule}");
             }

@@ -57,11 +57,37 @@ pub(super) fn stale() -> Failure {
 
 /// Goes on with an order from what is seen now.
 pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
+    let mut rejected = reject_mismatches(&mut order, made, ctx);
+    let (stage, actions) = if rejected.is_empty() || !order.waiters.is_empty() {
+        make_missing(order, made, ctx)
+    } else if made.any() {
+        remove::remove(made, 0, vec![], Next::Forget, ctx)
+    } else {
+        rest(None, ctx)
+    };
+    rejected.extend(actions);
+    (stage, rejected)
+}
+
+/// Rejects the callers whose requirements the existing Pod does not meet.
+///
+/// A terminating Pod is nobody's answer: the callers wait for a new one. An old view may show a Pod that has gone.
+pub(super) fn reject_mismatches<W>(order: &mut Order<W>, made: Halves, ctx: Context<'_>) -> Vec<Action<W>> {
+    match &ctx.seen.pod {
+        Some(pod) if !pod.terminating && (ctx.fresh || order.looked || made.any()) => {
+            order.reject_mismatches(&pod.spec)
+        }
+        Some(_) | None => vec![],
+    }
+}
+
+/// Goes on with an order whose callers all accept the existing Pod, if there is one.
+fn make_missing<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
     match lack(ctx.seen) {
         Lack::Nothing(status) => {
             let answer = if ctx.fresh || made.any() { Ok(Reply::Made(status)) } else { Err(stale()) };
             let (stage, mut actions) = rest(None, ctx);
-            actions.extend(order.waiters.into_iter().map(|(w, _)| Action::Answer(w, answer.clone())));
+            actions.extend(order.waiters.into_iter().map(|w| Action::Answer(w.waiter, answer.clone())));
             (stage, actions)
         }
         Lack::EarlierLifeGone if made.any() => {
@@ -104,7 +130,7 @@ fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
     let expired = order.take_expired(ctx.now);
     let failure = still_terminating(ctx);
     let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
-    match order.waiters.iter().map(|(_, until)| *until).min() {
+    match order.waiters.iter().map(|w| w.until).min() {
         Some(next) => {
             actions.push(Action::WakeAt(next));
             (Stage::Waiting(order), actions)
@@ -161,7 +187,7 @@ pub(super) fn read<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     match (result, verdict) {
-        (Ok(None), None) if order.waiters.iter().all(|(_, until)| *until <= ctx.now) => {
+        (Ok(None), None) if order.waiters.iter().all(|w| w.until <= ctx.now) => {
             let failure = Failure::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
             undo(order, made, failure, ctx)
         }

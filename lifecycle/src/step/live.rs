@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     failure::{Failure, FaultKind},
-    lifetime::{LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
+    hold::{Held, Hold, HoldReason},
+    lifetime::{Deadline, LIMIT_MAX, Marks, Moment, Owner, Terms, TermsChange, Vitals, WRITE_STEP},
     ports::Outcome,
     seen::{Life, SeenPod},
 };
@@ -223,7 +224,7 @@ pub(super) fn attend<W>(
     if alone_until.is_some() || life.armed.is_some_and(|at| at <= ctx.now) {
         life.armed = None;
     }
-    life.held = life.held.filter(|(_, until)| *until > ctx.now);
+    life.held = life.held.filter(|hold| hold.until > ctx.now);
     let terms = terms(pod, ctx);
     // A sandbox whose use is kept from now on, or was not known.
     life.unwritten.active |= terms.idle_timeout.is_some() && life.vitals.written.is_none();
@@ -235,12 +236,12 @@ pub(super) fn attend<W>(
     };
     let ahead = life.vitals.ahead(terms, ctx.policy, ctx.now);
     let next = match life.vitals.reached(terms, ctx.policy, ctx.now) {
-        Some(cause) => match life.held.filter(|(held, _)| *held == cause) {
-            Some((_, until)) => Some(ahead.map_or(until, |ahead| ahead.min(until))),
+        Some(cause) => match life.held.filter(|hold| hold.cause == cause) {
+            Some(Hold { until, .. }) => Some(ahead.map_or(until, |ahead| ahead.min(until))),
             None if ctx.fresh => match reap::begin(pod, life, cause, ctx) {
                 Ok(decision) => return decision,
                 Err(until) => {
-                    life.held = Some((cause, until));
+                    life.held = Some(Hold { cause, reason: HoldReason::ProbeUnanswered, until });
                     Some(ahead.map_or(until, |ahead| ahead.min(until)))
                 }
             },
@@ -281,7 +282,18 @@ pub(super) fn prospects(life: Option<&Lifeline>, ctx: Context<'_>) -> Option<Lif
         idle_since: life.vitals.active_wall,
         expires_at: ctx.moment().wall_at(deadline.at),
         cause: deadline.cause,
+        held: held(life, deadline, ctx),
     })
+}
+
+/// Why a sandbox that has reached this limit is still there.
+fn held(life: &Lifeline, deadline: Deadline, ctx: Context<'_>) -> Option<Held> {
+    let hold = life.held.filter(|hold| hold.cause == deadline.cause && deadline.at <= ctx.now)?;
+    // Without an answer it is asked again and again, until that has lasted for the patience.
+    let unanswered_since = life.unanswered_since.filter(|_| hold.reason == HoldReason::ProbeUnanswered);
+    let until =
+        unanswered_since.map_or(hold.until, |since| hold.until.max(since + ctx.policy.probe_patience));
+    Some(Held { reason: hold.reason, until: ctx.moment().wall_at(until) })
 }
 
 /// What is told of a sandbox that was touched: as much as a read would show, and that it is going where it is.

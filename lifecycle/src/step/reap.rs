@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     failure::Fault,
+    hold::{Hold, HoldReason},
     lifetime::Cause,
     ports::{Busy, Only, Outcome},
     seen::{SeenPod, Uid, Version},
@@ -89,15 +90,15 @@ pub(super) fn asked<W>(
     let Some(cause) = reached else { return settle(stage, ctx) };
     if cause == Cause::Idle {
         let again = match busy {
-            Busy::Unasked(_) => Some(ctx.now + ctx.policy.probe_interval),
-            Busy::Unanswered(_) => unanswered(life, ctx).err(),
+            Busy::Unasked(_) => Some((HoldReason::ProbeNotSent, ctx.now + ctx.policy.probe_interval)),
+            Busy::Unanswered(_) => unanswered(life, ctx).err().map(|at| (HoldReason::ProbeUnanswered, at)),
             Busy::No | Busy::Yes(_) => {
                 life.unanswered_since = None;
                 None
             }
         };
-        if let Some(again) = again {
-            return wait(stage, life, again, ctx);
+        if let Some((reason, at)) = again {
+            return wait(stage, life, reason, at, ctx);
         }
     }
     (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
@@ -111,7 +112,13 @@ pub(super) fn held<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     match life {
-        Some(life) => wait(stage, life, until.unwrap_or(ctx.now + REHEARSE_AGAIN), ctx),
+        Some(life) => {
+            let (reason, until) = match until {
+                Some(until) => (HoldReason::ReapLimits, until),
+                None => (HoldReason::DryRun, ctx.now + REHEARSE_AGAIN),
+            };
+            wait(stage, life, reason, until, ctx)
+        }
         None => settle(stage, ctx),
     }
 }
@@ -151,7 +158,7 @@ pub(super) fn reaped<W>(
         Some(Outcome::Refused(_)) | None => AGAIN,
     };
     match life {
-        Some(life) => wait(stage, life, ctx.now + pause, ctx),
+        Some(life) => wait(stage, life, HoldReason::DeleteFailed, ctx.now + pause, ctx),
         None => settle(stage, ctx),
     }
 }
@@ -180,7 +187,9 @@ pub(super) fn read<W>(
             let at = ctx.now + AGAIN;
             (Stage::Unsure { cause, at: Some(at) }, vec![Action::WakeAt(at)])
         }
-        (Ok(_), Some(life)) => wait(Stage::Reaping(cause), life, ctx.now + AGAIN, ctx),
+        (Ok(_), Some(life)) => {
+            wait(Stage::Reaping(cause), life, HoldReason::DeleteFailed, ctx.now + AGAIN, ctx)
+        }
         (Ok(_), None) => rest(None, ctx),
     }
 }
@@ -198,9 +207,15 @@ fn gone<W>(cause: Cause, ctx: Context<'_>) -> Decision<W> {
 }
 
 /// Rests, and looks at this limit again then, and at the others when they are reached.
-fn wait<W>(stage: Stage<W>, life: &mut Lifeline, until: Instant, ctx: Context<'_>) -> Decision<W> {
+fn wait<W>(
+    stage: Stage<W>,
+    life: &mut Lifeline,
+    reason: HoldReason,
+    until: Instant,
+    ctx: Context<'_>,
+) -> Decision<W> {
     if let Stage::Reaping(cause) = stage {
-        life.held = Some((cause, until.max(ctx.now + Duration::from_millis(1))));
+        life.held = Some(Hold { cause, reason, until: until.max(ctx.now + Duration::from_millis(1)) });
     }
     settle(stage, ctx)
 }

@@ -3,6 +3,8 @@
 mod bench;
 mod doubts;
 mod histories;
+mod holds;
 mod lives;
 mod paths;
+mod requirements;
 mod uses;

@@ -7,6 +7,7 @@ use crate::{
     failure::{Fault, FaultKind},
     phase::Phase,
     seen::{SeenPod, SeenService, Version},
+    spec::ObservedSpec,
 };
 
 /// A sandbox under test: a stage, what is seen, and the clock.
@@ -77,17 +78,7 @@ impl Bench {
 }
 
 pub(super) fn request(id: &SandboxId) -> Arc<CreateRequest> {
-    Arc::new(CreateRequest {
-        sandbox_id: id.clone(),
-        thread_id: None,
-        user_id: crate::ids::UserId::default(),
-        extra_mounts: vec![],
-        include_legacy_skills: false,
-        provision_lark_cli_runtime: false,
-        provision_lark_cli_broker: false,
-        terms: crate::lifetime::Terms::default(),
-        owner: None,
-    })
+    Arc::new(CreateRequest::new(id.clone()))
 }
 
 pub(super) fn uid(text: &str) -> Uid {
@@ -103,6 +94,7 @@ pub(super) fn pod(name: &str) -> SeenPod {
         terminating: false,
         reason: None,
         created: None,
+        spec: ObservedSpec::default(),
         marks: Marks::default(),
     }
 }
@@ -143,7 +135,9 @@ pub(super) fn made(waiter: u32) -> Action<u32> {
         url: "http://h:30000".into(),
         phase: Phase::Running,
         reason: None,
+        pod: uid("p"),
         created: None,
+        spec: ObservedSpec::default(),
         life: None,
     };
     Action::Answer(waiter, Ok(Reply::Made(status)))

@@ -86,6 +86,7 @@ impl World {
                 terminating: false,
                 reason: None,
                 created: None,
+                spec: ObservedSpec::default(),
                 marks: Marks::default(),
             });
         })

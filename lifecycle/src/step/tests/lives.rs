@@ -182,6 +182,7 @@ impl World {
                 terminating: false,
                 reason: None,
                 created: Some(whole),
+                spec: ObservedSpec::default(),
                 marks: Marks { terms, active: terms.idle_timeout.map(|_| whole), owner: None },
             });
             self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });

@@ -1,0 +1,159 @@
+//! Where a sandbox has its skills, and the categories below it that a caller may mount itself.
+
+use lifecycle::request::CreateRequest;
+
+use super::mounts::Cut;
+
+/// The directory in the sandbox below which skills are mounted: an absolute path without redundant parts, apart
+/// from the directories that are reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SkillsRoot<'a>(&'a str);
+
+/// A directory below the [`SkillsRoot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SkillsCategory {
+    Public,
+    Custom,
+    Legacy,
+    Integrations,
+}
+
+/// Why a path cannot be a [`SkillsRoot`]. `Display` of the first three is DeerFlow's own text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidSkillsRoot {
+    /// Relative, empty, or with two leading slashes.
+    #[error("The skills container path must be an absolute non-root path")]
+    NotAbsolute,
+    /// The root directory, or a path with `//`, `.`, `..` or a trailing slash.
+    #[error("The skills container path must not be root or contain redundant separators, '.' or '..'")]
+    NotCanonical,
+    /// The path is, contains or lies in a reserved directory.
+    #[error("The skills container path '{path}' overlaps reserved sandbox path '{reserved}'")]
+    Reserved { path: String, reserved: &'static str },
+    /// Kubernetes rejects a mount path with a colon, and no container starts with a NUL in one.
+    #[error("The skills container path must not contain ':' or NUL")]
+    Unmountable,
+}
+
+/// The directories in a sandbox that DeerFlow uses for something else.
+const RESERVED_PATHS: [&str; 3] = ["/mnt/user-data", "/mnt/acp-workspace", "/mnt/integrations/lark-cli"];
+
+/// The root of a request that names none.
+const DEFAULT: &str = "/mnt/skills";
+
+// === impl SkillsRoot ===
+
+impl<'a> SkillsRoot<'a> {
+    /// The root of a request.
+    pub(super) fn of(request: &'a CreateRequest) -> Result<Self, InvalidSkillsRoot> {
+        Self::parse(request.skills_container_path.as_deref().unwrap_or(DEFAULT))
+    }
+
+    fn parse(path: &'a str) -> Result<Self, InvalidSkillsRoot> {
+        // POSIX gives a path with exactly two leading slashes a meaning of its own.
+        let Some(relative) = path.strip_prefix('/').filter(|rest| !rest.starts_with('/')) else {
+            return Err(InvalidSkillsRoot::NotAbsolute);
+        };
+        if relative.split('/').any(|name| matches!(name, "" | "." | "..")) {
+            return Err(InvalidSkillsRoot::NotCanonical);
+        }
+        if let Some(reserved) = RESERVED_PATHS.into_iter().find(|reserved| overlap(path, reserved)) {
+            let path = Cut(&path.escape_debug().to_string()).to_string();
+            return Err(InvalidSkillsRoot::Reserved { path, reserved });
+        }
+        if path.contains([':', '\0']) {
+            return Err(InvalidSkillsRoot::Unmountable);
+        }
+        Ok(Self(path))
+    }
+
+    /// The path.
+    pub(super) const fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// Where a category is.
+    pub(super) fn join(self, category: SkillsCategory) -> String {
+        format!("{}/{}", self.0, category.as_str())
+    }
+}
+
+// === impl SkillsCategory ===
+
+impl SkillsCategory {
+    pub(super) const ALL: [Self; 4] = [Self::Public, Self::Custom, Self::Legacy, Self::Integrations];
+
+    /// Its directory's name.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Custom => "custom",
+            Self::Legacy => "legacy",
+            Self::Integrations => "integrations",
+        }
+    }
+}
+
+/// Whether one canonical path is the other, or contains it.
+fn overlap(a: &str, b: &str) -> bool {
+    let contains = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    contains(a, b) || contains(b, a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards which paths are accepted, and which of the texts each other one gets.
+    #[test]
+    fn roots_are_absolute_canonical_and_apart_from_reserved_paths() {
+        use InvalidSkillsRoot::{NotAbsolute, NotCanonical, Unmountable};
+        let reserved = |path: &str, reserved| InvalidSkillsRoot::Reserved { path: path.to_owned(), reserved };
+        let [user_data, acp, lark] = RESERVED_PATHS;
+        for path in [
+            "/opt",
+            "/mnt/skills/v2",
+            "/mnt/user-data2",
+            "/mnt/integrations/lark",
+            "/~/a b",
+            "/opt/...",
+            "/技能",
+        ] {
+            assert_eq!(SkillsRoot::parse(path).unwrap().as_str(), path);
+        }
+        for (path, error) in [
+            ("", NotAbsolute),
+            ("opt", NotAbsolute),
+            ("./opt", NotAbsolute),
+            (r"C:\skills", NotAbsolute),
+            ("//", NotAbsolute),
+            ("//opt", NotAbsolute),
+            ("///opt", NotAbsolute),
+            ("/", NotCanonical),
+            ("/opt/", NotCanonical),
+            ("/opt//x", NotCanonical),
+            ("/./opt", NotCanonical),
+            ("/opt/..", NotCanonical),
+            ("/opt/../mnt/user-data", NotCanonical),
+            ("/mnt", reserved("/mnt", user_data)),
+            ("/mnt/user-data", reserved("/mnt/user-data", user_data)),
+            ("/mnt/user-data/a\tb", reserved(r"/mnt/user-data/a\tb", user_data)),
+            ("/mnt/acp-workspace/x", reserved("/mnt/acp-workspace/x", acp)),
+            ("/mnt/integrations", reserved("/mnt/integrations", lark)),
+            ("/mnt/integrations/lark-cli/config", reserved("/mnt/integrations/lark-cli/config", lark)),
+            ("/opt/a:b", Unmountable),
+            ("/opt/a\0b", Unmountable),
+        ] {
+            assert_eq!(SkillsRoot::parse(path), Err(error), "{path:?}");
+        }
+    }
+
+    /// Guards that a huge path is not sent back whole.
+    #[test]
+    fn errors_repeat_only_the_start_of_a_long_path() {
+        let path = format!("/mnt/user-data/{}", "é".repeat(100_000));
+        assert!(SkillsRoot::parse(&path).unwrap_err().to_string().len() < 5_000);
+    }
+}

@@ -1,0 +1,209 @@
+//! Reads from a Pod's spec the few facts that callers are told, while the spec is parsed. The spec itself is dropped.
+
+use lifecycle::spec::{ObservedSpec, ShellSessions};
+use serde::{Deserialize, Deserializer};
+
+use crate::{lenient, names};
+
+/// A Pod's spec. Neither this nor its parts can be printed: variables may hold secrets.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodSpec {
+    #[serde(deserialize_with = "lenient::objects")]
+    containers: Vec<Container>,
+    #[serde(deserialize_with = "lenient::objects")]
+    init_containers: Vec<InitContainer>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Container {
+    #[serde(deserialize_with = "lenient::scalar")]
+    name: Option<String>,
+    #[serde(deserialize_with = "lenient::objects")]
+    env: Vec<Variable>,
+    #[serde(deserialize_with = "lenient::objects")]
+    volume_mounts: Vec<VolumeMount>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct InitContainer {
+    #[serde(deserialize_with = "lenient::scalar")]
+    name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Variable {
+    #[serde(deserialize_with = "lenient::scalar")]
+    name: Option<String>,
+    /// `None` if the value comes from elsewhere.
+    #[serde(deserialize_with = "lenient::scalar")]
+    value: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct VolumeMount {
+    #[serde(deserialize_with = "lenient::scalar")]
+    mount_path: Option<String>,
+}
+
+/// Parses a Pod's spec into what callers are told of it.
+pub(crate) fn observe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObservedSpec, D::Error> {
+    Ok(lenient::object::<_, PodSpec>(deserializer)?.unwrap_or_default().observed())
+}
+
+// === impl PodSpec ===
+
+impl PodSpec {
+    fn observed(&self) -> ObservedSpec {
+        let container = |name: &str| self.containers.iter().find(|c| c.name.as_deref() == Some(name));
+        let sandbox = container(names::SANDBOX_CONTAINER);
+        let has_broker = container(names::LARK_BROKER_CONTAINER).is_some();
+        let has_shim =
+            self.init_containers.iter().any(|c| c.name.as_deref() == Some(names::LARK_SHIM_CONTAINER));
+        ObservedSpec {
+            max_shell_sessions: sandbox.map_or(Some(ShellSessions::DEFAULT), Container::max_shell_sessions),
+            lark_cli_broker: match (has_broker, has_shim) {
+                (true, true) if sandbox.is_some_and(Container::mounts_lark_credentials) => None,
+                (true, true) => Some(true),
+                (false, false) => Some(false),
+                (true, false) | (false, true) => None,
+            },
+        }
+    }
+}
+
+// === impl Container ===
+
+impl Container {
+    /// The default without the variable; `None` if the variable is not a positive integer.
+    fn max_shell_sessions(&self) -> Option<ShellSessions> {
+        // Of two variables with one name the later holds.
+        let variable = self.env.iter().rfind(|v| v.name.as_deref() == Some(names::MAX_SHELL_SESSIONS));
+        let Some(variable) = variable else { return Some(ShellSessions::DEFAULT) };
+        variable.value.as_deref()?.trim().parse().ok().and_then(ShellSessions::new)
+    }
+
+    /// Whether the container can read what a broker keeps from it.
+    fn mounts_lark_credentials(&self) -> bool {
+        let credentials = [names::LARK_CONFIG_PATH, names::LARK_DATA_PATH];
+        let paths = self.volume_mounts.iter().filter_map(|mount| mount.mount_path.as_deref());
+        paths.into_iter().any(|path| credentials.iter().any(|credential| path.starts_with(credential)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::lean::Pod;
+
+    fn observed(spec: &Value) -> ObservedSpec {
+        serde_json::from_value::<Pod>(json!({ "spec": spec })).unwrap().spec
+    }
+
+    fn sessions(count: u128) -> Option<ShellSessions> {
+        ShellSessions::new(count)
+    }
+
+    /// Guards that the limit is read from its own variable of the container `sandbox`, and that one that cannot be
+    /// read is unknown rather than the default.
+    #[test]
+    fn the_session_limit_is_read_from_its_variable() {
+        let with_env = |env: Value| json!({"containers": [{"name": "x"}, {"name": "sandbox", "env": env}]});
+        let of =
+            |value: Value| with_env(json!([{"name": "MAX_SHELL_SESSIONS", "value": value}, {"name": "Z"}]));
+        for (spec, expected) in [
+            (json!({}), sessions(10)),
+            (
+                json!({"containers": [{"name": "x", "env": [{"name": "MAX_SHELL_SESSIONS", "value": "99"}]}]}),
+                sessions(10),
+            ),
+            (with_env(json!([])), sessions(10)),
+            (with_env(json!([{"name": "max_shell_sessions", "value": "3"}])), sessions(10)),
+            (of(json!("7")), sessions(7)),
+            (of(json!(" 12 ")), sessions(12)),
+            (of(json!("100000000000000000000")), sessions(100_000_000_000_000_000_000)),
+            (of(json!("0")), None),
+            (of(json!("-1")), None),
+            (of(json!("many")), None),
+            (of(json!("")), None),
+            (of(json!("1.5")), None),
+            (of(json!(7)), None),
+            (with_env(json!([{"name": "MAX_SHELL_SESSIONS", "valueFrom": {}}])), None),
+            (
+                with_env(json!([
+                    {"name": "MAX_SHELL_SESSIONS", "value": "3"}, {"value": "4", "name": "MAX_SHELL_SESSIONS"}
+                ])),
+                sessions(4),
+            ),
+        ] {
+            assert_eq!(observed(&spec).max_shell_sessions, expected, "{spec}");
+        }
+    }
+
+    /// Guards that a broker counts only whole, and only if the sandbox cannot read its credentials.
+    #[test]
+    fn a_broker_counts_only_if_it_is_whole() {
+        let config = "/mnt/integrations/lark-cli/config";
+        for (containers, init, paths, expected) in [
+            (&["sandbox"][..], &[][..], &["/mnt/user-data"][..], Some(false)),
+            (&["sandbox"], &["lark-cli-init"], &[], Some(false)),
+            (&["sandbox"], &[], &[config], Some(false)),
+            (&["sandbox", "lark-cli-broker"], &["lark-cli-shim-init"], &[], Some(true)),
+            (
+                &["lark-cli-broker", "sandbox"],
+                &["x", "lark-cli-shim-init"],
+                &["/mnt/integrations/lark-cli/runtime"],
+                Some(true),
+            ),
+            (&["lark-cli-broker"], &["lark-cli-shim-init"], &[], Some(true)),
+            (&["sandbox", "lark-cli-broker"], &[], &[], None),
+            (&["sandbox"], &["lark-cli-shim-init"], &[], None),
+            (&["sandbox", "lark-cli-shim-init"], &["lark-cli-broker"], &[], Some(false)),
+            (&["sandbox", "lark-cli-broker"], &["lark-cli-shim-init"], &[config], None),
+            (
+                &["sandbox", "lark-cli-broker"],
+                &["lark-cli-shim-init"],
+                &["/x", "/mnt/integrations/lark-cli/config/locks"],
+                None,
+            ),
+            (
+                &["sandbox", "lark-cli-broker"],
+                &["lark-cli-shim-init"],
+                &["/mnt/integrations/lark-cli/data/x"],
+                None,
+            ),
+        ] {
+            let mounts: Vec<_> = paths.iter().map(|path| json!({"name": "v", "mountPath": path})).collect();
+            let containers: Vec<_> = containers
+                .iter()
+                .map(|name| match *name {
+                    "sandbox" => json!({"name": name, "volumeMounts": mounts}),
+                    _ => json!({"name": name, "volumeMounts": [{"mountPath": config}]}),
+                })
+                .collect();
+            let init: Vec<_> = init.iter().map(|name| json!({ "name": name })).collect();
+            let spec = json!({"containers": containers, "initContainers": init});
+            assert_eq!(observed(&spec).lark_cli_broker, expected, "{spec}");
+        }
+    }
+
+    /// Guards that a spec of any shape costs at most its own facts, never the object.
+    #[test]
+    fn odd_specs_are_read_as_far_as_they_go() {
+        for odd in [
+            json!(null),
+            json!(12),
+            json!([]),
+            json!({"containers": {}, "initContainers": 3}),
+            json!({"containers": [null, 7, {"name": 3, "env": "x", "volumeMounts": [1, {"mountPath": []}]}]}),
+        ] {
+            assert_eq!(observed(&odd), ObservedSpec::default(), "{odd}");
+        }
+    }
+}

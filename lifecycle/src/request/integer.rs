@@ -1,0 +1,133 @@
+//! Integers as pydantic's lax mode reads them.
+
+use serde_json::Value;
+
+use super::Problem;
+use crate::spec::ShellSessions;
+
+/// Why a text is not an integer that we can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NotAnInteger {
+    /// Not the text of an integer.
+    Syntax,
+    /// Above `u128::MAX`.
+    TooLarge,
+}
+
+/// Reads an integer above 0. Booleans, numbers without a fraction, and texts of either count as integers.
+pub(super) fn shell_sessions(value: &Value) -> Result<ShellSessions, Problem> {
+    let count = match value {
+        Value::Bool(flag) => u128::from(*flag),
+        Value::Number(number) => from_number(number)?,
+        Value::String(text) => from_text(text).map_err(|error| match error {
+            NotAnInteger::Syntax => Problem::IntParsing,
+            NotAnInteger::TooLarge => Problem::IntParsingSize,
+        })?,
+        Value::Null | Value::Array(_) | Value::Object(_) => return Err(Problem::IntType),
+    };
+    ShellSessions::new(count).ok_or(Problem::GreaterThan { bound: 0 })
+}
+
+/// A number as an integer; a negative one is 0, which is refused just as it is.
+fn from_number(number: &serde_json::Number) -> Result<u128, Problem> {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0; // 2^63, above which pydantic reads no float
+    if let Some(integer) = number.as_u64() {
+        return Ok(integer.into());
+    }
+    let float = number.as_f64().unwrap_or(f64::NAN);
+    if float <= 0.0 && float.fract() == 0.0 {
+        return Ok(0);
+    }
+    if float.fract() != 0.0 {
+        return Err(Problem::IntFromFloat);
+    }
+    if float >= BOUND {
+        return Err(Problem::IntParsingSize);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number within 63 bits"
+    )]
+    Ok(float as u128)
+}
+
+/// A text such as `12`, ` +1_000 ` or `12.0`; a negative number is 0, which is refused just as it is.
+fn from_text(text: &str) -> Result<u128, NotAnInteger> {
+    let text = text.trim();
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if !whole.split('_').all(is_number) || fraction.is_empty() || fraction.bytes().any(|b| b != b'0') {
+        return Err(NotAnInteger::Syntax);
+    }
+    if text.starts_with('-') {
+        return Ok(0);
+    }
+    let digits: String = whole.split('_').collect();
+    digits.parse().map_err(|_| NotAnInteger::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Each line is what pydantic 2.13 answers for an `int` above 0.
+    #[test]
+    fn integers_are_read_as_pydantic_reads_them() {
+        for (value, count) in [
+            (json!(12), 12),
+            (json!(12.0), 12),
+            (json!(true), 1),
+            (json!(1e3), 1000),
+            (json!(u64::MAX), u128::from(u64::MAX)),
+            (json!("12"), 12),
+            (json!(" 12\n"), 12),
+            (json!("\u{a0}+0012"), 12),
+            (json!("1_000"), 1000),
+            (json!("0_1"), 1),
+            (json!("12.00"), 12),
+            (json!("1_0.0"), 10),
+            (json!("100000000000000000000"), 100_000_000_000_000_000_000),
+        ] {
+            assert_eq!(shell_sessions(&value).ok(), ShellSessions::new(count), "{value}");
+        }
+        let zero = || Problem::GreaterThan { bound: 0 };
+        for (value, problem) in [
+            (json!(0), zero()),
+            (json!(-1), zero()),
+            (json!(false), zero()),
+            (json!(-0.0), zero()),
+            (json!(-1e30), zero()),
+            (json!("0"), zero()),
+            (json!("-3"), zero()),
+            (json!("-1.0"), zero()),
+            (json!("0.0"), zero()),
+            (json!(12.5), Problem::IntFromFloat),
+            (json!(0.5), Problem::IntFromFloat),
+            (json!(-0.5), Problem::IntFromFloat),
+            (json!(1e20), Problem::IntParsingSize),
+            (json!("9".repeat(40)), Problem::IntParsingSize),
+            (json!(""), Problem::IntParsing),
+            (json!(" "), Problem::IntParsing),
+            (json!("many"), Problem::IntParsing),
+            (json!("12."), Problem::IntParsing),
+            (json!(".0"), Problem::IntParsing),
+            (json!("12.5"), Problem::IntParsing),
+            (json!("1.0_0"), Problem::IntParsing),
+            (json!("1e3"), Problem::IntParsing),
+            (json!("_1"), Problem::IntParsing),
+            (json!("1__0"), Problem::IntParsing),
+            (json!("+-1"), Problem::IntParsing),
+            (json!("+ 1"), Problem::IntParsing),
+            (json!("٣"), Problem::IntParsing),
+            (json!(null), Problem::IntType),
+            (json!([12]), Problem::IntType),
+            (json!({}), Problem::IntType),
+        ] {
+            assert_eq!(shell_sessions(&value), Err(problem), "{value}");
+        }
+    }
+}

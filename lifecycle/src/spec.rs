@@ -1,0 +1,198 @@
+//! What the spec of an existing Pod says about its sandbox, and whether that meets the requirements of a request.
+//!
+//! DeerFlow's Gateway relies on these answers, so they are read from the Pod itself, whoever created it.
+
+use std::{fmt, num::NonZeroU128};
+
+use serde::{Serialize, Serializer};
+
+use crate::request::CreateRequest;
+
+/// A number of shell sessions: a positive integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShellSessions(NonZeroU128);
+
+/// The part of a Pod's spec that callers are told. A field is `None` where the spec contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObservedSpec {
+    /// The number of shell sessions that the container `sandbox` allows; `None` if its variable is not a positive
+    /// integer.
+    pub max_shell_sessions: Option<ShellSessions>,
+    /// Whether Lark's command line runs in a broker; `None` if only a part of the broker is there, or if the sandbox
+    /// can read the credentials that the broker is meant to keep from it.
+    pub lark_cli_broker: Option<bool>,
+}
+
+/// What a request requires of a Pod that exists already. Absent fields require nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requirements {
+    /// The Pod allows at least as many sessions.
+    max_shell_sessions: Option<ShellSessions>,
+    /// The Pod has, or has not, a Lark broker.
+    lark_cli_broker: Option<bool>,
+}
+
+/// Why an existing Pod does not meet the [`Requirements`]. `Display` is DeerFlow's own text where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The Pod allows fewer shell sessions.
+    #[error(
+        "Existing sandbox shell capacity is below the requested value; replacement must be coordinated by the \
+         Gateway"
+    )]
+    FewerShellSessions,
+    /// The Pod does not say how many shell sessions it allows.
+    #[error(
+        "Could not verify existing sandbox shell capacity: the Pod's MAX_SHELL_SESSIONS is not a positive integer; \
+         replacement must be coordinated by the Gateway"
+    )]
+    UnknownShellSessions,
+    /// The Pod has a broker and none is asked for, or the reverse, or it has only a part of one.
+    #[error(
+        "Existing sandbox has an incompatible Lark broker mode; replacement must be coordinated by the Gateway"
+    )]
+    LarkBroker,
+}
+
+// === impl ShellSessions ===
+
+impl ShellSessions {
+    /// The number of a sandbox that names none. DeerFlow's provisioner assumes the same of its image.
+    pub const DEFAULT: Self = Self(NonZeroU128::MIN.saturating_add(9));
+
+    /// A number of sessions; `None` for zero.
+    #[must_use]
+    pub const fn new(count: u128) -> Option<Self> {
+        match NonZeroU128::new(count) {
+            Some(count) => Some(Self(count)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for ShellSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for ShellSessions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u128(self.0.get())
+    }
+}
+
+// === impl ObservedSpec ===
+
+impl ObservedSpec {
+    /// What the Pod of this request will say, unless something in the cluster changes it.
+    #[must_use]
+    pub fn expected(request: &CreateRequest) -> Self {
+        Self {
+            max_shell_sessions: request.max_shell_sessions.or(Some(ShellSessions::DEFAULT)),
+            lark_cli_broker: Some(request.provision_lark_cli_broker),
+        }
+    }
+}
+
+impl Default for ObservedSpec {
+    /// A Pod whose spec says nothing about either.
+    fn default() -> Self {
+        Self { max_shell_sessions: Some(ShellSessions::DEFAULT), lark_cli_broker: Some(false) }
+    }
+}
+
+// === impl Mismatch ===
+
+impl Mismatch {
+    /// A stable name for callers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FewerShellSessions => "FewerShellSessions",
+            Self::UnknownShellSessions => "UnknownShellSessions",
+            Self::LarkBroker => "LarkBrokerMismatch",
+        }
+    }
+}
+
+// === impl Requirements ===
+
+impl Requirements {
+    /// The requirements of a request. A request that does not ask for Lark at all accepts any broker mode.
+    #[must_use]
+    pub fn of(request: &CreateRequest) -> Self {
+        let broker = request.provision_lark_cli_broker;
+        Self {
+            max_shell_sessions: request.max_shell_sessions,
+            lark_cli_broker: (broker || request.provision_lark_cli_runtime).then_some(broker),
+        }
+    }
+
+    /// Checks an existing Pod.
+    ///
+    /// # Errors
+    /// The first [`Mismatch`]; the number of sessions comes first, as in DeerFlow's provisioner.
+    pub fn check(&self, spec: &ObservedSpec) -> Result<(), Mismatch> {
+        if let Some(required) = self.max_shell_sessions {
+            match spec.max_shell_sessions {
+                None => return Err(Mismatch::UnknownShellSessions),
+                Some(allowed) if allowed < required => return Err(Mismatch::FewerShellSessions),
+                Some(_) => {}
+            }
+        }
+        if self.lark_cli_broker.is_some() && spec.lark_cli_broker != self.lark_cli_broker {
+            return Err(Mismatch::LarkBroker);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards every combination of what is required and what the Pod says.
+    #[test]
+    fn existing_pods_are_checked_against_the_requirements() {
+        let count = |n: u128| ShellSessions::new(n);
+        let sessions = [
+            (None, count(1), Ok(())),
+            (None, None, Ok(())),
+            (count(3), count(4), Ok(())),
+            (count(4), count(4), Ok(())),
+            (count(5), count(4), Err(Mismatch::FewerShellSessions)),
+            (count(1), None, Err(Mismatch::UnknownShellSessions)),
+        ];
+        let broker = [
+            (None, Some(true), Ok(())),
+            (None, None, Ok(())),
+            (Some(true), Some(true), Ok(())),
+            (Some(false), Some(false), Ok(())),
+            (Some(true), Some(false), Err(Mismatch::LarkBroker)),
+            (Some(false), Some(true), Err(Mismatch::LarkBroker)),
+            (Some(true), None, Err(Mismatch::LarkBroker)),
+            (Some(false), None, Err(Mismatch::LarkBroker)),
+        ];
+        for (required, allowed, by_sessions) in sessions {
+            for (required_broker, observed_broker, by_broker) in broker {
+                let requirements =
+                    Requirements { max_shell_sessions: required, lark_cli_broker: required_broker };
+                let spec = ObservedSpec { max_shell_sessions: allowed, lark_cli_broker: observed_broker };
+                assert_eq!(
+                    requirements.check(&spec),
+                    by_sessions.and(by_broker),
+                    "{requirements:?} {spec:?}"
+                );
+            }
+        }
+    }
+
+    /// Guards that zero sessions are not a number of sessions, and that huge numbers are written exactly.
+    #[test]
+    fn session_counts_are_positive_and_exact() {
+        assert_eq!(ShellSessions::new(0), None);
+        let huge = ShellSessions::new(u128::MAX).unwrap();
+        assert_eq!(serde_json::to_string(&huge).unwrap(), u128::MAX.to_string());
+    }
+}

@@ -1,0 +1,34 @@
+//! `GET /api/sandboxes/{id}/presence`
+
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{
+    Backend,
+    errors::{ApiError, reply},
+    path::{self, PathId},
+    wire::{self, Presence},
+};
+
+/// Room for an id and a uid.
+const USUAL_SIZE: usize = 160;
+
+pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
+    path::presence()
+        .and(warp::get())
+        .then(move |id| {
+            let backend = backend.clone();
+            async move { reply(answer(&backend, id).await) }
+        })
+        .boxed()
+}
+
+/// A text that can never name a sandbox has no Pod, which is known without a look.
+async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiError> {
+    match id {
+        PathId::Usable(id) => {
+            let pod = backend.presence(&id).await?;
+            wire::ok(&Presence::new(id.as_str(), pod.as_ref()), USUAL_SIZE)
+        }
+        PathId::Unusable(text) => wire::ok(&Presence::new(&text, None), USUAL_SIZE),
+    }
+}

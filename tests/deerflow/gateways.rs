@@ -1,0 +1,90 @@
+//! The request bodies that Gateways of both versions send, each through a whole life of its sandbox.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use simcluster::NodeOptions;
+
+use super::world::World;
+
+const RECORDED: &str = include_str!("../recordings/manifests-2.1.json");
+
+/// How long a Pod takes to be ready at the most: its probe begins after 5 s.
+const START: Duration = Duration::from_secs(30);
+
+/// Guards that every body is served from POST to DELETE and created again at once, with host paths and with claims;
+/// and that those which 2.1 refuses are refused before any object is created.
+#[tokio::test(start_paused = true)]
+async fn real_request_bodies_are_served_through_a_whole_life() {
+    let cases: Vec<Value> = serde_json::from_str(RECORDED).unwrap();
+    let is_gateways = |case: &&Value| case["case"].as_str().unwrap().contains("gateway-");
+    let cases: Vec<_> = cases.iter().filter(is_gateways).collect();
+    assert_eq!(cases.len(), 52, "the recording is whole");
+    for case in cases {
+        let name = case["case"].as_str().unwrap();
+        let world = World::start(case["env"].as_object().unwrap(), Some(NodeOptions::default())).await;
+        // The claims are the operator's; no Pod is scheduled before they exist.
+        for claim in ["skills", "userdata"] {
+            world.put("persistentvolumeclaims", claim, &json!({"accessModes": ["ReadWriteMany"]}));
+        }
+        if case["error"].is_null() {
+            lives(&world, name, &case["request"]).await;
+        } else {
+            let refused = world.call("POST", "/api/sandboxes", &case["request"]).await;
+            assert_eq!(case["error"]["status"], refused.status.as_u16(), "{name}");
+            assert_eq!(refused.json()["detail"], case["error"]["detail"], "{name}");
+            assert_eq!(world.objects(), 0, "{name}");
+        }
+    }
+}
+
+async fn lives(world: &World, name: &str, body: &Value) {
+    let id = body["sandbox_id"].as_str().unwrap();
+    let path = format!("/api/sandboxes/{id}");
+    let ok = async |method: &str, path: &str, body: &Value| {
+        let answer = world.call(method, path, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{name}: {method} {path}: {answer:?}");
+        answer.json()
+    };
+
+    let created = ok("POST", "/api/sandboxes", body).await;
+    tokio::time::sleep(START).await;
+    let pod = world.object("pods", &format!("sandbox-{id}")).unwrap();
+    let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    assert!(
+        pod["status"]["conditions"].as_array().unwrap().iter().any(is_ready),
+        "{name}: {}",
+        pod["status"]
+    );
+
+    let shown = ok("GET", &path, &Value::Null).await;
+    let mut expected = created.clone();
+    expected["status"] = "Running".into();
+    for field in ["reason", "message", "hint"] {
+        expected.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(shown, expected, "{name}");
+    let sessions = body["max_shell_sessions"].as_u64().unwrap_or(10);
+    assert_eq!(shown["max_shell_sessions"], sessions, "{name}");
+    assert_eq!(shown["container_id"], pod["metadata"]["uid"], "{name}");
+    assert_eq!(shown["lark_cli_broker"], body["provision_lark_cli_broker"], "{name}");
+    let listed = ok("GET", "/api/sandboxes", &Value::Null).await;
+    assert_eq!(listed, json!({"sandboxes": [shown], "count": 1}), "{name}");
+    assert_eq!(ok("POST", "/api/sandboxes", body).await["container_id"], shown["container_id"], "{name}");
+
+    let presence = |uid: &Value| json!({"sandbox_id": id, "exists": !uid.is_null(), "container_id": uid});
+    let presence_path = format!("{path}/presence");
+    assert_eq!(ok("GET", &presence_path, &Value::Null).await, presence(&shown["container_id"]), "{name}");
+    assert_eq!(ok("DELETE", &path, &Value::Null).await, json!({"ok": true, "sandbox_id": id}), "{name}");
+    assert_eq!(world.call("GET", &path, &Value::Null).await.status, StatusCode::NOT_FOUND, "{name}");
+    let going = ok("GET", &presence_path, &Value::Null).await;
+    assert_eq!(going, presence(&shown["container_id"]), "{name}: a terminating Pod is present");
+
+    let again = ok("POST", "/api/sandboxes", body).await;
+    assert_ne!(again["container_id"], shown["container_id"], "{name}");
+    ok("DELETE", &path, &Value::Null).await;
+    tokio::time::sleep(START).await;
+    assert_eq!(ok("GET", &presence_path, &Value::Null).await, presence(&Value::Null), "{name}");
+    assert_eq!(world.objects(), 0, "{name}");
+}
