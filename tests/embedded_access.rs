@@ -4,6 +4,7 @@
 
 mod embedded_access {
     mod command;
+    mod deerflow_role;
     mod guarded;
     mod kubectl;
     mod rights;

@@ -104,7 +104,11 @@ pub fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Optio
 
 impl From<MountError> for Failure {
     fn from(error: MountError) -> Self {
-        Self::BadRequest(error.to_string())
+        let text = error.to_string();
+        match error {
+            MountError::OutsideState { root, .. } => Self::MountOutsideState { text, root },
+            _ => Self::BadRequest(text),
+        }
     }
 }
 

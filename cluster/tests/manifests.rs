@@ -135,7 +135,7 @@ fn difference(case: &Case) -> Option<String> {
         (Ok(made), None) => made,
         (Err(error), Some(expected)) => {
             let status = match error {
-                Failure::BadRequest(_) => 400,
+                Failure::BadRequest(_) | Failure::MountOutsideState { .. } => 400,
                 Failure::LarkBrokerRequired => 409,
                 Failure::LarkBrokerNotConfigured => 503,
                 other => panic!("{}: {other}", case.name),

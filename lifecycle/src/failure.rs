@@ -11,6 +11,14 @@ pub enum Failure {
     /// The request asks for something that the settings do not allow; the text is the client's own.
     #[error("{0}")]
     BadRequest(String),
+    /// A mount lies outside the directory in which callers may mount anything. `Display` is DeerFlow's own text.
+    #[error("{text}")]
+    MountOutsideState {
+        /// What is wrong, in the client's own text.
+        text: String,
+        /// The directory, as the settings have it; empty if there is none.
+        root: String,
+    },
     /// The request asks for Lark's broker, of which no image is configured. `Display` is DeerFlow's own text.
     #[error("Requested Lark broker image is not configured")]
     LarkBrokerNotConfigured,
@@ -168,6 +176,26 @@ pub enum FaultKind {
     TimedOut,
     /// Anything else.
     Other,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// What to do about it, where the sentence itself is DeerFlow's and does not say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let Self::MountOutsideState { root, .. } = self else { return None };
+        Some(if root.is_empty() {
+            "no extra mount is allowed here: DEER_FLOW_HOST_BASE_DIR is empty, and THREADS_HOST_PATH is not called \
+             threads"
+                .to_owned()
+        } else {
+            format!(
+                "extra mounts must lie in {root} here; set DEER_FLOW_HOST_BASE_DIR to the same value for this service \
+                 and for the Gateway"
+            )
+        })
+    }
 }
 
 /// Whole seconds, rounded up as `Retry-After` has them.

@@ -36,6 +36,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// The methods of a path that was asked with another.
     allow: Option<&'static str>,
+    /// What to do about it.
+    hint: Option<Box<str>>,
     /// The sandbox that does not exist.
     missing: Option<Box<Missing>>,
     /// Whether the caller's knowledge of the Lark images is out of date.
@@ -109,6 +111,8 @@ struct FastApiBody<'a> {
 struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     absent: Option<Absent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,6 +241,7 @@ impl ApiError {
             reason: None,
             retry_after: None,
             allow: None,
+            hint: None,
             missing: None,
             capability_refresh: false,
         }
@@ -379,6 +384,7 @@ impl ApiError {
     fn more<'a>(&'a self, absent: impl FnOnce(&'a str) -> Absent<'a>) -> More<'a> {
         More {
             reason: self.reason,
+            hint: self.hint.as_deref(),
             absent: self.missing.as_deref().map(|missing| absent(&missing.id)),
             reaped: self.missing.as_ref().and_then(|missing| missing.reaped).map(wire::Reaped::from),
         }
@@ -420,6 +426,7 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
+        let hint = failure.hint().map(String::into_boxed_str);
         let capability_refresh = matches!(
             failure,
             Failure::LarkBrokerNotConfigured
@@ -428,6 +435,7 @@ impl From<Failure> for ApiError {
         );
         let (status, reason, retry_after) = match failure {
             Failure::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
+            Failure::MountOutsideState { .. } => (ErrorStatus::BadRequest, Some("MountOutsideState"), None),
             // Nothing changes by itself before somebody configures the image: no `Retry-After`.
             Failure::LarkBrokerNotConfigured => {
                 (ErrorStatus::Unavailable, Some("LarkBrokerNotConfigured"), None)
@@ -459,6 +467,6 @@ impl From<Failure> for ApiError {
                 (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
             }
         };
-        Self { reason, retry_after, capability_refresh, ..Self::new(status, text) }
+        Self { reason, retry_after, hint, capability_refresh, ..Self::new(status, text) }
     }
 }

@@ -30,9 +30,9 @@ fn text(settings: &Settings, address: SocketAddr) -> String {
   curl -s{key} http://{host}/api/sandboxes -H 'Content-Type: application/json' -d '{{\"sandbox_id\":\"hello\"}}'
   curl -s{key} http://{host}/api/sandboxes/hello
 
-and then, with the sandbox_url of the answer, once its status is Running:
+and then, with the sandbox_url of the answer; it answers a moment after the status is Running:
 
-  curl -s SANDBOX_URL/v1/sandbox
+  curl -s --retry 15 --retry-delay 1 --retry-connrefused SANDBOX_URL/v1/sandbox
 
 Ctrl-C ends it.
 "

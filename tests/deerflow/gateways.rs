@@ -88,3 +88,17 @@ async fn lives(world: &World, name: &str, body: &Value) {
     assert_eq!(ok("GET", &presence_path, &Value::Null).await, presence(&Value::Null), "{name}");
     assert_eq!(world.objects(), 0, "{name}");
 }
+
+/// Guards that a daemon and a Gateway with different state directories, the likeliest mistake in a set-up, are told so.
+#[tokio::test(start_paused = true)]
+async fn state_directories_that_differ_are_named() {
+    let world = World::start(json!({"DEER_FLOW_HOST_BASE_DIR": "/srv"}).as_object().unwrap(), None).await;
+    let mount = json!({"host_path": "/.deer-flow/x", "container_path": "/mnt/acp-workspace"});
+    let body = json!({"sandbox_id": "a", "extra_mounts": [mount]});
+    let refused = world.call("POST", "/api/sandboxes", &body).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let refused = refused.json();
+    assert_eq!(refused["detail"], "Extra mount host path is outside DeerFlow state: /.deer-flow/x");
+    let hint = refused["hint"].as_str().unwrap();
+    assert!(hint.contains("must lie in /srv") && hint.contains("DEER_FLOW_HOST_BASE_DIR"), "{hint}");
+}

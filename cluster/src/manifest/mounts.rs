@@ -31,9 +31,9 @@ pub enum MountError {
     /// The host path, as given, is not absolute.
     #[error("Extra mount host path must be absolute: {}", Cut(.0))]
     RelativeHostPath(String),
-    /// The host path, as given, leads out of DeerFlow's state.
-    #[error("Extra mount host path is outside DeerFlow state: {}", Cut(.0))]
-    OutsideState(String),
+    /// The host path, as given, leads out of DeerFlow's state, which is in this root.
+    #[error("Extra mount host path is outside DeerFlow state: {}", Cut(.path))]
+    OutsideState { path: String, root: String },
     /// The host path, normalized, is one that cannot be mounted: the whole of the users' data claim, or one
     /// that no file system takes.
     #[error("Invalid extra mount host path: {}", Cut(.0))]
@@ -101,7 +101,7 @@ fn check_one(root: &str, skills: SkillsRoot<'_>, mount: &ExtraMount) -> Result<M
         return Err(MountError::RelativeHostPath(mount.host_path.clone()));
     }
     if host_path::below(&host_path, root).is_none() {
-        return Err(MountError::OutsideState(mount.host_path.clone()));
+        return Err(MountError::OutsideState { path: mount.host_path.clone(), root: root.to_owned() });
     }
     if host_path.contains('\0') {
         // Kubernetes would take it, and the Pod would never start.

@@ -313,7 +313,7 @@ pub static SPECS: [Spec; 49] = [
     },
     Spec {
         allowed: HOST_PATH,
-        help: "The skills directory on the node in the older layout: one read-only mount at /mnt/skills in place of the three below the state directory; a skills claim goes before it",
+        help: "The skills directory on the node in the older layout: one read-only mount in place of the three below the state directory; a skills claim goes before it",
         section: Section::Volumes,
         ..text(Key::SkillsHostPath, "SKILLS_HOST_PATH", "skills_host_path", "skills-host-path")
     },
