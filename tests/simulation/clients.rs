@@ -49,9 +49,15 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
             }
             4..=5 => drop(delete(&world, id, limits).await),
             6..=7 => drop(touch(&world, id).await),
-            8..=10 => {
+            8..=9 => {
                 if let Some(answer) = world.call(Method::GET, &path(id), None).await {
                     world.oracle.borrow_mut().got(id, &answer);
+                }
+            }
+            10 => {
+                let path = format!("{}/presence", path(id));
+                if let Some(answer) = world.call(Method::GET, &path, None).await {
+                    world.oracle.borrow_mut().present(id, &answer);
                 }
             }
             _ => {

@@ -185,6 +185,17 @@ impl Oracle {
         }
     }
 
+    /// A question for presence was answered: a Pod that was given to somebody is never said to be absent, unless it may
+    /// have been reaped. One that is gone may still be terminating.
+    pub fn present(&mut self, id: &str, answer: &Answer) {
+        let Some(told) = self.told.get_mut(id) else { return };
+        assert!(matches!(answer.status, 200 | 503), "{id}: {}", answer.body);
+        if matches!(told.certain, Some(Truth::There(_))) && answer.body["exists"] == false {
+            assert!(told.may_be_reaped(), "invariants 5, 6: the Pod of {id} is gone: {}", answer.body);
+            told.certain = Some(Truth::Reaped);
+        }
+    }
+
     /// A LIST was answered: it lacks nothing that was given, and has nothing that is gone.
     pub fn listed(&mut self, list: &Value) {
         let listed: BTreeSet<_> = ids(list).into_iter().collect();
