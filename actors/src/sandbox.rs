@@ -157,7 +157,8 @@ impl Actor for Sandbox {
             Message::Due => (Event::Due, tracing::Span::none()),
             Message::Released => (Event::Released, tracing::Span::none()),
         };
-        state.run(event, &myself).instrument(span).await;
+        // Boxed, because an actor's task reserves room for whatever it may await: an idle sandbox needs none of it.
+        Box::pin(state.run(event, &myself).instrument(span)).await;
         Ok(())
     }
 }
