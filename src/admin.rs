@@ -9,7 +9,7 @@ use http::{
 use serde::Serialize;
 use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
 
-use crate::http::{errors::accepts, wire};
+use crate::http::{errors::accepts, responses};
 
 /// One thing that must be well for the service to do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
     let mut response = if accepts(headers, "application/json") {
         let checks = checks.iter().map(ReportedCheck::from).collect();
         let report = Report { status: if ready { "ok" } else { "failed" }, checks };
-        let mut response = crate::http::errors::reply(wire::ok(&report, 256));
+        let mut response = crate::http::errors::reply(responses::ok(&report, 256));
         *response.status_mut() = status;
         response
     } else if verbose || !ready {

@@ -10,10 +10,10 @@
 pub mod auth;
 pub mod body;
 pub mod capabilities;
-pub mod edge;
 pub mod errors;
+pub mod frontend;
 pub mod request_id;
-pub mod wire;
+pub mod responses;
 
 mod backend;
 mod change;
@@ -45,7 +45,7 @@ pub fn routes<B: Backend>(
     limits: body::Limits,
     checks: Checks,
 ) -> BoxedFilter<(Response,)> {
-    let bodies = body::Bodies::new(limits);
+    let body_reader = body::BodyReader::new(limits);
     // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
     // through on its way out is a cost.
     let rest = list::route(backend.clone())
@@ -53,11 +53,11 @@ pub fn routes<B: Backend>(
         .unify()
         .or(touch::route(backend.clone()))
         .unify()
-        .or(create::route(backend.clone(), bodies.clone()))
+        .or(create::route(backend.clone(), body_reader.clone()))
         .unify()
         .or(delete::route(backend.clone()))
         .unify()
-        .or(change::route(backend.clone(), bodies))
+        .or(change::route(backend.clone(), body_reader))
         .unify()
         .or(reaper::route(backend.clone()))
         .unify()

@@ -10,10 +10,10 @@
 //!
 //! Bodies and answering times are limited in [`crate::http`]. TLS ends in front of the daemon.
 
+mod connections;
 mod guarded;
 mod refusal;
 mod request_body;
-mod room;
 
 use std::{
     convert::Infallible,
@@ -45,8 +45,8 @@ use tokio::{
 
 pub use self::request_body::RequestBody;
 use self::{
+    connections::{ConnectionGuard, Connections},
     guarded::{Guarded, LINGERING, Lingers},
-    room::{Member, Room},
 };
 
 /// How many refusals of surplus connections are written at once; beyond, such a connection is just closed.
@@ -139,20 +139,20 @@ where
     let slots = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let lingering = Arc::new(Semaphore::new(LINGERING));
-    let (room, closing) = (Room::new(), Arc::new(AtomicBool::new(false)));
+    let (connections, closing) = (Connections::new(), Arc::new(AtomicBool::new(false)));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
-    let welcome = |tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr| {
+    let accept = |tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
         let slot = Arc::clone(&slots).try_acquire_owned().ok();
-        if slot.is_some() || room.make_room() {
+        if slot.is_some() || connections.evict_idle() {
             let setting = Setting {
                 http: http.clone(),
                 limits,
                 peer,
-                member: room.enter(),
+                member: connections.enter(),
                 closing: Arc::clone(&closing),
                 lingering: Arc::clone(&lingering),
                 // The watcher is taken before the task is spawned: a stop in between is not missed.
@@ -185,14 +185,14 @@ where
             () = &mut stop => break,
             Some(ended) = tasks.join_next() => note_end(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => welcome(&mut tasks, stream, peer),
+                Ok((stream, peer)) => accept(&mut tasks, stream, peer),
                 Err(error) => after_failed_accept(&error).await,
             },
         }
     }
     // Whoever is connected already, and only waits to be accepted, would find its connection reset.
     while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-        welcome(&mut tasks, stream, peer);
+        accept(&mut tasks, stream, peer);
     }
     drop(listener);
     let finished = timeout(limits.drain, async {
@@ -212,7 +212,7 @@ struct Setting {
     http: http1::Builder,
     limits: Limits,
     peer: SocketAddr,
-    member: Member,
+    member: ConnectionGuard,
     /// Set from the stop on.
     closing: Arc<AtomicBool>,
     /// Places for those whose peer goes on sending after its answer.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, time::Duration};
 
 use actors::sandboxes::{CREATE_DEADLINE, Sandboxes};
 use futures::future::join_all;
-use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest};
+use lifecycle::{error::SandboxError, ids::SandboxId, request::CreateRequest};
 use sandbox_provisioner::{
     run::Core,
     settings::{Settings, environment::Environment, layers::FlagValues, load},
@@ -120,7 +120,7 @@ async fn a_flood_of_creates_is_dealt_with() {
     // A round takes 3 s, and none begins later than 14 s after the flood came.
     assert_eq!(made, 5 * AT_ONCE, "{:?}", begun.elapsed());
     for answer in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-        assert!(matches!(answer, Failure::Crowded { .. }), "{answer:?}");
+        assert!(matches!(answer, SandboxError::Overloaded { .. }), "{answer:?}");
     }
     sleep(Duration::from_secs(30)).await;
     let counts = ["pods", "services"].map(|resource| world.cluster.count(resource, Some("deer-flow")));

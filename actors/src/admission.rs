@@ -11,33 +11,33 @@
 //! then begun to end within its caller's deadline. A POST that waits for its turn or its place has reached no
 //! mailbox: whatever else is asked of its sandbox goes before it.
 
-mod tally;
+mod counts;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use lifecycle::{failure::Failure, ids::SandboxId};
+use lifecycle::{error::SandboxError, ids::SandboxId};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
-pub(crate) use self::tally::{Full, Seats};
-use self::tally::{Tally, retry_after};
+use self::counts::{Counts, retry_after};
+pub(crate) use self::counts::{QueueLimits, Rejected};
 
 /// When to ask again after a refusal for want of a seat, and while shutting down.
 pub(crate) const RETRY: Duration = Duration::from_secs(2);
 
 /// Seats for requests of one kind.
-pub(crate) struct Room {
-    tally: Mutex<Tally>,
+pub(crate) struct AdmissionQueue {
+    counts: Mutex<Counts>,
 }
 
 /// A seat in a room; it is left when this is dropped.
-pub(crate) struct Seat {
-    room: Arc<Room>,
+pub(crate) struct Permit {
+    room: Arc<AdmissionQueue>,
     id: SandboxId,
     /// Shared by all who have a seat for this sandbox: one permit, for the one whose turn it is.
     turn: Arc<Semaphore>,
@@ -45,7 +45,7 @@ pub(crate) struct Seat {
 
 /// Room for creates, and the places in which they are worked on.
 pub(crate) struct Creates {
-    pub(crate) room: Arc<Room>,
+    pub(crate) room: Arc<AdmissionQueue>,
     places: Arc<Semaphore>,
     /// How many places there are.
     at_once: usize,
@@ -54,12 +54,12 @@ pub(crate) struct Creates {
 }
 
 /// Leave to work on a create: goes with the message, and is dropped when that has been handled.
-pub(crate) struct Pass {
+pub(crate) struct CreatePermit {
     _turn: OwnedSemaphorePermit,
-    _place: Option<Place>,
+    _place: Option<Slot>,
 }
 
-struct Place {
+struct Slot {
     _permit: OwnedSemaphorePermit,
     since: Instant,
     held: Arc<Mutex<Duration>>,
@@ -67,32 +67,32 @@ struct Place {
 
 // === impl Room ===
 
-impl Room {
-    pub(crate) fn new(seats: Seats) -> Arc<Self> {
-        Arc::new(Self { tally: Mutex::new(Tally::new(seats)) })
+impl AdmissionQueue {
+    pub(crate) fn new(seats: QueueLimits) -> Arc<Self> {
+        Arc::new(Self { counts: Mutex::new(Counts::new(seats)) })
     }
 
     /// A seat for a request that concerns this sandbox.
-    pub(crate) fn enter(self: &Arc<Self>, id: &SandboxId) -> Result<Seat, Full> {
-        let turn = self.tally().enter(id)?;
-        Ok(Seat { room: self.clone(), id: id.clone(), turn })
+    pub(crate) fn enter(self: &Arc<Self>, id: &SandboxId) -> Result<Permit, Rejected> {
+        let turn = self.counts().enter(id)?;
+        Ok(Permit { room: self.clone(), id: id.clone(), turn })
     }
 
     /// Lets nobody in from now on.
     pub(crate) fn close(&self) {
-        self.tally().close();
+        self.counts().close();
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Seat ===
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.room.tally().leave(&self.id);
+        self.room.counts().leave(&self.id);
     }
 }
 
@@ -100,10 +100,10 @@ impl Drop for Seat {
 
 impl Creates {
     /// Places for `at_once` creates, and these seats.
-    pub(crate) fn new(at_once: usize, seats: Seats) -> Self {
+    pub(crate) fn new(at_once: usize, seats: QueueLimits) -> Self {
         let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            room: Room::new(seats),
+            room: AdmissionQueue::new(seats),
             places: Arc::new(Semaphore::new(at_once)),
             at_once,
             held: Arc::default(),
@@ -119,40 +119,40 @@ impl Creates {
     /// Waits for the sandbox's turn, then for a place until `end`, if `needs_place` says so by then.
     pub(crate) async fn pass(
         &self,
-        seat: &Seat,
+        permit: &Permit,
         end: Instant,
         needs_place: impl FnOnce() -> bool,
-    ) -> Result<Pass, Failure> {
-        let turn = seat.turn.clone().acquire_owned().await.map_err(|_| closing())?;
-        let place = if needs_place() { Some(self.place(&seat.id, end).await?) } else { None };
-        Ok(Pass { _turn: turn, _place: place })
+    ) -> Result<CreatePermit, SandboxError> {
+        let turn = permit.turn.clone().acquire_owned().await.map_err(|_| closing())?;
+        let place = if needs_place() { Some(self.place(&permit.id, end).await?) } else { None };
+        Ok(CreatePermit { _turn: turn, _place: place })
     }
 
-    async fn place(&self, id: &SandboxId, end: Instant) -> Result<Place, Failure> {
+    async fn place(&self, id: &SandboxId, end: Instant) -> Result<Slot, SandboxError> {
         // A free place is taken however late it is: it may be enough.
         let permit = match self.places.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => timeout_at(end, self.places.clone().acquire_owned())
                 .await
-                .map_err(|_| self.crowded(id, "could not be made in time", self.room.tally().len()))?
+                .map_err(|_| self.crowded(id, "could not be made in time", self.room.counts().len()))?
                 .map_err(|_| closing())?,
         };
-        Ok(Place { _permit: permit, since: Instant::now(), held: self.held.clone() })
+        Ok(Slot { _permit: permit, since: Instant::now(), held: self.held.clone() })
     }
 
     /// What to tell a caller for whom there is no seat.
-    pub(crate) fn refusal(&self, id: &SandboxId, full: Full) -> Failure {
+    pub(crate) fn refusal(&self, id: &SandboxId, full: Rejected) -> SandboxError {
         match full {
-            Full::All { taken } => self.crowded(id, "cannot be made now", taken),
-            other @ (Full::Closed | Full::OfOne { .. }) => other.into_failure(id),
+            Rejected::All { taken } => self.crowded(id, "cannot be made now", taken),
+            other @ (Rejected::Closed | Rejected::OfOne { .. }) => other.into_failure(id),
         }
     }
 
     /// That this sandbox could not be made beside so many others.
-    fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> Failure {
+    fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> SandboxError {
         let waiting = seats.saturating_sub(self.at_once);
         let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        Failure::Crowded {
+        SandboxError::Overloaded {
             what: format!("Sandbox '{id}' {what}: {} others are being made and {waiting} wait", self.at_once),
             retry_after: retry_after(waiting, self.at_once, held),
         }
@@ -161,24 +161,24 @@ impl Creates {
 
 // === impl Place ===
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = tally::average(*held, self.since.elapsed());
+        *held = counts::average(*held, self.since.elapsed());
     }
 }
 
-fn closing() -> Failure {
-    Failure::ShuttingDown { retry_after: RETRY }
+fn closing() -> SandboxError {
+    SandboxError::ShuttingDown { retry_after: RETRY }
 }
 
-impl Full {
+impl Rejected {
     /// What to tell the caller of a request that would not have waited for a place.
-    pub(crate) fn into_failure(self, id: &SandboxId) -> Failure {
+    pub(crate) fn into_failure(self, id: &SandboxId) -> SandboxError {
         match self {
             Self::Closed => closing(),
-            Self::All { .. } => Failure::Busy { retry_after: RETRY },
-            Self::OfOne { taken } => Failure::Crowded {
+            Self::All { .. } => SandboxError::Busy { retry_after: RETRY },
+            Self::OfOne { taken } => SandboxError::Overloaded {
                 what: format!("{taken} requests for sandbox '{id}' are waiting already"),
                 retry_after: RETRY,
             },

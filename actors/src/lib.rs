@@ -1,11 +1,11 @@
 //! The actors that carry out what `lifecycle` decides, and the view that every query is answered from.
 //!
 //! ```text
-//!  Sandboxes ──Post, Delete──▸ supervisor ──▸ sandbox (one per id) ──▸ ports::Cluster
+//!  Sandboxes ──Post, Delete──▸ supervisor ──▸ sandbox (one per id) ──▸ traits::Cluster
 //!      │                          ▲  ▲             │        │
-//!      │ get, list        Changed │  │ Due         │ writes │ WakeAt
+//!      │ get, list        Changed │  │ Due         │ writes │ SetTimer
 //!      ▼                          │  │             ▼        ▼
-//!    View ◂── ports::Watched ─────┘  └───────── (View)   sleeper
+//!    View ◂── traits::WatchSink ─────┘  └───────── (View)   timer
 //! ```
 //!
 //! All that changes a sandbox goes through its actor, so requests for one id queue and never race. Reads go
@@ -15,6 +15,6 @@ mod admission;
 mod reaper;
 mod sandbox;
 pub mod sandboxes;
-mod sleeper;
 mod supervisor;
+mod timer;
 pub mod view;

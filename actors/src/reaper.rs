@@ -12,11 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 use lifecycle::{
-    belt::{Belt, BeltPolicy, Verdict},
-    failure::{Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind},
     ids::SandboxId,
-    lifetime::{Cause, Moment},
-    ports::{Clock, Outcome},
+    lifetime::{Clocks, ReapReason},
+    reap_limiter::{Admission, ReapLimiter, ReapLimits},
+    traits::{Clock, Outcome},
 };
 use tokio::time::Instant;
 
@@ -31,19 +31,19 @@ const REMEMBERED_MAX: usize = 10_000;
 /// The belt, the record and the counts.
 pub(crate) struct Reaper {
     clock: Box<dyn Clock>,
-    belt: Mutex<Belt>,
+    limiter: Mutex<ReapLimiter>,
     record: Mutex<Record>,
     reaped: AtomicU64,
     rehearsed: AtomicU64,
     /// What keeps signs of life from being written, as last said.
-    unwritten: Mutex<Option<FaultKind>>,
+    pending_write: Mutex<Option<ClusterErrorKind>>,
 }
 
 /// That a sandbox was reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {
     /// Why.
-    pub cause: Cause,
+    pub cause: ReapReason,
     /// When.
     pub at: Timestamp,
 }
@@ -69,43 +69,43 @@ struct Record {
 // === impl Reaper ===
 
 impl Reaper {
-    pub(crate) fn new(policy: BeltPolicy, clock: Box<dyn Clock>) -> Self {
-        let belt = Mutex::new(Belt::new(policy, moment(&*clock)));
+    pub(crate) fn new(policy: ReapLimits, clock: Box<dyn Clock>) -> Self {
+        let limiter = Mutex::new(ReapLimiter::new(policy, clocks(&*clock)));
         let (reaped, rehearsed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { clock, belt, record: Mutex::default(), reaped, rehearsed, unwritten: Mutex::default() }
+        Self { clock, limiter, record: Mutex::default(), reaped, rehearsed, pending_write: Mutex::default() }
     }
 
     /// Both clocks.
-    pub(crate) fn moment(&self) -> Moment {
-        moment(&*self.clock)
+    pub(crate) fn clocks(&self) -> Clocks {
+        clocks(&*self.clock)
     }
 
     /// Asks for one sandbox of all that the view holds.
-    pub(crate) fn ask(&self, view: &View, id: &SandboxId, cause: Cause, moment: Moment) -> Verdict {
-        let fleet = view.len();
-        let mut belt = lock(&self.belt);
+    pub(crate) fn ask(&self, view: &View, id: &SandboxId, cause: ReapReason, clocks: Clocks) -> Admission {
+        let total = view.len();
+        let mut limiter = lock(&self.limiter);
         if let Some(since) = view.known_since() {
-            belt.begun(since.into_std());
+            limiter.start_grace(since.into_std());
         }
-        let was_stopped = belt.stopped_until(moment.now).is_some();
-        let verdict = belt.ask(id, fleet, moment);
-        if !was_stopped && let Some(until) = belt.stopped_until(moment.now) {
-            tracing::error!(until = %moment.wall_at(until), fleet,
+        let was_stopped = limiter.stopped_until(clocks.monotonic).is_some();
+        let verdict = limiter.ask(id, total, clocks);
+        if !was_stopped && let Some(until) = limiter.stopped_until(clocks.monotonic) {
+            tracing::error!(until = %clocks.wall_at(until), total,
                 "reaping has stopped: too large a share of all sandboxes was about to go within a minute; \
                  look why, then POST /api/reaper/resume or restart");
         }
-        if verdict == Verdict::Rehearsed {
+        if verdict == Admission::DryRun {
             self.rehearsed.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(sandbox_id = %id, cause = cause.name(), "would be reaped: {}", cause.sentence());
+            tracing::info!(sandbox_id = %id, cause = cause.name(), "would be reaped: {}", cause.description());
         }
         verdict
     }
 
     /// The reap that was granted then was refused for this reason, and is thought of again later.
-    pub(crate) fn not_done(&self, id: &SandboxId, fault: &Fault, granted: std::time::Instant) {
-        lock(&self.belt).give_back(granted);
+    pub(crate) fn not_done(&self, id: &SandboxId, fault: &ClusterError, granted: std::time::Instant) {
+        lock(&self.limiter).give_back(granted);
         // Somebody else changed it, and it is judged anew: that is how it should be.
-        if fault.kind == FaultKind::Conflict {
+        if fault.kind == ClusterErrorKind::Conflict {
             tracing::debug!(sandbox_id = %id, %fault, "it has changed, and is not reaped");
         } else {
             tracing::warn!(sandbox_id = %id, %fault, "it is due to be reaped, and cannot be deleted");
@@ -118,15 +118,17 @@ impl Reaper {
         let fault = match outcome {
             Outcome::Done(()) => None,
             // The Pod is gone, or another one: there is nothing to write on.
-            Outcome::Refused(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Conflict) => {
+            Outcome::Refused(fault)
+                if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict) =>
+            {
                 return;
             }
             Outcome::Refused(fault) | Outcome::Unknown(fault) => Some(fault),
         };
         let kind = fault.map(|fault| fault.kind);
-        let said = std::mem::replace(&mut *lock(&self.unwritten), kind);
+        let said = std::mem::replace(&mut *lock(&self.pending_write), kind);
         let Some(fault) = fault.filter(|_| said != kind) else { return };
-        if fault.kind == FaultKind::Forbidden {
+        if fault.kind == ClusterErrorKind::Forbidden {
             tracing::warn!(sandbox_id = %id, %fault,
                 "not allowed to write on Pods: after a restart of this daemon, sandboxes count as used last when \
                  that was last written, and owners are forgotten; give the role the right \"patch\" on \"pods\", \
@@ -138,9 +140,9 @@ impl Reaper {
     }
 
     /// Notes that the sandbox was reaped.
-    pub(crate) fn note(&self, id: &SandboxId, cause: Cause) {
+    pub(crate) fn note(&self, id: &SandboxId, cause: ReapReason) {
         self.reaped.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(sandbox_id = %id, cause = cause.name(), "reaped: {}", cause.sentence());
+        tracing::info!(sandbox_id = %id, cause = cause.name(), "reaped: {}", cause.description());
         let now = Instant::now();
         let reaped = Reaped { cause, at: self.clock.wall() };
         let mut record = lock(&self.record);
@@ -161,17 +163,19 @@ impl Reaper {
     }
 
     pub(crate) fn state(&self) -> ReaperState {
-        let moment = self.moment();
+        let clocks = self.clocks();
         ReaperState {
-            stopped_until: lock(&self.belt).stopped_until(moment.now).map(|until| moment.wall_at(until)),
+            stopped_until: lock(&self.limiter)
+                .stopped_until(clocks.monotonic)
+                .map(|until| clocks.wall_at(until)),
             reaped: self.reaped.load(Ordering::Relaxed),
             rehearsed: self.rehearsed.load(Ordering::Relaxed),
         }
     }
 
     /// Lets reaping go on; says whether it had stopped.
-    pub(crate) fn lift(&self) -> bool {
-        let lifted = lock(&self.belt).lift(self.moment().now);
+    pub(crate) fn resume(&self) -> bool {
+        let lifted = lock(&self.limiter).resume(self.clocks().monotonic);
         if lifted {
             tracing::warn!("reaping goes on, as somebody asked");
         }
@@ -179,8 +183,8 @@ impl Reaper {
     }
 }
 
-fn moment(clock: &dyn Clock) -> Moment {
-    Moment { now: Instant::now().into_std(), wall: clock.wall() }
+fn clocks(clock: &dyn Clock) -> Clocks {
+    Clocks { monotonic: Instant::now().into_std(), wall: clock.wall() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -222,20 +226,20 @@ mod tests {
     /// What was reaped is remembered for an hour, or until it is made anew, and not without bound.
     #[tokio::test(start_paused = true)]
     async fn reaps_are_remembered_for_an_hour() {
-        let reaper = Reaper::new(BeltPolicy::default(), Box::new(Wall));
-        reaper.note(&id(0), Cause::Idle);
-        reaper.note(&id(1), Cause::Ttl);
-        assert_eq!(reaper.reaped(&id(0)).unwrap().cause, Cause::Idle);
+        let reaper = Reaper::new(ReapLimits::default(), Box::new(Wall));
+        reaper.note(&id(0), ReapReason::Idle);
+        reaper.note(&id(1), ReapReason::Ttl);
+        assert_eq!(reaper.reaped(&id(0)).unwrap().cause, ReapReason::Idle);
         reaper.forget(&id(1));
         assert_eq!(reaper.reaped(&id(1)), None);
         tokio::time::advance(Duration::from_secs(1800)).await;
-        reaper.note(&id(0), Cause::Finished);
+        reaper.note(&id(0), ReapReason::Finished);
         tokio::time::advance(Duration::from_secs(1800)).await;
-        assert_eq!(reaper.reaped(&id(0)).unwrap().cause, Cause::Finished, "the later one counts");
+        assert_eq!(reaper.reaped(&id(0)).unwrap().cause, ReapReason::Finished, "the later one counts");
         tokio::time::advance(Duration::from_secs(1800)).await;
         assert_eq!(reaper.reaped(&id(0)), None);
         for n in 0..=REMEMBERED_MAX {
-            reaper.note(&id(n), Cause::Ttl);
+            reaper.note(&id(n), ReapReason::Ttl);
         }
         assert_eq!(reaper.reaped(&id(0)), None);
         assert!(reaper.reaped(&id(1)).is_some());

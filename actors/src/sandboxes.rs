@@ -3,14 +3,14 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use lifecycle::{
-    belt::BeltPolicy,
-    failure::Failure,
+    error::SandboxError,
     ids::SandboxId,
-    lifetime::{Owner, Policy, Terms, TermsChange},
-    ports::{Clock, Cluster, Kind},
+    lifetime::{Limits, LimitsPatch, Owner, Policy},
+    observed::{Status, Uid},
+    reap_limiter::ReapLimits,
     request::CreateRequest,
-    seen::{Status, Uid},
-    step::Reply,
+    step::{Event, Reply},
+    traits::{Clock, Cluster, Kind},
 };
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
@@ -18,12 +18,12 @@ use tokio::time::Instant;
 
 pub use crate::reaper::{Reaped, ReaperState};
 use crate::{
-    admission::{Creates, RETRY, Room, Seat, Seats},
+    admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
     reaper::Reaper,
-    sandbox::{CALL_LIMIT, Shared, Waiter},
-    sleeper::{self, Sleeper},
+    sandbox::{CALL_LIMIT, Envelope, Shared, Waiter},
     supervisor::{Message, Supervisor},
-    view::{Edition, Presence, View},
+    timer::{self, Timer},
+    view::{Presence, Revision, View},
 };
 
 /// How long a create may take until its caller is answered: the client gives up after 30 s.
@@ -43,10 +43,10 @@ const PLACE_PATIENCE: Duration = CREATE_DEADLINE.saturating_sub(CALL_LIMIT);
 /// How many creates may be under way, waiting ones included, and how many of everything else that changes
 /// sandboxes. As many as there are connections by default; of one sandbox a quarter, which leaves room for others
 /// when one is stuck.
-const SEATS: Seats = Seats { all: 1024, of_one: 256 };
+const QUEUE_LIMITS: QueueLimits = QueueLimits { all: 1024, per_sandbox: 256 };
 
 /// How many GETs that count as signs of life may be on their way: one of each sandbox is enough.
-const SIGNS: Seats = Seats { all: usize::MAX, of_one: 1 };
+const VIEW_LIMITS: QueueLimits = QueueLimits { all: usize::MAX, per_sandbox: 1 };
 
 /// When to ask again while what is known of the cluster is too old.
 const STALE_RETRY: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub struct Rules {
     /// How long sandboxes may live.
     pub policy: Policy,
     /// What holds the reaper back.
-    pub belt: BeltPolicy,
+    pub belt: ReapLimits,
     /// How many creates are worked on at once; others wait.
     pub creates_at_once: usize,
 }
@@ -70,7 +70,7 @@ pub struct Sandboxes {
     shared: Arc<Inner>,
 }
 
-/// Ends the supervisor with the sleeper: without its deadlines nothing that went wrong would be put right.
+/// Ends the supervisor with the timer: without its deadlines nothing that went wrong would be put right.
 struct ShareFate(ActorRef<Message>);
 
 struct Inner {
@@ -79,9 +79,9 @@ struct Inner {
     supervisor: ActorRef<Message>,
     creates: Creates,
     /// For DELETE, PATCH and touch: creates leave them room, whatever happens.
-    changes: Arc<Room>,
+    changes: Arc<AdmissionQueue>,
     /// For GETs that count as signs of life.
-    signs: Arc<Room>,
+    views: Arc<AdmissionQueue>,
 }
 
 // === impl Sandboxes ===
@@ -96,11 +96,11 @@ impl Sandboxes {
     /// When the supervisor cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, belt, creates_at_once } = rules;
-        let (sleeper, wishes) = Sleeper::new();
+        let (timer, wishes) = Timer::new();
         let common = Arc::new(Shared {
             cluster,
             view: Arc::new(View::new(staleness)),
-            sleeper,
+            timer,
             policy,
             reaper: Reaper::new(belt, Box::new(clock)),
         });
@@ -111,10 +111,10 @@ impl Sandboxes {
         });
         let woken = supervisor.clone();
         let fate = ShareFate(supervisor.clone());
-        // It ends by itself, when the last actor and with it the last sleeper's handle is gone.
+        // It ends by itself, when the last actor and with it the last timer's handle is gone.
         tokio::spawn(async move {
             let _fate = fate;
-            sleeper::run(wishes, |id| {
+            timer::run(wishes, |id| {
                 let _ = woken.cast(Message::Due(id));
             })
             .await;
@@ -122,9 +122,9 @@ impl Sandboxes {
         let inner = Inner {
             common,
             supervisor,
-            creates: Creates::new(creates_at_once, SEATS),
-            changes: Room::new(SEATS),
-            signs: Room::new(SIGNS),
+            creates: Creates::new(creates_at_once, QUEUE_LIMITS),
+            changes: AdmissionQueue::new(QUEUE_LIMITS),
+            views: AdmissionQueue::new(VIEW_LIMITS),
         };
         Ok(Self { shared: Arc::new(inner) })
     }
@@ -138,20 +138,19 @@ impl Sandboxes {
     /// Makes the sandbox, or finds it made. Ends within [`CREATE_DEADLINE`].
     ///
     /// # Errors
-    /// A [`Failure`] that says whether to try again.
-    pub async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+    /// A [`SandboxError`] that says whether to try again.
+    pub async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let id = request.sandbox_id.clone();
         let Inner { common, creates, .. } = &*self.shared;
         common.cluster.check(&request)?;
-        common.policy.allows(request.terms).map_err(Failure::BadRequest)?;
+        common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
         // What is there is given without a call to the cluster: it waits behind nothing that makes some.
         let is_there = common.view.is_whole(&id);
-        let seat = if is_there {
-            self.seat(&id)?
+        let permit = if is_there {
+            self.permit(&id)?
         } else {
             creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
         };
-        let span = tracing::Span::current();
         let request = Arc::new(request);
         let place_until = Instant::now() + PLACE_PATIENCE;
         let call = async {
@@ -166,12 +165,13 @@ impl Sandboxes {
                 None
             } else {
                 // Another's POST may have made it while this one waited for its turn.
-                match creates.pass(&seat, place_until, || !common.view.is_whole(&id)).await {
+                match creates.pass(&permit, place_until, || !common.view.is_whole(&id)).await {
                     Ok(pass) => Some(pass),
                     Err(failure) => return Some(Err(failure)),
                 }
             };
-            self.ask(seat, |waiter| Message::Post { request, waiter, pass, span }).await
+            let event = |waiter| Event::Post { request, waiter };
+            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
         };
         match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
             Some(Ok(Reply::Made(status))) => {
@@ -179,25 +179,24 @@ impl Sandboxes {
                 Ok(status)
             }
             Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Gone)) | None => Err(Failure::Restarting { id }),
+            Some(Ok(Reply::Gone)) | None => Err(SandboxError::Restarting { id }),
         }
     }
 
     /// Deletes the sandbox, or finds it gone. Answers within [`DELETE_DEADLINE`].
     ///
     /// # Errors
-    /// A [`Failure`]; the deletion is finished all the same, once the cluster allows.
-    pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), Failure> {
-        let seat = self.seat(&id)?;
-        let span = tracing::Span::current();
+    /// A [`SandboxError`]; the deletion is finished all the same, once the cluster allows.
+    pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
+        let permit = self.permit(&id)?;
         let call = async {
             self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
-            self.ask(seat, |waiter| Message::Delete { id: id.clone(), waiter, owner, span }).await
+            self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
         };
         match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
             Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Made(_))) | None => Err(Failure::Restarting { id }),
+            Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
         }
     }
 
@@ -205,26 +204,25 @@ impl Sandboxes {
     ///
     /// # Errors
     /// As [`Sandboxes::delete`].
-    pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, Failure> {
-        let message = |id, waiter| Message::Touch { id, waiter, owner };
-        self.of_what_is_there(id, "Touch", message).await
+    pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
+        let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
+        self.of_what_is_there(id, "Touch", touch).await
     }
 
     /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
     ///
     /// # Errors
-    /// [`Failure::BadRequest`] for limits beyond the settings' own; else as [`Sandboxes::delete`].
+    /// [`SandboxError::BadRequest`] for limits beyond the settings' own; else as [`Sandboxes::delete`].
     pub async fn change(
         &self,
         id: SandboxId,
-        change: TermsChange,
+        change: LimitsPatch,
         owner: Option<Owner>,
-    ) -> Result<Option<Status>, Failure> {
-        let asked = Terms { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
-        self.shared.common.policy.allows(asked).map_err(Failure::BadRequest)?;
-        let span = tracing::Span::current();
-        let message = |id, waiter| Message::Change { id, change, waiter, owner, span };
-        self.of_what_is_there(id, "Change of the limits", message).await
+    ) -> Result<Option<Status>, SandboxError> {
+        let asked = Limits { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
+        self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
+        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
+        self.of_what_is_there(id, "Change of the limits", change).await
     }
 
     /// Asks the actor of a sandbox that is known; an unknown one costs nothing.
@@ -232,8 +230,8 @@ impl Sandboxes {
         &self,
         id: SandboxId,
         operation: &'static str,
-        message: impl FnOnce(SandboxId, Waiter) -> Message,
-    ) -> Result<Option<Status>, Failure> {
+        envelope: impl FnOnce(Waiter) -> Envelope,
+    ) -> Result<Option<Status>, SandboxError> {
         // Of what is known by halves the other may be there unseen.
         if !self.shared.common.view.is_whole(&id) {
             self.fresh().await?;
@@ -241,13 +239,13 @@ impl Sandboxes {
                 return Ok(None);
             }
         }
-        let seat = self.seat(&id)?;
-        let call = self.ask(seat, |waiter| message(id.clone(), waiter));
+        let permit = self.permit(&id)?;
+        let call = self.ask(&id, permit, envelope);
         match within(DELETE_DEADLINE, operation, call).await? {
             Some(Ok(Reply::Made(status))) => Ok(Some(status)),
             Some(Ok(Reply::Gone)) => Ok(None),
             Some(Err(failure)) => Err(failure),
-            None => Err(Failure::Restarting { id }),
+            None => Err(SandboxError::Restarting { id }),
         }
     }
 
@@ -265,11 +263,11 @@ impl Sandboxes {
 
     /// Lets the reaper go on after it had stopped; says whether it had.
     #[must_use]
-    pub fn lift_stop(&self) -> bool {
-        let lifted = self.shared.common.reaper.lift();
+    pub fn resume_reaping(&self) -> bool {
+        let lifted = self.shared.common.reaper.resume();
         if lifted {
             // Those that it held back would else wait until the stop would have ended.
-            let _ = self.shared.supervisor.cast(Message::Released);
+            let _ = self.shared.supervisor.cast(Message::Resumed);
         }
         lifted
     }
@@ -277,16 +275,16 @@ impl Sandboxes {
     /// What is known of the sandbox; `None` when there is none. Answered from memory.
     ///
     /// # Errors
-    /// [`Failure::Stale`] while nothing can be told for sure.
-    pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+    /// [`SandboxError::Stale`] while nothing can be told for sure.
+    pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.fresh().await?;
         let status = self.shared.common.view.status(id);
         // Where one is on its way already, this GET adds nothing to it.
         if status.is_some()
             && self.shared.common.policy.get_counts
-            && let Ok(seat) = self.shared.signs.enter(id)
+            && let Ok(permit) = self.shared.views.enter(id)
         {
-            let _ = self.shared.supervisor.cast(Message::Sign { id: id.clone(), seat });
+            let _ = self.shared.supervisor.cast(Message::Deliver(id.clone(), Envelope::of_view(permit)));
         }
         Ok(status)
     }
@@ -295,13 +293,13 @@ impl Sandboxes {
     /// Pod. Answered from memory, and not counted as a use.
     ///
     /// # Errors
-    /// [`Failure::Stale`] if the answer is unknown, also while the Pod may be being created.
-    pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+    /// [`SandboxError::Stale`] if the answer is unknown, also while the Pod may be being created.
+    pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         self.fresh().await?;
         match self.shared.common.view.presence(id) {
             Presence::Present(uid) => Ok(Some(uid)),
             Presence::Absent => Ok(None),
-            Presence::Unknown => Err(Failure::Stale {
+            Presence::Unknown => Err(SandboxError::Stale {
                 why: "the Pod may be being created".to_owned(),
                 retry_after: Duration::from_secs(1),
             }),
@@ -311,20 +309,20 @@ impl Sandboxes {
     /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.
     ///
     /// # Errors
-    /// [`Failure::Stale`] while nothing can be told for sure.
-    pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+    /// [`SandboxError::Stale`] while nothing can be told for sure.
+    pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.fresh().await?;
         Ok(self.shared.common.view.statuses())
     }
 
-    /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal editions
-    /// show equal lists. An edition taken before a list is never newer than it.
+    /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal revisions
+    /// show equal lists. A revision taken before a list is never newer than it.
     ///
     /// # Errors
     /// As [`Sandboxes::list`].
-    pub async fn edition(&self) -> Result<Edition, Failure> {
+    pub async fn revision(&self) -> Result<Revision, SandboxError> {
         self.fresh().await?;
-        Ok(self.shared.common.view.edition())
+        Ok(self.shared.common.view.revision())
     }
 
     /// What stands in the way of serving, by name; empty when all is well.
@@ -332,7 +330,7 @@ impl Sandboxes {
     pub fn missing(&self) -> Vec<(&'static str, String)> {
         [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
             .into_iter()
-            .filter_map(|(name, kind)| self.shared.common.view.ailment(kind).map(|why| (name, why)))
+            .filter_map(|(name, kind)| self.shared.common.view.unready_reason(kind).map(|why| (name, why)))
             .collect()
     }
 
@@ -358,15 +356,15 @@ impl Sandboxes {
     fn close(&self) {
         self.shared.creates.close();
         self.shared.changes.close();
-        self.shared.signs.close();
+        self.shared.views.close();
     }
 
     /// A seat for a request that makes nothing.
-    fn seat(&self, id: &SandboxId) -> Result<Seat, Failure> {
+    fn permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
         self.shared.changes.enter(id).map_err(|full| full.into_failure(id))
     }
 
-    async fn fresh(&self) -> Result<(), Failure> {
+    async fn fresh(&self) -> Result<(), SandboxError> {
         if self.shared.common.view.is_fresh() {
             return Ok(());
         }
@@ -375,20 +373,26 @@ impl Sandboxes {
             return Ok(());
         }
         let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        Err(Failure::Stale { why: why.join("; "), retry_after: STALE_RETRY })
+        Err(SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY })
     }
 
     /// Asks the supervisor, and through it the sandbox's actor; `None` when the actor failed meanwhile.
     async fn ask(
         &self,
-        seat: Seat,
-        message: impl FnOnce(Waiter) -> Message,
-    ) -> Option<Result<Reply, Failure>> {
-        match self.shared.supervisor.call(|port| message(Waiter::new(port, seat)), None).await {
+        id: &SandboxId,
+        permit: Permit,
+        envelope: impl FnOnce(Waiter) -> Envelope,
+    ) -> Option<Result<Reply, SandboxError>> {
+        match self
+            .shared
+            .supervisor
+            .call(|port| Message::Deliver(id.clone(), envelope(Waiter::new(port, permit))), None)
+            .await
+        {
             Ok(CallResult::Success(answer)) => Some(answer),
             Ok(CallResult::SenderError | CallResult::Timeout) => None,
             Err(MessagingErr::SendErr(_) | MessagingErr::ChannelClosed | MessagingErr::InvalidActorType) => {
-                Some(Err(Failure::ShuttingDown { retry_after: RETRY }))
+                Some(Err(SandboxError::ShuttingDown { retry_after: RETRY }))
             }
         }
     }
@@ -404,6 +408,8 @@ async fn within<T>(
     deadline: Duration,
     operation: &'static str,
     call: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    tokio::time::timeout(deadline, call).await.map_err(|_| Failure::TimedOut { operation, after: deadline })
+) -> Result<T, SandboxError> {
+    tokio::time::timeout(deadline, call)
+        .await
+        .map_err(|_| SandboxError::TimedOut { operation, after: deadline })
 }

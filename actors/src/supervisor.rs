@@ -8,19 +8,11 @@ use std::{
     time::Duration,
 };
 
-use lifecycle::{
-    failure::Failure,
-    ids::SandboxId,
-    lifetime::{Owner, TermsChange},
-    request::CreateRequest,
-};
+use lifecycle::{ids::SandboxId, step::Event};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
-use crate::{
-    admission::{Pass, Seat},
-    sandbox::{self, Sandbox, Shared, Waiter},
-};
+use crate::sandbox::{self, Envelope, Sandbox, Shared};
 
 /// The first wait before a failed sandbox's actor is brought back without anybody asking; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -31,28 +23,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// After this long without a failure, the next one counts as the first.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(120);
 
-/// What is said to the supervisor.
+/// A message to the supervisor.
+#[expect(clippy::large_enum_variant, reason = "ractor boxes every message")]
 pub(crate) enum Message {
-    /// Somebody wants a sandbox.
-    Post { request: Arc<CreateRequest>, waiter: Waiter, pass: Option<Pass>, span: tracing::Span },
-    /// Somebody wants a sandbox gone.
-    Delete { id: SandboxId, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
-    /// Somebody uses a sandbox.
-    Touch { id: SandboxId, waiter: Waiter, owner: Option<Owner> },
-    /// Somebody looked at a sandbox, which counts as use.
-    Sign { id: SandboxId, seat: Seat },
-    /// Somebody wants a sandbox's limits changed.
-    Change { id: SandboxId, change: TermsChange, waiter: Waiter, owner: Option<Owner>, span: tracing::Span },
-    /// The view tells something new of a sandbox.
+    /// An event for a sandbox's actor, which is spawned if there is none.
+    Deliver(SandboxId, Envelope),
+    /// The view has changed for this sandbox.
     Changed(SandboxId),
-    /// A sandbox's time has come.
+    /// The deadline that this sandbox's actor has set has passed.
     Due(SandboxId),
-    /// The reaper goes on after a stop: whoever waits for it asks anew.
-    Released,
-    /// A failed sandbox's actor is to come back.
+    /// Reaping goes on after a stop: every actor that was held asks again.
+    Resumed,
+    /// The actor of this sandbox failed a while ago and is to be started again.
     Revive(SandboxId),
-    /// An actor has nothing left to look after, as of its `taken`th message.
-    Retire { id: SandboxId, actor: ActorId, taken: u64 },
+    /// An actor has nothing left to look after, as of its `taken`th event.
+    Stop { id: SandboxId, actor: ActorId, taken: u64 },
 }
 
 /// The behaviour; all state is in [`State`].
@@ -62,14 +47,14 @@ pub(crate) struct Supervisor;
 pub(crate) struct State {
     shared: Arc<Shared>,
     children: HashMap<SandboxId, Child>,
-    /// Whose actor it was: an obituary only carries the actor's own id.
+    /// The sandbox of each actor, because a termination event carries only the actor's own id.
     names: HashMap<ActorId, SandboxId>,
     failures: HashMap<SandboxId, Failures>,
 }
 
 struct Child {
-    actor: ActorRef<sandbox::Message>,
-    /// How many messages it was sent.
+    actor: ActorRef<Envelope>,
+    /// How many events it was sent.
     sent: u64,
 }
 
@@ -101,39 +86,22 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Post { request, waiter, pass, span } => {
-                let id = request.sandbox_id.clone();
-                let message = sandbox::Message::Post { request, waiter, pass, span };
-                state.send_or_spawn(&myself, id, message).await;
-            }
-            Message::Delete { id, waiter, owner, span } => {
-                state.send_or_spawn(&myself, id, sandbox::Message::Delete { waiter, owner, span }).await;
-            }
-            Message::Touch { id, waiter, owner } => {
-                state.send_or_spawn(&myself, id, sandbox::Message::Touch { waiter, owner }).await;
-            }
-            Message::Sign { id, seat } => {
-                state.send_or_spawn(&myself, id, sandbox::Message::Sign { seat }).await;
-            }
-            Message::Change { id, change, waiter, owner, span } => {
-                let message = sandbox::Message::Change { change, waiter, owner, span };
-                state.send_or_spawn(&myself, id, message).await;
-            }
-            Message::Changed(id) => state.send_or_spawn(&myself, id, sandbox::Message::Look).await,
+            Message::Deliver(id, envelope) => state.send_or_spawn(&myself, id, envelope).await,
+            Message::Changed(id) => state.send_or_spawn(&myself, id, Event::Resync.into()).await,
             Message::Revive(id) => {
                 if !state.children.contains_key(&id) && state.shared.view.contains(&id) {
-                    state.send_or_spawn(&myself, id, sandbox::Message::Look).await;
+                    state.send_or_spawn(&myself, id, Event::Resync.into()).await;
                 }
             }
-            Message::Due(id) => state.send(&id, sandbox::Message::Due),
-            Message::Released => {
+            Message::Due(id) => state.send(&id, Event::Due.into()),
+            Message::Resumed => {
                 // In an order that is the same each time.
                 let ids: BTreeSet<_> = state.children.keys().cloned().collect();
                 for id in ids {
-                    state.send(&id, sandbox::Message::Released);
+                    state.send(&id, Event::Resumed.into());
                 }
             }
-            Message::Retire { id, actor, taken } => state.retire(&id, actor, taken),
+            Message::Stop { id, actor, taken } => state.retire(&id, actor, taken),
         }
         Ok(())
     }
@@ -152,7 +120,7 @@ impl Actor for Supervisor {
                 state.forget(cell.get_id());
                 let wait = state.note_failure(&id);
                 tracing::error!(sandbox_id = %id, %error, wait_ms = wait.as_millis(),
-                    "a sandbox's actor failed; it comes back from what the cluster says");
+                    "sandbox actor failed; restarting it from cluster state");
                 myself.send_after(wait, move || Message::Revive(id));
             }
         }
@@ -163,8 +131,8 @@ impl Actor for Supervisor {
 // === impl State ===
 
 impl State {
-    /// Passes the message on to the sandbox's actor, which is spawned if there is none.
-    async fn send_or_spawn(&mut self, myself: &ActorRef<Message>, id: SandboxId, message: sandbox::Message) {
+    /// Passes the event on to the sandbox's actor, which is spawned if there is none.
+    async fn send_or_spawn(&mut self, myself: &ActorRef<Message>, id: SandboxId, envelope: Envelope) {
         if !self.children.contains_key(&id) {
             let arguments = sandbox::Arguments {
                 id: id.clone(),
@@ -177,18 +145,18 @@ impl State {
                     self.children.insert(id.clone(), Child { actor, sent: 0 });
                 }
                 Err(error) => {
-                    tracing::error!(sandbox_id = %id, %error, "a sandbox's actor could not be started");
-                    refuse(id, message);
+                    tracing::error!(sandbox_id = %id, %error, "sandbox actor could not be started");
+                    envelope.refuse(id);
                     return;
                 }
             }
         }
-        self.send(&id, message);
+        self.send(&id, envelope);
     }
 
-    fn send(&mut self, id: &SandboxId, message: sandbox::Message) {
+    fn send(&mut self, id: &SandboxId, envelope: Envelope) {
         if let Some(child) = self.children.get_mut(id) {
-            child.send(message);
+            child.send(envelope);
         }
     }
 
@@ -202,7 +170,7 @@ impl State {
         if let Some(child) = self.children.remove(id) {
             self.names.remove(&actor);
             self.failures.remove(id);
-            self.shared.sleeper.forget(id.clone());
+            self.shared.timer.forget(id.clone());
             let _ = child.actor.drain();
         }
     }
@@ -232,23 +200,10 @@ impl State {
 // === impl Child ===
 
 impl Child {
-    fn send(&mut self, message: sandbox::Message) {
+    fn send(&mut self, envelope: Envelope) {
         self.sent += 1;
-        // It can only have failed a moment ago, its obituary on the way here: the port is dropped with the
-        // message, and whoever waits is told to ask again.
-        let _ = self.actor.cast(message);
-    }
-}
-
-fn refuse(id: SandboxId, message: sandbox::Message) {
-    match message {
-        sandbox::Message::Post { waiter, .. }
-        | sandbox::Message::Delete { waiter, .. }
-        | sandbox::Message::Change { waiter, .. }
-        | sandbox::Message::Touch { waiter, .. } => waiter.send(Err(Failure::Restarting { id })),
-        sandbox::Message::Sign { .. }
-        | sandbox::Message::Look
-        | sandbox::Message::Due
-        | sandbox::Message::Released => {}
+        // The actor can only have failed a moment ago, and its termination event is on the way: the reply port is
+        // dropped with the envelope, and the caller is told to ask again.
+        let _ = self.actor.cast(envelope);
     }
 }

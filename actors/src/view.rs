@@ -20,8 +20,8 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
-    ports::{Kind, Removal, WatchEvent, Watched},
-    seen::{Life, Seen, SeenPod, SeenService, Sight, Status, Uid, Version},
+    observed::{Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
 
 use self::{
@@ -39,14 +39,14 @@ pub struct View {
     pod_lists: AtomicU64,
     service_lists: AtomicU64,
     /// Grows with every change that callers could see, after it was made.
-    edition: AtomicU64,
+    revision: AtomicU64,
     /// Told of every sandbox whose actor should look again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
 
-/// Which state of the view a list shows: equal editions show equal lists.
+/// Which state of the view a list shows: equal revisions show equal lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edition(pub u64);
+pub struct Revision(pub u64);
 
 /// Whether a sandbox's Pod exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,18 +61,18 @@ pub(crate) enum Presence {
 
 #[derive(Debug, Default)]
 struct Row {
-    pod: Option<Known<SeenPod>>,
-    service: Option<Known<SeenService>>,
+    pod: Option<Known<ObservedPod>>,
+    service: Option<Known<ObservedService>>,
     /// How long it will live, as its actor has it.
-    life: Option<Life>,
+    expiry: Option<Expiry>,
     /// Whether callers are not to hear of it: it is being made and was given to nobody yet.
-    unheard_of: bool,
+    unpublished: bool,
     /// Whether the listener was told and the actor has not looked yet: one call to look is enough.
     told: bool,
 }
 
 /// One kind of object: where it stands in a row, and which lists are counted for it.
-trait Half: Sight + Clone + PartialEq {
+trait Half: Observation + Clone + PartialEq {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
     fn known(row: &Row) -> Option<&Known<Self>>;
     fn lists(view: &View) -> &AtomicU64;
@@ -90,7 +90,7 @@ impl View {
             freshness: Freshness::new(staleness),
             pod_lists: AtomicU64::new(0),
             service_lists: AtomicU64::new(0),
-            edition: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
             listener: OnceLock::new(),
         }
     }
@@ -108,8 +108,8 @@ impl View {
 
     /// What is wrong with the watch of this kind; `None` when all is well.
     #[must_use]
-    pub fn ailment(&self, kind: Kind) -> Option<String> {
-        self.freshness.ailment(kind)
+    pub fn unready_reason(&self, kind: Kind) -> Option<String> {
+        self.freshness.unready_reason(kind)
     }
 
     /// Since when it is known what there is; `None` until both kinds have been listed once.
@@ -141,14 +141,14 @@ impl View {
         all
     }
 
-    /// The present edition. Taken before [`View::statuses`], it is never newer than what they show.
+    /// The present revision. Taken before [`View::statuses`], it is never newer than what they show.
     #[must_use]
-    pub fn edition(&self) -> Edition {
-        Edition(self.edition.load(Ordering::SeqCst))
+    pub fn revision(&self) -> Revision {
+        Revision(self.revision.load(Ordering::SeqCst))
     }
 
-    fn new_edition(&self) {
-        self.edition.fetch_add(1, Ordering::SeqCst);
+    fn new_revision(&self) {
+        self.revision.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Whether anything is known of the sandbox, heard of or not.
@@ -162,7 +162,7 @@ impl View {
         let Some(row) = self.rows.get(id) else { return Presence::Absent };
         match &row.pod {
             Some(pod) => Presence::Present(pod.sight.uid.clone()),
-            None if row.unheard_of => Presence::Unknown,
+            None if row.unpublished => Presence::Unknown,
             None => Presence::Absent,
         }
     }
@@ -190,68 +190,68 @@ impl View {
     }
 
     /// All that is known of the sandbox, for its actor, which from here on wants to hear of changes again.
-    pub(crate) fn look(&self, id: &SandboxId) -> Seen {
-        self.rows.get_mut(id).map_or_else(Seen::default, |mut row| {
+    pub(crate) fn look(&self, id: &SandboxId) -> Observed {
+        self.rows.get_mut(id).map_or_else(Observed::default, |mut row| {
             row.told = false;
             row.seen()
         })
     }
 
     /// Sets whether callers may hear of the sandbox.
-    pub(crate) fn set_unheard_of(&self, id: &SandboxId, unheard_of: bool) {
+    pub(crate) fn set_unpublished(&self, id: &SandboxId, unpublished: bool) {
         match self.rows.entry(id.clone()) {
             Entry::Occupied(mut row) => {
-                row.get_mut().unheard_of = unheard_of;
+                row.get_mut().unpublished = unpublished;
                 if row.get().is_void() {
                     row.remove();
                 }
             }
-            Entry::Vacant(place) if unheard_of => {
-                place.insert(Row { unheard_of, ..Row::default() });
+            Entry::Vacant(place) if unpublished => {
+                place.insert(Row { unpublished, ..Row::default() });
             }
             Entry::Vacant(_) => {}
         }
-        self.new_edition();
+        self.new_revision();
     }
 
     /// Sets how long the sandbox will live.
-    pub(crate) fn set_life(&self, id: &SandboxId, life: Option<Life>) {
+    pub(crate) fn set_expiry(&self, id: &SandboxId, expiry: Option<Expiry>) {
         if let Some(mut row) = self.rows.get_mut(id) {
-            row.life = life;
+            row.expiry = expiry;
         }
-        self.new_edition();
+        self.new_revision();
     }
 
     /// What our own call wrote or read.
-    pub(crate) fn wrote_pod(&self, id: &SandboxId, pod: SeenPod) {
+    pub(crate) fn wrote_pod(&self, id: &SandboxId, pod: ObservedPod) {
         self.wrote(id, pod);
     }
 
     /// What our own call wrote or read.
-    pub(crate) fn wrote_service(&self, id: &SandboxId, service: SeenService) {
+    pub(crate) fn wrote_service(&self, id: &SandboxId, service: ObservedService) {
         self.wrote(id, service);
     }
 
     /// What came of our own delete of the Pod of this uid.
-    pub(crate) fn removed_pod(&self, id: &SandboxId, uid: &Uid, removal: Removal<SeenPod>) {
+    pub(crate) fn removed_pod(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedPod>) {
         self.removed(id, uid, removal);
     }
 
     /// What came of our own delete of the Service of this uid.
-    pub(crate) fn removed_service(&self, id: &SandboxId, uid: &Uid, removal: Removal<SeenService>) {
+    pub(crate) fn removed_service(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedService>) {
         self.removed(id, uid, removal);
     }
 
     /// What our own look at the cluster told: what it did not find is gone.
-    pub(crate) fn read(&self, id: &SandboxId, before: &Seen, now: Seen) {
+    pub(crate) fn read(&self, id: &SandboxId, before: &Observed, now: Observed) {
         match (now.pod, &before.pod) {
             (Some(pod), _) => self.wrote(id, pod),
-            (None, Some(pod)) => self.end::<SeenPod>(id, &pod.uid, Version::NEWEST),
+            (None, Some(pod)) => self.end::<ObservedPod>(id, &pod.uid, ResourceVersion::NEWEST),
             (None, None) => {}
         }
         match (now.service, &before.service) {
             (Some(service), _) => self.wrote(id, service),
-            (None, Some(service)) => self.end::<SeenService>(id, &service.uid, Version::NEWEST),
+            (None, Some(service)) => self.end::<ObservedService>(id, &service.uid, ResourceVersion::NEWEST),
             (None, None) => {}
         }
     }
@@ -261,10 +261,10 @@ impl View {
         self.apply(id, sight, Source::OwnCall { listing });
     }
 
-    fn removed<T: Half>(&self, id: &SandboxId, uid: &Uid, removal: Removal<T>) {
+    fn removed<T: Half>(&self, id: &SandboxId, uid: &Uid, removal: Deletion<T>) {
         match removal {
-            Removal::Gone => self.end::<T>(id, uid, Version::NEWEST),
-            Removal::Leaving(sight) => self.wrote(id, sight),
+            Deletion::Gone => self.end::<T>(id, uid, ResourceVersion::NEWEST),
+            Deletion::Terminating(sight) => self.wrote(id, sight),
         }
     }
 
@@ -281,13 +281,13 @@ impl View {
             (change, change == Change::Shape && row.wants_telling())
         };
         if change > Change::None {
-            self.new_edition();
+            self.new_revision();
         }
         self.tell(id, tell);
     }
 
     /// The object of this uid is gone, and no sight of it up to this version counts any more.
-    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid, version: Version) {
+    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) {
         let tell = match self.rows.entry(id.clone()) {
             Entry::Vacant(_) => {
                 self.gone().note(uid.clone(), version);
@@ -303,7 +303,7 @@ impl View {
                 tell
             }
         };
-        self.new_edition();
+        self.new_revision();
         self.tell(id, tell);
     }
 
@@ -318,7 +318,7 @@ impl View {
     }
 
     /// A whole list: what it holds is there, and what it lacks is gone, unless it could not know of it.
-    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: Version) {
+    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: ResourceVersion) {
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: std::collections::HashSet<_> =
             items.iter().map(|(_, sight)| sight.uid().clone()).collect();
@@ -352,8 +352,8 @@ impl View {
     }
 }
 
-impl Watched for View {
-    fn listing(&self, kind: Kind) {
+impl WatchSink for View {
+    fn relist_started(&self, kind: Kind) {
         let lists = match kind {
             Kind::Pod => &self.pod_lists,
             Kind::Service => &self.service_lists,
@@ -361,20 +361,20 @@ impl Watched for View {
         lists.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn pods(&self, event: WatchEvent<SeenPod>) {
+    fn pods(&self, event: WatchEvent<ObservedPod>) {
         self.watched(Kind::Pod, event);
     }
 
-    fn services(&self, event: WatchEvent<SeenService>) {
+    fn services(&self, event: WatchEvent<ObservedService>) {
         self.watched(Kind::Service, event);
     }
 
-    fn heard(&self, kind: Kind) {
-        self.freshness.heard(kind);
+    fn synced(&self, kind: Kind) {
+        self.freshness.synced(kind);
     }
 
-    fn trouble(&self, kind: Kind, why: &str) {
-        self.freshness.trouble(kind, why);
+    fn failing(&self, kind: Kind, why: &str) {
+        self.freshness.failing(kind, why);
     }
 }
 
@@ -387,22 +387,22 @@ impl fmt::Debug for View {
 // === impl Row ===
 
 impl Row {
-    fn seen(&self) -> Seen {
-        Seen {
+    fn seen(&self) -> Observed {
+        Observed {
             pod: self.pod.as_ref().map(|known| known.sight.clone()),
             service: self.service.as_ref().map(|known| known.sight.clone()),
         }
     }
 
     fn status(&self) -> Option<Status> {
-        if self.unheard_of {
+        if self.unpublished {
             return None;
         }
-        let status = Seen::status_of(
+        let status = Observed::status_of(
             self.pod.as_ref().map(|known| &known.sight),
             self.service.as_ref().map(|known| &known.sight),
         )?;
-        Some(Status { life: self.life, ..status })
+        Some(Status { expiry: self.expiry, ..status })
     }
 
     fn is_whole(&self) -> bool {
@@ -415,7 +415,7 @@ impl Row {
 
     /// Whether nothing is left to know.
     fn is_void(&self) -> bool {
-        self.pod.is_none() && self.service.is_none() && !self.unheard_of
+        self.pod.is_none() && self.service.is_none() && !self.unpublished
     }
 
     /// Whether the listener has to be told; notes that it was.
@@ -426,7 +426,7 @@ impl Row {
 
 // === impl Half ===
 
-impl Half for SeenPod {
+impl Half for ObservedPod {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
         &mut row.pod
     }
@@ -440,7 +440,7 @@ impl Half for SeenPod {
     }
 }
 
-impl Half for SeenService {
+impl Half for ObservedService {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
         &mut row.service
     }

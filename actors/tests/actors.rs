@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use fake::{Fake, id, request};
 use lifecycle::{
-    failure::{Failure, FaultKind},
+    error::{ClusterErrorKind, SandboxError},
     phase::Phase,
-    ports::{Kind, Watched as _},
     request::{CreateRequest, ExtraMount},
+    traits::{Kind, WatchSink as _},
 };
 use tokio::time::{Instant, sleep};
 
@@ -81,7 +81,7 @@ async fn a_panic_touches_one_sandbox_only() {
     fake.sandboxes.create(request("b")).await.unwrap();
     fake.panic_once("create_pod a");
     let failure = fake.sandboxes.create(request("a")).await.unwrap_err();
-    assert!(matches!(failure, Failure::Restarting { .. }), "{failure:?}");
+    assert!(matches!(failure, SandboxError::Restarting { .. }), "{failure:?}");
     assert!(fake.sandboxes.get(&id("b")).await.unwrap().is_some());
     fake.sandboxes.create(request("a")).await.unwrap();
     fake.sandboxes.delete(id("b"), None).await.unwrap();
@@ -114,16 +114,16 @@ async fn a_stuck_call_delays_only_its_own_sandbox() {
     let (stuck, free) = futures::join!(stuck, free);
     assert!(free < Duration::from_secs(1), "{free:?}");
     assert!(start.elapsed() <= actors::sandboxes::CREATE_DEADLINE);
-    assert!(matches!(stuck, Err(Failure::Unavailable { .. })), "{stuck:?}");
+    assert!(matches!(stuck, Err(SandboxError::Unavailable { .. })), "{stuck:?}");
 }
 
 /// A refused half takes the other back, and nothing is left.
 #[tokio::test(start_paused = true)]
 async fn a_refused_service_leaves_no_pod() {
     let fake = Fake::start().await;
-    fake.refuse("create_service a", FaultKind::QuotaExceeded);
+    fake.refuse("create_service a", ClusterErrorKind::QuotaExceeded);
     let failure = fake.sandboxes.create(request("a")).await.unwrap_err();
-    assert!(matches!(failure, Failure::Unavailable { operation: "Service creation", .. }));
+    assert!(matches!(failure, SandboxError::Unavailable { operation: "Service creation", .. }));
     sleep(Duration::from_secs(5)).await;
     assert!(fake.is_empty());
     assert_eq!(fake.calls(), ["create_pod a", "create_service a", "delete_pod a"]);
@@ -144,11 +144,11 @@ async fn an_old_view_answers_nothing() {
         fake.sandboxes.list().await.unwrap_err(),
         fake.sandboxes.create(request("a")).await.unwrap_err(),
     ] {
-        assert!(matches!(failure, Failure::Stale { .. }), "{failure:?}");
+        assert!(matches!(failure, SandboxError::Stale { .. }), "{failure:?}");
     }
     assert_eq!(fake.sandboxes.missing().len(), 2);
-    fake.sandboxes.view().heard(Kind::Pod);
-    fake.sandboxes.view().heard(Kind::Service);
+    fake.sandboxes.view().synced(Kind::Pod);
+    fake.sandboxes.view().synced(Kind::Service);
     assert!(fake.sandboxes.get(&id("a")).await.unwrap().is_some());
 }
 
@@ -178,16 +178,16 @@ async fn a_bad_request_spawns_and_calls_nothing() {
     let mount = ExtraMount { host_path: "/x".into(), container_path: "/x".into(), read_only: false };
     bad.extra_mounts.push(mount);
     let no_broker = CreateRequest { provision_lark_cli_broker: true, ..request("a") };
-    assert!(matches!(fake.sandboxes.create(bad.clone()).await, Err(Failure::BadRequest(_))));
+    assert!(matches!(fake.sandboxes.create(bad.clone()).await, Err(SandboxError::BadRequest(_))));
     let refused = fake.sandboxes.create(no_broker.clone()).await;
-    assert_eq!(refused, Err(Failure::LarkBrokerNotConfigured));
+    assert_eq!(refused, Err(SandboxError::LarkBrokerNotConfigured));
     assert!(fake.calls().is_empty());
     fake.sandboxes.create(request("a")).await.unwrap();
     assert!(fake.sandboxes.create(bad.clone()).await.is_ok());
-    assert_eq!(fake.sandboxes.create(no_broker).await, Err(Failure::LarkBrokerNotConfigured));
+    assert_eq!(fake.sandboxes.create(no_broker).await, Err(SandboxError::LarkBrokerNotConfigured));
     // What is on its way out will not be given.
     fake.sandboxes.delete(id("a"), None).await.unwrap();
-    assert!(matches!(fake.sandboxes.create(bad).await, Err(Failure::BadRequest(_))));
+    assert!(matches!(fake.sandboxes.create(bad).await, Err(SandboxError::BadRequest(_))));
 }
 
 /// Going away: what is in flight ends, what comes later is told so.
@@ -204,5 +204,5 @@ async fn shutting_down_finishes_what_is_in_flight() {
     created.unwrap();
     fake.sandboxes.ended().await;
     let late = fake.sandboxes.create(request("b")).await;
-    assert!(matches!(late, Err(Failure::ShuttingDown { .. })), "{late:?}");
+    assert!(matches!(late, Err(SandboxError::ShuttingDown { .. })), "{late:?}");
 }

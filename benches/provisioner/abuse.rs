@@ -50,7 +50,7 @@ const UNREAD: usize = 16;
 const ABUSES: [&str; 6] =
     ["slow-headers", "unread-lists", "gigabytes", "endless-chunks", "nesting", "hot-id"];
 
-struct Seen {
+struct Observed {
     p50: f64,
     p99: f64,
     refused: u64,
@@ -93,9 +93,9 @@ async fn beside(abuse: &str) {
         // What it held ends with its connections, or with their limits.
         sleep(Duration::from_secs(1)).await;
     }
-    let of = |rounds: &[Seen], value: fn(&Seen) -> f64| median(rounds.iter().map(value).collect());
-    let (p50, p99) = (|seen: &Seen| seen.p50, |seen: &Seen| seen.p99);
-    let ratio = |value: fn(&Seen) -> f64| {
+    let of = |rounds: &[Observed], value: fn(&Observed) -> f64| median(rounds.iter().map(value).collect());
+    let (p50, p99) = (|seen: &Observed| seen.p50, |seen: &Observed| seen.p99);
+    let ratio = |value: fn(&Observed) -> f64| {
         median(alone.iter().zip(&abused).map(|(a, b)| value(b) / value(a)).collect())
     };
     println!(
@@ -113,7 +113,7 @@ async fn beside(abuse: &str) {
 }
 
 /// Asks for single sandboxes for a round.
-async fn callers(address: SocketAddr) -> Seen {
+async fn callers(address: SocketAddr) -> Observed {
     let refused = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + ROUND;
     let callers: Vec<_> = (0..2 * CALLERS)
@@ -147,7 +147,7 @@ async fn callers(address: SocketAddr) -> Seen {
     }
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
-    Seen { p50: at(0.5), p99: at(0.99), refused: refused.load(Ordering::Relaxed), asked: times.len() }
+    Observed { p50: at(0.5), p99: at(0.99), refused: refused.load(Ordering::Relaxed), asked: times.len() }
 }
 
 async fn ask(

@@ -20,10 +20,10 @@ use k8s_openapi::{
 };
 use kube::core::{Request, Resource, params::PostParams};
 use lifecycle::{
-    failure::{Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind},
     ids::SandboxId,
-    lifetime::Cause,
-    seen::Uid,
+    lifetime::ReapReason,
+    observed::Uid,
 };
 use serde::de::IgnoredAny;
 use tokio::sync::{Mutex, mpsc};
@@ -60,7 +60,7 @@ pub struct Events {
 struct Told {
     id: SandboxId,
     pod: Uid,
-    cause: Cause,
+    cause: ReapReason,
     rehearsed: bool,
     at: Timestamp,
     /// Which of this process' Events it is.
@@ -85,7 +85,7 @@ impl Events {
 
     /// Tells why the Pod of this uid is reaped or, `rehearsed`, would be. Never waits: where too many Events
     /// wait already, this one is dropped.
-    pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+    pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
         let at = self.connection.server_time().unwrap_or_else(Timestamp::now);
         let number = self.told.fetch_add(1, Ordering::Relaxed);
         let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at, number };
@@ -122,10 +122,10 @@ impl Events {
         }
     }
 
-    async fn write(&self, told: &Told) -> Result<(), Fault> {
+    async fn write(&self, told: &Told) -> Result<(), ClusterError> {
         let Connection { calls, namespace, .. } = &self.connection;
         let event = event(told, namespace);
-        let unbuilt = |why: &str| Fault::new(FaultKind::Invalid, why);
+        let unbuilt = |why: &str| ClusterError::new(ClusterErrorKind::Invalid, why);
         let body = serde_json::to_vec(&event).map_err(|_| unbuilt("it could not be written as JSON"))?;
         let request = Request::new(Event::url_path(&(), Some(namespace)))
             .create(&PostParams::default(), body)
@@ -136,9 +136,9 @@ impl Events {
         }
     }
 
-    fn warn(&self, fault: &Fault) {
+    fn warn(&self, fault: &ClusterError) {
         let namespace = self.connection.namespace();
-        if fault.kind == FaultKind::Forbidden {
+        if fault.kind == ClusterErrorKind::Forbidden {
             tracing::warn!(
                 namespace, %fault,
                 "not allowed to create events: nobody sees with kubectl why a sandbox is reaped; give the role \
@@ -155,10 +155,10 @@ fn event(told: &Told, namespace: &str) -> Event {
     let Told { id, pod: Uid(uid), cause, rehearsed, at, number } = told;
     let pod = names::pod(id);
     let (reason, message) = if *rehearsed {
-        let message = format!("dry run, nothing is done: {}", cause.sentence());
+        let message = format!("dry run, nothing is done: {}", cause.description());
         (format!("{REHEARSED}{}", cause.name()), message)
     } else {
-        (cause.name().to_owned(), cause.sentence().to_owned())
+        (cause.name().to_owned(), cause.description().to_owned())
     };
     Event {
         metadata: ObjectMeta {

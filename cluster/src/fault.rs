@@ -8,7 +8,7 @@ use std::{borrow::Cow, error::Error as StdError, io, sync::Arc, time::Duration};
 
 use hyper_util::client::legacy::Error as ConnectError;
 use kube::core::Status;
-use lifecycle::failure::{Fault, FaultKind};
+use lifecycle::error::{ClusterError, ClusterErrorKind};
 
 /// What a call was about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub enum CallError {
 
 /// A failed call, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
+pub struct ClassifiedError {
     /// What it means, with words for whoever asked.
-    pub fault: Fault,
+    pub fault: ClusterError,
     /// Whether the call may have taken effect all the same.
     pub certainty: Certainty,
 }
@@ -92,43 +92,48 @@ pub const TOO_MANY_REQUESTS_WAIT: Duration = Duration::from_secs(1);
 
 /// What a failed call means.
 #[must_use]
-pub fn classify(verb: Verb, error: &CallError) -> Failed {
+pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
     match error {
         CallError::Answered { code, status, retry_after } => {
             answered(verb, *code, status.as_deref(), *retry_after)
         }
         CallError::Transport { error, server } => transport(error, server.as_deref()),
         CallError::TimedOut { .. } => {
-            Failed::new(FaultKind::TimedOut, &error.to_string(), Certainty::Unknown)
+            ClassifiedError::new(ClusterErrorKind::TimedOut, &error.to_string(), Certainty::Unknown)
         }
         CallError::Overloaded { .. } => {
-            Failed::new(FaultKind::TooManyRequests, &error.to_string(), Certainty::NotDone)
+            ClassifiedError::new(ClusterErrorKind::TooManyRequests, &error.to_string(), Certainty::NotDone)
                 .after(Some(TOO_MANY_REQUESTS_WAIT))
         }
-        CallError::Closed => Failed::new(FaultKind::Unreachable, &error.to_string(), Certainty::NotDone),
-        CallError::Unreadable => Failed::new(FaultKind::ServerError, &error.to_string(), Certainty::Unknown),
+        CallError::Closed => {
+            ClassifiedError::new(ClusterErrorKind::Unreachable, &error.to_string(), Certainty::NotDone)
+        }
+        CallError::Unreadable => {
+            ClassifiedError::new(ClusterErrorKind::ServerError, &error.to_string(), Certainty::Unknown)
+        }
     }
 }
 
 // === answers ===
 
-fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Duration>) -> Failed {
+fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Duration>) -> ClassifiedError {
     let Some(status) = status else {
         // Not Kubernetes' own error: its text may come from any proxy, and is not passed on. Nor does a proxy
         // know what is there: its 404 never means that an object is gone.
         let (kind, certainty) = match code {
-            404 | 409 => (FaultKind::Other, Certainty::NotDone),
+            404 | 409 => (ClusterErrorKind::Other, Certainty::NotDone),
             _ => by_code(verb, code),
         };
-        return Failed::new(kind, &format!("HTTP {code}"), certainty).after(patience(kind, header, None));
+        return ClassifiedError::new(kind, &format!("HTTP {code}"), certainty)
+            .after(patience(kind, header, None));
     };
     let (kind, certainty) = by_words(verb, code, status).unwrap_or_else(|| by_code(verb, code));
     let said: Cow<'_, str> = match kind {
         // Nothing worth the risk that it names what was refused.
-        FaultKind::Unauthorized => CREDENTIALS_REFUSED.into(),
+        ClusterErrorKind::Unauthorized => CREDENTIALS_REFUSED.into(),
         _ => without_credentials(&status.message),
     };
-    Failed::new(kind, &said, certainty).after(patience(kind, header, Some(status)))
+    ClassifiedError::new(kind, &said, certainty).after(patience(kind, header, Some(status)))
 }
 
 /// What is told of a 401.
@@ -156,16 +161,16 @@ fn without_credentials(message: &str) -> Cow<'_, str> {
 }
 
 /// How long the server asks to wait: the header first, as clients of Kubernetes do.
-fn patience(kind: FaultKind, header: Option<Duration>, status: Option<&Status>) -> Option<Duration> {
+fn patience(kind: ClusterErrorKind, header: Option<Duration>, status: Option<&Status>) -> Option<Duration> {
     let detail = || status?.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0);
     header
         .or_else(|| detail().map(|seconds| Duration::from_secs(seconds.into())))
-        .or((kind == FaultKind::TooManyRequests).then_some(TOO_MANY_REQUESTS_WAIT))
+        .or((kind == ClusterErrorKind::TooManyRequests).then_some(TOO_MANY_REQUESTS_WAIT))
 }
 
 /// Meanings that only the answer's words tell.
-fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(FaultKind, Certainty)> {
-    use FaultKind as F;
+fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(ClusterErrorKind, Certainty)> {
+    use ClusterErrorKind as F;
     let message = status.message.as_str();
     let says = |words: &str| message.contains(words);
     let cause =
@@ -207,44 +212,48 @@ fn concerns_uid(status: &Status) -> bool {
     status.details.iter().flat_map(|d| &d.causes).any(|cause| cause.field == "metadata.uid")
 }
 
-fn by_code(verb: Verb, code: u16) -> (FaultKind, Certainty) {
+fn by_code(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
     use Certainty::{NotDone, Unknown};
     match code {
-        400 | 413 | 422 => (FaultKind::Invalid, NotDone),
-        401 => (FaultKind::Unauthorized, NotDone),
-        403 => (FaultKind::Forbidden, NotDone),
+        400 | 413 | 422 => (ClusterErrorKind::Invalid, NotDone),
+        401 => (ClusterErrorKind::Unauthorized, NotDone),
+        403 => (ClusterErrorKind::Forbidden, NotDone),
         // On a create it is the path that is missing, which no retry mends.
-        404 if verb != Verb::Create => (FaultKind::NotFound, NotDone),
-        409 => (FaultKind::Conflict, NotDone),
-        429 => (FaultKind::TooManyRequests, NotDone),
+        404 if verb != Verb::Create => (ClusterErrorKind::NotFound, NotDone),
+        409 => (ClusterErrorKind::Conflict, NotDone),
+        429 => (ClusterErrorKind::TooManyRequests, NotDone),
         // "Not able to serve": said before the work, by the server or by what stands before it.
-        503 => (FaultKind::Unreachable, NotDone),
-        408 | 504 => (FaultKind::TimedOut, Unknown),
+        503 => (ClusterErrorKind::Unreachable, NotDone),
+        408 | 504 => (ClusterErrorKind::TimedOut, Unknown),
         // 500 is also what etcd's time-outs come as: what was asked for may be stored all the same.
-        500.. => (FaultKind::ServerError, Unknown),
-        _ => (FaultKind::Other, NotDone),
+        500.. => (ClusterErrorKind::ServerError, Unknown),
+        _ => (ClusterErrorKind::Other, NotDone),
     }
 }
 
 // === no answer ===
 
-fn transport(error: &kube::Error, server: Option<&str>) -> Failed {
+fn transport(error: &kube::Error, server: Option<&str>) -> ClassifiedError {
     let at = server.map_or_else(String::new, |server| format!(", at {server}"));
     match error {
         // An exec plug-in's output, a token file's path: not passed on.
-        kube::Error::Auth(_) => Failed::new(
-            FaultKind::Unauthorized,
+        kube::Error::Auth(_) => ClassifiedError::new(
+            ClusterErrorKind::Unauthorized,
             "the credentials for the API server could not be prepared; check the kubeconfig's user",
             Certainty::NotDone,
         ),
-        kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
-            Failed::new(FaultKind::Invalid, "the request could not be built", Certainty::NotDone)
-        }
-        other if never_connected(other) => {
-            Failed::new(FaultKind::Unreachable, &format!("{}{at}", root_cause(other)), Certainty::NotDone)
-        }
-        other => Failed::new(
-            FaultKind::ServerError,
+        kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => ClassifiedError::new(
+            ClusterErrorKind::Invalid,
+            "the request could not be built",
+            Certainty::NotDone,
+        ),
+        other if never_connected(other) => ClassifiedError::new(
+            ClusterErrorKind::Unreachable,
+            &format!("{}{at}", root_cause(other)),
+            Certainty::NotDone,
+        ),
+        other => ClassifiedError::new(
+            ClusterErrorKind::ServerError,
             &format!("the connection broke before the answer: {}{at}", root_cause(other)),
             Certainty::Unknown,
         ),
@@ -290,23 +299,23 @@ impl From<kube::Error> for CallError {
 
 // === impl Failed ===
 
-impl Failed {
-    fn new(kind: FaultKind, message: &str, certainty: Certainty) -> Self {
-        Self { fault: Fault::new(kind, message), certainty }
+impl ClassifiedError {
+    fn new(kind: ClusterErrorKind, message: &str, certainty: Certainty) -> Self {
+        Self { fault: ClusterError::new(kind, message), certainty }
     }
 
     /// Whether a delete failed because the name has a new life, of another uid than was decided on. Unlike the
     /// other conflicts this one does not pass.
     #[must_use]
     pub fn is_another_life(&self) -> bool {
-        self.fault.kind == FaultKind::Conflict && self.fault.message.contains("UID in")
+        self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("UID in")
     }
 
     /// Whether a delete failed because the object is no longer in the state that was decided on. This does not
     /// pass either: the decision has to be made anew.
     #[must_use]
     pub fn is_another_state(&self) -> bool {
-        self.fault.kind == FaultKind::Conflict && self.fault.message.contains("ResourceVersion in")
+        self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("ResourceVersion in")
     }
 
     fn after(mut self, wait: Option<Duration>) -> Self {

@@ -1,17 +1,18 @@
 //! All that knows Kubernetes: connection, manifests, writes and the shared watch.
 //!
 //! ```text
-//!   connect ─▸ Connection ─┬─▸ writes ── manifest, marks, names ──▸ POST, PATCH, DELETE, GET    (lifecycle's `Cluster`)
+//!   connect ─▸ Connection ─┬─▸ writes ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET    (lifecycle's `Cluster`)
 //!                          ├─▸ events ──▸ POST of Events
-//!                          ├─▸ watch ── list, events ── lean ── read ──▸ lifecycle's `Watched`
+//!                          ├─▸ watch ── list, events ── lean ── read ──▸ lifecycle's `WatchSink`
 //!                          └─▸ namespace
 //!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
 //!   every call: calls ── fault ── retry or backoff
 //! ```
 //!
-//! Only `fault` looks at status codes, only `read` and `marks` at labels, annotations
+//! Only `fault` looks at status codes, only `read` and `annotations` at labels, annotations
 //! and states, only `spec` at Pod specs, only `names` knows their texts.
 
+pub mod annotations;
 mod backoff;
 mod calls;
 mod clock;
@@ -20,16 +21,15 @@ pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod fault;
-pub mod lean;
 mod lenient;
 pub mod link;
 pub mod manifest;
-pub mod marks;
 pub mod names;
 pub mod namespace;
+pub mod observe;
 pub mod probe;
-pub mod read;
 pub mod retry;
 mod spec;
+pub mod types;
 pub mod watch;
 pub mod writes;

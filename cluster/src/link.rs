@@ -8,12 +8,12 @@ use std::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lifecycle::{
-    failure::{Failure, Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
-    lifetime::{Cause, Marks},
-    ports::{Busy, Cluster, Look, Only, Outcome, Removal},
+    lifetime::{LifetimeAnnotations, ReapReason},
+    observed::{ObservedPod, ObservedService, Uid},
     request::CreateRequest,
-    seen::{SeenPod, SeenService, Uid},
+    traits::{Busy, Cluster, Deletion, Lookup, Outcome, Preconditions},
 };
 
 use crate::{
@@ -112,73 +112,88 @@ impl Link {
         }
     }
 
-    fn writes(&self) -> Result<&Writes, Fault> {
+    fn writes(&self) -> Result<&Writes, ClusterError> {
         match self.attached.get() {
             Some(attached) => Ok(&attached.writes),
-            None => Err(Fault::new(FaultKind::Unreachable, &self.trouble().unwrap_or_default())),
+            None => {
+                Err(ClusterError::new(ClusterErrorKind::Unreachable, &self.trouble().unwrap_or_default()))
+            }
         }
     }
 }
 
 impl Cluster for Link {
-    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
+    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
         manifest::check(&self.template, request)
     }
 
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError> {
         manifest::pod(&self.template, request).map(drop)
     }
 
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {
+    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
         match self.writes() {
             Ok(writes) => writes.create_pod(request),
             Err(fault) => refused(fault),
         }
     }
 
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>> {
+    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
         match self.writes() {
             Ok(writes) => writes.create_service(request),
             Err(fault) => refused(fault),
         }
     }
 
-    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+    fn delete_pod(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>> {
         match self.writes() {
             Ok(writes) => writes.delete_pod(id, only),
             Err(fault) => refused(fault),
         }
     }
 
-    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>> {
         match self.writes() {
             Ok(writes) => writes.delete_service(id, only),
             Err(fault) => refused(fault),
         }
     }
 
-    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
+    fn write_annotations(
+        &self,
+        id: SandboxId,
+        uid: Uid,
+        annotations: LifetimeAnnotations,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         match self.writes() {
-            Ok(writes) => writes.write_marks(id, uid, marks),
+            Ok(writes) => writes.write_annotations(id, uid, annotations),
             Err(fault) => refused(fault),
         }
     }
 
-    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
+    fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
         match self.writes() {
-            Ok(writes) => writes.ask_whether_busy(id, url),
+            Ok(writes) => writes.probe_activity(id, url),
             Err(fault) => Box::pin(std::future::ready(Busy::Unasked(fault.to_string()))),
         }
     }
 
-    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+    fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
         // Without a connection nothing is reaped either.
         if let Ok(writes) = self.writes() {
-            writes.tell_reaped(id, pod, cause, rehearsed);
+            writes.record_event(id, pod, cause, rehearsed);
         }
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         match self.writes() {
             Ok(writes) => writes.read(id),
             Err(fault) => Box::pin(std::future::ready(Err(fault))),
@@ -186,6 +201,6 @@ impl Cluster for Link {
     }
 }
 
-fn refused<T: Send + 'static>(fault: Fault) -> BoxFuture<'static, Outcome<T>> {
+fn refused<T: Send + 'static>(fault: ClusterError) -> BoxFuture<'static, Outcome<T>> {
     Box::pin(std::future::ready(Outcome::Refused(fault)))
 }

@@ -19,7 +19,7 @@ use k8s_openapi::{
     api::core::v1::{Pod, Service},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lifecycle::{failure::Failure, ids::SandboxId, request::CreateRequest};
+use lifecycle::{error::SandboxError, ids::SandboxId, request::CreateRequest};
 use serde::Serialize;
 
 pub use self::{
@@ -57,8 +57,8 @@ pub struct Manifests {
 /// ```
 ///
 /// # Errors
-/// As [`check`]; and [`Failure::BadRequest`] if the caller's mounts do not fit the settings.
-pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, Failure> {
+/// As [`check`]; and [`SandboxError::BadRequest`] if the caller's mounts do not fit the settings.
+pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, SandboxError> {
     Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request) })
 }
 
@@ -66,8 +66,8 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 /// Lark's command line it asks for.
 ///
 /// # Errors
-/// [`Failure::BadRequest`], [`Failure::LarkBrokerNotConfigured`] or [`Failure::LarkBrokerRequired`].
-pub fn check(template: &Template, request: &CreateRequest) -> Result<(), Failure> {
+/// [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or [`SandboxError::LarkBrokerRequired`].
+pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request).map(drop)
 }
@@ -76,7 +76,7 @@ pub fn check(template: &Template, request: &CreateRequest) -> Result<(), Failure
 ///
 /// # Errors
 /// As [`build`].
-pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, Failure> {
+pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
     pod::build(template, request)
 }
 
@@ -102,7 +102,7 @@ pub fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Optio
     service::url(template, id, node_port)
 }
 
-impl From<MountError> for Failure {
+impl From<MountError> for SandboxError {
     fn from(error: MountError) -> Self {
         let text = error.to_string();
         match error {
@@ -112,7 +112,7 @@ impl From<MountError> for Failure {
     }
 }
 
-impl From<InvalidSkillsRoot> for Failure {
+impl From<InvalidSkillsRoot> for SandboxError {
     fn from(error: InvalidSkillsRoot) -> Self {
         Self::BadRequest(error.to_string())
     }

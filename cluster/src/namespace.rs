@@ -10,14 +10,14 @@ use kube::core::{
     ObjectMeta, Request, Resource,
     params::{GetParams, PostParams},
 };
-use lifecycle::failure::{Fault, FaultKind};
+use lifecycle::error::{ClusterError, ClusterErrorKind};
 use tokio::time::Instant;
 
 use crate::{
     backoff::{Backoff, LONGEST_ANSWERED, LONGEST_UNANSWERED},
     connect::Connection,
     fault::{Verb, classify},
-    lean, names, retry,
+    names, retry, types,
 };
 
 /// The namespace, and what is known to be wrong with it.
@@ -57,7 +57,7 @@ impl Namespace {
         let mut backoff = Backoff::default();
         while let Err(fault) = self.ensure().await {
             let longest = match fault.kind {
-                FaultKind::Unreachable | FaultKind::TimedOut => LONGEST_UNANSWERED,
+                ClusterErrorKind::Unreachable | ClusterErrorKind::TimedOut => LONGEST_UNANSWERED,
                 _ => LONGEST_ANSWERED,
             };
             tokio::time::sleep(backoff.wait(longest, fault.retry_after, retry::chance())).await;
@@ -69,8 +69,8 @@ impl Namespace {
     /// Where our role may not do that, it is taken to be there: many clusters give namespaces by hand.
     ///
     /// # Errors
-    /// What the cluster said; [`FaultKind::NamespaceTerminating`] while an earlier life of it ends.
-    pub async fn ensure(&self) -> Result<(), Fault> {
+    /// What the cluster said; [`ClusterErrorKind::NamespaceTerminating`] while an earlier life of it ends.
+    pub async fn ensure(&self) -> Result<(), ClusterError> {
         let mut ensured = self.ensured.lock().await;
         if ensured.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
@@ -94,20 +94,20 @@ impl Namespace {
         result
     }
 
-    async fn look_and_make(&self) -> Result<(), Fault> {
+    async fn look_and_make(&self) -> Result<(), ClusterError> {
         let name = self.connection.namespace();
         match self.look().await {
             Ok(found) => {
                 let phase = found.status.and_then(|s| s.phase);
                 if phase.as_deref() == Some("Terminating") {
-                    return Err(Fault::new(
-                        FaultKind::NamespaceTerminating,
+                    return Err(ClusterError::new(
+                        ClusterErrorKind::NamespaceTerminating,
                         &format!("namespace {name} is being deleted"),
                     ));
                 }
                 return Ok(());
             }
-            Err(fault) if fault.kind == FaultKind::NotFound => {}
+            Err(fault) if fault.kind == ClusterErrorKind::NotFound => {}
             Err(fault) => return self.tolerate(fault, "read"),
         }
         match self.make().await {
@@ -116,13 +116,13 @@ impl Namespace {
                 Ok(())
             }
             // Somebody else was faster.
-            Err(fault) if fault.kind == FaultKind::AlreadyExists => Ok(()),
+            Err(fault) if fault.kind == ClusterErrorKind::AlreadyExists => Ok(()),
             Err(fault) => self.tolerate(fault, "create"),
         }
     }
 
-    fn tolerate(&self, fault: Fault, right: &'static str) -> Result<(), Fault> {
-        if fault.kind != FaultKind::Forbidden {
+    fn tolerate(&self, fault: ClusterError, right: &'static str) -> Result<(), ClusterError> {
+        if fault.kind != ClusterErrorKind::Forbidden {
             return Err(fault);
         }
         tracing::warn!(
@@ -133,7 +133,7 @@ impl Namespace {
         Ok(())
     }
 
-    async fn look(&self) -> Result<lean::Namespace, Fault> {
+    async fn look(&self) -> Result<types::Namespace, ClusterError> {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .get(self.connection.namespace(), &GetParams::default())
             .map_err(|error| unbuilt(&error))?;
@@ -141,7 +141,7 @@ impl Namespace {
         calls.request(request, limits.read).await.map_err(|error| classify(Verb::Get, &error).fault)
     }
 
-    async fn make(&self) -> Result<(), Fault> {
+    async fn make(&self) -> Result<(), ClusterError> {
         let namespace = FullNamespace {
             metadata: ObjectMeta {
                 name: Some(self.connection.namespace().to_owned()),
@@ -150,22 +150,23 @@ impl Namespace {
             },
             ..FullNamespace::default()
         };
-        let body = serde_json::to_vec(&namespace)
-            .map_err(|_| Fault::new(FaultKind::Invalid, "the namespace could not be written as JSON"))?;
+        let body = serde_json::to_vec(&namespace).map_err(|_| {
+            ClusterError::new(ClusterErrorKind::Invalid, "the namespace could not be written as JSON")
+        })?;
         let request = Request::new(FullNamespace::url_path(&(), None))
             .create(&PostParams::default(), body)
             .map_err(|error| unbuilt(&error))?;
         let Connection { calls, limits, .. } = &self.connection;
         calls
-            .request::<lean::Namespace>(request, limits.write)
+            .request::<types::Namespace>(request, limits.write)
             .await
             .map(drop)
             .map_err(|error| classify(Verb::Create, &error).fault)
     }
 }
 
-fn unbuilt(error: &kube::core::request::Error) -> Fault {
-    Fault::new(FaultKind::Invalid, &error.to_string())
+fn unbuilt(error: &kube::core::request::Error) -> ClusterError {
+    ClusterError::new(ClusterErrorKind::Invalid, &error.to_string())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::{join, join_all};
 use http::Uri;
-use lifecycle::{ids::SandboxId, ports::Busy};
+use lifecycle::{ids::SandboxId, traits::Busy};
 use serde_json::Value;
 use tokio::{
     sync::Semaphore,

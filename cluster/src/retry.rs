@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use lifecycle::failure::FaultKind;
+use lifecycle::error::ClusterErrorKind;
 
-use crate::fault::{Certainty, Failed, Verb};
+use crate::fault::{Certainty, ClassifiedError, Verb};
 
 /// How often an operation is tried, the first time included: under a storm of errors the API server gets at
 /// most three times the calls of a quiet day (invariant 10).
@@ -43,7 +43,7 @@ pub enum Next {
 }
 
 /// What to do after a failed try.
-pub fn decide(verb: Verb, failed: &Failed, progress: Progress) -> Next {
+pub fn decide(verb: Verb, failed: &ClassifiedError, progress: Progress) -> Next {
     if progress.tries >= TRIES_MAX || !worth_repeating(verb, failed) {
         return Next::GiveUp;
     }
@@ -60,7 +60,7 @@ fn wait(asked: Option<Duration>, progress: Progress) -> Duration {
     least.saturating_add(doubled.mul_f64(jitter / 2.0))
 }
 
-fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
+fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
     // A create whose outcome is unknown may have made the object: the cluster is looked at first. A delete and
     // a patch name the uid they are for, and a read changes nothing: these may simply be made again.
     let lost_create = verb == Verb::Create && failed.certainty == Certainty::Unknown;
@@ -68,25 +68,25 @@ fn worth_repeating(verb: Verb, failed: &Failed) -> bool {
         return false;
     }
     match failed.fault.kind {
-        FaultKind::Conflict
-        | FaultKind::NamespaceMissing
-        | FaultKind::TooManyRequests
-        | FaultKind::Unreachable
-        | FaultKind::ServerError
-        | FaultKind::TimedOut => true,
+        ClusterErrorKind::Conflict
+        | ClusterErrorKind::NamespaceMissing
+        | ClusterErrorKind::TooManyRequests
+        | ClusterErrorKind::Unreachable
+        | ClusterErrorKind::ServerError
+        | ClusterErrorKind::TimedOut => true,
         // These pass, but not within a call: somebody has to make room, renew a token or finish a deletion.
-        FaultKind::Terminating
-        | FaultKind::NamespaceTerminating
-        | FaultKind::QuotaExceeded
-        | FaultKind::NodePortsExhausted
-        | FaultKind::Unauthorized
-        | FaultKind::AlreadyExists
-        | FaultKind::NotFound
-        | FaultKind::Forbidden
-        | FaultKind::Invalid
-        | FaultKind::Unbuildable
-        | FaultKind::Denied
-        | FaultKind::Other => false,
+        ClusterErrorKind::Terminating
+        | ClusterErrorKind::NamespaceTerminating
+        | ClusterErrorKind::QuotaExceeded
+        | ClusterErrorKind::NodePortsExhausted
+        | ClusterErrorKind::Unauthorized
+        | ClusterErrorKind::AlreadyExists
+        | ClusterErrorKind::NotFound
+        | ClusterErrorKind::Forbidden
+        | ClusterErrorKind::Invalid
+        | ClusterErrorKind::Unbuildable
+        | ClusterErrorKind::Denied
+        | ClusterErrorKind::Other => false,
     }
 }
 

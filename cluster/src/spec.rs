@@ -100,7 +100,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::lean::Pod;
+    use crate::types::Pod;
 
     fn observed(spec: &Value) -> ObservedSpec {
         serde_json::from_value::<Pod>(json!({ "spec": spec })).unwrap().spec

@@ -1,4 +1,4 @@
-//! The shared watch: one list-then-watch for each kind, told to a [`Watched`] in order.
+//! The shared watch: one list-then-watch for each kind, told to a [`WatchSink`] in order.
 //!
 //! ```text
 //!            ┌───────────────── any other end: back-off ────────────────┐
@@ -29,8 +29,8 @@ use kube::{
 };
 use lifecycle::{
     ids::SandboxId,
-    ports::{Kind, WatchEvent, Watched},
-    seen::Version,
+    observed::ResourceVersion,
+    traits::{Kind, WatchEvent, WatchSink},
 };
 use tokio::time::{Instant, timeout};
 
@@ -42,9 +42,9 @@ use crate::{
     backoff::{self, Backoff},
     connect::Connection,
     fault::{CallError, Verb, classify},
-    lean::{Pod, Service},
     manifest::Template,
     names, retry,
+    types::{Pod, Service},
 };
 
 /// How long the API server is asked to keep a watch open. A quiet watch is proved alive at its end, so this is
@@ -70,7 +70,7 @@ pub async fn watch(
     connection: Connection,
     template: Arc<Template>,
     kind: Kind,
-    sink: Arc<dyn Watched>,
+    sink: Arc<dyn WatchSink>,
 ) -> Infallible {
     match kind {
         Kind::Pod => Follower::<Pod>::new(connection, template, sink).run().await,
@@ -104,7 +104,7 @@ struct Trouble {
 struct Follower<K> {
     connection: Connection,
     template: Arc<Template>,
-    sink: Arc<dyn Watched>,
+    sink: Arc<dyn WatchSink>,
     backoff: Backoff,
     /// Whether trouble was told since things last went well; so that the log has one line each way.
     troubled: bool,
@@ -116,7 +116,7 @@ struct Follower<K> {
 // === impl Follower ===
 
 impl<K: Watchable> Follower<K> {
-    fn new(connection: Connection, template: Arc<Template>, sink: Arc<dyn Watched>) -> Self {
+    fn new(connection: Connection, template: Arc<Template>, sink: Arc<dyn WatchSink>) -> Self {
         Self {
             connection,
             template,
@@ -140,7 +140,7 @@ impl<K: Watchable> Follower<K> {
             State::Listing => match self.list().await {
                 Ok((objects, version)) => {
                     tracing::debug!(kind = K::NAME, objects = objects.len(), version, "listed");
-                    let of = Version::parse(Some(&version));
+                    let of = ResourceVersion::parse(Some(&version));
                     K::tell(&*self.sink, WatchEvent::Listed(objects, of));
                     self.heard();
                     State::Watching(version)
@@ -155,9 +155,9 @@ impl<K: Watchable> Follower<K> {
         }
     }
 
-    async fn list(&mut self) -> Result<(Vec<(SandboxId, K::Seen)>, String), CallError> {
+    async fn list(&mut self) -> Result<(Vec<(SandboxId, K::Observed)>, String), CallError> {
         self.listed = Instant::now();
-        self.sink.listing(K::KIND);
+        self.sink.relist_started(K::KIND);
         list::all::<K>(&self.connection, &self.template).await
     }
 
@@ -224,15 +224,15 @@ impl<K: Watchable> Follower<K> {
     /// What is gone is known by its name: its labels may be what was changed.
     fn deleted(&self, object: &K) {
         let meta = object.meta();
-        if let (Some(id), Some(uid)) = (object.named(), crate::read::uid(meta)) {
-            let version = Version::parse(meta.resource_version.as_deref());
+        if let (Some(id), Some(uid)) = (object.named(), crate::observe::uid(meta)) {
+            let version = ResourceVersion::parse(meta.resource_version.as_deref());
             K::tell(&*self.sink, WatchEvent::Deleted(id, uid, version));
         }
     }
 
     /// The sink has been told all that the cluster is known to hold.
     fn heard(&mut self) {
-        self.sink.heard(K::KIND);
+        self.sink.synced(K::KIND);
         if std::mem::take(&mut self.troubled) {
             tracing::info!(kind = K::NAME, "the watch is up to date again");
         }
@@ -254,7 +254,7 @@ impl<K: Watchable> Follower<K> {
         } else {
             tracing::warn!(%why, "the watch has trouble");
         }
-        self.sink.trouble(K::KIND, &why);
+        self.sink.failing(K::KIND, &why);
         let longest = backoff::longest_after(&error);
         let wait = self.backoff.wait(longest, failed.fault.retry_after, retry::chance());
         tokio::time::sleep(wait).await;

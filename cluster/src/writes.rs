@@ -7,30 +7,31 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use kube::core::{
     Resource,
-    params::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    params::{self, DeleteParams, Patch, PatchParams, PostParams},
 };
 use lifecycle::{
-    failure::{Failure, Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
-    lifetime::{Cause, Marks},
-    ports::{Busy, Cluster, Look, Only, Outcome, Removal},
+    lifetime::{LifetimeAnnotations, ReapReason},
+    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid, Version},
+    traits::{Busy, Cluster, Deletion, Lookup, Outcome, Preconditions},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::operation::Operation;
 use crate::{
+    annotations,
     connect::Connection,
     events::Events,
-    fault::{Certainty, Failed, Verb},
-    lean::{Pod, Service},
+    fault::{Certainty, ClassifiedError, Verb},
     manifest::{self, Template},
-    marks, names,
+    names,
     namespace::Namespace,
+    observe,
     probe::{ProbeOptions, Prober},
-    read,
+    types::{Pod, Service},
 };
 
 /// How long a Pod has to end by itself, in seconds, before it is killed. A sandbox keeps nothing that it
@@ -86,8 +87,8 @@ impl Writes {
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
     {
         let Ok(body) = serde_json::to_vec(manifest) else {
-            return Outcome::Refused(Fault::new(
-                FaultKind::Invalid,
+            return Outcome::Refused(ClusterError::new(
+                ClusterErrorKind::Invalid,
                 "the manifest could not be written as JSON",
             ));
         };
@@ -101,16 +102,23 @@ impl Writes {
         named(answer)
     }
 
-    /// Writes these marks on the Pod of this uid, and leaves the rest of it alone.
-    async fn mark(&self, id: &SandboxId, Uid(uid): &Uid, marks: &Marks) -> Outcome<SeenPod> {
+    /// Writes these annotations on the Pod of this uid, and leaves the rest of it alone.
+    async fn mark(
+        &self,
+        id: &SandboxId,
+        Uid(uid): &Uid,
+        annotations: &LifetimeAnnotations,
+    ) -> Outcome<ObservedPod> {
         let name = names::pod(id);
         // A null takes an annotation away. The uid cannot be changed, and so is what the patch depends on.
-        let annotations: Map<String, Value> =
-            marks::texts(marks).into_iter().map(|(key, text)| (key.to_owned(), json!(text))).collect();
+        let annotations: Map<String, Value> = annotations::texts(annotations)
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), json!(text)))
+            .collect();
         let patch = Patch::Merge(json!({"metadata": {"uid": &**uid, "annotations": annotations}}));
         let operation = Operation::<Pod>::new(&self.connection, Verb::Patch, &name);
         match operation.run(|| operation.path().patch(&name, &PatchParams::default(), &patch), None).await {
-            Ok(pod) => named(read::pod(&pod)),
+            Ok(pod) => named(observe::pod(&pod)),
             Err(failed) => failed.into(),
         }
     }
@@ -119,30 +127,30 @@ impl Writes {
     async fn delete<K, T>(
         &self,
         name: &str,
-        only: Only,
+        only: Preconditions,
         grace: Option<u32>,
         seen: impl Fn(&K) -> Option<T>,
-    ) -> Outcome<Removal<T>>
+    ) -> Outcome<Deletion<T>>
     where
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
     {
-        let Only { uid: Uid(uid), version } = only;
+        let Preconditions { uid: Uid(uid), version } = only;
         let params = DeleteParams {
             grace_period_seconds: grace,
-            preconditions: Some(Preconditions {
+            preconditions: Some(params::Preconditions {
                 uid: Some(uid.to_string()),
-                resource_version: version.map(|Version(number)| number.to_string()),
+                resource_version: version.map(|ResourceVersion(number)| number.to_string()),
             }),
             ..DeleteParams::default()
         };
         let operation = Operation::<K>::new(&self.connection, Verb::Delete, name);
         match operation.run(|| operation.path().delete(name, &params), None).await {
             Ok(object) if stays(&object) => {
-                Outcome::Done(seen(&object).map_or(Removal::Gone, Removal::Leaving))
+                Outcome::Done(seen(&object).map_or(Deletion::Gone, Deletion::Terminating))
             }
-            Ok(_) => Outcome::Done(Removal::Gone),
-            Err(failed) if failed.fault.kind == FaultKind::NotFound || failed.is_another_life() => {
-                Outcome::Done(Removal::Gone)
+            Ok(_) => Outcome::Done(Deletion::Gone),
+            Err(failed) if failed.fault.kind == ClusterErrorKind::NotFound || failed.is_another_life() => {
+                Outcome::Done(Deletion::Gone)
             }
             Err(failed) => failed.into(),
         }
@@ -154,21 +162,18 @@ impl Writes {
         name: &str,
         ours: impl Fn(&K) -> bool,
         seen: impl Fn(&K) -> Option<T>,
-    ) -> Result<Found<T>, Fault>
+    ) -> Result<Found<T>, ClusterError>
     where
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
     {
         let operation = Operation::<K>::new(&self.connection, Verb::Get, name);
-        match operation
-            .run(|| operation.path().get(name, &kube::core::params::GetParams::default()), None)
-            .await
-        {
+        match operation.run(|| operation.path().get(name, &params::GetParams::default()), None).await {
             Ok(object) if ours(&object) => match seen(&object) {
                 Some(row) => Ok(Found::Ours(row)),
-                None => Err(Fault::new(FaultKind::Other, "the answer names no uid")),
+                None => Err(ClusterError::new(ClusterErrorKind::Other, "the answer names no uid")),
             },
             Ok(_) => Ok(Found::Stranger(format!("{} \"{name}\"", K::kind(&())))),
-            Err(failed) if failed.fault.kind == FaultKind::NotFound => Ok(Found::Nothing),
+            Err(failed) if failed.fault.kind == ClusterErrorKind::NotFound => Ok(Found::Nothing),
             Err(failed) => Err(failed.fault),
         }
     }
@@ -198,7 +203,7 @@ impl<T> Found<T> {
 /// What a write's answer shows of the object; without a uid nobody knows which object that is.
 fn named<T>(seen: Option<T>) -> Outcome<T> {
     seen.map_or_else(
-        || Outcome::Unknown(Fault::new(FaultKind::ServerError, "the answer names no uid")),
+        || Outcome::Unknown(ClusterError::new(ClusterErrorKind::ServerError, "the answer names no uid")),
         Outcome::Done,
     )
 }
@@ -211,8 +216,8 @@ fn stays<K: Resource>(object: &K) -> bool {
     meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds != Some(0))
 }
 
-impl<T> From<Failed> for Outcome<T> {
-    fn from(Failed { fault, certainty }: Failed) -> Self {
+impl<T> From<ClassifiedError> for Outcome<T> {
+    fn from(ClassifiedError { fault, certainty }: ClassifiedError) -> Self {
         match certainty {
             Certainty::NotDone => Self::Refused(fault),
             Certainty::Unknown => Self::Unknown(fault),
@@ -221,67 +226,83 @@ impl<T> From<Failed> for Outcome<T> {
 }
 
 impl Cluster for Writes {
-    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
+    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
         manifest::check(&self.template, request)
     }
 
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError> {
         manifest::pod(&self.template, request).map(drop)
     }
 
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {
+    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             match manifest::pod(&self.template, &request) {
-                Ok(pod) => self.create(&names::pod(&request.sandbox_id), &pod, read::pod).await,
-                Err(error) => Outcome::Refused(Fault::new(FaultKind::Unbuildable, &error.to_string())),
+                Ok(pod) => self.create(&names::pod(&request.sandbox_id), &pod, observe::pod).await,
+                Err(error) => {
+                    Outcome::Refused(ClusterError::new(ClusterErrorKind::Unbuildable, &error.to_string()))
+                }
             }
         })
     }
 
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>> {
+    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
         Box::pin(async move {
             let id = &request.sandbox_id;
             let service = manifest::service(&self.template, &request);
-            self.create(&names::service(id), &service, |made| read::service(&self.template, id, made)).await
+            self.create(&names::service(id), &service, |made| observe::service(&self.template, id, made))
+                .await
         })
     }
 
-    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
-        Box::pin(async move { self.delete(&names::pod(&id), only, Some(GRACE_SECONDS), read::pod).await })
+    fn delete_pod(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>> {
+        Box::pin(async move { self.delete(&names::pod(&id), only, Some(GRACE_SECONDS), observe::pod).await })
     }
 
-    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>> {
         Box::pin(async move {
-            let seen = |service: &Service| read::service(&self.template, &id, service);
+            let seen = |service: &Service| observe::service(&self.template, &id, service);
             self.delete(&names::service(&id), only, None, seen).await
         })
     }
 
-    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
-        Box::pin(async move { self.mark(&id, &uid, &marks).await })
+    fn write_annotations(
+        &self,
+        id: SandboxId,
+        uid: Uid,
+        annotations: LifetimeAnnotations,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move { self.mark(&id, &uid, &annotations).await })
     }
 
-    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
+    fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
         Box::pin(async move { self.prober.ask(&id, &url).await })
     }
 
-    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool) {
+    fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
         self.events.tell(id, pod, cause, rehearsed);
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
             let (pod_name, service_name) = (names::pod(&id), names::service(&id));
-            let pod = self.look(&pod_name, |pod: &Pod| read::pod_owner(pod).is_some(), read::pod);
+            let pod = self.look(&pod_name, |pod: &Pod| observe::pod_owner(pod).is_some(), observe::pod);
             let service = self.look(
                 &service_name,
-                |service: &Service| read::service_owner(service).is_some(),
-                |service| read::service(&self.template, &id, service),
+                |service: &Service| observe::service_owner(service).is_some(),
+                |service| observe::service(&self.template, &id, service),
             );
             let (pod, service) = futures::future::join(pod, service).await;
             let (pod, no_pod) = pod?.parts();
             let (service, no_service) = service?.parts();
-            Ok(Look { seen: Seen { pod, service }, stranger: no_pod.or(no_service) })
+            Ok(Lookup { seen: Observed { pod, service }, foreign: no_pod.or(no_service) })
         })
     }
 }

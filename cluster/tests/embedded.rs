@@ -16,13 +16,13 @@ use cluster::{
     writes::Writes,
 };
 use lifecycle::{
-    failure::FaultKind,
+    error::ClusterErrorKind,
     ids::SandboxId,
-    lifetime::{Cause, Marks, Owner, Terms},
+    lifetime::{self, LifetimeAnnotations, Owner, ReapReason},
+    observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
-    ports::{Busy, Cluster as _, Kind, Only, Outcome, Removal, WatchEvent, Watched},
     request::CreateRequest,
-    seen::{SeenPod, SeenService, Uid, Version},
+    traits::{Busy, Cluster as _, Deletion, Kind, Outcome, Preconditions, WatchEvent, WatchSink},
 };
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep, timeout};
@@ -32,8 +32,8 @@ const NAMESPACE: &str = "deer-flow";
 /// What the watch has told so far: a small status view.
 #[derive(Default)]
 struct View {
-    pods: Mutex<BTreeMap<SandboxId, SeenPod>>,
-    services: Mutex<BTreeMap<SandboxId, SeenService>>,
+    pods: Mutex<BTreeMap<SandboxId, ObservedPod>>,
+    services: Mutex<BTreeMap<SandboxId, ObservedService>>,
     heard: Mutex<Option<Instant>>,
     troubles: Mutex<Vec<String>>,
 }
@@ -47,24 +47,24 @@ fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
     }
 }
 
-impl Watched for View {
-    fn listing(&self, _: Kind) {}
+impl WatchSink for View {
+    fn relist_started(&self, _: Kind) {}
 
-    fn pods(&self, event: WatchEvent<SeenPod>) {
+    fn pods(&self, event: WatchEvent<ObservedPod>) {
         merge(&self.pods, event);
     }
 
-    fn services(&self, event: WatchEvent<SeenService>) {
+    fn services(&self, event: WatchEvent<ObservedService>) {
         merge(&self.services, event);
     }
 
-    fn heard(&self, kind: Kind) {
+    fn synced(&self, kind: Kind) {
         if kind == Kind::Pod {
             *self.heard.lock().unwrap() = Some(Instant::now());
         }
     }
 
-    fn trouble(&self, _: Kind, why: &str) {
+    fn failing(&self, _: Kind, why: &str) {
         self.troubles.lock().unwrap().push(why.to_owned());
     }
 }
@@ -89,7 +89,7 @@ impl World {
         let view = Arc::new(View::default());
         let mut watches = tokio::task::JoinSet::new();
         for kind in [Kind::Pod, Kind::Service] {
-            let sink = Arc::clone(&view) as Arc<dyn Watched>;
+            let sink = Arc::clone(&view) as Arc<dyn WatchSink>;
             let follow = watch(connection.clone(), Arc::clone(&template), kind, sink);
             watches.spawn(async move { match follow.await {} });
         }
@@ -111,7 +111,7 @@ impl World {
         assert!(timeout(Duration::from_secs(120), wait).await.is_ok(), "never: {what}");
     }
 
-    async fn create(&self, id: &SandboxId) -> (SeenPod, SeenService) {
+    async fn create(&self, id: &SandboxId) -> (ObservedPod, ObservedService) {
         let request = request(id);
         let pod = self.writes.create_pod(Arc::clone(&request));
         let made = futures::future::join(pod, self.writes.create_service(request)).await;
@@ -126,8 +126,8 @@ fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
-fn only(uid: &Uid) -> Only {
-    Only { uid: uid.clone(), version: None }
+fn only(uid: &Uid) -> Preconditions {
+    Preconditions { uid: uid.clone(), version: None }
 }
 
 fn request(id: &SandboxId) -> Arc<CreateRequest> {
@@ -151,9 +151,9 @@ async fn a_life_costs_four_calls() {
     assert!(seen.is_whole());
 
     let removal = world.writes.delete_pod(a.clone(), only(&pod.uid)).await;
-    assert!(matches!(&removal, Outcome::Done(Removal::Leaving(pod)) if pod.terminating), "{removal:?}");
+    assert!(matches!(&removal, Outcome::Done(Deletion::Terminating(pod)) if pod.terminating), "{removal:?}");
     let removal = world.writes.delete_service(a.clone(), only(&service.uid)).await;
-    assert_eq!(removal, Outcome::Done(Removal::Gone));
+    assert_eq!(removal, Outcome::Done(Deletion::Gone));
     world.until("gone", || world.phase(&a).is_none()).await;
     assert!(world.view.services.lock().unwrap().is_empty());
 
@@ -176,8 +176,10 @@ async fn what_is_written_of_a_life_is_read() {
     let world = World::new();
     let a = id("a");
     let mut asked = (*request(&a)).clone();
-    asked.terms =
-        Terms { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) };
+    asked.limits = lifetime::Limits {
+        ttl: Some(Duration::from_secs(9000)),
+        idle_timeout: Some(Duration::from_secs(900)),
+    };
     asked.owner = Owner::parse("gateway-1");
     let mark = world.cluster.mark();
     let asked = Arc::new(asked);
@@ -187,40 +189,47 @@ async fn what_is_written_of_a_life_is_read() {
     let written =
         world.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
     assert_eq!(written, 2, "limits cost no further call");
-    assert_eq!(pod.marks, Marks { terms: asked.terms, active: pod.created, owner: asked.owner.clone() });
+    assert_eq!(
+        pod.annotations,
+        LifetimeAnnotations { limits: asked.limits, last_activity: pod.created, owner: asked.owner.clone() }
+    );
     assert!(pod.created.is_some());
     world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
 
-    let marks = Marks {
-        terms: Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) },
-        active: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
+    let annotations = LifetimeAnnotations {
+        limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) },
+        last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: Owner::parse("gateway-2"),
     };
-    let Outcome::Done(patched) = world.writes.write_marks(a.clone(), pod.uid.clone(), marks.clone()).await
+    let Outcome::Done(patched) =
+        world.writes.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await
     else {
         panic!("not written");
     };
-    assert_eq!((&patched.marks, &patched.uid), (&marks, &pod.uid));
+    assert_eq!((&patched.annotations, &patched.uid), (&annotations, &pod.uid));
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
-    let watched = || world.view.pods.lock().unwrap()[&a].marks.clone();
-    world.until("watched", || watched() == marks).await;
-    assert_eq!(world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().marks, marks);
+    let watched = || world.view.pods.lock().unwrap()[&a].annotations.clone();
+    world.until("watched", || watched() == annotations).await;
+    assert_eq!(world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().annotations, annotations);
     let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
-    let annotations = stored["metadata"]["annotations"].take();
-    assert_eq!(annotations["sandbox-provisioner/idle-timeout"], "1m");
-    assert_eq!(annotations["sandbox-provisioner/ttl"], serde_json::Value::Null, "taken away");
-    assert_eq!(annotations["sandbox-provisioner/thread-id"], "a", "what is not ours to write stays");
+    let texts = stored["metadata"]["annotations"].take();
+    assert_eq!(texts["sandbox-provisioner/idle-timeout"], "1m");
+    assert_eq!(texts["sandbox-provisioner/ttl"], serde_json::Value::Null, "taken away");
+    assert_eq!(texts["sandbox-provisioner/thread-id"], "a", "what is not ours to write stays");
 
     world.view.pods.lock().unwrap().clear();
     world.cluster.restart();
     world.until("listed anew", || world.view.pods.lock().unwrap().contains_key(&a)).await;
-    assert_eq!(watched(), marks);
+    assert_eq!(watched(), annotations);
 
-    let another = world.writes.write_marks(a.clone(), Uid("another".into()), Marks::default()).await;
-    assert!(matches!(another, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
+    let another = world
+        .writes
+        .write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default())
+        .await;
+    assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(
-        world.writes.read(a).await.unwrap().seen.pod.unwrap().marks,
-        marks,
+        world.writes.read(a).await.unwrap().seen.pod.unwrap().annotations,
+        annotations,
         "another life is left alone"
     );
 }
@@ -232,23 +241,23 @@ async fn a_stale_decision_deletes_nothing() {
     let a = id("a");
     let (pod, _) = world.create(&a).await;
     world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
-    let stale = Only { uid: pod.uid.clone(), version: Some(pod.version) };
+    let stale = Preconditions { uid: pod.uid.clone(), version: Some(pod.version) };
     let refused = world.writes.delete_pod(a.clone(), stale).await;
-    assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == FaultKind::Conflict));
+    assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     let seen = world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap();
     assert!(!seen.terminating);
 
-    let strange = Only { uid: Uid("another".into()), version: Some(seen.version) };
-    assert_eq!(world.writes.delete_pod(a.clone(), strange).await, Outcome::Done(Removal::Gone));
+    let strange = Preconditions { uid: Uid("another".into()), version: Some(seen.version) };
+    assert_eq!(world.writes.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
     assert!(
         !world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().terminating,
         "it was another one's name"
     );
 
-    let fresh = Only { uid: seen.uid, version: Some(seen.version) };
-    assert!(seen.version > Version::UNKNOWN);
+    let fresh = Preconditions { uid: seen.uid, version: Some(seen.version) };
+    assert!(seen.version > ResourceVersion::UNKNOWN);
     let removal = world.writes.delete_pod(a, fresh).await;
-    assert!(matches!(removal, Outcome::Done(Removal::Leaving(_))), "{removal:?}");
+    assert!(matches!(removal, Outcome::Done(Deletion::Terminating(_))), "{removal:?}");
 }
 
 /// Who describes the Pod sees why it went; a cluster without the right says so and loses nothing else.
@@ -257,7 +266,7 @@ async fn events_arrive() {
     let world = World::new();
     let a = id("a");
     let (pod, _) = world.create(&a).await;
-    world.writes.tell_reaped(&a, &pod.uid, Cause::Idle, false);
+    world.writes.record_event(&a, &pod.uid, ReapReason::Idle, false);
     let ours = || {
         let mut events = world.cluster.objects("events", Some(NAMESPACE));
         events.retain(|event| event["source"]["component"] == "sandbox-provisioner");
@@ -271,12 +280,12 @@ async fn events_arrive() {
     assert_eq!(events[0]["involvedObject"]["name"], "sandbox-a");
     assert_eq!(events[0]["involvedObject"]["namespace"], NAMESPACE);
     assert_eq!(events[0]["reason"], "IdleTimeout");
-    assert_eq!(events[0]["message"], Cause::Idle.sentence());
+    assert_eq!(events[0]["message"], ReapReason::Idle.description());
 
     let forbidden = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::Create).resource("events");
     world.cluster.fault(forbidden.times(2));
     for _ in 0..3 {
-        world.writes.tell_reaped(&a, &pod.uid, Cause::Ttl, true);
+        world.writes.record_event(&a, &pod.uid, ReapReason::Ttl, true);
     }
     let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
     let last = ours().into_iter().filter(|event| event["reason"] == "WouldReapTTLExpired").count();
@@ -289,7 +298,7 @@ async fn a_cluster_without_metrics_shows_no_work() {
     let world = World::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
     let a = id("a");
     let (_, service) = world.create(&a).await;
-    assert_eq!(world.writes.ask_whether_busy(a, service.url.unwrap()).await, Busy::No);
+    assert_eq!(world.writes.probe_activity(a, service.url.unwrap()).await, Busy::No);
 }
 
 /// After a minute's outage the state is proved again within 5 s, with what happened meanwhile in it.
@@ -308,7 +317,7 @@ async fn an_outage_is_over_within_five_seconds() {
     world.cluster.expire_watch_window();
     assert!(matches!(
         world.writes.create_pod(request(&id("c"))).await,
-        Outcome::Refused(fault) if fault.kind == FaultKind::Unreachable
+        Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Unreachable
     ));
     sleep(Duration::from_secs(55)).await;
     assert_eq!(*world.view.heard.lock().unwrap(), before, "nobody was heard meanwhile");
@@ -332,7 +341,7 @@ async fn a_lost_answer_is_found_by_a_look() {
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
         world.writes.create_pod(request(&a)).await,
-        Outcome::Refused(fault) if fault.kind == FaultKind::AlreadyExists
+        Outcome::Refused(fault) if fault.kind == ClusterErrorKind::AlreadyExists
     ));
 }
 
@@ -399,7 +408,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     std::fs::remove_file(kubeconfig).unwrap();
     let view = Arc::new(View::default());
     let template = Arc::new(Template::default());
-    let sink = Arc::clone(&view) as Arc<dyn Watched>;
+    let sink = Arc::clone(&view) as Arc<dyn WatchSink>;
     let follow = watch(connection.clone(), Arc::clone(&template), Kind::Pod, sink);
     tasks.spawn(async move { match follow.await {} });
     let namespace = Arc::new(Namespace::new(connection.clone()));

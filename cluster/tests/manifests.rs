@@ -10,7 +10,7 @@ use cluster::{
     manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
     names,
 };
-use lifecycle::{failure::Failure, request::CreateRequest};
+use lifecycle::{error::SandboxError, request::CreateRequest};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -135,9 +135,9 @@ fn difference(case: &Case) -> Option<String> {
         (Ok(made), None) => made,
         (Err(error), Some(expected)) => {
             let status = match error {
-                Failure::BadRequest(_) | Failure::MountOutsideState { .. } => 400,
-                Failure::LarkBrokerRequired => 409,
-                Failure::LarkBrokerNotConfigured => 503,
+                SandboxError::BadRequest(_) | SandboxError::MountOutsideState { .. } => 400,
+                SandboxError::LarkBrokerRequired => 409,
+                SandboxError::LarkBrokerNotConfigured => 503,
                 other => panic!("{}: {other}", case.name),
             };
             let error = without_path(&error.to_string());
@@ -189,8 +189,8 @@ fn manifests_are_those_of_august() {
         let has_broker = case.env.get("LARK_CLI_BROKER_IMAGE").is_some_and(|image| image != "");
         let asks = |flag: &str| case.request[flag] == true;
         match (asks("provision_lark_cli_broker"), asks("provision_lark_cli_runtime")) {
-            (true, _) if !has_broker => Some(Failure::LarkBrokerNotConfigured),
-            (false, true) if has_broker => Some(Failure::LarkBrokerRequired),
+            (true, _) if !has_broker => Some(SandboxError::LarkBrokerNotConfigured),
+            (false, true) if has_broker => Some(SandboxError::LarkBrokerRequired),
             _ => None,
         }
     };

@@ -3,8 +3,8 @@
 //!
 //! The fuzz targets and the ordinary test of the corpus (`tests/fuzz_corpus.rs`) run the same functions.
 
+pub mod annotations;
 mod kubernetes;
-pub mod marks;
 pub mod mounts;
 pub mod paths;
 pub mod probes;
@@ -17,7 +17,7 @@ pub type Property = fn(&[u8]);
 
 /// Every target by its name, which is also its corpus' directory.
 pub const ALL: [(&str, Property); 7] = [
-    ("marks", marks::check),
+    ("annotations", annotations::check),
     ("mounts", mounts::check),
     ("paths", paths::check),
     ("probes", probes::check),

@@ -15,7 +15,7 @@ use sandbox_provisioner::http::{
     self as api, Capabilities,
     auth::Auth,
     body,
-    edge::{Deadlines, Edge},
+    frontend::{Deadlines, Frontend},
 };
 use serde_json::Value;
 
@@ -82,7 +82,7 @@ thread_local! {
 
 /// The routes in front of a backend that records its calls.
 struct Face {
-    edge: Edge,
+    edge: Frontend,
     backend: Recorder,
     runtime: tokio::runtime::Runtime,
 }
@@ -101,7 +101,7 @@ impl Face {
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
         let routes = api::routes(backend.clone(), capabilities, limits, Arc::new(Vec::new));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { edge: Edge::new(routes, Auth::Key(KEY.into()), Deadlines::default()), backend, runtime }
+        Self { edge: Frontend::new(routes, Auth::Key(KEY.into()), Deadlines::default()), backend, runtime }
     }
 
     fn is_sound(&self, method: &Method, uri: &Uri) {

@@ -6,21 +6,21 @@ use std::{cell::Cell, convert::Infallible, fmt, rc::Rc};
 use bytes::Bytes;
 use cluster::{
     fault::{self, CallError, Verb},
-    lean::{Pod, Service},
     manifest::Template,
-    names, read,
+    names, observe,
+    types::{Pod, Service},
     watch::events::{Event, Events},
 };
 use futures::FutureExt;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use kube::core::Resource;
-use lifecycle::{failure::Fault, phase::Reason};
+use lifecycle::{error::ClusterError, phase::Reason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// An object that can be watched.
-trait Watched: Resource + DeserializeOwned + fmt::Debug {
+trait WatchSink: Resource + DeserializeOwned + fmt::Debug {
     /// What is read off it is bounded, and its owner is the one that its name tells.
     fn is_read_soundly(&self);
 }
@@ -39,7 +39,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn is_sound<K: Watched>(body: &[u8], longest: usize, seed: u32) {
+fn is_sound<K: WatchSink>(body: &[u8], longest: usize, seed: u32) {
     let whole = told::<K>(&[body.to_vec()], longest);
     let bytes: Vec<Vec<u8>> = body.chunks(1).map(<[u8]>::to_vec).collect();
     assert_eq!(told::<K>(&bytes, longest), whole, "byte by byte");
@@ -50,7 +50,7 @@ fn is_sound<K: Watched>(body: &[u8], longest: usize, seed: u32) {
 }
 
 /// All that is told of a body that comes in these chunks, and how it ends.
-fn told<K: Watched>(chunks: &[Vec<u8>], longest: usize) -> Vec<String> {
+fn told<K: WatchSink>(chunks: &[Vec<u8>], longest: usize) -> Vec<String> {
     let asked_for = Rc::new(Cell::new(0));
     let counter = asked_for.clone();
     let frames = chunks.iter().cloned().map(move |chunk| {
@@ -92,7 +92,7 @@ fn pieces(body: &[u8], seed: u32) -> Vec<Vec<u8>> {
 }
 
 /// Whatever JSON stands where an object does: it is read, and the same whether it comes as text or was buffered.
-fn any_object_is_read<K: Watched>(line: &[u8]) {
+fn any_object_is_read<K: WatchSink>(line: &[u8]) {
     let Ok(value) = serde_json::from_slice::<Value>(line) else { return };
     let objects = [value.get("object"), Some(&value)];
     for object in objects.into_iter().flatten().filter(|object| object.is_object() && depth(object) < 100) {
@@ -120,19 +120,19 @@ fn depth(value: &Value) -> usize {
 
 fn is_understood(error: &CallError) {
     let failed = fault::classify(Verb::Watch, error);
-    assert!(failed.fault.message.len() <= Fault::MESSAGE_MAX, "{failed:?}");
+    assert!(failed.fault.message.len() <= ClusterError::MESSAGE_MAX, "{failed:?}");
 }
 
-// === impl Watched ===
+// === impl WatchSink ===
 
-impl Watched for Pod {
+impl WatchSink for Pod {
     fn is_read_soundly(&self) {
-        if let Some(id) = read::pod_owner(self) {
+        if let Some(id) = observe::pod_owner(self) {
             assert_eq!(self.metadata.name, Some(names::pod(&id)));
-            assert_eq!(read::pod_named(self), Some(id));
+            assert_eq!(observe::pod_named(self), Some(id));
         }
-        let Some(seen) = read::pod(self) else {
-            assert!(read::uid(&self.metadata).is_none(), "only a Pod without a uid is passed over");
+        let Some(seen) = observe::pod(self) else {
+            assert!(observe::uid(&self.metadata).is_none(), "only a Pod without a uid is passed over");
             return;
         };
         assert_eq!(seen.terminating, self.metadata.deletion_timestamp.is_some());
@@ -143,13 +143,13 @@ impl Watched for Pod {
     }
 }
 
-impl Watched for Service {
+impl WatchSink for Service {
     fn is_read_soundly(&self) {
-        if let Some(id) = read::service_owner(self) {
+        if let Some(id) = observe::service_owner(self) {
             assert_eq!(self.metadata.name, Some(names::service(&id)));
-            assert_eq!(read::service_named(self), Some(id.clone()));
+            assert_eq!(observe::service_named(self), Some(id.clone()));
             let template = Template::default();
-            if let Some(url) = read::service(&template, &id, self).and_then(|seen| seen.url) {
+            if let Some(url) = observe::service(&template, &id, self).and_then(|seen| seen.url) {
                 let uri: http::Uri = url.parse().expect("a sandbox's URL is one");
                 assert_eq!(uri.host(), Some(template.node_host.as_str()));
                 assert!(uri.port_u16().is_some_and(|port| port > 0), "{url}");

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::lifetime::Cause;
+use crate::lifetime::ReapReason;
 
 /// Why a sandbox is not reaped although it has reached a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hold {
     /// The limit.
-    pub(crate) cause: Cause,
+    pub(crate) cause: ReapReason,
     pub(crate) reason: HoldReason,
     /// When a reap is considered again.
     pub(crate) until: Instant,

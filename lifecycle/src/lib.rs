@@ -5,20 +5,20 @@
 //! their world into the types here and carry out what [`step`](step::step) decides.
 //!
 //! ```text
-//!   request ──▸ step(sandbox, event, now) ──▸ (sandbox, actions) ──▸ ports::Cluster
+//!   request ──▸ step(sandbox, event, now) ──▸ (sandbox, actions) ──▸ traits::Cluster
 //!                 ▲                                                      │
 //!                 └──────────────── outcomes, as events ◂────────────────┘
 //! ```
 
-pub mod belt;
 pub mod deadlines;
-pub mod failure;
+pub mod error;
 pub mod hold;
 pub mod ids;
 pub mod lifetime;
+pub mod observed;
 pub mod phase;
-pub mod ports;
+pub mod reap_limiter;
 pub mod request;
-pub mod seen;
 pub mod spec;
 pub mod step;
+pub mod traits;

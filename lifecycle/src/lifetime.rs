@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{phase::Phase, seen::SeenPod};
+use crate::{observed::ObservedPod, phase::Phase};
 
 /// The shortest limit that makes sense: shorter ones would end before a Pod has started.
 pub const LIMIT_MIN: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub const OWNER_MAX: usize = 128;
 
 /// A sandbox's limits. Absent ones do not limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Terms {
+pub struct Limits {
     /// How long it lives from its creation, whatever happens.
     pub ttl: Option<Duration>,
     /// How long it lives since its last sign of life.
@@ -36,10 +36,10 @@ pub struct Terms {
 
 /// A change of terms: an absent field leaves a limit as it is, `Some(None)` takes it back to the settings'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TermsChange {
-    /// Of [`Terms::ttl`].
+pub struct LimitsPatch {
+    /// Of [`Limits::ttl`].
     pub ttl: Option<Option<Duration>>,
-    /// Of [`Terms::idle_timeout`].
+    /// Of [`Limits::idle_timeout`].
     pub idle_timeout: Option<Option<Duration>>,
 }
 
@@ -49,12 +49,12 @@ pub struct Owner(Arc<str>);
 
 /// What is kept of a sandbox's life on its Pod, so that it outlives this process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Marks {
+pub struct LifetimeAnnotations {
     /// The limits that were asked for; where one is absent, the settings' own holds.
-    pub terms: Terms,
+    pub limits: Limits,
     /// The last sign of life that was written. It is written while an idle timeout holds, and taken away by the
     /// first that comes while none does: it is there only if none of moment is missing.
-    pub active: Option<Timestamp>,
+    pub last_activity: Option<Timestamp>,
     /// Who used it last and gave a name.
     pub owner: Option<Owner>,
 }
@@ -63,9 +63,9 @@ pub struct Marks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The limits of sandboxes that name none.
-    pub default: Terms,
+    pub default: Limits,
     /// The longest limits that a caller may ask for. Where one is set, no sandbox is without that limit.
-    pub max: Terms,
+    pub max: Limits,
     /// Whether a GET of a sandbox is a sign of life.
     pub get_counts: bool,
     /// How long a sandbox may take to become ready.
@@ -84,7 +84,7 @@ pub struct Policy {
 
 /// Why a sandbox is reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum ReapReason {
     /// Its `ttl` has passed.
     Ttl,
     /// Its `idle_timeout` has passed without a sign of life.
@@ -103,27 +103,27 @@ pub struct Deadline {
     /// When.
     pub at: Instant,
     /// Which.
-    pub cause: Cause,
+    pub cause: ReapReason,
 }
 
 /// Both clocks, read at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct Clocks {
     /// The clock that only goes forward.
-    pub now: Instant,
+    pub monotonic: Instant,
     /// The wall's, which may be stepped.
     pub wall: Timestamp,
 }
 
 /// What a process knows of the life of one Pod. Made when it first sees the Pod, and kept by it since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vitals {
+pub struct Activity {
     /// When the Pod was made.
-    pub born: Instant,
+    pub created_at: Instant,
     /// The last sign of life.
-    pub active: Instant,
+    pub last_activity: Instant,
     /// As `active`, for people.
-    pub active_wall: Timestamp,
+    pub last_activity_wall: Timestamp,
     /// The last sign of life that is known to be written.
     pub written: Option<Instant>,
     /// Since when it could have become ready, in this process' sight; `None` once it was.
@@ -149,12 +149,12 @@ impl Owner {
     }
 }
 
-// === impl Terms ===
+// === impl Limits ===
 
-impl Terms {
+impl Limits {
     /// These limits, with the change made.
     #[must_use]
-    pub fn changed(self, change: TermsChange) -> Self {
+    pub fn changed(self, change: LimitsPatch) -> Self {
         Self {
             ttl: change.ttl.unwrap_or(self.ttl),
             idle_timeout: change.idle_timeout.unwrap_or(self.idle_timeout),
@@ -167,8 +167,8 @@ impl Terms {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            default: Terms::default(),
-            max: Terms::default(),
+            default: Limits::default(),
+            max: Limits::default(),
             get_counts: false,
             start_timeout: None,
             finished_timeout: None,
@@ -183,7 +183,7 @@ impl Default for Policy {
 impl Policy {
     /// The limits that hold for a sandbox which asked for these.
     #[must_use]
-    pub fn terms(&self, asked: Terms) -> Terms {
+    pub fn limits(&self, asked: Limits) -> Limits {
         let limit = |asked: Option<Duration>, default: Option<Duration>, max: Option<Duration>| match (
             asked.or(default),
             max,
@@ -191,7 +191,7 @@ impl Policy {
             (Some(limit), Some(max)) => Some(limit.min(max)),
             (limit, max) => limit.or(max),
         };
-        Terms {
+        Limits {
             ttl: limit(asked.ttl, self.default.ttl, self.max.ttl),
             idle_timeout: limit(asked.idle_timeout, self.default.idle_timeout, self.max.idle_timeout),
         }
@@ -201,7 +201,7 @@ impl Policy {
     ///
     /// # Errors
     /// The sentence for the caller.
-    pub fn allows(&self, asked: Terms) -> Result<(), String> {
+    pub fn allows(&self, asked: Limits) -> Result<(), String> {
         let pairs =
             [("ttl", asked.ttl, self.max.ttl), ("idle_timeout", asked.idle_timeout, self.max.idle_timeout)];
         for (name, asked, max) in pairs {
@@ -219,9 +219,9 @@ impl Policy {
     }
 }
 
-// === impl Cause ===
+// === impl ReapReason ===
 
-impl Cause {
+impl ReapReason {
     /// A stable name, as Kubernetes' own reasons are written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -236,7 +236,7 @@ impl Cause {
 
     /// The cause in a sentence.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Ttl => "the sandbox has reached the end of its time to live",
             Self::Idle => "the sandbox has shown no sign of life for its idle timeout",
@@ -247,77 +247,85 @@ impl Cause {
     }
 }
 
-// === impl Moment ===
+// === impl Clocks ===
 
-impl Moment {
+impl Clocks {
     /// What the forward clock showed, or will show, at this wall time, if the wall's has not been stepped in
     /// between. A time that the forward clock cannot show counts as now.
     fn instant(self, wall: Timestamp) -> Instant {
         let ago = self.wall.duration_since(wall);
         let there = if ago.is_negative() {
-            self.now.checked_add(ago.unsigned_abs())
+            self.monotonic.checked_add(ago.unsigned_abs())
         } else {
-            self.now.checked_sub(ago.unsigned_abs())
+            self.monotonic.checked_sub(ago.unsigned_abs())
         };
-        there.unwrap_or(self.now)
+        there.unwrap_or(self.monotonic)
     }
 
     /// What the wall's clock will show, or showed, then.
     #[must_use]
     pub fn wall_at(self, then: Instant) -> Timestamp {
-        let ahead = then.saturating_duration_since(self.now);
-        let behind = self.now.saturating_duration_since(then);
+        let ahead = then.saturating_duration_since(self.monotonic);
+        let behind = self.monotonic.saturating_duration_since(then);
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::ZERO);
         self.wall.saturating_add(signed(ahead) - signed(behind)).unwrap_or(self.wall)
     }
 }
 
-// === impl Vitals ===
+// === impl Activity ===
 
-impl Vitals {
+impl Activity {
     /// What is known of a Pod that is seen for the first time, with what is written on it.
     ///
     /// A sign of life may have come after the one that is written, by less than a [`WRITE_STEP`] of the idle
     /// timeout: it is taken to have come as late as it can have. What lies in the future was written by another
     /// clock: it counts as now.
     #[must_use]
-    pub fn adopt(pod: &SeenPod, terms: Terms, moment: Moment) -> Self {
+    pub fn adopt(pod: &ObservedPod, limits: Limits, clocks: Clocks) -> Self {
         // Kubernetes cuts the second off.
         let second = Duration::from_secs(1);
-        let born = pod.created.map_or(moment.now, |created| moment.instant(created) + second).min(moment.now);
-        let written = pod.marks.active.map(|written| moment.instant(written).min(moment.now));
-        let slack = terms.idle_timeout.unwrap_or_default() / WRITE_STEP;
+        let created_at = pod
+            .created
+            .map_or(clocks.monotonic, |created| clocks.instant(created) + second)
+            .min(clocks.monotonic);
+        let written =
+            pod.annotations.last_activity.map(|written| clocks.instant(written).min(clocks.monotonic));
+        let slack = limits.idle_timeout.unwrap_or_default() / WRITE_STEP;
         // Of what nobody wrote on nobody kept when it was used: that may have been just now.
-        let active = written.map_or(moment.now, |written| (written + second + slack).min(moment.now));
+        let last_activity =
+            written.map_or(clocks.monotonic, |written| (written + second + slack).min(clocks.monotonic));
         Self {
-            born,
-            active,
-            active_wall: moment.wall_at(active),
+            created_at,
+            last_activity,
+            last_activity_wall: clocks.wall_at(last_activity),
             written,
             unready_since: (!pod.ready).then_some(if pod.phase == Phase::Pending {
-                born
+                created_at
             } else {
-                moment.now
+                clocks.monotonic
             }),
-            phase_since: (pod.phase, moment.now),
+            phase_since: (pod.phase, clocks.monotonic),
         }
     }
 
     /// What is known of a Pod that was made just now, for somebody who uses it.
     #[must_use]
-    pub fn of_newborn(pod: &SeenPod, moment: Moment) -> Self {
+    pub fn of_new_pod(pod: &ObservedPod, clocks: Clocks) -> Self {
         Self {
-            born: moment.now,
-            active: moment.now,
-            active_wall: moment.wall,
-            written: pod.marks.active.map(|written| moment.instant(written).min(moment.now)),
-            unready_since: Some(moment.now),
-            phase_since: (pod.phase, moment.now),
+            created_at: clocks.monotonic,
+            last_activity: clocks.monotonic,
+            last_activity_wall: clocks.wall,
+            written: pod
+                .annotations
+                .last_activity
+                .map(|written| clocks.instant(written).min(clocks.monotonic)),
+            unready_since: Some(clocks.monotonic),
+            phase_since: (pod.phase, clocks.monotonic),
         }
     }
 
     /// Takes in how the Pod looks now.
-    pub fn see(&mut self, pod: &SeenPod, now: Instant) {
+    pub fn see(&mut self, pod: &ObservedPod, now: Instant) {
         if pod.ready {
             self.unready_since = None;
         }
@@ -327,50 +335,51 @@ impl Vitals {
     }
 
     /// Notes a sign of life.
-    pub fn touch(&mut self, moment: Moment) {
-        self.active = self.active.max(moment.now);
-        self.active_wall = moment.wall;
+    pub fn touch(&mut self, clocks: Clocks) {
+        self.last_activity = self.last_activity.max(clocks.monotonic);
+        self.last_activity_wall = clocks.wall;
     }
 
     /// Whether the last sign of life has to be written, so that a restart does not reap early.
     #[must_use]
-    pub fn wants_writing(&self, terms: Terms) -> bool {
-        let Some(idle) = terms.idle_timeout else { return false };
-        self.written.is_none_or(|written| self.active.saturating_duration_since(written) >= idle / WRITE_STEP)
+    pub fn wants_writing(&self, limits: Limits) -> bool {
+        let Some(idle) = limits.idle_timeout else { return false };
+        self.written
+            .is_none_or(|written| self.last_activity.saturating_duration_since(written) >= idle / WRITE_STEP)
     }
 
     /// The first limit that will be reached, or was, if nothing happens until then.
     #[must_use]
-    pub fn deadline(&self, terms: Terms, policy: &Policy) -> Option<Deadline> {
-        self.deadlines(terms, policy).min_by_key(|deadline| deadline.at)
+    pub fn deadline(&self, limits: Limits, policy: &Policy) -> Option<Deadline> {
+        self.deadlines(limits, policy).min_by_key(|deadline| deadline.at)
     }
 
     /// The limit that is reached by now. One that nothing can put off goes before the idle timeout, about which
     /// the sandbox itself is asked.
     #[must_use]
-    pub fn reached(&self, terms: Terms, policy: &Policy, now: Instant) -> Option<Cause> {
-        self.deadlines(terms, policy)
+    pub fn reached(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<ReapReason> {
+        self.deadlines(limits, policy)
             .filter(|deadline| deadline.at <= now)
-            .min_by_key(|deadline| (deadline.cause == Cause::Idle, deadline.at))
+            .min_by_key(|deadline| (deadline.cause == ReapReason::Idle, deadline.at))
             .map(|deadline| deadline.cause)
     }
 
     /// The next limit that is still ahead.
     #[must_use]
-    pub fn ahead(&self, terms: Terms, policy: &Policy, now: Instant) -> Option<Instant> {
-        self.deadlines(terms, policy).map(|deadline| deadline.at).filter(|at| *at > now).min()
+    pub fn ahead(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<Instant> {
+        self.deadlines(limits, policy).map(|deadline| deadline.at).filter(|at| *at > now).min()
     }
 
-    fn deadlines(&self, terms: Terms, policy: &Policy) -> impl Iterator<Item = Deadline> {
+    fn deadlines(&self, limits: Limits, policy: &Policy) -> impl Iterator<Item = Deadline> {
         let (phase, since) = self.phase_since;
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed);
         let lost = phase == Phase::Unknown;
         [
-            (Cause::Ttl, Some(self.born), terms.ttl),
-            (Cause::Idle, Some(self.active), terms.idle_timeout),
-            (Cause::NeverReady, self.unready_since.filter(|_| !ended && !lost), policy.start_timeout),
-            (Cause::Finished, ended.then_some(since), policy.finished_timeout),
-            (Cause::NodeLost, lost.then_some(since), policy.lost_timeout),
+            (ReapReason::Ttl, Some(self.created_at), limits.ttl),
+            (ReapReason::Idle, Some(self.last_activity), limits.idle_timeout),
+            (ReapReason::NeverReady, self.unready_since.filter(|_| !ended && !lost), policy.start_timeout),
+            (ReapReason::Finished, ended.then_some(since), policy.finished_timeout),
+            (ReapReason::NodeLost, lost.then_some(since), policy.lost_timeout),
         ]
         .into_iter()
         .filter_map(|(cause, since, limit)| Some(Deadline { at: since? + limit?.min(LIMIT_MAX), cause }))

@@ -15,7 +15,7 @@ use crate::ids::{
     InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
 };
 use crate::{
-    lifetime::{Owner, Terms},
+    lifetime::{Limits, Owner},
     spec::ShellSessions,
 };
 
@@ -42,7 +42,7 @@ pub struct CreateRequest {
     /// How many shell sessions the sandbox allows at once; `None` leaves it to the image.
     pub max_shell_sessions: Option<ShellSessions>,
     /// How long it may live; what is absent is the settings'.
-    pub terms: Terms,
+    pub limits: Limits,
     /// Who asks, by its own word. It does not come in the body, but in a header.
     pub owner: Option<Owner>,
 }
@@ -77,7 +77,7 @@ impl CreateRequest {
             provision_lark_cli_runtime: false,
             provision_lark_cli_broker: false,
             max_shell_sessions: None,
-            terms: Terms::default(),
+            limits: Limits::default(),
             owner: None,
         }
     }
@@ -108,7 +108,7 @@ impl CreateRequest {
             let provision_lark_cli_runtime = flag("provision_lark_cli_runtime");
             let provision_lark_cli_broker = flag("provision_lark_cli_broker");
             let max_shell_sessions = body.optional("max_shell_sessions", None, shell_sessions, &mut report);
-            let terms = limits::terms(&body, &mut report);
+            let limits = limits::limits(&body, &mut report);
             Some(Self {
                 sandbox_id: sandbox_id?,
                 thread_id: thread_id?,
@@ -119,7 +119,7 @@ impl CreateRequest {
                 provision_lark_cli_runtime: provision_lark_cli_runtime?,
                 provision_lark_cli_broker: provision_lark_cli_broker?,
                 max_shell_sessions: max_shell_sessions?,
-                terms: terms?,
+                limits: limits?,
                 owner: None,
             })
         });

@@ -36,14 +36,14 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    failure::{Failure, Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     hold::Hold,
     ids::SandboxId,
-    lifetime::{Cause, Marks, Owner, Policy, TermsChange, Vitals},
-    ports::{Busy, Only, Outcome},
+    lifetime::{Activity, LifetimeAnnotations, LimitsPatch, Owner, Policy, ReapReason},
+    observed::{Expiry, Observed, Status, Uid},
     request::CreateRequest,
-    seen::{Life, Seen, Status, Uid},
     spec::{ObservedSpec, Requirements},
+    traits::{Busy, Outcome, Preconditions},
 };
 
 /// How long a POST may wait here for its answer: the client gives up after 30 s, and the way back takes some.
@@ -68,7 +68,7 @@ pub struct Context<'a> {
     /// The settings about lifetimes.
     pub policy: &'a Policy,
     /// What the shared view holds of the sandbox, the outcome that this event reports included.
-    pub seen: &'a Seen,
+    pub seen: &'a Observed,
     /// Whether the view is recent enough to be believed where it says that something is absent.
     pub fresh: bool,
 }
@@ -79,31 +79,31 @@ pub struct Sandbox<W> {
     /// Where it stands.
     pub stage: Stage<W>,
     /// What is known of the life of its Pod.
-    pub life: Option<Lifeline>,
+    pub lifetime: Option<LifetimeState>,
     /// The name that the last POST gave, until the sandbox is given.
     claim: Option<Owner>,
 }
 
 /// What is known of the life of one Pod, and when it is looked at next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lifeline {
+pub struct LifetimeState {
     /// Whose life.
     uid: Uid,
-    vitals: Vitals,
+    activity: Activity,
     /// When [`Event::Due`] is to come for it. Signs of life do not move it: it comes, and finds that it is early.
     armed: Option<Instant>,
     held: Option<Hold>,
     /// Since when the sandbox could not be asked whether it is busy.
     unanswered_since: Option<Instant>,
     /// What is yet to be written of it.
-    unwritten: Unwritten,
+    pending_write: PendingWrite,
 }
 
 /// What is yet to be written of a sandbox's life.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Unwritten {
+struct PendingWrite {
     /// A sign of life that a restart would miss.
-    active: bool,
+    last_activity: bool,
     /// Its owner, until the Pod says the same.
     owner: Option<Owner>,
     /// How often it could not be written.
@@ -116,58 +116,58 @@ struct Unwritten {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage<W> {
     /// Nothing was asked for: what is seen is all there is.
-    Resting {
+    Steady {
         /// Since when one half has been without the other.
         alone_since: Option<Instant>,
     },
     /// A POST waits until what is left of an earlier life has gone.
-    Waiting(Order<W>),
+    Waiting(PendingCreate<W>),
     /// A pair is being written or looked for. A call is in flight.
-    Making {
+    Creating {
         /// For whom.
-        order: Order<W>,
+        order: PendingCreate<W>,
         /// What this order has written, or may have written.
-        made: Halves,
+        made: Objects,
         /// The failure to give once the look that is in flight has told what to undo.
-        verdict: Option<Failure>,
+        verdict: Option<SandboxError>,
     },
     /// A half has been alone for its grace, and is looked at before it is removed. A call is in flight.
-    Doubting,
+    ConfirmingOrphan,
     /// Something is being deleted. A call is in flight.
-    Removing {
+    Deleting {
         /// What must go.
-        targets: Halves,
+        targets: Objects,
         /// How often that was tried before.
         attempt: u32,
         /// Whoever asked for the deletion.
         waiters: Vec<W>,
         /// What comes after.
-        next: Next<W>,
+        next: AfterDelete<W>,
     },
     /// A limit is reached, and the sandbox is being asked whether it is busy, or is being reaped. A call is in
     /// flight.
-    Reaping(Cause),
+    Reaping(ReapReason),
     /// Whether it was reaped is not known: nothing is said of it before it was looked at.
-    Unsure {
+    ReapUnknown {
         /// Why it was to go.
-        cause: Cause,
+        cause: ReapReason,
         /// When it is looked at; `None` while that is being done.
         at: Option<Instant>,
     },
     /// It is there, and given as soon as its use is written. A call is in flight.
-    Giving {
+    RecordingUse {
         /// To whom.
         waiters: Vec<W>,
     },
     /// Its limits are being written. A call is in flight.
-    Changing {
+    Updating {
         /// Who wants them changed.
         waiter: W,
     },
     /// Something must go but could not be deleted, or may have been made; it is tried again later.
-    Retrying {
+    DeleteBackoff {
         /// What must go.
-        targets: Halves,
+        targets: Objects,
         /// How often that was tried before.
         attempt: u32,
         /// When it is tried next; `None` while a look is in flight.
@@ -175,13 +175,13 @@ pub enum Stage<W> {
         /// Whoever asked for the deletion meanwhile.
         waiters: Vec<W>,
         /// Whether nobody was ever given this sandbox.
-        unheard_of: bool,
+        unpublished: bool,
     },
 }
 
 /// A create that is under way, and all who wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order<W> {
+pub struct PendingCreate<W> {
     /// What was asked for, by the first who asked.
     pub request: Arc<CreateRequest>,
     /// The callers that wait for the sandbox.
@@ -191,7 +191,7 @@ pub struct Order<W> {
     /// Whether the cluster was looked at since the order came, or since it last waited.
     pub looked: bool,
     /// Why nobody knows whether the last round took effect; what its callers are told if it was the last of all.
-    pub doubt: Option<Failure>,
+    pub doubt: Option<SandboxError>,
 }
 
 /// A caller that waits for a sandbox.
@@ -207,25 +207,25 @@ pub struct PostWaiter<W> {
 
 /// What comes after a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next<W> {
+pub enum AfterDelete<W> {
     /// Nothing.
     Rest,
     /// Nothing; and nobody was ever given what goes.
     Forget,
     /// The order fails for this reason: what it made was being undone.
-    Fail(Order<W>, Failure),
+    Fail(PendingCreate<W>, SandboxError),
     /// The order goes on: something stood in its way.
     Make {
         /// Which.
-        order: Order<W>,
+        order: PendingCreate<W>,
         /// Whether nobody was ever given what goes.
-        unheard_of: bool,
+        unpublished: bool,
     },
 }
 
 /// A choice of the two objects of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Halves {
+pub struct Objects {
     /// The Pod.
     pub pod: bool,
     /// The Service.
@@ -259,15 +259,15 @@ pub enum Event<W> {
     /// Somebody wants its limits changed.
     Change {
         /// How.
-        change: TermsChange,
+        change: LimitsPatch,
         /// Who.
         waiter: W,
         /// The name that they gave.
         owner: Option<Owner>,
     },
     /// What is seen may have changed.
-    Look,
-    /// The time of the last [`Action::WakeAt`] has come.
+    Resync,
+    /// The time of the last [`Action::SetTimer`] has come.
     Due,
     /// The outcome of [`Action::Create`], for what it named.
     Created {
@@ -276,25 +276,25 @@ pub enum Event<W> {
         /// Of the Service.
         service: Option<Outcome<()>>,
     },
-    /// The outcome of [`Action::Remove`], for what it named.
-    Removed {
+    /// The outcome of [`Action::Delete`], for what it named.
+    Deleted {
         /// Of the Pod.
         pod: Option<Outcome<()>>,
         /// Of the Service.
         service: Option<Outcome<()>>,
     },
     /// The outcome of [`Action::Read`].
-    Read(Result<Option<String>, Fault>),
+    Read(Result<Option<String>, ClusterError>),
     /// The outcome of [`Action::Write`].
     Written(Outcome<()>),
-    /// The outcome of [`Action::AskWhetherBusy`].
-    Asked(Busy),
+    /// The outcome of [`Action::Probe`].
+    Probed(Busy),
     /// The belt holds the [`Action::Reap`] back until then.
-    Held(Instant),
+    Deferred(Instant),
     /// The belt lets nothing go: it is a rehearsal.
-    Rehearsed,
+    DryRun,
     /// The belt may let go what it held.
-    Released,
+    Resumed,
 }
 
 /// What to do. Execution has no choices left.
@@ -306,10 +306,10 @@ pub enum Action<W> {
         /// For this request.
         request: Arc<CreateRequest>,
         /// Which.
-        halves: Halves,
+        halves: Objects,
     },
     /// Delete these objects, at the same time, if they are still the ones of these uids.
-    Remove {
+    Delete {
         /// The Pod, if it is to go.
         pod: Option<Uid>,
         /// The Service, if it is to go.
@@ -322,30 +322,30 @@ pub enum Action<W> {
         /// The Pod.
         uid: Uid,
         /// All that is to stand on it.
-        marks: Marks,
+        annotations: LifetimeAnnotations,
     },
     /// Ask the sandbox itself whether it is at work.
-    AskWhetherBusy {
+    Probe {
         /// Where it is reached.
         url: Arc<str>,
     },
     /// Delete it, in the very state in which it is seen, if the belt lets it go.
     Reap {
         /// The Pod.
-        pod: Only,
+        pod: Preconditions,
         /// The Service, if there is one.
-        service: Option<Only>,
+        service: Option<Preconditions>,
         /// Why.
-        cause: Cause,
+        cause: ReapReason,
     },
     /// Note that it was reaped.
-    Record(Cause),
+    RecordReap(ReapReason),
     /// Give somebody an answer.
-    Answer(W, Result<Reply, Failure>),
+    Answer(W, Result<Reply, SandboxError>),
     /// Send [`Event::Due`] at this time; replaces an earlier wish.
-    WakeAt(Instant),
+    SetTimer(Instant),
     /// There is nothing left to look after.
-    Retire,
+    Stop,
 }
 
 /// A request's good answer.
@@ -363,27 +363,29 @@ type Decision<W> = (Stage<W>, Vec<Action<W>>);
 /// Decides what happens next.
 ///
 /// Total over every stage and event: one that cannot come (an outcome nobody waits for) is as good as
-/// [`Event::Look`], and a request in the middle of a call, which the shell never hands in, is told to come
+/// [`Event::Resync`], and a request in the middle of a call, which the shell never hands in, is told to come
 /// back.
 pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
     live::meet(&mut sandbox, &event, ctx);
     let is_written = matches!(event, Event::Written(_));
-    let Sandbox { stage, mut life, mut claim } = sandbox;
+    let Sandbox { stage, mut lifetime, mut claim } = sandbox;
     let (mut stage, mut actions) = match event {
-        Event::Touch { waiter, owner } => live::touch(stage, &mut life, waiter, owner, ctx),
-        Event::Change { change, waiter, owner } => live::change(stage, &mut life, change, waiter, owner, ctx),
-        Event::Written(outcome) => live::written(stage, &mut life, outcome, ctx),
-        Event::Asked(busy) => reap::asked(stage, &mut life, &busy, ctx),
-        Event::Held(until) => reap::held(stage, &mut life, Some(until), ctx),
-        Event::Rehearsed => reap::held(stage, &mut life, None, ctx),
-        Event::Released => {
-            reap::released(&mut life);
+        Event::Touch { waiter, owner } => live::touch(stage, &mut lifetime, waiter, owner, ctx),
+        Event::Change { change, waiter, owner } => {
+            live::change(stage, &mut lifetime, change, waiter, owner, ctx)
+        }
+        Event::Written(outcome) => live::written(stage, &mut lifetime, outcome, ctx),
+        Event::Probed(busy) => reap::asked(stage, &mut lifetime, &busy, ctx),
+        Event::Deferred(until) => reap::held(stage, &mut lifetime, Some(until), ctx),
+        Event::DryRun => reap::held(stage, &mut lifetime, None, ctx),
+        Event::Resumed => {
+            reap::released(&mut lifetime);
             look(stage, ctx)
         }
-        Event::Removed { pod, service } if matches!(stage, Stage::Reaping(_)) => {
-            reap::reaped(stage, &mut life, [pod, service], ctx)
+        Event::Deleted { pod, service } if matches!(stage, Stage::Reaping(_)) => {
+            reap::reaped(stage, &mut lifetime, [pod, service], ctx)
         }
-        Event::Delete { waiter, owner } => match live::other_owner(life.as_ref(), owner.as_ref(), ctx) {
+        Event::Delete { waiter, owner } => match live::other_owner(lifetime.as_ref(), owner.as_ref(), ctx) {
             Some(failure) => (stage, vec![Action::Answer(waiter, Err(failure))]),
             None => remove::delete(stage, waiter, ctx),
         },
@@ -393,92 +395,92 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
         }
         Event::Post { request, waiter } => {
             claim = request.owner.clone().or(claim);
-            post(stage, Order::new(request, waiter, ctx.now), ctx)
+            post(stage, PendingCreate::new(request, waiter, ctx.now), ctx)
         }
-        event => standing(stage, &mut life, event, ctx),
+        event => standing(stage, &mut lifetime, event, ctx),
     };
     if !is_written {
-        (stage, actions) = live::give(stage, actions, &mut life, claim.clone(), ctx);
+        (stage, actions) = live::give(stage, actions, &mut lifetime, claim.clone(), ctx);
     }
     claim = claim.filter(|_| stage.has_order());
-    let (stage, more) = live::attend(stage, &mut life, ctx, &actions);
+    let (stage, more) = live::attend(stage, &mut lifetime, ctx, &actions);
     actions.extend(more);
-    live::complete(&mut actions, life.as_ref(), ctx);
-    let rests = matches!(stage, Stage::Resting { .. }) && !actions.iter().any(Action::is_call);
+    live::complete(&mut actions, lifetime.as_ref(), ctx);
+    let rests = matches!(stage, Stage::Steady { .. }) && !actions.iter().any(Action::is_call);
     if rests && ctx.seen.is_empty() {
-        actions.push(Action::Retire);
+        actions.push(Action::Stop);
     }
-    (Sandbox { stage, life, claim }, actions)
+    (Sandbox { stage, lifetime, claim }, actions)
 }
 
 /// What has nothing to do with how long the sandbox lives.
 fn standing<W>(
     stage: Stage<W>,
-    life: &mut Option<Lifeline>,
+    lifetime: &mut Option<LifetimeState>,
     event: Event<W>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     match event {
         Event::Created { pod, service } => match stage {
-            Stage::Making { order, made, verdict: _ } => create::created(order, made, pod, service, ctx),
+            Stage::Creating { order, made, verdict: _ } => create::created(order, made, pod, service, ctx),
             other => look(other, ctx),
         },
-        Event::Removed { pod, service } => match stage {
-            Stage::Removing { targets, attempt, waiters, next } => {
+        Event::Deleted { pod, service } => match stage {
+            Stage::Deleting { targets, attempt, waiters, next } => {
                 remove::removed(targets, attempt, waiters, next, [pod, service], ctx)
             }
             other => look(other, ctx),
         },
         Event::Read(result) => match stage {
-            Stage::Making { order, made, verdict } => create::read(order, made, verdict, result, ctx),
-            Stage::Retrying { targets, attempt, at: None, waiters, unheard_of } => {
-                remove::read(targets, attempt, waiters, unheard_of, result, ctx)
+            Stage::Creating { order, made, verdict } => create::read(order, made, verdict, result, ctx),
+            Stage::DeleteBackoff { targets, attempt, at: None, waiters, unpublished } => {
+                remove::read(targets, attempt, waiters, unpublished, result, ctx)
             }
-            Stage::Doubting => remove::judge_orphan(&result, ctx),
-            Stage::Unsure { cause, at: None } => reap::read(cause, &result, life, ctx),
+            Stage::ConfirmingOrphan => remove::judge_orphan(&result, ctx),
+            Stage::ReapUnknown { cause, at: None } => reap::read(cause, &result, lifetime, ctx),
             other => look(other, ctx),
         },
         _ => look(stage, ctx),
     }
 }
 
-fn post<W>(stage: Stage<W>, mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
+fn post<W>(stage: Stage<W>, mut order: PendingCreate<W>, ctx: Context<'_>) -> Decision<W> {
     match stage {
-        Stage::Resting { alone_since } => {
-            let mut rejected = create::reject_mismatches(&mut order, Halves::NONE, ctx);
+        Stage::Steady { alone_since } => {
+            let mut rejected = create::reject_mismatches(&mut order, Objects::NONE, ctx);
             let (stage, actions) = if order.waiters.is_empty() {
                 rest(alone_since, ctx)
             } else {
-                create::make(order, Halves::NONE, ctx)
+                create::make(order, Objects::NONE, ctx)
             };
             rejected.extend(actions);
             (stage, rejected)
         }
         Stage::Waiting(mut waiting) => {
             waiting.waiters.extend(order.waiters);
-            create::make(waiting, Halves::NONE, ctx)
+            create::make(waiting, Objects::NONE, ctx)
         }
         // A create that failed in doubt may have worked after all: then this one finds it made. But what is seen
         // may also have been taken back meanwhile, by a delete whose answer was lost: so look first.
-        Stage::Retrying { targets, at: Some(_), unheard_of: true, .. } => {
-            (Stage::Making { order, made: targets, verdict: None }, vec![Action::Read])
+        Stage::DeleteBackoff { targets, at: Some(_), unpublished: true, .. } => {
+            (Stage::Creating { order, made: targets, verdict: None }, vec![Action::Read])
         }
         // What somebody wanted gone goes first; then the sandbox is made anew.
-        Stage::Retrying { targets, attempt, at: Some(_), waiters, unheard_of: false } => {
-            remove::remove(targets, attempt, waiters, Next::Make { order, unheard_of: false }, ctx)
+        Stage::DeleteBackoff { targets, attempt, at: Some(_), waiters, unpublished: false } => {
+            remove::remove(targets, attempt, waiters, AfterDelete::Make { order, unpublished: false }, ctx)
         }
-        Stage::Making { order: mut making, made, verdict } => {
+        Stage::Creating { order: mut making, made, verdict } => {
             making.waiters.extend(order.waiters);
-            (Stage::Making { order: making, made, verdict }, vec![])
+            (Stage::Creating { order: making, made, verdict }, vec![])
         }
-        unsure @ Stage::Unsure { .. } => (unsure, order.fail(&create::still_terminating(ctx))),
-        busy @ (Stage::Removing { .. }
-        | Stage::Retrying { at: None, .. }
-        | Stage::Doubting
+        unsure @ Stage::ReapUnknown { .. } => (unsure, order.fail(&create::still_terminating(ctx))),
+        busy @ (Stage::Deleting { .. }
+        | Stage::DeleteBackoff { at: None, .. }
+        | Stage::ConfirmingOrphan
         | Stage::Reaping(_)
-        | Stage::Giving { .. }
-        | Stage::Changing { .. }) => {
-            let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
+        | Stage::RecordingUse { .. }
+        | Stage::Updating { .. }) => {
+            let failure = SandboxError::Busy { retry_after: Duration::from_secs(1) };
             (busy, order.fail(&failure))
         }
     }
@@ -486,46 +488,49 @@ fn post<W>(stage: Stage<W>, mut order: Order<W>, ctx: Context<'_>) -> Decision<W
 
 fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
     match stage {
-        Stage::Resting { alone_since } => rest(alone_since, ctx),
-        Stage::Waiting(order) => create::make(order, Halves::NONE, ctx),
-        Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of } => {
+        Stage::Steady { alone_since } => rest(alone_since, ctx),
+        Stage::Waiting(order) => create::make(order, Objects::NONE, ctx),
+        Stage::DeleteBackoff { targets, attempt, at: Some(at), waiters, unpublished } => {
             if ctx.now >= at {
-                (Stage::Retrying { targets, attempt, at: None, waiters, unheard_of }, vec![Action::Read])
+                (
+                    Stage::DeleteBackoff { targets, attempt, at: None, waiters, unpublished },
+                    vec![Action::Read],
+                )
             } else {
-                let wake = Action::WakeAt(at);
-                (Stage::Retrying { targets, attempt, at: Some(at), waiters, unheard_of }, vec![wake])
+                let wake = Action::SetTimer(at);
+                (Stage::DeleteBackoff { targets, attempt, at: Some(at), waiters, unpublished }, vec![wake])
             }
         }
-        Stage::Unsure { cause, at: Some(at) } => reap::look(cause, at, ctx),
-        in_flight @ (Stage::Making { .. }
-        | Stage::Removing { .. }
-        | Stage::Retrying { at: None, .. }
-        | Stage::Unsure { at: None, .. }
-        | Stage::Doubting
+        Stage::ReapUnknown { cause, at: Some(at) } => reap::look(cause, at, ctx),
+        in_flight @ (Stage::Creating { .. }
+        | Stage::Deleting { .. }
+        | Stage::DeleteBackoff { at: None, .. }
+        | Stage::ReapUnknown { at: None, .. }
+        | Stage::ConfirmingOrphan
         | Stage::Reaping(_)
-        | Stage::Giving { .. }
-        | Stage::Changing { .. }) => (in_flight, vec![]),
+        | Stage::RecordingUse { .. }
+        | Stage::Updating { .. }) => (in_flight, vec![]),
     }
 }
 
 /// With nothing asked for: looks closer at a half that stays alone.
 fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
     if !alone(ctx.seen).any() {
-        return (Stage::Resting { alone_since: None }, vec![]);
+        return (Stage::Steady { alone_since: None }, vec![]);
     }
     // While the view is old, the other half may be there unseen: the time alone starts when we can tell.
     let since = alone_since.filter(|_| ctx.fresh).unwrap_or(ctx.now);
     let until = since + ORPHAN_GRACE;
     if ctx.now < until {
-        return (Stage::Resting { alone_since: Some(since) }, vec![Action::WakeAt(until)]);
+        return (Stage::Steady { alone_since: Some(since) }, vec![Action::SetTimer(until)]);
     }
     // The watch shows what carries our labels: whose other half has lost them is no orphan.
-    (Stage::Doubting, vec![Action::Read])
+    (Stage::ConfirmingOrphan, vec![Action::Read])
 }
 
 /// Which half is there without the other.
-fn alone(seen: &Seen) -> Halves {
-    Halves {
+fn alone(seen: &Observed) -> Objects {
+    Objects {
         pod: seen.pod.as_ref().is_some_and(|p| !p.terminating) && seen.service.is_none(),
         service: seen.service.as_ref().is_some_and(|s| !s.terminating) && seen.pod.is_none(),
     }
@@ -535,15 +540,15 @@ fn alone(seen: &Seen) -> Halves {
 
 impl<W> Default for Sandbox<W> {
     fn default() -> Self {
-        Self { stage: Stage::default(), life: None, claim: None }
+        Self { stage: Stage::default(), lifetime: None, claim: None }
     }
 }
 
 impl<W> Sandbox<W> {
     /// What callers are told of its life, where that is limited.
     #[must_use]
-    pub fn prospects(&self, ctx: Context<'_>) -> Option<Life> {
-        live::prospects(self.life.as_ref(), ctx)
+    pub fn prospects(&self, ctx: Context<'_>) -> Option<Expiry> {
+        live::prospects(self.lifetime.as_ref(), ctx)
     }
 }
 
@@ -551,27 +556,30 @@ impl<W> Sandbox<W> {
 
 impl<W> Default for Stage<W> {
     fn default() -> Self {
-        Self::Resting { alone_since: None }
+        Self::Steady { alone_since: None }
     }
 }
 
 impl<W> Stage<W> {
     /// Whether callers are not to hear of the sandbox: it is being made and was given to nobody yet.
     #[must_use]
-    pub fn is_unheard_of(&self) -> bool {
+    pub fn is_unpublished(&self) -> bool {
         match self {
             // Before the first write it is only being looked for.
-            Self::Making { order, made, .. } => order.rounds > 0 || made.any(),
-            Self::Removing { next: Next::Forget | Next::Fail(..) | Next::Make { .. }, .. } => true,
-            Self::Retrying { unheard_of, .. } => *unheard_of,
-            Self::Resting { .. }
+            Self::Creating { order, made, .. } => order.rounds > 0 || made.any(),
+            Self::Deleting {
+                next: AfterDelete::Forget | AfterDelete::Fail(..) | AfterDelete::Make { .. },
+                ..
+            } => true,
+            Self::DeleteBackoff { unpublished, .. } => *unpublished,
+            Self::Steady { .. }
             | Self::Waiting(_)
-            | Self::Doubting
+            | Self::ConfirmingOrphan
             | Self::Reaping(_)
-            | Self::Unsure { .. }
-            | Self::Giving { .. }
-            | Self::Changing { .. }
-            | Self::Removing { next: Next::Rest, .. } => false,
+            | Self::ReapUnknown { .. }
+            | Self::RecordingUse { .. }
+            | Self::Updating { .. }
+            | Self::Deleting { next: AfterDelete::Rest, .. } => false,
         }
     }
 
@@ -590,15 +598,15 @@ impl<W> Stage<W> {
         matches!(
             self,
             Self::Waiting(_)
-                | Self::Making { .. }
-                | Self::Removing { next: Next::Make { .. } | Next::Fail(..), .. }
+                | Self::Creating { .. }
+                | Self::Deleting { next: AfterDelete::Make { .. } | AfterDelete::Fail(..), .. }
         )
     }
 }
 
-// === impl Order ===
+// === impl PendingCreate ===
 
-impl<W> Order<W> {
+impl<W> PendingCreate<W> {
     fn new(request: Arc<CreateRequest>, waiter: W, now: Instant) -> Self {
         let requirements = Requirements::of(&request);
         let waiters = vec![PostWaiter { waiter, until: now + POST_PATIENCE, requirements }];
@@ -606,7 +614,7 @@ impl<W> Order<W> {
     }
 
     /// Tells everybody that it failed.
-    fn fail(self, failure: &Failure) -> Vec<Action<W>> {
+    fn fail(self, failure: &SandboxError) -> Vec<Action<W>> {
         self.waiters.into_iter().map(|w| Action::Answer(w.waiter, Err(failure.clone()))).collect()
     }
 
@@ -628,9 +636,9 @@ impl<W> Order<W> {
     }
 }
 
-// === impl Halves ===
+// === impl Objects ===
 
-impl Halves {
+impl Objects {
     /// Neither.
     pub const NONE: Self = Self { pod: false, service: false };
     /// Both.
@@ -644,13 +652,13 @@ impl Halves {
 }
 
 /// What a fault means to whoever asked for the operation.
-fn failure_of(operation: &'static str, fault: Fault) -> Failure {
-    if fault.kind == FaultKind::Unbuildable {
-        Failure::BadRequest(fault.message)
+fn failure_of(operation: &'static str, fault: ClusterError) -> SandboxError {
+    if fault.kind == ClusterErrorKind::Unbuildable {
+        SandboxError::BadRequest(fault.message)
     } else if fault.kind.is_passing() {
         let retry_after = fault.retry_after.unwrap_or(Duration::from_secs(5)).max(Duration::from_secs(1));
-        Failure::Unavailable { operation, fault, retry_after }
+        SandboxError::Unavailable { operation, fault, retry_after }
     } else {
-        Failure::Refused { operation, fault }
+        SandboxError::Refused { operation, fault }
     }
 }

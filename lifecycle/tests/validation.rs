@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lifecycle::{
     ids::{SANDBOX_ID_PATTERN, SandboxId},
-    lifetime::{LIMIT_MAX, LIMIT_MIN, Terms, TermsChange},
+    lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
     request::{CreateRequest, ECHO_MAX, ERRORS_MAX, ExtraMount, FieldError},
 };
 use proptest::prelude::*;
@@ -95,7 +95,7 @@ fn fields_arrive_and_defaults_hold() {
     assert!(!least.include_legacy_skills);
     assert!(!least.provision_lark_cli_runtime);
     assert!(!least.provision_lark_cli_broker);
-    assert_eq!((least.terms, least.owner), (Terms::default(), None));
+    assert_eq!((least.limits, least.owner), (Limits::default(), None));
 
     let most = CreateRequest::parse(&json!({
         "sandbox_id": "a1", "thread_id": "T_1", "user_id": "U-1",
@@ -115,8 +115,8 @@ fn fields_arrive_and_defaults_hold() {
         read_only,
     };
     assert_eq!(most.extra_mounts, [mount("/x/../y", "z/", false), mount("", "", true)]);
-    let terms = Terms { ttl: Some(seconds(9000)), idle_timeout: Some(seconds(90)) };
-    assert_eq!(most.terms, terms);
+    let limits = Limits { ttl: Some(seconds(9000)), idle_timeout: Some(seconds(90)) };
+    assert_eq!(most.limits, limits);
     assert!(most.include_legacy_skills && most.provision_lark_cli_runtime && most.provision_lark_cli_broker);
 }
 
@@ -136,11 +136,11 @@ fn limits_are_read_in_words() {
         (Value::Null, None),
     ] {
         let create = CreateRequest::parse(&json!({"sandbox_id": "a", "ttl": value, "idle_timeout": value}));
-        assert_eq!(create.unwrap().terms, Terms { ttl: wanted, idle_timeout: wanted }, "{value}");
-        let change = TermsChange::parse(&json!({"ttl": value}));
-        assert_eq!(change, Ok(TermsChange { ttl: Some(wanted), idle_timeout: None }), "{value}");
-        let change = TermsChange::parse(&json!({"idle_timeout": value, "else": 1}));
-        assert_eq!(change, Ok(TermsChange { ttl: None, idle_timeout: Some(wanted) }), "{value}");
+        assert_eq!(create.unwrap().limits, Limits { ttl: wanted, idle_timeout: wanted }, "{value}");
+        let change = LimitsPatch::parse(&json!({"ttl": value}));
+        assert_eq!(change, Ok(LimitsPatch { ttl: Some(wanted), idle_timeout: None }), "{value}");
+        let change = LimitsPatch::parse(&json!({"idle_timeout": value, "else": 1}));
+        assert_eq!(change, Ok(LimitsPatch { ttl: None, idle_timeout: Some(wanted) }), "{value}");
     }
 }
 
@@ -165,7 +165,7 @@ fn other_limits_are_refused_with_the_rule() {
     ] {
         let bodies = [
             detail_of(CreateRequest::parse(&json!({"sandbox_id": "a", "idle_timeout": value}))),
-            detail_of(TermsChange::parse(&json!({"idle_timeout": value}))),
+            detail_of(LimitsPatch::parse(&json!({"idle_timeout": value}))),
         ];
         for entries in bodies {
             let entry = &entries[0];
@@ -193,7 +193,7 @@ fn faults_of_limits_come_last() {
 /// A change is a JSON object that changes something, under the same rules for bytes as a create.
 #[test]
 fn a_change_changes_something() {
-    let change = |content_type, body: &str| detail_of(TermsChange::from_body(content_type, body.as_bytes()));
+    let change = |content_type, body: &str| detail_of(LimitsPatch::from_body(content_type, body.as_bytes()));
     let json_type = Some("application/json");
     for (content_type, body, kind, place) in [
         (json_type, "{}", "value_error", json!(["body"])),
@@ -287,7 +287,7 @@ fn well_formed(result: Result<CreateRequest, Vec<FieldError>>) -> Result<(), Tes
     match result {
         Ok(request) => {
             prop_assert!(SandboxId::parse(request.sandbox_id.as_str()).is_ok());
-            let limits = [request.terms.ttl, request.terms.idle_timeout];
+            let limits = [request.limits.ttl, request.limits.idle_timeout];
             prop_assert!(limits.into_iter().flatten().all(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(&limit)));
         }
         Err(errors) => refused(&errors)?,
@@ -330,8 +330,8 @@ proptest! {
     /// A change too is taken, and then changes something, or refused for a reason.
     #[test]
     fn any_near_change_is_answered(body in near_requests()) {
-        match TermsChange::from_body(Some("application/json"), body.to_string().as_bytes()) {
-            Ok(change) => prop_assert_ne!(change, TermsChange::default()),
+        match LimitsPatch::from_body(Some("application/json"), body.to_string().as_bytes()) {
+            Ok(change) => prop_assert_ne!(change, LimitsPatch::default()),
             Err(errors) => refused(&errors)?,
         }
     }

@@ -4,14 +4,14 @@ use std::future::Future;
 
 use actors::{
     sandboxes::{Reaped, ReaperState, Sandboxes},
-    view::Edition,
+    view::Revision,
 };
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     ids::SandboxId,
-    lifetime::{Owner, TermsChange},
+    lifetime::{LimitsPatch, Owner},
+    observed::{Status, Uid},
     request::CreateRequest,
-    seen::{Status, Uid},
 };
 
 /// The calls that the routes make. Cheap to clone: each request has its own.
@@ -20,26 +20,29 @@ use lifecycle::{
 /// on or not, as the backend likes.
 pub trait Backend: Clone + Send + Sync + 'static {
     /// Makes the sandbox, or finds it made.
-    fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, Failure>> + Send;
+    fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, SandboxError>> + Send;
 
     /// Deletes the sandbox, or finds it gone.
-    fn delete(&self, id: SandboxId, owner: Option<Owner>)
-    -> impl Future<Output = Result<(), Failure>> + Send;
+    fn delete(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
     /// Notes a sign of life of the sandbox; `None` when there is none.
     fn touch(
         &self,
         id: SandboxId,
         owner: Option<Owner>,
-    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
     /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
     fn change(
         &self,
         id: SandboxId,
-        change: TermsChange,
+        change: LimitsPatch,
         owner: Option<Owner>,
-    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
     /// When and why the sandbox was reaped, if that was lately and it was not made anew since.
     fn reaped(&self, id: &SandboxId) -> Option<Reaped>;
@@ -48,24 +51,24 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn reaper(&self) -> ReaperState;
 
     /// Lets the reaper go on after it had stopped; says whether it had.
-    fn lift_stop(&self) -> bool;
+    fn resume_reaping(&self) -> bool;
 
     /// What is known of the sandbox; `None` when there is none.
-    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send;
+    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
     /// The uid of the sandbox's Pod; `None` when there is no Pod. Fails where that is not known.
-    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, Failure>> + Send;
+    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;
 
     /// All sandboxes that callers may know of, in the order of their ids.
-    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send;
+    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;
 
-    /// Which state of things a list would show now: equal editions show equal lists, and an edition taken
+    /// Which state of things a list would show now: equal revisions show equal lists, and a revision taken
     /// before a list is never newer than it. Fails where a list would.
-    fn edition(&self) -> impl Future<Output = Result<Edition, Failure>> + Send;
+    fn revision(&self) -> impl Future<Output = Result<Revision, SandboxError>> + Send;
 }
 
 impl Backend for Sandboxes {
-    fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, Failure>> + Send {
+    fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, SandboxError>> + Send {
         Self::create(self, request)
     }
 
@@ -73,7 +76,7 @@ impl Backend for Sandboxes {
         &self,
         id: SandboxId,
         owner: Option<Owner>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send {
+    ) -> impl Future<Output = Result<(), SandboxError>> + Send {
         Self::delete(self, id, owner)
     }
 
@@ -81,16 +84,16 @@ impl Backend for Sandboxes {
         &self,
         id: SandboxId,
         owner: Option<Owner>,
-    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send {
         Self::touch(self, id, owner)
     }
 
     fn change(
         &self,
         id: SandboxId,
-        change: TermsChange,
+        change: LimitsPatch,
         owner: Option<Owner>,
-    ) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send {
         Self::change(self, id, change, owner)
     }
 
@@ -102,23 +105,23 @@ impl Backend for Sandboxes {
         Self::reaper(self)
     }
 
-    fn lift_stop(&self) -> bool {
-        Self::lift_stop(self)
+    fn resume_reaping(&self) -> bool {
+        Self::resume_reaping(self)
     }
 
-    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, Failure>> + Send {
+    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send {
         Self::get(self, id)
     }
 
-    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, Failure>> + Send {
+    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send {
         Self::presence(self, id)
     }
 
-    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, Failure>> + Send {
+    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send {
         Self::list(self)
     }
 
-    fn edition(&self) -> impl Future<Output = Result<Edition, Failure>> + Send {
-        Self::edition(self)
+    fn revision(&self) -> impl Future<Output = Result<Revision, SandboxError>> + Send {
+        Self::revision(self)
     }
 }

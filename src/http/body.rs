@@ -10,7 +10,7 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     request::{FieldError, Problem},
 };
 use tokio::{
@@ -44,7 +44,7 @@ const LARGE_WAITING: usize = 32;
 
 /// Reads bodies within their limits. Clones share the room for large ones.
 #[derive(Debug, Clone)]
-pub struct Bodies {
+pub struct BodyReader {
     limits: Limits,
     large: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl Default for Limits {
 
 // === impl Bodies ===
 
-impl Bodies {
+impl BodyReader {
     /// Bodies within these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -100,7 +100,7 @@ impl Bodies {
                 return Err(ApiError::body_too_large(limit));
             }
             if turn.is_none() && whole.len() + chunk.remaining() > SMALL {
-                let busy = || ApiError::from(Failure::Busy { retry_after: RETRY });
+                let busy = || ApiError::from(SandboxError::Busy { retry_after: RETRY });
                 let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
                 // While it waits nothing more of it is taken from its connection.
                 match timeout_at(end, self.large.acquire()).await {
@@ -181,7 +181,7 @@ mod tests {
             (&["1234", "56789"], Err(ErrorStatus::PayloadTooLarge)),
             (&["123456789"], Err(ErrorStatus::PayloadTooLarge)),
         ] {
-            let body = Bodies::new(LIMITS).read(&HeaderMap::new(), chunks(parts)).await;
+            let body = BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(parts)).await;
             assert_eq!(outcome(body), wanted.map(str::to_owned), "{parts:?}");
         }
     }
@@ -190,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_is_believed() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("9"))]);
-        let body = Bodies::new(LIMITS).read(&headers, stream::pending::<Result<Bytes, ()>>()).await;
+        let body = BodyReader::new(LIMITS).read(&headers, stream::pending::<Result<Bytes, ()>>()).await;
         assert_eq!(outcome(body), Err(ErrorStatus::PayloadTooLarge));
     }
 
@@ -199,7 +199,7 @@ mod tests {
     async fn a_slow_body_ends_at_the_limit() {
         let begun = Instant::now();
         let body =
-            Bodies::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
+            BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
         assert_eq!(outcome(body), Err(ErrorStatus::RequestTimeout));
         assert_eq!(begun.elapsed(), LIMITS.time);
     }
@@ -209,7 +209,7 @@ mod tests {
     async fn a_broken_body_is_a_400() {
         let body = chunks(&["12"]).chain(stream::iter([Err(())]));
         assert_eq!(
-            outcome(Bodies::new(LIMITS).read(&HeaderMap::new(), body).await),
+            outcome(BodyReader::new(LIMITS).read(&HeaderMap::new(), body).await),
             Err(ErrorStatus::BadRequest)
         );
     }
@@ -217,21 +217,21 @@ mod tests {
     /// Large bodies are read a few at a time, however many stall; small ones wait for none of them.
     #[tokio::test(start_paused = true)]
     async fn large_bodies_are_few_at_once() {
-        let bodies = Bodies::new(Limits { bytes: 1 << 20, time: Duration::from_secs(10) });
+        let body_reader = BodyReader::new(Limits { bytes: 1 << 20, time: Duration::from_secs(10) });
         let (none, large) = (HeaderMap::new(), Bytes::from_static(&[b' '; SMALL + 1]));
         let first = || stream::iter([Ok::<_, ()>(large.clone())]);
         // Those who find no room have less time left than those who took it.
         let stalling = futures::future::join_all((0..LARGE_AT_ONCE).map(async |_| {
             sleep(Duration::from_secs(1)).await;
-            bodies.read(&none, first().chain(stream::pending())).await
+            body_reader.read(&none, first().chain(stream::pending())).await
         }));
         let waiting = futures::future::join_all((0..LARGE_AT_ONCE).map(async |_| {
             let late = stream::once(Box::pin(sleep(Duration::from_secs(2)))).flat_map(|()| first());
-            bodies.read(&none, late).await
+            body_reader.read(&none, late).await
         }));
         let small = async {
             let begun = Instant::now();
-            let read = bodies.read(&none, chunks(&["12"])).await;
+            let read = body_reader.read(&none, chunks(&["12"])).await;
             (outcome(read), begun.elapsed())
         };
         let (stalling, waiting, small) = tokio::join!(stalling, waiting, small);
@@ -241,12 +241,12 @@ mod tests {
         {
             assert!(outcomes.into_iter().all(|read| outcome(read) == Err(status)), "{status:?}");
         }
-        let whole = bodies.read(&none, first()).await;
+        let whole = body_reader.read(&none, first()).await;
         assert_eq!(whole.unwrap().len(), SMALL + 1, "there is room again");
 
         // Past those who may wait the answer is at once.
-        let _all = bodies.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
-        let (begun, refused) = (Instant::now(), bodies.read(&none, first()).await);
+        let _all = body_reader.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
+        let (begun, refused) = (Instant::now(), body_reader.read(&none, first()).await);
         assert_eq!((outcome(refused), begun.elapsed()), (Err(ErrorStatus::Unavailable), Duration::ZERO));
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{errors::reply, path, wire};
+use super::{errors::reply, path, responses};
 
 /// What callers may ask for in a create, under the present settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -15,5 +15,5 @@ pub struct Capabilities {
 }
 
 pub(super) fn route(capabilities: Capabilities) -> BoxedFilter<(Response,)> {
-    path::capabilities().and(warp::get()).map(move || reply(wire::ok(&capabilities, 64))).boxed()
+    path::capabilities().and(warp::get()).map(move || reply(responses::ok(&capabilities, 64))).boxed()
 }

@@ -3,25 +3,25 @@
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
-use lifecycle::lifetime::TermsChange;
+use lifecycle::lifetime::LimitsPatch;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
-    body::Bodies,
+    body::BodyReader,
     errors::{ApiError, reply},
     get, owner,
     path::{self, PathId},
 };
 
-pub(super) fn route<B: Backend>(backend: B, bodies: Bodies) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
     path::sandbox()
         .and(warp::patch())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |id, headers, body| {
-            let (backend, bodies) = (backend.clone(), bodies.clone());
-            async move { reply(answer(&backend, id, headers, body, &bodies).await) }
+            let (backend, body_reader) = (backend.clone(), body_reader.clone());
+            async move { reply(answer(&backend, id, headers, body, &body_reader).await) }
         })
         .boxed()
 }
@@ -32,14 +32,14 @@ async fn answer<B, S, D, E>(
     id: PathId,
     headers: HeaderMap,
     body: S,
-    bodies: &Bodies,
+    body_reader: &BodyReader,
 ) -> Result<Response, ApiError>
 where
     B: Backend,
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let change = bodies.parse(&headers, body, TermsChange::from_body).await?;
+    let change = body_reader.parse(&headers, body, LimitsPatch::from_body).await?;
     let (change, owner) = owner::with_body(&headers, change)?;
     let id = id.usable()?;
     let status = backend.change(id.clone(), change, owner).await?;

@@ -8,23 +8,23 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
-    body::Bodies,
+    body::BodyReader,
     errors::{ApiError, reply},
     owner, path,
-    wire::{self, Sandbox},
+    responses::{self, Sandbox},
 };
 
 /// Room for an id, a URL, a uid, a time and the usual reason of a sandbox that was just made.
 const USUAL_SIZE: usize = 384;
 
-pub(super) fn route<B: Backend>(backend: B, bodies: Bodies) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
     path::sandboxes()
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |headers, body| {
-            let (backend, bodies) = (backend.clone(), bodies.clone());
-            async move { reply(answer(&backend, headers, body, &bodies).await) }
+            let (backend, body_reader) = (backend.clone(), body_reader.clone());
+            async move { reply(answer(&backend, headers, body, &body_reader).await) }
         })
         .boxed()
 }
@@ -33,16 +33,16 @@ async fn answer<B, S, D, E>(
     backend: &B,
     headers: HeaderMap,
     body: S,
-    bodies: &Bodies,
+    body_reader: &BodyReader,
 ) -> Result<Response, ApiError>
 where
     B: Backend,
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let request = bodies.parse(&headers, body, CreateRequest::from_body).await?;
+    let request = body_reader.parse(&headers, body, CreateRequest::from_body).await?;
     let (request, owner) = owner::with_body(&headers, request)?;
     let id = request.sandbox_id.clone();
     let status = backend.create(CreateRequest { owner, ..request }).await?;
-    wire::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
+    responses::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
 }

@@ -8,7 +8,7 @@ use super::{
     errors::{ApiError, reply},
     owner,
     path::{self, PathId},
-    wire::{self, Deleted},
+    responses::{self, Deleted},
 };
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
@@ -26,10 +26,10 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 async fn answer<B: Backend>(backend: &B, id: PathId, headers: HeaderMap) -> Result<Response, ApiError> {
     let owner = owner::alone(&headers)?;
     match id {
-        PathId::Unusable(text) => wire::ok(&Deleted::new(&text), 32 + text.len()),
+        PathId::Unusable(text) => responses::ok(&Deleted::new(&text), 32 + text.len()),
         PathId::Usable(id) => {
             backend.delete(id.clone(), owner).await?;
-            wire::ok(&Deleted::new(id.as_str()), 96)
+            responses::ok(&Deleted::new(id.as_str()), 96)
         }
     }
 }

@@ -8,12 +8,12 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use lifecycle::{failure::Failure, spec::Mismatch};
+use lifecycle::{error::SandboxError, spec::Mismatch};
 use serde::Serialize;
 use serde_json::Value;
 use warp::{Reply, reply::Response};
 
-use super::wire;
+use super::responses;
 
 /// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -82,7 +82,7 @@ pub enum ErrorStatus {
 
 /// What an answer's body looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum ErrorFormat {
     /// `{"detail": …}`, as FastAPI has it and existing clients read it.
     FastApi,
     /// A problem document, for those who ask for [`PROBLEM_JSON`].
@@ -116,7 +116,7 @@ struct More<'a> {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     absent: Option<Absent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reaped: Option<wire::Reaped>,
+    reaped: Option<responses::Reaped>,
 }
 
 /// A sandbox that does not exist, in the words of DeerFlow's documentation. A problem document's own `status` is a
@@ -171,7 +171,7 @@ impl ErrorStatus {
 
 // === impl Shape ===
 
-impl Shape {
+impl ErrorFormat {
     /// The shape that these request headers ask for.
     #[must_use]
     pub fn asked_for(headers: &HeaderMap) -> Self {
@@ -213,7 +213,7 @@ impl Serialize for Detail {
 
 impl Detail {
     /// One sentence in any case: of fields, `body.thread_id: String should match …; …`.
-    fn sentence(&self) -> Cow<'_, str> {
+    fn description(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
             Self::Fields(fields) => {
@@ -332,24 +332,24 @@ impl ApiError {
 
     /// The whole answer. `instance` is the path that was asked for, as it stood in the URI.
     #[must_use]
-    pub fn write(&self, shape: Shape, instance: &str) -> Response {
+    pub fn write(&self, shape: ErrorFormat, instance: &str) -> Response {
         let (content_type, body) = match shape {
             // The original's key check answers outside FastAPI: a bare text without a content type.
-            Shape::FastApi if self.status == ErrorStatus::Unauthorized => {
+            ErrorFormat::FastApi if self.status == ErrorStatus::Unauthorized => {
                 (None, Bytes::from_static(b"Unauthorized"))
             }
-            Shape::FastApi => {
+            ErrorFormat::FastApi => {
                 let absent = |sandbox_id| Absent::FastApi { sandbox_id, status: "NotFound" };
                 let body = FastApiBody { detail: &self.detail, more: self.more(absent) };
-                (Some(wire::JSON), to_json(&body))
+                (Some(responses::JSON), to_json(&body))
             }
-            Shape::Problem => {
+            ErrorFormat::Problem => {
                 let absent = |sandbox_id| Absent::Problem { sandbox_id, sandbox_status: "NotFound" };
                 let body = ProblemBody {
                     r#type: "about:blank",
                     title: self.status.phrase(),
                     status: self.status.code().as_u16(),
-                    detail: self.detail.sentence(),
+                    detail: self.detail.description(),
                     instance,
                     errors: match &self.detail {
                         Detail::Fields(fields) => Some(fields),
@@ -386,7 +386,7 @@ impl ApiError {
             reason: self.reason,
             hint: self.hint.as_deref(),
             absent: self.missing.as_deref().map(|missing| absent(&missing.id)),
-            reaped: self.missing.as_ref().and_then(|missing| missing.reaped).map(wire::Reaped::from),
+            reaped: self.missing.as_ref().and_then(|missing| missing.reaped).map(responses::Reaped::from),
         }
     }
 }
@@ -403,7 +403,7 @@ fn to_json(body: &impl Serialize) -> Bytes {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail.sentence())
+        f.write_str(&self.detail.description())
     }
 }
 
@@ -423,47 +423,49 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
 
 /// Everything that ends by itself is a 503 with `Retry-After`, a terminating sandbox too: common HTTP
 /// clients obey that header on 413, 429 and 503 only (urllib3's `RETRY_AFTER_STATUS_CODES`), never on a 409.
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> Self {
+impl From<SandboxError> for ApiError {
+    fn from(failure: SandboxError) -> Self {
         let text = failure.to_string();
         let hint = failure.hint().map(String::into_boxed_str);
         let capability_refresh = matches!(
             failure,
-            Failure::LarkBrokerNotConfigured
-                | Failure::LarkBrokerRequired
-                | Failure::Mismatch(Mismatch::LarkBroker)
+            SandboxError::LarkBrokerNotConfigured
+                | SandboxError::LarkBrokerRequired
+                | SandboxError::Mismatch(Mismatch::LarkBroker)
         );
         let (status, reason, retry_after) = match failure {
-            Failure::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
-            Failure::MountOutsideState { .. } => (ErrorStatus::BadRequest, Some("MountOutsideState"), None),
+            SandboxError::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
+            SandboxError::MountOutsideState { .. } => {
+                (ErrorStatus::BadRequest, Some("MountOutsideState"), None)
+            }
             // Nothing changes by itself before somebody configures the image: no `Retry-After`.
-            Failure::LarkBrokerNotConfigured => {
+            SandboxError::LarkBrokerNotConfigured => {
                 (ErrorStatus::Unavailable, Some("LarkBrokerNotConfigured"), None)
             }
-            Failure::LarkBrokerRequired => (ErrorStatus::Conflict, Some("LarkBrokerRequired"), None),
-            Failure::Mismatch(mismatch) => (ErrorStatus::Conflict, Some(mismatch.name()), None),
-            Failure::NotOurs { .. } => (ErrorStatus::Conflict, Some("NotOurs"), None),
-            Failure::StillTerminating { retry_after, .. } => {
+            SandboxError::LarkBrokerRequired => (ErrorStatus::Conflict, Some("LarkBrokerRequired"), None),
+            SandboxError::Mismatch(mismatch) => (ErrorStatus::Conflict, Some(mismatch.name()), None),
+            SandboxError::NotOurs { .. } => (ErrorStatus::Conflict, Some("NotOurs"), None),
+            SandboxError::StillTerminating { retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
             }
             // Whoever asks again before the lease ends takes a sandbox from under its owner: no `Retry-After`
             // that a client would obey by itself.
-            Failure::Owned { .. } => (ErrorStatus::Conflict, Some("Owned"), None),
-            Failure::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
-            Failure::Unavailable { fault, retry_after, .. } => {
+            SandboxError::Owned { .. } => (ErrorStatus::Conflict, Some("Owned"), None),
+            SandboxError::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
+            SandboxError::Unavailable { fault, retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some(fault.kind.name()), Some(retry_after))
             }
-            Failure::Stale { retry_after, .. } => {
+            SandboxError::Stale { retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some("Stale"), Some(retry_after))
             }
-            Failure::TimedOut { .. } => (ErrorStatus::DeadlinePassed, Some("TimedOut"), None),
-            Failure::Busy { retry_after } | Failure::Crowded { what: _, retry_after } => {
+            SandboxError::TimedOut { .. } => (ErrorStatus::DeadlinePassed, Some("TimedOut"), None),
+            SandboxError::Busy { retry_after } | SandboxError::Overloaded { what: _, retry_after } => {
                 (ErrorStatus::Unavailable, Some("Busy"), Some(retry_after))
             }
-            Failure::Restarting { .. } => {
+            SandboxError::Restarting { .. } => {
                 (ErrorStatus::Unavailable, Some("Restarting"), Some(Duration::from_secs(1)))
             }
-            Failure::ShuttingDown { retry_after } => {
+            SandboxError::ShuttingDown { retry_after } => {
                 (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
             }
         };

@@ -1,13 +1,13 @@
 //! `GET /api/sandboxes/{id}`
 
-use lifecycle::{ids::SandboxId, seen::Status};
+use lifecycle::{ids::SandboxId, observed::Status};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     errors::{ApiError, reply},
     path::{self, PathId},
-    wire::{self, Sandbox},
+    responses::{self, Sandbox},
 };
 
 /// Room for an id, a URL, a uid and a time; a reason's words make it grow.
@@ -36,7 +36,7 @@ pub(super) fn shown<B: Backend>(
     status: Option<Status>,
 ) -> Result<Response, ApiError> {
     match status {
-        Some(status) => wire::ok(&Sandbox::new(id, &status), USUAL_SIZE),
+        Some(status) => responses::ok(&Sandbox::new(id, &status), USUAL_SIZE),
         None => Err(ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))),
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{path, wire};
+use super::{path, responses};
 
 pub(super) fn route() -> BoxedFilter<(Response,)> {
-    path::health().and(warp::get()).map(|| wire::json(Bytes::from_static(br#"{"status":"ok"}"#))).boxed()
+    path::health().and(warp::get()).map(|| responses::json(Bytes::from_static(br#"{"status":"ok"}"#))).boxed()
 }

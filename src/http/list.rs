@@ -1,11 +1,11 @@
 //! `GET /api/sandboxes`
 //!
 //! Every client lists again and again, and little changes in between: the answer is written once for each
-//! edition of what there is, and handed out until the next.
+//! revision of what there is, and handed out until the next.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actors::view::Edition;
+use actors::view::Revision;
 use bytes::Bytes;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
@@ -13,14 +13,14 @@ use super::{
     Backend,
     errors::{ApiError, reply},
     path,
-    wire::{self, SandboxList},
+    responses::{self, SandboxList},
 };
 
 /// Room for one sandbox that runs: an id, a URL, a uid and a time.
 const USUAL_ITEM_SIZE: usize = 288;
 
-/// The last list that was written, and which edition it shows.
-type Written = Arc<Mutex<Option<(Edition, Bytes)>>>;
+/// The last list that was written, and which revision it shows.
+type Written = Arc<Mutex<Option<(Revision, Bytes)>>>;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     let written = Written::default();
@@ -34,13 +34,13 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer<B: Backend>(backend: &B, written: &Written) -> Result<Response, ApiError> {
-    let edition = backend.edition().await?;
+    let revision = backend.revision().await?;
     let last = written.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some((_, text)) = last.filter(|(shown, _)| *shown == edition) {
-        return Ok(wire::json(text));
+    if let Some((_, text)) = last.filter(|(shown, _)| *shown == revision) {
+        return Ok(responses::json(text));
     }
     let sandboxes = backend.list().await?;
-    let text = wire::text(&SandboxList::new(&sandboxes), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
-    *written.lock().unwrap_or_else(PoisonError::into_inner) = Some((edition, text.clone()));
-    Ok(wire::json(text))
+    let text = responses::text(&SandboxList::new(&sandboxes), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
+    *written.lock().unwrap_or_else(PoisonError::into_inner) = Some((revision, text.clone()));
+    Ok(responses::json(text))
 }

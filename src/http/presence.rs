@@ -6,7 +6,7 @@ use super::{
     Backend,
     errors::{ApiError, reply},
     path::{self, PathId},
-    wire::{self, Presence},
+    responses::{self, Presence},
 };
 
 /// Room for an id and a uid.
@@ -27,8 +27,8 @@ async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiErro
     match id {
         PathId::Usable(id) => {
             let pod = backend.presence(&id).await?;
-            wire::ok(&Presence::new(id.as_str(), pod.as_ref()), USUAL_SIZE)
+            responses::ok(&Presence::new(id.as_str(), pod.as_ref()), USUAL_SIZE)
         }
-        PathId::Unusable(text) => wire::ok(&Presence::new(&text, None), USUAL_SIZE),
+        PathId::Unusable(text) => responses::ok(&Presence::new(&text, None), USUAL_SIZE),
     }
 }

@@ -4,7 +4,7 @@ use actors::sandboxes::ReaperState;
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Backend, errors::reply, path, wire};
+use super::{Backend, errors::reply, path, responses};
 
 /// What the reaper is at.
 #[derive(Serialize)]
@@ -27,10 +27,10 @@ struct Resumed {
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     let asked = backend.clone();
     let state =
-        path::reaper().and(warp::get()).map(move || reply(wire::ok(&State::from(asked.reaper()), 96)));
+        path::reaper().and(warp::get()).map(move || reply(responses::ok(&State::from(asked.reaper()), 96)));
     let resume = path::reaper_resume()
         .and(warp::post())
-        .map(move || reply(wire::ok(&Resumed { ok: true, was_stopped: backend.lift_stop() }, 48)));
+        .map(move || reply(responses::ok(&Resumed { ok: true, was_stopped: backend.resume_reaping() }, 48)));
     state.or(resume).unify().boxed()
 }
 
@@ -38,6 +38,6 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 
 impl From<ReaperState> for State {
     fn from(ReaperState { stopped_until, reaped, rehearsed }: ReaperState) -> Self {
-        Self { stopped_until: stopped_until.map(wire::to_the_millisecond), reaped, rehearsed }
+        Self { stopped_until: stopped_until.map(responses::to_the_millisecond), reaped, rehearsed }
     }
 }

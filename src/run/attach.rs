@@ -8,7 +8,7 @@ use cluster::{
     link::Link,
     watch::watch,
 };
-use lifecycle::ports::{Kind, Watched as _};
+use lifecycle::traits::{Kind, WatchSink as _};
 
 /// Which cluster.
 pub(super) enum Target {
@@ -47,7 +47,7 @@ async fn connect(options: &Options, link: &Link, view: &View) -> Connection {
             tracing::error!("{why}");
             link.set_trouble(why.clone());
             for kind in [Kind::Pod, Kind::Service] {
-                view.trouble(kind, &why);
+                view.failing(kind, &why);
             }
             told = Some(why);
         }

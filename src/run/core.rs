@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
 use cluster::link::Link;
 use jiff::Timestamp;
-use lifecycle::ports::Clock;
+use lifecycle::traits::Clock;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::{
         self, Capabilities,
         auth::Auth,
         body,
-        edge::{Deadlines, Edge},
+        frontend::{Deadlines, Frontend},
     },
     settings::Settings,
 };
@@ -26,7 +26,7 @@ use crate::{
 /// The running core. Dropping it cuts everything off, as a crash would.
 pub struct Core {
     sandboxes: Sandboxes,
-    edge: Edge,
+    edge: Frontend,
     /// Cancelled when it is about to end; from then on it is not ready.
     stop: CancellationToken,
     /// Connects, then feeds the view until dropped.
@@ -72,13 +72,13 @@ impl Core {
         let stop = CancellationToken::new();
         let checks = checks(link, sandboxes.clone(), stop.clone());
         let routes = http::routes(sandboxes.clone(), capabilities, body::Limits::default(), checks);
-        let edge = Edge::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
+        let edge = Frontend::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
         Ok(Self { sandboxes, edge, stop, attached })
     }
 
     /// What answers requests.
     #[must_use]
-    pub fn edge(&self) -> &Edge {
+    pub fn edge(&self) -> &Frontend {
         &self.edge
     }
 

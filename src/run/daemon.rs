@@ -55,7 +55,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[must_use]
 pub struct Stopped {
     /// Requests that were answered 503 because the drain deadline came before their end.
-    pub sent_away: usize,
+    pub rejected: usize,
     /// Connections that were cut.
     pub cut: usize,
 }
@@ -137,16 +137,16 @@ impl Daemon {
     /// are answered 503 shortly before the drain deadline; and actors end what they are at.
     pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
-        let last_call = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
+        let drain_token = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
         let drained = tokio::select! {
             drained = &mut self.http.0 => drained,
-            () = tokio::time::sleep(last_call) => {
-                self.core.edge().last_call().cancel();
+            () = tokio::time::sleep(drain_token) => {
+                self.core.edge().drain_token().cancel();
                 (&mut self.http.0).await
             }
         };
         let listener::Drained { cut } = drained.unwrap_or(listener::Drained { cut: 0 });
         self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
-        Stopped { sent_away: self.core.edge().sent_away(), cut }
+        Stopped { rejected: self.core.edge().rejected(), cut }
     }
 }

@@ -62,12 +62,12 @@ pub async fn serve(settings: Settings) -> ExitCode {
     status
 }
 
-fn finished(Stopped { sent_away, cut }: Stopped) -> ExitCode {
-    if sent_away == 0 && cut == 0 {
+fn finished(Stopped { rejected, cut }: Stopped) -> ExitCode {
+    if rejected == 0 && cut == 0 {
         tracing::info!("shut down");
         return ExitCode::SUCCESS;
     }
-    tracing::warn!(sent_away, cut, "shut down; the drain deadline cut requests short");
+    tracing::warn!(rejected, cut, "shut down; the drain deadline cut requests short");
     ExitCode::from(CUT_SHORT)
 }
 

@@ -4,8 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use cluster::probe::{Probe, ProbeOptions};
 use lifecycle::{
-    belt::BeltPolicy,
-    lifetime::{Policy, Terms},
+    lifetime::{self, Policy},
+    reap_limiter::ReapLimits,
 };
 
 use super::durations::{Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StopTime};
@@ -93,8 +93,8 @@ impl Lifetimes {
             reaping: _,
         } = self;
         Policy {
-            default: default.terms(),
-            max: max.terms(),
+            default: default.limits(),
+            max: max.limits(),
             get_counts: *get_counts_as_use,
             start_timeout: start_timeout.map(Limit::get),
             finished_timeout: finished_timeout.map(Limit::get),
@@ -107,9 +107,9 @@ impl Lifetimes {
 
     /// What holds the reaper back.
     #[must_use]
-    pub fn belt(&self) -> BeltPolicy {
+    pub fn belt(&self) -> ReapLimits {
         let Reaping { dry_run, max_per_minute, max_share_percent, stop_for, grace } = &self.reaping;
-        BeltPolicy {
+        ReapLimits {
             dry_run: *dry_run,
             max_per_minute: max_per_minute.map(NonZeroU32::get),
             max_share_percent: max_share_percent.0,
@@ -133,8 +133,8 @@ impl Probing {
 // === impl Limits ===
 
 impl Limits {
-    fn terms(self) -> Terms {
-        Terms { ttl: self.ttl.map(Limit::get), idle_timeout: self.idle_timeout.map(Limit::get) }
+    fn limits(self) -> lifetime::Limits {
+        lifetime::Limits { ttl: self.ttl.map(Limit::get), idle_timeout: self.idle_timeout.map(Limit::get) }
     }
 }
 

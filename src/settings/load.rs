@@ -55,7 +55,7 @@ pub fn for_looking(
     environment: &Environment,
     flags: &FlagValues,
 ) -> Result<Loaded, Problems> {
-    load(config, environment, flags, Purpose::Look)
+    load(config, environment, flags, Purpose::Inspect)
 }
 
 /// Reads how to log, from the environment and the flags, for a command that needs no other setting.

@@ -24,7 +24,7 @@ pub enum Purpose {
     /// To serve: who can reach the daemon matters.
     Serve,
     /// To do something else with them, without listening.
-    Look,
+    Inspect,
 }
 
 /// A value is not to be had, and the problem with it is among the others.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use lifecycle::{
-    belt::BeltPolicy,
-    lifetime::{Policy, Terms},
+    lifetime::{Limits, Policy},
+    reap_limiter::ReapLimits,
 };
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
@@ -180,8 +180,8 @@ fn by_default_nothing_expires() {
     let lifetimes = World::default().load().unwrap().settings.lifetimes;
     let policy = lifetimes.policy();
     assert_eq!(policy, Policy::default());
-    assert_eq!(policy.terms(Terms::default()), Terms::default());
-    assert_eq!(lifetimes.belt(), BeltPolicy::default());
+    assert_eq!(policy.limits(Limits::default()), Limits::default());
+    assert_eq!(lifetimes.belt(), ReapLimits::default());
     assert_eq!(lifetimes.probing.idle_cpu_millicores, None);
     let probes: Vec<_> = lifetimes.probing.probes.iter().map(ToString::to_string).collect();
     assert_eq!(probes, cluster::probe::ALL_IN_ONE);
@@ -212,10 +212,10 @@ fn lifetimes_arrive() {
     "#;
     let lifetimes = World::default().file(file).load().unwrap().settings.lifetimes;
     let seconds = Duration::from_secs;
-    let terms = |ttl, idle| Terms { ttl: Some(seconds(ttl)), idle_timeout: Some(seconds(idle)) };
+    let limits = |ttl, idle| Limits { ttl: Some(seconds(ttl)), idle_timeout: Some(seconds(idle)) };
     let policy = Policy {
-        default: terms(1, 2),
-        max: terms(3, 4),
+        default: limits(1, 2),
+        max: limits(3, 4),
         get_counts: true,
         start_timeout: Some(seconds(5)),
         finished_timeout: Some(seconds(6)),
@@ -225,7 +225,7 @@ fn lifetimes_arrive() {
         probe_interval: seconds(10),
     };
     assert_eq!(lifetimes.policy(), policy);
-    let belt = BeltPolicy {
+    let belt = ReapLimits {
         dry_run: true,
         max_per_minute: Some(11),
         max_share_percent: 12,

@@ -117,14 +117,14 @@ async fn broken_bodies_are_refused() {
 async fn hostile_json_is_refused() {
     let server = Server::start(Fake::default());
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-    let bodies: [(Vec<u8>, u16); 5] = [
+    let body_reader: [(Vec<u8>, u16); 5] = [
         (deep.clone().into(), 422),
         (format!("{{\"sandbox_id\":\"abc\",\"x\":{deep}}}").into(), 422),
         (b"{\"sandbox_id\":\"\xff\"}".into(), 400),
         (b"\xff\xfe".into(), 400),
         (b"\0".into(), 422),
     ];
-    for (body, status) in bodies {
+    for (body, status) in body_reader {
         let mut wire = post(&format!("content-length: {}\r\n", body.len())).into_bytes();
         wire.extend(&body);
         let answer = exchange(server.address, wire).await.unwrap();

@@ -10,16 +10,16 @@ use std::{
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
-    view::Edition,
+    view::Revision,
 };
 use jiff::Timestamp;
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     ids::SandboxId,
-    lifetime::{Cause, Owner, Terms, TermsChange},
+    lifetime::{Limits, LimitsPatch, Owner, ReapReason},
+    observed::{Expiry, Status, Uid},
     phase::Phase,
     request::CreateRequest,
-    seen::{Life, Status, Uid},
     spec::ObservedSpec,
 };
 use sandbox_provisioner::http::Backend;
@@ -35,7 +35,7 @@ pub enum Script {
     #[default]
     Works,
     /// Fails so.
-    Fails(Failure),
+    Fails(SandboxError),
     /// Panics.
     Panics,
     /// Never ends.
@@ -85,7 +85,7 @@ impl Fake {
     /// A backend that has reaped this sandbox, and was then stopped.
     pub fn that_reaped(id: &str) -> Self {
         let fake = Self::default();
-        let reaped = Reaped { cause: Cause::Idle, at: at("2026-01-02T03:04:05.6789Z") };
+        let reaped = Reaped { cause: ReapReason::Idle, at: at("2026-01-02T03:04:05.6789Z") };
         fake.shared.reaped.lock().unwrap().insert(SandboxId::parse(id).unwrap(), reaped);
         *fake.shared.stopped_until.lock().unwrap() = Some(at("2026-01-02T04:04:05Z"));
         fake
@@ -106,7 +106,7 @@ impl Fake {
         self.shared.gate.notify_one();
     }
 
-    async fn play(&self, call: String) -> Result<(), Failure> {
+    async fn play(&self, call: String) -> Result<(), SandboxError> {
         self.shared.calls.lock().unwrap().push(call);
         self.shared.called.notify_one();
         let script = self.shared.script.lock().unwrap().clone();
@@ -133,13 +133,13 @@ fn by(owner: Option<&Owner>) -> String {
 
 /// A sandbox with limits, as [`Fake::change`] leaves it behind.
 fn limited() -> Status {
-    let life = Life {
+    let expiry = Expiry {
         idle_since: at("2026-01-02T03:04:05Z"),
         expires_at: at("2026-01-02T03:19:05Z"),
-        cause: Cause::Idle,
+        cause: ReapReason::Idle,
         held: None,
     };
-    Status { life: Some(life), ..running() }
+    Status { expiry: Some(expiry), ..running() }
 }
 
 fn running() -> Status {
@@ -150,36 +150,36 @@ fn running() -> Status {
         pod: Uid(UID.into()),
         created: None,
         spec: ObservedSpec::default(),
-        life: None,
+        expiry: None,
     }
 }
 
 impl Backend for Fake {
-    async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+    async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let mut call = format!("create {}{}", request.sandbox_id.as_str(), by(request.owner.as_ref()));
-        if request.terms != Terms::default() {
-            let Terms { ttl, idle_timeout } = request.terms;
+        if request.limits != Limits::default() {
+            let Limits { ttl, idle_timeout } = request.limits;
             call = format!("{call} for {ttl:?}, {idle_timeout:?}");
         }
         self.play(call).await?;
         // The one rule of the settings that the recordings meet.
         if let Some(mount) = request.extra_mounts.first() {
             let text = format!("Extra mount host path is outside DeerFlow state: {}", mount.host_path);
-            return Err(Failure::BadRequest(text));
+            return Err(SandboxError::BadRequest(text));
         }
         self.shared.sandboxes.lock().unwrap().insert(request.sandbox_id, running());
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(running())
     }
 
-    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), Failure> {
+    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
         self.play(format!("delete {}{}", id.as_str(), by(owner.as_ref()))).await?;
         self.shared.sandboxes.lock().unwrap().remove(&id);
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
-    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, Failure> {
+    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         self.play(format!("touch {}{}", id.as_str(), by(owner.as_ref()))).await?;
         Ok(self.shared.sandboxes.lock().unwrap().get(&id).cloned())
     }
@@ -187,9 +187,9 @@ impl Backend for Fake {
     async fn change(
         &self,
         id: SandboxId,
-        TermsChange { ttl, idle_timeout }: TermsChange,
+        LimitsPatch { ttl, idle_timeout }: LimitsPatch,
         owner: Option<Owner>,
-    ) -> Result<Option<Status>, Failure> {
+    ) -> Result<Option<Status>, SandboxError> {
         self.play(format!("change {}{} to {ttl:?}, {idle_timeout:?}", id.as_str(), by(owner.as_ref())))
             .await?;
         let mut sandboxes = self.shared.sandboxes.lock().unwrap();
@@ -209,27 +209,27 @@ impl Backend for Fake {
         ReaperState { stopped_until, reaped, rehearsed: 0 }
     }
 
-    fn lift_stop(&self) -> bool {
+    fn resume_reaping(&self) -> bool {
         self.shared.stopped_until.lock().unwrap().take().is_some()
     }
 
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.play(format!("get {}", id.as_str())).await?;
         Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned())
     }
 
-    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         self.play(format!("presence {}", id.as_str())).await?;
         Ok(self.shared.sandboxes.lock().unwrap().get(id).map(|status| status.pod.clone()))
     }
 
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.play("list".to_owned()).await?;
         let sandboxes = self.shared.sandboxes.lock().unwrap();
         Ok(sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect())
     }
 
-    async fn edition(&self) -> Result<Edition, Failure> {
-        Ok(Edition(self.shared.changes.load(Ordering::SeqCst)))
+    async fn revision(&self) -> Result<Revision, SandboxError> {
+        Ok(Revision(self.shared.changes.load(Ordering::SeqCst)))
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use sandbox_provisioner::http::{body, edge::Edge};
+use sandbox_provisioner::http::{body, frontend::Frontend};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,18 +15,24 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const ABC: &str = "/api/sandboxes/abc";
 const TOUCH: &str = "/api/sandboxes/abc/touch";
 
-fn edge(fake: &Fake) -> Edge {
+fn edge(fake: &Fake) -> Frontend {
     server::edge(fake.clone(), body::Limits::default(), Vec::new())
 }
 
 /// The answer's status and body.
-async fn ask(edge: &Edge, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+async fn ask(
+    edge: &Frontend,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, Value) {
     let answer = answer(edge, method, target, headers, body).await;
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
 }
 
 async fn answer(
-    edge: &Edge,
+    edge: &Frontend,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],

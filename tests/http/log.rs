@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use lifecycle::failure::Failure;
+use lifecycle::error::SandboxError;
 use sandbox_provisioner::{admin::Check, http::body};
 use serde_json::Value;
 use tracing::Level;
@@ -63,7 +63,7 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
 /// Each has the request's id exactly once, in its span or by itself, and neither the query nor the key.
 #[tokio::test]
 async fn a_request_is_one_line() {
-    let failing = || Fake::that(Script::Fails(Failure::BadRequest("no".into())));
+    let failing = || Fake::that(Script::Fails(SandboxError::BadRequest("no".into())));
     let ill = || Fake::that(Script::Panics);
     for (level, fake, method, target, wanted) in [
         (Level::INFO, Fake::default(), "POST", "/api/sandboxes?token=abc", Some(("INFO", 200))),

@@ -7,8 +7,8 @@ mod bad_input;
 mod client;
 mod connections;
 mod contract;
-mod edge;
 mod fake;
+mod frontend;
 mod lifetimes;
 #[path = "../support/listen.rs"]
 mod listen;

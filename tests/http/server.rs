@@ -8,7 +8,7 @@ use sandbox_provisioner::{
         self as api, Capabilities,
         auth::Auth,
         body,
-        edge::{Deadlines, Edge},
+        frontend::{Deadlines, Frontend},
     },
     listener::{self, Drained},
 };
@@ -86,8 +86,8 @@ fn listen() -> TcpListener {
 }
 
 /// The routes and their edge, as the program puts them together.
-pub fn edge(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Edge {
+pub fn edge(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend {
     let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
     let routes = api::routes(fake, capabilities, body, Arc::new(move || checks.clone()));
-    Edge::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default())
+    Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default())
 }

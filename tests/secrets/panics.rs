@@ -6,18 +6,18 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     ids::SandboxId,
-    lifetime::{Owner, TermsChange},
+    lifetime::{LimitsPatch, Owner},
+    observed::{Status, Uid},
     request::CreateRequest,
-    seen::{Status, Uid},
 };
 use sandbox_provisioner::{
     http::{
         self as api, Backend, Capabilities,
         auth::Auth,
         body,
-        edge::{Deadlines, Edge},
+        frontend::{Deadlines, Frontend},
     },
     telemetry::{self, Format},
 };
@@ -39,21 +39,21 @@ fn ill<T>() -> T {
 }
 
 impl Backend for Ill {
-    async fn create(&self, _: CreateRequest) -> Result<Status, Failure> {
+    async fn create(&self, _: CreateRequest) -> Result<Status, SandboxError> {
         ill()
     }
-    async fn delete(&self, _: SandboxId, _: Option<Owner>) -> Result<(), Failure> {
+    async fn delete(&self, _: SandboxId, _: Option<Owner>) -> Result<(), SandboxError> {
         ill()
     }
-    async fn touch(&self, _: SandboxId, _: Option<Owner>) -> Result<Option<Status>, Failure> {
+    async fn touch(&self, _: SandboxId, _: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         ill()
     }
     async fn change(
         &self,
         _: SandboxId,
-        _: TermsChange,
+        _: LimitsPatch,
         _: Option<Owner>,
-    ) -> Result<Option<Status>, Failure> {
+    ) -> Result<Option<Status>, SandboxError> {
         ill()
     }
     fn reaped(&self, _: &SandboxId) -> Option<actors::sandboxes::Reaped> {
@@ -62,19 +62,19 @@ impl Backend for Ill {
     fn reaper(&self) -> actors::sandboxes::ReaperState {
         ill()
     }
-    fn lift_stop(&self) -> bool {
+    fn resume_reaping(&self) -> bool {
         ill()
     }
-    async fn get(&self, _: &SandboxId) -> Result<Option<Status>, Failure> {
+    async fn get(&self, _: &SandboxId) -> Result<Option<Status>, SandboxError> {
         ill()
     }
-    async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, Failure> {
+    async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         ill()
     }
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         ill()
     }
-    async fn edition(&self) -> Result<actors::view::Edition, Failure> {
+    async fn revision(&self) -> Result<actors::view::Revision, SandboxError> {
         ill()
     }
 }
@@ -111,7 +111,7 @@ fn panicking_child() {
     runtime.block_on(async {
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
         let routes = api::routes(Ill, capabilities, body::Limits::default(), Arc::new(Vec::new));
-        let edge = Edge::new(routes, Auth::Key(key().into()), Deadlines::default());
+        let edge = Frontend::new(routes, Auth::Key(key().into()), Deadlines::default());
         for (method, path) in [
             ("POST", "/api/sandboxes"),
             ("GET", "/api/sandboxes"),

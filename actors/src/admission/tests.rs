@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::*;
 
-const SEATS: Seats = Seats { all: 4, of_one: 2 };
+const QUEUE_LIMITS: QueueLimits = QueueLimits { all: 4, per_sandbox: 2 };
 
 fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
@@ -21,26 +21,26 @@ proptest! {
     /// remembered of who has left.
     #[test]
     fn seats_are_counted(history in prop::collection::vec((any::<bool>(), 0_usize..4), 0..60)) {
-        let room = Room::new(SEATS);
+        let room = AdmissionQueue::new(QUEUE_LIMITS);
         let names = ["a", "b", "c", "d"];
-        let mut taken: [Vec<Seat>; 4] = Default::default();
+        let mut taken: [Vec<Permit>; 4] = Default::default();
         for (comes, who) in history {
-            let (all, of_one) = (taken.iter().map(Vec::len).sum::<usize>(), taken[who].len());
+            let (all, per_sandbox) = (taken.iter().map(Vec::len).sum::<usize>(), taken[who].len());
             if !comes {
                 taken[who].pop();
                 continue;
             }
             match room.enter(&id(names[who])) {
-                Ok(seat) => {
-                    prop_assert!(all < SEATS.all && of_one < SEATS.of_one);
-                    taken[who].push(seat);
+                Ok(permit) => {
+                    prop_assert!(all < QUEUE_LIMITS.all && per_sandbox < QUEUE_LIMITS.per_sandbox);
+                    taken[who].push(permit);
                 }
-                Err(Full::OfOne { taken }) => prop_assert_eq!((taken, of_one), (SEATS.of_one, SEATS.of_one)),
-                Err(full) => prop_assert_eq!((full, all), (Full::All { taken: SEATS.all }, SEATS.all)),
+                Err(Rejected::OfOne { taken }) => prop_assert_eq!((taken, per_sandbox), (QUEUE_LIMITS.per_sandbox, QUEUE_LIMITS.per_sandbox)),
+                Err(full) => prop_assert_eq!((full, all), (Rejected::All { taken: QUEUE_LIMITS.all }, QUEUE_LIMITS.all)),
             }
         }
         drop(taken);
-        prop_assert_eq!(room.tally().len(), 0);
+        prop_assert_eq!(room.counts().len(), 0);
     }
 }
 
@@ -57,14 +57,14 @@ fn the_retry_is_the_queues() {
     ] {
         assert_eq!(retry_after(waiting, at_once, held), wanted, "{waiting} {at_once} {held:?}");
     }
-    let lately = (0..30).fold(secs(8), |held, _| tally::average(held, secs(1)));
+    let lately = (0..30).fold(secs(8), |held, _| counts::average(held, secs(1)));
     assert!(lately < Duration::from_millis(1200), "{lately:?}");
 }
 
 /// Places go to who came first, and to nobody beyond their number; who waits too long is told when to come again.
 #[tokio::test(start_paused = true)]
 async fn places_are_given_in_order() {
-    let creates = Creates::new(1, Seats { all: 9, of_one: 9 });
+    let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
     let end = Instant::now() + secs(10);
     let [a, b, c] = ["a", "b", "c"].map(|name| creates.room.enter(&id(name)).unwrap());
     let first = creates.pass(&a, end, || true).await.unwrap();
@@ -75,7 +75,9 @@ async fn places_are_given_in_order() {
     drop(first);
     let second = second.await.unwrap();
     assert!((&mut third).now_or_never().is_none());
-    let Err(Failure::Crowded { what, retry_after }) = third.await else { panic!("there was one place") };
+    let Err(SandboxError::Overloaded { what, retry_after }) = third.await else {
+        panic!("there was one place")
+    };
     assert_eq!(Instant::now(), end);
     assert!(what.contains("'c'") && what.contains("1 others are being made and 2 wait"), "{what}");
     assert_eq!(retry_after, secs(9), "two others wait, and a place was held for 3 s");
@@ -86,7 +88,7 @@ async fn places_are_given_in_order() {
 /// Of one sandbox one POST at a time is let through, and waits for no place that it does not need.
 #[tokio::test(start_paused = true)]
 async fn a_sandbox_has_one_turn() {
-    let creates = Creates::new(1, Seats { all: 9, of_one: 9 });
+    let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
     let end = Instant::now() + secs(10);
     let [a, again, b] = ["a", "a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
     let first = creates.pass(&a, end, || true).await.unwrap();
@@ -100,13 +102,13 @@ async fn a_sandbox_has_one_turn() {
 /// From the close on nobody is let in, and who waits is sent away.
 #[tokio::test(start_paused = true)]
 async fn a_close_sends_those_away_who_wait() {
-    let creates = Creates::new(1, SEATS);
+    let creates = Creates::new(1, QUEUE_LIMITS);
     let end = Instant::now() + secs(10);
     let [a, b] = ["a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
     let _first = creates.pass(&a, end, || true).await.unwrap();
     let mut second = Box::pin(creates.pass(&b, end, || true));
     assert!((&mut second).now_or_never().is_none());
     creates.close();
-    assert!(matches!(second.await, Err(Failure::ShuttingDown { .. })));
-    assert_eq!(creates.room.enter(&id("c")).err(), Some(Full::Closed));
+    assert!(matches!(second.await, Err(SandboxError::ShuttingDown { .. })));
+    assert_eq!(creates.room.enter(&id("c")).err(), Some(Rejected::Closed));
 }

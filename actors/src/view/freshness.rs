@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use lifecycle::ports::Kind;
+use lifecycle::traits::Kind;
 use tokio::{sync::Notify, time::Instant};
 
 /// When each watch was last known to be up to date, and what ails it. Every query reads it, so that reading
@@ -31,8 +31,8 @@ pub(super) struct Freshness {
 #[derive(Debug)]
 struct Clock {
     /// When the watch was last heard of, in nanoseconds since the start; [`NEVER`] until the first list.
-    heard: AtomicU64,
-    trouble: Mutex<Option<String>>,
+    synced: AtomicU64,
+    failing: Mutex<Option<String>>,
 }
 
 /// What no clock of ours reaches: it would be after 584 years.
@@ -66,22 +66,22 @@ impl Freshness {
     /// The watch of this kind has told all that the cluster holds, as of now.
     pub(super) fn listed(&self, kind: Kind) {
         self.clock(kind).set(self.now());
-        if self.pods.heard().is_some() && self.services.heard().is_some() {
+        if self.pods.synced().is_some() && self.services.synced().is_some() {
             self.since.get_or_init(Instant::now);
             self.listed.notify_waiters();
         }
     }
 
     /// The watch of this kind is up to date as of now; counts only after its first list.
-    pub(super) fn heard(&self, kind: Kind) {
+    pub(super) fn synced(&self, kind: Kind) {
         let clock = self.clock(kind);
-        if clock.heard().is_some() {
+        if clock.synced().is_some() {
             clock.set(self.now());
         }
     }
 
-    pub(super) fn trouble(&self, kind: Kind, why: &str) {
-        *self.clock(kind).trouble() = Some(why.to_owned());
+    pub(super) fn failing(&self, kind: Kind, why: &str) {
+        *self.clock(kind).failing() = Some(why.to_owned());
     }
 
     /// Whether the view may be answered from.
@@ -90,17 +90,17 @@ impl Freshness {
         let limit = u64::try_from(self.limit.as_nanos()).unwrap_or(NEVER - 1);
         [&self.pods, &self.services]
             .into_iter()
-            .all(|clock| clock.heard().is_some_and(|heard| now.saturating_sub(heard) <= limit))
+            .all(|clock| clock.synced().is_some_and(|synced| now.saturating_sub(synced) <= limit))
     }
 
     /// What is wrong with the watch of this kind; `None` when it is fresh and well.
-    pub(super) fn ailment(&self, kind: Kind) -> Option<String> {
+    pub(super) fn unready_reason(&self, kind: Kind) -> Option<String> {
         let clock = self.clock(kind);
-        let because = clock.trouble().as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        match clock.heard() {
+        let because = clock.failing().as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        match clock.synced() {
             None => Some(format!("not listed yet{because}")),
-            Some(heard) => {
-                let age = Duration::from_nanos(self.now().saturating_sub(heard));
+            Some(synced) => {
+                let age = Duration::from_nanos(self.now().saturating_sub(synced));
                 (age > self.limit).then(|| format!("no news for {} s{because}", age.as_secs()))
             }
         }
@@ -125,22 +125,22 @@ impl Freshness {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { heard: AtomicU64::new(NEVER), trouble: Mutex::default() }
+        Self { synced: AtomicU64::new(NEVER), failing: Mutex::default() }
     }
 }
 
 impl Clock {
-    fn heard(&self) -> Option<u64> {
-        Some(self.heard.load(Ordering::SeqCst)).filter(|heard| *heard != NEVER)
+    fn synced(&self) -> Option<u64> {
+        Some(self.synced.load(Ordering::SeqCst)).filter(|synced| *synced != NEVER)
     }
 
     fn set(&self, now: u64) {
-        self.heard.store(now, Ordering::SeqCst);
-        *self.trouble() = None;
+        self.synced.store(now, Ordering::SeqCst);
+        *self.failing() = None;
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failing(&self) -> MutexGuard<'_, Option<String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_kinds_have_to_be_fresh() {
         let freshness = Freshness::new(Duration::from_secs(60));
-        freshness.heard(Kind::Pod);
+        freshness.synced(Kind::Pod);
         assert!(!freshness.is_fresh(), "news without a list prove nothing");
         freshness.listed(Kind::Pod);
         assert!(!freshness.is_fresh(), "Services are not known yet");
@@ -160,13 +160,13 @@ mod tests {
         assert!(freshness.is_fresh());
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(freshness.is_fresh());
-        freshness.heard(Kind::Pod);
+        freshness.synced(Kind::Pod);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!freshness.is_fresh(), "Services are too old");
-        freshness.trouble(Kind::Service, "connection refused");
-        assert_eq!(freshness.ailment(Kind::Service).unwrap(), "no news for 60 s: connection refused");
-        assert_eq!(freshness.ailment(Kind::Pod), None);
-        freshness.heard(Kind::Service);
+        freshness.failing(Kind::Service, "connection refused");
+        assert_eq!(freshness.unready_reason(Kind::Service).unwrap(), "no news for 60 s: connection refused");
+        assert_eq!(freshness.unready_reason(Kind::Pod), None);
+        freshness.synced(Kind::Service);
         assert!(freshness.is_fresh());
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use lifecycle::seen::{Sight, Uid, Version};
+use lifecycle::observed::{Observation, ResourceVersion, Uid};
 
 /// What is known of one object.
 #[derive(Debug, Clone)]
@@ -51,11 +51,15 @@ pub(super) enum Source {
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     order: VecDeque<Uid>,
-    uids: HashMap<Uid, Version>,
+    uids: HashMap<Uid, ResourceVersion>,
 }
 
 /// Merges a sight of an object that is there.
-pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T, source: Source) -> Change {
+pub(super) fn apply<T: Observation + PartialEq>(
+    slot: &mut Option<Known<T>>,
+    sight: T,
+    source: Source,
+) -> Change {
     let written_during = match source {
         Source::Watch | Source::List { .. } => None,
         Source::OwnCall { listing } => Some(listing),
@@ -71,7 +75,7 @@ pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T,
         if sight.version() < known.sight.version() || sight == known.sight {
             return Change::None;
         }
-        let change = if sight.same_shape(&known.sight) { Change::Looks } else { Change::Shape };
+        let change = if sight.is_equivalent(&known.sight) { Change::Looks } else { Change::Shape };
         known.sight = sight;
         return change;
     }
@@ -86,7 +90,7 @@ pub(super) fn apply<T: Sight + PartialEq>(slot: &mut Option<Known<T>>, sight: T,
 }
 
 /// Merges the end of an object; that of another life of the name changes nothing.
-pub(super) fn remove<T: Sight>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
+pub(super) fn remove<T: Observation>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
     if slot.take_if(|known| known.sight.uid() == uid).is_some() { Change::Shape } else { Change::None }
 }
 
@@ -104,7 +108,7 @@ impl Gone {
     const MAX: usize = 4096;
 
     /// Notes that the object of this uid was gone as of this version.
-    pub(super) fn note(&mut self, uid: Uid, version: Version) {
+    pub(super) fn note(&mut self, uid: Uid, version: ResourceVersion) {
         if let Some(known) = self.uids.get_mut(&uid) {
             *known = version.max(*known);
         } else {
@@ -119,28 +123,28 @@ impl Gone {
     }
 
     /// Whether the object went after it was seen like this.
-    pub(super) fn outdates(&self, sight: &impl Sight) -> bool {
+    pub(super) fn outdates(&self, sight: &impl Observation) -> bool {
         self.uids.get(sight.uid()).is_some_and(|version| sight.version() <= *version)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{phase::Phase, seen::SeenPod};
+    use lifecycle::{observed::ObservedPod, phase::Phase};
 
     use super::*;
 
-    fn pod(uid: &str, version: u64) -> SeenPod {
-        SeenPod {
+    fn pod(uid: &str, version: u64) -> ObservedPod {
+        ObservedPod {
             uid: Uid(uid.into()),
-            version: Version(version),
+            version: ResourceVersion(version),
             phase: Phase::Pending,
             ready: false,
             terminating: false,
             reason: None,
             created: None,
             spec: lifecycle::spec::ObservedSpec::default(),
-            marks: lifecycle::lifetime::Marks::default(),
+            annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
         }
     }
 
@@ -151,8 +155,8 @@ mod tests {
         assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
         assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);
         let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
-        assert_eq!(apply(&mut slot, SeenPod { reason, ..pod("a", 6) }, Source::Watch), Change::Looks);
-        let dying = SeenPod { terminating: true, ..pod("a", 7) };
+        assert_eq!(apply(&mut slot, ObservedPod { reason, ..pod("a", 6) }, Source::Watch), Change::Looks);
+        let dying = ObservedPod { terminating: true, ..pod("a", 7) };
         assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);
     }
 
@@ -197,8 +201,8 @@ mod tests {
     #[test]
     fn what_came_back_is_there() {
         let mut gone = Gone::default();
-        gone.note(Uid("a".into()), Version(7));
-        gone.note(Uid("a".into()), Version(6));
+        gone.note(Uid("a".into()), ResourceVersion(7));
+        gone.note(Uid("a".into()), ResourceVersion(6));
         assert!(gone.outdates(&pod("a", 7)));
         assert!(!gone.outdates(&pod("a", 8)));
     }
@@ -208,7 +212,7 @@ mod tests {
     fn gone_is_bounded() {
         let mut gone = Gone::default();
         for n in 0..=Gone::MAX {
-            gone.note(Uid(n.to_string().into()), Version(7));
+            gone.note(Uid(n.to_string().into()), ResourceVersion(7));
         }
         assert!(!gone.outdates(&pod("0", 7)));
         assert!(gone.outdates(&pod("1", 7)));

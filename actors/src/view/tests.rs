@@ -3,8 +3,8 @@
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use lifecycle::{
+    observed::{ResourceVersion, Uid},
     phase::Phase,
-    seen::{Uid, Version},
 };
 
 use super::*;
@@ -13,24 +13,24 @@ fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
-fn pod(uid: &str, version: u64) -> SeenPod {
-    SeenPod {
+fn pod(uid: &str, version: u64) -> ObservedPod {
+    ObservedPod {
         uid: Uid(uid.into()),
-        version: Version(version),
+        version: ResourceVersion(version),
         phase: Phase::Running,
         ready: true,
         terminating: false,
         reason: None,
         created: None,
         spec: lifecycle::spec::ObservedSpec::default(),
-        marks: lifecycle::lifetime::Marks::default(),
+        annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
     }
 }
 
-fn service(uid: &str, version: u64) -> SeenService {
-    SeenService {
+fn service(uid: &str, version: u64) -> ObservedService {
+    ObservedService {
         uid: Uid(uid.into()),
-        version: Version(version),
+        version: ResourceVersion(version),
         terminating: false,
         url: Some("http://h:30000".into()),
     }
@@ -48,13 +48,13 @@ async fn a_sandbox_is_shown_only_with_both_objects() {
     assert_eq!(view.status(&id("a")), None);
     view.wrote_service(&id("a"), service("s", 1));
     assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Running);
-    view.set_unheard_of(&id("a"), true);
+    view.set_unpublished(&id("a"), true);
     assert_eq!(view.status(&id("a")), None);
     assert!(view.statuses().is_empty());
-    view.set_unheard_of(&id("a"), false);
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 2) }));
+    view.set_unpublished(&id("a"), false);
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 2) }));
     assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Terminating);
-    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(3)));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(3)));
     assert_eq!(view.status(&id("a")), None);
 }
 
@@ -64,15 +64,15 @@ async fn presence_is_about_the_pod_alone() {
     let view = view();
     let present = Presence::Present(Uid("p".into()));
     assert_eq!(view.presence(&id("a")), Presence::Absent);
-    view.set_unheard_of(&id("a"), true);
+    view.set_unpublished(&id("a"), true);
     assert_eq!(view.presence(&id("a")), Presence::Unknown);
     view.wrote_pod(&id("a"), pod("p", 1));
     assert_eq!(view.presence(&id("a")), present, "nobody was given it yet, but it exists");
-    view.set_unheard_of(&id("a"), false);
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 2) }));
+    view.set_unpublished(&id("a"), false);
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 2) }));
     assert_eq!(view.presence(&id("a")), present);
     view.wrote_service(&id("a"), service("s", 1));
-    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(3)));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(3)));
     assert_eq!(view.presence(&id("a")), Presence::Absent, "a Service does not count");
 }
 
@@ -81,10 +81,10 @@ async fn presence_is_about_the_pod_alone() {
 async fn the_dead_stay_dead() {
     let view = view();
     view.wrote_service(&id("a"), service("s", 1));
-    view.removed_service(&id("a"), &Uid("s".into()), Removal::Gone);
+    view.removed_service(&id("a"), &Uid("s".into()), Deletion::Gone);
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
     assert!(!view.contains(&id("a")));
-    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), Version(2)));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), ResourceVersion(2)));
     view.wrote_service(&id("a"), service("s", 1));
     assert!(view.is_empty(), "the answer to a create that came after the end");
 }
@@ -93,12 +93,12 @@ async fn the_dead_stay_dead() {
 #[tokio::test]
 async fn an_old_list_does_not_hide_a_new_sandbox() {
     let view = view();
-    view.listing(Kind::Pod);
+    view.relist_started(Kind::Pod);
     view.wrote_pod(&id("new"), pod("p", 9));
-    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))], Version(8)));
+    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))], ResourceVersion(8)));
     assert!(view.contains(&id("new")));
-    view.listing(Kind::Pod);
-    view.pods(WatchEvent::Listed(vec![], Version(10)));
+    view.relist_started(Kind::Pod);
+    view.pods(WatchEvent::Listed(vec![], ResourceVersion(10)));
     assert!(view.is_empty());
 }
 
@@ -108,13 +108,13 @@ async fn an_old_list_does_not_hide_a_new_sandbox() {
 async fn what_comes_back_is_known_again() {
     let view = view();
     view.pods(WatchEvent::Applied(id("a"), pod("p", 1)));
-    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), Version(2)));
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(2)));
     assert!(view.is_empty());
     view.pods(WatchEvent::Applied(id("a"), pod("p", 2)));
     assert!(view.is_empty(), "as it was when it left");
     view.pods(WatchEvent::Applied(id("a"), pod("p", 3)));
     assert!(view.contains(&id("a")));
-    view.pods(WatchEvent::Listed(vec![], Version(4)));
+    view.pods(WatchEvent::Listed(vec![], ResourceVersion(4)));
     assert!(view.is_empty());
     view.pods(WatchEvent::Applied(id("a"), pod("p", 5)));
     assert!(view.contains(&id("a")));
@@ -146,28 +146,28 @@ async fn news_are_told_once_until_looked_at() {
     assert_eq!(told.load(Ordering::SeqCst), 1);
     view.look(&id("a"));
     let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { reason, ..pod("p", 2) }));
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { reason, ..pod("p", 2) }));
     assert_eq!(told.load(Ordering::SeqCst), 1, "a reason changes no decision");
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { terminating: true, ..pod("p", 3) }));
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 3) }));
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
 
-/// Whatever callers could see the difference of makes a new edition; what they could not, does not.
+/// Whatever callers could see the difference of makes a new revision; what they could not, does not.
 #[tokio::test]
 async fn editions_tell_lists_apart() {
     let view = view();
-    let mut last = view.edition();
-    let mut is_new = |view: &View| std::mem::replace(&mut last, view.edition()) != view.edition();
+    let mut last = view.revision();
+    let mut is_new = |view: &View| std::mem::replace(&mut last, view.revision()) != view.revision();
     view.wrote_pod(&id("a"), pod("p", 1));
     assert!(is_new(&view));
     view.wrote_pod(&id("a"), pod("p", 1));
     assert!(!is_new(&view), "seen twice");
     view.wrote_service(&id("a"), service("s", 1));
     assert!(is_new(&view));
-    view.pods(WatchEvent::Applied(id("a"), SeenPod { phase: Phase::Failed, ..pod("p", 2) }));
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { phase: Phase::Failed, ..pod("p", 2) }));
     assert!(is_new(&view));
-    view.set_unheard_of(&id("a"), true);
+    view.set_unpublished(&id("a"), true);
     assert!(is_new(&view));
-    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), Version(2)));
+    view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), ResourceVersion(2)));
     assert!(is_new(&view));
 }

@@ -13,15 +13,15 @@ use actors::sandboxes::{Rules, Sandboxes};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
-    belt::BeltPolicy,
-    failure::{Failure, Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
-    lifetime::{Cause, Marks, Policy, Terms},
+    lifetime::{LifetimeAnnotations, Limits, Policy, ReapReason},
+    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
-    ports::{Busy, Clock, Cluster, Kind, Look, Only, Outcome, Removal, WatchEvent, Watched},
+    reap_limiter::ReapLimits,
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid, Version},
     spec::ObservedSpec,
+    traits::{Busy, Clock, Cluster, Deletion, Kind, Lookup, Outcome, Preconditions, WatchEvent, WatchSink},
 };
 use tokio::{
     task::JoinHandle,
@@ -57,11 +57,11 @@ struct World {
 
 #[derive(Default)]
 struct State {
-    objects: BTreeMap<SandboxId, Seen>,
+    objects: BTreeMap<SandboxId, Observed>,
     version: u64,
     calls: Vec<String>,
     delays: HashMap<String, Duration>,
-    refusals: HashMap<String, FaultKind>,
+    refusals: HashMap<String, ClusterErrorKind>,
     panics: Vec<String>,
     /// What a sandbox says when it is asked whether it is busy; `No` where nothing stands here.
     busy: HashMap<SandboxId, Busy>,
@@ -80,15 +80,15 @@ pub fn request(text: &str) -> CreateRequest {
 impl Fake {
     /// A fake whose watch has not begun.
     pub async fn new() -> Self {
-        Self::by(Policy::default(), BeltPolicy::default()).await
+        Self::by(Policy::default(), ReapLimits::default()).await
     }
 
     /// As [`Fake::new`], by these rules about lifetimes.
-    pub async fn by(policy: Policy, belt: BeltPolicy) -> Self {
+    pub async fn by(policy: Policy, belt: ReapLimits) -> Self {
         Self::on(Arc::default(), policy, belt).await
     }
 
-    async fn on(world: Arc<World>, policy: Policy, belt: BeltPolicy) -> Self {
+    async fn on(world: Arc<World>, policy: Policy, belt: ReapLimits) -> Self {
         let port = Arc::new(Port(world.clone()));
         let rules = Rules { staleness: STALENESS, policy, belt, creates_at_once: CREATES_AT_ONCE };
         let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
@@ -97,12 +97,12 @@ impl Fake {
     }
 
     /// The process ends without a word, and another one takes over what the cluster holds.
-    pub async fn restart(self, policy: Policy, belt: BeltPolicy) -> Self {
+    pub async fn restart(self, policy: Policy, belt: ReapLimits) -> Self {
         self.restart_without_watch(policy, belt).await.run().await
     }
 
     /// As [`Fake::restart`], while the cluster is away: the watch has not begun.
-    pub async fn restart_without_watch(self, policy: Policy, belt: BeltPolicy) -> Self {
+    pub async fn restart_without_watch(self, policy: Policy, belt: ReapLimits) -> Self {
         self.sandboxes.kill();
         if let Some(ticking) = &self.ticking {
             ticking.abort();
@@ -125,7 +125,7 @@ impl Fake {
     pub fn set_phase(&self, name: &str, phase: Phase, ready: bool) {
         let pod = {
             let mut state = self.world.state.lock().unwrap();
-            let version = Version(state.next());
+            let version = ResourceVersion(state.next());
             let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
             (pod.phase, pod.ready, pod.version) = (phase, ready, version);
             pod.clone()
@@ -134,12 +134,12 @@ impl Fake {
     }
 
     /// Somebody writes other limits on the Pod by hand; the watch tells of it if it is not `silent`.
-    pub fn annotate(&self, name: &str, terms: Terms, silent: bool) {
+    pub fn annotate(&self, name: &str, limits: Limits, silent: bool) {
         let pod = {
             let mut state = self.world.state.lock().unwrap();
-            let version = Version(state.next());
+            let version = ResourceVersion(state.next());
             let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
-            (pod.marks.terms, pod.version) = (terms, version);
+            (pod.annotations.limits, pod.version) = (limits, version);
             pod.clone()
         };
         if !silent {
@@ -152,7 +152,7 @@ impl Fake {
         let (uid, version) = {
             let mut state = self.world.state.lock().unwrap();
             let service = state.objects.get_mut(&id(name)).unwrap().service.take().unwrap();
-            (service.uid, Version(state.next()))
+            (service.uid, ResourceVersion(state.next()))
         };
         self.world.view().services(WatchEvent::Deleted(id(name), uid, version));
     }
@@ -167,14 +167,14 @@ impl Fake {
         self.world.state.lock().unwrap().told.clone()
     }
 
-    /// How many calls wrote something of this kind, as `write_marks`.
+    /// How many calls wrote something of this kind, as `write_annotations`.
     pub fn count(&self, call: &str) -> usize {
         self.calls().iter().filter(|made| made.starts_with(call)).count()
     }
 
     /// Whether the cluster holds the sandbox whole, with nothing of it on its way out.
     pub fn holds(&self, name: &str) -> bool {
-        self.world.state.lock().unwrap().objects.get(&id(name)).is_some_and(Seen::is_whole)
+        self.world.state.lock().unwrap().objects.get(&id(name)).is_some_and(Observed::is_whole)
     }
 
     /// How many sandboxes the cluster holds whole.
@@ -196,8 +196,8 @@ impl Fake {
                 sleep(Duration::from_secs(1)).await;
                 if !world.stalled.load(Ordering::SeqCst) {
                     let view = world.view();
-                    view.heard(Kind::Pod);
-                    view.heard(Kind::Service);
+                    view.synced(Kind::Pod);
+                    view.synced(Kind::Service);
                 }
             }
         }));
@@ -213,8 +213,8 @@ impl Fake {
     pub fn list(&self) {
         let view = self.world.view();
         let (objects, version) = self.world.state.lock().unwrap().list();
-        view.listing(Kind::Pod);
-        view.listing(Kind::Service);
+        view.relist_started(Kind::Pod);
+        view.relist_started(Kind::Service);
         let pods = objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.pod.clone()?))).collect();
         let services =
             objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.service.clone()?))).collect();
@@ -231,7 +231,7 @@ impl Fake {
     pub fn hold(&self, name: &str) {
         let mut state = self.world.state.lock().unwrap();
         let (pod, service) = (state.pod(), state.service());
-        state.objects.insert(id(name), Seen { pod: Some(pod), service: Some(service) });
+        state.objects.insert(id(name), Observed { pod: Some(pod), service: Some(service) });
     }
 
     pub fn calls(&self) -> Vec<String> {
@@ -242,7 +242,7 @@ impl Fake {
         self.world.state.lock().unwrap().delays.insert(call.to_owned(), delay);
     }
 
-    pub fn refuse(&self, call: &str, kind: FaultKind) {
+    pub fn refuse(&self, call: &str, kind: ClusterErrorKind) {
         self.world.state.lock().unwrap().refusals.insert(call.to_owned(), kind);
     }
 
@@ -251,7 +251,7 @@ impl Fake {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.world.state.lock().unwrap().objects.values().all(Seen::is_empty)
+        self.world.state.lock().unwrap().objects.values().all(Observed::is_empty)
     }
 
     pub fn holds_half(&self, name: &str) -> bool {
@@ -275,7 +275,7 @@ impl World {
     }
 
     /// Notes the call, and misbehaves where told to.
-    async fn call(&self, name: String) -> Result<(), Fault> {
+    async fn call(&self, name: String) -> Result<(), ClusterError> {
         let (delay, panics, refusal) = {
             let mut state = self.state.lock().unwrap();
             state.calls.push(name.clone());
@@ -286,7 +286,7 @@ impl World {
             sleep(delay).await;
         }
         assert!(panics.is_none(), "as the test wants it");
-        refusal.map_or(Ok(()), |kind| Err(Fault::new(kind, "as the test wants it")))
+        refusal.map_or(Ok(()), |kind| Err(ClusterError::new(kind, "as the test wants it")))
     }
 }
 
@@ -296,30 +296,30 @@ impl State {
         self.version
     }
 
-    fn list(&self) -> (BTreeMap<SandboxId, Seen>, Version) {
-        (self.objects.clone(), Version(self.version))
+    fn list(&self) -> (BTreeMap<SandboxId, Observed>, ResourceVersion) {
+        (self.objects.clone(), ResourceVersion(self.version))
     }
 
-    fn pod(&mut self) -> SeenPod {
+    fn pod(&mut self) -> ObservedPod {
         let version = self.next();
-        SeenPod {
+        ObservedPod {
             uid: Uid(format!("pod-{version}").into()),
-            version: Version(version),
+            version: ResourceVersion(version),
             phase: Phase::Running,
             ready: true,
             terminating: false,
             reason: None,
             created: None,
             spec: ObservedSpec::default(),
-            marks: Marks::default(),
+            annotations: LifetimeAnnotations::default(),
         }
     }
 
-    fn service(&mut self) -> SeenService {
+    fn service(&mut self) -> ObservedService {
         let version = self.next();
-        SeenService {
+        ObservedService {
             uid: Uid(format!("service-{version}").into()),
-            version: Version(version),
+            version: ResourceVersion(version),
             terminating: false,
             url: Some(format!("http://127.0.0.1:{}", 30000 + version).into()),
         }
@@ -329,15 +329,19 @@ impl State {
 struct Port(Arc<World>);
 
 impl Cluster for Port {
-    fn check(&self, request: &CreateRequest) -> Result<(), Failure> {
-        if request.provision_lark_cli_broker { Err(Failure::LarkBrokerNotConfigured) } else { Ok(()) }
+    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
+        if request.provision_lark_cli_broker { Err(SandboxError::LarkBrokerNotConfigured) } else { Ok(()) }
     }
 
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure> {
-        if request.extra_mounts.is_empty() { Ok(()) } else { Err(Failure::BadRequest("not here".to_owned())) }
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError> {
+        if request.extra_mounts.is_empty() {
+            Ok(())
+        } else {
+            Err(SandboxError::BadRequest("not here".to_owned()))
+        }
     }
 
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>> {
+    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             let id = &request.sandbox_id;
             if let Err(fault) = self.0.call(format!("create_pod {id}")).await {
@@ -347,17 +351,24 @@ impl Cluster for Port {
                 let mut state = self.0.state.lock().unwrap();
                 // Kubernetes cuts the second off.
                 let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();
-                let active = request.terms.idle_timeout.map(|_| now);
-                let marks = Marks { terms: request.terms, active, owner: request.owner.clone() };
-                let mut pod = SeenPod { marks, created: Some(now), ..state.pod() };
+                let last_activity = request.limits.idle_timeout.map(|_| now);
+                let annotations = LifetimeAnnotations {
+                    limits: request.limits,
+                    last_activity,
+                    owner: request.owner.clone(),
+                };
+                let mut pod = ObservedPod { annotations, created: Some(now), ..state.pod() };
                 if self.0.unready.load(Ordering::SeqCst) {
                     (pod.phase, pod.ready) = (Phase::Pending, false);
                 }
                 let slot = &mut state.objects.entry(id.clone()).or_default().pod;
                 if let Some(old) = slot {
-                    let kind =
-                        if old.terminating { FaultKind::Terminating } else { FaultKind::AlreadyExists };
-                    return Outcome::Refused(Fault::new(kind, ""));
+                    let kind = if old.terminating {
+                        ClusterErrorKind::Terminating
+                    } else {
+                        ClusterErrorKind::AlreadyExists
+                    };
+                    return Outcome::Refused(ClusterError::new(kind, ""));
                 }
                 *slot = Some(pod.clone());
                 pod
@@ -367,7 +378,7 @@ impl Cluster for Port {
         })
     }
 
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>> {
+    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
         Box::pin(async move {
             let id = &request.sandbox_id;
             if let Err(fault) = self.0.call(format!("create_service {id}")).await {
@@ -378,7 +389,7 @@ impl Cluster for Port {
                 let service = state.service();
                 let slot = &mut state.objects.entry(id.clone()).or_default().service;
                 if slot.is_some() {
-                    return Outcome::Refused(Fault::new(FaultKind::AlreadyExists, ""));
+                    return Outcome::Refused(ClusterError::new(ClusterErrorKind::AlreadyExists, ""));
                 }
                 *slot = Some(service.clone());
                 service
@@ -388,7 +399,11 @@ impl Cluster for Port {
         })
     }
 
-    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>> {
+    fn delete_pod(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("delete_pod {id}")).await {
                 return Outcome::Refused(fault);
@@ -398,13 +413,16 @@ impl Cluster for Port {
                 let version = state.next();
                 let slot = &mut state.objects.entry(id.clone()).or_default().pod;
                 let Some(pod) = slot.as_mut().filter(|pod| pod.uid == only.uid) else {
-                    return Outcome::Done(Removal::Gone);
+                    return Outcome::Done(Deletion::Gone);
                 };
                 if only.version.is_some_and(|version| version != pod.version) {
-                    return Outcome::Refused(Fault::new(FaultKind::Conflict, "another version"));
+                    return Outcome::Refused(ClusterError::new(
+                        ClusterErrorKind::Conflict,
+                        "another version",
+                    ));
                 }
                 pod.terminating = true;
-                pod.version = Version(version);
+                pod.version = ResourceVersion(version);
                 pod.clone()
             };
             let world = self.0.clone();
@@ -413,15 +431,19 @@ impl Cluster for Port {
                 let version = {
                     let mut state = world.state.lock().unwrap();
                     state.objects.get_mut(&id).unwrap().pod = None;
-                    Version(state.next())
+                    ResourceVersion(state.next())
                 };
                 world.view().pods(WatchEvent::Deleted(id, only.uid, version));
             });
-            Outcome::Done(Removal::Leaving(pod))
+            Outcome::Done(Deletion::Terminating(pod))
         })
     }
 
-    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>> {
+    fn delete_service(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("delete_service {id}")).await {
                 return Outcome::Refused(fault);
@@ -429,45 +451,50 @@ impl Cluster for Port {
             let version = {
                 let mut state = self.0.state.lock().unwrap();
                 state.objects.entry(id.clone()).or_default().service = None;
-                Version(state.next())
+                ResourceVersion(state.next())
             };
             self.0.view().services(WatchEvent::Deleted(id, only.uid, version));
-            Outcome::Done(Removal::Gone)
+            Outcome::Done(Deletion::Gone)
         })
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>> {
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
             self.0.call(format!("read {id}")).await?;
             let seen = self.0.state.lock().unwrap().objects.get(&id).cloned().unwrap_or_default();
-            Ok(Look { seen, stranger: None })
+            Ok(Lookup { seen, foreign: None })
         })
     }
 
-    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>> {
+    fn write_annotations(
+        &self,
+        id: SandboxId,
+        uid: Uid,
+        annotations: LifetimeAnnotations,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
-            if let Err(fault) = self.0.call(format!("write_marks {id}")).await {
+            if let Err(fault) = self.0.call(format!("write_annotations {id}")).await {
                 return Outcome::Refused(fault);
             }
             let mut state = self.0.state.lock().unwrap();
-            let version = Version(state.next());
+            let version = ResourceVersion(state.next());
             let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
             let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
-                return Outcome::Refused(Fault::new(FaultKind::NotFound, ""));
+                return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
             };
-            (pod.marks, pod.version) = (marks, version);
+            (pod.annotations, pod.version) = (annotations, version);
             Outcome::Done(pod.clone())
         })
     }
 
-    fn ask_whether_busy(&self, id: SandboxId, _url: Arc<str>) -> BoxFuture<'_, Busy> {
+    fn probe_activity(&self, id: SandboxId, _url: Arc<str>) -> BoxFuture<'_, Busy> {
         Box::pin(async move {
             let _ = self.0.call(format!("ask {id}")).await;
             self.0.state.lock().unwrap().busy.get(&id).cloned().unwrap_or(Busy::No)
         })
     }
 
-    fn tell_reaped(&self, id: &SandboxId, _pod: &Uid, cause: Cause, rehearsed: bool) {
+    fn record_event(&self, id: &SandboxId, _pod: &Uid, cause: ReapReason, rehearsed: bool) {
         let told = format!("{id} {}{}", if rehearsed { "would " } else { "" }, cause.name());
         self.0.state.lock().unwrap().told.push(told);
     }

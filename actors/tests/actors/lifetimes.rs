@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use lifecycle::{
-    belt::BeltPolicy,
-    failure::{Failure, FaultKind},
-    lifetime::{Cause, Owner, Policy, Terms, TermsChange},
+    error::{ClusterErrorKind, SandboxError},
+    lifetime::{Limits, LimitsPatch, Owner, Policy, ReapReason},
     phase::Phase,
-    ports::Busy,
+    reap_limiter::ReapLimits,
     request::CreateRequest,
+    traits::Busy,
 };
 use tokio::time::{Instant, sleep};
 
@@ -19,18 +19,18 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 /// A belt that holds nothing back.
-fn loose() -> BeltPolicy {
-    BeltPolicy {
+fn loose() -> ReapLimits {
+    ReapLimits {
         max_per_minute: None,
         max_share_percent: 100,
         grace: Duration::ZERO,
-        ..BeltPolicy::default()
+        ..ReapLimits::default()
     }
 }
 
 fn with(name: &str, ttl: Option<u64>, idle_timeout: Option<u64>) -> CreateRequest {
-    let terms = Terms { ttl: ttl.map(seconds), idle_timeout: idle_timeout.map(seconds) };
-    CreateRequest { terms, ..request(name) }
+    let limits = Limits { ttl: ttl.map(seconds), idle_timeout: idle_timeout.map(seconds) };
+    CreateRequest { limits, ..request(name) }
 }
 
 async fn start(policy: Policy) -> Fake {
@@ -42,7 +42,7 @@ async fn start(policy: Policy) -> Fake {
 async fn a_ttl_ends_a_sandbox() {
     let fake = start(Policy::default()).await;
     let made = fake.sandboxes.create(with("a", Some(90), None)).await.unwrap();
-    assert_eq!(made.life.unwrap().cause, Cause::Ttl);
+    assert_eq!(made.expiry.unwrap().cause, ReapReason::Ttl);
     for _ in 0..8 {
         sleep(seconds(10)).await;
         assert!(fake.sandboxes.touch(id("a"), None).await.unwrap().is_some());
@@ -52,7 +52,7 @@ async fn a_ttl_ends_a_sandbox() {
     sleep(seconds(1)).await;
     assert!(!fake.holds("a"));
     assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
-    assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().cause, Cause::Ttl);
+    assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().cause, ReapReason::Ttl);
     assert_eq!(fake.told(), ["a TTLExpired"]);
     assert_eq!(fake.sandboxes.reaper().reaped, 1);
     fake.sandboxes.create(with("a", None, None)).await.unwrap();
@@ -102,19 +102,22 @@ async fn a_busy_sandbox_stays() {
 #[tokio::test(start_paused = true)]
 async fn limits_can_be_changed() {
     let fake =
-        start(Policy { max: Terms { ttl: Some(seconds(600)), idle_timeout: None }, ..Policy::default() })
+        start(Policy { max: Limits { ttl: Some(seconds(600)), idle_timeout: None }, ..Policy::default() })
             .await;
     let made = fake.sandboxes.create(with("a", Some(60), None)).await.unwrap();
-    let change = TermsChange { ttl: Some(Some(seconds(120))), idle_timeout: None };
+    let change = LimitsPatch { ttl: Some(Some(seconds(120))), idle_timeout: None };
     let changed = fake.sandboxes.change(id("a"), change, None).await.unwrap().unwrap();
-    let later = changed.life.unwrap().expires_at.duration_since(made.life.unwrap().expires_at);
+    let later = changed.expiry.unwrap().expires_at.duration_since(made.expiry.unwrap().expires_at);
     assert_eq!(later.as_secs(), 60);
     sleep(seconds(90)).await;
     assert!(fake.holds("a"));
-    let too_long = TermsChange { ttl: Some(Some(seconds(601))), idle_timeout: None };
-    assert!(matches!(fake.sandboxes.change(id("a"), too_long, None).await, Err(Failure::BadRequest(_))));
-    assert!(matches!(fake.sandboxes.create(with("b", Some(601), None)).await, Err(Failure::BadRequest(_))));
-    let back = TermsChange { ttl: Some(None), idle_timeout: None };
+    let too_long = LimitsPatch { ttl: Some(Some(seconds(601))), idle_timeout: None };
+    assert!(matches!(fake.sandboxes.change(id("a"), too_long, None).await, Err(SandboxError::BadRequest(_))));
+    assert!(matches!(
+        fake.sandboxes.create(with("b", Some(601), None)).await,
+        Err(SandboxError::BadRequest(_))
+    ));
+    let back = LimitsPatch { ttl: Some(None), idle_timeout: None };
     fake.sandboxes.change(id("a"), back, None).await.unwrap().unwrap();
     sleep(seconds(400)).await;
     assert!(fake.holds("a"), "the settings' bound holds now");
@@ -173,7 +176,7 @@ async fn a_touch_that_races_a_reap() {
 #[tokio::test(start_paused = true)]
 async fn steps_of_the_clock() {
     for hour in [-3600, 3600] {
-        let belt = BeltPolicy { grace: seconds(60), ..loose() };
+        let belt = ReapLimits { grace: seconds(60), ..loose() };
         let fake = Fake::by(Policy::default(), belt).await.run().await;
         fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
         sleep(seconds(100)).await;
@@ -190,8 +193,8 @@ async fn steps_of_the_clock() {
 async fn a_reap_during_an_outage() {
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    fake.refuse("delete_pod a", FaultKind::Unreachable);
-    fake.refuse("delete_service a", FaultKind::Unreachable);
+    fake.refuse("delete_pod a", ClusterErrorKind::Unreachable);
+    fake.refuse("delete_service a", ClusterErrorKind::Unreachable);
     sleep(seconds(100)).await;
     assert!(fake.holds("a"));
     assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaped(&id("a"))), (0, None));
@@ -208,7 +211,7 @@ async fn a_reap_during_an_outage() {
 async fn half_of_a_reap() {
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    fake.refuse("delete_service a", FaultKind::Unreachable);
+    fake.refuse("delete_service a", ClusterErrorKind::Unreachable);
     sleep(seconds(11)).await;
     assert!(fake.holds_half("a"));
     assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
@@ -233,7 +236,7 @@ async fn an_old_view_reaps_nothing() {
 /// Ten thousand sandboxes that expire in one second go at the rate that is set.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_goes_at_the_rate_that_is_set() {
-    let belt = BeltPolicy { max_per_minute: Some(4_000), ..loose() };
+    let belt = ReapLimits { max_per_minute: Some(4_000), ..loose() };
     let fake = Fake::by(Policy::default(), belt).await.run().await;
     for n in 0..10_000 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
@@ -250,7 +253,7 @@ async fn a_crowd_goes_at_the_rate_that_is_set() {
 /// When too much of the fleet would go at once, all reaping stops until somebody lifts it; who waits then goes at once.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_go_at_once() {
-    let belt = BeltPolicy { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
+    let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
     let fake = Fake::by(Policy::default(), belt).await.run().await;
     for n in 0..100 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
@@ -258,8 +261,8 @@ async fn a_fleet_does_not_go_at_once() {
     sleep(seconds(1_000)).await;
     assert_eq!(fake.fleet(), 50);
     assert!(fake.sandboxes.reaper().stopped_until.is_some());
-    assert!(fake.sandboxes.lift_stop());
-    assert!(!fake.sandboxes.lift_stop());
+    assert!(fake.sandboxes.resume_reaping());
+    assert!(!fake.sandboxes.resume_reaping());
     sleep(seconds(1)).await;
     assert_eq!(fake.fleet(), 0, "nobody has to wait until the stop would have ended");
 }
@@ -267,7 +270,7 @@ async fn a_fleet_does_not_go_at_once() {
 /// The time that was set lifts a stop too, and so does a restart.
 #[tokio::test(start_paused = true)]
 async fn a_stop_has_its_end() {
-    let belt = BeltPolicy { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
+    let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
     for restart in [false, true] {
         let mut fake = Fake::by(Policy::default(), belt).await.run().await;
         for n in 0..20 {
@@ -289,7 +292,7 @@ async fn a_stop_has_its_end() {
 /// A large fleet stops although the rate lets few of it go at once.
 #[tokio::test(start_paused = true)]
 async fn a_cap_does_not_hide_that_a_fleet_goes() {
-    let fake = Fake::by(Policy::default(), BeltPolicy { grace: Duration::ZERO, ..BeltPolicy::default() });
+    let fake = Fake::by(Policy::default(), ReapLimits { grace: Duration::ZERO, ..ReapLimits::default() });
     let fake = fake.await.run().await;
     for n in 0..1_000 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
@@ -302,8 +305,8 @@ async fn a_cap_does_not_hide_that_a_fleet_goes() {
 /// One sandbox that cannot be deleted is tried again, told of once it is gone, and stops nobody else.
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_deleted_stops_nothing() {
-    let belt = BeltPolicy { grace: Duration::ZERO, max_per_minute: Some(3), ..BeltPolicy::default() };
-    for kind in [FaultKind::Forbidden, FaultKind::ServerError] {
+    let belt = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
+    for kind in [ClusterErrorKind::Forbidden, ClusterErrorKind::ServerError] {
         let fake = Fake::by(Policy::default(), belt).await.run().await;
         fake.refuse("delete_pod a", kind);
         fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
@@ -311,7 +314,7 @@ async fn one_that_cannot_be_deleted_stops_nothing() {
         assert_eq!(fake.sandboxes.reaper().stopped_until, None);
         assert_eq!(fake.told(), Vec::<String>::new(), "nothing was reaped");
         assert_eq!(fake.count("delete_service"), 0, "what cannot go stays whole");
-        let most = if kind == FaultKind::Forbidden { 11 } else { 120 };
+        let most = if kind == ClusterErrorKind::Forbidden { 11 } else { 120 };
         assert!(fake.count("delete_pod") <= most, "{}", fake.count("delete_pod"));
         fake.sandboxes.create(with("b", Some(10), None)).await.unwrap();
         sleep(seconds(12)).await;
@@ -327,7 +330,7 @@ async fn one_that_cannot_be_deleted_stops_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_half_that_cannot_be_deleted() {
     let fake = start(Policy::default()).await;
-    fake.refuse("delete_pod a", FaultKind::ServerError);
+    fake.refuse("delete_pod a", ClusterErrorKind::ServerError);
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     fake.lose_service("a");
     sleep(seconds(300)).await;
@@ -342,7 +345,7 @@ async fn what_has_changed_stays_whole() {
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     sleep(seconds(11)).await;
     // The call is on its way.
-    let longer = Terms { ttl: Some(seconds(3_600)), idle_timeout: None };
+    let longer = Limits { ttl: Some(seconds(3_600)), idle_timeout: None };
     fake.annotate("a", longer, true);
     sleep(seconds(2)).await;
     fake.annotate("a", longer, false);
@@ -358,7 +361,7 @@ async fn a_limit_that_changes_while_it_is_asked() {
     fake.delay("ask a", seconds(3));
     fake.sandboxes.create(with("a", None, Some(10))).await.unwrap();
     sleep(seconds(11)).await;
-    fake.annotate("a", Terms { ttl: None, idle_timeout: Some(seconds(600)) }, false);
+    fake.annotate("a", Limits { ttl: None, idle_timeout: Some(seconds(600)) }, false);
     sleep(seconds(500)).await;
     assert!(fake.holds("a"));
     sleep(seconds(110)).await;
@@ -371,7 +374,7 @@ async fn a_limit_that_is_shortened_by_hand() {
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", Some(7_200), None)).await.unwrap();
     sleep(seconds(600)).await;
-    fake.annotate("a", Terms { ttl: Some(seconds(60)), idle_timeout: None }, false);
+    fake.annotate("a", Limits { ttl: Some(seconds(60)), idle_timeout: None }, false);
     sleep(seconds(1)).await;
     assert!(!fake.holds("a"));
 }
@@ -382,7 +385,7 @@ async fn patience_counts_silence_alone() {
     let policy = Policy { probe_patience: seconds(600), probe_interval: seconds(60), ..Policy::default() };
     // Something else than the sandbox holds the reap back, so that it is asked again after it was quiet.
     let fake = start(policy).await;
-    fake.refuse("delete_pod a", FaultKind::Conflict);
+    fake.refuse("delete_pod a", ClusterErrorKind::Conflict);
     fake.set_busy("a", Busy::Unanswered("refused".into()));
     fake.sandboxes.create(with("a", None, Some(10))).await.unwrap();
     sleep(seconds(30)).await;
@@ -405,7 +408,7 @@ async fn patience_counts_silence_alone() {
 /// A start is quiet until it is known what there is and clients could be heard, however long that takes.
 #[tokio::test(start_paused = true)]
 async fn a_start_without_a_cluster_is_quiet() {
-    let belt = BeltPolicy { grace: seconds(60), ..loose() };
+    let belt = ReapLimits { grace: seconds(60), ..loose() };
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
     let fake = fake.restart_without_watch(Policy::default(), belt).await;
@@ -422,12 +425,12 @@ async fn a_start_without_a_cluster_is_quiet() {
 #[tokio::test(start_paused = true)]
 async fn a_default_that_is_set_later() {
     let idle =
-        Policy { default: Terms { ttl: None, idle_timeout: Some(seconds(1_800)) }, ..Policy::default() };
+        Policy { default: Limits { ttl: None, idle_timeout: Some(seconds(1_800)) }, ..Policy::default() };
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(request("a")).await.unwrap();
     sleep(seconds(10_000)).await;
     fake.sandboxes.touch(id("a"), None).await.unwrap().unwrap();
-    assert_eq!(fake.count("write_marks"), 0, "without a timeout nothing is written");
+    assert_eq!(fake.count("write_annotations"), 0, "without a timeout nothing is written");
     let fake = fake.restart(idle, loose()).await;
     sleep(seconds(1_000)).await;
     assert!(fake.holds("a"));
@@ -456,14 +459,14 @@ async fn signs_of_life_that_cannot_be_written() {
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", None, Some(1_000))).await.unwrap();
     sleep(seconds(500)).await;
-    fake.refuse("write_marks a", FaultKind::TooManyRequests);
+    fake.refuse("write_annotations a", ClusterErrorKind::TooManyRequests);
     let begun = Instant::now();
     while begun.elapsed() < seconds(200) {
         fake.sandboxes.touch(id("a"), None).await.unwrap().unwrap();
         sleep(Duration::from_millis(100)).await;
     }
-    assert!(fake.count("write_marks") <= 8, "{}", fake.count("write_marks"));
-    fake.allow("write_marks a");
+    assert!(fake.count("write_annotations") <= 8, "{}", fake.count("write_annotations"));
+    fake.allow("write_annotations a");
     sleep(seconds(101)).await;
     let fake = fake.restart(Policy::default(), loose()).await;
     sleep(seconds(890)).await;
@@ -478,10 +481,10 @@ async fn an_owner_that_cannot_be_written() {
     let owner = |name: &str| Some(Owner::parse(name).unwrap());
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(request("a")).await.unwrap();
-    fake.refuse("write_marks a", FaultKind::Forbidden);
+    fake.refuse("write_annotations a", ClusterErrorKind::Forbidden);
     fake.sandboxes.touch(id("a"), owner("one")).await.unwrap().unwrap();
     assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err());
-    fake.allow("write_marks a");
+    fake.allow("write_annotations a");
     sleep(seconds(70)).await;
     let fake = fake.restart(Policy::default(), loose()).await;
     assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "a restart begins the lease anew");
@@ -492,7 +495,7 @@ async fn an_owner_that_cannot_be_written() {
 /// Nothing goes within the grace after a start.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_quiet() {
-    let belt = BeltPolicy { grace: seconds(60), ..loose() };
+    let belt = ReapLimits { grace: seconds(60), ..loose() };
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     let fake = fake.restart(Policy::default(), belt).await;
@@ -505,7 +508,7 @@ async fn a_start_is_quiet() {
 /// A rehearsal says who would go, and lets nobody go.
 #[tokio::test(start_paused = true)]
 async fn a_rehearsal() {
-    let fake = Fake::by(Policy::default(), BeltPolicy { dry_run: true, ..loose() }).await.run().await;
+    let fake = Fake::by(Policy::default(), ReapLimits { dry_run: true, ..loose() }).await.run().await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     sleep(seconds(1_000)).await;
     assert!(fake.holds("a"));
@@ -523,10 +526,10 @@ async fn the_other_ways_to_be_stale() {
         ..Policy::default()
     };
     for (phase, ready, limit, cause) in [
-        (Phase::Succeeded, false, 30, Cause::Finished),
-        (Phase::Failed, false, 30, Cause::Finished),
-        (Phase::Unknown, true, 90, Cause::NodeLost),
-        (Phase::Pending, false, 60, Cause::NeverReady),
+        (Phase::Succeeded, false, 30, ReapReason::Finished),
+        (Phase::Failed, false, 30, ReapReason::Finished),
+        (Phase::Unknown, true, 90, ReapReason::NodeLost),
+        (Phase::Pending, false, 60, ReapReason::NeverReady),
     ] {
         let fake = start(policy).await;
         fake.make_unready();
@@ -554,7 +557,7 @@ async fn a_lease_keeps_others_off() {
     let mine = CreateRequest { owner: owner("one"), ..request("a") };
     fake.sandboxes.create(mine).await.unwrap();
     let refused = fake.sandboxes.delete(id("a"), owner("two")).await;
-    assert!(matches!(refused, Err(Failure::Owned { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SandboxError::Owned { .. })), "{refused:?}");
     sleep(seconds(50)).await;
     fake.sandboxes.touch(id("a"), owner("one")).await.unwrap().unwrap();
     sleep(seconds(50)).await;
@@ -580,5 +583,5 @@ async fn touches_are_cheap() {
         }
         sleep(seconds(1)).await;
     }
-    assert!((9..=10).contains(&fake.count("write_marks")), "{}", fake.count("write_marks"));
+    assert!((9..=10).contains(&fake.count("write_annotations")), "{}", fake.count("write_annotations"));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use lifecycle::failure::Failure;
+use lifecycle::error::SandboxError;
 use tokio::time::{Instant, sleep};
 
 use crate::fake::{CREATES_AT_ONCE, Fake, id, request};
@@ -76,7 +76,7 @@ async fn stuck_creates_hold_up_creates_alone() {
     let fake = stuck(&names("stuck", CREATES_AT_ONCE)).await;
     let begun = Instant::now();
     let (refused, ()) = futures::join!(fake.sandboxes.create(request("new")), others_notice_nothing(&fake));
-    let Err(Failure::Crowded { what, retry_after }) = refused else { panic!("{refused:?}") };
+    let Err(SandboxError::Overloaded { what, retry_after }) = refused else { panic!("{refused:?}") };
     assert_eq!(begun.elapsed(), secs(14), "early enough for what would have been begun then");
     assert!(what.contains("'new' could not be made in time"), "{what}");
     assert!(retry_after >= secs(1) && retry_after <= secs(30));
@@ -104,8 +104,8 @@ async fn a_hot_sandbox_delays_no_other() {
             (begun.elapsed(), answer)
         }))
         .await;
-        let at_once = |(took, answer): &(Duration, Result<_, Failure>)| {
-            took.is_zero() && matches!(answer, Err(Failure::Crowded { .. }))
+        let at_once = |(took, answer): &(Duration, Result<_, SandboxError>)| {
+            took.is_zero() && matches!(answer, Err(SandboxError::Overloaded { .. }))
         };
         assert_eq!(answers.iter().filter(|answer| at_once(answer)).count(), 2000 - 255);
         assert!(answers.iter().all(|(took, _)| *took <= secs(24)), "each ends within its deadline");
@@ -137,7 +137,7 @@ async fn the_queue_has_an_end() {
         let refused: Vec<_> = answers.iter().filter(|(took, _)| took.is_zero()).collect();
         assert_eq!(refused.len(), 1100 - (1024 - CREATES_AT_ONCE));
         for (_, answer) in refused {
-            let Err(Failure::Crowded { what, .. }) = answer else { panic!("{answer:?}") };
+            let Err(SandboxError::Overloaded { what, .. }) = answer else { panic!("{answer:?}") };
             assert!(what.contains("4 others are being made and 1020 wait"), "{what}");
         }
         assert!(answers.iter().all(|(took, _)| *took <= secs(24)));

@@ -173,7 +173,7 @@ async fn connecting_makes_no_call() {
     let error =
         connection.calls.request::<serde_json::Value>(request, Duration::from_secs(5)).await.unwrap_err();
     let failed = crate::fault::classify(crate::fault::Verb::Get, &error);
-    assert_eq!(failed.fault.kind, lifecycle::failure::FaultKind::Unreachable, "{failed:?}");
+    assert_eq!(failed.fault.kind, lifecycle::error::ClusterErrorKind::Unreachable, "{failed:?}");
     assert_eq!(failed.certainty, crate::fault::Certainty::NotDone);
     assert!(
         failed.fault.message.ends_with(", at https://127.0.0.1:1"),

@@ -22,8 +22,8 @@ async fn run_for(events: &Events, time: Duration) {
 async fn an_event_says_who_and_why() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
-    events.tell(&id(), &uid(), Cause::Idle, false);
-    events.tell(&id(), &uid(), Cause::Ttl, true);
+    events.tell(&id(), &uid(), ReapReason::Idle, false);
+    events.tell(&id(), &uid(), ReapReason::Ttl, true);
     assert_eq!(log.len(), 0, "telling calls nobody");
     run_for(&events, Duration::from_secs(1)).await;
 
@@ -40,7 +40,7 @@ async fn an_event_says_who_and_why() {
     }
     assert_ne!(sent[0].body["metadata"]["name"], sent[1].body["metadata"]["name"]);
     assert_eq!(sent[0].body["reason"], "IdleTimeout");
-    assert_eq!(sent[0].body["message"], Cause::Idle.sentence());
+    assert_eq!(sent[0].body["message"], ReapReason::Idle.description());
     assert_eq!(sent[1].body["reason"], "WouldReapTTLExpired");
     assert!(sent[1].body["message"].as_str().unwrap().starts_with("dry run"));
 }
@@ -48,7 +48,13 @@ async fn an_event_says_who_and_why() {
 /// A reason of any length that Kubernetes refuses would lose every Event of that cause.
 #[test]
 fn reasons_are_words_of_at_most_128() {
-    for cause in [Cause::Ttl, Cause::Idle, Cause::NeverReady, Cause::Finished, Cause::NodeLost] {
+    for cause in [
+        ReapReason::Ttl,
+        ReapReason::Idle,
+        ReapReason::NeverReady,
+        ReapReason::Finished,
+        ReapReason::NodeLost,
+    ] {
         let told =
             Told { id: id(), pod: uid(), cause, rehearsed: true, at: Timestamp::UNIX_EPOCH, number: 0 };
         let reason = event(&told, "rec").reason.unwrap();
@@ -62,7 +68,7 @@ async fn a_full_queue_drops() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
     for _ in 0..QUEUE_MAX + 5 {
-        events.tell(&id(), &uid(), Cause::Ttl, false);
+        events.tell(&id(), &uid(), ReapReason::Ttl, false);
     }
     assert_eq!(events.dropped(), 5);
     run_for(&events, Duration::from_secs(1)).await;
@@ -82,7 +88,7 @@ async fn a_failure_costs_one_event() {
     });
     let events = Events::new(connection);
     for _ in 0..6 {
-        events.tell(&id(), &uid(), Cause::Ttl, false);
+        events.tell(&id(), &uid(), ReapReason::Ttl, false);
     }
     let begun = Instant::now();
     run_for(&events, Duration::from_secs(6)).await;
@@ -100,7 +106,7 @@ async fn a_second_run_goes_on() {
     run_for(&events, Duration::from_millis(10)).await;
     let tell = async {
         sleep(Duration::from_millis(10)).await;
-        events.tell(&id(), &uid(), Cause::Finished, false);
+        events.tell(&id(), &uid(), ReapReason::Finished, false);
         sleep(Duration::from_millis(10)).await;
     };
     tokio::select! {

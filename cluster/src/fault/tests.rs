@@ -7,50 +7,50 @@ use super::*;
 use crate::fake::{self, Answer};
 
 /// What each recorded error of a real API server means. A recording that is not named here fails the test.
-const RECORDED: &[(&str, FaultKind, Certainty)] = &[
-    ("apf-429", FaultKind::TooManyRequests, NotDone),
-    ("namespace-get-missing", FaultKind::NotFound, NotDone),
-    ("pod-create-already-exists", FaultKind::AlreadyExists, NotDone),
-    ("pod-create-bad-quantity", FaultKind::Invalid, NotDone),
-    ("pod-create-hostpath-dotdot", FaultKind::Invalid, NotDone),
-    ("pod-create-invalid-label-value", FaultKind::Invalid, NotDone),
-    ("pod-create-invalid-name-uppercase", FaultKind::Invalid, NotDone),
-    ("pod-create-name-too-long-254", FaultKind::Invalid, NotDone),
-    ("pod-create-namespace-missing", FaultKind::NamespaceMissing, NotDone),
-    ("pod-create-namespace-terminating", FaultKind::NamespaceTerminating, NotDone),
-    ("pod-create-no-containers", FaultKind::Invalid, NotDone),
-    ("pod-create-not-json", FaultKind::Invalid, NotDone),
-    ("pod-create-quota-exceeded", FaultKind::QuotaExceeded, NotDone),
-    ("pod-create-rbac-forbidden", FaultKind::Forbidden, NotDone),
-    ("pod-create-unknown-field-strict", FaultKind::Invalid, NotDone),
-    ("pod-create-volume-mount-missing-volume", FaultKind::Invalid, NotDone),
-    ("pod-create-while-terminating", FaultKind::Terminating, NotDone),
-    ("pod-create-wrong-kind", FaultKind::Invalid, NotDone),
-    ("pod-delete-missing", FaultKind::NotFound, NotDone),
-    ("pod-delete-uid-precondition-fails", FaultKind::Conflict, NotDone),
-    ("pod-get-after-finalizer", FaultKind::NotFound, NotDone),
-    ("pod-get-missing", FaultKind::NotFound, NotDone),
-    ("pod-json-patch-test-fails", FaultKind::Invalid, NotDone),
-    ("pod-list-bad-continue", FaultKind::Invalid, NotDone),
-    ("pod-list-rv-future", FaultKind::TimedOut, Unknown),
-    ("pod-merge-patch-stale-rv", FaultKind::Conflict, NotDone),
-    ("pod-patch-immutable-spec", FaultKind::Invalid, NotDone),
-    ("pods-list-anonymous", FaultKind::Forbidden, NotDone),
-    ("pods-list-bad-token", FaultKind::Unauthorized, NotDone),
-    ("pods-watch-bad-rv", FaultKind::ServerError, Unknown),
-    ("svc-create-again", FaultKind::AlreadyExists, NotDone),
-    ("svc-create-name-64", FaultKind::Invalid, NotDone),
-    ("svc-create-nodeport-out-of-range", FaultKind::Invalid, NotDone),
-    ("svc-create-nodeport-range-4", FaultKind::NodePortsExhausted, NotDone),
-    ("svc-create-nodeport-taken", FaultKind::Invalid, NotDone),
-    ("svc-create-quota-exceeded", FaultKind::QuotaExceeded, NotDone),
-    ("svc-create-under-quota", FaultKind::QuotaExceeded, NotDone),
-    ("svc-get-after-owner-deleted", FaultKind::NotFound, NotDone),
-    ("svc-get-missing", FaultKind::NotFound, NotDone),
+const RECORDED: &[(&str, ClusterErrorKind, Certainty)] = &[
+    ("apf-429", ClusterErrorKind::TooManyRequests, NotDone),
+    ("namespace-get-missing", ClusterErrorKind::NotFound, NotDone),
+    ("pod-create-already-exists", ClusterErrorKind::AlreadyExists, NotDone),
+    ("pod-create-bad-quantity", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-hostpath-dotdot", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-invalid-label-value", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-invalid-name-uppercase", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-name-too-long-254", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-namespace-missing", ClusterErrorKind::NamespaceMissing, NotDone),
+    ("pod-create-namespace-terminating", ClusterErrorKind::NamespaceTerminating, NotDone),
+    ("pod-create-no-containers", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-not-json", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-quota-exceeded", ClusterErrorKind::QuotaExceeded, NotDone),
+    ("pod-create-rbac-forbidden", ClusterErrorKind::Forbidden, NotDone),
+    ("pod-create-unknown-field-strict", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-volume-mount-missing-volume", ClusterErrorKind::Invalid, NotDone),
+    ("pod-create-while-terminating", ClusterErrorKind::Terminating, NotDone),
+    ("pod-create-wrong-kind", ClusterErrorKind::Invalid, NotDone),
+    ("pod-delete-missing", ClusterErrorKind::NotFound, NotDone),
+    ("pod-delete-uid-precondition-fails", ClusterErrorKind::Conflict, NotDone),
+    ("pod-get-after-finalizer", ClusterErrorKind::NotFound, NotDone),
+    ("pod-get-missing", ClusterErrorKind::NotFound, NotDone),
+    ("pod-json-patch-test-fails", ClusterErrorKind::Invalid, NotDone),
+    ("pod-list-bad-continue", ClusterErrorKind::Invalid, NotDone),
+    ("pod-list-rv-future", ClusterErrorKind::TimedOut, Unknown),
+    ("pod-merge-patch-stale-rv", ClusterErrorKind::Conflict, NotDone),
+    ("pod-patch-immutable-spec", ClusterErrorKind::Invalid, NotDone),
+    ("pods-list-anonymous", ClusterErrorKind::Forbidden, NotDone),
+    ("pods-list-bad-token", ClusterErrorKind::Unauthorized, NotDone),
+    ("pods-watch-bad-rv", ClusterErrorKind::ServerError, Unknown),
+    ("svc-create-again", ClusterErrorKind::AlreadyExists, NotDone),
+    ("svc-create-name-64", ClusterErrorKind::Invalid, NotDone),
+    ("svc-create-nodeport-out-of-range", ClusterErrorKind::Invalid, NotDone),
+    ("svc-create-nodeport-range-4", ClusterErrorKind::NodePortsExhausted, NotDone),
+    ("svc-create-nodeport-taken", ClusterErrorKind::Invalid, NotDone),
+    ("svc-create-quota-exceeded", ClusterErrorKind::QuotaExceeded, NotDone),
+    ("svc-create-under-quota", ClusterErrorKind::QuotaExceeded, NotDone),
+    ("svc-get-after-owner-deleted", ClusterErrorKind::NotFound, NotDone),
+    ("svc-get-missing", ClusterErrorKind::NotFound, NotDone),
 ];
 
 /// Sends a request to a server that gives one answer, and classifies what comes of it.
-async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Failed {
+async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static) -> ClassifiedError {
     let (connection, _) = fake::server(move |_, _| answer());
     let request = http::Request::get("/x").body(Vec::new()).unwrap();
     let error = connection.calls.request::<Value>(request, Duration::from_secs(8)).await.unwrap_err();
@@ -106,22 +106,22 @@ async fn further_errors_have_their_meaning() {
     let addresses = "Internal error occurred: failed to allocate a serviceIP: range is full";
     let quota = "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified";
     for (verb, code, reason, message, kind, certainty) in [
-        (Verb::Create, 403, "", webhook, FaultKind::Denied, NotDone),
-        (Verb::Create, 400, "BadRequest", webhook, FaultKind::Denied, NotDone),
-        (Verb::Create, 500, "InternalError", failing, FaultKind::Unreachable, NotDone),
-        (Verb::Create, 403, "Forbidden", account, FaultKind::NamespaceMissing, NotDone),
-        (Verb::Create, 403, "Forbidden", security, FaultKind::Denied, NotDone),
-        (Verb::Create, 422, "Invalid", ports, FaultKind::NodePortsExhausted, NotDone),
-        (Verb::Create, 500, "InternalError", addresses, FaultKind::QuotaExceeded, NotDone),
-        (Verb::Create, 409, "Conflict", quota, FaultKind::Conflict, NotDone),
-        (Verb::Create, 500, "", "etcdserver: request timed out", FaultKind::ServerError, Unknown),
-        (Verb::Create, 504, "Timeout", "request did not complete", FaultKind::TimedOut, Unknown),
+        (Verb::Create, 403, "", webhook, ClusterErrorKind::Denied, NotDone),
+        (Verb::Create, 400, "BadRequest", webhook, ClusterErrorKind::Denied, NotDone),
+        (Verb::Create, 500, "InternalError", failing, ClusterErrorKind::Unreachable, NotDone),
+        (Verb::Create, 403, "Forbidden", account, ClusterErrorKind::NamespaceMissing, NotDone),
+        (Verb::Create, 403, "Forbidden", security, ClusterErrorKind::Denied, NotDone),
+        (Verb::Create, 422, "Invalid", ports, ClusterErrorKind::NodePortsExhausted, NotDone),
+        (Verb::Create, 500, "InternalError", addresses, ClusterErrorKind::QuotaExceeded, NotDone),
+        (Verb::Create, 409, "Conflict", quota, ClusterErrorKind::Conflict, NotDone),
+        (Verb::Create, 500, "", "etcdserver: request timed out", ClusterErrorKind::ServerError, Unknown),
+        (Verb::Create, 504, "Timeout", "request did not complete", ClusterErrorKind::TimedOut, Unknown),
         (
             Verb::Create,
             503,
             "ServiceUnavailable",
             "the server is currently unable",
-            FaultKind::Unreachable,
+            ClusterErrorKind::Unreachable,
             NotDone,
         ),
         (
@@ -129,7 +129,7 @@ async fn further_errors_have_their_meaning() {
             404,
             "NotFound",
             "the server could not find the requested resource",
-            FaultKind::Other,
+            ClusterErrorKind::Other,
             NotDone,
         ),
         (
@@ -137,7 +137,7 @@ async fn further_errors_have_their_meaning() {
             404,
             "NotFound",
             "the server could not find the requested resource",
-            FaultKind::NotFound,
+            ClusterErrorKind::NotFound,
             NotDone,
         ),
     ] {
@@ -151,15 +151,15 @@ async fn further_errors_have_their_meaning() {
 #[tokio::test(start_paused = true)]
 async fn no_answer_is_certain_only_without_a_connection() {
     for (kind, meant, certainty) in [
-        (io::ErrorKind::ConnectionRefused, FaultKind::Unreachable, NotDone),
-        (io::ErrorKind::ConnectionReset, FaultKind::ServerError, Unknown),
-        (io::ErrorKind::BrokenPipe, FaultKind::ServerError, Unknown),
+        (io::ErrorKind::ConnectionRefused, ClusterErrorKind::Unreachable, NotDone),
+        (io::ErrorKind::ConnectionReset, ClusterErrorKind::ServerError, Unknown),
+        (io::ErrorKind::BrokenPipe, ClusterErrorKind::ServerError, Unknown),
     ] {
         let failed = meaning(Verb::Create, move || Answer::Broken(kind)).await;
         assert_eq!((failed.fault.kind, failed.certainty), (meant, certainty), "{kind}");
     }
     let failed = meaning(Verb::Create, || Answer::Silence).await;
-    assert_eq!((failed.fault.kind, failed.certainty), (FaultKind::TimedOut, Unknown));
+    assert_eq!((failed.fault.kind, failed.certainty), (ClusterErrorKind::TimedOut, Unknown));
     let failed = meaning(Verb::Create, || Answer::Text(201, vec![], "<html>welcome</html>")).await;
     assert_eq!(failed.certainty, Unknown, "a success that cannot be read was a success");
 }
@@ -167,7 +167,7 @@ async fn no_answer_is_certain_only_without_a_connection() {
 /// The server's wish is kept, from the header, the Status or what a 429 is known to mean.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_kept() {
-    let seconds = |failed: Failed| failed.fault.retry_after.map(|wait| wait.as_secs());
+    let seconds = |failed: ClassifiedError| failed.fault.retry_after.map(|wait| wait.as_secs());
     let with = |headers: &'static [(&'static str, &'static str)]| {
         move || Answer::Text(429, headers.to_vec(), "Too many requests")
     };
@@ -196,7 +196,7 @@ async fn a_foreign_error_page_is_not_passed_on() {
     // Nor is it believed about what is there: a wrong 404 would make callers delete a sandbox that runs.
     for verb in [Verb::Get, Verb::Delete, Verb::Create] {
         let failed = meaning(verb, || Answer::Text(404, vec![], "404 page not found\n")).await;
-        assert_eq!(failed.fault.kind, FaultKind::Other, "{verb:?}");
+        assert_eq!(failed.fault.kind, ClusterErrorKind::Other, "{verb:?}");
     }
 }
 

@@ -9,7 +9,7 @@
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, SecurityContext, Volume, VolumeMount};
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     request::{CreateRequest, ExtraMount},
 };
 
@@ -46,12 +46,12 @@ const CREDENTIALS: [(MountPath, &str, &str); 3] = [
 
 impl<'a> Lark<'a> {
     /// Returns what the request asks for, if the settings allow it.
-    pub(super) fn of(template: &'a Template, request: &CreateRequest) -> Result<Self, Failure> {
+    pub(super) fn of(template: &'a Template, request: &CreateRequest) -> Result<Self, SandboxError> {
         match (&template.lark_broker_image, request.provision_lark_cli_broker) {
             (Some(image), true) => return Ok(Self::Broker { image }),
-            (None, true) => return Err(Failure::LarkBrokerNotConfigured),
+            (None, true) => return Err(SandboxError::LarkBrokerNotConfigured),
             (Some(_), false) if request.provision_lark_cli_runtime => {
-                return Err(Failure::LarkBrokerRequired);
+                return Err(SandboxError::LarkBrokerRequired);
             }
             (_, false) => {}
         }

@@ -9,14 +9,14 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
-use lifecycle::{failure::Failure, request::CreateRequest};
+use lifecycle::{error::SandboxError, request::CreateRequest};
 
 use super::{
     SkillsRoot, Template,
     lark::{self, Lark},
     metadata, mounts, volumes,
 };
-use crate::{marks, names};
+use crate::{annotations, names};
 
 /// The path that answers once the sandbox can be used.
 const PROBE_PATH: &str = "/v1/sandbox";
@@ -31,7 +31,7 @@ const READINESS: Rhythm = Rhythm { initial_delay_seconds: 5, period_seconds: 5 }
 const LIVENESS: Rhythm = Rhythm { initial_delay_seconds: 10, period_seconds: 10 };
 
 /// Builds the Pod, or says why the request does not fit the settings.
-pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, Failure> {
+pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
     // The order of the checks is that of DeerFlow's provisioner: the skills root, Lark, then what the sandbox mounts,
     // and last what the broker does.
     let root = SkillsRoot::of(request)?;
@@ -56,7 +56,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     containers.extend(lark.broker(template, credential_mounts));
     let mut metadata = metadata(template, request);
     metadata.name = Some(names::pod(&request.sandbox_id));
-    metadata.annotations.get_or_insert_default().extend(marks::of_request(request));
+    metadata.annotations.get_or_insert_default().extend(annotations::of_request(request));
     Ok(Pod {
         metadata,
         spec: Some(PodSpec {

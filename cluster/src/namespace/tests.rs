@@ -49,7 +49,7 @@ async fn tried_until_done() {
     });
     let namespace = Namespace::new(connection);
     let fault = namespace.ensure().await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert_eq!(fault.kind, ClusterErrorKind::Unreachable);
     assert!(namespace.missing().unwrap().contains("Unreachable"));
     namespace.ensure_until_done().await;
     assert_eq!(namespace.missing(), None);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kube::core::{Request, params::GetParams};
-use lifecycle::{failure::FaultKind, ids::SandboxId, ports::Busy};
+use lifecycle::{error::ClusterErrorKind, ids::SandboxId, traits::Busy};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -89,7 +89,7 @@ impl Cpu {
             Err(CallError::Answered { code: 404, .. }) => Busy::No,
             Err(error) => {
                 let fault = classify(Verb::Get, &error).fault;
-                if fault.kind != FaultKind::Forbidden {
+                if fault.kind != ClusterErrorKind::Forbidden {
                     return Busy::Unanswered(format!("{SIGN}: {fault}"));
                 }
                 if !self.warned.swap(true, Ordering::Relaxed) {

@@ -1,30 +1,30 @@
-use lifecycle::failure::Fault;
+use lifecycle::error::ClusterError;
 use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [FaultKind; 17] = [
-    FaultKind::AlreadyExists,
-    FaultKind::Terminating,
-    FaultKind::Conflict,
-    FaultKind::NotFound,
-    FaultKind::NamespaceMissing,
-    FaultKind::NamespaceTerminating,
-    FaultKind::QuotaExceeded,
-    FaultKind::NodePortsExhausted,
-    FaultKind::Forbidden,
-    FaultKind::Unauthorized,
-    FaultKind::Invalid,
-    FaultKind::Denied,
-    FaultKind::TooManyRequests,
-    FaultKind::Unreachable,
-    FaultKind::ServerError,
-    FaultKind::TimedOut,
-    FaultKind::Other,
+const KINDS: [ClusterErrorKind; 17] = [
+    ClusterErrorKind::AlreadyExists,
+    ClusterErrorKind::Terminating,
+    ClusterErrorKind::Conflict,
+    ClusterErrorKind::NotFound,
+    ClusterErrorKind::NamespaceMissing,
+    ClusterErrorKind::NamespaceTerminating,
+    ClusterErrorKind::QuotaExceeded,
+    ClusterErrorKind::NodePortsExhausted,
+    ClusterErrorKind::Forbidden,
+    ClusterErrorKind::Unauthorized,
+    ClusterErrorKind::Invalid,
+    ClusterErrorKind::Denied,
+    ClusterErrorKind::TooManyRequests,
+    ClusterErrorKind::Unreachable,
+    ClusterErrorKind::ServerError,
+    ClusterErrorKind::TimedOut,
+    ClusterErrorKind::Other,
 ];
 
-fn failed(kind: FaultKind, certainty: Certainty, retry_after: Option<Duration>) -> Failed {
-    Failed { fault: Fault::new(kind, "").with_retry_after(retry_after), certainty }
+fn failed(kind: ClusterErrorKind, certainty: Certainty, retry_after: Option<Duration>) -> ClassifiedError {
+    ClassifiedError { fault: ClusterError::new(kind, "").with_retry_after(retry_after), certainty }
 }
 
 fn first() -> Progress {
@@ -36,12 +36,12 @@ fn first() -> Progress {
 fn only_what_passes_soon_is_repeated() {
     let again = |verb, kind, certainty| decide(verb, &failed(kind, certainty, None), first()) != Next::GiveUp;
     let passing = [
-        FaultKind::Conflict,
-        FaultKind::NamespaceMissing,
-        FaultKind::TooManyRequests,
-        FaultKind::Unreachable,
-        FaultKind::ServerError,
-        FaultKind::TimedOut,
+        ClusterErrorKind::Conflict,
+        ClusterErrorKind::NamespaceMissing,
+        ClusterErrorKind::TooManyRequests,
+        ClusterErrorKind::Unreachable,
+        ClusterErrorKind::ServerError,
+        ClusterErrorKind::TimedOut,
     ];
     for kind in KINDS {
         for verb in [Verb::Create, Verb::Delete, Verb::Patch, Verb::Get] {
@@ -57,8 +57,9 @@ fn only_what_passes_soon_is_repeated() {
 /// What the server asks for is waited for, and one that asks for more than there is time gets no second call.
 #[test]
 fn the_servers_wish_is_honoured_within_the_deadline() {
-    let asked =
-        |seconds| failed(FaultKind::TooManyRequests, Certainty::NotDone, Some(Duration::from_secs(seconds)));
+    let asked = |seconds| {
+        failed(ClusterErrorKind::TooManyRequests, Certainty::NotDone, Some(Duration::from_secs(seconds)))
+    };
     assert_eq!(decide(Verb::Create, &asked(1), first()), Next::TryAfter(Duration::from_secs(1)));
     assert_eq!(decide(Verb::Create, &asked(60), first()), Next::GiveUp);
     let late = Progress { elapsed: Duration::from_millis(7_400), ..first() };
@@ -67,7 +68,7 @@ fn the_servers_wish_is_honoured_within_the_deadline() {
 
 #[test]
 fn waits_double() {
-    let unreachable = failed(FaultKind::Unreachable, Certainty::NotDone, None);
+    let unreachable = failed(ClusterErrorKind::Unreachable, Certainty::NotDone, None);
     let second = Progress { tries: 2, ..first() };
     assert_eq!(decide(Verb::Get, &unreachable, first()), Next::TryAfter(FIRST_WAIT));
     assert_eq!(decide(Verb::Get, &unreachable, second), Next::TryAfter(FIRST_WAIT * 2));

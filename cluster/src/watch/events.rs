@@ -134,7 +134,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::lean::Pod;
+    use crate::types::Pod;
 
     fn events(
         chunks: &[&'static str],

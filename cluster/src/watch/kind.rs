@@ -3,21 +3,21 @@
 use kube::core::Resource;
 use lifecycle::{
     ids::SandboxId,
-    ports::{Kind, WatchEvent, Watched},
-    seen::{SeenPod, SeenService},
+    observed::{ObservedPod, ObservedService},
+    traits::{Kind, WatchEvent, WatchSink},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
-    lean::{Pod, Service},
     manifest::Template,
-    read,
+    observe,
+    types::{Pod, Service},
 };
 
 /// A kind of object that is watched.
 pub trait Watchable: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static {
     /// What is kept of one.
-    type Seen: Send;
+    type Observed: Send;
     /// Which kind it is.
     const KIND: Kind;
     /// Its name in words.
@@ -28,51 +28,51 @@ pub trait Watchable: Resource<DynamicType = ()> + DeserializeOwned + Send + 'sta
     /// The sandbox that one of its name would be of.
     fn named(&self) -> Option<SandboxId>;
     /// What is kept of it.
-    fn seen(&self, template: &Template, id: &SandboxId) -> Option<Self::Seen>;
+    fn seen(&self, template: &Template, id: &SandboxId) -> Option<Self::Observed>;
     /// Tells the sink.
-    fn tell(sink: &dyn Watched, event: WatchEvent<Self::Seen>);
+    fn tell(sink: &dyn WatchSink, event: WatchEvent<Self::Observed>);
 }
 
 impl Watchable for Pod {
-    type Seen = SeenPod;
+    type Observed = ObservedPod;
     const KIND: Kind = Kind::Pod;
     const NAME: &'static str = "Pods";
 
     fn owner(&self) -> Option<SandboxId> {
-        read::pod_owner(self)
+        observe::pod_owner(self)
     }
 
     fn named(&self) -> Option<SandboxId> {
-        read::pod_named(self)
+        observe::pod_named(self)
     }
 
-    fn seen(&self, _: &Template, _: &SandboxId) -> Option<SeenPod> {
-        read::pod(self)
+    fn seen(&self, _: &Template, _: &SandboxId) -> Option<ObservedPod> {
+        observe::pod(self)
     }
 
-    fn tell(sink: &dyn Watched, event: WatchEvent<SeenPod>) {
+    fn tell(sink: &dyn WatchSink, event: WatchEvent<ObservedPod>) {
         sink.pods(event);
     }
 }
 
 impl Watchable for Service {
-    type Seen = SeenService;
+    type Observed = ObservedService;
     const KIND: Kind = Kind::Service;
     const NAME: &'static str = "Services";
 
     fn owner(&self) -> Option<SandboxId> {
-        read::service_owner(self)
+        observe::service_owner(self)
     }
 
     fn named(&self) -> Option<SandboxId> {
-        read::service_named(self)
+        observe::service_named(self)
     }
 
-    fn seen(&self, template: &Template, id: &SandboxId) -> Option<SeenService> {
-        read::service(template, id, self)
+    fn seen(&self, template: &Template, id: &SandboxId) -> Option<ObservedService> {
+        observe::service(template, id, self)
     }
 
-    fn tell(sink: &dyn Watched, event: WatchEvent<SeenService>) {
+    fn tell(sink: &dyn WatchSink, event: WatchEvent<ObservedService>) {
         sink.services(event);
     }
 }

@@ -44,7 +44,7 @@ struct PageMetadata {
 pub async fn all<K: Watchable>(
     connection: &Connection,
     template: &Template,
-) -> Result<(Vec<(SandboxId, K::Seen)>, String), CallError> {
+) -> Result<(Vec<(SandboxId, K::Observed)>, String), CallError> {
     let path = Request::new(K::url_path(&(), Some(&connection.namespace)));
     let mut params = ListParams::default().labels(names::SELECTOR).limit(PAGE);
     let mut seen = Vec::new();

@@ -2,8 +2,8 @@ use std::sync::Mutex;
 
 use lifecycle::{
     ids::SandboxId,
+    observed::{ObservedPod, ObservedService, Uid},
     phase::Phase,
-    seen::{SeenPod, SeenService, Uid},
 };
 use serde_json::{Value, json};
 
@@ -37,17 +37,17 @@ impl Told {
         self.0.lock().unwrap().iter().rev().find(|(_, line)| line == "heard").map(|(at, _)| *at)
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn failing(&self) -> Option<String> {
         self.lines().into_iter().find(|line| line.starts_with("trouble"))
     }
 }
 
-impl Watched for Told {
-    fn listing(&self, _: Kind) {
+impl WatchSink for Told {
+    fn relist_started(&self, _: Kind) {
         self.note("listing".to_owned());
     }
 
-    fn pods(&self, event: WatchEvent<SeenPod>) {
+    fn pods(&self, event: WatchEvent<ObservedPod>) {
         self.note(match event {
             WatchEvent::Applied(id, pod) => format!("{id} {}", pod.phase),
             WatchEvent::Deleted(id, Uid(uid), _) => format!("{id} gone {uid}"),
@@ -58,8 +58,8 @@ impl Watched for Told {
         });
     }
 
-    fn services(&self, event: WatchEvent<SeenService>) {
-        let url = |s: &SeenService| s.url.clone().unwrap_or_default();
+    fn services(&self, event: WatchEvent<ObservedService>) {
+        let url = |s: &ObservedService| s.url.clone().unwrap_or_default();
         let rows: Vec<(SandboxId, Arc<str>)> = match event {
             WatchEvent::Applied(id, service) => vec![(id, url(&service))],
             WatchEvent::Deleted(..) => vec![],
@@ -68,11 +68,11 @@ impl Watched for Told {
         self.note(format!("{rows:?}"));
     }
 
-    fn heard(&self, _: Kind) {
+    fn synced(&self, _: Kind) {
         self.note("heard".to_owned());
     }
 
-    fn trouble(&self, _: Kind, why: &str) {
+    fn failing(&self, _: Kind, why: &str) {
         self.note(format!("trouble: {why}"));
     }
 }
@@ -84,7 +84,7 @@ async fn follow(
 ) -> (Arc<Told>, Log) {
     let (connection, log) = fake::server(script);
     let told = Arc::new(Told::default());
-    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(&told) as Arc<dyn Watched>);
+    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(&told) as Arc<dyn WatchSink>);
     let _ = timeout(length, watch).await;
     (told, log)
 }
@@ -149,7 +149,7 @@ async fn a_quiet_watch_stays_fresh_and_cheap() {
         follow(seconds(601), |_, asked| if asked.is_watch() { quiet() } else { list(10, "", &[]) }).await;
     let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
     assert_eq!((lists.len(), watches.len()), (3, 21));
-    assert_eq!(told.trouble(), None);
+    assert_eq!(told.failing(), None);
     assert!(told.last_heard().unwrap() >= begun + seconds(600));
     assert!(log.all()[2].query.contains("resourceVersion=90"), "the bookmark's version is gone on from");
 }
@@ -182,7 +182,7 @@ async fn an_early_end_proves_nothing() {
     let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
     let heard = told.lines().iter().filter(|line| *line == "heard").count();
     assert_eq!(heard, lists.len(), "only the lists are proofs");
-    assert!(told.trouble().unwrap().contains("closed before its time"));
+    assert!(told.failing().unwrap().contains("closed before its time"));
     // 0.5 + 1 + 2 + 3 + 3 …, up to a quarter less by chance: at most 28 in a minute, and at least 21.
     assert!((21..=28).contains(&watches.len()), "{} watches", watches.len());
 }
@@ -237,7 +237,7 @@ async fn a_foreign_success_is_no_empty_list() {
         let (told, _) = follow(seconds(3), move |_, _| foreign()).await;
         assert_eq!(told.news(), Vec::<String>::new());
         assert_eq!(told.last_heard(), None);
-        assert!(told.trouble().is_some());
+        assert!(told.failing().is_some());
     }
 }
 
@@ -304,7 +304,7 @@ async fn a_silent_server_is_noticed() {
             if asked.is_watch() || !silent_watch { Answer::Silence } else { list(10, "", &[]) }
         })
         .await;
-        assert!(told.trouble().unwrap().contains("TimedOut"), "{:?}", told.lines());
+        assert!(told.failing().unwrap().contains("TimedOut"), "{:?}", told.lines());
         assert!(log.len() >= 2);
     }
 }
@@ -345,7 +345,7 @@ async fn services_are_told_with_their_url() {
         list(10, "", &[fake::service("a", "us", 9, 31234)])
     });
     let told = Arc::new(Told::default());
-    let watch = watch(connection, Arc::default(), Kind::Service, Arc::clone(&told) as Arc<dyn Watched>);
+    let watch = watch(connection, Arc::default(), Kind::Service, Arc::clone(&told) as Arc<dyn WatchSink>);
     let _ = timeout(seconds(1), watch).await;
     assert_eq!(told.lines(), ["[(\"a\", \"http://host.docker.internal:31234\")]", "heard"]);
     assert_eq!(log.lines()[0], "GET /api/v1/namespaces/rec/services");
@@ -355,6 +355,6 @@ async fn services_are_told_with_their_url() {
 #[test]
 fn the_helpers_pod_is_ours() {
     let read: Pod = serde_json::from_value(pod("a", "ua", 9, "Running")).unwrap();
-    assert_eq!(crate::read::pod_owner(&read).unwrap().as_str(), "a");
-    assert_eq!(crate::read::pod(&read).unwrap().phase, Phase::Running);
+    assert_eq!(crate::observe::pod_owner(&read).unwrap().as_str(), "a");
+    assert_eq!(crate::observe::pod(&read).unwrap().phase, Phase::Running);
 }

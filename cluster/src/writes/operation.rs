@@ -3,13 +3,13 @@
 use std::{marker::PhantomData, time::Duration};
 
 use kube::core::{Request, Resource};
-use lifecycle::failure::{Fault, FaultKind};
+use lifecycle::error::{ClusterError, ClusterErrorKind};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 use crate::{
     connect::Connection,
-    fault::{Certainty, Failed, Verb, classify},
+    fault::{Certainty, ClassifiedError, Verb, classify},
     namespace::Namespace,
     retry::{self, Next, Progress},
 };
@@ -41,7 +41,11 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
     ///
     /// # Errors
     /// The last call's; but if any of the calls may have taken effect, then so may the whole.
-    pub async fn run(&self, build: impl Fn() -> Built, namespace: Option<&Namespace>) -> Result<K, Failed> {
+    pub async fn run(
+        &self,
+        build: impl Fn() -> Built,
+        namespace: Option<&Namespace>,
+    ) -> Result<K, ClassifiedError> {
         let begun = Instant::now();
         let deadline = self.deadline();
         let mut namespace = namespace;
@@ -55,13 +59,13 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
             };
             self.log_failed(tries, &failed);
             perhaps_done |= failed.certainty == Certainty::Unknown;
-            if failed.fault.kind == FaultKind::NamespaceMissing
+            if failed.fault.kind == ClusterErrorKind::NamespaceMissing
                 && let Some(namespace) = namespace.take()
             {
                 let left = deadline.saturating_sub(begun.elapsed());
                 match timeout(left, namespace.ensure()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(fault)) => return Err(Failed { fault, certainty: Certainty::NotDone }),
+                    Ok(Err(fault)) => return Err(ClassifiedError { fault, certainty: Certainty::NotDone }),
                     Err(_) => return Err(failed),
                 }
             }
@@ -69,16 +73,16 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
             match retry::decide(self.verb, &failed, progress) {
                 Next::TryAfter(wait) => tokio::time::sleep(wait).await,
                 Next::GiveUp if perhaps_done => {
-                    return Err(Failed { certainty: Certainty::Unknown, ..failed });
+                    return Err(ClassifiedError { certainty: Certainty::Unknown, ..failed });
                 }
                 Next::GiveUp => return Err(failed),
             }
         }
     }
 
-    async fn once(&self, build: &impl Fn() -> Built, left: Duration) -> Result<K, Failed> {
-        let request = build().map_err(|error| Failed {
-            fault: Fault::new(FaultKind::Invalid, &error.to_string()),
+    async fn once(&self, build: &impl Fn() -> Built, left: Duration) -> Result<K, ClassifiedError> {
+        let request = build().map_err(|error| ClassifiedError {
+            fault: ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()),
             certainty: Certainty::NotDone,
         })?;
         let calls = &self.connection.calls;
@@ -103,8 +107,8 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
         object
     }
 
-    fn log_failed(&self, tries: u32, failed: &Failed) {
-        let Failed { fault, certainty } = failed;
+    fn log_failed(&self, tries: u32, failed: &ClassifiedError) {
+        let ClassifiedError { fault, certainty } = failed;
         tracing::debug!(
             verb = ?self.verb, kind = %K::kind(&()), name = self.name, tries, %fault, ?certainty, "call failed"
         );

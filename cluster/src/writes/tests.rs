@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lifecycle::lifetime::Terms;
+use lifecycle::lifetime;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -22,8 +22,8 @@ fn uid() -> Uid {
     Uid("ua".into())
 }
 
-fn only() -> Only {
-    Only { uid: uid(), version: None }
+fn only() -> Preconditions {
+    Preconditions { uid: uid(), version: None }
 }
 
 /// The port, on a scripted server.
@@ -44,7 +44,7 @@ fn storm() -> Answer {
     Answer::Text(429, vec![("retry-after", "1")], "Too many requests, please try again later.\n")
 }
 
-fn kind<T: std::fmt::Debug>(outcome: &Outcome<T>) -> (bool, FaultKind) {
+fn kind<T: std::fmt::Debug>(outcome: &Outcome<T>) -> (bool, ClusterErrorKind) {
     match outcome {
         Outcome::Done(done) => panic!("done: {done:?}"),
         Outcome::Refused(fault) => (true, fault.kind),
@@ -82,12 +82,12 @@ async fn a_create_is_one_post_for_each_object() {
 async fn a_storm_costs_three_calls_an_operation() {
     let (writes, log) = writes(|_, _| storm());
     let begun = Instant::now();
-    assert_eq!(kind(&writes.create_pod(request()).await), (true, FaultKind::TooManyRequests));
+    assert_eq!(kind(&writes.create_pod(request()).await), (true, ClusterErrorKind::TooManyRequests));
     assert_eq!(log.len(), 3);
     assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
-    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, FaultKind::TooManyRequests));
+    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, ClusterErrorKind::TooManyRequests));
     assert_eq!(log.len(), 6);
-    assert!(matches!(writes.read(id()).await, Err(f) if f.kind == FaultKind::TooManyRequests));
+    assert!(matches!(writes.read(id()).await, Err(f) if f.kind == ClusterErrorKind::TooManyRequests));
     assert!(log.len() <= 12, "two reads of at most three calls each");
 }
 
@@ -108,7 +108,7 @@ async fn a_lost_answer_is_unknown() {
         0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
         _ => failure(404, "NotFound", "pods \"sandbox-a\" not found"),
     });
-    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Deletion::Gone));
     assert_eq!(log.len(), 2);
 }
 
@@ -119,18 +119,18 @@ async fn unknown_is_not_forgotten_by_a_later_refusal() {
         0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
         _ => failure(403, "Forbidden", "pods is forbidden: User \"x\" cannot delete resource \"pods\""),
     });
-    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (false, FaultKind::Forbidden));
+    assert_eq!(kind(&writes.delete_pod(id(), only()).await), (false, ClusterErrorKind::Forbidden));
 }
 
 /// A cluster that is away did certainly nothing, and one that is silent ends the call within its deadline.
 #[tokio::test(start_paused = true)]
 async fn an_absent_cluster_is_told_in_time() {
     let (refusing, log) = writes(|_, _| Answer::Broken(std::io::ErrorKind::ConnectionRefused));
-    assert_eq!(kind(&refusing.create_pod(request()).await), (true, FaultKind::Unreachable));
+    assert_eq!(kind(&refusing.create_pod(request()).await), (true, ClusterErrorKind::Unreachable));
     assert_eq!(log.len(), 3);
     let (silent, log) = writes(|_, _| Answer::Silence);
     let begun = Instant::now();
-    assert_eq!(kind(&silent.create_service(request()).await), (false, FaultKind::TimedOut));
+    assert_eq!(kind(&silent.create_service(request()).await), (false, ClusterErrorKind::TimedOut));
     assert_eq!(begun.elapsed(), Limits::default().write);
     assert_eq!(log.len(), 1);
 }
@@ -141,7 +141,7 @@ async fn calls_in_flight_are_bounded() {
     let limits = Limits { in_flight: 2, ..Limits::default() };
     let (writes, log) = limited(|_, _| Answer::Silence, limits);
     let outcomes = futures::future::join_all((0..5).map(|_| writes.create_pod(request()))).await;
-    let certain = outcomes.iter().filter(|o| kind(o) == (true, FaultKind::TooManyRequests)).count();
+    let certain = outcomes.iter().filter(|o| kind(o) == (true, ClusterErrorKind::TooManyRequests)).count();
     assert_eq!((log.len(), certain), (2, 3));
 }
 
@@ -162,8 +162,8 @@ async fn creates_leave_calls_to_others() {
     let others = async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let begun = Instant::now();
-        assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
-        assert_eq!(writes.read(id()).await, Ok(Look::default()));
+        assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Deletion::Gone));
+        assert_eq!(writes.read(id()).await, Ok(Lookup::default()));
         begun.elapsed()
     };
     let (_, took) = futures::join!(creates, others);
@@ -176,12 +176,22 @@ async fn creates_leave_calls_to_others() {
 async fn what_does_not_pass_by_itself_is_not_repeated() {
     let quota = "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1";
     for (code, reason, message, meant) in [
-        (409, "AlreadyExists", "pods \"sandbox-a\" already exists", FaultKind::AlreadyExists),
-        (409, "AlreadyExists", "object is being deleted: pods \"a\" already exists", FaultKind::Terminating),
-        (403, "Forbidden", quota, FaultKind::QuotaExceeded),
-        (500, "InternalError", "failed to allocate a nodePort: range is full", FaultKind::NodePortsExhausted),
-        (401, "Unauthorized", "Unauthorized", FaultKind::Unauthorized),
-        (422, "Invalid", "Pod \"a\" is invalid", FaultKind::Invalid),
+        (409, "AlreadyExists", "pods \"sandbox-a\" already exists", ClusterErrorKind::AlreadyExists),
+        (
+            409,
+            "AlreadyExists",
+            "object is being deleted: pods \"a\" already exists",
+            ClusterErrorKind::Terminating,
+        ),
+        (403, "Forbidden", quota, ClusterErrorKind::QuotaExceeded),
+        (
+            500,
+            "InternalError",
+            "failed to allocate a nodePort: range is full",
+            ClusterErrorKind::NodePortsExhausted,
+        ),
+        (401, "Unauthorized", "Unauthorized", ClusterErrorKind::Unauthorized),
+        (422, "Invalid", "Pod \"a\" is invalid", ClusterErrorKind::Invalid),
     ] {
         let (writes, log) = writes(move |_, _| failure(code, reason, message));
         assert_eq!(kind(&writes.create_pod(request()).await), (true, meant));
@@ -234,8 +244,8 @@ async fn a_silent_namespace_keeps_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_carries_its_uid() {
     let (writes, log) = writes(|_, _| failure(404, "NotFound", "not found"));
-    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Removal::Gone));
-    assert_eq!(writes.delete_service(id(), only()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Deletion::Gone));
+    assert_eq!(writes.delete_service(id(), only()).await, Outcome::Done(Deletion::Gone));
     let asked = log.all();
     assert_eq!(
         log.lines(),
@@ -261,14 +271,14 @@ async fn a_delete_of_another_state_is_refused() {
          ResourceVersion in object meta: 7",
     ] {
         let (writes, log) = writes(move |_, _| failure(409, "Conflict", message));
-        let only = Only { uid: uid(), version: Some(Version(5)) };
-        assert_eq!(kind(&writes.delete_pod(id(), only).await), (true, FaultKind::Conflict));
+        let only = Preconditions { uid: uid(), version: Some(ResourceVersion(5)) };
+        assert_eq!(kind(&writes.delete_pod(id(), only).await), (true, ClusterErrorKind::Conflict));
         assert_eq!(log.len(), 1, "trying again would change nothing");
         assert_eq!(log.all()[0].body["preconditions"], json!({"uid": "ua", "resourceVersion": "5"}));
     }
 }
 
-/// Marks are written by one patch of the annotations alone, bound to the uid; what is absent is taken away.
+/// Annotations are written by one patch of the annotations alone, bound to the uid; what is absent is taken away.
 #[tokio::test(start_paused = true)]
 async fn marks_are_one_patch() {
     let (writes, log) = writes(|_, asked| {
@@ -276,15 +286,15 @@ async fn marks_are_one_patch() {
         answer["metadata"]["annotations"] = asked.body["metadata"]["annotations"].clone();
         Answer::Json(200, answer)
     });
-    let marks = Marks {
-        terms: Terms { ttl: None, idle_timeout: Some(Duration::from_secs(900)) },
-        active: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
+    let annotations = LifetimeAnnotations {
+        limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(900)) },
+        last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: None,
     };
-    let Outcome::Done(seen) = writes.write_marks(id(), uid(), marks.clone()).await else {
+    let Outcome::Done(seen) = writes.write_annotations(id(), uid(), annotations.clone()).await else {
         panic!("not done")
     };
-    assert_eq!((seen.uid, seen.version, seen.marks), (uid(), Version(8), marks));
+    assert_eq!((seen.uid, seen.version, seen.annotations), (uid(), ResourceVersion(8), annotations));
     assert_eq!(log.lines(), ["PATCH /api/v1/namespaces/rec/pods/sandbox-a"]);
     let expected = json!({"metadata": {"uid": "ua", "annotations": {
         "sandbox-provisioner/ttl": null,
@@ -312,16 +322,16 @@ async fn a_patch_of_another_life_is_refused() {
     };
     let write = async |answer: Box<dyn Fn(usize) -> Answer + Send + Sync>| {
         let (writes, log) = writes(move |before, _| answer(before));
-        let outcome = writes.write_marks(id(), uid(), Marks::default()).await;
+        let outcome = writes.write_annotations(id(), uid(), LifetimeAnnotations::default()).await;
         (outcome, log.len())
     };
     let (outcome, calls) = write(Box::new(move |_| failure(409, "Conflict", conflict))).await;
-    assert_eq!((kind(&outcome), calls), ((true, FaultKind::Conflict), 1));
+    assert_eq!((kind(&outcome), calls), ((true, ClusterErrorKind::Conflict), 1));
     let (outcome, _) = write(Box::new(move |_| invalid())).await;
-    assert_eq!(kind(&outcome), (true, FaultKind::Conflict));
+    assert_eq!(kind(&outcome), (true, ClusterErrorKind::Conflict));
     let gone = "pods \"sandbox-a\" not found";
     let (outcome, calls) = write(Box::new(move |_| failure(404, "NotFound", gone))).await;
-    assert_eq!((kind(&outcome), calls), ((true, FaultKind::NotFound), 1));
+    assert_eq!((kind(&outcome), calls), ((true, ClusterErrorKind::NotFound), 1));
     let (outcome, calls) = write(Box::new(|before| match before {
         0 => Answer::Broken(std::io::ErrorKind::ConnectionReset),
         _ => Answer::Json(200, pod("a", "ua", 8, "Running")),
@@ -352,21 +362,21 @@ async fn a_deleted_object_is_gone_or_leaving() {
         let shown = deleted.clone();
         let (writes, _) = writes(move |_, _| Answer::Json(200, shown.clone()));
         match writes.delete_pod(id(), only()).await {
-            Outcome::Done(Removal::Leaving(pod)) => assert!(leaving && pod.terminating, "{answer}"),
-            Outcome::Done(Removal::Gone) => assert!(!leaving, "{answer}"),
+            Outcome::Done(Deletion::Terminating(pod)) => assert!(leaving && pod.terminating, "{answer}"),
+            Outcome::Done(Deletion::Gone) => assert!(!leaving, "{answer}"),
             other => panic!("{other:?}"),
         }
     }
     let (conflict, log) = writes(move |_, _| failure(409, "Conflict", uid_conflict));
     assert_eq!(
         conflict.delete_pod(id(), only()).await,
-        Outcome::Done(Removal::Gone),
+        Outcome::Done(Deletion::Gone),
         "the name has a new life"
     );
     assert_eq!(log.len(), 1);
     let (status, _) =
         writes(|_, _| Answer::Json(200, json!({"kind": "Status", "status": "Success", "details": {}})));
-    assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Removal::Gone));
+    assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Deletion::Gone));
 }
 
 /// A look is two reads; what is absent is absent, and what is in the way by name is said.
@@ -399,10 +409,10 @@ async fn a_look_tells_ours_absent_and_strange() {
         });
         match strange.read(id()).await {
             Ok(look) => {
-                assert_eq!(look.stranger.as_deref(), Some("Pod \"sandbox-a\""));
+                assert_eq!(look.foreign.as_deref(), Some("Pod \"sandbox-a\""));
                 assert_eq!((look.seen.pod, look.seen.service.is_some()), (None, there));
             }
-            Err(fault) => assert_eq!((fault.kind, status), (FaultKind::Forbidden, 403)),
+            Err(fault) => assert_eq!((fault.kind, status), (ClusterErrorKind::Forbidden, 403)),
         }
     }
 }

@@ -7,15 +7,15 @@ use std::{
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
-    view::Edition,
+    view::Revision,
 };
 use lifecycle::{
-    failure::Failure,
+    error::SandboxError,
     ids::SandboxId,
-    lifetime::{Owner, TermsChange},
+    lifetime::{LimitsPatch, Owner},
+    observed::{Status, Uid},
     phase::Phase,
     request::CreateRequest,
-    seen::{Status, Uid},
     spec::ObservedSpec,
 };
 use sandbox_provisioner::http::Backend;
@@ -53,22 +53,22 @@ fn running() -> Status {
         pod: Uid("e6edabb4-c58f-4781-964c-8c43eb2987d3".into()),
         created: None,
         spec: ObservedSpec::default(),
-        life: None,
+        expiry: None,
     }
 }
 
 impl Backend for Recorder {
-    async fn create(&self, request: CreateRequest) -> Result<Status, Failure> {
+    async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         self.note("create", Some(&request.sandbox_id));
         Ok(running())
     }
 
-    async fn delete(&self, id: SandboxId, _: Option<Owner>) -> Result<(), Failure> {
+    async fn delete(&self, id: SandboxId, _: Option<Owner>) -> Result<(), SandboxError> {
         self.note("delete", Some(&id));
         Ok(())
     }
 
-    async fn touch(&self, id: SandboxId, _: Option<Owner>) -> Result<Option<Status>, Failure> {
+    async fn touch(&self, id: SandboxId, _: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         self.note("touch", Some(&id));
         Ok(Some(running()))
     }
@@ -76,9 +76,9 @@ impl Backend for Recorder {
     async fn change(
         &self,
         id: SandboxId,
-        _: TermsChange,
+        _: LimitsPatch,
         _: Option<Owner>,
-    ) -> Result<Option<Status>, Failure> {
+    ) -> Result<Option<Status>, SandboxError> {
         self.note("change", Some(&id));
         Ok(Some(running()))
     }
@@ -92,27 +92,27 @@ impl Backend for Recorder {
         ReaperState { stopped_until: None, reaped: 0, rehearsed: 0 }
     }
 
-    fn lift_stop(&self) -> bool {
+    fn resume_reaping(&self) -> bool {
         self.note("resume", None);
         false
     }
 
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, Failure> {
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.note("get", Some(id));
         Ok(Some(running()))
     }
 
-    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, Failure> {
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         self.note("presence", Some(id));
         Ok(Some(running().pod))
     }
 
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, Failure> {
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.note("list", None);
         Ok(Vec::new())
     }
 
-    async fn edition(&self) -> Result<Edition, Failure> {
-        Ok(Edition(0))
+    async fn revision(&self) -> Result<Revision, SandboxError> {
+        Ok(Revision(0))
     }
 }

@@ -8,16 +8,16 @@ use super::{
     ERRORS_MAX, FieldError, Loc, Problem, body,
     object::{Object, Report},
 };
-use crate::lifetime::{LIMIT_MAX, LIMIT_MIN, Terms, TermsChange};
+use crate::lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch};
 
 /// What a change without any of its fields is told.
 const NOTHING: &str = "at least one of ttl and idle_timeout is needed";
 
 /// The limits of a create: absent and null both leave it to the settings.
-pub(super) fn terms(body: &Object<'_>, report: &mut Report) -> Option<Terms> {
+pub(super) fn limits(body: &Object<'_>, report: &mut Report) -> Option<Limits> {
     let mut limit = |name| body.optional(name, None, limit_or_null, report);
     let (ttl, idle_timeout) = (limit("ttl"), limit("idle_timeout"));
-    Some(Terms { ttl: ttl?, idle_timeout: idle_timeout? })
+    Some(Limits { ttl: ttl?, idle_timeout: idle_timeout? })
 }
 
 /// A limit, or null.
@@ -44,22 +44,22 @@ fn rule() -> String {
     )
 }
 
-// === impl TermsChange ===
+// === impl LimitsPatch ===
 
-impl TermsChange {
+impl LimitsPatch {
     /// Reads the body of a change as it came over the wire, by the rules of
     /// [`CreateRequest::from_body`](super::CreateRequest::from_body).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use lifecycle::lifetime::TermsChange;
-    /// let change = TermsChange::from_body(Some("application/json"), br#"{"ttl": "2h", "idle_timeout": null}"#);
-    /// let wanted = TermsChange { ttl: Some(Some(Duration::from_secs(7200))), idle_timeout: Some(None) };
+    /// use lifecycle::lifetime::LimitsPatch;
+    /// let change = LimitsPatch::from_body(Some("application/json"), br#"{"ttl": "2h", "idle_timeout": null}"#);
+    /// let wanted = LimitsPatch { ttl: Some(Some(Duration::from_secs(7200))), idle_timeout: Some(None) };
     /// assert_eq!(change, Ok(wanted));
     /// ```
     ///
     /// # Errors
-    /// As [`TermsChange::parse`] has it; for a body that is empty or no JSON, just that.
+    /// As [`LimitsPatch::parse`] has it; for a body that is empty or no JSON, just that.
     pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
         Self::parse(&body::json(content_type, body)?)
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    Action, Context, Decision, Halves, MAX_ROUNDS, Next, Order, POST_PATIENCE, Reply, Stage, failure_of,
-    remove, rest,
+    Action, AfterDelete, Context, Decision, MAX_ROUNDS, Objects, POST_PATIENCE, PendingCreate, Reply, Stage,
+    failure_of, remove, rest,
 };
 use crate::{
-    failure::{Failure, Fault, FaultKind},
-    ports::Outcome,
-    seen::{Seen, Status},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
+    observed::{Observed, Status},
+    traits::Outcome,
 };
 
 /// When to ask again about a sandbox that is still terminating: about half of the grace its Pod is given.
@@ -27,10 +27,10 @@ enum Lack {
     /// The Service is there but leads nowhere (made by hand, or under another service type).
     ServiceWithUrl,
     /// These objects.
-    Objects(Halves),
+    Objects(Objects),
 }
 
-fn lack(seen: &Seen) -> Lack {
+fn lack(seen: &Observed) -> Lack {
     let pod_leaves = seen.pod.as_ref().is_some_and(|p| p.terminating);
     let service_leaves = seen.service.as_ref().is_some_and(|s| s.terminating);
     if pod_leaves || service_leaves {
@@ -41,27 +41,27 @@ fn lack(seen: &Seen) -> Lack {
     }
     match seen.status() {
         Some(status) if seen.pod.is_some() => Lack::Nothing(status),
-        _ => Lack::Objects(Halves { pod: seen.pod.is_none(), service: seen.service.is_none() }),
+        _ => Lack::Objects(Objects { pod: seen.pod.is_none(), service: seen.service.is_none() }),
     }
 }
 
 /// What is answered while something of the sandbox is on its way out.
-pub(super) fn still_terminating(ctx: Context<'_>) -> Failure {
-    Failure::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY }
+pub(super) fn still_terminating(ctx: Context<'_>) -> SandboxError {
+    SandboxError::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY }
 }
 
 /// What is answered while what is seen is too old to be told.
-pub(super) fn stale() -> Failure {
-    Failure::Stale { why: "the watch on the cluster is behind".to_owned(), retry_after: STALE_RETRY }
+pub(super) fn stale() -> SandboxError {
+    SandboxError::Stale { why: "the watch on the cluster is behind".to_owned(), retry_after: STALE_RETRY }
 }
 
 /// Goes on with an order from what is seen now.
-pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
+pub(super) fn make<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
     let mut rejected = reject_mismatches(&mut order, made, ctx);
     let (stage, actions) = if rejected.is_empty() || !order.waiters.is_empty() {
         make_missing(order, made, ctx)
     } else if made.any() {
-        remove::remove(made, 0, vec![], Next::Forget, ctx)
+        remove::remove(made, 0, vec![], AfterDelete::Forget, ctx)
     } else {
         rest(None, ctx)
     };
@@ -72,7 +72,11 @@ pub(super) fn make<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> De
 /// Rejects the callers whose requirements the existing Pod does not meet.
 ///
 /// A terminating Pod is nobody's answer: the callers wait for a new one. An old view may show a Pod that has gone.
-pub(super) fn reject_mismatches<W>(order: &mut Order<W>, made: Halves, ctx: Context<'_>) -> Vec<Action<W>> {
+pub(super) fn reject_mismatches<W>(
+    order: &mut PendingCreate<W>,
+    made: Objects,
+    ctx: Context<'_>,
+) -> Vec<Action<W>> {
     match &ctx.seen.pod {
         Some(pod) if !pod.terminating && (ctx.fresh || order.looked || made.any()) => {
             order.reject_mismatches(&pod.spec)
@@ -82,7 +86,7 @@ pub(super) fn reject_mismatches<W>(order: &mut Order<W>, made: Halves, ctx: Cont
 }
 
 /// Goes on with an order whose callers all accept the existing Pod, if there is one.
-fn make_missing<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decision<W> {
+fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
     match lack(ctx.seen) {
         Lack::Nothing(status) => {
             let answer = if ctx.fresh || made.any() { Ok(Reply::Made(status)) } else { Err(stale()) };
@@ -92,32 +96,33 @@ fn make_missing<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decis
         }
         Lack::EarlierLifeGone if made.any() => {
             // What was just written must not be joined to a dying Pod.
-            remove::remove(made, 0, vec![], Next::Make { order, unheard_of: true }, ctx)
+            remove::remove(made, 0, vec![], AfterDelete::Make { order, unpublished: true }, ctx)
         }
         Lack::EarlierLifeGone => wait(order, ctx),
         Lack::ServiceWithUrl if made.service => {
-            let fault = Fault::new(FaultKind::Other, "the cluster gave the Service no node port");
-            undo(order, made, Failure::Refused { operation: "Service creation", fault }, ctx)
+            let fault =
+                ClusterError::new(ClusterErrorKind::Other, "the cluster gave the Service no node port");
+            undo(order, made, SandboxError::Refused { operation: "Service creation", fault }, ctx)
         }
         Lack::ServiceWithUrl if order.rounds < MAX_ROUNDS => {
             order.rounds += 1;
-            let service = Halves { pod: false, service: true };
-            remove::remove(service, 0, vec![], Next::Make { order, unheard_of: false }, ctx)
+            let service = Objects { pod: false, service: true };
+            remove::remove(service, 0, vec![], AfterDelete::Make { order, unpublished: false }, ctx)
         }
         // What an old view lacks may be there, given to somebody: it is not to be taken for what this order makes.
         Lack::Objects(_) if !(ctx.fresh || order.looked || made.any()) => {
             order.looked = true;
-            (Stage::Making { order, made, verdict: None }, vec![Action::Read])
+            (Stage::Creating { order, made, verdict: None }, vec![Action::Read])
         }
         Lack::Objects(halves) if order.rounds < MAX_ROUNDS => {
             order.rounds += 1;
             let create = Action::Create { request: order.request.clone(), halves };
-            (Stage::Making { order, made, verdict: None }, vec![create])
+            (Stage::Creating { order, made, verdict: None }, vec![create])
         }
         Lack::ServiceWithUrl | Lack::Objects(_) => {
             let failure = order.doubt.take().unwrap_or_else(|| {
                 let why = "its objects are being changed by somebody else";
-                failure_of("Sandbox creation", Fault::new(FaultKind::Conflict, why))
+                failure_of("Sandbox creation", ClusterError::new(ClusterErrorKind::Conflict, why))
             });
             undo(order, made, failure, ctx)
         }
@@ -125,14 +130,14 @@ fn make_missing<W>(mut order: Order<W>, made: Halves, ctx: Context<'_>) -> Decis
 }
 
 /// Parks an order until the earlier life has gone, and sends off those whose time is up.
-fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
+fn wait<W>(mut order: PendingCreate<W>, ctx: Context<'_>) -> Decision<W> {
     (order.rounds, order.looked) = (0, false);
     let expired = order.take_expired(ctx.now);
     let failure = still_terminating(ctx);
     let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
     match order.waiters.iter().map(|w| w.until).min() {
         Some(next) => {
-            actions.push(Action::WakeAt(next));
+            actions.push(Action::SetTimer(next));
             (Stage::Waiting(order), actions)
         }
         None => (Stage::default(), actions),
@@ -141,15 +146,15 @@ fn wait<W>(mut order: Order<W>, ctx: Context<'_>) -> Decision<W> {
 
 /// After the writes: done, or refused and to be undone, or in doubt and to be looked at.
 pub(super) fn created<W>(
-    mut order: Order<W>,
-    made: Halves,
+    mut order: PendingCreate<W>,
+    made: Objects,
     pod: Option<Outcome<()>>,
     service: Option<Outcome<()>>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     let may_be =
         |outcome: &Option<Outcome<()>>| matches!(outcome, Some(Outcome::Done(()) | Outcome::Unknown(_)));
-    let made = Halves { pod: made.pod || may_be(&pod), service: made.service || may_be(&service) };
+    let made = Objects { pod: made.pod || may_be(&pod), service: made.service || may_be(&service) };
 
     let mut verdict = None;
     let mut in_doubt = false;
@@ -162,7 +167,7 @@ pub(super) fn created<W>(
                 order.doubt.get_or_insert_with(|| failure_of(operation, fault));
             }
             Some(Outcome::Refused(fault))
-                if matches!(fault.kind, FaultKind::AlreadyExists | FaultKind::Terminating) =>
+                if matches!(fault.kind, ClusterErrorKind::AlreadyExists | ClusterErrorKind::Terminating) =>
             {
                 in_doubt = true;
             }
@@ -172,7 +177,7 @@ pub(super) fn created<W>(
         }
     }
     match verdict {
-        verdict if in_doubt => (Stage::Making { order, made, verdict }, vec![Action::Read]),
+        verdict if in_doubt => (Stage::Creating { order, made, verdict }, vec![Action::Read]),
         Some(failure) => undo(order, made, failure, ctx),
         None => make(order, made, ctx),
     }
@@ -180,21 +185,21 @@ pub(super) fn created<W>(
 
 /// After a look at the cluster.
 pub(super) fn read<W>(
-    order: Order<W>,
-    made: Halves,
-    verdict: Option<Failure>,
-    result: Result<Option<String>, Fault>,
+    order: PendingCreate<W>,
+    made: Objects,
+    verdict: Option<SandboxError>,
+    result: Result<Option<String>, ClusterError>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     match (result, verdict) {
         (Ok(None), None) if order.waiters.iter().all(|w| w.until <= ctx.now) => {
-            let failure = Failure::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
+            let failure = SandboxError::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
             undo(order, made, failure, ctx)
         }
         (Ok(None), None) => make(order, made, ctx),
         (Ok(None), Some(failure)) => undo(order, made, failure, ctx),
         (Ok(Some(what)), _) => {
-            let failure = Failure::NotOurs { id: ctx.id.clone(), what };
+            let failure = SandboxError::NotOurs { id: ctx.id.clone(), what };
             undo(order, made, failure, ctx)
         }
         (Err(fault), verdict) => {
@@ -213,6 +218,6 @@ pub(super) fn read<W>(
 }
 
 /// Removes what the order has made, then fails it.
-fn undo<W>(order: Order<W>, made: Halves, failure: Failure, ctx: Context<'_>) -> Decision<W> {
-    remove::remove(made, 0, vec![], Next::Fail(order, failure), ctx)
+fn undo<W>(order: PendingCreate<W>, made: Objects, failure: SandboxError, ctx: Context<'_>) -> Decision<W> {
+    remove::remove(made, 0, vec![], AfterDelete::Fail(order, failure), ctx)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Action, Context, Decision, Halves, Next, Reply, Stage, create, failure_of, rest};
+use super::{Action, AfterDelete, Context, Decision, Objects, Reply, Stage, create, failure_of, rest};
 use crate::{
-    failure::{Failure, Fault},
-    ports::Outcome,
+    error::{ClusterError, SandboxError},
+    traits::Outcome,
 };
 
 /// The first wait before a removal is tried again; it doubles up to [`LONGEST_WAIT`].
@@ -18,9 +18,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Somebody wants the sandbox gone.
 pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decision<W> {
     match stage {
-        Stage::Resting { .. } => {
+        Stage::Steady { .. } => {
             if ctx.seen.is_empty() && !ctx.fresh {
-                let failure = Failure::Stale {
+                let failure = SandboxError::Stale {
                     why: "whether the sandbox exists cannot be told".to_owned(),
                     retry_after: Duration::from_secs(5),
                 };
@@ -30,44 +30,46 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
             }
             if !ctx.fresh && !ctx.seen.is_whole() {
                 // The other half may be there unseen.
-                let stage = Stage::Retrying {
-                    targets: Halves::BOTH,
+                let stage = Stage::DeleteBackoff {
+                    targets: Objects::BOTH,
                     attempt: 0,
                     at: None,
                     waiters: vec![waiter],
-                    unheard_of: false,
+                    unpublished: false,
                 };
                 return (stage, vec![Action::Read]);
             }
-            remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx)
+            remove(Objects::BOTH, 0, vec![waiter], AfterDelete::Rest, ctx)
         }
-        Stage::Unsure { at: Some(_), .. } => remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx),
+        Stage::ReapUnknown { at: Some(_), .. } => {
+            remove(Objects::BOTH, 0, vec![waiter], AfterDelete::Rest, ctx)
+        }
         Stage::Waiting(order) => {
             // The POST came first and would have made what this DELETE takes away again.
             let retry_after = Duration::from_secs(1);
-            let mut actions = order.fail(&Failure::StillTerminating { id: ctx.id.clone(), retry_after });
-            let (stage, more) = remove(Halves::BOTH, 0, vec![waiter], Next::Rest, ctx);
+            let mut actions = order.fail(&SandboxError::StillTerminating { id: ctx.id.clone(), retry_after });
+            let (stage, more) = remove(Objects::BOTH, 0, vec![waiter], AfterDelete::Rest, ctx);
             actions.extend(more);
             (stage, actions)
         }
         // The outcome of what was tried before is not known for sure, so look before anything is said.
-        Stage::Retrying { targets: _, attempt, at: _, mut waiters, unheard_of } => {
+        Stage::DeleteBackoff { targets: _, attempt, at: _, mut waiters, unpublished } => {
             waiters.push(waiter);
-            let targets = Halves::BOTH;
-            (Stage::Retrying { targets, attempt, at: None, waiters, unheard_of }, vec![Action::Read])
+            let targets = Objects::BOTH;
+            (Stage::DeleteBackoff { targets, attempt, at: None, waiters, unpublished }, vec![Action::Read])
         }
-        Stage::Removing { attempt, mut waiters, next: Next::Rest, targets: Halves::BOTH } => {
+        Stage::Deleting { attempt, mut waiters, next: AfterDelete::Rest, targets: Objects::BOTH } => {
             waiters.push(waiter);
-            (Stage::Removing { targets: Halves::BOTH, attempt, waiters, next: Next::Rest }, vec![])
+            (Stage::Deleting { targets: Objects::BOTH, attempt, waiters, next: AfterDelete::Rest }, vec![])
         }
-        busy @ (Stage::Making { .. }
-        | Stage::Doubting
-        | Stage::Removing { .. }
+        busy @ (Stage::Creating { .. }
+        | Stage::ConfirmingOrphan
+        | Stage::Deleting { .. }
         | Stage::Reaping(_)
-        | Stage::Unsure { at: None, .. }
-        | Stage::Giving { .. }
-        | Stage::Changing { .. }) => {
-            let failure = Failure::Busy { retry_after: Duration::from_secs(1) };
+        | Stage::ReapUnknown { at: None, .. }
+        | Stage::RecordingUse { .. }
+        | Stage::Updating { .. }) => {
+            let failure = SandboxError::Busy { retry_after: Duration::from_secs(1) };
             (busy, vec![Action::Answer(waiter, Err(failure))])
         }
     }
@@ -75,10 +77,10 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
 
 /// Deletes what is left of the targets, or goes on at once when nothing is.
 pub(super) fn remove<W>(
-    targets: Halves,
+    targets: Objects,
     attempt: u32,
     waiters: Vec<W>,
-    next: Next<W>,
+    next: AfterDelete<W>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     let pod = ctx.seen.pod.as_ref().filter(|p| targets.pod && !p.terminating).map(|p| p.uid.clone());
@@ -87,19 +89,19 @@ pub(super) fn remove<W>(
     if pod.is_none() && service.is_none() {
         return gone(waiters, next, ctx);
     }
-    (Stage::Removing { targets, attempt, waiters, next }, vec![Action::Remove { pod, service }])
+    (Stage::Deleting { targets, attempt, waiters, next }, vec![Action::Delete { pod, service }])
 }
 
 /// Nothing of the targets is left, or it is on its way out.
-fn gone<W>(waiters: Vec<W>, next: Next<W>, ctx: Context<'_>) -> Decision<W> {
+fn gone<W>(waiters: Vec<W>, next: AfterDelete<W>, ctx: Context<'_>) -> Decision<W> {
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Ok(Reply::Gone))).collect();
     let (stage, more) = match next {
-        Next::Rest | Next::Forget => rest(None, ctx),
-        Next::Fail(order, failure) => {
+        AfterDelete::Rest | AfterDelete::Forget => rest(None, ctx),
+        AfterDelete::Fail(order, failure) => {
             actions.extend(order.fail(&failure));
             rest(None, ctx)
         }
-        Next::Make { order, unheard_of: _ } => create::make(order, Halves::NONE, ctx),
+        AfterDelete::Make { order, unpublished: _ } => create::make(order, Objects::NONE, ctx),
     };
     actions.extend(more);
     (stage, actions)
@@ -107,10 +109,10 @@ fn gone<W>(waiters: Vec<W>, next: Next<W>, ctx: Context<'_>) -> Decision<W> {
 
 /// After the deletes.
 pub(super) fn removed<W>(
-    targets: Halves,
+    targets: Objects,
     attempt: u32,
     waiters: Vec<W>,
-    next: Next<W>,
+    next: AfterDelete<W>,
     outcomes: [Option<Outcome<()>>; 2],
     ctx: Context<'_>,
 ) -> Decision<W> {
@@ -124,23 +126,26 @@ pub(super) fn removed<W>(
     let Some(failure) = refusal else {
         return gone(waiters, next, ctx);
     };
-    let unheard_of = matches!(next, Next::Forget | Next::Fail(..) | Next::Make { unheard_of: true, .. });
+    let unpublished = matches!(
+        next,
+        AfterDelete::Forget | AfterDelete::Fail(..) | AfterDelete::Make { unpublished: true, .. }
+    );
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
     match next {
-        Next::Rest | Next::Forget => {}
-        Next::Fail(order, why) => actions.extend(order.fail(&why)),
-        Next::Make { order, unheard_of: _ } => actions.extend(order.fail(&failure)),
+        AfterDelete::Rest | AfterDelete::Forget => {}
+        AfterDelete::Fail(order, why) => actions.extend(order.fail(&why)),
+        AfterDelete::Make { order, unpublished: _ } => actions.extend(order.fail(&failure)),
     }
-    let (stage, more) = later(targets, attempt + 1, unheard_of, ctx);
+    let (stage, more) = later(targets, attempt + 1, unpublished, ctx);
     actions.extend(more);
     (stage, actions)
 }
 
 /// Comes back to it after a while.
-pub(super) fn later<W>(targets: Halves, attempt: u32, unheard_of: bool, ctx: Context<'_>) -> Decision<W> {
+pub(super) fn later<W>(targets: Objects, attempt: u32, unpublished: bool, ctx: Context<'_>) -> Decision<W> {
     let at = ctx.now + back_off(attempt);
-    let stage = Stage::Retrying { targets, attempt, at: Some(at), waiters: vec![], unheard_of };
-    (stage, vec![Action::WakeAt(at)])
+    let stage = Stage::DeleteBackoff { targets, attempt, at: Some(at), waiters: vec![], unpublished };
+    (stage, vec![Action::SetTimer(at)])
 }
 
 fn back_off(attempt: u32) -> Duration {
@@ -149,24 +154,24 @@ fn back_off(attempt: u32) -> Duration {
 
 /// After the look that precedes another try.
 pub(super) fn read<W>(
-    targets: Halves,
+    targets: Objects,
     attempt: u32,
     waiters: Vec<W>,
-    unheard_of: bool,
-    result: Result<Option<String>, Fault>,
+    unpublished: bool,
+    result: Result<Option<String>, ClusterError>,
     ctx: Context<'_>,
 ) -> Decision<W> {
     match result {
         // One of the names may belong to somebody else; what is ours under the other goes all the same.
         Ok(_) => {
-            let next = if unheard_of { Next::Forget } else { Next::Rest };
+            let next = if unpublished { AfterDelete::Forget } else { AfterDelete::Rest };
             remove(targets, attempt, waiters, next, ctx)
         }
         Err(fault) => {
             let failure = failure_of("Sandbox deletion", fault);
             let mut actions: Vec<_> =
                 waiters.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
-            let (stage, more) = later(targets, attempt + 1, unheard_of, ctx);
+            let (stage, more) = later(targets, attempt + 1, unpublished, ctx);
             actions.extend(more);
             (stage, actions)
         }
@@ -177,14 +182,17 @@ pub(super) fn read<W>(
 ///
 /// A Service leads to no Pod but one with our labels, whoever has the Pod's name. A Pod may still be reached through a
 /// Service that has lost them: it stays.
-pub(super) fn judge_orphan<W>(result: &Result<Option<String>, Fault>, ctx: Context<'_>) -> Decision<W> {
+pub(super) fn judge_orphan<W>(
+    result: &Result<Option<String>, ClusterError>,
+    ctx: Context<'_>,
+) -> Decision<W> {
     let alone = super::alone(ctx.seen);
     let sure = match result {
         Ok(None) => alone.any(),
         Ok(Some(_stranger)) => alone.service,
         Err(_) => false,
     };
-    if sure { remove(alone, 0, vec![], Next::Rest, ctx) } else { rest(None, ctx) }
+    if sure { remove(alone, 0, vec![], AfterDelete::Rest, ctx) } else { rest(None, ctx) }
 }
 
 #[cfg(test)]

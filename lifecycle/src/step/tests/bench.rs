@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::*;
 use crate::{
-    failure::{Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind},
+    observed::{ObservedPod, ObservedService, ResourceVersion},
     phase::Phase,
-    seen::{SeenPod, SeenService, Version},
     spec::ObservedSpec,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Bench {
     pub(super) id: SandboxId,
     pub(super) sandbox: Sandbox<u32>,
-    pub(super) seen: Seen,
+    pub(super) seen: Observed,
     pub(super) now: Instant,
     pub(super) wall: Timestamp,
     pub(super) policy: Policy,
@@ -29,14 +29,14 @@ impl Bench {
             sandbox: Sandbox::default(),
             policy: Policy::default(),
             wall: Timestamp::UNIX_EPOCH,
-            seen: Seen::default(),
+            seen: Observed::default(),
             now: Instant::now(),
             fresh: true,
         }
     }
 
-    pub(super) fn with(pod: Option<SeenPod>, service: Option<SeenService>) -> Self {
-        Self { seen: Seen { pod, service }, ..Self::new() }
+    pub(super) fn with(pod: Option<ObservedPod>, service: Option<ObservedService>) -> Self {
+        Self { seen: Observed { pod, service }, ..Self::new() }
     }
 
     pub(super) fn feed(&mut self, event: Event<u32>) -> Vec<Action<u32>> {
@@ -85,49 +85,49 @@ pub(super) fn uid(text: &str) -> Uid {
     Uid(text.into())
 }
 
-pub(super) fn pod(name: &str) -> SeenPod {
-    SeenPod {
+pub(super) fn pod(name: &str) -> ObservedPod {
+    ObservedPod {
         uid: uid(name),
-        version: Version(1),
+        version: ResourceVersion(1),
         phase: Phase::Running,
         ready: true,
         terminating: false,
         reason: None,
         created: None,
         spec: ObservedSpec::default(),
-        marks: Marks::default(),
+        annotations: LifetimeAnnotations::default(),
     }
 }
 
-pub(super) fn dying(name: &str) -> SeenPod {
-    SeenPod { terminating: true, ..pod(name) }
+pub(super) fn dying(name: &str) -> ObservedPod {
+    ObservedPod { terminating: true, ..pod(name) }
 }
 
-pub(super) fn service(name: &str) -> SeenService {
-    SeenService {
+pub(super) fn service(name: &str) -> ObservedService {
+    ObservedService {
         uid: uid(name),
-        version: Version(1),
+        version: ResourceVersion(1),
         terminating: false,
         url: Some("http://h:30000".into()),
     }
 }
 
-pub(super) fn refused<T>(kind: FaultKind) -> Option<Outcome<T>> {
-    Option::from(Outcome::Refused(Fault::new(kind, "")))
+pub(super) fn refused<T>(kind: ClusterErrorKind) -> Option<Outcome<T>> {
+    Option::from(Outcome::Refused(ClusterError::new(kind, "")))
 }
 
 pub(super) fn unknown<T>() -> Option<Outcome<T>> {
-    Option::from(Outcome::Unknown(Fault::new(FaultKind::TimedOut, "")))
+    Option::from(Outcome::Unknown(ClusterError::new(ClusterErrorKind::TimedOut, "")))
 }
 
 pub(super) const DONE: Option<Outcome<()>> = Some(Outcome::Done(()));
 
-pub(super) fn create(halves: Halves) -> Action<u32> {
+pub(super) fn create(halves: Objects) -> Action<u32> {
     Action::Create { request: request(&SandboxId::parse("a").unwrap()), halves }
 }
 
 pub(super) fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {
-    Action::Remove { pod: pod.map(uid), service: service.map(uid) }
+    Action::Delete { pod: pod.map(uid), service: service.map(uid) }
 }
 
 pub(super) fn made(waiter: u32) -> Action<u32> {
@@ -138,7 +138,7 @@ pub(super) fn made(waiter: u32) -> Action<u32> {
         pod: uid("p"),
         created: None,
         spec: ObservedSpec::default(),
-        life: None,
+        expiry: None,
     };
     Action::Answer(waiter, Ok(Reply::Made(status)))
 }
@@ -147,7 +147,7 @@ pub(super) fn gone(waiter: u32) -> Action<u32> {
     Action::Answer(waiter, Ok(Reply::Gone))
 }
 
-pub(super) fn failure(actions: &[Action<u32>], waiter: u32) -> &Failure {
+pub(super) fn failure(actions: &[Action<u32>], waiter: u32) -> &SandboxError {
     actions
         .iter()
         .find_map(|a| match a {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{super::*, bench::*};
 use crate::{
-    failure::{Fault, FaultKind},
-    lifetime::Terms,
-    seen::{SeenPod, SeenService},
+    error::{ClusterError, ClusterErrorKind},
+    lifetime::Limits,
+    observed::{ObservedPod, ObservedService},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -14,25 +14,25 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A sandbox that has reached its time to live, and whose reap was answered by nobody.
 fn in_doubt() -> Bench {
     let mut old = pod("p");
-    old.marks.terms = Terms { ttl: Some(HOUR), idle_timeout: None };
+    old.annotations.limits = Limits { ttl: Some(HOUR), idle_timeout: None };
     old.created = Some(Timestamp::UNIX_EPOCH);
     let mut bench = Bench::with(Some(old), Some(service("s")));
-    bench.feed(Event::Look);
+    bench.feed(Event::Resync);
     let actions = bench.after(HOUR * 2).feed(Event::Due);
-    assert!(matches!(actions[..], [Action::Reap { cause: Cause::Ttl, .. }]), "{actions:?}");
-    assert_eq!(bench.feed(Event::Removed { pod: unknown(), service: None }), [Action::Read]);
+    assert!(matches!(actions[..], [Action::Reap { cause: ReapReason::Ttl, .. }]), "{actions:?}");
+    assert_eq!(bench.feed(Event::Deleted { pod: unknown(), service: None }), [Action::Read]);
     bench
 }
 
-fn with_idle_timeout() -> SeenPod {
+fn with_idle_timeout() -> ObservedPod {
     let mut pod = pod("p");
-    pod.marks.terms = Terms { ttl: None, idle_timeout: Some(HOUR) };
-    pod.marks.active = Some(Timestamp::UNIX_EPOCH);
+    pod.annotations.limits = Limits { ttl: None, idle_timeout: Some(HOUR) };
+    pod.annotations.last_activity = Some(Timestamp::UNIX_EPOCH);
     pod
 }
 
 fn cannot_look(bench: &mut Bench) -> Vec<Action<u32>> {
-    bench.feed(Event::Read(Err(Fault::new(FaultKind::Unreachable, ""))))
+    bench.feed(Event::Read(Err(ClusterError::new(ClusterErrorKind::Unreachable, ""))))
 }
 
 /// It took effect: that is noted, and the other half follows.
@@ -41,9 +41,9 @@ fn a_reap_in_doubt_that_worked_is_brought_to_its_end() {
     let mut bench = in_doubt();
     bench.seen.pod = Some(dying("p"));
     let actions = bench.feed(Event::Read(Ok(None)));
-    assert_eq!(actions, [Action::Record(Cause::Ttl), remove(None, Some("s"))]);
-    bench.seen = Seen::default();
-    assert_eq!(bench.feed(Event::Removed { pod: None, service: DONE }), [Action::Retire]);
+    assert_eq!(actions, [Action::RecordReap(ReapReason::Ttl), remove(None, Some("s"))]);
+    bench.seen = Observed::default();
+    assert_eq!(bench.feed(Event::Deleted { pod: None, service: DONE }), [Action::Stop]);
 }
 
 /// It did not: the sandbox rests, and is judged anew a little later.
@@ -51,11 +51,11 @@ fn a_reap_in_doubt_that_worked_is_brought_to_its_end() {
 fn a_reap_in_doubt_that_failed_is_judged_anew() {
     let mut bench = in_doubt();
     let actions = bench.feed(Event::Read(Ok(None)));
-    let [Action::WakeAt(at)] = actions[..] else { panic!("{actions:?}") };
+    let [Action::SetTimer(at)] = actions[..] else { panic!("{actions:?}") };
     assert!(at > bench.now && bench.sandbox.stage == Stage::default());
     bench.now = at;
     let actions = bench.feed(Event::Due);
-    assert!(matches!(actions[..], [Action::Reap { cause: Cause::Ttl, .. }]), "{actions:?}");
+    assert!(matches!(actions[..], [Action::Reap { cause: ReapReason::Ttl, .. }]), "{actions:?}");
 }
 
 /// While nobody knows, the sandbox is given to nobody and no use of it is acknowledged, though the view shows it; and it
@@ -65,13 +65,13 @@ fn what_is_in_doubt_is_not_given() {
     let mut bench = in_doubt();
     for _ in 0..3 {
         let actions = cannot_look(&mut bench);
-        let [Action::WakeAt(at)] = actions[..] else { panic!("{actions:?}") };
+        let [Action::SetTimer(at)] = actions[..] else { panic!("{actions:?}") };
         let actions = bench.post(1);
-        assert!(matches!(failure(&actions, 1), Failure::StillTerminating { .. }), "{actions:?}");
+        assert!(matches!(failure(&actions, 1), SandboxError::StillTerminating { .. }), "{actions:?}");
         assert!(!actions.contains(&Action::Read));
         let actions = bench.feed(Event::Touch { waiter: Some(2), owner: None });
-        assert!(matches!(failure(&actions, 2), Failure::StillTerminating { .. }), "{actions:?}");
-        assert_eq!(bench.feed(Event::Look), [Action::WakeAt(at)]);
+        assert!(matches!(failure(&actions, 2), SandboxError::StillTerminating { .. }), "{actions:?}");
+        assert_eq!(bench.feed(Event::Resync), [Action::SetTimer(at)]);
         bench.now = at;
         assert_eq!(bench.feed(Event::Due), [Action::Read]);
     }
@@ -82,8 +82,8 @@ fn what_is_in_doubt_is_not_given() {
 fn the_watch_ends_the_doubt() {
     let mut bench = in_doubt();
     cannot_look(&mut bench);
-    bench.seen = Seen::default();
-    assert_eq!(bench.feed(Event::Look), [Action::Record(Cause::Ttl), Action::Retire]);
+    bench.seen = Observed::default();
+    assert_eq!(bench.feed(Event::Resync), [Action::RecordReap(ReapReason::Ttl), Action::Stop]);
 }
 
 /// Whoever wants it gone need not wait for that.
@@ -101,8 +101,8 @@ fn a_create_in_the_dark_looks_first() {
     let mut bench = Bench::new();
     bench.fresh = false;
     assert_eq!(bench.post(1), [Action::Read]);
-    assert!(!bench.sandbox.stage.is_unheard_of(), "it may have been given to somebody");
-    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    assert!(!bench.sandbox.stage.is_unpublished(), "it may have been given to somebody");
+    bench.seen = Observed { pod: Some(pod("p")), service: Some(service("s")) };
     bench.fresh = true;
     assert_eq!(bench.feed(Event::Read(Ok(None))), [made(1)]);
 
@@ -110,13 +110,13 @@ fn a_create_in_the_dark_looks_first() {
     bench.fresh = false;
     bench.post(1);
     let actions = cannot_look(&mut bench);
-    assert!(matches!(failure(&actions, 1), Failure::Unavailable { .. }), "{actions:?}");
+    assert!(matches!(failure(&actions, 1), SandboxError::Unavailable { .. }), "{actions:?}");
     assert_eq!(bench.sandbox.stage, Stage::default(), "nothing was made, and nothing is to be undone");
 
     let mut bench = Bench::new();
     bench.fresh = false;
     bench.post(1);
-    assert_eq!(bench.feed(Event::Read(Ok(None))), [create(Halves::BOTH)], "it looks once");
+    assert_eq!(bench.feed(Event::Read(Ok(None))), [create(Objects::BOTH)], "it looks once");
 }
 
 /// The same for a delete of what is known by halves: the other half goes too, or the caller is told that it may not have.
@@ -133,27 +133,27 @@ fn a_delete_in_the_dark_looks_first() {
 #[test]
 fn a_touch_in_the_dark_tells_nothing() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
-    bench.feed(Event::Look);
+    bench.feed(Event::Resync);
     bench.fresh = false;
     let actions = bench.feed(Event::Touch { waiter: Some(1), owner: None });
-    assert!(matches!(failure(&actions, 1), Failure::Stale { .. }), "{actions:?}");
+    assert!(matches!(failure(&actions, 1), SandboxError::Stale { .. }), "{actions:?}");
 }
 
 /// Nobody hears of what was never given, or given up, also after another create that stood before it and failed.
 #[test]
 fn half_a_reap_stays_unheard_of() {
     let mut bench = Bench::with(Some(dying("p")), Some(service("s")));
-    bench.sandbox.stage = Stage::Retrying {
-        targets: Halves { pod: false, service: true },
+    bench.sandbox.stage = Stage::DeleteBackoff {
+        targets: Objects { pod: false, service: true },
         attempt: 0,
         at: Some(bench.now),
         waiters: vec![],
-        unheard_of: true,
+        unpublished: true,
     };
     assert_eq!(bench.post(1), [Action::Read]);
     assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(None, Some("s"))]);
-    bench.feed(Event::Removed { pod: None, service: refused(FaultKind::Forbidden) });
-    assert!(bench.sandbox.stage.is_unheard_of(), "{:?}", bench.sandbox.stage);
+    bench.feed(Event::Deleted { pod: None, service: refused(ClusterErrorKind::Forbidden) });
+    assert!(bench.sandbox.stage.is_unpublished(), "{:?}", bench.sandbox.stage);
 }
 
 /// An idle sandbox whose Service is on its way out cannot be asked: it is left alone for as long as one that does not
@@ -161,16 +161,16 @@ fn half_a_reap_stays_unheard_of() {
 #[test]
 fn an_idle_sandbox_that_cannot_be_asked_is_left_for_a_while() {
     let idle = with_idle_timeout();
-    let leaving = SeenService { terminating: true, ..service("s") };
+    let leaving = ObservedService { terminating: true, ..service("s") };
     let mut bench = Bench::with(Some(idle), Some(leaving));
-    bench.feed(Event::Look);
+    bench.feed(Event::Resync);
     bench.after(HOUR * 2);
     let due = bench.now;
     loop {
         let actions = bench.feed(Event::Due);
         match actions[..] {
-            [Action::WakeAt(at)] => bench.now = at.max(bench.now + Duration::from_millis(1)),
-            [Action::Reap { cause: Cause::Idle, service: None, .. }] => break,
+            [Action::SetTimer(at)] => bench.now = at.max(bench.now + Duration::from_millis(1)),
+            [Action::Reap { cause: ReapReason::Idle, service: None, .. }] => break,
             _ => panic!("{actions:?}"),
         }
         assert!(bench.now <= due + bench.policy.probe_patience + bench.policy.probe_interval);
@@ -183,11 +183,11 @@ fn an_idle_sandbox_that_cannot_be_asked_is_left_for_a_while() {
 fn a_busy_sandbox_that_lost_its_service_stays() {
     let idle = with_idle_timeout();
     let mut bench = Bench::with(Some(idle), Some(service("s")));
-    bench.feed(Event::Look);
+    bench.feed(Event::Resync);
     let actions = bench.after(HOUR * 2).feed(Event::Due);
-    assert!(matches!(actions[..], [Action::AskWhetherBusy { .. }]), "{actions:?}");
+    assert!(matches!(actions[..], [Action::Probe { .. }]), "{actions:?}");
     bench.seen.service = None;
-    let actions = bench.feed(Event::Asked(Busy::Yes(String::new())));
+    let actions = bench.feed(Event::Probed(Busy::Yes(String::new())));
     assert!(!actions.iter().any(|action| matches!(action, Action::Reap { .. })), "{actions:?}");
 }
 
@@ -199,9 +199,9 @@ fn what_was_made_in_doubt_is_young() {
         let mut bench = Bench::new();
         bench.post(1);
         let mut made_then = pod("p");
-        made_then.marks.terms = Terms { ttl: Some(HOUR), idle_timeout: None };
+        made_then.annotations.limits = Limits { ttl: Some(HOUR), idle_timeout: None };
         made_then.created = Some(bench.wall);
-        let both = Seen { pod: Some(made_then), service: Some(service("s")) };
+        let both = Observed { pod: Some(made_then), service: Some(service("s")) };
         bench.wall += jiff::SignedDuration::from_hours(24);
         // The watch may have told of it before the answer was given up.
         if is_watched {
@@ -210,7 +210,7 @@ fn what_was_made_in_doubt_is_young() {
         assert_eq!(bench.created(unknown(), DONE), [Action::Read]);
         bench.seen = both;
         let actions = bench.feed(Event::Read(Ok(None)));
-        let [Action::Answer(1, Ok(_)), Action::WakeAt(at)] = actions[..] else { panic!("{actions:?}") };
+        let [Action::Answer(1, Ok(_)), Action::SetTimer(at)] = actions[..] else { panic!("{actions:?}") };
         assert_eq!(at, bench.now + HOUR);
     }
 }

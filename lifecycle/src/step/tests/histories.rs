@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::{super::*, bench::request};
 use crate::{
-    failure::{Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind},
+    observed::{ObservedPod, ObservedService, ResourceVersion},
     phase::Phase,
-    seen::{SeenPod, SeenService, Version},
 };
 
 /// How a call ends in the small world.
@@ -20,7 +20,7 @@ enum Luck {
     LostAnswer,
     /// It is not done, and nobody can tell.
     LostCall,
-    Refused(FaultKind),
+    Refused(ClusterErrorKind),
 }
 
 /// What happens next from outside.
@@ -39,7 +39,7 @@ enum Deed {
 /// A cluster of one sandbox, always seen exactly.
 struct World {
     sandbox: Sandbox<u32>,
-    seen: Seen,
+    seen: Observed,
     now: Instant,
     wake: Option<Instant>,
     lives: u32,
@@ -56,7 +56,7 @@ impl World {
 
     fn outcome(&mut self, effect: impl FnOnce(&mut Self)) -> Outcome<()> {
         self.writes += 1;
-        let fault = |kind| Fault::new(kind, "");
+        let fault = |kind| ClusterError::new(kind, "");
         match self.luck() {
             Luck::Fine => {
                 effect(self);
@@ -64,43 +64,44 @@ impl World {
             }
             Luck::LostAnswer => {
                 effect(self);
-                Outcome::Unknown(fault(FaultKind::TimedOut))
+                Outcome::Unknown(fault(ClusterErrorKind::TimedOut))
             }
-            Luck::LostCall => Outcome::Unknown(fault(FaultKind::TimedOut)),
+            Luck::LostCall => Outcome::Unknown(fault(ClusterErrorKind::TimedOut)),
             Luck::Refused(kind) => Outcome::Refused(fault(kind)),
         }
     }
 
     fn create_pod(&mut self) -> Outcome<()> {
         if let Some(pod) = &self.seen.pod {
-            let kind = if pod.terminating { FaultKind::Terminating } else { FaultKind::AlreadyExists };
-            return Outcome::Refused(Fault::new(kind, ""));
+            let kind =
+                if pod.terminating { ClusterErrorKind::Terminating } else { ClusterErrorKind::AlreadyExists };
+            return Outcome::Refused(ClusterError::new(kind, ""));
         }
         self.outcome(|world| {
             world.lives += 1;
-            world.seen.pod = Some(SeenPod {
+            world.seen.pod = Some(ObservedPod {
                 uid: Uid(format!("p{}", world.lives).into()),
-                version: Version(1),
+                version: ResourceVersion(1),
                 phase: Phase::Pending,
                 ready: false,
                 terminating: false,
                 reason: None,
                 created: None,
                 spec: ObservedSpec::default(),
-                marks: Marks::default(),
+                annotations: LifetimeAnnotations::default(),
             });
         })
     }
 
     fn create_service(&mut self) -> Outcome<()> {
         if self.seen.service.is_some() {
-            return Outcome::Refused(Fault::new(FaultKind::AlreadyExists, ""));
+            return Outcome::Refused(ClusterError::new(ClusterErrorKind::AlreadyExists, ""));
         }
         self.outcome(|world| {
             world.lives += 1;
-            world.seen.service = Some(SeenService {
+            world.seen.service = Some(ObservedService {
                 uid: Uid(format!("s{}", world.lives).into()),
-                version: Version(1),
+                version: ResourceVersion(1),
                 terminating: false,
                 url: Some("http://h:30000".into()),
             });
@@ -127,8 +128,8 @@ impl World {
                         }
                         self.answered.push(waiter);
                     }
-                    Action::WakeAt(at) => self.wake = Some(at),
-                    Action::Retire => assert!(self.seen.is_empty(), "retired with something left"),
+                    Action::SetTimer(at) => self.wake = Some(at),
+                    Action::Stop => assert!(self.seen.is_empty(), "retired with something left"),
                     Action::Create { halves, .. } => {
                         assert!(!calls, "two calls in one decision");
                         assert!(halves.any(), "a call about nothing");
@@ -136,7 +137,7 @@ impl World {
                         let service = halves.service.then(|| self.create_service());
                         outcome = Some(Event::Created { pod, service });
                     }
-                    Action::Remove { pod, service } => {
+                    Action::Delete { pod, service } => {
                         assert!(!calls, "two calls in one decision");
                         assert!(pod.is_some() || service.is_some(), "a call about nothing");
                         let pod = pod.map(|uid| {
@@ -151,17 +152,19 @@ impl World {
                                 world.seen.service.take_if(|s| s.uid == uid);
                             })
                         });
-                        outcome = Some(Event::Removed { pod, service });
+                        outcome = Some(Event::Deleted { pod, service });
                     }
                     Action::Write { .. }
-                    | Action::AskWhetherBusy { .. }
+                    | Action::Probe { .. }
                     | Action::Reap { .. }
-                    | Action::Record(_) => unreachable!("nothing here has a limit"),
+                    | Action::RecordReap(_) => unreachable!("nothing here has a limit"),
                     Action::Read => {
                         assert!(!calls, "two calls in one decision");
                         let result = match self.luck() {
                             Luck::Fine | Luck::LostAnswer => Ok(None),
-                            Luck::LostCall | Luck::Refused(_) => Err(Fault::new(FaultKind::Unreachable, "")),
+                            Luck::LostCall | Luck::Refused(_) => {
+                                Err(ClusterError::new(ClusterErrorKind::Unreachable, ""))
+                            }
                         };
                         outcome = Some(Event::Read(result));
                     }
@@ -197,15 +200,15 @@ impl World {
             }
             Deed::Terminated => {
                 self.seen.pod.take_if(|p| p.terminating);
-                self.feed(Event::Look);
+                self.feed(Event::Resync);
             }
             Deed::PodByHand => {
                 self.seen.pod = None;
-                self.feed(Event::Look);
+                self.feed(Event::Resync);
             }
             Deed::ServiceByHand => {
                 self.seen.service = None;
-                self.feed(Event::Look);
+                self.feed(Event::Resync);
             }
             Deed::Wait(seconds) => self.pass(Duration::from_secs(*seconds)),
         }
@@ -218,10 +221,10 @@ fn luck() -> impl Strategy<Value = Luck> {
         1 => Just(Luck::LostAnswer),
         1 => Just(Luck::LostCall),
         1 => prop::sample::select(vec![
-            FaultKind::Forbidden,
-            FaultKind::QuotaExceeded,
-            FaultKind::Unreachable,
-            FaultKind::TooManyRequests,
+            ClusterErrorKind::Forbidden,
+            ClusterErrorKind::QuotaExceeded,
+            ClusterErrorKind::Unreachable,
+            ClusterErrorKind::TooManyRequests,
         ])
         .prop_map(Luck::Refused),
     ]
@@ -247,7 +250,7 @@ proptest! {
     fn come_to_a_good_end(deeds in prop::collection::vec(deed(), 1..12), luck in prop::collection::vec(luck(), 0..24)) {
         let mut world = World {
             sandbox: Sandbox::default(),
-            seen: Seen::default(),
+            seen: Observed::default(),
             now: *BASE,
             wake: None,
             lives: 0,

@@ -5,31 +5,31 @@ use std::time::Duration;
 use super::{super::*, bench::*};
 use crate::{
     hold::{Held, HoldReason},
-    lifetime::Terms,
+    lifetime::Limits,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A sandbox whose limit is reached, and what is done about it.
-fn due(terms: Terms) -> (Bench, Vec<Action<u32>>) {
+fn due(limits: Limits) -> (Bench, Vec<Action<u32>>) {
     let mut pod = pod("p");
     pod.created = Some(Timestamp::UNIX_EPOCH);
-    pod.marks.active = Some(Timestamp::UNIX_EPOCH);
-    pod.marks.terms = terms;
+    pod.annotations.last_activity = Some(Timestamp::UNIX_EPOCH);
+    pod.annotations.limits = limits;
     let mut bench = Bench::with(Some(pod), Some(service("s")));
-    bench.feed(Event::Look);
+    bench.feed(Event::Resync);
     let actions = bench.after(HOUR * 2).feed(Event::Due);
     (bench, actions)
 }
 
 fn idle() -> Bench {
-    let (bench, actions) = due(Terms { ttl: None, idle_timeout: Some(HOUR) });
-    assert!(matches!(actions[..], [Action::AskWhetherBusy { .. }]), "{actions:?}");
+    let (bench, actions) = due(Limits { ttl: None, idle_timeout: Some(HOUR) });
+    assert!(matches!(actions[..], [Action::Probe { .. }]), "{actions:?}");
     bench
 }
 
 fn expired() -> Bench {
-    let (bench, actions) = due(Terms { ttl: Some(HOUR), idle_timeout: None });
+    let (bench, actions) = due(Limits { ttl: Some(HOUR), idle_timeout: None });
     assert!(matches!(actions[..], [Action::Reap { .. }]), "{actions:?}");
     bench
 }
@@ -43,9 +43,9 @@ fn held(bench: &Bench) -> Option<Held> {
         seen: &bench.seen,
         fresh: bench.fresh,
     };
-    let life = bench.sandbox.prospects(ctx).unwrap();
-    assert!(life.expires_at <= bench.wall, "it has reached its limit");
-    life.held
+    let lifetime = bench.sandbox.prospects(ctx).unwrap();
+    assert!(lifetime.expires_at <= bench.wall, "it has reached its limit");
+    lifetime.held
 }
 
 fn at(bench: &Bench, wait: Duration) -> Timestamp {
@@ -56,20 +56,20 @@ fn at(bench: &Bench, wait: Duration) -> Timestamp {
 #[test]
 fn each_hold_is_told_with_its_reason_and_its_end() {
     let mut bench = expired();
-    let _ = bench.feed(Event::Held(bench.now + Duration::from_secs(7)));
+    let _ = bench.feed(Event::Deferred(bench.now + Duration::from_secs(7)));
     let until = at(&bench, Duration::from_secs(7));
     assert_eq!(held(&bench), Some(Held { reason: HoldReason::ReapLimits, until }));
 
     let mut bench = expired();
-    let _ = bench.feed(Event::Rehearsed);
+    let _ = bench.feed(Event::DryRun);
     assert_eq!(held(&bench).map(|held| held.reason), Some(HoldReason::DryRun));
 
     let mut bench = expired();
-    let _ = bench.feed(Event::Removed { pod: refused(FaultKind::Forbidden), service: None });
+    let _ = bench.feed(Event::Deleted { pod: refused(ClusterErrorKind::Forbidden), service: None });
     assert_eq!(held(&bench).map(|held| held.reason), Some(HoldReason::DeleteFailed));
 
     let mut bench = idle();
-    let _ = bench.feed(Event::Asked(Busy::Unasked(String::new())));
+    let _ = bench.feed(Event::Probed(Busy::Unasked(String::new())));
     let until = at(&bench, bench.policy.probe_interval);
     assert_eq!(held(&bench), Some(Held { reason: HoldReason::ProbeNotSent, until }));
 }
@@ -79,13 +79,13 @@ fn each_hold_is_told_with_its_reason_and_its_end() {
 fn a_sandbox_that_does_not_answer_is_held_for_its_patience() {
     let mut bench = idle();
     let until = at(&bench, bench.policy.probe_patience);
-    let unanswered = || Event::Asked(Busy::Unanswered(String::new()));
+    let unanswered = || Event::Probed(Busy::Unanswered(String::new()));
     for _ in 0..2 {
         let _ = bench.feed(unanswered());
         assert_eq!(held(&bench), Some(Held { reason: HoldReason::ProbeUnanswered, until }));
         let interval = bench.policy.probe_interval;
         let actions = bench.after(interval).feed(Event::Due);
-        assert!(matches!(actions[..], [Action::AskWhetherBusy { .. }]), "{actions:?}");
+        assert!(matches!(actions[..], [Action::Probe { .. }]), "{actions:?}");
     }
 }
 
@@ -93,11 +93,11 @@ fn a_sandbox_that_does_not_answer_is_held_for_its_patience() {
 #[test]
 fn a_use_ends_the_hold() {
     let mut bench = idle();
-    let _ = bench.feed(Event::Asked(Busy::Unanswered(String::new())));
+    let _ = bench.feed(Event::Probed(Busy::Unanswered(String::new())));
     let actions = bench.post(1);
     let Some(Action::Write { .. }) = actions.last() else { panic!("{actions:?}") };
     let actions = bench.feed(Event::Written(Outcome::Done(())));
     let [Action::Answer(1, Ok(Reply::Made(status))), ..] = &actions[..] else { panic!("{actions:?}") };
-    let life = status.life.unwrap();
-    assert!(life.expires_at > bench.wall && life.held.is_none(), "{life:?}");
+    let lifetime = status.expiry.unwrap();
+    assert!(lifetime.expires_at > bench.wall && lifetime.held.is_none(), "{lifetime:?}");
 }

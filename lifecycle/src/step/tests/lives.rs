@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use super::{super::*, bench::request};
 use crate::{
-    belt::{Belt, BeltPolicy, Verdict},
-    lifetime::{Moment, Terms, WRITE_STEP},
+    lifetime::{Clocks, Limits, WRITE_STEP},
+    observed::{ObservedPod, ObservedService, ResourceVersion},
     phase::Phase,
-    seen::{SeenPod, SeenService, Version},
+    reap_limiter::{Admission, ReapLimiter, ReapLimits},
 };
 
 /// What happens next.
@@ -19,7 +19,7 @@ use crate::{
 enum Deed {
     Post,
     Touch,
-    Change(TermsChange),
+    Change(LimitsPatch),
     Delete,
     /// The process ends without a word and comes back.
     Restart,
@@ -34,17 +34,17 @@ enum Deed {
 
 /// What the model knows: when it was made, and its last true sign of life.
 struct Model {
-    born: Instant,
-    active: Instant,
+    created_at: Instant,
+    last_activity: Instant,
     /// How much later than its limit it may go, because of what a restart cannot know.
     slack: Duration,
 }
 
 struct World {
     sandbox: Sandbox<u32>,
-    seen: Seen,
+    seen: Observed,
     policy: Policy,
-    belt: Belt,
+    belt: ReapLimiter,
     now: Instant,
     wall: Timestamp,
     wake: Option<Instant>,
@@ -58,19 +58,19 @@ struct World {
     unheard_since: Option<Instant>,
     /// Until when a sandbox that was mute may be waited for.
     excused_until: Instant,
-    reaps: Vec<Cause>,
+    reaps: Vec<ReapReason>,
     /// In which order callers were answered and things written.
     order: Vec<&'static str>,
 }
 
 impl World {
-    fn new(policy: Policy, belt: BeltPolicy) -> Self {
+    fn new(policy: Policy, belt: ReapLimits) -> Self {
         let (now, wall) = (*BASE, Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365));
         Self {
             sandbox: Sandbox::default(),
-            seen: Seen::default(),
+            seen: Observed::default(),
             policy,
-            belt: Belt::new(belt, Moment { now, wall }),
+            belt: ReapLimiter::new(belt, Clocks { monotonic: now, wall }),
             now,
             wall,
             wake: None,
@@ -87,14 +87,14 @@ impl World {
         }
     }
 
-    fn version(&mut self) -> Version {
+    fn version(&mut self) -> ResourceVersion {
         self.versions += 1;
-        Version(self.versions)
+        ResourceVersion(self.versions)
     }
 
-    fn terms(&self) -> Terms {
-        let asked = self.seen.pod.as_ref().map(|pod| pod.marks.terms).unwrap_or_default();
-        self.policy.terms(asked)
+    fn limits(&self) -> Limits {
+        let asked = self.seen.pod.as_ref().map(|pod| pod.annotations.limits).unwrap_or_default();
+        self.policy.limits(asked)
     }
 
     fn feed(&mut self, mut event: Event<u32>) {
@@ -120,32 +120,32 @@ impl World {
                         self.answered += 1;
                         self.order.push("answered");
                     }
-                    Action::WakeAt(at) => self.wake = Some(at),
-                    Action::Retire => {}
-                    Action::Record(cause) => self.reaps.push(cause),
+                    Action::SetTimer(at) => self.wake = Some(at),
+                    Action::Stop => {}
+                    Action::RecordReap(cause) => self.reaps.push(cause),
                     Action::Create { request, halves } => {
-                        self.create(request.terms, halves);
+                        self.create(request.limits, halves);
                         let done = |half: bool| half.then_some(Outcome::Done(()));
                         outcome =
                             Some(Event::Created { pod: done(halves.pod), service: done(halves.service) });
                     }
-                    Action::Remove { .. } => {
-                        self.seen = Seen::default();
+                    Action::Delete { .. } => {
+                        self.seen = Observed::default();
                         self.model = None;
                         let done = Some(Outcome::Done(()));
-                        outcome = Some(Event::Removed { pod: done.clone(), service: done });
+                        outcome = Some(Event::Deleted { pod: done.clone(), service: done });
                     }
                     Action::Read => outcome = Some(Event::Read(Ok(None))),
-                    Action::Write { uid, marks } => {
+                    Action::Write { uid, annotations } => {
                         self.order.push("written");
                         let version = self.version();
                         let pod = self.seen.pod.as_mut().filter(|pod| pod.uid == uid);
                         let pod = pod.expect("only what is there is written on");
-                        pod.marks = marks;
+                        pod.annotations = annotations;
                         pod.version = version;
                         outcome = Some(Event::Written(Outcome::Done(())));
                     }
-                    Action::AskWhetherBusy { .. } => {
+                    Action::Probe { .. } => {
                         let busy = match (self.mute_since, self.busy) {
                             (Some(_), _) => Busy::Unanswered(String::new()),
                             (None, true) => Busy::Yes(String::new()),
@@ -154,9 +154,9 @@ impl World {
                         let unheard = |since: Instant| self.unheard_since.map_or(since, |u| u.min(since));
                         self.unheard_since = self.mute_since.map(unheard);
                         if let (Busy::Yes(_), Some(model)) = (&busy, &mut self.model) {
-                            model.active = self.now;
+                            model.last_activity = self.now;
                         }
-                        outcome = Some(Event::Asked(busy));
+                        outcome = Some(Event::Probed(busy));
                     }
                     Action::Reap { pod, service, cause } => {
                         outcome = Some(self.reap(&pod, service.as_ref(), cause));
@@ -170,11 +170,11 @@ impl World {
         }
     }
 
-    fn create(&mut self, terms: Terms, halves: Halves) {
+    fn create(&mut self, limits: Limits, halves: Objects) {
         let version = self.version();
         if halves.pod {
             let whole = Timestamp::from_second(self.wall.as_second()).unwrap();
-            self.seen.pod = Some(SeenPod {
+            self.seen.pod = Some(ObservedPod {
                 uid: Uid(format!("p{}", version.0).into()),
                 version,
                 phase: Phase::Running,
@@ -183,13 +183,17 @@ impl World {
                 reason: None,
                 created: Some(whole),
                 spec: ObservedSpec::default(),
-                marks: Marks { terms, active: terms.idle_timeout.map(|_| whole), owner: None },
+                annotations: LifetimeAnnotations {
+                    limits,
+                    last_activity: limits.idle_timeout.map(|_| whole),
+                    owner: None,
+                },
             });
-            self.model = Some(Model { born: self.now, active: self.now, slack: Duration::ZERO });
+            self.model = Some(Model { created_at: self.now, last_activity: self.now, slack: Duration::ZERO });
             self.unheard_since = None;
         }
         if halves.service {
-            self.seen.service = Some(SeenService {
+            self.seen.service = Some(ObservedService {
                 uid: Uid(format!("s{}", version.0).into()),
                 version,
                 terminating: false,
@@ -199,30 +203,42 @@ impl World {
     }
 
     /// Invariant 5: never early.
-    fn reap(&mut self, pod: &Only, service: Option<&Only>, cause: Cause) -> Event<u32> {
-        let terms = self.terms();
+    fn reap(
+        &mut self,
+        pod: &Preconditions,
+        service: Option<&Preconditions>,
+        cause: ReapReason,
+    ) -> Event<u32> {
+        let limits = self.limits();
         let model = self.model.as_ref().expect("only what is there is reaped");
         let limit = match cause {
-            Cause::Ttl => model.born + terms.ttl.expect("it has one"),
-            Cause::Idle => model.active + terms.idle_timeout.expect("it has one"),
+            ReapReason::Ttl => model.created_at + limits.ttl.expect("it has one"),
+            ReapReason::Idle => model.last_activity + limits.idle_timeout.expect("it has one"),
             other => panic!("nothing here gives {other:?}"),
         };
         assert!(self.now >= limit, "invariant 5: reaped {:?} early, {cause:?}", limit - self.now);
         let mute_since = self.mute_since.and(self.unheard_since.or(self.mute_since));
         let mute = mute_since.is_some_and(|since| self.now < since + self.policy.probe_patience);
-        assert!(cause != Cause::Idle || !self.busy || self.mute_since.is_some(), "a busy sandbox was reaped");
-        assert!(cause != Cause::Idle || !mute, "a sandbox that could not be asked was reaped");
+        assert!(
+            cause != ReapReason::Idle || !self.busy || self.mute_since.is_some(),
+            "a busy sandbox was reaped"
+        );
+        assert!(cause != ReapReason::Idle || !mute, "a sandbox that could not be asked was reaped");
         assert_eq!(pod.version, self.seen.pod.as_ref().map(|pod| pod.version), "the very state");
         assert!(service.is_some());
-        match self.belt.ask(&SandboxId::parse("a").unwrap(), 1, Moment { now: self.now, wall: self.wall }) {
-            Verdict::Go => {
-                self.seen = Seen::default();
+        match self.belt.ask(
+            &SandboxId::parse("a").unwrap(),
+            1,
+            Clocks { monotonic: self.now, wall: self.wall },
+        ) {
+            Admission::Allow => {
+                self.seen = Observed::default();
                 self.model = None;
                 let done = Some(Outcome::Done(()));
-                Event::Removed { pod: done.clone(), service: done }
+                Event::Deleted { pod: done.clone(), service: done }
             }
-            Verdict::NotBefore(at) => Event::Held(at),
-            Verdict::Rehearsed => Event::Rehearsed,
+            Admission::RetryAt(at) => Event::Deferred(at),
+            Admission::DryRun => Event::DryRun,
         }
     }
 
@@ -236,10 +252,10 @@ impl World {
         }
         self.advance(until);
         if let Some(model) = &self.model {
-            let terms = self.terms();
+            let limits = self.limits();
             let late = Duration::from_secs(1);
-            let ttl = terms.ttl.map(|ttl| model.born + ttl + late + model.slack.min(late));
-            let idle = terms.idle_timeout.map(|idle| model.active + idle + late + model.slack);
+            let ttl = limits.ttl.map(|ttl| model.created_at + ttl + late + model.slack.min(late));
+            let idle = limits.idle_timeout.map(|idle| model.last_activity + idle + late + model.slack);
             assert!(ttl.is_none_or(|limit| self.now <= limit), "a ttl has passed and it lives");
             let excused = self.busy || self.mute_since.is_some() || self.now <= self.excused_until;
             assert!(excused || idle.is_none_or(|limit| self.now <= limit), "an idle timeout has passed");
@@ -254,17 +270,17 @@ impl World {
 
     fn used(&mut self) {
         if let Some(model) = &mut self.model {
-            model.active = self.now;
+            model.last_activity = self.now;
         }
     }
 
-    fn apply(&mut self, deed: &Deed, asked: Terms) {
+    fn apply(&mut self, deed: &Deed, asked: Limits) {
         match deed {
             Deed::Post => {
                 self.used();
                 self.asked += 1;
                 let request = request(&SandboxId::parse("a").unwrap());
-                let request = Arc::new(CreateRequest { terms: asked, ..CreateRequest::clone(&request) });
+                let request = Arc::new(CreateRequest { limits: asked, ..CreateRequest::clone(&request) });
                 self.feed(Event::Post { request, waiter: self.asked });
             }
             Deed::Touch => {
@@ -284,12 +300,12 @@ impl World {
             Deed::Restart => {
                 self.sandbox = Sandbox::default();
                 self.wake = None;
-                let slack = self.terms().idle_timeout.unwrap_or_default() / WRITE_STEP;
+                let slack = self.limits().idle_timeout.unwrap_or_default() / WRITE_STEP;
                 if let Some(model) = &mut self.model {
                     // A second for what Kubernetes cuts off.
                     model.slack = slack + Duration::from_secs(1);
                 }
-                self.feed(Event::Look);
+                self.feed(Event::Resync);
             }
             Deed::Step(seconds) => self.wall += SignedDuration::from_secs(*seconds),
             Deed::Session(busy) => {
@@ -311,7 +327,7 @@ impl World {
     /// A session that has ended is no sign of life by itself: the sandbox may go at once, or when it is asked
     /// next.
     fn used_by_session(&mut self) {
-        let idle = self.terms().idle_timeout.unwrap_or_default();
+        let idle = self.limits().idle_timeout.unwrap_or_default();
         if let Some(model) = &mut self.model {
             model.slack = model.slack.max(idle + Duration::from_secs(1));
         }
@@ -322,8 +338,8 @@ fn limit() -> impl Strategy<Value = Option<Duration>> {
     prop::option::of((1u64..120).prop_map(Duration::from_secs))
 }
 
-fn terms() -> impl Strategy<Value = Terms> {
-    (limit(), limit()).prop_map(|(ttl, idle_timeout)| Terms { ttl, idle_timeout })
+fn limits() -> impl Strategy<Value = Limits> {
+    (limit(), limit()).prop_map(|(ttl, idle_timeout)| Limits { ttl, idle_timeout })
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -331,7 +347,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => Just(Deed::Post),
         4 => Just(Deed::Touch),
         1 => (prop::option::of(limit()), prop::option::of(limit()))
-            .prop_map(|(ttl, idle_timeout)| Deed::Change(TermsChange { ttl, idle_timeout })),
+            .prop_map(|(ttl, idle_timeout)| Deed::Change(LimitsPatch { ttl, idle_timeout })),
         1 => Just(Deed::Delete),
         1 => any::<bool>().prop_map(Deed::Session),
         1 => any::<bool>().prop_map(Deed::Mute),
@@ -339,16 +355,16 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
-fn unhindered() -> BeltPolicy {
-    BeltPolicy {
+fn unhindered() -> ReapLimits {
+    ReapLimits {
         max_per_minute: None,
         max_share_percent: 100,
         grace: Duration::ZERO,
-        ..BeltPolicy::default()
+        ..ReapLimits::default()
     }
 }
 
-fn live(deeds: &[Deed], asked: Terms, default: Terms) -> World {
+fn live(deeds: &[Deed], asked: Limits, default: Limits) -> World {
     let policy = Policy {
         default,
         probe_patience: Duration::from_secs(90),
@@ -371,8 +387,8 @@ proptest! {
     #[test]
     fn nothing_goes_early_or_late_through_restarts(
         deeds in prop::collection::vec(prop_oneof![8 => deed(), 1 => Just(Deed::Restart)], 1..40),
-        asked in terms(),
-        default in terms(),
+        asked in limits(),
+        default in limits(),
     ) {
         live(&deeds, asked, default);
     }
@@ -384,8 +400,8 @@ proptest! {
             prop_oneof![8 => deed(), 1 => prop::sample::select(vec![-3600, 3600]).prop_map(Deed::Step)],
             1..40,
         ),
-        asked in terms(),
-        default in terms(),
+        asked in limits(),
+        default in limits(),
     ) {
         live(&deeds, asked, default);
     }
@@ -394,7 +410,7 @@ proptest! {
 /// Signs of life cost a write when they move the deadline by a tenth, and none in between.
 #[test]
 fn touches_are_cheap() {
-    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
     let mut world = World::new(Policy::default(), unhindered());
     world.apply(&Deed::Post, minute);
     let before = world.versions;
@@ -415,7 +431,7 @@ fn touches_are_cheap() {
 /// process dies the next moment.
 #[test]
 fn what_is_acknowledged_was_written() {
-    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
     for deed in [Deed::Touch, Deed::Post] {
         let mut world = World::new(Policy::default(), unhindered());
         world.apply(&Deed::Post, minute);
@@ -430,7 +446,7 @@ fn what_is_acknowledged_was_written() {
 /// is written: it is not reaped the next moment.
 #[test]
 fn what_is_completed_is_in_use() {
-    let minute = Terms { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
+    let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
     let mut world = World::new(Policy::default(), unhindered());
     world.apply(&Deed::Post, minute);
     world.pass(Duration::from_secs(59));
@@ -448,10 +464,10 @@ fn what_is_completed_is_in_use() {
 #[test]
 fn what_has_no_limit_costs_nothing() {
     let mut world = World::new(Policy::default(), unhindered());
-    world.apply(&Deed::Post, Terms::default());
+    world.apply(&Deed::Post, Limits::default());
     let before = world.versions;
     for _ in 0..100 {
-        world.apply(&Deed::Touch, Terms::default());
+        world.apply(&Deed::Touch, Limits::default());
         world.pass(Duration::from_secs(3600));
     }
     assert_eq!((world.versions, world.wake), (before, None));
@@ -460,9 +476,9 @@ fn what_has_no_limit_costs_nothing() {
 /// A rehearsal reaps nothing, however long it goes on.
 #[test]
 fn a_rehearsal_reaps_nothing() {
-    let terms = Terms { ttl: Some(Duration::from_secs(5)), idle_timeout: None };
-    let mut world = World::new(Policy::default(), BeltPolicy { dry_run: true, ..unhindered() });
-    world.apply(&Deed::Post, terms);
+    let limits = Limits { ttl: Some(Duration::from_secs(5)), idle_timeout: None };
+    let mut world = World::new(Policy::default(), ReapLimits { dry_run: true, ..unhindered() });
+    world.apply(&Deed::Post, limits);
     let until = world.now + Duration::from_secs(24 * 3600);
     while let Some(at) = world.wake.filter(|at| *at <= until) {
         world.advance(at);

@@ -2,7 +2,7 @@
 
 use super::{super::*, bench::*};
 use crate::{
-    seen::SeenPod,
+    observed::ObservedPod,
     spec::{Mismatch, ShellSessions},
 };
 
@@ -18,8 +18,8 @@ fn id() -> SandboxId {
     SandboxId::parse("a").unwrap()
 }
 
-fn pod_with(count: u128) -> SeenPod {
-    SeenPod { spec: ObservedSpec::expected(&sessions(count)), ..pod("p") }
+fn pod_with(count: u128) -> ObservedPod {
+    ObservedPod { spec: ObservedSpec::expected(&sessions(count)), ..pod("p") }
 }
 
 fn post(bench: &mut Bench, request: CreateRequest, waiter: u32) -> Vec<Action<u32>> {
@@ -31,14 +31,14 @@ fn post(bench: &mut Bench, request: CreateRequest, waiter: u32) -> Vec<Action<u3
 fn an_existing_sandbox_is_given_only_if_it_fits() {
     let mut bench = Bench::with(Some(pod_with(4)), Some(service("s")));
     let refused = post(&mut bench, sessions(5), 1);
-    assert_eq!(refused, [Action::Answer(1, Err(Failure::Mismatch(Mismatch::FewerShellSessions)))]);
+    assert_eq!(refused, [Action::Answer(1, Err(SandboxError::Mismatch(Mismatch::FewerShellSessions)))]);
     let given = post(&mut bench, sessions(4), 2);
     assert!(matches!(&given[..], [Action::Answer(2, Ok(Reply::Made(_)))]), "{given:?}");
 
     let with_broker = ObservedSpec { lark_cli_broker: Some(true), ..ObservedSpec::default() };
-    let mut bench = Bench::with(Some(SeenPod { spec: with_broker, ..pod("p") }), Some(service("s")));
+    let mut bench = Bench::with(Some(ObservedPod { spec: with_broker, ..pod("p") }), Some(service("s")));
     let refused = post(&mut bench, runtime(), 1);
-    assert_eq!(refused, [Action::Answer(1, Err(Failure::Mismatch(Mismatch::LarkBroker)))]);
+    assert_eq!(refused, [Action::Answer(1, Err(SandboxError::Mismatch(Mismatch::LarkBroker)))]);
 }
 
 /// Guards that a Pod without its Service gets one for a caller whom it fits, and for no other.
@@ -46,11 +46,11 @@ fn an_existing_sandbox_is_given_only_if_it_fits() {
 fn a_service_is_created_only_for_a_pod_that_fits() {
     let mut bench = Bench::with(Some(pod_with(4)), None);
     let refused = post(&mut bench, sessions(5), 1);
-    assert_eq!(failure(&refused, 1), &Failure::Mismatch(Mismatch::FewerShellSessions));
+    assert_eq!(failure(&refused, 1), &SandboxError::Mismatch(Mismatch::FewerShellSessions));
     assert!(!refused.iter().any(|action| matches!(action, Action::Create { .. })), "{refused:?}");
     let created = post(&mut bench, sessions(4), 2);
     assert!(
-        matches!(&created[..], [Action::Create { halves: Halves { pod: false, service: true }, .. }]),
+        matches!(&created[..], [Action::Create { halves: Objects { pod: false, service: true }, .. }]),
         "{created:?}"
     );
 }
@@ -59,7 +59,7 @@ fn a_service_is_created_only_for_a_pod_that_fits() {
 #[test]
 fn a_refused_post_does_not_extend_the_grace_of_an_orphan() {
     let mut bench = Bench::with(Some(pod_with(4)), None);
-    let _ = bench.feed(Event::Look);
+    let _ = bench.feed(Event::Resync);
     let _ = post(bench.after(ORPHAN_GRACE / 2), sessions(5), 1);
     let actions = bench.after(ORPHAN_GRACE / 2).feed(Event::Due);
     assert_eq!(actions, [Action::Read]);
@@ -71,23 +71,23 @@ fn an_old_view_refuses_nobody() {
     let mut bench = Bench::with(Some(pod_with(4)), Some(service("s")));
     bench.fresh = false;
     let actions = post(&mut bench, sessions(5), 1);
-    assert!(matches!(failure(&actions, 1), Failure::Stale { .. }));
+    assert!(matches!(failure(&actions, 1), SandboxError::Stale { .. }));
 }
 
 /// Guards that a terminating Pod is not compared: its successor is what the caller gets.
 #[test]
 fn a_terminating_pod_is_waited_for_whatever_it_says() {
-    let dying = SeenPod { terminating: true, ..pod_with(4) };
+    let dying = ObservedPod { terminating: true, ..pod_with(4) };
     let mut bench = Bench::with(Some(dying), None);
     let waits = post(&mut bench, sessions(12), 1);
-    assert!(matches!(&waits[..], [Action::WakeAt(_)]), "{waits:?}");
+    assert!(matches!(&waits[..], [Action::SetTimer(_)]), "{waits:?}");
     // What the first one makes would not do for this one.
     let refused = post(&mut bench, sessions(13), 2);
-    assert!(matches!(failure(&refused, 2), Failure::StillTerminating { .. }));
+    assert!(matches!(failure(&refused, 2), SandboxError::StillTerminating { .. }));
     bench.seen.pod = None;
-    let created = bench.feed(Event::Look);
+    let created = bench.feed(Event::Resync);
     assert!(
-        matches!(&created[..], [Action::Create { request, halves: Halves::BOTH }] if **request == sessions(12)),
+        matches!(&created[..], [Action::Create { request, halves: Objects::BOTH }] if **request == sessions(12)),
         "{created:?}"
     );
 }
@@ -100,8 +100,8 @@ fn callers_who_wait_together_are_judged_one_by_one() {
     let _ = post(&mut bench, sessions(3), 2);
     // Somebody else creates the sandbox meanwhile.
     (bench.seen.pod, bench.seen.service) = (Some(pod_with(4)), Some(service("s")));
-    let actions = bench.feed(Event::Look);
-    assert_eq!(failure(&actions, 1), &Failure::Mismatch(Mismatch::FewerShellSessions));
+    let actions = bench.feed(Event::Resync);
+    assert_eq!(failure(&actions, 1), &SandboxError::Mismatch(Mismatch::FewerShellSessions));
     assert!(matches!(&actions[1..], [Action::Answer(2, Ok(Reply::Made(_)))]), "{actions:?}");
 }
 
@@ -112,7 +112,7 @@ fn a_pod_that_came_out_otherwise_is_taken_back() {
     let _ = post(&mut bench, sessions(12), 1);
     (bench.seen.pod, bench.seen.service) = (Some(pod_with(10)), Some(service("s")));
     let actions = bench.created(DONE, DONE);
-    assert_eq!(failure(&actions, 1), &Failure::Mismatch(Mismatch::FewerShellSessions));
+    assert_eq!(failure(&actions, 1), &SandboxError::Mismatch(Mismatch::FewerShellSessions));
     assert_eq!(actions.last(), Some(&remove(Some("p"), Some("s"))));
 }
 
@@ -122,7 +122,7 @@ fn mounts_that_do_not_fit_are_a_bad_request() {
     let mut bench = Bench::new();
     let _ = bench.post(1);
     let text = "Unsupported extra mount path: /x";
-    let fault = Fault::new(FaultKind::Unbuildable, text);
-    let actions = bench.created(Some(Outcome::Refused(fault)), refused(FaultKind::Unbuildable));
-    assert_eq!(failure(&actions, 1), &Failure::BadRequest(text.to_owned()));
+    let fault = ClusterError::new(ClusterErrorKind::Unbuildable, text);
+    let actions = bench.created(Some(Outcome::Refused(fault)), refused(ClusterErrorKind::Unbuildable));
+    assert_eq!(failure(&actions, 1), &SandboxError::BadRequest(text.to_owned()));
 }

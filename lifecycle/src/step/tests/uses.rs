@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{super::*, bench::*};
-use crate::{failure::FaultKind, lifetime::Terms, seen::SeenPod};
+use crate::{error::ClusterErrorKind, lifetime::Limits, observed::ObservedPod};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -17,11 +17,11 @@ fn post_by(bench: &mut Bench, name: &str, waiter: u32) -> Vec<Action<u32>> {
     bench.feed(Event::Post { request: Arc::new(request), waiter })
 }
 
-fn marked(active: Timestamp) -> SeenPod {
+fn marked(last_activity: Timestamp) -> ObservedPod {
     let mut pod = pod("p");
-    pod.marks = Marks {
-        terms: Terms { ttl: None, idle_timeout: Some(HOUR) },
-        active: Some(active),
+    pod.annotations = LifetimeAnnotations {
+        limits: Limits { ttl: None, idle_timeout: Some(HOUR) },
+        last_activity: Some(last_activity),
         owner: Some(owner("one")),
     };
     pod
@@ -31,15 +31,15 @@ fn marked(active: Timestamp) -> SeenPod {
 #[test]
 fn what_is_completed_belongs_to_whom_it_is_given() {
     let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), None);
-    bench.feed(Event::Look);
-    let service_only = Halves { pod: false, service: true };
+    bench.feed(Event::Resync);
+    let service_only = Objects { pod: false, service: true };
     let actions = post_by(&mut bench, "two", 1);
     assert!(matches!(&actions[..], [Action::Create { halves, .. }] if *halves == service_only));
     bench.seen.service = Some(service("s"));
     let actions = bench.created(None, DONE);
-    let [Action::Write { marks, .. }] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!(marks.owner, Some(owner("two")));
-    bench.seen.pod = Some(SeenPod { marks: marks.clone(), ..marked(Timestamp::UNIX_EPOCH) });
+    let [Action::Write { annotations, .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(annotations.owner, Some(owner("two")));
+    bench.seen.pod = Some(ObservedPod { annotations: annotations.clone(), ..marked(Timestamp::UNIX_EPOCH) });
     let actions = bench.feed(Event::Written(Outcome::Done(())));
     assert!(matches!(actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}");
 }
@@ -49,14 +49,14 @@ fn what_is_completed_belongs_to_whom_it_is_given() {
 #[test]
 fn what_has_gone_unseen_is_not_given() {
     for (outcome, is_given) in [
-        (refused(FaultKind::NotFound), false),
-        (refused(FaultKind::Conflict), false),
-        (refused(FaultKind::Forbidden), true),
+        (refused(ClusterErrorKind::NotFound), false),
+        (refused(ClusterErrorKind::Conflict), false),
+        (refused(ClusterErrorKind::Forbidden), true),
         (unknown(), true),
         (DONE, true),
     ] {
         let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), Some(service("s")));
-        bench.feed(Event::Look);
+        bench.feed(Event::Resync);
         let touch = || Event::Touch { waiter: Some(1), owner: None };
         let post = || Event::Post { request: request(&SandboxId::parse("a").unwrap()), waiter: 1 };
         for deed in [touch(), post()] {
@@ -76,12 +76,12 @@ fn the_last_of_those_who_wait_owns_it() {
     let mut bench = Bench::with(Some(dying("old")), None);
     post_by(&mut bench, "one", 1);
     post_by(&mut bench, "two", 2);
-    bench.seen = Seen::default();
-    assert!(matches!(bench.feed(Event::Look)[..], [Action::Create { .. }]));
-    bench.seen = Seen { pod: Some(marked(Timestamp::UNIX_EPOCH)), service: Some(service("s")) };
+    bench.seen = Observed::default();
+    assert!(matches!(bench.feed(Event::Resync)[..], [Action::Create { .. }]));
+    bench.seen = Observed { pod: Some(marked(Timestamp::UNIX_EPOCH)), service: Some(service("s")) };
     let actions = bench.created(DONE, DONE);
     let written = actions.iter().find_map(|action| match action {
-        Action::Write { marks, .. } => marks.owner.clone(),
+        Action::Write { annotations, .. } => annotations.owner.clone(),
         _ => None,
     });
     assert_eq!(written, Some(owner("two")));
@@ -92,9 +92,9 @@ fn the_last_of_those_who_wait_owns_it() {
 fn a_claim_ends_with_its_order() {
     let mut bench = Bench::new();
     post_by(&mut bench, "one", 1);
-    bench.created(refused(FaultKind::Forbidden), refused(FaultKind::Forbidden));
+    bench.created(refused(ClusterErrorKind::Forbidden), refused(ClusterErrorKind::Forbidden));
     bench.post(2);
-    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    bench.seen = Observed { pod: Some(pod("p")), service: Some(service("s")) };
     let actions = bench.created(DONE, DONE);
     assert_eq!(actions, [made(2)]);
 }
@@ -104,9 +104,9 @@ fn a_claim_ends_with_its_order() {
 #[test]
 fn what_is_new_is_given_before_it_is_marked() {
     let mut bench = Bench::new();
-    bench.policy.default = Terms { ttl: None, idle_timeout: Some(HOUR) };
+    bench.policy.default = Limits { ttl: None, idle_timeout: Some(HOUR) };
     bench.post(1);
-    bench.seen = Seen { pod: Some(pod("p")), service: Some(service("s")) };
+    bench.seen = Observed { pod: Some(pod("p")), service: Some(service("s")) };
     let actions = bench.created(DONE, DONE);
     assert!(matches!(actions[..], [Action::Answer(1, Ok(_)), Action::Write { .. }]), "{actions:?}");
 }
@@ -116,15 +116,15 @@ fn what_is_new_is_given_before_it_is_marked() {
 fn a_touch_of_nothing_retires() {
     let mut bench = Bench::new();
     let actions = bench.feed(Event::Touch { waiter: Some(1), owner: None });
-    assert_eq!(actions, [gone(1), Action::Retire]);
+    assert_eq!(actions, [gone(1), Action::Stop]);
 }
 
 /// The limits of half a sandbox cannot be kept, and nobody is told that they were.
 #[test]
 fn half_a_sandbox_keeps_no_limits() {
     let mut bench = Bench::with(None, Some(service("s")));
-    bench.feed(Event::Look);
-    let change = TermsChange { ttl: Some(Some(HOUR)), idle_timeout: None };
+    bench.feed(Event::Resync);
+    let change = LimitsPatch { ttl: Some(Some(HOUR)), idle_timeout: None };
     let actions = bench.feed(Event::Change { change, waiter: 1, owner: None });
     assert!(actions.contains(&gone(1)), "{actions:?}");
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lifecycle::{
     hold::Held,
     ids::SandboxId,
-    seen::{Life, Status, Uid},
+    observed::{Expiry, Status, Uid},
     spec::ShellSessions,
 };
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub struct Sandbox<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    life: Option<Lifetime>,
+    expiry: Option<Lifetime>,
 }
 
 /// How long a sandbox will live, where that is limited.
@@ -111,15 +111,15 @@ impl<'a> Sandbox<'a> {
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(lifecycle::phase::Reason::hint),
             created_at: status.created,
-            life: status.life.map(Lifetime::from),
+            expiry: status.expiry.map(Lifetime::from),
         }
     }
 }
 
 // === impl Lifetime, Reaped ===
 
-impl From<Life> for Lifetime {
-    fn from(Life { idle_since, expires_at, cause, held }: Life) -> Self {
+impl From<Expiry> for Lifetime {
+    fn from(Expiry { idle_since, expires_at, cause, held }: Expiry) -> Self {
         Self {
             expires_at: to_the_millisecond(expires_at),
             idle_since: to_the_millisecond(idle_since),
@@ -135,7 +135,7 @@ impl From<Life> for Lifetime {
 
 impl From<sandboxes::Reaped> for Reaped {
     fn from(sandboxes::Reaped { cause, at }: sandboxes::Reaped) -> Self {
-        Self { reason: cause.name(), message: cause.sentence(), at: to_the_millisecond(at) }
+        Self { reason: cause.name(), message: cause.description(), at: to_the_millisecond(at) }
     }
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn json(text: Bytes) -> Response {
 mod tests {
     use lifecycle::{
         hold::HoldReason,
-        lifetime::Cause,
+        lifetime::ReapReason,
         phase::{Phase, Reason},
         spec::ObservedSpec,
     };
@@ -229,7 +229,7 @@ mod tests {
             pod: Uid("u-1".into()),
             created: None,
             spec: ObservedSpec::default(),
-            life: None,
+            expiry: None,
         };
         let mut wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running",
@@ -252,7 +252,7 @@ mod tests {
             pod: Uid("u-1".into()),
             created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
             spec: ObservedSpec::default(),
-            life: None,
+            expiry: None,
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Pending",
@@ -267,10 +267,10 @@ mod tests {
     #[test]
     fn limits_are_told() {
         let at = |text: &str| text.parse().unwrap();
-        let life = Life {
+        let expiry = Expiry {
             idle_since: at("2026-01-02T03:04:05Z"),
             expires_at: at("2026-01-02T03:19:05.123456789Z"),
-            cause: Cause::Idle,
+            cause: ReapReason::Idle,
             held: None,
         };
         let status = Status {
@@ -280,7 +280,7 @@ mod tests {
             pod: Uid("u-1".into()),
             created: None,
             spec: ObservedSpec::default(),
-            life: Some(life),
+            expiry: Some(expiry),
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Running",
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(written(&status), wanted);
 
         let held = Held { reason: HoldReason::ProbeUnanswered, until: at("2026-01-02T03:29:05.5Z") };
-        let status = Status { life: Some(Life { held: Some(held), ..life }), ..status };
+        let status = Status { expiry: Some(Expiry { held: Some(held), ..expiry }), ..status };
         assert_eq!(
             written(&status)["reap_held"],
             json!({

@@ -5,12 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::{lean::Pod, marks, names, read};
+use cluster::{annotations, names, observe, types::Pod};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
-    lifetime::{LIMIT_MAX, LIMIT_MIN, Marks, Moment, OWNER_MAX, Policy, Vitals},
-    seen::SeenPod,
+    lifetime::{Activity, Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, OWNER_MAX, Policy},
+    observed::ObservedPod,
 };
 use serde_json::{Map, Value, json};
 
@@ -34,17 +34,17 @@ pub fn check(data: &[u8]) {
     })) else {
         panic!("an annotation costs the whole Pod: {text:?}")
     };
-    let seen = read::pod(&pod).expect("it has a uid");
-    is_valid(&seen.marks);
-    is_written_as_it_is_read(&seen.marks);
+    let seen = observe::pod(&pod).expect("it has a uid");
+    is_valid(&seen.annotations);
+    is_written_as_it_is_read(&seen.annotations);
     is_not_reaped_early(&seen);
 }
 
-fn is_valid(marks: &Marks) {
-    for limit in [marks.terms.ttl, marks.terms.idle_timeout].into_iter().flatten() {
+fn is_valid(annotations: &LifetimeAnnotations) {
+    for limit in [annotations.limits.ttl, annotations.limits.idle_timeout].into_iter().flatten() {
         assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit), "{limit:?}");
     }
-    if let Some(owner) = &marks.owner {
+    if let Some(owner) = &annotations.owner {
         let owner = owner.as_str();
         assert!(
             (1..=OWNER_MAX).contains(&owner.len()) && owner.bytes().all(|b| b.is_ascii_graphic()),
@@ -53,24 +53,29 @@ fn is_valid(marks: &Marks) {
     }
 }
 
-fn is_written_as_it_is_read(marks: &Marks) {
-    let written =
-        marks::texts(marks).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect();
+fn is_written_as_it_is_read(annotations: &LifetimeAnnotations) {
+    let written = annotations::texts(annotations)
+        .into_iter()
+        .filter_map(|(key, text)| Some((key.to_owned(), text?)))
+        .collect();
     let metadata = ObjectMeta { annotations: Some(written), ..ObjectMeta::default() };
-    assert_eq!(&marks::read(&metadata), marks, "{metadata:?}");
+    assert_eq!(&annotations::read(&metadata), annotations, "{metadata:?}");
 }
 
-fn is_not_reaped_early(pod: &SeenPod) {
+fn is_not_reaped_early(pod: &ObservedPod) {
     let wall: Timestamp = "2026-11-21T04:20:13Z".parse().unwrap();
-    let moment = Moment { now: Instant::now() + Duration::from_secs(1 << 20), wall };
-    let terms = pod.marks.terms;
-    let vitals = Vitals::adopt(pod, terms, moment);
-    assert!(vitals.born <= moment.now && vitals.active <= moment.now, "nothing has happened in the future");
+    let clocks = Clocks { monotonic: Instant::now() + Duration::from_secs(1 << 20), wall };
+    let limits = pod.annotations.limits;
+    let activity = Activity::adopt(pod, limits, clocks);
+    assert!(
+        activity.created_at <= clocks.monotonic && activity.last_activity <= clocks.monotonic,
+        "nothing has happened in the future"
+    );
 
     let policy = Policy::default();
-    let deadline = vitals.deadline(terms, &policy);
-    assert_eq!(deadline.is_some(), terms.ttl.is_some() || terms.idle_timeout.is_some());
-    let limits = [(pod.created, terms.ttl), (pod.marks.active, terms.idle_timeout)];
+    let deadline = activity.deadline(limits, &policy);
+    assert_eq!(deadline.is_some(), limits.ttl.is_some() || limits.idle_timeout.is_some());
+    let limits = [(pod.created, limits.ttl), (pod.annotations.last_activity, limits.idle_timeout)];
     let earliest = limits.into_iter().filter_map(|(since, limit)| {
         // By the wall's clock, how long it is until the limit counted from then is reached; from now where it
         // is not known, or has yet to come.
@@ -80,8 +85,8 @@ fn is_not_reaped_early(pod: &SeenPod) {
     });
     if let (Some(deadline), Some(earliest)) = (deadline, earliest.min()) {
         let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap();
-        let left = nanos(deadline.at.saturating_duration_since(moment.now))
-            - nanos(moment.now.saturating_duration_since(deadline.at));
+        let left = nanos(deadline.at.saturating_duration_since(clocks.monotonic))
+            - nanos(clocks.monotonic.saturating_duration_since(deadline.at));
         assert!(left >= earliest, "{deadline:?} comes {} ns too early", earliest - left);
     }
 }

@@ -21,22 +21,22 @@ const NEW_PATIENCE: Duration = Duration::from_millis(100);
 const KEPT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The connections that are open.
-pub(super) struct Room {
+pub(super) struct Connections {
     /// By their number, which is the order in which they connected.
-    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    peers: Mutex<BTreeMap<u64, Arc<Entry>>>,
     next: AtomicU64,
     /// Where times are counted from.
     start: Instant,
 }
 
 /// One open connection; it is not counted any more when this is dropped.
-pub(super) struct Member {
-    room: Arc<Room>,
+pub(super) struct ConnectionGuard {
+    connections: Arc<Connections>,
     number: u64,
-    peer: Arc<Peer>,
+    peer: Arc<Entry>,
 }
 
-struct Peer {
+struct Entry {
     /// Since when it waits for a request, in milliseconds since the start, doubled, and one more if it has made one
     /// before; [`BUSY`] while one is answered.
     waits: AtomicU64,
@@ -51,7 +51,7 @@ enum State {
     /// It has made no request yet, for so long.
     New(Duration),
     /// It has made some, and none for so long.
-    Kept(Duration),
+    Idle(Duration),
 }
 
 const BUSY: u64 = u64::MAX;
@@ -64,8 +64,8 @@ fn choose(peers: impl Iterator<Item = (u64, State)>) -> Option<u64> {
         match state {
             // All new ones after it are younger: in a flood the first of them is found at once.
             State::New(age) if age >= NEW_PATIENCE => return Some(number),
-            State::Kept(age) if age >= KEPT_PATIENCE => idlest = idlest.max(Some((age, number))),
-            State::Busy | State::New(_) | State::Kept(_) => {}
+            State::Idle(age) if age >= KEPT_PATIENCE => idlest = idlest.max(Some((age, number))),
+            State::Busy | State::New(_) | State::Idle(_) => {}
         }
     }
     idlest.map(|(_, number)| number)
@@ -73,21 +73,21 @@ fn choose(peers: impl Iterator<Item = (u64, State)>) -> Option<u64> {
 
 // === impl Room ===
 
-impl Room {
+impl Connections {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { peers: Mutex::default(), next: AtomicU64::new(0), start: Instant::now() })
     }
 
     /// Counts a new connection.
-    pub(super) fn enter(self: &Arc<Self>) -> Member {
+    pub(super) fn enter(self: &Arc<Self>) -> ConnectionGuard {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let peer = Arc::new(Peer { waits: AtomicU64::new(self.now() << 1), evicted: Notify::new() });
+        let peer = Arc::new(Entry { waits: AtomicU64::new(self.now() << 1), evicted: Notify::new() });
         self.peers().insert(number, peer.clone());
-        Member { room: self.clone(), number, peer }
+        ConnectionGuard { connections: self.clone(), number, peer }
     }
 
     /// Sends one away that does nothing; says whether there was one.
-    pub(super) fn make_room(&self) -> bool {
+    pub(super) fn evict_idle(&self) -> bool {
         let now = self.now();
         let mut peers = self.peers();
         let Some(number) = choose(peers.iter().map(|(number, peer)| (*number, peer.state(now)))) else {
@@ -103,14 +103,14 @@ impl Room {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 2)
     }
 
-    fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Peer>>> {
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Member ===
 
-impl Member {
+impl ConnectionGuard {
     /// Ends when it has to go.
     pub(super) async fn evicted(&self) {
         self.peer.evicted.notified().await;
@@ -123,26 +123,26 @@ impl Member {
 
     /// Its request is answered.
     pub(super) fn is_answered(&self) {
-        self.peer.waits.store(self.room.now() << 1 | 1, Ordering::Relaxed);
+        self.peer.waits.store(self.connections.now() << 1 | 1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Member {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.room.peers().remove(&self.number);
+        self.connections.peers().remove(&self.number);
     }
 }
 
 // === impl Peer ===
 
-impl Peer {
+impl Entry {
     fn state(&self, now: u64) -> State {
         let waits = self.waits.load(Ordering::Relaxed);
         if waits == BUSY {
             return State::Busy;
         }
         let age = Duration::from_millis(now.saturating_sub(waits >> 1));
-        if waits & 1 == 1 { State::Kept(age) } else { State::New(age) }
+        if waits & 1 == 1 { State::Idle(age) } else { State::New(age) }
     }
 }
 
@@ -160,12 +160,12 @@ mod tests {
     /// answered, stays.
     #[test]
     fn those_who_do_nothing_go_first() {
-        use State::{Busy, Kept, New};
+        use State::{Busy, Idle, New};
         for (states, goes) in [
             (&[][..], None),
-            (&[Busy, New(ms(99)), Kept(ms(1999))], None),
-            (&[Busy, Kept(ms(9000)), New(ms(300)), New(ms(100))], Some(2)),
-            (&[Kept(ms(2000)), Kept(ms(3000)), New(ms(10))], Some(1)),
+            (&[Busy, New(ms(99)), Idle(ms(1999))], None),
+            (&[Busy, Idle(ms(9000)), New(ms(300)), New(ms(100))], Some(2)),
+            (&[Idle(ms(2000)), Idle(ms(3000)), New(ms(10))], Some(1)),
         ] {
             let peers = states.iter().enumerate().map(|(number, state)| (number as u64, *state));
             assert_eq!(choose(peers), goes, "{states:?}");
@@ -175,19 +175,19 @@ mod tests {
     /// A connection goes once, is told so, and is forgotten when it ends by itself.
     #[tokio::test(start_paused = true)]
     async fn the_chosen_one_is_told() {
-        let room = Room::new();
-        let (silent, busy, kept) = (room.enter(), room.enter(), room.enter());
+        let connections = Connections::new();
+        let (silent, busy, kept) = (connections.enter(), connections.enter(), connections.enter());
         busy.asks();
         kept.asks();
         kept.is_answered();
-        assert!(!room.make_room(), "too early");
+        assert!(!connections.evict_idle(), "too early");
         tokio::time::advance(NEW_PATIENCE).await;
-        assert!(room.make_room() && !room.make_room());
+        assert!(connections.evict_idle() && !connections.evict_idle());
         assert!(silent.evicted().now_or_never().is_some() && kept.evicted().now_or_never().is_none());
         tokio::time::advance(KEPT_PATIENCE).await;
-        assert!(room.make_room() && !room.make_room());
+        assert!(connections.evict_idle() && !connections.evict_idle());
         assert!(kept.evicted().now_or_never().is_some() && busy.evicted().now_or_never().is_none());
         drop(busy);
-        assert_eq!(room.peers().len(), 0);
+        assert_eq!(connections.peers().len(), 0);
     }
 }

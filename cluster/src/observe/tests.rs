@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// What is read of a Pod of this JSON.
-fn seen(pod: &Value) -> SeenPod {
+fn seen(pod: &Value) -> ObservedPod {
     super::pod(&serde_json::from_value(pod.clone()).unwrap()).unwrap()
 }
 
@@ -40,7 +40,10 @@ fn recorded_states_have_their_reason() {
         let pod = seen(&case["pod"]);
         assert_eq!((pod.phase, pod.ready), (phase, ready), "{name}");
         assert_eq!(pod.reason.as_ref().map(|r| &*r.name), reason, "{name}");
-        assert!(pod.created.is_some() && pod.version > Version::UNKNOWN && !pod.terminating, "{name}");
+        assert!(
+            pod.created.is_some() && pod.version > ResourceVersion::UNKNOWN && !pod.terminating,
+            "{name}"
+        );
     }
     assert!(expected.is_empty(), "no such recordings: {expected:?}");
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{ids::SandboxId, lifetime::Moment};
+use crate::{ids::SandboxId, lifetime::Clocks};
 
 /// The window over which reaps are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// The settings of the belt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BeltPolicy {
+pub struct ReapLimits {
     /// Say what would be reaped, and do not.
     pub dry_run: bool,
     /// Most reaps within a [`WINDOW`].
@@ -34,8 +34,8 @@ pub struct BeltPolicy {
 
 /// What was reaped or due lately, and whether reaping is stopped.
 #[derive(Debug, Clone)]
-pub struct Belt {
-    policy: BeltPolicy,
+pub struct ReapLimiter {
+    policy: ReapLimits,
     /// When the reaps of the last window were granted.
     recent: VecDeque<Instant>,
     /// Who was due in the last window, and when that was heard last: the share of the fleet that would go. A cap
@@ -44,34 +44,34 @@ pub struct Belt {
     /// In the order of time; an entry whose time is not the one in `due` is an old one.
     order: VecDeque<(Instant, SandboxId)>,
     /// Who was due when reaping stopped, or since.
-    turned_away: HashSet<SandboxId>,
+    blocked: HashSet<SandboxId>,
     /// Who was turned away by a stop that is over: they may go, and do not make the next one.
-    excused: HashSet<SandboxId>,
+    exempt: HashSet<SandboxId>,
     /// How large the fleet was in that window, at its largest.
-    fleet: usize,
+    total: usize,
     /// Until when nothing is reaped, because of the start or a stepped clock.
     quiet_until: Instant,
     /// Until when nothing is reaped, because too much of the fleet was about to go.
     stopped_until: Option<Instant>,
     /// Both clocks as last read, to notice a step.
-    last: Moment,
+    last: Clocks,
 }
 
 /// Whether a sandbox that is due may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Verdict {
+pub enum Admission {
     /// It may, and counts as gone.
-    Go,
+    Allow,
     /// Ask again then.
-    NotBefore(Instant),
+    RetryAt(Instant),
     /// It would go, but this is a rehearsal.
-    Rehearsed,
+    DryRun,
 }
 
-// === impl BeltPolicy ===
+// === impl ReapLimits ===
 
-impl Default for BeltPolicy {
+impl Default for ReapLimits {
     fn default() -> Self {
         Self {
             dry_run: false,
@@ -83,71 +83,71 @@ impl Default for BeltPolicy {
     }
 }
 
-// === impl Belt ===
+// === impl ReapLimiter ===
 
-impl Belt {
+impl ReapLimiter {
     /// A belt at the start of a process.
     #[must_use]
-    pub fn new(policy: BeltPolicy, moment: Moment) -> Self {
+    pub fn new(policy: ReapLimits, clocks: Clocks) -> Self {
         Self {
             policy,
             recent: VecDeque::new(),
             due: HashMap::new(),
             order: VecDeque::new(),
-            turned_away: HashSet::new(),
-            excused: HashSet::new(),
-            fleet: 0,
-            quiet_until: moment.now + policy.grace,
+            blocked: HashSet::new(),
+            exempt: HashSet::new(),
+            total: 0,
+            quiet_until: clocks.monotonic + policy.grace,
             stopped_until: None,
-            last: moment,
+            last: clocks,
         }
     }
 
     /// Notes when all that is there was first known. Until then nobody's sign of life could be taken in, so that
     /// the start is only then over.
-    pub fn begun(&mut self, at: Instant) {
+    pub fn start_grace(&mut self, at: Instant) {
         self.quiet_until = self.quiet_until.max(at + self.policy.grace);
     }
 
     /// Asks for this sandbox, of a fleet of so many, itself included; those that are on their way out may count.
-    pub fn ask(&mut self, id: &SandboxId, fleet: usize, moment: Moment) -> Verdict {
-        let now = moment.now;
-        self.notice_step(moment);
+    pub fn ask(&mut self, id: &SandboxId, total: usize, clocks: Clocks) -> Admission {
+        let now = clocks.monotonic;
+        self.notice_step(clocks);
         self.forget_old(now);
         if let Some(until) = self.stopped_until {
             if now < until {
-                self.turned_away.insert(id.clone());
-                return Verdict::NotBefore(until);
+                self.blocked.insert(id.clone());
+                return Admission::RetryAt(until);
             }
             self.end_stop();
         }
         if now < self.quiet_until {
-            return Verdict::NotBefore(self.quiet_until);
+            return Admission::RetryAt(self.quiet_until);
         }
         if self.policy.dry_run {
-            return Verdict::Rehearsed;
+            return Admission::DryRun;
         }
-        if !self.excused.contains(id) {
-            self.fleet = if self.due.is_empty() { fleet } else { self.fleet.max(fleet) };
+        if !self.exempt.contains(id) {
+            self.total = if self.due.is_empty() { total } else { self.total.max(total) };
             self.due.insert(id.clone(), now);
             self.order.push_back((now, id.clone()));
-            let share = self.fleet * usize::from(self.policy.max_share_percent) / 100;
+            let share = self.total * usize::from(self.policy.max_share_percent) / 100;
             if self.due.len() > share.max(ALWAYS_ALLOWED) && self.policy.max_share_percent < 100 {
                 let until = now + self.policy.stop_for;
                 self.stopped_until = Some(until);
-                self.turned_away = self.due.keys().cloned().collect();
-                return Verdict::NotBefore(until);
+                self.blocked = self.due.keys().cloned().collect();
+                return Admission::RetryAt(until);
             }
         }
         if let Some(max) = self.policy.max_per_minute
             && self.recent.len() >= max as usize
         {
             let oldest = self.recent.front().copied().unwrap_or(now);
-            return Verdict::NotBefore(oldest + WINDOW);
+            return Admission::RetryAt(oldest + WINDOW);
         }
         self.recent.push_back(now);
-        self.excused.remove(id);
-        Verdict::Go
+        self.exempt.remove(id);
+        Admission::Allow
     }
 
     /// What was granted at this time was certainly not done: it does not count against the rate.
@@ -165,7 +165,7 @@ impl Belt {
 
     /// Lifts the stop, by a person's will; says whether there was one. Those that it held back may go, as fast as
     /// ever, and the count of the others begins again.
-    pub fn lift(&mut self, now: Instant) -> bool {
+    pub fn resume(&mut self, now: Instant) -> bool {
         let stopped = self.stopped_until(now).is_some();
         self.end_stop();
         stopped
@@ -173,7 +173,7 @@ impl Belt {
 
     fn end_stop(&mut self) {
         if self.stopped_until.take().is_some() {
-            self.excused = std::mem::take(&mut self.turned_away);
+            self.exempt = std::mem::take(&mut self.blocked);
             self.due.clear();
             self.order.clear();
         }
@@ -192,13 +192,13 @@ impl Belt {
         }
     }
 
-    fn notice_step(&mut self, moment: Moment) {
-        let expected = self.last.wall_at(moment.now);
-        let off = moment.wall.duration_since(expected).unsigned_abs();
+    fn notice_step(&mut self, clocks: Clocks) {
+        let expected = self.last.wall_at(clocks.monotonic);
+        let off = clocks.wall.duration_since(expected).unsigned_abs();
         if off > STEP {
-            self.quiet_until = self.quiet_until.max(moment.now + self.policy.grace);
+            self.quiet_until = self.quiet_until.max(clocks.monotonic + self.policy.grace);
         }
-        self.last = moment;
+        self.last = clocks;
     }
 }
 
@@ -209,14 +209,14 @@ mod tests {
 
     use super::*;
 
-    fn at(start: Instant, seconds: u64) -> Moment {
+    fn at(start: Instant, seconds: u64) -> Clocks {
         let wall = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(seconds).unwrap());
-        Moment { now: start + Duration::from_secs(seconds), wall }
+        Clocks { monotonic: start + Duration::from_secs(seconds), wall }
     }
 
-    fn belt(policy: BeltPolicy) -> (Belt, Instant) {
+    fn limiter(policy: ReapLimits) -> (ReapLimiter, Instant) {
         let start = Instant::now();
-        (Belt::new(policy, at(start, 0)), start)
+        (ReapLimiter::new(policy, at(start, 0)), start)
     }
 
     fn id(n: usize) -> SandboxId {
@@ -224,11 +224,11 @@ mod tests {
     }
 
     /// How many of these, which are all there is, may go.
-    fn granted(belt: &mut Belt, who: std::ops::Range<usize>, moment: Moment) -> usize {
-        let fleet = who.len();
+    fn granted(limiter: &mut ReapLimiter, who: std::ops::Range<usize>, clocks: Clocks) -> usize {
+        let total = who.len();
         let mut gone = 0;
         for n in who {
-            gone += usize::from(belt.ask(&id(n), fleet - gone, moment) == Verdict::Go);
+            gone += usize::from(limiter.ask(&id(n), total - gone, clocks) == Admission::Allow);
         }
         gone
     }
@@ -236,113 +236,120 @@ mod tests {
     /// Nothing goes within the grace after the start.
     #[test]
     fn a_start_is_quiet() {
-        let (mut belt, start) = belt(BeltPolicy::default());
-        assert_eq!(belt.ask(&id(0), 100, at(start, 59)), Verdict::NotBefore(start + Duration::from_secs(60)));
-        assert_eq!(belt.ask(&id(0), 100, at(start, 60)), Verdict::Go);
+        let (mut limiter, start) = limiter(ReapLimits::default());
+        assert_eq!(
+            limiter.ask(&id(0), 100, at(start, 59)),
+            Admission::RetryAt(start + Duration::from_secs(60))
+        );
+        assert_eq!(limiter.ask(&id(0), 100, at(start, 60)), Admission::Allow);
     }
 
     /// A step of the wall's clock, either way, makes another grace; the passing of time does not.
     #[test]
     fn a_stepped_clock_is_quiet() {
         for hours in [-1, 1] {
-            let (mut belt, start) = belt(BeltPolicy::default());
-            assert_eq!(belt.ask(&id(0), 100, at(start, 3600)), Verdict::Go);
+            let (mut limiter, start) = limiter(ReapLimits::default());
+            assert_eq!(limiter.ask(&id(0), 100, at(start, 3600)), Admission::Allow);
             let mut stepped = at(start, 3700);
             stepped.wall += SignedDuration::from_hours(hours);
             let until = start + Duration::from_secs(3760);
-            assert_eq!(belt.ask(&id(0), 100, stepped), Verdict::NotBefore(until));
+            assert_eq!(limiter.ask(&id(0), 100, stepped), Admission::RetryAt(until));
             let mut later = at(start, 3760);
             later.wall += SignedDuration::from_hours(hours);
-            assert_eq!(belt.ask(&id(0), 100, later), Verdict::Go);
+            assert_eq!(limiter.ask(&id(0), 100, later), Admission::Allow);
         }
     }
 
     /// So many a minute, and the next when the oldest is a minute old.
     #[test]
     fn the_rate_is_capped() {
-        let policy = BeltPolicy { max_per_minute: Some(10), max_share_percent: 100, ..BeltPolicy::default() };
-        let (mut belt, start) = belt(policy);
-        assert_eq!(granted(&mut belt, 0..20, at(start, 100)), 10);
+        let policy = ReapLimits { max_per_minute: Some(10), max_share_percent: 100, ..ReapLimits::default() };
+        let (mut limiter, start) = limiter(policy);
+        assert_eq!(granted(&mut limiter, 0..20, at(start, 100)), 10);
         assert_eq!(
-            belt.ask(&id(10), 990, at(start, 130)),
-            Verdict::NotBefore(start + Duration::from_secs(160))
+            limiter.ask(&id(10), 990, at(start, 130)),
+            Admission::RetryAt(start + Duration::from_secs(160))
         );
-        assert_eq!(granted(&mut belt, 10..30, at(start, 160)), 10);
+        assert_eq!(granted(&mut limiter, 10..30, at(start, 160)), 10);
     }
 
     /// What was certainly not done frees its place.
     #[test]
     fn what_was_not_done_is_given_back() {
-        let policy = BeltPolicy { max_per_minute: Some(1), ..BeltPolicy::default() };
-        let (mut belt, start) = belt(policy);
+        let policy = ReapLimits { max_per_minute: Some(1), ..ReapLimits::default() };
+        let (mut limiter, start) = limiter(policy);
         for second in (100..1000).step_by(5) {
-            let moment = at(start, second);
-            assert_eq!(belt.ask(&id(0), 1, moment), Verdict::Go, "one that is tried again is still one");
-            belt.give_back(moment.now);
+            let clocks = at(start, second);
+            assert_eq!(
+                limiter.ask(&id(0), 1, clocks),
+                Admission::Allow,
+                "one that is tried again is still one"
+            );
+            limiter.give_back(clocks.monotonic);
         }
     }
 
     /// Past the share of the fleet all stops, until somebody lifts it or the time passes.
     #[test]
     fn a_fleet_does_not_go_at_once() {
-        let policy = BeltPolicy { max_per_minute: None, ..BeltPolicy::default() };
+        let policy = ReapLimits { max_per_minute: None, ..ReapLimits::default() };
         let until = |start| start + Duration::from_secs(3700);
         for lifted in [false, true] {
-            let (mut belt, start) = belt(policy);
-            assert_eq!(granted(&mut belt, 0..100, at(start, 100)), 50);
-            assert_eq!(belt.stopped_until(at(start, 101).now), Some(until(start)));
-            assert_eq!(belt.ask(&id(50), 50, at(start, 1000)), Verdict::NotBefore(until(start)));
+            let (mut limiter, start) = limiter(policy);
+            assert_eq!(granted(&mut limiter, 0..100, at(start, 100)), 50);
+            assert_eq!(limiter.stopped_until(at(start, 101).monotonic), Some(until(start)));
+            assert_eq!(limiter.ask(&id(50), 50, at(start, 1000)), Admission::RetryAt(until(start)));
             let then = if lifted { 1000 } else { 3700 };
-            assert_eq!(belt.lift(at(start, then).now), lifted);
-            assert_eq!(granted(&mut belt, 50..100, at(start, then)), 50, "whom it held back may go");
-            assert_eq!(granted(&mut belt, 100..200, at(start, then)), 50, "the others count anew");
+            assert_eq!(limiter.resume(at(start, then).monotonic), lifted);
+            assert_eq!(granted(&mut limiter, 50..100, at(start, then)), 50, "whom it held back may go");
+            assert_eq!(granted(&mut limiter, 100..200, at(start, then)), 50, "the others count anew");
         }
     }
 
     /// A cap that lets few of a large fleet go at once does not hide that all of it would.
     #[test]
     fn a_large_fleet_stops_under_the_cap() {
-        let (mut belt, start) = belt(BeltPolicy::default());
-        assert_eq!(granted(&mut belt, 0..10_000, at(start, 100)), 120);
-        assert!(belt.stopped_until(at(start, 100).now).is_some());
-        assert!(belt.lift(at(start, 200).now));
-        assert_eq!(granted(&mut belt, 120..10_000, at(start, 200)), 120, "lifted, at the usual rate");
-        assert_eq!(belt.stopped_until(at(start, 200).now), None);
+        let (mut limiter, start) = limiter(ReapLimits::default());
+        assert_eq!(granted(&mut limiter, 0..10_000, at(start, 100)), 120);
+        assert!(limiter.stopped_until(at(start, 100).monotonic).is_some());
+        assert!(limiter.resume(at(start, 200).monotonic));
+        assert_eq!(granted(&mut limiter, 120..10_000, at(start, 200)), 120, "lifted, at the usual rate");
+        assert_eq!(limiter.stopped_until(at(start, 200).monotonic), None);
     }
 
     /// One that cannot be reaped, and is tried again and again, is one of the fleet and no more.
     #[test]
     fn one_that_is_tried_again_stops_nothing() {
-        let (mut belt, start) = belt(BeltPolicy::default());
+        let (mut limiter, start) = limiter(ReapLimits::default());
         for second in (100..1000).step_by(5) {
-            assert_eq!(belt.ask(&id(0), 20, at(start, second)), Verdict::Go);
+            assert_eq!(limiter.ask(&id(0), 20, at(start, second)), Admission::Allow);
         }
     }
 
     /// The grace after the start begins when it is known what there is.
     #[test]
     fn the_grace_begins_with_the_first_list() {
-        let (mut belt, start) = belt(BeltPolicy::default());
-        belt.begun(at(start, 600).now);
+        let (mut limiter, start) = limiter(ReapLimits::default());
+        limiter.start_grace(at(start, 600).monotonic);
         let until = start + Duration::from_secs(660);
-        assert_eq!(belt.ask(&id(0), 100, at(start, 601)), Verdict::NotBefore(until));
-        assert_eq!(belt.ask(&id(0), 100, at(start, 660)), Verdict::Go);
+        assert_eq!(limiter.ask(&id(0), 100, at(start, 601)), Admission::RetryAt(until));
+        assert_eq!(limiter.ask(&id(0), 100, at(start, 660)), Admission::Allow);
     }
 
     /// Few always may: half of one sandbox is none.
     #[test]
     fn small_fleets_can_end() {
-        let (mut belt, start) = belt(BeltPolicy::default());
-        assert_eq!(granted(&mut belt, 0..ALWAYS_ALLOWED, at(start, 100)), ALWAYS_ALLOWED);
+        let (mut limiter, start) = limiter(ReapLimits::default());
+        assert_eq!(granted(&mut limiter, 0..ALWAYS_ALLOWED, at(start, 100)), ALWAYS_ALLOWED);
     }
 
     /// A rehearsal lets nothing go, and counts nothing.
     #[test]
     fn a_rehearsal_says_so() {
-        let policy = BeltPolicy { dry_run: true, ..BeltPolicy::default() };
-        let (mut belt, start) = belt(policy);
+        let policy = ReapLimits { dry_run: true, ..ReapLimits::default() };
+        let (mut limiter, start) = limiter(policy);
         for n in 0..1000 {
-            assert_eq!(belt.ask(&id(n), 10, at(start, 100)), Verdict::Rehearsed);
+            assert_eq!(limiter.ask(&id(n), 10, at(start, 100)), Admission::DryRun);
         }
     }
 
@@ -350,13 +357,13 @@ mod tests {
         /// Whatever is asked when, no window of a minute sees more reaps than the cap.
         #[test]
         fn no_minute_sees_more_than_the_cap(waits in prop::collection::vec(0u64..40, 1..200), cap in 1u32..8) {
-            let policy = BeltPolicy { max_per_minute: Some(cap), max_share_percent: 100, ..BeltPolicy::default() };
-            let (mut belt, start) = belt(policy);
+            let policy = ReapLimits { max_per_minute: Some(cap), max_share_percent: 100, ..ReapLimits::default() };
+            let (mut limiter, start) = limiter(policy);
             let mut now = 60;
             let mut granted: Vec<u64> = vec![];
             for (n, wait) in waits.into_iter().enumerate() {
                 now += wait;
-                if belt.ask(&id(n % 20), 1000, at(start, now)) == Verdict::Go {
+                if limiter.ask(&id(n % 20), 1000, at(start, now)) == Admission::Allow {
                     granted.push(now);
                 }
                 let recent = granted.iter().filter(|at| now - **at < 60).count();

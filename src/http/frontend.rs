@@ -13,7 +13,7 @@ use std::{
 
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
-use lifecycle::failure::Failure;
+use lifecycle::error::SandboxError;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -22,7 +22,7 @@ use warp::{Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
     auth::Auth,
-    errors::{ApiError, Shape},
+    errors::{ApiError, ErrorFormat},
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
 };
 
@@ -44,7 +44,7 @@ pub struct Deadlines {
 
 /// The routes with all that is around them. Cheap to clone.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Frontend {
     routes: BoxedFilter<(Response,)>,
     shared: Arc<Shared>,
 }
@@ -56,14 +56,14 @@ struct Shared {
     deadlines: Deadlines,
     ids: RequestIds,
     /// Cancelled when nobody is to wait any longer.
-    last_call: CancellationToken,
+    drain_token: CancellationToken,
     /// How many requests were answered because of that.
-    sent_away: AtomicUsize,
+    rejected: AtomicUsize,
 }
 
 /// What a request asks for, as far as what is around its route depends on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+enum Operation {
     Create,
     Change,
     Delete,
@@ -78,14 +78,14 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Asked every few seconds by whoever looks after the daemon. What they are told while something is missing
 /// stands in the log by itself, once.
-const PROBES: [&str; 3] = ["/health", "/livez", "/readyz"];
+const HEALTH_ENDPOINTS: [&str; 3] = ["/health", "/livez", "/readyz"];
 
 /// What is kept of a request until it is answered, when the routes have long consumed it.
-struct Asked {
+struct RequestInfo {
     method: Method,
-    work: Work,
+    operation: Operation,
     path: http::Uri,
-    shape: Shape,
+    shape: ErrorFormat,
 }
 
 // === impl Deadlines ===
@@ -103,20 +103,20 @@ impl Default for Deadlines {
 
 impl Deadlines {
     /// The deadline of a request, and what to call its work in the text of a 504.
-    fn of(&self, work: Work) -> (&'static str, Duration) {
-        match work {
-            Work::Create => ("Sandbox creation", self.create),
-            Work::Change => ("Change of the limits", self.change),
-            Work::Delete => ("Sandbox deletion", self.delete),
-            Work::Touch => ("Touch", self.change),
-            Work::Read | Work::Other => ("The request", self.read),
+    fn of(&self, operation: Operation) -> (&'static str, Duration) {
+        match operation {
+            Operation::Create => ("Sandbox creation", self.create),
+            Operation::Change => ("Change of the limits", self.change),
+            Operation::Delete => ("Sandbox deletion", self.delete),
+            Operation::Touch => ("Touch", self.change),
+            Operation::Read | Operation::Other => ("The request", self.read),
         }
     }
 }
 
 // === impl Work ===
 
-impl Work {
+impl Operation {
     fn of(method: &Method, path: &str) -> Self {
         let path = path.trim_end_matches('/');
         match *method {
@@ -137,7 +137,7 @@ impl Work {
 
 // === impl Edge ===
 
-impl Edge {
+impl Frontend {
     /// Puts everything around these [`routes`](super::routes).
     #[must_use]
     pub fn new(routes: BoxedFilter<(Response,)>, auth: Auth, deadlines: Deadlines) -> Self {
@@ -145,22 +145,22 @@ impl Edge {
             auth,
             deadlines,
             ids: RequestIds::new(),
-            last_call: CancellationToken::new(),
-            sent_away: AtomicUsize::new(0),
+            drain_token: CancellationToken::new(),
+            rejected: AtomicUsize::new(0),
         };
         Self { routes, shared: Arc::new(shared) }
     }
 
     /// Cancelled to answer every request 503 that is waiting then, or comes later.
     #[must_use]
-    pub fn last_call(&self) -> &CancellationToken {
-        &self.shared.last_call
+    pub fn drain_token(&self) -> &CancellationToken {
+        &self.shared.drain_token
     }
 
     /// How many requests were answered because of [`Edge::last_call`].
     #[must_use]
-    pub fn sent_away(&self) -> usize {
-        self.shared.sent_away.load(Ordering::Relaxed)
+    pub fn rejected(&self) -> usize {
+        self.shared.rejected.load(Ordering::Relaxed)
     }
 
     /// Answers a request. It always does: within its deadline, with a well-formed body, whatever happens.
@@ -173,28 +173,28 @@ impl Edge {
     {
         let begun = Instant::now();
         let id = self.shared.ids.of(request.headers());
-        let work = Work::of(request.method(), request.uri().path());
+        let operation = Operation::of(request.method(), request.uri().path());
         // A read says nothing on its way but its one line, which carries the id itself where there is no span:
         // a span costs a read as much as the rest of its answer does.
-        let span = if work.is_frequent() {
+        let span = if operation.is_frequent() {
             tracing::debug_span!("request", request_id = id.as_str())
         } else {
             tracing::info_span!("request", request_id = id.as_str())
         };
         let unnamed = span.is_disabled();
-        let asked = Asked {
+        let info = RequestInfo {
             method: request.method().clone(),
-            work,
+            operation,
             path: request.uri().clone(),
-            shape: Shape::asked_for(request.headers()),
+            shape: ErrorFormat::asked_for(request.headers()),
         };
         async {
-            let mut response = self.route(request, work).await;
+            let mut response = self.route(request, operation).await;
             let error = response.extensions_mut().remove::<ApiError>();
             if let Some(error) = &error {
-                response = error.write(asked.shape, asked.path.path());
+                response = error.write(info.shape, info.path.path());
             }
-            asked.log(response.status(), error.as_ref(), begun.elapsed(), peer, unnamed.then_some(&id));
+            info.log(response.status(), error.as_ref(), begun.elapsed(), peer, unnamed.then_some(&id));
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
             response
         }
@@ -202,7 +202,7 @@ impl Edge {
         .await
     }
 
-    async fn route<B>(&self, request: Request<B>, work: Work) -> Response
+    async fn route<B>(&self, request: Request<B>, operation: Operation) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -215,29 +215,29 @@ impl Edge {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let (operation, after) = self.shared.deadlines.of(work);
+        let (operation, after) = self.shared.deadlines.of(operation);
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
         let ended = tokio::select! {
             biased;
             ended = timeout(after, answered) => ended,
-            () = self.shared.last_call.cancelled() => {
-                self.shared.sent_away.fetch_add(1, Ordering::Relaxed);
-                return ApiError::from(Failure::ShuttingDown { retry_after: RETRY }).into_response();
+            () = self.shared.drain_token.cancelled() => {
+                self.shared.rejected.fetch_add(1, Ordering::Relaxed);
+                return ApiError::from(SandboxError::ShuttingDown { retry_after: RETRY }).into_response();
             }
         };
         match ended {
             Ok(Ok(Ok(response))) => response,
             // The panic hook has told of it, in this request's span.
             Ok(Err(_panic)) => ApiError::internal().into_response(),
-            Err(_elapsed) => ApiError::from(Failure::TimedOut { operation, after }).into_response(),
+            Err(_elapsed) => ApiError::from(SandboxError::TimedOut { operation, after }).into_response(),
         }
     }
 }
 
 // === impl Asked ===
 
-impl Asked {
+impl RequestInfo {
     /// One line a request: what changes something at info, what only reads or touches at debug, faults of the
     /// service or of the cluster as warnings, but for probes. The query is left out: it is no part of this API and
     /// may hold anything.
@@ -264,9 +264,9 @@ impl Asked {
                 )
             };
         }
-        if status.is_server_error() && !PROBES.contains(&self.path.path()) {
+        if status.is_server_error() && !HEALTH_ENDPOINTS.contains(&self.path.path()) {
             line!(tracing::Level::WARN);
-        } else if self.work.is_frequent() {
+        } else if self.operation.is_frequent() {
             line!(tracing::Level::DEBUG);
         } else {
             line!(tracing::Level::INFO);

@@ -6,11 +6,11 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::{
-    failure::{Failure, Fault},
+    error::{ClusterError, SandboxError},
     ids::SandboxId,
-    lifetime::{Cause, Marks},
+    lifetime::{LifetimeAnnotations, ReapReason},
+    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
-    seen::{Seen, SeenPod, SeenService, Uid, Version},
 };
 
 /// The time on the wall.
@@ -28,18 +28,18 @@ pub enum Outcome<T> {
     /// It was done, and this is what the cluster answered.
     Done(T),
     /// It was certainly not done.
-    Refused(Fault),
+    Refused(ClusterError),
     /// It may or may not have been done.
-    Unknown(Fault),
+    Unknown(ClusterError),
 }
 
 /// What came of a delete that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removal<T> {
+pub enum Deletion<T> {
     /// The object is gone, or the name belongs to an object of another uid: nothing of ours is left.
     Gone,
     /// It is on its way out; this is how it was last seen.
-    Leaving(T),
+    Terminating(T),
 }
 
 /// The calls that the actors make to Kubernetes.
@@ -51,51 +51,61 @@ pub trait Cluster: Send + Sync + 'static {
     ///
     /// # Errors
     /// The answer for the client.
-    fn check(&self, request: &CreateRequest) -> Result<(), Failure>;
+    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError>;
 
     /// Checks whether the request can be turned into manifests, which matters only if a Pod is created. Makes no call.
     ///
     /// # Errors
     /// The answer for the client.
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), Failure>;
+    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError>;
 
     /// Creates the sandbox's Pod. One write.
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenPod>>;
+    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
     /// Creates the sandbox's Service. One write; the answer holds the URL.
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<SeenService>>;
+    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>>;
 
     /// Deletes the sandbox's Pod if it is still the one that was decided on. One write.
-    fn delete_pod(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenPod>>>;
+    fn delete_pod(&self, id: SandboxId, only: Preconditions)
+    -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>>;
 
     /// Deletes the sandbox's Service if it is still the one that was decided on. One write.
-    fn delete_service(&self, id: SandboxId, only: Only) -> BoxFuture<'_, Outcome<Removal<SeenService>>>;
+    fn delete_service(
+        &self,
+        id: SandboxId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>>;
 
     /// Writes what is to be kept of a sandbox's life on its Pod, if it is still the one of this uid. One write.
-    fn write_marks(&self, id: SandboxId, uid: Uid, marks: Marks) -> BoxFuture<'_, Outcome<SeenPod>>;
+    fn write_annotations(
+        &self,
+        id: SandboxId,
+        uid: Uid,
+        annotations: LifetimeAnnotations,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
     /// Asks the sandbox itself, and the cluster's metrics, whether it is at work.
-    fn ask_whether_busy(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
+    fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
 
     /// Tells the cluster's people, as an Event about the Pod of this uid, why it is reaped (or, `rehearsed`,
     /// would be). Never waits; an Event that cannot be written is dropped.
-    fn tell_reaped(&self, id: &SandboxId, pod: &Uid, cause: Cause, rehearsed: bool);
+    fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool);
 
     /// Reads both objects by name, from the cluster itself. Two reads, in parallel.
     ///
     /// # Errors
     /// When one of the calls failed: then nothing is told of the other either.
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Look, Fault>>;
+    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>>;
 }
 
 /// Which object a delete is about, by what was decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Only {
+pub struct Preconditions {
     /// The life of the name.
     pub uid: Uid,
     /// The very state of it, where the decision depended on that; another one is a conflict, and nothing is
     /// deleted.
-    pub version: Option<Version>,
+    pub version: Option<ResourceVersion>,
 }
 
 /// Whether a sandbox is at work.
@@ -113,11 +123,11 @@ pub enum Busy {
 
 /// What a look at the cluster itself told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look {
+pub struct Lookup {
     /// What there is that is ours.
-    pub seen: Seen,
+    pub seen: Observed,
     /// What has one of the names without our labels, as `Pod "sandbox-x"`.
-    pub stranger: Option<String>,
+    pub foreign: Option<String>,
 }
 
 /// What the shared watch tells, in the order in which it learnt it, for one kind of object.
@@ -127,24 +137,24 @@ pub enum WatchEvent<T> {
     Applied(SandboxId, T),
     /// The object of this uid is gone, or has left what is watched, as of this version; a later sight of it tells
     /// that it came back.
-    Deleted(SandboxId, Uid, Version),
+    Deleted(SandboxId, Uid, ResourceVersion),
     /// A whole list, and the version that it is of: what is absent from it is gone as of then.
-    Listed(Vec<(SandboxId, T)>, Version),
+    Listed(Vec<(SandboxId, T)>, ResourceVersion),
 }
 
 /// Where the shared watch puts what it learns. Implemented by the status view; never blocks.
-pub trait Watched: Send + Sync + 'static {
+pub trait WatchSink: Send + Sync + 'static {
     /// A whole list of this kind is asked for from now on; its [`WatchEvent::Listed`] follows. What is written
     /// between the two may be missing from the list although it is there.
-    fn listing(&self, kind: Kind);
+    fn relist_started(&self, kind: Kind);
     /// News of a Pod.
-    fn pods(&self, event: WatchEvent<SeenPod>);
+    fn pods(&self, event: WatchEvent<ObservedPod>);
     /// News of a Service.
-    fn services(&self, event: WatchEvent<SeenService>);
+    fn services(&self, event: WatchEvent<ObservedService>);
     /// The watch of this kind is known to be up to date as of now: the state it has told is the cluster's.
-    fn heard(&self, kind: Kind);
-    /// The watch of this kind has trouble, in words; what it told ages from its last [`Watched::heard`].
-    fn trouble(&self, kind: Kind, why: &str);
+    fn synced(&self, kind: Kind);
+    /// The watch of this kind has trouble, in words; what it told ages from its last [`WatchSink::heard`].
+    fn failing(&self, kind: Kind, why: &str);
 }
 
 /// The two kinds that are watched.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
     ids::SandboxId,
+    observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::{Phase, Reason},
-    seen::{SeenPod, SeenService, Uid, Version},
 };
 
 use crate::{
-    lean::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
-    manifest, marks, names,
+    annotations, manifest, names,
+    types::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
 };
 
 // === whose it is ===
@@ -57,34 +57,34 @@ pub fn uid(metadata: &ObjectMeta) -> Option<Uid> {
 
 /// What is known of a Pod; `None` for one without a uid.
 #[must_use]
-pub fn pod(pod: &Pod) -> Option<SeenPod> {
+pub fn pod(pod: &Pod) -> Option<ObservedPod> {
     let absent = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&absent);
     let phase = Phase::parse(status.phase.as_deref());
     let ready = condition(status, "Ready").is_some_and(|c| c.status.as_deref() == Some("True"));
-    Some(SeenPod {
+    Some(ObservedPod {
         uid: uid(&pod.metadata)?,
-        version: Version::parse(pod.metadata.resource_version.as_deref()),
+        version: ResourceVersion::parse(pod.metadata.resource_version.as_deref()),
         phase,
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         reason: if phase == Phase::Running && ready { None } else { reason(status) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
         spec: pod.spec,
-        marks: marks::read(&pod.metadata),
+        annotations: annotations::read(&pod.metadata),
     })
 }
 
 /// What is known of a Service, its URL as the template has it; `None` for one without a uid.
 #[must_use]
-pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service) -> Option<SeenService> {
+pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service) -> Option<ObservedService> {
     let ports = service.spec.as_ref().map_or(&[][..], |spec| &spec.ports);
     // Ours has one port; of an adopted one with more, the one of our name is meant.
     let port = ports.iter().find(|p| p.name.as_deref() == Some(names::HTTP_PORT)).or(ports.first());
     let node_port = port.and_then(|p| p.node_port).filter(|p| *p != 0);
-    Some(SeenService {
+    Some(ObservedService {
         uid: uid(&service.metadata)?,
-        version: Version::parse(service.metadata.resource_version.as_deref()),
+        version: ResourceVersion::parse(service.metadata.resource_version.as_deref()),
         terminating: service.metadata.deletion_timestamp.is_some(),
         url: manifest::url(template, id, node_port).map(Arc::from),
     })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     hold::Held,
-    lifetime::{Cause, Marks},
+    lifetime::{LifetimeAnnotations, ReapReason},
     phase::{Phase, Reason},
     spec::ObservedSpec,
 };
@@ -18,18 +18,18 @@ pub struct Uid(pub Arc<str>);
 /// An object's `metadata.resourceVersion`.
 ///
 /// Compared only between observations of one uid. Kubernetes promises since 1.35 that versions of one
-/// resource order as numbers; a text that is no number is [`Version::UNKNOWN`], older than any other, so
+/// resource order as numbers; a text that is no number is [`ResourceVersion::UNKNOWN`], older than any other, so
 /// that an unreadable version never hides news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub u64);
+pub struct ResourceVersion(pub u64);
 
 /// A Pod as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenPod {
+pub struct ObservedPod {
     /// Which life of the name this is; deletes carry it.
     pub uid: Uid,
     /// How new this sight is.
-    pub version: Version,
+    pub version: ResourceVersion,
     /// The phase, as the cluster reports it.
     pub phase: Phase,
     /// Whether the readiness condition holds.
@@ -43,16 +43,16 @@ pub struct SeenPod {
     /// The part of its spec that callers are told.
     pub spec: ObservedSpec,
     /// What is written on it about its life.
-    pub marks: Marks,
+    pub annotations: LifetimeAnnotations,
 }
 
 /// A Service as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenService {
+pub struct ObservedService {
     /// Which life of the name this is; deletes carry it.
     pub uid: Uid,
     /// How new this sight is.
-    pub version: Version,
+    pub version: ResourceVersion,
     /// Whether it is on its way out.
     pub terminating: bool,
     /// Where callers reach the sandbox; `None` while the Service has no usable port.
@@ -61,11 +61,11 @@ pub struct SeenService {
 
 /// All that is known of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct Observed {
     /// Its Pod, if there is one.
-    pub pod: Option<SeenPod>,
+    pub pod: Option<ObservedPod>,
     /// Its Service, if there is one.
-    pub service: Option<SeenService>,
+    pub service: Option<ObservedService>,
 }
 
 /// What callers are told of a sandbox.
@@ -84,66 +84,66 @@ pub struct Status {
     /// The part of its Pod's spec that callers are told.
     pub spec: ObservedSpec,
     /// How long it will live, where that is limited.
-    pub life: Option<Life>,
+    pub expiry: Option<Expiry>,
 }
 
 /// What callers are told of a sandbox's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Expiry {
     /// Since when it has shown no sign of life.
     pub idle_since: Timestamp,
     /// When it will be reaped if it shows none until then.
     pub expires_at: Timestamp,
     /// Why it will be.
-    pub cause: Cause,
+    pub cause: ReapReason,
     /// Why it is still there after `expires_at`.
     pub held: Option<Held>,
 }
 
-/// What [`SeenPod`] and [`SeenService`] have in common, for whoever merges sights of either.
-pub trait Sight {
+/// What [`ObservedPod`] and [`ObservedService`] have in common, for whoever merges sights of either.
+pub trait Observation {
     /// Which life of the name this is.
     fn uid(&self) -> &Uid;
     /// How new this sight is.
-    fn version(&self) -> Version;
+    fn version(&self) -> ResourceVersion;
     /// Whether no decision could depend on the difference.
-    fn same_shape(&self, other: &Self) -> bool;
+    fn is_equivalent(&self, other: &Self) -> bool;
 }
 
-// === impl Sight ===
+// === impl Observation ===
 
-impl Sight for SeenPod {
+impl Observation for ObservedPod {
     fn uid(&self) -> &Uid {
         &self.uid
     }
 
-    fn version(&self) -> Version {
+    fn version(&self) -> ResourceVersion {
         self.version
     }
 
-    fn same_shape(&self, other: &Self) -> bool {
-        let life = |pod: &Self| (pod.phase, pod.ready, pod.terminating);
-        self.uid == other.uid && life(self) == life(other) && self.marks == other.marks
+    fn is_equivalent(&self, other: &Self) -> bool {
+        let expiry = |pod: &Self| (pod.phase, pod.ready, pod.terminating);
+        self.uid == other.uid && expiry(self) == expiry(other) && self.annotations == other.annotations
     }
 }
 
-impl Sight for SeenService {
+impl Observation for ObservedService {
     fn uid(&self) -> &Uid {
         &self.uid
     }
 
-    fn version(&self) -> Version {
+    fn version(&self) -> ResourceVersion {
         self.version
     }
 
-    fn same_shape(&self, other: &Self) -> bool {
+    fn is_equivalent(&self, other: &Self) -> bool {
         self.uid == other.uid && self.terminating == other.terminating && self.url == other.url
     }
 }
 
-// === impl Version ===
+// === impl ResourceVersion ===
 
-impl Version {
+impl ResourceVersion {
     /// Older than every other.
     pub const UNKNOWN: Self = Self(0);
     /// Newer than every other.
@@ -156,9 +156,9 @@ impl Version {
     }
 }
 
-// === impl Seen ===
+// === impl Observed ===
 
-impl Seen {
+impl Observed {
     /// Whether nothing of the sandbox is left in the cluster.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -183,7 +183,7 @@ impl Seen {
     /// Clients take any status for a sandbox that they can use, so both objects must exist. While only the Pod is
     /// terminating, the sandbox exists and is `Terminating`.
     #[must_use]
-    pub fn status_of(pod: Option<&SeenPod>, service: Option<&SeenService>) -> Option<Status> {
+    pub fn status_of(pod: Option<&ObservedPod>, service: Option<&ObservedService>) -> Option<Status> {
         let url = service.filter(|s| !s.terminating)?.url.clone()?;
         let pod = pod?;
         Some(Status {
@@ -193,7 +193,7 @@ impl Seen {
             pod: pod.uid.clone(),
             created: pod.created,
             spec: pod.spec,
-            life: None,
+            expiry: None,
         })
     }
 }

@@ -5,23 +5,23 @@ use tokio::{sync::mpsc, time::Instant};
 
 /// Where actors leave word of when they want to be woken. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Sleeper {
+pub(crate) struct Timer {
     wishes: mpsc::UnboundedSender<(SandboxId, Option<Instant>)>,
 }
 
 /// The other end, until [`run`] takes it.
 pub(crate) type Wishes = mpsc::UnboundedReceiver<(SandboxId, Option<Instant>)>;
 
-// === impl Sleeper ===
+// === impl Timer ===
 
-impl Sleeper {
+impl Timer {
     pub(crate) fn new() -> (Self, Wishes) {
         let (wishes, receiver) = mpsc::unbounded_channel();
         (Self { wishes }, receiver)
     }
 
     /// Wants the sandbox to be woken at this time, and at no other.
-    pub(crate) fn wake_at(&self, id: SandboxId, at: Instant) {
+    pub(crate) fn set(&self, id: SandboxId, at: Instant) {
         let _ = self.wishes.send((id, Some(at)));
     }
 
@@ -31,7 +31,7 @@ impl Sleeper {
     }
 }
 
-/// Calls `due` for every sandbox whose time has come, until every [`Sleeper`] is gone.
+/// Calls `due` for every sandbox whose time has come, until every [`Timer`] is gone.
 pub(crate) async fn run(mut wishes: Wishes, due: impl Fn(SandboxId)) {
     let mut deadlines = Deadlines::default();
     loop {
@@ -76,17 +76,17 @@ mod tests {
     /// Each is woken once, in the order of time, at its last wish; one that was forgotten is not.
     #[tokio::test(start_paused = true)]
     async fn wakes_in_order_at_the_last_wish() {
-        let (sleeper, wishes) = Sleeper::new();
+        let (timer, wishes) = Timer::new();
         let start = Instant::now();
         for (name, seconds) in [("a", 30), ("b", 20), ("a", 10), ("c", 5)] {
-            sleeper.wake_at(id(name), start + Duration::from_secs(seconds));
+            timer.set(id(name), start + Duration::from_secs(seconds));
         }
-        sleeper.forget(id("c"));
+        timer.forget(id("c"));
         let (told, mut woken) = mpsc::unbounded_channel();
         let task = tokio::spawn(run(wishes, move |id| told.send((id.to_string(), start.elapsed())).unwrap()));
         assert_eq!(woken.recv().await.unwrap(), ("a".to_owned(), Duration::from_secs(10)));
         assert_eq!(woken.recv().await.unwrap(), ("b".to_owned(), Duration::from_secs(20)));
-        drop(sleeper);
+        drop(timer);
         task.await.unwrap();
         assert_eq!(woken.recv().await, None);
     }

@@ -7,7 +7,7 @@ use crate::{ids::SandboxId, spec::Mismatch};
 /// Why a request was not done. `Display` is the sentence that its caller gets: what failed, with which
 /// value, why, and what to do. It holds no secret and no part of a kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum SandboxError {
     /// The request asks for something that the settings do not allow; the text is the client's own.
     #[error("{0}")]
     BadRequest(String),
@@ -67,7 +67,7 @@ pub enum Failure {
         /// What was tried, as `Pod creation`.
         operation: &'static str,
         /// What the cluster said.
-        fault: Fault,
+        fault: ClusterError,
     },
     /// It cannot be done now, but later it can.
     #[error("{operation} failed for now: {fault}; try again in {} s", whole(retry_after))]
@@ -75,7 +75,7 @@ pub enum Failure {
         /// What was tried, as `Pod creation`.
         operation: &'static str,
         /// What the cluster said, or what is missing.
-        fault: Fault,
+        fault: ClusterError,
         /// When to try again.
         retry_after: Duration,
     },
@@ -103,7 +103,7 @@ pub enum Failure {
     },
     /// Too many others ask for the same.
     #[error("{what}; try again in {} s", whole(retry_after))]
-    Crowded {
+    Overloaded {
         /// How many of what, in words.
         what: String,
         /// When to try again.
@@ -128,10 +128,10 @@ pub enum Failure {
 /// What the cluster answered to a call, by what it means for us.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}", kind.name(), if message.is_empty() { String::new() } else { format!(" ({message})") })]
-pub struct Fault {
+pub struct ClusterError {
     /// What it means.
-    pub kind: FaultKind,
-    /// The cluster's own words, without secrets, at most [`Fault::MESSAGE_MAX`] bytes.
+    pub kind: ClusterErrorKind,
+    /// The cluster's own words, without secrets, at most [`ClusterError::MESSAGE_MAX`] bytes.
     pub message: String,
     /// How long the cluster asked us to wait.
     pub retry_after: Option<Duration>,
@@ -139,7 +139,7 @@ pub struct Fault {
 
 /// What a fault means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FaultKind {
+pub enum ClusterErrorKind {
     /// 409: an object of this name is there already.
     AlreadyExists,
     /// 409: an object of this name is there, on its way out.
@@ -178,9 +178,9 @@ pub enum FaultKind {
     Other,
 }
 
-// === impl Failure ===
+// === impl SandboxError ===
 
-impl Failure {
+impl SandboxError {
     /// What to do about it, where the sentence itself is DeerFlow's and does not say.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -203,9 +203,9 @@ fn whole(time: &Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-// === impl FaultKind ===
+// === impl ClusterErrorKind ===
 
-impl FaultKind {
+impl ClusterErrorKind {
     /// A stable name for callers, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -257,15 +257,15 @@ impl FaultKind {
     }
 }
 
-// === impl Fault ===
+// === impl ClusterError ===
 
-impl Fault {
+impl ClusterError {
     /// Longest message kept, in bytes.
     pub const MESSAGE_MAX: usize = 512;
 
     /// A fault with the cluster's words, cut to size.
     #[must_use]
-    pub fn new(kind: FaultKind, message: &str) -> Self {
+    pub fn new(kind: ClusterErrorKind, message: &str) -> Self {
         let end = message.floor_char_boundary(Self::MESSAGE_MAX);
         Self { kind, message: message[..end].to_owned(), retry_after: None }
     }

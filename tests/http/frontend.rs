@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{Request, Response, header::ACCEPT};
 use http_body_util::{BodyExt, Full};
 use lifecycle::{
-    failure::{Failure, Fault, FaultKind},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
 };
 use proptest::prelude::*;
-use sandbox_provisioner::http::{body, edge::Edge};
+use sandbox_provisioner::http::{body, frontend::Frontend};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::{
 /// A good body of a create, and of a change.
 const BODY: &str = r#"{"sandbox_id":"abc","idle_timeout":null}"#;
 
-fn edge(fake: &Fake) -> Edge {
+fn edge(fake: &Fake) -> Frontend {
     server::edge(fake.clone(), body::Limits::default(), Vec::new())
 }
 
@@ -34,7 +34,7 @@ fn request(method: &str, target: &str) -> http::request::Builder {
         .header("content-type", "application/json")
 }
 
-async fn answer(edge: &Edge, request: http::request::Builder) -> Response<Bytes> {
+async fn answer(edge: &Frontend, request: http::request::Builder) -> Response<Bytes> {
     let answer = edge.answer(request.body(Full::<Bytes>::from(BODY)).unwrap(), None).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
@@ -55,28 +55,33 @@ fn id() -> SandboxId {
 /// Every failure has its status, its own sentence as the detail, and `Retry-After` exactly where waiting helps.
 #[tokio::test]
 async fn failures_have_their_status() {
-    let fault = |kind| Fault::new(kind, "no more");
+    let fault = |kind| ClusterError::new(kind, "no more");
     let wait = Duration::from_millis(1500);
     let (operation, after) = ("Pod creation", Duration::from_secs(9));
-    let (forbidden, quota) = (fault(FaultKind::Forbidden), fault(FaultKind::QuotaExceeded));
+    let (forbidden, quota) = (fault(ClusterErrorKind::Forbidden), fault(ClusterErrorKind::QuotaExceeded));
     for (failure, status, retry_after, reason) in [
-        (Failure::BadRequest("no".into()), 400, None, None),
-        (Failure::NotOurs { id: id(), what: "Pod \"x\"".into() }, 409, None, Some("NotOurs")),
-        (Failure::StillTerminating { id: id(), retry_after: wait }, 503, Some("2"), Some("StillTerminating")),
-        (Failure::Owned { id: id(), owner: "gw".into(), retry_after: wait }, 409, None, Some("Owned")),
-        (Failure::Refused { operation, fault: forbidden }, 500, None, Some("Forbidden")),
+        (SandboxError::BadRequest("no".into()), 400, None, None),
+        (SandboxError::NotOurs { id: id(), what: "Pod \"x\"".into() }, 409, None, Some("NotOurs")),
         (
-            Failure::Unavailable { operation, fault: quota, retry_after: wait },
+            SandboxError::StillTerminating { id: id(), retry_after: wait },
+            503,
+            Some("2"),
+            Some("StillTerminating"),
+        ),
+        (SandboxError::Owned { id: id(), owner: "gw".into(), retry_after: wait }, 409, None, Some("Owned")),
+        (SandboxError::Refused { operation, fault: forbidden }, 500, None, Some("Forbidden")),
+        (
+            SandboxError::Unavailable { operation, fault: quota, retry_after: wait },
             503,
             Some("2"),
             Some("QuotaExceeded"),
         ),
-        (Failure::Stale { why: "x".into(), retry_after: Duration::ZERO }, 503, Some("1"), Some("Stale")),
-        (Failure::TimedOut { operation, after }, 504, None, Some("TimedOut")),
-        (Failure::Busy { retry_after: wait }, 503, Some("2"), Some("Busy")),
-        (Failure::Crowded { what: "7 wait".into(), retry_after: wait }, 503, Some("2"), Some("Busy")),
-        (Failure::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
-        (Failure::ShuttingDown { retry_after: wait }, 503, Some("2"), Some("ShuttingDown")),
+        (SandboxError::Stale { why: "x".into(), retry_after: Duration::ZERO }, 503, Some("1"), Some("Stale")),
+        (SandboxError::TimedOut { operation, after }, 504, None, Some("TimedOut")),
+        (SandboxError::Busy { retry_after: wait }, 503, Some("2"), Some("Busy")),
+        (SandboxError::Overloaded { what: "7 wait".into(), retry_after: wait }, 503, Some("2"), Some("Busy")),
+        (SandboxError::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
+        (SandboxError::ShuttingDown { retry_after: wait }, 503, Some("2"), Some("ShuttingDown")),
     ] {
         let text = failure.to_string();
         let edge = edge(&Fake::that(Script::Fails(failure)));
@@ -107,23 +112,26 @@ async fn the_last_call_is_answered() {
         async move { answer(&edge, request("POST", "/api/sandboxes")).await }
     });
     fake.called().await;
-    edge.last_call().cancel();
+    edge.drain_token().cancel();
     for answer in [waiting.await.unwrap(), answer(&edge, request("GET", "/api/sandboxes/abc")).await] {
         assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (503, Some("2")));
         assert_eq!(json_of(&answer)["detail"], "the service is shutting down; try again in 2 s");
     }
     assert_eq!(answer(&edge, request("GET", "/health")).await.status(), 200);
-    assert_eq!(edge.sent_away(), 2);
+    assert_eq!(edge.rejected(), 2);
 }
 
 /// Whoever asks for problem documents gets one, with the text that FastAPI's shape has; the rest of the answer
 /// is the same.
 #[tokio::test]
 async fn problems_are_documents_for_those_who_ask() {
-    let fault = Fault::new(FaultKind::QuotaExceeded, "");
+    let fault = ClusterError::new(ClusterErrorKind::QuotaExceeded, "");
     let retry_after = Duration::from_secs(3);
-    let failing =
-        Fake::that(Script::Fails(Failure::Unavailable { operation: "Pod creation", fault, retry_after }));
+    let failing = Fake::that(Script::Fails(SandboxError::Unavailable {
+        operation: "Pod creation",
+        fault,
+        retry_after,
+    }));
     let edge = edge(&failing);
     for (method, target, key, status, title) in [
         ("GET", "/api/sandboxes", "wrong", 401, "Unauthorized"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
-    lifetime::{LIMIT_MAX, LIMIT_MIN, Marks, Owner, Terms},
+    lifetime::{LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, Limits, Owner},
     request::CreateRequest,
 };
 
@@ -18,21 +18,22 @@ pub const KEYS: [&str; 4] = [TTL, IDLE_TIMEOUT, LAST_ACTIVITY, OWNER];
 
 /// Each annotation with its text; `None` for one that is not to be there.
 #[must_use]
-pub fn texts(marks: &Marks) -> [(&'static str, Option<String>); 4] {
-    let Marks { terms: Terms { ttl, idle_timeout }, active, owner } = marks;
+pub fn texts(annotations: &LifetimeAnnotations) -> [(&'static str, Option<String>); 4] {
+    let LifetimeAnnotations { limits: Limits { ttl, idle_timeout }, last_activity, owner } = annotations;
     let words = |limit: &Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
     [
         (TTL, words(ttl)),
         (IDLE_TIMEOUT, words(idle_timeout)),
-        (LAST_ACTIVITY, active.map(|active| active.to_string())),
+        (LAST_ACTIVITY, last_activity.map(|time| time.to_string())),
         (OWNER, owner.as_ref().map(|owner| owner.as_str().to_owned())),
     ]
 }
 
 /// The annotations that a new Pod carries. Its last sign of life is its creation, which the cluster dates.
 pub fn of_request(request: &CreateRequest) -> impl Iterator<Item = (String, String)> {
-    let marks = Marks { terms: request.terms, active: None, owner: request.owner.clone() };
-    texts(&marks).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)))
+    let annotations =
+        LifetimeAnnotations { limits: request.limits, last_activity: None, owner: request.owner.clone() };
+    texts(&annotations).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)))
 }
 
 /// What is written on a Pod about its life.
@@ -40,16 +41,16 @@ pub fn of_request(request: &CreateRequest) -> impl Iterator<Item = (String, Stri
 /// A Pod of ours that was made with an idle timeout has shown no sign of life since its creation if none is written.
 /// Of any other nobody kept when it was used last: the original does not, and without an idle timeout neither do we.
 #[must_use]
-pub fn read(metadata: &ObjectMeta) -> Marks {
+pub fn read(metadata: &ObjectMeta) -> LifetimeAnnotations {
     let text = |key| metadata.annotations.as_ref()?.get(key).map(String::as_str);
-    let terms = Terms { ttl: text(TTL).and_then(limit), idle_timeout: text(IDLE_TIMEOUT).and_then(limit) };
+    let limits = Limits { ttl: text(TTL).and_then(limit), idle_timeout: text(IDLE_TIMEOUT).and_then(limit) };
     let created = || {
-        let kept = terms.idle_timeout.is_some() && metadata.labels.as_ref().is_some_and(is_made_by_us);
+        let kept = limits.idle_timeout.is_some() && metadata.labels.as_ref().is_some_and(is_made_by_us);
         metadata.creation_timestamp.as_ref().filter(|_| kept).map(|time| time.0)
     };
-    Marks {
-        terms,
-        active: match text(LAST_ACTIVITY) {
+    LifetimeAnnotations {
+        limits,
+        last_activity: match text(LAST_ACTIVITY) {
             Some(written) => written.parse::<Timestamp>().ok(),
             None => created(),
         },

@@ -18,7 +18,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{lenient, marks, spec};
+use crate::{annotations, lenient, spec};
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -203,7 +203,7 @@ struct Metadata {
     resource_version: Option<String>,
     #[serde(deserialize_with = "lenient::scalar")]
     labels: Option<BTreeMap<String, String>>,
-    /// Only those that [`marks::KEYS`] names: others may hold a whole manifest.
+    /// Only those that [`annotations::KEYS`] names: others may hold a whole manifest.
     #[serde(deserialize_with = "kept_annotations")]
     annotations: Option<BTreeMap<String, String>>,
     #[serde(deserialize_with = "lenient::scalar")]
@@ -304,7 +304,7 @@ impl<'de> Visitor<'de> for KeptVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut kept = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
-            if !marks::KEYS.contains(&key.as_str()) {
+            if !annotations::KEYS.contains(&key.as_str()) {
                 map.next_value::<IgnoredAny>()?;
             } else if let Ok(text) = serde_json::from_value::<String>(map.next_value::<Value>()?) {
                 kept.insert(key, text);

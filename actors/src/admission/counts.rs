@@ -10,16 +10,16 @@ const RETRY_BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs
 
 /// How many seats there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seats {
+pub(crate) struct QueueLimits {
     /// For all sandboxes together.
     pub(crate) all: usize,
     /// For one sandbox.
-    pub(crate) of_one: usize,
+    pub(crate) per_sandbox: usize,
 }
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum Rejected {
     /// Nobody is, any more.
     Closed,
     /// All seats are taken.
@@ -35,8 +35,8 @@ pub(crate) enum Full {
 }
 
 /// Who has a seat.
-pub(super) struct Tally {
-    seats: Seats,
+pub(super) struct Counts {
+    seats: QueueLimits,
     taken: usize,
     closed: bool,
     by_id: HashMap<SandboxId, Of>,
@@ -50,22 +50,22 @@ struct Of {
 
 // === impl Tally ===
 
-impl Tally {
-    pub(super) fn new(seats: Seats) -> Self {
+impl Counts {
+    pub(super) fn new(seats: QueueLimits) -> Self {
         Self { seats, taken: 0, closed: false, by_id: HashMap::new() }
     }
 
     /// Takes a seat; gives back what those share who have one for this sandbox.
-    pub(super) fn enter(&mut self, id: &SandboxId) -> Result<Arc<Semaphore>, Full> {
+    pub(super) fn enter(&mut self, id: &SandboxId) -> Result<Arc<Semaphore>, Rejected> {
         if self.closed {
-            return Err(Full::Closed);
+            return Err(Rejected::Closed);
         }
-        let of_one = self.by_id.get(id).map_or(0, |of| of.taken);
-        if of_one >= self.seats.of_one {
-            return Err(Full::OfOne { taken: of_one });
+        let per_sandbox = self.by_id.get(id).map_or(0, |of| of.taken);
+        if per_sandbox >= self.seats.per_sandbox {
+            return Err(Rejected::OfOne { taken: per_sandbox });
         }
         if self.taken >= self.seats.all {
-            return Err(Full::All { taken: self.taken });
+            return Err(Rejected::All { taken: self.taken });
         }
         self.taken += 1;
         let of = self

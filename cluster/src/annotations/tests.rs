@@ -19,13 +19,13 @@ fn time(text: &str) -> Timestamp {
 /// What people and `kubectl` see, word for word.
 #[test]
 fn limits_are_written_in_words() {
-    let marks = Marks {
-        terms: Terms { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) },
-        active: Some(time("2026-11-21T04:20:13Z")),
+    let annotations = LifetimeAnnotations {
+        limits: Limits { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) },
+        last_activity: Some(time("2026-11-21T04:20:13Z")),
         owner: Owner::parse("gateway-1"),
     };
     assert_eq!(
-        texts(&marks).map(|(key, text)| format!("{key}: {}", text.unwrap())),
+        texts(&annotations).map(|(key, text)| format!("{key}: {}", text.unwrap())),
         [
             "sandbox-provisioner/ttl: 2h 30m",
             "sandbox-provisioner/idle-timeout: 15m",
@@ -33,17 +33,17 @@ fn limits_are_written_in_words() {
             "sandbox-provisioner/owner: gateway-1",
         ]
     );
-    assert!(texts(&Marks::default()).iter().all(|(_, text)| text.is_none()));
+    assert!(texts(&LifetimeAnnotations::default()).iter().all(|(_, text)| text.is_none()));
 }
 
 /// A hand's slip on an annotation never reaps a sandbox early, nor costs the Pod.
 #[test]
 fn what_cannot_be_read_is_absent() {
     for odd in ["", "soon", "0s", "-5m", "15", "1ms", "99999999999999999999y"] {
-        assert_eq!(read(&annotated(&[(TTL, odd), (IDLE_TIMEOUT, odd)])).terms, Terms::default(), "{odd:?}");
+        assert_eq!(read(&annotated(&[(TTL, odd), (IDLE_TIMEOUT, odd)])).limits, Limits::default(), "{odd:?}");
     }
-    assert_eq!(read(&annotated(&[(TTL, "50years")])).terms.ttl, Some(LIMIT_MAX));
-    assert_eq!(read(&annotated(&[(LAST_ACTIVITY, "yesterday")])).active, None);
+    assert_eq!(read(&annotated(&[(TTL, "50years")])).limits.ttl, Some(LIMIT_MAX));
+    assert_eq!(read(&annotated(&[(LAST_ACTIVITY, "yesterday")])).last_activity, None);
     let long = "a".repeat(OWNER_MAX + 1);
     for odd in ["", "two words", "ü", long.as_str()] {
         assert_eq!(read(&annotated(&[(OWNER, odd)])).owner, None, "{odd:?}");
@@ -63,17 +63,21 @@ fn a_new_pod_was_active_at_its_creation() {
         ..annotated(pairs)
     };
     let idle = (IDLE_TIMEOUT, "15m");
-    assert_eq!(read(&ours(&[idle])).active, Some(created));
-    assert_eq!(read(&ours(&[])).active, None);
-    assert_eq!(read(&ours(&[(TTL, "15m")])).active, None);
+    assert_eq!(read(&ours(&[idle])).last_activity, Some(created));
+    assert_eq!(read(&ours(&[])).last_activity, None);
+    assert_eq!(read(&ours(&[(TTL, "15m")])).last_activity, None);
 
     let written = "2026-11-21T05:00:00.5Z";
-    assert_eq!(read(&ours(&[idle, (LAST_ACTIVITY, written)])).active, Some(time(written)));
-    assert_eq!(read(&ours(&[idle, (LAST_ACTIVITY, "yesterday")])).active, None, "it is not known when");
+    assert_eq!(read(&ours(&[idle, (LAST_ACTIVITY, written)])).last_activity, Some(time(written)));
+    assert_eq!(
+        read(&ours(&[idle, (LAST_ACTIVITY, "yesterday")])).last_activity,
+        None,
+        "it is not known when"
+    );
 
     let mut originals = ours(&[idle]);
     originals.labels.as_mut().unwrap().remove(names::MANAGED_BY);
-    assert_eq!(read(&originals).active, None);
+    assert_eq!(read(&originals).last_activity, None);
 }
 
 /// A new Pod says what was asked for, and nothing where nothing was; its Service says nothing of it.
@@ -91,11 +95,14 @@ fn manifests_carry_what_was_asked() {
         (of(made.pod.metadata.annotations.clone()), made.pod.metadata)
     };
     assert!(keys(&request).0.is_empty());
-    request.terms.idle_timeout = Some(Duration::from_secs(900));
+    request.limits.idle_timeout = Some(Duration::from_secs(900));
     request.owner = Owner::parse("gateway-1");
     let (written, metadata) = keys(&request);
     assert_eq!(written, [IDLE_TIMEOUT, OWNER]);
-    assert_eq!(read(&metadata), Marks { terms: request.terms, active: None, owner: request.owner });
+    assert_eq!(
+        read(&metadata),
+        LifetimeAnnotations { limits: request.limits, last_activity: None, owner: request.owner }
+    );
 }
 
 prop_compose! {
@@ -107,15 +114,15 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_marks()(
+    fn any_annotations()(
         ttl in proptest::option::of(limits()),
         idle_timeout in proptest::option::of(limits()),
         active in proptest::option::of((0..4_000_000_000_i64, 0..1_000_000_000_i32)),
         owner in proptest::option::of("[!-~]{1,128}"),
-    ) -> Marks {
-        Marks {
-            terms: Terms { ttl, idle_timeout },
-            active: active.map(|(seconds, nanos)| Timestamp::new(seconds, nanos).unwrap()),
+    ) -> LifetimeAnnotations {
+        LifetimeAnnotations {
+            limits: Limits { ttl, idle_timeout },
+            last_activity: active.map(|(seconds, nanos)| Timestamp::new(seconds, nanos).unwrap()),
             owner: owner.and_then(|text| Owner::parse(&text)),
         }
     }
@@ -124,17 +131,17 @@ prop_compose! {
 proptest! {
     /// Whatever is written is read again, to the nanosecond.
     #[test]
-    fn what_is_written_is_read(marks in any_marks()) {
-        let annotations = texts(&marks).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
-        let metadata = ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
-        prop_assert_eq!(read(&metadata), marks);
+    fn what_is_written_is_read(annotations in any_annotations()) {
+        let written = texts(&annotations).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
+        let metadata = ObjectMeta { annotations: Some(written), ..ObjectMeta::default() };
+        prop_assert_eq!(read(&metadata), annotations);
     }
 
     /// No text breaks the reading, and no limit that is read is out of bounds.
     #[test]
     fn any_text_is_read_within_bounds(text in "\\PC{0,40}|[0-9]{1,22} ?[a-z]{1,6}") {
-        let marks = read(&annotated(&KEYS.map(|key| (key, text.as_str()))));
-        for limit in [marks.terms.ttl, marks.terms.idle_timeout].into_iter().flatten() {
+        let annotations = read(&annotated(&KEYS.map(|key| (key, text.as_str()))));
+        for limit in [annotations.limits.ttl, annotations.limits.idle_timeout].into_iter().flatten() {
             prop_assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit));
         }
     }

@@ -1,3 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sandbox_provisioner_fuzz::properties::marks::check(data));
