@@ -12,8 +12,9 @@ use crate::node::Behaviour;
 /// The settings of a cluster. [`Options::default`] suits tests.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Seeds uids, addresses and generated names.
-    pub seed: u64,
+    /// Seed of uids, cluster addresses, node ports and generated names: equal seeds give equal ones. `None` takes a
+    /// seed from the operating system, so that no other cluster has the same uids, as on a real one.
+    pub seed: Option<u64>,
     /// What the cluster's wall clock shows at the start; `None` for the real time.
     pub start: Option<jiff::Timestamp>,
     /// The simulated node; `None` leaves every Pod as it was created.
@@ -98,7 +99,7 @@ pub struct Times {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            seed: 1,
+            seed: None,
             start: None,
             node: Some(NodeOptions::default()),
             node_ports: 30000..=32767,

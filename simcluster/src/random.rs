@@ -1,4 +1,6 @@
-//! Seeded randomness: uids, name suffixes, addresses. The same seed gives the same cluster.
+//! Randomness of uids, name suffixes, addresses and node ports. Equal seeds give equal clusters.
+
+use std::hash::{BuildHasher, RandomState};
 
 /// `SplitMix64`, which is small, fast and good enough to tell objects apart.
 #[derive(Debug)]
@@ -6,6 +8,11 @@ pub(crate) struct Random(u64);
 
 /// The letters Kubernetes uses in generated names: no vowels and nothing easily misread.
 const SUFFIX: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Returns a seed from the operating system's randomness, with which the standard library keys its hashers.
+pub(crate) fn system_seed() -> u64 {
+    RandomState::new().hash_one(0_u64)
+}
 
 // === impl Random ===
 
@@ -43,5 +50,19 @@ impl Random {
             bits /= SUFFIX.len() as u64;
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that a seed makes a cluster repeatable, and that seeds of the system differ.
+    #[test]
+    fn equal_seeds_give_equal_uids() {
+        let uid = |seed| Random::seeded(seed).uid();
+        assert_eq!(uid(1), uid(1));
+        assert_ne!(uid(1), uid(2));
+        assert_ne!(uid(system_seed()), uid(system_seed()));
     }
 }

@@ -16,7 +16,7 @@ use crate::faults::{FaultTable, RuleId};
 use crate::node;
 use crate::options::Options;
 use crate::ports::{ClusterAddresses, NodePorts};
-use crate::random::Random;
+use crate::random::{self, Random};
 use crate::resource::{Resource, SERVICES};
 use crate::sandbox::Sessions;
 use crate::store::{Object, Snapshot, Store, text_at};
@@ -25,6 +25,8 @@ use crate::store::{Object, Snapshot, Store, text_at};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub options: Options,
+    /// The seed of the options, or the one that was drawn.
+    pub seed: u64,
     pub clock: Clock,
     pub access: Access,
     /// Held by everybody for short, never over an await.
@@ -75,16 +77,18 @@ pub(crate) struct Link {
 
 impl Shared {
     pub fn new(options: Options) -> Self {
+        let seed = options.seed.unwrap_or_else(random::system_seed);
         let clock = Clock::starting_at(options.start.unwrap_or_else(jiff::Timestamp::now));
         let state = State {
             store: Store::new(options.watch_window),
-            random: Random::seeded(options.seed),
+            random: Random::seeded(seed),
             ports: NodePorts::new(options.node_ports.clone(), options.sandbox_servers),
             addresses: ClusterAddresses::default(),
             pod_addresses: 0,
             let_go: HashSet::new(),
         };
         Self {
+            seed,
             clock,
             access: Access::new(&options.access),
             state: Mutex::new(state),

@@ -72,7 +72,8 @@ impl World {
     /// A daemon on a cluster in which strangers live, too.
     pub async fn new(seed: u64, history: History) -> Self {
         let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
-        let cluster = Cluster::start(Options { seed, start, ..Options::with_namespace(NAMESPACE) });
+        let cluster =
+            Cluster::start(Options { seed: Some(seed), start, ..Options::with_namespace(NAMESPACE) });
         history.follow(&cluster);
         strangers::settle(&cluster);
         let variables = HashMap::from(SETTINGS);

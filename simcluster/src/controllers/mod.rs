@@ -35,7 +35,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
         let state = shared.state();
         (state.store.subscribe_all(), state.store.version(), state.store.epoch())
     };
-    let random = Random::seeded(!shared.options.seed);
+    let random = Random::seeded(!shared.seed);
     let mut controllers = Controllers {
         shared,
         seen,

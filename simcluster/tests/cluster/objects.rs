@@ -1,7 +1,9 @@
 //! Reads and writes beyond what the recordings hold.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use simcluster::Cluster;
+use simcluster::{Cluster, Options};
 
 use crate::client::{NS, call, create, delete, get, pod, service, still_cluster};
 
@@ -59,8 +61,7 @@ async fn a_delete_by_uid_spares_a_successor() {
 /// Guards node ports: they come back with the Service, also when its creation failed half way.
 #[tokio::test(start_paused = true)]
 async fn node_ports_are_given_back() {
-    let options =
-        simcluster::Options { node_ports: 30000..=30000, ..simcluster::Options::with_namespace(NS) };
+    let options = Options { node_ports: 30000..=30000, ..Options::with_namespace(NS) };
     let cluster = Cluster::start(options);
     let mut bad = service("a", "a");
     bad["spec"]["selector"]["sandbox-id"] = "not a label".into();
@@ -102,13 +103,34 @@ async fn what_cannot_be_is_refused() {
     }
 }
 
-/// Guards independence: two clusters of one seed are alike and know nothing of each other.
+/// Guards independence: two clusters with the same seed have the same uids, and objects of one are not in the other.
 #[tokio::test(start_paused = true)]
 async fn clusters_do_not_meet() {
-    let (one, other) = (still_cluster(), still_cluster());
+    let seeded = || Cluster::start(Options { seed: Some(1), node: None, ..Options::with_namespace(NS) });
+    let (one, other) = (seeded(), seeded());
     let made = create(&one, &pod("a")).await;
     assert_eq!(other.count("pods", None), 0);
     assert_eq!(create(&other, &pod("a")).await["metadata"]["uid"], made["metadata"]["uid"]);
+}
+
+/// Guards that a cluster that is started again does not repeat the uids and generated names of the one before it.
+#[tokio::test(start_paused = true)]
+async fn without_a_seed_no_uid_is_repeated() {
+    let generated = json!({
+        "metadata": {"generateName": "a-"},
+        "spec": {"containers": [{"name": "c", "image": "img:1"}]},
+    });
+    let (mut uids, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..3 {
+        let cluster = still_cluster();
+        let namespaces = cluster.objects("namespaces", None);
+        let pod = create(&cluster, &generated).await;
+        names.insert(pod["metadata"]["name"].to_string());
+        for object in namespaces.iter().chain([&pod]) {
+            assert!(uids.insert(object["metadata"]["uid"].to_string()), "{object}");
+        }
+    }
+    assert_eq!(names.len(), 3);
 }
 
 /// Guards quotas on amounts: what is asked for is added up, what ended or went counts no more.

@@ -137,7 +137,7 @@ async fn an_hour(seed: u64) -> (Vec<Call>, Vec<Value>, u64) {
     };
     let cluster = Cluster::start(Options {
         start: Some(jiff::Timestamp::UNIX_EPOCH),
-        seed,
+        seed: Some(seed),
         node: Some(node),
         ..Options::with_namespace(NS)
     });

@@ -47,7 +47,7 @@ async fn after_another_hour_of_faults_they_do_so_too() {
 
 async fn hour(seed: u64) {
     let options = Options {
-        seed,
+        seed: Some(seed),
         // Small, so that it also passes by itself.
         watch_window: 150,
         ..Options::with_namespace(NS)
