@@ -76,6 +76,7 @@ mod patch;
 mod ports;
 mod protobuf;
 mod query;
+mod quote;
 mod random;
 mod resource;
 mod route;

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::quote::{json_quoted, quoted};
 use crate::resource::Resource;
 
 /// A refused request, with everything its `Status` says.
@@ -43,7 +44,7 @@ impl Cause {
 
     /// As [`Cause::invalid`] for text, which is printed in quotes.
     pub fn invalid_text(field: impl Into<String>, value: &str, why: &str) -> Self {
-        Self::invalid(field, &format!("{value:?}"), why)
+        Self::invalid(field, &quoted(value), why)
     }
 
     pub fn required(field: impl Into<String>, why: &str) -> Self {
@@ -53,13 +54,17 @@ impl Cause {
     }
 
     pub fn not_found(field: impl Into<String>, value: &str) -> Self {
-        Self { reason: "FieldValueNotFound", message: format!("Not found: {value:?}"), field: field.into() }
+        Self {
+            reason: "FieldValueNotFound",
+            message: format!("Not found: {}", quoted(value)),
+            field: field.into(),
+        }
     }
 
     pub fn duplicate(field: impl Into<String>, value: &str) -> Self {
         Self {
             reason: "FieldValueDuplicate",
-            message: format!("Duplicate value: {value:?}"),
+            message: format!("Duplicate value: {}", quoted(value)),
             field: field.into(),
         }
     }
@@ -79,10 +84,10 @@ impl Cause {
     }
 
     pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
-        let list = supported.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
+        let list = supported.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
         Self {
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {value:?}: supported values: {list}"),
+            message: format!("Unsupported value: {}: supported values: {list}", json_quoted(value)),
             field: field.into(),
         }
     }
@@ -109,22 +114,27 @@ impl ApiError {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{} {name:?} not found", resource.qualified()))
-            .with_details(named(resource, name))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            format!("{} {} not found", resource.qualified(), quoted(name)),
+        )
+        .with_details(named(resource, name))
     }
 
     pub fn already_exists(resource: &Resource, name: &str, terminating: bool) -> Self {
         let prefix = if terminating { "object is being deleted: " } else { "" };
-        let message = format!("{prefix}{} {name:?} already exists", resource.qualified());
+        let message = format!("{prefix}{} {} already exists", resource.qualified(), quoted(name));
         Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with_details(named(resource, name))
     }
 
     /// The object moved on since the caller read it.
     pub fn modified(resource: &Resource, name: &str) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} {name:?}: the object has been modified; \
+            "Operation cannot be fulfilled on {} {}: the object has been modified; \
              please apply your changes to the latest version and try again",
-            resource.qualified()
+            resource.qualified(),
+            quoted(name)
         );
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
     }
@@ -132,9 +142,10 @@ impl ApiError {
     /// A precondition of a delete does not hold. `what` is `UID` or `ResourceVersion`.
     pub fn precondition(resource: &Resource, name: &str, what: &str, wanted: &str, found: &str) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {kind} {name:?}: the {what} in the precondition ({wanted}) does \
+            "Operation cannot be fulfilled on {kind} {name}: the {what} in the precondition ({wanted}) does \
              not match the {what} in record ({found}). The object might have been {how}",
             kind = resource.kind,
+            name = quoted(name),
             how = if what == "UID" { "deleted and then recreated" } else { "modified" },
         );
         let details = json!({"name": name, "kind": resource.kind});
@@ -147,7 +158,13 @@ impl ApiError {
 
     /// As [`ApiError::invalid`] for what is no resource, such as the options of a request.
     pub fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let lines: Vec<_> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        // The real message has each line once, though its causes may repeat.
+        let mut lines: Vec<String> = Vec::new();
+        for line in causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
         let text = match lines.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -162,7 +179,7 @@ impl ApiError {
             details["group"] = group.into();
             qualified = format!("{kind}.{group}");
         }
-        let message = format!("{qualified} {name:?} is invalid: {text}");
+        let message = format!("{qualified} {} is invalid: {text}", quoted(name));
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_details(details)
     }
 
@@ -176,11 +193,12 @@ impl ApiError {
     pub fn other_uid(resource: &Resource, namespace: &str, name: &str, wanted: &str, found: &str) -> Self {
         let space = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let message = format!(
-            "Operation cannot be fulfilled on {} {name:?}: StorageError: invalid object, Code: 4, Key: \
+            "Operation cannot be fulfilled on {} {quoted}: StorageError: invalid object, Code: 4, Key: \
              /registry/{}/{space}{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
              precondition: {wanted}, UID in object meta: {found}",
             resource.qualified(),
             resource.plural,
+            quoted = quoted(name),
         );
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
     }
@@ -195,7 +213,7 @@ impl ApiError {
     }
 
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("{} {name:?} is forbidden: {why}", resource.qualified());
+        let message = format!("{} {} is forbidden: {why}", resource.qualified(), quoted(name));
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details(named(resource, name))
     }
 

@@ -29,7 +29,7 @@ use http::StatusCode;
 pub(crate) use accounts::admit as admit_account;
 pub(crate) use escalation::guard as guard_rights;
 pub use handle::TokenError;
-pub(crate) use objects::{check as check_object, check_change, fill as fill_object, path_segment};
+pub(crate) use objects::{check as check_object, check_change, fill as fill_object};
 pub(crate) use reviews::{Asked, answer};
 pub use user::User;
 

@@ -65,15 +65,6 @@ pub(crate) fn check_change(resource: &Resource, old: &Value, new: &Value) -> Vec
     causes
 }
 
-/// What is wrong with a name that only has to be one segment of a path, as RBAC's names do: `system:node` is one.
-pub(crate) fn path_segment(name: &str) -> Vec<String> {
-    if matches!(name, "." | "..") {
-        return vec![format!("may not be '{name}'")];
-    }
-    let bad = ['/', '%'].into_iter().filter(|bad| name.contains(*bad));
-    bad.map(|bad| format!("may not contain '{bad}'")).collect()
-}
-
 fn check_rule(rule: &Value, at: &str, namespaced: bool, causes: &mut Vec<Cause>) {
     let empty = |key: &str| rule[key].as_array().is_none_or(Vec::is_empty);
     let at = |key: &str| format!("{at}.{key}");
@@ -112,7 +103,7 @@ fn check_role_reference(role: &Value, namespaced: bool, causes: &mut Vec<Cause>)
     if text("name").is_empty() {
         causes.push(Cause::required("roleRef.name", ""));
     }
-    let wrong = path_segment(text("name"));
+    let wrong = names::path_segment(text("name"));
     causes.extend(wrong.iter().map(|why| Cause::invalid_text("roleRef.name", text("name"), why)));
 }
 
@@ -198,13 +189,5 @@ mod tests {
                  Name:\"x\"}: cannot change roleRef"]
         );
         assert!(check_change(ROLE_BINDINGS, &binding, &binding).is_empty());
-    }
-
-    #[test]
-    fn names_of_roles_may_have_colons_but_no_slashes() {
-        assert!(path_segment("system:node").is_empty() && path_segment("Has Space").is_empty());
-        for bad in [".", "..", "a/b", "a%b"] {
-            assert_eq!(path_segment(bad).len(), 1, "{bad}");
-        }
     }
 }

@@ -1,32 +1,43 @@
 //! The rules for `metadata`, which all kinds share.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::{name_rule, names};
-use crate::resource::Resource;
+use super::names::{self, NameRule};
+use crate::quote::quoted;
 use crate::status::Cause;
 use crate::store::text_at;
 
 /// Annotations of one object together, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
-/// Name, labels, annotations and finalizers of a new object.
-pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
+/// Checks names, labels, annotations and finalizers.
+pub(super) fn check(rule: NameRule, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let prefix = text_at(value, &["metadata", "generateName"]);
+    if !prefix.is_empty() {
+        let wrong = rule.check_prefix(prefix);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.generateName", prefix, why)));
+    }
     let name = text_at(value, &["metadata", "name"]);
     if name.is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
     } else {
-        let wrong = name_rule(resource)(name);
+        let wrong = rule.check(name);
         causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.name", name, why)));
     }
-    causes.extend(check_labels(value));
+    let meta = &value["metadata"];
+    causes.extend(check_labels(meta));
+    for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let wrong = names::qualified_name(finalizer);
+        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.finalizers", finalizer, why)));
+    }
     causes
 }
 
-/// Labels, annotations and finalizers.
-pub(super) fn check_labels(value: &Value) -> Vec<Cause> {
-    let meta = &value["metadata"];
+/// Checks labels and annotations.
+fn check_labels(meta: &Value) -> Vec<Cause> {
     let mut causes = check_pairs(meta["labels"].as_object(), "metadata.labels");
     if let Some(annotations) = meta["annotations"].as_object() {
         for key in annotations.keys() {
@@ -37,10 +48,6 @@ pub(super) fn check_labels(value: &Value) -> Vec<Cause> {
         if size > ANNOTATIONS_LIMIT {
             causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
         }
-    }
-    for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let wrong = names::qualified_name(finalizer);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.finalizers", finalizer, why)));
     }
     causes
 }
@@ -57,26 +64,29 @@ pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Ve
     causes
 }
 
-/// What may never change, and the one thing that may not be added late: a finalizer on a dying object.
+/// Checks changed metadata: what may never change, finalizers added to a terminating object, labels and annotations.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let finalizers = |value: &Value| -> Vec<String> {
+        let list = value["metadata"]["finalizers"].as_array();
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let before = finalizers(old);
+    let added: BTreeSet<_> = finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
+    if old["metadata"].get("deletionTimestamp").is_some() && !added.is_empty() {
+        let list: Vec<_> = added.iter().map(|finalizer| quoted(finalizer)).collect();
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            list.join(", ")
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
     for key in ["name", "namespace", "uid"] {
         let (was, is) = (text_at(old, &["metadata", key]), text_at(new, &["metadata", key]));
         if was != is {
             causes.push(Cause::invalid_text(format!("metadata.{key}"), is, "field is immutable"));
         }
     }
-    let finalizers = |value: &Value| -> Vec<String> {
-        let list = value["metadata"]["finalizers"].as_array();
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let before = finalizers(old);
-    let added: Vec<_> = finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
-    if old["metadata"].get("deletionTimestamp").is_some() && !added.is_empty() {
-        let why = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
-        );
-        causes.push(Cause::forbidden("metadata.finalizers", &why));
-    }
+    causes.extend(check_labels(&new["metadata"]));
     causes
 }

@@ -18,10 +18,11 @@ use crate::access;
 use crate::resource::{EVENTS, NAMESPACES, PODS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
+use names::NameRule;
 
 /// Checks a complete, defaulted object before it is stored for the first time.
 pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
-    let mut causes = meta::check(resource, value);
+    let mut causes = meta::check(name_rule(resource), value);
     causes.extend(access::check_object(resource, value));
     match resource {
         r if r == PODS => causes.extend(pod::check(value)),
@@ -34,8 +35,10 @@ pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
 
 /// Checks a complete object that is to replace another.
 pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
-    let mut causes = meta::check_labels(new);
-    causes.extend(meta::check_change(old, new));
+    let mut causes = check_changed_meta(old, new);
+    if resource == PODS {
+        causes.extend(meta::check(name_rule(resource), new));
+    }
     causes.extend(access::check_change(resource, old, new));
     match resource {
         r if r == PODS => causes.extend(pod::check_change(old, new)),
@@ -50,14 +53,22 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
 
 /// Checks what only the metadata and what is below an object may have changed in.
 pub(crate) fn changed_meta(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
-    let mut causes = meta::check_labels(new);
-    causes.extend(meta::check_change(old, new));
-    refuse(resource, new, &causes)
+    refuse(resource, new, &check_changed_meta(old, new))
 }
 
 /// Checks an event that was sent in the newer form, which asks for more than the older one.
 pub(crate) fn new_event(value: &Value) -> ApiResult<()> {
     refuse(EVENTS, value, &event::check_new(value))
+}
+
+/// The real server checks changed metadata for all kinds, with the rule that any name follows, and then once more for
+/// the kind; so its answer has causes that repeat.
+fn check_changed_meta(old: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = meta::check(NameRule::PathSegment, new);
+    let changes = meta::check_change(old, new);
+    causes.extend(changes.iter().cloned());
+    causes.extend(changes);
+    causes
 }
 
 fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()> {
@@ -67,11 +78,11 @@ fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()>
     Err(ApiError::invalid(resource, text_at(value, &["metadata", "name"]), causes))
 }
 
-/// Which rule names of a kind follow.
-fn name_rule(resource: &Resource) -> fn(&str) -> Vec<String> {
+fn name_rule(resource: &Resource) -> NameRule {
     match resource {
-        r if r == NAMESPACES || r == SERVICES => names::label,
-        r if r.group == "rbac.authorization.k8s.io" => access::path_segment,
-        _ => names::subdomain,
+        // Since 1.36 a Service's name may start with a digit (`RelaxedServiceNameValidation`).
+        r if r == NAMESPACES || r == SERVICES => NameRule::Label,
+        r if r.group == "rbac.authorization.k8s.io" => NameRule::PathSegment,
+        _ => NameRule::Subdomain,
     }
 }

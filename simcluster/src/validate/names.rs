@@ -1,5 +1,5 @@
-//! Rules for names and labels, with the words Kubernetes breaks them in
-//! (`k8s.io/apimachinery/pkg/util/validation`).
+//! The rules for names and labels. Their words are those of `k8s.io/apimachinery`: `pkg/util/validation` for names,
+//! which counts characters, and `pkg/api/validate/content` for labels, which counts bytes.
 
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' \
      or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
@@ -10,35 +10,82 @@ const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case 
 const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or \
      '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
      used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const KEY_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
-     with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+const KEY_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
      '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
-/// What is wrong with a DNS-1123 subdomain, the rule for most names.
+/// The rule that the names of a kind follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameRule {
+    Subdomain,
+    Label,
+    PathSegment,
+}
+
+// === impl NameRule ===
+
+impl NameRule {
+    /// Returns the rules that a name breaks.
+    pub fn check(self, name: &str) -> Vec<String> {
+        match self {
+            Self::Subdomain => subdomain(name),
+            Self::Label => label(name),
+            Self::PathSegment => path_segment(name),
+        }
+    }
+
+    /// Returns the rules that the start of a generated name breaks.
+    pub fn check_prefix(self, prefix: &str) -> Vec<String> {
+        match self {
+            Self::PathSegment => path_segment_prefix(prefix),
+            Self::Subdomain | Self::Label => self.check(&without_last_dash(prefix)),
+        }
+    }
+}
+
+/// Replaces a dash at the end, which is allowed because more characters follow. The real server replaces the character
+/// before the dash as well, so it accepts any character there.
+fn without_last_dash(prefix: &str) -> String {
+    let shorter = prefix.strip_suffix('-').filter(|rest| !rest.is_empty());
+    let kept = shorter.and_then(|rest| rest.get(..rest.len() - 1));
+    kept.map_or_else(|| prefix.to_owned(), |kept| format!("{kept}a"))
+}
+
+/// Returns how a name differs from a DNS-1123 subdomain, the rule for most names.
 pub(crate) fn subdomain(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 253 {
         wrong.push("must be no more than 253 characters".to_owned());
     }
-    if !name.split('.').all(is_label) {
+    if !is_subdomain(name) {
         wrong.push(SUBDOMAIN_RULE.to_owned());
     }
     wrong
 }
 
-/// What is wrong with a DNS-1123 label, the rule for namespaces, Services and containers.
+/// Returns how a name differs from a DNS-1123 label, the rule for namespaces, Services, containers and volumes.
 pub(crate) fn label(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
         wrong.push("must be no more than 63 characters".to_owned());
     }
     if !is_label(name) {
-        wrong.push(LABEL_RULE.to_owned());
+        wrong.push(if is_subdomain(name) { "must not contain dots" } else { LABEL_RULE }.to_owned());
     }
     wrong
 }
 
-/// What is wrong with the value of a label.
+/// Returns how a name differs from one segment of a path, the rule for RBAC's names, such as `system:node`.
+pub(crate) fn path_segment(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") { vec![format!("may not be '{name}'")] } else { path_segment_prefix(name) }
+}
+
+fn path_segment_prefix(name: &str) -> Vec<String> {
+    let bad = ['/', '%'].into_iter().filter(|bad| name.contains(*bad));
+    bad.map(|bad| format!("may not contain '{bad}'")).collect()
+}
+
+/// Returns the rules that the value of a label breaks.
 pub(crate) fn label_value(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if value.len() > 63 {
@@ -50,17 +97,30 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the key of a label or an annotation.
+/// Returns the rules that the key of a label or an annotation breaks.
 pub(crate) fn qualified_name(key: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let (prefix, name) = match key.split_once('/') {
+        Some((_, name)) if name.contains('/') => {
+            return vec![format!(
+                "a valid label key {KEY_RULE} with an optional DNS subdomain prefix and '/' (e.g. \
+                 'example.com/MyName')"
+            )];
+        }
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    match prefix {
-        Some("") => wrong.push("prefix part must be non-empty".to_owned()),
-        Some(prefix) => wrong.extend(subdomain(prefix).into_iter().map(|why| format!("prefix part {why}"))),
-        None => {}
+    if let Some(prefix) = prefix {
+        if prefix.is_empty() {
+            wrong.push("prefix part must be non-empty".to_owned());
+        } else {
+            if prefix.len() > 253 {
+                wrong.push("prefix part must be no more than 253 bytes".to_owned());
+            }
+            if !is_subdomain(prefix) {
+                wrong.push(format!("prefix part {SUBDOMAIN_RULE}"));
+            }
+        }
     }
     if name.is_empty() {
         wrong.push("name part must be non-empty".to_owned());
@@ -68,9 +128,13 @@ pub(crate) fn qualified_name(key: &str) -> Vec<String> {
         wrong.push("name part must be no more than 63 bytes".to_owned());
     }
     if !is_qualified_part(name) {
-        wrong.push(KEY_RULE.to_owned());
+        wrong.push(format!("name part {KEY_RULE}"));
     }
     wrong
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.split('.').all(is_label)
 }
 
 fn is_label(text: &str) -> bool {
@@ -90,19 +154,59 @@ fn is_qualified_part(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Guards names at the borders of each rule.
     #[test]
     fn names_at_the_borders_of_each_rule() {
         assert!(subdomain(&"x".repeat(253)).is_empty());
-        assert_eq!(subdomain(&"x".repeat(254)).len(), 1);
         assert!(subdomain("a.b-c").is_empty());
         for bad in ["", "A", "a_b", "-a", "a-", "a..b", ".a"] {
-            assert!(!subdomain(bad).is_empty(), "{bad}");
+            assert_eq!(subdomain(bad), [SUBDOMAIN_RULE], "{bad}");
         }
-        assert!(label(&"s".repeat(63)).is_empty() && !label("a.b").is_empty());
+        assert!(label(&"s".repeat(63)).is_empty() && label("1abc").is_empty());
         assert!(label_value("").is_empty() && !label_value("has space").is_empty());
         assert!(qualified_name("example.com/a_b").is_empty());
         for bad in ["", "/a", "a/", "a/b/c", "Bad_Prefix/a"] {
             assert!(!qualified_name(bad).is_empty(), "{bad}");
+        }
+        assert!(path_segment("system:node").is_empty() && path_segment("Has Space").is_empty());
+        for bad in [".", "..", "a/b", "a%b"] {
+            assert_eq!(path_segment(bad).len(), 1, "{bad}");
+        }
+    }
+
+    /// Guards the words about each broken rule: one word for dots, characters in names and bytes in labels.
+    #[test]
+    fn each_broken_rule_has_its_words() {
+        let (long, longer) = ("x".repeat(64), "x".repeat(254));
+        assert_eq!(label("a.b"), ["must not contain dots"]);
+        assert_eq!(label("a.B"), [LABEL_RULE]);
+        assert_eq!(label(&long), ["must be no more than 63 characters"]);
+        assert_eq!(
+            label(&format!("{long}.a")),
+            ["must be no more than 63 characters", "must not contain dots"]
+        );
+        assert_eq!(subdomain(&longer), ["must be no more than 253 characters"]);
+        assert_eq!(label_value(&long), ["must be no more than 63 bytes"]);
+        assert_eq!(qualified_name(&long), ["name part must be no more than 63 bytes"]);
+        assert_eq!(qualified_name(&format!("{longer}/a")), ["prefix part must be no more than 253 bytes"]);
+    }
+
+    /// Guards the start of a generated name, which may end with a dash.
+    #[test]
+    fn a_prefix_may_end_with_a_dash() {
+        for (rule, prefix, wrong) in [
+            (NameRule::Subdomain, "a-", 0),
+            (NameRule::Subdomain, "a.", 1),
+            (NameRule::Subdomain, "-", 1),
+            (NameRule::Subdomain, "Aa-", 1),
+            // The character before the dash is not checked.
+            (NameRule::Subdomain, "A-", 0),
+            (NameRule::Label, "a.b-", 1),
+            (NameRule::Label, "ä-", 1),
+            (NameRule::PathSegment, ".", 0),
+            (NameRule::PathSegment, "a/", 1),
+        ] {
+            assert_eq!(rule.check_prefix(prefix).len(), wrong, "{rule:?} {prefix}");
         }
     }
 }
