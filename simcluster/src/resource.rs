@@ -28,7 +28,7 @@ pub(crate) struct Resource {
     pub short: &'static [&'static str],
     /// Whether `kubectl get all` shows it.
     pub in_all: bool,
-    /// The field selectors it supports beside `metadata.name` and `metadata.namespace`.
+    /// The fields it can be selected by beside `metadata.name` and `metadata.namespace`. Most kinds have none.
     pub fields: &'static [&'static str],
     /// What discovery says of the form it is stored in.
     pub hash: &'static str,

@@ -73,8 +73,8 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
 
 /// `DELETE` of a collection; the answer lists what was selected, as it was before.
 pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let deletion = Deletion::of(request)?;
     let selection = list::Selection::of(target, &request.query)?;
+    let deletion = Deletion::of(request)?;
     let mut state = shared.state();
     let limit = request.query.number::<usize>("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let selected: Vec<_> = selection.pick(&state.store, target).take(limit).cloned().collect();

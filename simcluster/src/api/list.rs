@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Reply, Request};
 use crate::query::Query;
 use crate::route::Target;
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector::{FieldSelector, LabelSelector, check_fields};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, Store};
@@ -152,16 +152,28 @@ pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
 // === impl Selection ===
 
 impl Selection {
+    /// Refuses selectors that cannot be parsed. Whether the kind has the fields is checked later, as on a real server.
+    pub fn check_syntax(query: &Query) -> ApiResult<()> {
+        LabelSelector::parse(query.get("labelSelector").unwrap_or(""))
+            .and_then(|_| check_fields(query.get("fieldSelector").unwrap_or("")))
+            .map_err(ApiError::bad_request)
+    }
+
     pub fn of(target: &Target, query: &Query) -> ApiResult<Self> {
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or(""));
-        let mut fields = query.get("fieldSelector").unwrap_or("").to_owned();
+        let labels = labels.map_err(ApiError::bad_request)?;
+        let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or(""), target.resource);
+        let mut fields = fields.map_err(ApiError::bad_request)?;
         if let Some(name) = &target.name {
-            fields = format!("metadata.name={name}");
+            if !fields.is_empty() && fields.name() != Some(name) {
+                let why = "fieldSelector metadata.name doesn't match requested name";
+                return Err(ApiError::bad_request(why));
+            }
+            if fields.is_empty() {
+                fields = FieldSelector::by_name(name);
+            }
         }
-        Ok(Self {
-            labels: labels.map_err(ApiError::bad_request)?,
-            fields: FieldSelector::parse(&fields, target.resource)?,
-        })
+        Ok(Self { labels, fields })
     }
 
     pub fn is_empty(&self) -> bool {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Request;
+use super::list::Selection;
 use crate::calls::Verb;
 use crate::patch::PatchKind;
 use crate::query::Query;
@@ -31,6 +32,9 @@ pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
             return Err(ApiError::bad_request(why));
         }
     }
+    if matches!(request.verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
+        Selection::check_syntax(query)?;
+    }
     let (kind, causes) = match request.verb {
         Verb::Get => return Ok(()),
         Verb::List => ("ListOptions", check_list(query)),
@@ -38,7 +42,11 @@ pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
         Verb::Create => ("CreateOptions", check_write(query)),
         Verb::Update => ("UpdateOptions", check_write(query)),
         Verb::Patch => ("PatchOptions", check_patch(request)),
-        Verb::Delete | Verb::DeleteCollection => ("DeleteOptions", check_dry_run(query.get("dryRun"))),
+        Verb::Delete => ("DeleteOptions", check_dry_run(query.get("dryRun"))),
+        Verb::DeleteCollection => match check_list(query) {
+            causes if causes.is_empty() => ("DeleteOptions", check_dry_run(query.get("dryRun"))),
+            causes => ("ListOptions", causes),
+        },
     };
     if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid_kind("meta.k8s.io", kind, "", &causes)) }
 }

@@ -47,6 +47,7 @@ pub(crate) static RESOURCES: [Resource; 18] = [
         short: &["po"],
         in_all: true,
         fields: &[
+            "spec.host",
             "spec.hostNetwork",
             "spec.nodeName",
             "spec.restartPolicy",
@@ -54,6 +55,7 @@ pub(crate) static RESOURCES: [Resource; 18] = [
             "spec.serviceAccountName",
             "status.phase",
             "status.podIP",
+            "status.podIPs",
             "status.nominatedNodeName",
         ],
         ..BLANK

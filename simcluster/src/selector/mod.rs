@@ -3,5 +3,5 @@
 mod field;
 mod label;
 
-pub(crate) use field::FieldSelector;
+pub(crate) use field::{FieldSelector, check_syntax as check_fields};
 pub(crate) use label::{LabelSelector, matches_all};
