@@ -133,7 +133,7 @@ fn fill_volume(volume: &mut Value) {
             set_default(source, "defaultMode", json!(420));
         }
     }
-    if volume.as_object().is_some_and(|fields| fields.len() == 1) {
+    if volume.as_object().is_some_and(|fields| fields.keys().all(|key| key == "name")) {
         volume["emptyDir"] = json!({});
     }
 }

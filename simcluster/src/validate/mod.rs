@@ -3,12 +3,14 @@
 mod event;
 mod fields;
 mod meta;
+mod mounts;
 pub(crate) mod names;
 mod other;
 mod pod;
 pub(crate) mod quantity;
 mod service;
 mod spec_diff;
+mod volumes;
 
 use serde_json::Value;
 

@@ -1,12 +1,12 @@
 //! The rules for Pods.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::names;
 use super::quantity::Quantity;
 use super::spec_diff::spec_diff;
+use super::{mounts, names, volumes};
 use crate::status::Cause;
 use crate::store::text_at;
 
@@ -19,20 +19,23 @@ const IMMUTABLE: &str = "pod updates may not change fields other than \
 pub(super) fn check(pod: &Value) -> Vec<Cause> {
     let spec = &pod["spec"];
     let mut causes = Vec::new();
-    let volumes = check_volumes(spec, &mut causes);
-    let mut seen = HashSet::new();
+    let volumes = volumes::check(spec, &mut causes);
+    let mut seen = BTreeSet::new();
+    if array(&spec["containers"]).next().is_none() {
+        causes.push(Cause::required("spec.containers", ""));
+    }
     for list in ["containers", "initContainers"] {
         for (place, container) in array(&spec[list]).enumerate() {
             let field = format!("spec.{list}[{place}]");
-            let name = text_at(container, &["name"]);
-            if !name.is_empty() && !seen.insert(name) {
-                causes.push(Cause::duplicate(format!("{field}.name"), name));
-            }
             check_container(container, &field, &volumes, &mut causes);
+            let name = text_at(container, &["name"]);
+            // The real server remembers an empty name of a container, but not one of an init container.
+            if seen.contains(name) {
+                causes.push(Cause::duplicate(format!("{field}.name"), name));
+            } else if list == "containers" || !name.is_empty() {
+                seen.insert(name);
+            }
         }
-    }
-    if array(&spec["containers"]).next().is_none() {
-        causes.push(Cause::required("spec.containers", ""));
     }
     let policies = ["Always", "OnFailure", "Never"];
     let policy = text_at(spec, &["restartPolicy"]);
@@ -85,39 +88,7 @@ fn keep(old: &Value, new: &mut Value, key: &str) {
     }
 }
 
-fn check_volumes<'a>(spec: &'a Value, causes: &mut Vec<Cause>) -> HashSet<&'a str> {
-    let mut volumes = HashSet::new();
-    for (place, volume) in array(&spec["volumes"]).enumerate() {
-        let field = format!("spec.volumes[{place}]");
-        let name = text_at(volume, &["name"]);
-        if name.is_empty() {
-            causes.push(Cause::required(format!("{field}.name"), ""));
-        } else {
-            let wrong = names::label(name);
-            causes.extend(wrong.iter().map(|why| Cause::invalid_text(format!("{field}.name"), name, why)));
-        }
-        if !volumes.insert(name) {
-            causes.push(Cause::duplicate(format!("{field}.name"), name));
-        }
-        if let Some(host) = volume.get("hostPath") {
-            let path = text_at(host, &["path"]);
-            let field = format!("{field}.hostPath.path");
-            if path.is_empty() {
-                causes.push(Cause::required(field, ""));
-            } else if path.split('/').any(|part| part == "..") {
-                causes.push(Cause::invalid_text(field, path, "must not contain '..'"));
-            }
-        }
-        if let Some(claim) = volume.get("persistentVolumeClaim")
-            && text_at(claim, &["claimName"]).is_empty()
-        {
-            causes.push(Cause::required(format!("{field}.persistentVolumeClaim.claimName"), ""));
-        }
-    }
-    volumes
-}
-
-fn check_container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
+fn check_container(container: &Value, field: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
     let name = text_at(container, &["name"]);
     if name.is_empty() {
         causes.push(Cause::required(format!("{field}.name"), ""));
@@ -134,7 +105,7 @@ fn check_container(container: &Value, field: &str, volumes: &HashSet<&str>, caus
             causes.push(Cause::required(format!("{field}.env[{place}].name"), ""));
         }
     }
-    check_mounts(container, field, volumes, causes);
+    mounts::check(container, field, volumes, causes);
     let (limits, requests) = (&container["resources"]["limits"], &container["resources"]["requests"]);
     for (key, request) in requests.as_object().into_iter().flatten() {
         let limit = limits.get(key).and_then(Quantity::from_json);
@@ -158,30 +129,6 @@ fn check_ports(container: &Value, field: &str, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(field, &number.to_string(), why));
             }
             Some(_) => {}
-        }
-    }
-}
-
-fn check_mounts(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
-    let mut paths = HashSet::new();
-    for (place, mount) in array(&container["volumeMounts"]).enumerate() {
-        let field = format!("{field}.volumeMounts[{place}]");
-        let (name, path) = (text_at(mount, &["name"]), text_at(mount, &["mountPath"]));
-        if name.is_empty() {
-            causes.push(Cause::required(format!("{field}.name"), ""));
-        } else if !volumes.contains(name) {
-            causes.push(Cause::not_found(format!("{field}.name"), name));
-        }
-        if path.is_empty() {
-            causes.push(Cause::required(format!("{field}.mountPath"), ""));
-        } else if !paths.insert(path) {
-            causes.push(Cause::invalid_text(format!("{field}.mountPath"), path, "must be unique"));
-        }
-        let sub_path = text_at(mount, &["subPath"]);
-        if sub_path.starts_with('/') {
-            causes.push(Cause::invalid_text(format!("{field}.subPath"), sub_path, "must be a relative path"));
-        } else if sub_path.split('/').any(|part| part == "..") {
-            causes.push(Cause::invalid_text(format!("{field}.subPath"), sub_path, "must not contain '..'"));
         }
     }
 }

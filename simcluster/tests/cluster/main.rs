@@ -11,6 +11,7 @@ mod life;
 mod node;
 mod objects;
 mod recorded;
+mod refusals;
 mod sandboxes;
 mod switches;
 mod watches;
