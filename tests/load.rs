@@ -4,9 +4,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use actors::sandboxes::{CREATE_DEADLINE, Sandboxes};
+use actors::sandboxes::Sandboxes;
 use futures::future::join_all;
-use lifecycle::{error::SandboxError, ids::SandboxId, request::CreateRequest};
+use lifecycle::{budget, error::SandboxError, ids::SandboxId, request::CreateRequest};
 use sandbox_provisioner::{
     run::Core,
     settings::{Settings, environment::Environment, layers::FlagValues, load},
@@ -73,7 +73,7 @@ async fn one_call_without_an_answer_delays_no_other() {
     let stuck = async {
         let begun = Instant::now();
         let failure = sandboxes.create(request("stuck")).await.unwrap_err();
-        assert!(begun.elapsed() <= CREATE_DEADLINE, "{:?}: {failure}", begun.elapsed());
+        assert!(begun.elapsed() <= budget::CREATE, "{:?}: {failure}", begun.elapsed());
     };
     let others = async {
         sleep(Duration::from_millis(1)).await;
@@ -101,7 +101,7 @@ async fn a_flood_of_creates_is_dealt_with() {
     let names: Vec<_> = (0..400).map(|n| format!("s{n}")).collect();
     let begun = Instant::now();
     let flood = join_all(names.iter().map(|name| async {
-        let answer = timeout(CREATE_DEADLINE, sandboxes.create(request(name))).await;
+        let answer = timeout(budget::CREATE, sandboxes.create(request(name))).await;
         answer.expect("it ends within its deadline")
     }));
     let beside = async {

@@ -1,9 +1,10 @@
 //! The actor of one sandbox: a thin shell around [`lifecycle::step`].
 
-use std::{future::Future, mem, sync::Arc, time::Duration};
+use std::{future::Future, mem, sync::Arc};
 
 use futures::future::OptionFuture;
 use lifecycle::{
+    budget,
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
     lifetime::{Policy, ReapReason},
@@ -30,10 +31,6 @@ pub(crate) struct Waiter {
     port: RpcReplyPort<Result<Reply, SandboxError>>,
     _seat: Permit,
 }
-
-/// The longest that a call to the cluster may take here. The cluster's side keeps a deadline of its own, of
-/// 8 s; this one is there so that no mailbox is ever held for good.
-pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// An event on its way to a sandbox's actor.
 pub(crate) struct Envelope {
@@ -224,7 +221,7 @@ impl State {
                     }
                     Action::Probe { url } => {
                         let call = self.shared.cluster.probe_activity(self.id.clone(), url);
-                        let busy = tokio::time::timeout(CALL_LIMIT, call).await;
+                        let busy = tokio::time::timeout(budget::CALL, call).await;
                         let busy = busy.unwrap_or_else(|_| Busy::Unanswered("no answer in time".to_owned()));
                         tracing::debug!(sandbox_id = %self.id, ?busy, "asked whether it is busy");
                         next = Some(Event::Probed(busy));
@@ -233,7 +230,7 @@ impl State {
                     Action::RecordReap(cause) => self.shared.reaper.note(&self.id, cause),
                     Action::Read => {
                         let read =
-                            tokio::time::timeout(CALL_LIMIT, self.shared.cluster.read(self.id.clone()));
+                            tokio::time::timeout(budget::CALL, self.shared.cluster.read(self.id.clone()));
                         let result = match read.await {
                             Ok(Ok(Lookup { seen: now, foreign })) => {
                                 self.shared.view.read(&self.id, &seen, now);
@@ -332,7 +329,7 @@ impl State {
 }
 
 async fn limited<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
+    tokio::time::timeout(budget::CALL, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
 }
 
 fn too_late() -> ClusterError {

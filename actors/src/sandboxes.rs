@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use lifecycle::{
+    budget,
     error::SandboxError,
     ids::SandboxId,
     lifetime::{Limits, LimitsPatch, Owner, Policy},
@@ -20,25 +21,11 @@ pub use crate::reaper::{Reaped, ReaperState};
 use crate::{
     admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
     reaper::Reaper,
-    sandbox::{CALL_LIMIT, Envelope, Shared, Waiter},
+    sandbox::{Envelope, Shared, Waiter},
     supervisor::{Message, Supervisor},
     timer::{self, Timer},
     view::{Presence, Revision, View},
 };
-
-/// How long a create may take until its caller is answered: the client gives up after 30 s.
-pub const CREATE_DEADLINE: Duration = Duration::from_secs(24);
-
-/// How long a delete may take until its caller is answered: the client gives up after 15 s. It is finished
-/// all the same.
-pub const DELETE_DEADLINE: Duration = Duration::from_secs(11);
-
-/// How long a caller in the first moments after the start waits for the first list of what there is.
-const FIRST_LIST_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a create may wait for a place among those that are worked on: what is begun then has the time of a call
-/// to the cluster left before [`CREATE_DEADLINE`].
-const PLACE_PATIENCE: Duration = CREATE_DEADLINE.saturating_sub(CALL_LIMIT);
 
 /// How many creates may be under way, waiting ones included, and how many of everything else that changes
 /// sandboxes. As many as there are connections by default; of one sandbox a quarter, which leaves room for others
@@ -135,7 +122,7 @@ impl Sandboxes {
         &self.shared.common.view
     }
 
-    /// Makes the sandbox, or finds it made. Ends within [`CREATE_DEADLINE`].
+    /// Makes the sandbox, or finds it made. Ends within [`budget::CREATE`].
     ///
     /// # Errors
     /// A [`SandboxError`] that says whether to try again.
@@ -152,9 +139,9 @@ impl Sandboxes {
             creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
         };
         let request = Arc::new(request);
-        let place_until = Instant::now() + PLACE_PATIENCE;
+        let place_until = Instant::now() + budget::CREATE_TURN;
         let call = async {
-            common.view.first_list(FIRST_LIST_PATIENCE).await;
+            common.view.first_list(budget::FIRST_LIST).await;
             // An existing Pod is given as it is, whatever mounts this request names.
             if let Err(failure) = common.cluster.check_manifests(&request)
                 && !common.view.has_usable_pod(&id)
@@ -173,7 +160,7 @@ impl Sandboxes {
             let event = |waiter| Event::Post { request, waiter };
             self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
         };
-        match within(CREATE_DEADLINE, "Sandbox creation", call).await? {
+        match within(budget::CREATE, "Sandbox creation", call).await? {
             Some(Ok(Reply::Made(status))) => {
                 self.shared.common.reaper.forget(&id);
                 Ok(status)
@@ -183,17 +170,17 @@ impl Sandboxes {
         }
     }
 
-    /// Deletes the sandbox, or finds it gone. Answers within [`DELETE_DEADLINE`].
+    /// Deletes the sandbox, or finds it gone. Answers within [`budget::DELETE`].
     ///
     /// # Errors
     /// A [`SandboxError`]; the deletion is finished all the same, once the cluster allows.
     pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
         let permit = self.permit(&id)?;
         let call = async {
-            self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
+            self.shared.common.view.first_list(budget::FIRST_LIST).await;
             self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
         };
-        match within(DELETE_DEADLINE, "Sandbox deletion", call).await? {
+        match within(budget::DELETE, "Sandbox deletion", call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
             Some(Err(failure)) => Err(failure),
             Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
@@ -241,7 +228,7 @@ impl Sandboxes {
         }
         let permit = self.permit(&id)?;
         let call = self.ask(&id, permit, envelope);
-        match within(DELETE_DEADLINE, operation, call).await? {
+        match within(budget::DELETE, operation, call).await? {
             Some(Ok(Reply::Made(status))) => Ok(Some(status)),
             Some(Ok(Reply::Gone)) => Ok(None),
             Some(Err(failure)) => Err(failure),
@@ -368,7 +355,7 @@ impl Sandboxes {
         if self.shared.common.view.is_fresh() {
             return Ok(());
         }
-        self.shared.common.view.first_list(FIRST_LIST_PATIENCE).await;
+        self.shared.common.view.first_list(budget::FIRST_LIST).await;
         if self.shared.common.view.is_fresh() {
             return Ok(());
         }

@@ -113,7 +113,7 @@ async fn a_stuck_call_delays_only_its_own_sandbox() {
     };
     let (stuck, free) = futures::join!(stuck, free);
     assert!(free < Duration::from_secs(1), "{free:?}");
-    assert!(start.elapsed() <= actors::sandboxes::CREATE_DEADLINE);
+    assert!(start.elapsed() <= lifecycle::budget::CREATE);
     assert!(matches!(stuck, Err(SandboxError::Unavailable { .. })), "{stuck:?}");
 }
 

@@ -21,6 +21,8 @@ use kube::{
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
+use lifecycle::budget;
+
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
@@ -140,10 +142,9 @@ const WATCH_IN_FLIGHT: usize = 2;
 // === impl Limits ===
 
 impl Default for Limits {
-    /// Callers give up after 30 s (POST), 15 s (DELETE) and 10 s (GET). A create may need a write, a look and
-    /// another write: 8 + 5 + 8 s.
+    /// The deadlines of the [`budget`].
     fn default() -> Self {
-        Self { in_flight: 64, write: Duration::from_secs(8), read: Duration::from_secs(5) }
+        Self { in_flight: 64, write: budget::WRITE, read: budget::READ }
     }
 }
 

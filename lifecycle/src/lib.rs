@@ -10,6 +10,7 @@
 //!                 └──────────────── outcomes, as events ◂────────────────┘
 //! ```
 
+pub mod budget;
 pub mod deadlines;
 pub mod error;
 pub mod hold;

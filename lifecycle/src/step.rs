@@ -36,6 +36,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
     hold::Hold,
     ids::SandboxId,
@@ -45,9 +46,6 @@ use crate::{
     spec::{ObservedSpec, Requirements},
     traits::{Busy, Outcome, Preconditions},
 };
-
-/// How long a POST may wait here for its answer: the client gives up after 30 s, and the way back takes some.
-pub const POST_PATIENCE: Duration = Duration::from_secs(22);
 
 /// How long one half of a pair may be alone before it is removed. Longer than any create takes, so that the
 /// half of a pair that somebody (an earlier process, another replica) is making is left in peace.

@@ -13,7 +13,7 @@ use std::{
 
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
-use lifecycle::error::SandboxError;
+use lifecycle::{budget, error::SandboxError};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -93,10 +93,10 @@ struct RequestInfo {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
-            create: Duration::from_secs(25),
-            delete: Duration::from_secs(12),
-            change: Duration::from_secs(12),
-            read: Duration::from_secs(8),
+            create: budget::HTTP_CREATE,
+            delete: budget::HTTP_DELETE,
+            change: budget::HTTP_DELETE,
+            read: budget::HTTP_READ,
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Action, AfterDelete, Context, Decision, MAX_ROUNDS, Objects, POST_PATIENCE, PendingCreate, Reply, Stage,
-    failure_of, remove, rest,
+    Action, AfterDelete, Context, Decision, MAX_ROUNDS, Objects, PendingCreate, Reply, Stage, failure_of,
+    remove, rest,
 };
 use crate::{
+    budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
     observed::{Observed, Status},
     traits::Outcome,
