@@ -13,12 +13,10 @@
 
 mod counts;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use lifecycle::{error::SandboxError, ids::SandboxId};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
@@ -84,7 +82,7 @@ impl AdmissionQueue {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock()
     }
 }
 
@@ -151,7 +149,7 @@ impl Creates {
     /// That this sandbox could not be made beside so many others.
     fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> SandboxError {
         let waiting = seats.saturating_sub(self.at_once);
-        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = *self.held.lock();
         SandboxError::Overloaded {
             what: format!("Sandbox '{id}' {what}: {} others are being made and {waiting} wait", self.at_once),
             retry_after: retry_after(waiting, self.at_once, held),
@@ -163,7 +161,7 @@ impl Creates {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         *held = counts::average(*held, self.since.elapsed());
     }
 }

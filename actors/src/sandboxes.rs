@@ -83,7 +83,7 @@ impl Sandboxes {
     /// When the supervisor cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, belt, creates_at_once } = rules;
-        let (timer, wishes) = Timer::new();
+        let (timer, requests) = Timer::new();
         let common = Arc::new(Shared {
             cluster,
             view: Arc::new(View::new(staleness)),
@@ -101,7 +101,7 @@ impl Sandboxes {
         // It ends by itself, when the last actor and with it the last timer's handle is gone.
         tokio::spawn(async move {
             let _fate = fate;
-            timer::run(wishes, |id| {
+            timer::run(requests, |id| {
                 let _ = woken.cast(Message::Due(id));
             })
             .await;

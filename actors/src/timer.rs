@@ -1,65 +1,70 @@
-//! One task that sleeps until the next of all deadlines.
+//! One task that waits for the next of all deadlines.
 
-use lifecycle::{deadlines::Deadlines, ids::SandboxId};
+use std::collections::HashMap;
+
+use futures::StreamExt as _;
+use lifecycle::ids::SandboxId;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::time::{DelayQueue, delay_queue::Key};
 
-/// Where actors leave word of when they want to be woken. Cheap to clone.
+/// Sets the deadlines of sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Timer {
-    wishes: mpsc::UnboundedSender<(SandboxId, Option<Instant>)>,
+    requests: mpsc::UnboundedSender<(SandboxId, Option<Instant>)>,
 }
 
 /// The other end, until [`run`] takes it.
-pub(crate) type Wishes = mpsc::UnboundedReceiver<(SandboxId, Option<Instant>)>;
+pub(crate) type Requests = mpsc::UnboundedReceiver<(SandboxId, Option<Instant>)>;
 
 // === impl Timer ===
 
 impl Timer {
-    pub(crate) fn new() -> (Self, Wishes) {
-        let (wishes, receiver) = mpsc::unbounded_channel();
-        (Self { wishes }, receiver)
+    pub(crate) fn new() -> (Self, Requests) {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        (Self { requests }, receiver)
     }
 
-    /// Wants the sandbox to be woken at this time, and at no other.
+    /// Sets the sandbox's deadline, in place of an earlier one.
     pub(crate) fn set(&self, id: SandboxId, at: Instant) {
-        let _ = self.wishes.send((id, Some(at)));
+        let _ = self.requests.send((id, Some(at)));
     }
 
-    /// Wants the sandbox not to be woken.
+    /// Removes the sandbox's deadline.
     pub(crate) fn forget(&self, id: SandboxId) {
-        let _ = self.wishes.send((id, None));
+        let _ = self.requests.send((id, None));
     }
 }
 
-/// Calls `due` for every sandbox whose time has come, until every [`Timer`] is gone.
-pub(crate) async fn run(mut wishes: Wishes, due: impl Fn(SandboxId)) {
-    let mut deadlines = Deadlines::default();
+/// Calls `due` for every sandbox whose deadline has passed, until every [`Timer`] is gone.
+pub(crate) async fn run(mut requests: Requests, due: impl Fn(SandboxId)) {
+    let mut queue = DelayQueue::new();
+    let mut keys: HashMap<SandboxId, Key> = HashMap::new();
     loop {
-        let next = deadlines.next().map(Instant::from_std);
         tokio::select! {
             // The order is the same each time, so that a simulation can be run again.
             biased;
-            wish = wishes.recv() => match wish {
+            request = requests.recv() => match request {
                 Some((id, Some(at))) => {
-                    deadlines.set(id, at.into_std());
+                    if let Some(key) = keys.get(&id) {
+                        queue.reset_at(key, at);
+                    } else {
+                        let key = queue.insert_at(id.clone(), at);
+                        keys.insert(id, key);
+                    }
                 }
-                Some((id, None)) => deadlines.clear(&id),
+                Some((id, None)) => {
+                    if let Some(key) = keys.remove(&id) {
+                        queue.remove(&key);
+                    }
+                }
                 None => return,
             },
-            () = sleep_until(next) => {
-                let now = Instant::now().into_std();
-                while let Some(id) = deadlines.pop_due(now) {
-                    due(id);
-                }
+            Some(expired) = queue.next() => {
+                let id = expired.into_inner();
+                keys.remove(&id);
+                due(id);
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -73,17 +78,18 @@ mod tests {
         SandboxId::parse(text).unwrap()
     }
 
-    /// Each is woken once, in the order of time, at its last wish; one that was forgotten is not.
+    /// Guards that each sandbox is due once, in the order of time, at its last deadline; one that was forgotten is not.
     #[tokio::test(start_paused = true)]
-    async fn wakes_in_order_at_the_last_wish() {
-        let (timer, wishes) = Timer::new();
+    async fn sandboxes_are_due_in_order_at_their_last_deadline() {
+        let (timer, requests) = Timer::new();
         let start = Instant::now();
         for (name, seconds) in [("a", 30), ("b", 20), ("a", 10), ("c", 5)] {
             timer.set(id(name), start + Duration::from_secs(seconds));
         }
         timer.forget(id("c"));
         let (told, mut woken) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(wishes, move |id| told.send((id.to_string(), start.elapsed())).unwrap()));
+        let task =
+            tokio::spawn(run(requests, move |id| told.send((id.to_string(), start.elapsed())).unwrap()));
         assert_eq!(woken.recv().await.unwrap(), ("a".to_owned(), Duration::from_secs(10)));
         assert_eq!(woken.recv().await.unwrap(), ("b".to_owned(), Duration::from_secs(20)));
         drop(timer);

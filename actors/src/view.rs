@@ -11,7 +11,7 @@ mod tests;
 use std::{
     fmt,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use lifecycle::{
     observed::{Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
     traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use self::{
     freshness::Freshness,
@@ -308,7 +309,7 @@ impl View {
     }
 
     fn gone(&self) -> MutexGuard<'_, Gone> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gone.lock()
     }
 
     fn tell(&self, id: &SandboxId, tell: bool) {

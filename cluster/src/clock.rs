@@ -3,12 +3,10 @@
 //! What is kept on objects is in its time: `creationTimestamp`, and the signs of life that we write. Read by the same
 //! clock they stay right, whatever this machine's own clock does and however often this process is started anew.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// A `Date` header has whole seconds, cut off.
@@ -33,7 +31,7 @@ impl ServerClock {
     /// What it shows now; `None` before the first answer.
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.map(|reading| reading.on(Instant::now()))
     }
 
@@ -41,7 +39,7 @@ impl ServerClock {
     pub(crate) fn heard(&self, date: &str, sent: Instant) {
         let Ok(date) = rfc2822::parse(date) else { return };
         let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let estimate = known.map(|reading| reading.on(now));
         let wall = corrected(estimate, Timestamp::now(), date.timestamp(), now - sent);
         *known = Some(Reading { wall, at: now });

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use futures::future::BoxFuture;
@@ -15,6 +15,7 @@ use lifecycle::{
     request::CreateRequest,
     traits::{Busy, Cluster, Deletion, Lookup, Outcome, Preconditions},
 };
+use parking_lot::Mutex;
 
 use crate::{
     connect::Connection,
@@ -70,7 +71,7 @@ impl Link {
 
     /// Notes why there is no connection yet, in words that hold no secret.
     pub fn set_trouble(&self, why: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *self.trouble.lock() = why;
     }
 
     /// Why there is no connection; `None` once there is one.
@@ -78,7 +79,7 @@ impl Link {
     pub fn trouble(&self) -> Option<String> {
         match self.attached.get() {
             Some(_) => None,
-            None => Some(self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            None => Some(self.trouble.lock().clone()),
         }
     }
 

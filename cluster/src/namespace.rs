@@ -1,9 +1,6 @@
 //! The namespace of all sandboxes: made if it is missing.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace as FullNamespace;
 use kube::core::{
@@ -11,6 +8,7 @@ use kube::core::{
     params::{GetParams, PostParams},
 };
 use lifecycle::error::{ClusterError, ClusterErrorKind};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
@@ -49,7 +47,7 @@ impl Namespace {
     /// Why the namespace is not known to be there, in words; `None` when it is.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.missing.lock().clone()
     }
 
     /// Tries until the namespace is there. Ends only then.
@@ -78,7 +76,7 @@ impl Namespace {
         let result = self.look_and_make().await;
         let words = result.as_ref().err().map(ToString::to_string);
         let before = {
-            let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut missing = self.missing.lock();
             std::mem::replace(&mut *missing, words.clone())
         };
         if let Some(why) = &words {

@@ -11,7 +11,6 @@
 //! ```
 
 pub mod budget;
-pub mod deadlines;
 pub mod error;
 pub mod hold;
 pub mod ids;

@@ -1,8 +1,9 @@
 //! The handle on a cluster: how it is started, watched, tampered with and stopped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -81,7 +82,7 @@ impl Cluster {
             // The table names only kinds that are served, and each object has its name.
             let _ = cluster.put(resource.plural, object);
         }
-        let mut tasks = cluster.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = cluster.inner.tasks.lock();
         tasks.spawn(controllers::run(Arc::clone(shared)));
         if let Some(options) = &shared.options.node {
             tasks.spawn(node::run(Arc::clone(shared), options.clone()));
@@ -96,7 +97,7 @@ impl Cluster {
     /// Stops the node and all else that moves, and waits until it has stopped. Afterwards every call is refused.
     pub async fn shutdown(&self) {
         self.set_away(true);
-        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
     }
 
@@ -118,7 +119,7 @@ impl Cluster {
 
     /// Runs something beside the node, until it ends or the cluster does.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
     }

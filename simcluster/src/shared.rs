@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::access::Access;
@@ -111,37 +112,37 @@ impl Shared {
         replica.clock = self.clock.clone();
         replica.link = self.link.clone();
         replica.state().store.restore(&self.state().store.snapshot(), false);
-        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).insert(rule, Arc::new(replica));
+        self.replicas.lock().insert(rule, Arc::new(replica));
     }
 
     pub fn replica(&self, rule: RuleId) -> Option<Arc<Self>> {
-        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).get(&rule).cloned()
+        self.replicas.lock().get(&rule).cloned()
     }
 
     /// Drops the servers of rules that are not kept.
     pub fn keep_replicas(&self, kept: impl Fn(RuleId) -> bool) {
-        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).retain(|rule, _| kept(*rule));
+        self.replicas.lock().retain(|rule, _| kept(*rule));
     }
 
     /// The state. A panic of another holder does not make it unusable: every change is made in one step.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub fn calls(&self) -> MutexGuard<'_, CallLog> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 
     pub fn faults(&self) -> MutexGuard<'_, FaultTable> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.lock()
     }
 
     pub fn snapshots(&self) -> MutexGuard<'_, BTreeMap<u64, cluster::Snapshot>> {
-        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.snapshots.lock()
     }
 
     pub fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
     pub fn count_refused(&self) {

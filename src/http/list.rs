@@ -3,10 +3,11 @@
 //! Every client lists again and again, and little changes in between: the answer is written once for each
 //! revision of what there is, and handed out until the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actors::view::Revision;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -35,12 +36,12 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 
 async fn answer<B: Backend>(backend: &B, written: &Written) -> Result<Response, ApiError> {
     let revision = backend.revision().await?;
-    let last = written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let last = written.lock().clone();
     if let Some((_, text)) = last.filter(|(shown, _)| *shown == revision) {
         return Ok(responses::json(text));
     }
     let sandboxes = backend.list().await?;
     let text = responses::text(&SandboxList::new(&sandboxes), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
-    *written.lock().unwrap_or_else(PoisonError::into_inner) = Some((revision, text.clone()));
+    *written.lock() = Some((revision, text.clone()));
     Ok(responses::json(text))
 }

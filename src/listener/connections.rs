@@ -4,12 +4,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
 /// How long a new connection may take to its first request before it may have to go. Whoever means it sends that
@@ -104,7 +105,7 @@ impl Connections {
     }
 
     fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock()
     }
 }
 

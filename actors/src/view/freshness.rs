@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use lifecycle::traits::Kind;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
 /// When each watch was last known to be up to date, and what ails it. Every query reads it, so that reading
@@ -140,7 +141,7 @@ impl Clock {
     }
 
     fn failing(&self) -> MutexGuard<'_, Option<String>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing.lock()
     }
 }
 

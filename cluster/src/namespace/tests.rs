@@ -29,7 +29,7 @@ async fn made_only_if_missing() {
         (vec![missing(), forbidden()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
     ] {
         let answers = Mutex::new(answers.into_iter());
-        let (connection, log) = fake::server(move |_, _| answers.lock().unwrap().next().unwrap());
+        let (connection, log) = fake::server(move |_, _| answers.lock().next().unwrap());
         let namespace = Namespace::new(connection);
         assert!(namespace.missing().is_some(), "nothing is known before the first look");
         namespace.ensure().await.unwrap();

@@ -1,9 +1,6 @@
 //! A backend that knows every sandbox, does nothing, and records what it is asked.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{mem, sync::Arc};
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
@@ -18,6 +15,7 @@ use lifecycle::{
     request::CreateRequest,
     spec::ObservedSpec,
 };
+use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
 
 /// A call, and the sandbox that it is about.
@@ -36,12 +34,12 @@ pub struct Recorder(Arc<Mutex<Vec<Call>>>);
 impl Recorder {
     /// The calls since the last time.
     pub fn take(&self) -> Vec<Call> {
-        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut *self.0.lock())
     }
 
     fn note(&self, what: &'static str, id: Option<&SandboxId>) {
         let call = Call { what, id: id.map(ToString::to_string) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.0.lock().push(call);
     }
 }
 

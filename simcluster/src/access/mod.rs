@@ -22,9 +22,9 @@ mod token_request;
 mod user;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use accounts::admit as admit_account;
 pub(crate) use escalation::guard as guard_rights;
@@ -105,7 +105,7 @@ impl Access {
     }
 
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, User>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tokens.lock()
     }
 }
 
