@@ -86,3 +86,19 @@ fn each_fault_has_its_test() {
         assert!(cells[4].contains("::"), "no test: {row}");
     }
 }
+
+/// Guards that each `file: function` of the architecture page exists.
+#[test]
+fn architecture_names_functions_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(|code| code.contains(".rs")).collect();
+    assert!(named.len() >= 30, "{} files are named", named.len());
+    for code in named {
+        let (file, function) = code.split_once(": ").map_or((code, None), |(file, name)| (file, Some(name)));
+        let text =
+            fs::read_to_string(root.join(file)).unwrap_or_else(|_| panic!("{code}: there is no such file"));
+        let has = |name: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
+        assert!(function.is_none_or(has), "{code}: there is no such function");
+    }
+}

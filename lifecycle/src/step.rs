@@ -373,11 +373,11 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
             live::change(stage, &mut lifetime, change, waiter, owner, ctx)
         }
         Event::Written(outcome) => live::written(stage, &mut lifetime, outcome, ctx),
-        Event::Probed(busy) => reap::asked(stage, &mut lifetime, &busy, ctx),
-        Event::Deferred(until) => reap::held(stage, &mut lifetime, Some(until), ctx),
-        Event::DryRun => reap::held(stage, &mut lifetime, None, ctx),
+        Event::Probed(busy) => reap::probed(stage, &mut lifetime, &busy, ctx),
+        Event::Deferred(until) => reap::deferred(stage, &mut lifetime, Some(until), ctx),
+        Event::DryRun => reap::deferred(stage, &mut lifetime, None, ctx),
         Event::Resumed => {
-            reap::released(&mut lifetime);
+            reap::resumed(&mut lifetime);
             look(stage, ctx)
         }
         Event::Deleted { pod, service } if matches!(stage, Stage::Reaping(_)) => {

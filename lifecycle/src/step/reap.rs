@@ -65,7 +65,7 @@ fn let_go<W>(pod: &ObservedPod, cause: ReapReason, ctx: Context<'_>) -> Action<W
 }
 
 /// After the sandbox was asked whether it is busy.
-pub(super) fn asked<W>(
+pub(super) fn probed<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
     busy: &Busy,
@@ -107,7 +107,7 @@ pub(super) fn asked<W>(
 }
 
 /// The belt holds the reap back: until then, or because it is only rehearsed.
-pub(super) fn held<W>(
+pub(super) fn deferred<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
     until: Option<Instant>,
@@ -126,7 +126,7 @@ pub(super) fn held<W>(
 }
 
 /// The belt may let go what it held, which asks again.
-pub(super) fn released(lifetime: &mut Option<LifetimeState>) {
+pub(super) fn resumed(lifetime: &mut Option<LifetimeState>) {
     if let Some(lifetime) = lifetime {
         lifetime.held = None;
     }
