@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
 use crate::fault::CallError;
 
 /// The first wait.
@@ -15,12 +17,9 @@ pub const LONGEST_UNANSWERED: Duration = Duration::from_secs(3);
 /// and one that is not shall cost at most three times as many (invariant 10).
 pub const LONGEST_ANSWERED: Duration = Duration::from_secs(10);
 
-/// An exponential back-off. It starts anew only when its owner says so, after real success.
-#[derive(Debug, Default)]
-pub struct Backoff {
-    /// How often in a row it was asked.
-    failures: u32,
-}
+/// An exponential back-off. It starts again only when its owner says so, after real success.
+#[derive(Debug)]
+pub struct Backoff(ExponentialBackoff);
 
 /// The longest wait after such a failure.
 #[must_use]
@@ -38,14 +37,25 @@ pub fn longest_after(error: &CallError) -> Duration {
 
 // === impl Backoff ===
 
+impl Default for Backoff {
+    fn default() -> Self {
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(FIRST)
+            .with_max_delay(LONGEST_ANSWERED)
+            .without_max_times()
+            // It adds no jitter; but without a seed it draws one from the thread's generator, which a simulation seeds.
+            .with_jitter_seed(0);
+        Self(waits.build())
+    }
+}
+
 impl Backoff {
     /// The wait after one more failure: [`FIRST`] doubled each time, up to `longest`, less up to a quarter by
     /// chance (`jitter`, from 0 to 1); but never less than what the server asked for, up to
     /// [`LONGEST_ANSWERED`].
     #[must_use]
     pub fn wait(&mut self, longest: Duration, asked: Option<Duration>, jitter: f64) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(longest);
-        self.failures = self.failures.saturating_add(1);
+        let doubled = self.0.next().unwrap_or(LONGEST_ANSWERED).min(longest);
         let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
         let wait = doubled.mul_f64(1.0 - jitter / 4.0);
         wait.max(asked.unwrap_or_default().min(LONGEST_ANSWERED))
@@ -53,7 +63,7 @@ impl Backoff {
 
     /// Things go well again.
     pub fn reset(&mut self) {
-        self.failures = 0;
+        *self = Self::default();
     }
 }
 
@@ -79,11 +89,15 @@ mod tests {
         /// Never a busy loop, never an endless wait, whatever the server asks for.
         #[test]
         fn waits_stay_within_bounds(
-            failures: u32, jitter: f64, asked in proptest::option::of(any::<u32>()), answered: bool,
+            failures in 0..40_u32, jitter: f64, asked in proptest::option::of(any::<u32>()), answered: bool,
         ) {
             let longest = if answered { LONGEST_ANSWERED } else { LONGEST_UNANSWERED };
             let asked = asked.map(|s| Duration::from_secs(s.into()));
-            let wait = Backoff { failures }.wait(longest, asked, jitter);
+            let mut backoff = Backoff::default();
+            for _ in 0..failures {
+                let _ = backoff.wait(longest, None, 0.0);
+            }
+            let wait = backoff.wait(longest, asked, jitter);
             prop_assert!(wait >= FIRST.mul_f64(0.75));
             prop_assert!(wait <= longest.max(asked.unwrap_or_default().min(LONGEST_ANSWERED)));
         }
