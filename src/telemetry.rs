@@ -13,10 +13,10 @@ use tracing_subscriber::{
 };
 
 /// Libraries whose usual talk would drown ours, each with the most that is heard of it unless it is asked
-/// for by name: the actor library logs every actor, the HTTP one every connection. The Kubernetes client logs
-/// every failure as an error, which we tell ourselves, once; and whole bodies that it cannot read, which may
-/// hold anything.
-const CAPS: &str = "kube=warn,kube_client=off,kube_runtime=warn,ractor=warn,hyper=warn,hyper_util=warn,\
+/// for by name: the actor library logs every actor, the HTTP one every connection. The Kubernetes client and its
+/// watcher log every failure, as the server said it, which we tell ourselves, once; and whole bodies that cannot be
+/// read, which may hold anything.
+const CAPS: &str = "kube=warn,kube_client=off,kube_runtime=off,ractor=warn,hyper=warn,hyper_util=warn,\
                     rustls=warn,tower=warn,warp=warn,h2=warn";
 
 /// How log lines look.
@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(logged("info", chat).len(), 0);
         assert_eq!(logged("trace", chat).len(), 0);
         assert_eq!(logged("kube_client=info", chat).len(), 1);
+        assert_eq!(logged("trace", || tracing::warn!(target: "kube_runtime", "forbidden")).len(), 0);
         assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
     }
 

@@ -89,7 +89,8 @@ impl Calls {
         request: Request<Vec<u8>>,
         deadline: Duration,
     ) -> Result<T, CallError> {
-        self.whole(request, deadline, Instant::now() + deadline).await
+        let end = Instant::now() + deadline;
+        parse(&self.whole(request.map(Body::from), deadline, end).await?)
     }
 
     /// As [`Calls::request`], of a call that makes something: it waits for its turn among those, too.
@@ -103,21 +104,25 @@ impl Calls {
     ) -> Result<T, CallError> {
         let end = Instant::now() + deadline;
         let _permit = turn(&self.creates, self.creates_bound, end).await?;
-        self.whole(request, deadline, end).await
+        parse(&self.whole(request.map(Body::from), deadline, end).await?)
     }
 
-    async fn whole<T: DeserializeOwned>(
+    /// Makes one call like [`Calls::request`], and returns the body as it is.
+    ///
+    /// # Errors
+    /// As [`Calls::request`].
+    pub async fn read(&self, request: Request<Body>, deadline: Duration) -> Result<Bytes, CallError> {
+        self.whole(request, deadline, Instant::now() + deadline).await
+    }
+
+    async fn whole(
         &self,
-        request: Request<Vec<u8>>,
+        request: Request<Body>,
         deadline: Duration,
         end: Instant,
-    ) -> Result<T, CallError> {
+    ) -> Result<Bytes, CallError> {
         let _permit = turn(&self.permits, self.bound, end).await?;
-        let exchange = async {
-            let response = self.exchange(request).await?;
-            let body = collect(response, ANSWER_MAX).await?;
-            serde_json::from_slice(&body).map_err(|_| CallError::Unreadable)
-        };
+        let exchange = async { collect(self.exchange(request).await?, ANSWER_MAX).await };
         timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
@@ -129,7 +134,7 @@ impl Calls {
     /// As [`Calls::request`].
     pub async fn open(
         &self,
-        request: Request<Vec<u8>>,
+        request: Request<Body>,
         deadline: Duration,
     ) -> Result<Response<Body>, CallError> {
         let end = Instant::now() + deadline;
@@ -138,11 +143,11 @@ impl Calls {
     }
 
     /// Sends a request, and turns an answer that is no success into an error.
-    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
+    async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
         let sent = Instant::now();
         let response = self
             .client
-            .send(request.map(Body::from))
+            .send(request)
             .await
             .map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
         if let Some(date) = header(&response, &DATE) {
@@ -169,6 +174,10 @@ async fn turn(permits: &Semaphore, bound: usize, end: Instant) -> Result<Semapho
         // The semaphore is never closed; were it, no call could be made either.
         Ok(_) | Err(_) => Err(CallError::Overloaded { bound }),
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    serde_json::from_slice(body).map_err(|_| CallError::Unreadable)
 }
 
 fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str> {

@@ -26,6 +26,7 @@ pub struct Asked {
     pub method: String,
     pub path: String,
     pub query: String,
+    pub accept_encoding: Option<String>,
     pub body: Value,
 }
 
@@ -46,7 +47,12 @@ pub enum Answer {
 /// How a watch ends.
 pub enum End {
     InOrder,
-    Broken,
+    /// In order, after a silence.
+    InOrderAfter(Duration),
+    /// With an error of the connection.
+    Broken(io::ErrorKind),
+    /// In order, after the start of another line.
+    Torn(&'static str),
     Never,
 }
 
@@ -92,11 +98,13 @@ pub fn limited(
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(BoxError::from)?.to_bytes();
+            let accept_encoding = parts.headers.get(http::header::ACCEPT_ENCODING);
             let asked = Asked {
                 at: begun.elapsed(),
                 method: parts.method.to_string(),
                 path: parts.uri.path().to_owned(),
                 query: parts.uri.query().unwrap_or_default().to_owned(),
+                accept_encoding: accept_encoding.map(|value| value.to_str().unwrap().to_owned()),
                 body: serde_json::from_slice(&body).unwrap_or(Value::Null),
             };
             let before = log.len();
@@ -130,7 +138,12 @@ async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxErro
             let last = futures::stream::once(async move {
                 match end {
                     End::InOrder => None,
-                    End::Broken => Some(Err(BoxError::from(io::Error::from(io::ErrorKind::ConnectionReset)))),
+                    End::InOrderAfter(silence) => {
+                        tokio::time::sleep(silence).await;
+                        None
+                    }
+                    End::Broken(kind) => Some(Err(BoxError::from(io::Error::from(kind)))),
+                    End::Torn(start) => Some(Ok(Frame::data(Bytes::from_static(start.as_bytes())))),
                     End::Never => std::future::pending().await,
                 }
             });

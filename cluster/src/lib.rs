@@ -3,7 +3,7 @@
 //! ```text
 //!   connect ─▸ Connection ─┬─▸ writes ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET    (lifecycle's `Cluster`)
 //!                          ├─▸ events ──▸ POST of Events
-//!                          ├─▸ watch ── list, events ── lean ── read ──▸ lifecycle's `WatchSink`
+//!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
 //!                          └─▸ namespace
 //!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
 //!   every call: calls ── fault ── retry or backoff

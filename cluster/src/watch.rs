@@ -1,49 +1,46 @@
-//! The shared watch: one list-then-watch for each kind, told to a [`WatchSink`] in order.
+//! The shared watch: one list, then a watch, for each kind; what it learns goes to a [`WatchSink`] in order.
 //!
 //! ```text
-//!            ┌───────────────── any other end: back-off ────────────────┐
-//!            ▼                                                          │
-//!   ──▸ Listing ── all pages: Listed, heard ──▸ Watching ── event: Applied, Deleted, heard
-//!                                                 ▲   │     bookmark: heard
-//!                                                 └───┴──── ended when it was to end: heard
+//!   follow ── Events ── kube_runtime::watcher ── kube::Api ── transport ── Calls ──▸ API server
+//!     │         ▲                                                │
+//!     ▼         └──────────────── ConnectionState ◂── WatchBody ─┘
+//!   WatchSink     list: Listed, heard    event: Applied, Deleted    up to date: heard
 //! ```
 //!
-//! A watch that ended as it was to is followed by the next one, and every few minutes by a list: see [`RELIST`].
+//! `kube_runtime` lists and watches. It does not say when its state was last known to be that of the cluster, from
+//! which every read learns whether it may answer: it keeps bookmarks, the end of a watch and its reopening to itself,
+//! so that a quiet cluster and a dead connection look the same. Therefore the connection is observed: see
+//! [`body::WatchBody`] for what proves that it is alive, and [`events::Events`] for when that is told.
 //!
-//! This is our own loop over `kube`'s requests, and not `kube_runtime::watcher`, for the sake of `heard`, from
-//! which every read learns whether it may answer. The watcher keeps to itself bookmarks, the orderly end of a
-//! watch and its silent reopening, so that a quiet cluster and a dead connection look the same from outside;
-//! and it resumes after any break, which proves nothing until the next bookmark, where a list proves at once.
-//! `kube`'s own event stream, below it, takes a connection that breaks off for an orderly end. Here the proofs
-//! are exactly the four of the drawing, each given after all that came before it was told.
+//! An error ends the watcher, and so does [`RELIST`]. The next watcher begins with a list.
 
-pub mod events;
+mod body;
+mod connection_state;
+mod events;
 mod kind;
-mod list;
+pub mod object;
+mod transport;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 
-use kube::{
-    client::Body,
-    core::{Request, params::WatchParams},
-};
+use kube_runtime::watcher::Event;
 use lifecycle::{
     ids::SandboxId,
     observed::ResourceVersion,
     traits::{Kind, WatchEvent, WatchSink},
 };
-use tokio::time::{Instant, timeout};
-
-use self::{
-    events::{Event, Events},
-    kind::Watchable,
+use tokio::{
+    pin, select,
+    time::{Instant, sleep},
 };
+
+use self::{connection_state::FailedCall, events::Events, kind::Watchable, object::LenientObject};
 use crate::{
     backoff::{self, Backoff},
     connect::Connection,
-    fault::{CallError, Verb, classify},
+    fault::{Verb, classify},
     manifest::Template,
-    names, retry,
+    retry,
     types::{Pod, Service},
 };
 
@@ -58,14 +55,20 @@ pub const SILENCE_MAX: Duration = TIMEOUT.saturating_add(Duration::from_secs(5))
 /// An end that comes this much before the timeout is still the timeout's: clocks differ in how they round.
 const END_EARLY: Duration = Duration::from_secs(2);
 
-/// After how long the whole list is taken again although the watch is well: should an event ever be lost on its
-/// way, what we tell is wrong for no longer than this. One call in eleven.
+/// How often the whole list is taken while the watch works. It bounds for how long a lost event goes unnoticed, and
+/// costs one call in eleven.
 pub const RELIST: Duration = Duration::from_secs(300);
 
-/// How long the head of the answer to a watch may take. A server that accepts and is silent is noticed by this.
+/// Timeout of the head of the answer to a watch: it detects a server that accepts the connection and is silent.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Follows one kind for ever, and tells the sink all that it learns. Ends only when it is dropped.
+/// Objects a page of a list: what `client-go` asks for. It bounds what is held as JSON at a time, about 10 MiB.
+const PAGE: u32 = 500;
+
+/// How long a page may take, its whole body included.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Follows one kind forever. Ends only when it is dropped.
 pub async fn watch(
     connection: Connection,
     template: Arc<Template>,
@@ -78,150 +81,84 @@ pub async fn watch(
     }
 }
 
-/// What the loop does next.
-enum State {
-    /// Take the whole list.
-    Listing,
-    /// Follow what changes after this version.
-    Watching(String),
-}
-
-/// How a watch ended.
-enum End {
-    /// As it was to: what happened up to now was told, and the next watch goes on from this version.
-    InOrder(String),
-    /// In any other way: what is known has to be listed anew.
-    Broken(Trouble),
-}
-
-/// Why the watch does not go on.
-struct Trouble {
-    verb: Verb,
-    error: CallError,
-}
-
 /// The loop for one kind.
 struct Follower<K> {
     connection: Connection,
     template: Arc<Template>,
     sink: Arc<dyn WatchSink>,
     backoff: Backoff,
-    /// Whether trouble was told since things last went well; so that the log has one line each way.
-    troubled: bool,
-    /// When the list that is followed was asked for.
-    listed: Instant,
-    kind: std::marker::PhantomData<fn() -> K>,
+    /// Whether a failure was logged since the watch was last up to date, so that the log has one line each way.
+    failing: bool,
+    kind: PhantomData<fn() -> K>,
 }
 
 // === impl Follower ===
 
 impl<K: Watchable> Follower<K> {
     fn new(connection: Connection, template: Arc<Template>, sink: Arc<dyn WatchSink>) -> Self {
-        Self {
-            connection,
-            template,
-            sink,
-            backoff: Backoff::default(),
-            troubled: false,
-            listed: Instant::now(),
-            kind: std::marker::PhantomData,
-        }
+        Self { connection, template, sink, backoff: Backoff::default(), failing: false, kind: PhantomData }
     }
 
     async fn run(mut self) -> Infallible {
-        let mut state = State::Listing;
         loop {
-            state = self.step(state).await;
+            if let Err(failed) = self.follow().await {
+                self.failed(failed).await;
+            }
         }
     }
 
-    async fn step(&mut self, state: State) -> State {
-        match state {
-            State::Listing => match self.list().await {
-                Ok((objects, version)) => {
-                    tracing::debug!(kind = K::NAME, objects = objects.len(), version, "listed");
+    /// Lists and then watches, until the list is to be taken again.
+    async fn follow(&mut self) -> Result<(), FailedCall> {
+        let mut events = Events::<K>::new(&self.connection);
+        let mut listed = Vec::new();
+        let relist = sleep(Duration::MAX);
+        pin!(relist);
+        loop {
+            let event = select! {
+                // The order matters if a watch ends just now: it is not opened again before the list.
+                biased;
+                () = relist.as_mut() => return Ok(()),
+                event = events.next(|| self.watching()) => event?,
+            };
+            match event {
+                // Comes before the request of the list is sent. The sink relies on that: an object that is written
+                // from now on may be missing from the list although it exists.
+                Event::Init => {
+                    listed.clear();
+                    self.sink.relist_started(K::KIND);
+                }
+                Event::InitApply(LenientObject(object)) => listed.extend(self.observed(&object)),
+                Event::InitDone => {
+                    let version = events.list_version();
+                    tracing::debug!(kind = K::NAME, objects = listed.len(), version, "listed");
                     let of = ResourceVersion::parse(Some(&version));
-                    K::tell(&*self.sink, WatchEvent::Listed(objects, of));
-                    self.heard();
-                    State::Watching(version)
+                    K::tell(&*self.sink, WatchEvent::Listed(std::mem::take(&mut listed), of));
+                    self.synced();
+                    relist.as_mut().reset(Instant::now() + RELIST);
                 }
-                Err(error) => self.trouble(Trouble { verb: Verb::List, error }).await,
-            },
-            State::Watching(version) => match self.follow(version).await {
-                End::InOrder(_) if self.listed.elapsed() >= RELIST => State::Listing,
-                End::InOrder(version) => State::Watching(version),
-                End::Broken(trouble) => self.trouble(trouble).await,
-            },
-        }
-    }
-
-    async fn list(&mut self) -> Result<(Vec<(SandboxId, K::Observed)>, String), CallError> {
-        self.listed = Instant::now();
-        self.sink.relist_started(K::KIND);
-        list::all::<K>(&self.connection, &self.template).await
-    }
-
-    /// Opens a watch and follows it to its end.
-    async fn follow(&mut self, mut version: String) -> End {
-        let broken = |error| End::Broken(Trouble { verb: Verb::Watch, error });
-        let opened = Instant::now();
-        let mut events = match self.open(&version).await {
-            Ok(body) => Events::new(body),
-            Err(error) => return broken(error),
-        };
-        loop {
-            let event = match timeout(SILENCE_MAX, events.next::<K>()).await {
-                Ok(Ok(Some(event))) => event,
-                Ok(Ok(None)) if opened.elapsed() + END_EARLY >= TIMEOUT => {
-                    self.well();
-                    return End::InOrder(version);
-                }
-                // An API server that goes away says goodbye like this, and so does a proxy that knows none.
-                Ok(Ok(None)) => return broken(CallError::Closed),
-                Ok(Err(error)) => return broken(error),
-                Err(_) => return broken(CallError::TimedOut { after: SILENCE_MAX }),
-            };
-            let seen = match event {
-                Event::Applied(object) => {
-                    self.applied(&object);
-                    object.meta().resource_version.clone()
-                }
-                Event::Deleted(object) => {
-                    self.deleted(&object);
-                    object.meta().resource_version.clone()
-                }
-                Event::Bookmark(version) => version,
-                Event::Refused(error) => return broken(error),
-            };
-            if let Some(seen) = seen.filter(|v| !v.is_empty()) {
-                version = seen;
+                Event::Apply(LenientObject(object)) => self.applied(&object),
+                Event::Delete(LenientObject(object)) => self.deleted(&object),
             }
-            self.well();
         }
     }
 
-    async fn open(&self, version: &str) -> Result<Body, CallError> {
-        let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap_or(u32::MAX);
-        let params = WatchParams::default().labels(names::SELECTOR).timeout(seconds);
-        let request = Request::new(K::url_path(&(), Some(&self.connection.namespace)))
-            .watch(&params, version)
-            .map_err(|error| CallError::from(kube::Error::BuildRequest(error)))?;
-        Ok(self.connection.watch.open(request, HEAD_TIMEOUT).await?.into_body())
+    fn observed(&self, object: &K) -> Option<(SandboxId, K::Observed)> {
+        let id = object.owner()?;
+        let seen = object.seen(&self.template, &id)?;
+        Some((id, seen))
     }
 
-    /// An object that carries our selector's labels may still not be ours, if its name is not its id's; then
-    /// what we knew under that name is gone.
+    /// Tells of an object that exists. One whose labels are selected but do not match its name is not ours; then our
+    /// object of that name is gone.
     fn applied(&self, object: &K) {
-        if let Some(id) = object.owner() {
-            if let Some(seen) = object.seen(&self.template, &id) {
-                K::tell(&*self.sink, WatchEvent::Applied(id, seen));
-            }
-        } else {
+        if object.owner().is_none() {
             self.deleted(object);
+        } else if let Some((id, seen)) = self.observed(object) {
+            K::tell(&*self.sink, WatchEvent::Applied(id, seen));
         }
     }
 
-    /// What is gone is known by its name: its labels may be what was changed.
+    /// Tells of an object that is gone. Its name identifies it, because its labels may be what was changed.
     fn deleted(&self, object: &K) {
         let meta = object.meta();
         if let (Some(id), Some(uid)) = (object.named(), crate::observe::uid(meta)) {
@@ -230,35 +167,34 @@ impl<K: Watchable> Follower<K> {
         }
     }
 
-    /// The sink has been told all that the cluster is known to hold.
-    fn heard(&mut self) {
+    /// Tells the sink that its state is that of the cluster.
+    fn synced(&mut self) {
         self.sink.synced(K::KIND);
-        if std::mem::take(&mut self.troubled) {
+        if std::mem::take(&mut self.failing) {
             tracing::info!(kind = K::NAME, "the watch is up to date again");
         }
     }
 
-    /// The watch itself works. A list alone does not start the back-off anew: where each watch after it
-    /// fails, that would be a storm of lists.
-    fn well(&mut self) {
-        self.heard();
+    /// Notes that the watch works. A list alone does not reset the back-off: if each watch after it failed, that would
+    /// be a storm of lists.
+    fn watching(&mut self) {
+        self.synced();
         self.backoff.reset();
     }
 
-    async fn trouble(&mut self, Trouble { verb, error }: Trouble) -> State {
+    /// Tells why the watch failed, and waits until it may be tried again.
+    async fn failed(&mut self, FailedCall { verb, error }: FailedCall) {
         let failed = classify(verb, &error);
         let doing = if verb == Verb::List { "list" } else { "watch" };
         let why = format!("the {doing} of {} failed: {}", K::NAME, failed.fault);
-        if std::mem::replace(&mut self.troubled, true) {
+        if std::mem::replace(&mut self.failing, true) {
             tracing::debug!(%why, "the watch still has trouble");
         } else {
             tracing::warn!(%why, "the watch has trouble");
         }
         self.sink.failing(K::KIND, &why);
         let longest = backoff::longest_after(&error);
-        let wait = self.backoff.wait(longest, failed.fault.retry_after, retry::chance());
-        tokio::time::sleep(wait).await;
-        State::Listing
+        sleep(self.backoff.wait(longest, failed.fault.retry_after, retry::chance())).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! What Pods and Services differ in, to the watch.
 
-use kube::core::Resource;
+use std::fmt;
+
+use kube::core::{NamespaceResourceScope, Resource};
 use lifecycle::{
     ids::SandboxId,
     observed::{ObservedPod, ObservedService},
@@ -15,7 +17,15 @@ use crate::{
 };
 
 /// A kind of object that is watched.
-pub trait Watchable: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static {
+pub trait Watchable:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + DeserializeOwned
+    + Clone
+    + Default
+    + fmt::Debug
+    + Send
+    + 'static
+{
     /// What is kept of one.
     type Observed: Send;
     /// Which kind it is.

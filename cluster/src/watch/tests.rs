@@ -1,4 +1,7 @@
-use std::sync::Mutex;
+use std::{
+    io,
+    sync::{Mutex, OnceLock},
+};
 
 use lifecycle::{
     ids::SandboxId,
@@ -6,21 +9,25 @@ use lifecycle::{
     phase::Phase,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::*;
 use crate::fake::{self, Answer, Asked, End, Log, failure, list, pod};
 
 /// What the sink was told, as short lines, and when.
 #[derive(Default)]
-struct Told(Mutex<Vec<(Instant, String)>>);
+struct Told {
+    lines: Mutex<Vec<(Instant, String)>>,
+    list_versions: Mutex<Vec<ResourceVersion>>,
+}
 
 impl Told {
     fn note(&self, line: String) {
-        self.0.lock().unwrap().push((Instant::now(), line));
+        self.lines.lock().unwrap().push((Instant::now(), line));
     }
 
     fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
+        self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
     }
 
     /// All but the announcements of lists.
@@ -34,10 +41,17 @@ impl Told {
     }
 
     fn last_heard(&self) -> Option<Instant> {
-        self.0.lock().unwrap().iter().rev().find(|(_, line)| line == "heard").map(|(at, _)| *at)
+        self.lines.lock().unwrap().iter().rev().find(|(_, line)| line == "heard").map(|(at, _)| *at)
     }
 
-    fn failing(&self) -> Option<String> {
+    /// The longest time between two moments at which the watch was up to date.
+    fn longest_silence(&self) -> Duration {
+        let lines = self.lines.lock().unwrap();
+        let heard: Vec<_> = lines.iter().filter(|(_, line)| line == "heard").map(|(at, _)| *at).collect();
+        heard.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    fn trouble(&self) -> Option<String> {
         self.lines().into_iter().find(|line| line.starts_with("trouble"))
     }
 }
@@ -51,7 +65,8 @@ impl WatchSink for Told {
         self.note(match event {
             WatchEvent::Applied(id, pod) => format!("{id} {}", pod.phase),
             WatchEvent::Deleted(id, Uid(uid), _) => format!("{id} gone {uid}"),
-            WatchEvent::Listed(all, _) => {
+            WatchEvent::Listed(all, version) => {
+                self.list_versions.lock().unwrap().push(version);
                 let all: Vec<_> = all.iter().map(|(id, pod)| format!("{id} {}", pod.phase)).collect();
                 format!("listed [{}]", all.join(", "))
             }
@@ -97,10 +112,14 @@ fn at_once(lines: Vec<String>, end: End) -> Answer {
     Answer::Watch(lines.into_iter().map(|line| (Duration::ZERO, line)).collect(), end)
 }
 
+fn bookmark(version: u64) -> String {
+    let metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+    event("BOOKMARK", &json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata}))
+}
+
 /// A watch in which nothing happens, ended by the server after its timeout.
 fn quiet() -> Answer {
-    let bookmark = event("BOOKMARK", &json!({"metadata": {"resourceVersion": "90"}}));
-    Answer::Watch(vec![(TIMEOUT, bookmark)], End::InOrder)
+    Answer::Watch(vec![(TIMEOUT, bookmark(90))], End::InOrder)
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -114,12 +133,12 @@ async fn tells_the_list_and_then_each_change() {
         if !asked.is_watch() {
             return list(10, "", &[pod("a", "ua", 9, "Pending")]);
         }
-        let lines = vec![
+        let lines = [
             event("MODIFIED", &pod("a", "ua", 11, "Running")),
             event("ADDED", &pod("b", "ub", 12, "Pending")),
             event("DELETED", &pod("a", "ua", 13, "Succeeded")),
         ];
-        at_once(lines, End::Never)
+        Answer::Watch(lines.map(|line| (seconds(1), line)).into(), End::Never)
     })
     .await;
     assert_eq!(
@@ -138,20 +157,70 @@ async fn tells_the_list_and_then_each_change() {
         assert!(asked[1].query.contains(part), "{part} in {}", asked[1].query);
     }
     assert_eq!(log.len(), 2);
+    // Servers of 1.37 and later compress a watch unless they are told not to.
+    assert_eq!(asked[1].accept_encoding.as_deref(), Some("identity"));
+}
+
+/// Guards the order on which every read depends: of events that come together each is told before any of them is
+/// called up to date.
+#[tokio::test(start_paused = true)]
+async fn events_that_come_together_are_told_before_they_are_up_to_date() {
+    let (told, _) = follow(seconds(20), |_, asked| {
+        if !asked.is_watch() {
+            return list(10, "", &[]);
+        }
+        let lines: Vec<_> =
+            (0..50).map(|n| event("ADDED", &pod(&format!("s{n}"), "u", 11 + n, "Running"))).collect();
+        // A bookmark among them is handed to nobody, and proves no more than the rest.
+        let lines = [lines[..20].join("\n"), bookmark(31), lines[20..].join("\n")].join("\n");
+        Answer::Watch(vec![(seconds(1), lines)], End::Never)
+    })
+    .await;
+    let lines = told.lines();
+    assert_eq!(lines.len(), 2 + 50 + 1, "{lines:?}");
+    assert_eq!(lines.iter().rposition(|line| line.ends_with("Running")), Some(51));
+    assert_eq!(lines[52], "heard");
+}
+
+/// Guards that a list is announced before it is asked for: what is written after the announcement may be missing from
+/// the list.
+#[tokio::test(start_paused = true)]
+async fn a_list_is_announced_before_it_is_asked_for() {
+    let told = Arc::<OnceLock<Arc<Told>>>::default();
+    let seen = Arc::clone(&told);
+    let (connection, log) = fake::server(move |before, asked| {
+        if asked.is_watch() {
+            return failure(500, "", "etcdserver: request timed out");
+        }
+        let announced = seen.get().unwrap().all().iter().filter(|line| *line == "listing").count();
+        assert_eq!(announced, before / 2 + 1);
+        list(10, "", &[])
+    });
+    let told = told.get_or_init(Arc::default);
+    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(told) as Arc<dyn WatchSink>);
+    let _ = timeout(seconds(20), watch).await;
+    assert!(log.len() >= 6);
+    assert_eq!(told.news().len(), log.len() / 2);
 }
 
 /// A quiet cluster costs one call every 30 s, and a list every five minutes; it is never called in trouble, and each
 /// watch goes on from the last version.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_watch_stays_fresh_and_cheap() {
-    let begun = Instant::now();
-    let (told, log) =
-        follow(seconds(601), |_, asked| if asked.is_watch() { quiet() } else { list(10, "", &[]) }).await;
-    let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
-    assert_eq!((lists.len(), watches.len()), (3, 21));
-    assert_eq!(told.failing(), None);
-    assert!(told.last_heard().unwrap() >= begun + seconds(600));
-    assert!(log.all()[2].query.contains("resourceVersion=90"), "the bookmark's version is gone on from");
+    // A real server sends no bookmark as long as the version of the kind does not change.
+    let silent = || Answer::Watch(vec![], End::InOrderAfter(TIMEOUT));
+    for (watch, version) in [(quiet as fn() -> Answer, 90), (silent, 10)] {
+        let begun = Instant::now();
+        let script = move |_, asked: &Asked| if asked.is_watch() { watch() } else { list(10, "", &[]) };
+        let (told, log) = follow(seconds(601), script).await;
+        let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
+        assert_eq!((lists.len(), watches.len()), (3, 21));
+        assert_eq!(told.trouble(), None);
+        assert!(told.last_heard().unwrap() >= begun + seconds(600));
+        assert!(told.longest_silence() <= TIMEOUT);
+        let resumed = format!("resourceVersion={version}");
+        assert!(log.all()[2].query.contains(&resumed), "{resumed}: {}", log.all()[2].query);
+    }
 }
 
 /// The orderly end of a watch at its timeout is a proof by itself: not every server sends bookmarks.
@@ -159,8 +228,7 @@ async fn a_quiet_watch_stays_fresh_and_cheap() {
 async fn the_orderly_end_at_the_timeout_is_heard() {
     let (told, log) = follow(seconds(31), |before, asked| match (asked.is_watch(), before) {
         (false, _) => list(10, "", &[]),
-        // An empty line carries the pause and no event.
-        (true, 1) => Answer::Watch(vec![(TIMEOUT, String::new())], End::InOrder),
+        (true, 1) => Answer::Watch(vec![], End::InOrderAfter(TIMEOUT)),
         (true, _) => Answer::Silence,
     })
     .await;
@@ -182,7 +250,7 @@ async fn an_early_end_proves_nothing() {
     let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
     let heard = told.lines().iter().filter(|line| *line == "heard").count();
     assert_eq!(heard, lists.len(), "only the lists are proofs");
-    assert!(told.failing().unwrap().contains("closed before its time"));
+    assert!(told.trouble().unwrap().contains("closed before its time"));
     // 0.5 + 1 + 2 + 3 + 3 …, up to a quarter less by chance: at most 28 in a minute, and at least 21.
     assert!((21..=28).contains(&watches.len()), "{} watches", watches.len());
 }
@@ -225,6 +293,11 @@ async fn a_list_is_told_whole_or_not_at_all() {
     })
     .await;
     assert_eq!(told.news(), ["listed [b Running, c Running]"]);
+    assert_eq!(
+        *told.list_versions.lock().unwrap(),
+        [ResourceVersion(20)],
+        "the list's own, not that of an item"
+    );
     assert_eq!(log.len(), 5);
     let all = told.all();
     assert_eq!((&*all[0], &*all[2], &*all[3]), ("listing", "listing", "listed [b Running, c Running]"));
@@ -237,7 +310,7 @@ async fn a_foreign_success_is_no_empty_list() {
         let (told, _) = follow(seconds(3), move |_, _| foreign()).await;
         assert_eq!(told.news(), Vec::<String>::new());
         assert_eq!(told.last_heard(), None);
-        assert!(told.failing().is_some());
+        assert!(told.trouble().is_some());
     }
 }
 
@@ -248,7 +321,8 @@ async fn an_odd_object_costs_nothing_else() {
         if asked.is_watch() {
             let mut relabelled = pod("b", "ub", 12, "Running");
             relabelled["metadata"]["labels"]["sandbox-id"] = "other".into();
-            let odd = json!({"metadata": {"name": "sandbox-c", "uid": "uc", "labels": 3}, "status": "weird"});
+            let metadata = json!({"name": "sandbox-c", "uid": "uc", "resourceVersion": "11", "labels": 3});
+            let odd = json!({"metadata": metadata, "status": "weird"});
             let lines = vec![
                 event("ADDED", &odd),
                 event("MODIFIED", &relabelled),
@@ -278,10 +352,14 @@ async fn an_odd_object_costs_nothing_else() {
 /// A watch that stays open and silent, and one that breaks, are noticed, said, and no proof of anything.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_or_broken_watch_is_noticed() {
-    for (end, after) in [(true, SILENCE_MAX), (false, Duration::ZERO)] {
+    use io::ErrorKind::{ConnectionReset, TimedOut, UnexpectedEof};
+
+    // The second and the third are an orderly end to `kube`.
+    for broken in [None, Some(UnexpectedEof), Some(TimedOut), Some(ConnectionReset)] {
+        let after = if broken.is_some() { Duration::ZERO } else { SILENCE_MAX };
         let begun = Instant::now();
         let (told, log) = follow(after + seconds(1), move |before, asked| match (asked.is_watch(), before) {
-            (true, 1) => at_once(vec![], if end { End::Never } else { End::Broken }),
+            (true, 1) => at_once(vec![], broken.map_or(End::Never, End::Broken)),
             (true, _) => Answer::Silence,
             (false, _) => list(10, "", &[]),
         })
@@ -296,6 +374,58 @@ async fn a_stalled_or_broken_watch_is_noticed() {
     }
 }
 
+/// What breaks off in the middle of an event, or is no event at all, is never an orderly end, also at the watch's
+/// timeout: the state is unknown until the next list.
+#[tokio::test(start_paused = true)]
+async fn a_torn_or_foreign_event_is_an_error() {
+    let event = |line: &'static str| (Some(line), "");
+    for (line, torn) in [
+        (None, "{\"type\":\"ADDED\",\"obj"),
+        event("<html>"),
+        event("{}"),
+        event("{\"type\":\"ADDED\",\"object\":3}"),
+        event("{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"sandbox-a\",\"uid\":\"u\"}}}"),
+        event("{\"type\":\"HOVERING\",\"object\":{\"metadata\":{\"resourceVersion\":\"11\"}}}"),
+        event("{\"type\":\"BOOKMARK\",\"object\":{}}"),
+        event("{\"type\":\"ERROR\",\"object\":7}"),
+    ] {
+        let (told, log) =
+            follow(TIMEOUT + seconds(1), move |before, asked| match (asked.is_watch(), before) {
+                (false, _) => list(10, "", &[]),
+                (true, 1) => {
+                    let line = line.map(|line| (Duration::ZERO, line.to_owned()));
+                    let pause = (TIMEOUT, String::new());
+                    Answer::Watch(line.into_iter().chain([pause]).collect(), End::Torn(torn))
+                }
+                (true, _) => at_once(vec![], End::Never),
+            })
+            .await;
+        let trouble = "trouble: the watch of Pods failed: ServerError (the answer could not be understood)";
+        let lines = ["listed []", "heard", trouble, "listed []", "heard"];
+        assert_eq!(told.lines(), lines, "{line:?} {torn:?}");
+        assert!(!log.all()[2].is_watch());
+    }
+}
+
+/// An error page of a proxy is told by its code alone, never by its text, and its `Retry-After` counts.
+#[tokio::test(start_paused = true)]
+async fn a_proxys_error_is_told_without_its_text() {
+    for (watch, words) in [(false, "the list of Pods failed"), (true, "the watch of Pods failed")] {
+        let (told, log) = follow(seconds(6), move |_, asked| {
+            if asked.is_watch() == watch {
+                return Answer::Text(502, vec![("retry-after", "4")], "<html>Bearer abc</html>");
+            }
+            list(10, "", &[])
+        })
+        .await;
+        let trouble = told.trouble().unwrap();
+        assert!(trouble.contains(words) && trouble.contains("HTTP 502"), "{trouble}");
+        assert!(!told.lines().concat().contains("html"), "{:?}", told.lines());
+        let failures: Vec<_> = log.all().into_iter().filter(|asked| asked.is_watch() == watch).collect();
+        assert_eq!(failures.iter().map(|asked| asked.at.as_secs()).collect::<Vec<_>>(), [0, 4]);
+    }
+}
+
 /// A server that accepts and never answers is noticed by the head's timeout, on a list and on a watch.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_noticed() {
@@ -304,7 +434,7 @@ async fn a_silent_server_is_noticed() {
             if asked.is_watch() || !silent_watch { Answer::Silence } else { list(10, "", &[]) }
         })
         .await;
-        assert!(told.failing().unwrap().contains("TimedOut"), "{:?}", told.lines());
+        assert!(told.trouble().unwrap().contains("TimedOut"), "{:?}", told.lines());
         assert!(log.len() >= 2);
     }
 }
@@ -314,7 +444,7 @@ async fn a_silent_server_is_noticed() {
 async fn failing_lists_are_backed_off() {
     // Twenty failures: 0.5 + 1 + 2 + 17 × 3 s for a server that is away, up to a quarter less by chance.
     let (told, log) = follow(seconds(120), |before, asked| match (before, asked.is_watch()) {
-        (0..20, _) => Answer::Broken(std::io::ErrorKind::ConnectionRefused),
+        (0..20, _) => Answer::Broken(io::ErrorKind::ConnectionRefused),
         (_, false) => list(10, "", &[]),
         (_, true) => quiet(),
     })

@@ -1,0 +1,110 @@
+//! The body of a watch's answer: one JSON object a line, each an event.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::BoxError;
+
+use super::{
+    END_EARLY, SILENCE_MAX, TIMEOUT,
+    connection_state::{ConnectionState, Recorded},
+};
+use crate::fault::{CallError, Verb};
+
+/// The longest event that is read, in bytes: many times what the API server stores as one object (1.5 MiB).
+///
+/// `kube` itself holds an event of any length. With this bound it holds at most this much and one frame, and for a
+/// moment a copy of it as text.
+pub const EVENT_MAX: usize = 16 << 20;
+
+/// Body that records when everything the server sent has been received.
+///
+/// Two things prove that: a frame that ends with the end of an event, and the orderly end of the watch at its timeout.
+/// `kube` reports neither, and takes some broken bodies for an orderly end. Here an early end, half an event, an event
+/// that is too long and [`SILENCE_MAX`] without a proof are errors.
+pub struct WatchBody<B> {
+    body: B,
+    state: Arc<ConnectionState>,
+    opened: Instant,
+    /// Ends when the watch has been silent for too long.
+    silence: Pin<Box<Sleep>>,
+    /// How much of the last event was received.
+    unfinished: usize,
+    /// [`EVENT_MAX`], except in tests.
+    longest: usize,
+}
+
+// === impl WatchBody ===
+
+impl<B> WatchBody<B> {
+    /// Wraps the body of a watch that was asked for at this time.
+    pub fn new(body: B, opened: Instant, state: Arc<ConnectionState>) -> Self {
+        let silence = Box::pin(sleep_until(Instant::now() + SILENCE_MAX));
+        Self { body, state, opened, silence, unfinished: 0, longest: EVENT_MAX }
+    }
+
+    fn received(&mut self, data: &[u8]) -> Result<(), CallError> {
+        for (newlines, part) in data.split(|byte| *byte == b'\n').enumerate() {
+            let before = if newlines == 0 { self.unfinished } else { 0 };
+            self.unfinished = before.saturating_add(part.len());
+            if self.unfinished > self.longest {
+                return Err(CallError::Unreadable);
+            }
+        }
+        // A frame that holds the start of another event proves nothing: that event is not handed out yet.
+        if data.ends_with(b"\n") {
+            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            self.state.set_synced();
+        }
+        Ok(())
+    }
+
+    fn ended(&self) -> Result<(), CallError> {
+        if self.unfinished > 0 {
+            return Err(CallError::Unreadable);
+        }
+        // An API server that shuts down ends its watches like this, and so does a proxy that loses its server.
+        if self.opened.elapsed() + END_EARLY < TIMEOUT {
+            return Err(CallError::Closed);
+        }
+        self.state.set_synced();
+        Ok(())
+    }
+}
+
+impl<B> Body for WatchBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Recorded;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Recorded>>> {
+        let this = self.get_mut();
+        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.received(frame.data_ref().map_or(&[], |data| data)).map(|()| Some(frame))
+            }
+            Poll::Ready(Some(Err(error))) => Err(kube::Error::Service(error.into()).into()),
+            Poll::Ready(None) => this.ended().map(|()| None),
+            Poll::Pending => {
+                ready!(this.silence.as_mut().poll(cx));
+                Err(CallError::TimedOut { after: SILENCE_MAX })
+            }
+        };
+        Poll::Ready(frame.map_err(|error| this.state.fail(Verb::Watch, error)).transpose())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The service below the watcher's client: our own calls, with their deadlines and bounds.
+//!
+//! `kube` itself waits forever for the head of an answer and for the body of a list, limits the size of neither a page
+//! nor an event, drops `Retry-After`, and turns a proxy's error page into a `Status` of Kubernetes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::{Client, client::Body};
+use serde::{Deserialize, de::IgnoredAny};
+use tokio::time::Instant;
+use tower::service_fn;
+
+use super::{
+    HEAD_TIMEOUT, PAGE_TIMEOUT,
+    body::WatchBody,
+    connection_state::{ConnectionState, Recorded},
+};
+use crate::{
+    connect::Connection,
+    fault::{CallError, Verb},
+};
+
+/// A page of a list, as far as it is checked here.
+#[derive(Deserialize)]
+struct Page {
+    metadata: ListMeta,
+    /// Must be there, as for `kube`; without this attribute serde takes a missing field for `None`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[expect(dead_code, reason = "only its presence counts")]
+    items: Option<Vec<IgnoredAny>>,
+}
+
+/// Makes the client of one watcher. What its calls show is recorded in `state`.
+pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
+    let (calls, state) = (connection.watch.clone(), Arc::clone(state));
+    let service = service_fn(move |request: Request<Body>| {
+        let (calls, state) = (calls.clone(), Arc::clone(&state));
+        async move {
+            // `kube` names the call in an extension of the request.
+            if request.extensions().get() == Some(&"watch") {
+                let opened = Instant::now();
+                let answer = calls.open(request, HEAD_TIMEOUT).await;
+                let answer = answer.map_err(|error| state.fail(Verb::Watch, error))?;
+                Ok(answer.map(|body| Either::Left(WatchBody::new(body, opened, state))))
+            } else {
+                let page = calls.read(request, PAGE_TIMEOUT).await;
+                let page = page.and_then(|page| Ok((version(&page)?, page)));
+                let (version, page) = page.map_err(|error| state.fail(Verb::List, error))?;
+                state.set_list_version(version);
+                Ok::<_, Recorded>(Response::new(Either::Right(Full::new(page))))
+            }
+        }
+    });
+    Client::new(service, &*connection.namespace)
+}
+
+/// Returns the version of the list that a page is part of. The watcher does not pass it on, and the sink needs exactly
+/// this one: an object that the list lacks is gone as of it. With a lower version a late answer to one of our own calls
+/// could bring the object back; with a higher one it would stay hidden if it did come back.
+///
+/// Checks the page to its end, because `kube` logs a body that it cannot parse, and a Pod may hold secrets. Every list
+/// of Kubernetes has a version: a success without one says nothing about what exists.
+fn version(page: &Bytes) -> Result<String, CallError> {
+    let text = std::str::from_utf8(page).map_err(|_| CallError::Unreadable)?;
+    let page: Page = serde_json::from_str(text).map_err(|_| CallError::Unreadable)?;
+    page.metadata.resource_version.filter(|version| !version.is_empty()).ok_or(CallError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::ObjectList;
+
+    use super::*;
+    use crate::{types::Pod, watch::object::LenientObject};
+
+    fn checked(page: &[u8]) -> Option<String> {
+        version(&Bytes::copy_from_slice(page)).ok()
+    }
+
+    /// Guards the log against secrets: each page that passes is one that `kube` can parse, whatever its items are.
+    #[test]
+    fn a_page_that_passes_is_one_that_kube_can_parse() {
+        for page in [
+            r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#,
+            r#"{"metadata":{"resourceVersion":"7"},"items":null}"#,
+            r#"{"kind":3,"apiVersion":[],"metadata":{"resourceVersion":"7"},"items":[{},7,null,[{"a":1}],"x"]}"#,
+            r#"{"items":[{"metadata":7,"spec":{"containers":"x"}}],"metadata":{"resourceVersion":"7","x":1},"y":{}}"#,
+        ] {
+            assert_eq!(checked(page.as_bytes()).as_deref(), Some("7"), "{page}");
+            serde_json::from_str::<ObjectList<LenientObject<Pod>>>(page).unwrap();
+        }
+        let odd_item = b"{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[\"\xff\"]}";
+        for page in [
+            &b""[..],
+            b"<html>",
+            b"7",
+            b"{}",
+            br#"{"metadata":{"resourceVersion":"7"}}"#,
+            br#"{"metadata":{"resourceVersion":"7"},"items":{}}"#,
+            br#"{"metadata":{"resourceVersion":"7"},"items":[{}}"#,
+            br#"{"metadata":{"resourceVersion":7},"items":[]}"#,
+            br#"{"metadata":{"resourceVersion":""},"items":[]}"#,
+            br#"{"metadata":{"resourceVersion":"7","continue":3},"items":[]}"#,
+            br#"{"metadata":{"continue":"next"},"items":[]}"#,
+            odd_item,
+        ] {
+            assert_eq!(checked(page), None, "{}", String::from_utf8_lossy(page));
+        }
+    }
+}
