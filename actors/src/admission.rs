@@ -63,7 +63,7 @@ struct Slot {
     held: Arc<Mutex<Duration>>,
 }
 
-// === impl Room ===
+// === impl AdmissionQueue ===
 
 impl AdmissionQueue {
     pub(crate) fn new(seats: QueueLimits) -> Arc<Self> {
@@ -86,7 +86,7 @@ impl AdmissionQueue {
     }
 }
 
-// === impl Seat ===
+// === impl Permit ===
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -157,7 +157,7 @@ impl Creates {
     }
 }
 
-// === impl Place ===
+// === impl Slot ===
 
 impl Drop for Slot {
     fn drop(&mut self) {

@@ -18,9 +18,9 @@ pub const LIMIT_MIN: Duration = Duration::from_secs(1);
 /// The longest limit: a year. Clocks cannot overflow with it.
 pub const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The share of the idle timeout by which the activity annotation may be outdated: activity is written when it moves
-/// the idle deadline by this part. After a restart the last activity is assumed to be later by this part, so no
-/// sandbox is reaped early.
+/// The divisor of the idle timeout that gives the write interval: activity is written when it is later than the
+/// annotation by at least this interval. After a restart the last activity is assumed to be later than the annotation
+/// by this interval, so no sandbox is reaped early.
 pub const WRITE_STEP: u32 = 10;
 
 /// The longest owner name, in bytes.
@@ -278,7 +278,7 @@ impl Clocks {
 impl Activity {
     /// Returns the activity of a Pod that this process did not create, from the Pod's annotations.
     ///
-    /// Activity is not written if the annotation is younger than one [`WRITE_STEP`] of the idle timeout, so the
+    /// There may have been later activity that was not written, within the idle timeout divided by [`WRITE_STEP`]. The
     /// latest possible time is assumed. A time in the future comes from another clock and counts as now.
     #[must_use]
     pub fn adopt(pod: &ObservedPod, limits: Limits, clocks: Clocks) -> Self {

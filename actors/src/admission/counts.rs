@@ -48,7 +48,7 @@ struct Of {
     turn: Arc<Semaphore>,
 }
 
-// === impl Tally ===
+// === impl Counts ===
 
 impl Counts {
     pub(super) fn new(seats: QueueLimits) -> Self {
