@@ -51,7 +51,7 @@ pub const READ: Duration = seconds(5);
 /// misses it can block a mailbox.
 pub const CALL: Duration = WRITE.saturating_add(seconds(2));
 
-/// The time that a POST may wait for its turn among all creates. After it, no time is left for a call.
+/// The time that a POST may wait for a slot among all creates. After it, no time is left for a call.
 pub const CREATE_TURN: Duration = CREATE.saturating_sub(CALL);
 
 /// The time that a request waits for the first list after the start.

@@ -47,8 +47,8 @@ use crate::{
     traits::{Busy, Outcome, Preconditions},
 };
 
-/// The time after which an orphan is deleted. It is longer than any create takes, so an object that an earlier
-/// process or another replica is still creating its counterpart for is not deleted.
+/// The time after which an orphan is deleted. It is longer than any create takes, so an object is not deleted while an
+/// earlier process or another replica still creates its counterpart.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(60);
 
 /// The maximum number of write attempts of one POST: the first, one after a read, and one after a replacement.
@@ -61,7 +61,7 @@ pub struct Context<'a> {
     pub id: &'a SandboxId,
     /// The time of the monotonic clock.
     pub now: Instant,
-    /// The time of the wall clock. It is used only in responses and annotations.
+    /// The time of the wall clock, for responses and for the times in Kubernetes objects.
     pub wall: Timestamp,
     /// The lifetime settings.
     pub policy: &'a Policy,

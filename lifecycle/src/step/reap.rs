@@ -127,7 +127,7 @@ pub(super) fn deferred<W>(
     }
 }
 
-/// Ends the hold by the reap limits, so that the next step asks them again.
+/// Ends the hold, so that the next step asks the reap limits again.
 pub(super) fn resumed(lifetime: &mut Option<LifetimeState>) {
     if let Some(lifetime) = lifetime {
         lifetime.held = None;
