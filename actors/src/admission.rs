@@ -1,15 +1,15 @@
-//! Who may come in: bounds on what is under way, before the mailboxes, which have none.
+//! Admission control: limits concurrent requests, because ractor mailboxes are unbounded.
 //!
 //! ```text
-//!  POST ──▸ seat ──▸ turn (one POST of an id at a time) ──▸ place, if it will call the cluster ──▸ mailbox
-//!  DELETE, PATCH, touch ──▸ seat of their own kind ──────────────────────────────────────────────▸ mailbox
+//!  POST ──▸ permit ──▸ lock (one POST of an id at a time) ──▸ slot, if it will call the cluster ──▸ mailbox
+//!  DELETE, PATCH, touch ──▸ permit of another queue ──────────────────────────────────────────────▸ mailbox
 //! ```
 //!
-//! A *seat* is held until its caller is answered, whether or not the caller is still there; who finds none is told
-//! so at once. One sandbox gets a share of the seats only, so that it leaves some to all others. A *place* is held
-//! while the POST is worked on; the wait for one is first come, first served, and ends early enough for what is
-//! then begun to end within its caller's deadline. A POST that waits for its turn or its place has reached no
-//! mailbox: whatever else is asked of its sandbox goes before it.
+//! A request holds a *permit* until it is answered, even if its caller has disconnected. Requests over the limit are
+//! rejected immediately. One sandbox can hold only a share of the permits, so that the others keep some. A POST holds
+//! a *slot* while the actor works on it. Slots are given in order of arrival. The wait for a slot ends early enough
+//! for the work to end within the caller's deadline. A POST that waits for its lock or its slot is in no mailbox yet,
+//! so other requests for its sandbox overtake it.
 
 mod counts;
 
@@ -25,33 +25,33 @@ use tokio::{
 use self::counts::{Counts, retry_after};
 pub(crate) use self::counts::{QueueLimits, Rejected};
 
-/// When to ask again after a refusal for want of a seat, and while shutting down.
+/// The retry delay after a rejection because of too many requests, and during shutdown.
 pub(crate) const RETRY: Duration = Duration::from_secs(2);
 
-/// Seats for requests of one kind.
+/// A queue with a limited number of permits, for requests of one kind.
 pub(crate) struct AdmissionQueue {
     counts: Mutex<Counts>,
 }
 
-/// A seat in a room; it is left when this is dropped.
+/// A permit of a queue. It is released on drop.
 pub(crate) struct Permit {
     room: Arc<AdmissionQueue>,
     id: SandboxId,
-    /// Shared by all who have a seat for this sandbox: one permit, for the one whose turn it is.
+    /// The lock of the sandbox, shared by all its permits: a semaphore with one permit.
     turn: Arc<Semaphore>,
 }
 
-/// Room for creates, and the places in which they are worked on.
+/// The queue of creates, and the slots in which they are executed.
 pub(crate) struct Creates {
     pub(crate) room: Arc<AdmissionQueue>,
     places: Arc<Semaphore>,
-    /// How many places there are.
+    /// The number of slots.
     at_once: usize,
-    /// How long a place was held lately, on average.
+    /// The moving average of how long a slot is held.
     held: Arc<Mutex<Duration>>,
 }
 
-/// Leave to work on a create: goes with the message, and is dropped when that has been handled.
+/// The right to execute a create. It travels with the message and is dropped when the message has been handled.
 pub(crate) struct CreatePermit {
     _turn: OwnedSemaphorePermit,
     _place: Option<Slot>,
@@ -63,20 +63,20 @@ struct Slot {
     held: Arc<Mutex<Duration>>,
 }
 
-// === impl Room ===
+// === impl AdmissionQueue ===
 
 impl AdmissionQueue {
     pub(crate) fn new(seats: QueueLimits) -> Arc<Self> {
         Arc::new(Self { counts: Mutex::new(Counts::new(seats)) })
     }
 
-    /// A seat for a request that concerns this sandbox.
+    /// Takes a permit for a request about this sandbox.
     pub(crate) fn enter(self: &Arc<Self>, id: &SandboxId) -> Result<Permit, Rejected> {
         let turn = self.counts().enter(id)?;
         Ok(Permit { room: self.clone(), id: id.clone(), turn })
     }
 
-    /// Lets nobody in from now on.
+    /// Rejects all requests from now on.
     pub(crate) fn close(&self) {
         self.counts().close();
     }
@@ -86,7 +86,7 @@ impl AdmissionQueue {
     }
 }
 
-// === impl Seat ===
+// === impl Permit ===
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -97,7 +97,7 @@ impl Drop for Permit {
 // === impl Creates ===
 
 impl Creates {
-    /// Places for `at_once` creates, and these seats.
+    /// Creates `at_once` slots, and a queue with these limits.
     pub(crate) fn new(at_once: usize, seats: QueueLimits) -> Self {
         let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -108,13 +108,13 @@ impl Creates {
         }
     }
 
-    /// Lets nobody in from now on, and sends those away who wait for a place.
+    /// Rejects all requests from now on, and also those that wait for a slot.
     pub(crate) fn close(&self) {
         self.room.close();
         self.places.close();
     }
 
-    /// Waits for the sandbox's turn, then for a place until `end`, if `needs_place` says so by then.
+    /// Waits for the sandbox's lock, then until `end` for a slot if `needs_place` then returns true.
     pub(crate) async fn pass(
         &self,
         permit: &Permit,
@@ -127,7 +127,7 @@ impl Creates {
     }
 
     async fn place(&self, id: &SandboxId, end: Instant) -> Result<Slot, SandboxError> {
-        // A free place is taken however late it is: it may be enough.
+        // A free slot is taken even after `end`: the remaining time may be enough.
         let permit = match self.places.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => timeout_at(end, self.places.clone().acquire_owned())
@@ -138,7 +138,7 @@ impl Creates {
         Ok(Slot { _permit: permit, since: Instant::now(), held: self.held.clone() })
     }
 
-    /// What to tell a caller for whom there is no seat.
+    /// Returns the error for a request without a permit.
     pub(crate) fn refusal(&self, id: &SandboxId, full: Rejected) -> SandboxError {
         match full {
             Rejected::All { taken } => self.crowded(id, "cannot be made now", taken),
@@ -146,7 +146,7 @@ impl Creates {
         }
     }
 
-    /// That this sandbox could not be made beside so many others.
+    /// Returns the error for a sandbox that cannot be created because of too many other creates.
     fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> SandboxError {
         let waiting = seats.saturating_sub(self.at_once);
         let held = *self.held.lock();
@@ -157,7 +157,7 @@ impl Creates {
     }
 }
 
-// === impl Place ===
+// === impl Slot ===
 
 impl Drop for Slot {
     fn drop(&mut self) {
@@ -171,7 +171,7 @@ fn closing() -> SandboxError {
 }
 
 impl Rejected {
-    /// What to tell the caller of a request that would not have waited for a place.
+    /// Returns the error for the caller of a request that does not need a slot.
     pub(crate) fn into_failure(self, id: &SandboxId) -> SandboxError {
         match self {
             Self::Closed => closing(),

@@ -1,15 +1,17 @@
-//! The actors that carry out what `lifecycle` decides, and the view that every query is answered from.
+//! The actors that execute what `lifecycle` decides, and the view that answers all reads.
 //!
 //! ```text
 //!  Sandboxes ──Post, Delete──▸ supervisor ──▸ sandbox (one per id) ──▸ traits::Cluster
-//!      │                          ▲  ▲             │        │
-//!      │ get, list        Changed │  │ Due         │ writes │ SetTimer
-//!      ▼                          │  │             ▼        ▼
-//!    View ◂── traits::WatchSink ─────┘  └───────── (View)   timer
+//!      │                        ▲      ▲          │          │
+//!      │ get, list      Changed │      │ Due      │ writes   │ SetTimer
+//!      ▼                        │      │          ▼          ▼
+//!    View ──────────────────────┘      │       (View)      timer
+//!      ▲                               └─────────────────────┘
+//!      └── traits::WatchSink
 //! ```
 //!
-//! All that changes a sandbox goes through its actor, so requests for one id queue and never race. Reads go
-//! to the [`View`](view::View) alone.
+//! Every change of a sandbox goes through its actor, so requests for one id queue and never race. Reads use only the
+//! [`View`](view::View).
 
 mod admission;
 mod reaper;

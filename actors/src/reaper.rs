@@ -1,5 +1,5 @@
-//! What all actors ask before one of them reaps: the belt. And what became of it: counts, and a record for
-//! callers who come later.
+//! The shared state of reaping: the reap limits, which every actor asks before a reap, the counts, and the record of
+//! past reaps for later callers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,47 +20,47 @@ use tokio::time::Instant;
 
 use crate::view::View;
 
-/// For how long callers are told that a sandbox was reaped, and why.
+/// How long callers are told when and why a sandbox was reaped.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// How many of them are remembered at most; the oldest are forgotten first.
+/// The maximum number of recorded reaps. The oldest are dropped first.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// The belt, the record and the counts.
+/// The reap limits, the record and the counts.
 pub(crate) struct Reaper {
     clock: Box<dyn Clock>,
     limiter: Mutex<ReapLimiter>,
     record: Mutex<Record>,
     reaped: AtomicU64,
     rehearsed: AtomicU64,
-    /// What keeps signs of life from being written, as last said.
+    /// The last reported reason why activity cannot be written.
     pending_write: Mutex<Option<ClusterErrorKind>>,
 }
 
-/// That a sandbox was reaped.
+/// A past reap of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {
-    /// Why.
+    /// The reason for the reap.
     pub cause: ReapReason,
-    /// When.
+    /// The wall-clock time of the reap.
     pub at: Timestamp,
 }
 
-/// What the reaper is at.
+/// The state of the reaper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaperState {
-    /// Until when it is stopped, because too much of the fleet was about to go.
+    /// Until when reaping is stopped, because too many sandboxes were due.
     pub stopped_until: Option<Timestamp>,
-    /// How many sandboxes it has reaped since the start.
+    /// The number of sandboxes reaped since the start.
     pub reaped: u64,
-    /// How many it would have reaped, in a rehearsal.
+    /// The number of sandboxes that would have been reaped without the dry run.
     pub rehearsed: u64,
 }
 
 #[derive(Default)]
 struct Record {
     by_id: HashMap<SandboxId, (Instant, Reaped)>,
-    /// In the order of time; an entry whose time is not the one in `by_id` is an old one.
+    /// The reaps in order of time. An entry whose time differs from that in `by_id` is outdated.
     order: VecDeque<(Instant, SandboxId)>,
 }
 
@@ -73,12 +73,12 @@ impl Reaper {
         Self { clock, limiter, record: Mutex::default(), reaped, rehearsed, pending_write: Mutex::default() }
     }
 
-    /// Both clocks.
+    /// Returns both clocks.
     pub(crate) fn clocks(&self) -> Clocks {
         clocks(&*self.clock)
     }
 
-    /// Asks for one sandbox of all that the view holds.
+    /// Asks the reap limits whether this sandbox may be reaped, given the number of sandboxes in the view.
     pub(crate) fn ask(&self, view: &View, id: &SandboxId, cause: ReapReason, clocks: Clocks) -> Admission {
         let total = view.len();
         let mut limiter = lock(&self.limiter);
@@ -99,10 +99,10 @@ impl Reaper {
         verdict
     }
 
-    /// The reap that was granted then was refused for this reason, and is thought of again later.
+    /// Handles a reap that the cluster refused. It is retried later.
     pub(crate) fn not_done(&self, id: &SandboxId, fault: &ClusterError, granted: std::time::Instant) {
         lock(&self.limiter).give_back(granted);
-        // Somebody else changed it, and it is judged anew: that is how it should be.
+        // A conflict is expected: the sandbox has changed, and its limits are evaluated again.
         if fault.kind == ClusterErrorKind::Conflict {
             tracing::debug!(sandbox_id = %id, %fault, "it has changed, and is not reaped");
         } else {
@@ -110,12 +110,12 @@ impl Reaper {
         }
     }
 
-    /// Notes what came of writing a sandbox's life down. Trouble is said once, until a write works or something
-    /// else is wrong.
+    /// Records the outcome of a write of lifetime annotations. A failure is logged once, until a write succeeds or
+    /// fails for another reason.
     pub(crate) fn note_write(&self, id: &SandboxId, outcome: &Outcome<()>) {
         let fault = match outcome {
             Outcome::Done(()) => None,
-            // The Pod is gone, or another one: there is nothing to write on.
+            // The Pod is gone or was replaced, so there is nothing to write to.
             Outcome::Refused(fault)
                 if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict) =>
             {
@@ -137,7 +137,7 @@ impl Reaper {
         }
     }
 
-    /// Notes that the sandbox was reaped.
+    /// Records that the sandbox was reaped.
     pub(crate) fn note(&self, id: &SandboxId, cause: ReapReason) {
         self.reaped.fetch_add(1, Ordering::Relaxed);
         tracing::info!(sandbox_id = %id, cause = cause.name(), "reaped: {}", cause.description());
@@ -149,7 +149,7 @@ impl Reaper {
         record.forget_old(now);
     }
 
-    /// The sandbox was made anew: what became of its earlier life matters no more.
+    /// Drops the record of a sandbox that was created again.
     pub(crate) fn forget(&self, id: &SandboxId) {
         lock(&self.record).by_id.remove(id);
     }
@@ -171,7 +171,7 @@ impl Reaper {
         }
     }
 
-    /// Lets reaping go on; says whether it had stopped.
+    /// Resumes reaping. Returns whether it was stopped.
     pub(crate) fn resume(&self) -> bool {
         let lifted = lock(&self.limiter).resume(self.clocks().monotonic);
         if lifted {
@@ -221,7 +221,8 @@ mod tests {
         SandboxId::parse(&format!("s-{n}")).unwrap()
     }
 
-    /// What was reaped is remembered for an hour, or until it is made anew, and not without bound.
+    /// Guards that a reap is recorded for an hour or until the sandbox is created again, and that the record is
+    /// bounded.
     #[tokio::test(start_paused = true)]
     async fn reaps_are_remembered_for_an_hour() {
         let reaper = Reaper::new(ReapLimits::default(), Box::new(Wall));

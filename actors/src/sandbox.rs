@@ -1,4 +1,4 @@
-//! The actor of one sandbox: a thin shell around [`lifecycle::step`].
+//! The actor of one sandbox. It executes what [`lifecycle::step`] decides.
 
 use std::{future::Future, mem, sync::Arc};
 
@@ -26,25 +26,25 @@ use crate::{
     view::View,
 };
 
-/// Where an answer goes, and the seat that is taken until then.
+/// The reply port of a request, and the permit that it holds until it is answered.
 pub(crate) struct Waiter {
     port: RpcReplyPort<Result<Reply, SandboxError>>,
     _seat: Permit,
 }
 
-/// An event on its way to a sandbox's actor.
+/// An event in the mailbox of a sandbox's actor.
 pub(crate) struct Envelope {
     event: Event<Waiter>,
-    /// Bounds the queue to the actor; released when the actor takes the event.
+    /// The permit that bounds the mailbox. It is released when the actor takes the event.
     queued: Option<Permit>,
-    /// Bounds the creates at once; held until all has been done that the event leads to, but not while the sandbox
-    /// waits for an old Pod to go.
+    /// The permit that bounds concurrent creates. It is held until everything that the event leads to is done, but
+    /// not while the sandbox waits for an old Pod to terminate.
     creating: Option<CreatePermit>,
-    /// The span of the request.
+    /// The tracing span of the request.
     span: tracing::Span,
 }
 
-/// What all actors share.
+/// The state that all actors share.
 pub(crate) struct Shared {
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) view: Arc<View>,
@@ -53,25 +53,25 @@ pub(crate) struct Shared {
     pub(crate) reaper: Reaper,
 }
 
-/// The behaviour; all state is in [`State`].
+/// The actor's behaviour. All state is in [`State`].
 pub(crate) struct Sandbox;
 
-/// What an actor starts with.
+/// The arguments of a new actor.
 pub(crate) struct Arguments {
     pub(crate) id: SandboxId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) supervisor: ActorRef<supervisor::Message>,
 }
 
-/// What an actor keeps.
+/// The state of an actor.
 pub(crate) struct State {
     id: SandboxId,
     shared: Arc<Shared>,
     supervisor: ActorRef<supervisor::Message>,
     sandbox: lifecycle::step::Sandbox<Waiter>,
-    /// What the view was last told of its life.
+    /// The expiry that the view has.
     expiry: Option<Expiry>,
-    /// How many messages were taken; the supervisor lets the actor go only when that is all it sent.
+    /// The number of events taken. The supervisor stops the actor only if it has sent no more than these.
     taken: u64,
 }
 
@@ -82,7 +82,7 @@ impl Waiter {
         Self { port, _seat: permit }
     }
 
-    /// Answers; a caller who has gone does not hear it.
+    /// Sends the answer, unless the caller is gone.
     pub(crate) fn send(self, answer: Result<Reply, SandboxError>) {
         let _ = self.port.send(answer);
     }
@@ -95,18 +95,18 @@ impl Waiter {
 // === impl Envelope ===
 
 impl Envelope {
-    /// An event of a request, in the request's span.
+    /// Wraps an event of a request, with the request's span.
     pub(crate) fn of_request(event: Event<Waiter>, creating: Option<CreatePermit>) -> Self {
         Self { event, queued: None, creating, span: tracing::Span::current() }
     }
 
-    /// The use of a sandbox that was only read.
+    /// Wraps the use of a sandbox by a GET.
     pub(crate) fn of_view(queued: Permit) -> Self {
         let event = Event::Touch { waiter: None, owner: None };
         Self { queued: Some(queued), ..Self::from(event) }
     }
 
-    /// Answers the request that the actor of this sandbox could not take.
+    /// Answers the request of an event that the actor could not take.
     pub(crate) fn refuse(self, id: SandboxId) {
         let (Event::Post { waiter, .. }
         | Event::Delete { waiter, .. }
@@ -120,7 +120,7 @@ impl Envelope {
 }
 
 impl From<Event<Waiter>> for Envelope {
-    /// An event that no request brings.
+    /// Wraps an event that does not belong to a request.
     fn from(event: Event<Waiter>) -> Self {
         Self { event, queued: None, creating: None, span: tracing::Span::none() }
     }
@@ -139,7 +139,7 @@ impl Actor for Sandbox {
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { id, shared, supervisor } = arguments;
-        // A former life that failed may have left this set; from here on the cluster's word counts.
+        // An earlier actor that failed may have left these set. From here on, only the cluster state counts.
         shared.view.set_unpublished(&id, false);
         shared.view.set_expiry(&id, None);
         let sandbox = lifecycle::step::Sandbox::default();
@@ -156,11 +156,12 @@ impl Actor for Sandbox {
         let Envelope { event, queued, creating: _creating, span } = envelope;
         drop(queued);
         let event = match event {
-            // Nobody waits for it any more; a client that gave up asks again if it still wants it.
+            // The caller is gone. It retries if it still wants the sandbox.
             Event::Post { waiter, .. } if waiter.is_closed() => Event::Resync,
             event => event,
         };
-        // Boxed, because an actor's task reserves room for whatever it may await: an idle sandbox needs none of it.
+        // Boxed, because the task of an actor reserves memory for its largest future, which an idle sandbox does not
+        // need.
         Box::pin(state.run(event, &myself).instrument(span)).await;
         Ok(())
     }
@@ -169,7 +170,7 @@ impl Actor for Sandbox {
 // === impl State ===
 
 impl State {
-    /// Feeds the event, and then the outcome of every call that it leads to.
+    /// Handles the event, and then the outcome of every call that it leads to.
     async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Envelope>) {
         let mut next = Some(first);
         while let Some(event) = next.take() {
@@ -246,8 +247,8 @@ impl State {
         }
     }
 
-    /// Deletes it, if the belt lets it go: the Pod, and only if that was the one that was judged, the Service. A
-    /// sandbox that has changed since is left whole.
+    /// Deletes the sandbox if the reap limits allow it: first the Pod, and the Service only if the Pod met its
+    /// preconditions. A sandbox that has changed since the decision stays complete.
     async fn reap(
         &self,
         pod: Preconditions,
@@ -305,7 +306,7 @@ impl State {
         note(outcome, |removal| view.removed_service(&self.id, &uid, removal))
     }
 
-    /// Both writes at once: the NodePort is in the Service's own answer, so neither needs the other.
+    /// Creates both objects in parallel. The node port is in the Service's answer, so neither write needs the other.
     async fn create(&self, request: Arc<CreateRequest>, halves: Objects) -> Event<Waiter> {
         let Shared { cluster, view, .. } = &*self.shared;
         let (pod, service) = futures::join!(
@@ -336,7 +337,7 @@ fn too_late() -> ClusterError {
     ClusterError::new(ClusterErrorKind::TimedOut, "the call to the cluster did not end in time")
 }
 
-/// Puts what was done into the view; what happens next depends only on whether it was.
+/// Applies a successful outcome to the view. The next step depends only on whether the call succeeded.
 fn note<T>(outcome: Outcome<T>, done: impl FnOnce(T)) -> Outcome<()> {
     match outcome {
         Outcome::Done(value) => {

@@ -1,4 +1,4 @@
-//! The handle through which the program's routes ask for sandboxes.
+//! The handle through which the HTTP API accesses sandboxes.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -27,60 +27,60 @@ use crate::{
     view::{Presence, Revision, View},
 };
 
-/// How many creates may be under way, waiting ones included, and how many of everything else that changes
-/// sandboxes. As many as there are connections by default; of one sandbox a quarter, which leaves room for others
-/// when one is stuck.
+/// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
+/// maximum of connections. One sandbox can have a quarter of it, so that a stuck sandbox leaves permits for the
+/// others.
 const QUEUE_LIMITS: QueueLimits = QueueLimits { all: 1024, per_sandbox: 256 };
 
-/// How many GETs that count as signs of life may be on their way: one of each sandbox is enough.
+/// The maximum number of queued GETs that count as activity: one for each sandbox is enough.
 const VIEW_LIMITS: QueueLimits = QueueLimits { all: usize::MAX, per_sandbox: 1 };
 
-/// When to ask again while what is known of the cluster is too old.
+/// The retry delay while the observed state is stale.
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
-/// What the sandboxes are kept by.
+/// The settings of the actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// For how long answers may be given after the watch was last heard of.
+    /// The staleness limit of the view.
     pub staleness: Duration,
-    /// How long sandboxes may live.
+    /// The lifetime settings.
     pub policy: Policy,
-    /// What holds the reaper back.
+    /// The reap limits.
     pub belt: ReapLimits,
-    /// How many creates are worked on at once; others wait.
+    /// The number of creates that are executed concurrently. Others wait.
     pub creates_at_once: usize,
 }
 
-/// A handle on the supervisor and the status view. Every request clones it, at the price of one count.
+/// A handle to the supervisor and the view. Every request clones it, which only increments a reference count.
 #[derive(Clone)]
 pub struct Sandboxes {
     shared: Arc<Inner>,
 }
 
-/// Ends the supervisor with the timer: without its deadlines nothing that went wrong would be put right.
+/// A guard that stops the supervisor when the timer's task ends: without timers no failure would be repaired.
 struct ShareFate(ActorRef<Message>);
 
 struct Inner {
-    /// What the actors have too.
+    /// The state that the actors share.
     common: Arc<Shared>,
     supervisor: ActorRef<Message>,
     creates: Creates,
-    /// For DELETE, PATCH and touch: creates leave them room, whatever happens.
+    /// The queue of DELETE, PATCH and touch. It is separate, so that creates cannot use up its permits.
     changes: Arc<AdmissionQueue>,
-    /// For GETs that count as signs of life.
+    /// The queue of GETs that count as activity.
     views: Arc<AdmissionQueue>,
 }
 
 // === impl Sandboxes ===
 
 impl Sandboxes {
-    /// Starts the supervisor and what belongs to it on the present `tokio` runtime.
+    /// Starts the supervisor and its tasks on the current `tokio` runtime.
     ///
-    /// What the shared watch learns has to be fed into [`Sandboxes::view`]; answers may be given for
-    /// `staleness` after it was last heard of.
+    /// The shared watch must feed [`Sandboxes::view`]. Reads are answered until `staleness` has passed since its last
+    /// update.
     ///
     /// # Errors
-    /// When the supervisor cannot be spawned.
+    /// The error of the supervisor if it cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, belt, creates_at_once } = rules;
         let (timer, requests) = Timer::new();
@@ -98,7 +98,7 @@ impl Sandboxes {
         });
         let woken = supervisor.clone();
         let fate = ShareFate(supervisor.clone());
-        // It ends by itself, when the last actor and with it the last timer's handle is gone.
+        // The task ends when the last actor, and with it the last `Timer`, is dropped.
         tokio::spawn(async move {
             let _fate = fate;
             timer::run(requests, |id| {
@@ -116,22 +116,22 @@ impl Sandboxes {
         Ok(Self { shared: Arc::new(inner) })
     }
 
-    /// The status view, to be fed by the shared watch.
+    /// Returns the view, which the shared watch must feed.
     #[must_use]
     pub fn view(&self) -> &Arc<View> {
         &self.shared.common.view
     }
 
-    /// Makes the sandbox, or finds it made. Ends within [`budget::CREATE`].
+    /// Creates the sandbox, or finds it complete. Ends within [`budget::CREATE`].
     ///
     /// # Errors
-    /// A [`SandboxError`] that says whether to try again.
+    /// A [`SandboxError`] that says whether a retry may succeed.
     pub async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let id = request.sandbox_id.clone();
         let Inner { common, creates, .. } = &*self.shared;
         common.cluster.check(&request)?;
         common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
-        // What is there is given without a call to the cluster: it waits behind nothing that makes some.
+        // A complete sandbox is returned without a call to the cluster, so its POST does not wait behind creates.
         let is_there = common.view.is_whole(&id);
         let permit = if is_there {
             self.permit(&id)?
@@ -142,7 +142,7 @@ impl Sandboxes {
         let place_until = Instant::now() + budget::CREATE_TURN;
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
-            // An existing Pod is given as it is, whatever mounts this request names.
+            // An existing Pod is used as it is, whatever mounts this request contains.
             if let Err(failure) = common.cluster.check_manifests(&request)
                 && !common.view.has_usable_pod(&id)
             {
@@ -151,7 +151,7 @@ impl Sandboxes {
             let pass = if is_there {
                 None
             } else {
-                // Another's POST may have made it while this one waited for its turn.
+                // Another POST may have created the sandbox while this one waited for the lock.
                 match creates.pass(&permit, place_until, || !common.view.is_whole(&id)).await {
                     Ok(pass) => Some(pass),
                     Err(failure) => return Some(Err(failure)),
@@ -173,7 +173,7 @@ impl Sandboxes {
     /// Deletes the sandbox, or finds it gone. Answers within [`budget::DELETE`].
     ///
     /// # Errors
-    /// A [`SandboxError`]; the deletion is finished all the same, once the cluster allows.
+    /// A [`SandboxError`]. The deletion is completed nevertheless, once the cluster allows it.
     pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
         let permit = self.permit(&id)?;
         let call = async {
@@ -187,19 +187,20 @@ impl Sandboxes {
         }
     }
 
-    /// Notes a sign of life of the sandbox; `None` when there is none.
+    /// Records activity of the sandbox. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Sandboxes::delete`].
+    /// The same as from [`Sandboxes::delete`].
     pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
         self.of_what_is_there(id, "Touch", touch).await
     }
 
-    /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
+    /// Changes the limits of the sandbox and records activity. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// [`SandboxError::BadRequest`] for limits beyond the settings' own; else as [`Sandboxes::delete`].
+    /// [`SandboxError::BadRequest`] for limits above those of the settings; otherwise the same as from
+    /// [`Sandboxes::delete`].
     pub async fn change(
         &self,
         id: SandboxId,
@@ -212,14 +213,14 @@ impl Sandboxes {
         self.of_what_is_there(id, "Change of the limits", change).await
     }
 
-    /// Asks the actor of a sandbox that is known; an unknown one costs nothing.
+    /// Asks the actor of an existing sandbox. A request for an unknown sandbox starts no actor.
     async fn of_what_is_there(
         &self,
         id: SandboxId,
         operation: &'static str,
         envelope: impl FnOnce(Waiter) -> Envelope,
     ) -> Result<Option<Status>, SandboxError> {
-        // Of what is known by halves the other may be there unseen.
+        // If the view shows an incomplete sandbox, the other object may exist.
         if !self.shared.common.view.is_whole(&id) {
             self.fresh().await?;
             if !self.shared.common.view.contains(&id) {
@@ -236,37 +237,38 @@ impl Sandboxes {
         }
     }
 
-    /// When and why the sandbox was reaped, if that was within the last hour and it was not made anew since.
+    /// Returns when and why the sandbox was reaped, if that was within the last hour and it was not created again
+    /// since.
     #[must_use]
     pub fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
         self.shared.common.reaper.reaped(id)
     }
 
-    /// What the reaper is at.
+    /// Returns the state of the reaper.
     #[must_use]
     pub fn reaper(&self) -> ReaperState {
         self.shared.common.reaper.state()
     }
 
-    /// Lets the reaper go on after it had stopped; says whether it had.
+    /// Resumes reaping after a stop. Returns whether it was stopped.
     #[must_use]
     pub fn resume_reaping(&self) -> bool {
         let lifted = self.shared.common.reaper.resume();
         if lifted {
-            // Those that it held back would else wait until the stop would have ended.
+            // Otherwise the blocked sandboxes would wait until the stop would have ended.
             let _ = self.shared.supervisor.cast(Message::Resumed);
         }
         lifted
     }
 
-    /// What is known of the sandbox; `None` when there is none. Answered from memory.
+    /// Returns the status of the sandbox from the view; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`SandboxError::Stale`] while nothing can be told for sure.
+    /// [`SandboxError::Stale`] while the view is stale.
     pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.fresh().await?;
         let status = self.shared.common.view.status(id);
-        // Where one is on its way already, this GET adds nothing to it.
+        // If an earlier GET is still queued, this one adds nothing.
         if status.is_some()
             && self.shared.common.policy.get_counts
             && let Ok(permit) = self.shared.views.enter(id)
@@ -276,11 +278,11 @@ impl Sandboxes {
         Ok(status)
     }
 
-    /// The uid of the sandbox's Pod, whatever its phase and whether or not it has a Service; `None` when there is no
-    /// Pod. Answered from memory, and not counted as a use.
+    /// Returns the uid of the sandbox's Pod from the view, in any phase and with or without a Service; `None` if
+    /// there is no Pod. Does not count as use.
     ///
     /// # Errors
-    /// [`SandboxError::Stale`] if the answer is unknown, also while the Pod may be being created.
+    /// [`SandboxError::Stale`] if the answer is unknown, also while a create is in flight or has an unknown outcome.
     pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         self.fresh().await?;
         match self.shared.common.view.presence(id) {
@@ -293,26 +295,26 @@ impl Sandboxes {
         }
     }
 
-    /// All sandboxes that callers may know of, in the order of their ids. Answered from memory.
+    /// Returns all published sandboxes from the view, in order of their ids.
     ///
     /// # Errors
-    /// [`SandboxError::Stale`] while nothing can be told for sure.
+    /// [`SandboxError::Stale`] while the view is stale.
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.fresh().await?;
         Ok(self.shared.common.view.statuses())
     }
 
-    /// Which state of things [`Sandboxes::list`] would show now, for whoever keeps an earlier list: equal revisions
-    /// show equal lists. A revision taken before a list is never newer than it.
+    /// Returns the current revision of [`Sandboxes::list`], for callers that cache a list: equal revisions mean equal
+    /// lists. A revision that is read before a list is never newer than the list.
     ///
     /// # Errors
-    /// As [`Sandboxes::list`].
+    /// The same as from [`Sandboxes::list`].
     pub async fn revision(&self) -> Result<Revision, SandboxError> {
         self.fresh().await?;
         Ok(self.shared.common.view.revision())
     }
 
-    /// What stands in the way of serving, by name; empty when all is well.
+    /// Returns the failed readiness checks, by name; empty if the service is ready.
     #[must_use]
     pub fn missing(&self) -> Vec<(&'static str, String)> {
         [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
@@ -321,19 +323,19 @@ impl Sandboxes {
             .collect()
     }
 
-    /// Waits until the supervisor has ended. Nothing can be asked for from then on: unless
-    /// [`Sandboxes::shut_down`] ended it, the process had better be started anew.
+    /// Waits until the supervisor has ended. After that no request succeeds, so the process must be restarted, unless
+    /// [`Sandboxes::shut_down`] ended it.
     pub async fn ended(&self) {
         let _ = self.shared.supervisor.get_cell().wait(None).await;
     }
 
-    /// Ends every actor at once, in the middle of whatever it does.
+    /// Ends every actor immediately, also during a call.
     pub fn kill(&self) {
         self.close();
         self.shared.supervisor.get_cell().kill();
     }
 
-    /// Lets every actor finish what it was asked, for so long at the most, and ends them all.
+    /// Lets every actor finish its mailbox within `patience`, then ends them all.
     pub async fn shut_down(&self, patience: Duration) {
         self.close();
         self.shared.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
@@ -346,7 +348,7 @@ impl Sandboxes {
         self.shared.views.close();
     }
 
-    /// A seat for a request that makes nothing.
+    /// Takes a permit for a request that creates nothing.
     fn permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
         self.shared.changes.enter(id).map_err(|full| full.into_failure(id))
     }
@@ -363,7 +365,7 @@ impl Sandboxes {
         Err(SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY })
     }
 
-    /// Asks the supervisor, and through it the sandbox's actor; `None` when the actor failed meanwhile.
+    /// Asks the sandbox's actor through the supervisor. Returns `None` if the actor failed before it answered.
     async fn ask(
         &self,
         id: &SandboxId,

@@ -1,6 +1,6 @@
-//! The supervisor: spawns one actor per sandbox, passes on what concerns it, and brings it back after a panic.
+//! The supervisor: spawns one actor per sandbox, delivers its events, and restarts it after a panic.
 //!
-//! Its handlers await nothing slow and never fail: if it ended, all its children would be killed.
+//! Its handlers never wait for anything slow and never fail: if it ended, all its children would be killed.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,47 +14,47 @@ use tokio::time::Instant;
 
 use crate::sandbox::{self, Envelope, Sandbox, Shared};
 
-/// The first wait before a failed sandbox's actor is brought back without anybody asking; doubles each time.
+/// The delay before a failed actor is restarted without a request. It doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
-/// The longest such wait.
+/// The longest such delay.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// After this long without a failure, the next one counts as the first.
+/// The time without a failure after which the failure count is reset.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(120);
 
 /// A message to the supervisor.
 #[expect(clippy::large_enum_variant, reason = "ractor boxes every message")]
 pub(crate) enum Message {
-    /// An event for a sandbox's actor, which is spawned if there is none.
+    /// Delivers an event to a sandbox's actor, which is spawned if there is none.
     Deliver(SandboxId, Envelope),
-    /// The view has changed for this sandbox.
+    /// The observed objects of this sandbox have changed.
     Changed(SandboxId),
-    /// The deadline that this sandbox's actor has set has passed.
+    /// The deadline of this sandbox is reached.
     Due(SandboxId),
-    /// Reaping goes on after a stop: every actor that was held asks again.
+    /// Reaping was resumed after a stop, so every held sandbox asks the reap limits again.
     Resumed,
-    /// The actor of this sandbox failed a while ago and is to be started again.
+    /// Restarts the actor of this sandbox after a failure.
     Revive(SandboxId),
-    /// An actor has nothing left to look after, as of its `taken`th event.
+    /// An actor has no objects left, as of its `taken`th event.
     Stop { id: SandboxId, actor: ActorId, taken: u64 },
 }
 
-/// The behaviour; all state is in [`State`].
+/// The actor's behaviour. All state is in [`State`].
 pub(crate) struct Supervisor;
 
-/// What the supervisor keeps.
+/// The state of the supervisor.
 pub(crate) struct State {
     shared: Arc<Shared>,
     children: HashMap<SandboxId, Child>,
-    /// The sandbox of each actor, because a termination event carries only the actor's own id.
+    /// The sandbox of each actor. A termination event contains only the actor's own id.
     names: HashMap<ActorId, SandboxId>,
     failures: HashMap<SandboxId, Failures>,
 }
 
 struct Child {
     actor: ActorRef<Envelope>,
-    /// How many events it was sent.
+    /// The number of events sent to the actor.
     sent: u64,
 }
 
@@ -95,7 +95,7 @@ impl Actor for Supervisor {
             }
             Message::Due(id) => state.send(&id, Event::Due.into()),
             Message::Resumed => {
-                // In an order that is the same each time.
+                // A fixed order, so that simulations are reproducible.
                 let ids: BTreeSet<_> = state.children.keys().cloned().collect();
                 for id in ids {
                     state.send(&id, Event::Resumed.into());
@@ -131,7 +131,7 @@ impl Actor for Supervisor {
 // === impl State ===
 
 impl State {
-    /// Passes the event on to the sandbox's actor, which is spawned if there is none.
+    /// Delivers the event to the sandbox's actor, which is spawned if there is none.
     async fn send_or_spawn(&mut self, myself: &ActorRef<Message>, id: SandboxId, envelope: Envelope) {
         if !self.children.contains_key(&id) {
             let arguments = sandbox::Arguments {
@@ -160,8 +160,8 @@ impl State {
         }
     }
 
-    /// Lets an actor go that has nothing left to do, unless it was sent more meanwhile. Nothing else sends to
-    /// it, so no message is lost and no second actor of the same sandbox is ever at work beside it.
+    /// Stops an actor that has no objects left, unless it was sent further events since. Only the supervisor sends to
+    /// it, so no event is lost and no second actor of the same sandbox runs at the same time.
     fn retire(&mut self, id: &SandboxId, actor: ActorId, taken: u64) {
         let done = self.children.get(id).is_some_and(|c| c.actor.get_id() == actor && c.sent == taken);
         if !done {
@@ -175,7 +175,7 @@ impl State {
         }
     }
 
-    /// Forgets an actor that has ended, but not a later one of the same sandbox.
+    /// Removes an actor that has ended, but not a later actor of the same sandbox.
     fn forget(&mut self, actor: ActorId) {
         if let Some(id) = self.names.remove(&actor)
             && self.children.get(&id).is_some_and(|child| child.actor.get_id() == actor)
@@ -184,7 +184,7 @@ impl State {
         }
     }
 
-    /// Counts a failure; says how long to wait before the actor comes back by itself.
+    /// Counts a failure. Returns the delay before the restart.
     fn note_failure(&mut self, id: &SandboxId) -> Duration {
         let now = Instant::now();
         let failures = self.failures.entry(id.clone()).or_insert(Failures { count: 0, last: now });
@@ -202,8 +202,8 @@ impl State {
 impl Child {
     fn send(&mut self, envelope: Envelope) {
         self.sent += 1;
-        // The actor can only have failed a moment ago, and its termination event is on the way: the reply port is
-        // dropped with the envelope, and the caller is told to ask again.
+        // The send fails only if the actor failed just before, and its termination event is on the way. The reply
+        // port is dropped with the envelope, so the caller is told to retry.
         let _ = self.actor.cast(envelope);
     }
 }

@@ -1,4 +1,4 @@
-//! One task that waits for the next of all deadlines.
+//! The timer: one task that waits for the next deadline of all sandboxes.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use lifecycle::ids::SandboxId;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
-/// Sets the deadlines of sandboxes. Cheap to clone.
+/// A handle that sets the deadlines of sandboxes. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Timer {
     requests: mpsc::UnboundedSender<(SandboxId, Option<Instant>)>,
 }
 
-/// The other end, until [`run`] takes it.
+/// The receiving end of the timer's channel, for [`run`].
 pub(crate) type Requests = mpsc::UnboundedReceiver<(SandboxId, Option<Instant>)>;
 
 // === impl Timer ===
@@ -24,7 +24,7 @@ impl Timer {
         (Self { requests }, receiver)
     }
 
-    /// Sets the sandbox's deadline, in place of an earlier one.
+    /// Sets the sandbox's deadline and replaces an earlier one.
     pub(crate) fn set(&self, id: SandboxId, at: Instant) {
         let _ = self.requests.send((id, Some(at)));
     }
@@ -41,7 +41,7 @@ pub(crate) async fn run(mut requests: Requests, due: impl Fn(SandboxId)) {
     let mut keys: HashMap<SandboxId, Key> = HashMap::new();
     loop {
         tokio::select! {
-            // The order is the same each time, so that a simulation can be run again.
+            // A fixed order, so that simulations are reproducible.
             biased;
             request = requests.recv() => match request {
                 Some((id, Some(at))) => {
@@ -78,7 +78,8 @@ mod tests {
         SandboxId::parse(text).unwrap()
     }
 
-    /// Guards that each sandbox is due once, in the order of time, at its last deadline; one that was forgotten is not.
+    /// Guards that each sandbox is due once, in order of time, at its last deadline, and that a removed deadline is
+    /// not due.
     #[tokio::test(start_paused = true)]
     async fn sandboxes_are_due_in_order_at_their_last_deadline() {
         let (timer, requests) = Timer::new();

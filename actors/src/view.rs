@@ -1,7 +1,7 @@
-//! The status view: what is known of every sandbox, from which every query is answered.
+//! The view: the in-memory table of all observed objects, which answers all reads.
 //!
-//! Two sources feed it, in any order: the shared watch, and the answers to our own calls. Each sight carries
-//! uid and version, so the view does not depend on which came first.
+//! The shared watch and the answers to our own calls update it, in any order. Each observation has a uid and a
+//! resourceVersion, so the result does not depend on the order.
 
 mod freshness;
 mod merge;
@@ -30,33 +30,33 @@ use self::{
     merge::{Change, Gone, Known, Source},
 };
 
-/// What is known of every sandbox. It alone knows the map: owned values go in and out, and no guard is held
-/// while anything else is called.
+/// The in-memory table of all observed objects. The map is private: methods take and return owned values, and no
+/// guard is held across a call to other code.
 pub struct View {
     rows: DashMap<SandboxId, Row>,
     gone: Mutex<Gone>,
     freshness: Freshness,
-    /// How many lists of each kind were begun; numbers them.
+    /// The number of lists of each kind that were started, which numbers the lists.
     pod_lists: AtomicU64,
     service_lists: AtomicU64,
-    /// Grows with every change that callers could see, after it was made.
+    /// A counter that is incremented after every change that callers could see.
     revision: AtomicU64,
-    /// Told of every sandbox whose actor should look again.
+    /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
 
-/// Which state of the view a list shows: equal revisions show equal lists.
+/// The revision of a list: equal revisions mean equal lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revision(pub u64);
 
 /// Whether a sandbox's Pod exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It does, in whatever phase; this is its uid.
+    /// The Pod exists, in any phase, with this uid.
     Present(Uid),
-    /// It does not.
+    /// The Pod does not exist.
     Absent,
-    /// A create is under way, or its outcome is not known.
+    /// A create is in flight, or its outcome is unknown.
     Unknown,
 }
 
@@ -64,15 +64,15 @@ pub(crate) enum Presence {
 struct Row {
     pod: Option<Known<ObservedPod>>,
     service: Option<Known<ObservedService>>,
-    /// How long it will live, as its actor has it.
+    /// The expiry, as set by the actor.
     expiry: Option<Expiry>,
-    /// Whether callers are not to hear of it: it is being made and was given to nobody yet.
+    /// Whether the sandbox is unpublished.
     unpublished: bool,
-    /// Whether the listener was told and the actor has not looked yet: one call to look is enough.
+    /// Whether the listener was notified and the actor has not looked since. One notification is enough.
     told: bool,
 }
 
-/// One kind of object: where it stands in a row, and which lists are counted for it.
+/// A kind of object: its field in a row, and its counter of lists.
 trait Half: Observation + Clone + PartialEq {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
     fn known(row: &Row) -> Option<&Known<Self>>;
@@ -82,7 +82,7 @@ trait Half: Observation + Clone + PartialEq {
 // === impl View ===
 
 impl View {
-    /// An empty view that may be answered from for `staleness` after its watches were last heard of.
+    /// Creates an empty view whose staleness limit is `staleness`.
     #[must_use]
     pub fn new(staleness: Duration) -> Self {
         Self {
@@ -96,41 +96,41 @@ impl View {
         }
     }
 
-    /// Sets who is told of sandboxes whose actor should look again; the first one stays.
+    /// Sets the callback for sandboxes whose actor should compare again. Only the first call has an effect.
     pub(crate) fn set_listener(&self, listener: impl Fn(SandboxId) + Send + Sync + 'static) {
         let _ = self.listener.set(Box::new(listener));
     }
 
-    /// Whether it is recent enough to be answered from.
+    /// Returns whether the view is fresh enough to answer from.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.freshness.is_fresh()
     }
 
-    /// What is wrong with the watch of this kind; `None` when all is well.
+    /// Returns why the watch of this kind is not ready; `None` if it is.
     #[must_use]
     pub fn unready_reason(&self, kind: Kind) -> Option<String> {
         self.freshness.unready_reason(kind)
     }
 
-    /// Since when it is known what there is; `None` until both kinds have been listed once.
+    /// Returns since when all existing objects are known; `None` until both kinds have been listed once.
     pub(crate) fn known_since(&self) -> Option<tokio::time::Instant> {
         self.freshness.since()
     }
 
-    /// Waits until both kinds have been listed once, but not longer than this.
+    /// Waits until both kinds have been listed once, at most for `patience`.
     pub(crate) async fn first_list(&self, patience: Duration) {
         self.freshness.first_list(patience).await;
     }
 
-    /// What callers are told of the sandbox; `None` where they are told that there is none.
+    /// Returns the status that callers see; `None` if they see no sandbox.
     #[must_use]
     pub fn status(&self, id: &SandboxId) -> Option<Status> {
         let row = self.rows.get(id)?;
         row.status()
     }
 
-    /// All that callers may hear of, in the order of their ids.
+    /// Returns the statuses of all published sandboxes, in order of their ids.
     #[must_use]
     pub fn statuses(&self) -> Vec<(SandboxId, Status)> {
         let mut all: Vec<_> = self
@@ -142,7 +142,7 @@ impl View {
         all
     }
 
-    /// The present revision. Taken before [`View::statuses`], it is never newer than what they show.
+    /// Returns the current revision. If it is read before [`View::statuses`], it is never newer than they are.
     #[must_use]
     pub fn revision(&self) -> Revision {
         Revision(self.revision.load(Ordering::SeqCst))
@@ -152,13 +152,13 @@ impl View {
         self.revision.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether anything is known of the sandbox, heard of or not.
+    /// Returns whether there is a row for the sandbox, published or not.
     #[must_use]
     pub fn contains(&self, id: &SandboxId) -> bool {
         self.rows.contains_key(id)
     }
 
-    /// Whether the sandbox's Pod exists, apart from what callers may hear of.
+    /// Returns whether the sandbox's Pod exists, published or not.
     pub(crate) fn presence(&self, id: &SandboxId) -> Presence {
         let Some(row) = self.rows.get(id) else { return Presence::Absent };
         match &row.pod {
@@ -168,29 +168,29 @@ impl View {
         }
     }
 
-    /// Whether the sandbox has a Pod that is not terminating.
+    /// Returns whether the sandbox has a Pod that is not terminating.
     pub(crate) fn has_usable_pod(&self, id: &SandboxId) -> bool {
         self.rows.get(id).is_some_and(|row| row.pod.as_ref().is_some_and(|known| !known.sight.terminating))
     }
 
-    /// Whether the sandbox is there, with nothing of it on its way out.
+    /// Returns whether the sandbox is complete and neither object is terminating.
     pub(crate) fn is_whole(&self, id: &SandboxId) -> bool {
         self.rows.get(id).is_some_and(|row| row.is_whole())
     }
 
-    /// How many sandboxes something is known of.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether nothing is known.
+    /// Returns whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// All that is known of the sandbox, for its actor, which from here on wants to hear of changes again.
+    /// Returns the observed objects for the sandbox's actor. From here on, a change notifies the actor again.
     pub(crate) fn look(&self, id: &SandboxId) -> Observed {
         self.rows.get_mut(id).map_or_else(Observed::default, |mut row| {
             row.told = false;
@@ -198,7 +198,7 @@ impl View {
         })
     }
 
-    /// Sets whether callers may hear of the sandbox.
+    /// Sets whether the sandbox is unpublished.
     pub(crate) fn set_unpublished(&self, id: &SandboxId, unpublished: bool) {
         match self.rows.entry(id.clone()) {
             Entry::Occupied(mut row) => {
@@ -215,7 +215,7 @@ impl View {
         self.new_revision();
     }
 
-    /// Sets how long the sandbox will live.
+    /// Sets the expiry of the sandbox.
     pub(crate) fn set_expiry(&self, id: &SandboxId, expiry: Option<Expiry>) {
         if let Some(mut row) = self.rows.get_mut(id) {
             row.expiry = expiry;
@@ -223,27 +223,27 @@ impl View {
         self.new_revision();
     }
 
-    /// What our own call wrote or read.
+    /// Applies a Pod from the answer to our own call.
     pub(crate) fn wrote_pod(&self, id: &SandboxId, pod: ObservedPod) {
         self.wrote(id, pod);
     }
 
-    /// What our own call wrote or read.
+    /// Applies a Service from the answer to our own call.
     pub(crate) fn wrote_service(&self, id: &SandboxId, service: ObservedService) {
         self.wrote(id, service);
     }
 
-    /// What came of our own delete of the Pod of this uid.
+    /// Applies the result of our own delete of the Pod with this uid.
     pub(crate) fn removed_pod(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedPod>) {
         self.removed(id, uid, removal);
     }
 
-    /// What came of our own delete of the Service of this uid.
+    /// Applies the result of our own delete of the Service with this uid.
     pub(crate) fn removed_service(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedService>) {
         self.removed(id, uid, removal);
     }
 
-    /// What our own look at the cluster told: what it did not find is gone.
+    /// Applies the result of our own read. An object that it did not find is gone.
     pub(crate) fn read(&self, id: &SandboxId, before: &Observed, now: Observed) {
         match (now.pod, &before.pod) {
             (Some(pod), _) => self.wrote(id, pod),
@@ -272,8 +272,8 @@ impl View {
     fn apply<T: Half>(&self, id: &SandboxId, sight: T, source: Source) {
         let (change, tell) = {
             let entry = self.rows.entry(id.clone());
-            // Asked while the row is held, as `end` notes while it holds it: no sight of an object slips in
-            // behind its end.
+            // Checked while the row is locked, because `end` records a deletion while it holds the lock. So no late
+            // observation restores a deleted object.
             if self.gone().outdates(&sight) {
                 return;
             }
@@ -287,7 +287,7 @@ impl View {
         self.tell(id, tell);
     }
 
-    /// The object of this uid is gone, and no sight of it up to this version counts any more.
+    /// Removes the object with this uid. Observations up to this resourceVersion no longer count.
     fn end<T: Half>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) {
         let tell = match self.rows.entry(id.clone()) {
             Entry::Vacant(_) => {
@@ -318,7 +318,8 @@ impl View {
         }
     }
 
-    /// A whole list: what it holds is there, and what it lacks is gone, unless it could not know of it.
+    /// Applies a complete list. An object that is not in the list is gone, unless it was written after the list was
+    /// requested.
     fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: ResourceVersion) {
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: std::collections::HashSet<_> =
@@ -333,7 +334,7 @@ impl View {
                     .then(|| (row.key().clone(), uid.clone()))
             })
             .collect();
-        // In an order that is the same each time, so that a simulation can be run again.
+        // A fixed order, so that simulations are reproducible.
         vanished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (id, sight) in items {
             self.apply(&id, sight, Source::List { listing });
@@ -414,12 +415,12 @@ impl Row {
                 .is_some_and(|known| !known.sight.terminating && known.sight.url.is_some())
     }
 
-    /// Whether nothing is left to know.
+    /// Returns whether the row contains nothing.
     fn is_void(&self) -> bool {
         self.pod.is_none() && self.service.is_none() && !self.unpublished
     }
 
-    /// Whether the listener has to be told; notes that it was.
+    /// Returns whether the listener must be notified, and records the notification.
     fn wants_telling(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }

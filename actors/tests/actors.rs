@@ -1,4 +1,4 @@
-//! The supervisor, the sandboxes' actors and the view, with a fake cluster beside them.
+//! Tests of the supervisor, the sandbox actors and the view, with a fake cluster.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,7 +20,7 @@ use lifecycle::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Two hundred callers at once: one Pod, one Service, one URL.
+/// Guards that two hundred concurrent callers get one Pod, one Service and one URL.
 #[tokio::test(start_paused = true)]
 async fn many_posts_of_one_id_make_one_pair() {
     let fake = Fake::start().await;
@@ -31,7 +31,7 @@ async fn many_posts_of_one_id_make_one_pair() {
     assert_eq!(fake.calls(), ["create_pod a", "create_service a"]);
 }
 
-/// What a restart finds is answered for at once, and a POST of it makes no call.
+/// Guards that existing sandboxes are served immediately after a restart, and that a POST of one makes no call.
 #[tokio::test(start_paused = true)]
 async fn what_is_there_is_adopted() {
     let fake = Fake::new().await;
@@ -43,7 +43,7 @@ async fn what_is_there_is_adopted() {
     assert!(fake.calls().is_empty());
 }
 
-/// A sandbox is listed only once somebody was given it.
+/// Guards that a sandbox is listed only once it is published.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_listed_before_it_is_given() {
     let fake = Fake::start().await;
@@ -58,7 +58,7 @@ async fn nothing_is_listed_before_it_is_given() {
     assert_eq!(fake.sandboxes.list().await.unwrap().len(), 1);
 }
 
-/// A DELETE is followed by nothing but silence: the actor retires, and a new POST makes a new pair.
+/// Guards that the actor stops after a DELETE, and that a new POST creates new objects.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_sandbox_can_be_made_anew() {
     let fake = Fake::start().await;
@@ -74,7 +74,7 @@ async fn a_deleted_sandbox_can_be_made_anew() {
     assert!(fake.sandboxes.view().is_empty());
 }
 
-/// Invariant 8: a panic in one sandbox's actor costs its caller that call, and nobody else anything.
+/// Guards invariant 8: a panic in one sandbox's actor fails only the call of its caller.
 #[tokio::test(start_paused = true)]
 async fn a_panic_touches_one_sandbox_only() {
     let fake = Fake::start().await;
@@ -87,7 +87,7 @@ async fn a_panic_touches_one_sandbox_only() {
     fake.sandboxes.delete(id("b"), None).await.unwrap();
 }
 
-/// After a panic in the middle of a create, what is left of it is removed without anybody asking.
+/// Guards that after a panic during a create the remaining object is deleted without a request.
 #[tokio::test(start_paused = true)]
 async fn what_a_panic_leaves_behind_is_removed() {
     let fake = Fake::start().await;
@@ -99,7 +99,7 @@ async fn what_a_panic_leaves_behind_is_removed() {
     assert!(fake.is_empty(), "{:?}", fake.calls());
 }
 
-/// A call that never ends is answered for in time, and holds up nobody else.
+/// Guards that a call that never ends is answered by its deadline and does not delay other sandboxes.
 #[tokio::test(start_paused = true)]
 async fn a_stuck_call_delays_only_its_own_sandbox() {
     let fake = Fake::start().await;
@@ -117,7 +117,7 @@ async fn a_stuck_call_delays_only_its_own_sandbox() {
     assert!(matches!(stuck, Err(SandboxError::Unavailable { .. })), "{stuck:?}");
 }
 
-/// A refused half takes the other back, and nothing is left.
+/// Guards that the Pod is deleted if its Service is refused.
 #[tokio::test(start_paused = true)]
 async fn a_refused_service_leaves_no_pod() {
     let fake = Fake::start().await;
@@ -129,7 +129,7 @@ async fn a_refused_service_leaves_no_pod() {
     assert_eq!(fake.calls(), ["create_pod a", "create_service a", "delete_pod a"]);
 }
 
-/// Invariant 6: without news for longer than the limit there is no answer, and none is made up.
+/// Guards invariant 6: a view older than the staleness limit answers nothing.
 #[tokio::test(start_paused = true)]
 async fn an_old_view_answers_nothing() {
     let fake = Fake::start().await;
@@ -152,7 +152,7 @@ async fn an_old_view_answers_nothing() {
     assert!(fake.sandboxes.get(&id("a")).await.unwrap().is_some());
 }
 
-/// Before the first list nothing is known: a caller waits for it, with a bound.
+/// Guards that a caller waits for the first list, because nothing is known before it.
 #[tokio::test(start_paused = true)]
 async fn callers_wait_for_the_first_list() {
     let fake = Fake::new().await;
@@ -169,8 +169,8 @@ async fn callers_wait_for_the_first_list() {
     assert_eq!(start.elapsed(), Duration::from_secs(2));
 }
 
-/// Guards that a request that the settings forbid costs nothing: bad mounts do not matter to a sandbox that exists,
-/// everything else is refused in any case.
+/// Guards that a request that the settings forbid makes no call and starts no actor. Invalid mounts are accepted for
+/// an existing sandbox; everything else is rejected in any case.
 #[tokio::test(start_paused = true)]
 async fn a_bad_request_spawns_and_calls_nothing() {
     let fake = Fake::start().await;
@@ -185,12 +185,12 @@ async fn a_bad_request_spawns_and_calls_nothing() {
     fake.sandboxes.create(request("a")).await.unwrap();
     assert!(fake.sandboxes.create(bad.clone()).await.is_ok());
     assert_eq!(fake.sandboxes.create(no_broker).await, Err(SandboxError::LarkBrokerNotConfigured));
-    // What is on its way out will not be given.
+    // A terminating sandbox is not returned, so the mounts matter again.
     fake.sandboxes.delete(id("a"), None).await.unwrap();
     assert!(matches!(fake.sandboxes.create(bad).await, Err(SandboxError::BadRequest(_))));
 }
 
-/// Going away: what is in flight ends, what comes later is told so.
+/// Guards that a shutdown completes the calls in flight and rejects later requests.
 #[tokio::test(start_paused = true)]
 async fn shutting_down_finishes_what_is_in_flight() {
     let fake = Fake::start().await;

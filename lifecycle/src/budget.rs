@@ -14,47 +14,47 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// When DeerFlow's client gives up on a POST.
+/// The time after which DeerFlow's client gives up on a POST.
 pub const CLIENT_CREATE: Duration = seconds(30);
 
-/// When DeerFlow's client gives up on a DELETE.
+/// The time after which DeerFlow's client gives up on a DELETE.
 pub const CLIENT_DELETE: Duration = seconds(15);
 
-/// When DeerFlow's client gives up on a GET, a LIST or a question for presence.
+/// The time after which DeerFlow's client gives up on a GET, a LIST or a check for existence.
 pub const CLIENT_READ: Duration = seconds(10);
 
-/// When a POST has its answer: early enough for a slow network to bring it.
+/// The deadline of a POST's response. It leaves time for a slow network to deliver it.
 pub const HTTP_CREATE: Duration = CLIENT_CREATE.saturating_sub(seconds(5));
 
-/// When a DELETE, a PATCH or a touch has its answer.
+/// The deadline of the response to a DELETE, a PATCH or a touch.
 pub const HTTP_DELETE: Duration = CLIENT_DELETE.saturating_sub(seconds(3));
 
-/// When a GET or a LIST has its answer. They are answered from memory and wait only for the first list.
+/// The deadline of the response to a GET or a LIST. They are answered from memory and wait only for the first list.
 pub const HTTP_READ: Duration = CLIENT_READ.saturating_sub(seconds(2));
 
-/// When a sandbox's actor has answered a POST. The work may go on.
+/// The deadline of an actor's answer to a POST. The operation may continue after it.
 pub const CREATE: Duration = HTTP_CREATE.saturating_sub(seconds(1));
 
-/// When a sandbox's actor has answered a DELETE, a PATCH or a touch. The work may go on.
+/// The deadline of an actor's answer to a DELETE, a PATCH or a touch. The operation may continue after it.
 pub const DELETE: Duration = HTTP_DELETE.saturating_sub(seconds(1));
 
-/// How long a POST may wait in the actor for an old Pod to go, so that its refusal comes in time.
+/// The time that a POST may wait in the actor until an old Pod is gone. It leaves time to answer with an error.
 pub const POST_PATIENCE: Duration = CREATE.saturating_sub(seconds(2));
 
-/// How long a write to the API server may take, retries included. A POST may need a write, a read and another write.
+/// The deadline of a write to the API server, including retries. A POST may need a write, a read and another write.
 pub const WRITE: Duration = seconds(8);
 
-/// How long a read from the API server may take, retries included.
+/// The deadline of a read from the API server, including retries.
 pub const READ: Duration = seconds(5);
 
-/// How long an actor waits for a call. The call's own deadline comes first; this one keeps a mailbox from being held
-/// for ever.
+/// The time that an actor waits for a call. The call's own deadline is earlier; this one limits how long a call that
+/// misses it can block a mailbox.
 pub const CALL: Duration = WRITE.saturating_add(seconds(2));
 
-/// How long a POST may wait for its turn among all creates: after that there is no time left for a call.
+/// The time that a POST may wait for a slot among all creates. After it, no time is left for a call.
 pub const CREATE_TURN: Duration = CREATE.saturating_sub(CALL);
 
-/// How long a request waits for the first list after the start.
+/// The time that a request waits for the first list after the start.
 pub const FIRST_LIST: Duration = HTTP_READ.saturating_sub(seconds(3));
 
 #[cfg(test)]

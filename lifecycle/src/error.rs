@@ -1,187 +1,186 @@
-//! How a request can fail, in words for its caller.
+//! The errors that a request can end with, with texts for its caller.
 
 use std::time::Duration;
 
 use crate::{ids::SandboxId, spec::Mismatch};
 
-/// Why a request was not done. `Display` is the sentence that its caller gets: what failed, with which
-/// value, why, and what to do. It holds no secret and no part of a kubeconfig.
+/// An error that a caller receives. `Display` is the text for the caller: what failed, with which value, why, and
+/// what to do. It contains no secret and no part of a kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SandboxError {
-    /// The request asks for something that the settings do not allow; the text is the client's own.
+    /// The request asks for something that the settings do not allow. The text is written for the client.
     #[error("{0}")]
     BadRequest(String),
-    /// A mount lies outside the directory in which callers may mount anything. `Display` is DeerFlow's own text.
+    /// A mount is outside the directory to which mounts are limited. `Display` is DeerFlow's own text.
     #[error("{text}")]
     MountOutsideState {
-        /// What is wrong, in the client's own text.
+        /// The problem, in the text for the client.
         text: String,
-        /// The directory, as the settings have it; empty if there is none.
+        /// The directory from the settings; empty if there is none.
         root: String,
     },
-    /// The request asks for Lark's broker, of which no image is configured. `Display` is DeerFlow's own text.
+    /// The request asks for the Lark broker, but no broker image is configured. `Display` is DeerFlow's own text.
     #[error("Requested Lark broker image is not configured")]
     LarkBrokerNotConfigured,
-    /// The request asks for Lark's command line without the broker that is configured. `Display` is DeerFlow's own
-    /// text.
+    /// The request asks for the Lark command line without the configured broker. `Display` is DeerFlow's own text.
     #[error("Configured Lark broker is required; refresh provisioner capabilities")]
     LarkBrokerRequired,
     /// The sandbox exists and does not meet the request's requirements. Nothing was changed.
     #[error("{0}")]
     Mismatch(#[from] Mismatch),
-    /// An object of the sandbox's name is there, and is not ours to touch.
+    /// A foreign object has the name of one of the sandbox's objects.
     #[error(
         "Sandbox '{id}' cannot be made: {what} is not managed by this service; choose another sandbox_id"
     )]
     NotOurs {
-        /// The sandbox that was asked for.
+        /// The requested sandbox.
         id: SandboxId,
-        /// The object in the way, as `Pod "sandbox-x"`.
+        /// The foreign object, such as `Pod "sandbox-x"`.
         what: String,
     },
-    /// The sandbox's earlier life has not ended yet.
+    /// The sandbox's old objects are still terminating.
     #[error("Sandbox '{id}' is still terminating; try again in {} s", whole(retry_after))]
     StillTerminating {
-        /// The sandbox that was asked for.
+        /// The requested sandbox.
         id: SandboxId,
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
-    /// Somebody else uses it.
+    /// Another owner holds a lease on the sandbox.
     #[error(
         "Sandbox '{id}' is in use by '{owner}', whose lease on it ends in {} s unless it is used again; \
          delete it as its owner, or try again then",
         whole(retry_after)
     )]
     Owned {
-        /// The sandbox that was asked for.
+        /// The requested sandbox.
         id: SandboxId,
-        /// Who uses it.
+        /// The current owner.
         owner: String,
-        /// When the lease ends at the earliest.
+        /// The time until the lease ends, if the sandbox is not used again.
         retry_after: Duration,
     },
-    /// The cluster refused for good: trying again changes nothing until a person acts.
+    /// The cluster refused permanently: a retry is useless until an operator acts.
     #[error("{operation} failed: {fault}")]
     Refused {
-        /// What was tried, as `Pod creation`.
+        /// The operation that failed, such as `Pod creation`.
         operation: &'static str,
-        /// What the cluster said.
+        /// The cluster's error.
         fault: ClusterError,
     },
-    /// It cannot be done now, but later it can.
+    /// The operation failed temporarily: a retry may succeed.
     #[error("{operation} failed for now: {fault}; try again in {} s", whole(retry_after))]
     Unavailable {
-        /// What was tried, as `Pod creation`.
+        /// The operation that failed, such as `Pod creation`.
         operation: &'static str,
-        /// What the cluster said, or what is missing.
+        /// The cluster's error, or what is missing.
         fault: ClusterError,
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
-    /// What is known of the cluster is too old to answer from, or not there yet.
+    /// The observed state of the cluster is stale, or not loaded yet.
     #[error("the cluster's state is not known at present ({why}); try again in {} s", whole(retry_after))]
     Stale {
-        /// What is missing.
+        /// The reason.
         why: String,
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
-    /// The deadline passed before the work was done. The work may still end.
+    /// The deadline passed before the operation ended. The operation may still succeed.
     #[error("{operation} did not end within {} s; it may still be done: ask again", whole(after))]
     TimedOut {
-        /// What was tried.
+        /// The operation that timed out.
         operation: &'static str,
         /// The deadline that passed.
         after: Duration,
     },
-    /// Too much is asked for at once.
+    /// Another operation on the sandbox is in progress, or too many requests are being served.
     #[error("too many requests are being served; try again in {} s", whole(retry_after))]
     Busy {
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
-    /// Too many others ask for the same.
+    /// Too many requests of the same kind are in flight.
     #[error("{what}; try again in {} s", whole(retry_after))]
     Overloaded {
-        /// How many of what, in words.
+        /// The limit that was reached, as a text for the caller.
         what: String,
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
-    /// The part that serves this sandbox failed; it comes back by itself.
+    /// The sandbox's actor failed and is being restarted.
     #[error(
         "Sandbox '{id}' could not be served: its handler failed and is being restarted; try again in 1 s"
     )]
     Restarting {
-        /// The sandbox that was asked for.
+        /// The requested sandbox.
         id: SandboxId,
     },
     /// The daemon is shutting down.
     #[error("the service is shutting down; try again in {} s", whole(retry_after))]
     ShuttingDown {
-        /// When to try again.
+        /// The retry delay.
         retry_after: Duration,
     },
 }
 
-/// What the cluster answered to a call, by what it means for us.
+/// An error of a call to the cluster, classified by its consequences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}", kind.name(), if message.is_empty() { String::new() } else { format!(" ({message})") })]
 pub struct ClusterError {
-    /// What it means.
+    /// The class of the error.
     pub kind: ClusterErrorKind,
-    /// The cluster's own words, without secrets, at most [`ClusterError::MESSAGE_MAX`] bytes.
+    /// The cluster's message, without secrets, at most [`ClusterError::MESSAGE_MAX`] bytes.
     pub message: String,
-    /// How long the cluster asked us to wait.
+    /// The retry delay that the cluster asked for.
     pub retry_after: Option<Duration>,
 }
 
-/// What a fault means.
+/// The class of a [`ClusterError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClusterErrorKind {
-    /// 409: an object of this name is there already.
+    /// 409: an object with this name already exists.
     AlreadyExists,
-    /// 409: an object of this name is there, on its way out.
+    /// 409: an object with this name exists and is terminating.
     Terminating,
-    /// 409: the object is not the one (uid or version) that was decided on.
+    /// 409: the object's uid or resourceVersion is not the expected one.
     Conflict,
-    /// 404: the object is not there.
+    /// 404: the object does not exist.
     NotFound,
-    /// 404 on a create: the namespace is not there.
+    /// 404 on a create: the namespace does not exist.
     NamespaceMissing,
-    /// 403: the namespace is on its way out.
+    /// 403: the namespace is terminating.
     NamespaceTerminating,
-    /// 403: a quota is used up.
+    /// 403: a quota is exceeded.
     QuotaExceeded,
-    /// 500 "range is full": there is no node port left.
+    /// 500 "range is full": no node port is left.
     NodePortsExhausted,
-    /// 403 by role-based access control: a right is missing.
+    /// 403 by role-based access control: a permission is missing.
     Forbidden,
-    /// 401: the credentials are not (or no longer) valid.
+    /// 401: the credentials are not valid, or no longer valid.
     Unauthorized,
     /// 400 or 422: the object is not valid.
     Invalid,
-    /// The request does not fit the settings, so no object could be built and no call was made.
+    /// The request does not fit the settings. No object could be built, and no call was made.
     Unbuildable,
-    /// An admission webhook or plug-in refused.
+    /// An admission webhook or plug-in denied the request.
     Denied,
-    /// 429: the API server asks for patience.
+    /// 429: the API server limits the request rate.
     TooManyRequests,
-    /// The API server could not be reached, or said that it is not able to serve: nothing was done.
+    /// The API server could not be reached, or reported that it cannot serve. Nothing was done.
     Unreachable,
-    /// 5xx after the request was sent: it may or may not have been done.
+    /// 5xx after the request was sent. The outcome is unknown.
     ServerError,
-    /// No answer in time: it may or may not have been done.
+    /// The call timed out. The outcome is unknown.
     TimedOut,
-    /// Anything else.
+    /// Any other error.
     Other,
 }
 
 // === impl SandboxError ===
 
 impl SandboxError {
-    /// What to do about it, where the sentence itself is DeerFlow's and does not say.
+    /// Returns what the caller can do, for an error whose text is DeerFlow's own and does not say so.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let Self::MountOutsideState { root, .. } = self else { return None };
@@ -198,7 +197,7 @@ impl SandboxError {
     }
 }
 
-/// Whole seconds, rounded up as `Retry-After` has them.
+/// Returns whole seconds, rounded up as in `Retry-After`.
 fn whole(time: &Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
@@ -206,7 +205,7 @@ fn whole(time: &Duration) -> u64 {
 // === impl ClusterErrorKind ===
 
 impl ClusterErrorKind {
-    /// A stable name for callers, logs and metrics.
+    /// Returns a stable name for callers, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -231,7 +230,7 @@ impl ClusterErrorKind {
         }
     }
 
-    /// Whether the same call may succeed later with nobody doing anything.
+    /// Returns whether a retry of the same call may succeed without a change by an operator.
     #[must_use]
     pub const fn is_passing(self) -> bool {
         match self {
@@ -260,17 +259,17 @@ impl ClusterErrorKind {
 // === impl ClusterError ===
 
 impl ClusterError {
-    /// Longest message kept, in bytes.
+    /// The longest message that is kept, in bytes.
     pub const MESSAGE_MAX: usize = 512;
 
-    /// A fault with the cluster's words, cut to size.
+    /// Creates an error with the cluster's message, truncated to [`ClusterError::MESSAGE_MAX`] bytes.
     #[must_use]
     pub fn new(kind: ClusterErrorKind, message: &str) -> Self {
         let end = message.floor_char_boundary(Self::MESSAGE_MAX);
         Self { kind, message: message[..end].to_owned(), retry_after: None }
     }
 
-    /// The same fault, with the wait that the cluster asked for.
+    /// Sets the retry delay that the cluster asked for.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;

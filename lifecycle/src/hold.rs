@@ -1,4 +1,4 @@
-//! Why a sandbox that has reached a limit is still there.
+//! The reasons for which a sandbox that has reached a limit still exists.
 
 use std::time::Instant;
 
@@ -6,44 +6,45 @@ use jiff::Timestamp;
 
 use crate::lifetime::ReapReason;
 
-/// Why a sandbox is not reaped although it has reached a limit.
+/// The reason for which a sandbox is held, although it has reached a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HoldReason {
     /// Its activity probe was not answered, so it may be busy.
     ProbeUnanswered,
-    /// Its activity probe was not sent, because too many others were under way or there was no connection.
+    /// Its activity probe was not sent, because too many others were in flight or there was no connection.
     ProbeNotSent,
     /// The reap limits allow no more reaps now.
     ReapLimits,
     /// Reaping is a dry run.
     DryRun,
-    /// It could not be deleted, or has changed since that was decided.
+    /// It could not be deleted, or has changed since the decision.
     DeleteFailed,
 }
 
-/// A sandbox that is held, as callers see it.
+/// A held sandbox, as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// Why.
+    /// The reason for the hold.
     pub reason: HoldReason,
-    /// When it is reaped at the earliest. If its activity probe was not answered: when it is reaped without an answer.
+    /// The earliest time of the reap. After unanswered activity probes: the time at which it is reaped without an
+    /// answer.
     pub until: Timestamp,
 }
 
-/// A sandbox that is left alone although this limit is reached.
+/// A sandbox that is held although this limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hold {
-    /// The limit.
+    /// The limit that is reached.
     pub(crate) cause: ReapReason,
     pub(crate) reason: HoldReason,
-    /// When a reap is considered again.
+    /// The time at which the reap is considered again.
     pub(crate) until: Instant,
 }
 
 // === impl HoldReason ===
 
 impl HoldReason {
-    /// A stable name.
+    /// Returns a stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +56,7 @@ impl HoldReason {
         }
     }
 
-    /// The reason in a sentence.
+    /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {

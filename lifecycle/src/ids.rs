@@ -1,31 +1,31 @@
-//! Names that a caller gives, each parsed once: past this module they are known to be usable.
+//! Identifiers that callers choose. Each is parsed once, and a parsed value is always valid.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-/// Longest usable `sandbox_id`, in bytes: a Service name is a DNS label of at most 63 characters
-/// ([Kubernetes, object names]), and ours spends `sandbox-` and `-svc` of them.
+/// The longest valid `sandbox_id`, in bytes. A Service name is a DNS label of at most 63 characters ([Kubernetes,
+/// object names]), which include the `sandbox-` and `-svc` of our names.
 ///
 /// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 pub const SANDBOX_ID_MAX: usize = 63 - "sandbox-".len() - "-svc".len();
 
-/// The rule for a `sandbox_id` as a pattern, for error texts.
+/// The pattern of a `sandbox_id`, for error texts.
 pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
 
-/// The rule for a `thread_id` as a pattern, the original's own.
+/// The pattern of a `thread_id`, from DeerFlow's provisioner.
 pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 
-/// The rule for a `user_id` as a pattern, the original's own. It sets no upper bound.
+/// The pattern of a `user_id`, from DeerFlow's provisioner. It sets no upper bound.
 pub const USER_ID_PATTERN: &str = r"^[A-Za-z0-9_\-]+$";
 
-/// A usable sandbox id: a DNS label of 1 to [`SANDBOX_ID_MAX`] characters.
+/// A valid sandbox id: a DNS label of 1 to [`SANDBOX_ID_MAX`] characters.
 ///
-/// Cheap to clone. Two ids are equal when their texts are.
+/// It is cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxId(Arc<str>);
 
-/// A text that cannot be a [`SandboxId`].
+/// The error for an invalid [`SandboxId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a sandbox_id has 1 to {SANDBOX_ID_MAX} lower-case letters, digits or dashes, \
@@ -44,7 +44,7 @@ pub struct UserId(Arc<str>);
 // === impl SandboxId ===
 
 impl SandboxId {
-    /// Reads an id as a caller wrote it.
+    /// Parses an id from a request.
     ///
     /// ```
     /// use lifecycle::ids::SandboxId;
@@ -53,7 +53,7 @@ impl SandboxId {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidSandboxId`] for anything that could not name a Pod and a Service.
+    /// [`InvalidSandboxId`] if a Pod and a Service cannot have this name.
     pub fn parse(text: &str) -> Result<Self, InvalidSandboxId> {
         let bytes = text.as_bytes();
         let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -64,7 +64,7 @@ impl SandboxId {
         if usable { Ok(Self(text.into())) } else { Err(InvalidSandboxId) }
     }
 
-    /// The id's text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -78,13 +78,13 @@ fn word(b: u8) -> bool {
 }
 
 impl ThreadId {
-    /// Reads a thread id as a caller wrote it; `None` when it does not match [`THREAD_ID_PATTERN`].
+    /// Parses a thread id from a request; returns `None` if it does not match [`THREAD_ID_PATTERN`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         ((1..=64).contains(&text.len()) && text.bytes().all(word)).then(|| Self(text.into()))
     }
 
-    /// The id's text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -92,13 +92,13 @@ impl ThreadId {
 }
 
 impl UserId {
-    /// Reads a user id as a caller wrote it; `None` when it does not match [`USER_ID_PATTERN`].
+    /// Parses a user id from a request; returns `None` if it does not match [`USER_ID_PATTERN`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (!text.is_empty() && text.bytes().all(word)).then(|| Self(text.into()))
     }
 
-    /// The id's text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -106,7 +106,7 @@ impl UserId {
 }
 
 impl Default for UserId {
-    /// The user of a request that names none.
+    /// Returns the user of a request without a `user_id`.
     fn default() -> Self {
         Self("default".into())
     }
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A usable id names a Pod and a Service within Kubernetes' 63 characters, and nothing else does.
+    /// Guards that an id is valid exactly if it fits into a Pod name and a Service name of 63 characters.
     #[test]
     fn sandbox_ids_are_dns_labels_of_at_most_51() {
         let longest = "a".repeat(51);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is accepted is a DNS label, byte for byte what was given.
+        /// Guards that every accepted id is a DNS label and is kept unchanged.
         #[test]
         fn accepted_ids_are_labels(text in "\\PC{0,60}|[a-z0-9-]{0,60}") {
             if let Ok(id) = SandboxId::parse(&text) {

@@ -1,8 +1,8 @@
-//! What should happen to a sandbox, as pure functions of values.
+//! The decisions about a sandbox, as pure functions of values.
 //!
-//! This crate is the middle of the program: it knows no Kubernetes client, no actor, no HTTP server, no
-//! environment and no wall clock. The edges (`cluster`, `actors`, the program's HTTP routes) translate
-//! their world into the types here and carry out what [`step`](step::step) decides.
+//! This crate does no I/O. It has no Kubernetes client, actor, HTTP server, environment or wall clock. The other
+//! crates (`cluster`, `actors`, the HTTP API) convert their data into the types of this crate, and execute what
+//! [`step`](step::step) decides.
 //!
 //! ```text
 //!   request ──▸ step(sandbox, event, now) ──▸ (sandbox, actions) ──▸ traits::Cluster

@@ -1,7 +1,7 @@
-//! How long a sandbox may live: its terms, its signs of life, and when the first of its limits is reached.
+//! The lifetime of a sandbox: its limits, its activity, and the time at which the first limit is reached.
 //!
-//! Deadlines are kept on the clock that only goes forward, so that a step of the wall clock moves none of
-//! them. Wall time comes in only where a process learns of a sandbox that it has not made itself.
+//! Deadlines use the monotonic clock, so a step of the wall clock does not move them. Wall-clock time is used only
+//! for sandboxes that this process did not create itself.
 
 use std::{
     sync::Arc,
@@ -12,82 +12,83 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{observed::ObservedPod, phase::Phase};
 
-/// The shortest limit that makes sense: shorter ones would end before a Pod has started.
+/// The shortest limit. A shorter one would end before a Pod has started.
 pub const LIMIT_MIN: Duration = Duration::from_secs(1);
 
-/// The longest limit that is kept, a year; clocks cannot overflow by it.
+/// The longest limit: a year. Clocks cannot overflow with it.
 pub const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A sign of life is written to the cluster when it moves the idle deadline by this part of the idle timeout.
-/// What a restart finds may be older by so much, and is taken to be newer by so much: never early.
+/// The divisor of the idle timeout that gives the write interval: activity is written when it is later than the
+/// annotation by at least this interval. After a restart the last activity is assumed to be later than the annotation
+/// by this interval, so no sandbox is reaped early.
 pub const WRITE_STEP: u32 = 10;
 
-/// Longest name of an owner, in bytes.
+/// The longest owner name, in bytes.
 pub const OWNER_MAX: usize = 128;
 
-/// A sandbox's limits. Absent ones do not limit.
+/// The limits of a sandbox. An absent limit does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// How long it lives from its creation, whatever happens.
+    /// The time to live since the creation.
     pub ttl: Option<Duration>,
-    /// How long it lives since its last sign of life.
+    /// The time to live since the last activity.
     pub idle_timeout: Option<Duration>,
 }
 
-/// A change of terms: an absent field leaves a limit as it is, `Some(None)` takes it back to the settings'.
+/// A change of the limits. An absent field keeps a limit, and `Some(None)` resets it to the default of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitsPatch {
-    /// Of [`Limits::ttl`].
+    /// The change of [`Limits::ttl`].
     pub ttl: Option<Option<Duration>>,
-    /// Of [`Limits::idle_timeout`].
+    /// The change of [`Limits::idle_timeout`].
     pub idle_timeout: Option<Option<Duration>>,
 }
 
-/// Who uses a sandbox, by its own word: 1 to [`OWNER_MAX`] visible ASCII characters.
+/// The name that a client gives itself with `X-Owner`: 1 to [`OWNER_MAX`] visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(Arc<str>);
 
-/// What is kept of a sandbox's life on its Pod, so that it outlives this process.
+/// The annotations of a Pod that keep its lifetime state across restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LifetimeAnnotations {
-    /// The limits that were asked for; where one is absent, the settings' own holds.
+    /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
-    /// The last sign of life that was written. It is written while an idle timeout holds, and taken away by the
-    /// first that comes while none does: it is there only if none of moment is missing.
+    /// The last activity that was written. It is written only while there is an idle timeout, and removed by the
+    /// first activity without one. If the annotation exists, it is therefore not outdated.
     pub last_activity: Option<Timestamp>,
-    /// Who used it last and gave a name.
+    /// The last owner that used the sandbox.
     pub owner: Option<Owner>,
 }
 
-/// The settings about lifetimes. By default nothing is ever reaped but a half of a pair.
+/// The lifetime settings. By default only orphans are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The limits of sandboxes that name none.
+    /// The default limits.
     pub default: Limits,
-    /// The longest limits that a caller may ask for. Where one is set, no sandbox is without that limit.
+    /// The maximum limits that a request may ask for. They also apply to sandboxes without limits of their own.
     pub max: Limits,
-    /// Whether a GET of a sandbox is a sign of life.
+    /// Whether a GET of a sandbox counts as activity.
     pub get_counts: bool,
-    /// How long a sandbox may take to become ready.
+    /// The time in which a sandbox must become ready.
     pub start_timeout: Option<Duration>,
-    /// How long a Pod that has ended (`Succeeded`, `Failed`) stays.
+    /// How long a Pod is kept after it has ended (`Succeeded`, `Failed`).
     pub finished_timeout: Option<Duration>,
-    /// How long a Pod whose node is lost (`Unknown`) stays.
+    /// How long a Pod is kept after its node was lost (`Unknown`).
     pub lost_timeout: Option<Duration>,
-    /// For how long after its last sign of life a sandbox is safe from other owners' DELETE.
+    /// How long after its last activity a sandbox is protected from the DELETE of another owner.
     pub owner_lease: Duration,
-    /// For how long a sandbox whose probes cannot be answered counts as busy.
+    /// How long a sandbox counts as busy while its activity probes are not answered.
     pub probe_patience: Duration,
-    /// How long to wait before a sandbox that could not be asked is asked again.
+    /// The delay between a failed activity probe and the next one.
     pub probe_interval: Duration,
 }
 
-/// Why a sandbox is reaped.
+/// The reason for a reap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReapReason {
     /// Its `ttl` has passed.
     Ttl,
-    /// Its `idle_timeout` has passed without a sign of life.
+    /// Its `idle_timeout` has passed without activity.
     Idle,
     /// It did not become ready in time.
     NeverReady,
@@ -97,52 +98,52 @@ pub enum ReapReason {
     NodeLost,
 }
 
-/// When a limit is reached, and which.
+/// The time at which a limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// When.
+    /// The time, on the monotonic clock.
     pub at: Instant,
-    /// Which.
+    /// The limit that is reached then.
     pub cause: ReapReason,
 }
 
-/// Both clocks, read at one moment.
+/// The monotonic clock and the wall clock, read at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
-    /// The clock that only goes forward.
+    /// The time of the monotonic clock.
     pub monotonic: Instant,
-    /// The wall's, which may be stepped.
+    /// The time of the wall clock, which may be stepped.
     pub wall: Timestamp,
 }
 
-/// What a process knows of the life of one Pod. Made when it first sees the Pod, and kept by it since.
+/// The activity of one Pod, as known to this process since it first observed the Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
-    /// When the Pod was made.
+    /// The creation time of the Pod.
     pub created_at: Instant,
-    /// The last sign of life.
+    /// The time of the last activity.
     pub last_activity: Instant,
-    /// As `active`, for people.
+    /// The wall-clock time of the last activity, for responses.
     pub last_activity_wall: Timestamp,
-    /// The last sign of life that is known to be written.
+    /// The last activity that is known to be in the Pod's annotation.
     pub written: Option<Instant>,
-    /// Since when it could have become ready, in this process' sight; `None` once it was.
+    /// Since when the Pod has not been ready, as far as this process knows; `None` after it was ready once.
     unready_since: Option<Instant>,
-    /// Since when its phase has been what it is.
+    /// The phase, and since when the Pod has been in it.
     phase_since: (Phase, Instant),
 }
 
 // === impl Owner ===
 
 impl Owner {
-    /// Reads an owner's name as a caller wrote it; `None` when it is not usable.
+    /// Parses an owner name from a request; returns `None` if it is not valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let usable = (1..=OWNER_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         usable.then(|| Self(text.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -152,7 +153,7 @@ impl Owner {
 // === impl Limits ===
 
 impl Limits {
-    /// These limits, with the change made.
+    /// Returns these limits with the change applied.
     #[must_use]
     pub fn changed(self, change: LimitsPatch) -> Self {
         Self {
@@ -181,7 +182,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The limits that hold for a sandbox which asked for these.
+    /// Returns the limits that apply to a sandbox which asked for these.
     #[must_use]
     pub fn limits(&self, asked: Limits) -> Limits {
         let limit = |asked: Option<Duration>, default: Option<Duration>, max: Option<Duration>| match (
@@ -197,10 +198,10 @@ impl Policy {
         }
     }
 
-    /// Whether a caller may ask for these limits.
+    /// Checks whether a request may ask for these limits.
     ///
     /// # Errors
-    /// The sentence for the caller.
+    /// The text for the caller.
     pub fn allows(&self, asked: Limits) -> Result<(), String> {
         let pairs =
             [("ttl", asked.ttl, self.max.ttl), ("idle_timeout", asked.idle_timeout, self.max.idle_timeout)];
@@ -222,7 +223,7 @@ impl Policy {
 // === impl ReapReason ===
 
 impl ReapReason {
-    /// A stable name, as Kubernetes' own reasons are written.
+    /// Returns a stable name, in the style of Kubernetes' own reasons.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -234,7 +235,7 @@ impl ReapReason {
         }
     }
 
-    /// The cause in a sentence.
+    /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -250,8 +251,8 @@ impl ReapReason {
 // === impl Clocks ===
 
 impl Clocks {
-    /// What the forward clock showed, or will show, at this wall time, if the wall's has not been stepped in
-    /// between. A time that the forward clock cannot show counts as now.
+    /// Converts a wall-clock time to the monotonic clock, on the assumption that the wall clock is not stepped in
+    /// between. A time that the monotonic clock cannot represent counts as now.
     fn instant(self, wall: Timestamp) -> Instant {
         let ago = self.wall.duration_since(wall);
         let there = if ago.is_negative() {
@@ -262,7 +263,7 @@ impl Clocks {
         there.unwrap_or(self.monotonic)
     }
 
-    /// What the wall's clock will show, or showed, then.
+    /// Converts a time of the monotonic clock to the wall clock.
     #[must_use]
     pub fn wall_at(self, then: Instant) -> Timestamp {
         let ahead = then.saturating_duration_since(self.monotonic);
@@ -275,14 +276,13 @@ impl Clocks {
 // === impl Activity ===
 
 impl Activity {
-    /// What is known of a Pod that is seen for the first time, with what is written on it.
+    /// Returns the activity of a Pod that this process did not create, from the Pod's annotations.
     ///
-    /// A sign of life may have come after the one that is written, by less than a [`WRITE_STEP`] of the idle
-    /// timeout: it is taken to have come as late as it can have. What lies in the future was written by another
-    /// clock: it counts as now.
+    /// There may have been later activity that was not written, within the idle timeout divided by [`WRITE_STEP`]. The
+    /// latest possible time is assumed. A time in the future comes from another clock and counts as now.
     #[must_use]
     pub fn adopt(pod: &ObservedPod, limits: Limits, clocks: Clocks) -> Self {
-        // Kubernetes cuts the second off.
+        // Kubernetes truncates times to whole seconds.
         let second = Duration::from_secs(1);
         let created_at = pod
             .created
@@ -291,7 +291,7 @@ impl Activity {
         let written =
             pod.annotations.last_activity.map(|written| clocks.instant(written).min(clocks.monotonic));
         let slack = limits.idle_timeout.unwrap_or_default() / WRITE_STEP;
-        // Of what nobody wrote on nobody kept when it was used: that may have been just now.
+        // Without an activity annotation the last use is unknown. Assume that it was now.
         let last_activity =
             written.map_or(clocks.monotonic, |written| (written + second + slack).min(clocks.monotonic));
         Self {
@@ -308,7 +308,7 @@ impl Activity {
         }
     }
 
-    /// What is known of a Pod that was made just now, for somebody who uses it.
+    /// Returns the activity of a Pod that was just created for a caller.
     #[must_use]
     pub fn of_new_pod(pod: &ObservedPod, clocks: Clocks) -> Self {
         Self {
@@ -324,7 +324,7 @@ impl Activity {
         }
     }
 
-    /// Takes in how the Pod looks now.
+    /// Updates the readiness and the phase from the observed Pod.
     pub fn see(&mut self, pod: &ObservedPod, now: Instant) {
         if pod.ready {
             self.unready_since = None;
@@ -334,13 +334,13 @@ impl Activity {
         }
     }
 
-    /// Notes a sign of life.
+    /// Records activity.
     pub fn touch(&mut self, clocks: Clocks) {
         self.last_activity = self.last_activity.max(clocks.monotonic);
         self.last_activity_wall = clocks.wall;
     }
 
-    /// Whether the last sign of life has to be written, so that a restart does not reap early.
+    /// Returns whether the last activity must be written, so that a restart does not reap early.
     #[must_use]
     pub fn wants_writing(&self, limits: Limits) -> bool {
         let Some(idle) = limits.idle_timeout else { return false };
@@ -348,14 +348,14 @@ impl Activity {
             .is_none_or(|written| self.last_activity.saturating_duration_since(written) >= idle / WRITE_STEP)
     }
 
-    /// The first limit that will be reached, or was, if nothing happens until then.
+    /// Returns the earliest limit that is or will be reached without further activity.
     #[must_use]
     pub fn deadline(&self, limits: Limits, policy: &Policy) -> Option<Deadline> {
         self.deadlines(limits, policy).min_by_key(|deadline| deadline.at)
     }
 
-    /// The limit that is reached by now. One that nothing can put off goes before the idle timeout, about which
-    /// the sandbox itself is asked.
+    /// Returns the limit that has been reached. A limit that activity cannot extend comes before the idle timeout,
+    /// which first needs an activity probe.
     #[must_use]
     pub fn reached(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<ReapReason> {
         self.deadlines(limits, policy)
@@ -364,7 +364,7 @@ impl Activity {
             .map(|deadline| deadline.cause)
     }
 
-    /// The next limit that is still ahead.
+    /// Returns the time of the next limit that has not been reached.
     #[must_use]
     pub fn ahead(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<Instant> {
         self.deadlines(limits, policy).map(|deadline| deadline.at).filter(|at| *at > now).min()

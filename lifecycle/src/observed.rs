@@ -1,4 +1,4 @@
-//! What is known of a sandbox's Pod and Service: plain data, read off the cluster.
+//! The observed state of a sandbox's Pod and Service, as plain data.
 
 use std::sync::Arc;
 
@@ -11,102 +11,102 @@ use crate::{
     spec::ObservedSpec,
 };
 
-/// An object's `metadata.uid`: one life of a name.
+/// The `metadata.uid` of an object. It differs for every object that is created under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid(pub Arc<str>);
 
 /// An object's `metadata.resourceVersion`.
 ///
-/// Compared only between observations of one uid. Kubernetes promises since 1.35 that versions of one
-/// resource order as numbers; a text that is no number is [`ResourceVersion::UNKNOWN`], older than any other, so
-/// that an unreadable version never hides news.
+/// Only observations of the same uid are compared. Since 1.35 Kubernetes guarantees that the resourceVersions of one
+/// resource are ordered as numbers. A value that is not a number becomes [`ResourceVersion::UNKNOWN`], the oldest of
+/// all, so that an unreadable resourceVersion never hides a newer observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResourceVersion(pub u64);
 
-/// A Pod as last seen.
+/// The last observed state of a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedPod {
-    /// Which life of the name this is; deletes carry it.
+    /// The uid, used as a precondition of deletes.
     pub uid: Uid,
-    /// How new this sight is.
+    /// The resourceVersion of this observation.
     pub version: ResourceVersion,
-    /// The phase, as the cluster reports it.
+    /// The phase that the cluster reports.
     pub phase: Phase,
-    /// Whether the readiness condition holds.
+    /// Whether the `Ready` condition is true.
     pub ready: bool,
-    /// Whether it is on its way out (`metadata.deletionTimestamp` is set).
+    /// Whether the Pod is terminating (`metadata.deletionTimestamp` is set).
     pub terminating: bool,
-    /// Why it does not run, where the cluster says.
+    /// Why the Pod does not run, if the cluster reports a reason.
     pub reason: Option<Reason>,
-    /// When it was made.
+    /// The creation time.
     pub created: Option<Timestamp>,
-    /// The part of its spec that callers are told.
+    /// The part of the spec that callers are shown.
     pub spec: ObservedSpec,
-    /// What is written on it about its life.
+    /// The lifetime annotations.
     pub annotations: LifetimeAnnotations,
 }
 
-/// A Service as last seen.
+/// The last observed state of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedService {
-    /// Which life of the name this is; deletes carry it.
+    /// The uid, used as a precondition of deletes.
     pub uid: Uid,
-    /// How new this sight is.
+    /// The resourceVersion of this observation.
     pub version: ResourceVersion,
-    /// Whether it is on its way out.
+    /// Whether the Service is terminating.
     pub terminating: bool,
-    /// Where callers reach the sandbox; `None` while the Service has no usable port.
+    /// The URL of the sandbox; `None` while the Service has no usable port.
     pub url: Option<Arc<str>>,
 }
 
-/// All that is known of one sandbox.
+/// The observed objects of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observed {
-    /// Its Pod, if there is one.
+    /// The Pod, if it exists.
     pub pod: Option<ObservedPod>,
-    /// Its Service, if there is one.
+    /// The Service, if it exists.
     pub service: Option<ObservedService>,
 }
 
-/// What callers are told of a sandbox.
+/// The status of a sandbox, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Where to reach it.
+    /// The URL of the sandbox.
     pub url: Arc<str>,
-    /// Its Pod's phase, or that the Pod is terminating.
+    /// The phase of its Pod, or `Terminating`.
     pub phase: Phase,
-    /// Why it does not run, where the cluster says.
+    /// Why the Pod does not run, if the cluster reports a reason.
     pub reason: Option<Reason>,
     /// The uid of its Pod.
     pub pod: Uid,
-    /// When its Pod was made.
+    /// The creation time of its Pod.
     pub created: Option<Timestamp>,
-    /// The part of its Pod's spec that callers are told.
+    /// The part of its Pod's spec that callers are shown.
     pub spec: ObservedSpec,
-    /// How long it will live, where that is limited.
+    /// The expiry, if a limit applies.
     pub expiry: Option<Expiry>,
 }
 
-/// What callers are told of a sandbox's life.
+/// The expiry of a sandbox, as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry {
-    /// Since when it has shown no sign of life.
+    /// The time of the last activity.
     pub idle_since: Timestamp,
-    /// When it will be reaped if it shows none until then.
+    /// The time of the reap if there is no further activity.
     pub expires_at: Timestamp,
-    /// Why it will be.
+    /// The limit that is reached then.
     pub cause: ReapReason,
-    /// Why it is still there after `expires_at`.
+    /// Why the sandbox still exists after `expires_at`.
     pub held: Option<Held>,
 }
 
-/// What [`ObservedPod`] and [`ObservedService`] have in common, for whoever merges sights of either.
+/// The properties that [`ObservedPod`] and [`ObservedService`] share, for code that merges observations of either.
 pub trait Observation {
-    /// Which life of the name this is.
+    /// Returns the uid of the object.
     fn uid(&self) -> &Uid;
-    /// How new this sight is.
+    /// Returns the resourceVersion of this observation.
     fn version(&self) -> ResourceVersion;
-    /// Whether no decision could depend on the difference.
+    /// Returns whether two observations lead to the same decisions.
     fn is_equivalent(&self, other: &Self) -> bool;
 }
 
@@ -144,12 +144,12 @@ impl Observation for ObservedService {
 // === impl ResourceVersion ===
 
 impl ResourceVersion {
-    /// Older than every other.
+    /// A resourceVersion older than every other.
     pub const UNKNOWN: Self = Self(0);
-    /// Newer than every other.
+    /// A resourceVersion newer than every other.
     pub const NEWEST: Self = Self(u64::MAX);
 
-    /// Reads `metadata.resourceVersion`.
+    /// Parses `metadata.resourceVersion`.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         text.and_then(|t| t.parse().ok()).map_or(Self::UNKNOWN, Self)
@@ -159,28 +159,28 @@ impl ResourceVersion {
 // === impl Observed ===
 
 impl Observed {
-    /// Whether nothing of the sandbox is left in the cluster.
+    /// Returns whether no object of the sandbox exists.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pod.is_none() && self.service.is_none()
     }
 
-    /// Whether there is a Service and a Pod, neither of them on its way out, with a URL to give.
+    /// Returns whether the sandbox is complete: a Pod and a Service with a URL exist, and neither is terminating.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.pod.as_ref().is_some_and(|p| !p.terminating)
             && self.service.as_ref().is_some_and(|s| !s.terminating && s.url.is_some())
     }
 
-    /// What to tell callers of it.
+    /// Returns the status that callers see.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
         Self::status_of(self.pod.as_ref(), self.service.as_ref())
     }
 
-    /// What to tell callers of these two: `None` where they are told that there is no such sandbox.
+    /// Returns the status of these two objects; `None` if callers see no sandbox.
     ///
-    /// Clients take any status for a sandbox that they can use, so both objects must exist. While only the Pod is
+    /// Clients consider a sandbox with any status usable, so both objects must exist. While only the Pod is
     /// terminating, the sandbox exists and is `Terminating`.
     #[must_use]
     pub fn status_of(pod: Option<&ObservedPod>, service: Option<&ObservedService>) -> Option<Status> {

@@ -1,41 +1,41 @@
-//! A Pod's phase, and why a sandbox is not running.
+//! The phase of a Pod, and the reason why a sandbox does not run.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A Pod's phase as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
+/// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase {
-    /// Accepted, but not all containers run yet.
+    /// The Pod is accepted, but not all containers run yet.
     Pending,
-    /// Bound to a node, and at least one container runs.
+    /// The Pod is bound to a node, and at least one container runs.
     Running,
-    /// All containers ended with success.
+    /// All containers ended successfully.
     Succeeded,
-    /// All containers ended, one of them at least with a failure.
+    /// All containers ended, at least one of them with a failure.
     Failed,
-    /// The Pod's state could not be read, as a rule because its node is lost; any phase we do not know.
+    /// The Pod's state could not be read, usually because its node is lost; or the phase has an unknown name.
     Unknown,
-    /// Being deleted: the Pod has a deletion timestamp, whatever its phase.
+    /// The Pod has a deletion timestamp, in any phase.
     Terminating,
 }
 
-/// Why a sandbox does not run, by a stable name, with the cluster's own words where it has some.
+/// The reason why a sandbox does not run, with the cluster's message if there is one.
 ///
-/// The name is Kubernetes' own `reason` wherever Kubernetes gives one.
+/// The name is Kubernetes' own `reason` if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// A stable name such as `ImagePullBackOff` or `Unschedulable`; cut at [`Reason::NAME_MAX`] bytes.
+    /// A stable name such as `ImagePullBackOff` or `Unschedulable`, truncated to [`Reason::NAME_MAX`] bytes.
     pub name: Box<str>,
-    /// What the cluster says of it; cut at [`Reason::MESSAGE_MAX`] bytes.
+    /// The cluster's message, truncated to [`Reason::MESSAGE_MAX`] bytes.
     pub message: Option<Box<str>>,
 }
 
 // === impl Phase ===
 
 impl Phase {
-    /// Reads Kubernetes' `status.phase`; absent or unknown text is [`Phase::Unknown`].
+    /// Parses Kubernetes' `status.phase`; an absent or unknown value is [`Phase::Unknown`].
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         match text {
@@ -47,7 +47,7 @@ impl Phase {
         }
     }
 
-    /// The text that callers see.
+    /// Returns the text that callers see.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,13 +70,15 @@ impl fmt::Display for Phase {
 // === impl Reason ===
 
 impl Reason {
-    /// Longest message kept, in bytes: enough for a scheduler's sentence, little enough to keep thousands.
+    /// The longest message that is kept, in bytes: enough for a sentence of the scheduler, and small enough to keep
+    /// thousands.
     pub const MESSAGE_MAX: usize = 256;
 
-    /// Longest name kept, in bytes: several times Kubernetes' own. Whoever may write a Pod's status may write any.
+    /// The longest name that is kept, in bytes: several times the length of Kubernetes' own. A client with access to
+    /// a Pod's status can write a name of any length.
     pub const NAME_MAX: usize = 128;
 
-    /// A reason with the cluster's words, cut to size on a character's border.
+    /// Creates a reason, with its texts truncated at a character boundary.
     #[must_use]
     pub fn new(name: &str, message: Option<&str>) -> Self {
         let message = message.filter(|m| !m.is_empty());
@@ -86,7 +88,7 @@ impl Reason {
         }
     }
 
-    /// What a person can do about it, where we know something better than the cluster's own words.
+    /// Returns what an operator can do about it, if there is better advice than the cluster's message.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match &*self.name {
@@ -118,7 +120,7 @@ fn cut(text: &str, most: usize) -> &str {
 mod tests {
     use super::*;
 
-    /// An unknown phase never becomes one of the five by guess.
+    /// Guards that an unknown phase is never parsed as one of the others.
     #[test]
     fn phases_are_read_exactly() {
         for (text, phase) in [
@@ -134,7 +136,8 @@ mod tests {
         }
     }
 
-    /// A long message is cut, never in the middle of a character, and so is a name: both are kept for each sandbox.
+    /// Guards that long messages and names are truncated at a character boundary, because both are kept for each
+    /// sandbox.
     #[test]
     fn words_are_cut_on_a_character() {
         let long = "é".repeat(400);

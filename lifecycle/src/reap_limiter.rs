@@ -1,4 +1,4 @@
-//! The safety belt of all reaping: what is due may still have to wait, and a fleet never goes at once.
+//! The reap limits: bounds on how many sandboxes are reaped, and how fast. A due sandbox may have to wait.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -7,65 +7,66 @@ use std::{
 
 use crate::{ids::SandboxId, lifetime::Clocks};
 
-/// The window over which reaps are counted.
+/// The sliding window in which reaps are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// A share of a small fleet is less than one sandbox: so many may always go within a window.
+/// The number of sandboxes that the share always allows within a window. A share of a few sandboxes may be less than
+/// one.
 pub const ALWAYS_ALLOWED: usize = 5;
 
-/// By how much the wall's clock may differ from the forward one before it counts as stepped. Slewing by NTP
-/// stays far below, a sleeping laptop far above.
+/// The difference between the wall clock and the monotonic clock from which the wall clock counts as stepped. Slewing
+/// by NTP stays far below it; a suspended laptop is far above.
 const STEP: Duration = Duration::from_secs(5);
 
-/// The settings of the belt.
+/// The settings of the reap limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReapLimits {
-    /// Say what would be reaped, and do not.
+    /// Whether reaping is a dry run: reaps are reported and not executed.
     pub dry_run: bool,
-    /// Most reaps within a [`WINDOW`].
+    /// The maximum number of reaps within a [`WINDOW`].
     pub max_per_minute: Option<u32>,
-    /// The share of the fleet, in percent, that may go within a [`WINDOW`] before all reaping stops.
+    /// The percentage of all sandboxes that may be due within a [`WINDOW`]. If more are due, all reaping stops.
     pub max_share_percent: u8,
-    /// For how long a stop holds, unless somebody lifts it.
+    /// How long a stop lasts, unless an operator ends it.
     pub stop_for: Duration,
-    /// How long nothing is reaped after the start, and after a step of the wall's clock.
+    /// How long nothing is reaped after the start, and after a step of the wall clock.
     pub grace: Duration,
 }
 
-/// What was reaped or due lately, and whether reaping is stopped.
+/// The reaps and due sandboxes of the last window, and whether reaping is stopped.
 #[derive(Debug, Clone)]
 pub struct ReapLimiter {
     policy: ReapLimits,
-    /// When the reaps of the last window were granted.
+    /// When the reaps of the last window were allowed.
     recent: VecDeque<Instant>,
-    /// Who was due in the last window, and when that was heard last: the share of the fleet that would go. A cap
-    /// that lets few go at once must not hide that all would go.
+    /// The sandboxes that were due in the last window, with the time of their last request. They count towards the
+    /// share even if they were not allowed: a low rate must not hide that nearly all sandboxes are due.
     due: HashMap<SandboxId, Instant>,
-    /// In the order of time; an entry whose time is not the one in `due` is an old one.
+    /// The requests in order of time. An entry whose time differs from that in `due` is outdated.
     order: VecDeque<(Instant, SandboxId)>,
-    /// Who was due when reaping stopped, or since.
+    /// The sandboxes that were due when reaping stopped, or became due since.
     blocked: HashSet<SandboxId>,
-    /// Who was turned away by a stop that is over: they may go, and do not make the next one.
+    /// The sandboxes that a past stop blocked. They may be reaped and do not count towards the next stop.
     exempt: HashSet<SandboxId>,
-    /// How large the fleet was in that window, at its largest.
+    /// The largest number of existing sandboxes within the window.
     total: usize,
-    /// Until when nothing is reaped, because of the start or a stepped clock.
+    /// Until when nothing is reaped, after the start or a step of the wall clock.
     quiet_until: Instant,
-    /// Until when nothing is reaped, because too much of the fleet was about to go.
+    /// Until when nothing is reaped, because too many sandboxes were due.
     stopped_until: Option<Instant>,
-    /// Both clocks as last read, to notice a step.
+    /// Both clocks as last read, to detect a step.
     last: Clocks,
 }
 
-/// Whether a sandbox that is due may go.
+/// The answer to a request to reap a due sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Admission {
-    /// It may, and counts as gone.
+    /// The sandbox may be reaped, and counts as reaped.
     Allow,
-    /// Ask again then.
+    /// The request must be repeated at this time.
     RetryAt(Instant),
-    /// It would go, but this is a rehearsal.
+    /// The sandbox would be reaped, but reaping is a dry run.
     DryRun,
 }
 
@@ -86,7 +87,7 @@ impl Default for ReapLimits {
 // === impl ReapLimiter ===
 
 impl ReapLimiter {
-    /// A belt at the start of a process.
+    /// Creates the limiter at the start of a process.
     #[must_use]
     pub fn new(policy: ReapLimits, clocks: Clocks) -> Self {
         Self {
@@ -103,13 +104,13 @@ impl ReapLimiter {
         }
     }
 
-    /// Notes when all that is there was first known. Until then nobody's sign of life could be taken in, so that
-    /// the start is only then over.
+    /// Starts the grace once all existing sandboxes are known. Before that, their activity could not be recorded.
     pub fn start_grace(&mut self, at: Instant) {
         self.quiet_until = self.quiet_until.max(at + self.policy.grace);
     }
 
-    /// Asks for this sandbox, of a fleet of so many, itself included; those that are on their way out may count.
+    /// Asks to reap a sandbox. `total` is the number of existing sandboxes, including this one; it may include
+    /// terminating ones.
     pub fn ask(&mut self, id: &SandboxId, total: usize, clocks: Clocks) -> Admission {
         let now = clocks.monotonic;
         self.notice_step(clocks);
@@ -150,21 +151,22 @@ impl ReapLimiter {
         Admission::Allow
     }
 
-    /// What was granted at this time was certainly not done: it does not count against the rate.
+    /// Returns a reap that was allowed at this time and certainly not executed, so that it does not count towards the
+    /// rate.
     pub fn give_back(&mut self, granted: Instant) {
         if let Ok(place) = self.recent.binary_search(&granted) {
             self.recent.remove(place);
         }
     }
 
-    /// Until when reaping is stopped, if it is.
+    /// Returns until when reaping is stopped, if it is.
     #[must_use]
     pub fn stopped_until(&self, now: Instant) -> Option<Instant> {
         self.stopped_until.filter(|until| now < *until)
     }
 
-    /// Lifts the stop, by a person's will; says whether there was one. Those that it held back may go, as fast as
-    /// ever, and the count of the others begins again.
+    /// Ends a stop on request of an operator. Returns whether there was one. The blocked sandboxes may be reaped at
+    /// the usual rate, and the count of the others starts again.
     pub fn resume(&mut self, now: Instant) -> bool {
         let stopped = self.stopped_until(now).is_some();
         self.end_stop();
@@ -223,7 +225,7 @@ mod tests {
         SandboxId::parse(&format!("s-{n}")).unwrap()
     }
 
-    /// How many of these, which are all there is, may go.
+    /// Returns how many of these sandboxes, which are all that exist, are allowed.
     fn granted(limiter: &mut ReapLimiter, who: std::ops::Range<usize>, clocks: Clocks) -> usize {
         let total = who.len();
         let mut gone = 0;
@@ -233,7 +235,7 @@ mod tests {
         gone
     }
 
-    /// Nothing goes within the grace after the start.
+    /// Guards that nothing is reaped within the grace after the start.
     #[test]
     fn a_start_is_quiet() {
         let (mut limiter, start) = limiter(ReapLimits::default());
@@ -244,7 +246,8 @@ mod tests {
         assert_eq!(limiter.ask(&id(0), 100, at(start, 60)), Admission::Allow);
     }
 
-    /// A step of the wall's clock, either way, makes another grace; the passing of time does not.
+    /// Guards that a step of the wall clock, in either direction, starts another grace, and that elapsed time does
+    /// not.
     #[test]
     fn a_stepped_clock_is_quiet() {
         for hours in [-1, 1] {
@@ -260,7 +263,7 @@ mod tests {
         }
     }
 
-    /// So many a minute, and the next when the oldest is a minute old.
+    /// Guards the maximum rate: the next reap is allowed when the oldest is a minute old.
     #[test]
     fn the_rate_is_capped() {
         let policy = ReapLimits { max_per_minute: Some(10), max_share_percent: 100, ..ReapLimits::default() };
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(granted(&mut limiter, 10..30, at(start, 160)), 10);
     }
 
-    /// What was certainly not done frees its place.
+    /// Guards that a reap that was certainly not executed does not count towards the rate.
     #[test]
     fn what_was_not_done_is_given_back() {
         let policy = ReapLimits { max_per_minute: Some(1), ..ReapLimits::default() };
@@ -289,7 +292,7 @@ mod tests {
         }
     }
 
-    /// Past the share of the fleet all stops, until somebody lifts it or the time passes.
+    /// Guards that all reaping stops above the share, until an operator resumes it or the stop ends.
     #[test]
     fn a_fleet_does_not_go_at_once() {
         let policy = ReapLimits { max_per_minute: None, ..ReapLimits::default() };
@@ -306,7 +309,7 @@ mod tests {
         }
     }
 
-    /// A cap that lets few of a large fleet go at once does not hide that all of it would.
+    /// Guards that the rate limit does not hide that too many of the existing sandboxes are due.
     #[test]
     fn a_large_fleet_stops_under_the_cap() {
         let (mut limiter, start) = limiter(ReapLimits::default());
@@ -317,7 +320,7 @@ mod tests {
         assert_eq!(limiter.stopped_until(at(start, 200).monotonic), None);
     }
 
-    /// One that cannot be reaped, and is tried again and again, is one of the fleet and no more.
+    /// Guards that a sandbox whose reap is retried counts once.
     #[test]
     fn one_that_is_tried_again_stops_nothing() {
         let (mut limiter, start) = limiter(ReapLimits::default());
@@ -326,7 +329,7 @@ mod tests {
         }
     }
 
-    /// The grace after the start begins when it is known what there is.
+    /// Guards that the grace starts with the first complete list.
     #[test]
     fn the_grace_begins_with_the_first_list() {
         let (mut limiter, start) = limiter(ReapLimits::default());
@@ -336,14 +339,14 @@ mod tests {
         assert_eq!(limiter.ask(&id(0), 100, at(start, 660)), Admission::Allow);
     }
 
-    /// Few always may: half of one sandbox is none.
+    /// Guards that a few reaps are always allowed, because half of one sandbox is none.
     #[test]
     fn small_fleets_can_end() {
         let (mut limiter, start) = limiter(ReapLimits::default());
         assert_eq!(granted(&mut limiter, 0..ALWAYS_ALLOWED, at(start, 100)), ALWAYS_ALLOWED);
     }
 
-    /// A rehearsal lets nothing go, and counts nothing.
+    /// Guards that a dry run allows nothing and counts nothing.
     #[test]
     fn a_rehearsal_says_so() {
         let policy = ReapLimits { dry_run: true, ..ReapLimits::default() };
@@ -354,7 +357,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked when, no window of a minute sees more reaps than the cap.
+        /// Guards that no window of a minute contains more reaps than the maximum, for any sequence of requests.
         #[test]
         fn no_minute_sees_more_than_the_cap(waits in prop::collection::vec(0u64..40, 1..200), cap in 1u32..8) {
             let policy = ReapLimits { max_per_minute: Some(cap), max_share_percent: 100, ..ReapLimits::default() };

@@ -1,4 +1,4 @@
-//! What a caller may want, parsed: the body of `POST /api/sandboxes`, and of a PATCH of its limits.
+//! Parsing of request bodies: of `POST /api/sandboxes`, and of a PATCH of a sandbox's limits.
 
 mod body;
 mod field_error;
@@ -19,52 +19,51 @@ use crate::{
     spec::ShellSessions,
 };
 
-/// A create request whose every field has been checked for form.
+/// A create request whose fields are all well-formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRequest {
-    /// The sandbox asked for.
+    /// The id of the requested sandbox.
     pub sandbox_id: SandboxId,
-    /// The conversation it serves; the sandbox's own id stands in where there is none.
+    /// The conversation that the sandbox serves; without one, the sandbox's own id is used.
     pub thread_id: Option<ThreadId>,
-    /// Whose data it mounts.
+    /// The user whose data is mounted.
     pub user_id: UserId,
-    /// Further mounts, in the caller's order; checked against the settings when the Pod is built.
+    /// Additional mounts, in the caller's order. They are checked against the settings when the Pod is built.
     pub extra_mounts: Vec<ExtraMount>,
-    /// Whether skills of the old layout are mounted too. Accepted for older callers; they always are.
+    /// Whether skills of the old layout are mounted too. Accepted for older clients; they are always mounted.
     pub include_legacy_skills: bool,
-    /// Where the skills are in the sandbox, as the caller wrote it; checked when the Pod is built. `None` is the
-    /// default place.
+    /// The skills root, as the caller wrote it. It is checked when the Pod is built. `None` is the default path.
     pub skills_container_path: Option<String>,
-    /// Whether the Lark command line is put into the Pod by an init container.
+    /// Whether an init container installs the Lark command line in the Pod.
     pub provision_lark_cli_runtime: bool,
-    /// Whether the Lark command line's broker runs beside the sandbox.
+    /// Whether the Lark broker runs beside the sandbox.
     pub provision_lark_cli_broker: bool,
-    /// How many shell sessions the sandbox allows at once; `None` leaves it to the image.
+    /// The number of concurrent shell sessions; `None` leaves it to the image.
     pub max_shell_sessions: Option<ShellSessions>,
-    /// How long it may live; what is absent is the settings'.
+    /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
-    /// Who asks, by its own word. It does not come in the body, but in a header.
+    /// The owner. It comes from a header, not from the body.
     pub owner: Option<Owner>,
 }
 
-/// A host directory that a caller wants inside the sandbox.
+/// A host directory to mount in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtraMount {
-    /// Where it is on the host, as the caller wrote it.
+    /// The path on the host, as the caller wrote it.
     pub host_path: String,
-    /// Where it appears in the sandbox, as the caller wrote it.
+    /// The path in the sandbox, as the caller wrote it.
     pub container_path: String,
-    /// Whether the sandbox may only read it.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
-/// Most entries of one 422. A client reads the first; a body of a million broken mounts is not worth more.
+/// The maximum number of entries of one 422. It bounds the response to a body with many invalid mounts.
 pub const ERRORS_MAX: usize = 64;
 
 // === impl CreateRequest ===
 
 impl CreateRequest {
-    /// A request that names nothing but the sandbox.
+    /// Creates a request with the default of every field except the id.
     #[must_use]
     pub fn new(sandbox_id: SandboxId) -> Self {
         Self {
@@ -82,8 +81,8 @@ impl CreateRequest {
         }
     }
 
-    /// Reads a body's JSON as FastAPI would: fields that we do not know are ignored, those that are absent
-    /// take their defaults, and booleans may be written in words or numbers.
+    /// Parses a JSON body as FastAPI does: unknown fields are ignored, absent fields have their defaults, and
+    /// booleans may be written as words or numbers.
     ///
     /// ```
     /// use lifecycle::request::CreateRequest;
@@ -93,7 +92,7 @@ impl CreateRequest {
     /// ```
     ///
     /// # Errors
-    /// All that is wrong, in the order of the fields, at most [`ERRORS_MAX`] entries: an answer of 422.
+    /// All errors, in the order of the fields, at most [`ERRORS_MAX`]. They are the entries of a 422.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
         let mut report = Report::new(ERRORS_MAX);
         let request = report.object(body, vec![Loc::Field("body")]).and_then(|body| {
@@ -126,7 +125,7 @@ impl CreateRequest {
         request.ok_or_else(|| report.into_errors())
     }
 
-    /// The thread whose data the sandbox mounts: the sandbox's own id where the caller named none.
+    /// Returns the thread whose data is mounted: the sandbox's own id if the request contains no thread.
     #[must_use]
     pub fn thread(&self) -> &str {
         self.thread_id.as_ref().map_or(self.sandbox_id.as_str(), ThreadId::as_str)
@@ -135,7 +134,7 @@ impl CreateRequest {
 
 fn extra_mounts(body: &Object<'_>, report: &mut Report) -> Option<Vec<ExtraMount>> {
     let list = body.optional("extra_mounts", &[][..], object::list, report)?;
-    // One mount's mistakes must not hide the next one's: all are read before any is given up.
+    // Parse all mounts first, so that an error in one does not hide an error in the next.
     let mounts = list.iter().enumerate().map(|(index, mount)| {
         let mount = report.object(mount, body.at("extra_mounts", index))?;
         let host_path = mount.required("host_path", object::text, report);

@@ -1,6 +1,7 @@
-//! What the spec of an existing Pod says about its sandbox, and whether that meets the requirements of a request.
+//! The part of an existing Pod's spec that callers are shown, and whether it meets the requirements of a request.
 //!
-//! DeerFlow's Gateway relies on these answers, so they are read from the Pod itself, whoever created it.
+//! DeerFlow's Gateway relies on these answers. They are read from the Pod itself, because another client may have
+//! created it.
 
 use std::{fmt, num::NonZeroU128};
 
@@ -12,23 +13,23 @@ use crate::request::CreateRequest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ShellSessions(NonZeroU128);
 
-/// The part of a Pod's spec that callers are told. A field is `None` where the spec contradicts itself.
+/// The part of a Pod's spec that callers are shown. A field is `None` if the spec contradicts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObservedSpec {
     /// The number of shell sessions that the container `sandbox` allows; `None` if its variable is not a positive
     /// integer.
     pub max_shell_sessions: Option<ShellSessions>,
-    /// Whether Lark's command line runs in a broker; `None` if only a part of the broker is there, or if the sandbox
-    /// can read the credentials that the broker is meant to keep from it.
+    /// Whether the Lark command line runs in a broker; `None` if only a part of the broker exists, or if the sandbox
+    /// can read the credentials that the broker keeps from it.
     pub lark_cli_broker: Option<bool>,
 }
 
-/// What a request requires of a Pod that exists already. Absent fields require nothing.
+/// The requirements of a request for an existing Pod. Absent fields require nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Requirements {
-    /// The Pod allows at least as many sessions.
+    /// The minimum number of sessions that the Pod must allow.
     max_shell_sessions: Option<ShellSessions>,
-    /// The Pod has, or has not, a Lark broker.
+    /// Whether the Pod must have a Lark broker.
     lark_cli_broker: Option<bool>,
 }
 
@@ -47,7 +48,7 @@ pub enum Mismatch {
          replacement must be coordinated by the Gateway"
     )]
     UnknownShellSessions,
-    /// The Pod has a broker and none is asked for, or the reverse, or it has only a part of one.
+    /// The Pod has a broker and the request asks for none, or the reverse, or the Pod has only a part of a broker.
     #[error(
         "Existing sandbox has an incompatible Lark broker mode; replacement must be coordinated by the Gateway"
     )]
@@ -57,10 +58,10 @@ pub enum Mismatch {
 // === impl ShellSessions ===
 
 impl ShellSessions {
-    /// The number of a sandbox that names none. DeerFlow's provisioner assumes the same of its image.
+    /// The number of sessions if a Pod does not set one. DeerFlow's provisioner assumes the same of its image.
     pub const DEFAULT: Self = Self(NonZeroU128::MIN.saturating_add(9));
 
-    /// A number of sessions; `None` for zero.
+    /// Creates a number of sessions; returns `None` for zero.
     #[must_use]
     pub const fn new(count: u128) -> Option<Self> {
         match NonZeroU128::new(count) {
@@ -85,7 +86,7 @@ impl Serialize for ShellSessions {
 // === impl ObservedSpec ===
 
 impl ObservedSpec {
-    /// What the Pod of this request will say, unless something in the cluster changes it.
+    /// Returns the spec that the Pod of this request has, unless something in the cluster changes it.
     #[must_use]
     pub fn expected(request: &CreateRequest) -> Self {
         Self {
@@ -96,7 +97,7 @@ impl ObservedSpec {
 }
 
 impl Default for ObservedSpec {
-    /// A Pod whose spec says nothing about either.
+    /// Returns the spec of a Pod that sets neither.
     fn default() -> Self {
         Self { max_shell_sessions: Some(ShellSessions::DEFAULT), lark_cli_broker: Some(false) }
     }
@@ -105,7 +106,7 @@ impl Default for ObservedSpec {
 // === impl Mismatch ===
 
 impl Mismatch {
-    /// A stable name for callers.
+    /// Returns a stable name for callers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -119,7 +120,7 @@ impl Mismatch {
 // === impl Requirements ===
 
 impl Requirements {
-    /// The requirements of a request. A request that does not ask for Lark at all accepts any broker mode.
+    /// Returns the requirements of a request. A request that does not ask for Lark accepts any broker mode.
     #[must_use]
     pub fn of(request: &CreateRequest) -> Self {
         let broker = request.provision_lark_cli_broker;
@@ -152,7 +153,7 @@ impl Requirements {
 mod tests {
     use super::*;
 
-    /// Guards every combination of what is required and what the Pod says.
+    /// Guards every combination of requirements and observed spec.
     #[test]
     fn existing_pods_are_checked_against_the_requirements() {
         let count = |n: u128| ShellSessions::new(n);
@@ -188,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Guards that zero sessions are not a number of sessions, and that huge numbers are written exactly.
+    /// Guards that zero is not a valid number of sessions, and that large numbers are written exactly.
     #[test]
     fn session_counts_are_positive_and_exact() {
         assert_eq!(ShellSessions::new(0), None);

@@ -1,24 +1,24 @@
-//! What to do next with one sandbox: a function of what was asked, what is seen and the time.
+//! The state machine of one sandbox: a pure function of the event, the observed objects and the time.
 //!
-//! The shell around [`step`] (an actor) keeps the [`Stage`], hands in one [`Event`] at a time and carries out
-//! the [`Action`]s in order. Actions that call the cluster come one at a time, and the shell brings their
-//! outcome back as the next event before it takes any other message; so requests for one sandbox queue.
-//! What the calls tell of the cluster goes into the shared view first, so that [`Context::seen`] holds it.
+//! The caller of [`step`] (the sandbox's actor) keeps the [`Stage`], passes in one [`Event`] at a time and executes
+//! the [`Action`]s in order. A step contains at most one action that calls the cluster. The actor passes its outcome
+//! back as the next event before it takes another message, so requests for one sandbox queue. The outcome first goes
+//! into the shared view, so [`Context::seen`] already contains it.
 //!
 //! ```text
 //!            Post                     old Pod gone
-//! Resting ─────────▸ Making ◂──────────────────────── Waiting
+//! Steady ──────────▸ Creating ◂────────────────────── Waiting
 //!    ▲ ▲               │ │ ▲                             ▲
-//!    │ │ whole: answer │ │ └─ Read, Created ─┐           │ something terminates
+//!    │ │ ready: Answer │ │ └─ Read, Created ─┐           │ an object is terminating
 //!    │ └───────────────┘ └───────────────────┴───────────┘
 //!    │                 │ refused
-//!    │   all gone      ▼            not done, or in doubt
-//!    └────────────── Removing ───────────────────────────▸ Retrying ──▸ (back-off, look, remove) …
+//!    │   all gone      ▼            failed or unknown
+//!    └────────────── Deleting ───────────────────────────▸ DeleteBackoff ──▸ (wait, Read, Delete) …
 //!
-//! Resting ── a limit is reached ──▸ Reaping ── its answer is lost ──▸ Unsure ── looked at ──▸ Resting
-//! Resting ── half alone for long ─▸ Doubting ── alone indeed ───────▸ Removing
-//! Resting ── used, given ─────────▸ Giving ─── written ─────────────▸ Resting, and then the answer
-//! Resting ── other limits ────────▸ Changing ─ written ─────────────▸ Resting, and then the answer
+//! Steady ── limit reached ─────▸ Reaping ────────── outcome unknown ──▸ ReapUnknown ── Read ──▸ Steady
+//! Steady ── orphan for 60 s ───▸ ConfirmingOrphan ─ confirmed ────────▸ Deleting
+//! Steady ── used or returned ──▸ RecordingUse ───── Written ──────────▸ Steady, then Answer
+//! Steady ── Event::Change ─────▸ Updating ───────── Written ──────────▸ Steady, then Answer
 //! ```
 
 mod create;
@@ -47,322 +47,321 @@ use crate::{
     traits::{Busy, Outcome, Preconditions},
 };
 
-/// How long one half of a pair may be alone before it is removed. Longer than any create takes, so that the
-/// half of a pair that somebody (an earlier process, another replica) is making is left in peace.
+/// The time after which an orphan is deleted. It is longer than any create takes, so an object is not deleted while an
+/// earlier process or another replica still creates its counterpart.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(60);
 
-/// How many rounds of writes one POST may cost: the first, one after a look, one after a replacement.
+/// The maximum number of write attempts of one POST: the first, one after a read, and one after a replacement.
 pub const MAX_ROUNDS: u8 = 3;
 
-/// What is known at the time of an event.
+/// The inputs of a step besides the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The sandbox.
+    /// The id of the sandbox.
     pub id: &'a SandboxId,
-    /// The time, on the clock that only goes forward.
+    /// The time of the monotonic clock.
     pub now: Instant,
-    /// The time on the wall, for people and for what is written.
+    /// The time of the wall clock, for responses and for the times in Kubernetes objects.
     pub wall: Timestamp,
-    /// The settings about lifetimes.
+    /// The lifetime settings.
     pub policy: &'a Policy,
-    /// What the shared view holds of the sandbox, the outcome that this event reports included.
+    /// The observed objects in the shared view, including the outcome that this event reports.
     pub seen: &'a Observed,
-    /// Whether the view is recent enough to be believed where it says that something is absent.
+    /// Whether the view is fresh. In a stale view the absence of an object proves nothing.
     pub fresh: bool,
 }
 
-/// All that a process keeps of one sandbox. `W` is whoever waits for an answer.
+/// The in-memory state of one sandbox. `W` is the handle through which a caller receives its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox<W> {
-    /// Where it stands.
+    /// The stage of the state machine.
     pub stage: Stage<W>,
-    /// What is known of the life of its Pod.
+    /// The lifetime of the current Pod; `None` without a Pod.
     pub lifetime: Option<LifetimeState>,
-    /// The name that the last POST gave, until the sandbox is given.
+    /// The owner from the last POST, until that POST has been answered.
     claim: Option<Owner>,
 }
 
-/// What is known of the life of one Pod, and when it is looked at next.
+/// The lifetime of one Pod, and the time at which it is evaluated next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifetimeState {
-    /// Whose life.
+    /// The Pod.
     uid: Uid,
     activity: Activity,
-    /// When [`Event::Due`] is to come for it. Signs of life do not move it: it comes, and finds that it is early.
+    /// When [`Event::Due`] arrives. Activity does not move this time: the event then arrives early, and the timer is
+    /// set again.
     armed: Option<Instant>,
     held: Option<Hold>,
-    /// Since when the sandbox could not be asked whether it is busy.
+    /// Since when activity probes have failed.
     unanswered_since: Option<Instant>,
-    /// What is yet to be written of it.
     pending_write: PendingWrite,
 }
 
-/// What is yet to be written of a sandbox's life.
+/// The parts of a lifetime that are not yet written to the Pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct PendingWrite {
-    /// A sign of life that a restart would miss.
+    /// Whether there is activity that a restart would lose.
     last_activity: bool,
-    /// Its owner, until the Pod says the same.
+    /// The new owner, until the Pod's annotation says the same.
     owner: Option<Owner>,
-    /// How often it could not be written.
+    /// The number of failed writes in a row.
     failures: u32,
-    /// When that is tried again, at the earliest.
+    /// The earliest time of the next write.
     not_before: Option<Instant>,
 }
 
-/// Where a sandbox stands.
+/// The stage of a sandbox's state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage<W> {
-    /// Nothing was asked for: what is seen is all there is.
+    /// No request is pending.
     Steady {
-        /// Since when one half has been without the other.
+        /// Since when the sandbox has been an orphan.
         alone_since: Option<Instant>,
     },
-    /// A POST waits until what is left of an earlier life has gone.
+    /// A POST waits until the objects of an earlier sandbox with this id are gone.
     Waiting(PendingCreate<W>),
-    /// A pair is being written or looked for. A call is in flight.
+    /// The objects are being created or read. A call is in flight.
     Creating {
-        /// For whom.
+        /// The create that this call is for.
         order: PendingCreate<W>,
-        /// What this order has written, or may have written.
+        /// The objects that this create has written, or may have written.
         made: Objects,
-        /// The failure to give once the look that is in flight has told what to undo.
+        /// The error to answer with, once the read that is in flight has shown what to undo.
         verdict: Option<SandboxError>,
     },
-    /// A half has been alone for its grace, and is looked at before it is removed. A call is in flight.
+    /// The sandbox has been an orphan for [`ORPHAN_GRACE`] and is read again before it is deleted. A call is in
+    /// flight.
     ConfirmingOrphan,
-    /// Something is being deleted. A call is in flight.
+    /// Objects are being deleted. A call is in flight.
     Deleting {
-        /// What must go.
+        /// The objects to delete.
         targets: Objects,
-        /// How often that was tried before.
+        /// The number of earlier attempts.
         attempt: u32,
-        /// Whoever asked for the deletion.
+        /// The callers that asked for the deletion.
         waiters: Vec<W>,
-        /// What comes after.
+        /// What happens after the deletion.
         next: AfterDelete<W>,
     },
-    /// A limit is reached, and the sandbox is being asked whether it is busy, or is being reaped. A call is in
-    /// flight.
+    /// A limit is reached. The sandbox is being probed for activity, or is being reaped. A call is in flight.
     Reaping(ReapReason),
-    /// Whether it was reaped is not known: nothing is said of it before it was looked at.
+    /// The outcome of a reap is unknown. Nothing is reported until a read has shown whether the Pod is gone.
     ReapUnknown {
-        /// Why it was to go.
+        /// The reason for the reap.
         cause: ReapReason,
-        /// When it is looked at; `None` while that is being done.
+        /// When the objects are read; `None` while a read is in flight.
         at: Option<Instant>,
     },
-    /// It is there, and given as soon as its use is written. A call is in flight.
+    /// The sandbox is ready, and is returned as soon as its use is written. A call is in flight.
     RecordingUse {
-        /// To whom.
+        /// The callers that receive the sandbox.
         waiters: Vec<W>,
     },
-    /// Its limits are being written. A call is in flight.
+    /// The limits are being written. A call is in flight.
     Updating {
-        /// Who wants them changed.
+        /// The caller that changes the limits.
         waiter: W,
     },
-    /// Something must go but could not be deleted, or may have been made; it is tried again later.
+    /// A deletion failed, or a create has an unknown outcome and must be undone. The deletion is retried later.
     DeleteBackoff {
-        /// What must go.
+        /// The objects to delete.
         targets: Objects,
-        /// How often that was tried before.
+        /// The number of earlier attempts.
         attempt: u32,
-        /// When it is tried next; `None` while a look is in flight.
+        /// When the deletion is retried; `None` while a read is in flight.
         at: Option<Instant>,
-        /// Whoever asked for the deletion meanwhile.
+        /// The callers that have asked for the deletion since.
         waiters: Vec<W>,
-        /// Whether nobody was ever given this sandbox.
+        /// Whether the sandbox is unpublished.
         unpublished: bool,
     },
 }
 
-/// A create that is under way, and all who wait for it.
+/// A create in progress and its callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingCreate<W> {
-    /// What was asked for, by the first who asked.
+    /// The request of the first caller.
     pub request: Arc<CreateRequest>,
     /// The callers that wait for the sandbox.
     pub waiters: Vec<PostWaiter<W>>,
-    /// How many rounds of writes it has cost.
+    /// The number of write attempts so far.
     pub rounds: u8,
-    /// Whether the cluster was looked at since the order came, or since it last waited.
+    /// Whether the objects have been read since the create arrived or last waited.
     pub looked: bool,
-    /// Why nobody knows whether the last round took effect; what its callers are told if it was the last of all.
+    /// Why the outcome of the last attempt is unknown. If no attempt is left, the callers receive this error.
     pub doubt: Option<SandboxError>,
 }
 
 /// A caller that waits for a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostWaiter<W> {
-    /// Receives the answer.
+    /// The handle that receives the answer.
     pub waiter: W,
-    /// When it is answered at the latest.
+    /// The time by which it must be answered.
     pub until: Instant,
-    /// What its request requires of a Pod that exists.
+    /// What its request requires of an existing Pod.
     pub requirements: Requirements,
 }
 
-/// What comes after a removal.
+/// What happens after a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterDelete<W> {
-    /// Nothing.
+    /// Nothing follows.
     Rest,
-    /// Nothing; and nobody was ever given what goes.
+    /// Nothing follows. The deleted objects were unpublished.
     Forget,
-    /// The order fails for this reason: what it made was being undone.
+    /// The create fails with this error; the deletion undid its writes.
     Fail(PendingCreate<W>, SandboxError),
-    /// The order goes on: something stood in its way.
+    /// The create continues; the deleted objects were in its way.
     Make {
-        /// Which.
+        /// The create.
         order: PendingCreate<W>,
-        /// Whether nobody was ever given what goes.
+        /// Whether the deleted objects were unpublished.
         unpublished: bool,
     },
 }
 
-/// A choice of the two objects of a sandbox.
+/// A subset of a sandbox's two objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Objects {
-    /// The Pod.
+    /// Whether the Pod is in the subset.
     pub pod: bool,
-    /// The Service.
+    /// Whether the Service is in the subset.
     pub service: bool,
 }
 
-/// What happened.
+/// An input of the state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<W> {
-    /// Somebody wants the sandbox.
+    /// A caller requests the sandbox.
     Post {
-        /// What exactly.
+        /// The parsed request.
         request: Arc<CreateRequest>,
-        /// Who.
+        /// The caller.
         waiter: W,
     },
-    /// Somebody wants it gone.
+    /// A caller requests the deletion.
     Delete {
-        /// Who.
+        /// The caller.
         waiter: W,
-        /// The name that they gave.
+        /// The owner that the caller claims to be.
         owner: Option<Owner>,
     },
-    /// Somebody uses it.
+    /// A caller uses the sandbox.
     Touch {
-        /// Who, if they want to know how it is.
+        /// The caller, if it wants the sandbox's status.
         waiter: Option<W>,
-        /// The name that they gave.
+        /// The owner that the caller claims to be.
         owner: Option<Owner>,
     },
-    /// Somebody wants its limits changed.
+    /// A caller changes the limits.
     Change {
-        /// How.
+        /// The new limits.
         change: LimitsPatch,
-        /// Who.
+        /// The caller.
         waiter: W,
-        /// The name that they gave.
+        /// The owner that the caller claims to be.
         owner: Option<Owner>,
     },
-    /// What is seen may have changed.
+    /// The observed objects may have changed.
     Resync,
-    /// The time of the last [`Action::SetTimer`] has come.
+    /// The time of the last [`Action::SetTimer`] is reached.
     Due,
-    /// The outcome of [`Action::Create`], for what it named.
+    /// The outcome of [`Action::Create`], for each object that it named.
     Created {
-        /// Of the Pod.
+        /// The outcome for the Pod.
         pod: Option<Outcome<()>>,
-        /// Of the Service.
+        /// The outcome for the Service.
         service: Option<Outcome<()>>,
     },
-    /// The outcome of [`Action::Delete`], for what it named.
+    /// The outcome of [`Action::Delete`] or [`Action::Reap`], for each object that it named.
     Deleted {
-        /// Of the Pod.
+        /// The outcome for the Pod.
         pod: Option<Outcome<()>>,
-        /// Of the Service.
+        /// The outcome for the Service.
         service: Option<Outcome<()>>,
     },
-    /// The outcome of [`Action::Read`].
+    /// The outcome of [`Action::Read`]; the text names a foreign object, if there is one.
     Read(Result<Option<String>, ClusterError>),
     /// The outcome of [`Action::Write`].
     Written(Outcome<()>),
     /// The outcome of [`Action::Probe`].
     Probed(Busy),
-    /// The belt holds the [`Action::Reap`] back until then.
+    /// The reap limits defer the [`Action::Reap`] until this time.
     Deferred(Instant),
-    /// The belt lets nothing go: it is a rehearsal.
+    /// The reap was not executed, because reaping is a dry run.
     DryRun,
-    /// The belt may let go what it held.
+    /// The reap limits no longer defer the reap.
     Resumed,
 }
 
-/// What to do. Execution has no choices left.
+/// An instruction to the actor. The actor makes no decisions of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Action<W> {
-    /// Write the named halves, at the same time.
+    /// Create the named objects, in parallel.
     Create {
-        /// For this request.
+        /// The request to build them from.
         request: Arc<CreateRequest>,
-        /// Which.
+        /// The objects to create.
         halves: Objects,
     },
-    /// Delete these objects, at the same time, if they are still the ones of these uids.
+    /// Delete these objects, in parallel, with their uids as preconditions.
     Delete {
-        /// The Pod, if it is to go.
+        /// The uid of the Pod, if it is to be deleted.
         pod: Option<Uid>,
-        /// The Service, if it is to go.
+        /// The uid of the Service, if it is to be deleted.
         service: Option<Uid>,
     },
-    /// Look at both objects in the cluster itself.
+    /// Read both objects from the API server.
     Read,
-    /// Write this on the Pod of this uid.
+    /// Write annotations to the Pod with this uid.
     Write {
-        /// The Pod.
+        /// The uid of the Pod.
         uid: Uid,
-        /// All that is to stand on it.
+        /// The complete annotations.
         annotations: LifetimeAnnotations,
     },
-    /// Ask the sandbox itself whether it is at work.
+    /// Probe the sandbox for activity.
     Probe {
-        /// Where it is reached.
+        /// The URL of the sandbox.
         url: Arc<str>,
     },
-    /// Delete it, in the very state in which it is seen, if the belt lets it go.
+    /// Delete the sandbox if the reap limits allow it and it has not changed since it was observed.
     Reap {
-        /// The Pod.
+        /// The Pod's uid and resourceVersion.
         pod: Preconditions,
-        /// The Service, if there is one.
+        /// The Service's uid and resourceVersion, if there is a Service.
         service: Option<Preconditions>,
-        /// Why.
+        /// The reason for the reap.
         cause: ReapReason,
     },
-    /// Note that it was reaped.
+    /// Record that the sandbox was reaped.
     RecordReap(ReapReason),
-    /// Give somebody an answer.
+    /// Answer a caller.
     Answer(W, Result<Reply, SandboxError>),
-    /// Send [`Event::Due`] at this time; replaces an earlier wish.
+    /// Send [`Event::Due`] at this time. It replaces an earlier timer.
     SetTimer(Instant),
-    /// There is nothing left to look after.
+    /// Stop the actor: no object is left.
     Stop,
 }
 
-/// A request's good answer.
+/// A successful answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// The sandbox is there.
+    /// The sandbox exists, with this status.
     Made(Status),
-    /// The sandbox is gone, or going; or there is none.
+    /// The sandbox does not exist or is being deleted.
     Gone,
 }
 
-/// The next stage, and what to do on the way to it.
+/// The next stage, and the actions that lead to it.
 type Decision<W> = (Stage<W>, Vec<Action<W>>);
 
-/// Decides what happens next.
+/// Decides the next stage and the actions that lead to it.
 ///
-/// Total over every stage and event: one that cannot come (an outcome nobody waits for) is as good as
-/// [`Event::Resync`], and a request in the middle of a call, which the shell never hands in, is told to come
-/// back.
+/// The function is total over all stages and events. An event that cannot occur (an outcome without a call) counts as
+/// [`Event::Resync`]. A request during a call, which the actor never passes in, is told to retry.
 pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
     live::meet(&mut sandbox, &event, ctx);
     let is_written = matches!(event, Event::Written(_));
@@ -387,7 +386,7 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
             Some(failure) => (stage, vec![Action::Answer(waiter, Err(failure))]),
             None => remove::delete(stage, waiter, ctx),
         },
-        // What it waits for will not meet this request: asked again, it is compared with the Pod that is there then.
+        // The pending create does not meet this request. A retry is compared with the Pod that exists by then.
         Event::Post { request, waiter } if !stage.accepts(&request) => {
             (stage, vec![Action::Answer(waiter, Err(create::still_terminating(ctx)))])
         }
@@ -411,7 +410,7 @@ pub fn step<W>(mut sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (S
     (Sandbox { stage, lifetime, claim }, actions)
 }
 
-/// What has nothing to do with how long the sandbox lives.
+/// Handles the events that do not concern the lifetime.
 fn standing<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -458,12 +457,12 @@ fn post<W>(stage: Stage<W>, mut order: PendingCreate<W>, ctx: Context<'_>) -> De
             waiting.waiters.extend(order.waiters);
             create::make(waiting, Objects::NONE, ctx)
         }
-        // A create that failed in doubt may have worked after all: then this one finds it made. But what is seen
-        // may also have been taken back meanwhile, by a delete whose answer was lost: so look first.
+        // The failed create has an unknown outcome and may have succeeded; then this POST uses its objects. A delete
+        // with an unknown outcome may also have removed them since, so read first.
         Stage::DeleteBackoff { targets, at: Some(_), unpublished: true, .. } => {
             (Stage::Creating { order, made: targets, verdict: None }, vec![Action::Read])
         }
-        // What somebody wanted gone goes first; then the sandbox is made anew.
+        // The requested deletion completes first. Then the sandbox is created again.
         Stage::DeleteBackoff { targets, attempt, at: Some(_), waiters, unpublished: false } => {
             remove::remove(targets, attempt, waiters, AfterDelete::Make { order, unpublished: false }, ctx)
         }
@@ -511,22 +510,22 @@ fn look<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
     }
 }
 
-/// With nothing asked for: looks closer at a half that stays alone.
+/// Handles a stage without a pending request: reads an orphan again once its grace is over.
 fn rest<W>(alone_since: Option<Instant>, ctx: Context<'_>) -> Decision<W> {
     if !alone(ctx.seen).any() {
         return (Stage::Steady { alone_since: None }, vec![]);
     }
-    // While the view is old, the other half may be there unseen: the time alone starts when we can tell.
+    // A stale view may not show the other object yet, so the grace starts when the view is fresh.
     let since = alone_since.filter(|_| ctx.fresh).unwrap_or(ctx.now);
     let until = since + ORPHAN_GRACE;
     if ctx.now < until {
         return (Stage::Steady { alone_since: Some(since) }, vec![Action::SetTimer(until)]);
     }
-    // The watch shows what carries our labels: whose other half has lost them is no orphan.
+    // The watch shows only objects with our labels. The other object may exist without them, so read by name.
     (Stage::ConfirmingOrphan, vec![Action::Read])
 }
 
-/// Which half is there without the other.
+/// Returns the object that exists without its counterpart and is not terminating.
 fn alone(seen: &Observed) -> Objects {
     Objects {
         pod: seen.pod.as_ref().is_some_and(|p| !p.terminating) && seen.service.is_none(),
@@ -543,7 +542,7 @@ impl<W> Default for Sandbox<W> {
 }
 
 impl<W> Sandbox<W> {
-    /// What callers are told of its life, where that is limited.
+    /// Returns the expiry that callers are shown, if a limit applies.
     #[must_use]
     pub fn prospects(&self, ctx: Context<'_>) -> Option<Expiry> {
         live::prospects(self.lifetime.as_ref(), ctx)
@@ -559,11 +558,11 @@ impl<W> Default for Stage<W> {
 }
 
 impl<W> Stage<W> {
-    /// Whether callers are not to hear of the sandbox: it is being made and was given to nobody yet.
+    /// Returns whether the sandbox is unpublished, so that reads must not show it.
     #[must_use]
     pub fn is_unpublished(&self) -> bool {
         match self {
-            // Before the first write it is only being looked for.
+            // Before the first write, the objects are only being read.
             Self::Creating { order, made, .. } => order.rounds > 0 || made.any(),
             Self::Deleting {
                 next: AfterDelete::Forget | AfterDelete::Fail(..) | AfterDelete::Make { .. },
@@ -581,7 +580,7 @@ impl<W> Stage<W> {
         }
     }
 
-    /// Whether a request may join those that wait already.
+    /// Returns whether a request can join the callers that already wait.
     fn accepts(&self, request: &CreateRequest) -> bool {
         match self {
             Self::Waiting(order) => {
@@ -591,7 +590,7 @@ impl<W> Stage<W> {
         }
     }
 
-    /// Whether somebody waits to be given the sandbox.
+    /// Returns whether a caller waits for the sandbox.
     fn has_order(&self) -> bool {
         matches!(
             self,
@@ -611,17 +610,17 @@ impl<W> PendingCreate<W> {
         Self { request, waiters, rounds: 0, looked: false, doubt: None }
     }
 
-    /// Tells everybody that it failed.
+    /// Answers all callers with the failure.
     fn fail(self, failure: &SandboxError) -> Vec<Action<W>> {
         self.waiters.into_iter().map(|w| Action::Answer(w.waiter, Err(failure.clone()))).collect()
     }
 
-    /// Takes out those whose time is up.
+    /// Removes and returns the callers whose deadline has passed.
     fn take_expired(&mut self, now: Instant) -> Vec<W> {
         self.waiters.extract_if(.., |w| w.until <= now).map(|w| w.waiter).collect()
     }
 
-    /// Takes out the callers whose requirements an existing Pod with this spec does not meet, with their answers.
+    /// Removes the callers whose requirements an existing Pod with this spec does not meet. Returns their answers.
     fn reject_mismatches(&mut self, spec: &ObservedSpec) -> Vec<Action<W>> {
         let mut rejected = vec![];
         for waiting in std::mem::take(&mut self.waiters) {
@@ -637,19 +636,19 @@ impl<W> PendingCreate<W> {
 // === impl Objects ===
 
 impl Objects {
-    /// Neither.
+    /// Neither object.
     pub const NONE: Self = Self { pod: false, service: false };
-    /// Both.
+    /// Both objects.
     pub const BOTH: Self = Self { pod: true, service: true };
 
-    /// Whether it is one at least.
+    /// Returns whether at least one object is in the subset.
     #[must_use]
     pub const fn any(self) -> bool {
         self.pod || self.service
     }
 }
 
-/// What a fault means to whoever asked for the operation.
+/// Converts a cluster error into the error for the caller of the operation.
 fn failure_of(operation: &'static str, fault: ClusterError) -> SandboxError {
     if fault.kind == ClusterErrorKind::Unbuildable {
         SandboxError::BadRequest(fault.message)

@@ -1,4 +1,4 @@
-//! What the middle needs of the world, as traits that the edges implement.
+//! The traits between the crates: `actors` calls them, and `cluster` and the view implement them.
 
 use std::sync::Arc;
 
@@ -13,70 +13,70 @@ use crate::{
     request::CreateRequest,
 };
 
-/// The time on the wall.
+/// The wall clock.
 pub trait Clock: Send + Sync + 'static {
-    /// What it shows now. It may be stepped at any time, either way.
+    /// Returns the current time. The wall clock may be stepped at any time, in either direction.
     fn wall(&self) -> Timestamp;
 }
 
-/// What came of a write.
+/// The outcome of a write.
 ///
-/// There are three ways, not two: after [`Outcome::Unknown`] the next thing to do is to look at the cluster.
+/// After [`Outcome::Unknown`] the caller must read the objects before it does anything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome<T> {
-    /// It was done, and this is what the cluster answered.
+    /// The write succeeded, with the cluster's answer.
     Done(T),
-    /// It was certainly not done.
+    /// The write was certainly not executed.
     Refused(ClusterError),
-    /// It may or may not have been done.
+    /// The write may or may not have been executed.
     Unknown(ClusterError),
 }
 
-/// What came of a delete that was accepted.
+/// The result of an accepted delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion<T> {
-    /// The object is gone, or the name belongs to an object of another uid: nothing of ours is left.
+    /// The object is gone, or another object has its name: none of ours is left.
     Gone,
-    /// It is on its way out; this is how it was last seen.
+    /// The object is terminating, with its last observed state.
     Terminating(T),
 }
 
 /// The calls that the actors make to Kubernetes.
 ///
-/// Every future ends within the implementation's own deadline (retries included), and may be dropped at any
-/// point: what is then true of the cluster is unknown. None of them looks at the shared watch.
+/// Every future ends within the implementation's own deadline, including retries. It may be dropped at any point; the
+/// state of the cluster is then unknown. No call uses the shared watch.
 pub trait Cluster: Send + Sync + 'static {
-    /// Checks against the settings what holds for every request, whether its sandbox exists or not. Makes no call.
+    /// Checks a request against the settings that apply whether or not its sandbox exists. Makes no call.
     ///
     /// # Errors
-    /// The answer for the client.
+    /// The error for the client.
     fn check(&self, request: &CreateRequest) -> Result<(), SandboxError>;
 
-    /// Checks whether the request can be turned into manifests, which matters only if a Pod is created. Makes no call.
+    /// Checks whether manifests can be built from the request, which matters only if a Pod is created. Makes no call.
     ///
     /// # Errors
-    /// The answer for the client.
+    /// The error for the client.
     fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError>;
 
-    /// Creates the sandbox's Pod. One write.
+    /// Creates the sandbox's Pod with one write.
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
-    /// Creates the sandbox's Service. One write; the answer holds the URL.
+    /// Creates the sandbox's Service with one write. The answer contains the URL.
     fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>>;
 
-    /// Deletes the sandbox's Pod if it is still the one that was decided on. One write.
+    /// Deletes the sandbox's Pod with one write, if it meets the preconditions.
     fn delete_pod(&self, id: SandboxId, only: Preconditions)
     -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>>;
 
-    /// Deletes the sandbox's Service if it is still the one that was decided on. One write.
+    /// Deletes the sandbox's Service with one write, if it meets the preconditions.
     fn delete_service(
         &self,
         id: SandboxId,
         only: Preconditions,
     ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>>;
 
-    /// Writes what is to be kept of a sandbox's life on its Pod, if it is still the one of this uid. One write.
+    /// Writes the lifetime annotations to the Pod with one write, if the Pod still has this uid.
     fn write_annotations(
         &self,
         id: SandboxId,
@@ -84,84 +84,87 @@ pub trait Cluster: Send + Sync + 'static {
         annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
-    /// Asks the sandbox itself, and the cluster's metrics, whether it is at work.
+    /// Asks the sandbox itself, and the cluster's metrics, whether the sandbox is busy.
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
 
-    /// Tells the cluster's people, as an Event about the Pod of this uid, why it is reaped (or, `rehearsed`,
-    /// would be). Never waits; an Event that cannot be written is dropped.
+    /// Records an Event about the Pod with this uid: why it is reaped or, if `rehearsed`, would be reaped without the
+    /// dry run. Never waits, and drops an Event that cannot be written.
     fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool);
 
-    /// Reads both objects by name, from the cluster itself. Two reads, in parallel.
+    /// Reads both objects by name from the API server, with two reads in parallel.
     ///
     /// # Errors
-    /// When one of the calls failed: then nothing is told of the other either.
+    /// The error of the first failed read. The result of the other read is then dropped.
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>>;
 }
 
-/// Which object a delete is about, by what was decided on.
+/// The preconditions of a delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preconditions {
-    /// The life of the name.
+    /// The expected uid.
     pub uid: Uid,
-    /// The very state of it, where the decision depended on that; another one is a conflict, and nothing is
-    /// deleted.
+    /// The expected resourceVersion, if the decision depended on the object's state. Any other resourceVersion is a
+    /// conflict, and nothing is deleted.
     pub version: Option<ResourceVersion>,
 }
 
-/// Whether a sandbox is at work.
+/// Whether a sandbox is busy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Busy {
-    /// It is, by this sign (a probe's path, or `cpu`).
+    /// The sandbox is busy, according to this source (a probe's path, or `cpu`).
     Yes(String),
-    /// Nothing shows that it is.
+    /// No source shows that the sandbox is busy.
     No,
-    /// It was asked and did not answer, for this reason.
+    /// The sandbox did not answer its activity probe, for this reason.
     Unanswered(String),
-    /// It was not asked, for this reason, which is ours: that says nothing of the sandbox.
+    /// The activity probe was not sent, for this reason. It lies with this program and says nothing about the
+    /// sandbox.
     Unasked(String),
 }
 
-/// What a look at the cluster itself told.
+/// The result of a read of both objects from the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lookup {
-    /// What there is that is ours.
+    /// The objects with our labels.
     pub seen: Observed,
-    /// What has one of the names without our labels, as `Pod "sandbox-x"`.
+    /// The foreign object with one of the names, such as `Pod "sandbox-x"`.
     pub foreign: Option<String>,
 }
 
-/// What the shared watch tells, in the order in which it learnt it, for one kind of object.
+/// An event of the shared watch for one kind of object. Events arrive in the order in which the watch received them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEvent<T> {
-    /// The object is there, and looks like this.
+    /// The object exists in this state.
     Applied(SandboxId, T),
-    /// The object of this uid is gone, or has left what is watched, as of this version; a later sight of it tells
-    /// that it came back.
+    /// The object with this uid is gone, or has lost our labels, as of this resourceVersion. A later observation
+    /// means that it has its labels again.
     Deleted(SandboxId, Uid, ResourceVersion),
-    /// A whole list, and the version that it is of: what is absent from it is gone as of then.
+    /// A complete list with its resourceVersion. An object that is not in the list is gone as of that
+    /// resourceVersion.
     Listed(Vec<(SandboxId, T)>, ResourceVersion),
 }
 
-/// Where the shared watch puts what it learns. Implemented by the status view; never blocks.
+/// The receiver of the shared watch's events, implemented by the view. It never blocks.
 pub trait WatchSink: Send + Sync + 'static {
-    /// A whole list of this kind is asked for from now on; its [`WatchEvent::Listed`] follows. What is written
-    /// between the two may be missing from the list although it is there.
+    /// Reports that a list of this kind is requested; its [`WatchEvent::Listed`] follows. An object that is written
+    /// in between may be missing from the list although it exists.
     fn relist_started(&self, kind: Kind);
-    /// News of a Pod.
+    /// Applies an event of a Pod.
     fn pods(&self, event: WatchEvent<ObservedPod>);
-    /// News of a Service.
+    /// Applies an event of a Service.
     fn services(&self, event: WatchEvent<ObservedService>);
-    /// The watch of this kind is known to be up to date as of now: the state it has told is the cluster's.
+    /// Reports that the watch of this kind is up to date: the reported state is the cluster's current state.
     fn synced(&self, kind: Kind);
-    /// The watch of this kind has trouble, in words; what it told ages from its last [`WatchSink::heard`].
+    /// Reports that the watch of this kind fails, with the reason. Its state ages from the last
+    /// [`WatchSink::synced`].
     fn failing(&self, kind: Kind, why: &str);
 }
 
-/// The two kinds that are watched.
+/// The kind of a watched object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Pods.
+    /// A Pod.
     Pod,
-    /// Services.
+    /// A Service.
     Service,
 }

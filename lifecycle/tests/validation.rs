@@ -1,8 +1,8 @@
-//! Bodies, and what FastAPI says of them.
+//! Request bodies, compared with FastAPI's answers.
 //!
-//! `tests/recordings/validation.json` holds one body a line with the answer's `detail` (null where the body
-//! was taken), recorded from `FastAPI` 0.165 with pydantic 2.13.4 on `CPython` 3.11 serving the original's
-//! request model.
+//! `tests/recordings/validation.json` contains bodies with the `detail` of the answer (null for an accepted body).
+//! They were recorded from `FastAPI` 0.165 with pydantic 2.13.4 on `CPython` 3.11, with the request model of
+//! DeerFlow's provisioner.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -35,7 +35,7 @@ fn json_detail(body: &[u8]) -> Value {
     detail(Some("application/json"), body)
 }
 
-/// Only what says that it is JSON is read as JSON: a page in a browser can send the rest without asking.
+/// Guards that only a body with a JSON content type is parsed: a web page can send others without a CORS preflight.
 #[test]
 fn a_body_has_to_say_that_it_is_json() {
     let body = br#"{"sandbox_id":"a1"}"#;
@@ -46,7 +46,7 @@ fn a_body_has_to_say_that_it_is_json() {
     }
 }
 
-/// Every entry is FastAPI's, word for word: type, place, message, input and context.
+/// Guards that every entry is identical to FastAPI's: type, path, message, input and context.
 #[test]
 fn answers_are_fastapis() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/validation.json");
@@ -67,7 +67,8 @@ fn answers_are_fastapis() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The one rule that is ours: an id that could not name a Service is told so, before any call is made.
+/// Guards the one rule that FastAPI does not have: an id that cannot name a Service is rejected before any call is
+/// made.
 #[test]
 fn unusable_sandbox_ids_are_refused_with_the_rule() {
     let too_long = "a".repeat(52);
@@ -84,7 +85,7 @@ fn unusable_sandbox_ids_are_refused_with_the_rule() {
     }
 }
 
-/// What is not given takes the original's defaults, and what is given arrives.
+/// Guards that absent fields have the defaults of DeerFlow's provisioner, and that present fields are kept.
 #[test]
 fn fields_arrive_and_defaults_hold() {
     let least = CreateRequest::from_body(Some("application/json"), br#"{"sandbox_id":"a1"}"#).unwrap();
@@ -124,7 +125,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A limit is a length of time in words, its bounds included; null leaves it to the settings.
+/// Guards that a limit is a duration within inclusive bounds, and that null leaves it to the settings.
 #[test]
 fn limits_are_read_in_words() {
     for (value, wanted) in [
@@ -144,8 +145,8 @@ fn limits_are_read_in_words() {
     }
 }
 
-/// Anything else is refused with the rule and its bounds, in a create as in a change; a number too, since it does
-/// not say of what it counts.
+/// Guards that anything else is rejected with the rule and its bounds, in a create and in a change. A number is
+/// rejected because it has no unit.
 #[test]
 fn other_limits_are_refused_with_the_rule() {
     for (value, kind) in [
@@ -181,7 +182,7 @@ fn detail_of<T>(outcome: Result<T, Vec<FieldError>>) -> Value {
     outcome.map_or_else(|errors| serde_json::to_value(errors).unwrap(), |_| Value::Null)
 }
 
-/// The limits come last: what the original's clients see of an old body stands where it always stood.
+/// Guards that errors of limits come last, so that the entries which DeerFlow's clients know keep their positions.
 #[test]
 fn faults_of_limits_come_last() {
     let body = json!({"idle_timeout": 1, "ttl": 1, "provision_lark_cli_broker": 7, "sandbox_id": 1});
@@ -190,7 +191,7 @@ fn faults_of_limits_come_last() {
     assert_eq!(places, ["sandbox_id", "provision_lark_cli_broker", "ttl", "idle_timeout"]);
 }
 
-/// A change is a JSON object that changes something, under the same rules for bytes as a create.
+/// Guards that a change is a JSON object that changes something, with the content-type rules of a create.
 #[test]
 fn a_change_changes_something() {
     let change = |content_type, body: &str| detail_of(LimitsPatch::from_body(content_type, body.as_bytes()));
@@ -214,7 +215,8 @@ fn a_change_changes_something() {
     assert_eq!(change(Some("application/merge-patch+json"), r#"{"ttl":null}"#), Value::Null);
 }
 
-/// Texts that Python would still read are refused as no JSON, at the place where our reader stopped.
+/// Guards that texts which only Python accepts are rejected as invalid JSON, at the position where `serde_json`
+/// stops.
 #[test]
 fn what_only_python_reads_is_no_json() {
     let deep = "[".repeat(500) + &"]".repeat(500);
@@ -235,7 +237,7 @@ fn what_only_python_reads_is_no_json() {
     assert_eq!(entry["loc"], json!(["body", 6]), "characters are counted, not bytes");
 }
 
-/// A large body costs its own request only: neither its size nor the number of its mistakes comes back.
+/// Guards that the answer to a large body is small, for any size and any number of errors.
 #[test]
 fn answers_to_large_bodies_are_small() {
     let size = |entries: &Value| entries.to_string().len();
@@ -252,7 +254,7 @@ fn answers_to_large_bodies_are_small() {
     assert!(size(&text) < 4 * ECHO_MAX, "{}", size(&text));
 }
 
-/// JSON values that are near to requests, so that the fields' own rules are reached.
+/// Generates JSON values that are similar to requests, to reach the rules of the fields.
 fn near_requests() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -306,7 +308,7 @@ fn refused(errors: &[FieldError]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    /// Whatever bytes come in, under whatever name, there is a request or a reason.
+    /// Guards that any bytes with any content type give a request or an error.
     #[test]
     fn any_bytes_are_answered(
         content_type in prop::option::of("application/json|\\PC{0,20}"),
@@ -315,19 +317,19 @@ proptest! {
         well_formed(CreateRequest::from_body(content_type.as_deref(), &body))?;
     }
 
-    /// The same for texts made of JSON's own pieces, which reach the corners of the fault finder.
+    /// Guards the same for texts made of JSON tokens, which reach the special cases of the scanner.
     #[test]
     fn any_near_json_is_answered(body in r#"([\[\]{}:,"\\ue0-9a.+-]|null|true|NaN|"a"|\\u[0-9a-f]{2,4}|é| ){0,24}"#) {
         well_formed(CreateRequest::from_body(Some("application/json"), body.as_bytes()))?;
     }
 
-    /// And for JSON that is almost a request.
+    /// Guards the same for JSON that is similar to a request.
     #[test]
     fn any_near_request_is_answered(body in near_requests()) {
         well_formed(CreateRequest::from_body(Some("application/json"), body.to_string().as_bytes()))?;
     }
 
-    /// A change too is taken, and then changes something, or refused for a reason.
+    /// Guards that an accepted change changes something, and that a rejected one has an error.
     #[test]
     fn any_near_change_is_answered(body in near_requests()) {
         match LimitsPatch::from_body(Some("application/json"), body.to_string().as_bytes()) {

@@ -1,40 +1,40 @@
-//! Who has a seat: the decision, without a clock or a lock.
+//! The counts of permits, without a clock or a lock.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use lifecycle::ids::SandboxId;
 use tokio::sync::Semaphore;
 
-/// The shortest and the longest wait that callers are asked for: clients of this API give up after 30 s.
+/// The shortest and the longest retry delay that callers are given. Clients of this API give up after 30 s.
 const RETRY_BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// How many seats there are.
+/// The maximum number of permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// For all sandboxes together.
+    /// The maximum for all sandboxes together.
     pub(crate) all: usize,
-    /// For one sandbox.
+    /// The maximum for one sandbox.
     pub(crate) per_sandbox: usize,
 }
 
-/// Why somebody is not let in.
+/// The reason for a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejected {
-    /// Nobody is, any more.
+    /// The queue is closed.
     Closed,
-    /// All seats are taken.
+    /// All permits are in use.
     All {
-        /// How many that are.
+        /// The number of permits in use.
         taken: usize,
     },
-    /// All seats are taken that one sandbox may have.
+    /// All permits that one sandbox may have are in use.
     OfOne {
-        /// How many that are.
+        /// The number of permits in use.
         taken: usize,
     },
 }
 
-/// Who has a seat.
+/// The permits in use.
 pub(super) struct Counts {
     seats: QueueLimits,
     taken: usize,
@@ -42,20 +42,20 @@ pub(super) struct Counts {
     by_id: HashMap<SandboxId, Of>,
 }
 
-/// Who has a seat for one sandbox: at least one request.
+/// The permits in use of one sandbox: at least one.
 struct Of {
     taken: usize,
     turn: Arc<Semaphore>,
 }
 
-// === impl Tally ===
+// === impl Counts ===
 
 impl Counts {
     pub(super) fn new(seats: QueueLimits) -> Self {
         Self { seats, taken: 0, closed: false, by_id: HashMap::new() }
     }
 
-    /// Takes a seat; gives back what those share who have one for this sandbox.
+    /// Takes a permit. Returns the lock that all permits of this sandbox share.
     pub(super) fn enter(&mut self, id: &SandboxId) -> Result<Arc<Semaphore>, Rejected> {
         if self.closed {
             return Err(Rejected::Closed);
@@ -76,7 +76,7 @@ impl Counts {
         Ok(of.turn.clone())
     }
 
-    /// Gives a seat back.
+    /// Releases a permit.
     pub(super) fn leave(&mut self, id: &SandboxId) {
         let Some(of) = self.by_id.get_mut(id) else { return };
         of.taken -= 1;
@@ -86,7 +86,7 @@ impl Counts {
         }
     }
 
-    /// How many seats are taken.
+    /// Returns the number of permits in use.
     pub(super) fn len(&self) -> usize {
         self.taken
     }
@@ -96,14 +96,14 @@ impl Counts {
     }
 }
 
-/// When there will be a place for somebody who comes after all of these, if places are held for as long as lately.
+/// Estimates when a slot becomes free after all waiting requests, from the average time that a slot is held.
 pub(super) fn retry_after(waiting: usize, at_once: usize, held: Duration) -> Duration {
     let rounds = u32::try_from(waiting / at_once.max(1)).unwrap_or(u32::MAX).saturating_add(1);
     let [least, most] = RETRY_BOUNDS;
     held.saturating_mul(rounds).clamp(least, most)
 }
 
-/// The average of lately, with one more: it follows a change within some ten.
+/// Updates a moving average, which follows a change within about ten values.
 pub(super) fn average(so_far: Duration, one_more: Duration) -> Duration {
     if so_far.is_zero() { one_more } else { (so_far * 7 + one_more) / 8 }
 }

@@ -17,8 +17,8 @@ fn secs(seconds: u64) -> Duration {
 }
 
 proptest! {
-    /// Over any history of comings and goings no bound is passed, nobody is turned away below one, and nothing is
-    /// remembered of who has left.
+    /// Guards that for any sequence of requests no limit is exceeded, no request below the limits is rejected, and no
+    /// entry is kept for a released permit.
     #[test]
     fn seats_are_counted(history in prop::collection::vec((any::<bool>(), 0_usize..4), 0..60)) {
         let room = AdmissionQueue::new(QUEUE_LIMITS);
@@ -44,7 +44,7 @@ proptest! {
     }
 }
 
-/// The wait that is asked for grows with the queue, and is one that a client can make something of.
+/// Guards that the retry delay grows with the queue and stays within the patience of a client.
 #[test]
 fn the_retry_is_the_queues() {
     for (waiting, at_once, held, wanted) in [
@@ -61,7 +61,8 @@ fn the_retry_is_the_queues() {
     assert!(lately < Duration::from_millis(1200), "{lately:?}");
 }
 
-/// Places go to who came first, and to nobody beyond their number; who waits too long is told when to come again.
+/// Guards that slots are given in order of arrival and are limited, and that a request which waits too long gets a
+/// retry delay.
 #[tokio::test(start_paused = true)]
 async fn places_are_given_in_order() {
     let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
@@ -85,7 +86,8 @@ async fn places_are_given_in_order() {
     creates.pass(&c, end, || true).now_or_never().expect("a free place is taken, late as it is").unwrap();
 }
 
-/// Of one sandbox one POST at a time is let through, and waits for no place that it does not need.
+/// Guards that one POST of a sandbox is admitted at a time, and that it does not wait for a slot that it does not
+/// need.
 #[tokio::test(start_paused = true)]
 async fn a_sandbox_has_one_turn() {
     let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
@@ -99,7 +101,7 @@ async fn a_sandbox_has_one_turn() {
     second.now_or_never().expect("its turn has come").unwrap();
 }
 
-/// From the close on nobody is let in, and who waits is sent away.
+/// Guards that after a close new and waiting requests are rejected.
 #[tokio::test(start_paused = true)]
 async fn a_close_sends_those_away_who_wait() {
     let creates = Creates::new(1, QUEUE_LIMITS);

@@ -1,4 +1,4 @@
-//! How old the view is: one clock for each of the two watches.
+//! The age of the view, for each of the two watches.
 
 use std::{
     sync::{
@@ -12,31 +12,31 @@ use lifecycle::traits::Kind;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
-/// When each watch was last known to be up to date, and what ails it. Every query reads it, so that reading
-/// takes no lock.
+/// The time at which each watch was last up to date, and why it fails. Every read checks it, so the check takes no
+/// lock.
 #[derive(Debug)]
 pub(super) struct Freshness {
-    /// How long the view may be answered from without news.
+    /// The staleness limit.
     limit: Duration,
-    /// Where the clocks count from.
+    /// The origin of the times.
     start: Instant,
     pods: Clock,
     services: Clock,
-    /// Told when both kinds have been listed once. Wakes those who wait in the order in which they came, which a
-    /// `watch` channel does not.
+    /// Notified when both kinds have been listed once. It wakes waiters in order of arrival, which a `watch` channel
+    /// does not.
     listed: Notify,
-    /// When they had been.
+    /// The time at which both kinds had been listed.
     since: OnceLock<Instant>,
 }
 
 #[derive(Debug)]
 struct Clock {
-    /// When the watch was last heard of, in nanoseconds since the start; [`NEVER`] until the first list.
+    /// The time at which the watch was last up to date, in nanoseconds since `start`; [`NEVER`] until the first list.
     synced: AtomicU64,
     failing: Mutex<Option<String>>,
 }
 
-/// What no clock of ours reaches: it would be after 584 years.
+/// A time that is never reached: 584 years after the start.
 const NEVER: u64 = u64::MAX;
 
 // === impl Freshness ===
@@ -64,7 +64,7 @@ impl Freshness {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(NEVER - 1)
     }
 
-    /// The watch of this kind has told all that the cluster holds, as of now.
+    /// Records a complete list of this kind.
     pub(super) fn listed(&self, kind: Kind) {
         self.clock(kind).set(self.now());
         if self.pods.synced().is_some() && self.services.synced().is_some() {
@@ -73,7 +73,7 @@ impl Freshness {
         }
     }
 
-    /// The watch of this kind is up to date as of now; counts only after its first list.
+    /// Records that the watch of this kind is up to date. Has no effect before its first list.
     pub(super) fn synced(&self, kind: Kind) {
         let clock = self.clock(kind);
         if clock.synced().is_some() {
@@ -85,7 +85,7 @@ impl Freshness {
         *self.clock(kind).failing() = Some(why.to_owned());
     }
 
-    /// Whether the view may be answered from.
+    /// Returns whether reads can be answered from the view.
     pub(super) fn is_fresh(&self) -> bool {
         let now = self.now();
         let limit = u64::try_from(self.limit.as_nanos()).unwrap_or(NEVER - 1);
@@ -94,7 +94,7 @@ impl Freshness {
             .all(|clock| clock.synced().is_some_and(|synced| now.saturating_sub(synced) <= limit))
     }
 
-    /// What is wrong with the watch of this kind; `None` when it is fresh and well.
+    /// Returns why the watch of this kind is not ready; `None` if it is fresh.
     pub(super) fn unready_reason(&self, kind: Kind) -> Option<String> {
         let clock = self.clock(kind);
         let because = clock.failing().as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -107,14 +107,14 @@ impl Freshness {
         }
     }
 
-    /// Since when it is known what there is; `None` while it is not.
+    /// Returns since when all existing objects are known; `None` before that.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since.get().copied()
     }
 
-    /// Waits until both kinds have been listed once, but not longer than this.
+    /// Waits until both kinds have been listed once, at most for `patience`.
     pub(super) async fn first_list(&self, patience: Duration) {
-        // It hears what is told from here on, also before it is polled.
+        // Created before the check, so a notification between the check and the wait is not lost.
         let listed = self.listed.notified();
         if self.since().is_none() {
             let _ = tokio::time::timeout(patience, listed).await;
@@ -149,7 +149,8 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// Invariant 6: fresh means that both kinds were listed and both were heard of within the limit.
+    /// Guards invariant 6: the view is fresh only if both kinds were listed and both were up to date within the
+    /// limit.
     #[tokio::test(start_paused = true)]
     async fn both_kinds_have_to_be_fresh() {
         let freshness = Freshness::new(Duration::from_secs(60));
@@ -171,7 +172,7 @@ mod tests {
         assert!(freshness.is_fresh());
     }
 
-    /// A caller in the first moments waits for the first list, not for ever.
+    /// Guards that an early caller waits for the first list, with a limit.
     #[tokio::test(start_paused = true)]
     async fn the_first_list_is_waited_for_with_a_bound() {
         let freshness = Freshness::new(Duration::from_secs(60));

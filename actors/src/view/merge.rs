@@ -1,60 +1,60 @@
-//! One half of a row: how a sight of an object is merged into what was known of it.
+//! Merging: combines an observation of an object with the known state of the object in a row.
 
 use std::collections::{HashMap, VecDeque};
 
 use lifecycle::observed::{Observation, ResourceVersion, Uid};
 
-/// What is known of one object.
+/// The known state of one object.
 #[derive(Debug, Clone)]
 pub(super) struct Known<T> {
     pub(super) sight: T,
-    /// The number of the list that was under way when we wrote the object ourselves, until the watch has
-    /// shown it: that list may lack it although it is there.
+    /// The number of the list that was in flight when we wrote the object, until the watch has shown it. That list
+    /// may not contain the object although it exists.
     written_during: Option<u64>,
 }
 
-/// What a merge has changed.
+/// The effect of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
-    /// Nothing.
+    /// Nothing has changed.
     None,
-    /// What callers see, but nothing that a decision depends on.
+    /// The status has changed, but nothing that a decision depends on.
     Looks,
-    /// Something that a decision may depend on.
+    /// Something that a decision may depend on has changed.
     Shape,
 }
 
-/// Who says so.
+/// The source of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The watch.
+    /// An event of the watch.
     Watch,
-    /// The whole list of this number.
+    /// The complete list with this number.
     List {
-        /// The list's number.
+        /// The number of the list.
         listing: u64,
     },
-    /// The answer to a call of our own, given while the list of this number was the last one begun.
+    /// The answer to our own call. The list with this number was the last one started by then.
     OwnCall {
-        /// The list's number.
+        /// The number of the list.
         listing: u64,
     },
 }
 
-/// The objects that went last, so that a late sight does not bring one back.
+/// The objects that were deleted last, so that a late observation does not restore one.
 ///
-/// An object that leaves what is watched, because somebody took a label from it, looks gone and may come back: so
-/// each is gone as of a version, and a later sight of it counts.
+/// An object that loses its labels looks deleted to the watch and may return. An object is therefore gone as of a
+/// resourceVersion, and a later observation counts.
 ///
-/// The watch and our own calls tell of the same object in any order; only sights that cross within moments
-/// matter, so a bounded number of them is enough.
+/// The watch and our own calls report the same object in any order. Only observations shortly after the deletion
+/// matter, so a bounded number of entries is enough.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     order: VecDeque<Uid>,
     uids: HashMap<Uid, ResourceVersion>,
 }
 
-/// Merges a sight of an object that is there.
+/// Merges an observation of an existing object.
 pub(super) fn apply<T: Observation + PartialEq>(
     slot: &mut Option<Known<T>>,
     sight: T,
@@ -79,8 +79,8 @@ pub(super) fn apply<T: Observation + PartialEq>(
         known.sight = sight;
         return change;
     }
-    // Another life of the name. The later one counts; versions of one kind order across uids too. Only in a cluster
-    // that was put back to an earlier state they do not: there a list tells which life is the present one.
+    // Another object with the same name. The newer one counts, because resourceVersions of one kind are ordered
+    // across uids. The exception is a cluster restored from a backup: there a list shows which object exists.
     let replaced = matches!(source, Source::List { listing } if known.is_disproved_by(listing));
     if !replaced && sight.version() < known.sight.version() {
         return Change::None;
@@ -89,13 +89,13 @@ pub(super) fn apply<T: Observation + PartialEq>(
     Change::Shape
 }
 
-/// Merges the end of an object; that of another life of the name changes nothing.
+/// Merges the deletion of an object. A deletion of another object with the same name changes nothing.
 pub(super) fn remove<T: Observation>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
     if slot.take_if(|known| known.sight.uid() == uid).is_some() { Change::Shape } else { Change::None }
 }
 
 impl<T> Known<T> {
-    /// Whether a list of this number, which lacks the object, proves that it is gone.
+    /// Returns whether a list with this number, which does not contain the object, proves that it is gone.
     pub(super) fn is_disproved_by(&self, listing: u64) -> bool {
         self.written_during.is_none_or(|during| during < listing)
     }
@@ -104,10 +104,10 @@ impl<T> Known<T> {
 // === impl Gone ===
 
 impl Gone {
-    /// How many are kept: far more than can go within the moments in which sights cross.
+    /// The maximum number of entries: far more than are deleted while a late observation can arrive.
     const MAX: usize = 4096;
 
-    /// Notes that the object of this uid was gone as of this version.
+    /// Records that the object with this uid was gone as of this resourceVersion.
     pub(super) fn note(&mut self, uid: Uid, version: ResourceVersion) {
         if let Some(known) = self.uids.get_mut(&uid) {
             *known = version.max(*known);
@@ -122,7 +122,7 @@ impl Gone {
         }
     }
 
-    /// Whether the object went after it was seen like this.
+    /// Returns whether the object was deleted after this observation.
     pub(super) fn outdates(&self, sight: &impl Observation) -> bool {
         self.uids.get(sight.uid()).is_some_and(|version| sight.version() <= *version)
     }
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// An older sight of the same object changes nothing, a newer one tells how much it changes.
+    /// Guards that an older observation of the same object changes nothing, and that a newer one reports its effect.
     #[test]
     fn the_newer_sight_counts() {
         let mut slot = None;
@@ -160,7 +160,8 @@ mod tests {
         assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);
     }
 
-    /// A late sight or end of an earlier life does not touch the present one.
+    /// Guards that a late observation or deletion of an earlier object with the same name does not affect the current
+    /// one.
     #[test]
     fn an_earlier_life_changes_nothing() {
         let mut slot = None;
@@ -171,8 +172,8 @@ mod tests {
         assert!(slot.is_none());
     }
 
-    /// A list that was asked for before our own write does not make what we wrote disappear; a later one does,
-    /// and so does any once the watch has shown the object.
+    /// Guards that a list requested before our own write does not remove the written object. A later list does, and
+    /// so does any list after the watch has shown the object.
     #[test]
     fn a_list_disproves_only_what_it_could_hold() {
         let mut slot = None;
@@ -184,8 +185,8 @@ mod tests {
         assert!(slot.as_ref().unwrap().is_disproved_by(3));
     }
 
-    /// In a cluster that was put back, a list's word on which life is the present one counts, whatever the versions
-    /// say; but not against what was written while the list was made.
+    /// Guards that in a restored cluster a list determines which object exists, for any resourceVersions, except
+    /// against our own write during the list.
     #[test]
     fn a_list_tells_which_life_is_present() {
         let mut slot = None;
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(apply(&mut slot, pod("old", 8), Source::List { listing: 3 }), Change::None);
     }
 
-    /// What is gone is so as of a version: a later sight tells that it came back.
+    /// Guards that an object is gone as of a resourceVersion: a later observation means that it returned.
     #[test]
     fn what_came_back_is_there() {
         let mut gone = Gone::default();
@@ -207,7 +208,7 @@ mod tests {
         assert!(!gone.outdates(&pod("a", 8)));
     }
 
-    /// The memory of what went is bounded, and forgets the oldest first.
+    /// Guards that the record of deletions is bounded and drops the oldest first.
     #[test]
     fn gone_is_bounded() {
         let mut gone = Gone::default();

@@ -1,4 +1,4 @@
-//! The view under sights that come late, twice or in the wrong order.
+//! Tests of the view with observations that arrive late, twice or out of order.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -40,7 +40,8 @@ fn view() -> View {
     View::new(Duration::from_secs(60))
 }
 
-/// Guards that a sandbox is shown only with both objects, as `Terminating` once its Pod is, and never while hidden.
+/// Guards that a sandbox is shown only with both objects, as `Terminating` while its Pod is, and never while
+/// unpublished.
 #[tokio::test]
 async fn a_sandbox_is_shown_only_with_both_objects() {
     let view = view();
@@ -58,7 +59,7 @@ async fn a_sandbox_is_shown_only_with_both_objects() {
     assert_eq!(view.status(&id("a")), None);
 }
 
-/// Guards that presence is about the Pod alone, and that a create under way is never taken for an absent Pod.
+/// Guards that presence depends only on the Pod, and that a create in flight does not count as an absent Pod.
 #[tokio::test]
 async fn presence_is_about_the_pod_alone() {
     let view = view();
@@ -76,7 +77,7 @@ async fn presence_is_about_the_pod_alone() {
     assert_eq!(view.presence(&id("a")), Presence::Absent, "a Service does not count");
 }
 
-/// A late event of an object that we know to be gone does not bring it back, whoever told of its end.
+/// Guards that a late event of a deleted object does not restore it, whichever source reported the deletion.
 #[tokio::test]
 async fn the_dead_stay_dead() {
     let view = view();
@@ -89,7 +90,7 @@ async fn the_dead_stay_dead() {
     assert!(view.is_empty(), "the answer to a create that came after the end");
 }
 
-/// A list that was begun before our own write does not hide what we wrote; the next one would.
+/// Guards that a list started before our own write does not hide the written object, and that the next list does.
 #[tokio::test]
 async fn an_old_list_does_not_hide_a_new_sandbox() {
     let view = view();
@@ -102,8 +103,8 @@ async fn an_old_list_does_not_hide_a_new_sandbox() {
     assert!(view.is_empty());
 }
 
-/// What left the watch's selection and came back, as when somebody takes a label off and puts it on again, is
-/// there; whether its going was told by an event or by a list.
+/// Guards that an object which lost its labels and has them again is shown, whether an event or a list reported the
+/// loss.
 #[tokio::test]
 async fn what_comes_back_is_known_again() {
     let view = view();
@@ -120,7 +121,7 @@ async fn what_comes_back_is_known_again() {
     assert!(view.contains(&id("a")));
 }
 
-/// Statuses come in the order of the ids, whatever the order of the events.
+/// Guards that statuses are sorted by id, for any order of events.
 #[tokio::test]
 async fn statuses_are_in_order() {
     let view = view();
@@ -132,7 +133,7 @@ async fn statuses_are_in_order() {
     assert_eq!(ids, ["a", "b", "b-2", "c"]);
 }
 
-/// An actor is told once until it has looked, and not at all of what no decision depends on.
+/// Guards that an actor is notified once until it has looked, and not of changes that no decision depends on.
 #[tokio::test]
 async fn news_are_told_once_until_looked_at() {
     let view = view();
@@ -152,7 +153,7 @@ async fn news_are_told_once_until_looked_at() {
     assert_eq!(told.load(Ordering::SeqCst), 2);
 }
 
-/// Whatever callers could see the difference of makes a new revision; what they could not, does not.
+/// Guards that every change that callers could see creates a new revision, and that others do not.
 #[tokio::test]
 async fn editions_tell_lists_apart() {
     let view = view();

@@ -1,4 +1,5 @@
-//! A fake cluster: it keeps pairs, tells the view of them as a watch would, and misbehaves where it is told to.
+//! A fake cluster. It keeps Pods and Services, reports them to the view as the watch does, and fails calls on
+//! request.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,15 +29,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How long a Pod takes to end.
+/// The time that a Pod takes to terminate.
 pub const TERMINATION: Duration = Duration::from_secs(2);
-/// How old an answer may be.
+/// The staleness limit.
 pub const STALENESS: Duration = Duration::from_secs(30);
 
-/// How many creates are worked on at once.
+/// The number of creates that are executed concurrently.
 pub const CREATES_AT_ONCE: usize = 4;
 
-/// The world of a test.
+/// The fixture of a test.
 pub struct Fake {
     pub sandboxes: Sandboxes,
     world: Arc<World>,
@@ -49,9 +50,9 @@ struct World {
     sandboxes: Mutex<Option<Sandboxes>>,
     stalled: AtomicBool,
     unready: AtomicBool,
-    /// By how many seconds the wall's clock is off.
+    /// The offset of the wall clock in seconds.
     off: AtomicI64,
-    /// When the world began, on the paused clock.
+    /// The start of the simulation on tokio's paused clock.
     start: OnceLock<Instant>,
 }
 
@@ -63,9 +64,9 @@ struct State {
     delays: HashMap<String, Duration>,
     refusals: HashMap<String, ClusterErrorKind>,
     panics: Vec<String>,
-    /// What a sandbox says when it is asked whether it is busy; `No` where nothing stands here.
+    /// The result of an activity probe of each sandbox; `No` if there is no entry.
     busy: HashMap<SandboxId, Busy>,
-    /// Who the cluster's people were told to be reaped, as `a IdleTimeout`.
+    /// The recorded Events, such as `a IdleTimeout`.
     told: Vec<String>,
 }
 
@@ -78,12 +79,12 @@ pub fn request(text: &str) -> CreateRequest {
 }
 
 impl Fake {
-    /// A fake whose watch has not begun.
+    /// Creates a fake whose watch has not started.
     pub async fn new() -> Self {
         Self::by(Policy::default(), ReapLimits::default()).await
     }
 
-    /// As [`Fake::new`], by these rules about lifetimes.
+    /// Does the same as [`Fake::new`], with these settings.
     pub async fn by(policy: Policy, belt: ReapLimits) -> Self {
         Self::on(Arc::default(), policy, belt).await
     }
@@ -96,12 +97,12 @@ impl Fake {
         Self { sandboxes, world, ticking: None }
     }
 
-    /// The process ends without a word, and another one takes over what the cluster holds.
+    /// Kills the process and starts another one that adopts the cluster's objects.
     pub async fn restart(self, policy: Policy, belt: ReapLimits) -> Self {
         self.restart_without_watch(policy, belt).await.run().await
     }
 
-    /// As [`Fake::restart`], while the cluster is away: the watch has not begun.
+    /// Does the same as [`Fake::restart`] during an outage of the cluster: the watch is not started.
     pub async fn restart_without_watch(self, policy: Policy, belt: ReapLimits) -> Self {
         self.sandboxes.kill();
         if let Some(ticking) = &self.ticking {
@@ -111,17 +112,17 @@ impl Fake {
         Self::on(self.world.clone(), policy, belt).await
     }
 
-    /// The wall's clock is stepped.
+    /// Steps the wall clock.
     pub fn step_clock(&self, seconds: i64) {
         self.world.off.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// What the sandbox says from now on when it is asked whether it is busy.
+    /// Sets the result of the sandbox's activity probes.
     pub fn set_busy(&self, name: &str, busy: Busy) {
         self.world.state.lock().unwrap().busy.insert(id(name), busy);
     }
 
-    /// The Pod's phase, as the watch tells it.
+    /// Sets the Pod's phase and reports it to the watch.
     pub fn set_phase(&self, name: &str, phase: Phase, ready: bool) {
         let pod = {
             let mut state = self.world.state.lock().unwrap();
@@ -133,7 +134,7 @@ impl Fake {
         self.world.view().pods(WatchEvent::Applied(id(name), pod));
     }
 
-    /// Somebody writes other limits on the Pod by hand; the watch tells of it if it is not `silent`.
+    /// Changes the limits on the Pod manually. The watch reports it unless `silent` is set.
     pub fn annotate(&self, name: &str, limits: Limits, silent: bool) {
         let pod = {
             let mut state = self.world.state.lock().unwrap();
@@ -147,7 +148,7 @@ impl Fake {
         }
     }
 
-    /// Somebody deletes the Service by hand.
+    /// Deletes the Service manually.
     pub fn lose_service(&self, name: &str) {
         let (uid, version) = {
             let mut state = self.world.state.lock().unwrap();
@@ -157,37 +158,37 @@ impl Fake {
         self.world.view().services(WatchEvent::Deleted(id(name), uid, version));
     }
 
-    /// Pods that are made from now on are not ready, nor do they run.
+    /// Lets new Pods stay `Pending` and not ready.
     pub fn make_unready(&self) {
         self.world.unready.store(true, Ordering::SeqCst);
     }
 
-    /// Who the cluster's people were told to be reaped, as `a IdleTimeout`.
+    /// Returns the recorded Events, such as `a IdleTimeout`.
     pub fn told(&self) -> Vec<String> {
         self.world.state.lock().unwrap().told.clone()
     }
 
-    /// How many calls wrote something of this kind, as `write_annotations`.
+    /// Returns the number of calls whose name starts with `call`, such as `write_annotations`.
     pub fn count(&self, call: &str) -> usize {
         self.calls().iter().filter(|made| made.starts_with(call)).count()
     }
 
-    /// Whether the cluster holds the sandbox whole, with nothing of it on its way out.
+    /// Returns whether the sandbox is complete in the cluster and not terminating.
     pub fn holds(&self, name: &str) -> bool {
         self.world.state.lock().unwrap().objects.get(&id(name)).is_some_and(Observed::is_whole)
     }
 
-    /// How many sandboxes the cluster holds whole.
+    /// Returns the number of complete sandboxes in the cluster.
     pub fn fleet(&self) -> usize {
         self.world.state.lock().unwrap().objects.values().filter(|seen| seen.is_whole()).count()
     }
 
-    /// Calls of this name work again.
+    /// Lets calls with this name succeed again.
     pub fn allow(&self, call: &str) {
         self.world.state.lock().unwrap().refusals.remove(call);
     }
 
-    /// Begins the watch, which then has news every second.
+    /// Starts the watch, which then reports every second that it is up to date.
     pub async fn run(mut self) -> Self {
         self.list();
         let world = self.world.clone();
@@ -209,7 +210,7 @@ impl Fake {
         Self::new().await.run().await
     }
 
-    /// The watch lists all there is.
+    /// Reports a complete list of both kinds.
     pub fn list(&self) {
         let view = self.world.view();
         let (objects, version) = self.world.state.lock().unwrap().list();
@@ -222,12 +223,12 @@ impl Fake {
         view.services(WatchEvent::Listed(services, version));
     }
 
-    /// The watch tells nothing any more.
+    /// Stops all reports of the watch.
     pub fn stall(&self) {
         self.world.stalled.store(true, Ordering::SeqCst);
     }
 
-    /// The cluster holds a pair, made by an earlier process.
+    /// Adds a sandbox that an earlier process created.
     pub fn hold(&self, name: &str) {
         let mut state = self.world.state.lock().unwrap();
         let (pod, service) = (state.pod(), state.service());
@@ -274,7 +275,7 @@ impl World {
         self.sandboxes.lock().unwrap().as_ref().unwrap().view().clone()
     }
 
-    /// Notes the call, and misbehaves where told to.
+    /// Records the call, and delays, fails or panics if the test asks for it.
     async fn call(&self, name: String) -> Result<(), ClusterError> {
         let (delay, panics, refusal) = {
             let mut state = self.state.lock().unwrap();
@@ -349,7 +350,7 @@ impl Cluster for Port {
             }
             let pod = {
                 let mut state = self.0.state.lock().unwrap();
-                // Kubernetes cuts the second off.
+                // Kubernetes truncates times to whole seconds.
                 let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();
                 let last_activity = request.limits.idle_timeout.map(|_| now);
                 let annotations = LifetimeAnnotations {
@@ -500,7 +501,7 @@ impl Cluster for Port {
     }
 }
 
-/// A wall's clock that goes with the paused one, and can be stepped.
+/// A wall clock that follows tokio's paused clock and can be stepped.
 struct Wall(Arc<World>);
 
 impl Clock for Wall {

@@ -1,4 +1,4 @@
-//! Limits, signs of life, the reaper and its belt, under a paused clock.
+//! Tests of limits, activity, the reaper and the reap limits, with tokio's paused clock.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A belt that holds nothing back.
+/// Returns reap limits that allow everything.
 fn loose() -> ReapLimits {
     ReapLimits {
         max_per_minute: None,
@@ -37,7 +37,7 @@ async fn start(policy: Policy) -> Fake {
     Fake::by(policy, loose()).await.run().await
 }
 
-/// A ttl ends a sandbox whatever happens, within a second of its time; callers and the cluster's people are told.
+/// Guards that a ttl ends a sandbox within a second, in spite of activity, and that callers and an Event report it.
 #[tokio::test(start_paused = true)]
 async fn a_ttl_ends_a_sandbox() {
     let fake = start(Policy::default()).await;
@@ -59,7 +59,7 @@ async fn a_ttl_ends_a_sandbox() {
     assert_eq!(fake.sandboxes.reaped(&id("a")), None, "a new life");
 }
 
-/// Signs of life put an idle sandbox's end off: POST, touch, and a GET where the settings say so.
+/// Guards that activity postpones the reap of an idle sandbox: POST, touch, and GET if the settings say so.
 #[tokio::test(start_paused = true)]
 async fn signs_of_life_put_the_end_off() {
     for get_counts in [false, true] {
@@ -78,7 +78,8 @@ async fn signs_of_life_put_the_end_off() {
     }
 }
 
-/// Before an idle sandbox goes it is asked itself: a busy one stays, a mute one stays for a while.
+/// Guards that an idle sandbox is probed before its reap: a busy one is kept, and one that does not answer is kept
+/// for a while.
 #[tokio::test(start_paused = true)]
 async fn a_busy_sandbox_stays() {
     let policy = Policy { probe_patience: seconds(120), probe_interval: seconds(10), ..Policy::default() };
@@ -98,7 +99,7 @@ async fn a_busy_sandbox_stays() {
     assert!(!fake.holds("busy"));
 }
 
-/// Limits can be changed: shortened, prolonged, and taken back to the settings'.
+/// Guards that limits can be shortened, extended and reset to the defaults.
 #[tokio::test(start_paused = true)]
 async fn limits_can_be_changed() {
     let fake =
@@ -127,7 +128,7 @@ async fn limits_can_be_changed() {
     assert_eq!(fake.sandboxes.touch(id("nope"), None).await, Ok(None));
 }
 
-/// A restart in the middle: the deadline holds, and is at most a tenth of the idle timeout later.
+/// Guards that deadlines survive a restart, and are at most a tenth of the idle timeout later.
 #[tokio::test(start_paused = true)]
 async fn deadlines_outlive_the_process() {
     let fake = start(Policy::default()).await;
@@ -146,14 +147,14 @@ async fn deadlines_outlive_the_process() {
     assert!(!fake.holds("idle"));
 }
 
-/// A touch that races a reap wins or loses as a whole, in 2,000 interleavings: a caller who was told that the
-/// sandbox is there finds it there, and one who was told that it is gone does not.
+/// Guards in 2,000 interleavings that a touch during a reap succeeds or fails completely: the sandbox exists exactly
+/// if the caller was told so.
 #[tokio::test(start_paused = true)]
 async fn a_touch_that_races_a_reap() {
     let (mut kept, mut lost) = (0, 0);
     let fake = start(Policy::default()).await;
     for seed in 0..2_000_u64 {
-        // The order of things is drawn by the delays: of the touch, of the question, of the deletes.
+        // The delays of the touch, of the probe and of the deletes determine the order.
         let name = format!("s-{seed}");
         let draw = |n: u32| {
             Duration::from_micros(seed.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17 * n) % 3_000)
@@ -172,7 +173,8 @@ async fn a_touch_that_races_a_reap() {
     assert!(kept > 100 && lost > 100, "both happen: {kept} kept, {lost} lost");
 }
 
-/// Steps of the wall's clock, an hour either way, reap nothing early and keep nothing longer than the grace.
+/// Guards that steps of the wall clock by an hour in either direction cause no early reap, and delay a reap by at
+/// most the grace.
 #[tokio::test(start_paused = true)]
 async fn steps_of_the_clock() {
     for hour in [-3600, 3600] {
@@ -188,7 +190,8 @@ async fn steps_of_the_clock() {
     }
 }
 
-/// While the cluster is away nothing is lost and nothing counted; once it is back, what is due goes.
+/// Guards that during an outage of the cluster no reap is lost or counted, and that due sandboxes are reaped after
+/// it.
 #[tokio::test(start_paused = true)]
 async fn a_reap_during_an_outage() {
     let fake = start(Policy::default()).await;
@@ -206,7 +209,8 @@ async fn a_reap_during_an_outage() {
     assert_eq!(fake.sandboxes.reaper().reaped, 1);
 }
 
-/// A sandbox whose Pod was reaped is gone for everybody, also while its Service cannot be deleted; that follows.
+/// Guards that a sandbox whose Pod was reaped is gone for callers while its Service cannot be deleted, and that the
+/// Service is deleted later.
 #[tokio::test(start_paused = true)]
 async fn half_of_a_reap() {
     let fake = start(Policy::default()).await;
@@ -222,7 +226,7 @@ async fn half_of_a_reap() {
     assert!(!fake.holds_half("a") && !fake.holds("a"));
 }
 
-/// Nothing is reaped on the word of an old view.
+/// Guards that nothing is reaped while the view is stale.
 #[tokio::test(start_paused = true)]
 async fn an_old_view_reaps_nothing() {
     let fake = start(Policy::default()).await;
@@ -233,7 +237,7 @@ async fn an_old_view_reaps_nothing() {
     assert!(fake.holds("a"));
 }
 
-/// Ten thousand sandboxes that expire in one second go at the rate that is set.
+/// Guards that ten thousand sandboxes that expire in the same second are reaped at the configured rate.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_goes_at_the_rate_that_is_set() {
     let belt = ReapLimits { max_per_minute: Some(4_000), ..loose() };
@@ -250,7 +254,8 @@ async fn a_crowd_goes_at_the_rate_that_is_set() {
     assert_eq!(fake.fleet(), 0);
 }
 
-/// When too much of the fleet would go at once, all reaping stops until somebody lifts it; who waits then goes at once.
+/// Guards that all reaping stops if too many sandboxes are due, until an operator resumes it, and that blocked
+/// sandboxes are reaped immediately then.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_go_at_once() {
     let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
@@ -267,7 +272,7 @@ async fn a_fleet_does_not_go_at_once() {
     assert_eq!(fake.fleet(), 0, "nobody has to wait until the stop would have ended");
 }
 
-/// The time that was set lifts a stop too, and so does a restart.
+/// Guards that a stop ends after the configured time and after a restart.
 #[tokio::test(start_paused = true)]
 async fn a_stop_has_its_end() {
     let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
@@ -289,7 +294,7 @@ async fn a_stop_has_its_end() {
     }
 }
 
-/// A large fleet stops although the rate lets few of it go at once.
+/// Guards that reaping stops for a large number of sandboxes although the rate lets only a few be reaped at a time.
 #[tokio::test(start_paused = true)]
 async fn a_cap_does_not_hide_that_a_fleet_goes() {
     let fake = Fake::by(Policy::default(), ReapLimits { grace: Duration::ZERO, ..ReapLimits::default() });
@@ -302,7 +307,7 @@ async fn a_cap_does_not_hide_that_a_fleet_goes() {
     assert!(fake.sandboxes.reaper().stopped_until.is_some());
 }
 
-/// One sandbox that cannot be deleted is tried again, told of once it is gone, and stops nobody else.
+/// Guards that a sandbox that cannot be deleted is retried, reported only after its reap, and does not block others.
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_deleted_stops_nothing() {
     let belt = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
@@ -326,7 +331,7 @@ async fn one_that_cannot_be_deleted_stops_nothing() {
     }
 }
 
-/// Half a sandbox that is due and cannot be deleted is not tried without a pause.
+/// Guards that the reap of an orphan that cannot be deleted is retried with a delay.
 #[tokio::test(start_paused = true)]
 async fn a_half_that_cannot_be_deleted() {
     let fake = start(Policy::default()).await;
@@ -337,14 +342,14 @@ async fn a_half_that_cannot_be_deleted() {
     assert!((2..=70).contains(&fake.count("delete_pod")), "{}", fake.count("delete_pod"));
 }
 
-/// Somebody who prolongs a sandbox while it is being reaped finds it whole: its Service does not go without its Pod.
+/// Guards that a sandbox that is extended during its reap stays complete: its Service is not deleted without its Pod.
 #[tokio::test(start_paused = true)]
 async fn what_has_changed_stays_whole() {
     let fake = start(Policy::default()).await;
     fake.delay("delete_pod a", seconds(2));
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     sleep(seconds(11)).await;
-    // The call is on its way.
+    // The delete is in flight.
     let longer = Limits { ttl: Some(seconds(3_600)), idle_timeout: None };
     fake.annotate("a", longer, true);
     sleep(seconds(2)).await;
@@ -354,7 +359,7 @@ async fn what_has_changed_stays_whole() {
     assert_eq!((fake.told(), fake.sandboxes.reaper().reaped), (vec![], 0));
 }
 
-/// A sandbox that is prolonged by hand while it is being asked is not reaped for the limit that it had.
+/// Guards that a sandbox whose limit is extended manually during its activity probe is not reaped for the old limit.
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_changes_while_it_is_asked() {
     let fake = start(Policy::default()).await;
@@ -368,7 +373,7 @@ async fn a_limit_that_changes_while_it_is_asked() {
     assert!(!fake.holds("a"));
 }
 
-/// A limit that is shortened by hand holds at once, also where it is past.
+/// Guards that a limit that is shortened manually applies immediately, also if it has passed.
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_shortened_by_hand() {
     let fake = start(Policy::default()).await;
@@ -379,11 +384,12 @@ async fn a_limit_that_is_shortened_by_hand() {
     assert!(!fake.holds("a"));
 }
 
-/// Silence counts from its beginning: an answer ends it, and what was never asked has not been silent.
+/// Guards that `probe_patience` counts from the first unanswered probe: an answer resets it, and a probe that was not
+/// sent does not count.
 #[tokio::test(start_paused = true)]
 async fn patience_counts_silence_alone() {
     let policy = Policy { probe_patience: seconds(600), probe_interval: seconds(60), ..Policy::default() };
-    // Something else than the sandbox holds the reap back, so that it is asked again after it was quiet.
+    // A conflict prevents the reap, so that the sandbox is probed again after it has answered.
     let fake = start(policy).await;
     fake.refuse("delete_pod a", ClusterErrorKind::Conflict);
     fake.set_busy("a", Busy::Unanswered("refused".into()));
@@ -405,7 +411,8 @@ async fn patience_counts_silence_alone() {
     assert!(fake.holds("b"), "the daemon's trouble is not the sandbox's");
 }
 
-/// A start is quiet until it is known what there is and clients could be heard, however long that takes.
+/// Guards that nothing is reaped after a start until all sandboxes are known and the grace has passed, for an outage
+/// of any length.
 #[tokio::test(start_paused = true)]
 async fn a_start_without_a_cluster_is_quiet() {
     let belt = ReapLimits { grace: seconds(60), ..loose() };
@@ -421,7 +428,8 @@ async fn a_start_without_a_cluster_is_quiet() {
     assert!(fake.holds("a"));
 }
 
-/// A default that is set later does not find sandboxes idle whose use nobody wrote down; from then on it is.
+/// Guards that an idle timeout that is set later assumes that sandboxes without an activity annotation were used just
+/// now.
 #[tokio::test(start_paused = true)]
 async fn a_default_that_is_set_later() {
     let idle =
@@ -434,14 +442,14 @@ async fn a_default_that_is_set_later() {
     let fake = fake.restart(idle, loose()).await;
     sleep(seconds(1_000)).await;
     assert!(fake.holds("a"));
-    // A restart moves that no further.
+    // A restart does not postpone the reap.
     let fake = fake.restart(idle, loose()).await;
     sleep(seconds(1_790 - 1_000)).await;
     assert!(fake.holds("a"));
     sleep(seconds(195)).await;
     assert!(!fake.holds("a"));
 
-    // Nor does it believe what was written while there was one before.
+    // An annotation from an earlier idle timeout is not believed either.
     let fake = start(idle).await;
     fake.sandboxes.create(request("b")).await.unwrap();
     let fake = fake.restart(Policy::default(), loose()).await;
@@ -452,8 +460,8 @@ async fn a_default_that_is_set_later() {
     assert!(fake.holds("b"));
 }
 
-/// Signs of life that cannot be written cost few calls and nobody's time, and are written when they can be, so that a
-/// restart finds them.
+/// Guards that activity which cannot be written costs few calls and delays no caller, and is written once that is
+/// possible, so that a restart finds it.
 #[tokio::test(start_paused = true)]
 async fn signs_of_life_that_cannot_be_written() {
     let fake = start(Policy::default()).await;
@@ -475,7 +483,7 @@ async fn signs_of_life_that_cannot_be_written() {
     assert!(!fake.holds("a"));
 }
 
-/// An owner is protected although its name could not be written.
+/// Guards that an owner is protected although its name could not be written.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_cannot_be_written() {
     let owner = |name: &str| Some(Owner::parse(name).unwrap());
@@ -492,7 +500,7 @@ async fn an_owner_that_cannot_be_written() {
     fake.sandboxes.delete(id("a"), owner("two")).await.unwrap();
 }
 
-/// Nothing goes within the grace after a start.
+/// Guards that nothing is reaped within the grace after a start.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_quiet() {
     let belt = ReapLimits { grace: seconds(60), ..loose() };
@@ -505,7 +513,7 @@ async fn a_start_is_quiet() {
     assert!(!fake.holds("a"));
 }
 
-/// A rehearsal says who would go, and lets nobody go.
+/// Guards that a dry run reports the sandboxes that would be reaped, and reaps none.
 #[tokio::test(start_paused = true)]
 async fn a_rehearsal() {
     let fake = Fake::by(Policy::default(), ReapLimits { dry_run: true, ..loose() }).await.run().await;
@@ -516,7 +524,7 @@ async fn a_rehearsal() {
     assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaper().rehearsed), (0, 1));
 }
 
-/// The other ways to be stale, each with its own limit and none without one.
+/// Guards that the other reap reasons have their own limits, and do not apply without one.
 #[tokio::test(start_paused = true)]
 async fn the_other_ways_to_be_stale() {
     let policy = Policy {
@@ -549,7 +557,7 @@ async fn the_other_ways_to_be_stale() {
     }
 }
 
-/// Another owner's DELETE is refused while the first one's lease is fresh, and only then.
+/// Guards that the DELETE of another owner is refused until the lease ends.
 #[tokio::test(start_paused = true)]
 async fn a_lease_keeps_others_off() {
     let owner = |name: &str| Some(Owner::parse(name).unwrap());
@@ -571,7 +579,7 @@ async fn a_lease_keeps_others_off() {
     fake.sandboxes.delete(id("c"), owner("one")).await.expect("its own");
 }
 
-/// Thousands of touches cost a write when the deadline moves by a tenth, and nothing else.
+/// Guards that thousands of touches cost one write for each tenth of the idle timeout, and nothing else.
 #[tokio::test(start_paused = true)]
 async fn touches_are_cheap() {
     let fake = start(Policy::default()).await;

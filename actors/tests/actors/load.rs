@@ -1,4 +1,4 @@
-//! More than fits: what waits, what is refused, and what must not notice.
+//! Tests under overload: which requests wait, which are rejected, and which must not be affected.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A fake that holds `old`, and so many creates that do not come to their end: each keeps its place.
+/// Returns a fake with the sandbox `old` and with these stuck creates, each of which holds a slot.
 async fn stuck(names: &[String]) -> Fake {
     let fake = Fake::start().await;
     fake.sandboxes.create(request("old")).await.unwrap();
@@ -31,7 +31,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}{n}")).collect()
 }
 
-/// All that makes nothing goes on as ever, and so does a POST of a sandbox that is there.
+/// Checks that requests that create nothing and a POST of an existing sandbox are not delayed.
 async fn others_notice_nothing(fake: &Fake) {
     let begun = Instant::now();
     let (old, calls) = (id("old"), fake.calls().len());
@@ -44,7 +44,7 @@ async fn others_notice_nothing(fake: &Fake) {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
-/// No more creates than are allowed are worked on at once; the others wait, and come to their turn.
+/// Guards that the number of concurrent creates is limited, and that the others wait and succeed.
 #[tokio::test(start_paused = true)]
 async fn creates_wait_for_a_place() {
     let fake = Fake::start().await;
@@ -69,8 +69,8 @@ async fn creates_wait_for_a_place() {
     assert_eq!(begun.elapsed(), secs(6));
 }
 
-/// With every place taken by a create that is stuck, a further one waits, and is told in time to come again; all
-/// else notices nothing.
+/// Guards that while stuck creates hold all slots, another create waits and gets a retry delay within its deadline,
+/// and that other requests are not affected.
 #[tokio::test(start_paused = true)]
 async fn stuck_creates_hold_up_creates_alone() {
     let fake = stuck(&names("stuck", CREATES_AT_ONCE)).await;
@@ -83,7 +83,7 @@ async fn stuck_creates_hold_up_creates_alone() {
     assert!(!fake.calls().contains(&"create_pod new".to_owned()));
 }
 
-/// One create that is stuck, or slow, delays no other sandbox's.
+/// Guards that one stuck create does not delay the creates of other sandboxes.
 #[tokio::test(start_paused = true)]
 async fn one_stuck_create_delays_no_other() {
     let fake = stuck(&names("stuck", 1)).await;
@@ -93,7 +93,7 @@ async fn one_stuck_create_delays_no_other() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
-/// However many ask for one sandbox whose create is stuck, it takes one place and its share of the seats.
+/// Guards that any number of requests for one sandbox with a stuck create take one slot and a share of the permits.
 #[tokio::test(start_paused = true)]
 async fn a_hot_sandbox_delays_no_other() {
     let fake = stuck(&names("hot", 1)).await;
@@ -122,7 +122,8 @@ async fn a_hot_sandbox_delays_no_other() {
     futures::join!(hot, cold);
 }
 
-/// The queue has an end: past it the answer is at once, and says when to come again. Deletes have seats of their own.
+/// Guards that requests over the limit are rejected immediately with a retry delay, and that deletes have their own
+/// permits.
 #[tokio::test(start_paused = true)]
 async fn the_queue_has_an_end() {
     let fake = stuck(&names("stuck", CREATES_AT_ONCE)).await;
@@ -145,8 +146,8 @@ async fn the_queue_has_an_end() {
     futures::join!(flood, others_notice_nothing(&fake));
 }
 
-/// Who gives up while waiting leaves the queue, and nothing is made; what is being made when its caller gives up
-/// keeps its place until that is done.
+/// Guards that a caller that gives up while waiting leaves the queue and nothing is created, and that a create in
+/// progress keeps its slot after its caller gives up.
 #[tokio::test(start_paused = true)]
 async fn those_who_give_up_leave_the_queue() {
     let fake = Fake::start().await;
@@ -170,7 +171,7 @@ async fn those_who_give_up_leave_the_queue() {
     assert_eq!(fake.count("create_pod gone"), 0);
 }
 
-/// POSTs that wait for a Pod to end hold no place.
+/// Guards that POSTs that wait for a Pod to terminate hold no slot.
 #[tokio::test(start_paused = true)]
 async fn waiting_for_an_end_takes_no_place() {
     let fake = Fake::start().await;

@@ -1,15 +1,15 @@
-//! From a body's bytes to a request, by the rules of FastAPI.
+//! Parsing of a request's bytes, by the rules of FastAPI.
 
 use serde_json::{Map, Value};
 
 use super::{CreateRequest, FieldError, Loc, Problem, echo, json_fault};
 
 impl CreateRequest {
-    /// Reads a request's body as it came over the wire.
+    /// Parses a request body from its bytes.
     ///
-    /// `application/json` and `application/…+json` are read as JSON. Anything else is a plain text to FastAPI,
-    /// and a text is no object; so is a body without a content type, which a web page could send to a daemon
-    /// on its user's own machine without the browser asking first.
+    /// Only `application/json` and `application/…+json` are parsed as JSON. FastAPI treats any other body as a text,
+    /// which is not an object. This includes a body without a content type, which a web page could send to a daemon
+    /// on its user's own machine without a CORS preflight.
     ///
     /// ```
     /// use lifecycle::request::CreateRequest;
@@ -19,7 +19,7 @@ impl CreateRequest {
     /// ```
     ///
     /// # Errors
-    /// All that is wrong, as [`CreateRequest::parse`] has it; for a body that is empty or no JSON, just that.
+    /// All errors, as from [`CreateRequest::parse`]; a single one if the body is empty or not JSON.
     pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
         let mut value = json(content_type, body)?;
         keep_large_integer(&mut value, body);
@@ -27,8 +27,8 @@ impl CreateRequest {
     }
 }
 
-/// Replaces a `max_shell_sessions` that `serde_json` could only read as a float by its own digits as a text, which
-/// means the same.
+/// Replaces a `max_shell_sessions` that `serde_json` read as a float by a string with its original digits, which has
+/// the same meaning.
 fn keep_large_integer(value: &mut Value, body: &[u8]) {
     #[derive(serde::Deserialize)]
     struct Exact {
@@ -41,7 +41,7 @@ fn keep_large_integer(value: &mut Value, body: &[u8]) {
     }
 }
 
-/// A body's JSON, where it says that it is some.
+/// Parses the body as JSON, if its content type is JSON.
 pub(super) fn json(content_type: Option<&str>, body: &[u8]) -> Result<Value, Vec<FieldError>> {
     if body.is_empty() {
         return Err(vec![whole_body(Problem::Missing, Value::Null)]);
@@ -54,7 +54,7 @@ pub(super) fn json(content_type: Option<&str>, body: &[u8]) -> Result<Value, Vec
     serde_json::from_slice(body).map_err(|error| vec![not_json(body, &error)])
 }
 
-/// The body without a byte order mark at its start, which Python's own reader skips, too.
+/// Returns the body without a leading byte order mark. Python's parser skips it too.
 fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
@@ -72,7 +72,7 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> FieldError {
     }
 }
 
-/// Whether a `Content-Type` header says JSON, as Python's `email.message` reads it.
+/// Returns whether a `Content-Type` header means JSON, by the rules of Python's `email.message`.
 fn is_json(header: &str) -> bool {
     let media_type = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.split_once('/') {

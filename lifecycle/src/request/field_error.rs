@@ -1,52 +1,52 @@
-//! What is wrong with a body, in the shape that FastAPI's clients read.
+//! The errors of a request body, in FastAPI's format.
 
 use std::{fmt, io};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-/// One entry of a 422's `detail`: `{"type", "loc", "msg", "input", "ctx"?}`.
+/// An entry of a 422's `detail`: `{"type", "loc", "msg", "input", "ctx"?}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldError {
-    /// What is wrong.
+    /// The kind of the error.
     pub problem: Problem,
-    /// Where, from `body` inwards.
+    /// The path to the invalid value, starting with `body`.
     pub loc: Vec<Loc>,
-    /// What stood there; [`echo`]ed, so never longer than a little over [`ECHO_MAX`] bytes.
+    /// The invalid value, shortened by [`echo`] to little more than [`ECHO_MAX`] bytes.
     pub input: Value,
 }
 
-/// One step of the way to a field.
+/// A segment of the path to a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Loc {
-    /// An object's field.
+    /// A field of an object.
     Field(&'static str),
-    /// An array's element, or a character of a text.
+    /// The index of an element in an array, or of a character in a text.
     Index(usize),
 }
 
-/// What can be wrong with a value. The names and texts are pydantic's (2.13).
+/// The kind of an error. Names and texts are those of pydantic 2.13.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A required field is not there.
+    /// A required field is missing.
     Missing,
-    /// Not a string. Numbers are not turned into strings.
+    /// Not a string. Numbers are not converted to strings.
     StringType,
-    /// A string against the rule of its field.
+    /// A string that violates the rule of its field.
     StringPatternMismatch {
         /// The rule as a pattern.
         pattern: &'static str,
-        /// The rule in words, where we have them.
+        /// The rule in words, if there is such a text.
         rule: Option<String>,
     },
-    /// Neither a boolean nor anything that could stand for one.
+    /// Not a boolean, and of a type that cannot be converted to one.
     BoolType,
-    /// A string or a number that could stand for a boolean, but does not.
+    /// A string or a number that cannot be converted to a boolean.
     BoolParsing,
     /// Not an array.
     ListType,
-    /// Neither an integer nor anything that could stand for one.
+    /// Not an integer, and of a type that cannot be converted to one.
     IntType,
     /// A string that is not an integer.
     IntParsing,
@@ -56,35 +56,35 @@ pub enum Problem {
     IntFromFloat,
     /// A number that is too small.
     GreaterThan {
-        /// The largest number that is too small.
+        /// The exclusive lower bound.
         bound: u8,
     },
-    /// Not a length of time in words: no string. Numbers are refused, as nobody says of what they count.
+    /// Not a string, so not a duration. Numbers are rejected because they have no unit.
     TimeDeltaType {
-        /// What is allowed, in words.
+        /// The rule in words.
         rule: String,
     },
-    /// A string that is no length of time, or one out of bounds.
+    /// A string that is not a duration, or a duration out of bounds.
     TimeDeltaParsing {
-        /// What is allowed, in words.
+        /// The rule in words.
         rule: String,
     },
-    /// Fields that are right each by itself, but not together.
+    /// Fields that are valid separately, but not together.
     ValueError {
-        /// What is wrong with them.
+        /// The description of the error.
         error: &'static str,
     },
     /// Not an object.
     ModelAttributesType,
     /// Not JSON.
     JsonInvalid {
-        /// What the parser expected.
+        /// The parser's expectation.
         error: String,
     },
 }
 
-/// Largest value that is sent back as it came, in bytes of JSON. Longer ones come back as the beginning of
-/// their text: enough to recognize one's own mistake, too little to make the daemon a loudspeaker.
+/// The longest value that is returned unchanged, in bytes of JSON. Of a longer one the start is returned: enough to
+/// recognize the error, and small enough that responses stay small.
 pub const ECHO_MAX: usize = 1024;
 
 // === impl FieldError ===
@@ -104,7 +104,7 @@ impl Serialize for FieldError {
 }
 
 impl fmt::Display for FieldError {
-    /// `body.user_id: Input should be a valid string`, for logs and the command line.
+    /// Formats the error as `body.user_id: Input should be a valid string`, for logs and the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, loc) in self.loc.iter().enumerate() {
             let dot = if i == 0 { "" } else { "." };
@@ -116,7 +116,7 @@ impl fmt::Display for FieldError {
         write!(f, ": {}", self.problem)?;
         match &self.problem {
             Problem::JsonInvalid { error } => write!(f, ": {error}"),
-            // All others say all there is to say.
+            // The other texts are complete.
             _ => Ok(()),
         }
     }
@@ -125,7 +125,7 @@ impl fmt::Display for FieldError {
 // === impl Problem ===
 
 impl Problem {
-    /// The `type` of the entry.
+    /// Returns the `type` of the entry.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -148,7 +148,7 @@ impl Problem {
         }
     }
 
-    /// The one entry of `ctx`, where there is one.
+    /// Returns the one entry of `ctx`, if there is one.
     fn context(&self) -> Option<(&'static str, Value)> {
         let (key, text) = match self {
             Self::GreaterThan { bound } => return Some(("gt", (*bound).into())),
@@ -194,7 +194,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A value as it is sent back: itself, or where it is longer than [`ECHO_MAX`] the beginning of its text.
+/// Returns the value for a response: unchanged, or the start of its text if it is longer than [`ECHO_MAX`].
 #[must_use]
 pub fn echo(value: &Value) -> Value {
     let mut head = Head(Vec::new());
@@ -207,8 +207,7 @@ pub fn echo(value: &Value) -> Value {
     }
 }
 
-/// The beginning of a text, on a character's border, with a sign that there was more: as much as [`ECHO_MAX`] bytes of
-/// JSON hold.
+/// Truncates a text at a character boundary to [`ECHO_MAX`] bytes of JSON, and appends an ellipsis.
 fn cut(text: &str) -> Value {
     let mut room = ECHO_MAX;
     let fits = |c: &char| {
@@ -219,7 +218,7 @@ fn cut(text: &str) -> Value {
     Value::String(text.chars().take_while(fits).chain(['…']).collect())
 }
 
-/// How many bytes a character takes in a JSON text.
+/// Returns the number of bytes of a character in a JSON text.
 const fn length_in_json(c: char) -> usize {
     match c {
         '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
@@ -228,7 +227,7 @@ const fn length_in_json(c: char) -> usize {
     }
 }
 
-/// Takes [`ECHO_MAX`] bytes and then refuses, so that no more of a large value is written than is shown.
+/// A writer that fails after [`ECHO_MAX`] bytes, so that a large value is not serialized completely.
 struct Head(Vec<u8>);
 
 impl io::Write for Head {
@@ -253,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    /// Small values come back as they are, large ones as a piece of their text.
+    /// Guards that small values are returned unchanged and large ones are truncated.
     #[test]
     fn echoes_are_bounded() {
         let fits = json!("x".repeat(ECHO_MAX - 2));
@@ -262,7 +261,7 @@ mod tests {
             json!("x".repeat(ECHO_MAX)),
             json!({"a": "é".repeat(1_000_000)}),
             json!(vec![0; 5000]),
-            // Six bytes each, where they are written.
+            // Each takes six bytes in JSON.
             json!("\u{1}".repeat(ECHO_MAX)),
             json!({"\"\\\n": "\u{8}\u{7f}".repeat(ECHO_MAX)}),
         ] {

@@ -1,11 +1,11 @@
-//! Integers as pydantic's lax mode reads them.
+//! Parsing of integers by the rules of pydantic's lax mode.
 
 use serde_json::Value;
 
 use super::Problem;
 use crate::spec::ShellSessions;
 
-/// Why a text is not an integer that we can hold.
+/// The reason why a text is not a supported integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NotAnInteger {
     /// Not the text of an integer.
@@ -14,7 +14,7 @@ enum NotAnInteger {
     TooLarge,
 }
 
-/// Reads an integer above 0. Booleans, numbers without a fraction, and texts of either count as integers.
+/// Parses an integer above 0. Booleans, numbers without a fraction, and texts of both are accepted.
 pub(super) fn shell_sessions(value: &Value) -> Result<ShellSessions, Problem> {
     let count = match value {
         Value::Bool(flag) => u128::from(*flag),
@@ -28,7 +28,7 @@ pub(super) fn shell_sessions(value: &Value) -> Result<ShellSessions, Problem> {
     ShellSessions::new(count).ok_or(Problem::GreaterThan { bound: 0 })
 }
 
-/// A number as an integer; a negative one is 0, which is refused just as it is.
+/// Converts a number to an integer. A negative integer becomes 0, which is rejected with the same error.
 fn from_number(number: &serde_json::Number) -> Result<u128, Problem> {
     const BOUND: f64 = 9_223_372_036_854_775_808.0; // 2^63, above which pydantic reads no float
     if let Some(integer) = number.as_u64() {
@@ -52,7 +52,8 @@ fn from_number(number: &serde_json::Number) -> Result<u128, Problem> {
     Ok(float as u128)
 }
 
-/// A text such as `12`, ` +1_000 ` or `12.0`; a negative number is 0, which is refused just as it is.
+/// Parses a text such as `12`, ` +1_000 ` or `12.0`. A negative integer becomes 0, which is rejected with the same
+/// error.
 fn from_text(text: &str) -> Result<u128, NotAnInteger> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -74,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Each line is what pydantic 2.13 answers for an `int` above 0.
+    /// Guards that each result is that of pydantic 2.13 for an `int` above 0.
     #[test]
     fn integers_are_read_as_pydantic_reads_them() {
         for (value, count) in [

@@ -1,19 +1,19 @@
-//! Where a text stops being JSON, in the words and at the place that Python's `json` would give.
+//! The position and the message of a JSON syntax error, as Python's `json` reports them.
 //!
-//! Clients of the original have seen these; `serde_json`, which does the reading, counts lines and columns
-//! and says other things. So a text that it refused is walked once more here, without building anything.
-//! The rules are those of `CPython` 3.12's scanner.
+//! Clients know these from DeerFlow's provisioner. `serde_json` parses the body, but it reports lines and columns and
+//! other messages. A text that it rejects is therefore scanned again here, without building a value. The rules are
+//! those of the scanner of `CPython` 3.12.
 
-/// What is wrong, and where.
+/// A syntax error and its position.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct JsonFault {
-    /// The character (not the byte) at which it shows, from 0.
+    /// The index of the character (not the byte) at which the error occurs.
     pub(super) at: usize,
-    /// What was expected there.
+    /// The message: what was expected there.
     pub(super) expected: String,
 }
 
-/// Says what is wrong with a text that `serde_json` has refused.
+/// Returns the error of a text that `serde_json` has rejected.
 pub(super) fn explain(body: &[u8], error: &serde_json::Error) -> JsonFault {
     let valid = match std::str::from_utf8(body) {
         Ok(text) => match walk(text.as_bytes()) {
@@ -28,7 +28,7 @@ pub(super) fn explain(body: &[u8], error: &serde_json::Error) -> JsonFault {
             return JsonFault { at, expected: "Invalid UTF-8".to_owned() };
         }
     };
-    // Python would have read it; we do not: too deep, a number out of range, half a surrogate pair.
+    // Python accepts the text, but `serde_json` does not: too deep, a number out of range, or an unpaired surrogate.
     let line_start: usize =
         valid.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = characters(valid, line_start + error.column().saturating_sub(1));
@@ -43,13 +43,13 @@ fn characters(text: &str, bytes: usize) -> usize {
     text.char_indices().take_while(|(start, _)| *start < bytes).count()
 }
 
-/// The byte where Python's scanner stops, and what it says.
+/// The byte at which Python's scanner stops, and its message.
 struct Stop {
     at: usize,
     expected: &'static str,
 }
 
-/// What stands open around the present value.
+/// An open container around the current value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Open {
     Object,
@@ -64,7 +64,7 @@ fn walk(text: &[u8]) -> Result<(), Stop> {
     let mut open = Vec::new();
     let mut at = space(text, 0);
     loop {
-        // At the start of a value.
+        // The start of a value.
         match text.get(at) {
             Some(b'{') => {
                 at = space(text, at + 1);
@@ -87,7 +87,7 @@ fn walk(text: &[u8]) -> Result<(), Stop> {
             }
             _ => at = scalar(text, at)?,
         }
-        // Behind a value: close what ends here, up to the next comma.
+        // The end of a value: close the containers that end here, up to the next comma.
         loop {
             at = space(text, at);
             let Some(container) = open.last() else {
@@ -116,7 +116,7 @@ fn space(text: &[u8], from: usize) -> usize {
     from + rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
-/// Past a key and its colon, to where its value begins.
+/// Skips a key and its colon. Returns the start of its value.
 fn key(text: &[u8], at: usize) -> Result<usize, Stop> {
     if text.get(at) != Some(&b'"') {
         return stop(at, "Expecting property name enclosed in double quotes");
@@ -128,10 +128,10 @@ fn key(text: &[u8], at: usize) -> Result<usize, Stop> {
     Ok(space(text, colon + 1))
 }
 
-/// The values that are words. Python reads NaN and the infinities too: to it, the text does not break there.
+/// The literals. Python also accepts NaN and the infinities, so they are not a syntax error here.
 const WORDS: [&[u8]; 6] = [b"null", b"true", b"false", b"NaN", b"Infinity", b"-Infinity"];
 
-/// Past a string, a number or a word.
+/// Skips a string, a number or a literal.
 fn scalar(text: &[u8], at: usize) -> Result<usize, Stop> {
     let rest = text.get(at..).unwrap_or_default();
     if rest.first() == Some(&b'"') {
@@ -146,7 +146,7 @@ fn scalar(text: &[u8], at: usize) -> Result<usize, Stop> {
     }
 }
 
-/// The length of the number that a text begins with; 0 where it begins with none.
+/// Returns the length of the number at the start of a text; 0 if there is none.
 fn number(text: &[u8]) -> usize {
     let digits =
         |from: usize| text.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
@@ -169,7 +169,7 @@ fn number(text: &[u8]) -> usize {
     end
 }
 
-/// Past the string that opens at `start`.
+/// Skips the string that starts at `start`.
 fn string(text: &[u8], start: usize) -> Result<usize, Stop> {
     const UNTERMINATED: &str = "Unterminated string starting at";
     let mut at = start + 1;
@@ -183,7 +183,7 @@ fn string(text: &[u8], start: usize) -> Result<usize, Stop> {
                 Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
                 Some(b'u') => {
                     let hex = text.get(at + 2..at + 6).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
-                    // Python wants a character behind the digits too: the closing quote at least.
+                    // Python needs a character after the digits, at least the closing quote.
                     if !hex || text.len() == at + 6 {
                         return stop(at + 1, r"Invalid \uXXXX escape");
                     }

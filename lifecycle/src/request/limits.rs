@@ -1,4 +1,4 @@
-//! Limits as a caller writes them: lengths of time in words.
+//! Parsing of limits, which are durations such as `15m` or `2h 30m`.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::{
 };
 use crate::lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch};
 
-/// What a change without any of its fields is told.
+/// The error of a change without any field.
 const NOTHING: &str = "at least one of ttl and idle_timeout is needed";
 
-/// The limits of a create: absent and null both leave it to the settings.
+/// Parses the limits of a create. The defaults of the settings apply to absent and null ones.
 pub(super) fn limits(body: &Object<'_>, report: &mut Report) -> Option<Limits> {
     let mut limit = |name| body.optional(name, None, limit_or_null, report);
     let (ttl, idle_timeout) = (limit("ttl"), limit("idle_timeout"));
     Some(Limits { ttl: ttl?, idle_timeout: idle_timeout? })
 }
 
-/// A limit, or null.
+/// Parses a limit or null.
 fn limit_or_null(value: &Value) -> Result<Option<Duration>, Problem> {
     match value {
         Value::Null => Ok(None),
@@ -35,7 +35,7 @@ fn limit_or_null(value: &Value) -> Result<Option<Duration>, Problem> {
     }
 }
 
-/// What a limit may be, for those who wrote another.
+/// Returns the rule for a limit, for error texts.
 fn rule() -> String {
     format!(
         "a length of time in words, such as 90s, 15m or 2h 30m, from {} s to {} days",
@@ -47,7 +47,7 @@ fn rule() -> String {
 // === impl LimitsPatch ===
 
 impl LimitsPatch {
-    /// Reads the body of a change as it came over the wire, by the rules of
+    /// Parses the body of a change from its bytes, by the rules of
     /// [`CreateRequest::from_body`](super::CreateRequest::from_body).
     ///
     /// ```
@@ -59,16 +59,17 @@ impl LimitsPatch {
     /// ```
     ///
     /// # Errors
-    /// As [`LimitsPatch::parse`] has it; for a body that is empty or no JSON, just that.
+    /// All errors, as from [`LimitsPatch::parse`]; a single one if the body is empty or not JSON.
     pub fn from_body(content_type: Option<&str>, body: &[u8]) -> Result<Self, Vec<FieldError>> {
         Self::parse(&body::json(content_type, body)?)
     }
 
-    /// Reads a body's JSON: an absent field changes nothing, null takes a limit back to the settings', and other
-    /// fields are ignored.
+    /// Parses a JSON body. An absent field changes nothing, null resets a limit to the default of the settings, and
+    /// unknown fields are ignored.
     ///
     /// # Errors
-    /// All that is wrong, in the order of the fields: an answer of 422. A body that changes nothing is wrong.
+    /// All errors, in the order of the fields. They are the entries of a 422. A body that changes nothing is an
+    /// error.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
         let mut report = Report::new(ERRORS_MAX);
         let change = report.object(body, vec![Loc::Field("body")]).and_then(|body| {

@@ -1,36 +1,36 @@
-//! Reading an object field by field, noting everything that is wrong on the way.
+//! Parsing of a JSON object field by field, collecting all errors.
 
 use serde_json::{Map, Value};
 
 use super::field_error::{FieldError, Loc, Problem, echo};
 
-/// Everything found wrong so far, up to a bound.
+/// The errors found so far, up to a maximum.
 #[derive(Debug)]
 pub(super) struct Report {
     errors: Vec<FieldError>,
     max: usize,
 }
 
-/// An object and where in the body it stands.
+/// A JSON object and its path in the body.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     fields: &'a Map<String, Value>,
-    /// The object itself, sent back where a field of it is missing.
+    /// The object as a value, which is the `input` of an error about a missing field.
     whole: &'a Value,
     at: Vec<Loc>,
 }
 
-/// Reads a string. Numbers are no strings.
+/// Parses a string. Numbers are not accepted.
 pub(super) fn text(value: &Value) -> Result<&str, Problem> {
     value.as_str().ok_or(Problem::StringType)
 }
 
-/// Reads an array.
+/// Parses an array.
 pub(super) fn list(value: &Value) -> Result<&[Value], Problem> {
     value.as_array().map(Vec::as_slice).ok_or(Problem::ListType)
 }
 
-/// Reads a boolean as pydantic's lax mode does: 0 and 1, and the usual words in any case, stand for one.
+/// Parses a boolean by the rules of pydantic's lax mode: 0, 1 and the usual words in any case are accepted.
 pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
     const TRUE: [&str; 6] = ["1", "on", "t", "true", "y", "yes"];
     const FALSE: [&str; 6] = ["0", "off", "f", "false", "n", "no"];
@@ -56,7 +56,8 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
     }
 }
 
-/// A number without a fraction, within 64 bits; a float only strictly so, as pydantic has it.
+/// Returns a number without a fraction as an `i64`, if it fits. As in pydantic, a float must be strictly between
+/// ±2^63.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     const BOUND: f64 = 9_223_372_036_854_775_808.0; // 2^63
     if let Some(integer) = number.as_i64() {
@@ -74,7 +75,7 @@ impl Report {
         Self { errors: Vec::new(), max }
     }
 
-    /// The object at a place, or nothing and a note.
+    /// Returns the object at a path, or records an error.
     pub(super) fn object<'a>(&mut self, value: &'a Value, at: Vec<Loc>) -> Option<Object<'a>> {
         if let Value::Object(fields) = value {
             return Some(Object { fields, whole: value, at });
@@ -97,14 +98,14 @@ impl Report {
 // === impl Object ===
 
 impl<'a> Object<'a> {
-    /// The place of an array's element in one of the object's fields.
+    /// Returns the path of an array element in one of the object's fields.
     pub(super) fn at(&self, field: &'static str, index: usize) -> Vec<Loc> {
         let mut at = self.place_of(field);
         at.push(Loc::Index(index));
         at
     }
 
-    /// A field that must be there.
+    /// Parses a required field.
     pub(super) fn required<T>(
         &self,
         field: &'static str,
@@ -118,7 +119,7 @@ impl<'a> Object<'a> {
         None
     }
 
-    /// A field that may be absent. One that is there must be right: null is not absence.
+    /// Parses an optional field. If it exists it must be valid, so null is not the same as an absent field.
     pub(super) fn optional<T>(
         &self,
         field: &'static str,
@@ -132,7 +133,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Notes what is wrong with the object as a whole.
+    /// Records an error about the whole object.
     pub(super) fn refuse(&self, problem: Problem, report: &mut Report) {
         report.note(problem, self.at.clone(), self.whole);
     }

@@ -1,4 +1,5 @@
-//! Making a pair: compare what is wanted with what is seen, write what is missing, undo what cannot be whole.
+//! Creating a sandbox: compares the request with the observed objects, writes what is missing, and undoes a create
+//! that cannot succeed.
 
 use std::time::Duration;
 
@@ -13,21 +14,21 @@ use crate::{
     traits::Outcome,
 };
 
-/// When to ask again about a sandbox that is still terminating: about half of the grace its Pod is given.
+/// The retry delay while a sandbox is terminating: about half of its Pod's grace period.
 const TERMINATING_RETRY: Duration = Duration::from_secs(5);
 
-/// When to ask again while the view is old.
+/// The retry delay while the view is stale.
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
-/// What what is seen lacks of a whole pair.
+/// The difference between the observed objects and a complete sandbox.
 enum Lack {
-    /// Nothing.
+    /// The sandbox is complete.
     Nothing(Status),
-    /// An earlier life has not ended.
+    /// An object of an earlier sandbox is still terminating.
     EarlierLifeGone,
-    /// The Service is there but leads nowhere (made by hand, or under another service type).
+    /// The Service exists without a URL: it was created manually, or under another service type.
     ServiceWithUrl,
-    /// These objects.
+    /// These objects are missing.
     Objects(Objects),
 }
 
@@ -46,17 +47,17 @@ fn lack(seen: &Observed) -> Lack {
     }
 }
 
-/// What is answered while something of the sandbox is on its way out.
+/// Returns the error for a sandbox with a terminating object.
 pub(super) fn still_terminating(ctx: Context<'_>) -> SandboxError {
     SandboxError::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY }
 }
 
-/// What is answered while what is seen is too old to be told.
+/// Returns the error for a stale view.
 pub(super) fn stale() -> SandboxError {
     SandboxError::Stale { why: "the watch on the cluster is behind".to_owned(), retry_after: STALE_RETRY }
 }
 
-/// Goes on with an order from what is seen now.
+/// Continues a create from the observed objects.
 pub(super) fn make<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
     let mut rejected = reject_mismatches(&mut order, made, ctx);
     let (stage, actions) = if rejected.is_empty() || !order.waiters.is_empty() {
@@ -72,7 +73,8 @@ pub(super) fn make<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'
 
 /// Rejects the callers whose requirements the existing Pod does not meet.
 ///
-/// A terminating Pod is nobody's answer: the callers wait for a new one. An old view may show a Pod that has gone.
+/// A terminating Pod is not compared, because the callers wait for a new one. In a stale view the Pod may already be
+/// gone.
 pub(super) fn reject_mismatches<W>(
     order: &mut PendingCreate<W>,
     made: Objects,
@@ -86,7 +88,7 @@ pub(super) fn reject_mismatches<W>(
     }
 }
 
-/// Goes on with an order whose callers all accept the existing Pod, if there is one.
+/// Continues a create whose callers all accept the existing Pod, if there is one.
 fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
     match lack(ctx.seen) {
         Lack::Nothing(status) => {
@@ -96,7 +98,7 @@ fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>)
             (stage, actions)
         }
         Lack::EarlierLifeGone if made.any() => {
-            // What was just written must not be joined to a dying Pod.
+            // A Service that was just created must not select a terminating Pod, so delete the new objects first.
             remove::remove(made, 0, vec![], AfterDelete::Make { order, unpublished: true }, ctx)
         }
         Lack::EarlierLifeGone => wait(order, ctx),
@@ -110,7 +112,8 @@ fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>)
             let service = Objects { pod: false, service: true };
             remove::remove(service, 0, vec![], AfterDelete::Make { order, unpublished: false }, ctx)
         }
-        // What an old view lacks may be there, given to somebody: it is not to be taken for what this order makes.
+        // An object that a stale view does not show may exist and be in use. A later undo must not delete it, so read
+        // first.
         Lack::Objects(_) if !(ctx.fresh || order.looked || made.any()) => {
             order.looked = true;
             (Stage::Creating { order, made, verdict: None }, vec![Action::Read])
@@ -130,7 +133,7 @@ fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>)
     }
 }
 
-/// Parks an order until the earlier life has gone, and sends off those whose time is up.
+/// Parks a create until the old objects are gone, and answers the callers whose deadline has passed.
 fn wait<W>(mut order: PendingCreate<W>, ctx: Context<'_>) -> Decision<W> {
     (order.rounds, order.looked) = (0, false);
     let expired = order.take_expired(ctx.now);
@@ -145,7 +148,8 @@ fn wait<W>(mut order: PendingCreate<W>, ctx: Context<'_>) -> Decision<W> {
     }
 }
 
-/// After the writes: done, or refused and to be undone, or in doubt and to be looked at.
+/// Handles the outcome of the writes: continues on success, undoes a refused create, and reads after an unknown
+/// outcome.
 pub(super) fn created<W>(
     mut order: PendingCreate<W>,
     made: Objects,
@@ -184,7 +188,7 @@ pub(super) fn created<W>(
     }
 }
 
-/// After a look at the cluster.
+/// Handles the outcome of a read.
 pub(super) fn read<W>(
     order: PendingCreate<W>,
     made: Objects,
@@ -218,7 +222,7 @@ pub(super) fn read<W>(
     }
 }
 
-/// Removes what the order has made, then fails it.
+/// Deletes what the create has written, then fails it.
 fn undo<W>(order: PendingCreate<W>, made: Objects, failure: SandboxError, ctx: Context<'_>) -> Decision<W> {
     remove::remove(made, 0, vec![], AfterDelete::Fail(order, failure), ctx)
 }

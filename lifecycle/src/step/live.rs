@@ -1,4 +1,4 @@
-//! How long a sandbox lives: signs of life are taken in and written, and limits watched.
+//! The lifetime of a sandbox: records activity, writes it to the Pod, and watches the limits.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::{
     traits::Outcome,
 };
 
-/// The first wait before a sign of life is written again that could not be. It doubles until failing costs no more
-/// than succeeding would, or [`WRITE_WAIT_MAX`].
+/// The first delay after a failed write of activity. It doubles until failed writes are as rare as successful ones
+/// would be, or up to [`WRITE_WAIT_MAX`] without an idle timeout.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
 
-/// The longest such wait for owners, who have no timeout to go by.
+/// The longest delay without an idle timeout, when only an owner is to be written.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Takes in how the Pod looks now; a Pod that was not known begins a lifeline.
+/// Updates the lifetime from the observed Pod. A Pod with a new uid starts a new lifetime.
 pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'_>) {
     let Some(pod) = &ctx.seen.pod else {
         sandbox.lifetime = None;
@@ -33,7 +33,8 @@ pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'
     match &mut sandbox.lifetime {
         Some(lifetime) if lifetime.uid == pod.uid => lifetime.activity.see(pod, ctx.now),
         lifetime => {
-            // One whose answer was lost is young, too, whatever the clock that dated it has done since.
+            // A create with an unknown outcome also made a new Pod. Its age must not depend on the API server's
+            // clock.
             let may_be_ours = matches!(&sandbox.stage, Stage::Creating { made, .. } if made.pod);
             let just_made = may_be_ours
                 || matches!(event, Event::Created { pod: Some(Outcome::Done(()) | Outcome::Unknown(_)), .. });
@@ -54,7 +55,7 @@ pub(super) fn meet<W>(sandbox: &mut Sandbox<W>, event: &Event<W>, ctx: Context<'
     }
 }
 
-/// Somebody uses the sandbox.
+/// Handles a touch.
 pub(super) fn touch<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -64,13 +65,13 @@ pub(super) fn touch<W>(
 ) -> Decision<W> {
     let write = if let Stage::Steady { .. } = stage { used(lifetime, owner, ctx) } else { None };
     let Some(waiter) = waiter else { return (stage, write.into_iter().collect()) };
-    // On an old view it is noted all the same.
+    // A touch counts as activity even if the view is stale.
     let answer = if ctx.fresh { how_it_is(&stage, ctx) } else { Err(stale()) };
     (stage, vec![Action::Answer(waiter, answer)])
 }
 
-/// What is given to somebody is in use from now on, also where a half of it had been there, unused, for long. What is
-/// acknowledged is to outlive this process: where there is something to be written, the answers wait for that.
+/// Records the use of a sandbox that is about to be returned, so that a reused Pod does not count as idle. An
+/// acknowledged use must survive a restart: if it has to be written, the answers wait for the write.
 pub(super) fn give<W>(
     stage: Stage<W>,
     mut actions: Vec<Action<W>>,
@@ -83,7 +84,8 @@ pub(super) fn give<W>(
         return (stage, actions);
     }
     let write = used(lifetime, claim, ctx);
-    // On what has no mark, as most that is new, it is written afterwards: whoever finds that takes it for used just now.
+    // A new Pod usually has no annotation. Its use is written after the answer: without the annotation, another
+    // process assumes that the last use was now.
     let is_marked = ctx.seen.pod.as_ref().is_some_and(|pod| pod.annotations.last_activity.is_some())
         || lifetime.as_ref().is_some_and(|lifetime| lifetime.pending_write.owner.is_some());
     let Some(write) = write.filter(|_| is_marked) else { return (stage, actions) };
@@ -95,7 +97,7 @@ pub(super) fn give<W>(
     (Stage::RecordingUse { waiters }, actions)
 }
 
-/// Notes a use of a sandbox that is there, and writes it down where a restart would miss it.
+/// Records a use of an existing sandbox, and writes it if a restart would lose it.
 pub(super) fn used<W>(
     lifetime: &mut Option<LifetimeState>,
     owner: Option<Owner>,
@@ -108,13 +110,14 @@ pub(super) fn used<W>(
         .or(lifetime.pending_write.owner.take())
         .filter(|owner| Some(owner) != pod.annotations.owner.as_ref());
     let limits = limits(pod, ctx);
-    // While nothing is kept, nothing old is to stand there: it would be believed once there is a timeout again.
+    // Without an idle timeout, the annotation is not kept up to date. Remove it: once there is a timeout again, an
+    // outdated value would be believed.
     let outdated = limits.idle_timeout.is_none() && pod.annotations.last_activity.is_some();
     lifetime.pending_write.last_activity = outdated || lifetime.activity.wants_writing(limits);
     write(lifetime, pod, ctx)
 }
 
-/// Writes down what a restart would miss, unless that failed a moment ago.
+/// Writes what a restart would lose, unless a write failed recently.
 pub(super) fn write<W>(lifetime: &LifetimeState, pod: &ObservedPod, ctx: Context<'_>) -> Option<Action<W>> {
     let PendingWrite { last_activity, owner, failures: _, not_before } = &lifetime.pending_write;
     let due = (*last_activity || owner.is_some()) && not_before.is_none_or(|at| at <= ctx.now);
@@ -124,7 +127,7 @@ pub(super) fn write<W>(lifetime: &LifetimeState, pod: &ObservedPod, ctx: Context
     })
 }
 
-/// What is to stand on the Pod, with these limits.
+/// Returns the annotations for the Pod with these limits.
 fn annotations(
     lifetime: &LifetimeState,
     asked: Limits,
@@ -139,7 +142,7 @@ fn annotations(
     }
 }
 
-/// Somebody wants other limits.
+/// Handles a change of the limits.
 pub(super) fn change<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -149,7 +152,7 @@ pub(super) fn change<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     let (Stage::Steady { .. }, Some(lifetime), Some(pod)) = (&stage, lifetime.as_mut(), there(ctx)) else {
-        // Of half a sandbox nothing can be kept.
+        // An incomplete sandbox cannot keep limits.
         let answer = how_it_is(&stage, ctx).map(|_| Reply::Gone);
         return (stage, vec![Action::Answer(waiter, answer)]);
     };
@@ -161,7 +164,7 @@ pub(super) fn change<W>(
     (Stage::Updating { waiter }, vec![Action::Write { uid: pod.uid.clone(), annotations }])
 }
 
-/// After a write of what is to be kept.
+/// Handles the outcome of a write.
 pub(super) fn written<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -184,7 +187,7 @@ pub(super) fn written<W>(
     match (stage, outcome) {
         (Stage::RecordingUse { waiters }, outcome) => {
             let (stage, mut actions) = rest(None, ctx);
-            // The Pod has gone, or there is another one, of which the view has not heard.
+            // The Pod is gone, or the view does not show its replacement yet.
             let is_another = matches!(
                 outcome,
                 Outcome::Refused(fault) if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict)
@@ -204,13 +207,13 @@ pub(super) fn written<W>(
             actions.push(Action::Answer(waiter, Err(failure_of("Change of the limits", fault))));
             (stage, actions)
         }
-        // A sign of life that could not be written is written later.
+        // Activity that could not be written is written later.
         (stage, _) => (stage, vec![]),
     }
 }
 
-/// Watches the limits of a sandbox that rests, and begins to reap it when one is reached. `before` is what this
-/// step does already: a call comes first.
+/// Watches the limits of a steady sandbox, and starts a reap when one is reached. `before` are the actions of this
+/// step so far: if one of them calls the cluster, nothing is added.
 pub(super) fn attend<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -219,7 +222,7 @@ pub(super) fn attend<W>(
 ) -> Decision<W> {
     let Stage::Steady { alone_since } = stage else {
         if let Some(lifetime) = lifetime {
-            // Whatever wakes the other stages replaces the wish.
+            // The timers of the other stages replace this one.
             lifetime.armed = None;
         }
         return (stage, vec![]);
@@ -231,14 +234,14 @@ pub(super) fn attend<W>(
     if before.iter().any(Action::is_call) {
         return (resting, vec![]);
     }
-    // A half pair is woken for at the end of its grace, by a wish that replaced ours.
+    // An orphan's timer, set for the end of its grace, has replaced this one.
     let alone_until = alone_since.map(|since| since + ORPHAN_GRACE);
     if alone_until.is_some() || lifetime.armed.is_some_and(|at| at <= ctx.now) {
         lifetime.armed = None;
     }
     lifetime.held = lifetime.held.filter(|hold| hold.until > ctx.now);
     let limits = limits(pod, ctx);
-    // A sandbox whose use is kept from now on, or was not known.
+    // The idle timeout is new, or the last use was unknown.
     lifetime.pending_write.last_activity |=
         limits.idle_timeout.is_some() && lifetime.activity.written.is_none();
     let pending = ctx.seen.is_whole()
@@ -272,7 +275,7 @@ pub(super) fn attend<W>(
     (resting, vec![Action::SetTimer(wake)])
 }
 
-/// Why somebody who gave this name may not delete the sandbox; `None` when they may.
+/// Returns the error if this owner may not delete the sandbox, because the lease of another owner has not ended.
 pub(super) fn other_owner(
     lifetime: Option<&LifetimeState>,
     asking: Option<&Owner>,
@@ -288,7 +291,7 @@ pub(super) fn other_owner(
     })
 }
 
-/// What callers are told of the sandbox's life.
+/// Returns the expiry that callers are shown.
 pub(super) fn prospects(lifetime: Option<&LifetimeState>, ctx: Context<'_>) -> Option<Expiry> {
     let (lifetime, pod) = (lifetime?, there(ctx)?);
     let deadline = lifetime.activity.deadline(limits(pod, ctx), ctx.policy)?;
@@ -300,17 +303,18 @@ pub(super) fn prospects(lifetime: Option<&LifetimeState>, ctx: Context<'_>) -> O
     })
 }
 
-/// Why a sandbox that has reached this limit is still there.
+/// Returns why a sandbox that has reached this limit is held.
 fn held(lifetime: &LifetimeState, deadline: Deadline, ctx: Context<'_>) -> Option<Held> {
     let hold = lifetime.held.filter(|hold| hold.cause == deadline.cause && deadline.at <= ctx.now)?;
-    // Without an answer it is asked again and again, until that has lasted for the patience.
+    // Without a response the probe is repeated until `probe_patience` has passed.
     let unanswered_since = lifetime.unanswered_since.filter(|_| hold.reason == HoldReason::ProbeUnanswered);
     let until =
         unanswered_since.map_or(hold.until, |since| hold.until.max(since + ctx.policy.probe_patience));
     Some(Held { reason: hold.reason, until: ctx.clocks().wall_at(until) })
 }
 
-/// What is told of a sandbox that was touched: as much as a read would show, and that it is going where it is.
+/// Returns the answer to a touch: the status that a GET would show, or an error while the sandbox is terminating or
+/// busy.
 fn how_it_is<W>(stage: &Stage<W>, ctx: Context<'_>) -> Result<Reply, SandboxError> {
     let Some(status) = ctx.seen.status().filter(|_| !stage.is_unpublished()) else { return Ok(Reply::Gone) };
     let going = ctx.seen.pod.as_ref().is_some_and(|pod| pod.terminating);
@@ -320,7 +324,7 @@ fn how_it_is<W>(stage: &Stage<W>, ctx: Context<'_>) -> Result<Reply, SandboxErro
     Ok(Reply::Made(status))
 }
 
-/// Adds the sandbox's prospects to every answer that shows it.
+/// Adds the expiry to every answer that contains a status.
 pub(super) fn complete<W>(actions: &mut [Action<W>], lifetime: Option<&LifetimeState>, ctx: Context<'_>) {
     for action in actions {
         if let Action::Answer(_, Ok(Reply::Made(status))) = action {
@@ -329,7 +333,7 @@ pub(super) fn complete<W>(actions: &mut [Action<W>], lifetime: Option<&LifetimeS
     }
 }
 
-/// The Pod of a sandbox that callers can use.
+/// Returns the Pod of a complete sandbox.
 fn there(ctx: Context<'_>) -> Option<&ObservedPod> {
     ctx.seen.pod.as_ref().filter(|_| ctx.seen.is_whole())
 }
@@ -341,7 +345,7 @@ pub(super) fn limits(pod: &ObservedPod, ctx: Context<'_>) -> Limits {
 // === impl Action ===
 
 impl<W> Action<W> {
-    /// Whether it calls the cluster, and so brings an event of its own.
+    /// Returns whether the action calls the cluster and so produces an event.
     pub(super) fn is_call(&self) -> bool {
         match self {
             Self::Create { .. }
@@ -358,7 +362,7 @@ impl<W> Action<W> {
 // === impl Context ===
 
 impl Context<'_> {
-    /// Both clocks.
+    /// Returns both clocks.
     pub(super) fn clocks(self) -> Clocks {
         Clocks { monotonic: self.now, wall: self.wall }
     }

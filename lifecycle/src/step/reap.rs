@@ -1,4 +1,4 @@
-//! Reaping what has reached a limit: whether it is busy is asked first, and what was begun is brought to its end.
+//! Reaping: probes an idle sandbox for activity first, and follows a reap until its outcome is known.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use crate::{
     traits::{Busy, Outcome, Preconditions},
 };
 
-/// When a reap is thought of again that could not be done, or not be judged because the view was old.
+/// The retry delay after a reap that failed, or that could not be decided on because the view was stale.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
-/// When a reap is thought of again that was refused for good: that changes only when a person acts.
+/// The retry delay after a reap that was refused permanently: only an operator can change that.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
-/// When a rehearsed reap is said again: nobody wants to read it every second.
+/// The interval at which a dry run reports the same sandbox. It is long, to keep the reports few.
 const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
 
-/// A limit is reached: what is to be done, or when it is to be looked at again.
+/// Starts a reap after a limit is reached. Returns the time of the next attempt if the sandbox has to wait.
 pub(super) fn begin<W>(
     pod: &ObservedPod,
     lifetime: &mut LifetimeState,
@@ -34,7 +34,8 @@ pub(super) fn begin<W>(
     let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
     let action = match (cause, service.and_then(|service| service.url.clone())) {
         (ReapReason::Idle, Some(url)) => Action::Probe { url },
-        // Its Service may only have lost our label, and lead to it still.
+        // Without an observed Service the sandbox cannot be probed. The Service may only have lost its label and
+        // still work.
         (ReapReason::Idle, None) => {
             unanswered(lifetime, ctx)?;
             let_go(pod, cause, ctx)
@@ -44,7 +45,8 @@ pub(super) fn begin<W>(
     Ok((Stage::Reaping(cause), vec![action]))
 }
 
-/// It could not be asked: that it is idle is taken on trust only after a while; before that, says when to ask again.
+/// Records that the sandbox could not be probed. Returns when to probe again, until `probe_patience` has passed and
+/// the sandbox counts as idle.
 fn unanswered(lifetime: &mut LifetimeState, ctx: Context<'_>) -> Result<(), Instant> {
     let since = *lifetime.unanswered_since.get_or_insert(ctx.now);
     let is_long = ctx.now.saturating_duration_since(since) >= ctx.policy.probe_patience;
@@ -64,14 +66,14 @@ fn let_go<W>(pod: &ObservedPod, cause: ReapReason, ctx: Context<'_>) -> Action<W
     }
 }
 
-/// After the sandbox was asked whether it is busy.
+/// Handles the outcome of an activity probe.
 pub(super) fn probed<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
     busy: &Busy,
     ctx: Context<'_>,
 ) -> Decision<W> {
-    // Its Service may have gone meanwhile: the answer counts all the same.
+    // The Service may be gone since. The outcome counts nevertheless.
     let pod = ctx.seen.pod.as_ref().filter(|pod| !pod.terminating);
     let (Stage::Reaping(_), Some(lifetime), Some(pod)) = (&stage, lifetime.as_mut(), pod) else {
         return settle(stage, ctx);
@@ -85,7 +87,7 @@ pub(super) fn probed<W>(
         actions.extend(write);
         return (stage, actions);
     }
-    // Asking takes a while, in which its limits may have been changed and the view may have grown old.
+    // While the probe ran, the limits may have changed and the view may have become stale.
     let reached = lifetime.activity.reached(limits(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
     let Some(cause) = reached else { return settle(stage, ctx) };
     if cause == ReapReason::Idle {
@@ -106,7 +108,7 @@ pub(super) fn probed<W>(
     (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
 }
 
-/// The belt holds the reap back: until then, or because it is only rehearsed.
+/// Holds a sandbox that the reap limits defer until a time, or that is reaped only as a dry run.
 pub(super) fn deferred<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -125,14 +127,14 @@ pub(super) fn deferred<W>(
     }
 }
 
-/// The belt may let go what it held, which asks again.
+/// Ends the hold, so that the next step asks the reap limits again.
 pub(super) fn resumed(lifetime: &mut Option<LifetimeState>) {
     if let Some(lifetime) = lifetime {
         lifetime.held = None;
     }
 }
 
-/// After a reap that the belt let go: the Pod's delete, and then the Service's.
+/// Handles the outcome of a reap: of the Pod's delete, and then of the Service's.
 pub(super) fn reaped<W>(
     stage: Stage<W>,
     lifetime: &mut Option<LifetimeState>,
@@ -144,7 +146,7 @@ pub(super) fn reaped<W>(
     let pause = match pod {
         Some(Outcome::Done(())) => {
             let (stage, mut actions) = match service {
-                // The sandbox is gone for everybody, and what is left of it follows.
+                // Without its Pod the sandbox is gone for callers. The Service is deleted later.
                 Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
                     remove::later(Objects { pod: false, service: true }, 0, true, ctx)
                 }
@@ -153,9 +155,9 @@ pub(super) fn reaped<W>(
             actions.insert(0, Action::RecordReap(cause));
             return (stage, actions);
         }
-        // Neither may it be given to anybody nor used, and nobody be told that it went, before that is known.
+        // Until the outcome is known, the sandbox must not be returned, used or reported as reaped.
         Some(Outcome::Unknown(_)) => return (Stage::ReapUnknown { cause, at: None }, vec![Action::Read]),
-        // The Pod has changed since, or the cluster does not do it now: it is judged anew.
+        // The Pod has changed since, or the API server refuses the delete for now. The limits are evaluated again.
         Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
         Some(Outcome::Refused(_)) | None => AGAIN,
     };
@@ -165,7 +167,7 @@ pub(super) fn reaped<W>(
     }
 }
 
-/// Before it is time to look at what may have been reaped: the watch may have told it.
+/// Checks whether the watch has reported the deletion before the next read is due.
 pub(super) fn look<W>(cause: ReapReason, at: Instant, ctx: Context<'_>) -> Decision<W> {
     if is_gone(ctx) {
         gone(cause, ctx)
@@ -176,7 +178,7 @@ pub(super) fn look<W>(cause: ReapReason, at: Instant, ctx: Context<'_>) -> Decis
     }
 }
 
-/// After a look at what may have been reaped.
+/// Handles the outcome of a read after a reap with an unknown outcome.
 pub(super) fn read<W>(
     cause: ReapReason,
     result: &Result<Option<String>, ClusterError>,
@@ -200,7 +202,7 @@ fn is_gone(ctx: Context<'_>) -> bool {
     ctx.seen.pod.as_ref().is_none_or(|pod| pod.terminating)
 }
 
-/// It was reaped indeed, and what is left of it follows.
+/// Records the reap and deletes the Service.
 fn gone<W>(cause: ReapReason, ctx: Context<'_>) -> Decision<W> {
     let service = Objects { pod: false, service: true };
     let (stage, mut actions) = remove::remove(service, 0, vec![], AfterDelete::Forget, ctx);
@@ -208,7 +210,7 @@ fn gone<W>(cause: ReapReason, ctx: Context<'_>) -> Decision<W> {
     (stage, actions)
 }
 
-/// Rests, and looks at this limit again then, and at the others when they are reached.
+/// Returns to `Steady` and holds this limit until the given time. Other limits still apply when they are reached.
 fn wait<W>(
     stage: Stage<W>,
     lifetime: &mut LifetimeState,

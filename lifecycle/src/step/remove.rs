@@ -1,4 +1,4 @@
-//! Removing what must go, and coming back to it until it has gone.
+//! Deleting objects, and retrying until they are gone.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::{
     traits::Outcome,
 };
 
-/// The first wait before a removal is tried again; it doubles up to [`LONGEST_WAIT`].
+/// The delay before the first retry. It doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait between two tries: what must go, goes within about a minute of the cluster's return,
-/// and a cluster that refuses for hours gets a call a minute.
+/// The longest delay between two attempts. Deletions complete within about a minute of the cluster's return, and a
+/// cluster that refuses for hours receives one call a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Somebody wants the sandbox gone.
+/// Handles a DELETE.
 pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decision<W> {
     match stage {
         Stage::Steady { .. } => {
@@ -29,7 +29,7 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
                 return (stage, actions);
             }
             if !ctx.fresh && !ctx.seen.is_whole() {
-                // The other half may be there unseen.
+                // A stale view may not show the other object.
                 let stage = Stage::DeleteBackoff {
                     targets: Objects::BOTH,
                     attempt: 0,
@@ -45,14 +45,14 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
             remove(Objects::BOTH, 0, vec![waiter], AfterDelete::Rest, ctx)
         }
         Stage::Waiting(order) => {
-            // The POST came first and would have made what this DELETE takes away again.
+            // The POST came first, and this DELETE would have removed its sandbox.
             let retry_after = Duration::from_secs(1);
             let mut actions = order.fail(&SandboxError::StillTerminating { id: ctx.id.clone(), retry_after });
             let (stage, more) = remove(Objects::BOTH, 0, vec![waiter], AfterDelete::Rest, ctx);
             actions.extend(more);
             (stage, actions)
         }
-        // The outcome of what was tried before is not known for sure, so look before anything is said.
+        // The outcome of the earlier attempt is unknown, so read before answering.
         Stage::DeleteBackoff { targets: _, attempt, at: _, mut waiters, unpublished } => {
             waiters.push(waiter);
             let targets = Objects::BOTH;
@@ -75,7 +75,7 @@ pub(super) fn delete<W>(stage: Stage<W>, waiter: W, ctx: Context<'_>) -> Decisio
     }
 }
 
-/// Deletes what is left of the targets, or goes on at once when nothing is.
+/// Deletes the targets that exist and are not terminating, or continues immediately if there are none.
 pub(super) fn remove<W>(
     targets: Objects,
     attempt: u32,
@@ -92,7 +92,7 @@ pub(super) fn remove<W>(
     (Stage::Deleting { targets, attempt, waiters, next }, vec![Action::Delete { pod, service }])
 }
 
-/// Nothing of the targets is left, or it is on its way out.
+/// Answers the callers and continues: all targets are gone or terminating.
 fn gone<W>(waiters: Vec<W>, next: AfterDelete<W>, ctx: Context<'_>) -> Decision<W> {
     let mut actions: Vec<_> = waiters.into_iter().map(|w| Action::Answer(w, Ok(Reply::Gone))).collect();
     let (stage, more) = match next {
@@ -107,7 +107,7 @@ fn gone<W>(waiters: Vec<W>, next: AfterDelete<W>, ctx: Context<'_>) -> Decision<
     (stage, actions)
 }
 
-/// After the deletes.
+/// Handles the outcome of the deletes.
 pub(super) fn removed<W>(
     targets: Objects,
     attempt: u32,
@@ -141,7 +141,7 @@ pub(super) fn removed<W>(
     (stage, actions)
 }
 
-/// Comes back to it after a while.
+/// Schedules a retry.
 pub(super) fn later<W>(targets: Objects, attempt: u32, unpublished: bool, ctx: Context<'_>) -> Decision<W> {
     let at = ctx.now + back_off(attempt);
     let stage = Stage::DeleteBackoff { targets, attempt, at: Some(at), waiters: vec![], unpublished };
@@ -152,7 +152,7 @@ fn back_off(attempt: u32) -> Duration {
     FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_WAIT)
 }
 
-/// After the look that precedes another try.
+/// Handles the outcome of the read before a retry.
 pub(super) fn read<W>(
     targets: Objects,
     attempt: u32,
@@ -162,7 +162,7 @@ pub(super) fn read<W>(
     ctx: Context<'_>,
 ) -> Decision<W> {
     match result {
-        // One of the names may belong to somebody else; what is ours under the other goes all the same.
+        // One of the names may belong to a foreign object. Our object with the other name is deleted nevertheless.
         Ok(_) => {
             let next = if unpublished { AfterDelete::Forget } else { AfterDelete::Rest };
             remove(targets, attempt, waiters, next, ctx)
@@ -178,10 +178,10 @@ pub(super) fn read<W>(
     }
 }
 
-/// After a closer look at a half that has been alone for its grace: it goes only if it is alone indeed.
+/// Handles the outcome of the read that confirms an orphan. Deletes only a confirmed orphan.
 ///
-/// A Service leads to no Pod but one with our labels, whoever has the Pod's name. A Pod may still be reached through a
-/// Service that has lost them: it stays.
+/// A Service selects only Pods with our labels, so a foreign Pod does not count as its Pod. A Pod may still be
+/// reachable through a Service that has lost its labels, so the Pod is kept.
 pub(super) fn judge_orphan<W>(
     result: &Result<Option<String>, ClusterError>,
     ctx: Context<'_>,
@@ -199,7 +199,7 @@ pub(super) fn judge_orphan<W>(
 mod tests {
     use super::*;
 
-    /// The wait grows and stays bounded, however often it was tried.
+    /// Guards that the delay grows and stays bounded for any number of attempts.
     #[test]
     fn waits_double_up_to_a_minute() {
         let waits: Vec<u64> = (0..8).map(|n| back_off(n).as_secs()).collect();

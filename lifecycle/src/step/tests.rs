@@ -1,4 +1,4 @@
-//! Every path of the step, and random histories against a small world.
+//! Tests of every path of `step`, and of random histories in a small simulated cluster.
 
 mod bench;
 mod doubts;

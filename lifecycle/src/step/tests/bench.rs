@@ -1,4 +1,4 @@
-//! A sandbox on the bench: what is seen and what calls answer is written by hand.
+//! A fixture for one sandbox, whose observed objects and call outcomes are set by the test.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     spec::ObservedSpec,
 };
 
-/// A sandbox under test: a stage, what is seen, and the clock.
+/// A sandbox under test, with its observed objects and its clocks.
 pub(super) struct Bench {
     pub(super) id: SandboxId,
     pub(super) sandbox: Sandbox<u32>,

@@ -1,4 +1,5 @@
-//! What cannot be told for sure: reaps whose outcome is lost, views that are old or know half, sandboxes that cannot be asked.
+//! Tests of uncertainty: reaps with an unknown outcome, stale views, incomplete sandboxes, and activity probes that
+//! fail.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A sandbox that has reached its time to live, and whose reap was answered by nobody.
+/// Returns a sandbox whose ttl has passed and whose reap has an unknown outcome.
 fn in_doubt() -> Bench {
     let mut old = pod("p");
     old.annotations.limits = Limits { ttl: Some(HOUR), idle_timeout: None };
@@ -35,7 +36,7 @@ fn cannot_look(bench: &mut Bench) -> Vec<Action<u32>> {
     bench.feed(Event::Read(Err(ClusterError::new(ClusterErrorKind::Unreachable, ""))))
 }
 
-/// It took effect: that is noted, and the other half follows.
+/// Guards that a reap with an unknown outcome that succeeded is recorded, and that the Service is deleted.
 #[test]
 fn a_reap_in_doubt_that_worked_is_brought_to_its_end() {
     let mut bench = in_doubt();
@@ -46,7 +47,7 @@ fn a_reap_in_doubt_that_worked_is_brought_to_its_end() {
     assert_eq!(bench.feed(Event::Deleted { pod: None, service: DONE }), [Action::Stop]);
 }
 
-/// It did not: the sandbox rests, and is judged anew a little later.
+/// Guards that a reap with an unknown outcome that failed is retried a little later.
 #[test]
 fn a_reap_in_doubt_that_failed_is_judged_anew() {
     let mut bench = in_doubt();
@@ -58,8 +59,8 @@ fn a_reap_in_doubt_that_failed_is_judged_anew() {
     assert!(matches!(actions[..], [Action::Reap { cause: ReapReason::Ttl, .. }]), "{actions:?}");
 }
 
-/// While nobody knows, the sandbox is given to nobody and no use of it is acknowledged, though the view shows it; and it
-/// is looked at again and again, and no more often than that.
+/// Guards that while the outcome is unknown the sandbox is not returned and no use is acknowledged, although the view
+/// shows it, and that reads are repeated only at their interval.
 #[test]
 fn what_is_in_doubt_is_not_given() {
     let mut bench = in_doubt();
@@ -77,7 +78,7 @@ fn what_is_in_doubt_is_not_given() {
     }
 }
 
-/// The watch may tell before it is looked at.
+/// Guards that a report of the watch before the next read ends the uncertainty.
 #[test]
 fn the_watch_ends_the_doubt() {
     let mut bench = in_doubt();
@@ -86,7 +87,7 @@ fn the_watch_ends_the_doubt() {
     assert_eq!(bench.feed(Event::Resync), [Action::RecordReap(ReapReason::Ttl), Action::Stop]);
 }
 
-/// Whoever wants it gone need not wait for that.
+/// Guards that a DELETE does not wait until the outcome of the reap is known.
 #[test]
 fn what_is_in_doubt_may_be_deleted() {
     let mut bench = in_doubt();
@@ -94,8 +95,8 @@ fn what_is_in_doubt_may_be_deleted() {
     assert_eq!(bench.delete(1), [remove(Some("p"), Some("s"))]);
 }
 
-/// What an old view lacks may be there and in use. A create that cannot tell must not take it for its own work, and
-/// later undo it.
+/// Guards that with a stale view a create reads first. An object that the view does not show may be in use, and a
+/// later undo must not delete it.
 #[test]
 fn a_create_in_the_dark_looks_first() {
     let mut bench = Bench::new();
@@ -119,7 +120,7 @@ fn a_create_in_the_dark_looks_first() {
     assert_eq!(bench.feed(Event::Read(Ok(None))), [create(Objects::BOTH)], "it looks once");
 }
 
-/// The same for a delete of what is known by halves: the other half goes too, or the caller is told that it may not have.
+/// Guards the same for a DELETE of an incomplete sandbox: the other object is deleted too.
 #[test]
 fn a_delete_in_the_dark_looks_first() {
     let mut bench = Bench::with(Some(pod("p")), None);
@@ -129,7 +130,7 @@ fn a_delete_in_the_dark_looks_first() {
     assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
 }
 
-/// A use is noted on an old view, but nobody is told how the sandbox is.
+/// Guards that a touch with a stale view does not return a status.
 #[test]
 fn a_touch_in_the_dark_tells_nothing() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
@@ -139,7 +140,8 @@ fn a_touch_in_the_dark_tells_nothing() {
     assert!(matches!(failure(&actions, 1), SandboxError::Stale { .. }), "{actions:?}");
 }
 
-/// Nobody hears of what was never given, or given up, also after another create that stood before it and failed.
+/// Guards that an unpublished sandbox stays unpublished, also after another create that first had to delete it has
+/// failed.
 #[test]
 fn half_a_reap_stays_unheard_of() {
     let mut bench = Bench::with(Some(dying("p")), Some(service("s")));
@@ -156,8 +158,8 @@ fn half_a_reap_stays_unheard_of() {
     assert!(bench.sandbox.stage.is_unpublished(), "{:?}", bench.sandbox.stage);
 }
 
-/// An idle sandbox whose Service is on its way out cannot be asked: it is left alone for as long as one that does not
-/// answer, without a call, and then goes.
+/// Guards that an idle sandbox with a terminating Service is kept as long as one that does not answer, without a
+/// probe, and is then reaped.
 #[test]
 fn an_idle_sandbox_that_cannot_be_asked_is_left_for_a_while() {
     let idle = with_idle_timeout();
@@ -178,7 +180,7 @@ fn an_idle_sandbox_that_cannot_be_asked_is_left_for_a_while() {
     assert!(bench.now >= due + bench.policy.probe_patience);
 }
 
-/// A sandbox that says that it is busy is not reaped, although its Service went while it was asked.
+/// Guards that a busy sandbox is not reaped although its Service was deleted during the probe.
 #[test]
 fn a_busy_sandbox_that_lost_its_service_stays() {
     let idle = with_idle_timeout();
@@ -191,8 +193,8 @@ fn a_busy_sandbox_that_lost_its_service_stays() {
     assert!(!actions.iter().any(|action| matches!(action, Action::Reap { .. })), "{actions:?}");
 }
 
-/// What a create made whose answer was lost is as young as the create, whatever its date says: the API server's clock
-/// may have been put forward since.
+/// Guards that a Pod whose create had an unknown outcome is as old as the create, whatever its `creationTimestamp`:
+/// the API server's clock may have been stepped.
 #[test]
 fn what_was_made_in_doubt_is_young() {
     for is_watched in [false, true] {
@@ -203,7 +205,7 @@ fn what_was_made_in_doubt_is_young() {
         made_then.created = Some(bench.wall);
         let both = Observed { pod: Some(made_then), service: Some(service("s")) };
         bench.wall += jiff::SignedDuration::from_hours(24);
-        // The watch may have told of it before the answer was given up.
+        // The watch may have reported the objects before the call timed out.
         if is_watched {
             bench.seen = both.clone();
         }

@@ -1,4 +1,4 @@
-//! Random histories against a small world: whatever the cluster answers, nobody is forgotten and nothing
+//! Random histories in a small simulated cluster: for any outcome of a call, every caller is answered and no object
 //! is left behind.
 
 use std::time::Duration;
@@ -12,31 +12,31 @@ use crate::{
     phase::Phase,
 };
 
-/// How a call ends in the small world.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy)]
 enum Luck {
     Fine,
-    /// It is done, but the answer is lost.
+    /// The call is executed, but its answer is lost.
     LostAnswer,
-    /// It is not done, and nobody can tell.
+    /// The call is not executed, and the caller cannot tell.
     LostCall,
     Refused(ClusterErrorKind),
 }
 
-/// What happens next from outside.
+/// An external event.
 #[derive(Debug, Clone)]
 enum Deed {
     Post,
     Delete,
-    /// The node ends what terminates.
+    /// The node terminates the Pod.
     Terminated,
-    /// Somebody removes an object by hand.
+    /// An operator deletes an object manually.
     PodByHand,
     ServiceByHand,
     Wait(u64),
 }
 
-/// A cluster of one sandbox, always seen exactly.
+/// A cluster with one sandbox and an exact view.
 struct World {
     sandbox: Sandbox<u32>,
     seen: Observed,
@@ -244,8 +244,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Whatever happened: once the cluster is well again and nodes do their work, every waiter has had one
-    /// answer, and what is left is a whole pair or nothing (invariants 2, 3 and 7).
+    /// Guards invariants 2, 3 and 7: once the cluster and its nodes work again, every waiter has received one answer,
+    /// and the sandbox is complete or gone.
     #[test]
     fn come_to_a_good_end(deeds in prop::collection::vec(deed(), 1..12), luck in prop::collection::vec(luck(), 0..24)) {
         let mut world = World {

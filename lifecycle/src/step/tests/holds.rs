@@ -1,4 +1,4 @@
-//! What callers are told of a sandbox that has reached a limit and is still there.
+//! Tests of the hold that callers see for a sandbox that has reached a limit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A sandbox whose limit is reached, and what is done about it.
+/// Returns a sandbox whose limit is reached, and the actions that follow.
 fn due(limits: Limits) -> (Bench, Vec<Action<u32>>) {
     let mut pod = pod("p");
     pod.created = Some(Timestamp::UNIX_EPOCH);
@@ -52,7 +52,7 @@ fn at(bench: &Bench, wait: Duration) -> Timestamp {
     bench.wall.saturating_add(jiff::SignedDuration::try_from(wait).unwrap()).unwrap()
 }
 
-/// Guards that each way to hold a sandbox is told by its own reason, with the time at which it ends.
+/// Guards that each hold is reported with its reason and the time at which it ends.
 #[test]
 fn each_hold_is_told_with_its_reason_and_its_end() {
     let mut bench = expired();
@@ -74,7 +74,8 @@ fn each_hold_is_told_with_its_reason_and_its_end() {
     assert_eq!(held(&bench), Some(Held { reason: HoldReason::ProbeNotSent, until }));
 }
 
-/// Guards that a sandbox which does not answer is said to be held until its patience ends, not until it is asked again.
+/// Guards that a sandbox which does not answer is reported as held until `probe_patience` ends, not until the next
+/// probe.
 #[test]
 fn a_sandbox_that_does_not_answer_is_held_for_its_patience() {
     let mut bench = idle();

@@ -1,5 +1,5 @@
-//! Random lives: signs of life, changes of limits, restarts and steps of the clock, against a simple model of
-//! when a sandbox may go.
+//! Random lifetimes: activity, changes of limits, restarts and clock steps, compared with a simple model of when a
+//! sandbox may be reaped.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::{
     reap_limiter::{Admission, ReapLimiter, ReapLimits},
 };
 
-/// What happens next.
+/// An external event.
 #[derive(Debug, Clone)]
 enum Deed {
     Post,
     Touch,
     Change(LimitsPatch),
     Delete,
-    /// The process ends without a word and comes back.
+    /// The process is killed and restarted.
     Restart,
-    /// The wall's clock is stepped by so many seconds.
+    /// The wall clock is stepped by this number of seconds.
     Step(i64),
-    /// A session inside the sandbox begins or ends.
+    /// A session in the sandbox starts or ends.
     Session(bool),
-    /// The sandbox cannot be asked, or can again.
+    /// Activity probes start or stop failing.
     Mute(bool),
     Wait(u64),
 }
 
-/// What the model knows: when it was made, and its last true sign of life.
+/// The model: the creation time and the last activity.
 struct Model {
     created_at: Instant,
     last_activity: Instant,
-    /// How much later than its limit it may go, because of what a restart cannot know.
+    /// The accepted delay after a limit, because a restart loses some activity.
     slack: Duration,
 }
 
@@ -54,12 +54,12 @@ struct World {
     versions: u64,
     busy: bool,
     mute_since: Option<Instant>,
-    /// Since when, as those can know who asked: what was between two questions is not heard.
+    /// The time of the first failed probe. What happens between two probes is unknown.
     unheard_since: Option<Instant>,
-    /// Until when a sandbox that was mute may be waited for.
+    /// Until when the delay after failed probes is accepted.
     excused_until: Instant,
     reaps: Vec<ReapReason>,
-    /// In which order callers were answered and things written.
+    /// The order of answers and writes.
     order: Vec<&'static str>,
 }
 
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// Invariant 5: never early.
+    /// Checks invariant 5: a sandbox is never reaped early.
     fn reap(
         &mut self,
         pod: &Preconditions,
@@ -242,7 +242,8 @@ impl World {
         }
     }
 
-    /// Lets time pass; what is due, and neither busy nor mute, goes within a second.
+    /// Advances the clocks. Checks that a due sandbox is reaped within a second, unless it is busy or cannot be
+    /// probed.
     fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(at) = self.wake.filter(|at| *at <= until) {
@@ -302,14 +303,14 @@ impl World {
                 self.wake = None;
                 let slack = self.limits().idle_timeout.unwrap_or_default() / WRITE_STEP;
                 if let Some(model) = &mut self.model {
-                    // A second for what Kubernetes cuts off.
+                    // One more second, because Kubernetes truncates times to whole seconds.
                     model.slack = slack + Duration::from_secs(1);
                 }
                 self.feed(Event::Resync);
             }
             Deed::Step(seconds) => self.wall += SignedDuration::from_secs(*seconds),
             Deed::Session(busy) => {
-                // What happens in between is asked for only at the end of the idle time.
+                // Activity inside the sandbox is probed only at the end of the idle timeout.
                 if self.busy && !busy {
                     self.used_by_session();
                 }
@@ -317,15 +318,15 @@ impl World {
             }
             Deed::Mute(mute) => {
                 self.mute_since = mute.then(|| self.mute_since.unwrap_or(self.now));
-                // It is asked again within the interval.
+                // The next probe is sent within the interval.
                 self.excused_until = self.now + self.policy.probe_interval + Duration::from_secs(1);
             }
             Deed::Wait(seconds) => self.pass(Duration::from_secs(*seconds)),
         }
     }
 
-    /// A session that has ended is no sign of life by itself: the sandbox may go at once, or when it is asked
-    /// next.
+    /// Accepts that the end of a session does not count as activity: the sandbox may be reaped immediately or after
+    /// the next probe.
     fn used_by_session(&mut self) {
         let idle = self.limits().idle_timeout.unwrap_or_default();
         if let Some(model) = &mut self.model {
@@ -382,8 +383,8 @@ fn live(deeds: &[Deed], asked: Limits, default: Limits) -> World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
-    /// Whatever happens while the wall's clock runs true, restarts included: never early, never later than the
-    /// limit plus a second (and what a restart cannot know).
+    /// Guards that without clock steps, but with restarts, no sandbox is reaped early, or later than its limit plus a
+    /// second (and what a restart may lose).
     #[test]
     fn nothing_goes_early_or_late_through_restarts(
         deeds in prop::collection::vec(prop_oneof![8 => deed(), 1 => Just(Deed::Restart)], 1..40),
@@ -393,7 +394,7 @@ proptest! {
         live(&deeds, asked, default);
     }
 
-    /// … and the same while the wall's clock is stepped an hour either way.
+    /// Guards the same while the wall clock is stepped by an hour in either direction.
     #[test]
     fn nothing_goes_early_or_late_through_steps_of_the_clock(
         deeds in prop::collection::vec(
@@ -407,7 +408,7 @@ proptest! {
     }
 }
 
-/// Signs of life cost a write when they move the deadline by a tenth, and none in between.
+/// Guards that activity is written when it moves the deadline by a tenth, and not in between.
 #[test]
 fn touches_are_cheap() {
     let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
@@ -427,8 +428,8 @@ fn touches_are_cheap() {
     assert_eq!(world.versions - before, 9, "a write for each six seconds");
 }
 
-/// A sign of life is written before it is acknowledged: whoever was told that it counts may rely on it, also if the
-/// process dies the next moment.
+/// Guards that activity is written before it is acknowledged, so that a caller can rely on it even if the process
+/// dies immediately after.
 #[test]
 fn what_is_acknowledged_was_written() {
     let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
@@ -442,8 +443,8 @@ fn what_is_acknowledged_was_written() {
     }
 }
 
-/// A half that had been idle for long and is completed for somebody is in use, also for a process that knows only what
-/// is written: it is not reaped the next moment.
+/// Guards that an idle Pod that gets a new Service for a caller counts as in use, also for a process that only knows
+/// the annotations: it is not reaped immediately.
 #[test]
 fn what_is_completed_is_in_use() {
     let minute = Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) };
@@ -460,7 +461,7 @@ fn what_is_completed_is_in_use() {
     assert!(world.reaps.is_empty() && world.seen.is_whole());
 }
 
-/// Without limits nothing is written and nobody is woken.
+/// Guards that without limits nothing is written and no timer is set.
 #[test]
 fn what_has_no_limit_costs_nothing() {
     let mut world = World::new(Policy::default(), unhindered());
@@ -473,7 +474,7 @@ fn what_has_no_limit_costs_nothing() {
     assert_eq!((world.versions, world.wake), (before, None));
 }
 
-/// A rehearsal reaps nothing, however long it goes on.
+/// Guards that a dry run reaps nothing, however long it lasts.
 #[test]
 fn a_rehearsal_reaps_nothing() {
     let limits = Limits { ttl: Some(Duration::from_secs(5)), idle_timeout: None };

@@ -1,11 +1,11 @@
-//! The paths a sandbox takes, one test each, with the cluster's answers written by hand.
+//! Tests of the paths through the state machine, with given outcomes of the calls.
 
 use std::time::Duration;
 
 use super::{super::*, bench::*};
 use crate::{error::ClusterErrorKind, observed::ObservedService};
 
-/// The quiet case: two writes at once, no read, and the answer.
+/// Guards that a POST makes two parallel writes and no read, and is then answered.
 #[test]
 fn a_post_writes_both_and_answers() {
     let mut bench = Bench::new();
@@ -16,14 +16,14 @@ fn a_post_writes_both_and_answers() {
     assert!(!bench.sandbox.stage.is_unpublished());
 }
 
-/// A repeated POST makes no call.
+/// Guards that a repeated POST makes no call.
 #[test]
 fn a_post_of_a_whole_sandbox_only_answers() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
     assert_eq!(bench.post(1), [made(1)]);
 }
 
-/// Invariant 6: an old view answers nothing as if it were true now.
+/// Guards invariant 6: a POST is not answered from a stale view.
 #[test]
 fn a_post_of_a_whole_sandbox_is_not_answered_from_an_old_view() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
@@ -32,7 +32,7 @@ fn a_post_of_a_whole_sandbox_is_not_answered_from_an_old_view() {
     assert!(matches!(failure(&actions, 1), SandboxError::Stale { .. }));
 }
 
-/// Invariant 3: a half pair is completed by a POST with the one write that is missing.
+/// Guards invariant 3: a POST completes an orphan with the one missing write.
 #[test]
 fn a_post_completes_a_half_pair() {
     let mut bench = Bench::with(Some(pod("p")), None);
@@ -41,7 +41,7 @@ fn a_post_completes_a_half_pair() {
     assert_eq!(bench.post(1), [create(Objects { pod: true, service: false })]);
 }
 
-/// Invariant 4: a POST waits for the old Pod's end, and then makes a new one.
+/// Guards invariant 4: a POST waits until the old Pod is gone, and then creates a new one.
 #[test]
 fn a_post_waits_for_a_terminating_pod() {
     let mut bench = Bench::with(Some(dying("p")), None);
@@ -52,7 +52,7 @@ fn a_post_waits_for_a_terminating_pod() {
     assert_eq!(bench.feed(Event::Resync), [create(Objects::BOTH)]);
 }
 
-/// Invariant 7: a POST whose old Pod never ends is told so within its patience, each waiter in its own time.
+/// Guards invariant 7: while the old Pod does not terminate, each waiter is answered within its own patience.
 #[test]
 fn a_post_gives_up_on_a_pod_that_does_not_end() {
     let mut bench = Bench::with(Some(dying("p")), None);
@@ -67,7 +67,7 @@ fn a_post_gives_up_on_a_pod_that_does_not_end() {
     assert_eq!(bench.sandbox.stage, Stage::default());
 }
 
-/// Invariant 4: when the cluster says that the old Pod terminates, a Service just written is taken back first.
+/// Guards invariant 4: if the old Pod is terminating, a Service that was just created is deleted first.
 #[test]
 fn a_service_is_not_left_attached_to_a_dying_pod() {
     let mut bench = Bench::new();
@@ -81,7 +81,7 @@ fn a_service_is_not_left_attached_to_a_dying_pod() {
     assert!(matches!(bench.sandbox.stage, Stage::Waiting(_)), "{actions:?}");
 }
 
-/// The pair is rolled back when one of its halves is refused, whichever it is.
+/// Guards that if one object is refused, the other is deleted, for both objects.
 #[test]
 fn a_refused_half_takes_the_other_back() {
     let mut bench = Bench::new();
@@ -102,7 +102,7 @@ fn a_refused_half_takes_the_other_back() {
     assert_eq!(actions.last(), Some(&Action::Stop));
 }
 
-/// A half that was there before is not taken away by somebody's failed POST: it has its own grace.
+/// Guards that a failed POST does not delete an object that existed before. It is an orphan with its own grace.
 #[test]
 fn a_failed_completion_leaves_what_it_found() {
     let mut bench = Bench::with(Some(pod("p")), None);
@@ -112,7 +112,8 @@ fn a_failed_completion_leaves_what_it_found() {
     assert!(!actions.iter().any(|a| matches!(a, Action::Delete { .. })));
 }
 
-/// A write whose answer was lost is looked for; found, it counts.
+/// Guards that a create with an unknown outcome is followed by a read, and that an object which the read finds
+/// counts.
 #[test]
 fn a_lost_answer_is_looked_for() {
     let mut bench = Bench::new();
@@ -123,7 +124,7 @@ fn a_lost_answer_is_looked_for() {
     assert_eq!(bench.feed(Event::Read(Ok(None))), [made(1)]);
 }
 
-/// Not found, it is written again, but not for ever.
+/// Guards that a create is repeated if the read finds nothing, a limited number of times.
 #[test]
 fn a_lost_write_is_repeated_a_bounded_number_of_times() {
     let mut bench = Bench::new();
@@ -135,14 +136,14 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
         actions = bench.feed(Event::Read(Ok(None)));
     }
     assert_eq!(rounds, MAX_ROUNDS);
-    // What the cluster said, and no guess at it.
+    // The error is the cluster's own.
     assert!(
         matches!(failure(&actions, 1), SandboxError::Unavailable { operation: "Pod creation", fault, .. }
             if fault.kind == ClusterErrorKind::TimedOut)
     );
 }
 
-/// When even the look fails, the caller is told, and what may have been made is looked for later and removed.
+/// Guards that if the read fails too, the caller is told, and the objects are deleted later if they exist.
 #[test]
 fn a_create_in_doubt_is_cleaned_up_later() {
     let mut bench = Bench::new();
@@ -156,13 +157,13 @@ fn a_create_in_doubt_is_cleaned_up_later() {
     assert_eq!(bench.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
     bench.seen = Observed { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(bench.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
-    // Nobody was ever given it: nobody hears of it while it goes, however often that is tried.
+    // The sandbox is unpublished, and stays so for any number of attempts to delete it.
     assert!(bench.sandbox.stage.is_unpublished());
     let _ = bench.feed(Event::Deleted { pod: unknown(), service: DONE });
     assert!(bench.sandbox.stage.is_unpublished());
 }
 
-/// … unless the client tries again before that: then it gets what was made.
+/// Guards that a client that retries before that gets the created objects.
 #[test]
 fn a_create_in_doubt_is_found_by_the_retry() {
     let mut bench = Bench::new();
@@ -175,8 +176,8 @@ fn a_create_in_doubt_is_found_by_the_retry() {
     assert_eq!(bench.feed(Event::Read(Ok(None))), [made(2)]);
 }
 
-/// Invariant 2: what was being undone may be gone although it is still seen, when the answer to a delete was lost;
-/// a POST looks before it says that it is there.
+/// Guards invariant 2: the objects of an undone create may be gone although the view shows them, because the outcome
+/// of a delete is unknown. A POST reads before it returns them.
 #[test]
 fn what_was_being_undone_is_not_given_unlooked_at() {
     let mut bench = Bench::new();
@@ -194,7 +195,7 @@ fn what_was_being_undone_is_not_given_unlooked_at() {
     assert_eq!(bench.feed(Event::Read(Ok(None))), [create(only_service)]);
 }
 
-/// A name taken by an object that is not ours is a conflict, and only our own half is undone.
+/// Guards that a foreign object with the name is a conflict, and that only our own object is deleted.
 #[test]
 fn somebody_elses_object_is_left_alone() {
     let mut bench = Bench::new();
@@ -208,7 +209,7 @@ fn somebody_elses_object_is_left_alone() {
     assert!(matches!(failure(&actions, 1), SandboxError::NotOurs { .. }));
 }
 
-/// A Service that leads nowhere is replaced; one that we made and that still leads nowhere is a failure.
+/// Guards that a Service without a URL is replaced, and that the create fails if the new one has no URL either.
 #[test]
 fn a_service_without_a_url_is_replaced_once() {
     let nowhere = ObservedService { url: None, ..service("s") };
@@ -224,7 +225,7 @@ fn a_service_without_a_url_is_replaced_once() {
     assert!(matches!(failure(&actions, 1), SandboxError::Refused { .. }));
 }
 
-/// A DELETE costs two writes with the uids that were seen, and the answer comes when both are accepted.
+/// Guards that a DELETE makes two writes with the observed uids, and is answered when both are accepted.
 #[test]
 fn a_delete_removes_both() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
@@ -235,14 +236,14 @@ fn a_delete_removes_both() {
     assert_eq!(bench.feed(Event::Resync), [Action::Stop]);
 }
 
-/// A DELETE of nothing, or of what is already leaving, makes no call.
+/// Guards that a DELETE makes no call if the sandbox does not exist or is already terminating.
 #[test]
 fn a_delete_of_nothing_only_answers() {
     assert_eq!(Bench::new().delete(1), [gone(1), Action::Stop]);
     assert_eq!(Bench::with(Some(dying("p")), None).delete(1), [gone(1)]);
 }
 
-/// While nothing can be known, a DELETE does not claim that there is nothing.
+/// Guards that a DELETE with a stale view does not report that the sandbox does not exist.
 #[test]
 fn a_delete_in_the_dark_is_not_acknowledged() {
     let mut bench = Bench::new();
@@ -250,7 +251,7 @@ fn a_delete_in_the_dark_is_not_acknowledged() {
     assert!(matches!(failure(&bench.delete(1), 1), SandboxError::Stale { .. }));
 }
 
-/// A DELETE that fails is told so, and finished by us without the caller.
+/// Guards that the caller of a failed DELETE is told, and that the deletion is completed later.
 #[test]
 fn a_failed_delete_is_finished_later() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
@@ -266,7 +267,7 @@ fn a_failed_delete_is_finished_later() {
     assert_eq!(bench.feed(Event::Deleted { pod: DONE, service: None }), [Action::Stop]);
 }
 
-/// What we made beside somebody else's object goes, also where its first delete failed.
+/// Guards that an object that was created beside a foreign object is deleted, also if the first delete fails.
 #[test]
 fn what_was_made_beside_somebody_elses_object_goes() {
     let mut bench = Bench::new();
@@ -282,7 +283,7 @@ fn what_was_made_beside_somebody_elses_object_goes() {
     assert_eq!(bench.feed(not_ours()), [remove(None, Some("s"))]);
 }
 
-/// A touch tells no more and no less than a read: what is shown is not said to be absent.
+/// Guards that a touch and a GET agree on whether a sandbox exists.
 #[test]
 fn a_touch_tells_what_a_read_would() {
     let touch = || Event::Touch { waiter: Some(9), owner: None };
@@ -294,14 +295,14 @@ fn a_touch_tells_what_a_read_would() {
         let mut orphan = Bench::with(pod, service);
         assert!(orphan.feed(touch()).contains(&gone(9)));
     }
-    // What a failed DELETE still has to delete is going, too.
+    // A sandbox whose DELETE has failed counts as terminating too.
     let mut doomed = Bench::with(Some(pod("p")), Some(service("s")));
     let _ = doomed.delete(1);
     let _ = doomed.feed(Event::Deleted { pod: unknown(), service: unknown() });
     assert!(matches!(failure(&doomed.feed(touch()), 9), SandboxError::StillTerminating { .. }));
 }
 
-/// A POST after a failed DELETE gets a new life, not what was to go.
+/// Guards that a POST after a failed DELETE gets a new sandbox, not the one to delete.
 #[test]
 fn a_post_after_a_failed_delete_removes_first() {
     let mut bench = Bench::with(Some(pod("p")), Some(service("s")));
@@ -310,7 +311,7 @@ fn a_post_after_a_failed_delete_removes_first() {
     assert_eq!(bench.post(2), [remove(Some("p"), Some("s"))]);
 }
 
-/// A DELETE while a POST waits for an old Pod: the POST is told, the DELETE done.
+/// Guards that a DELETE fails a POST that waits for an old Pod, and is executed.
 #[test]
 fn a_delete_ends_a_waiting_post() {
     let mut bench = Bench::with(Some(dying("p")), None);
@@ -320,7 +321,7 @@ fn a_delete_ends_a_waiting_post() {
     assert!(actions.contains(&gone(2)));
 }
 
-/// Invariant 3: a half that stays alone goes after its grace, and not before.
+/// Guards invariant 3: an orphan is deleted after its grace, and not before.
 #[test]
 fn an_orphan_is_removed_after_its_grace() {
     for (seen, removal) in [
@@ -338,7 +339,7 @@ fn an_orphan_is_removed_after_its_grace() {
     }
 }
 
-/// A half whose other half is there after all, or belongs to somebody by now, is no orphan.
+/// Guards that an object is not an orphan if the read finds its counterpart or a foreign object with that name.
 #[test]
 fn an_orphan_is_looked_at_before_it_is_removed() {
     let not_ours = Ok(Some("Service \"sandbox-a-svc\"".into()));
@@ -353,7 +354,7 @@ fn an_orphan_is_looked_at_before_it_is_removed() {
     }
 }
 
-/// A Service leads to no Pod but one of ours, whoever has the Pod's name: it is an orphan all the same.
+/// Guards that a Service beside a foreign Pod is an orphan, because it selects only Pods with our labels.
 #[test]
 fn a_service_beside_somebody_elses_pod_is_an_orphan() {
     let mut bench = Bench::with(None, Some(service("s")));
@@ -363,7 +364,7 @@ fn a_service_beside_somebody_elses_pod_is_an_orphan() {
     assert_eq!(bench.feed(Event::Read(not_ours)), [remove(None, Some("s"))]);
 }
 
-/// An old view proves no absence: the grace begins when the view can be believed.
+/// Guards that the grace starts when the view is fresh, because a stale view does not prove that an object is absent.
 #[test]
 fn an_orphan_is_not_removed_while_the_view_is_old() {
     let mut bench = Bench::with(Some(pod("p")), None);
@@ -373,7 +374,7 @@ fn an_orphan_is_not_removed_while_the_view_is_old() {
     assert_eq!(actions, [Action::SetTimer(bench.now + ORPHAN_GRACE)]);
 }
 
-/// A pair that becomes whole in time is left in peace, and its next loneliness is counted anew.
+/// Guards that an orphan that becomes complete is kept, and that its next grace starts from zero.
 #[test]
 fn a_completed_pair_is_no_orphan() {
     let mut bench = Bench::with(Some(pod("p")), None);

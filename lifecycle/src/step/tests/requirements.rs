@@ -1,4 +1,5 @@
-//! POSTs that require something of a Pod that exists: it is never replaced, and never given where it does not fit.
+//! Tests of POSTs with requirements for an existing Pod: it is never replaced, and never returned if it does not meet
+//! them.
 
 use super::{super::*, bench::*};
 use crate::{
@@ -26,7 +27,8 @@ fn post(bench: &mut Bench, request: CreateRequest, waiter: u32) -> Vec<Action<u3
     bench.feed(Event::Post { request: request.into(), waiter })
 }
 
-/// Guards that a sandbox that does not fit is refused without a call, and one that fits is given.
+/// Guards that a sandbox that does not meet the requirements is rejected without a call, and that one that does is
+/// returned.
 #[test]
 fn an_existing_sandbox_is_given_only_if_it_fits() {
     let mut bench = Bench::with(Some(pod_with(4)), Some(service("s")));
@@ -41,7 +43,7 @@ fn an_existing_sandbox_is_given_only_if_it_fits() {
     assert_eq!(refused, [Action::Answer(1, Err(SandboxError::Mismatch(Mismatch::LarkBroker)))]);
 }
 
-/// Guards that a Pod without its Service gets one for a caller whom it fits, and for no other.
+/// Guards that a Pod without a Service gets one only for a caller whose requirements it meets.
 #[test]
 fn a_service_is_created_only_for_a_pod_that_fits() {
     let mut bench = Bench::with(Some(pod_with(4)), None);
@@ -55,7 +57,7 @@ fn a_service_is_created_only_for_a_pod_that_fits() {
     );
 }
 
-/// Invariant 3: refused POSTs do not keep an orphan alive.
+/// Guards invariant 3: rejected POSTs do not extend the grace of an orphan.
 #[test]
 fn a_refused_post_does_not_extend_the_grace_of_an_orphan() {
     let mut bench = Bench::with(Some(pod_with(4)), None);
@@ -65,7 +67,7 @@ fn a_refused_post_does_not_extend_the_grace_of_an_orphan() {
     assert_eq!(actions, [Action::Read]);
 }
 
-/// Guards that an old view refuses nobody: the Pod that it shows may have been replaced.
+/// Guards that a stale view does not cause a mismatch, because the Pod that it shows may have been replaced.
 #[test]
 fn an_old_view_refuses_nobody() {
     let mut bench = Bench::with(Some(pod_with(4)), Some(service("s")));
@@ -74,14 +76,14 @@ fn an_old_view_refuses_nobody() {
     assert!(matches!(failure(&actions, 1), SandboxError::Stale { .. }));
 }
 
-/// Guards that a terminating Pod is not compared: its successor is what the caller gets.
+/// Guards that a terminating Pod is not compared, because the caller gets its successor.
 #[test]
 fn a_terminating_pod_is_waited_for_whatever_it_says() {
     let dying = ObservedPod { terminating: true, ..pod_with(4) };
     let mut bench = Bench::with(Some(dying), None);
     let waits = post(&mut bench, sessions(12), 1);
     assert!(matches!(&waits[..], [Action::SetTimer(_)]), "{waits:?}");
-    // What the first one makes would not do for this one.
+    // The Pod of the pending create does not meet this request.
     let refused = post(&mut bench, sessions(13), 2);
     assert!(matches!(failure(&refused, 2), SandboxError::StillTerminating { .. }));
     bench.seen.pod = None;
@@ -92,20 +94,21 @@ fn a_terminating_pod_is_waited_for_whatever_it_says() {
     );
 }
 
-/// Guards that of two callers who wait together each is judged by its own requirements.
+/// Guards that callers that wait together are each compared with their own requirements.
 #[test]
 fn callers_who_wait_together_are_judged_one_by_one() {
     let mut bench = Bench::with(Some(dying("p")), None);
     let _ = post(&mut bench, sessions(12), 1);
     let _ = post(&mut bench, sessions(3), 2);
-    // Somebody else creates the sandbox meanwhile.
+    // Another client creates the sandbox in the meantime.
     (bench.seen.pod, bench.seen.service) = (Some(pod_with(4)), Some(service("s")));
     let actions = bench.feed(Event::Resync);
     assert_eq!(failure(&actions, 1), &SandboxError::Mismatch(Mismatch::FewerShellSessions));
     assert!(matches!(&actions[1..], [Action::Answer(2, Ok(Reply::Made(_)))]), "{actions:?}");
 }
 
-/// Guards that a Pod of our own that came out otherwise, as an admission webhook can do, is taken back.
+/// Guards that a new Pod that an admission webhook has changed, so that it does not meet the requirements, is
+/// deleted.
 #[test]
 fn a_pod_that_came_out_otherwise_is_taken_back() {
     let mut bench = Bench::new();
@@ -116,7 +119,7 @@ fn a_pod_that_came_out_otherwise_is_taken_back() {
     assert_eq!(actions.last(), Some(&remove(Some("p"), Some("s"))));
 }
 
-/// Guards that mounts which do not fit the settings are the caller's mistake, also where that shows late.
+/// Guards that mounts that violate the settings are a bad request, also if that is found only when the Pod is built.
 #[test]
 fn mounts_that_do_not_fit_are_a_bad_request() {
     let mut bench = Bench::new();

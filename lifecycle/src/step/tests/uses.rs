@@ -1,4 +1,4 @@
-//! What a POST that is answered leaves behind: whose the sandbox is, since when it is used, and what of it is written.
+//! Tests of the effects of an answered POST: the owner, the last activity, and what is written of both.
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ fn marked(last_activity: Timestamp) -> ObservedPod {
     pod
 }
 
-/// Whoever a half sandbox is completed for owns it, and that is written before they are told.
+/// Guards that the caller for whom an orphan is completed becomes its owner, and that this is written before the
+/// answer.
 #[test]
 fn what_is_completed_belongs_to_whom_it_is_given() {
     let mut bench = Bench::with(Some(marked(Timestamp::UNIX_EPOCH)), None);
@@ -44,8 +45,8 @@ fn what_is_completed_belongs_to_whom_it_is_given() {
     assert!(matches!(actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}");
 }
 
-/// A use that is due to be written is acknowledged by how the write ends: a Pod that is gone is not given, though the
-/// view still shows it; where the API server takes no writes the sandbox is there all the same.
+/// Guards that the outcome of a required write decides the answer: a Pod that is gone is not returned although the
+/// view shows it, but a sandbox that cannot be written to is.
 #[test]
 fn what_has_gone_unseen_is_not_given() {
     for (outcome, is_given) in [
@@ -70,7 +71,7 @@ fn what_has_gone_unseen_is_not_given() {
     }
 }
 
-/// Of several who wait for the same, the last one named owns it.
+/// Guards that the last owner among waiting callers becomes the owner.
 #[test]
 fn the_last_of_those_who_wait_owns_it() {
     let mut bench = Bench::with(Some(dying("old")), None);
@@ -87,7 +88,7 @@ fn the_last_of_those_who_wait_owns_it() {
     assert_eq!(written, Some(owner("two")));
 }
 
-/// A name that was given with a POST that failed is not the owner of what another one makes.
+/// Guards that the owner of a failed POST does not become the owner of a later sandbox.
 #[test]
 fn a_claim_ends_with_its_order() {
     let mut bench = Bench::new();
@@ -99,8 +100,8 @@ fn a_claim_ends_with_its_order() {
     assert_eq!(actions, [made(2)]);
 }
 
-/// What is new and has no mark is given at once, and marked afterwards: whoever finds it without one takes it for used
-/// just now.
+/// Guards that a new sandbox without an annotation is returned first and written afterwards: without an annotation
+/// another process assumes that the last use was now.
 #[test]
 fn what_is_new_is_given_before_it_is_marked() {
     let mut bench = Bench::new();
@@ -111,7 +112,7 @@ fn what_is_new_is_given_before_it_is_marked() {
     assert!(matches!(actions[..], [Action::Answer(1, Ok(_)), Action::Write { .. }]), "{actions:?}");
 }
 
-/// A touch that found nothing leaves nothing behind in memory, whatever came in between.
+/// Guards that the actor stops after a touch of a sandbox that does not exist.
 #[test]
 fn a_touch_of_nothing_retires() {
     let mut bench = Bench::new();
@@ -119,7 +120,7 @@ fn a_touch_of_nothing_retires() {
     assert_eq!(actions, [gone(1), Action::Stop]);
 }
 
-/// The limits of half a sandbox cannot be kept, and nobody is told that they were.
+/// Guards that a change of the limits of an incomplete sandbox is not acknowledged, because they cannot be kept.
 #[test]
 fn half_a_sandbox_keeps_no_limits() {
     let mut bench = Bench::with(None, Some(service("s")));
