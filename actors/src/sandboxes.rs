@@ -278,16 +278,24 @@ impl Sandboxes {
         Ok(status)
     }
 
-    /// Returns the uid of the sandbox's Pod from the view, in any phase and with or without a Service; `None` if
-    /// there is no Pod. Does not count as use.
+    /// Returns the uid of the sandbox's Pod, whatever its phase and whether or not it has a Service; `None` if there is
+    /// no Pod. Does not count as use.
+    ///
+    /// A Pod that the watch shows is answered from memory. Otherwise the Pod is read by its name: the watch may lag
+    /// behind, and does not show Pods without our labels.
     ///
     /// # Errors
-    /// [`SandboxError::Stale`] if the answer is unknown, also while a create is in flight or has an unknown outcome.
+    /// [`SandboxError::Stale`] if it is unknown whether the Pod exists, also while it may be being created.
     pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
-        self.fresh().await?;
-        match self.shared.common.view.presence(id) {
-            Presence::Present(uid) => Ok(Some(uid)),
-            Presence::Absent => Ok(None),
+        let Inner { common, .. } = &*self.shared;
+        common.view.first_list(budget::FIRST_LIST).await;
+        match common.view.presence(id) {
+            Presence::Present(uid) if common.view.is_fresh() => Ok(Some(uid)),
+            Presence::Present(_) | Presence::Absent => {
+                let found = common.cluster.find_pod(id.clone()).await;
+                found
+                    .map_err(|error| SandboxError::Stale { why: error.to_string(), retry_after: STALE_RETRY })
+            }
             Presence::Unknown => Err(SandboxError::Stale {
                 why: "the Pod may be being created".to_owned(),
                 retry_after: Duration::from_secs(1),

@@ -200,6 +200,13 @@ impl Cluster for Link {
             Err(fault) => Box::pin(std::future::ready(Err(fault))),
         }
     }
+
+    fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {
+        match self.writes() {
+            Ok(writes) => writes.find_pod(id),
+            Err(fault) => Box::pin(std::future::ready(Err(fault))),
+        }
+    }
 }
 
 fn refused<T: Send + 'static>(fault: ClusterError) -> BoxFuture<'static, Outcome<T>> {

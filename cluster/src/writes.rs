@@ -290,6 +290,13 @@ impl Cluster for Writes {
         self.events.tell(id, pod, cause, rehearsed);
     }
 
+    fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {
+        Box::pin(async move {
+            let pod = self.look(&names::pod(&id), |_: &Pod| true, |pod| observe::uid(&pod.metadata)).await?;
+            Ok(pod.parts().0)
+        })
+    }
+
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
             let (pod_name, service_name) = (names::pod(&id), names::service(&id));

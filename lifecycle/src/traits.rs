@@ -96,6 +96,13 @@ pub trait Cluster: Send + Sync + 'static {
     /// # Errors
     /// The error of the first failed read. The result of the other read is then dropped.
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>>;
+
+    /// Returns the uid of the Pod with the sandbox's name, whatever its labels; `None` if there is no such Pod. One
+    /// read.
+    ///
+    /// # Errors
+    /// When the call failed: then it is unknown whether the Pod exists.
+    fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>>;
 }
 
 /// The preconditions of a delete.

@@ -459,6 +459,14 @@ impl Cluster for Port {
         })
     }
 
+    fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {
+        Box::pin(async move {
+            self.0.call(format!("find_pod {id}")).await?;
+            let state = self.0.state.lock().unwrap();
+            Ok(state.objects.get(&id).and_then(|seen| Some(seen.pod.as_ref()?.uid.clone())))
+        })
+    }
+
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
             self.0.call(format!("read {id}")).await?;
