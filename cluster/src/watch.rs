@@ -115,7 +115,8 @@ impl<K: Watchable> Follower<K> {
         pin!(relist);
         loop {
             let event = select! {
-                // The order matters if a watch ends just now: it is not opened again before the list.
+                // Not a random choice, because a simulation must be repeatable. A watch that ends just now is not
+                // opened again before the list.
                 biased;
                 () = relist.as_mut() => return Ok(()),
                 event = events.next(|| self.watching()) => event?,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+use serde_json::json;
 use simcluster::{Effect, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep};
 
@@ -148,4 +150,30 @@ async fn a_cluster_put_back_to_a_backup() {
         assert_eq!(world.delete("deleted").await.status, 200);
         world.until("it is gone", async || world.objects().len() == 4).await;
     }
+}
+
+/// Guards that presence is false only where the API server says so: not while it is away, not while the watch is broken
+/// without our seeing it, and not for a Pod without our labels.
+#[tokio::test(start_paused = true)]
+async fn presence_is_never_false_by_guess() {
+    let world = World::start().await;
+    let presence =
+        async |id: &str| world.call(Method::GET, &format!("/api/sandboxes/{id}/presence"), None).await;
+    assert_eq!(presence("b").await.body["exists"], false);
+
+    let spec = json!({"containers": [{"name": "x", "image": "x"}]});
+    let foreign = json!({"metadata": {"name": "sandbox-foreign", "namespace": NAMESPACE}, "spec": spec});
+    world.cluster.put("pods", foreign).unwrap();
+    assert_eq!(presence("foreign").await.body["exists"], true);
+
+    world.cluster.stall_watches(true);
+    let labels = json!({"app": "deer-flow-sandbox", "sandbox-id": "unseen"});
+    let metadata = json!({"name": "sandbox-unseen", "namespace": NAMESPACE, "labels": labels});
+    world.cluster.put("pods", json!({"metadata": metadata, "spec": spec})).unwrap();
+    assert_eq!(presence("unseen").await.body["exists"], true);
+    world.cluster.stall_watches(false);
+
+    world.cluster.set_away(true);
+    let unknown = presence("b").await;
+    assert_eq!((unknown.status, unknown.retry_after), (503, Some(5)), "{unknown}");
 }
