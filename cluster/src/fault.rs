@@ -232,7 +232,7 @@ fn by_code(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
     }
 }
 
-// === no answer ===
+// === transport errors ===
 
 fn transport(error: &kube::Error, server: Option<&str>) -> ClassifiedError {
     let at = server.map_or_else(String::new, |server| format!(", at {server}"));
@@ -298,7 +298,7 @@ impl From<kube::Error> for CallError {
     }
 }
 
-// === impl Failed ===
+// === impl ClassifiedError ===
 
 impl ClassifiedError {
     fn new(kind: ClusterErrorKind, message: &str, certainty: Certainty) -> Self {

@@ -66,7 +66,8 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 /// command line is requested as runtime or as broker.
 ///
 /// # Errors
-/// [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or [`SandboxError::LarkBrokerRequired`].
+/// Returns [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or
+/// [`SandboxError::LarkBrokerRequired`].
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request).map(drop)

@@ -14,7 +14,7 @@ use crate::{
     types::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
 };
 
-// === whose it is ===
+// === sandbox of an object ===
 
 /// Returns the sandbox that a Pod belongs to. The Pod must have both labels and the matching name.
 #[must_use]
@@ -47,7 +47,7 @@ fn owner(metadata: &ObjectMeta, name_of: fn(&SandboxId) -> String) -> Option<San
     (metadata.name.as_deref() == Some(name_of(&id).as_str())).then_some(id)
 }
 
-// === what it looks like ===
+// === conversion ===
 
 /// Returns the uid of an object. An object without a uid is ignored, because a delete could not name it as a
 /// precondition.
@@ -92,7 +92,7 @@ pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service)
     })
 }
 
-// === why a Pod does not run ===
+// === reason of a Pod ===
 
 /// Returns the most specific reason why a Pod does not run. The order is: the state of the whole Pod, the scheduler,
 /// the containers, and last the readiness condition, which names no cause.

@@ -155,7 +155,7 @@ async fn an_object_of_somebody_else() {
     }
 }
 
-/// Guards that an object deleted by hand makes the sandbox a 404 at once, and that the orphan is removed.
+/// Guards that an object that is deleted manually makes the sandbox a 404 at once, and that the orphan is removed.
 #[tokio::test(start_paused = true)]
 async fn a_half_deleted_by_hand() {
     for (resource, name, then) in [

@@ -14,7 +14,7 @@ pub const MOUNTS_MAX: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum MountPath {
     AcpWorkspace,
-    /// Below the [`SkillsRoot`].
+    /// A category below the [`SkillsRoot`].
     Skills(SkillsCategory),
     LarkConfig,
     LarkLocks,

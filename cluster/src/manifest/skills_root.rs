@@ -21,10 +21,10 @@ pub(super) enum SkillsCategory {
 /// The error for an invalid [`SkillsRoot`]. `Display` of the first three is DeerFlow's own text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidSkillsRoot {
-    /// Relative, empty, or with two leading slashes.
+    /// The path is relative, empty, or has two leading slashes.
     #[error("The skills container path must be an absolute non-root path")]
     NotAbsolute,
-    /// The root directory, or a path with `//`, `.`, `..` or a trailing slash.
+    /// The path is the root directory, or contains `//`, `.`, `..` or a trailing slash.
     #[error("The skills container path must not be root or contain redundant separators, '.' or '..'")]
     NotCanonical,
     /// The path is, contains or lies in a reserved directory.

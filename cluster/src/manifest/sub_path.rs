@@ -14,7 +14,7 @@ pub struct SubPathTemplate {
 /// The error for an invalid [`SubPathTemplate`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubPathError {
-    /// The placeholder is neither `{user_id}` nor `{thread_id}`.
+    /// The placeholder is not `{user_id}` or `{thread_id}`.
     #[error("unknown placeholder {{{0}}}: use {{user_id}} and {{thread_id}}")]
     UnknownPlaceholder(String),
     /// A brace has no matching brace.
@@ -23,7 +23,7 @@ pub enum SubPathError {
     /// The path is absolute. Kubernetes accepts only paths relative to the claim's root.
     #[error("a subPath is relative to the claim's root: leave out the leading \"/\"")]
     Absolute,
-    /// The path contains a control character, which neither a file name nor a log line should contain.
+    /// The path contains a control character. File names and log lines should not contain one.
     #[error("a subPath holds no control character")]
     Control,
     /// The path contains `..`, which Kubernetes rejects.
@@ -57,7 +57,7 @@ impl SubPathTemplate {
             return Err(SubPathError::Control);
         }
         let template = Self { source: source.to_owned(), pieces: pieces(source)? };
-        // Ids contain neither slashes nor dots, so one sample stands for all rendered paths.
+        // Ids contain no slashes and no dots, so one sample stands for all rendered paths.
         let sample = template.render("u", "t");
         if sample.starts_with('/') {
             return Err(SubPathError::Absolute);

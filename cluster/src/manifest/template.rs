@@ -16,7 +16,7 @@ pub struct Template {
     pub image: String,
     /// The port on which the sandbox listens, in the Pod and on the Service (`SANDBOX_CONTAINER_PORT`); not 0.
     pub container_port: u16,
-    /// How callers reach the Service (`SANDBOX_SERVICE_TYPE`).
+    /// The type of the Service, which determines its URL (`SANDBOX_SERVICE_TYPE`).
     pub service_type: ServiceType,
     /// The host name or address at which callers reach node ports (`NODE_HOST`).
     pub node_host: String,
@@ -44,7 +44,7 @@ pub struct Template {
     pub lark_broker_deny_subcommands: Option<String>,
 }
 
-/// How callers reach a sandbox's Service.
+/// The type of a sandbox's Service, which determines how callers reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ServiceType {
     /// A port on every node. The cluster chooses it.
