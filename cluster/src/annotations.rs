@@ -1,6 +1,6 @@
-//! What is kept of a sandbox's life, as annotations on its Pod. Pure, both ways.
+//! The lifetime annotations on a sandbox's Pod. All functions are pure.
 //!
-//! People may write these by hand: what cannot be read is as if it were absent.
+//! Operators may edit these annotations. An invalid value counts as absent.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use lifecycle::{
 
 use crate::names::{IDLE_TIMEOUT, LAST_ACTIVITY, OWNER, TTL, is_made_by_us};
 
-/// The annotations that are read.
+/// The keys of the annotations that are read.
 pub const KEYS: [&str; 4] = [TTL, IDLE_TIMEOUT, LAST_ACTIVITY, OWNER];
 
-/// Each annotation with its text; `None` for one that is not to be there.
+/// Returns each annotation with its text, or `None` for one to remove.
 #[must_use]
 pub fn texts(annotations: &LifetimeAnnotations) -> [(&'static str, Option<String>); 4] {
     let LifetimeAnnotations { limits: Limits { ttl, idle_timeout }, last_activity, owner } = annotations;
@@ -29,17 +29,18 @@ pub fn texts(annotations: &LifetimeAnnotations) -> [(&'static str, Option<String
     ]
 }
 
-/// The annotations that a new Pod carries. Its last sign of life is its creation, which the cluster dates.
+/// Returns the annotations of a new Pod. Its last activity is its creation, whose time the cluster sets.
 pub fn of_request(request: &CreateRequest) -> impl Iterator<Item = (String, String)> {
     let annotations =
         LifetimeAnnotations { limits: request.limits, last_activity: None, owner: request.owner.clone() };
     texts(&annotations).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)))
 }
 
-/// What is written on a Pod about its life.
+/// Reads the lifetime annotations of a Pod.
 ///
-/// A Pod of ours that was made with an idle timeout has shown no sign of life since its creation if none is written.
-/// Of any other nobody kept when it was used last: the original does not, and without an idle timeout neither do we.
+/// If this program created the Pod with an idle timeout and no activity is recorded, the last activity is the creation.
+/// For any other Pod without the annotation, the last activity is unknown: DeerFlow's provisioner does not record it,
+/// and this program records it only for a Pod with an idle timeout.
 #[must_use]
 pub fn read(metadata: &ObjectMeta) -> LifetimeAnnotations {
     let text = |key| metadata.annotations.as_ref()?.get(key).map(String::as_str);
@@ -58,7 +59,7 @@ pub fn read(metadata: &ObjectMeta) -> LifetimeAnnotations {
     }
 }
 
-/// A limit in words. One that is too short to be meant is none; one that is too long is the longest.
+/// Parses a limit. A limit that is too short counts as absent; one that is too long is reduced to the maximum.
 fn limit(text: &str) -> Option<Duration> {
     let limit = humantime::parse_duration(text).ok()?;
     (limit >= LIMIT_MIN).then_some(limit.min(LIMIT_MAX))

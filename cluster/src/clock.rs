@@ -1,7 +1,7 @@
-//! The API server's clock, as its answers tell it.
+//! Estimates the API server's clock from the `Date` headers of its answers.
 //!
-//! What is kept on objects is in its time: `creationTimestamp`, and the signs of life that we write. Read by the same
-//! clock they stay right, whatever this machine's own clock does and however often this process is started anew.
+//! All times on objects are times of this clock: `creationTimestamp`, and the activity that this program records.
+//! Comparing them with the same clock stays correct if the clock of this machine is wrong or this process restarts.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A `Date` header has whole seconds, cut off.
+/// A `Date` header has whole seconds; fractions are cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// What the API server's clock shows, carried on by the clock that only goes forward.
+/// The API server's clock, advanced by the monotonic clock between answers.
 #[derive(Debug, Default)]
 pub struct ServerClock {
     known: Mutex<Option<Reading>>,
 }
 
-/// What it showed, and when.
+/// A wall-clock time, and the monotonic time at which it was valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reading {
     wall: Timestamp,
@@ -28,14 +28,15 @@ struct Reading {
 // === impl ServerClock ===
 
 impl ServerClock {
-    /// What it shows now; `None` before the first answer.
+    /// Returns the current time of the API server's clock, or `None` before the first answer.
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
         let known = self.known.lock();
         known.map(|reading| reading.on(Instant::now()))
     }
 
-    /// Takes in the `Date` header of an answer to a call that was sent then. What is no date is passed over.
+    /// Updates the clock from the `Date` header of an answer to a call that was sent at the given time. Ignores an
+    /// invalid date.
     pub(crate) fn heard(&self, date: &str, sent: Instant) {
         let Ok(date) = rfc2822::parse(date) else { return };
         let now = Instant::now();
@@ -52,9 +53,9 @@ impl Reading {
     }
 }
 
-/// The estimate, moved no more than it must be to agree with an answer that came `round_trip` after it was asked for: the
-/// server wrote the date somewhere on the way. The first estimate is this machine's own time, which knows parts of a
-/// second, where that agrees; else the earliest that does, by which nothing looks older than it is.
+/// Corrects the estimate by the smallest amount that makes it agree with an answer. The server wrote the date at some
+/// point of the round trip. The first estimate is this machine's own time, which has fractions of a second, if that
+/// agrees with the answer. Else it is the earliest time that agrees, so that no object appears older than it is.
 fn corrected(
     estimate: Option<Timestamp>,
     own: Timestamp,
@@ -84,8 +85,8 @@ mod tests {
         "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
     }
 
-    /// Estimates stay where answers allow, and follow where they do not: a late answer moves nothing, a stepped
-    /// clock everything.
+    /// Guards that an estimate changes only if it contradicts an answer: a slow answer changes nothing, a stepped clock
+    /// does.
     #[test]
     fn estimates_are_moved_no_more_than_they_must_be() {
         let seconds = Duration::from_secs;
@@ -93,10 +94,10 @@ mod tests {
             (Some(0), seconds(0), 0),
             (Some(1), seconds(0), 1),
             (Some(2), seconds(0), 1),
-            // The answer took long: its date may be as old as that.
+            // The answer was slow, so its date may be as old as the round trip.
             (Some(9), seconds(8), 9),
             (Some(9), seconds(5), 6),
-            // Its clock was put forward, or back.
+            // The server's clock was set forward or back.
             (Some(-3600), seconds(0), 0),
             (Some(3600), seconds(0), 1),
         ] {
@@ -106,7 +107,7 @@ mod tests {
         }
     }
 
-    /// Of this machine's own time only what the answer allows is believed.
+    /// Guards that this machine's own time is used only if it agrees with the answer.
     #[test]
     fn the_first_estimate_is_our_own_time_if_that_may_be() {
         for (own, round_trip, first) in [(1, 0, 1), (2, 0, 0), (2, 1, 2), (-1, 0, 0), (3600, 5, 0)] {
@@ -115,7 +116,7 @@ mod tests {
         }
     }
 
-    /// It is unknown until something is heard, and then goes on by itself.
+    /// Guards that the time is unknown before the first answer, and advances between answers.
     #[tokio::test(start_paused = true)]
     async fn it_goes_on_between_answers() {
         let clock = ServerClock::default();

@@ -1,7 +1,7 @@
-//! From settings to a connection with the API server.
+//! Builds a connection to the API server from the settings.
 //!
-//! Connecting is lazy: nothing is sent here, and an API server that is away is a fault of the first call, not
-//! of the start. Two clients are made, so that calls never wait for the watch nor the watch for calls.
+//! Connecting is lazy: no call is made here. An API server that cannot be reached fails the first call, not the
+//! startup. There are two clients, so that calls and the watch never wait for each other.
 
 use std::{
     fmt, io,
@@ -29,127 +29,128 @@ use crate::{
     watch,
 };
 
-/// Where the cluster is, and how it is spoken to.
+/// The address of the API server and the options of the connection.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The kubeconfig file.
+    /// The path of the kubeconfig file.
     pub kubeconfig: PathBuf,
-    /// Whether we run in a Pod (`KUBERNETES_SERVICE_HOST` is set): its service account serves where there is
-    /// no kubeconfig.
+    /// Whether this program runs in a Pod (`KUBERNETES_SERVICE_HOST` is set). Without a kubeconfig it then uses the
+    /// Pod's service account.
     pub in_cluster: bool,
-    /// The API server's address, in place of the kubeconfig's. It changes the address only: the certificate
-    /// is checked against the same authority and under the same name as before.
+    /// The API server's address. It replaces the address of the kubeconfig, and only that: the certificate is still
+    /// checked against the same authority and the same name.
     pub api_server: Option<Uri>,
-    /// The name that the API server's certificate is checked for, in place of its own host's.
+    /// The name that the API server's certificate must contain, instead of its host name.
     pub tls_server_name: Option<String>,
-    /// Not to check the API server's certificate at all.
+    /// Whether to accept any certificate of the API server.
     pub insecure_skip_tls_verify: bool,
     /// The namespace of all sandboxes.
     pub namespace: String,
-    /// Bounds on calls.
+    /// The limits on calls.
     pub limits: Limits,
 }
 
-/// Bounds on the calls to the API server.
+/// The limits on calls to the API server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many calls may be in flight at once, each of them a connection. The watch is not among them.
+    /// The maximum number of calls in flight. Each uses a connection. The watch is not counted.
     pub in_flight: usize,
-    /// When a write must have ended, retries included.
+    /// The deadline of a write, including retries.
     pub write: Duration,
-    /// When a read must have ended, retries included.
+    /// The deadline of a read, including retries.
     pub read: Duration,
 }
 
-/// A connection with the API server: cheap to clone, and good for as long as the process lives.
+/// A connection to the API server. It is cheap to clone and stays usable for the lifetime of the process.
 #[derive(Clone)]
 pub struct Connection {
-    /// For reads and writes of single objects.
+    /// The client for reads and writes of single objects.
     pub(crate) calls: Calls,
-    /// For the shared watch alone.
+    /// The client for the shared watch.
     pub(crate) watch: Calls,
     pub(crate) namespace: Arc<str>,
     pub(crate) limits: Limits,
 }
 
-/// Why no connection could be set up. Nothing of a kubeconfig's content is in it.
+/// The error for a connection that cannot be set up. It contains nothing of the kubeconfig's content.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// There is no kubeconfig.
+    /// The kubeconfig does not exist.
     #[error(
         "Kubeconfig not found at {} (waited {} s); mount a kubeconfig file there, or set KUBECONFIG_PATH to where it is",
         path.display(), waited.as_secs()
     )]
     NotFound {
-        /// Where it was looked for.
+        /// The path of the kubeconfig.
         path: PathBuf,
-        /// For how long.
+        /// The time that it was waited for.
         waited: Duration,
     },
-    /// There is a directory in the kubeconfig's place, as Docker makes one for a missing file.
+    /// The kubeconfig's path is a directory. Docker creates one if it mounts a missing file.
     #[error(
         "Kubeconfig path is a directory: {}; mount the kubeconfig file itself (a missing file is mounted as a \
          directory), or set KUBECONFIG_PATH to a file",
         path.display()
     )]
     IsDirectory {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
     },
     /// The kubeconfig cannot be read.
     #[error("Kubeconfig at {} cannot be read ({kind}); check the file's owner and mode", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the kubeconfig.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         kind: io::ErrorKind,
     },
-    /// The kubeconfig is not one, or not a complete one.
+    /// The kubeconfig is invalid or incomplete.
     #[error("Kubeconfig at {} is not usable: {why}", path.display())]
     Invalid {
-        /// The file.
+        /// The path of the kubeconfig.
         path: PathBuf,
-        /// What is missing or wrong.
+        /// The part that is missing or invalid.
         why: &'static str,
     },
-    /// The Pod's service account is not usable.
+    /// The Pod's service account cannot be used.
     #[error("the in-cluster configuration is not usable: {why}")]
     InCluster {
-        /// What is missing.
+        /// The part that is missing.
         why: String,
     },
-    /// No client could be made of the configuration.
+    /// The client could not be built from the configuration.
     #[error("no connection can be made to the API server: {why}")]
     Client {
-        /// What is wrong.
+        /// The reason.
         why: &'static str,
     },
 }
 
-/// How long a missing kubeconfig is waited for: as long as the original provisioner does, which may start
-/// before the volume that the file is on.
+/// The time to wait for a missing kubeconfig. It is the same as in DeerFlow's provisioner, which may start before the
+/// volume of the file is mounted.
 pub const KUBECONFIG_WAIT: Duration = Duration::from_secs(30);
 
-/// How often a missing kubeconfig is looked for.
+/// The interval at which a missing kubeconfig is checked.
 const KUBECONFIG_POLL: Duration = Duration::from_millis(500);
 
-/// When a connection must have come about. Kubernetes' own clients allow 30 s, as long as our callers wait.
+/// The timeout for establishing a connection. Kubernetes' own clients allow 30 s, which is as long as our callers wait.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many calls of the watch may be in flight: a list or the opening of a watch for each of the two kinds.
+/// The maximum number of calls of the watch in flight: one list or watch request for each of the two kinds.
 const WATCH_IN_FLIGHT: usize = 2;
 
 // === impl Limits ===
 
 impl Default for Limits {
-    /// The deadlines of the [`budget`].
+    /// Uses the deadlines of the [`budget`].
     fn default() -> Self {
         Self { in_flight: 64, write: budget::WRITE, read: budget::READ }
     }
 }
 
 impl Limits {
-    /// How many sandboxes to make at once: each takes two calls, and creates have their share of the calls.
+    /// Returns how many sandboxes to create at once. Each needs two calls, and creates may use only a part of all
+    /// calls.
     #[must_use]
     pub const fn creates_at_once(&self) -> usize {
         let pairs = calls::creates_of(self.in_flight) / 2;
@@ -160,15 +161,16 @@ impl Limits {
 // === impl Connection ===
 
 impl Connection {
-    /// A connection as the options have it. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig.
+    /// Opens a connection with these options. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig.
     ///
     /// # Errors
-    /// When there is no usable configuration. An API server that is away is no error here.
+    /// Returns an error if there is no usable configuration. An API server that cannot be reached is not an error here.
     pub async fn open(options: &Options) -> Result<Self, ConnectError> {
         let mut config = load(options).await?;
         apply(options, &mut config);
         let mut watch = config.clone();
-        // A second line behind the watch's own timeouts; it counts from the request, not from the idle pool.
+        // This timeout is a safeguard in addition to the watch's own timeouts. It starts with the request, not with the
+        // idle connection.
         watch.read_timeout = Some(watch::TIMEOUT + Duration::from_secs(10));
         watch.reset_reader_on_write = true;
         let server: Arc<str> = server(&config.cluster_url).into();
@@ -181,10 +183,10 @@ impl Connection {
         Ok(Self { calls: calls.at(server.clone()), watch: watch.at(server), namespace, limits })
     }
 
-    /// A connection through any service that answers as an API server does, such as an embedded one.
+    /// Creates a connection over any service that behaves like an API server, such as the embedded cluster.
     ///
-    /// Must be called within a tokio runtime. An error of the service tells that nothing was sent if it is an
-    /// [`io::Error`] of kind `ConnectionRefused` or reads "connection refused"; after any other the outcome of
+    /// Must be called within a tokio runtime. If the service fails with an [`io::Error`] of kind `ConnectionRefused`,
+    /// or with a message that starts with "connection refused", nothing was sent. After any other error the outcome of
     /// a write is unknown.
     pub fn from_service<S, B>(service: S, namespace: &str, limits: Limits) -> Self
     where
@@ -198,7 +200,7 @@ impl Connection {
         Self::from_clients(calls, Client::new(service, namespace), namespace, limits)
     }
 
-    /// A connection through two clients that retry nothing themselves.
+    /// Creates a connection over two clients that do not retry by themselves.
     fn from_clients(calls: Client, watch: Client, namespace: &str, limits: Limits) -> Self {
         let clock = Arc::<ServerClock>::default();
         Self {
@@ -209,13 +211,13 @@ impl Connection {
         }
     }
 
-    /// What the API server's clock shows; `None` before its first answer.
+    /// Returns the time of the API server's clock, or `None` before its first answer.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
         self.calls.clock().now()
     }
 
-    /// The namespace of all sandboxes.
+    /// Returns the namespace of all sandboxes.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -248,8 +250,8 @@ async fn load(options: &Options) -> Result<Config, ConnectError> {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| refused(path, &error))?;
-    // `kube` also takes HTTPS_PROXY, without a thought for NO_PROXY. That variable is there for the registry
-    // and the like; in a cluster it is not looked at either.
+    // `kube` also uses HTTPS_PROXY and ignores NO_PROXY. That variable is meant for the registry and similar hosts. In
+    // a cluster it is not used for the API server either.
     if !proxied && config.proxy_url.take().is_some() {
         tracing::info!("HTTPS_PROXY is set; the API server is reached without it");
     }
@@ -272,7 +274,7 @@ async fn wait_for(path: &Path) -> Result<(), ConnectError> {
     }
 }
 
-/// Looks once. A file that is still empty is being written: it is not there yet.
+/// Checks once for the kubeconfig. An empty file is still being written and counts as missing.
 fn find(path: &Path) -> Result<(), ConnectError> {
     let path = || path.to_owned();
     match std::fs::metadata(path()) {
@@ -285,7 +287,7 @@ fn find(path: &Path) -> Result<(), ConnectError> {
     }
 }
 
-/// What is wrong with a kubeconfig, without a word of it: a parser's complaint quotes the line.
+/// Describes the error of a kubeconfig without quoting it: the parser's error contains the invalid line.
 fn refused(path: &Path, error: &KubeconfigError) -> ConnectError {
     let why = match error {
         KubeconfigError::ReadConfig(source, _) if source.kind() != io::ErrorKind::InvalidData => {
@@ -307,10 +309,10 @@ fn refused(path: &Path, error: &KubeconfigError) -> ConnectError {
     ConnectError::Invalid { path: path.to_owned(), why }
 }
 
-/// The options' changes to what was loaded, and our own policy in place of the client's.
+/// Applies the options to the loaded configuration, and turns off the client's own retries.
 fn apply(options: &Options, config: &mut Config) {
     if let Some(address) = &options.api_server {
-        // The certificate names the kubeconfig's server, not the address by which we reach it.
+        // The certificate contains the name of the kubeconfig's server, not the address that replaces it.
         if config.tls_server_name.is_none() && address.scheme() == Some(&Scheme::HTTPS) {
             config.tls_server_name = config.cluster_url.host().map(bare_host);
         }
@@ -332,19 +334,19 @@ fn apply(options: &Options, config: &mut Config) {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
 }
 
-/// Where the API server is: scheme, host and port, without the rest of its URL, which may hold a password.
+/// Returns the scheme, host and port of the API server. The rest of the URL may contain a password.
 fn server(url: &Uri) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}", url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default())
 }
 
-/// A URL's host as a certificate has it: without the brackets of an IPv6 address.
+/// Returns the host of a URL as certificates write it: without the brackets of an IPv6 address.
 fn bare_host(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-/// Makes a client. A kubeconfig may name a program that gives the credentials, which is run (and waited
-/// for) here: not on a thread that serves requests.
+/// Builds a client. A kubeconfig may name a program that provides the credentials. The program is run on a thread for
+/// blocking tasks, not on one that serves requests.
 async fn client(config: Config) -> Result<Client, ConnectError> {
     let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
     let error = match made {

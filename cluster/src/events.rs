@@ -1,11 +1,11 @@
-//! What the cluster's people are told: Events about Pods that are reaped, as `kubectl describe pod` shows them.
+//! Writes Kubernetes Events for Pods that are reaped, as `kubectl describe pod` shows them.
 //!
 //! ```text
 //!   tell ──▸ bounded queue ──▸ run: one POST at a time
 //! ```
 //!
-//! An Event is a courtesy. It waits for nothing, is tried once, takes one connection at most, and no failure of
-//! it is a failure of what it tells of.
+//! Events are best effort. `tell` never waits, a write is tried once, and at most one connection is used. A failed
+//! write does not affect the reap.
 
 use std::{
     convert::Infallible,
@@ -34,28 +34,29 @@ use crate::{
     names,
 };
 
-/// How many Events wait for their turn; one more is dropped. At about 10 ms each they are written in some 3 s.
+/// The maximum number of queued Events. Further ones are dropped. At about 10 ms each, a full queue is written in about
+/// 3 s.
 pub const QUEUE_MAX: usize = 256;
 
-/// When the write of one Event must have ended.
+/// The deadline for the write of one Event.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What stands before the cause in the reason of an Event about what a dry run only would have done.
+/// The prefix of the Event's reason in a dry run.
 pub const REHEARSED: &str = "WouldReap";
 
-/// The Events that are still to be written.
+/// The queue of Events to write.
 pub struct Events {
     connection: Connection,
     queue: mpsc::Sender<Told>,
-    /// Read by [`Events::run`] alone, which holds it for as long as it runs.
+    /// The receiver. [`Events::run`] holds the lock while it runs.
     waiting: Mutex<mpsc::Receiver<Told>>,
-    /// Numbers the Events of this process, for their names.
+    /// The number of Events queued by this process. It makes their names unique.
     told: AtomicU64,
-    /// How many found the queue full.
+    /// The number of Events dropped because the queue was full.
     dropped: AtomicU64,
 }
 
-/// One Event, as it was told.
+/// One queued Event.
 #[derive(Debug, Clone)]
 struct Told {
     id: SandboxId,
@@ -63,14 +64,14 @@ struct Told {
     cause: ReapReason,
     rehearsed: bool,
     at: Timestamp,
-    /// Which of this process' Events it is.
+    /// The number of this Event in this process.
     number: u64,
 }
 
 // === impl Events ===
 
 impl Events {
-    /// Events in the connection's namespace. Nothing is written until [`Events::run`] runs.
+    /// Creates the queue for the connection's namespace. Nothing is written until [`Events::run`] runs.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
@@ -83,37 +84,36 @@ impl Events {
         }
     }
 
-    /// Tells why the Pod of this uid is reaped or, `rehearsed`, would be. Never waits: where too many Events
-    /// wait already, this one is dropped.
+    /// Queues an Event that says why the Pod with this uid is reaped or, if `rehearsed`, would be reaped. Never waits:
+    /// if the queue is full, the Event is dropped.
     pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
         let at = self.connection.server_time().unwrap_or_else(Timestamp::now);
         let number = self.told.fetch_add(1, Ordering::Relaxed);
         let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at, number };
         if self.queue.try_send(told).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            // Every doubling: a storm shall not fill the log too.
+            // Log only at powers of two, so that a burst does not fill the log.
             if dropped.is_power_of_two() {
                 tracing::warn!(dropped, "too many Events wait to be written; dropping those that do not fit");
             }
         }
     }
 
-    /// How many Events were dropped because too many waited.
+    /// Returns the number of Events dropped because the queue was full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes what is told, one after the other, for as long as it is polled. It does not end by itself, and a
-    /// second one waits for the first to be dropped.
+    /// Writes the queued Events one after the other. Never returns. A second call waits until the first is dropped.
     pub async fn run(&self) -> Infallible {
         let mut waiting = self.waiting.lock().await;
         let mut trouble = None;
         loop {
-            // The sender lives as long as this does: there is always a next one.
+            // `self` owns a sender, so the queue is never closed.
             let Some(told) = waiting.recv().await else { std::future::pending().await };
             let fault = self.write(&told).await.err();
-            // Said once, until an Event is written again or something else is wrong.
+            // Log an error once, until a write succeeds or the kind of the error changes.
             let kind = fault.as_ref().map(|fault| fault.kind);
             if let Some(fault) = fault.filter(|_| kind != trouble) {
                 self.warn(&fault);
@@ -150,7 +150,7 @@ impl Events {
     }
 }
 
-/// The Event in Kubernetes' older form, which `kubectl describe` asks for and every release takes.
+/// Builds the Event in the core/v1 form, which `kubectl describe` reads and every version of Kubernetes accepts.
 fn event(told: &Told, namespace: &str) -> Event {
     let Told { id, pod: Uid(uid), cause, rehearsed, at, number } = told;
     let pod = names::pod(id);
@@ -162,7 +162,7 @@ fn event(told: &Told, namespace: &str) -> Event {
     };
     Event {
         metadata: ObjectMeta {
-            // As Kubernetes' own recorders have it; the number is for two of one moment.
+            // The name follows Kubernetes' own recorders. The number distinguishes two Events of the same time.
             name: Some(format!("{pod}.{:x}.{number:x}", at.as_nanosecond())),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()

@@ -1,8 +1,8 @@
-//! What a failed call means: the one place that looks at status codes and the API server's sentences.
+//! Classifies failed calls. This is the only module that reads status codes and error messages of the API server.
 //!
-//! Kubernetes answers with one code for several meanings (four kinds of 409, four of 403, a 500 that means
-//! "full"); what tells them apart is in `reason`, `details` and often only in the message. The table test
-//! below holds every error that a real API server of 1.36 was recorded to give.
+//! Kubernetes uses one status code for several meanings: there are four kinds of 409, four of 403, and a 500 for an
+//! exhausted range. The `reason`, the `details`, or often only the message, distinguish them. The table test below
+//! contains every error that was recorded from a real API server of version 1.36.
 
 use std::{borrow::Cow, error::Error as StdError, io, sync::Arc, time::Duration};
 
@@ -10,87 +10,87 @@ use hyper_util::client::legacy::Error as ConnectError;
 use kube::core::Status;
 use lifecycle::error::{ClusterError, ClusterErrorKind};
 
-/// What a call was about to do.
+/// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// POST of a new object.
+    /// Creates an object with POST.
     Create,
-    /// DELETE of one object.
+    /// Deletes an object with DELETE.
     Delete,
-    /// PATCH of one object.
+    /// Changes an object with PATCH.
     Patch,
-    /// GET of one object.
+    /// Reads an object with GET.
     Get,
-    /// GET of many.
+    /// Lists objects with GET.
     List,
-    /// GET of what changes.
+    /// Watches objects with GET.
     Watch,
 }
 
-/// How one call failed. `Debug` and `Display` hold no request, no body and no credentials.
+/// The error of one call. `Debug` and `Display` contain no request, no body and no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The API server, or a proxy before it, answered with an error.
+    /// The API server, or a proxy in front of it, returned an error status.
     #[error("the answer was HTTP {code}")]
     Answered {
         /// The HTTP status code.
         code: u16,
-        /// What the body says, where it is Kubernetes' `Status`.
+        /// The body, if it is a Kubernetes `Status`.
         status: Option<Box<Status>>,
-        /// What the header `Retry-After` says.
+        /// The value of the header `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// No answer came, or it broke off.
+    /// No answer arrived, or it was incomplete.
     #[error("the call could not be made, or its answer broke off")]
     Transport {
-        /// What went wrong.
+        /// The error of the client.
         #[source]
         error: kube::Error,
-        /// Where the API server is, as `https://host:6443`, where that is an address.
+        /// The API server's URL, such as `https://host:6443`; `None` if it has no address.
         server: Option<Arc<str>>,
     },
-    /// No whole answer came in time.
+    /// No complete answer arrived before the deadline.
     #[error("timed out after {after:.0?}")]
     TimedOut {
-        /// How long it was waited for.
+        /// The timeout that was exceeded.
         after: Duration,
     },
-    /// As many calls as are allowed were in flight for as long as this one could wait. It was not sent.
+    /// The call was not sent: the maximum number of calls was in flight until its deadline.
     #[error("{bound} calls to the API server are in flight already")]
     Overloaded {
-        /// How many calls are allowed at once.
+        /// The maximum number of calls in flight.
         bound: usize,
     },
-    /// A watch was closed before its time, without a word.
+    /// A watch was closed early, without an error.
     #[error("the watch was closed before its time")]
     Closed,
-    /// The answer was a success that could not be understood.
+    /// The answer was a success, but could not be parsed.
     #[error("the answer could not be understood")]
     Unreadable,
 }
 
-/// A failed call, understood.
+/// A failed call with its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassifiedError {
-    /// What it means, with words for whoever asked.
+    /// The meaning of the failure, with a message for the caller.
     pub fault: ClusterError,
-    /// Whether the call may have taken effect all the same.
+    /// Whether the call may have taken effect although it failed.
     pub certainty: Certainty,
 }
 
-/// Whether a call that failed took effect.
+/// Whether a failed call took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certainty {
-    /// It certainly did not.
+    /// The call had no effect.
     NotDone,
-    /// Nobody here knows.
+    /// The call may have had an effect.
     Unknown,
 }
 
-/// The wait for a 429 that names none: what the API server of 1.36 was recorded to ask for.
+/// The wait after a 429 that does not set one. A recorded API server of version 1.36 asks for the same.
 pub const TOO_MANY_REQUESTS_WAIT: Duration = Duration::from_secs(1);
 
-/// What a failed call means.
+/// Classifies the error of a call.
 #[must_use]
 pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
     match error {
@@ -118,8 +118,8 @@ pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
 
 fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Duration>) -> ClassifiedError {
     let Some(status) = status else {
-        // Not Kubernetes' own error: its text may come from any proxy, and is not passed on. Nor does a proxy
-        // know what is there: its 404 never means that an object is gone.
+        // This is not an error of Kubernetes. A proxy may have written the text, so it is not passed on. A proxy does
+        // not know which objects exist, so its 404 does not mean that an object is gone.
         let (kind, certainty) = match code {
             404 | 409 => (ClusterErrorKind::Other, Certainty::NotDone),
             _ => by_code(verb, code),
@@ -129,18 +129,18 @@ fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Durat
     };
     let (kind, certainty) = by_words(verb, code, status).unwrap_or_else(|| by_code(verb, code));
     let said: Cow<'_, str> = match kind {
-        // Nothing worth the risk that it names what was refused.
+        // The message is not passed on, because it may contain the rejected credentials.
         ClusterErrorKind::Unauthorized => CREDENTIALS_REFUSED.into(),
         _ => without_credentials(&status.message),
     };
     ClassifiedError::new(kind, &said, certainty).after(patience(kind, header, Some(status)))
 }
 
-/// What is told of a 401.
+/// The message for a 401.
 const CREDENTIALS_REFUSED: &str = "the API server does not take the credentials; check the kubeconfig's user, and whether its token has expired";
 
-/// A message without the credentials of our own request, which webhooks and proxies have been seen to repeat: no word
-/// that stands behind the name of an authentication scheme.
+/// Masks credentials in a message, because webhooks and proxies may repeat those of our request. Replaces each word
+/// that follows the name of an authentication scheme.
 fn without_credentials(message: &str) -> Cow<'_, str> {
     let is_scheme = |word: &str| {
         let letters = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -160,7 +160,7 @@ fn without_credentials(message: &str) -> Cow<'_, str> {
     told.trim_end().to_owned().into()
 }
 
-/// How long the server asks to wait: the header first, as clients of Kubernetes do.
+/// Returns the wait that the server asks for. The header takes precedence, as in other Kubernetes clients.
 fn patience(kind: ClusterErrorKind, header: Option<Duration>, status: Option<&Status>) -> Option<Duration> {
     let detail = || status?.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0);
     header
@@ -168,7 +168,7 @@ fn patience(kind: ClusterErrorKind, header: Option<Duration>, status: Option<&St
         .or((kind == ClusterErrorKind::TooManyRequests).then_some(TOO_MANY_REQUESTS_WAIT))
 }
 
-/// Meanings that only the answer's words tell.
+/// Returns the meanings that depend on the text of the answer.
 fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(ClusterErrorKind, Certainty)> {
     use ClusterErrorKind as F;
     let message = status.message.as_str();
@@ -176,24 +176,25 @@ fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(ClusterErrorKind,
     let cause =
         |reason: &str| status.details.iter().flat_map(|d| &d.causes).any(|cause| cause.reason == reason);
     let kind = match code {
-        // A full range is a 500; other versions wrap it into a 422 on the field.
+        // A full range is a 500. Some versions wrap it in a 422 for the field.
         _ if says("range is full") && says("nodePort") => F::NodePortsExhausted,
-        // Cluster addresses are used up: no port, but as much the end of what the cluster has to give.
+        // The range of cluster IPs is exhausted. Treat it like an exceeded quota.
         _ if says("range is full") => F::QuotaExceeded,
-        // A webhook chooses its own code.
+        // A webhook chooses its own status code.
         _ if says("admission webhook") && says("denied the request") => F::Denied,
-        // The webhook could not be asked, or the quota not be computed: the object was not stored.
+        // The webhook could not be called or the quota could not be computed. The object was not stored.
         500 if says("failed calling webhook") || says("quota evaluation timed out") => F::Unreachable,
         403 if cause("NamespaceTerminating") || says("because it is being terminated") => {
             F::NamespaceTerminating
         }
         403 if says("exceeded quota") => F::QuotaExceeded,
-        // The first moments of a namespace, until the controllers have furnished it.
+        // The namespace is new and its default service account does not exist yet.
         403 if verb == Verb::Create && says("error looking up service account") => F::NamespaceMissing,
-        // The authorizer's sentence. Any other is an admission plug-in's (limit range, Pod security, …).
+        // This is the text of the authorizer. Any other text comes from an admission plugin, such as limit range or Pod
+        // security.
         403 if says("forbidden: User ") => F::Forbidden,
         403 if says("is forbidden: ") => F::Denied,
-        // Releases that know no precondition of a patch refuse the change of a uid instead.
+        // Some versions do not support a precondition on patches. They reject the change of the uid instead.
         422 if verb == Verb::Patch && concerns_uid(status) => F::Conflict,
         409 if says("object is being deleted") => F::Terminating,
         409 if status.reason == "AlreadyExists" => F::AlreadyExists,
@@ -218,25 +219,25 @@ fn by_code(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
         400 | 413 | 422 => (ClusterErrorKind::Invalid, NotDone),
         401 => (ClusterErrorKind::Unauthorized, NotDone),
         403 => (ClusterErrorKind::Forbidden, NotDone),
-        // On a create it is the path that is missing, which no retry mends.
+        // For a create, a 404 means that the path does not exist. A retry does not help.
         404 if verb != Verb::Create => (ClusterErrorKind::NotFound, NotDone),
         409 => (ClusterErrorKind::Conflict, NotDone),
         429 => (ClusterErrorKind::TooManyRequests, NotDone),
-        // "Not able to serve": said before the work, by the server or by what stands before it.
+        // The server, or a proxy in front of it, rejected the call before processing it.
         503 => (ClusterErrorKind::Unreachable, NotDone),
         408 | 504 => (ClusterErrorKind::TimedOut, Unknown),
-        // 500 is also what etcd's time-outs come as: what was asked for may be stored all the same.
+        // A timeout of etcd is also a 500. The change may have been stored.
         500.. => (ClusterErrorKind::ServerError, Unknown),
         _ => (ClusterErrorKind::Other, NotDone),
     }
 }
 
-// === no answer ===
+// === transport errors ===
 
 fn transport(error: &kube::Error, server: Option<&str>) -> ClassifiedError {
     let at = server.map_or_else(String::new, |server| format!(", at {server}"));
     match error {
-        // An exec plug-in's output, a token file's path: not passed on.
+        // The error may contain the output of an exec plugin or the path of a token file, so it is not passed on.
         kube::Error::Auth(_) => ClassifiedError::new(
             ClusterErrorKind::Unauthorized,
             "the credentials for the API server could not be prepared; check the kubeconfig's user",
@@ -260,8 +261,8 @@ fn transport(error: &kube::Error, server: Option<&str>) -> ClassifiedError {
     }
 }
 
-/// Whether no connection came about, so that nothing was sent. A service that is no socket, such as an
-/// embedded cluster, may say so in words only.
+/// Returns whether no connection was established, so that nothing was sent. A service without a socket, such as the
+/// embedded cluster, may report that only in its message.
 fn never_connected(error: &kube::Error) -> bool {
     let refused = "connection refused";
     let words = root_cause(error);
@@ -280,7 +281,7 @@ fn never_connected(error: &kube::Error) -> bool {
         })
 }
 
-/// The innermost words: "Connection refused" says more than the four layers around it.
+/// Returns the innermost error message, because "Connection refused" says more than the four layers around it.
 fn root_cause(error: &kube::Error) -> String {
     chain(error).last().map_or_else(String::new, ToString::to_string)
 }
@@ -297,22 +298,22 @@ impl From<kube::Error> for CallError {
     }
 }
 
-// === impl Failed ===
+// === impl ClassifiedError ===
 
 impl ClassifiedError {
     fn new(kind: ClusterErrorKind, message: &str, certainty: Certainty) -> Self {
         Self { fault: ClusterError::new(kind, message), certainty }
     }
 
-    /// Whether a delete failed because the name has a new life, of another uid than was decided on. Unlike the
-    /// other conflicts this one does not pass.
+    /// Returns whether a delete failed because the name now belongs to an object with another uid. Unlike other
+    /// conflicts, a retry does not help.
     #[must_use]
     pub fn is_another_life(&self) -> bool {
         self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("UID in")
     }
 
-    /// Whether a delete failed because the object is no longer in the state that was decided on. This does not
-    /// pass either: the decision has to be made anew.
+    /// Returns whether a delete failed because the object has another resourceVersion than the precondition. A retry
+    /// does not help either: the caller has to decide again from the new state.
     #[must_use]
     pub fn is_another_state(&self) -> bool {
         self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("ResourceVersion in")

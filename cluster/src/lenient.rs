@@ -1,7 +1,7 @@
-//! Reading JSON whose every part may be absent, null or of another type than expected.
+//! Lenient parsing of JSON: any field may be absent, null or of an unexpected type.
 //!
-//! One object that cannot be read would otherwise cost the whole list it stands in, for ever. Use with
-//! `#[serde(default, deserialize_with = "…")]`; what does not fit is as if it were not there.
+//! Otherwise one invalid object would fail the list that contains it, on every attempt. Use these functions with
+//! `#[serde(default, deserialize_with = "…")]`. An invalid value counts as absent.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,28 +11,27 @@ use serde::{
 };
 use serde_json::Value;
 
-/// A scalar, or a map of scalars. It is buffered, as a deserializer that failed half-way through a value
-/// cannot go on behind it: not for anything large.
+/// Parses a scalar, or a map or list of scalars. Buffers the value, because a deserializer cannot continue after it
+/// fails in the middle of a value. Do not use it for large values.
 pub fn scalar<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
-/// An object whose own fields are read tolerantly. Nothing is buffered.
+/// Parses an object whose own fields are lenient. Buffers nothing.
 pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(Object::deserialize(deserializer)?.0)
 }
 
-/// An array of objects whose own fields are read tolerantly, without those items that are no objects.
-/// Nothing is buffered.
+/// Parses an array of objects whose own fields are lenient. Skips items that are not objects. Buffers nothing.
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(ArrayVisitor(PhantomData))
 }
 
-/// An object in whose place anything may stand.
+/// An object, or `None` for any other JSON value.
 struct Object<T>(Option<T>);
 
 struct ObjectVisitor<T>(PhantomData<T>);
@@ -47,7 +46,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The visits that every visitor here answers with "absent".
+/// Implements the visitor methods that treat a value as absent.
 macro_rules! absent {
     () => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! The port to a cluster that may not be connected to yet.
+//! Implements the trait `Cluster` while the connection may not exist yet.
 
 use std::{
     convert::Infallible,
@@ -25,15 +25,15 @@ use crate::{
     writes::Writes,
 };
 
-/// The calls that the actors make, from the start on: until there is a connection, each of them is refused
-/// with the reason why there is none.
+/// The Kubernetes calls of the actors, usable from startup. Until there is a connection, every call is rejected with
+/// the reason.
 pub struct Link {
     template: Arc<Template>,
-    /// What is asked of sandboxes before they count as idle.
+    /// The activity probes to run before a sandbox counts as idle.
     probes: ProbeOptions,
-    /// Set once, by [`Link::attach`].
+    /// The connection, set once by [`Link::attach`].
     attached: OnceLock<Attached>,
-    /// Why nothing is attached yet.
+    /// The reason why there is no connection yet.
     trouble: Mutex<String>,
 }
 
@@ -45,7 +45,8 @@ struct Attached {
 // === impl Link ===
 
 impl Link {
-    /// A link to nothing yet, for sandboxes as the template has them, asked as the probes say.
+    /// Creates a link without a connection. The template shapes the sandboxes, and the options define the activity
+    /// probes.
     #[must_use]
     pub fn new(template: Arc<Template>, probes: ProbeOptions) -> Self {
         Self {
@@ -56,25 +57,25 @@ impl Link {
         }
     }
 
-    /// What sandboxes are made of.
+    /// Returns the template of the sandboxes.
     #[must_use]
     pub fn template(&self) -> &Arc<Template> {
         &self.template
     }
 
-    /// Uses this connection from now on; the first one stays.
+    /// Uses this connection from now on. Only the first call has an effect.
     pub fn attach(&self, connection: Connection) {
         let namespace = Arc::new(Namespace::new(connection.clone()));
         let writes = Writes::new(connection, self.template.clone(), namespace.clone(), self.probes.clone());
         let _ = self.attached.set(Attached { writes, namespace });
     }
 
-    /// Notes why there is no connection yet, in words that hold no secret.
+    /// Records the reason why there is no connection yet. The text must not contain secrets.
     pub fn set_trouble(&self, why: String) {
         *self.trouble.lock() = why;
     }
 
-    /// Why there is no connection; `None` once there is one.
+    /// Returns the reason why there is no connection, or `None` if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self.attached.get() {
@@ -83,7 +84,7 @@ impl Link {
         }
     }
 
-    /// Why the namespace is not known to be there; `None` when it is.
+    /// Returns the reason why the namespace is not known to exist, or `None` if it exists.
     #[must_use]
     pub fn namespace_trouble(&self) -> Option<String> {
         match self.attached.get() {
@@ -92,20 +93,20 @@ impl Link {
         }
     }
 
-    /// What the API server's clock shows; `None` before its first answer.
+    /// Returns the time of the API server's clock, or `None` before its first answer.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
         self.attached.get().and_then(|attached| attached.writes.connection().server_time())
     }
 
-    /// Sees to it that the namespace is there; ends when it is, and at once when nothing is attached.
+    /// Waits until the namespace exists, and creates it if it is missing. Returns immediately without a connection.
     pub async fn ensure_namespace(&self) {
         if let Some(attached) = self.attached.get() {
             attached.namespace.ensure_until_done().await;
         }
     }
 
-    /// Writes the Events that are told, for as long as it is polled; to be begun after [`Link::attach`].
+    /// Writes the queued Events. Never returns. Call it after [`Link::attach`].
     pub async fn run_events(&self) -> Infallible {
         match self.attached.get() {
             Some(attached) => attached.writes.events().run().await,
@@ -188,7 +189,7 @@ impl Cluster for Link {
     }
 
     fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        // Without a connection nothing is reaped either.
+        // Without a connection nothing is reaped.
         if let Ok(writes) = self.writes() {
             writes.record_event(id, pod, cause, rehearsed);
         }

@@ -1,4 +1,4 @@
-//! From settings and a request to the Pod, the Service and the URL: pure functions, no cluster.
+//! Builds the Pod, the Service and the URL of a sandbox from the settings and a request. All functions are pure.
 //!
 //! ```text
 //!   Template ─┬─▸ mounts ─▸ volumes, lark ─▸ pod ─┬─▸ Manifests
@@ -35,12 +35,12 @@ use self::{
 };
 use crate::names;
 
-/// The two objects of a sandbox, as they are sent to the cluster.
+/// The Pod and the Service of a sandbox, as they are sent to the API server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Manifests {
-    /// The Pod.
+    /// The sandbox's Pod.
     pub pod: Pod,
-    /// The Service in front of it.
+    /// The Service that selects the Pod.
     pub service: Service,
 }
 
@@ -57,37 +57,38 @@ pub struct Manifests {
 /// ```
 ///
 /// # Errors
-/// As [`check`]; and [`SandboxError::BadRequest`] if the caller's mounts do not fit the settings.
+/// Returns the errors of [`check`], and [`SandboxError::BadRequest`] if the caller's mounts do not fit the settings.
 pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, SandboxError> {
     Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request) })
 }
 
-/// Checks what holds for every request, whether its sandbox exists or not: where the skills are, and which form of
-/// Lark's command line it asks for.
+/// Checks the fields that must be valid whether or not the sandbox exists: the skills root, and whether the Lark
+/// command line is requested as runtime or as broker.
 ///
 /// # Errors
-/// [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or [`SandboxError::LarkBrokerRequired`].
+/// Returns [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or
+/// [`SandboxError::LarkBrokerRequired`].
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request).map(drop)
 }
 
-/// Builds a sandbox's Pod alone, for a write of its own.
+/// Builds only the Pod of a sandbox.
 ///
 /// # Errors
-/// As [`build`].
+/// Returns the same errors as [`build`].
 pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
     pod::build(template, request)
 }
 
-/// Builds a sandbox's Service alone, for a write of its own.
+/// Builds only the Service of a sandbox.
 #[must_use]
 pub fn service(template: &Template, request: &CreateRequest) -> Service {
     service::build(template, request)
 }
 
-/// Where callers reach a sandbox: on its node port, or by the cluster's DNS name. `None` while a Service that
-/// needs a node port has none.
+/// Returns the URL at which callers reach a sandbox: its node port, or the DNS name of its Service in the cluster.
+/// Returns `None` while a Service of type `NodePort` has no node port.
 ///
 /// ```
 /// use cluster::manifest::{self, Template};
@@ -118,7 +119,7 @@ impl From<InvalidSkillsRoot> for SandboxError {
     }
 }
 
-/// What both objects carry: the namespace, our labels, and for whom the sandbox was made.
+/// Builds the metadata that both objects share: the namespace, the labels, and the thread and user as annotations.
 fn metadata(template: &Template, request: &CreateRequest) -> ObjectMeta {
     let annotations = [(names::THREAD_ID, request.thread()), (names::USER_ID, request.user_id.as_str())];
     ObjectMeta {

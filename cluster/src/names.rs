@@ -1,77 +1,77 @@
-//! Every object name, label and annotation that we write or read, each once.
+//! The object names, labels and annotations that this program reads or writes. Each is defined once.
 
 use std::collections::BTreeMap;
 
 use lifecycle::ids::SandboxId;
 
-/// Marks an object as a sandbox's. Together with [`SANDBOX_ID`] it makes an object ours to adopt or delete.
+/// The label of all sandbox objects. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
 pub const APP: &str = "app";
 /// The value of [`APP`].
 pub const APP_VALUE: &str = "deer-flow-sandbox";
-/// Which sandbox an object belongs to; also what the Service selects its Pod by.
+/// The label that holds the sandbox id. The Service selects its Pod by it.
 pub const SANDBOX_ID: &str = "sandbox-id";
 /// Kubernetes' recommended label for the application's name.
 pub const NAME: &str = "app.kubernetes.io/name";
 /// The value of [`NAME`].
 pub const NAME_VALUE: &str = "deer-flow";
-/// Kubernetes' recommended label for the part of the application.
+/// Kubernetes' recommended label for the component within the application.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The value of [`COMPONENT`].
 pub const COMPONENT_VALUE: &str = "sandbox";
-/// Kubernetes' recommended label for who made an object. The original provisioner set none, so an object
-/// without it may still be ours.
+/// Kubernetes' recommended label for the tool that manages an object. DeerFlow's provisioner does not set it, so an
+/// object without it may still be a sandbox's.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
 pub const MANAGED_BY_VALUE: &str = "sandbox-provisioner";
 
 /// The annotation that holds the thread whose data the sandbox mounts.
 pub const THREAD_ID: &str = "sandbox-provisioner/thread-id";
-/// The annotation that holds the user whose data the sandbox mounts. An annotation, as a user id may be
-/// longer than the 63 characters of a label's value.
+/// The annotation that holds the user whose data the sandbox mounts. It is not a label, because a user id may be longer
+/// than the 63 characters of a label value.
 pub const USER_ID: &str = "sandbox-provisioner/user-id";
 
-/// The annotation that holds the sandbox's own time to live, in words such as `8h`.
+/// The annotation that holds the sandbox's own time to live, such as `8h`.
 pub const TTL: &str = "sandbox-provisioner/ttl";
-/// The annotation that holds the sandbox's own idle timeout, in words such as `15m`.
+/// The annotation that holds the sandbox's own idle timeout, such as `15m`.
 pub const IDLE_TIMEOUT: &str = "sandbox-provisioner/idle-timeout";
-/// The annotation that holds the last sign of life that was written, as RFC 3339 has it.
+/// The annotation that holds the last recorded activity, in RFC 3339 format.
 pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
-/// The annotation that holds who used the sandbox last, by its own word.
+/// The annotation that holds the owner, the name that the last client gave itself.
 pub const OWNER: &str = "sandbox-provisioner/owner";
 
-/// The label selector of all that is ours, for lists and watches.
+/// The label selector for lists and watches of all sandbox objects.
 pub const SELECTOR: &str = "app=deer-flow-sandbox,sandbox-id";
 
-/// The container that callers talk to.
+/// The container that serves the sandbox's API.
 pub const SANDBOX_CONTAINER: &str = "sandbox";
-/// The variable of [`SANDBOX_CONTAINER`] that limits its shell sessions.
+/// The environment variable of [`SANDBOX_CONTAINER`] that limits its shell sessions.
 pub const MAX_SHELL_SESSIONS: &str = "MAX_SHELL_SESSIONS";
 /// The container with Lark's command line and the user's credentials, beside [`SANDBOX_CONTAINER`].
 pub const LARK_BROKER_CONTAINER: &str = "lark-cli-broker";
 /// The init container that installs the broker's shim for [`SANDBOX_CONTAINER`].
 pub const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
-/// Where a sandbox without a broker reads the configuration of Lark's command line.
+/// The directory of the Lark command line's configuration in a sandbox without a broker.
 pub const LARK_CONFIG_PATH: &str = "/mnt/integrations/lark-cli/config";
-/// Where a sandbox without a broker keeps the data of Lark's command line.
+/// The directory of the Lark command line's data in a sandbox without a broker.
 pub const LARK_DATA_PATH: &str = "/mnt/integrations/lark-cli/data";
-/// Where a sandbox has Lark's command line, or the broker's shim.
+/// The directory of the Lark command line, or of the broker's shim, in a sandbox.
 pub const LARK_RUNTIME_PATH: &str = "/mnt/integrations/lark-cli/runtime";
-/// The name of the port on which it answers, in the Pod and in the Service.
+/// The name of the sandbox's port, in the Pod and in the Service.
 pub const HTTP_PORT: &str = "http";
 
-/// The sandbox's Pod.
+/// Returns the name of a sandbox's Pod.
 #[must_use]
 pub fn pod(id: &SandboxId) -> String {
     format!("sandbox-{id}")
 }
 
-/// The sandbox's Service.
+/// Returns the name of a sandbox's Service.
 #[must_use]
 pub fn service(id: &SandboxId) -> String {
     format!("sandbox-{id}-svc")
 }
 
-/// The labels of a sandbox's Pod and Service.
+/// Returns the labels of a sandbox's Pod and Service.
 #[must_use]
 pub fn labels(id: &SandboxId) -> BTreeMap<String, String> {
     let mut labels = application();
@@ -80,20 +80,20 @@ pub fn labels(id: &SandboxId) -> BTreeMap<String, String> {
     labels
 }
 
-/// The labels of a namespace that we make.
+/// Returns the labels of a namespace that this program creates.
 #[must_use]
 pub fn namespace_labels() -> BTreeMap<String, String> {
     application()
 }
 
-/// What the Service selects its Pod by: the sandbox's id alone, as the original has it, so that an adopted
-/// Pod is found too.
+/// Returns the selector of a sandbox's Service. It contains only the sandbox id, as in DeerFlow's provisioner, so that
+/// it also selects an adopted Pod.
 #[must_use]
 pub fn pod_selector(id: &SandboxId) -> BTreeMap<String, String> {
     BTreeMap::from([(SANDBOX_ID.to_owned(), id.to_string())])
 }
 
-/// The sandbox that an object with these labels belongs to, or `None` when it is not ours.
+/// Returns the sandbox that an object with these labels belongs to, or `None` for a foreign object.
 #[must_use]
 pub fn owner(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
     if labels.get(APP).map(String::as_str) != Some(APP_VALUE) {
@@ -102,7 +102,7 @@ pub fn owner(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
     SandboxId::parse(labels.get(SANDBOX_ID)?).ok()
 }
 
-/// Whether an object with these labels was made by this service; those that the original made were not.
+/// Returns whether this program created an object with these labels. DeerFlow's provisioner does not set the label.
 #[must_use]
 pub fn is_made_by_us(labels: &BTreeMap<String, String>) -> bool {
     labels.get(MANAGED_BY).map(String::as_str) == Some(MANAGED_BY_VALUE)
@@ -122,7 +122,7 @@ mod tests {
         SandboxId::parse(text).unwrap()
     }
 
-    /// The longest usable id gives names that Kubernetes takes: DNS labels of at most 63 characters.
+    /// Guards that the longest valid id gives valid names: DNS labels of at most 63 characters.
     #[test]
     fn names_fit_a_dns_label() {
         let longest = id(&"a".repeat(lifecycle::ids::SANDBOX_ID_MAX));
@@ -130,7 +130,7 @@ mod tests {
         assert!(pod(&longest).len() <= 63);
     }
 
-    /// What we write we find again, and what lacks either label is never taken for ours.
+    /// Guards that an object with our labels is recognized, and one without either label is not.
     #[test]
     fn owner_needs_both_labels() {
         let ours = labels(&id("abc-123"));
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(owner(&unusable), None);
     }
 
-    /// The selector names the same two labels that [`owner`] asks for.
+    /// Guards that the selector contains the same two labels that [`owner`] checks.
     #[test]
     fn selector_and_owner_agree() {
         assert_eq!(SELECTOR, format!("{APP}={APP_VALUE},{SANDBOX_ID}"));

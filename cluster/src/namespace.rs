@@ -1,4 +1,4 @@
-//! The namespace of all sandboxes: made if it is missing.
+//! Creates the namespace of all sandboxes if it is missing.
 
 use std::time::Duration;
 
@@ -18,23 +18,24 @@ use crate::{
     names, retry, types,
 };
 
-/// The namespace, and what is known to be wrong with it.
+/// The namespace and its last error.
 pub struct Namespace {
     connection: Connection,
-    /// Why it is not known to be there; read by readiness, written by [`Namespace::ensure`].
+    /// The reason why the namespace is not known to exist. Readiness reads it, and [`Namespace::ensure`] writes it.
     missing: Mutex<Option<String>>,
-    /// When it was last ensured; held while that is done, so that a burst of creates does it once.
+    /// The time at which the namespace was last ensured. The lock is held meanwhile, so that a burst of creates ensures
+    /// it only once.
     ensured: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// For how long a namespace that was ensured is not looked at again: long enough for a burst of creates that
-/// all found it missing, short enough to notice that it was deleted anew.
+/// The time for which the namespace is not checked again. It covers a burst of creates that all find the namespace
+/// missing, and is short enough to notice that the namespace is deleted again.
 const FRESH: Duration = Duration::from_secs(1);
 
 // === impl Namespace ===
 
 impl Namespace {
-    /// The connection's namespace. Makes no call.
+    /// Creates the handle for the connection's namespace. Makes no call.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
         Self {
@@ -44,13 +45,13 @@ impl Namespace {
         }
     }
 
-    /// Why the namespace is not known to be there, in words; `None` when it is.
+    /// Returns the reason why the namespace is not known to exist, or `None` if it exists.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         self.missing.lock().clone()
     }
 
-    /// Tries until the namespace is there. Ends only then.
+    /// Retries until the namespace exists. Returns only then.
     pub async fn ensure_until_done(&self) {
         let mut backoff = Backoff::default();
         while let Err(fault) = self.ensure().await {
@@ -62,12 +63,14 @@ impl Namespace {
         }
     }
 
-    /// Looks for the namespace, and makes it if it is missing: one read, and one write at most.
+    /// Reads the namespace, and creates it if it is missing. Makes at most one read and one write.
     ///
-    /// Where our role may not do that, it is taken to be there: many clusters give namespaces by hand.
+    /// If the role has no permission for that, the namespace is assumed to exist: in many clusters an administrator
+    /// creates namespaces.
     ///
     /// # Errors
-    /// What the cluster said; [`ClusterErrorKind::NamespaceTerminating`] while an earlier life of it ends.
+    /// Returns the error of the API server, or [`ClusterErrorKind::NamespaceTerminating`] while the namespace is
+    /// terminating.
     pub async fn ensure(&self) -> Result<(), ClusterError> {
         let mut ensured = self.ensured.lock().await;
         if ensured.is_some_and(|at| at.elapsed() < FRESH) {
@@ -80,7 +83,7 @@ impl Namespace {
             std::mem::replace(&mut *missing, words.clone())
         };
         if let Some(why) = &words {
-            // It is tried every few seconds for as long as it takes: one line for each thing that is wrong.
+            // This is retried every few seconds. Log each distinct error once.
             if before == words {
                 tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace is still not there");
             } else {
@@ -113,7 +116,7 @@ impl Namespace {
                 tracing::info!(namespace = name, "made the namespace");
                 Ok(())
             }
-            // Somebody else was faster.
+            // Another client created it first.
             Err(fault) if fault.kind == ClusterErrorKind::AlreadyExists => Ok(()),
             Err(fault) => self.tolerate(fault, "create"),
         }

@@ -1,4 +1,4 @@
-//! From what the cluster tells of an object to what the middle knows of it. Pure.
+//! Converts Kubernetes objects to the observed objects of `lifecycle`. All functions are pure.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use crate::{
     types::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
 };
 
-// === whose it is ===
+// === sandbox of an object ===
 
-/// The sandbox that this Pod is of: it carries both labels, and the name that goes with them.
+/// Returns the sandbox that a Pod belongs to. The Pod must have both labels and the matching name.
 #[must_use]
 pub fn pod_owner(pod: &Pod) -> Option<SandboxId> {
     owner(&pod.metadata, names::pod)
 }
 
-/// The sandbox that this Service is of: it carries both labels, and the name that goes with them.
+/// Returns the sandbox that a Service belongs to. The Service must have both labels and the matching name.
 #[must_use]
 pub fn service_owner(service: &Service) -> Option<SandboxId> {
     owner(&service.metadata, names::service)
 }
 
-/// The sandbox that a Pod of this name would be of, whatever its labels.
+/// Returns the sandbox whose Pod has this name. Ignores the labels.
 #[must_use]
 pub fn pod_named(pod: &Pod) -> Option<SandboxId> {
     let id = pod.metadata.name.as_deref()?.strip_prefix("sandbox-")?;
     SandboxId::parse(id).ok()
 }
 
-/// The sandbox that a Service of this name would be of, whatever its labels.
+/// Returns the sandbox whose Service has this name. Ignores the labels.
 #[must_use]
 pub fn service_named(service: &Service) -> Option<SandboxId> {
     let id = service.metadata.name.as_deref()?.strip_prefix("sandbox-")?.strip_suffix("-svc")?;
@@ -47,15 +47,16 @@ fn owner(metadata: &ObjectMeta, name_of: fn(&SandboxId) -> String) -> Option<San
     (metadata.name.as_deref() == Some(name_of(&id).as_str())).then_some(id)
 }
 
-// === what it looks like ===
+// === conversion ===
 
-/// The uid of an object; one without is never acted on, as a delete could not name its life.
+/// Returns the uid of an object. An object without a uid is ignored, because a delete could not name it as a
+/// precondition.
 #[must_use]
 pub fn uid(metadata: &ObjectMeta) -> Option<Uid> {
     metadata.uid.as_deref().filter(|uid| !uid.is_empty()).map(|uid| Uid(uid.into()))
 }
 
-/// What is known of a Pod; `None` for one without a uid.
+/// Converts a Pod. Returns `None` if it has no uid.
 #[must_use]
 pub fn pod(pod: &Pod) -> Option<ObservedPod> {
     let absent = PodStatus::default();
@@ -75,11 +76,12 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
     })
 }
 
-/// What is known of a Service, its URL as the template has it; `None` for one without a uid.
+/// Converts a Service and computes its URL with the template. Returns `None` if it has no uid.
 #[must_use]
 pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service) -> Option<ObservedService> {
     let ports = service.spec.as_ref().map_or(&[][..], |spec| &spec.ports);
-    // Ours has one port; of an adopted one with more, the one of our name is meant.
+    // A Service that this program creates has one port. If an adopted Service has several, the port named `http` is
+    // used.
     let port = ports.iter().find(|p| p.name.as_deref() == Some(names::HTTP_PORT)).or(ports.first());
     let node_port = port.and_then(|p| p.node_port).filter(|p| *p != 0);
     Some(ObservedService {
@@ -90,20 +92,20 @@ pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service)
     })
 }
 
-// === why a Pod does not run ===
+// === reason of a Pod ===
 
-/// The one reason worth telling, by who knows most: what befell the Pod as a whole, then the scheduler, then
-/// the containers, and last the readiness condition, which only says that something is amiss.
+/// Returns the most specific reason why a Pod does not run. The order is: the state of the whole Pod, the scheduler,
+/// the containers, and last the readiness condition, which names no cause.
 fn reason(status: &PodStatus) -> Option<Reason> {
     whole_pod(status)
         .or_else(|| unschedulable(status))
         .or_else(|| containers(status))
         .or_else(|| unready(status))
-        // Kubernetes sets this phase only where it cannot hear the node.
+        // Kubernetes sets this phase only if it cannot reach the node.
         .or_else(|| (status.phase.as_deref() == Some("Unknown")).then(|| Reason::new("NodeLost", None)))
 }
 
-/// Evicted, lost with its node, past its deadline, displaced by another Pod.
+/// Returns the reason that concerns the whole Pod: evicted, node lost, deadline exceeded, or preempted by another Pod.
 fn whole_pod(status: &PodStatus) -> Option<Reason> {
     if let Some(name) = text(status.reason.as_ref()) {
         return Some(Reason::new(name, status.message.as_deref()));
@@ -118,7 +120,7 @@ fn unschedulable(status: &PodStatus) -> Option<Reason> {
     Some(Reason::new(name, condition.message.as_deref()))
 }
 
-/// Of all containers the one that fails tells more than one that is only on its way.
+/// Returns the reason of a container. A failing container takes precedence over one that is still starting.
 fn containers(status: &PodStatus) -> Option<Reason> {
     let init = &status.init_container_statuses;
     let main = &status.container_statuses;
@@ -127,7 +129,7 @@ fn containers(status: &PodStatus) -> Option<Reason> {
         all().find_map(|c| waiting(c).filter(|(name, _)| !ON_ITS_WAY.contains(name)).map(|w| (c, w)));
     if let Some((container, (name, message))) = waits_for_trouble {
         let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
-        // While it backs off, what killed it is the news: more memory helps, a look at the log does not.
+        // During the back-off, report why the container was killed: more memory helps, its log does not.
         if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
             return Some(ended(container, last));
         }
@@ -137,7 +139,7 @@ fn containers(status: &PodStatus) -> Option<Reason> {
     if let Some((container, end)) = failed {
         return Some(ended(container, end));
     }
-    // An init container that completed is a step done, a container that did is the end.
+    // A completed init container is normal. A completed main container is the end of the Pod's work.
     let completed = main.iter().find_map(|c| terminated(c).map(|t| (c, t)));
     if let Some((container, end)) = completed {
         return Some(ended(container, end));
@@ -151,7 +153,7 @@ fn unready(status: &PodStatus) -> Option<Reason> {
     Some(Reason::new(name, condition.message.as_deref()))
 }
 
-/// What a healthy container waits for.
+/// The reasons for which a healthy container waits.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 fn waiting(container: &ContainerStatus) -> Option<(&str, Option<&str>)> {

@@ -1,12 +1,12 @@
-//! Whether a sandbox is at work, asked of the sandbox itself and of the cluster's metrics.
+//! Activity probes: they ask a sandbox, and the metrics API, whether the sandbox is busy.
 //!
 //! ```text
 //!   Prober::ask ─┬─▸ fetch ──▸ judge, for each probe ─┐
 //!                └─▸ cpu ─────────────────────────────┴─▸ combine
 //! ```
 //!
-//! A sandbox runs whatever its user likes: its answers are bounded in time and size, and no more than a value
-//! in JSON is taken from them.
+//! A sandbox runs arbitrary code of its user. Its answers are limited in time and size, and only a JSON value is read
+//! from them.
 
 mod cpu;
 mod fetch;
@@ -28,9 +28,9 @@ pub use self::parse::{Probe, ProbeError};
 use self::{cpu::Cpu, fetch::fetch};
 use crate::connect::Connection;
 
-/// The probes for the all-in-one image, one for each of its ways to run code. What it calls a session stays
-/// after a command has ended, until it is closed: where that is too long, a pointer such as
-/// `/data/sessions/*/current_command` asks for the command instead.
+/// The probes for the all-in-one image, one for each of its ways to run code. A session of this image stays open after
+/// a command has ended, until it is closed. If that keeps sandboxes busy for too long, use a pointer such as
+/// `/data/sessions/*/current_command`, which checks for the command instead.
 pub const ALL_IN_ONE: [&str; 4] = [
     "/v1/shell/sessions#/data/sessions",
     "/v1/bash/sessions#/data",
@@ -38,44 +38,43 @@ pub const ALL_IN_ONE: [&str; 4] = [
     "/v1/nodejs/sessions#/data/sessions",
 ];
 
-/// When a sandbox must have answered one probe: lists of sessions come from memory.
+/// The deadline of one probe. The sandbox lists its sessions from memory.
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long a probe waits for its turn, so that an ask ends within 9 s whatever happens: the caller's own limit is
-/// 10 s, and who was not asked is to be told from who did not answer.
+/// The maximum wait of a probe for a permit. Together with the deadline of a probe it makes every call end within 9 s.
+/// The caller's limit is 10 s, and it must distinguish a sandbox that was not asked from one that did not answer.
 pub const TURN_DEADLINE: Duration = Duration::from_secs(6);
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of an answer's body, in bytes.
 pub const BODY_MAX: usize = 64 << 10;
 
-/// How many probes are in flight at once, each of them a connection: ten thousand sandboxes that become idle
-/// together are asked one after the other.
+/// The maximum number of probes in flight. Each uses a connection. If ten thousand sandboxes become idle together, they
+/// are probed a few at a time.
 pub const IN_FLIGHT_MAX: usize = 32;
 
-/// What is asked before a sandbox counts as idle. By default nothing is.
+/// The activity probes to run before a sandbox counts as idle. There are none by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProbeOptions {
-    /// What is asked of the sandbox.
+    /// The probes that are sent to the sandbox.
     pub probes: Vec<Probe>,
-    /// The use of CPU above which a sandbox is at work, in thousandths of a core; `None` to leave the metrics
-    /// alone.
+    /// The CPU use above which a sandbox is busy, in millicores; `None` to not read the metrics.
     pub idle_cpu_millis: Option<u32>,
 }
 
-/// Asks sandboxes.
+/// The client for all activity probes.
 pub struct Prober {
     probes: Vec<Probe>,
     cpu: Option<Cpu>,
-    /// One for each probe in flight.
+    /// A permit for each probe in flight.
     permits: Arc<Semaphore>,
-    /// [`PROBE_DEADLINE`], but for tests.
+    /// The deadline of one probe: [`PROBE_DEADLINE`] except in tests.
     deadline: Duration,
 }
 
 // === impl Prober ===
 
 impl Prober {
-    /// Asks as the options have it; metrics are read through the connection.
+    /// Creates the client. Metrics are read through the connection.
     #[must_use]
     pub fn new(options: ProbeOptions, connection: Connection) -> Self {
         let ProbeOptions { probes, idle_cpu_millis } = options;
@@ -87,11 +86,10 @@ impl Prober {
         }
     }
 
-    /// Whether the sandbox that is reached at this URL is at work. Ends within [`TURN_DEADLINE`] and
-    /// [`PROBE_DEADLINE`].
+    /// Returns whether the sandbox at this URL is busy. Takes at most [`TURN_DEADLINE`] plus [`PROBE_DEADLINE`].
     ///
-    /// From outside the cluster its own addresses cannot be reached: sandboxes behind Services of type
-    /// `ClusterIP` are then not answered for.
+    /// Cluster IPs cannot be reached from outside the cluster. There, sandboxes behind Services of type `ClusterIP` do
+    /// not answer.
     pub async fn ask(&self, id: &SandboxId, url: &str) -> Busy {
         let probes = join_all(self.probes.iter().map(|probe| self.one(probe, url)));
         let cpu = async {
@@ -123,15 +121,15 @@ impl Prober {
     }
 }
 
-/// What an answer to a probe means.
+/// Evaluates the answer to a probe.
 #[must_use]
 pub fn judge(probe: &Probe, status: u16, body: &[u8]) -> Busy {
     let unanswered = |why: &str| Busy::Unanswered(format!("{}: {why}", probe.path()));
     match status {
         200..=299 => {}
-        // This image has no such API, and so nothing that runs by it.
+        // This image does not have the API, so nothing runs through it.
         404 => return Busy::No,
-        // Redirects among them: they could lead anywhere.
+        // Redirects are not followed either, because they could lead to any host.
         other => return unanswered(&format!("HTTP {other}")),
     }
     match serde_json::from_slice::<Value>(body) {
@@ -143,7 +141,7 @@ pub fn judge(probe: &Probe, status: u16, body: &[u8]) -> Busy {
     }
 }
 
-/// Whether a value says that there is something.
+/// Returns whether a value indicates work.
 fn shows_work(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -155,8 +153,8 @@ fn shows_work(value: &Value) -> bool {
     }
 }
 
-/// One sign of work is enough; and only if all were asked and answered, all is quiet. Silence of the sandbox's own
-/// goes before what was not asked for want of a turn.
+/// Combines the results. One busy result is enough; the sandbox is idle only if every probe was sent and answered. A
+/// missing answer takes precedence over a probe that was not sent.
 fn combine(answers: impl IntoIterator<Item = Busy>) -> Busy {
     answers.into_iter().fold(Busy::No, |so_far, next| match (so_far, next) {
         (Busy::Yes(sign), _) | (_, Busy::Yes(sign)) => Busy::Yes(sign),

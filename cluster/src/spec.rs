@@ -1,11 +1,11 @@
-//! Reads from a Pod's spec the few facts that callers are told, while the spec is parsed. The spec itself is dropped.
+//! Reads a few facts from a Pod's spec while it is parsed. The spec itself is dropped.
 
 use lifecycle::spec::{ObservedSpec, ShellSessions};
 use serde::{Deserialize, Deserializer};
 
 use crate::{lenient, names};
 
-/// A Pod's spec. Neither this nor its parts can be printed: variables may hold secrets.
+/// A Pod's spec. It and its parts do not implement `Debug`, because environment variables may hold secrets.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PodSpec {
@@ -38,7 +38,7 @@ struct InitContainer {
 struct Variable {
     #[serde(deserialize_with = "lenient::scalar")]
     name: Option<String>,
-    /// `None` if the value comes from elsewhere.
+    /// `None` if the value comes from another source, such as a Secret.
     #[serde(deserialize_with = "lenient::scalar")]
     value: Option<String>,
 }
@@ -50,7 +50,7 @@ struct VolumeMount {
     mount_path: Option<String>,
 }
 
-/// Parses a Pod's spec into what callers are told of it.
+/// Parses a Pod's spec and returns the facts that API clients can read.
 pub(crate) fn observe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObservedSpec, D::Error> {
     Ok(lenient::object::<_, PodSpec>(deserializer)?.unwrap_or_default().observed())
 }
@@ -79,15 +79,15 @@ impl PodSpec {
 // === impl Container ===
 
 impl Container {
-    /// The default without the variable; `None` if the variable is not a positive integer.
+    /// Returns the default if the variable is not set, and `None` if it is not a positive integer.
     fn max_shell_sessions(&self) -> Option<ShellSessions> {
-        // Of two variables with one name the later holds.
+        // If two variables have the same name, Kubernetes uses the last.
         let variable = self.env.iter().rfind(|v| v.name.as_deref() == Some(names::MAX_SHELL_SESSIONS));
         let Some(variable) = variable else { return Some(ShellSessions::DEFAULT) };
         variable.value.as_deref()?.trim().parse().ok().and_then(ShellSessions::new)
     }
 
-    /// Whether the container can read what a broker keeps from it.
+    /// Returns whether the container mounts the credentials that a broker must keep from it.
     fn mounts_lark_credentials(&self) -> bool {
         let credentials = [names::LARK_CONFIG_PATH, names::LARK_DATA_PATH];
         let paths = self.volume_mounts.iter().filter_map(|mount| mount.mount_path.as_deref());
@@ -110,8 +110,8 @@ mod tests {
         ShellSessions::new(count)
     }
 
-    /// Guards that the limit is read from its own variable of the container `sandbox`, and that one that cannot be
-    /// read is unknown rather than the default.
+    /// Guards that the limit is read from its variable of the container `sandbox`, and that an invalid value is
+    /// reported as unknown, not as the default.
     #[test]
     fn the_session_limit_is_read_from_its_variable() {
         let with_env = |env: Value| json!({"containers": [{"name": "x"}, {"name": "sandbox", "env": env}]});
@@ -146,7 +146,8 @@ mod tests {
         }
     }
 
-    /// Guards that a broker counts only whole, and only if the sandbox cannot read its credentials.
+    /// Guards that a broker is reported only if its container and its shim exist and the sandbox cannot read its
+    /// credentials.
     #[test]
     fn a_broker_counts_only_if_it_is_whole() {
         let config = "/mnt/integrations/lark-cli/config";
@@ -193,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Guards that a spec of any shape costs at most its own facts, never the object.
+    /// Guards that an invalid spec loses at most its own facts, never the whole object.
     #[test]
     fn odd_specs_are_read_as_far_as_they_go() {
         for odd in [

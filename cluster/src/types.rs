@@ -1,10 +1,10 @@
-//! Pods, Services and namespaces with only what is read of them.
+//! Types for Pods, Services and namespaces that hold only the fields this program reads.
 //!
-//! A Pod as `k8s-openapi` has it costs tens of kilobytes; these keep what [`crate::read`] asks for, and
-//! drop the spec and `managedFields` while they are parsed.
+//! A Pod of `k8s-openapi` takes tens of kilobytes. These types keep what [`crate::observe`] needs, and drop the spec
+//! and `managedFields` while parsing.
 //!
-//! They are read tolerantly: a field that is absent, null or of an unexpected type is as if it were absent,
-//! so that one odd object never costs the list it stands in. Values out of fixed sets stay text.
+//! Parsing is lenient: a field that is null or has an unexpected type counts as absent. One invalid object therefore
+//! never fails the list that contains it. Values of fixed sets, such as the phase, stay text.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -20,151 +20,152 @@ use serde_json::Value;
 
 use crate::{annotations, lenient, spec};
 
-/// A Pod.
+/// A Pod, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Pod {
-    /// Name, uid, version, labels, times, finalizers and the annotations about its life; nothing else of it is
-    /// filled.
+    /// The name, namespace, uid, resourceVersion, labels, times, finalizers and lifetime annotations. All other fields
+    /// are empty.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
-    /// What callers are told of its spec; the spec itself is dropped.
+    /// The facts of the spec that API clients can read. The spec itself is dropped.
     #[serde(default, deserialize_with = "spec::observe")]
     pub spec: ObservedSpec,
-    /// What the node and the scheduler say of it.
+    /// The status that the scheduler and the kubelet report.
     #[serde(default, deserialize_with = "lenient::object")]
     pub status: Option<PodStatus>,
 }
 
-/// A Pod's status.
+/// The status of a Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub phase: Option<String>,
-    /// Why the whole Pod is in its state, as `Evicted`.
+    /// The reason for the state of the whole Pod, such as `Evicted`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
-    /// The same, in a sentence.
+    /// The text that belongs to the reason.
     #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
-    /// `PodScheduled`, `Ready` and others.
+    /// The conditions, such as `PodScheduled` and `Ready`.
     #[serde(deserialize_with = "lenient::objects")]
     pub conditions: Vec<Condition>,
-    /// The init containers, in order.
+    /// The statuses of the init containers, in order.
     #[serde(deserialize_with = "lenient::objects")]
     pub init_container_statuses: Vec<ContainerStatus>,
-    /// The containers.
+    /// The statuses of the containers.
     #[serde(deserialize_with = "lenient::objects")]
     pub container_statuses: Vec<ContainerStatus>,
 }
 
-/// One condition of a Pod.
+/// A condition of a Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Condition {
-    /// Which condition, as `Ready`.
+    /// The type of the condition, such as `Ready`.
     #[serde(rename = "type", deserialize_with = "lenient::scalar")]
     pub kind: Option<String>,
     /// `True`, `False` or `Unknown`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub status: Option<String>,
-    /// Why, as one word.
+    /// The reason for the status, as one word.
     #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
-    /// Why, in a sentence.
+    /// The text that belongs to the reason.
     #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
-/// One container of a Pod.
+/// The status of one container of a Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// The container's name.
     #[serde(deserialize_with = "lenient::scalar")]
     pub name: Option<String>,
-    /// How often it has been started anew.
+    /// The number of restarts.
     #[serde(deserialize_with = "lenient::scalar")]
     pub restart_count: Option<i64>,
-    /// Its present state.
+    /// The current state.
     #[serde(deserialize_with = "lenient::object")]
     pub state: Option<ContainerState>,
-    /// How it ended the last time.
+    /// The state before the last restart.
     #[serde(deserialize_with = "lenient::object")]
     pub last_state: Option<ContainerState>,
 }
 
-/// A container's state: one of the two is set, or neither when it runs.
+/// The state of a container. At most one field is set; neither is set while the container runs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerState {
-    /// It has not started, or waits to be started again.
+    /// The container has not started, or waits for a restart.
     #[serde(deserialize_with = "lenient::object")]
     pub waiting: Option<Waiting>,
-    /// It has ended.
+    /// The container has exited.
     #[serde(deserialize_with = "lenient::object")]
     pub terminated: Option<Terminated>,
 }
 
-/// Why a container waits.
+/// The details of a waiting container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Waiting {
-    /// As one word, as `ImagePullBackOff`.
+    /// The reason as one word, such as `ImagePullBackOff`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
-    /// In a sentence.
+    /// The text that belongs to the reason.
     #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
-/// How a container ended.
+/// The details of a terminated container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Terminated {
-    /// Its exit status.
+    /// The exit code of the main process.
     #[serde(deserialize_with = "lenient::scalar")]
     pub exit_code: Option<i64>,
-    /// As one word, as `OOMKilled`.
+    /// The reason as one word, such as `OOMKilled`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub reason: Option<String>,
-    /// In a sentence, or the end of its log.
+    /// The text that belongs to the reason, or the end of the container's log.
     #[serde(deserialize_with = "lenient::scalar")]
     pub message: Option<String>,
 }
 
-/// A Service.
+/// A Service, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Service {
-    /// Name, uid, version, labels, times and finalizers; nothing else of it is filled.
+    /// The name, namespace, uid, resourceVersion, labels, times, finalizers and lifetime annotations. All other fields
+    /// are empty.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
-    /// Its kind and ports.
+    /// The type and the ports.
     #[serde(default, deserialize_with = "lenient::object")]
     pub spec: Option<ServiceSpec>,
 }
 
-/// The part of a Service's spec that tells where it is reached.
+/// The fields of a Service's spec that determine its URL.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ServiceSpec {
-    /// `ClusterIP`, `NodePort` or another.
+    /// The type of the Service, such as `ClusterIP` or `NodePort`.
     #[serde(rename = "type", deserialize_with = "lenient::scalar")]
     pub kind: Option<String>,
-    /// Its ports; ours has one.
+    /// The ports. A Service that this program creates has one.
     #[serde(deserialize_with = "lenient::objects")]
     pub ports: Vec<ServicePort>,
 }
 
-/// One port of a Service.
+/// A port of a Service.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ServicePort {
-    /// Its name, as `http`.
+    /// The name of the port, such as `http`.
     #[serde(deserialize_with = "lenient::scalar")]
     pub name: Option<String>,
-    /// The port inside the cluster.
+    /// The port of the Service inside the cluster.
     #[serde(deserialize_with = "lenient::scalar")]
     pub port: Option<u16>,
     /// The port on every node.
@@ -172,15 +173,15 @@ pub struct ServicePort {
     pub node_port: Option<u16>,
 }
 
-/// A namespace.
+/// A namespace, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Namespace {
-    /// What stage of its life it is in.
+    /// The status with the phase.
     #[serde(default, deserialize_with = "lenient::object")]
     pub status: Option<NamespaceStatus>,
 }
 
-/// A namespace's status.
+/// The status of a namespace.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct NamespaceStatus {
@@ -189,7 +190,7 @@ pub struct NamespaceStatus {
     pub phase: Option<String>,
 }
 
-/// The metadata that is read.
+/// The metadata fields that are read.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
@@ -203,12 +204,12 @@ struct Metadata {
     resource_version: Option<String>,
     #[serde(deserialize_with = "lenient::scalar")]
     labels: Option<BTreeMap<String, String>>,
-    /// Only those that [`annotations::KEYS`] names: others may hold a whole manifest.
+    /// Only the annotations in [`annotations::KEYS`]: others may hold a whole manifest.
     #[serde(deserialize_with = "kept_annotations")]
     annotations: Option<BTreeMap<String, String>>,
     #[serde(deserialize_with = "lenient::scalar")]
     creation_timestamp: Option<Timestamp>,
-    /// A time that cannot be read is a time all the same: the object is on its way out.
+    /// An invalid time also counts as a deletion: the object is terminating.
     deletion_timestamp: Option<Value>,
     #[serde(deserialize_with = "lenient::scalar")]
     deletion_grace_period_seconds: Option<i64>,
@@ -283,7 +284,7 @@ fn kept_annotations<'de, D: Deserializer<'de>>(
         .filter(|kept| !kept.is_empty()))
 }
 
-/// The annotations that are read. Values of the others are skipped where they stand.
+/// The annotations that are read. The values of all others are skipped while parsing.
 struct KeptAnnotations(BTreeMap<String, String>);
 
 struct KeptVisitor;
@@ -320,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    /// The paths are what the API server serves; a slip here would be a 404 for everything.
+    /// Guards the paths of the API server. With a wrong path every call would get a 404.
     #[test]
     fn url_paths_are_pinned() {
         assert_eq!(Pod::url_path(&(), Some("deer-flow")), "/api/v1/namespaces/deer-flow/pods");
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(Service::kind(&()), "Service");
     }
 
-    /// Of the annotations only ours about a sandbox's life are kept, and an odd one among them costs itself only.
+    /// Guards that only the lifetime annotations are kept, and that an invalid one does not affect the others.
     #[test]
     fn other_annotations_are_dropped() {
         let pod: Pod = serde_json::from_str(
@@ -352,7 +353,7 @@ mod tests {
         }
     }
 
-    /// Whatever stands where, an object parses, and what can be read of it is.
+    /// Guards that an object parses whatever its fields contain, and that its valid fields are read.
     #[test]
     fn odd_fields_are_absent_fields() {
         let pod: Pod = serde_json::from_value(json!({

@@ -1,4 +1,4 @@
-//! The calls that the actors make: `lifecycle`'s port to the cluster.
+//! Implements the trait `Cluster` of `lifecycle`: the calls of the actors to Kubernetes.
 
 mod operation;
 
@@ -34,15 +34,15 @@ use crate::{
     types::{Pod, Service},
 };
 
-/// How long a Pod has to end by itself, in seconds, before it is killed. A sandbox keeps nothing that it
-/// would have to save; and a POST of its id waits for its end, within the 30 s after which callers give up.
+/// The grace period of a Pod, in seconds. A sandbox has no state to save at its end. A POST of the same id waits for
+/// the Pod to terminate and must finish within the client's timeout of 30 s.
 pub const GRACE_SECONDS: u32 = 10;
 
-/// The calls that the actors make to Kubernetes.
+/// The Kubernetes calls of the actors.
 pub struct Writes {
     connection: Connection,
     template: Arc<Template>,
-    /// Made anew if a create finds that it is gone; shared with whoever ensures it at the start.
+    /// Creates the namespace if a create finds it missing. Shared with the task that ensures it at startup.
     namespace: Arc<Namespace>,
     events: Events,
     prober: Prober,
@@ -51,7 +51,8 @@ pub struct Writes {
 // === impl Writes ===
 
 impl Writes {
-    /// The calls to the connection's cluster, for sandboxes as the template has them, asked as the probes say.
+    /// Creates the calls for one cluster. The template shapes the sandboxes, and the options define the activity
+    /// probes.
     #[must_use]
     pub fn new(
         connection: Connection,
@@ -64,19 +65,19 @@ impl Writes {
         Self { connection, template, namespace, events, prober }
     }
 
-    /// What the calls go through.
+    /// Returns the connection of the calls.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// The Events that are told through the port; whoever owns this runs them.
+    /// Returns the queue of Events. The caller must run it with [`Events::run`].
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// Creates an object, and reads of the answer only what is kept.
+    /// Creates an object, and converts the fields of the answer that are kept.
     async fn create<K, T>(
         &self,
         name: &str,
@@ -98,11 +99,12 @@ impl Writes {
             Ok(object) => seen(&object),
             Err(failed) => return failed.into(),
         };
-        // It was made, but without its uid nothing can be done with it: the cluster is looked at.
+        // The object was created, but without its uid it cannot be addressed. Report the outcome as unknown, so that
+        // the caller reads the object.
         named(answer)
     }
 
-    /// Writes these annotations on the Pod of this uid, and leaves the rest of it alone.
+    /// Writes these annotations on the Pod with this uid. Does not change any other field.
     async fn mark(
         &self,
         id: &SandboxId,
@@ -110,7 +112,7 @@ impl Writes {
         annotations: &LifetimeAnnotations,
     ) -> Outcome<ObservedPod> {
         let name = names::pod(id);
-        // A null takes an annotation away. The uid cannot be changed, and so is what the patch depends on.
+        // A null removes an annotation. The uid is immutable, so it acts as the patch's precondition.
         let annotations: Map<String, Value> = annotations::texts(annotations)
             .into_iter()
             .map(|(key, text)| (key.to_owned(), json!(text)))
@@ -123,7 +125,7 @@ impl Writes {
         }
     }
 
-    /// Deletes the object of this name if it is still the one that was decided on.
+    /// Deletes the object with this name if the preconditions hold.
     async fn delete<K, T>(
         &self,
         name: &str,
@@ -156,7 +158,7 @@ impl Writes {
         }
     }
 
-    /// Reads the object of this name.
+    /// Reads the object with this name.
     async fn look<K, T>(
         &self,
         name: &str,
@@ -179,18 +181,18 @@ impl Writes {
     }
 }
 
-/// What has a name.
+/// The result of reading an object by name.
 enum Found<T> {
     Nothing,
     Ours(T),
-    /// An object without our labels.
+    /// A foreign object, with its kind and name.
     Stranger(String),
 }
 
 // === impl Found ===
 
 impl<T> Found<T> {
-    /// What is ours, and what is not.
+    /// Splits the result into our object and the description of a foreign one.
     fn parts(self) -> (Option<T>, Option<String>) {
         match self {
             Self::Nothing => (None, None),
@@ -200,7 +202,7 @@ impl<T> Found<T> {
     }
 }
 
-/// What a write's answer shows of the object; without a uid nobody knows which object that is.
+/// Returns the object of a write's answer. Without a uid it cannot be addressed, so the outcome is unknown.
 fn named<T>(seen: Option<T>) -> Outcome<T> {
     seen.map_or_else(
         || Outcome::Unknown(ClusterError::new(ClusterErrorKind::ServerError, "the answer names no uid")),
@@ -208,8 +210,8 @@ fn named<T>(seen: Option<T>) -> Outcome<T> {
     )
 }
 
-/// Whether an object that was just deleted is still there: it has been given a time to go, and either a grace
-/// or a finalizer to wait for. What is gone at once is shown as it last was, or with a grace of 0.
+/// Returns whether an object still exists after its deletion: it has a deletion time, and a grace period or a
+/// finalizer. For an object that was removed at once, the answer shows its last state or a grace period of 0.
 fn stays<K: Resource>(object: &K) -> bool {
     let meta = object.meta();
     let held = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());

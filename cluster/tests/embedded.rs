@@ -1,4 +1,4 @@
-//! The port and the shared watch against the embedded cluster, under a paused clock.
+//! Tests the calls and the shared watch against the embedded cluster, with a paused clock.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests end their test")]
 
 use std::{
@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const NAMESPACE: &str = "deer-flow";
 
-/// What the watch has told so far: a small status view.
+/// A small view, fed by the watch.
 #[derive(Default)]
 struct View {
     pods: Mutex<BTreeMap<SandboxId, ObservedPod>>,
@@ -69,7 +69,7 @@ impl WatchSink for View {
     }
 }
 
-/// A cluster, the port to it, and a view fed by the watch for as long as this lives.
+/// A cluster, the calls to it, and a view that the watch feeds until this is dropped.
 struct World {
     cluster: Cluster,
     writes: Writes,
@@ -134,7 +134,7 @@ fn request(id: &SandboxId) -> Arc<CreateRequest> {
     Arc::new(CreateRequest::new(id.clone()))
 }
 
-/// A sandbox's whole life: two writes make it, the watch tells its phases, two deletes end it.
+/// Guards that a sandbox costs four calls: two to create it and two to delete it. The watch reports its phases.
 #[tokio::test(start_paused = true)]
 async fn a_life_costs_four_calls() {
     let world = World::new();
@@ -169,8 +169,8 @@ async fn a_life_costs_four_calls() {
     assert_eq!(calls.len(), 6, "{calls:?}");
 }
 
-/// Limits that were asked for and signs of life that are written come back by every way a Pod is seen: the answer,
-/// the watch, a look and, after a restart, a list.
+/// Guards that limits and recorded activity are returned by every way of reading a Pod: the answer to the write, the
+/// watch, a lookup, and a list after a restart.
 #[tokio::test(start_paused = true)]
 async fn what_is_written_of_a_life_is_read() {
     let world = World::new();
@@ -234,7 +234,7 @@ async fn what_is_written_of_a_life_is_read() {
     );
 }
 
-/// A reap that was decided on an older state deletes nothing; decided anew, it does.
+/// Guards that a reap with an outdated resourceVersion deletes nothing, and that one with the current state succeeds.
 #[tokio::test(start_paused = true)]
 async fn a_stale_decision_deletes_nothing() {
     let world = World::new();
@@ -260,7 +260,8 @@ async fn a_stale_decision_deletes_nothing() {
     assert!(matches!(removal, Outcome::Done(Deletion::Terminating(_))), "{removal:?}");
 }
 
-/// Who describes the Pod sees why it went; a cluster without the right says so and loses nothing else.
+/// Guards that an Event says why a Pod was deleted, and that a cluster without the permission logs it and works
+/// otherwise.
 #[tokio::test(start_paused = true)]
 async fn events_arrive() {
     let world = World::new();
@@ -275,7 +276,7 @@ async fn events_arrive() {
     let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
     let events = ours();
     assert_eq!(events.len(), 1, "{events:?}");
-    // These fields are what `kubectl describe pod` selects and prints.
+    // `kubectl describe pod` selects and prints these fields.
     assert_eq!(events[0]["involvedObject"]["uid"], *pod.uid.0);
     assert_eq!(events[0]["involvedObject"]["name"], "sandbox-a");
     assert_eq!(events[0]["involvedObject"]["namespace"], NAMESPACE);
@@ -292,7 +293,7 @@ async fn events_arrive() {
     assert_eq!(last, 1, "two were refused, the third was written");
 }
 
-/// A cluster without a metrics API has nothing against a reap.
+/// Guards that a cluster without a metrics API does not prevent a reap.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_without_metrics_shows_no_work() {
     let world = World::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
@@ -301,7 +302,7 @@ async fn a_cluster_without_metrics_shows_no_work() {
     assert_eq!(world.writes.probe_activity(a, service.url.unwrap()).await, Busy::No);
 }
 
-/// After a minute's outage the state is proved again within 5 s, with what happened meanwhile in it.
+/// Guards that within 5 s after an outage of one minute the state is fresh and contains the changes of that time.
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_over_within_five_seconds() {
     let world = World::new();
@@ -330,7 +331,7 @@ async fn an_outage_is_over_within_five_seconds() {
     assert_eq!((world.phase(&a), world.phase(&b)), (None, Some(Phase::Running)));
 }
 
-/// A create that took effect and whose answer was lost is unknown, and a look finds it.
+/// Guards that a create with a lost answer is reported as unknown, and that a lookup finds the object.
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_found_by_a_look() {
     let world = World::new();
@@ -345,7 +346,7 @@ async fn a_lost_answer_is_found_by_a_look() {
     ));
 }
 
-/// A short storm of 429 is ridden out within one call of ours.
+/// Guards that one operation survives a short storm of 429.
 #[tokio::test(start_paused = true)]
 async fn a_short_storm_is_ridden_out() {
     let world = World::new();
@@ -356,7 +357,7 @@ async fn a_short_storm_is_ridden_out() {
     assert_eq!(world.cluster.count("pods", Some(NAMESPACE)), 1);
 }
 
-/// A day's quiet watch never troubles anybody, and an expired window only costs a list.
+/// Guards that a quiet watch reports no error for a day, and that an expired watch window costs one list.
 #[tokio::test(start_paused = true)]
 async fn a_restarted_api_server_costs_a_list() {
     let world = World::new();
@@ -377,7 +378,7 @@ async fn a_restarted_api_server_costs_a_list() {
     assert!(heard.elapsed() <= Duration::from_secs(31));
 }
 
-/// The whole stack as it runs in production: a kubeconfig, `kube`'s own client, a socket.
+/// Guards the stack that is used in production: a kubeconfig, the client of `kube`, and a socket.
 #[tokio::test]
 async fn a_kubeconfig_and_a_socket_serve_as_well() {
     let cluster = Cluster::start(Options::with_namespace("another"));
@@ -413,7 +414,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     tasks.spawn(async move { match follow.await {} });
     let namespace = Arc::new(Namespace::new(connection.clone()));
     let writes = Writes::new(connection, template, Arc::clone(&namespace), ProbeOptions::default());
-    // The namespace is missing: the create finds out, makes it and goes on.
+    // The namespace is missing. The create detects that, creates it and continues.
     let Outcome::Done(pod) = writes.create_pod(request(&id("a"))).await else { panic!("not created") };
     assert_eq!(namespace.missing(), None);
     let told = async {

@@ -1,8 +1,8 @@
-//! The Pod, the Service and the URL against what DeerFlow's provisioner made of the same settings and request.
+//! Compares the Pod, the Service and the URL with those of DeerFlow's provisioner for the same settings and request.
 //!
 //! `tests/recordings/manifests.json` holds the answers of the version of August 2026, `manifests-2.1.json` those of the
-//! 2.1 line. An absent field equals its default, order counts, and what we add stands aside: `managed-by`, our
-//! annotations, `automountServiceAccountToken`.
+//! 2.1 line. An absent field equals its default, and order counts. Our additions are ignored: `managed-by`, our
+//! annotations and `automountServiceAccountToken`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The node port of the recordings' URLs.
+/// The node port in the recorded URLs.
 const NODE_PORT: u16 = 31234;
 
 #[derive(Deserialize)]
@@ -38,13 +38,13 @@ struct Refusal {
 
 fn recordings(file: &str) -> Vec<Case> {
     let path = format!("{}/../tests/recordings/{file}", env!("CARGO_MANIFEST_DIR"));
-    // `Value` would read the one integer beyond 64 bits as a float; as a text it means the same.
+    // `Value` would parse the one integer beyond 64 bits as a float. As a text it has the same meaning.
     let huge = "100000000000000000000";
     let text = std::fs::read_to_string(path).unwrap().replace(&format!(": {huge}"), &format!(": \"{huge}\""));
     serde_json::from_str(&text).unwrap()
 }
 
-/// The template of an environment; the program's settings do the same with more care.
+/// Builds the template from environment variables, in a simpler way than the program's settings.
 fn template(env: &Map<String, Value>) -> Template {
     let mut template = Template::default();
     for (name, value) in env {
@@ -86,10 +86,10 @@ fn build(env: Value, body: &Value) -> Result<Manifests, String> {
     manifest::build(&template_of(env), &request(body)).map_err(|error| error.to_string())
 }
 
-/// What is left of an object once defaults and our own additions are out.
+/// Removes the defaults and our own additions from an object.
 fn plain(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
-        // The recordings are what the original's client library held, which knows the kind by its type.
+        // The recordings were made from objects of DeerFlow's client library, which have no such fields.
         object.remove("apiVersion");
         object.remove("kind");
     }
@@ -107,7 +107,7 @@ fn plain(mut object: Value) -> Value {
 
 fn without_defaults(value: Value) -> Value {
     let is_default = |key: &str, value: &Value| match (key, value) {
-        // An empty object can be the whole point of a field.
+        // An empty object is the value of this field.
         ("emptyDir", _) => false,
         ("protocol", Value::String(text)) => text == "TCP",
         ("restartPolicy", Value::String(text)) => text == "Always",
@@ -156,7 +156,7 @@ fn difference(case: &Case) -> Option<String> {
         .or_else(|| (url != case.url).then(|| format!("{url:?}, expected {:?}", case.url)))
 }
 
-/// A text without the skills root that it quotes, which DeerFlow escapes as Python does.
+/// Removes the quoted skills root from a text, because DeerFlow escapes it as Python does.
 fn without_path(text: &str) -> String {
     match (text.split_once("container path "), text.rsplit_once(" overlaps ")) {
         (Some((before, _)), Some((_, after))) => format!("{before}… {after}"),
@@ -171,7 +171,7 @@ fn hold<'a>(cases: impl IntoIterator<Item = &'a Case>) {
     assert!(differences.is_empty(), "{} differ, the first is {first}", differences.len());
 }
 
-/// Guards every recorded case of the 2.1 line, errors included.
+/// Guards every recorded case of the 2.1 line, including errors.
 #[test]
 fn manifests_are_those_of_the_2_1_line() {
     let cases = recordings("manifests-2.1.json");
@@ -179,8 +179,8 @@ fn manifests_are_those_of_the_2_1_line() {
     hold(&cases);
 }
 
-/// Guards every recorded case of August, errors included, but for those that the 2.1 line refuses: a broker without
-/// its image, and the runtime alone where a broker is configured.
+/// Guards every recorded case of August, including errors. The cases that the 2.1 line rejects must be rejected
+/// instead: a broker without its image, and the runtime alone if a broker is configured.
 #[test]
 fn manifests_are_those_of_august() {
     let cases = recordings("manifests.json");
@@ -203,7 +203,7 @@ fn manifests_are_those_of_august() {
     hold(same);
 }
 
-/// What we add to the original's objects, and nothing more, is on both of them.
+/// Guards that both objects have our additions to DeerFlow's objects.
 #[test]
 fn both_objects_carry_our_additions() {
     let made = build(json!({}), &json!({"sandbox_id": "abc-123", "user_id": "u1"})).unwrap();
@@ -218,7 +218,7 @@ fn both_objects_carry_our_additions() {
     }
 }
 
-/// A volume's place and source, as `name path source type`, in the sandbox's order.
+/// Returns each skills volume as `name path source type`, in the order of the sandbox.
 fn skills_layout(env: Value) -> Vec<String> {
     let made = build(env, &json!({"sandbox_id": "abc-123"})).unwrap();
     let spec = made.pod.spec.unwrap();
@@ -241,7 +241,7 @@ fn skills_layout(env: Value) -> Vec<String> {
         .collect()
 }
 
-/// The older layout: one directory in place of the three views, unless a claim holds the skills.
+/// Guards that the older layout mounts one directory instead of three, unless a claim is set.
 #[test]
 fn skills_host_path_is_one_mount_unless_a_claim_is_set() {
     assert_eq!(
@@ -263,7 +263,7 @@ fn skills_host_path_is_one_mount_unless_a_claim_is_set() {
     assert_eq!(skills_layout(json!({"SKILLS_HOST_PATH": ""})).len(), 3, "empty is unset");
 }
 
-/// Everything but the skills stays as it is under the older layout.
+/// Guards that the older layout changes only the skills.
 #[test]
 fn skills_host_path_touches_nothing_else() {
     let body = json!({
@@ -283,8 +283,8 @@ fn lark_mount(place: &str, host: &str) -> Value {
     json!({"host_path": host, "container_path": format!("/mnt/integrations/lark-cli/{place}")})
 }
 
-/// Guards that a mount which the Lark runtime replaces is not even looked at, and that all of the broker's are checked
-/// after those that the sandbox keeps, as in DeerFlow's provisioner.
+/// Guards that a mount replaced by the Lark runtime is not checked, and that all of the broker's mounts are checked
+/// after those of the sandbox, as in DeerFlow's provisioner.
 #[test]
 fn replaced_mounts_are_checked_as_deerflow_does() {
     let init = json!({"LARK_CLI_INIT_IMAGE": "i"});
@@ -305,14 +305,14 @@ fn replaced_mounts_are_checked_as_deerflow_does() {
         "Unsupported extra mount path: /mnt/other",
         "what the sandbox keeps is checked first"
     );
-    // Ten are left once the runtime's own are out: not too many.
+    // Nine of the twelve mounts are replaced, so the limit of ten is not exceeded.
     let places = ["config", "config/locks", "data"].map(|place| lark_mount(place, "/.deer-flow/x"));
     let many: Vec<Value> = places.into_iter().chain(std::iter::repeat_n(outside, 9)).collect();
     assert!(build(init, &runtime(&many)).is_ok());
     assert_eq!(build(json!({}), &runtime(&many)).unwrap_err(), "Too many extra mounts; max is 10");
 }
 
-/// Only what a caller sends reaches the broker, and its volumes follow the users' claim.
+/// Guards that the broker gets only the mounts that the caller sends, and that its volumes use the users' data claim.
 #[test]
 fn the_broker_gets_the_mounts_that_there_are() {
     let env = json!({"LARK_CLI_BROKER_IMAGE": "b", "USERDATA_PVC_NAME": "claim"});
@@ -334,8 +334,8 @@ fn the_broker_gets_the_mounts_that_there_are() {
     assert_eq!(build(env, &whole).unwrap_err(), "Invalid extra mount host path: /.deer-flow");
 }
 
-/// Guards that with `SKILLS_HOST_PATH`, as with a claim, the caller's skills nest in the one mount, which goes only when
-/// the caller mounts all categories itself; and that both follow the skills root.
+/// Guards that with `SKILLS_HOST_PATH`, as with a claim, the caller's skills are nested in the one mount, which is left
+/// out only if the caller mounts all categories. Guards also that both use the skills root.
 #[test]
 fn named_skills_nest_in_one_mount_until_all_are_named() {
     let layout = |env: Value, categories: &[&str]| {
@@ -364,7 +364,7 @@ fn named_skills_nest_in_one_mount_until_all_are_named() {
     }
 }
 
-/// Where callers are sent, for every way to reach a Service.
+/// Guards the URL for every type of Service.
 #[test]
 fn urls_follow_the_service_type() {
     let id = request(&json!({"sandbox_id": "abc-123"})).sandbox_id;
@@ -386,7 +386,7 @@ fn urls_follow_the_service_type() {
     }
 }
 
-/// Settings of every kind, as environments.
+/// Generates settings of every kind, as environment variables.
 fn environments() -> impl Strategy<Value = Value> {
     let or_none = |text: &'static str| prop_oneof![Just(""), Just(text)];
     (
@@ -406,7 +406,7 @@ fn environments() -> impl Strategy<Value = Value> {
         })
 }
 
-/// Requests whose mounts are mostly allowed, and often nearly so.
+/// Generates requests whose mounts are mostly valid or nearly valid.
 fn bodies() -> impl Strategy<Value = Value> {
     let host =
         prop_oneof!["/srv/deer-flow(/([a-z]{1,3}|\\.\\.?|))", "(/srv/deer-flow)?(/([a-z]|\\.\\.|\\.|)){0,5}"];
@@ -435,8 +435,8 @@ fn bodies() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever is asked for under whatever settings, the Pod is one that Kubernetes takes: every mount has
-    /// its volume and every volume its mount, no name or place is there twice, and no path leads up.
+    /// Guards that every built Pod is valid for any settings and request: every mount has its volume and every volume
+    /// its mount, names and paths are unique, and no path contains `..`.
     #[test]
     fn built_pods_hold_together(env in environments(), body in bodies()) {
         let Ok(made) = build(env, &body) else { return Ok(()) };
@@ -469,7 +469,7 @@ proptest! {
         }
     }
 
-    /// The broker keeps the user's credentials out of the sandbox, whatever the caller mounts.
+    /// Guards that the sandbox never sees the user's credentials if there is a broker, whatever the caller mounts.
     #[test]
     fn the_sandbox_never_sees_what_the_broker_has(env in environments(), body in bodies()) {
         let Ok(made) = build(env, &body) else { return Ok(()) };

@@ -1,11 +1,13 @@
-//! What a start finds: whole pairs, the original's own, halves, and what is not ours.
+//! Tests of the objects that exist at startup: complete sandboxes, those of DeerFlow's provisioner, orphans and foreign
+//! objects.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::support::{NAMESPACE, World, options};
 
-/// The original's Pod and Service of a sandbox: its four labels, no `managed-by`.
+/// Returns a sandbox's Pod and Service as DeerFlow's provisioner creates them: with its four labels, without
+/// `managed-by`.
 fn original(id: &str, node_port: u16) -> [(&'static str, Value); 2] {
     let labels = json!({
         "app": "deer-flow-sandbox",
@@ -43,7 +45,8 @@ fn cluster() -> simcluster::Cluster {
     cluster
 }
 
-/// An upgrade is a swap: what the original made is listed, answered for, given to a POST, and deletable.
+/// Guards that this program can replace DeerFlow's provisioner: existing sandboxes are listed, read, returned by a
+/// POST, and can be deleted.
 #[tokio::test]
 async fn the_originals_sandboxes_are_adopted() {
     let cluster = cluster();
@@ -66,7 +69,7 @@ async fn the_originals_sandboxes_are_adopted() {
     assert_eq!(client.get("/api/sandboxes/old").await.status, StatusCode::NOT_FOUND);
 }
 
-/// Invariant 9: what does not carry both labels under its right name is neither shown, given nor deleted.
+/// Invariant 9: guards that an object without both labels and the matching name is not shown, returned or deleted.
 #[tokio::test]
 async fn what_is_not_ours_is_left_alone() {
     let cluster = cluster();
@@ -84,7 +87,7 @@ async fn what_is_not_ours_is_left_alone() {
     assert!(!world.calls().iter().any(|call| call.starts_with("delete")));
 }
 
-/// A half pair is completed by a POST with the one write that it lacks.
+/// Guards that a POST completes an orphan with the one missing write.
 #[tokio::test]
 async fn a_post_completes_what_it_finds() {
     for (half, missing) in [(0, "create services sandbox-half-svc"), (1, "create pods sandbox-half")] {
@@ -97,7 +100,8 @@ async fn a_post_completes_what_it_finds() {
     }
 }
 
-/// A Service whose Pod is gone is `NotFound`, as the original says; a Pod without its Service is not there.
+/// Guards that a Service without its Pod has the status `NotFound`, as in DeerFlow's provisioner, and that a Pod
+/// without its Service is a 404.
 #[tokio::test]
 async fn halves_are_shown_as_the_original_does() {
     let cluster = cluster();

@@ -1,4 +1,4 @@
-//! A cluster that is away: at the start, and later.
+//! Tests with an unreachable cluster, at startup and later.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,8 @@ use super::{
     support::{Client, World, options, settings, until},
 };
 
-/// At the start: health answers, readiness says what is missing, nothing is made up, and it comes good by itself.
+/// Guards the behavior at startup: health endpoints answer, readiness names what is missing, requests get a 503, and
+/// the daemon recovers by itself.
 #[tokio::test]
 async fn a_cluster_away_at_the_start() {
     let cluster = simcluster::Cluster::start(options());
@@ -40,7 +41,8 @@ async fn a_cluster_away_at_the_start() {
     assert_eq!(client.post("a").await.status, StatusCode::OK);
 }
 
-/// Later: what is known is answered from memory, what cannot be done is refused in time, and it comes good.
+/// Guards the behavior during a later outage: known state is answered from memory, other requests are rejected in time,
+/// and the daemon recovers by itself.
 #[tokio::test]
 async fn a_cluster_that_goes_and_comes_back() {
     let world = World::start().await.ready().await;
@@ -55,14 +57,14 @@ async fn a_cluster_that_goes_and_comes_back() {
     let refused = client.delete("/api/sandboxes/a").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
 
-    // The client has forgotten its DELETE by now; it is finished all the same.
+    // The client has given up its DELETE. The daemon still completes it.
     world.cluster.set_away(false);
     until("the delete is finished", async || world.objects().is_empty()).await;
     until("it is known to be", async || client.get("/api/sandboxes/a").await.status == StatusCode::NOT_FOUND)
         .await;
 }
 
-/// No kubeconfig: the daemon runs and says so.
+/// Guards that the daemon runs without a kubeconfig and reports it as unready.
 #[tokio::test]
 async fn no_kubeconfig() {
     let settings = settings(&[("KUBECONFIG_PATH", "/nonexistent/config")]);
@@ -75,7 +77,7 @@ async fn no_kubeconfig() {
     assert!(String::from_utf8_lossy(&unready.body).contains("[-]cluster failed"), "{unready:?}");
 }
 
-/// An outage is tried through every second or so, and told of once for each thing that it takes away.
+/// Guards that an outage is retried every second or so, and logged once for each kind of call that fails.
 #[tokio::test]
 async fn an_outage_does_not_fill_the_log() {
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -95,8 +97,7 @@ async fn an_outage_does_not_fill_the_log() {
     }
 }
 
-/// A kubeconfig that cannot be used is read again and again, and told of once; whoever asks for sandboxes is told,
-/// too.
+/// Guards that an unusable kubeconfig is read repeatedly but logged once, and that requests get the reason.
 #[tokio::test(start_paused = true)]
 async fn an_unusable_kubeconfig_is_told_of_once() {
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -116,7 +117,7 @@ async fn an_unusable_kubeconfig_is_told_of_once() {
     };
     assert_eq!(errors(&log).len(), 1, "{:?}", errors(&log));
 
-    // Something else that is wrong is news.
+    // Another error is logged again.
     std::fs::remove_dir(&path).unwrap();
     std::fs::write(&path, "[]").unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -1,10 +1,11 @@
-//! What each operation costs the API server, counted by the embedded cluster.
+//! Tests of the number of calls to the API server, which the embedded cluster counts.
 
 use http::StatusCode;
 
 use super::support::World;
 
-/// A create makes exactly two writes and no read; what is made costs nothing to ask for; a delete two writes.
+/// Guards that a create makes exactly two writes and no read, that reading an existing sandbox makes no call, and that
+/// a delete makes two writes.
 #[tokio::test]
 async fn operations_cost_what_they_must() {
     let world = World::start().await.ready().await;
@@ -30,7 +31,7 @@ async fn operations_cost_what_they_must() {
     assert_eq!(world.calls(), [created, deleted].concat());
 }
 
-/// A body that cannot be used reaches no cluster, whatever is wrong with it.
+/// Guards that an invalid body or id causes no call to the API server.
 #[tokio::test]
 async fn bad_input_costs_the_cluster_nothing() {
     let world = World::start().await.ready().await;

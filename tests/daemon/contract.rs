@@ -1,4 +1,4 @@
-//! Every recorded request of the original, sent to the daemon in the recorded order.
+//! Sends every recorded request of DeerFlow's provisioner to the daemon, in the recorded order.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::support::{Answer, Client, World, options};
 
 const KEY: &str = "a-key-of-the-test";
 
-/// Ids that the original passes on to Kubernetes and that we refuse first: an intended difference.
+/// Ids that DeerFlow's provisioner passes to Kubernetes and that this program rejects. The difference is intended.
 const UNUSABLE_IDS: [&str; 8] = [
     "create-id-uppercase",
     "create-id-underscore",
@@ -21,8 +21,8 @@ const UNUSABLE_IDS: [&str; 8] = [
     "create-id-dotted",
 ];
 
-/// The original does not know PATCH on a sandbox (405); ours changes its limits, and the recorded body changes none
-/// (422): an intended difference.
+/// DeerFlow's provisioner does not support PATCH on a sandbox (405). This program changes limits with it, and the
+/// recorded body changes none (422). The difference is intended.
 const PATCH: &str = "patch";
 
 #[tokio::test]
@@ -69,8 +69,8 @@ async fn send(client: &Client, request: &Value) -> Answer {
     client.send(method, request["path"].as_str().unwrap(), &headers, body.map(Into::into)).await
 }
 
-/// Status, content type, `Allow` and body, node ports and phases aside. `urls` holds which URL of ours stands
-/// for which recorded one.
+/// Compares status, content type, `Allow` and body, except for node ports and phases. `urls` maps each recorded URL to
+/// one of ours.
 fn compare(name: &str, recorded: &Value, answer: &Answer, urls: &mut HashMap<String, String>) {
     assert_eq!(u64::from(answer.status.as_u16()), recorded["status"], "{name}: {answer:?}");
     assert_eq!(json!(answer.header("content-type")), recorded["content_type"], "{name}");
@@ -87,7 +87,7 @@ fn compare(name: &str, recorded: &Value, answer: &Answer, urls: &mut HashMap<Str
     }
 }
 
-/// Ours may have more fields, but lacks none and changes none.
+/// Compares a body. Our body may have more fields, but it must contain every recorded field with the same value.
 fn compare_json(name: &str, recorded: &Value, ours: &Value, urls: &mut HashMap<String, String>) {
     match (recorded, ours) {
         (Value::Object(recorded), Value::Object(ours)) => {
@@ -95,7 +95,7 @@ fn compare_json(name: &str, recorded: &Value, ours: &Value, urls: &mut HashMap<S
                 let ours = ours.get(field).unwrap_or_else(|| panic!("{name}: {field} is missing"));
                 match field.as_str() {
                     "sandbox_url" => same_url(name, value.as_str().unwrap(), ours.as_str().unwrap(), urls),
-                    // The recorded cluster and ours are not equally fast.
+                    // The recorded cluster and the embedded one differ in speed.
                     "status" if value == "Running" || value == "Pending" => {
                         assert!(ours == "Running" || ours == "Pending", "{name}: {ours}");
                     }
@@ -113,7 +113,7 @@ fn compare_json(name: &str, recorded: &Value, ours: &Value, urls: &mut HashMap<S
     }
 }
 
-/// The same recorded URL is always the same one of ours; all else of it but the port is equal.
+/// Checks that each recorded URL always maps to the same URL of ours, and that both are equal except for the port.
 fn same_url(name: &str, recorded: &str, ours: &str, urls: &mut HashMap<String, String>) {
     let without_port = |url: &str| url.rsplit_once(':').map(|(host, _)| host.to_owned());
     assert_eq!(without_port(recorded), without_port(ours), "{name}");

@@ -1,5 +1,5 @@
-//! Lifetimes as callers and the cluster's people see them, over real sockets and on the real clock: limits of a
-//! few seconds, and waits for a level with a bound.
+//! Tests of lifetimes over real sockets and on the real clock, as callers and operators see them. The limits are a few
+//! seconds, and each wait is for a state and has a timeout.
 
 use std::{net::Ipv4Addr, process::Command, time::Duration};
 
@@ -9,7 +9,7 @@ use simcluster::SessionKind;
 
 use super::support::{Answer, Client, NAMESPACE, World, options, until};
 
-/// A daemon whose reaper is not held back by its start, on a cluster whose sandboxes answer on their ports.
+/// Starts a daemon with a short reap grace after startup, on a cluster whose sandboxes listen on their ports.
 async fn world(variables: &[(&str, &str)]) -> World {
     let options = simcluster::Options { sandbox_servers: Some(Ipv4Addr::LOCALHOST.into()), ..options() };
     let variables = [&[("PROVISIONER_REAP_GRACE", "1s")], variables].concat();
@@ -23,7 +23,8 @@ async fn create(client: &Client, body: Value) -> Answer {
     answer
 }
 
-/// Made for three seconds, it is gone after them: 404, with the reason beside `detail`.
+/// Guards that a sandbox with a TTL of three seconds is gone after it, and that the 404 contains the reason next to
+/// `detail`.
 #[tokio::test]
 async fn a_ttl_of_three_seconds() {
     let world = world(&[]).await;
@@ -42,7 +43,7 @@ async fn a_ttl_of_three_seconds() {
     assert_eq!(told["involvedObject"]["name"], "sandbox-a");
 }
 
-/// Idle for three seconds but with a session at work inside, it stays; once the session ends, it goes.
+/// Guards that an idle sandbox with an open session is not reaped until the session ends.
 #[tokio::test]
 async fn a_session_keeps_it_alive() {
     let world = world(&[]).await;
@@ -57,7 +58,7 @@ async fn a_session_keeps_it_alive() {
     assert_eq!(client.get("/api/sandboxes/a").await.json()["reaped"]["reason"], "IdleTimeout");
 }
 
-/// A touch and a change of limits over HTTP are kept on the Pod.
+/// Guards that a touch and a change of limits over HTTP are recorded on the Pod.
 #[tokio::test]
 async fn touches_and_changes_are_kept() {
     let world = world(&[]).await;
@@ -81,8 +82,8 @@ async fn touches_and_changes_are_kept() {
     assert_eq!(client.delete("/api/sandboxes/a").await.status, StatusCode::OK);
 }
 
-/// Ages are read by the clock that wrote them, the API server's: this machine's may be a year ahead or behind, and
-/// a new process may take over.
+/// Guards that ages are computed with the API server's clock, which dated the objects. This machine's clock may differ
+/// by a year, and another process may take over.
 #[tokio::test]
 async fn this_machines_clock_counts_for_nothing() {
     for year in [-1, 1] {
@@ -98,7 +99,7 @@ async fn this_machines_clock_counts_for_nothing() {
         assert_eq!(told["created_at"], made["created_at"]);
         let time =
             |answer: &Value, key: &str| answer[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-        // It takes the last sign of life to have come as late as it can have.
+        // The daemon assumes the latest possible time of the last activity.
         for answer in [&made, &told] {
             let left = time(answer, "expires_at").duration_since(start).as_mins();
             assert!((29..=34).contains(&left), "{left} min are left: {answer}");
@@ -108,7 +109,7 @@ async fn this_machines_clock_counts_for_nothing() {
     }
 }
 
-/// `kubectl describe pod` says why a Pod is going, where kubectl is installed.
+/// Guards that `kubectl describe pod` shows why a Pod is deleted. Runs only if kubectl is installed.
 #[tokio::test]
 async fn kubectl_shows_why() {
     if Command::new("kubectl").args(["version", "--client"]).output().is_err() {

@@ -1,4 +1,4 @@
-//! Requests that meet each other.
+//! Tests of concurrent requests.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::support::{World, until};
 
-/// 200 POSTs of one id at once make one Pod and one Service, and all answer the same URL.
+/// Guards that 200 concurrent POSTs of one id create one Pod and one Service, and that all return the same URL.
 #[tokio::test]
 async fn two_hundred_posts_of_one_id() {
     let world = World::start().await.ready().await;
@@ -25,8 +25,8 @@ async fn two_hundred_posts_of_one_id() {
     assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
 }
 
-/// POSTs against DELETEs of one id, over and over: at the end there is a whole pair or nothing, as the last
-/// one wanted.
+/// Guards that concurrent POSTs and DELETEs of one id end with a complete sandbox or with none, as the last request
+/// asks.
 #[tokio::test]
 async fn posts_against_deletes() {
     let world = World::start().await.ready().await;
@@ -50,7 +50,7 @@ async fn posts_against_deletes() {
     until("all is gone", async || world.objects().is_empty()).await;
 }
 
-/// Invariant 4: a POST while the old Pod terminates waits for its end and gives a new Pod.
+/// Invariant 4: guards that a POST during the old Pod's termination waits for its end and creates a new Pod.
 #[tokio::test]
 async fn a_post_after_a_delete_gives_a_new_pod() {
     let world = World::start().await.ready().await;

@@ -1,4 +1,4 @@
-//! The process killed in the middle of its work, and started again.
+//! Tests of a process that is killed in the middle of its work and started again.
 
 use std::{collections::HashSet, path::Path, process::Stdio};
 
@@ -12,14 +12,14 @@ use tokio::{
 
 use super::support::{Client, names, options, until};
 
-/// A daemon in a process of its own, on a cluster that is reached through a kubeconfig.
+/// A daemon in its own process, which reaches its cluster through a kubeconfig.
 struct Process {
     child: Child,
     client: Client,
 }
 
 impl Process {
-    /// As its operator would start it.
+    /// Starts the daemon as an operator would.
     async fn start(kubeconfig: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"))
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -37,14 +37,14 @@ impl Process {
         Self { child, client: Client { address, key: None } }
     }
 
-    /// As `kill -9`.
+    /// Kills the process like `kill -9`.
     async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-/// After `kill -9` in the middle of 100 creates and a restart, every id that is asked for again answers, and
-/// there is exactly one pair for each.
+/// Guards that after `kill -9` in the middle of 100 creates and a restart, every requested id is created, and that each
+/// has exactly one Pod and one Service.
 #[tokio::test]
 async fn killed_in_the_middle_of_a_hundred_creates() {
     let cluster = simcluster::Cluster::start(options());

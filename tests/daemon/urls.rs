@@ -1,4 +1,4 @@
-//! The URL that a caller is given really leads to its sandbox.
+//! Tests that the URL of a sandbox leads to that sandbox.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::support::{Client, World, options};
 
-/// Once it runs and is ready, the sandbox answers on its URL; deleted, it does not.
+/// Guards that a ready sandbox answers at its URL, and that a deleted one does not.
 #[tokio::test]
 async fn the_url_answers() {
     let options = simcluster::Options { sandbox_servers: Some(Ipv4Addr::LOCALHOST.into()), ..options() };

@@ -1,10 +1,10 @@
-//! The shared watch through what the API server does to it.
+//! Tests of the shared watch with restarts of the API server and manual changes.
 
 use http::StatusCode;
 
 use super::support::{NAMESPACE, World, until};
 
-/// A Pod's way is followed, and its reason shown.
+/// Guards that the phases of a Pod are followed and that its reason is shown.
 #[tokio::test]
 async fn phases_are_followed() {
     let world = World::start().await.ready().await;
@@ -17,7 +17,7 @@ async fn phases_are_followed() {
     }
 }
 
-/// A server that comes back with an empty watch window makes us list anew, and what went meanwhile is gone.
+/// Guards that an expired watch window causes a new list, and that objects deleted meanwhile are then gone.
 #[tokio::test]
 async fn an_expired_window_is_listed_anew() {
     let world = World::start().await.ready().await;
@@ -39,7 +39,7 @@ async fn an_expired_window_is_listed_anew() {
     assert_eq!(client.get("/api/sandboxes/b").await.json()["status"], "Running");
 }
 
-/// What somebody deletes by hand is noticed; a POST makes the pair whole again.
+/// Guards that a manual deletion is noticed and that a POST creates the missing object.
 #[tokio::test]
 async fn objects_deleted_by_hand() {
     let world = World::start().await.ready().await;
@@ -57,8 +57,8 @@ async fn objects_deleted_by_hand() {
     assert_eq!(world.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
 }
 
-/// A label taken off by hand and put on again: the sandbox is not there for callers in between, and there again
-/// afterwards, the very same.
+/// Guards that a sandbox is not shown as running while a label is removed, and that the same sandbox is back once the
+/// label is restored.
 #[tokio::test]
 async fn a_label_taken_off_and_put_on_again() {
     let world = World::start().await.ready().await;

@@ -1,4 +1,4 @@
-//! The API server in trouble.
+//! Tests of failures of the API server.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio::time::{Instant, sleep};
 
 use super::world::{NAMESPACE, World};
 
-/// After a restart its watch window is empty and all watches are cut: one list, and nobody is told anything wrong.
+/// Guards that a restart with an empty watch window and closed watches causes one list and no wrong answer.
 #[tokio::test(start_paused = true)]
 async fn a_restart_with_an_empty_watch_window() {
     let world = World::start().await;
     world.running("a").await;
     for _ in 0..3 {
         world.cluster.restart();
-        // What happens while nobody watches is not missed.
+        // A change while no watch is open is not missed.
         world.cluster.set_phase(NAMESPACE, "sandbox-a", "Unknown").unwrap();
         let healed = world.until("it is seen", async || {
             let answer = world.get("a").await;
@@ -33,7 +33,8 @@ async fn a_restart_with_an_empty_watch_window() {
     assert!(!world.logged("the watch is up to date again").is_empty());
 }
 
-/// "etcdserver: request timed out" may mean that it was done: it is looked for, and written again if it was not.
+/// Guards that after "etcdserver: request timed out", which leaves the outcome unknown, the object is looked up and
+/// written again if it is missing.
 #[tokio::test(start_paused = true)]
 async fn an_etcd_that_times_out_once() {
     for resource in ["pods", "services"] {
@@ -46,7 +47,8 @@ async fn an_etcd_that_times_out_once() {
     }
 }
 
-/// While it goes on, every write says so; a delete is finished afterwards although its caller has forgotten it.
+/// Guards that every write reports a lasting timeout of etcd, and that a delete is completed afterwards, although its
+/// caller has given up.
 #[tokio::test(start_paused = true)]
 async fn an_etcd_that_times_out_for_long() {
     let world = World::start().await;
@@ -71,7 +73,7 @@ async fn an_etcd_that_times_out_for_long() {
     world.running("b").await;
 }
 
-/// Rights that are revoked: a create says whose right to what is missing, and what is watched goes on.
+/// Guards that a create reports the missing permission after it is revoked, and that the watch continues.
 #[tokio::test(start_paused = true)]
 async fn a_right_that_is_revoked() {
     let world = World::start().await;
@@ -93,7 +95,7 @@ async fn a_right_that_is_revoked() {
     assert!(begun.elapsed() <= Duration::from_secs(61), "{:?}", begun.elapsed());
 }
 
-/// Credentials that have expired: as an outage, but it says what is wrong, and creates are worth trying again.
+/// Guards that expired credentials are reported with their cause, and that creates may be retried, as in an outage.
 #[tokio::test(start_paused = true)]
 async fn a_token_that_has_expired() {
     let world = World::start().await;
@@ -123,8 +125,8 @@ async fn a_token_that_has_expired() {
     world.running("b").await;
 }
 
-/// A cluster put back to a backup. A daemon that went on would hold what it saw dead for dead: it is restarted, as
-/// Kubernetes' own controllers are to be.
+/// Guards the behavior after a cluster is restored from a backup. The daemon must be restarted, like Kubernetes' own
+/// controllers, because it would treat restored objects as deleted.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_put_back_to_a_backup() {
     for keep_counting in [true, false] {

@@ -1,4 +1,4 @@
-//! The namespace: missing, on its way out, deleted underneath.
+//! Tests with a missing, terminating or deleted namespace.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const TERMINATING: &str = "503 after 5 s | NamespaceTerminating | Pod creation f
      \"sandbox-b\" is forbidden: unable to create new content in namespace deer-flow because it is being terminated); try \
      again in 5 s";
 
-/// As `kubectl delete namespace --wait=false`.
+/// Deletes the namespace like `kubectl delete namespace --wait=false`.
 async fn delete_namespace(world: &World) {
     let client = kube::Client::new(world.cluster.service(), NAMESPACE);
     let request = http::Request::delete(format!("/api/v1/namespaces/{NAMESPACE}")).body(vec![]).unwrap();
@@ -24,7 +24,7 @@ fn hold(world: &World, finalizers: &Value) {
     world.cluster.change("pods", NAMESPACE, "sandbox-a", change).unwrap();
 }
 
-/// A namespace that is not there is made at the start.
+/// Guards that a missing namespace is created at startup.
 #[tokio::test(start_paused = true)]
 async fn missing() {
     let world = World::on(Cluster::start(Options::default())).await;
@@ -33,7 +33,7 @@ async fn missing() {
     assert!(world.logged("made the namespace").contains("deer-flow"), "{}", world.logged(""));
 }
 
-/// A namespace that may not be made is waited for: creates say what is missing until somebody makes it.
+/// Guards that creates report a missing namespace that the daemon may not create, until someone else creates it.
 #[tokio::test(start_paused = true)]
 async fn missing_and_not_ours_to_make() {
     let cluster = Cluster::start(Options::default());
@@ -49,7 +49,8 @@ async fn missing_and_not_ours_to_make() {
     world.running("a").await;
 }
 
-/// While the namespace ends, creates say so, and so does a start's readiness; afterwards it is made anew.
+/// Guards that creates and the readiness after a restart report a terminating namespace, and that it is created again
+/// afterwards.
 #[tokio::test(start_paused = true)]
 async fn terminating() {
     let mut world = World::start().await;
@@ -70,7 +71,7 @@ async fn terminating() {
     world.running("b").await;
 }
 
-/// A namespace that is deleted underneath takes its sandboxes with it; the next create makes it anew.
+/// Guards that a deleted namespace takes its sandboxes with it, and that the next create creates it again.
 #[tokio::test(start_paused = true)]
 async fn deleted_underneath() {
     let world = World::start().await;

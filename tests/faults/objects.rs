@@ -1,4 +1,4 @@
-//! Creates that are refused, objects that are in the way, and hands that meddle.
+//! Tests of rejected creates, foreign objects and manual changes.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use tokio::time::sleep;
 
 use super::world::{NAMESPACE, World};
 
-/// Longer than an orphan's grace.
+/// A wait longer than the grace of an orphan.
 const GRACE_OVER: Duration = Duration::from_secs(70);
 
 fn quota(hard: &Value) -> Value {
     json!({"metadata": {"namespace": NAMESPACE, "name": "q"}, "spec": {"hard": hard}})
 }
 
-/// The halves are written at the same time: whichever a webhook refuses, the other is taken back at once.
+/// Guards that if a webhook rejects the Pod or the Service, the other object is deleted at once. Both are written at
+/// the same time.
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_refuses() {
     for (resource, operation) in [("pods", "Pod creation"), ("services", "Service creation")] {
@@ -36,7 +37,7 @@ async fn a_webhook_that_refuses() {
     }
 }
 
-/// A quota on either half is a 503 that says which; a DELETE makes room.
+/// Guards that an exceeded quota for either object is a 503 that names it, and that a create succeeds after a DELETE.
 #[tokio::test(start_paused = true)]
 async fn a_quota_that_is_used_up() {
     for (hard, expected) in [
@@ -63,7 +64,8 @@ async fn a_quota_that_is_used_up() {
     }
 }
 
-/// The cluster's 500 "range is full" is a 503 that says what it means; a DELETE makes room.
+/// Guards that the API server's 500 "range is full" is reported as a 503 with its meaning, and that a create succeeds
+/// after a DELETE.
 #[tokio::test(start_paused = true)]
 async fn node_ports_that_are_used_up() {
     let options = Options { node_ports: 30000..=30000, ..Options::with_namespace(NAMESPACE) };
@@ -82,7 +84,7 @@ async fn node_ports_that_are_used_up() {
     world.until("there is room", async || world.post("a").await.status == 200).await;
 }
 
-/// A create that took effect without an answer: the cluster is looked at, and the caller has its 200.
+/// Guards that a POST returns 200 if a create succeeded but its answer was lost, because the daemon reads the object.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost() {
     for (effect, at_most) in [(Effect::DropAnswer, 1), (Effect::HangAnswer, 9)] {
@@ -97,8 +99,8 @@ async fn an_answer_that_is_lost() {
     }
 }
 
-/// A finalizer keeps a deleted Pod for as long as it likes: the sandbox is gone for callers, a POST of its name waits
-/// and then says so, and once the finalizer is taken off the name is free.
+/// Guards that a sandbox whose Pod a finalizer holds is gone for callers, that a POST of its id waits and then reports
+/// the termination, and that the id is usable again once the finalizer is removed.
 #[tokio::test(start_paused = true)]
 async fn a_finalizer_that_holds() {
     let world = World::start().await;
@@ -124,8 +126,8 @@ async fn a_finalizer_that_holds() {
     world.running("a").await;
 }
 
-/// Somebody else's object of a sandbox's name, in the way of either half: a 409 that names it. It is never touched,
-/// and what was made beside it goes.
+/// Guards that a foreign object with the name of the Pod or the Service is a 409 that names it. It is never deleted,
+/// and the other object is removed.
 #[tokio::test(start_paused = true)]
 async fn an_object_of_somebody_else() {
     let theirs =
@@ -153,7 +155,7 @@ async fn an_object_of_somebody_else() {
     }
 }
 
-/// Guards that an object deleted by hand makes the sandbox a 404 at once, and that the orphan is removed.
+/// Guards that an object that is deleted manually makes the sandbox a 404 at once, and that the orphan is removed.
 #[tokio::test(start_paused = true)]
 async fn a_half_deleted_by_hand() {
     for (resource, name, then) in [
@@ -172,8 +174,8 @@ async fn a_half_deleted_by_hand() {
     }
 }
 
-/// A Pod whose label is taken off by hand is somebody else's from then on: it is left alone, its Service goes, and its
-/// name is taken.
+/// Guards that a Pod whose label is changed manually becomes a foreign object: it is not touched, its Service is
+/// removed, and its name is in use.
 #[tokio::test(start_paused = true)]
 async fn a_pod_relabelled_for_good() {
     let world = World::start().await;

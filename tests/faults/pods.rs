@@ -1,4 +1,4 @@
-//! What becomes of Pods: what callers read of it, and that a sandbox in trouble can be deleted.
+//! Tests of failing Pods: the reason that callers read, and that such a sandbox can be deleted.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use tokio::time::sleep;
 
 use super::world::{NAMESPACE, World};
 
-/// A POST answers before anybody knows, a GET says what is wrong and what to do, and a DELETE takes it all away.
+/// Checks that a POST succeeds before the failure is known, that a GET returns the reason and a hint, and that a DELETE
+/// removes everything.
 async fn fares(behaviour: &str, shown: &str, hint: &str) {
     let behaviour: Behaviour = behaviour.parse().unwrap();
     let node = Some(NodeOptions { behaviour, ..NodeOptions::default() });
@@ -59,8 +60,8 @@ async fn an_eviction() {
     fares("evicted", "200 | Failed | Evicted | The node was low on resource: memory.", hint).await;
 }
 
-/// A lost node's Pod says so, and cannot end while nobody hears of the node: a DELETE is taken, the name is not
-/// free until the node is back, and others are made as soon as there is a node for them.
+/// Guards that the Pod of a lost node is reported, and that it cannot terminate until the node returns. A DELETE
+/// succeeds, the name stays in use, and other sandboxes are created once there is a node for them.
 #[tokio::test(start_paused = true)]
 async fn a_lost_node() {
     let world = World::start().await;
@@ -68,7 +69,7 @@ async fn a_lost_node() {
     world.cluster.set_node_lost(true);
     let shown = "200 | Terminating | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
                  the node stopped answering; the Pod's state is not known";
-    // A Pod tolerates its node's silence for five minutes.
+    // A Pod tolerates an unreachable node for five minutes.
     sleep(Duration::from_secs(300)).await;
     world.until("it is known to be lost", async || world.get("a").await.to_string() == shown).await;
     assert_eq!(world.delete("a").await.status, 200);

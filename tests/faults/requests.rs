@@ -1,11 +1,11 @@
-//! Requests that are meant to harm, on a daemon with a cluster behind it.
+//! Tests of hostile requests to a daemon with a cluster.
 
 use http::Method;
 
 use super::world::World;
 
-/// An id that can name no sandbox is missing where it is asked for, and refused where it shall be made; neither
-/// costs the cluster a call.
+/// Guards that an invalid id is a 404 in a path and rejected in a POST, and that neither makes a call to the API
+/// server.
 #[tokio::test(start_paused = true)]
 async fn hostile_ids() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! The shared watch, and the lists that it begins with.
+//! Tests of the shared watch and its lists.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::world::{NAMESPACE, World};
 
-/// More than a list asks for at a time.
+/// More objects than one page of a list.
 const MORE_THAN_A_PAGE: usize = 600;
 
 async fn listed(world: &World) -> (u16, Value) {
@@ -17,7 +17,7 @@ async fn listed(world: &World) -> (u16, Value) {
     (answer.status, answer.body["count"].clone())
 }
 
-/// Puts a sandbox there that somebody made before.
+/// Creates the objects of an existing sandbox.
 fn put(cluster: &Cluster, n: usize) {
     let id = format!("s{n}");
     let metadata = |name: String| json!({"namespace": NAMESPACE, "name": name, "labels": {"app": "deer-flow-sandbox", "sandbox-id": id}});
@@ -34,7 +34,7 @@ fn put(cluster: &Cluster, n: usize) {
     cluster.put("services", service).unwrap();
 }
 
-/// A list whose later pages have expired is taken anew: nobody hears of half of it, or that the other half is missing.
+/// Guards that a list whose later pages have expired is started again, and that callers never see an incomplete list.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_expires_between_its_pages() {
     let cluster = Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) });
@@ -45,17 +45,17 @@ async fn a_list_that_expires_between_its_pages() {
         "The provided continue parameter is too old to display a consistent list result.".to_owned();
     let expired = Refusal::Other { code: 410, reason: "Expired".into(), message };
     for resource in ["pods", "services"] {
-        // The second page of the first list.
+        // The second page of the first list fails.
         let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
         cluster.fault(rule.nth(2));
     }
     let world = World::on(cluster).await;
-    // Callers wait for the first list.
+    // Requests wait for the first list.
     assert_eq!(listed(&world).await, (200, MORE_THAN_A_PAGE.into()));
     assert_eq!(world.get("s599").await.status, 200);
     assert!(world.logged("the list of Pods failed").contains("too old"), "{}", world.logged(""));
 
-    // In the middle of its life it says what it knows all the while.
+    // After the first list, requests are always answered from memory.
     for resource in ["pods", "services"] {
         let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
         world.cluster.fault(rule.nth(2));
@@ -67,7 +67,8 @@ async fn a_list_that_expires_between_its_pages() {
     }
 }
 
-/// A watch that says 410 each time: it is listed anew, ever more slowly, and callers notice no more than a delay.
+/// Guards that a watch that always returns 410 is listed again with a growing back-off, and that callers see only a
+/// delay.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_expires_again_and_again() {
     let world = World::start().await;
@@ -86,7 +87,7 @@ async fn a_watch_that_expires_again_and_again() {
     assert_eq!(world.unready().await, [""; 0]);
 }
 
-/// Watches that stay open and say nothing are noticed by their silence, and what they kept to themselves is listed.
+/// Guards that a silent watch is detected, and that a list then finds the changes it did not report.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_silent() {
     let world = World::start().await;
@@ -101,15 +102,15 @@ async fn a_watch_that_is_silent() {
     let noticed = noticed.await;
     assert!((30..40).contains(&noticed.as_secs()), "{noticed:?}");
     assert!(world.logged("timed out after 35s").contains("the watch of Pods"), "{}", world.logged(""));
-    // As long as lists work there is something to say.
+    // Readiness holds as long as lists succeed.
     sleep(Duration::from_secs(120)).await;
     assert_eq!(world.unready().await, [""; 0]);
     world.cluster.stall_watches(false);
     world.running("b").await;
 }
 
-/// Events that are late, doubled, out of order or lost: what callers were told of their own calls holds at once, and
-/// what others did is known when the events come, or at the latest with the next list.
+/// Guards the behavior with late, duplicated, reordered or lost watch events. The results of the daemon's own calls are
+/// visible at once. Other changes are visible with their event, or at the latest with the next list.
 #[tokio::test(start_paused = true)]
 async fn events_late_doubled_reordered_and_lost() {
     for (fault, known_within) in [
@@ -144,8 +145,8 @@ async fn events_late_doubled_reordered_and_lost() {
     }
 }
 
-/// Lists that are older than what is known, before and after a restart: what was made is not hidden by them, what was
-/// deleted is not brought back, and a POST of what a new process does not know yet gives what is there.
+/// Guards the behavior with lists older than the known state, before and after a restart. They hide no new object and
+/// bring back no deleted one. A POST for an object that the new process does not know yet returns that object.
 #[tokio::test(start_paused = true)]
 async fn a_stale_list() {
     let mut world = World::start().await;
@@ -158,7 +159,7 @@ async fn a_stale_list() {
             world.cluster.cut_watches();
         } else {
             world.restart().await;
-            // It is asked for at once, before the watch has told what the list lacks.
+            // The POST arrives before the watch has reported the object that the list lacks.
             assert_eq!(world.post("new").await.to_string(), "200 | Running");
         }
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What goes wrong, one thing after the other and sometimes several at once.
+//! Random faults, one after the other and sometimes several at once.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
     world::{NAMESPACE, World},
 };
 
-/// Makes trouble for ever.
+/// Injects faults forever.
 pub async fn reign(world: &World, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.u64(100..15_000))).await;
@@ -69,7 +69,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
     }
 }
 
-/// Lets trouble last that long. Now and then the daemon is killed in the midst of it, and starts into it.
+/// Waits while a fault lasts. Sometimes kills the daemon meanwhile and starts it again during the fault.
 async fn last(world: &World, rng: &mut Rng, long: Duration) {
     let troubled = || world.oracle.borrow_mut().troubled();
     if rng.u8(0..3) == 0 {
@@ -85,7 +85,7 @@ async fn last(world: &World, rng: &mut Rng, long: Duration) {
     troubled();
 }
 
-/// Somebody deletes a half of a sandbox by hand, or takes a label off it.
+/// Manually deletes the Pod or the Service of a sandbox.
 fn meddle(world: &World, rng: &mut Rng) {
     let id = clients::ids().nth(rng.usize(0..clients::ids().len() - 1)).unwrap();
     let (resource, name) = if rng.bool() {

@@ -1,4 +1,4 @@
-//! Many sandboxes that come and go, and a daemon that dies again and again in the middle of it.
+//! Many sandboxes are created and deleted while the daemon is killed repeatedly.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::{
     world::{World, simulate},
 };
 
-/// Creates and deletes together.
+/// The total number of creates and deletes.
 const DEEDS: u32 = 10_000;
 
-/// How many callers there are, each with sandboxes of its own.
+/// The number of callers. Each has its own sandboxes.
 const CALLERS: u32 = 20;
 
 async fn come_and_go(world: World, caller: u32, mut rng: Rng) {
@@ -33,8 +33,8 @@ async fn come_and_go(world: World, caller: u32, mut rng: Rng) {
     }
 }
 
-/// Invariants 1 to 4: whatever the process was at when it died, nothing is left without its other half, nothing that was
-/// acknowledged to be there is missing, and nothing that was acknowledged to be gone is there.
+/// Invariants 1 to 4: guards that kills at any time leave no orphan, that no sandbox is missing after its acknowledged
+/// create, and that none exists after its acknowledged delete.
 #[test]
 fn ten_thousand_creates_and_deletes_with_kills_leave_no_orphan() {
     simulate(11, async {

@@ -1,5 +1,5 @@
-//! Clients as the real one is: they create, ask, list, touch and delete, try again or give up, and take what they are told
-//! at its word.
+//! Clients that behave like DeerFlow's: they create, read, list, touch and delete, retry or give up, and rely on the
+//! answers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{oracle::Limits, strangers, world::World};
 
-/// The sandboxes that all clients together care for: few, so that they meet. Some of them have limits.
+/// The sandboxes of all clients. There are few, so that clients share them. Some have limits.
 const IDS: [(&str, Limits); 7] = [
     ("s-0", unlimited()),
     ("s-1", unlimited()),
@@ -25,12 +25,12 @@ const fn unlimited() -> Limits {
     Limits { ttl: None, idle_timeout: None }
 }
 
-/// The ids that are used.
+/// Returns the ids in use.
 pub fn ids() -> impl ExactSizeIterator<Item = &'static str> {
     IDS.iter().map(|(id, _)| *id)
 }
 
-/// Lives for so long.
+/// Runs one client for this time.
 pub async fn live(world: World, mut rng: Rng, life: Duration) {
     let end = Instant::now() + life;
     while Instant::now() < end {
@@ -38,7 +38,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
         let (id, limits) = IDS[rng.usize(0..IDS.len())];
         match rng.u8(0..12) {
             0..=3 => {
-                // A turn that fails is tried again, or given up.
+                // A failed request is retried or given up.
                 for _ in 0..=rng.u8(0..3) {
                     let answer = create(&world, id, limits).await;
                     if answer == Some(200) {
@@ -71,7 +71,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
     }
 }
 
-/// A POST, of which the oracle hears. The status of the answer, if there is one.
+/// Sends a POST and reports it to the oracle. Returns the status of the answer, if there is one.
 pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
     let turn = world.oracle.borrow_mut().begin(id, limits);
     let mut body = json!({"sandbox_id": id});
@@ -85,7 +85,7 @@ pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
     answer.map(|answer| answer.status)
 }
 
-/// As [`create`], a DELETE.
+/// Sends a DELETE, like [`create`].
 pub async fn delete(world: &World, id: &str, limits: Limits) -> Option<u16> {
     let turn = world.oracle.borrow_mut().begin(id, limits);
     let answer = world.call(Method::DELETE, &path(id), None).await;
@@ -93,7 +93,7 @@ pub async fn delete(world: &World, id: &str, limits: Limits) -> Option<u16> {
     answer.map(|answer| answer.status)
 }
 
-/// As [`create`], a touch.
+/// Sends a touch, like [`create`].
 pub async fn touch(world: &World, id: &str) -> Option<u16> {
     let begun = Instant::now();
     let answer = world.call(Method::POST, &format!("{}/touch", path(id)), None).await?;
@@ -101,7 +101,7 @@ pub async fn touch(world: &World, id: &str) -> Option<u16> {
     Some(answer.status)
 }
 
-/// Where a sandbox is.
+/// Returns the path of a sandbox.
 pub fn path(id: &str) -> String {
     format!("/api/sandboxes/{id}")
 }

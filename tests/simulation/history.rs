@@ -1,14 +1,14 @@
-//! What happened, in short: for whoever has to understand a failure, and to compare two runs.
+//! A record of a simulation, to understand a failure and to compare two runs.
 
 use std::{cell::RefCell, fmt::Display, rc::Rc, time::Duration};
 
 use simcluster::{Call, Cluster};
 use tokio::time::Instant;
 
-/// How much of it is printed: what came before is in the past.
+/// The number of lines that are printed after a failure.
 const SHOWN: usize = 80;
 
-/// A record with times, of what is noted and of the calls to the API server. Clones are the same one.
+/// A record of notes and of calls to the API server, with their times. Clones share the record.
 #[derive(Clone, Default)]
 pub struct History(Rc<RefCell<Record>>);
 
@@ -19,7 +19,7 @@ struct Record {
 }
 
 impl History {
-    /// Takes in the calls to this cluster, too, which was started just now.
+    /// Includes the calls to this cluster, which was just started.
     pub fn follow(&self, cluster: &Cluster) {
         self.0.borrow_mut().cluster = Some((cluster.clone(), Instant::now()));
     }
@@ -31,7 +31,7 @@ impl History {
         record.noted.push((at, what.to_string()));
     }
 
-    /// All of it, in the order of time.
+    /// Returns all lines in the order of time.
     pub fn lines(&self) -> Vec<String> {
         let record = self.0.borrow();
         let calls = record.cluster.iter().flat_map(|(cluster, _)| cluster.calls());
@@ -41,7 +41,7 @@ impl History {
         all.into_iter().map(|(at, what)| format!("{:>9.3} s  {what}", at.as_secs_f64())).collect()
     }
 
-    /// The last of it, for reading.
+    /// Returns the last lines as one text.
     pub fn tail(&self) -> String {
         let lines = self.lines();
         lines[lines.len().saturating_sub(SHOWN)..].join("\n")

@@ -1,8 +1,10 @@
-//! The process dies before and after every call that it makes to the API server, in every operation on a sandbox and in
-//! every pair of them, and starts anew: with no help but callers who try again, it ends where the undisturbed run does.
+//! Kills the process before and after every call to the API server, in every operation on a sandbox and in every pair
+//! of operations, and restarts it. Clients retry, and nothing else intervenes. The end state must equal that of the
+//! undisturbed run.
 //!
-//! After Sieve (Sun et al., OSDI 2022), which does so to other people's controllers. As an operation here makes few
-//! calls, nothing is left out: the calls are counted in the undisturbed run, and each is a place to die at, in three ways.
+//! The method follows Sieve (Sun et al., OSDI 2022), which tests Kubernetes controllers in this way. Operations here
+//! make few calls, so every kill point is tested: the calls are counted in the undisturbed run, and the process dies at
+//! each of them in three ways.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
@@ -22,16 +24,16 @@ use super::{
     world::{NAMESPACE, World, simulate},
 };
 
-/// How long a call takes on its way, so that the two of a pair overlap.
+/// The delay of a call, so that the two operations of a pair overlap.
 const ON_THE_WAY: Duration = Duration::from_millis(10);
 
-/// How long the second of a pair waits for the first to have begun.
+/// The time between the starts of the two operations of a pair.
 const APART: Duration = Duration::from_millis(4);
 
-/// Longer than all operations take when nothing goes wrong: calls later than this are not theirs.
+/// A time after which all undisturbed operations are finished. Later calls do not belong to them.
 const AT_WORK: Duration = Duration::from_secs(12);
 
-/// Each operation, and each pair of them on one sandbox.
+/// Each operation, and each pair of operations on one sandbox.
 const SCENARIOS: [(Start, &[Operation]); 28] = [
     (Absent, &[Create]),
     (Present, &[Create]),
@@ -63,27 +65,27 @@ const SCENARIOS: [(Start, &[Operation]); 28] = [
     (Due, &[Adopt, Reap]),
 ];
 
-/// How the process dies at a call.
+/// The way in which the process dies at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Death {
-    /// Before the call has any effect; no later one has any.
+    /// Before the call has an effect. Later calls have none either.
     Before,
-    /// When the call has had its effect, before its answer; no later one has any.
+    /// After the call has its effect, but before its answer. Later calls have no effect.
     After,
-    /// The call is lost, but those beside it are not.
+    /// The call is lost, but concurrent calls are not.
     Beside,
 }
 
-/// Where the process dies.
+/// The point at which the process dies.
 #[derive(Debug, Clone, Copy)]
 struct KillPoint {
-    /// Which call, counted from 1.
+    /// The number of the call, counted from 1.
     call: u64,
     death: Death,
 }
 
 impl KillPoint {
-    /// Lets the calls from there on lead to nothing; says how long after the call's arrival the process dies.
+    /// Blocks the calls from the kill point on. Returns how long after the arrival of the call the process dies.
     fn arm(self, world: &World) -> Duration {
         let Self { call, death } = self;
         match death {
@@ -104,15 +106,15 @@ impl KillPoint {
     }
 }
 
-/// What there is in the end.
+/// The final state of a run.
 #[derive(Debug, PartialEq)]
 struct End {
     objects: BTreeMap<String, Value>,
     told: Value,
 }
 
-/// Does the operations, dying at the point if there is one. Returns how it ended, and how many calls were made while the
-/// operations were under way; no end where the point was not reached.
+/// Runs the operations and kills the process at the kill point, if there is one. Returns the final state and the number
+/// of calls during the operations. The final state is `None` if the kill point was not reached.
 async fn run(
     start: Start,
     operations: &'static [Operation],
@@ -150,11 +152,11 @@ async fn run(
     if !world.is_up() {
         world.start_daemon().await;
     }
-    // Whoever was not answered tries again, in the same order.
+    // Unanswered operations are retried in the same order.
     let mut used = None;
     for (task, operation) in tasks.into_iter().zip(operations) {
         let mut answer = task.await.unwrap();
-        // The start after the kill is the one that was wanted.
+        // For `Adopt`, the start after the kill is the operation.
         if answer.is_none() && *operation != Adopt {
             answer = Some(operation.insist(&world, start.limits()).await);
         }
@@ -164,7 +166,8 @@ async fn run(
             Reap | Adopt => used,
         };
     }
-    // Invariant 5: what was acknowledged to be used stays for its idle timeout, whatever died meanwhile.
+    // Invariant 5: a sandbox whose use was acknowledged exists for its idle timeout, even if the process died
+    // meanwhile.
     if let Some(used) = used {
         sleep_until(used + IDLE - AT_WORK - Duration::from_secs(1)).await;
         world.insist(Method::GET, &path(ID), None, &[200]).await;
@@ -174,7 +177,7 @@ async fn run(
     ((point.is_none() || reached).then_some(end), calls)
 }
 
-/// Waits for the n-th call since the mark; false if it does not come.
+/// Waits for the n-th call since the mark. Returns false if it does not arrive.
 async fn arrives(world: &World, mark: CallMark, call: u64) -> bool {
     for _ in 0..AT_WORK.as_millis() {
         if world.cluster.calls_since(mark).len() as u64 >= call {
@@ -217,7 +220,7 @@ async fn end(world: &World) -> End {
     End { objects, told: told.collect() }
 }
 
-/// Runs it on a cluster of its own, and compares how it ends with how it should; a failure says what happened.
+/// Runs the operations on a new cluster and compares the final state. Prints the history after a failure.
 fn simulated(
     start: Start,
     operations: &'static [Operation],
@@ -241,7 +244,7 @@ fn simulated(
     })
 }
 
-/// Wherever the process dies, all ends as if it had not.
+/// Guards that the final state does not depend on where the process dies.
 #[test]
 fn wherever_it_dies_it_ends_where_it_should() {
     let mut points = 0;

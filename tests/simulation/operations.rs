@@ -1,4 +1,4 @@
-//! What is done to one sandbox, for [`super::kill_points`].
+//! The operations on one sandbox for [`super::kill_points`].
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::{
 /// The id of the sandbox.
 pub const ID: &str = "a";
 
-/// How long the sandbox may be idle in [`Start::Due`].
+/// The idle timeout of the sandbox in [`Start::Due`].
 pub const IDLE: Duration = Duration::from_secs(30);
 
-/// How the sandbox stands when the operations begin.
+/// The state of the sandbox before the operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// There is none.
+    /// The sandbox does not exist.
     Absent,
-    /// It runs.
+    /// The sandbox runs.
     Present,
-    /// Its Pod is on its way out, which takes a while.
+    /// The Pod is terminating for several seconds.
     Terminating,
-    /// It runs, and is due to be reaped the very moment.
+    /// The sandbox runs and is about to reach its idle timeout.
     Due,
 }
 
-/// What is done.
+/// An operation on the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// A POST.
@@ -39,19 +39,19 @@ pub enum Operation {
     Delete,
     /// A touch.
     Touch,
-    /// The reaper does its part; nobody calls.
+    /// A reap, which no client requests.
     Reap,
-    /// The daemon is started anew, and finds what there is.
+    /// A restart of the daemon, which adopts the existing objects.
     Adopt,
 }
 
 impl Start {
-    /// The limits of the sandbox.
+    /// Returns the limits of the sandbox.
     pub fn limits(self) -> Limits {
         Limits { ttl: None, idle_timeout: (self == Self::Due).then_some(IDLE) }
     }
 
-    /// Brings it about.
+    /// Brings the sandbox into this state.
     pub async fn prepare(self, world: &World) {
         world.insist(Method::GET, &path(ID), None, &[404]).await;
         if self == Self::Absent {
@@ -67,7 +67,7 @@ impl Start {
                 world.cluster.set_pod_behaviour(NAMESPACE, "sandbox-a", None);
                 sleep(Duration::from_secs(1)).await;
             }
-            // A little before: what is done next comes first.
+            // Slightly before the timeout, so that the next operation comes first.
             Self::Due => sleep(IDLE.saturating_sub(Duration::from_millis(5))).await,
             Self::Absent | Self::Present => sleep(Duration::from_secs(10)).await,
         }
@@ -75,7 +75,8 @@ impl Start {
 }
 
 impl Operation {
-    /// Does it once. The status of the answer, if that says that it is done; 200 for what nobody asks for.
+    /// Performs the operation once. Returns the status of the answer if the operation succeeded, and 200 for operations
+    /// that no client requests.
     pub async fn attempt(self, world: &World, limits: Limits) -> Option<u16> {
         let (status, done): (_, &[u16]) = match self {
             Self::Create => (clients::create(world, ID, limits).await, &[200]),
@@ -91,7 +92,7 @@ impl Operation {
         status.filter(|status| done.contains(status))
     }
 
-    /// As clients do that need it: once more each second, until it is done.
+    /// Repeats the operation every second until it succeeds, like a client that needs it.
     pub async fn insist(self, world: &World, limits: Limits) -> u16 {
         for _ in 0..100 {
             if let Some(status) = self.attempt(world, limits).await {

@@ -1,8 +1,8 @@
-//! What callers may be told, and what has to be left in the end: the invariants, checked against every answer and
-//! against the cluster.
+//! Checks the invariants against every answer and against the cluster: which answers callers may get, and which objects
+//! may remain at the end.
 //!
-//! While creates and deletes of one id overlap, or answers are lost, nobody can know what the outcome is: then nothing
-//! is claimed about the id until one of them was alone and was answered.
+//! While creates and deletes of one id overlap, or answers are lost, the outcome is unknown. Nothing is asserted about
+//! the id until one of them runs alone and is answered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,64 +19,64 @@ use super::{
     world::{Answer, NAMESPACE},
 };
 
-/// How long after the API server's trouble a use may still be one that is not written: a write that was begun in it
-/// takes up to ten seconds to fail, and is tried again after five.
+/// The time after a fault of the API server during which an acknowledged use may be unrecorded. A write that starts
+/// during the fault takes up to ten seconds to fail and is retried after five.
 const UNWRITTEN: Duration = Duration::from_secs(16);
 
-/// Of how much of an idle timeout a restart may know nothing, and a little.
+/// The share of the idle timeout (one tenth) that may be unrecorded at a restart, and a tolerance.
 const UNKNOWN_SHARE: u32 = 10;
 const INACCURACY: Duration = Duration::from_secs(1);
 
-/// How long the daemon may answer without having heard of something: its limit for staleness, and a little.
+/// The time for which the daemon may answer without knowing of a change: its staleness limit and a margin.
 const UNHEARD: Duration = Duration::from_secs(100);
 
-/// The limits of a sandbox, as its creates give them.
+/// The limits of a sandbox, as its creates set them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     pub ttl: Option<Duration>,
     pub idle_timeout: Option<Duration>,
 }
 
-/// Watches all that is answered.
+/// Checks all answers.
 #[derive(Default)]
 pub struct Oracle {
     told: BTreeMap<String, Told>,
-    /// Whether the API server's clock was put forward while the present process ran.
+    /// Whether the API server's clock was set forward while the current process ran.
     stepped_forward: bool,
-    /// When the present process began.
+    /// The start of the current process.
     restarted: Option<Instant>,
-    /// When the API server was last in trouble.
+    /// The time of the last fault of the API server.
     troubled: Option<Instant>,
 }
 
-/// What was answered about an id, and what is under way.
+/// The known answers and the requests in flight for one id.
 #[derive(Default)]
 struct Told {
-    /// Creates and deletes that were begun.
+    /// The number of creates and deletes that were started.
     begun: u64,
-    /// Those that have no answer yet.
+    /// The number of those that are not answered yet.
     open: u64,
     certain: Option<Truth>,
     limits: Limits,
-    /// The latest moments before which it cannot have been made, and used.
+    /// The latest times before which the sandbox cannot have been created or used.
     made: Option<Instant>,
     used: Option<Instant>,
-    /// Until then the daemon may not have heard of what was done behind its back.
+    /// Until this time the daemon may not know of a manual change.
     doubtful_until: Option<Instant>,
 }
 
-/// What is certain of an id.
+/// The certain state of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Truth {
-    /// It is there, under this URL, until its limits allow.
+    /// The sandbox exists with this URL, until a limit is reached.
     There(String),
-    /// It is gone, or going.
+    /// The sandbox is gone or terminating.
     Gone,
-    /// It has reached a limit: its Pod is gone or going, and its Service follows.
+    /// The sandbox has reached a limit: its Pod is gone or terminating, and its Service follows.
     Reaped,
 }
 
-/// A create or a delete that was begun.
+/// A create or a delete in flight.
 pub struct Turn {
     number: u64,
     alone: bool,
@@ -85,14 +85,14 @@ pub struct Turn {
 }
 
 impl Limits {
-    /// Whether it may be reaped at all.
+    /// Returns whether the sandbox has a limit.
     pub fn any(self) -> bool {
         self.ttl.is_some() || self.idle_timeout.is_some()
     }
 }
 
 impl Told {
-    /// Whether it may have been reaped by now (invariant 5: never early).
+    /// Returns whether the sandbox may have been reaped by now (invariant 5: never early).
     fn may_be_reaped(&self) -> bool {
         let now = Instant::now();
         let passed = |since: Option<Instant>, limit: Option<Duration>| {
@@ -103,7 +103,7 @@ impl Told {
 }
 
 impl Oracle {
-    /// A create or a delete begins: until it is answered nothing is certain.
+    /// Records the start of a create or a delete. Until it is answered, nothing is certain.
     pub fn begin(&mut self, id: &str, limits: Limits) -> Turn {
         let told = self.told.entry(id.to_owned()).or_default();
         let before = told.certain.take();
@@ -113,8 +113,8 @@ impl Oracle {
         Turn { number: told.begun, alone: told.open == 1, begun: Instant::now(), before }
     }
 
-    /// A create was answered. Invariant 2: a 200 means that both exist, and that the URL is that sandbox's. Any other
-    /// end of it leaves what was there as it was.
+    /// Checks the answer to a create. Invariant 2: a 200 means that both objects exist and that the URL is that
+    /// sandbox's. After any other result the previous state remains.
     pub fn created(&mut self, cluster: &Cluster, id: &str, turn: &Turn, answer: Option<&Answer>) {
         let certain = self.end(id, turn);
         let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else {
@@ -131,7 +131,7 @@ impl Oracle {
         let was_gone = matches!(turn.before, Some(Truth::Gone | Truth::Reaped));
         told.made = was_gone.then_some(turn.begun);
         told.used = Some(turn.begun);
-        // It may go between its being made and our looking, where its limits are that short.
+        // With very short limits, the sandbox may be reaped between its creation and this check.
         if !told.may_be_reaped() {
             let object = |resource, name: String| cluster.object(resource, NAMESPACE, &name);
             let pod = object("pods", format!("sandbox-{id}"));
@@ -146,21 +146,22 @@ impl Oracle {
         told.certain = Some(Truth::There(url));
     }
 
-    /// A delete was answered.
+    /// Records the answer to a delete.
     pub fn deleted(&mut self, id: &str, turn: &Turn, answer: Option<&Answer>) {
         if self.end(id, turn) && answer.is_some_and(|answer| answer.status == 200) {
             self.told.get_mut(id).unwrap().certain = Some(Truth::Gone);
         }
     }
 
-    /// Whether nothing else was under way during the turn.
+    /// Returns whether no other create or delete was in flight at the same time.
     fn end(&mut self, id: &str, turn: &Turn) -> bool {
         let told = self.told.get_mut(id).unwrap();
         told.open -= 1;
         turn.alone && told.open == 0 && told.begun == turn.number
     }
 
-    /// A touch that began then was answered. Invariant 5: it wins against a reap, or loses, as a whole.
+    /// Checks the answer to a touch that started at the given time. Invariant 5: a touch that races a reap wins or
+    /// loses as a whole.
     pub fn touched(&mut self, id: &str, begun: Instant, answer: &Answer) {
         self.got(id, answer);
         let Some(told) = self.told.get_mut(id) else { return };
@@ -169,7 +170,7 @@ impl Oracle {
         }
     }
 
-    /// A sandbox was shown, or not. Invariant 6: never a wrong 404, and nothing that was acknowledged to be gone.
+    /// Checks the answer to a GET. Invariant 6: no wrong 404, and no sandbox whose deletion was acknowledged.
     pub fn got(&mut self, id: &str, answer: &Answer) {
         let Some(told) = self.told.get_mut(id) else { return };
         match (&told.certain, answer.status) {
@@ -185,8 +186,8 @@ impl Oracle {
         }
     }
 
-    /// A question for presence was answered: a Pod that was given to somebody is never said to be absent, unless it may
-    /// have been reaped. One that is gone may still be terminating.
+    /// Checks the answer to a presence request. A Pod that was returned to a caller is never reported as absent, unless
+    /// it may have been reaped. A deleted one may still be terminating.
     pub fn present(&mut self, id: &str, answer: &Answer) {
         let Some(told) = self.told.get_mut(id) else { return };
         assert!(matches!(answer.status, 200 | 503), "{id}: {}", answer.body);
@@ -196,7 +197,7 @@ impl Oracle {
         }
     }
 
-    /// A LIST was answered: it lacks nothing that was given, and has nothing that is gone.
+    /// Checks the answer to a LIST: it contains every sandbox that exists and none that is gone.
     pub fn listed(&mut self, list: &Value) {
         let listed: BTreeSet<_> = ids(list).into_iter().collect();
         for (id, told) in &mut self.told {
@@ -212,18 +213,18 @@ impl Oracle {
         }
     }
 
-    /// Somebody did something to the sandbox behind the daemon's back.
+    /// Records a manual change of the sandbox.
     pub fn meddled(&mut self, id: &str) {
         if let Some(told) = self.told.get_mut(id) {
             told.certain = None;
-            // Whatever is under way is no longer alone.
+            // The requests in flight are no longer alone.
             told.begun += 1;
             told.doubtful_until = Some(Instant::now() + UNHEARD);
         }
     }
 
-    /// The API server's clock was stepped. A process that began a while ago has seen all there is; one that did not may
-    /// be yet to read it, and reads as one that begins now.
+    /// Records a step of the API server's clock. A process that started long ago has seen all objects. A younger one
+    /// may read them later, and then with the same ages as a process that starts now.
     pub fn stepped(&mut self, forward: bool) {
         self.stepped_forward |= forward;
         if forward && self.restarted.is_some_and(|restarted| restarted.elapsed() < UNHEARD) {
@@ -237,14 +238,14 @@ impl Oracle {
         }
     }
 
-    /// Calls to the API server may fail, or may have failed until now.
+    /// Records that calls to the API server may fail, or may have failed until now.
     pub fn troubled(&mut self) {
         self.troubled = Some(Instant::now());
     }
 
-    /// A new process has begun. What it reads off objects looks older after the API server's clock was put forward, and
-    /// nothing can tell it that this is not so. Of the uses that could not be written it knows nothing; but what could
-    /// be written was, before it was acknowledged (invariant 5).
+    /// Records the start of a new process. If the API server's clock was set forward, objects appear older to it, and
+    /// it cannot detect that. It does not know uses that could not be recorded. All others were recorded before they
+    /// were acknowledged (invariant 5).
     pub fn restarted(&mut self, cluster: &Cluster) {
         self.restarted = Some(Instant::now());
         if std::mem::take(&mut self.stepped_forward) {
@@ -253,8 +254,8 @@ impl Oracle {
         for (id, told) in &mut self.told {
             let service = cluster.object("services", NAMESPACE, &format!("sandbox-{id}-svc"));
             if told.certain == Some(Truth::Reaped) && service.is_some() {
-                // It is shown as the half that it is, until the end of its grace: what took its Pod died with the
-                // process that knew.
+                // The remaining Service is shown as an orphan until the end of its grace: the process that reaped the
+                // Pod is gone.
                 told.certain = None;
             }
             let (Some(used), Some(Truth::There(_))) = (told.used, &told.certain) else { continue };
@@ -269,8 +270,8 @@ impl Oracle {
         }
     }
 
-    /// Whatever is under way: at most one pair for each id, and never a Service beside a Pod that was given and is dying
-    /// for good (invariant 1; names make it so, and this sees to it that they do).
+    /// Checks that each id has at most one Pod and one Service at any time (invariant 1). Unique names ensure that, and
+    /// this check confirms it.
     pub fn judge_pairs(cluster: &Cluster) {
         for resource in ["pods", "services"] {
             let mut seen = BTreeSet::new();
@@ -281,8 +282,8 @@ impl Oracle {
         }
     }
 
-    /// With all well again for a while: what callers were told is so, every Pod has its Service, what had a limit that
-    /// passed is gone (invariants 1, 3, 4, 5).
+    /// Checks the state a while after all faults have ended (invariants 1, 3, 4 and 5): the answers are true, every Pod
+    /// has its Service, and no sandbox has outlived its limits.
     pub fn judge_the_end(&mut self, cluster: &Cluster, list: &Value) {
         Self::judge_pairs(cluster);
         let names = |resource: &str| -> Vec<String> {
@@ -303,7 +304,7 @@ impl Oracle {
     }
 }
 
-/// The use that a sandbox's Pod tells of, by the clock of this process: the one that is written, or its creation.
+/// Returns the last use that a Pod records, as a time of this process: the recorded activity or the creation.
 fn last_written(cluster: &Cluster, id: &str) -> Option<Instant> {
     let pod = cluster.object("pods", NAMESPACE, &format!("sandbox-{id}"))?;
     let metadata = &pod["metadata"];
@@ -318,7 +319,7 @@ fn ids(list: &Value) -> Vec<String> {
     list["sandboxes"].as_array().unwrap().iter().map(id).collect()
 }
 
-/// The objects that are sandboxes', in the order of their names.
+/// Returns the objects of sandboxes, ordered by name.
 fn ours(cluster: &Cluster, resource: &str) -> Vec<Value> {
     let mut objects = cluster.objects(resource, Some(NAMESPACE));
     objects.retain(|object| !strangers::is_one(object["metadata"]["name"].as_str().unwrap()));

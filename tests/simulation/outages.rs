@@ -1,4 +1,4 @@
-//! The API server away for a minute, and a minute of 429s: what callers are told meanwhile, and how soon all is well.
+//! An unreachable API server for 90 seconds and a storm of 429: the answers meanwhile, and the time to recover.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{
     world::{World, simulate},
 };
 
-/// For how long answers may be given from memory; the default of the setting.
+/// The time for which answers may come from memory. It is the default of the setting.
 const STALENESS_LIMIT: Duration = Duration::from_secs(60);
 
-/// How soon after its return the first create has to succeed.
+/// The time after an outage within which the first create must succeed.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 async fn with_sandboxes(count: u32) -> World {
@@ -32,8 +32,8 @@ fn body(id: &str) -> Value {
     json!({"sandbox_id": id})
 }
 
-/// Invariants 6 and 7, and healing without a hand: while the API server is away reads are answered from memory until they
-/// would be too old, creates are refused in time, and soon after its return all works again.
+/// Invariants 6 and 7: guards that during an outage reads are answered from memory until they are stale, that creates
+/// are rejected in time, and that the daemon recovers by itself within seconds.
 #[test]
 fn away_for_a_minute() {
     simulate(1, async {
@@ -43,7 +43,7 @@ fn away_for_a_minute() {
         while begun.elapsed() < Duration::from_secs(90) {
             let gone = begun.elapsed();
             let answer = world.call(Method::GET, &path("s-1"), None).await.unwrap();
-            // When it was last heard of is not known to the second: bookmarks come once in a while.
+            // The time of the last update is not known exactly, because bookmarks arrive only at intervals.
             if gone < STALENESS_LIMIT / 2 {
                 assert_eq!(answer.status, 200, "after {gone:?}: {}", answer.body);
             } else if gone > STALENESS_LIMIT {
@@ -53,7 +53,7 @@ fn away_for_a_minute() {
             let refused = world.call(Method::POST, "/api/sandboxes", Some(body("new"))).await.unwrap();
             assert_eq!(refused.status, 503, "{}", refused.body);
             assert!(asked.elapsed() < Duration::from_secs(25));
-            // What there is already is given, for as long as it is known.
+            // A POST for an existing sandbox succeeds while the state is known.
             let known = world.call(Method::POST, "/api/sandboxes", Some(body("s-2"))).await.unwrap();
             assert!(known.status == 200 || gone > STALENESS_LIMIT / 2, "after {gone:?}: {}", known.body);
             sleep(Duration::from_secs(1)).await;
@@ -73,7 +73,7 @@ fn away_for_a_minute() {
     });
 }
 
-/// How many calls arrive within a minute in which each of these sandboxes is asked for, made, touched and deleted.
+/// Returns the number of calls within a minute in which sandboxes are created, read and deleted.
 async fn minute_of_calls(world: &World) -> usize {
     let mark = world.cluster.mark();
     let end = Instant::now() + Duration::from_secs(60);
@@ -99,12 +99,12 @@ async fn minute_of_calls(world: &World) -> usize {
 
 fn storm(cluster: &Cluster) {
     cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)));
-    // Open watches would go on undisturbed.
+    // Open watches would not be affected by the fault.
     cluster.cut_watches();
 }
 
-/// Invariant 10: an API server that says "too many requests" gets at most three times the calls of a quiet minute, with
-/// the same callers at work; and when it is over, all is well by itself.
+/// Invariant 10: guards that an API server that returns 429 gets at most three times the calls of a quiet minute with
+/// the same callers, and that the daemon recovers by itself afterwards.
 #[test]
 fn a_storm_of_429() {
     simulate(2, async {

@@ -1,4 +1,4 @@
-//! Random histories, each drawn from a seed.
+//! Random histories, each generated from a seed.
 
 use std::{
     num::NonZero,
@@ -16,13 +16,13 @@ use super::{
     world::{World, simulate},
 };
 
-/// How many histories run without being asked for more.
+/// The default number of histories.
 const SEEDS: u64 = 200;
 
-/// How many of them run twice, to see that the seed decides all.
+/// The number of histories that run twice, to check that a seed determines the history.
 const TWICE: u64 = 5;
 
-/// How long clients and faults go on, in a history's own time.
+/// The time during which clients and faults are active, in simulated time.
 const TURMOIL: Duration = Duration::from_secs(240);
 
 async fn life(seed: u64, history: History) {
@@ -47,7 +47,7 @@ async fn life(seed: u64, history: History) {
     world.calm_down().await;
 }
 
-/// Runs the history of this seed; a failure prints the end of it, and how to see it again.
+/// Runs the history of a seed. After a failure, prints its end and the seed to run it again.
 fn run(seed: u64) -> History {
     let history = History::default();
     let record = history.clone();
@@ -58,7 +58,8 @@ fn run(seed: u64) -> History {
     history
 }
 
-/// Whatever goes wrong in whatever order: no answer breaks a promise, and in the end what there is is what was told.
+/// Guards that under any faults in any order every answer keeps the invariants, and that the final state matches the
+/// answers.
 #[test]
 fn every_history_ends_well() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -67,7 +68,7 @@ fn every_history_ends_well() {
         return;
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
-    // Each history keeps to its thread; several of them run beside each other.
+    // Each history runs on one thread. Several run in parallel.
     let next = AtomicU64::new(0);
     let work = || {
         let mine =
@@ -82,7 +83,7 @@ fn every_history_ends_well() {
     assert!(failed.is_empty(), "of {seeds} seeds these fail: {failed:?}");
 }
 
-/// A seed that is printed is worth something only if it leads to the same history each time.
+/// Guards that a seed leads to the same history each time, because only then a printed seed is useful.
 #[test]
 fn a_seed_decides_all() {
     for seed in 1_000_000..1_000_000 + TWICE {

@@ -1,14 +1,15 @@
-//! Objects that are nobody's business here: they stay as they were, whatever happens (invariant 9).
+//! Foreign objects, which must never change (invariant 9).
 
 use serde_json::{Value, json};
 use simcluster::Cluster;
 
 use super::world::NAMESPACE;
 
-/// An id whose Pod's name somebody else has taken.
+/// An id whose Pod name is used by a foreign object.
 pub const TAKEN: &str = "taken";
 
-/// Puts them there: a Pod that has a sandbox's name without its labels, another that has one of the labels, a Service.
+/// Creates the foreign objects: a Pod with a sandbox's name and without its labels, a Pod with only one of the labels,
+/// and a Service.
 pub fn settle(cluster: &Cluster) {
     let pod = |name: &str, labels: Value| {
         json!({
@@ -25,12 +26,12 @@ pub fn settle(cluster: &Cluster) {
     cluster.put("services", service).unwrap();
 }
 
-/// Whether an object of this name is one of them.
+/// Returns whether this is the name of a foreign object.
 pub fn is_one(name: &str) -> bool {
     ["sandbox-taken", "sandbox-half", "stranger"].contains(&name)
 }
 
-/// Panics if one of them has gone or is going.
+/// Panics if a foreign object is gone, terminating or has annotations.
 pub fn judge(cluster: &Cluster) {
     for (resource, name) in [("pods", "sandbox-taken"), ("pods", "sandbox-half"), ("services", "stranger")] {
         let object = cluster.object(resource, NAMESPACE, name);

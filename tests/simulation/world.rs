@@ -1,4 +1,4 @@
-//! A cluster, a daemon that may be killed, and what its callers see.
+//! A cluster, a daemon that can be killed, and the calls of clients.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,7 +23,7 @@ use super::{history::History, oracle::Oracle, strangers};
 /// The namespace of the sandboxes.
 pub const NAMESPACE: &str = "deer-flow";
 
-/// The settings of every daemon here. Nobody is there to answer a probe, and the belt is tried elsewhere.
+/// The settings of every daemon. No sandbox answers activity probes here, and other tests cover the reap limits.
 const SETTINGS: [(&str, &str); 5] = [
     ("PROVISIONER_EMBEDDED", "true"),
     ("PROVISIONER_IDLE_PROBES", "none"),
@@ -32,35 +32,35 @@ const SETTINGS: [(&str, &str); 5] = [
     ("PROVISIONER_REAP_MAX_SHARE", "100"),
 ];
 
-/// How long all is well before the end is looked at: an orphan's grace, a late sight of it, and a removal.
+/// The time without faults before the final check: the grace of an orphan, a late update, and a deletion.
 const CALM: Duration = Duration::from_secs(200);
 
-/// What all parts of a simulation share. All of it runs on one thread.
+/// The state that all parts of a simulation share. A simulation runs on one thread.
 #[derive(Clone)]
 pub struct World {
     pub cluster: Cluster,
     pub oracle: Rc<RefCell<Oracle>>,
     pub history: History,
     process: Rc<RefCell<Option<Process>>>,
-    /// How many processes there were.
+    /// The number of processes so far.
     starts: Rc<Cell<u32>>,
     settings: Rc<Settings>,
 }
 
-/// A daemon at work.
+/// A running daemon.
 struct Process {
     core: Core,
     killed: CancellationToken,
 }
 
-/// What a caller was answered.
+/// An answer of the daemon.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
     pub body: Value,
 }
 
-/// Runs a simulation on this thread, with chance drawn from the seed.
+/// Runs a simulation on this thread, with random numbers generated from the seed.
 pub fn simulate<F: Future>(seed: u64, simulation: F) -> F::Output {
     fastrand::seed(seed);
     let runtime =
@@ -69,7 +69,7 @@ pub fn simulate<F: Future>(seed: u64, simulation: F) -> F::Output {
 }
 
 impl World {
-    /// A daemon on a cluster in which strangers live, too.
+    /// Starts a daemon on a cluster that also contains foreign objects.
     pub async fn new(seed: u64, history: History) -> Self {
         let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
         let cluster =
@@ -91,12 +91,12 @@ impl World {
         world
     }
 
-    /// Whether a daemon runs.
+    /// Returns whether a daemon is running.
     pub fn is_up(&self) -> bool {
         self.process.borrow().is_some()
     }
 
-    /// Kills the daemon, in the middle of whatever it does.
+    /// Kills the daemon at once.
     pub fn kill_daemon(&self) {
         if let Some(process) = self.process.borrow_mut().take() {
             self.history.note("the daemon is killed");
@@ -112,17 +112,17 @@ impl World {
         *self.process.borrow_mut() = Some(Process { core, killed: CancellationToken::new() });
     }
 
-    /// Calls the daemon; `None` if it is down, or killed before it answers.
+    /// Calls the daemon. Returns `None` if the daemon is down or is killed before it answers.
     ///
     /// # Panics
-    /// Where it does not answer in time, or not in the form that was promised (invariant 7).
+    /// Panics if the answer is late or malformed (invariant 7).
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
         let (edge, killed) = {
             let process = self.process.borrow();
             let process = process.as_ref()?;
             (process.core.edge().clone(), process.killed.clone())
         };
-        // As existing clients' own patience, with a little less.
+        // Slightly less than the timeouts of existing clients.
         let longest = match method {
             Method::POST => Duration::from_millis(25_100),
             Method::DELETE => Duration::from_millis(12_100),
@@ -164,7 +164,7 @@ impl World {
         Some(Answer { status, body })
     }
 
-    /// Calls until the answer is one of these, as clients do that need it.
+    /// Repeats the call until the status is one of these, like a client that needs it.
     pub async fn insist(&self, method: Method, path: &str, body: Option<Value>, wanted: &[u16]) -> Answer {
         for _ in 0..100 {
             match self.call(method.clone(), path, body.clone()).await {
@@ -175,7 +175,7 @@ impl World {
         panic!("{method} {path} is not answered with one of {wanted:?}");
     }
 
-    /// All is made well, and after a while what is left is judged.
+    /// Ends all faults, waits, and checks the final state.
     pub async fn calm_down(&self) {
         self.history.note("all is well from now on");
         self.cluster.clear_faults();

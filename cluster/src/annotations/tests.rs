@@ -16,7 +16,7 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// What people and `kubectl` see, word for word.
+/// Guards the exact texts of the annotations.
 #[test]
 fn limits_are_written_in_words() {
     let annotations = LifetimeAnnotations {
@@ -36,7 +36,7 @@ fn limits_are_written_in_words() {
     assert!(texts(&LifetimeAnnotations::default()).iter().all(|(_, text)| text.is_none()));
 }
 
-/// A hand's slip on an annotation never reaps a sandbox early, nor costs the Pod.
+/// Guards that an invalid annotation never causes an early reap, and that the Pod is still read.
 #[test]
 fn what_cannot_be_read_is_absent() {
     for odd in ["", "soon", "0s", "-5m", "15", "1ms", "99999999999999999999y"] {
@@ -50,9 +50,9 @@ fn what_cannot_be_read_is_absent() {
     }
 }
 
-/// A Pod of ours that was made with an idle timeout was last used when it was made, unless something later is
-/// written. The original's Pods keep their secret, and so do those whose use nobody wrote down for want of a timeout:
-/// a default that is set later must not find them idle since their creation.
+/// Guards that the last activity of a Pod created with an idle timeout is its creation, until a later one is recorded.
+/// For DeerFlow's Pods, and for Pods created without an idle timeout, it is unknown: a default timeout set later must
+/// not treat them as idle since their creation.
 #[test]
 fn a_new_pod_was_active_at_its_creation() {
     let created = time("2026-11-21T04:20:13Z");
@@ -80,7 +80,7 @@ fn a_new_pod_was_active_at_its_creation() {
     assert_eq!(read(&originals).last_activity, None);
 }
 
-/// A new Pod says what was asked for, and nothing where nothing was; its Service says nothing of it.
+/// Guards that a new Pod has the annotations that the request asks for and no others, and that its Service has none.
 #[test]
 fn manifests_carry_what_was_asked() {
     let template = manifest::Template::default();
@@ -129,7 +129,7 @@ prop_compose! {
 }
 
 proptest! {
-    /// Whatever is written is read again, to the nanosecond.
+    /// Guards that written annotations are read back, with nanoseconds.
     #[test]
     fn what_is_written_is_read(annotations in any_annotations()) {
         let written = texts(&annotations).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
@@ -137,7 +137,7 @@ proptest! {
         prop_assert_eq!(read(&metadata), annotations);
     }
 
-    /// No text breaks the reading, and no limit that is read is out of bounds.
+    /// Guards that any text can be read, and that a limit is always within its bounds.
     #[test]
     fn any_text_is_read_within_bounds(text in "\\PC{0,40}|[0-9]{1,22} ?[a-z]{1,6}") {
         let annotations = read(&annotated(&KEYS.map(|key| (key, text.as_str()))));

@@ -11,7 +11,7 @@ clusters: [{name: here, cluster: {server: "https://127.0.0.1:6443"}}]
 users: [{name: me, user: {token: s3cret-token}}]
 "#;
 
-/// A directory of this test's own, removed at its end.
+/// A directory for one test, removed when dropped.
 struct Place(PathBuf);
 
 impl Place {
@@ -50,7 +50,7 @@ async fn refusal(options: &Options) -> String {
     load(options).await.map(|_| ()).unwrap_err().to_string()
 }
 
-/// The seeds' own words, and what to do.
+/// Guards the wait for a missing kubeconfig, and that the error starts with the text of DeerFlow's provisioner.
 #[tokio::test(start_paused = true)]
 async fn a_missing_kubeconfig_is_waited_for_and_named() {
     let begun = Instant::now();
@@ -59,7 +59,7 @@ async fn a_missing_kubeconfig_is_waited_for_and_named() {
     assert!(begun.elapsed() >= KUBECONFIG_WAIT && begun.elapsed() < KUBECONFIG_WAIT + Duration::from_secs(1));
 }
 
-/// A volume that is mounted a moment late, or a file that is still being written, is no error.
+/// Guards that a kubeconfig that appears late or is still being written is found.
 #[tokio::test(start_paused = true)]
 async fn a_kubeconfig_that_comes_late_is_found() {
     let place = Place::new("late");
@@ -73,7 +73,7 @@ async fn a_kubeconfig_that_comes_late_is_found() {
     assert_eq!(loaded.unwrap().cluster_url.host(), Some("127.0.0.1"));
 }
 
-/// Each way in which a kubeconfig cannot serve is told apart, at once, without a word of what is in it.
+/// Guards that each kind of unusable kubeconfig has its own error, returned at once, that does not quote the file.
 #[tokio::test(start_paused = true)]
 async fn a_bad_kubeconfig_is_named_and_not_quoted() {
     let place = Place::new("bad");
@@ -102,7 +102,7 @@ async fn a_bad_kubeconfig_is_named_and_not_quoted() {
     }
 }
 
-/// Another address is reached under the old name: the check of the certificate stays what it was.
+/// Guards that the certificate is still checked against the name of the kubeconfig's server if the address changes.
 #[tokio::test(start_paused = true)]
 async fn an_api_server_changes_the_address_only() {
     let place = Place::new("address");
@@ -139,7 +139,7 @@ async fn an_api_server_changes_the_address_only() {
     let config = applied(|options| options.insecure_skip_tls_verify = true).await;
     assert!(config.accept_invalid_certs);
 
-    // The kubeconfig's own name stays, and an address without TLS needs none.
+    // The kubeconfig's own TLS server name takes precedence, and an address without TLS needs none.
     let named = KUBECONFIG.replace("server:", "tls-server-name: kind, server:");
     place.file(&named);
     assert_eq!(applied(elsewhere).await.tls_server_name.as_deref(), Some("kind"));
@@ -149,7 +149,7 @@ async fn an_api_server_changes_the_address_only() {
     assert_eq!(bare_host("[::1]"), "::1");
 }
 
-/// A proxy that the kubeconfig itself names is not passed by in silence.
+/// Guards that a proxy in the kubeconfig is reported as unsupported, not ignored.
 #[tokio::test]
 async fn a_proxy_in_the_kubeconfig_is_refused_by_name() {
     let place = Place::new("proxy");
@@ -159,12 +159,12 @@ async fn a_proxy_in_the_kubeconfig_is_refused_by_name() {
     assert!(!names_proxy(&Kubeconfig::from_yaml(KUBECONFIG).unwrap()));
 }
 
-/// A cluster that is away is no reason not to start; and nothing secret is in what is printed.
+/// Guards that connecting succeeds without a reachable API server, and that `Debug` contains no secret.
 #[tokio::test]
 async fn connecting_makes_no_call() {
     let place = Place::new("lazy");
     let mut options = options(place.file(KUBECONFIG));
-    // Nobody listens there; were it called, this would fail.
+    // Nothing listens on this port, so a call would fail.
     options.api_server = Some(Uri::from_static("https://127.0.0.1:1"));
     let connection = Connection::open(&options).await.unwrap();
     assert_eq!(connection.namespace(), "rec");

@@ -12,12 +12,12 @@ fn uid() -> Uid {
     Uid("ua".into())
 }
 
-/// Runs until nothing is left to do, on a paused clock.
+/// Writes the queued Events for this time, on a paused clock.
 async fn run_for(events: &Events, time: Duration) {
     assert!(timeout(time, events.run()).await.is_err());
 }
 
-/// Exactly what a person finds, and by which object.
+/// Guards all fields of an Event that `kubectl` shows, and the object it refers to.
 #[tokio::test(start_paused = true)]
 async fn an_event_says_who_and_why() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
@@ -45,7 +45,7 @@ async fn an_event_says_who_and_why() {
     assert!(sent[1].body["message"].as_str().unwrap().starts_with("dry run"));
 }
 
-/// A reason of any length that Kubernetes refuses would lose every Event of that cause.
+/// Guards that Kubernetes accepts the reason of every Event. Otherwise all Events of that reason would be lost.
 #[test]
 fn reasons_are_words_of_at_most_128() {
     for cause in [
@@ -62,7 +62,7 @@ fn reasons_are_words_of_at_most_128() {
     }
 }
 
-/// More than the queue holds are dropped and counted, and telling never waits.
+/// Guards that Events over the limit are dropped and counted, and that `tell` never waits.
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_drops() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
@@ -75,7 +75,7 @@ async fn a_full_queue_drops() {
     assert_eq!(log.len(), QUEUE_MAX);
 }
 
-/// Whatever becomes of one Event, the next is written all the same, and none is tried twice.
+/// Guards that a failed Event does not prevent the next one, and that no Event is retried.
 #[tokio::test(start_paused = true)]
 async fn a_failure_costs_one_event() {
     let forbidden = "events is forbidden: User \"x\" cannot create resource \"events\"";
@@ -98,7 +98,7 @@ async fn a_failure_costs_one_event() {
     assert_eq!(waited, DEADLINE, "a silent server costs its deadline, {:?} in all", begun.elapsed());
 }
 
-/// A run that is dropped and begun anew goes on with what is told since.
+/// Guards that a second run continues after the first was dropped.
 #[tokio::test(start_paused = true)]
 async fn a_second_run_goes_on() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));

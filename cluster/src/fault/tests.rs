@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::fake::{self, Answer};
 
-/// What each recorded error of a real API server means. A recording that is not named here fails the test.
+/// The meaning of each recorded error of a real API server. A recording without an entry fails the test.
 const RECORDED: &[(&str, ClusterErrorKind, Certainty)] = &[
     ("apf-429", ClusterErrorKind::TooManyRequests, NotDone),
     ("namespace-get-missing", ClusterErrorKind::NotFound, NotDone),
@@ -49,7 +49,7 @@ const RECORDED: &[(&str, ClusterErrorKind, Certainty)] = &[
     ("svc-get-missing", ClusterErrorKind::NotFound, NotDone),
 ];
 
-/// Sends a request to a server that gives one answer, and classifies what comes of it.
+/// Sends a request to a server with one fixed answer, and classifies the result.
 async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static) -> ClassifiedError {
     let (connection, _) = fake::server(move |_, _| answer());
     let request = http::Request::get("/x").body(Vec::new()).unwrap();
@@ -57,7 +57,7 @@ async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static
     classify(verb, &error)
 }
 
-/// Every error that a real API server was recorded to answer has its one meaning, from the bytes up.
+/// Guards the meaning of every recorded error, parsed from its bytes.
 #[tokio::test(start_paused = true)]
 async fn recorded_errors_have_their_meaning() {
     let recorded: Vec<Value> =
@@ -94,7 +94,7 @@ async fn recorded_errors_have_their_meaning() {
     assert_eq!(expected.keys().collect::<Vec<_>>(), Vec::<&&str>::new(), "no such recordings");
 }
 
-/// Meanings that are known from Kubernetes' sources and from the field, and not among the recordings.
+/// Guards the meanings of errors that are not recorded, but known from Kubernetes' source and from operation.
 #[tokio::test(start_paused = true)]
 async fn further_errors_have_their_meaning() {
     let webhook = "admission webhook \"policy.example\" denied the request: no hostPath";
@@ -147,7 +147,7 @@ async fn further_errors_have_their_meaning() {
     }
 }
 
-/// A connection that never came about did nothing; one that broke may have done anything.
+/// Guards that a failed connection attempt had no effect, and that the outcome of a broken connection is unknown.
 #[tokio::test(start_paused = true)]
 async fn no_answer_is_certain_only_without_a_connection() {
     for (kind, meant, certainty) in [
@@ -164,7 +164,7 @@ async fn no_answer_is_certain_only_without_a_connection() {
     assert_eq!(failed.certainty, Unknown, "a success that cannot be read was a success");
 }
 
-/// The server's wish is kept, from the header, the Status or what a 429 is known to mean.
+/// Guards that the wait is taken from the header, the `Status`, or the default for a 429.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_kept() {
     let seconds = |failed: ClassifiedError| failed.fault.retry_after.map(|wait| wait.as_secs());
@@ -187,20 +187,21 @@ async fn retry_after_is_kept() {
     assert_eq!(seconds(meaning(Verb::Get, || fake::failure(500, "", "x")).await), None);
 }
 
-/// What a proxy writes into its error page may hold anything, our own headers too: it is never passed on.
+/// Guards that the error page of a proxy is not passed on. It may contain anything, including our own headers.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_error_page_is_not_passed_on() {
     let page = "<html>Your request: Authorization: Bearer s3cret</html>";
     let failed = meaning(Verb::Get, move || Answer::Text(502, vec![], page)).await;
     assert_eq!(failed.fault.message, "HTTP 502");
-    // Nor is it believed about what is there: a wrong 404 would make callers delete a sandbox that runs.
+    // Its status code is not trusted either: a wrong 404 would make callers delete a running sandbox.
     for verb in [Verb::Get, Verb::Delete, Verb::Create] {
         let failed = meaning(verb, || Answer::Text(404, vec![], "404 page not found\n")).await;
         assert_eq!(failed.fault.kind, ClusterErrorKind::Other, "{verb:?}");
     }
 }
 
-/// A webhook or a proxy that answers in Kubernetes' own form may repeat our credentials too.
+/// Guards that credentials are masked in an answer in Kubernetes' own format, because a webhook or proxy may repeat
+/// them.
 #[tokio::test(start_paused = true)]
 async fn credentials_in_an_answer_are_not_passed_on() {
     for (code, message, told) in [

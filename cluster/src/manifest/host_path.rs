@@ -1,15 +1,17 @@
-//! Paths on the hosts, which need not be of this machine's kind: a Linux daemon serves Windows hosts too.
+//! Paths on the hosts. A host may run another operating system than this machine: a Linux daemon also serves Windows
+//! hosts.
 //!
-//! The rules are those of Python's `os.path` and `pathlib`, which the original used and its paths show.
+//! The rules are those of Python's `os.path` and `pathlib`, because DeerFlow's provisioner uses them.
 
-/// Whether a path on a host is absolute: POSIX (`/srv`), a Windows drive (`C:\srv`, `C:/srv`) or a Windows
+/// Returns whether a path on a host is absolute: POSIX (`/srv`), a Windows drive (`C:\srv`, `C:/srv`) or a Windows
 /// share (`\\server\share`).
 #[must_use]
 pub fn is_absolute(path: &str) -> bool {
     path.starts_with('/') || path.starts_with(r"\\") || has_windows_drive(path)
 }
 
-/// Joins names to a host directory, in the directory's own style. Doubled separators and `.` go, `..` stays.
+/// Appends names to a host directory with the separator of that directory. Removes empty components and `.`, and keeps
+/// `..`.
 pub(super) fn join(base: &str, names: &[&str]) -> String {
     let (root, tail, separator) =
         if has_windows_drive(base) || base.contains('\\') { split_windows(base) } else { split_posix(base) };
@@ -18,8 +20,8 @@ pub(super) fn join(base: &str, names: &[&str]) -> String {
     format!("{root}{}", names.join(if separator == '/' { "/" } else { r"\" }))
 }
 
-/// The shortest spelling of a POSIX path: doubled slashes, `.` and `..` go, without a look at any disk.
-/// Nothing at all is `.`; exactly two leading slashes stay, as POSIX gives them a meaning of their own.
+/// Normalizes a POSIX path: removes empty components, `.` and `..`. Does not access the file system.
+/// An empty path becomes `.`. Exactly two leading slashes are kept, because POSIX gives them a special meaning.
 pub(super) fn normalize(path: &str) -> String {
     let root = posix_root(path);
     let mut kept: Vec<&str> = Vec::new();
@@ -29,7 +31,7 @@ pub(super) fn normalize(path: &str) -> String {
             ".." if kept.last().is_some_and(|last| *last != "..") => {
                 kept.pop();
             }
-            // Above the root is the root.
+            // The parent of the root directory is the root directory.
             ".." if !root.is_empty() => {}
             _ => kept.push(name),
         }
@@ -38,8 +40,9 @@ pub(super) fn normalize(path: &str) -> String {
     if normal.is_empty() { ".".to_owned() } else { normal }
 }
 
-/// The names that lead from a directory to a path below it (none for the directory itself), or `None` when
-/// the path is not below. Both are normalized and absolute POSIX paths; nothing is below any other.
+/// Returns the components that lead from a base directory to a path below it, or `None` if the path is not below it.
+/// For the base directory itself there are none. Both paths must be normalized and absolute POSIX paths; for any other
+/// path the result is `None`.
 pub(super) fn below<'a>(path: &'a str, base: &str) -> Option<Vec<&'a str>> {
     if !path.starts_with('/') || !base.starts_with('/') {
         return None;
@@ -54,11 +57,11 @@ pub(super) fn below<'a>(path: &'a str, base: &str) -> Option<Vec<&'a str>> {
         spelt.push('/');
         spelt.push_str(name);
     }
-    // A base with two leading slashes names another root than ours.
+    // A base with exactly two leading slashes is a different root than `/`.
     (spelt == base || base == "/").then(|| rest.collect())
 }
 
-/// A normalized POSIX path in its last name and what stands before.
+/// Splits a normalized POSIX path into its parent and its last component.
 pub(super) fn split_last(path: &str) -> (&str, &str) {
     match path.rsplit_once('/') {
         Some(("", last)) => ("/", last),
@@ -84,7 +87,7 @@ fn split_posix(path: &str) -> (String, String, char) {
     (root.to_owned(), path.trim_start_matches('/').to_owned(), '/')
 }
 
-/// The drive or share with its separator, and the rest, in backslashes.
+/// Splits a Windows path into its drive or share, with the separator, and the rest. Converts slashes to backslashes.
 fn split_windows(path: &str) -> (String, String, char) {
     let path = path.replace('/', r"\");
     let (root, tail) = if let Some(share) = path.strip_prefix(r"\\") {
@@ -111,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// Each line is what Python's `pathlib` answers for the same base.
+    /// Guards that `join` gives the same result as Python's `pathlib`.
     #[test]
     fn joins_in_the_bases_own_style() {
         for (base, joined) in [
@@ -138,7 +141,7 @@ mod tests {
         }
     }
 
-    /// Each line is what Python's `posixpath.normpath` answers.
+    /// Guards that `normalize` gives the same result as Python's `posixpath.normpath`.
     #[test]
     fn normalizes_as_posixpath() {
         for (path, normal) in [
@@ -162,7 +165,7 @@ mod tests {
         }
     }
 
-    /// A sibling with the same beginning is not below; the directory itself is.
+    /// Guards that paths are compared by whole components: `/srv/deer-flow-evil` is not below `/srv/deer-flow`.
     #[test]
     fn below_goes_by_whole_names() {
         let names = |path, base| below(path, base).map(|names| names.join("/"));
@@ -193,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        /// An absolute path has no way up once it is normalized, and normalizing twice changes nothing.
+        /// Guards that a normalized absolute path has no `..`, and that normalizing it again changes nothing.
         #[test]
         fn normal_absolute_paths_hold_no_way_up(path in "/[a./]{0,24}") {
             let normal = normalize(&path);

@@ -1,11 +1,12 @@
-//! The Lark command line in a sandbox, in one of two ways.
+//! The Lark command line in a sandbox, which is provided in one of two ways.
 //!
-//! - *Runtime*: an init container copies the command line into a directory that the sandbox then reads.
-//! - *Broker*: the init container copies only a shim; the command line itself, and the user's credentials,
-//!   are in a second container that the sandbox talks to. The sandbox never sees the credentials.
+//! - *Runtime*: an init container copies the command line into a volume that the sandbox reads.
+//! - *Broker*: the init container copies only a shim. The command line and the user's credentials are in a second
+//!   container that the sandbox calls. The sandbox never sees the credentials.
 //!
-//! Each is on where its image is configured and the request asks for it. A request for the broker without its image,
-//! or for the runtime where the broker is configured, is refused: the credentials would end up in the sandbox.
+//! Each needs its image in the settings and a request that asks for it. A request for the broker is rejected if its
+//! image is not configured. A request for the runtime is rejected if the broker is configured. In both cases the
+//! credentials would otherwise be in the sandbox.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, SecurityContext, Volume, VolumeMount};
 use lifecycle::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::names;
 
-/// What a Pod has of the Lark command line.
+/// The way in which a Pod gets the Lark command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lark<'a> {
     Off,
@@ -27,15 +28,16 @@ pub(super) enum Lark<'a> {
     Broker { image: &'a str },
 }
 
-/// The volume that the init container fills and the sandbox reads.
+/// The volume that the init container writes and the sandbox reads.
 const RUNTIME_VOLUME: &str = "lark-cli-runtime";
-/// Where the broker listens: on the Pod's own loopback, so that nobody else reaches it.
+/// The address on which the broker listens. It is a loopback address, so only containers of the same Pod can connect.
 const BROKER_URL: &str = "http://127.0.0.1:8788";
-/// Where the broker finds the user's configuration.
+/// The directory of the user's configuration in the broker.
 const BROKER_CONFIG: &str = "/var/lark/config";
-/// Where the broker keeps the user's data.
+/// The directory of the user's data in the broker.
 const BROKER_DATA: &str = "/var/lark/data";
-/// What of the caller's mounts goes to the broker: from where, as which volume, to where.
+/// The caller's mounts that the broker gets instead of the sandbox: the mount path, the volume name, and the path in
+/// the broker.
 const CREDENTIALS: [(MountPath, &str, &str); 3] = [
     (MountPath::LarkConfig, "lark-cli-config", BROKER_CONFIG),
     (MountPath::LarkLocks, "lark-cli-locks", "/var/lark/config/locks"),
@@ -45,7 +47,7 @@ const CREDENTIALS: [(MountPath, &str, &str); 3] = [
 // === impl Lark ===
 
 impl<'a> Lark<'a> {
-    /// Returns what the request asks for, if the settings allow it.
+    /// Returns the variant that the request asks for, if the settings allow it.
     pub(super) fn of(template: &'a Template, request: &CreateRequest) -> Result<Self, SandboxError> {
         match (&template.lark_broker_image, request.provision_lark_cli_broker) {
             (Some(image), true) => return Ok(Self::Broker { image }),
@@ -59,7 +61,8 @@ impl<'a> Lark<'a> {
         Ok(image.map_or(Self::Off, |image| Self::Runtime { image }))
     }
 
-    /// Whether a caller's mount stays out of the sandbox, as something of ours takes its place.
+    /// Returns whether a caller's mount is left out of the sandbox, because the runtime volume or the broker replaces
+    /// it.
     pub(super) fn replaces(self, mount: &ExtraMount, skills: SkillsRoot<'_>) -> bool {
         match (self, MountPath::of(mount, skills)) {
             (Self::Runtime { .. } | Self::Broker { .. }, Some(MountPath::LarkRuntime)) => true,
@@ -70,22 +73,22 @@ impl<'a> Lark<'a> {
         }
     }
 
-    /// The volume that the sandbox reads the command line (or its shim) from.
+    /// Returns the volume from which the sandbox reads the command line or its shim.
     pub(super) fn runtime_volume(self) -> Option<Volume> {
         (self != Self::Off).then(|| volumes::empty_volume(RUNTIME_VOLUME))
     }
 
-    /// Where the sandbox sees that volume.
+    /// Returns the sandbox's mount of the runtime volume.
     pub(super) fn runtime_mount(self) -> Option<VolumeMount> {
         (self != Self::Off).then(|| runtime_mount(true))
     }
 
-    /// The variable of the sandbox container that tells where the broker is.
+    /// Returns the environment variable that tells the sandbox the broker's URL.
     pub(super) fn sandbox_env(self) -> Option<EnvVar> {
         matches!(self, Self::Broker { .. }).then(|| env("DEERFLOW_LARK_BROKER_URL", BROKER_URL))
     }
 
-    /// The container that fills the runtime volume before the sandbox starts.
+    /// Returns the init container that fills the runtime volume.
     pub(super) fn init_container(self) -> Option<Container> {
         let (name, image, args) = match self {
             Self::Off => return None,
@@ -103,9 +106,9 @@ impl<'a> Lark<'a> {
         })
     }
 
-    /// The credentials that the broker has mounted: none where there is no broker.
+    /// Returns the credentials that the broker mounts. Without a broker there are none.
     ///
-    /// All of the caller's mounts are checked, those that no container sees too.
+    /// All of the caller's mounts are checked, including those that no container mounts.
     pub(super) fn credentials(
         self,
         template: &Template,
@@ -125,7 +128,7 @@ impl<'a> Lark<'a> {
             .collect()
     }
 
-    /// The broker itself, with the places where it sees the credentials.
+    /// Builds the broker's container with the mounts of the credentials.
     pub(super) fn broker(self, template: &Template, credentials: Vec<VolumeMount>) -> Option<Container> {
         let Self::Broker { image } = self else { return None };
         let mut broker_env =
@@ -150,7 +153,7 @@ pub(super) fn env(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
 }
 
-/// A container that cannot gain rights, unlike the sandbox's own.
+/// Builds a container that cannot escalate its privileges. The sandbox's own container may.
 fn confined(name: &str, image: &str) -> Container {
     Container {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! The mounts that a caller asks for: checked against the settings, in the original's order and words.
+//! The extra mounts of a request, checked against the settings. Order and texts are those of DeerFlow's provisioner.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,14 +7,14 @@ use lifecycle::request::ExtraMount;
 use super::{SkillsCategory, SkillsRoot, Template, host_path};
 use crate::names;
 
-/// How many extra mounts a sandbox may have. The original's number.
+/// The maximum number of extra mounts of a sandbox, as in DeerFlow's provisioner.
 pub const MOUNTS_MAX: usize = 10;
 
-/// The places in a sandbox where a caller may mount something.
+/// The paths in a sandbox at which a caller may mount a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum MountPath {
     AcpWorkspace,
-    /// Below the [`SkillsRoot`].
+    /// A category below the [`SkillsRoot`].
     Skills(SkillsCategory),
     LarkConfig,
     LarkLocks,
@@ -22,26 +22,25 @@ pub(super) enum MountPath {
     LarkRuntime,
 }
 
-/// Why a caller's mounts cannot be. `Display` is the original's text, which clients know.
+/// The error for invalid extra mounts. `Display` gives the text of DeerFlow's provisioner, which clients know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MountError {
-    /// More than [`MOUNTS_MAX`].
+    /// There are more than [`MOUNTS_MAX`] mounts.
     #[error("Too many extra mounts; max is {MOUNTS_MAX}")]
     TooMany,
     /// The host path, as given, is not absolute.
     #[error("Extra mount host path must be absolute: {}", Cut(.0))]
     RelativeHostPath(String),
-    /// The host path, as given, leads out of DeerFlow's state, which is in this root.
+    /// The host path, as given, is outside of DeerFlow's state, which is below this root.
     #[error("Extra mount host path is outside DeerFlow state: {}", Cut(.path))]
     OutsideState { path: String, root: String },
-    /// The host path, normalized, is one that cannot be mounted: the whole of the users' data claim, or one
-    /// that no file system takes.
+    /// The host path, normalized, cannot be mounted: it is the root of the users' data claim, or it contains a NUL.
     #[error("Invalid extra mount host path: {}", Cut(.0))]
     InvalidHostPath(String),
     /// The path in the sandbox, as given, is not absolute.
     #[error("Extra mount path must be absolute: {}", Cut(.0))]
     RelativePath(String),
-    /// The path in the sandbox, as given, is not one where a caller may mount something.
+    /// The path in the sandbox, as given, is not a supported mount path.
     #[error("Unsupported extra mount path: {}", Cut(.0))]
     UnsupportedPath(String),
     /// Two mounts have this path in the sandbox.
@@ -49,21 +48,21 @@ pub enum MountError {
     Duplicate(String),
 }
 
-/// A mount that may be.
+/// A mount that has passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// Where it is on the host: absolute, normalized, below the state's root.
+    /// The path on the host: absolute, normalized and below the state's root.
     pub(super) host_path: String,
-    /// Where it appears in the sandbox.
+    /// The path in the sandbox.
     pub(super) path: MountPath,
-    /// Whether the sandbox may only read it.
+    /// Whether the sandbox mounts it read-only.
     pub(super) read_only: bool,
 }
 
-/// A caller's text in an answer, cut where it serves nobody any more.
+/// A caller's text in an error message, truncated after [`Cut::MAX`] bytes.
 pub(super) struct Cut<'a>(pub(super) &'a str);
 
-/// Checks a caller's mounts, in their order; the first that cannot be is the answer.
+/// Checks the mounts of a request in their order. Returns the first error.
 pub(super) fn check<'a>(
     template: &Template,
     skills: SkillsRoot<'_>,
@@ -85,9 +84,9 @@ pub(super) fn check<'a>(
     Ok(checked)
 }
 
-/// The directory within the users' data claim that holds what the host path names.
+/// Returns the sub-path of the users' data claim for a mount's host path.
 ///
-/// The claim mirrors the state's root under `deer-flow/`; the root itself is never handed out whole.
+/// The claim mirrors the state's root under `deer-flow/`. The root itself is never mounted.
 pub(super) fn claim_sub_path(template: &Template, mount: &Mount) -> Result<String, MountError> {
     match host_path::below(&mount.host_path, &state_root(template)) {
         Some(names) if !names.is_empty() => Ok(format!("deer-flow/{}", names.join("/"))),
@@ -104,7 +103,7 @@ fn check_one(root: &str, skills: SkillsRoot<'_>, mount: &ExtraMount) -> Result<M
         return Err(MountError::OutsideState { path: mount.host_path.clone(), root: root.to_owned() });
     }
     if host_path.contains('\0') {
-        // Kubernetes would take it, and the Pod would never start.
+        // Kubernetes accepts a NUL, but the Pod then never starts.
         return Err(MountError::InvalidHostPath(mount.host_path.clone()));
     }
     let path = host_path::normalize(&mount.container_path);
@@ -116,9 +115,9 @@ fn check_one(root: &str, skills: SkillsRoot<'_>, mount: &ExtraMount) -> Result<M
     Ok(Mount { host_path, path, read_only: mount.read_only })
 }
 
-/// The host directory that all mounts must be below, normalized; empty where there is none.
+/// Returns the normalized host directory that all mounts must be below. It is empty if there is none.
 ///
-/// Without a base directory it is the parent of the threads' directory, if that has its usual name.
+/// Without a base directory it is the parent of the threads' directory, if that is called `threads`.
 fn state_root(template: &Template) -> String {
     if !template.host_base_dir.is_empty() {
         return host_path::normalize(&template.host_base_dir);
@@ -145,7 +144,7 @@ impl MountPath {
         Self::LarkRuntime,
     ];
 
-    /// The path in a sandbox with this skills root.
+    /// Returns the path in a sandbox with this skills root.
     pub(super) fn within(self, skills: SkillsRoot<'_>) -> Cow<'static, str> {
         match self {
             Self::AcpWorkspace => "/mnt/acp-workspace".into(),
@@ -157,7 +156,7 @@ impl MountPath {
         }
     }
 
-    /// The place that a caller means, however it is spelt.
+    /// Returns the supported path that a mount means, after normalizing it.
     pub(super) fn of(mount: &ExtraMount, skills: SkillsRoot<'_>) -> Option<Self> {
         Self::parse(&host_path::normalize(&mount.container_path), skills)
     }
@@ -170,7 +169,7 @@ impl MountPath {
 // === impl Cut ===
 
 impl Cut<'_> {
-    /// Linux takes no longer path (`PATH_MAX`, 4096 bytes): past it the rest tells nothing.
+    /// The longest path in Linux (`PATH_MAX`, 4096 bytes). The rest of a longer text is not useful.
     const MAX: usize = 4096;
 }
 
@@ -211,8 +210,8 @@ mod tests {
         SandboxId::parse("a").unwrap()
     }
 
-    /// The original looks at a mount's host path before its path in the sandbox, and at one mount after the
-    /// other: which of two mistakes is told is part of its answer.
+    /// Guards the order of the checks: the host path before the path in the sandbox, and one mount after the other.
+    /// Clients know which of two errors DeerFlow's provisioner returns.
     #[test]
     fn the_first_mistake_is_the_answer() {
         let template = template("/srv/threads", "/srv");
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(error(&vec![good; 11]), "Too many extra mounts; max is 10");
     }
 
-    /// Without a base directory the state's root follows the threads' directory, or is nowhere.
+    /// Guards that the state's root without a base directory is the parent of `threads`, or empty.
     #[test]
     fn the_state_root_follows_the_settings() {
         for (threads, base, root) in [
@@ -253,7 +252,7 @@ mod tests {
         }
     }
 
-    /// A path with a NUL would be taken by Kubernetes and hang the Pod; a huge one is not sent back whole.
+    /// Guards that a NUL is rejected, because the Pod would never start, and that a huge path is not returned whole.
     #[test]
     fn odd_paths_are_refused_briefly() {
         let template = template("/srv/threads", "/srv");

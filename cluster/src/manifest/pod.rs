@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{annotations, names};
 
-/// The path that answers once the sandbox can be used.
+/// The path of the kubelet's probes. It answers once the sandbox can be used.
 const PROBE_PATH: &str = "/v1/sandbox";
 
-/// When a probe begins and how often it asks; the original's numbers.
+/// The timing of a kubelet probe, with the values of DeerFlow's provisioner.
 struct Rhythm {
     initial_delay_seconds: i32,
     period_seconds: i32,
@@ -30,10 +30,10 @@ struct Rhythm {
 const READINESS: Rhythm = Rhythm { initial_delay_seconds: 5, period_seconds: 5 };
 const LIVENESS: Rhythm = Rhythm { initial_delay_seconds: 10, period_seconds: 10 };
 
-/// Builds the Pod, or says why the request does not fit the settings.
+/// Builds the Pod. Returns an error if the request does not fit the settings.
 pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
-    // The order of the checks is that of DeerFlow's provisioner: the skills root, Lark, then what the sandbox mounts,
-    // and last what the broker does.
+    // The order of the checks is that of DeerFlow's provisioner: the skills root, Lark, the sandbox's mounts, and last
+    // the broker's mounts.
     let root = SkillsRoot::of(request)?;
     let lark = Lark::of(template, request)?;
     let kept = request.extra_mounts.iter().filter(|mount| !lark.replaces(mount, root));
@@ -60,7 +60,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     Ok(Pod {
         metadata,
         spec: Some(PodSpec {
-            // Nothing in a sandbox has business with the API server.
+            // A sandbox does not need access to the API server.
             automount_service_account_token: Some(false),
             containers,
             init_containers: lark.init_container().map(|container| vec![container]),
@@ -72,7 +72,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     })
 }
 
-/// The sandbox's variables: the limit of shell sessions, then where the broker is.
+/// Returns the sandbox's environment variables: the limit of shell sessions, then the broker's URL.
 fn env(request: &CreateRequest, lark: Lark<'_>) -> Option<Vec<EnvVar>> {
     let sessions =
         request.max_shell_sessions.map(|limit| lark::env(names::MAX_SHELL_SESSIONS, &limit.to_string()));
@@ -101,7 +101,7 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
         }),
         security_context: Some(SecurityContext {
             privileged: Some(false),
-            // As the original has it: agents install packages in their sandbox, and may need sudo for it.
+            // As in DeerFlow's provisioner: agents install packages in their sandbox and may need sudo.
             allow_privilege_escalation: Some(true),
             ..SecurityContext::default()
         }),

@@ -1,4 +1,4 @@
-//! The sandbox's Service, and where callers reach it.
+//! The sandbox's Service and its URL.
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -9,7 +9,7 @@ use lifecycle::{ids::SandboxId, request::CreateRequest};
 use super::{ServiceType, Template, metadata};
 use crate::names;
 
-/// Builds the Service. It asks for no node port of its own: the cluster picks one.
+/// Builds the Service. It sets no node port, so the cluster chooses one.
 pub(super) fn build(template: &Template, request: &CreateRequest) -> Service {
     Service {
         metadata: ObjectMeta {
@@ -32,7 +32,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Service {
     }
 }
 
-/// Where callers reach the sandbox.
+/// Returns the URL at which callers reach the sandbox.
 pub(super) fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Option<String> {
     match template.service_type {
         ServiceType::NodePort => {

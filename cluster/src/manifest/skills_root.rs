@@ -1,11 +1,11 @@
-//! Where a sandbox has its skills, and the categories below it that a caller may mount itself.
+//! The directory of a sandbox's skills, and its categories that a caller may mount itself.
 
 use lifecycle::request::CreateRequest;
 
 use super::mounts::Cut;
 
-/// The directory in the sandbox below which skills are mounted: an absolute path without redundant parts, apart
-/// from the directories that are reserved.
+/// The directory in the sandbox below which skills are mounted: an absolute, canonical path that does not overlap a
+/// reserved directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SkillsRoot<'a>(&'a str);
 
@@ -18,39 +18,39 @@ pub(super) enum SkillsCategory {
     Integrations,
 }
 
-/// Why a path cannot be a [`SkillsRoot`]. `Display` of the first three is DeerFlow's own text.
+/// The error for an invalid [`SkillsRoot`]. `Display` of the first three is DeerFlow's own text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidSkillsRoot {
-    /// Relative, empty, or with two leading slashes.
+    /// The path is relative, empty, or has two leading slashes.
     #[error("The skills container path must be an absolute non-root path")]
     NotAbsolute,
-    /// The root directory, or a path with `//`, `.`, `..` or a trailing slash.
+    /// The path is the root directory, or contains `//`, `.`, `..` or a trailing slash.
     #[error("The skills container path must not be root or contain redundant separators, '.' or '..'")]
     NotCanonical,
     /// The path is, contains or lies in a reserved directory.
     #[error("The skills container path '{path}' overlaps reserved sandbox path '{reserved}'")]
     Reserved { path: String, reserved: &'static str },
-    /// Kubernetes accepts a NUL in a mount path, and the container never starts.
+    /// Kubernetes accepts a NUL in a mount path, but the container then never starts.
     #[error("The skills container path must not contain NUL")]
     Unmountable,
 }
 
-/// The directories in a sandbox that DeerFlow uses for something else.
+/// The directories in a sandbox that DeerFlow uses for other data.
 const RESERVED_PATHS: [&str; 3] = ["/mnt/user-data", "/mnt/acp-workspace", "/mnt/integrations/lark-cli"];
 
-/// The root of a request that names none.
+/// The skills root of a request that does not set one.
 const DEFAULT: &str = "/mnt/skills";
 
 // === impl SkillsRoot ===
 
 impl<'a> SkillsRoot<'a> {
-    /// The root of a request.
+    /// Returns the skills root of a request.
     pub(super) fn of(request: &'a CreateRequest) -> Result<Self, InvalidSkillsRoot> {
         Self::parse(request.skills_container_path.as_deref().unwrap_or(DEFAULT))
     }
 
     fn parse(path: &'a str) -> Result<Self, InvalidSkillsRoot> {
-        // POSIX gives a path with exactly two leading slashes a meaning of its own.
+        // POSIX gives exactly two leading slashes a special meaning.
         let Some(relative) = path.strip_prefix('/').filter(|rest| !rest.starts_with('/')) else {
             return Err(InvalidSkillsRoot::NotAbsolute);
         };
@@ -67,12 +67,11 @@ impl<'a> SkillsRoot<'a> {
         Ok(Self(path))
     }
 
-    /// The path.
     pub(super) const fn as_str(self) -> &'a str {
         self.0
     }
 
-    /// Where a category is.
+    /// Returns the path of a category.
     pub(super) fn join(self, category: SkillsCategory) -> String {
         format!("{}/{}", self.0, category.as_str())
     }
@@ -83,7 +82,7 @@ impl<'a> SkillsRoot<'a> {
 impl SkillsCategory {
     pub(super) const ALL: [Self; 4] = [Self::Public, Self::Custom, Self::Legacy, Self::Integrations];
 
-    /// Its directory's name.
+    /// Returns the name of the category's directory.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -94,7 +93,7 @@ impl SkillsCategory {
     }
 }
 
-/// Whether one canonical path is the other, or contains it.
+/// Returns whether two canonical paths are equal or one contains the other.
 fn overlap(a: &str, b: &str) -> bool {
     let contains = |outer: &str, inner: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -106,7 +105,7 @@ fn overlap(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Guards which paths are accepted, and which of the texts each other one gets.
+    /// Guards which paths are valid, and which error each invalid path gets.
     #[test]
     fn roots_are_absolute_canonical_and_apart_from_reserved_paths() {
         use InvalidSkillsRoot::{NotAbsolute, NotCanonical, Unmountable};
@@ -150,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Guards that a huge path is not sent back whole.
+    /// Guards that a huge path is not returned whole.
     #[test]
     fn errors_repeat_only_the_start_of_a_long_path() {
         let path = format!("/mnt/user-data/{}", "é".repeat(100_000));

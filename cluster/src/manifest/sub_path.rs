@@ -1,8 +1,8 @@
-//! `SKILLS_PVC_SUBPATH_TEMPLATE`: a directory within a claim, by user and thread.
+//! `SKILLS_PVC_SUBPATH_TEMPLATE`: a sub-path of a claim, with placeholders for user and thread.
 
 use std::fmt;
 
-/// A checked template such as `deer-flow/users/{user_id}/skills`.
+/// A valid template such as `deer-flow/users/{user_id}/skills`.
 ///
 /// The placeholders are `{user_id}` and `{thread_id}`; `{{` and `}}` stand for single braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,22 +11,22 @@ pub struct SubPathTemplate {
     pieces: Vec<Piece>,
 }
 
-/// Why a text is no [`SubPathTemplate`].
+/// The error for an invalid [`SubPathTemplate`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubPathError {
-    /// A placeholder that stands for nothing.
+    /// The placeholder is not `{user_id}` or `{thread_id}`.
     #[error("unknown placeholder {{{0}}}: use {{user_id}} and {{thread_id}}")]
     UnknownPlaceholder(String),
-    /// A brace without its other half.
+    /// A brace has no matching brace.
     #[error("unbalanced {0:?}: write {{user_id}} or {{thread_id}}, and double a brace that is meant as such")]
     Unbalanced(char),
-    /// Kubernetes takes only directories below the claim's root.
+    /// The path is absolute. Kubernetes accepts only paths relative to the claim's root.
     #[error("a subPath is relative to the claim's root: leave out the leading \"/\"")]
     Absolute,
-    /// No file system's names are meant to hold one, and no line of a log.
+    /// The path contains a control character. File names and log lines should not contain one.
     #[error("a subPath holds no control character")]
     Control,
-    /// Kubernetes takes no way up.
+    /// The path contains `..`, which Kubernetes rejects.
     #[error("a subPath holds no \"..\"")]
     ParentDir,
 }
@@ -41,7 +41,7 @@ enum Piece {
 // === impl SubPathTemplate ===
 
 impl SubPathTemplate {
-    /// Reads a template as an operator wrote it.
+    /// Parses a template from the settings.
     ///
     /// ```
     /// use cluster::manifest::SubPathTemplate;
@@ -51,13 +51,13 @@ impl SubPathTemplate {
     /// ```
     ///
     /// # Errors
-    /// [`SubPathError`] when a placeholder is unknown, or Kubernetes would refuse what comes out.
+    /// Returns [`SubPathError`] if a placeholder is unknown, or if Kubernetes would reject the rendered path.
     pub fn parse(source: &str) -> Result<Self, SubPathError> {
         if source.contains(char::is_control) {
             return Err(SubPathError::Control);
         }
         let template = Self { source: source.to_owned(), pieces: pieces(source)? };
-        // Ids are words: what the template makes of one pair of them it makes of all.
+        // Ids contain no slashes and no dots, so one sample stands for all rendered paths.
         let sample = template.render("u", "t");
         if sample.starts_with('/') {
             return Err(SubPathError::Absolute);
@@ -68,7 +68,7 @@ impl SubPathTemplate {
         Ok(template)
     }
 
-    /// The directory of one user and thread. Empty only for an empty template.
+    /// Returns the sub-path for one user and thread. It is empty only for an empty template.
     #[must_use]
     pub fn render(&self, user_id: &str, thread_id: &str) -> String {
         self.pieces
@@ -83,7 +83,7 @@ impl SubPathTemplate {
 }
 
 impl fmt::Display for SubPathTemplate {
-    /// As the operator wrote it.
+    /// Writes the template as it was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)
     }
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// A mistake is named at the start of the program, not by Kubernetes at the first sandbox.
+    /// Guards that an invalid template is reported at startup, and not by Kubernetes at the first sandbox.
     #[test]
     fn mistakes_are_named() {
         let unknown = |name: &str| SubPathError::UnknownPlaceholder(name.to_owned());

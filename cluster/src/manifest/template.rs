@@ -1,72 +1,73 @@
-//! What the settings say about sandboxes, typed.
+//! The settings that shape the sandboxes, with types.
 
 use std::{fmt, net::Ipv6Addr};
 
 use super::SubPathTemplate;
 
-/// Everything about a sandbox's Pod, Service and URL that does not come from the request.
+/// The settings of a sandbox's Pod, Service and URL, that is, everything that does not come from the request.
 ///
-/// The values are taken as they are: whoever fills this in has checked them (see [`super::is_absolute`] for
-/// host paths, [`SubPathTemplate::parse`]). [`Template::default`] is what holds where nothing is set.
+/// The values are not checked here. Check host paths with [`super::is_absolute`] and parse the sub-path with
+/// [`SubPathTemplate::parse`] before. [`Template::default`] holds the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     /// The namespace of all sandboxes (`K8S_NAMESPACE`).
     pub namespace: String,
     /// The sandbox container's image (`SANDBOX_IMAGE`).
     pub image: String,
-    /// The port on which the sandbox answers, in the Pod and on the Service (`SANDBOX_CONTAINER_PORT`); not 0.
+    /// The port on which the sandbox listens, in the Pod and on the Service (`SANDBOX_CONTAINER_PORT`); not 0.
     pub container_port: u16,
-    /// How callers reach the Service (`SANDBOX_SERVICE_TYPE`).
+    /// The type of the Service, which determines its URL (`SANDBOX_SERVICE_TYPE`).
     pub service_type: ServiceType,
-    /// Under which host name or address callers reach node ports (`NODE_HOST`).
+    /// The host name or address at which callers reach node ports (`NODE_HOST`).
     pub node_host: String,
     /// The host directory of all threads' data (`THREADS_HOST_PATH`).
     pub threads_host_path: String,
     /// The host directory of DeerFlow's state (`DEER_FLOW_HOST_BASE_DIR`).
     ///
-    /// It may be empty, which is not the same as unset: extra mounts are then allowed beside the threads'
-    /// directory if that is called `threads`, and the `skills_view` paths are relative, as the original has it.
+    /// An empty text differs from an unset one. Extra mounts are then allowed next to the threads' directory, if that
+    /// is called `threads`, and the `skills_view` paths are relative. DeerFlow's provisioner does the same.
     pub host_base_dir: String,
-    /// The one host directory of skills in the older layout (`SKILLS_HOST_PATH`); `None` where unset or empty.
+    /// The single host directory of skills in the older layout (`SKILLS_HOST_PATH`); `None` if unset or empty.
     pub skills_host_path: Option<String>,
-    /// The claim that holds skills (`SKILLS_PVC_NAME`); `None` where unset or empty.
+    /// The claim that holds skills (`SKILLS_PVC_NAME`); `None` if unset or empty.
     pub skills_pvc: Option<String>,
-    /// The directory within [`Template::skills_pvc`] (`SKILLS_PVC_SUBPATH_TEMPLATE`); `None` is its root.
+    /// The sub-path within [`Template::skills_pvc`] (`SKILLS_PVC_SUBPATH_TEMPLATE`); `None` for the claim's root.
     pub skills_pvc_sub_path: Option<SubPathTemplate>,
-    /// The claim that holds users' data (`USERDATA_PVC_NAME`); `None` where unset or empty.
+    /// The claim that holds users' data (`USERDATA_PVC_NAME`); `None` if unset or empty.
     pub userdata_pvc: Option<String>,
-    /// The image that installs the Lark command line (`LARK_CLI_INIT_IMAGE`); `None` where unset or empty.
+    /// The image that installs the Lark command line (`LARK_CLI_INIT_IMAGE`); `None` if unset or empty.
     pub lark_init_image: Option<String>,
-    /// The image of the Lark command line's broker (`LARK_CLI_BROKER_IMAGE`); `None` where unset or empty.
+    /// The image of the Lark command line's broker (`LARK_CLI_BROKER_IMAGE`); `None` if unset or empty.
     pub lark_broker_image: Option<String>,
-    /// Subcommands that the broker refuses, comma-separated (`DEERFLOW_LARK_BROKER_DENY_SUBCOMMANDS`);
-    /// `None` where unset or empty. Handed on as it is.
+    /// The subcommands that the broker refuses, comma-separated (`DEERFLOW_LARK_BROKER_DENY_SUBCOMMANDS`); `None` if
+    /// unset or empty. The text is passed to the broker unchanged.
     pub lark_broker_deny_subcommands: Option<String>,
 }
 
-/// How callers reach a sandbox's Service.
+/// The type of a sandbox's Service, which determines how callers reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ServiceType {
-    /// By a port on every node, which the cluster picks.
+    /// A port on every node. The cluster chooses it.
     #[default]
     NodePort,
-    /// By the cluster's own DNS, from inside it.
+    /// The cluster's DNS name of the Service, reachable only from inside the cluster.
     ClusterIP,
 }
 
-/// A text that names no [`ServiceType`].
+/// The error for an unknown service type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no service type: use NodePort or ClusterIP")]
 pub struct UnknownServiceType(pub String);
 
-/// Where `/mnt/skills` comes from.
+/// The source of the skills below the skills root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SkillsSource<'a> {
-    /// A claim, mounted whole or by a directory within it.
+    /// A claim, mounted from its root or from a sub-path.
     Claim { name: &'a str, sub_path: Option<&'a SubPathTemplate> },
-    /// The older layout: one host directory.
+    /// A single host directory, the older layout.
     Directory(&'a str),
-    /// Three views under DeerFlow's state: everybody's, the user's own, the user's older ones.
+    /// Three host directories under DeerFlow's state: the public skills, the user's own skills and the user's legacy
+    /// skills.
     Views { host_base_dir: &'a str },
 }
 
@@ -95,10 +96,10 @@ impl Default for Template {
 }
 
 impl Template {
-    /// Which of the three sources of skills holds.
+    /// Returns the source of the skills.
     ///
-    /// The claim comes first: whoever sets it has moved skills off the hosts, and a `SKILLS_HOST_PATH` left
-    /// over from an older compose file must not bring a hostPath back.
+    /// The claim takes precedence. An operator who sets it no longer keeps skills on the hosts, and a
+    /// `SKILLS_HOST_PATH` that an older compose file still sets must not cause a hostPath volume.
     pub(super) fn skills(&self) -> SkillsSource<'_> {
         match (&self.skills_pvc, &self.skills_host_path) {
             (Some(name), _) => SkillsSource::Claim { name, sub_path: self.skills_pvc_sub_path.as_ref() },
@@ -107,7 +108,7 @@ impl Template {
         }
     }
 
-    /// The node host as it stands in a URL: an IPv6 address in brackets.
+    /// Returns the node host as it is written in a URL: an IPv6 address is put in brackets.
     pub(super) fn url_host(&self) -> String {
         match self.node_host.parse::<Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
@@ -119,10 +120,10 @@ impl Template {
 // === impl ServiceType ===
 
 impl ServiceType {
-    /// Reads `SANDBOX_SERVICE_TYPE`, case and all as Kubernetes writes it.
+    /// Parses `SANDBOX_SERVICE_TYPE`. The spelling is that of Kubernetes and is case-sensitive.
     ///
     /// # Errors
-    /// [`UnknownServiceType`] for anything but the two.
+    /// Returns [`UnknownServiceType`] unless the text is `NodePort` or `ClusterIP`.
     pub fn parse(text: &str) -> Result<Self, UnknownServiceType> {
         match text {
             "NodePort" => Ok(Self::NodePort),
@@ -131,7 +132,7 @@ impl ServiceType {
         }
     }
 
-    /// Kubernetes' own word.
+    /// Returns the name that Kubernetes uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

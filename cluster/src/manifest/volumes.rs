@@ -1,4 +1,4 @@
-//! What a sandbox has mounted: its skills, its user's data, and what the caller asked for.
+//! The volumes of a sandbox: its skills, its user's data, and the extra mounts of the request.
 
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
@@ -11,25 +11,26 @@ use super::{
     template::SkillsSource,
 };
 
-/// A volume and the one place where a container sees it.
+/// A volume and its only mount in a container.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mounted {
     pub(super) volume: Volume,
     pub(super) mount: VolumeMount,
 }
 
-/// What must be true of a host directory when the Pod starts.
+/// The requirement on a host directory when the Pod starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HostDir {
-    /// It is there. For what is only read: an empty directory made on the way would hide the mistake.
+    /// The directory must exist. Used for read-only mounts: creating an empty directory would hide a mistake.
     Exists,
-    /// It is there, or is made.
+    /// The directory is created if it does not exist.
     ExistsOrMade,
 }
 
-/// The default skills, read-only, without the categories that the caller mounts itself.
+/// Returns the default skills, read-only, without the categories that the caller mounts itself.
 ///
-/// Where one volume holds all categories it stays, and the caller's mounts nest in it, unless all are the caller's.
+/// If one volume holds all categories, it is mounted and the caller's mounts are nested in it. It is left out only if
+/// the caller mounts every category.
 pub(super) fn skills(
     template: &Template,
     root: SkillsRoot<'_>,
@@ -70,7 +71,7 @@ pub(super) fn skills(
     }
 }
 
-/// The thread's own directory, read-write.
+/// Returns the thread's own directory, read-write.
 pub(super) fn user_data(template: &Template, request: &CreateRequest) -> Mounted {
     const NAME: &str = "user-data";
     const PATH: &str = "/mnt/user-data";
@@ -83,7 +84,7 @@ pub(super) fn user_data(template: &Template, request: &CreateRequest) -> Mounted
     Mounted::new(host_volume(NAME, host_path, HostDir::ExistsOrMade), PATH, false)
 }
 
-/// The caller's mounts, numbered in their order.
+/// Returns the extra mounts of the request, numbered in their order.
 pub(super) fn extra(
     template: &Template,
     root: SkillsRoot<'_>,
@@ -96,7 +97,8 @@ pub(super) fn extra(
         .collect()
 }
 
-/// One caller's mount under a name and at a path of ours: from the users' data claim where there is one.
+/// Returns one extra mount under the given volume name and path. Uses the users' data claim if one is set, else the
+/// host path.
 pub(super) fn of_mount(
     template: &Template,
     mount: &Mount,
@@ -112,12 +114,12 @@ pub(super) fn of_mount(
     Ok(Mounted::new(host_volume(name, mount.host_path.clone(), must), path, mount.read_only))
 }
 
-/// A directory that lives as long as the Pod.
+/// Returns a volume that exists as long as the Pod.
 pub(super) fn empty_volume(name: &str) -> Volume {
     Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
 }
 
-/// A place where a container sees a volume.
+/// Returns a mount of the volume with this name.
 pub(super) fn volume_mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
@@ -158,7 +160,7 @@ impl Mounted {
         Self { volume, mount }
     }
 
-    /// The same, from a directory within the volume; nothing or an empty text is its root.
+    /// Mounts a sub-path of the volume. `None` and an empty text mount its root.
     fn with_sub_path(mut self, sub_path: Option<String>) -> Self {
         self.mount.sub_path = sub_path.filter(|path| !path.is_empty());
         self

@@ -15,7 +15,8 @@ fn forbidden() -> Answer {
     )
 }
 
-/// The namespace is read first, and written only where it is missing; whoever else made it meanwhile is welcome.
+/// Guards that the namespace is read first and created only if it is missing, and that another client may create it
+/// meanwhile.
 #[tokio::test(start_paused = true)]
 async fn made_only_if_missing() {
     let there = || Answer::Json(200, json!({"status": {"phase": "Active"}}));
@@ -24,7 +25,7 @@ async fn made_only_if_missing() {
         (vec![there()], vec!["GET /api/v1/namespaces/rec"]),
         (vec![missing(), there()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
         (vec![missing(), exists()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
-        // No right to look, or to make: an administrator gives the namespace by hand.
+        // Without the permission to read or create it, the namespace is assumed to exist.
         (vec![forbidden()], vec!["GET /api/v1/namespaces/rec"]),
         (vec![missing(), forbidden()], vec!["GET /api/v1/namespaces/rec", "POST /api/v1/namespaces"]),
     ] {
@@ -38,7 +39,7 @@ async fn made_only_if_missing() {
     }
 }
 
-/// A cluster that is away is tried for until it is there, and what is missing is said meanwhile.
+/// Guards that the namespace is retried until it exists, and that the reason is reported meanwhile.
 #[tokio::test(start_paused = true)]
 async fn tried_until_done() {
     let (connection, log) = fake::server(|before, _| match before {
@@ -56,7 +57,7 @@ async fn tried_until_done() {
     assert_eq!(log.len(), 8);
 }
 
-/// A hundred creates that all find the namespace missing look for it once.
+/// Guards that a hundred creates that find the namespace missing check it once.
 #[tokio::test(start_paused = true)]
 async fn a_burst_looks_once() {
     let (connection, log) = fake::server(|_, _| Answer::Json(200, json!({"status": {"phase": "Active"}})));

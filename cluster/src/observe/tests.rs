@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What is read of a Pod of this JSON.
+/// Parses the JSON of a Pod and converts it.
 fn seen(pod: &Value) -> ObservedPod {
     super::pod(&serde_json::from_value(pod.clone()).unwrap()).unwrap()
 }
 
-/// What is told of a Pod with this status.
+/// Returns the phase, the readiness and the reason of a Pod with this status.
 fn told(status: &Value) -> (Phase, bool, Option<String>) {
     let pod = seen(&json!({"metadata": {"uid": "u"}, "status": status}));
     (pod.phase, pod.ready, pod.reason.map(|r| r.name.into_string()))
@@ -17,7 +17,7 @@ fn recorded(file: &str) -> Vec<Value> {
     serde_json::from_str(file).unwrap()
 }
 
-/// Every state in which a real kubelet was recorded to report a Pod has the reason that a person would name.
+/// Guards the reason of every Pod state that was recorded from a real kubelet.
 #[test]
 fn recorded_states_have_their_reason() {
     let mut expected = vec![
@@ -48,7 +48,7 @@ fn recorded_states_have_their_reason() {
     assert!(expected.is_empty(), "no such recordings: {expected:?}");
 }
 
-/// The exit code stands in for a message where the kubelet gives none.
+/// Guards that the exit code is reported if the kubelet gives no message.
 #[test]
 fn a_crash_says_its_exit_code() {
     let states = recorded(include_str!("../../../tests/recordings/pod-states.json"));
@@ -57,7 +57,7 @@ fn a_crash_says_its_exit_code() {
     assert_eq!(&*message, "container sandbox exited with code 3, restarted 4 times");
 }
 
-/// The scheduler's recorded verdict is told in its own words.
+/// Guards that the scheduler's recorded message is passed on unchanged.
 #[test]
 fn a_pod_without_a_node_is_unschedulable() {
     let transcripts = recorded(include_str!("../../../tests/recordings/transcripts.json"));
@@ -69,7 +69,8 @@ fn a_pod_without_a_node_is_unschedulable() {
     }
 }
 
-/// Through the recorded lives of two Pods: a Pod that is well has no reason, and one on its way out says so.
+/// Guards the reasons along the recorded lives of two Pods: a healthy Pod has none, and a terminating Pod is marked as
+/// such.
 #[test]
 fn recorded_lives_are_told_as_they_went() {
     let lives = recorded(include_str!("../../../tests/recordings/pod-lifecycles.json"));
@@ -80,7 +81,7 @@ fn recorded_lives_are_told_as_they_went() {
             .unwrap()
             .iter()
             .map(|event| {
-                // The recording leaves the uid out.
+                // The recording does not contain the uid.
                 let mut event = event.clone();
                 event["metadata"]["uid"] = "u".into();
                 let pod = seen(&event);
@@ -120,7 +121,7 @@ fn recorded_lives_are_told_as_they_went() {
     );
 }
 
-/// Who knows most is heard: the Pod as a whole, the scheduler, a container that fails, one that waits.
+/// Guards the precedence of the reasons: the whole Pod, the scheduler, a failing container, a waiting container.
 #[test]
 fn the_reason_is_the_one_that_tells_most() {
     let crash = json!({"name": "sandbox", "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
@@ -155,13 +156,13 @@ fn the_reason_is_the_one_that_tells_most() {
             json!({"phase": "Pending", "containerStatuses": [waiting("InvalidImageName")]}),
             Some("InvalidImageName"),
         ),
-        // An init container's trouble stands before the container that waits for it.
+        // The reason of an init container precedes that of the container that waits for it.
         (
             json!({"phase": "Pending", "initContainerStatuses": [waiting("ImagePullBackOff")],
                    "containerStatuses": [waiting("PodInitializing")]}),
             Some("ImagePullBackOff"),
         ),
-        // An init container that is done is no end.
+        // A completed init container is not the end of the Pod's work.
         (
             json!({"phase": "Pending", "initContainerStatuses": [ended("Completed", 0)],
                    "containerStatuses": [waiting("PodInitializing")]}),
@@ -172,13 +173,13 @@ fn the_reason_is_the_one_that_tells_most() {
     ] {
         assert_eq!(told(&status).2.as_deref(), reason, "{status}");
     }
-    // A Pod that is ready has no reason, whatever its containers went through.
+    // A ready Pod has no reason, even if a container failed before.
     let well = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
                       "containerStatuses": [ended("Error", 1)]});
     assert_eq!(told(&well), (Phase::Running, true, None));
 }
 
-/// Nothing that an API server of another age may say becomes a phase by guess.
+/// Guards that an unknown phase of another Kubernetes version is reported as unknown.
 #[test]
 fn an_odd_pod_is_unknown() {
     assert_eq!(told(&json!({"phase": "Hovering"})), (Phase::Unknown, false, None));
@@ -187,7 +188,7 @@ fn an_odd_pod_is_unknown() {
     assert_eq!(pod(&nameless), None, "without a uid nothing can be done with it");
 }
 
-/// Only an object with both labels and the name that goes with them is ours (invariant 9).
+/// Guards that only an object with both labels and the matching name is a sandbox's (invariant 9).
 #[test]
 fn ours_are_those_with_labels_and_name() {
     let object = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
@@ -207,7 +208,7 @@ fn ours_are_those_with_labels_and_name() {
     }
 }
 
-/// The recorded answer to the Service's creation holds all that the URL needs.
+/// Guards that the recorded answer to the Service's creation contains all parts of the URL.
 #[test]
 fn a_service_has_its_url_from_its_own_answer() {
     let transcripts = recorded(include_str!("../../../tests/recordings/transcripts.json"));
@@ -218,7 +219,7 @@ fn a_service_has_its_url_from_its_own_answer() {
     let seen = service(&template, &id, &made).unwrap();
     assert_eq!(seen.url.as_deref(), Some("http://10.0.0.1:32659"));
     assert!(!seen.terminating);
-    // A Service that has no port yet is there, and has no URL.
+    // A Service without a node port is observed, but has no URL.
     let young: Service =
         serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"type": "NodePort"}})).unwrap();
     assert_eq!(service(&template, &id, &young).unwrap().url, None);

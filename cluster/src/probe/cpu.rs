@@ -1,4 +1,4 @@
-//! How much CPU a sandbox uses, by the cluster's metrics API where there is one.
+//! Reads the CPU use of a sandbox from the metrics API, if the cluster has one.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -17,28 +17,28 @@ use crate::{
     lenient, names,
 };
 
-/// When the metrics API must have answered; it answers from memory.
+/// The deadline of a call to the metrics API, which answers from memory.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// How many calls are in flight at once: they take their turn among all calls to the API server, of which a
-/// hanging metrics API must not take many.
+/// The maximum number of calls in flight. They count against the limit of all calls to the API server, and a hanging
+/// metrics API must not use many of those.
 const IN_FLIGHT_MAX: usize = 8;
 
-/// What the sign of work is called.
+/// The name of this probe in results.
 const SIGN: &str = "cpu";
 
-/// Asks the metrics API.
+/// The client for the metrics API.
 pub struct Cpu {
     connection: Connection,
-    /// What a sandbox at rest uses at most, in thousandths of a core.
+    /// The highest CPU use of an idle sandbox, in millicores.
     idle_millis: u32,
-    /// One for each call in flight.
+    /// A permit for each call in flight.
     permits: Semaphore,
-    /// Whether somebody was told that the right to read metrics is missing.
+    /// Whether the missing permission to read metrics was logged.
     warned: AtomicBool,
 }
 
-/// A Pod's metrics, with what is read of them.
+/// The metrics of a Pod, reduced to the fields that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodMetrics {
@@ -72,7 +72,8 @@ impl Cpu {
         }
     }
 
-    /// Whether the sandbox uses more than one at rest. Where the cluster has no metrics of it, that shows nothing.
+    /// Returns whether the sandbox uses more CPU than an idle one. Without metrics of the sandbox it does not count as
+    /// busy.
     pub async fn ask(&self, id: &SandboxId) -> Busy {
         let Connection { calls, namespace, .. } = &self.connection;
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
@@ -85,7 +86,7 @@ impl Cpu {
         };
         match calls.request::<PodMetrics>(request, DEADLINE).await {
             Ok(metrics) => judge(&metrics, self.idle_millis),
-            // No such API, or not yet a measure of this Pod.
+            // The metrics API does not exist, or has not measured this Pod yet.
             Err(CallError::Answered { code: 404, .. }) => Busy::No,
             Err(error) => {
                 let fault = classify(Verb::Get, &error).fault;
@@ -119,8 +120,8 @@ fn judge(metrics: &PodMetrics, idle_millis: u32) -> Busy {
     }
 }
 
-/// Reads a use of CPU in the forms that metrics come in: a decimal number of cores, perhaps with one of the suffixes
-/// of Kubernetes' quantities up to thousands. A part of a nanocore counts as none.
+/// Parses a CPU use into nanocores. Metrics give a decimal number of cores, optionally with a quantity suffix from `n`
+/// to `k`. Fractions of a nanocore are rounded down.
 fn nanocores(text: &str) -> Option<u128> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale: u32 = match &text[digits.len()..] {
@@ -163,7 +164,7 @@ mod tests {
         (Cpu::new(connection, 50).ask(&id()).await, log)
     }
 
-    /// The forms that metrics come in, and those that are none.
+    /// Guards the quantity formats that metrics use, and that other formats are rejected.
     #[test]
     fn quantities_are_read_exactly() {
         for (text, nanos) in [
@@ -189,7 +190,7 @@ mod tests {
         }
     }
 
-    /// The containers count together, and only what is above the threshold is work.
+    /// Guards that the use of all containers is added, and that only a use above the threshold counts as busy.
     #[tokio::test(start_paused = true)]
     async fn containers_count_together() {
         for (uses, busy) in [
@@ -207,7 +208,8 @@ mod tests {
         }
     }
 
-    /// Metrics that hang leave the API server's other callers their turns, and every ask ends in time.
+    /// Guards that hanging metrics use few of the calls to the API server, and that every probe ends within its
+    /// deadline.
     #[tokio::test(start_paused = true)]
     async fn hanging_metrics_take_few_turns() {
         let (connection, log) = fake::server(|_, _| Answer::Silence);
@@ -223,8 +225,8 @@ mod tests {
         assert_eq!(at_first, IN_FLIGHT_MAX);
     }
 
-    /// A cluster without metrics, or without the right to them, reaps by the other signs; one whose metrics fail
-    /// has not answered.
+    /// Guards that a cluster without metrics, or without the permission to read them, relies on the other probes, and
+    /// that failing metrics count as unanswered.
     #[tokio::test(start_paused = true)]
     async fn absent_metrics_show_nothing() {
         let not_found = "podmetrics.metrics.k8s.io \"rec/sandbox-a\" not found";

@@ -1,4 +1,4 @@
-//! One GET over a connection of its own: plain HTTP/1.1, nothing followed, nothing kept.
+//! Sends one GET over its own connection: plain HTTP/1.1, without redirects and without connection reuse.
 
 use std::{io, pin::pin};
 
@@ -12,16 +12,16 @@ use tokio::net::TcpStream;
 
 use super::BODY_MAX;
 
-/// The longest head of an answer that is read, in bytes.
+/// The maximum length of an answer's head, in bytes.
 const HEAD_MAX: usize = 16 << 10;
 
-/// An answer, read to its end.
+/// A complete answer.
 pub struct Answer {
     pub status: u16,
     pub body: Bytes,
 }
 
-/// Why there is no answer. No word of the sandbox's own is in it.
+/// The error for a missing answer. It contains no text from the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("the sandbox's URL is not plain http")]
@@ -34,7 +34,8 @@ pub enum FetchError {
     Broken,
 }
 
-/// Gets a path of the server at this URL. Waits without a bound of its own; dropping it cuts the connection.
+/// Sends a GET for a path to the server of this URL. Has no timeout of its own; dropping the future closes the
+/// connection.
 pub async fn fetch(url: &Uri, path: &str) -> Result<Answer, FetchError> {
     let authority = url.authority().filter(|_| url.scheme() == Some(&Scheme::HTTP));
     let authority = authority.ok_or(FetchError::NotHttp)?;
@@ -66,8 +67,8 @@ pub async fn fetch(url: &Uri, path: &str) -> Result<Answer, FetchError> {
             Err(_) => Err(FetchError::Broken),
         }
     });
-    // The connection is driven here, as a task of its own could outlive this. Where it ends first, the exchange
-    // has all that it will get.
+    // The connection is polled here, because a separate task could outlive this call. If the connection ends first, the
+    // exchange has received all its data.
     match select(exchange, pin!(connection)).await {
         Either::Left((answer, _)) => answer,
         Either::Right((_, exchange)) => exchange.await,

@@ -1,4 +1,4 @@
-//! A probe as people write it in the settings.
+//! Parses activity probes from the settings.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use http::uri::PathAndQuery;
 
 use super::pointer::Pointer;
 
-/// What is asked of a sandbox, and what in its answer means that it is at work: `PATH#POINTER`.
+/// An activity probe, written as `PATH#POINTER`.
 ///
-/// The path, perhaps with a query, is asked for on the sandbox's own port. The pointer is a JSON pointer
-/// ([RFC 6901]) into the answer, the empty one for the whole of it; a step `*` stands for every item or field.
-/// The sandbox is at work if it leads to a value that is there, and neither empty, `false`, zero nor null.
+/// The path, which may have a query, is requested on the sandbox's port. The pointer is a JSON pointer ([RFC 6901])
+/// into the answer. An empty pointer selects the whole answer, and a step `*` selects every item or field. The sandbox
+/// is busy if the pointer selects a value that is not empty, `false`, zero or null.
 ///
 /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
 ///
@@ -27,21 +27,21 @@ pub struct Probe {
     pointer: Pointer,
 }
 
-/// Why a text is no [`Probe`].
+/// The error for an invalid [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
-    /// There is no `#`.
+    /// The text contains no `#`.
     #[error(
         "the probe '{0}' does not say what in the answer means busy; write a path, '#' and a JSON pointer, as \
          '/v1/shell/sessions#/data/sessions'"
     )]
     NoPointer(String),
-    /// What stands before the `#` is no path.
+    /// The text before the `#` is not a path.
     #[error(
         "'{0}' is not a path on the sandbox; it begins with one '/', and has no host, space or control character"
     )]
     Path(String),
-    /// What stands behind the `#` is no JSON pointer.
+    /// The text after the `#` is not a JSON pointer.
     #[error(
         "'{0}' is not a JSON pointer; it is empty, or each of its steps begins with '/', with '~1' for a '/' and \
          '~0' for a '~' in a name, and no control character"
@@ -52,13 +52,13 @@ pub enum ProbeError {
 // === impl Probe ===
 
 impl Probe {
-    /// Reads a probe as people write it.
+    /// Parses a probe from the settings.
     ///
     /// # Errors
-    /// [`ProbeError`], with what is wrong and how to put it right.
+    /// Returns [`ProbeError`], which describes the mistake and how to correct it.
     pub fn parse(text: &str) -> Result<Self, ProbeError> {
         let (path, pointer) = text.split_once('#').ok_or_else(|| ProbeError::NoPointer(text.to_owned()))?;
-        // Two slashes would begin a host.
+        // Two slashes would start a host name.
         let on_the_sandbox =
             path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|b| b.is_ascii_graphic());
         Ok(Self {
@@ -71,7 +71,7 @@ impl Probe {
         })
     }
 
-    /// The path that is asked for, with its query.
+    /// Returns the path with its query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.path.as_str()

@@ -1,26 +1,26 @@
-//! JSON pointers with a step for "every". Pure.
+//! JSON pointers with an additional step `*` for every item or field. All functions are pure.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Where to look in an answer.
+/// A JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Every item of an array, every field of an object.
+    /// Selects every item of an array or every field of an object.
     Every,
-    /// The field of this name, or the item of this number.
+    /// Selects the field with this name or the item with this index.
     Named(String),
 }
 
 // === impl Pointer ===
 
 impl Pointer {
-    /// Reads a pointer as RFC 6901 has it, `*` for every; `None` when it is not one, or has a control character, which
-    /// nobody means to write.
+    /// Parses a pointer of RFC 6901, with `*` for every item or field. Returns `None` if it is invalid or contains a
+    /// control character, which is always a mistake.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(char::is_control) {
             return None;
@@ -31,7 +31,7 @@ impl Pointer {
         text.strip_prefix('/')?.split('/').map(Step::parse).collect::<Option<_>>().map(Self)
     }
 
-    /// The values that it leads to.
+    /// Returns the values that the pointer selects.
     pub fn values<'v>(&self, root: &'v Value) -> Vec<&'v Value> {
         self.0
             .iter()
@@ -64,7 +64,7 @@ impl Step {
             (Self::Every, Value::Array(items)) => items.iter().collect(),
             (Self::Every, Value::Object(fields)) => fields.values().collect(),
             (Self::Named(name), Value::Array(items)) => {
-                // A sign or a leading zero makes it another name, which no item has.
+                // An index with a sign or a leading zero is invalid and selects no item.
                 let index = name.parse::<usize>().ok().filter(|index| index.to_string() == *name);
                 index.and_then(|index| items.get(index)).into_iter().collect()
             }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// Each form of a pointer, and where it leads.
+    /// Guards which values each form of a pointer selects.
     #[test]
     fn pointers_lead_where_they_say() {
         let answer = json!({"data": {"a/b": 1, "m~n": 2, "": 3, "list": [4, {"x": 5}, {"x": 6}]}});
@@ -110,7 +110,8 @@ mod tests {
     }
 
     proptest! {
-        /// A pointer without "every" leads where the standard's does, and is written as it was read.
+        /// Guards that a pointer without `*` selects the same value as `serde_json`, and that its `Display` is its
+        /// source.
         #[test]
         fn as_the_standard_has_it(names in proptest::collection::vec("[a-c~/0-1]{0,3}", 0..4)) {
             let answer = json!({"a": {"b": [1, {"c": 2}], "~": 3, "/": {"a": 4}}, "0": [5], "": {"": 6}});

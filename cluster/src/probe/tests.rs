@@ -1,4 +1,4 @@
-//! Nothing here sleeps: a server that is slow never answers at all, and the asker's own deadline ends the wait.
+//! These tests do not sleep. A slow server never answers, so the prober's own deadline ends the wait.
 
 use std::{
     convert::Infallible,
@@ -30,13 +30,13 @@ fn probes(texts: &[&str]) -> ProbeOptions {
     ProbeOptions { probes, idle_cpu_millis: None }
 }
 
-/// An asker, and the calls it makes to the API server.
+/// Creates a prober, and the log of its calls to the API server.
 fn prober(options: ProbeOptions) -> (Prober, Log) {
     let (connection, log) = fake::server(|_, _| Answer::Json(500, Value::Null));
     (Prober::new(options, connection), log)
 }
 
-/// A server on a socket, for as long as the set lives; each connection is given to the handler.
+/// Starts a server that passes each connection to the handler. It stops when the set is dropped.
 async fn listen<F>(handler: impl Fn(TcpStream) -> F + Send + 'static) -> (SocketAddr, JoinSet<()>)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -53,7 +53,7 @@ where
     (address, tasks)
 }
 
-/// A sandbox whose answers are as a function of the path has them.
+/// Starts a sandbox that computes its answers from the path.
 async fn sandbox(
     answer: impl Fn(&str) -> (StatusCode, String) + Clone + Send + Sync + 'static,
 ) -> (String, JoinSet<()>) {
@@ -73,7 +73,7 @@ async fn sandbox(
     (format!("http://{address}"), tasks)
 }
 
-/// What each answer means.
+/// Guards the meaning of each answer to a probe.
 #[test]
 fn answers_are_judged() {
     let probe = Probe::parse("/v1/shell/sessions#/data/sessions").unwrap();
@@ -117,7 +117,7 @@ fn answers_are_judged() {
     assert_eq!(judge(&every, 200, list("null").as_bytes()), Busy::No);
 }
 
-/// Only if all is answered, all is quiet; and a sign of work counts whatever else is unknown.
+/// Guards that a sandbox is idle only if all probes are answered, and that one busy answer is enough.
 #[test]
 fn one_sign_is_enough() {
     let yes = || Busy::Yes("a".to_owned());
@@ -139,7 +139,7 @@ fn one_sign_is_enough() {
     }
 }
 
-/// A probe is a path on the sandbox itself and a pointer, and is written as it was read.
+/// Guards that a probe consists of a path on the sandbox and a pointer, and that its `Display` is its source.
 #[test]
 fn probes_are_parsed() {
     for good in ALL_IN_ONE.into_iter().chain(["/#", "/a?b=c#/d", "/a#/b~1c/*"]) {
@@ -160,7 +160,7 @@ fn probes_are_parsed() {
     }
 }
 
-/// With nothing to ask, nobody is asked.
+/// Guards that no call is made without probes.
 #[tokio::test(start_paused = true)]
 async fn without_probes_nothing_is_asked() {
     let (prober, log) = prober(ProbeOptions::default());
@@ -168,8 +168,8 @@ async fn without_probes_nothing_is_asked() {
     assert_eq!(log.len(), 0);
 }
 
-/// A sandbox like the all-in-one image: one open session of four kinds is work, none is rest, and an image without
-/// such an API is at rest.
+/// Guards that a sandbox like the all-in-one image is busy with one open session of any of the four kinds, idle without
+/// sessions, and idle if the image does not have the API.
 #[tokio::test]
 async fn a_session_is_work() {
     let shell = |path: &str, open: &str| match path {
@@ -186,11 +186,11 @@ async fn a_session_is_work() {
     assert_eq!(asker.ask(&id(), &bare).await, Busy::No);
 }
 
-/// A hostile or broken sandbox costs neither time nor memory, and never counts as idle.
+/// Guards that a hostile or broken sandbox costs little time and memory, and never counts as idle.
 #[tokio::test]
 async fn an_odd_sandbox_has_not_answered() {
     let (asker, _) = prober(probes(&["/s#/a"]));
-    // Its deadline is short enough to be waited for.
+    // This deadline is short enough to wait for.
     let hasty = Prober { deadline: Duration::from_millis(200), ..prober(probes(&["/s#/a"])).0 };
     let says = |busy: Busy, word: &str| match busy {
         Busy::Unanswered(why) => assert!(why.starts_with("/s: ") && why.contains(word), "{why}"),
@@ -244,7 +244,7 @@ async fn an_odd_sandbox_has_not_answered() {
     says(asker.ask(&id(), "no url at all").await, "no usable URL");
 }
 
-/// A redirect is not followed: a sandbox cannot make this service call anybody else.
+/// Guards that redirects are not followed, so that a sandbox cannot make this service call another host.
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let called = Arc::new(AtomicBool::new(false));
@@ -266,7 +266,7 @@ async fn redirects_are_not_followed() {
     assert!(!called.load(Ordering::SeqCst));
 }
 
-/// However many sandboxes are asked at once, only so many connections are open.
+/// Guards the limit on connections when many sandboxes are probed at once.
 #[tokio::test]
 async fn probes_in_flight_are_bounded() {
     let open = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));

@@ -1,4 +1,4 @@
-//! One operation on one object: up to three calls, within a deadline.
+//! One operation on one object: up to three calls within a deadline.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     retry::{self, Next, Progress},
 };
 
-/// An operation on one object of kind `K`.
+/// An operation on an object of kind `K`.
 pub struct Operation<'a, K> {
     connection: &'a Connection,
     verb: Verb,
@@ -32,15 +32,16 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
         Self { connection, verb, name, kind: PhantomData }
     }
 
-    /// The requests for its kind, in the connection's namespace.
+    /// Returns the request builder for the kind, in the connection's namespace.
     pub fn path(&self) -> Request {
         Request::new(K::url_path(&(), Some(self.connection.namespace())))
     }
 
-    /// Makes the call, again where that may help. A `namespace` that turns out to be missing is made once.
+    /// Makes the call and retries it where that is safe. If the namespace is missing, creates it once, provided that
+    /// `namespace` is set.
     ///
     /// # Errors
-    /// The last call's; but if any of the calls may have taken effect, then so may the whole.
+    /// Returns the error of the last call. The outcome is unknown if any of the calls may have taken effect.
     pub async fn run(
         &self,
         build: impl Fn() -> Built,

@@ -26,7 +26,7 @@ fn only() -> Preconditions {
     Preconditions { uid: uid(), version: None }
 }
 
-/// The port, on a scripted server.
+/// Creates the calls on a scripted API server.
 fn writes(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Writes, Log) {
     limited(script, Limits::default())
 }
@@ -52,7 +52,7 @@ fn kind<T: std::fmt::Debug>(outcome: &Outcome<T>) -> (bool, ClusterErrorKind) {
     }
 }
 
-/// A create is two writes and no read, and the node port is in the Service's own answer.
+/// Guards that a create makes two writes and no read, and that the Service's answer contains the node port.
 #[tokio::test(start_paused = true)]
 async fn a_create_is_one_post_for_each_object() {
     let (writes, log) = writes(|_, asked| {
@@ -76,8 +76,8 @@ async fn a_create_is_one_post_for_each_object() {
     assert!(named.contains(&&json!("sandbox-a")) && named.contains(&&json!("sandbox-a-svc")), "{named:?}");
 }
 
-/// Invariant 10: under a storm each operation makes at most three calls, spaced as the server asks, and says
-/// that nothing was done.
+/// Invariant 10: guards that each operation makes at most three calls during a storm of 429, waits as the server asks,
+/// and reports that nothing was done.
 #[tokio::test(start_paused = true)]
 async fn a_storm_costs_three_calls_an_operation() {
     let (writes, log) = writes(|_, _| storm());
@@ -91,7 +91,8 @@ async fn a_storm_costs_three_calls_an_operation() {
     assert!(log.len() <= 12, "two reads of at most three calls each");
 }
 
-/// A create whose answer was lost is not made again: the caller looks first. A delete may be made again.
+/// Guards that a create is not retried after a lost answer, because the caller reads first, and that a delete is
+/// retried.
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_unknown() {
     for lost in [
@@ -112,7 +113,8 @@ async fn a_lost_answer_is_unknown() {
     assert_eq!(log.len(), 2);
 }
 
-/// If one of several tries may have taken effect, then so may the whole, whatever the last one said.
+/// Guards that the outcome is unknown if any of several attempts may have taken effect, even if the last one was
+/// rejected.
 #[tokio::test(start_paused = true)]
 async fn unknown_is_not_forgotten_by_a_later_refusal() {
     let (writes, _) = writes(|before, _| match before {
@@ -122,7 +124,8 @@ async fn unknown_is_not_forgotten_by_a_later_refusal() {
     assert_eq!(kind(&writes.delete_pod(id(), only()).await), (false, ClusterErrorKind::Forbidden));
 }
 
-/// A cluster that is away did certainly nothing, and one that is silent ends the call within its deadline.
+/// Guards that an unreachable cluster is reported as certainly not having acted, and that a silent one ends the call at
+/// its deadline.
 #[tokio::test(start_paused = true)]
 async fn an_absent_cluster_is_told_in_time() {
     let (refusing, log) = writes(|_, _| Answer::Broken(std::io::ErrorKind::ConnectionRefused));
@@ -135,7 +138,7 @@ async fn an_absent_cluster_is_told_in_time() {
     assert_eq!(log.len(), 1);
 }
 
-/// Calls beyond the bound wait for their turn, and are refused, unsent, when it does not come in time.
+/// Guards that calls over the limit wait, and that they are rejected without being sent at their deadline.
 #[tokio::test(start_paused = true)]
 async fn calls_in_flight_are_bounded() {
     let limits = Limits { in_flight: 2, ..Limits::default() };
@@ -145,7 +148,7 @@ async fn calls_in_flight_are_bounded() {
     assert_eq!((log.len(), certain), (2, 3));
 }
 
-/// However many creates wait, a delete and a read come to their turn: creates never take all the calls in flight.
+/// Guards that creates never use all calls in flight, so that deletes and reads are not blocked by waiting creates.
 #[tokio::test(start_paused = true)]
 async fn creates_leave_calls_to_others() {
     let limits = Limits { in_flight: 4, ..Limits::default() };
@@ -171,7 +174,7 @@ async fn creates_leave_calls_to_others() {
     assert_eq!(log.lines().iter().filter(|line| line.starts_with("POST")).count(), 3);
 }
 
-/// What only somebody else can mend is told at once.
+/// Guards that errors that a retry cannot fix are returned at once.
 #[tokio::test(start_paused = true)]
 async fn what_does_not_pass_by_itself_is_not_repeated() {
     let quota = "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1";
@@ -199,7 +202,7 @@ async fn what_does_not_pass_by_itself_is_not_repeated() {
     }
 }
 
-/// A namespace that was deleted underneath is made anew, once, and the create goes on.
+/// Guards that a create recreates a deleted namespace once and then continues.
 #[tokio::test(start_paused = true)]
 async fn a_missing_namespace_is_made_once() {
     let (writes, log) = writes(|before, asked| match (asked.method.as_str(), before) {
@@ -224,7 +227,7 @@ async fn a_missing_namespace_is_made_once() {
     );
 }
 
-/// A namespace that cannot be made does not keep a create beyond its deadline.
+/// Guards that a create keeps its deadline if the namespace cannot be created.
 #[tokio::test(start_paused = true)]
 async fn a_silent_namespace_keeps_the_deadline() {
     let (writes, _) = writes(|before, _| match before {
@@ -240,7 +243,7 @@ async fn a_silent_namespace_keeps_the_deadline() {
     assert!(begun.elapsed() <= Limits::default().write, "{:?}", begun.elapsed());
 }
 
-/// Invariant 9: a delete names the uid that was decided on; and a Pod gets its grace.
+/// Invariant 9: guards that a delete has the uid as a precondition, and that a Pod gets its grace period.
 #[tokio::test(start_paused = true)]
 async fn a_delete_carries_its_uid() {
     let (writes, log) = writes(|_, _| failure(404, "NotFound", "not found"));
@@ -259,10 +262,11 @@ async fn a_delete_carries_its_uid() {
     assert_eq!(asked[1].body["preconditions"], json!({"uid": "ua"}));
 }
 
-/// What was decided on one state is not done to another: the conflict is told at once, not taken for an end.
+/// Guards that a delete with an outdated resourceVersion returns the conflict at once, and does not count as a
+/// completed deletion.
 #[tokio::test(start_paused = true)]
 async fn a_delete_of_another_state_is_refused() {
-    // As recorded, and as the storage below it words it.
+    // The recorded text of the API server, and the text of its storage layer.
     for message in [
         "Operation cannot be fulfilled on Pod \"sandbox-a\": the ResourceVersion in the precondition (5) does not \
          match the ResourceVersion in record (7). The object might have been modified",
@@ -278,7 +282,8 @@ async fn a_delete_of_another_state_is_refused() {
     }
 }
 
-/// Annotations are written by one patch of the annotations alone, bound to the uid; what is absent is taken away.
+/// Guards that annotations are written by one patch that changes only annotations, is bound to the uid, and removes
+/// absent ones.
 #[tokio::test(start_paused = true)]
 async fn marks_are_one_patch() {
     let (writes, log) = writes(|_, asked| {
@@ -305,8 +310,8 @@ async fn marks_are_one_patch() {
     assert_eq!(log.all()[0].body, expected);
 }
 
-/// A patch of what is gone, or lives anew, is refused, whichever way the cluster says it; one whose answer was
-/// lost is made again.
+/// Guards that a patch of a deleted or recreated Pod is refused, for every error that the API server may return, and
+/// that a patch is retried after a lost answer.
 #[tokio::test(start_paused = true)]
 async fn a_patch_of_another_life_is_refused() {
     let conflict = "Operation cannot be fulfilled on pods \"sandbox-a\": the UID in the precondition (ua) does not \
@@ -341,7 +346,8 @@ async fn a_patch_of_another_life_is_refused() {
     assert_eq!(calls, 2);
 }
 
-/// What the answer to a delete shows may be gone, or on its way: the time, the grace and the finalizers tell.
+/// Guards that the deletion time, the grace period and the finalizers in a delete's answer distinguish a terminating
+/// object from a removed one.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_object_is_gone_or_leaving() {
     let uid_conflict = "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (1) does not match \
@@ -354,7 +360,7 @@ async fn a_deleted_object_is_gone_or_leaving() {
             true,
         ),
         (json!({"deletionTimestamp": "2026-11-21T04:20:48Z"}), true),
-        // As the recorded deletion of a Service: the object as it last was.
+        // A recorded deletion of a Service shows its last state.
         (json!({}), false),
     ] {
         let mut deleted = pod("a", "ua", 7, "Running");
@@ -379,7 +385,7 @@ async fn a_deleted_object_is_gone_or_leaving() {
     assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Deletion::Gone));
 }
 
-/// A look is two reads; what is absent is absent, and what is in the way by name is said.
+/// Guards that a lookup makes two reads, and that it reports missing and foreign objects.
 #[tokio::test(start_paused = true)]
 async fn a_look_tells_ours_absent_and_strange() {
     let (ours, log) = writes(|_, asked| {
@@ -393,7 +399,7 @@ async fn a_look_tells_ours_absent_and_strange() {
     assert!(seen.pod.is_some_and(|pod| pod.uid == uid()) && seen.service.is_none());
     assert_eq!(log.len(), 2);
 
-    // A stranger at one name takes nothing from what is told of the other, not even that it could not be read.
+    // A foreign Pod does not hide the result of the Service, not even an error.
     for (status, there) in [(200, true), (404, false), (403, false)] {
         let (strange, _) = writes(move |_, asked| {
             if asked.path.contains("/pods/") {
