@@ -19,7 +19,7 @@ use std::{
     path::PathBuf,
 };
 
-use cluster::{
+use kubernetes::{
     connect::{Limits, Options},
     manifest::Template,
 };

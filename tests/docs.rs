@@ -13,8 +13,8 @@ const ROOMS: [&str; 8] = [
     "src",
     "actors/src",
     "actors/tests",
-    "cluster/src",
-    "cluster/tests",
+    "kubernetes/src",
+    "kubernetes/tests",
     "lifecycle/src",
     "lifecycle/tests",
 ];

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::manifest::{self, Template};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, api::PostParams};
+use kubernetes::manifest::{self, Template};
 use lifecycle::request::CreateRequest;
 use simcluster::{Effect, Rule, Verb};
 

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::{annotations, names, observe, types::Pod};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kubernetes::{annotations, names, observe, types::Pod};
 use lifecycle::{
     lifetime::{Activity, Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, OWNER_MAX, Policy},
     observed::ObservedPod,

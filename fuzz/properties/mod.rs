@@ -4,12 +4,12 @@
 //! The fuzz targets and the ordinary test of the corpus (`tests/fuzz_corpus.rs`) run the same functions.
 
 pub mod annotations;
-mod kubernetes;
 pub mod mounts;
 pub mod paths;
 pub mod probes;
 pub mod request_body;
 pub mod settings;
+mod validation;
 pub mod watch;
 
 /// A property, for any bytes.

@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use cluster::manifest::{self, Template};
+use kubernetes::manifest::{self, Template};
 use lifecycle::{
     ids::SandboxId,
     request::{CreateRequest, ExtraMount},
@@ -14,7 +14,7 @@ use lifecycle::{
 use sandbox_provisioner::settings::rules;
 use serde_json::json;
 
-use super::kubernetes;
+use super::validation;
 
 /// The places where a caller may mount something below the default skills root; DeerFlow's list.
 const PLACES: [&str; 9] = [
@@ -44,7 +44,7 @@ pub fn check(data: &[u8]) {
             return;
         }
     };
-    kubernetes::accepts(&manifests, 0);
+    validation::accepts(&manifests, 0);
     let spec = manifests.pod.spec.as_ref().unwrap();
     let mounts = || spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
     for volume in spec.volumes.iter().flatten() {

@@ -7,9 +7,9 @@ mod backend;
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cluster::names;
 use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
+use kubernetes::names;
 use lifecycle::ids::{SandboxId, ThreadId, UserId};
 use sandbox_provisioner::http::{
     self as api, Capabilities,

@@ -2,7 +2,7 @@
 //!
 //! The first line is the probe; the next byte chooses the status; the rest is the answer.
 
-use cluster::probe::{self, Probe};
+use kubernetes::probe::{self, Probe};
 use lifecycle::traits::Busy;
 use sandbox_provisioner::settings::rules;
 use serde_json::Value;

@@ -2,14 +2,14 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use cluster::manifest::{self, Template};
+use kubernetes::manifest::{self, Template};
 use lifecycle::{
     lifetime::{LIMIT_MAX, LIMIT_MIN, LimitsPatch},
     request::{CreateRequest, ECHO_MAX, ERRORS_MAX, FieldError},
 };
 use serde_json::{Value, json};
 
-use super::kubernetes;
+use super::validation;
 
 const CONTENT_TYPES: [Option<&str>; 4] =
     [Some("application/json"), Some("application/merge-patch+json; charset=utf-8"), Some("text/plain"), None];
@@ -103,7 +103,7 @@ fn makes_objects(request: &CreateRequest) {
     });
     for template in &*TEMPLATES {
         match manifest::build(template, request) {
-            Ok(manifests) => kubernetes::accepts(&manifests, request.user_id.as_str().len()),
+            Ok(manifests) => validation::accepts(&manifests, request.user_id.as_str().len()),
             Err(refusal) => {
                 let asks_for_more = !request.extra_mounts.is_empty()
                     || request.skills_container_path.is_some()

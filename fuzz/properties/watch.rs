@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use cluster::{
+use kube::core::{ObjectList, Resource, WatchEvent};
+use kubernetes::{
     fault::{self, CallError, Verb},
     manifest::Template,
     names, observe,
     types::{Pod, Service},
     watch::object::LenientObject,
 };
-use kube::core::{ObjectList, Resource, WatchEvent};
 use lifecycle::{error::ClusterError, phase::Reason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

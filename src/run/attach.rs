@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::view::View;
-use cluster::{
+use kubernetes::{
     connect::{Connection, Limits, Options},
     link::Link,
     watch::watch,

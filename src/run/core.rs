@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
-use cluster::link::Link;
 use jiff::Timestamp;
+use kubernetes::link::Link;
 use lifecycle::traits::Clock;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;

@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, path::Path, process::ExitCode};
 
-use cluster::manifest::{self, Template};
+use kubernetes::manifest::{self, Template};
 use lifecycle::request::CreateRequest;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use cluster::probe::{Probe, ProbeOptions};
+use kubernetes::probe::{Probe, ProbeOptions};
 use lifecycle::{
     lifetime::{self, Policy},
     reap_limiter::ReapLimits,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use cluster::manifest::{ServiceType, SubPathTemplate, Template};
+use kubernetes::manifest::{ServiceType, SubPathTemplate, Template};
 use secrecy::SecretString;
 
 use super::{

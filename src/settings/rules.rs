@@ -8,8 +8,8 @@ use std::{
     str::FromStr,
 };
 
-use cluster::{manifest::is_absolute, probe::Probe};
 use http::Uri;
+use kubernetes::{manifest::is_absolute, probe::Probe};
 
 /// Longest image reference taken: the name's 255 bytes, a tag's 128 and a digest's 135 fit well.
 const IMAGE_MAX: usize = 1024;

@@ -164,7 +164,7 @@ fn the_later_layer_wins() {
 #[test]
 fn the_defaults_are_the_originals() {
     let settings = World::default().load().unwrap().settings;
-    assert_eq!(settings.template(), cluster::manifest::Template::default());
+    assert_eq!(settings.template(), kubernetes::manifest::Template::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8002");
     assert!(settings.http.api_key.is_none() && settings.embedded.is_none());
     assert_eq!(settings.kubernetes.kubeconfig, PathBuf::from("/root/.kube/config"));
@@ -184,7 +184,7 @@ fn by_default_nothing_expires() {
     assert_eq!(lifetimes.belt(), ReapLimits::default());
     assert_eq!(lifetimes.probing.idle_cpu_millicores, None);
     let probes: Vec<_> = lifetimes.probing.probes.iter().map(ToString::to_string).collect();
-    assert_eq!(probes, cluster::probe::ALL_IN_ONE);
+    assert_eq!(probes, kubernetes::probe::ALL_IN_ONE);
 }
 
 /// Each setting about lifetimes arrives at its own place.

@@ -47,7 +47,7 @@ pub struct Manifests {
 /// Builds a sandbox's Pod and Service.
 ///
 /// ```
-/// use cluster::manifest::{self, Template};
+/// use kubernetes::manifest::{self, Template};
 /// use lifecycle::request::CreateRequest;
 ///
 /// let request = CreateRequest::from_body(Some("application/json"), br#"{"sandbox_id": "abc-123"}"#).unwrap();
@@ -91,7 +91,7 @@ pub fn service(template: &Template, request: &CreateRequest) -> Service {
 /// Returns `None` while a Service of type `NodePort` has no node port.
 ///
 /// ```
-/// use cluster::manifest::{self, Template};
+/// use kubernetes::manifest::{self, Template};
 /// use lifecycle::ids::SandboxId;
 ///
 /// let id = SandboxId::parse("abc-123").unwrap();

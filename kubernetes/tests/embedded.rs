@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cluster::{
+use kubernetes::{
     connect::{Connection, Limits},
     manifest::Template,
     namespace::Namespace,
@@ -396,7 +396,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
         ),
     )
     .unwrap();
-    let options = cluster::connect::Options {
+    let options = kubernetes::connect::Options {
         kubeconfig: kubeconfig.clone(),
         in_cluster: false,
         api_server: None,

@@ -44,7 +44,7 @@ impl SubPathTemplate {
     /// Parses a template from the settings.
     ///
     /// ```
-    /// use cluster::manifest::SubPathTemplate;
+    /// use kubernetes::manifest::SubPathTemplate;
     /// let template = SubPathTemplate::parse("users/{user_id}/{thread_id}").unwrap();
     /// assert_eq!(template.render("u1", "t1"), "users/u1/t1");
     /// assert!(SubPathTemplate::parse("users/{name}").is_err());

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cluster::manifest::Manifests;
 use k8s_openapi::api::core::v1::{Container, Pod, Service, Volume};
+use kubernetes::manifest::Manifests;
 
 /// The most that all annotations of an object may hold, in bytes.
 const ANNOTATIONS_MAX: usize = 256 << 10;

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use cluster::{
+use kubernetes::{
     manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
     names,
 };

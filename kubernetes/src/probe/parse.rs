@@ -15,7 +15,7 @@ use super::pointer::Pointer;
 /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
 ///
 /// ```
-/// use cluster::probe::Probe;
+/// use kubernetes::probe::Probe;
 ///
 /// let probe = Probe::parse("/v1/shell/sessions#/data/sessions").unwrap();
 /// assert_eq!(probe.path(), "/v1/shell/sessions");
