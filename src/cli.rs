@@ -104,15 +104,15 @@ pub struct ClusterArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub struct GuardArgs {
-    /// Serve HTTPS, with a certificate that it makes for itself anew at each start. It is good for localhost,
-    /// its addresses, host.docker.internal and the listen address.
+    /// Serve HTTPS with a self-signed certificate, generated at each start. It is valid for localhost, its
+    /// addresses, host.docker.internal and the listen address.
     #[arg(long)]
     pub tls: bool,
-    /// One more name or address that the certificate is good for; may be repeated. Implies --tls.
+    /// One more name or address that the certificate is valid for; may be repeated. Implies --tls.
     #[arg(long, value_name = "NAME")]
     pub tls_name: Vec<String>,
-    /// Ask for rights, as RBAC has them: whoever shows no token may do next to nothing. Implies --tls, as kubectl
-    /// sends no token over plain HTTP, and wants --write-kubeconfig, which gets an administrator's token.
+    /// Enforce RBAC. Requests without a token are anonymous and have almost no permissions. Implies --tls, as
+    /// kubectl sends no token over plain HTTP, and needs --write-kubeconfig, which gets an administrator's token.
     #[arg(long, requires = "write_kubeconfig")]
     pub rbac: bool,
     /// Write a kubeconfig for this cluster, readable by you alone. A file that it did not write itself is left as it

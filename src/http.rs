@@ -1,9 +1,9 @@
 //! The REST API: one file a route, and what is around all of them.
 //!
-//! A request passes [`edge`] (request id, log line, key, deadline, panics), then the warp filters of
+//! A request passes [`frontend`] (request id, log line, key, deadline, panics), then the warp filters of
 //! [`routes`], which match **only** path and method, so that a request has one answer and never falls
 //! from one route into the next; a body is read in [`body`]; whatever goes wrong becomes an
-//! [`errors::ApiError`], which the edge writes in the shape that the caller asked for.
+//! [`errors::ApiError`], which the front end writes in the shape that the caller asked for.
 //!
 //! The routes know the rest of the program as a [`Backend`]: they can be served with any.
 
@@ -38,7 +38,7 @@ use crate::admin::{self, Checks};
 /// is a 404.
 ///
 /// An error is answered as an [`errors::ApiError`] in the answer's extensions, without a body: serve this
-/// inside an [`edge::Edge`], which writes it.
+/// inside a [`frontend::Frontend`], which writes it.
 pub fn routes<B: Backend>(
     backend: B,
     capabilities: Capabilities,

@@ -139,6 +139,6 @@ fn an_open_cluster_is_warned_of() {
         std::io::Read::read(child.stdout.as_mut().unwrap(), &mut welcome).unwrap();
         child.kill().unwrap();
         let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
-        assert_eq!(log.contains("no rights are asked for"), warned, "{listen}: {log}");
+        assert_eq!(log.contains("RBAC is not enforced"), warned, "{listen}: {log}");
     }
 }

@@ -10,7 +10,7 @@
 //! `kube_runtime` lists and watches. It does not say when its state was last known to be that of the cluster, from
 //! which every read learns whether it may answer: it keeps bookmarks, the end of a watch and its reopening to itself,
 //! so that a quiet cluster and a dead connection look the same. Therefore the connection is observed: see
-//! [`body::WatchBody`] for what proves that it is alive, and [`events::Events`] for when that is told.
+//! `body::WatchBody` for what proves that it is alive, and `events::Events` for when that is told.
 //!
 //! An error ends the watcher, and so does [`RELIST`]. The next watcher begins with a list.
 

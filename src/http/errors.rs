@@ -24,8 +24,8 @@ static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-de
 
 /// An error as its caller sees it. It holds no secret.
 ///
-/// As a [`Reply`] it is an empty answer that carries the error in its extensions; the [edge](super::edge)
-/// writes it with [`ApiError::write`], in the [`Shape`] that the request asks for.
+/// As a [`Reply`] it is an empty answer that carries the error in its extensions; the [front end](super::frontend)
+/// writes it with [`ApiError::write`], in the [`ErrorFormat`] that the request asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     status: ErrorStatus,
@@ -169,7 +169,7 @@ impl ErrorStatus {
     }
 }
 
-// === impl Shape ===
+// === impl ErrorFormat ===
 
 impl ErrorFormat {
     /// The shape that these request headers ask for.

@@ -135,7 +135,7 @@ impl Operation {
     }
 }
 
-// === impl Edge ===
+// === impl Frontend ===
 
 impl Frontend {
     /// Puts everything around these [`routes`](super::routes).
@@ -157,7 +157,7 @@ impl Frontend {
         &self.shared.drain_token
     }
 
-    /// How many requests were answered because of [`Edge::last_call`].
+    /// How many requests were answered 503 because of [`Frontend::drain_token`].
     #[must_use]
     pub fn rejected(&self) -> usize {
         self.shared.rejected.load(Ordering::Relaxed)

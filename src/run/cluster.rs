@@ -53,7 +53,7 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
     if !rbac && !address.ip().is_loopback() {
         tracing::warn!(
             %address,
-            "no rights are asked for: whoever reaches this address can do anything in the cluster; listen on a \
+            "RBAC is not enforced: anyone who reaches this address can do anything in the cluster; listen on a \
              loopback address, or give --rbac"
         );
     }
@@ -89,7 +89,7 @@ fn url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// A kubeconfig for whoever runs the cluster: an administrator, where that makes a difference.
+/// A kubeconfig for the operator of the cluster: an administrator, where RBAC is enforced.
 fn kubeconfig(cluster: &Cluster, url: &str, tls: Option<&Tls>) -> Result<Kubeconfig, String> {
     let mut config = Kubeconfig::new(url);
     if let Some(tls) = tls {

@@ -35,7 +35,7 @@ pub async fn serve(settings: Settings) -> ExitCode {
     if settings.http.api_key.is_none() && !daemon.address().ip().is_loopback() {
         tracing::warn!(
             address = %daemon.address(),
-            "no API key is set (PROVISIONER_AUTH=none): whoever reaches this address can make and delete sandboxes"
+            "no API key is set (PROVISIONER_AUTH=none): anyone who reaches this address can make and delete sandboxes"
         );
     }
     welcome::print(&settings, daemon.address());

@@ -96,7 +96,7 @@ pub static SPECS: [Spec; 49] = [
         default: Some("false"),
         kind: Kind::Switch,
         allowed: SWITCH,
-        help: "Do not check the API server's certificate at all: whoever answers gets the credentials",
+        help: "Do not check the API server's certificate at all: anyone who answers gets the credentials",
         section: Section::Cluster,
         ..text(
             Key::InsecureSkipTlsVerify,
