@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`, as Kubernetes' own components serve them. Neither asks for a key.
+//! `/livez` and `/readyz`, as Kubernetes' own components serve them. Neither requires a key.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -11,19 +11,19 @@ use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
 
 use crate::http::{errors::accepts, responses};
 
-/// One thing that must be well for the service to do its work.
+/// A condition that must hold for the daemon to be ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// A short stable name, as `watch-pods`.
     pub name: &'static str,
-    /// `Err` with a sentence that says what is missing. It is shown to everybody who can reach the daemon.
+    /// `Err` with a sentence about what is missing. Everyone who can reach the daemon can read it.
     pub outcome: Result<(), String>,
 }
 
-/// Runs every check, in the order in which they are shown. It answers from memory, at once.
+/// Runs every check, in the order of the report. It reads only memory.
 pub type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
-/// The answer to those who ask for JSON.
+/// The JSON response.
 #[derive(Serialize)]
 struct Report<'a> {
     status: &'static str,
@@ -49,7 +49,7 @@ pub(crate) fn route(checks: Checks) -> BoxedFilter<(Response,)> {
     live.or(ready).unify().boxed()
 }
 
-/// The paths of this module, for whatever method.
+/// The paths of this module, with any method.
 pub(crate) fn paths() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::path!("livez").or(warp::path!("readyz")).unify()
 }
@@ -58,7 +58,7 @@ fn reads() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::get().or(warp::head()).unify()
 }
 
-/// 200 when every check is well, else 503. The list of checks comes with `?verbose`, and whenever one fails.
+/// 200 if every check passes, else 503. The report contains the checks with `?verbose`, and if one fails.
 fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
     let ready = checks.iter().all(|check| check.outcome.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -80,7 +80,7 @@ fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
     response
 }
 
-/// The checks in the words of Kubernetes' own `/readyz?verbose`, with what is missing after "failed".
+/// The checks in the format of Kubernetes' own `/readyz?verbose`, with what is missing after "failed".
 fn listed(checks: &[Check], ready: bool) -> String {
     let mut lines = String::new();
     for Check { name, outcome } in checks {

@@ -1,5 +1,5 @@
-//! `sandbox-provisioner health`: asks a daemon whether it is alive. It is what a container's health check
-//! runs, where the image has neither a shell nor curl.
+//! `sandbox-provisioner health`: asks a daemon whether it is alive. Container health checks run it, because the image
+//! contains neither a shell nor curl.
 
 use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
 
@@ -11,14 +11,13 @@ use tokio::{
 
 use crate::settings::rules;
 
-/// How long the daemon has to answer: less than the 3 s after which container engines give up by default or
-/// by our own examples.
+/// How long the daemon has to answer: less than the 3 s of our own examples.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Enough for a status line.
+/// The longest status line that is read, in bytes.
 const STATUS_LINE_MAX: u64 = 64;
 
-/// A plain `http` URL to ask.
+/// The `http` URL to request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthUrl {
     host: String,
@@ -26,39 +25,39 @@ pub struct HealthUrl {
     path: String,
 }
 
-/// A text that is no [`HealthUrl`].
+/// A text that is not a valid [`HealthUrl`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a health URL begins with http://, and has a host, such as http://127.0.0.1:8002/health")]
 pub struct InvalidHealthUrl;
 
-/// Why a daemon does not count as alive.
+/// Why a daemon is not considered alive.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nothing answers there.
+    /// The connection failed.
     #[error("{url} cannot be asked: {reason}")]
     Unreachable {
-        /// What was asked.
+        /// The URL.
         url: HealthUrl,
-        /// What the system said.
+        /// The error of the operating system.
         reason: io::Error,
     },
-    /// It took too long.
+    /// It did not answer in time.
     #[error("{url} did not answer within {} s", DEADLINE.as_secs())]
     TimedOut {
-        /// What was asked.
+        /// The URL.
         url: HealthUrl,
     },
-    /// It answers something else than 200.
+    /// The response was not a 200.
     #[error("{url} answered {answer:?} instead of 200")]
     Answered {
-        /// What was asked.
+        /// The URL.
         url: HealthUrl,
-        /// The beginning of the answer.
+        /// The beginning of the response.
         answer: String,
     },
 }
 
-/// Asks once.
+/// Requests the URL once.
 ///
 /// # Errors
 /// [`Unhealthy`] unless the answer is a 200 in time.
@@ -75,7 +74,7 @@ pub async fn check(url: &HealthUrl) -> Result<(), Unhealthy> {
     Err(Unhealthy::Answered { url: url.clone(), answer })
 }
 
-/// Sends a GET and gives back the status line.
+/// Sends a GET and returns the status line.
 async fn ask(url: &HealthUrl) -> io::Result<String> {
     let bare = url.host.trim_start_matches('[').trim_end_matches(']');
     let mut stream = TcpStream::connect((bare, url.port)).await?;
@@ -92,7 +91,7 @@ async fn ask(url: &HealthUrl) -> io::Result<String> {
 // === impl HealthUrl ===
 
 impl HealthUrl {
-    /// `/health` of a daemon that listens on this address, asked from the same machine.
+    /// `/health` of a daemon on this machine that listens on this address.
     #[must_use]
     pub fn of_listener(listen: SocketAddr) -> Self {
         let address = SocketAddr::new(rules::reachable(listen.ip()), 0).to_string();
@@ -145,7 +144,7 @@ mod tests {
         }
     }
 
-    /// An address that stands for all of a machine's is asked where it surely answers.
+    /// For an unspecified listen address the URL has the loopback address.
     #[test]
     fn a_listener_is_asked_on_loopback() {
         for (listen, url) in [
@@ -171,7 +170,7 @@ mod tests {
         tokio::join!(check(&url), server).0
     }
 
-    /// Only a 200 counts; what else was answered is told.
+    /// Only a 200 is a success; the error contains any other status.
     #[tokio::test]
     async fn only_200_is_healthy() {
         assert!(asked("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.is_ok());

@@ -1,11 +1,11 @@
-//! The REST API: one file a route, and what is around all of them.
+//! The REST API: one file per route, and what all routes share.
 //!
 //! A request passes [`frontend`] (request id, log line, key, deadline, panics), then the warp filters of
-//! [`routes`], which match **only** path and method, so that a request has one answer and never falls
-//! from one route into the next; a body is read in [`body`]; whatever goes wrong becomes an
-//! [`errors::ApiError`], which the front end writes in the shape that the caller asked for.
+//! [`routes`]. The filters match **only** path and method, so that at most one route rejects or answers a
+//! request. [`body`] reads bodies. Every error is an [`errors::ApiError`], which the front end writes in the
+//! format that the caller asked for.
 //!
-//! The routes know the rest of the program as a [`Backend`]: they can be served with any.
+//! The routes call the rest of the program through the trait [`Backend`].
 
 pub mod auth;
 pub mod body;
@@ -34,11 +34,10 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 pub use self::{backend::Backend, capabilities::Capabilities};
 use crate::admin::{self, Checks};
 
-/// Every route of the program, the ones of [`admin`] too. It answers every request: what no route takes
-/// is a 404.
+/// Every route of the program, including those of [`admin`]. A request that no route takes is a 404.
 ///
-/// An error is answered as an [`errors::ApiError`] in the answer's extensions, without a body: serve this
-/// inside a [`frontend::Frontend`], which writes it.
+/// An error is a response without a body, with an [`errors::ApiError`] in its extensions. Serve these routes
+/// inside a [`frontend::Frontend`], which writes the body.
 pub fn routes<B: Backend>(
     backend: B,
     capabilities: Capabilities,
@@ -46,8 +45,8 @@ pub fn routes<B: Backend>(
     checks: Checks,
 ) -> BoxedFilter<(Response,)> {
     let body_reader = body::BodyReader::new(limits);
-    // A GET of one sandbox is asked most, so it stands first and alone: every `or` that an answer passes
-    // through on its way out is a cost.
+    // GET of one sandbox is the most frequent request, so it comes first and alone: each `or` that a response
+    // passes through costs time.
     let rest = list::route(backend.clone())
         .or(presence::route(backend.clone()))
         .unify()

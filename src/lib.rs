@@ -1,8 +1,7 @@
 //! Sandbox Provisioner: gives AI-agent backends isolated sandboxes on Kubernetes over a small REST API.
 //!
-//! The program is this library and a `main` that parses the command line. The face (HTTP) and the cluster
-//! never meet: `lifecycle` in the middle owns the traits, the edges implement them, and one module here
-//! introduces them to each other.
+//! The program is this library and a `main` that parses the command line. HTTP and the cluster do not depend on
+//! each other: `lifecycle` defines the traits, the other crates implement them, and [`run`] connects them.
 //!
 //! ```text
 //!   backend ──HTTP──▸ warp routes ──messages──▸ supervisor ──spawns──▸ one actor per sandbox ──▸ Kubernetes API

@@ -1,14 +1,14 @@
-//! The accept loop: HTTP/1 connections with a limit on everything that a peer could use up.
+//! The accept loop: HTTP/1 connections, with limits on every resource that a peer could exhaust.
 //!
-//! | what a peer may do | what ends it |
+//! | Behaviour of a peer | Limit |
 //! | --- | --- |
-//! | connect and say nothing; send its headers slowly; keep an idle connection open | [`Limits::head_time`] |
-//! | send many or long headers | hyper's 100 headers and [`Limits::head_bytes`]: 431 |
-//! | never read its answer | [`Limits::stall`] |
-//! | go on sending what nobody reads | [`Limits::linger`] |
-//! | open connections without end | [`Limits::connections`]: one that does nothing has to go, or else the new one, with a 503 that says so |
+//! | sends nothing, sends its headers slowly, or keeps an idle connection open | [`Limits::head_time`] |
+//! | sends many or long headers | hyper's 100 headers and [`Limits::head_bytes`]: 431 |
+//! | never reads its response | [`Limits::stall`] |
+//! | continues to send after the response | [`Limits::linger`] |
+//! | opens too many connections | [`Limits::connections`]: an inactive one is closed, otherwise the new one is answered 503 |
 //!
-//! Bodies and answering times are limited in [`crate::http`]. TLS ends in front of the daemon.
+//! [`crate::http`] limits bodies and response times. The daemon does not terminate TLS.
 
 mod connections;
 mod guarded;
@@ -49,41 +49,40 @@ use self::{
     guarded::{Guarded, LINGERING, Lingers},
 };
 
-/// How many refusals of surplus connections are written at once; beyond, such a connection is just closed.
+/// How many 503 responses to surplus connections are written at once. Further ones are closed without a response.
 const REFUSALS: usize = 64;
 
-/// Most that is buffered of what one peer sends, in bytes; hyper's own 400 KiB would be 400 MiB for the full number
-/// of connections. Above the largest head, far above a usual body.
+/// The largest read buffer of a connection, in bytes. hyper's default of 400 KiB would be 400 MiB for the full number
+/// of connections. This is more than the largest head and far more than a usual body.
 const BUFFER: usize = 64 << 10;
 
-/// How long connections that came at the last moment have to send their request after the stop.
+/// How long the last accepted connections have to send their request after the stop.
 const LATE_COMERS: Duration = Duration::from_millis(100);
 
-/// How long accepting pauses when the process or the machine is out of file descriptors or memory: long
-/// enough not to spin, short enough that nobody waits noticeably once some are free.
+/// How long accepting pauses if the process or the machine is out of file descriptors or memory. Long enough to avoid
+/// a busy loop, short enough not to delay clients noticeably.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a peer may use up.
+/// The limits of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once. For one more, one has to go that does nothing; where there is none, the new one is
-    /// answered 503 with `Retry-After` and closed, rather than left to wait: a probe or a client with a deadline
-    /// learns at once what is the matter.
+    /// The number of open connections. For a further one an inactive connection is closed. If there is none, the new
+    /// one is answered 503 with `Retry-After` and closed: a client with a deadline gets the reason at once.
     pub connections: usize,
-    /// How long a request's headers may take to arrive, counted from the moment at which the connection is
-    /// ready for them: so also how long a connection may be silent or idle.
+    /// How long the headers of a request may take to arrive, from the moment at which the connection is ready for
+    /// them. This is also how long a connection may be idle.
     pub head_time: Duration,
     /// The largest request line and headers, in bytes; at most 64 KiB.
     pub head_bytes: usize,
-    /// How long a peer may leave us without room to write.
+    /// How long a write may wait for the peer to read.
     pub stall: Duration,
-    /// How long, after an answer that came before the end of its request, the rest of the request is read and
-    /// thrown away. Closing at once would make the peer's kernel drop the answer.
+    /// After a response that was sent before the end of its request: how long the rest of the request is read and
+    /// discarded. If the connection closed at once, the peer's kernel would discard the response.
     pub linger: Duration,
-    /// For how long connections are still taken after the stop. Every answer says from the stop on that its
-    /// connection ends with it, so that clients turn elsewhere before they find us gone.
+    /// How long connections are still accepted after the stop. Every response after the stop closes its connection, so
+    /// that clients reconnect elsewhere.
     pub delay: Duration,
-    /// How long connections have to end after that before they are cut.
+    /// How long connections have to finish after that before they are closed.
     pub drain: Duration,
 }
 
@@ -91,7 +90,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Connections that were still busy after [`Limits::drain`], and were cut.
+    /// Connections that were still busy after [`Limits::drain`] and were closed.
     pub cut: usize,
 }
 
@@ -113,11 +112,11 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `stop` ends and [`Limits::delay`] has passed, then lets connections finish what they are at, within
+/// Serves until `stop` completes and [`Limits::delay`] has passed, then waits for connections to finish, at most
 /// [`Limits::drain`].
 ///
-/// `app` answers one request; its future is dropped when the peer goes away. Dropping this future cuts every
-/// connection.
+/// `app` answers one request; its future is dropped if the peer disconnects. Dropping the future of this function
+/// closes every connection.
 pub async fn serve<A, F, B>(
     listener: TcpListener,
     limits: Limits,
@@ -155,12 +154,12 @@ where
                 member: connections.enter(),
                 closing: Arc::clone(&closing),
                 lingering: Arc::clone(&lingering),
-                // The watcher is taken before the task is spawned: a stop in between is not missed.
+                // The receiver is created before the task is spawned, so that a stop in between is not missed.
                 watcher: graceful.watcher(),
             };
             let (slots, app) = (Arc::clone(&slots), app.clone());
             tasks.spawn(async move {
-                // The slot of the one who had to go comes free in a moment.
+                // The permit of the closed connection becomes free within a moment.
                 let slot = match slot {
                     Some(slot) => Ok(slot),
                     None => slots.acquire_owned().await,
@@ -190,7 +189,7 @@ where
             },
         }
     }
-    // Whoever is connected already, and only waits to be accepted, would find its connection reset.
+    // A connection in the accept queue would be reset.
     while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
         accept(&mut tasks, stream, peer);
     }
@@ -207,15 +206,15 @@ where
     Drained { cut }
 }
 
-/// What a connection is served with.
+/// The context of a connection.
 struct Setting {
     http: http1::Builder,
     limits: Limits,
     peer: SocketAddr,
     member: ConnectionGuard,
-    /// Set from the stop on.
+    /// Set after the stop.
     closing: Arc<AtomicBool>,
-    /// Places for those whose peer goes on sending after its answer.
+    /// Permits for connections whose peer continues to send after the response.
     lingering: Arc<Semaphore>,
     watcher: Watcher,
 }
@@ -229,7 +228,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let Setting { http, limits, peer, member, closing, lingering, watcher } = setting;
-    // True at first: an answer to a head that could not be parsed is hyper's own, and never comes by here.
+    // Initially true: hyper itself answers a head that it cannot parse, without calling this service.
     let unread = Arc::new(AtomicBool::new(true));
     let lingers = Lingers { unread: Arc::clone(&unread), closing: Arc::clone(&closing), places: lingering };
     let io = TokioIo::new(Guarded::new(stream, limits.stall, limits.linger, lingers));
@@ -250,14 +249,14 @@ where
     tokio::select! {
         biased;
         ended = watcher.watch(http.serve_connection(io, service)) => if let Err(error) = ended {
-            // The peer's doing, all of it: time-outs, resets, what is no HTTP.
+            // Errors caused by the peer: time-outs, resets, invalid HTTP.
             tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
         },
         () = member.evicted() => tracing::debug!(%peer, "a connection that did nothing made room for another"),
     }
 }
 
-/// A connection's task ends well, or is cut; a panic in it (the routes' own are caught before) is our fault.
+/// The task of a connection ends normally or is aborted. A panic (those of routes are caught before) is a bug.
 fn note_end(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -266,8 +265,8 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// An accept fails for a connection that was reset while it waited, which concerns nobody, or for want of
-/// something that only time brings: then accepting again at once would spin.
+/// An accept fails if a connection was reset while it waited, which is harmless, or if a resource is exhausted. Then
+/// accepting again at once would be a busy loop.
 async fn after_failed_accept(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {

@@ -1,4 +1,4 @@
-//! The wiring: the only place that builds things, owns every task's handle, and orders start and stop.
+//! Builds the parts of the program, owns the handle of every task, and starts and stops them in order.
 
 mod attach;
 mod cluster;

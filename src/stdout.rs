@@ -1,11 +1,11 @@
-//! Printing for a reader who may have gone (`| head`), where `println!` would panic.
+//! Printing to standard output, which may be closed (`| head`); `println!` would panic.
 
 use std::io::{self, Write as _};
 
-/// Prints to standard output; a reader who has gone is no error.
+/// Prints to standard output. A closed pipe is not an error.
 ///
 /// # Errors
-/// When what is printed cannot be kept, as on a full disk.
+/// If the output cannot be written, for example on a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -14,7 +14,7 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints what a command was run for; when that fails, says so on standard error and gives `false`.
+/// Prints the result of a command; if that fails, prints the error on standard error and returns `false`.
 #[must_use]
 pub fn deliver(text: &str) -> bool {
     print(text).inspect_err(|error| eprintln!("error: standard output cannot be written: {error}")).is_ok()

@@ -12,10 +12,9 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// Libraries whose usual talk would drown ours, each with the most that is heard of it unless it is asked
-/// for by name: the actor library logs every actor, the HTTP one every connection. The Kubernetes client and its
-/// watcher log every failure, as the server said it, which we tell ourselves, once; and whole bodies that cannot be
-/// read, which may hold anything.
+/// Libraries that log too much, each with its most verbose level unless the filter names it: the actor library logs
+/// every actor, the HTTP library every connection. The Kubernetes client and its watcher log every failure, which the
+/// daemon logs itself, once; and whole bodies that cannot be parsed, which may contain secrets.
 const CAPS: &str = "kube=warn,kube_client=off,kube_runtime=off,ractor=warn,hyper=warn,hyper_util=warn,\
                     rustls=warn,tower=warn,warp=warn,h2=warn";
 
@@ -45,18 +44,18 @@ pub enum TelemetryError {
         /// What is wrong with it.
         source: ParseError,
     },
-    /// Somebody set up logging before.
+    /// Logging was set up before.
     #[error("logging is set up already")]
     Twice,
 }
 
-/// Sends the log of the whole process to standard error, panics too. To be called once, at the start.
+/// Sends the log of the whole process to standard error, including panics. Call it once, at the start.
 ///
-/// `filter` is a level, or targets with levels as [`Targets`] reads them; it may name one of the capped
-/// libraries to hear more of it.
+/// `filter` is a level, or targets with levels as [`Targets`] parses them. It may name a capped library to raise its
+/// level.
 ///
 /// # Errors
-/// [`TelemetryError`] when the filter cannot be read, or this was done before.
+/// [`TelemetryError`] if the filter cannot be parsed, or logging was set up before.
 pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     let json = match format {
         Format::Auto => !io::stderr().is_terminal(),
@@ -71,10 +70,10 @@ pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// The filter with the caps under it.
+/// The filter, combined with the caps.
 fn parse(filter: &str) -> Result<Targets, TelemetryError> {
     let fault = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
-    // Later directives of one target replace earlier ones, so what is asked for wins over the caps.
+    // Later directives for a target replace earlier ones, so the filter overrides the caps.
     format!("info,{CAPS},{filter}").parse().map_err(fault)
 }
 
@@ -95,8 +94,8 @@ where
 /// What the writing layer stands on.
 type Layered = tracing_subscriber::layer::Layered<Targets, Registry>;
 
-/// A panic as one log line, in the span (and so with the request id) in which it happened. Its message is left
-/// out: it may quote a value, and a value may be a secret; where it happened is enough to find it.
+/// Logs a panic as one line, in its span (and so with the request id). The line omits the message, which may contain
+/// a secret; the location is enough to find the bug.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
     tracing::error!(place = place.as_deref().unwrap_or("unknown"), "panicked");
@@ -125,7 +124,7 @@ mod tests {
         }
     }
 
-    /// All that is logged by `work` under this filter, as JSON lines.
+    /// Everything that `work` logs with this filter, as JSON lines.
     fn logged(filter: &str, work: impl FnOnce()) -> Vec<serde_json::Value> {
         let sink = Sink::default();
         let writer = sink.clone();
@@ -138,7 +137,7 @@ mod tests {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// A line is one JSON object with its fields on top and the request's id in its span.
+    /// A line is one JSON object with its fields at the top level and the request id in its span.
     #[test]
     fn lines_are_json_with_the_request_id() {
         let lines = logged("info", || {
@@ -150,7 +149,7 @@ mod tests {
         assert_eq!(lines[0]["span"]["request_id"], "r-1");
     }
 
-    /// A chatty library is capped whatever our own level, unless it is asked for by name.
+    /// A verbose library is capped at every level of ours, unless the filter names it.
     #[test]
     fn libraries_are_capped() {
         let chat = || tracing::info!(target: "kube_client", "a call");
@@ -161,7 +160,7 @@ mod tests {
         assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
     }
 
-    /// A filter that cannot be read is named, with what it should look like.
+    /// The error for an invalid filter contains the filter and an example.
     #[test]
     fn a_bad_filter_is_named() {
         let error = parse("a=loud").unwrap_err().to_string();

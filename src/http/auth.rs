@@ -1,4 +1,4 @@
-//! The key that guards `/api`.
+//! The API key of `/api`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
@@ -9,19 +9,19 @@ static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Who may use `/api`. Its `Debug` does not show the key.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// Whoever sends this key, in `X-API-Key` or as `Authorization: Bearer`.
+    /// Callers that send this key, in `X-API-Key` or as `Authorization: Bearer`.
     Key(SecretString),
-    /// Everybody who can reach the daemon.
+    /// Everyone who can reach the daemon.
     Open,
 }
 
 // === impl Auth ===
 
 impl Auth {
-    /// Whether a request with these headers may go on.
+    /// Whether a request with these headers is allowed.
     ///
-    /// `X-API-Key` decides where it is sent, else `Authorization: Bearer` (a proxy may have its own use for
-    /// that header). A header that comes twice proves nothing. An empty key opens nothing.
+    /// `X-API-Key` decides if it is sent, otherwise `Authorization: Bearer` (a proxy may use that header for
+    /// itself). A repeated header is refused. An empty key is refused.
     #[must_use]
     pub fn allows(&self, headers: &HeaderMap) -> bool {
         match self {
@@ -30,15 +30,15 @@ impl Auth {
         }
     }
 
-    /// Whether the key is asked for on this path, as it stands in the URI: on all of `/api`, whether there is
-    /// such a route or not, so that nobody without a key learns which there are.
+    /// Whether this path of a URI requires the key: all of `/api`, also paths without a route, so that callers
+    /// without a key cannot find out which routes exist.
     #[must_use]
     pub fn guards(path: &str) -> bool {
         path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-/// The one key that the caller sends.
+/// The key that the caller sends.
 fn given(headers: &HeaderMap) -> Option<&[u8]> {
     if headers.contains_key(&X_API_KEY) {
         return only(headers, &X_API_KEY).map(HeaderValue::as_bytes);
@@ -52,8 +52,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Compares in a time that depends on the length of `given` alone, which its sender knows anyway: neither
-/// the place of the first difference nor the key's length shows.
+/// Compares in a time that depends only on the length of `given`, which its sender knows. The time reveals
+/// neither the position of the first difference nor the length of the key.
 fn same(given: &[u8], key: &[u8]) -> bool {
     if given.is_empty() || key.is_empty() {
         return false;
@@ -78,7 +78,7 @@ mod tests {
         headers
     }
 
-    /// One right key in either header opens; anything else, however near, does not.
+    /// The right key in either header is accepted; everything else, however similar, is refused.
     #[test]
     fn keys_are_checked_whole() {
         let auth = Auth::Key("s3cret".to_owned().into());
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// A key that was set to nothing opens nothing, and does not make every caller a friend.
+    /// An empty configured key admits no caller.
     #[test]
     fn an_empty_key_opens_nothing() {
         let auth = Auth::Key(String::new().into());
@@ -114,13 +114,13 @@ mod tests {
         assert!(Auth::Open.allows(&sent(&[])));
     }
 
-    /// The key is in no debug output.
+    /// No debug output contains the key.
     #[test]
     fn the_key_is_not_printed() {
         assert!(!format!("{:?}", Auth::Key("s3cret".to_owned().into())).contains("s3cret"));
     }
 
-    /// All of `/api` is guarded, and nothing that only looks like it.
+    /// All of `/api` requires the key, and no path that only resembles it.
     #[test]
     fn all_of_api_is_guarded() {
         for (path, wanted) in [

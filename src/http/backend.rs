@@ -1,4 +1,4 @@
-//! What the routes need of the rest of the program.
+//! The interface between the routes and the rest of the program.
 
 use std::future::Future;
 
@@ -14,29 +14,29 @@ use lifecycle::{
     request::CreateRequest,
 };
 
-/// The calls that the routes make. Cheap to clone: each request has its own.
+/// The calls that the routes make. Cheap to clone: each request has its own clone.
 ///
-/// Every future may be dropped when its caller goes away or its deadline passes; what was begun then goes
-/// on or not, as the backend likes.
+/// A future may be dropped when the client disconnects or the deadline passes. The backend decides whether the
+/// work continues.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// Makes the sandbox, or finds it made.
+    /// Creates the sandbox if it does not exist.
     fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, SandboxError>> + Send;
 
-    /// Deletes the sandbox, or finds it gone.
+    /// Deletes the sandbox if it exists.
     fn delete(
         &self,
         id: SandboxId,
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
-    /// Notes a sign of life of the sandbox; `None` when there is none.
+    /// Records activity of the sandbox; `None` if it does not exist.
     fn touch(
         &self,
         id: SandboxId,
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
-    /// Changes the sandbox's limits, and notes a sign of life; `None` when there is none.
+    /// Changes the sandbox's limits and records activity; `None` if it does not exist.
     fn change(
         &self,
         id: SandboxId,
@@ -44,26 +44,26 @@ pub trait Backend: Clone + Send + Sync + 'static {
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
-    /// When and why the sandbox was reaped, if that was lately and it was not made anew since.
+    /// When and why the sandbox was reaped, if that was recent and it was not created again since.
     fn reaped(&self, id: &SandboxId) -> Option<Reaped>;
 
-    /// What the reaper is at.
+    /// The state of the reaper.
     fn reaper(&self) -> ReaperState;
 
-    /// Lets the reaper go on after it had stopped; says whether it had.
+    /// Resumes the reaper; returns whether it was stopped.
     fn resume_reaping(&self) -> bool;
 
-    /// What is known of the sandbox; `None` when there is none.
+    /// The state of the sandbox; `None` if it does not exist.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
-    /// The uid of the sandbox's Pod; `None` when there is no Pod. Fails where that is not known.
+    /// The uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;
 
-    /// All sandboxes that callers may know of, in the order of their ids.
+    /// All sandboxes that a LIST shows, in the order of their ids.
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;
 
-    /// Which state of things a list would show now: equal revisions show equal lists, and a revision taken
-    /// before a list is never newer than it. Fails where a list would.
+    /// The revision of the list: equal revisions mean equal lists, and a revision read before a list is never
+    /// newer than that list. Fails if a list would fail.
     fn revision(&self) -> impl Future<Output = Result<Revision, SandboxError>> + Send;
 }
 

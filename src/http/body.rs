@@ -1,5 +1,4 @@
-//! Reading a request's body: never more than a limit of it, never longer than a limit, and never many large ones at
-//! once.
+//! Reading request bodies, with limits on the size, on the time, and on the number of large bodies read at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,29 +19,29 @@ use tokio::{
 
 use super::errors::ApiError;
 
-/// How much of a body is read, and for how long.
+/// Limits on the size of a body and on the time to read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body that is read, in bytes; a larger one is a 413.
+    /// The largest accepted body, in bytes; a larger one is a 413.
     pub bytes: usize,
     /// How long the whole body may take to arrive; a slower one is a 408.
     pub time: Duration,
 }
 
-/// What a body may have of memory without asking, in bytes: a usual create has a tenth of it.
+/// Bodies up to this size, in bytes, are read without a permit. A usual create is a tenth of it.
 const SMALL: usize = 4 << 10;
 
-/// When to ask again after a large body had to wait for too long.
+/// `Retry-After` of a large body that waited too long for a permit.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How many bodies may be larger at once. With the limit of 1 MiB on each that is what all bodies together take, but
-/// for the small ones; a large one that is meant is read within a moment.
+/// How many larger bodies are read at once. Together with the limit of 1 MiB for each, this bounds the memory of all
+/// larger bodies. An honest client sends such a body within a moment.
 const LARGE_AT_ONCE: usize = 4;
 
-/// How many large bodies may wait for their turn: each holds what has arrived of it, some 100 KiB at the most.
+/// How many large bodies may wait for a permit. Each holds what has arrived so far, at most about 100 KiB.
 const LARGE_WAITING: usize = 32;
 
-/// Reads bodies within their limits. Clones share the room for large ones.
+/// Reads bodies within the limits. Clones share the permits for large bodies.
 #[derive(Debug, Clone)]
 pub struct BodyReader {
     limits: Limits,
@@ -59,22 +58,22 @@ impl Default for Limits {
     }
 }
 
-// === impl Bodies ===
+// === impl BodyReader ===
 
 impl BodyReader {
-    /// Bodies within these limits.
+    /// A reader with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let room = |places| Arc::new(Semaphore::new(places));
         Self { limits, large: room(LARGE_AT_ONCE), waiting: room(LARGE_WAITING) }
     }
 
-    /// Reads the whole body, whether it announces its length or comes in chunks.
+    /// Reads the whole body, with `Content-Length` or chunked.
     ///
     /// # Errors
-    /// 413 when it is, or says that it will be, larger than the limit: at once, without reading the rest. 408 when
-    /// it takes longer than the limit. 503 when it is large, and so many others are that its turn does not come
-    /// within that time, or that too many wait already. 400 when it breaks off.
+    /// 413 if the body, or its `Content-Length`, is larger than the limit: at once, without reading the rest. 408 if
+    /// it takes longer than the limit. 503 if it is large and gets no permit within that time, or if too many others
+    /// wait already. 400 if it is incomplete.
     pub async fn read<S, D, E>(&self, headers: &HeaderMap, body: S) -> Result<Bytes, ApiError>
     where
         S: Stream<Item = Result<D, E>>,
@@ -102,7 +101,7 @@ impl BodyReader {
             if turn.is_none() && whole.len() + chunk.remaining() > SMALL {
                 let busy = || ApiError::from(SandboxError::Busy { retry_after: RETRY });
                 let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
-                // While it waits nothing more of it is taken from its connection.
+                // While the body waits for a permit, nothing more is read from its connection.
                 match timeout_at(end, self.large.acquire()).await {
                     Ok(permit) => turn = permit.ok(),
                     Err(_) => return Err(busy()),
@@ -112,10 +111,10 @@ impl BodyReader {
         }
     }
 
-    /// Reads the whole body and what it says; the inner error is all that is wrong with its fields.
+    /// Reads and parses the whole body; the inner error contains every invalid field.
     ///
     /// # Errors
-    /// As [`Bodies::read`] and [`understand`].
+    /// As [`BodyReader::read`] and [`understand`].
     pub(super) async fn parse<S, D, E, T>(
         &self,
         headers: &HeaderMap,
@@ -132,11 +131,11 @@ impl BodyReader {
     }
 }
 
-/// What a whole body says; the inner error is all that is wrong with its fields.
+/// Parses a whole body; the inner error contains every invalid field.
 ///
 /// # Errors
-/// 400 where bytes that are no UTF-8 are said to be JSON: to FastAPI they are no text at all, rather than a JSON text
-/// with a mistake in it.
+/// 400 if a body with a JSON content type is not UTF-8. FastAPI distinguishes this from a body that is text but not
+/// valid JSON, which is a 422.
 pub(crate) fn understand<T>(
     content_type: Option<&str>,
     body: &[u8],
@@ -172,7 +171,7 @@ mod tests {
         read.map(|body| String::from_utf8(body.to_vec()).unwrap()).map_err(|error| error.status())
     }
 
-    /// The limit is on the sum of the chunks, and a body of exactly the limit is taken.
+    /// The limit applies to the sum of the chunks, and a body of exactly the limit is accepted.
     #[tokio::test]
     async fn the_limit_is_on_the_whole() {
         for (parts, wanted) in [
@@ -186,7 +185,7 @@ mod tests {
         }
     }
 
-    /// An announced length over the limit is refused before a byte is read: this body would never end.
+    /// A `Content-Length` over the limit is refused before a byte is read: this body would never end.
     #[tokio::test]
     async fn an_announced_length_is_believed() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("9"))]);
@@ -194,7 +193,7 @@ mod tests {
         assert_eq!(outcome(body), Err(ErrorStatus::PayloadTooLarge));
     }
 
-    /// A body that stops arriving ends as a 408 after the limit, not when the connection does.
+    /// A body that stops arriving is a 408 after the limit, not when the connection ends.
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_ends_at_the_limit() {
         let begun = Instant::now();
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!(begun.elapsed(), LIMITS.time);
     }
 
-    /// A body that breaks off is the caller's error, not ours.
+    /// An incomplete body is the client's error, a 400.
     #[tokio::test]
     async fn a_broken_body_is_a_400() {
         let body = chunks(&["12"]).chain(stream::iter([Err(())]));
@@ -214,13 +213,13 @@ mod tests {
         );
     }
 
-    /// Large bodies are read a few at a time, however many stall; small ones wait for none of them.
+    /// Few large bodies are read at once, however many stall; small bodies do not wait for them.
     #[tokio::test(start_paused = true)]
     async fn large_bodies_are_few_at_once() {
         let body_reader = BodyReader::new(Limits { bytes: 1 << 20, time: Duration::from_secs(10) });
         let (none, large) = (HeaderMap::new(), Bytes::from_static(&[b' '; SMALL + 1]));
         let first = || stream::iter([Ok::<_, ()>(large.clone())]);
-        // Those who find no room have less time left than those who took it.
+        // The bodies that find no permit started later and have less time left.
         let stalling = futures::future::join_all((0..LARGE_AT_ONCE).map(async |_| {
             sleep(Duration::from_secs(1)).await;
             body_reader.read(&none, first().chain(stream::pending())).await
@@ -244,7 +243,7 @@ mod tests {
         let whole = body_reader.read(&none, first()).await;
         assert_eq!(whole.unwrap().len(), SMALL + 1, "there is room again");
 
-        // Past those who may wait the answer is at once.
+        // When too many wait already, the 503 is immediate.
         let _all = body_reader.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
         let (begun, refused) = (Instant::now(), body_reader.read(&none, first()).await);
         assert_eq!((outcome(refused), begun.elapsed()), (Err(ErrorStatus::Unavailable), Duration::ZERO));

@@ -1,11 +1,11 @@
-//! `GET /api/capabilities`: what this installation can put into a sandbox.
+//! `GET /api/capabilities`: the optional features that this installation offers.
 
 use serde::Serialize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{errors::reply, path, responses};
 
-/// What callers may ask for in a create, under the present settings.
+/// The optional features that a create may ask for, according to the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// `LARK_CLI_INIT_IMAGE` is set: `provision_lark_cli_runtime` works.

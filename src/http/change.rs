@@ -1,4 +1,4 @@
-//! `PATCH /api/sandboxes/{id}`: other limits.
+//! `PATCH /api/sandboxes/{id}`: changes the limits of a sandbox.
 
 use bytes::Buf;
 use futures::Stream;
@@ -26,7 +26,7 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
         .boxed()
 }
 
-/// What is wrong with a request is told before whether there is such a sandbox, as FastAPI has it.
+/// An invalid request is a 422 also if the sandbox does not exist, as with FastAPI.
 async fn answer<B, S, D, E>(
     backend: &B,
     id: PathId,

@@ -14,7 +14,7 @@ use super::{
     responses::{self, Sandbox},
 };
 
-/// Room for an id, a URL, a uid, a time and the usual reason of a sandbox that was just made.
+/// The usual size of a response, in bytes: an id, a URL, a uid, a time and the reason of a new sandbox.
 const USUAL_SIZE: usize = 384;
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {

@@ -22,7 +22,7 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// An id that can never name a sandbox is answered as one that names none at present: nothing is left of it.
+/// An id that is not valid is a 200, like the id of a sandbox that does not exist: nothing is left of either.
 async fn answer<B: Backend>(backend: &B, id: PathId, headers: HeaderMap) -> Result<Response, ApiError> {
     let owner = owner::alone(&headers)?;
     match id {

@@ -1,4 +1,4 @@
-//! What a caller is told when something is wrong: the status, the text, and the two shapes of both.
+//! Error responses: the status, the text, and the two formats of the body.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -22,25 +22,26 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// capability has changed.
 static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-deerflow-capability-refresh");
 
-/// An error as its caller sees it. It holds no secret.
+/// An error as the caller sees it. It contains no secret.
 ///
-/// As a [`Reply`] it is an empty answer that carries the error in its extensions; the [front end](super::frontend)
-/// writes it with [`ApiError::write`], in the [`ErrorFormat`] that the request asks for.
+/// As a [`Reply`] it is a response without a body, with the error in its extensions. The
+/// [front end](super::frontend) writes the body with [`ApiError::write`], in the [`ErrorFormat`] that the request
+/// asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     status: ErrorStatus,
     detail: Detail,
-    /// A stable name of what is wrong, where there is one: the cluster's fault or the failure's own.
+    /// A stable name of the error, if it has one.
     reason: Option<&'static str>,
-    /// When to try again; only with statuses that mean "later".
+    /// `Retry-After`; only with statuses that mean "later".
     retry_after: Option<Duration>,
-    /// The methods of a path that was asked with another.
+    /// `Allow`; only with a 405.
     allow: Option<&'static str>,
-    /// What to do about it.
+    /// What the caller can do about it.
     hint: Option<Box<str>>,
     /// The sandbox that does not exist.
     missing: Option<Box<Missing>>,
-    /// Whether the caller's knowledge of the Lark images is out of date.
+    /// Whether the caller's copy of the capabilities is out of date.
     capability_refresh: bool,
 }
 
@@ -49,7 +50,7 @@ pub struct ApiError {
 struct Missing {
     /// As the caller wrote it.
     id: String,
-    /// When and why we ended it ourselves, if we did.
+    /// When and why the daemon reaped it, if it did.
     reaped: Option<Reaped>,
 }
 
@@ -80,12 +81,12 @@ pub enum ErrorStatus {
     DeadlinePassed,
 }
 
-/// What an answer's body looks like.
+/// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorFormat {
-    /// `{"detail": …}`, as FastAPI has it and existing clients read it.
+    /// `{"detail": …}`, the format of FastAPI, which existing clients read.
     FastApi,
-    /// A problem document, for those who ask for [`PROBLEM_JSON`].
+    /// A problem document, for clients that accept [`PROBLEM_JSON`].
     Problem,
 }
 
@@ -94,11 +95,11 @@ pub enum ErrorFormat {
 enum Detail {
     /// One sentence.
     Text(Cow<'static, str>),
-    /// Each field of the body that is wrong, as pydantic writes it.
+    /// Each invalid field of the body, as pydantic writes it.
     Fields(Vec<Value>),
 }
 
-/// FastAPI's shape.
+/// The format of FastAPI.
 #[derive(Serialize)]
 struct FastApiBody<'a> {
     detail: &'a Detail,
@@ -106,7 +107,7 @@ struct FastApiBody<'a> {
     more: More<'a>,
 }
 
-/// The fields that stand in both shapes beside `detail`.
+/// The fields beside `detail` that both formats have.
 #[derive(Serialize)]
 struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,8 +120,8 @@ struct More<'a> {
     reaped: Option<responses::Reaped>,
 }
 
-/// A sandbox that does not exist, in the words of DeerFlow's documentation. A problem document's own `status` is a
-/// number, so there the word stands under another name.
+/// A sandbox that does not exist, as DeerFlow documents it. A problem document's own `status` is a number, so there
+/// the word has another name.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Absent<'a> {
@@ -128,7 +129,7 @@ enum Absent<'a> {
     Problem { sandbox_id: &'a str, sandbox_status: &'static str },
 }
 
-/// RFC 9457's shape, with the validation errors and the fields of [`More`] as extension members.
+/// The format of RFC 9457, with the validation errors and the fields of [`More`] as extension members.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: &'static str,
@@ -145,7 +146,7 @@ struct ProblemBody<'a> {
 // === impl ErrorStatus ===
 
 impl ErrorStatus {
-    /// The status on the wire.
+    /// The HTTP status.
     #[must_use]
     pub const fn code(self) -> StatusCode {
         match self {
@@ -163,7 +164,7 @@ impl ErrorStatus {
         }
     }
 
-    /// The status' own phrase, the title of its problem documents.
+    /// The reason phrase of the status, the title of its problem documents.
     fn phrase(self) -> &'static str {
         self.code().canonical_reason().unwrap_or("Error")
     }
@@ -172,7 +173,7 @@ impl ErrorStatus {
 // === impl ErrorFormat ===
 
 impl ErrorFormat {
-    /// The shape that these request headers ask for.
+    /// The format that these request headers ask for.
     #[must_use]
     pub fn asked_for(headers: &HeaderMap) -> Self {
         if accepts(headers, PROBLEM_JSON) { Self::Problem } else { Self::FastApi }
@@ -212,7 +213,7 @@ impl Serialize for Detail {
 }
 
 impl Detail {
-    /// One sentence in any case: of fields, `body.thread_id: String should match …; …`.
+    /// One sentence in both cases; for fields, `body.thread_id: String should match …; …`.
     fn description(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
@@ -266,7 +267,7 @@ impl ApiError {
         Self { missing, ..Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found")) }
     }
 
-    /// The same, with when and why we ended it ourselves.
+    /// The same, with when and why the daemon reaped it.
     #[must_use]
     pub fn after_reap(mut self, reaped: Option<Reaped>) -> Self {
         if let Some(missing) = &mut self.missing {
@@ -275,7 +276,7 @@ impl ApiError {
         self
     }
 
-    /// 405: the path is served to other methods, these.
+    /// 405: the path has only these methods.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         Self { allow: Some(allow), ..Self::new(ErrorStatus::MethodNotAllowed, "Method Not Allowed") }
@@ -293,7 +294,7 @@ impl ApiError {
         }
     }
 
-    /// 400: the body broke off, or was not framed as HTTP asks. The text is FastAPI's.
+    /// 400: the body is incomplete, or its framing is invalid. The text is FastAPI's.
     #[must_use]
     pub fn unreadable_body() -> Self {
         Self::new(ErrorStatus::BadRequest, "There was an error parsing the body")
@@ -312,7 +313,7 @@ impl ApiError {
         Self::new(ErrorStatus::RequestTimeout, text)
     }
 
-    /// 500: a fault of this program. What it is stands in the log, under the request's id.
+    /// 500: a bug of this program. The log contains the cause, under the request's id.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorStatus::Internal, "Internal Server Error")
@@ -324,17 +325,17 @@ impl ApiError {
         self.status
     }
 
-    /// What is wrong, as it stands under `detail`.
+    /// The text of `detail`.
     #[must_use]
     pub fn detail(&self) -> Value {
         serde_json::to_value(&self.detail).unwrap_or_default()
     }
 
-    /// The whole answer. `instance` is the path that was asked for, as it stood in the URI.
+    /// The whole response. `instance` is the path of the URI.
     #[must_use]
     pub fn write(&self, shape: ErrorFormat, instance: &str) -> Response {
         let (content_type, body) = match shape {
-            // The original's key check answers outside FastAPI: a bare text without a content type.
+            // The key check of DeerFlow's provisioner runs outside FastAPI: a text without a content type.
             ErrorFormat::FastApi if self.status == ErrorStatus::Unauthorized => {
                 (None, Bytes::from_static(b"Unauthorized"))
             }
@@ -391,7 +392,7 @@ impl ApiError {
     }
 }
 
-/// `Retry-After` counts whole seconds, and 0 would ask for a storm.
+/// `Retry-After` is in whole seconds, and at least 1: with 0 all clients would retry at once.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
@@ -416,13 +417,13 @@ impl Reply for ApiError {
     }
 }
 
-/// A handler's outcome as an answer.
+/// The response of a handler.
 pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
     outcome.unwrap_or_else(Reply::into_response)
 }
 
-/// Everything that ends by itself is a 503 with `Retry-After`, a terminating sandbox too: common HTTP
-/// clients obey that header on 413, 429 and 503 only (urllib3's `RETRY_AFTER_STATUS_CODES`), never on a 409.
+/// Every temporary error is a 503 with `Retry-After`, also for a terminating sandbox: common HTTP clients respect
+/// that header only on 413, 429 and 503 (urllib3's `RETRY_AFTER_STATUS_CODES`), not on a 409.
 impl From<SandboxError> for ApiError {
     fn from(failure: SandboxError) -> Self {
         let text = failure.to_string();
@@ -438,7 +439,7 @@ impl From<SandboxError> for ApiError {
             SandboxError::MountOutsideState { .. } => {
                 (ErrorStatus::BadRequest, Some("MountOutsideState"), None)
             }
-            // Nothing changes by itself before somebody configures the image: no `Retry-After`.
+            // A retry does not help until the image is configured: no `Retry-After`.
             SandboxError::LarkBrokerNotConfigured => {
                 (ErrorStatus::Unavailable, Some("LarkBrokerNotConfigured"), None)
             }
@@ -448,8 +449,8 @@ impl From<SandboxError> for ApiError {
             SandboxError::StillTerminating { retry_after, .. } => {
                 (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
             }
-            // Whoever asks again before the lease ends takes a sandbox from under its owner: no `Retry-After`
-            // that a client would obey by itself.
+            // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients
+            // respect automatically.
             SandboxError::Owned { .. } => (ErrorStatus::Conflict, Some("Owned"), None),
             SandboxError::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
             SandboxError::Unavailable { fault, retry_after, .. } => {

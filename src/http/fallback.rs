@@ -1,4 +1,4 @@
-//! What no route takes: another method on a known path is a 405, all else a 404.
+//! Requests that no route takes: another method on a known path is a 405, all others are a 404.
 
 use std::convert::Infallible;
 
@@ -10,9 +10,9 @@ use super::{
 };
 use crate::admin;
 
-/// The 405 of every known path. `Allow` is as the original has it, which on the two sandbox paths names only
-/// the method of the route that it registered last; existing clients see what they always saw. (PATCH is served
-/// all the same; it is ours.)
+/// The 405 of every known path. `Allow` is what DeerFlow's provisioner sends: for the two sandbox paths it contains
+/// only the method of the route that was registered last. (PATCH is an addition of this daemon, so it is not
+/// listed.)
 pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
     let presence = path::presence().map(|_: PathId| refuse("GET"));
@@ -32,7 +32,7 @@ fn refuse(allow: &'static str) -> Response {
     ApiError::method_not_allowed(allow).into_response()
 }
 
-/// The answer to whatever is left. Only "not found" can be: every other rejection would be a fault of ours.
+/// The answer to every other rejection. Only "not found" is possible; another one would be a bug.
 pub(super) async fn unmatched(rejection: Rejection) -> Result<Response, Infallible> {
     let error = if rejection.is_not_found() {
         ApiError::not_found()

@@ -1,4 +1,4 @@
-//! What is around every route: the request's id and log line, the key, the deadline, and the net under panics.
+//! What all routes share: the request id, the log line, the API key, the deadline and the catching of panics.
 
 use std::{
     error::Error,
@@ -28,40 +28,40 @@ use super::{
 
 /// How long a request may take, from its last header to its answer; past it, the answer is a 504.
 ///
-/// Each stands a few seconds under the time at which existing clients give up (30, 10 and 15 s), so that they
-/// see an answer rather than a closed connection, and above the deadlines of the work behind it.
+/// Each is a few seconds shorter than the time-out of existing clients (30, 10 and 15 s), so that they get a
+/// response and not a closed connection, and longer than the deadlines of the work behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For the making of a sandbox.
+    /// For a POST of a sandbox.
     pub create: Duration,
     /// For a DELETE.
     pub delete: Duration,
-    /// For a PATCH and for a touch, which wait behind whatever else is done to their sandbox.
+    /// For a PATCH and a touch, which wait for other operations on the same sandbox.
     pub change: Duration,
-    /// For everything else: all of it is answered from memory.
+    /// For everything else, which is answered from memory.
     pub read: Duration,
 }
 
-/// The routes with all that is around them. Cheap to clone.
+/// The routes and what they share. Cheap to clone.
 #[derive(Clone)]
 pub struct Frontend {
     routes: BoxedFilter<(Response,)>,
     shared: Arc<Shared>,
 }
 
-/// What all clones share.
+/// The state that all clones share.
 #[derive(Debug)]
 struct Shared {
     auth: Auth,
     deadlines: Deadlines,
     ids: RequestIds,
-    /// Cancelled when nobody is to wait any longer.
+    /// See [`Frontend::drain_token`].
     drain_token: CancellationToken,
-    /// How many requests were answered because of that.
+    /// See [`Frontend::rejected`].
     rejected: AtomicUsize,
 }
 
-/// What a request asks for, as far as what is around its route depends on that.
+/// The kind of a request, which decides its deadline and its log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Create,
@@ -69,18 +69,18 @@ enum Operation {
     Delete,
     Touch,
     Read,
-    /// Seldom, or never served.
+    /// Rare requests, and requests without a route.
     Other,
 }
 
-/// When to ask again after the last call: another daemon takes our place about then.
+/// `Retry-After` of a 503 during shutdown: another daemon is expected to run by then.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Asked every few seconds by whoever looks after the daemon. What they are told while something is missing
-/// stands in the log by itself, once.
+/// Probes request these paths every few seconds. The daemon logs a missing check itself, once, so these requests
+/// are not logged as warnings.
 const HEALTH_ENDPOINTS: [&str; 3] = ["/health", "/livez", "/readyz"];
 
-/// What is kept of a request until it is answered, when the routes have long consumed it.
+/// What the log line needs to know about a request, which the routes consume.
 struct RequestInfo {
     method: Method,
     operation: Operation,
@@ -102,7 +102,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// The deadline of a request, and what to call its work in the text of a 504.
+    /// The deadline of a request, and the name of its work in the text of a 504.
     fn of(&self, operation: Operation) -> (&'static str, Duration) {
         match operation {
             Operation::Create => ("Sandbox creation", self.create),
@@ -114,7 +114,7 @@ impl Deadlines {
     }
 }
 
-// === impl Work ===
+// === impl Operation ===
 
 impl Operation {
     fn of(method: &Method, path: &str) -> Self {
@@ -129,7 +129,7 @@ impl Operation {
         }
     }
 
-    /// Whether there may be thousands of these a second, none of which is worth a line of the usual log.
+    /// Whether requests of this kind are frequent, thousands per second, and therefore logged at debug.
     fn is_frequent(self) -> bool {
         matches!(self, Self::Touch | Self::Read)
     }
@@ -138,7 +138,7 @@ impl Operation {
 // === impl Frontend ===
 
 impl Frontend {
-    /// Puts everything around these [`routes`](super::routes).
+    /// Serves these [`routes`](super::routes).
     #[must_use]
     pub fn new(routes: BoxedFilter<(Response,)>, auth: Auth, deadlines: Deadlines) -> Self {
         let shared = Shared {
@@ -151,7 +151,7 @@ impl Frontend {
         Self { routes, shared: Arc::new(shared) }
     }
 
-    /// Cancelled to answer every request 503 that is waiting then, or comes later.
+    /// Cancel this token to answer every waiting and every later request with 503.
     #[must_use]
     pub fn drain_token(&self) -> &CancellationToken {
         &self.shared.drain_token
@@ -163,9 +163,9 @@ impl Frontend {
         self.shared.rejected.load(Ordering::Relaxed)
     }
 
-    /// Answers a request. It always does: within its deadline, with a well-formed body, whatever happens.
+    /// Answers a request: always within its deadline and with a well-formed body.
     ///
-    /// Dropping the future (the caller went away) drops the route's.
+    /// Dropping the future (the client disconnected) drops the route's future.
     pub async fn answer<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
@@ -174,8 +174,8 @@ impl Frontend {
         let begun = Instant::now();
         let id = self.shared.ids.of(request.headers());
         let operation = Operation::of(request.method(), request.uri().path());
-        // A read says nothing on its way but its one line, which carries the id itself where there is no span:
-        // a span costs a read as much as the rest of its answer does.
+        // A read has no span: the span would cost as much as the rest of the request. Its single log line
+        // contains the id as a field instead.
         let span = if operation.is_frequent() {
             tracing::debug_span!("request", request_id = id.as_str())
         } else {
@@ -211,7 +211,7 @@ impl Frontend {
         if Auth::guards(path) && !self.shared.auth.allows(request.headers()) {
             return ApiError::unauthorized().into_response();
         }
-        // `OPTIONS *` and the authority form of CONNECT name no path; warp's filters expect one.
+        // `OPTIONS *` and the authority form of CONNECT have no path; warp's filters expect one.
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
@@ -228,19 +228,18 @@ impl Frontend {
         };
         match ended {
             Ok(Ok(Ok(response))) => response,
-            // The panic hook has told of it, in this request's span.
+            // The panic hook has logged it, in this request's span.
             Ok(Err(_panic)) => ApiError::internal().into_response(),
             Err(_elapsed) => ApiError::from(SandboxError::TimedOut { operation, after }).into_response(),
         }
     }
 }
 
-// === impl Asked ===
+// === impl RequestInfo ===
 
 impl RequestInfo {
-    /// One line a request: what changes something at info, what only reads or touches at debug, faults of the
-    /// service or of the cluster as warnings, but for probes. The query is left out: it is no part of this API and
-    /// may hold anything.
+    /// Logs one line per request: changes at info, reads and touches at debug, server errors at warn except for
+    /// probes. The line omits the query, which this API does not use and which may contain secrets.
     fn log(
         &self,
         status: StatusCode,

@@ -10,7 +10,7 @@ use super::{
     responses::{self, Sandbox},
 };
 
-/// Room for an id, a URL, a uid and a time; a reason's words make it grow.
+/// The usual size of a response without a reason, in bytes: an id, a URL, a uid and a time.
 const USUAL_SIZE: usize = 320;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
@@ -29,7 +29,7 @@ async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiErro
     shown(backend, &id, status)
 }
 
-/// The sandbox, or that there is none; of one that was reaped also when and why.
+/// The sandbox, or a 404; for a reaped sandbox the 404 contains when and why.
 pub(super) fn shown<B: Backend>(
     backend: &B,
     id: &SandboxId,

@@ -1,4 +1,4 @@
-//! `GET /health`: the daemon answers. What it can do for its callers is `/readyz`'s to say.
+//! `GET /health`: the daemon is alive. `/readyz` tells whether it can serve its clients.
 
 use bytes::Bytes;
 use warp::{Filter, filters::BoxedFilter, reply::Response};

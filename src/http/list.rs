@@ -1,7 +1,7 @@
 //! `GET /api/sandboxes`
 //!
-//! Every client lists again and again, and little changes in between: the answer is written once for each
-//! revision of what there is, and handed out until the next.
+//! Clients list often, and little changes between two lists. Therefore the body is written once per revision and
+//! reused until the next.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use super::{
     responses::{self, SandboxList},
 };
 
-/// Room for one sandbox that runs: an id, a URL, a uid and a time.
+/// The usual size of one running sandbox in the list, in bytes: an id, a URL, a uid and a time.
 const USUAL_ITEM_SIZE: usize = 288;
 
-/// The last list that was written, and which revision it shows.
+/// The last list that was written, and its revision.
 type Written = Arc<Mutex<Option<(Revision, Bytes)>>>;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {

@@ -1,4 +1,4 @@
-//! The name that a caller gives itself, so that another one's DELETE cannot take a sandbox from under it.
+//! The header `X-Owner`: the name of a client, which protects its sandbox from the DELETE of another client.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lifecycle::{
@@ -11,13 +11,13 @@ use super::errors::ApiError;
 
 static X_OWNER: HeaderName = HeaderName::from_static("x-owner");
 
-/// The rule for an owner as a pattern, for error texts: visible ASCII.
+/// The rule for an owner as a pattern, for error messages: visible ASCII.
 const OWNER_PATTERN: &str = "^[!-~]{1,128}$";
 
-/// Reads `X-Owner`; `None` when it is not sent.
+/// Reads `X-Owner`; `None` if it is not sent.
 ///
-/// A name that is not usable is refused rather than passed over: its sender counts on being protected. So are two
-/// of them, since we cannot know which is meant.
+/// An invalid name is refused, not ignored, because its sender relies on the protection. Two names are refused too:
+/// it is unclear which one is meant.
 pub(super) fn read(headers: &HeaderMap) -> Result<Option<Owner>, FieldError> {
     let mut sent = headers.get_all(&X_OWNER).iter();
     let Some(first) = sent.next() else { return Ok(None) };
@@ -38,13 +38,12 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Option<Owner>, FieldError> {
     }
 }
 
-/// As [`read`], for a request that has nothing else to be wrong.
+/// As [`read`], for a request without a body.
 pub(super) fn alone(headers: &HeaderMap) -> Result<Option<Owner>, ApiError> {
     read(headers).map_err(|error| ApiError::invalid_fields(&[error]))
 }
 
-/// What the caller sent in its body and who it is, or all that is wrong with both; headers come first, as FastAPI
-/// has it.
+/// The parsed body and the owner, or every error in both. Errors in headers come first, as with FastAPI.
 pub(super) fn with_body<T>(
     headers: &HeaderMap,
     body: Result<T, Vec<FieldError>>,
@@ -70,7 +69,7 @@ mod tests {
         })
     }
 
-    /// One usable name is an owner, none is nobody, and all else is refused and not passed over.
+    /// One valid name is an owner, no header is no owner, and everything else is refused.
     #[test]
     fn owners_are_read_or_refused() {
         let longest = [b'a'; OWNER_MAX];
@@ -86,7 +85,7 @@ mod tests {
         }
     }
 
-    /// The pattern says the same as the rule.
+    /// The pattern matches exactly what the rule accepts.
     #[test]
     fn the_pattern_has_the_bound() {
         assert!(OWNER_PATTERN.ends_with(&format!("{{1,{OWNER_MAX}}}$")));

@@ -1,4 +1,4 @@
-//! The paths, each once. A trailing slash is served as if it were not there (warp's own doing).
+//! The paths of all routes. warp ignores a trailing slash.
 
 use std::str::FromStr;
 
@@ -8,23 +8,23 @@ use warp::{Filter, Rejection};
 
 use super::errors::ApiError;
 
-/// The id in a path, decoded once.
+/// The id in a path, percent-decoded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PathId {
-    /// It may name a sandbox.
+    /// A valid id.
     Usable(SandboxId),
-    /// It can never name a sandbox; this is the caller's text.
+    /// Not a valid id; this is the caller's text.
     Unusable(String),
 }
 
-/// A path segment that is no id at all: decoded, it is more than one segment.
+/// A path segment that contains a slash after decoding, so it is more than one segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotOneSegment;
 
 // === impl PathId ===
 
 impl PathId {
-    /// The id, or that there is no such sandbox.
+    /// The id, or a 404 if it is not valid.
     pub(super) fn usable(self) -> Result<SandboxId, ApiError> {
         match self {
             Self::Usable(id) => Ok(id),
@@ -36,10 +36,10 @@ impl PathId {
 impl FromStr for PathId {
     type Err = NotOneSegment;
 
-    /// Reads a segment as it stands in the URI. `%2F` is a slash, as in the original, so that `a%2Fb` is two
+    /// Decodes a segment of the URI. `%2F` is a slash, as in DeerFlow's provisioner, so that `a%2Fb` is two
     /// segments and matches no route.
     fn from_str(segment: &str) -> Result<Self, NotOneSegment> {
-        // What is no UTF-8 becomes U+FFFD, as in the original: it names nothing either way.
+        // Bytes that are not UTF-8 become U+FFFD, as in DeerFlow's provisioner. No valid id contains it.
         let text = percent_decode_str(segment).decode_utf8_lossy();
         if text.contains('/') {
             return Err(NotOneSegment);
@@ -92,7 +92,7 @@ pub(super) fn health() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 mod tests {
     use super::*;
 
-    /// An id is decoded exactly once, and what cannot be one segment of text is no id.
+    /// An id is decoded exactly once, and a text that is not one segment is no id.
     #[test]
     fn segments_are_decoded_once() {
         let unusable = |text: &str| Ok(PathId::Unusable(text.to_owned()));

@@ -9,7 +9,7 @@ use super::{
     responses::{self, Presence},
 };
 
-/// Room for an id and a uid.
+/// The usual size of a response, in bytes: an id and a uid.
 const USUAL_SIZE: usize = 160;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
@@ -22,7 +22,7 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// A text that can never name a sandbox has no Pod, which is known without a look.
+/// An id that is not valid has no Pod, so the backend is not asked.
 async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiError> {
     match id {
         PathId::Usable(id) => {

@@ -1,4 +1,4 @@
-//! `GET /api/reaper` and `POST /api/reaper/resume`: what the reaper is at, and a person's word that it may go on.
+//! `GET /api/reaper` and `POST /api/reaper/resume`: the state of the reaper, and how an operator resumes it.
 
 use actors::sandboxes::ReaperState;
 use serde::Serialize;
@@ -6,18 +6,18 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{Backend, errors::reply, path, responses};
 
-/// What the reaper is at.
+/// The state of the reaper.
 #[derive(Serialize)]
 struct State {
-    /// Until when it is stopped; null while it is not.
+    /// Until when it is stopped; null if it is not stopped.
     stopped_until: Option<jiff::Timestamp>,
     /// How many sandboxes it has reaped since the start.
     reaped: u64,
-    /// How many it would have reaped, in a dry run.
+    /// How many it would have reaped, if this is a dry run.
     rehearsed: u64,
 }
 
-/// That it may go on.
+/// The answer to a resume.
 #[derive(Serialize)]
 struct Resumed {
     ok: bool,

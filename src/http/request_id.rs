@@ -1,4 +1,4 @@
-//! The id under which a request stands in the log and in its answer.
+//! The id of a request, in the log and in the response.
 
 use std::{
     io::Write,
@@ -8,17 +8,17 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-/// The header in which the caller may send an id, and always gets one.
+/// The header in which the caller may send an id. Every response contains it.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id that is taken from a caller, in bytes.
+/// The longest id that is accepted from a caller, in bytes.
 pub const REQUEST_ID_MAX: usize = 128;
 
 /// A request's id: 1 to [`REQUEST_ID_MAX`] letters, digits, `.`, `_` or `-`, so that it is safe in any log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
-/// Where ids come from when the caller sends none: eight random digits of this process, and a count.
+/// Generates ids for requests without one: eight random digits of this process, and a counter.
 #[derive(Debug)]
 pub struct RequestIds {
     prefix: u32,
@@ -28,7 +28,7 @@ pub struct RequestIds {
 // === impl RequestId ===
 
 impl RequestId {
-    /// The caller's id, if it is one that we may repeat.
+    /// The caller's id, if it is valid.
     fn sent(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(&X_REQUEST_ID)?;
         let usable = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -36,13 +36,13 @@ impl RequestId {
         ((1..=REQUEST_ID_MAX).contains(&bytes.len()) && bytes.iter().all(usable)).then(|| Self(value.clone()))
     }
 
-    /// The id's text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The id as the answer's header.
+    /// The id as a header value.
     #[must_use]
     pub fn into_header(self) -> HeaderValue {
         self.0
@@ -52,13 +52,13 @@ impl RequestId {
 // === impl RequestIds ===
 
 impl RequestIds {
-    /// A new source. Two of them share a prefix once in four thousand million times.
+    /// A new generator. Two of them have the same prefix with a probability of 1 in 2^32.
     #[must_use]
     pub fn new() -> Self {
         Self { prefix: Uuid::new_v4().as_fields().0, next: AtomicU64::new(0) }
     }
 
-    /// The id of a request with these headers: the caller's own where it is usable, else a new one.
+    /// The id of a request with these headers: the caller's own if it is valid, else a new one.
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> RequestId {
         RequestId::sent(headers).unwrap_or_else(|| self.make())
@@ -69,7 +69,7 @@ impl RequestIds {
         let mut text = [0_u8; 8 + 1 + 16];
         let room = text.len();
         let mut rest = &mut text[..];
-        // Neither can fail: the digits of both numbers fit, and are ASCII.
+        // Neither can fail: both numbers are ASCII and fit into the limit.
         let _ = write!(rest, "{:08x}-{count:06x}", self.prefix);
         let length = room - rest.len();
         RequestId(HeaderValue::from_bytes(&text[..length]).unwrap_or(HeaderValue::from_static("0")))
@@ -86,7 +86,7 @@ impl Default for RequestIds {
 mod tests {
     use super::*;
 
-    /// A caller's id is repeated only when it can do no harm in a header or a log line.
+    /// A caller's id is used only if it is safe in a header and in a log line.
     #[test]
     fn only_sane_ids_are_repeated() {
         let ids = RequestIds::new();
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// Made ids differ, and are ones that we would take from a caller ourselves.
+    /// Generated ids differ, and are valid ids.
     #[test]
     fn made_ids_differ() {
         let ids = RequestIds { prefix: 0xab, next: AtomicU64::new(0) };

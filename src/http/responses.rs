@@ -1,4 +1,4 @@
-//! The bodies of the answers, as callers see them.
+//! The bodies of responses.
 
 use actors::sandboxes;
 use bytes::Bytes;
@@ -15,22 +15,22 @@ use warp::reply::Response;
 
 use super::errors::ApiError;
 
-/// The media type of every JSON answer but the problem documents.
+/// The media type of every JSON response except problem documents.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; the others are there only
-/// when there is something to say.
+/// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; the others are present only
+/// if they have a value.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub struct Sandbox<'a> {
     sandbox_id: &'a SandboxId,
     sandbox_url: &'a str,
     status: &'static str,
-    /// Null where the Pod's own setting is not a positive integer.
+    /// Null if the value in the Pod is not a positive integer.
     max_shell_sessions: Option<ShellSessions>,
     /// The Pod's uid.
     container_id: &'a str,
-    /// Null where the Pod has only a part of a broker, or shares its credentials.
+    /// Null if the Pod has only parts of a broker, or if other containers can read its credentials.
     lark_cli_broker: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -44,7 +44,7 @@ pub struct Sandbox<'a> {
     expiry: Option<Lifetime>,
 }
 
-/// How long a sandbox will live, where that is limited.
+/// The lifetime of a sandbox with limits.
 #[derive(Debug, Serialize)]
 struct Lifetime {
     expires_at: Timestamp,
@@ -54,7 +54,7 @@ struct Lifetime {
     reap_held: Option<Hold>,
 }
 
-/// Why a sandbox is still there after its `expires_at`, and until when.
+/// Why a sandbox still exists after its `expires_at`, and until when.
 #[derive(Debug, Serialize)]
 struct Hold {
     reason: &'static str,
@@ -70,7 +70,7 @@ pub struct Reaped {
     at: Timestamp,
 }
 
-/// The answer to a question whether a sandbox's Pod exists. The id is the caller's own text.
+/// The response to a presence request. The id is the caller's own text.
 #[derive(Debug, Serialize)]
 pub struct Presence<'a> {
     sandbox_id: &'a str,
@@ -79,14 +79,14 @@ pub struct Presence<'a> {
     container_id: Option<&'a str>,
 }
 
-/// The answer to a LIST.
+/// The response to a LIST.
 #[derive(Debug, Serialize)]
 pub struct SandboxList<'a> {
     sandboxes: Vec<Sandbox<'a>>,
     count: usize,
 }
 
-/// The answer to a DELETE. The id is the caller's own text, also where it could name nothing.
+/// The response to a DELETE. The id is the caller's own text, also if it is not a valid id.
 #[derive(Debug, Serialize)]
 pub struct Deleted<'a> {
     ok: bool,
@@ -96,7 +96,7 @@ pub struct Deleted<'a> {
 // === impl Sandbox ===
 
 impl<'a> Sandbox<'a> {
-    /// What callers are told of this sandbox.
+    /// The response about this sandbox.
     #[must_use]
     pub fn new(id: &'a SandboxId, status: &'a Status) -> Self {
         let reason = status.reason.as_ref();
@@ -139,7 +139,7 @@ impl From<sandboxes::Reaped> for Reaped {
     }
 }
 
-/// A time without the digits that nobody reads and that many parsers stumble over.
+/// A time in milliseconds: many parsers reject more digits.
 pub(crate) fn to_the_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
@@ -147,7 +147,7 @@ pub(crate) fn to_the_millisecond(time: Timestamp) -> Timestamp {
 // === impl SandboxList ===
 
 impl<'a> SandboxList<'a> {
-    /// All of these, in their order.
+    /// The response with these sandboxes, in this order.
     #[must_use]
     pub fn new(sandboxes: &'a [(SandboxId, Status)]) -> Self {
         Self {
@@ -160,7 +160,7 @@ impl<'a> SandboxList<'a> {
 // === impl Presence ===
 
 impl<'a> Presence<'a> {
-    /// The presence of a Pod with this uid, or its absence.
+    /// The response about a Pod with this uid, or about an absent Pod.
     #[must_use]
     pub fn new(sandbox_id: &'a str, pod: Option<&'a Uid>) -> Self {
         Self { sandbox_id, exists: pod.is_some(), container_id: pod.map(|Uid(uid)| &**uid) }
@@ -170,17 +170,17 @@ impl<'a> Presence<'a> {
 // === impl Deleted ===
 
 impl<'a> Deleted<'a> {
-    /// Says that nothing of this id is left.
+    /// The response about the sandbox with this id.
     #[must_use]
     pub fn new(id: &'a str) -> Self {
         Self { ok: true, sandbox_id: id }
     }
 }
 
-/// A 200 with this body; `size` is a guess at its length in bytes, to allocate once.
+/// A 200 with this body; `size` is its expected length in bytes, so that it is allocated once.
 ///
 /// # Errors
-/// [`ApiError::internal`] when the value cannot be written as JSON.
+/// [`ApiError::internal`] if the value cannot be serialized as JSON.
 pub(crate) fn ok(value: &impl Serialize, size: usize) -> Result<Response, ApiError> {
     text(value, size).map(json)
 }
@@ -218,8 +218,8 @@ mod tests {
         serde_json::to_value(Sandbox::new(&SandboxId::parse("abc").unwrap(), status)).unwrap()
     }
 
-    /// Guards that a sandbox with nothing to explain has exactly the fields of the contract, and that what its Pod does
-    /// not tell is null rather than absent.
+    /// A sandbox without a reason has exactly the fields of the contract, and an unknown value is null rather than
+    /// absent.
     #[test]
     fn a_quiet_sandbox_has_the_fields_of_the_contract() {
         let status = Status {
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(written(&Status { spec, ..status }), wanted);
     }
 
-    /// A reason comes with the cluster's words, our hint, and the time of making in RFC 3339.
+    /// A reason comes with the cluster's message, a hint, and the creation time in RFC 3339.
     #[test]
     fn a_reason_is_told() {
         let status = Status {
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(written(&status), wanted);
     }
 
-    /// Of a limited sandbox it is told until when, since when and why, in milliseconds.
+    /// A sandbox with limits has its expiry, the start of its idle time and the reason, in milliseconds.
     #[test]
     fn limits_are_told() {
         let at = |text: &str| text.parse().unwrap();

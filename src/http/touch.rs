@@ -1,4 +1,4 @@
-//! `POST /api/sandboxes/{id}/touch`: a sign of life. Its body means nothing and is not read.
+//! `POST /api/sandboxes/{id}/touch`: records activity. The body is not read.
 
 use http::HeaderMap;
 use warp::{Filter, filters::BoxedFilter, reply::Response};

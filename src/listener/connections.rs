@@ -13,24 +13,24 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
-/// How long a new connection may take to its first request before it may have to go. Whoever means it sends that
-/// right away; a flood would have to renew all connections ten times a second.
+/// How long a new connection is protected before its first request. Real clients send it at once; a flood would have to
+/// reopen all connections ten times per second.
 const NEW_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a connection may be idle, or its answer unread, before it may have to go. Closing an idle one is
-/// always allowed, and clients that keep some are used to it.
+/// How long an idle connection, or one with an unread response, is protected. HTTP allows the server to close an idle
+/// connection at any time, and clients with connection pools expect it.
 const KEPT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The connections that are open.
+/// The open connections.
 pub(super) struct Connections {
-    /// By their number, which is the order in which they connected.
+    /// By number, in the order in which they connected.
     peers: Mutex<BTreeMap<u64, Arc<Entry>>>,
     next: AtomicU64,
-    /// Where times are counted from.
+    /// The zero of all times here.
     start: Instant,
 }
 
-/// One open connection; it is not counted any more when this is dropped.
+/// One open connection, which is removed when this is dropped.
 pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
     number: u64,
@@ -44,26 +44,26 @@ struct Entry {
     evicted: Notify,
 }
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A request of it is being answered.
+    /// A request is being answered.
     Busy,
-    /// It has made no request yet, for so long.
+    /// It has sent no request yet, for this long.
     New(Duration),
-    /// It has made some, and none for so long.
+    /// It has sent requests before, and none for this long.
     Idle(Duration),
 }
 
 const BUSY: u64 = u64::MAX;
 
-/// Which connection has to go: of those that are new for too long, or else idle for too long, the one that is so the
-/// longest. They come in the order in which they connected.
+/// Chooses the connection to close: the longest one of those that are new for too long, or else of those that are idle
+/// for too long. The connections come in the order in which they connected.
 fn choose(peers: impl Iterator<Item = (u64, State)>) -> Option<u64> {
     let mut idlest = None;
     for (number, state) in peers {
         match state {
-            // All new ones after it are younger: in a flood the first of them is found at once.
+            // All later ones are younger, so in a flood the first match is found at once.
             State::New(age) if age >= NEW_PATIENCE => return Some(number),
             State::Idle(age) if age >= KEPT_PATIENCE => idlest = idlest.max(Some((age, number))),
             State::Busy | State::New(_) | State::Idle(_) => {}
@@ -87,7 +87,7 @@ impl Connections {
         ConnectionGuard { connections: self.clone(), number, peer }
     }
 
-    /// Sends one away that does nothing; says whether there was one.
+    /// Closes one that does nothing; returns whether there was one.
     pub(super) fn evict_idle(&self) -> bool {
         let now = self.now();
         let mut peers = self.peers();
@@ -112,7 +112,7 @@ impl Connections {
 // === impl Member ===
 
 impl ConnectionGuard {
-    /// Ends when it has to go.
+    /// Completes when the connection must close.
     pub(super) async fn evicted(&self) {
         self.peer.evicted.notified().await;
     }
@@ -122,7 +122,7 @@ impl ConnectionGuard {
         self.peer.waits.store(BUSY, Ordering::Relaxed);
     }
 
-    /// Its request is answered.
+    /// The response was sent.
     pub(super) fn is_answered(&self) {
         self.peer.waits.store(self.connections.now() << 1 | 1, Ordering::Relaxed);
     }
@@ -157,8 +157,8 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// Those who never asked go before those who did, the longest first; who is busy, or has only just come or been
-    /// answered, stays.
+    /// Connections without any request are closed before idle ones, the longest first. Busy, new and recently idle
+    /// connections stay open.
     #[test]
     fn those_who_do_nothing_go_first() {
         use State::{Busy, Idle, New};
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// A connection goes once, is told so, and is forgotten when it ends by itself.
+    /// A connection is closed once, is notified, and is removed when it ends by itself.
     #[tokio::test(start_paused = true)]
     async fn the_chosen_one_is_told() {
         let connections = Connections::new();

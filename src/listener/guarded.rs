@@ -1,4 +1,4 @@
-//! A peer's socket, with limits on what hyper leaves without one: a peer that does not read, and the close.
+//! A peer's socket, with limits that hyper does not have: on a peer that does not read, and on the close.
 
 use std::{
     io,
@@ -17,29 +17,29 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Most that is thrown away at the close, in bytes: what a peer can have in flight with a body some times
-/// over the limit. Beyond it the peer is not waiting for an answer.
+/// The most that is discarded at the close, in bytes: more than a peer can have in flight. A peer that sends more does
+/// not wait for the response.
 const LINGER_MAX: usize = 16 << 20;
 
-/// How long the close waits at the stop for a peer that may be sending a request just then, which nobody will
-/// answer: so that it sees a close in good order, and not a reset.
+/// How long the close waits at a shutdown for a peer that may be sending a request, which is not answered. The peer
+/// then sees a normal close and not a reset.
 const CROSSING: Duration = Duration::from_millis(500);
 
-/// How many closes may wait at once for peers that are still sending: what a crowd of them sends is not worth reading.
+/// How many closes may wait at once for peers that are still sending.
 pub(super) const LINGERING: usize = 32;
 
-/// When the close waits.
+/// The conditions under which the close waits.
 pub(super) struct Lingers {
     /// Whether the peer may still be sending a request that was answered. The connection's service sets it.
     pub(super) unread: Arc<AtomicBool>,
-    /// Whether connections are closed by us in the middle of their idleness.
+    /// Whether the daemon shuts down and closes idle connections.
     pub(super) closing: Arc<AtomicBool>,
-    /// Places for those that wait because something is unread, see [`LINGERING`]. Without one the close is at once.
+    /// Permits for closes with unread input, see [`LINGERING`]. Without a permit the close is immediate.
     pub(super) places: Arc<Semaphore>,
 }
 
-/// A socket that ends with an error when its peer leaves no room to write for too long, and whose close waits
-/// a little for a peer that is still sending.
+/// A socket whose write fails if the peer does not read for too long, and whose close waits for a peer that is still
+/// sending.
 pub(super) struct Guarded<T> {
     inner: T,
     /// How long a write may wait.
@@ -49,9 +49,9 @@ pub(super) struct Guarded<T> {
     /// Runs while a write waits, or the close does.
     timer: Option<Pin<Box<Sleep>>>,
     lingers: Lingers,
-    /// Set once our side is closed: how much has been thrown away since.
+    /// Set when our side is closed: how many bytes were discarded since.
     closed: Option<usize>,
-    /// Its place among those that wait.
+    /// Its permit to wait.
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -72,7 +72,7 @@ impl<T> Guarded<T> {
         self.timer = None;
     }
 
-    /// A write's outcome, or the error of a write that has waited for too long.
+    /// The result of a write, or a time-out.
     fn or_stalled<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if outcome.is_ready() {
             self.at_ease();
@@ -113,8 +113,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         self.inner.is_write_vectored()
     }
 
-    /// A flush that waits is part of the same stall; one that is done says nothing about the peer, since a
-    /// socket's flush does nothing.
+    /// A pending flush belongs to the same stall. A finished flush does not reset the timer, since a socket's flush
+    /// does nothing.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
@@ -143,7 +143,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     this.closed = this.closed.map(|thrown_away| thrown_away + buf.filled().len());
                 }
-                // The peer has closed too, or is gone.
+                // The peer has closed its side too, or the connection is broken.
                 Poll::Ready(Ok(()) | Err(_)) => break,
                 Poll::Pending => {
                     ready!(this.poll_late(cx, linger));
@@ -177,7 +177,7 @@ mod tests {
         (Guarded::new(ours, STALL, LINGER, lingers(unread, false)), theirs)
     }
 
-    /// A peer that never reads costs its connection after the limit, and no sooner.
+    /// The connection of a peer that never reads fails after the limit, and no sooner.
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_does_not_read_is_cut() {
         let (mut ours, _theirs) = guarded(false);
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, STALL));
     }
 
-    /// The limit is on standing still: a peer that reads a little in time may take as long as it likes.
+    /// A peer that reads slowly but steadily has no time limit.
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_served() {
         let (mut ours, mut theirs) = guarded(false);
@@ -203,7 +203,7 @@ mod tests {
         assert!(begun.elapsed() > 5 * STALL);
     }
 
-    /// After an early answer the rest of the request is read until the peer has seen the answer and closed.
+    /// After an early response the rest of the request is read until the peer closes.
     #[tokio::test(start_paused = true)]
     async fn the_close_waits_for_a_peer_that_sends() {
         let (mut ours, mut theirs) = guarded(true);
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
-    /// Of a crowd that goes on sending only some are heard out: the others are closed at once, until there is room again.
+    /// Of many peers that continue to send only some get a permit; the others are closed at once.
     #[tokio::test(start_paused = true)]
     async fn a_crowd_is_not_heard_out() {
         let places = Arc::new(Semaphore::new(1));
@@ -240,8 +240,8 @@ mod tests {
         assert_eq!(begun.elapsed(), 2 * LINGER);
     }
 
-    /// The wait has an end when the peer does not close, a near one at the stop; and there is none where nothing is
-    /// unread nor about to be.
+    /// The wait ends after a limit if the peer does not close, a shorter one at a shutdown. Without unread input there
+    /// is no wait.
     #[tokio::test(start_paused = true)]
     async fn the_close_does_not_wait_for_ever() {
         for (unread, closing, wait) in [

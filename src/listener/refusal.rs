@@ -1,4 +1,4 @@
-//! The answer to a connection for which there is no room.
+//! The response to a connection over the limit.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::guarded::{Guarded, Lingers};
 
-/// The whole answer: fixed, so that refusing costs next to nothing.
+/// The whole response. It is constant, so a refusal is cheap.
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/json\r\n\
     retry-after: 1\r\n\
@@ -19,16 +19,16 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     {\"detail\":\"too many connections are open; try again in 1 s\",\"reason\":\"Busy\"}";
 
-/// Writes the refusal and closes, within `limit` for each of the two.
+/// Writes the response and closes, within `limit` each.
 pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSemaphorePermit) {
-    // The permit is its place.
+    // The permit limits how many of these run at once.
     let lingers = Lingers {
         unread: Arc::new(true.into()),
         closing: Arc::default(),
         places: Arc::new(Semaphore::new(1)),
     };
     let mut stream = Guarded::new(stream, limit, limit, lingers);
-    // The peer may be gone already, which is as well.
+    // An error is ignored: the peer may have disconnected.
     if stream.write_all(ANSWER).await.is_ok() {
         let _ = stream.shutdown().await;
     }
@@ -38,7 +38,7 @@ pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSema
 mod tests {
     use super::*;
 
-    /// The fixed answer's length is its body's, and the body is JSON in the usual shape.
+    /// `Content-Length` is the length of the body, and the body is JSON in the usual format.
     #[test]
     fn the_answer_is_well_formed() {
         let text = std::str::from_utf8(ANSWER).unwrap();

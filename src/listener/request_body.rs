@@ -1,4 +1,4 @@
-//! A request's body that tells its connection whether all of it was read.
+//! A request body that records whether it was read completely.
 
 use std::{
     pin::Pin,
@@ -13,10 +13,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// The body of a request, as it comes off the connection.
+/// The body of a request.
 pub struct RequestBody {
     inner: Incoming,
-    /// True while the peer may have more of this body to send. The connection's close looks at it.
+    /// True while the peer may still send more of this body. The close of the connection reads it.
     unread: Arc<AtomicBool>,
 }
 

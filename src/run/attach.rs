@@ -1,4 +1,4 @@
-//! Attaching to the cluster: connect, make the namespace, watch. Whatever fails is tried again, and said.
+//! Connecting to the cluster: connect, create the namespace, watch. Each failure is logged and retried.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,18 +10,18 @@ use kubernetes::{
 };
 use lifecycle::traits::{Kind, WatchSink as _};
 
-/// Which cluster.
+/// The cluster to connect to.
 pub(super) enum Target {
-    /// The one that these options lead to.
+    /// A real cluster, with these options.
     Real(Options),
-    /// One in this process.
+    /// The embedded cluster.
     Embedded(simcluster::Cluster, Limits),
 }
 
-/// How long to wait before a kubeconfig that is not usable is read again.
+/// How long to wait before an invalid kubeconfig is read again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Connects, and then feeds the view for as long as it is polled. It does not end by itself.
+/// Connects, then updates the view while it is polled. It never ends by itself.
 pub(super) async fn run(target: Target, link: Arc<Link>, view: Arc<View>) {
     let connection = match target {
         Target::Embedded(cluster, limits) => {
@@ -34,8 +34,8 @@ pub(super) async fn run(target: Target, link: Arc<Link>, view: Arc<View>) {
     futures::join!(link.ensure_namespace(), link.run_events(), follow(Kind::Pod), follow(Kind::Service));
 }
 
-/// A missing or bad kubeconfig may be put right while we run: the container's mount comes late, or a person
-/// reads our log. It says so whenever what is wrong changes, and callers are told it with every 503.
+/// A missing or invalid kubeconfig may be fixed while the daemon runs: a mount appears late, or an operator reads the
+/// log. Each change of the error is logged, and every 503 contains the error.
 async fn connect(options: &Options, link: &Link, view: &View) -> Connection {
     let mut told = None;
     loop {

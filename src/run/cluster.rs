@@ -1,4 +1,4 @@
-//! `cluster`: the embedded cluster alone, for any client.
+//! `cluster`: runs the embedded cluster alone, for any client.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -18,7 +18,7 @@ use crate::{
 
 /// Runs the embedded cluster's API server until a signal ends it.
 ///
-/// Exit status: 0 after a signal, 1 when it cannot listen, make its certificate or write its kubeconfig.
+/// Exit status: 0 after a signal, 1 if it cannot listen, generate its certificate or write its kubeconfig.
 pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
     if let Err(error) = start_log(log) {
         eprintln!("error: {error}");
@@ -78,7 +78,7 @@ fn certificate(address: SocketAddr, mut names: Vec<String>) -> Result<Tls, Strin
     Tls::generate(&names).map_err(|error| format!("{error}; check the names given with --tls-name"))
 }
 
-/// Where clients on this machine reach the API server.
+/// The address of the API server for clients on this machine.
 fn url(address: SocketAddr, tls: bool) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -107,14 +107,14 @@ fn welcome(url: &str, kubeconfig: Option<&Path>, tls: bool) {
         None if tls => format!("--server {url} --insecure-skip-tls-verify"),
         None => format!("--server {url}"),
     };
-    // It serves on where nobody can read this.
+    // If standard output is closed, the cluster continues to run.
     let _ = stdout::print(&format!(
         "An embedded Kubernetes cluster is listening on {url}; it is forgotten when it ends. Try:\n\n  \
          kubectl {how} get pods --all-namespaces\n\n"
     ));
 }
 
-/// The simulated sandboxes are reached where the API server is.
+/// The simulated sandboxes listen on the same address as the API server.
 fn sandbox_bind(listen: IpAddr) -> IpAddr {
     listen
 }
@@ -123,7 +123,7 @@ fn sandbox_bind(listen: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// A client cannot connect to "any address": it is given one that it can.
+    /// A client cannot connect to the unspecified address, so it gets a loopback address.
     #[test]
     fn the_url_is_one_that_a_client_can_use() {
         for (address, tls, expected) in [

@@ -1,5 +1,5 @@
-//! All of the daemon but its socket: the link to the cluster, the actors, the watch. A simulation runs it under
-//! a paused clock, where no real socket works.
+//! The daemon without its socket: the connection to the cluster, the actors, the watch. The simulation runs it with
+//! a paused clock, where real sockets do not work.
 
 use std::sync::Arc;
 
@@ -23,32 +23,32 @@ use crate::{
     settings::Settings,
 };
 
-/// The running core. Dropping it cuts everything off, as a crash would.
+/// The running core. Dropping it stops everything at once, like a crash.
 pub struct Core {
     sandboxes: Sandboxes,
     edge: Frontend,
-    /// Cancelled when it is about to end; from then on it is not ready.
+    /// Cancelled before the core stops; from then on it is not ready.
     stop: CancellationToken,
-    /// Connects, then feeds the view until dropped.
+    /// Connects, then updates the view until it is dropped.
     attached: Task<()>,
 }
 
-/// The API server's clock; until it is known, this machine's.
+/// The API server's clock; until that is known, the clock of this machine.
 struct WallClock(Arc<Link>);
 
-/// A task that does not outlive its owner.
+/// A task that is aborted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Task<T>(pub(super) JoinHandle<T>);
 
 // === impl Core ===
 
 impl Core {
-    /// Starts the core on the present runtime. A cluster that is away does not keep it from starting.
+    /// Starts the core on the current runtime, also if the cluster cannot be reached.
     ///
-    /// `embedded` takes the place of the cluster that the settings name.
+    /// `embedded` replaces the cluster of the settings.
     ///
     /// # Errors
-    /// When the supervisor cannot be spawned.
+    /// If the supervisor cannot be spawned.
     pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
         let link =
             Arc::new(Link::new(Arc::new(settings.template.clone()), settings.lifetimes.probing.options()));
@@ -76,13 +76,13 @@ impl Core {
         Ok(Self { sandboxes, edge, stop, attached })
     }
 
-    /// What answers requests.
+    /// The backend of the routes.
     #[must_use]
     pub fn edge(&self) -> &Frontend {
         &self.edge
     }
 
-    /// Cancelled to tell that the core is about to end: it answers on, but is not ready any more.
+    /// Cancel this token before the core stops: it still answers, but is not ready.
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
@@ -94,7 +94,7 @@ impl Core {
         &self.sandboxes
     }
 
-    /// Waits until a part of it has ended, and says which.
+    /// Waits until a part has ended, and returns its name.
     pub(super) async fn ended(&mut self) -> &'static str {
         tokio::select! {
             _ = &mut self.attached.0 => "watch on the cluster",
@@ -107,7 +107,7 @@ fn auth(key: Option<&SecretString>) -> Auth {
     key.map_or(Auth::Open, |key| Auth::Key(key.clone()))
 }
 
-/// What `/readyz` asks.
+/// The checks of `/readyz`.
 fn checks(link: Arc<Link>, sandboxes: Sandboxes, stop: CancellationToken) -> Checks {
     let or_why = |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err) };
     Arc::new(move || {

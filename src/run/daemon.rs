@@ -1,4 +1,4 @@
-//! The daemon as a value: tests and benchmarks run it in their own process, the program runs one.
+//! The daemon as a value, so that tests and benchmarks can run it in their own process.
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -11,34 +11,33 @@ use crate::{
     settings::{self, Settings},
 };
 
-/// How long actors have to end what they are at, once no request is left that waits for them: a delete that
-/// is being finished, a pair that is being rolled back. With the default drain deadline that makes 29 s, and Kubernetes
-/// gives 30.
+/// How long actors have to finish a delete or a rollback after the last request has ended. Together with the default
+/// drain deadline this is 29 s; Kubernetes' default grace period is 30 s.
 const ACTORS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A running daemon.
 ///
-/// Dropping it cuts everything off, as a crash would; [`Daemon::stop`] ends it in good order.
+/// Dropping it stops everything at once, like a crash; [`Daemon::stop`] stops it gracefully.
 pub struct Daemon {
     address: SocketAddr,
-    /// Serves until the core is told to stop, then drains.
+    /// Serves until the core is stopped, then drains.
     http: Task<listener::Drained>,
     core: Core,
-    /// How long a shutdown may take until no request is left.
+    /// The deadline for the last request at a shutdown.
     drain_deadline: Duration,
 }
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken, or not ours.
+    /// The address is in use, or not an address of this machine.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --listen, PROVISIONER_LISTEN or `listen` in the settings file"
     )]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The actors could not be started.
@@ -46,37 +45,37 @@ pub enum StartError {
     Supervisor(#[from] actors::sandboxes::SpawnErr),
 }
 
-/// How long before the drain deadline requests that still wait are told that we are shutting down, so that nobody's
-/// connection is cut without an answer; half of a shorter deadline.
+/// How long before the drain deadline waiting requests are answered 503, so that no connection is closed without a
+/// response. With a shorter drain deadline, half of it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a shutdown ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Stopped {
-    /// Requests that were answered 503 because the drain deadline came before their end.
+    /// Requests that were answered 503 because of the drain deadline.
     pub rejected: usize,
-    /// Connections that were cut.
+    /// Connections that were closed before their end.
     pub cut: usize,
 }
 
-/// How the daemon's running ended without being asked to.
+/// The daemon stopped because a part of it failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the daemon's {part} ended unexpectedly; exiting so that it is started anew")]
 pub struct Ended {
-    /// Which part.
+    /// The name of the part.
     part: &'static str,
 }
 
 // === impl Daemon ===
 
 impl Daemon {
-    /// Starts the daemon on the present runtime. A cluster that is away does not keep it from starting.
+    /// Starts the daemon on the current runtime, also if the cluster cannot be reached.
     ///
-    /// `embedded` takes the place of the cluster that the settings name.
+    /// `embedded` replaces the cluster of the settings.
     ///
     /// # Errors
-    /// When it cannot listen.
+    /// If it cannot listen.
     pub async fn start(
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
@@ -109,7 +108,7 @@ impl Daemon {
         Ok(Self { address, http, core, drain_deadline: drain_deadline.get() })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -121,10 +120,10 @@ impl Daemon {
         self.core.sandboxes()
     }
 
-    /// Waits for as long as all is well.
+    /// Waits until a part fails.
     ///
     /// # Errors
-    /// When a part ends that should not: then the whole has to.
+    /// If a part has ended: then the whole daemon must stop.
     pub async fn run(&mut self) -> Result<Infallible, Ended> {
         let part = tokio::select! {
             _ = &mut self.http.0 => "HTTP service",
@@ -133,8 +132,8 @@ impl Daemon {
         Err(Ended { part })
     }
 
-    /// Ends in good order: it is no longer ready, then takes no connection any more; requests in flight end, or
-    /// are answered 503 shortly before the drain deadline; and actors end what they are at.
+    /// Stops gracefully: first it is not ready, then it accepts no connections. Requests in flight finish, or are
+    /// answered 503 shortly before the drain deadline. Then the actors finish their operations.
     pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
         let drain_token = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));

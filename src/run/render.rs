@@ -1,4 +1,4 @@
-//! `render`: the manifests of a request, without a cluster.
+//! `render`: prints the manifests of a request, without a cluster.
 
 use std::{io::Read as _, path::Path, process::ExitCode};
 
@@ -12,9 +12,9 @@ use crate::{
     stdout,
 };
 
-/// Prints the Pod and the Service that the request would make, or the error as the API would answer it.
+/// Prints the Pod and the Service that the request would create, or the error that the API would return.
 ///
-/// Exit status: 0 with the manifests on standard output, 1 with the error there, or on standard error when
+/// Exit status: 0 with the manifests on standard output, 1 with the error on standard output, or on standard error if
 /// the request cannot be read.
 #[must_use]
 pub fn render(settings: &Settings, request: &Path) -> ExitCode {
@@ -32,7 +32,7 @@ pub fn render(settings: &Settings, request: &Path) -> ExitCode {
     if stdout::deliver(&format!("{answer:#}\n")) { status } else { ExitCode::FAILURE }
 }
 
-/// At most as much as the API takes, and one byte that tells that there is more.
+/// Reads at most one byte more than the API accepts, which shows that the body is too large.
 fn read(request: &Path) -> std::io::Result<Vec<u8>> {
     let limit = body::Limits::default().bytes as u64 + 1;
     let mut bytes = Vec::new();
@@ -44,14 +44,14 @@ fn read(request: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The manifests, or what is wrong.
+/// The manifests, or the error.
 fn rendered(template: &Template, bytes: &[u8]) -> Result<Value, Value> {
     let request = request(bytes).map_err(|error| error.detail())?;
     let manifests = manifest::build(template, &request).map_err(|error| Value::from(error.to_string()))?;
     Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
 }
 
-/// Reads the request as the API would, and finds the same faults in it.
+/// Reads the request as the API does, with the same errors.
 fn request(bytes: &[u8]) -> Result<CreateRequest, ApiError> {
     let limit = body::Limits::default().bytes;
     if bytes.len() > limit {

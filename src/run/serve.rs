@@ -1,18 +1,18 @@
-//! `serve`: the daemon, from start to signal.
+//! `serve`: runs the daemon until a signal.
 
 use std::process::ExitCode;
 
 use super::{Daemon, daemon::Stopped, signals::Signals, start_log, welcome};
 use crate::settings::{Embedded, Settings};
 
-/// The exit status of a shutdown that had to send requests away.
+/// The exit status of a shutdown in which requests were refused.
 const CUT_SHORT: u8 = 3;
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until a signal stops it.
 ///
-/// Exit status: 0 after a shutdown in which every request was ended, 1 when it cannot start or a part of it fails,
-/// 3 when the drain deadline cut requests short, and 128 and the signal's number when a second signal
-/// ends the shutdown at once.
+/// Exit status: 0 after a shutdown in which every request finished, 1 if it cannot start or a part fails, 3 if
+/// requests were refused because of the drain deadline, and 128 plus the signal's number if a second signal stops
+/// the daemon at once.
 pub async fn serve(settings: Settings) -> ExitCode {
     if let Err(error) = start_log(&settings.log) {
         eprintln!("error: {error}");

@@ -1,19 +1,19 @@
-//! The signals that end a process.
+//! The signals that stop the program.
 
 use std::{future::pending, io, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for SIGTERM, SIGINT and SIGHUP. All three mean the same here: there is nothing to read anew at a SIGHUP,
-/// and a terminal that was closed is no reason to leave requests without an answer.
+/// Waits for SIGTERM, SIGINT and SIGHUP. All three stop the daemon gracefully: it has no configuration to reload at a
+/// SIGHUP, and requests finish also when the terminal is closed.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` where whoever started us wants it ignored, as `nohup` does.
+    /// `None` if the parent process ignores SIGHUP for us, as `nohup` does.
     hangup: Option<Signal>,
 }
 
-/// One that came.
+/// A received signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caught {
     Terminate,
@@ -33,7 +33,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// The next signal.
     pub(super) async fn next(&mut self) -> Caught {
         let hangup = async {
             match &mut self.hangup {
@@ -49,8 +49,8 @@ impl Signals {
     }
 }
 
-/// Whether this process was started with the signal ignored. Only Linux tells without unsafe code; elsewhere it is
-/// taken not to be.
+/// Whether this process was started with the signal ignored. Only Linux shows this without unsafe code; elsewhere the
+/// answer is no.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored_in(&status, kind.as_raw_value())
@@ -89,7 +89,7 @@ impl Caught {
 mod tests {
     use super::*;
 
-    /// The mask is read as proc(5) writes it; where there is none nothing is ignored.
+    /// The mask is parsed as proc(5) describes it; without a mask no signal is ignored.
     #[test]
     fn the_mask_of_ignored_signals_is_read() {
         for (status, number, ignored) in [

@@ -1,12 +1,12 @@
-//! What a person at the terminal reads when the daemon runs.
+//! The text on the terminal after the daemon has started.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
 use crate::{settings::Settings, stdout};
 
-/// Says where the daemon listens and, on the embedded cluster, what to try next.
+/// Prints the address of the daemon and, on the embedded cluster, commands to try.
 pub(super) fn print(settings: &Settings, address: SocketAddr) {
-    // Nobody needs it to be there: the log has the address too.
+    // A failure is ignored: the log contains the address too.
     let _ = stdout::print(&text(settings, address));
 }
 
