@@ -1,8 +1,7 @@
-//! The settings: one typed, validated [`Settings`], put together once, before anything else is built.
+//! The settings: a typed, validated [`Settings`], built once before anything else.
 //!
-//! A value comes from the last of these that gives one: the built-in default, the TOML file, an environment
-//! variable, a flag. Each value keeps where it came from, so that a bad one can be named to the person who
-//! wrote it, and so that `serve --check` can say what is in force and why.
+//! A value comes from the last of these that contains it: the built-in default, the TOML file, an environment
+//! variable, a flag. Each value keeps its origin, so that an error message and `serve --check` can show it.
 //!
 //! ```text
 //!   file ──┐
@@ -11,7 +10,7 @@
 //!                            └──▸ Problems, all of them, one line each
 //! ```
 //!
-//! [`environment::Environment::of_process`] is the only reader of the process environment in this program.
+//! Only [`environment::Environment::of_process`] reads the process environment.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -44,82 +43,82 @@ use self::{
     lifetimes::Lifetimes,
 };
 
-/// All settings, valid each by itself and together.
+/// All settings. Each value is valid, and so is their combination.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The daemon's own HTTP service.
     pub http: Http,
-    /// How the cluster is reached and read.
+    /// The connection to the cluster.
     pub kubernetes: Kubernetes,
-    /// What a sandbox's Pod, Service and URL are made of, the namespace included.
+    /// The contents of a sandbox's Pod, Service and URL, including the namespace.
     pub template: Template,
-    /// How long sandboxes live.
+    /// The lifetimes of sandboxes.
     pub lifetimes: Lifetimes,
-    /// Set when the daemon runs on the embedded cluster in place of a real one.
+    /// Set if the daemon runs on the embedded cluster instead of a real one.
     pub embedded: Option<Embedded>,
-    /// What is logged, and in which shape.
+    /// The level and the format of the log.
     pub log: Log,
 }
 
 /// The daemon's own HTTP service.
 #[derive(Debug, Clone)]
 pub struct Http {
-    /// Where it listens; port 0 lets the system choose.
+    /// The listen address; with port 0 the system chooses a port.
     pub listen: SocketAddr,
-    /// The key that `/api` asks for. `None` lets everybody in, which holds on a loopback address only, or
-    /// where `PROVISIONER_AUTH=none` says so.
+    /// The API key of `/api`. `None` admits everyone; it is only possible on a loopback address or with
+    /// `PROVISIONER_AUTH=none`.
     pub api_key: Option<SecretString>,
-    /// Connections open at once; a further one is answered 503 and closed.
+    /// The number of open connections; a further one is answered 503 and closed.
     pub max_connections: NonZeroUsize,
-    /// How long a shutdown waits for what is in flight.
+    /// How long a shutdown waits for requests in flight.
     pub drain_deadline: DrainDeadline,
-    /// For how much of that new connections are still taken, while we are not ready any more.
+    /// How much of that time new connections are still accepted, while the daemon is not ready.
     pub drain_delay: DrainDelay,
 }
 
-/// How the cluster is reached and read.
+/// The connection to the cluster.
 #[derive(Debug, Clone)]
 pub struct Kubernetes {
-    /// The kubeconfig; where there is no such file, the in-cluster configuration is used.
+    /// The kubeconfig; if the file does not exist, the in-cluster configuration is used.
     pub kubeconfig: PathBuf,
-    /// Whether this process runs in a Pod, whose service account then stands in for a missing kubeconfig.
+    /// Whether this process runs in a Pod, whose service account then replaces a missing kubeconfig.
     pub in_cluster: bool,
-    /// The API server's address, in place of the kubeconfig's own.
+    /// The API server's address, instead of that of the kubeconfig.
     pub api_server: Option<http::Uri>,
-    /// The name that the API server's certificate is checked against, in place of the kubeconfig's server's.
+    /// The name against which the API server's certificate is checked, instead of that of the kubeconfig's server.
     pub tls_server_name: Option<String>,
-    /// Whether the API server's certificate is not checked at all. To be logged loudly.
+    /// Whether the check of the API server's certificate is disabled. The daemon logs a warning.
     pub insecure_skip_tls_verify: bool,
-    /// Calls to the API server in flight at once; each is a connection, as the client speaks HTTP/1.1.
+    /// The number of calls to the API server in flight; each is a connection, since the client uses HTTP/1.1.
     pub max_in_flight: NonZeroUsize,
-    /// How old what is known of the cluster may be before answers become 503.
+    /// The maximal age of the known cluster state before requests are answered 503.
     pub staleness_limit: StalenessLimit,
 }
 
 /// The embedded cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Embedded {
-    /// Where the simulated sandboxes listen, each on its node port.
+    /// The address on which the simulated sandboxes listen, each on its node port.
     pub sandbox_bind: IpAddr,
 }
 
-/// What is logged, and in which shape.
+/// The level and the format of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The shape of a log line.
+    /// The format of a log line.
     pub format: LogFormat,
     /// The least severe level that is logged.
     pub level: tracing::Level,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     Auto,
     /// Text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -141,9 +140,9 @@ impl Settings {
             api_server,
             tls_server_name,
             insecure_skip_tls_verify,
-            // By way of the limits.
+            // Part of the limits.
             max_in_flight: _,
-            // The status view's, not the connection's.
+            // For the status view, not for the connection.
             staleness_limit: _,
         } = self.kubernetes.clone();
         Options {
@@ -157,7 +156,7 @@ impl Settings {
         }
     }
 
-    /// Bounds on the calls to the cluster, whichever it is.
+    /// Limits on the calls to the cluster.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits { in_flight: self.kubernetes.max_in_flight.get(), ..Limits::default() }

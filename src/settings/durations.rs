@@ -1,56 +1,56 @@
-//! Lengths of time with their bounds: a bare `Duration` from outside could overflow a clock.
+//! Durations with bounds: an unbounded `Duration` from outside could overflow a clock.
 
 use std::time::Duration;
 
 use lifecycle::lifetime::{LIMIT_MAX, LIMIT_MIN};
 
-/// How old what is known of the cluster may be before answers become 503.
+/// The maximal age of the known cluster state before requests are answered 503.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StalenessLimit(Duration);
 
-/// How long a shutdown waits for what is in flight.
+/// How long a shutdown waits for requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainDeadline(Duration);
 
-/// For how long connections are still taken once a shutdown has begun.
+/// How long connections are still accepted after a shutdown has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainDelay(Duration);
 
-/// How long something of a sandbox may last. The same bounds hold for what callers ask for.
+/// A time limit of a sandbox. The same bounds apply to limits in requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limit(Duration);
 
-/// For how long after its last sign of life a sandbox is safe from other owners' DELETE.
+/// How long after its last activity a sandbox is protected from the DELETE of other owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerLease(Duration);
 
-/// For how long the reaper stops, once too much of the fleet was about to go.
+/// How long the reaper stops after it would have reaped too large a share of all sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopTime(Duration);
 
-/// How long nothing is reaped after the start, and after a step of the wall's clock.
+/// How long nothing is reaped after the start, and after a step of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grace(Duration);
 
-/// For how long a sandbox whose probes cannot be answered counts as busy.
+/// How long a sandbox whose probes fail is considered busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbePatience(Duration);
 
-/// How long to wait before a sandbox that could not be asked whether it is busy is asked again.
+/// How long to wait before a failed activity probe is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeInterval(Duration);
 
 macro_rules! bounded {
     ($name:ident) => {
         impl $name {
-            /// Reads a length of time such as `90s` or `1m 30s`; `None` when it is none, or out of bounds.
+            /// Parses a duration such as `90s` or `1m 30s`; `None` if it is invalid or out of bounds.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let length = humantime::parse_duration(text).ok()?;
                 (Self::MIN..=Self::MAX).contains(&length).then_some(Self(length))
             }
 
-            /// The length of time.
+            /// The duration.
             #[must_use]
             pub const fn get(self) -> Duration {
                 self.0
@@ -71,72 +71,72 @@ bounded!(ProbeInterval);
 // === impl StalenessLimit ===
 
 impl StalenessLimit {
-    /// A quiet watch is heard of about every 30 s, when it is opened anew: a shorter limit would call a
-    /// healthy cluster stale.
+    /// On a quiet cluster the watch gets a message only about every 30 s, when it is reopened. With a shorter limit a
+    /// healthy cluster would be considered stale.
     pub const MIN: Duration = Duration::from_secs(40);
-    /// Past an hour an answer from memory says nothing about the present.
+    /// A state that is older than an hour says nothing about the present.
     pub const MAX: Duration = Duration::from_secs(60 * 60);
 }
 
 // === impl DrainDeadline, DrainDelay ===
 
 impl DrainDeadline {
-    /// Zero would cut every request.
+    /// Zero would interrupt every request.
     pub const MIN: Duration = Duration::from_secs(1);
-    /// No request lasts longer than 30 s; more than ten minutes is a slip of the pen.
+    /// No request lasts longer than 30 s; more than ten minutes is probably a typing error.
     pub const MAX: Duration = Duration::from_secs(10 * 60);
 }
 
 impl DrainDelay {
-    /// Zero is for those who are alone with it.
+    /// Zero suits a daemon without a load balancer.
     pub const MIN: Duration = Duration::ZERO;
-    /// Longer than any balancer needs to see that we are not ready.
+    /// Longer than any load balancer needs to notice that the daemon is not ready.
     pub const MAX: Duration = Duration::from_secs(60);
 }
 
 // === impl Limit, OwnerLease, StopTime, Grace ===
 
 impl Limit {
-    /// The shortest that makes sense.
+    /// The shortest useful limit.
     pub const MIN: Duration = LIMIT_MIN;
-    /// The longest that is kept.
+    /// The longest supported limit.
     pub const MAX: Duration = LIMIT_MAX;
 }
 
 impl OwnerLease {
-    /// A caller that shows a sign of life every so often needs some time in between.
+    /// A client needs some time between two touches.
     pub const MIN: Duration = Duration::from_secs(1);
-    /// Past a day an owner that is gone would keep the others out for a working day and more.
+    /// With more than a day, an owner that is gone would lock out the others for longer than a working day.
     pub const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
 impl StopTime {
-    /// A shorter stop would be over before the window in which reaps are counted.
+    /// A shorter stop would end before the window in which reaps are counted.
     pub const MIN: Duration = Duration::from_secs(60);
-    /// Past a week it is no stop but a decision, and that is what the dry run is for.
+    /// For more than a week, use the dry run.
     pub const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
 impl Grace {
     /// Zero is for tests and trials: whatever is due goes at once.
     pub const MIN: Duration = Duration::ZERO;
-    /// Past an hour a daemon that is restarted often would never reap.
+    /// With more than an hour, a daemon that is restarted often would never reap.
     pub const MAX: Duration = Duration::from_secs(60 * 60);
 }
 
 // === impl ProbePatience, ProbeInterval ===
 
 impl ProbePatience {
-    /// Zero takes a sandbox that does not answer for idle.
+    /// With zero a sandbox that does not answer is considered idle at once.
     pub const MIN: Duration = Duration::ZERO;
-    /// A sandbox that has not answered for a day will not.
+    /// A sandbox that has not answered for a day is not expected to recover.
     pub const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
 impl ProbeInterval {
-    /// More often than once a second would be a load on the sandbox's own server.
+    /// More than one probe per second would load the sandbox's own server.
     pub const MIN: Duration = Duration::from_secs(1);
-    /// Past an hour the patience would be over before the second try.
+    /// With more than an hour the patience would end before the second probe.
     pub const MAX: Duration = Duration::from_secs(60 * 60);
 }
 
@@ -144,7 +144,7 @@ impl ProbeInterval {
 mod tests {
     use super::*;
 
-    /// The bounds belong to what is allowed, a nanosecond beyond does not, and no text can overflow.
+    /// The bounds themselves are allowed, a nanosecond beyond is not, and no text can overflow.
     #[test]
     fn lengths_of_time_keep_their_bounds() {
         for (text, seconds) in

@@ -1,30 +1,30 @@
-//! The process environment as a value: read once, here, and handed on.
+//! The process environment as a value, which is read only here.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
 use super::keys::SPECS;
 
-/// Names the settings file, where no `--config` does.
+/// The variable with the path of the settings file, used without `--config`.
 pub const CONFIG_VARIABLE: &str = "SANDBOX_PROVISIONER_CONFIG";
 
-/// Set by Kubernetes in every Pod.
+/// A variable that Kubernetes sets in every Pod.
 pub const IN_CLUSTER_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
 
-/// The environment variables that matter here, each with its value.
+/// The environment variables of this program, each with its value.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<&'static str, OsString>);
 
 // === impl Environment ===
 
 impl Environment {
-    /// The variables of this process. Nothing else in the program reads them.
+    /// The variables of this process. No other code reads them.
     #[must_use]
     pub fn of_process() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         Self::from_lookup(|name| std::env::var_os(name))
     }
 
-    /// The variables that `lookup` knows.
+    /// The variables for which `lookup` returns a value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let names = SPECS.iter().map(|spec| spec.variable).chain([CONFIG_VARIABLE, IN_CLUSTER_VARIABLE]);
         Self(names.filter_map(|name| Some((name, lookup(name)?))).collect())
@@ -43,7 +43,7 @@ impl Environment {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Names only: the values hold secrets.
+    /// Shows names only: values may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -1,4 +1,4 @@
-//! The settings file: TOML, one key a setting, nothing nested.
+//! The settings file: TOML, one key per setting, without tables.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::{
     problem::{Origin, Problem},
 };
 
-/// Below this likeness (of 1) a suggestion would be a guess.
+/// The similarity, from 0 to 1, below which no key is suggested.
 const LIKENESS: f64 = 0.8;
 
-/// Reads a file's text: the values it gives; keys and types that are wrong are noted among `problems`.
+/// Parses a file: returns its values, and adds invalid keys and types to `problems`.
 ///
 /// # Errors
-/// Every place where the text is not TOML, after which its values cannot be known.
+/// Every position at which the text is not TOML; then no value is returned.
 pub fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Vec<(Key, Raw)>, Vec<Problem>> {
     let at = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(text, offset) };
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -45,7 +45,7 @@ pub fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Vec
     Ok(values)
 }
 
-/// A value as text, or what it is instead of a plain one.
+/// A value as text, or its type if it is not a plain value.
 fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
@@ -60,7 +60,7 @@ fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
     }
 }
 
-/// The setting that was probably meant: by its variable's name, by a part of its name, or by its looks.
+/// The setting that was probably meant: by its variable, by a part of its name, or by similarity.
 fn like(name: &str) -> Option<&'static str> {
     let wanted = name.to_lowercase().replace('-', "_");
     let likeness = |spec: &super::keys::Spec| {

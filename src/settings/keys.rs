@@ -1,8 +1,7 @@
-//! Every setting once: its names, its default, what it takes, and what it does.
+//! Every setting: its names, its default, its allowed values, and its description.
 //!
-//! The names follow one rule. A setting's variable is the one that the original knows or begins with
-//! `PROVISIONER_`; its key in the file is the variable in lower case without that beginning; its flag is the
-//! key with dashes.
+//! The names follow one rule. The variable is that of DeerFlow's provisioner, or begins with `PROVISIONER_`. The key
+//! in the file is the variable in lower case without that prefix. The flag is the key with dashes.
 
 mod table;
 
@@ -63,37 +62,37 @@ pub enum Key {
     LogLevel,
 }
 
-/// What there is to say of a setting.
+/// The description of a setting.
 #[derive(Debug)]
 pub struct Spec {
-    /// Which setting this is about.
+    /// The setting.
     pub key: Key,
     /// The environment variable.
     pub variable: &'static str,
     /// The key in the file, also the setting's name in messages.
     pub name: &'static str,
-    /// The flag, without its dashes; none for a value that must not stand on a command line.
+    /// The flag, without its dashes; `None` for a secret, which must not appear on a command line.
     pub flag: Option<&'static str>,
-    /// The value where nobody gives one, as a user would write it; `None` when the setting is then not set.
+    /// The default, as a user would write it; `None` if the setting has no default.
     pub default: Option<&'static str>,
-    /// How the value is written in the file.
+    /// The TOML type of the value.
     pub kind: Kind,
-    /// What a value may be, to follow "allowed: ".
+    /// The allowed values; completes "allowed: ".
     pub allowed: &'static str,
-    /// What it does, in a sentence without its full stop.
+    /// What it does: a sentence without the full stop.
     pub help: &'static str,
-    /// Which part of the program it is about, for the help text.
+    /// The heading under which the help lists it.
     pub section: Section,
 }
 
-/// How a setting's value is written in the file.
+/// The TOML type of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A string.
     Text,
     /// A whole number.
     Number,
-    /// `true` or `false`; as a flag it needs no value.
+    /// `true` or `false`; the flag needs no value.
     Switch,
 }
 
@@ -102,11 +101,11 @@ pub enum Kind {
 pub enum Section {
     /// The daemon's own HTTP service.
     Http,
-    /// How the cluster is reached and read.
+    /// The connection to the cluster.
     Cluster,
-    /// What a sandbox is made of.
+    /// The contents of a sandbox.
     Sandbox,
-    /// How long sandboxes live.
+    /// The lifetimes of sandboxes.
     Lifetimes,
     /// The host directories and claims that a sandbox mounts.
     Volumes,
@@ -121,7 +120,7 @@ pub enum Section {
 // === impl Key ===
 
 impl Key {
-    /// What there is to say of this setting.
+    /// The description of this setting.
     #[must_use]
     pub fn spec(self) -> &'static Spec {
         &SPECS[self as usize]
@@ -132,14 +131,14 @@ impl Key {
         SPECS.iter().map(|spec| spec.key)
     }
 
-    /// Whether the value must never be shown.
+    /// Whether the value is a secret, which is never printed.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(self, Self::ApiKey)
     }
 
-    /// Whether an empty environment variable is a value of this setting, as it is for the original, and not
-    /// the same as an absent one.
+    /// Whether an empty environment variable is a value, as in DeerFlow's provisioner, and not the same as an absent
+    /// one.
     #[must_use]
     pub fn empty_variable_counts(self) -> bool {
         matches!(self, Self::HostBaseDir)
@@ -155,7 +154,7 @@ impl Key {
 // === impl Section ===
 
 impl Section {
-    /// The heading over the section's settings.
+    /// The heading in the help.
     #[must_use]
     pub const fn heading(self) -> &'static str {
         match self {
@@ -175,7 +174,7 @@ impl Section {
 mod tests {
     use super::*;
 
-    /// `Key::spec` indexes the table, so the two must keep one order.
+    /// `Key::spec` indexes the table, so both must have the same order.
     #[test]
     fn the_table_is_in_the_order_of_the_keys() {
         for (i, spec) in SPECS.iter().enumerate() {
@@ -184,7 +183,7 @@ mod tests {
         }
     }
 
-    /// Who knows one of a setting's names knows the other two.
+    /// The three names of a setting follow the rule in the module's documentation.
     #[test]
     fn names_follow_one_rule() {
         for spec in &SPECS {

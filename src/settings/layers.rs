@@ -1,4 +1,4 @@
-//! File, environment and flags laid over each other: for each setting the last value given, as text.
+//! Merges file, environment and flags: for each setting the last given value, as text.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use super::{
 /// A value as it was written, with its origin.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw {
-    /// The value's text; empty where an optional setting was cleared.
+    /// The text; empty if an optional setting was cleared.
     pub text: String,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// The values given on the command line, none of which can be secret.
+/// The values of the command line, which contain no secret.
 #[derive(Debug, Clone, Default)]
 pub struct FlagValues(pub BTreeMap<Key, String>);
 
-/// For each setting the value in force, defaults included; a setting that is not here is not set.
+/// The effective values, including defaults; a setting that is absent here is not set.
 #[derive(Clone)]
 pub struct Layers(BTreeMap<Key, Raw>);
 
 // === impl Layers ===
 
 impl Layers {
-    /// Lays the layers over each other, the later winning, and says what is wrong with their form.
+    /// Merges the layers, where a later one overrides, and adds invalid values to the problems.
     #[must_use]
     pub fn new(file: Vec<(Key, Raw)>, environment: &Environment, flags: &FlagValues) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
@@ -62,19 +62,19 @@ impl Layers {
         (layers, problems)
     }
 
-    /// The value in force, unless the setting is not set or was cleared.
+    /// The effective value, unless the setting is not set or was cleared.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&Raw> {
         self.0.get(&key).filter(|raw| !raw.text.is_empty() || !key.may_be_cleared())
     }
 
-    /// Where the value in force came from; the default's for a setting that is not set.
+    /// The origin of the effective value; that of the default if the setting is not set.
     #[must_use]
     pub fn origin(&self, key: Key) -> Origin {
         self.0.get(&key).map_or(Origin::Default, |raw| raw.origin.clone())
     }
 
-    /// The key and the file that holds it are one setting in two forms: the later layer's form wins.
+    /// The API key and the file with the API key are two forms of one setting: the later layer overrides.
     fn choose_key(&mut self, problems: &mut Vec<Problem>) {
         let (Some(key), Some(file)) = (self.get(Key::ApiKey), self.get(Key::ApiKeyFile)) else { return };
         match key.origin.layer().cmp(&file.origin.layer()) {
@@ -90,8 +90,8 @@ impl Layers {
         }
     }
 
-    /// On the embedded cluster the original's default host name leads nowhere; the address that the simulated
-    /// sandboxes listen on does.
+    /// On the embedded cluster the default host name does not resolve, so the default is the address on which the
+    /// simulated sandboxes listen.
     fn follow_embedded(&mut self) {
         let embedded = self.get(Key::Embedded).is_some_and(|raw| rules::switch(&raw.text) == Some(true));
         if !embedded || self.origin(Key::NodeHost) != Origin::Default {

@@ -1,4 +1,4 @@
-//! The settings about how long sandboxes live, and what holds the reaper back.
+//! The settings about lifetimes and reap limits.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -10,61 +10,61 @@ use lifecycle::{
 
 use super::durations::{Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StopTime};
 
-/// How long sandboxes live. By default for ever.
+/// The lifetimes of sandboxes. By default there is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// The limits of sandboxes that name none.
+    /// The default limits.
     pub default: Limits,
-    /// The longest limits that a caller may ask for, also those of sandboxes that would have none.
+    /// The maximal limits. They also apply to sandboxes that would have no limit.
     pub max: Limits,
-    /// Whether a GET of a sandbox is a sign of life.
+    /// Whether a GET of a sandbox counts as activity.
     pub get_counts_as_use: bool,
     /// How long a sandbox may take to become ready.
     pub start_timeout: Option<Limit>,
-    /// How long a Pod that has ended stays.
+    /// How long an ended Pod is kept.
     pub finished_timeout: Option<Limit>,
-    /// How long a Pod whose node is lost stays.
+    /// How long a Pod on a lost node is kept.
     pub node_lost_timeout: Option<Limit>,
-    /// For how long a sandbox is safe from other owners' DELETE.
+    /// How long a sandbox is protected from the DELETE of other owners.
     pub owner_lease: OwnerLease,
-    /// What is asked of a sandbox before it is reaped for being idle.
+    /// The activity probes, which run before an idle sandbox is reaped.
     pub probing: Probing,
-    /// What holds the reaper back.
+    /// The reap limits.
     pub reaping: Reaping,
 }
 
-/// The two limits that callers may set, too.
+/// The two limits that clients may set too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// From its creation.
     pub ttl: Option<Limit>,
-    /// Since its last sign of life.
+    /// From its last activity.
     pub idle_timeout: Option<Limit>,
 }
 
-/// What is asked of a sandbox before it is reaped for being idle.
+/// The activity probes, which run before an idle sandbox is reaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probing {
-    /// The probes, each a path on the sandbox's port, a `#`, and a JSON pointer into the answer.
+    /// The probes, each a path on the sandbox's port, a `#`, and a JSON pointer into the response.
     pub probes: Vec<Probe>,
-    /// Above how many thousandths of a core it counts as busy; `None` does not ask for its CPU use.
+    /// The CPU use, in thousandths of a core, above which a sandbox is busy; `None` does not read the CPU use.
     pub idle_cpu_millicores: Option<NonZeroU32>,
-    /// For how long a sandbox that cannot be asked counts as busy.
+    /// How long a sandbox whose probes fail is considered busy.
     pub patience: ProbePatience,
-    /// How long to wait before such a one is asked again.
+    /// How long to wait before a failed probe is repeated.
     pub interval: ProbeInterval,
 }
 
-/// What holds the reaper back.
+/// The reap limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaping {
-    /// Say what would be reaped, and do not.
+    /// Log what would be reaped, without reaping.
     pub dry_run: bool,
-    /// Most reaps a minute; `None` is no bound.
+    /// The maximal number of reaps per minute; `None` is no limit.
     pub max_per_minute: Option<NonZeroU32>,
-    /// The share of the fleet, in percent, that may go within a minute before the reaper stops; 100 never stops.
+    /// The share of all sandboxes, in percent, that may be reaped per minute before the reaper stops; 100 never stops.
     pub max_share_percent: Share,
-    /// For how long it stops.
+    /// How long the reaper stops.
     pub stop_for: StopTime,
     /// How long nothing is reaped after the start.
     pub grace: Grace,
@@ -77,7 +77,7 @@ pub struct Share(u8);
 // === impl Lifetimes ===
 
 impl Lifetimes {
-    /// The rules by which a sandbox's end is reckoned.
+    /// The rules for the expiry of sandboxes.
     #[must_use]
     pub fn policy(&self) -> Policy {
         let Self {
@@ -88,7 +88,7 @@ impl Lifetimes {
             finished_timeout,
             node_lost_timeout,
             owner_lease,
-            // What is asked is the cluster's part, how often it is asked is not.
+            // The probes themselves belong to the cluster's configuration, their timing belongs here.
             probing: Probing { patience, interval, probes: _, idle_cpu_millicores: _ },
             reaping: _,
         } = self;
@@ -105,7 +105,7 @@ impl Lifetimes {
         }
     }
 
-    /// What holds the reaper back.
+    /// The reap limits.
     #[must_use]
     pub fn belt(&self) -> ReapLimits {
         let Reaping { dry_run, max_per_minute, max_share_percent, stop_for, grace } = &self.reaping;
@@ -122,7 +122,7 @@ impl Lifetimes {
 // === impl Probing ===
 
 impl Probing {
-    /// What the cluster's side has to know of it.
+    /// The part that the cluster's side needs.
     #[must_use]
     pub fn options(&self) -> ProbeOptions {
         let Self { probes, idle_cpu_millicores, patience: _, interval: _ } = self;
@@ -141,7 +141,7 @@ impl Limits {
 // === impl Share ===
 
 impl Share {
-    /// Reads a number from 1 to 100.
+    /// Parses a number from 1 to 100.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         super::rules::count(text, 100).map(NonZeroUsize::get)?.try_into().ok().map(Self)

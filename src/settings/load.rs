@@ -1,4 +1,4 @@
-//! Reading the settings: the two files are read here, all else is a function of values.
+//! Reading the settings. Only this module reads files; everything else is a function of values.
 
 use std::{
     fs::File,
@@ -16,28 +16,28 @@ use super::{
     resolve::{self, Purpose},
 };
 
-/// Longest settings file read, in bytes: the example, with every comment, has a hundredth of it.
+/// The largest settings file that is read, in bytes: the example, with all comments, is a hundredth of it.
 const FILE_MAX: u64 = 1024 * 1024;
 
-/// Longest file with an API key read, in bytes: more than a request's headers could carry.
+/// The largest file with an API key that is read, in bytes: more than a request's headers could carry.
 const KEY_FILE_MAX: u64 = 64 * 1024;
 
-/// Settings, with the values that they were made of and where each came from.
+/// Settings, with their values as text and the origin of each.
 #[derive(Clone)]
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// What they were made of, for [`super::show::to_toml`].
+    /// The values as text, for [`super::show::to_toml`].
     pub values: Layers,
 }
 
-/// Reads the settings for a daemon, where an address that strangers reach needs a key.
+/// Reads the settings for a daemon, which requires an API key unless it listens on a loopback address.
 ///
-/// `config` is the file that the command line names; the environment's is taken where it names none, and
-/// there is no file where neither does.
+/// `config` is the file of the command line. Without it the file of the environment is used, and without both there is
+/// no file.
 ///
 /// # Errors
-/// All that is wrong, not only the first of it.
+/// Every problem, not only the first.
 pub fn for_serving(
     config: Option<&Path>,
     environment: &Environment,
@@ -49,7 +49,7 @@ pub fn for_serving(
 /// Reads the settings for a command that does not listen; otherwise as [`for_serving`].
 ///
 /// # Errors
-/// All that is wrong, not only the first of it.
+/// Every problem, not only the first.
 pub fn for_looking(
     config: Option<&Path>,
     environment: &Environment,
@@ -58,10 +58,10 @@ pub fn for_looking(
     load(config, environment, flags, Purpose::Inspect)
 }
 
-/// Reads how to log, from the environment and the flags, for a command that needs no other setting.
+/// Reads the log settings from the environment and the flags, for a command that needs no other setting.
 ///
 /// # Errors
-/// A bad log format or level.
+/// An invalid log format or level.
 pub fn log_only(environment: &Environment, flags: &FlagValues) -> Result<Log, Problems> {
     let (layers, _) = Layers::new(Vec::new(), environment, flags);
     let mut problems = Vec::new();
@@ -77,7 +77,7 @@ fn load(
     let mut problems = Vec::new();
     let mut in_file = Vec::new();
     if let Some((path, named_by)) = named(config, environment) {
-        // Without its file the rest would be judged by the wrong values.
+        // Without the file the other settings would be checked against wrong values.
         let text = read(&path, FILE_MAX).map_err(|error| {
             Problems(vec![Problem::Unreadable { path: path.clone(), named_by, reason: error.to_string() }])
         })?;
@@ -101,7 +101,7 @@ fn named(config: Option<&Path>, environment: &Environment) -> Option<(PathBuf, &
     Some((path.into(), "named by the environment variable SANDBOX_PROVISIONER_CONFIG"))
 }
 
-/// The API key's file, without the line end that editors and `echo` leave behind.
+/// The content of the API key file, without the line end that editors and `echo` add.
 fn key_file(values: &Layers, problems: &mut Vec<Problem>) -> Option<String> {
     let raw = values.get(Key::ApiKeyFile)?;
     match read(Path::new(&raw.text), KEY_FILE_MAX) {
@@ -120,7 +120,7 @@ fn key_file(values: &Layers, problems: &mut Vec<Problem>) -> Option<String> {
     }
 }
 
-/// A file's text, unless there is more of it than `most` bytes: a device has no end.
+/// The text of a file, or an error if it has more than `most` bytes: a device may be endless.
 fn read(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(most + 1).read_to_string(&mut text)?;

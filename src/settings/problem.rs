@@ -1,24 +1,24 @@
-//! What can be wrong with the settings, one line each, for the person who wrote them.
+//! Problems with the settings, each a message of one line.
 
 use std::{fmt, path::PathBuf};
 
 use super::keys::Key;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// Nobody gave one.
+    /// The default.
     Default,
-    /// Nobody gave one, and another setting suggests it.
+    /// A default that depends on another setting.
     DefaultFor(Key),
     /// A line of the settings file.
     File {
-        /// The file, as it was named.
+        /// The path, as the user wrote it.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
     },
-    /// The content of a file that another setting names, with the origin of that name.
+    /// The content of a file whose path is another setting, with the origin of that setting.
     Within(Box<Origin>),
     /// The setting's environment variable.
     Variable(&'static str),
@@ -26,20 +26,20 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-/// Something wrong with the settings. `Display` is one line: the setting, its value, where it came from and
-/// what is allowed. It never holds a secret.
+/// A problem with the settings. `Display` is one line: the setting, its value, its origin and the allowed values. It
+/// never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// A value breaks its rule.
+    /// A value is not allowed.
     #[error("{}: {value} from {origin} is not allowed{}; allowed: {}", key.spec().name, Because(because), key.spec().allowed)]
     BadValue {
         /// The setting.
         key: Key,
-        /// The value, ready to be shown.
+        /// The value, safe to print.
         value: Shown,
-        /// Where it came from.
+        /// Its origin.
         origin: Origin,
-        /// What is wrong with it, where there is more to say than the rule.
+        /// The reason, if there is more to say than the rule.
         because: Option<String>,
     },
     /// A value has the wrong type in the file.
@@ -47,9 +47,9 @@ pub enum Problem {
     BadType {
         /// The setting.
         key: Key,
-        /// The type that was found, with its article.
+        /// The actual type, with its article.
         found: &'static str,
-        /// Where it stands.
+        /// Its position.
         origin: Origin,
     },
     /// An environment variable is not Unicode.
@@ -57,10 +57,10 @@ pub enum Problem {
     NotText {
         /// The setting.
         key: Key,
-        /// Where they came from.
+        /// Their origin.
         origin: Origin,
     },
-    /// A default is beyond what callers may ask for.
+    /// A default is larger than the maximum for requests.
     #[error(
         "{}: {value} from {origin} is not allowed, as {} is {max} from {max_origin}; allowed: at most that",
         key.spec().name, max_key.spec().name
@@ -70,21 +70,21 @@ pub enum Problem {
         key: Key,
         /// Its value.
         value: Shown,
-        /// Where it came from.
+        /// Its origin.
         origin: Origin,
-        /// The setting that bounds it.
+        /// The setting with the maximum.
         max_key: Key,
-        /// That one's value.
+        /// Its value.
         max: Shown,
-        /// Where that one came from.
+        /// Its origin.
         max_origin: Origin,
     },
-    /// The file has a key that is no setting.
+    /// The file contains an unknown key.
     #[error("{name:?} at {origin} is not a setting{}", DidYouMean(*suggestion))]
     UnknownKey {
         /// The key, as it was written.
         name: String,
-        /// Where it stands.
+        /// Its position.
         origin: Origin,
         /// The setting that may have been meant.
         suggestion: Option<&'static str>,
@@ -92,9 +92,9 @@ pub enum Problem {
     /// The file is not TOML.
     #[error("the settings file is not TOML at {origin}: {message}")]
     Syntax {
-        /// Where.
+        /// The position.
         origin: Origin,
-        /// What the parser says.
+        /// The message of the parser.
         message: String,
     },
     /// The file cannot be read.
@@ -102,9 +102,9 @@ pub enum Problem {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What named it.
+        /// The origin of its path.
         named_by: &'static str,
-        /// What the system says.
+        /// The error of the operating system.
         reason: String,
     },
     /// The file with the API key cannot be read.
@@ -112,33 +112,33 @@ pub enum Problem {
     KeyFileUnreadable {
         /// The file.
         path: String,
-        /// Where its name came from.
+        /// The origin of its path.
         origin: Origin,
-        /// What the system says.
+        /// The error of the operating system.
         reason: String,
     },
-    /// Two settings of one origin give the API key.
+    /// Two settings of one layer contain the API key.
     #[error(
         "api_key: a hidden value from {key} and a file from {file}, of which one must go; \
          allowed: api_key or api_key_file"
     )]
     TwoKeys {
-        /// Where the key itself came from.
+        /// The origin of the key.
         key: Origin,
-        /// Where the file's name came from.
+        /// The origin of the path.
         file: Origin,
     },
-    /// A key is configured, and so is that none is needed.
+    /// An API key is set, and also `auth = none`.
     #[error(
         "auth: \"none\" from {auth} is not allowed, as there is an API key from {key}; allowed: \"none\" without a key, or a key without \"none\""
     )]
     KeyAndNone {
-        /// Where the `none` came from.
+        /// The origin of `none`.
         auth: Origin,
-        /// Where the key came from.
+        /// The origin of the key.
         key: Origin,
     },
-    /// The daemon would serve strangers.
+    /// The daemon would listen on a public address without an API key.
     #[error(
         "listen: \"{listen}\" from {origin} is not allowed without an API key, as others than this machine reach it; \
          allowed: a loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with PROVISIONER_AUTH=none"
@@ -146,16 +146,16 @@ pub enum Problem {
     Exposed {
         /// The address.
         listen: String,
-        /// Where it came from.
+        /// Its origin.
         origin: Origin,
     },
 }
 
-/// All that is wrong with the settings; at least one problem.
+/// All problems with the settings; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
-/// A value as a message may show it: quoted on one line, cut to size, nothing secret.
+/// A value in a message: quoted on one line, shortened, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown(String);
 
@@ -179,7 +179,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Which layer it is of: a later layer wins.
+    /// The number of its layer: a later layer overrides.
     #[must_use]
     pub fn layer(&self) -> u8 {
         match self {
@@ -208,10 +208,10 @@ impl std::error::Error for Problems {}
 // === impl Shown ===
 
 impl Shown {
-    /// Longest part of a value that is shown, in characters.
+    /// The most characters of a value that are shown.
     const MAX: usize = 120;
 
-    /// A setting's value, as a message may show it.
+    /// The value of a setting, for a message.
     #[must_use]
     pub fn new(key: Key, value: &str) -> Self {
         if key.is_secret() {
@@ -224,7 +224,7 @@ impl Shown {
     }
 }
 
-/// A URL that is refused may be refused for the password in it.
+/// Hides the credentials in a URL, which may be the reason for its refusal.
 fn without_credentials(url: &str) -> String {
     let (start, rest) = match url.rsplit_once('@') {
         Some((before, rest)) => {

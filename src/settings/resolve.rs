@@ -1,4 +1,4 @@
-//! From texts to [`Settings`]: every value is read, every problem is kept, and only then is it decided.
+//! Parses the texts into [`Settings`]: parses every value and collects every problem before it fails.
 
 use std::net::SocketAddr;
 
@@ -18,26 +18,26 @@ use super::{
     rules,
 };
 
-/// What the settings are read for.
+/// The purpose for which the settings are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To serve: who can reach the daemon matters.
+    /// To listen: a public address requires an API key.
     Serve,
-    /// To do something else with them, without listening.
+    /// To do something else, without listening.
     Inspect,
 }
 
-/// A value is not to be had, and the problem with it is among the others.
+/// A value is invalid; its problem was added to the list.
 struct Noted;
 
-/// Reads values and keeps what is wrong with them.
+/// Parses values and collects problems.
 struct Reader<'a> {
     layers: &'a Layers,
     problems: &'a mut Vec<Problem>,
 }
 
-/// Turns the values in force into settings. `key_file` is the content of the file that holds the API key,
-/// without its last line end. `None` when there are problems, each of which is then among `problems`.
+/// Parses the effective values into settings. `key_file` is the content of the API key file, without its last line
+/// end. `None` if there are problems, which are added to `problems`.
 pub fn resolve(
     layers: &Layers,
     key_file: Option<&str>,
@@ -73,7 +73,7 @@ fn http(read: &mut Reader<'_>, key_file: Option<&str>, purpose: Purpose) -> Resu
     })
 }
 
-/// The key that is asked for, if one is. `serving` is the address that strangers may reach.
+/// The required API key, if any. `serving` is the address on which the daemon listens.
 fn api_key(
     read: &mut Reader<'_>,
     key_file: Option<&str>,
@@ -90,7 +90,7 @@ fn api_key(
             let within = Origin::Within(Box::new(file.clone()));
             (Some(read.judged(Key::ApiKey, content, within, rules::api_key)?), file)
         }
-        // The file was named but could not be read, which is a problem of its own.
+        // The file could not be read, which is already in the list of problems.
         None if read.layers.get(Key::ApiKeyFile).is_some() => return Err(Noted),
         None => (read.optional(Key::ApiKey, rules::api_key)?, read.layers.origin(Key::ApiKey)),
     };
@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
         self.judged(key, &raw.text, raw.origin.clone(), rule).map(Some)
     }
 
-    /// The value of a text, wherever it stands.
+    /// Parses a text of any origin.
     fn judged<'t, T>(
         &mut self,
         key: Key,
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         rule(text).ok_or_else(|| self.bad(key, text, origin, None))
     }
 
-    /// A default limit, and the longest that callers may ask for, which bounds the default too.
+    /// A default limit and the maximum for requests, which also bounds the default.
     fn limits(&mut self, key: Key, max_key: Key) -> Result<(Option<Limit>, Option<Limit>), Noted> {
         let default = self.optional(key, Limit::parse);
         let max = self.optional(max_key, Limit::parse);
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         Ok((default, max))
     }
 
-    /// The one setting whose rule can say more than that it was broken.
+    /// The only setting whose rule returns a reason.
     fn sub_path(&mut self) -> Result<Option<SubPathTemplate>, Noted> {
         let key = Key::SkillsPvcSubpathTemplate;
         let Some(raw) = self.layers.get(key) else { return Ok(None) };

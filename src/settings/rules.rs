@@ -1,6 +1,6 @@
-//! What a value must be like, one function a rule: each takes a text and gives it back typed, or `None`.
+//! The rules for values, one function per rule: each parses a text into a typed value, or returns `None`.
 //!
-//! The texts that say the same to a person are in [`super::keys`].
+//! [`super::keys`] contains the same rules in words.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -11,10 +11,10 @@ use std::{
 use http::Uri;
 use kubernetes::{manifest::is_absolute, probe::Probe};
 
-/// Longest image reference taken: the name's 255 bytes, a tag's 128 and a digest's 135 fit well.
+/// The longest accepted image reference: enough for a name of 255 bytes, a tag of 128 and a digest of 135.
 const IMAGE_MAX: usize = 1024;
 
-/// A DNS label, which is what a namespace's name is ([Kubernetes, object names]).
+/// A DNS label, the format of a namespace name ([Kubernetes, object names]).
 ///
 /// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 #[must_use]
@@ -22,13 +22,13 @@ pub fn label(text: &str) -> Option<String> {
     is_label(text).then(|| text.to_owned())
 }
 
-/// A DNS subdomain of at most 253 characters, which is what a claim's name is (see [`label`]).
+/// A DNS subdomain of at most 253 characters, the format of a claim name (see [`label`]).
 #[must_use]
 pub fn subdomain(text: &str) -> Option<String> {
     (text.len() <= 253 && text.split('.').all(is_label)).then(|| text.to_owned())
 }
 
-/// An image reference. Only what can never be one is refused: the registry knows the rest.
+/// An image reference. The check refuses only impossible ones; the registry checks the rest.
 #[must_use]
 pub fn image(text: &str) -> Option<String> {
     let sound = (1..=IMAGE_MAX).contains(&text.len())
@@ -36,7 +36,7 @@ pub fn image(text: &str) -> Option<String> {
     sound.then(|| text.to_owned())
 }
 
-/// An absolute path on a node, of Linux or Windows, without `..`, for which Kubernetes would refuse the Pod.
+/// An absolute path on a node, of Linux or Windows, without `..`, which Kubernetes refuses.
 #[must_use]
 pub fn host_path(text: &str) -> Option<String> {
     let windows = !text.starts_with('/');
@@ -44,8 +44,7 @@ pub fn host_path(text: &str) -> Option<String> {
     (is_absolute(text) && !steps_out && !text.contains(char::is_control)).then(|| text.to_owned())
 }
 
-/// The host part of a URL: a host name, an IPv4 address or an IPv6 address, the last without brackets in
-/// what is given back.
+/// The host part of a URL: a host name, an IPv4 address or an IPv6 address. The result for IPv6 has no brackets.
 #[must_use]
 pub fn host(text: &str) -> Option<String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
@@ -56,21 +55,21 @@ pub fn host(text: &str) -> Option<String> {
     }
 }
 
-/// A name that a certificate can be checked against: a host name or an IP address without brackets.
+/// A name in a certificate: a host name or an IP address without brackets.
 #[must_use]
 pub fn tls_name(text: &str) -> Option<String> {
     (IpAddr::from_str(text).is_ok() || is_host_name(text)).then(|| text.to_owned())
 }
 
-/// An API server's address: an `http` or `https` URL, with a path where a proxy wants one, without
-/// credentials, query or fragment.
+/// The address of an API server: an `http` or `https` URL, with an optional path (for a proxy), without credentials,
+/// query or fragment.
 #[must_use]
 pub fn server_url(text: &str) -> Option<Uri> {
     let uri = Uri::from_str(text).ok()?;
     let authority = uri.authority()?;
     let port_is_sound = match authority.as_str().rsplit_once(':') {
         None => true,
-        // The colon belongs to an IPv6 address.
+        // The colon is part of an IPv6 address.
         Some((_, port)) if port.ends_with(']') => true,
         Some((_, port)) => port.parse::<u16>().is_ok_and(|port| port > 0),
     };
@@ -83,7 +82,7 @@ pub fn server_url(text: &str) -> Option<Uri> {
     sound.then_some(uri)
 }
 
-/// An API key: what an HTTP header can carry unchanged.
+/// An API key: a text that an HTTP header can carry unchanged.
 #[must_use]
 pub fn api_key(text: &str) -> Option<&str> {
     let sound = !text.is_empty() && text.trim() == text && text.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -138,7 +137,7 @@ pub fn one_line(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then(|| text.to_owned())
 }
 
-/// The address at which something that listens on `bound` is reached from the same machine.
+/// The address for connections from the same machine to a socket that listens on `bound`.
 #[must_use]
 pub fn reachable(bound: IpAddr) -> IpAddr {
     match bound {
@@ -159,12 +158,12 @@ fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let part = |p: &str| {
         (1..=63).contains(&p.len())
-            // An underscore is no part of a host name, but container engines hand out such names.
+            // Host names contain no underscore, but names of container engines do.
             && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !p.starts_with('-')
             && !p.ends_with('-')
     };
-    // A name that ends in a number is read as an IPv4 address by URL parsers, and so is a broken one.
+    // URL parsers read a name that ends in a number as an IPv4 address, which may then be invalid.
     let number = |p: &str| p.bytes().all(|b| b.is_ascii_digit());
     name.len() <= 253 && name.split('.').all(part) && !name.rsplit('.').next().is_some_and(number)
 }
@@ -182,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Kubernetes' own rules for names, at their edges.
+    /// The limits of Kubernetes' rules for names.
     #[test]
     fn names_of_objects() {
         let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
@@ -206,7 +205,7 @@ mod tests {
         );
     }
 
-    /// Only what a node can mount passes; a backslash means something on Windows only.
+    /// Only paths that a node can mount are accepted; a backslash separates only on Windows.
     #[test]
     fn host_paths() {
         check(
@@ -217,7 +216,7 @@ mod tests {
         );
     }
 
-    /// Each part of an address is that part and nothing else.
+    /// Each part of an address is checked.
     #[test]
     fn addresses() {
         check(
@@ -256,7 +255,7 @@ mod tests {
         assert_eq!(host("[::1]").as_deref(), Some("::1"));
     }
 
-    /// A key that HTTP would change on its way could never match.
+    /// A key that HTTP would change in transit is refused, since it could never match.
     #[test]
     fn keys_survive_a_header() {
         check(
@@ -267,7 +266,7 @@ mod tests {
         );
     }
 
-    /// A probe has a path and a pointer; one bad one spoils the list, so that none is lost in silence.
+    /// A probe has a path and a pointer. One invalid probe invalidates the list, so that none is ignored silently.
     #[test]
     fn probes_are_paths_and_pointers() {
         check(
@@ -283,7 +282,7 @@ mod tests {
                 " /a#/b , /c#/d ",
                 "/a#/~0~1",
                 "/a#/#",
-                // The whole answer.
+                // The whole response.
                 "/a#",
             ],
             &["/a", "/a#b", "a#/b", "#/b", "http://h/a#/b", "/a b#/c", "/a#/~", "/a#/~2", "/a#/b,", ","],
@@ -295,7 +294,7 @@ mod tests {
         check("probes", |t| probes(t).is_some(), &["/a#/é"], &refused);
     }
 
-    /// Numbers end where their rule says.
+    /// Numbers are checked against their bounds.
     #[test]
     fn counts() {
         check("count", |t| count(t, 64).is_some(), &["1", "64"], &["", "0", "65", "-1", "1.5", "many"]);

@@ -7,8 +7,8 @@ use super::{
     layers::Layers,
 };
 
-/// Prints the values in force as TOML that means the same when it is read back, each with its origin in a
-/// comment. Secrets are not printed.
+/// Prints the effective values as TOML, each with its origin in a comment. Reading the result gives the same settings.
+/// Secrets are not printed.
 #[must_use]
 pub fn to_toml(values: &Layers) -> String {
     let mut out = String::new();
