@@ -206,7 +206,7 @@ where
     Drained { cut }
 }
 
-/// The context of a connection.
+/// The parameters and shared state of one connection.
 struct Setting {
     http: http1::Builder,
     limits: Limits,

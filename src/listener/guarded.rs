@@ -34,7 +34,8 @@ pub(super) struct Lingers {
     pub(super) unread: Arc<AtomicBool>,
     /// Whether the daemon shuts down and closes idle connections.
     pub(super) closing: Arc<AtomicBool>,
-    /// Permits for closes with unread input, see [`LINGERING`]. Without a permit the close is immediate.
+    /// Permits for lingering closes with unread data, see [`LINGERING`]. Without a permit the socket is closed
+    /// immediately, or within [`CROSSING`] at shutdown.
     pub(super) places: Arc<Semaphore>,
 }
 

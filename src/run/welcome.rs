@@ -1,4 +1,4 @@
-//! The text on the terminal after the daemon has started.
+//! The message on standard output when the daemon is ready.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
