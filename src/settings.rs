@@ -145,15 +145,7 @@ impl Settings {
             // For the status view, not for the connection.
             staleness_limit: _,
         } = self.kubernetes.clone();
-        Options {
-            kubeconfig,
-            in_cluster,
-            api_server,
-            tls_server_name,
-            insecure_skip_tls_verify,
-            namespace: self.template.namespace.clone(),
-            limits: self.limits(),
-        }
+        Options { kubeconfig, in_cluster, api_server, tls_server_name, insecure_skip_tls_verify }
     }
 
     /// Limits on the calls to the cluster.

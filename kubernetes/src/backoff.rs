@@ -30,6 +30,7 @@ pub fn longest_after(error: &CallError) -> Duration {
         | CallError::Transport { .. }
         | CallError::TimedOut { .. }
         | CallError::Overloaded { .. }
+        | CallError::NotConnected { .. }
         | CallError::Closed => LONGEST_UNANSWERED,
         CallError::Answered { .. } | CallError::Unreadable => LONGEST_ANSWERED,
     }

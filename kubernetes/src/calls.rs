@@ -52,9 +52,9 @@ pub const fn creates_of(in_flight: usize) -> usize {
 // === impl Calls ===
 
 impl Calls {
-    /// A client that makes at most `bound` calls at once, and sets the clock by their answers.
-    #[must_use]
-    pub fn new(client: Client, bound: usize, clock: Arc<ServerClock>) -> Self {
+    /// Creates a client that makes at most `bound` calls at once and sets the clock by their answers. An error contains
+    /// the server's URL if it cannot be reached.
+    pub fn new(client: Client, bound: usize, clock: Arc<ServerClock>, server: Option<Arc<str>>) -> Self {
         let bound = bound.clamp(1, Semaphore::MAX_PERMITS);
         let creates_bound = creates_of(bound);
         Self {
@@ -64,20 +64,8 @@ impl Calls {
             creates: Arc::new(Semaphore::new(creates_bound)),
             creates_bound,
             clock,
-            server: None,
+            server,
         }
-    }
-
-    /// The same, which names the API server's address where it cannot be reached.
-    #[must_use]
-    pub fn at(self, server: Arc<str>) -> Self {
-        Self { server: Some(server), ..self }
-    }
-
-    /// The API server's clock.
-    #[must_use]
-    pub fn clock(&self) -> &Arc<ServerClock> {
-        &self.clock
     }
 
     /// Makes one call, reads its whole answer, and ends within `deadline`, the wait for its turn included.

@@ -1,54 +1,26 @@
-//! Builds a connection to the API server from the settings.
+//! The connection to the API server.
 //!
 //! Connecting is lazy: no call is made here. An API server that cannot be reached fails the first call, not the
 //! startup. There are two clients, so that calls and the watch never wait for each other.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod config;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, uri::Scheme};
+use http::{Request, Response};
 use jiff::Timestamp;
-use kube::{
-    Client, Config,
-    client::Body,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
-use tokio::time::Instant;
+use kube::{Client, client::Body};
+use lifecycle::{budget, traits::Clock};
+use parking_lot::RwLock;
 use tower::{BoxError, Service};
 
-use lifecycle::budget;
-
+pub use self::config::{ConnectError, KUBECONFIG_WAIT, Options};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
-    watch,
+    fault::CallError,
 };
-
-/// The address of the API server and the options of the connection.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The path of the kubeconfig file.
-    pub kubeconfig: PathBuf,
-    /// Whether this program runs in a Pod (`KUBERNETES_SERVICE_HOST` is set). Without a kubeconfig it then uses the
-    /// Pod's service account.
-    pub in_cluster: bool,
-    /// The API server's address. It replaces the address of the kubeconfig, and only that: the certificate is still
-    /// checked against the same authority and the same name.
-    pub api_server: Option<Uri>,
-    /// The name that the API server's certificate must contain, instead of its host name.
-    pub tls_server_name: Option<String>,
-    /// Whether to accept any certificate of the API server.
-    pub insecure_skip_tls_verify: bool,
-    /// The namespace of all sandboxes.
-    pub namespace: String,
-    /// The limits on calls.
-    pub limits: Limits,
-}
 
 /// The limits on calls to the API server.
 #[derive(Debug, Clone, Copy)]
@@ -61,80 +33,29 @@ pub struct Limits {
     pub read: Duration,
 }
 
-/// A connection to the API server. It is cheap to clone and stays usable for the lifetime of the process.
+/// A connection to the API server, which may not exist yet. Until it does, each call fails with the reason.
+///
+/// It is cheap to clone and stays usable for the lifetime of the process. All clones are connected together.
 #[derive(Clone)]
 pub struct Connection {
+    namespace: Arc<str>,
+    limits: Limits,
+    clock: Arc<ServerClock>,
+    /// The clients, or the reason why there are none yet.
+    clients: Arc<RwLock<Result<Clients, Arc<str>>>>,
+}
+
+struct Clients {
     /// The client for reads and writes of single objects.
-    pub(crate) calls: Calls,
+    calls: Calls,
     /// The client for the shared watch.
-    pub(crate) watch: Calls,
-    pub(crate) namespace: Arc<str>,
-    pub(crate) limits: Limits,
+    watch: Calls,
 }
 
-/// The error for a connection that cannot be set up. It contains nothing of the kubeconfig's content.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig does not exist.
-    #[error(
-        "Kubeconfig not found at {} (waited {} s); mount a kubeconfig file there, or set KUBECONFIG_PATH to where it is",
-        path.display(), waited.as_secs()
-    )]
-    NotFound {
-        /// The path of the kubeconfig.
-        path: PathBuf,
-        /// The time that it was waited for.
-        waited: Duration,
-    },
-    /// The kubeconfig's path is a directory. Docker creates one if it mounts a missing file.
-    #[error(
-        "Kubeconfig path is a directory: {}; mount the kubeconfig file itself (a missing file is mounted as a \
-         directory), or set KUBECONFIG_PATH to a file",
-        path.display()
-    )]
-    IsDirectory {
-        /// The path of the directory.
-        path: PathBuf,
-    },
-    /// The kubeconfig cannot be read.
-    #[error("Kubeconfig at {} cannot be read ({kind}); check the file's owner and mode", path.display())]
-    Unreadable {
-        /// The path of the kubeconfig.
-        path: PathBuf,
-        /// The error of the operating system.
-        kind: io::ErrorKind,
-    },
-    /// The kubeconfig is invalid or incomplete.
-    #[error("Kubeconfig at {} is not usable: {why}", path.display())]
-    Invalid {
-        /// The path of the kubeconfig.
-        path: PathBuf,
-        /// The part that is missing or invalid.
-        why: &'static str,
-    },
-    /// The Pod's service account cannot be used.
-    #[error("the in-cluster configuration is not usable: {why}")]
-    InCluster {
-        /// The part that is missing.
-        why: String,
-    },
-    /// The client could not be built from the configuration.
-    #[error("no connection can be made to the API server: {why}")]
-    Client {
-        /// The reason.
-        why: &'static str,
-    },
-}
-
-/// The time to wait for a missing kubeconfig. It is the same as in DeerFlow's provisioner, which may start before the
-/// volume of the file is mounted.
-pub const KUBECONFIG_WAIT: Duration = Duration::from_secs(30);
-
-/// The interval at which a missing kubeconfig is checked.
-const KUBECONFIG_POLL: Duration = Duration::from_millis(500);
-
-/// The timeout for establishing a connection. Kubernetes' own clients allow 30 s, which is as long as our callers wait.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API server is asked to keep a watch open. A quiet watch is proved alive at its end, so this is
+/// also how old the state of a quiet cluster gets; the API server's own default, half an hour, and `kube`'s,
+/// 290 s, would leave a dead connection unnoticed for as long.
+pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum number of calls of the watch in flight: one list or watch request for each of the two kinds.
 const WATCH_IN_FLIGHT: usize = 2;
@@ -161,33 +82,22 @@ impl Limits {
 // === impl Connection ===
 
 impl Connection {
-    /// Opens a connection with these options. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig.
-    ///
-    /// # Errors
-    /// Returns an error if there is no usable configuration. An API server that cannot be reached is not an error here.
-    pub async fn open(options: &Options) -> Result<Self, ConnectError> {
-        let mut config = load(options).await?;
-        apply(options, &mut config);
-        let mut watch = config.clone();
-        // This timeout is a safeguard in addition to the watch's own timeouts. It starts with the request, not with the
-        // idle connection.
-        watch.read_timeout = Some(watch::TIMEOUT + Duration::from_secs(10));
-        watch.reset_reader_on_write = true;
-        let server: Arc<str> = server(&config.cluster_url).into();
-        let Self { calls, watch, namespace, limits } = Self::from_clients(
-            client(config).await?,
-            client(watch).await?,
-            &options.namespace,
-            options.limits,
-        );
-        Ok(Self { calls: calls.at(server.clone()), watch: watch.at(server), namespace, limits })
+    /// Returns a handle without a connection. [`Connection::open`] connects it.
+    #[must_use]
+    pub fn new(namespace: &str, limits: Limits) -> Self {
+        Self {
+            namespace: namespace.into(),
+            limits,
+            clock: Arc::default(),
+            clients: Arc::new(RwLock::new(Err("not connected yet".into()))),
+        }
     }
 
     /// Creates a connection over any service that behaves like an API server, such as the embedded cluster.
     ///
-    /// Must be called within a tokio runtime. If the service fails with an [`io::Error`] of kind `ConnectionRefused`,
-    /// or with a message that starts with "connection refused", nothing was sent. After any other error the outcome of
-    /// a write is unknown.
+    /// Must be called within a tokio runtime. If the service fails with an [`std::io::Error`] of kind
+    /// `ConnectionRefused`, or with a message that starts with "connection refused", nothing was sent. After any other
+    /// error the outcome of a write is unknown.
     pub fn from_service<S, B>(service: S, namespace: &str, limits: Limits) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -196,31 +106,81 @@ impl Connection {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let connection = Self::new(namespace, limits);
         let calls = Client::new(service.clone(), namespace);
-        Self::from_clients(calls, Client::new(service, namespace), namespace, limits)
+        connection.set_clients(calls, Client::new(service, namespace), None);
+        connection
     }
 
-    /// Creates a connection over two clients that do not retry by themselves.
-    fn from_clients(calls: Client, watch: Client, namespace: &str, limits: Limits) -> Self {
-        let clock = Arc::<ServerClock>::default();
-        Self {
-            calls: Calls::new(calls, limits.in_flight, clock.clone()),
-            watch: Calls::new(watch, WATCH_IN_FLIGHT, clock),
-            namespace: namespace.into(),
-            limits,
+    /// Connects with these options. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig. On failure, the error
+    /// becomes the reason of all calls that fail for lack of a connection.
+    ///
+    /// # Errors
+    /// Returns an error if there is no usable configuration. An API server that cannot be reached is not an error here.
+    pub async fn open(&self, options: &Options) -> Result<(), ConnectError> {
+        match config::clients(options, WATCH_TIMEOUT).await {
+            Ok((calls, watch, server)) => {
+                self.set_clients(calls, watch, Some(server.into()));
+                Ok(())
+            }
+            Err(error) => {
+                *self.clients.write() = Err(error.to_string().into());
+                Err(error)
+            }
         }
     }
 
-    /// Returns the time of the API server's clock, or `None` before its first answer.
+    /// Uses two clients that do not retry by themselves.
+    fn set_clients(&self, calls: Client, watch: Client, server: Option<Arc<str>>) {
+        let calls = Calls::new(calls, self.limits.in_flight, self.clock.clone(), server.clone());
+        let watch = Calls::new(watch, WATCH_IN_FLIGHT, self.clock.clone(), server);
+        *self.clients.write() = Ok(Clients { calls, watch });
+    }
+
+    /// Returns the client for reads and writes of single objects.
+    ///
+    /// # Errors
+    /// [`CallError::NotConnected`] while there is no connection.
+    pub(crate) fn calls(&self) -> Result<Calls, CallError> {
+        self.client(|clients| &clients.calls)
+    }
+
+    /// Returns the client for the shared watch.
+    ///
+    /// # Errors
+    /// [`CallError::NotConnected`] while there is no connection.
+    pub(crate) fn watch(&self) -> Result<Calls, CallError> {
+        self.client(|clients| &clients.watch)
+    }
+
+    fn client(&self, which: impl Fn(&Clients) -> &Calls) -> Result<Calls, CallError> {
+        match &*self.clients.read() {
+            Ok(clients) => Ok(which(clients).clone()),
+            Err(why) => Err(CallError::NotConnected { why: why.clone() }),
+        }
+    }
+
+    /// Returns the reason why there is no connection, or `None` if there is one.
     #[must_use]
-    pub fn server_time(&self) -> Option<Timestamp> {
-        self.calls.clock().now()
+    pub fn unready_reason(&self) -> Option<String> {
+        self.clients.read().as_ref().err().map(ToString::to_string)
     }
 
     /// Returns the namespace of all sandboxes.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+impl Clock for Connection {
+    /// Returns the time of the API server's clock; before its first answer, the time of this machine's clock.
+    fn wall(&self) -> Timestamp {
+        self.clock.now().unwrap_or_else(Timestamp::now)
     }
 }
 
@@ -231,139 +191,6 @@ impl fmt::Debug for Connection {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
-}
-
-// === configuration ===
-
-async fn load(options: &Options) -> Result<Config, ConnectError> {
-    let path = &options.kubeconfig;
-    match find(path) {
-        Err(ConnectError::NotFound { .. }) if options.in_cluster => {
-            return Config::incluster_env()
-                .map_err(|error| ConnectError::InCluster { why: error.to_string() });
-        }
-        Err(ConnectError::NotFound { .. }) => wait_for(path).await?,
-        other => other?,
-    }
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| refused(path, &error))?;
-    let proxied = names_proxy(&kubeconfig);
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(|error| refused(path, &error))?;
-    // `kube` also uses HTTPS_PROXY and ignores NO_PROXY. That variable is meant for the registry and similar hosts. In
-    // a cluster it is not used for the API server either.
-    if !proxied && config.proxy_url.take().is_some() {
-        tracing::info!("HTTPS_PROXY is set; the API server is reached without it");
-    }
-    Ok(config)
-}
-
-fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
-    kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()).any(|c| c.proxy_url.is_some())
-}
-
-async fn wait_for(path: &Path) -> Result<(), ConnectError> {
-    let end = Instant::now() + KUBECONFIG_WAIT;
-    tracing::info!(path = %path.display(), "no kubeconfig yet; waiting for it");
-    loop {
-        tokio::time::sleep(KUBECONFIG_POLL).await;
-        match find(path) {
-            Err(ConnectError::NotFound { .. }) if Instant::now() < end => {}
-            found => return found,
-        }
-    }
-}
-
-/// Checks once for the kubeconfig. An empty file is still being written and counts as missing.
-fn find(path: &Path) -> Result<(), ConnectError> {
-    let path = || path.to_owned();
-    match std::fs::metadata(path()) {
-        Ok(found) if found.is_dir() => Err(ConnectError::IsDirectory { path: path() }),
-        Ok(found) if found.len() > 0 || !found.is_file() => Ok(()),
-        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(ConnectError::Unreadable { path: path(), kind: error.kind() })
-        }
-        _ => Err(ConnectError::NotFound { path: path(), waited: KUBECONFIG_WAIT }),
-    }
-}
-
-/// Describes the error of a kubeconfig without quoting it: the parser's error contains the invalid line.
-fn refused(path: &Path, error: &KubeconfigError) -> ConnectError {
-    let why = match error {
-        KubeconfigError::ReadConfig(source, _) if source.kind() != io::ErrorKind::InvalidData => {
-            return ConnectError::Unreadable { path: path.to_owned(), kind: source.kind() };
-        }
-        KubeconfigError::CurrentContextNotSet => "it names no current-context",
-        KubeconfigError::LoadContext(_) => "its current-context is not among its contexts",
-        KubeconfigError::LoadClusterOfContext(_) => "its context's cluster is not among its clusters",
-        KubeconfigError::MissingClusterUrl => "its cluster has no server",
-        KubeconfigError::ParseClusterUrl(_) => "its cluster's server is not a URL",
-        KubeconfigError::ParseProxyUrl(_) => "its proxy-url (or HTTPS_PROXY) is not a URL",
-        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
-            "its certificate authority cannot be loaded"
-        }
-        KubeconfigError::LoadClientCertificate(_) => "its user's client certificate cannot be loaded",
-        KubeconfigError::LoadClientKey(_) => "its user's client key cannot be loaded",
-        _ => "it is not a valid kubeconfig",
-    };
-    ConnectError::Invalid { path: path.to_owned(), why }
-}
-
-/// Applies the options to the loaded configuration, and turns off the client's own retries.
-fn apply(options: &Options, config: &mut Config) {
-    if let Some(address) = &options.api_server {
-        // The certificate contains the name of the kubeconfig's server, not the address that replaces it.
-        if config.tls_server_name.is_none() && address.scheme() == Some(&Scheme::HTTPS) {
-            config.tls_server_name = config.cluster_url.host().map(bare_host);
-        }
-        config.cluster_url = address.clone();
-    }
-    if let Some(name) = &options.tls_server_name {
-        config.tls_server_name = Some(name.clone());
-    }
-    if options.insecure_skip_tls_verify {
-        config.accept_invalid_certs = true;
-    }
-    if config.accept_invalid_certs {
-        tracing::warn!(
-            "the API server's certificate is NOT checked: anyone on the way can read the credentials and \
-             act in the cluster; give the name in the certificate instead of switching the check off"
-        );
-    }
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-}
-
-/// Returns the scheme, host and port of the API server. The rest of the URL may contain a password.
-fn server(url: &Uri) -> String {
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{}{port}", url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default())
-}
-
-/// Returns the host of a URL as certificates write it: without the brackets of an IPv6 address.
-fn bare_host(host: &str) -> String {
-    host.trim_start_matches('[').trim_end_matches(']').to_owned()
-}
-
-/// Builds a client. A kubeconfig may name a program that provides the credentials. The program is run on a thread for
-/// blocking tasks, not on one that serves requests.
-async fn client(config: Config) -> Result<Client, ConnectError> {
-    let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
-    let error = match made {
-        Ok(Ok(client)) => return Ok(client),
-        Ok(Err(error)) => error,
-        Err(_) => return Err(ConnectError::Client { why: "setting up the client failed" }),
-    };
-    Err(ConnectError::Client {
-        why: match error {
-            kube::Error::Auth(_) => "the kubeconfig's user gives no usable credentials",
-            kube::Error::RustlsTls(_) => "its certificates, keys or TLS server name are not usable",
-            kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
-                "the kubeconfig has a proxy-url, which is not supported; give an address that needs none (K8S_API_SERVER)"
-            }
-            _ => "the configuration is not usable",
-        },
-    })
 }
 
 #[cfg(test)]

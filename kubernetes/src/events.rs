@@ -24,6 +24,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::ReapReason,
     observed::Uid,
+    traits::Clock as _,
 };
 use serde::de::IgnoredAny;
 use tokio::sync::{Mutex, mpsc};
@@ -87,7 +88,7 @@ impl Events {
     /// Queues an Event that says why the Pod with this uid is reaped or, if `rehearsed`, would be reaped. Never waits:
     /// if the queue is full, the Event is dropped.
     pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        let at = self.connection.server_time().unwrap_or_else(Timestamp::now);
+        let at = self.connection.wall();
         let number = self.told.fetch_add(1, Ordering::Relaxed);
         let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at, number };
         if self.queue.try_send(told).is_err() {
@@ -123,17 +124,15 @@ impl Events {
     }
 
     async fn write(&self, told: &Told) -> Result<(), ClusterError> {
-        let Connection { calls, namespace, .. } = &self.connection;
+        let namespace = self.connection.namespace();
         let event = event(told, namespace);
         let unbuilt = |why: &str| ClusterError::new(ClusterErrorKind::Invalid, why);
         let body = serde_json::to_vec(&event).map_err(|_| unbuilt("it could not be written as JSON"))?;
         let request = Request::new(Event::url_path(&(), Some(namespace)))
             .create(&PostParams::default(), body)
             .map_err(|error| unbuilt(&error.to_string()))?;
-        match calls.request::<IgnoredAny>(request, DEADLINE).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(classify(Verb::Create, &error).fault),
-        }
+        let call = async { self.connection.calls()?.request::<IgnoredAny>(request, DEADLINE).await };
+        call.await.map(drop).map_err(|error| classify(Verb::Create, &error).fault)
     }
 
     fn warn(&self, fault: &ClusterError) {

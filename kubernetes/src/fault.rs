@@ -30,6 +30,12 @@ pub enum Verb {
 /// The error of one call. `Debug` and `Display` contain no request, no body and no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
+    /// The call was not sent: there is no connection yet.
+    #[error("{why}")]
+    NotConnected {
+        /// The reason.
+        why: Arc<str>,
+    },
     /// The API server, or a proxy in front of it, returned an error status.
     #[error("the answer was HTTP {code}")]
     Answered {
@@ -105,7 +111,7 @@ pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
             ClassifiedError::new(ClusterErrorKind::TooManyRequests, &error.to_string(), Certainty::NotDone)
                 .after(Some(TOO_MANY_REQUESTS_WAIT))
         }
-        CallError::Closed => {
+        CallError::NotConnected { .. } | CallError::Closed => {
             ClassifiedError::new(ClusterErrorKind::Unreachable, &error.to_string(), Certainty::NotDone)
         }
         CallError::Unreadable => {

@@ -1,7 +1,7 @@
 //! All that knows Kubernetes: connection, manifests, writes and the shared watch.
 //!
 //! ```text
-//!   connect ─▸ Connection ─┬─▸ writes ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET    (lifecycle's `Cluster`)
+//!   connect ─▸ Connection ─┬─▸ cluster ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET
 //!                          ├─▸ events ──▸ POST of Events
 //!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
 //!                          └─▸ namespace
@@ -9,20 +9,22 @@
 //!   every call: calls ── fault ── retry or backoff
 //! ```
 //!
-//! Only `fault` looks at status codes, only `read` and `annotations` at labels, annotations
+//! `cluster::KubeCluster` joins them and implements lifecycle's `Cluster`.
+//!
+//! Only `fault` looks at status codes, only `observe` and `annotations` at labels, annotations
 //! and states, only `spec` at Pod specs, only `names` knows their texts.
 
 pub mod annotations;
 mod backoff;
 mod calls;
 mod clock;
+pub mod cluster;
 pub mod connect;
 pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod fault;
 mod lenient;
-pub mod link;
 pub mod manifest;
 pub mod names;
 pub mod namespace;
@@ -32,4 +34,3 @@ pub mod retry;
 mod spec;
 pub mod types;
 pub mod watch;
-pub mod writes;

@@ -22,7 +22,7 @@ use crate::{
 pub struct Namespace {
     connection: Connection,
     /// The reason why the namespace is not known to exist. Readiness reads it, and [`Namespace::ensure`] writes it.
-    missing: Mutex<Option<String>>,
+    unready_reason: Mutex<Option<String>>,
     /// The time at which the namespace was last ensured. The lock is held meanwhile, so that a burst of creates ensures
     /// it only once.
     ensured: tokio::sync::Mutex<Option<Instant>>,
@@ -40,15 +40,15 @@ impl Namespace {
     pub fn new(connection: Connection) -> Self {
         Self {
             connection,
-            missing: Mutex::new(Some("not looked at yet".to_owned())),
+            unready_reason: Mutex::new(Some("not checked yet".to_owned())),
             ensured: tokio::sync::Mutex::new(None),
         }
     }
 
     /// Returns the reason why the namespace is not known to exist, or `None` if it exists.
     #[must_use]
-    pub fn missing(&self) -> Option<String> {
-        self.missing.lock().clone()
+    pub fn unready_reason(&self) -> Option<String> {
+        self.unready_reason.lock().clone()
     }
 
     /// Retries until the namespace exists. Returns only then.
@@ -79,8 +79,8 @@ impl Namespace {
         let result = self.look_and_make().await;
         let words = result.as_ref().err().map(ToString::to_string);
         let before = {
-            let mut missing = self.missing.lock();
-            std::mem::replace(&mut *missing, words.clone())
+            let mut reason = self.unready_reason.lock();
+            std::mem::replace(&mut *reason, words.clone())
         };
         if let Some(why) = &words {
             // This is retried every few seconds. Log each distinct error once.
@@ -138,8 +138,7 @@ impl Namespace {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .get(self.connection.namespace(), &GetParams::default())
             .map_err(|error| unbuilt(&error))?;
-        let Connection { calls, limits, .. } = &self.connection;
-        calls.request(request, limits.read).await.map_err(|error| classify(Verb::Get, &error).fault)
+        self.call(Verb::Get, request, self.connection.limits().read).await
     }
 
     async fn make(&self) -> Result<(), ClusterError> {
@@ -157,12 +156,17 @@ impl Namespace {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .create(&PostParams::default(), body)
             .map_err(|error| unbuilt(&error))?;
-        let Connection { calls, limits, .. } = &self.connection;
-        calls
-            .request::<types::Namespace>(request, limits.write)
-            .await
-            .map(drop)
-            .map_err(|error| classify(Verb::Create, &error).fault)
+        self.call(Verb::Create, request, self.connection.limits().write).await.map(drop)
+    }
+
+    async fn call(
+        &self,
+        verb: Verb,
+        request: http::Request<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<types::Namespace, ClusterError> {
+        let call = async { self.connection.calls()?.request(request, deadline).await };
+        call.await.map_err(|error| classify(verb, &error).fault)
     }
 }
 

@@ -37,20 +37,15 @@ use tokio::{
 use self::{connection_state::FailedCall, events::Events, kind::Watchable, object::LenientObject};
 use crate::{
     backoff::{self, Backoff},
-    connect::Connection,
+    connect::{Connection, WATCH_TIMEOUT},
     fault::{Verb, classify},
     manifest::Template,
     retry,
     types::{Pod, Service},
 };
 
-/// How long the API server is asked to keep a watch open. A quiet watch is proved alive at its end, so this is
-/// also how old the state of a quiet cluster gets; the API server's own default, half an hour, and `kube`'s,
-/// 290 s, would leave a dead connection unnoticed for as long.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How long a watch may be silent: its timeout, and as much as its end may be late.
-pub const SILENCE_MAX: Duration = TIMEOUT.saturating_add(Duration::from_secs(5));
+pub const SILENCE_MAX: Duration = WATCH_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// An end that comes this much before the timeout is still the timeout's: clocks differ in how they round.
 const END_EARLY: Duration = Duration::from_secs(2);

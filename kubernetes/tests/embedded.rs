@@ -8,12 +8,9 @@ use std::{
 };
 
 use kubernetes::{
+    cluster::KubeCluster,
     connect::{Connection, Limits},
-    manifest::Template,
-    namespace::Namespace,
     probe::ProbeOptions,
-    watch::watch,
-    writes::Writes,
 };
 use lifecycle::{
     error::ClusterErrorKind,
@@ -72,7 +69,7 @@ impl WatchSink for View {
 /// A cluster, the calls to it, and a view that the watch feeds until this is dropped.
 struct World {
     cluster: Cluster,
-    writes: Writes,
+    kube: Arc<KubeCluster>,
     view: Arc<View>,
     _watches: tokio::task::JoinSet<()>,
 }
@@ -85,17 +82,14 @@ impl World {
     fn with_probes(probes: ProbeOptions) -> Self {
         let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
         let connection = Connection::from_service(cluster.service(), NAMESPACE, Limits::default());
-        let template = Arc::new(Template::default());
+        let kube = Arc::new(KubeCluster::new(connection, Arc::default(), probes));
         let view = Arc::new(View::default());
         let mut watches = tokio::task::JoinSet::new();
         for kind in [Kind::Pod, Kind::Service] {
-            let sink = Arc::clone(&view) as Arc<dyn WatchSink>;
-            let follow = watch(connection.clone(), Arc::clone(&template), kind, sink);
-            watches.spawn(async move { match follow.await {} });
+            let (kube, sink) = (Arc::clone(&kube), Arc::clone(&view));
+            watches.spawn(async move { match kube.watch(kind, sink).await {} });
         }
-        let namespace = Arc::new(Namespace::new(connection.clone()));
-        let writes = Writes::new(connection, template, namespace, probes);
-        Self { cluster, writes, view, _watches: watches }
+        Self { cluster, kube, view, _watches: watches }
     }
 
     fn phase(&self, id: &SandboxId) -> Option<Phase> {
@@ -113,8 +107,8 @@ impl World {
 
     async fn create(&self, id: &SandboxId) -> (ObservedPod, ObservedService) {
         let request = request(id);
-        let pod = self.writes.create_pod(Arc::clone(&request));
-        let made = futures::future::join(pod, self.writes.create_service(request)).await;
+        let pod = self.kube.create_pod(Arc::clone(&request));
+        let made = futures::future::join(pod, self.kube.create_service(request)).await;
         match made {
             (Outcome::Done(pod), Outcome::Done(service)) => (pod, service),
             other => panic!("{other:?}"),
@@ -147,12 +141,12 @@ async fn a_life_costs_four_calls() {
     let pods = world.view.pods.lock().unwrap().clone();
     assert_eq!(pods[&a].uid, pod.uid);
     assert_eq!(world.view.services.lock().unwrap()[&a].url, service.url);
-    let seen = world.writes.read(a.clone()).await.unwrap().seen;
+    let seen = world.kube.read(a.clone()).await.unwrap().seen;
     assert!(seen.is_whole());
 
-    let removal = world.writes.delete_pod(a.clone(), only(&pod.uid)).await;
+    let removal = world.kube.delete_pod(a.clone(), only(&pod.uid)).await;
     assert!(matches!(&removal, Outcome::Done(Deletion::Terminating(pod)) if pod.terminating), "{removal:?}");
-    let removal = world.writes.delete_service(a.clone(), only(&service.uid)).await;
+    let removal = world.kube.delete_service(a.clone(), only(&service.uid)).await;
     assert_eq!(removal, Outcome::Done(Deletion::Gone));
     world.until("gone", || world.phase(&a).is_none()).await;
     assert!(world.view.services.lock().unwrap().is_empty());
@@ -183,8 +177,8 @@ async fn what_is_written_of_a_life_is_read() {
     asked.owner = Owner::parse("gateway-1");
     let mark = world.cluster.mark();
     let asked = Arc::new(asked);
-    let pod = world.writes.create_pod(Arc::clone(&asked));
-    let made = futures::future::join(pod, world.writes.create_service(Arc::clone(&asked))).await;
+    let pod = world.kube.create_pod(Arc::clone(&asked));
+    let made = futures::future::join(pod, world.kube.create_service(Arc::clone(&asked))).await;
     let (Outcome::Done(pod), Outcome::Done(_)) = made else { panic!("{made:?}") };
     let written =
         world.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
@@ -202,7 +196,7 @@ async fn what_is_written_of_a_life_is_read() {
         owner: Owner::parse("gateway-2"),
     };
     let Outcome::Done(patched) =
-        world.writes.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await
+        world.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await
     else {
         panic!("not written");
     };
@@ -210,7 +204,7 @@ async fn what_is_written_of_a_life_is_read() {
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
     let watched = || world.view.pods.lock().unwrap()[&a].annotations.clone();
     world.until("watched", || watched() == annotations).await;
-    assert_eq!(world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().annotations, annotations);
+    assert_eq!(world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap().annotations, annotations);
     let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
     let texts = stored["metadata"]["annotations"].take();
     assert_eq!(texts["sandbox-provisioner/idle-timeout"], "1m");
@@ -222,13 +216,11 @@ async fn what_is_written_of_a_life_is_read() {
     world.until("listed anew", || world.view.pods.lock().unwrap().contains_key(&a)).await;
     assert_eq!(watched(), annotations);
 
-    let another = world
-        .writes
-        .write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default())
-        .await;
+    let another =
+        world.kube.write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default()).await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(
-        world.writes.read(a).await.unwrap().seen.pod.unwrap().annotations,
+        world.kube.read(a).await.unwrap().seen.pod.unwrap().annotations,
         annotations,
         "another life is left alone"
     );
@@ -242,21 +234,21 @@ async fn a_stale_decision_deletes_nothing() {
     let (pod, _) = world.create(&a).await;
     world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
     let stale = Preconditions { uid: pod.uid.clone(), version: Some(pod.version) };
-    let refused = world.writes.delete_pod(a.clone(), stale).await;
+    let refused = world.kube.delete_pod(a.clone(), stale).await;
     assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
-    let seen = world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap();
+    let seen = world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap();
     assert!(!seen.terminating);
 
     let strange = Preconditions { uid: Uid("another".into()), version: Some(seen.version) };
-    assert_eq!(world.writes.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
+    assert_eq!(world.kube.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
     assert!(
-        !world.writes.read(a.clone()).await.unwrap().seen.pod.unwrap().terminating,
+        !world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap().terminating,
         "it was another one's name"
     );
 
     let fresh = Preconditions { uid: seen.uid, version: Some(seen.version) };
     assert!(seen.version > ResourceVersion::UNKNOWN);
-    let removal = world.writes.delete_pod(a, fresh).await;
+    let removal = world.kube.delete_pod(a, fresh).await;
     assert!(matches!(removal, Outcome::Done(Deletion::Terminating(_))), "{removal:?}");
 }
 
@@ -267,13 +259,13 @@ async fn events_arrive() {
     let world = World::new();
     let a = id("a");
     let (pod, _) = world.create(&a).await;
-    world.writes.record_event(&a, &pod.uid, ReapReason::Idle, false);
+    world.kube.record_event(&a, &pod.uid, ReapReason::Idle, false);
     let ours = || {
         let mut events = world.cluster.objects("events", Some(NAMESPACE));
         events.retain(|event| event["source"]["component"] == "sandbox-provisioner");
         events
     };
-    let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
+    let _ = timeout(Duration::from_secs(1), world.kube.events().run()).await;
     let events = ours();
     assert_eq!(events.len(), 1, "{events:?}");
     // `kubectl describe pod` selects and prints these fields.
@@ -286,9 +278,9 @@ async fn events_arrive() {
     let forbidden = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::Create).resource("events");
     world.cluster.fault(forbidden.times(2));
     for _ in 0..3 {
-        world.writes.record_event(&a, &pod.uid, ReapReason::Ttl, true);
+        world.kube.record_event(&a, &pod.uid, ReapReason::Ttl, true);
     }
-    let _ = timeout(Duration::from_secs(1), world.writes.events().run()).await;
+    let _ = timeout(Duration::from_secs(1), world.kube.events().run()).await;
     let last = ours().into_iter().filter(|event| event["reason"] == "WouldReapTTLExpired").count();
     assert_eq!(last, 1, "two were refused, the third was written");
 }
@@ -299,7 +291,7 @@ async fn a_cluster_without_metrics_shows_no_work() {
     let world = World::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
     let a = id("a");
     let (_, service) = world.create(&a).await;
-    assert_eq!(world.writes.probe_activity(a, service.url.unwrap()).await, Busy::No);
+    assert_eq!(world.kube.probe_activity(a, service.url.unwrap()).await, Busy::No);
 }
 
 /// Guards that within 5 s after an outage of one minute the state is fresh and contains the changes of that time.
@@ -317,7 +309,7 @@ async fn an_outage_is_over_within_five_seconds() {
     world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
     world.cluster.expire_watch_window();
     assert!(matches!(
-        world.writes.create_pod(request(&id("c"))).await,
+        world.kube.create_pod(request(&id("c"))).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Unreachable
     ));
     sleep(Duration::from_secs(55)).await;
@@ -337,11 +329,11 @@ async fn a_lost_answer_is_found_by_a_look() {
     let world = World::new();
     let a = id("a");
     world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
-    assert!(matches!(world.writes.create_pod(request(&a)).await, Outcome::Unknown(_)));
-    let seen = world.writes.read(a.clone()).await.unwrap().seen;
+    assert!(matches!(world.kube.create_pod(request(&a)).await, Outcome::Unknown(_)));
+    let seen = world.kube.read(a.clone()).await.unwrap().seen;
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
-        world.writes.create_pod(request(&a)).await,
+        world.kube.create_pod(request(&a)).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::AlreadyExists
     ));
 }
@@ -352,7 +344,7 @@ async fn a_short_storm_is_ridden_out() {
     let world = World::new();
     world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
     world.cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(2));
-    assert!(matches!(world.writes.create_pod(request(&id("a"))).await, Outcome::Done(_)));
+    assert!(matches!(world.kube.create_pod(request(&id("a"))).await, Outcome::Done(_)));
     assert_eq!(world.cluster.count_calls(Verb::Create, "pods"), 3);
     assert_eq!(world.cluster.count("pods", Some(NAMESPACE)), 1);
 }
@@ -402,21 +394,17 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
         api_server: None,
         tls_server_name: None,
         insecure_skip_tls_verify: false,
-        namespace: NAMESPACE.to_owned(),
-        limits: Limits::default(),
     };
-    let connection = Connection::open(&options).await.unwrap();
+    let connection = Connection::new(NAMESPACE, Limits::default());
+    connection.open(&options).await.unwrap();
     std::fs::remove_file(kubeconfig).unwrap();
     let view = Arc::new(View::default());
-    let template = Arc::new(Template::default());
-    let sink = Arc::clone(&view) as Arc<dyn WatchSink>;
-    let follow = watch(connection.clone(), Arc::clone(&template), Kind::Pod, sink);
-    tasks.spawn(async move { match follow.await {} });
-    let namespace = Arc::new(Namespace::new(connection.clone()));
-    let writes = Writes::new(connection, template, Arc::clone(&namespace), ProbeOptions::default());
+    let kube = Arc::new(KubeCluster::new(connection, Arc::default(), ProbeOptions::default()));
+    let (watching, sink) = (Arc::clone(&kube), Arc::clone(&view));
+    tasks.spawn(async move { match watching.watch(Kind::Pod, sink).await {} });
     // The namespace is missing. The create detects that, creates it and continues.
-    let Outcome::Done(pod) = writes.create_pod(request(&id("a"))).await else { panic!("not created") };
-    assert_eq!(namespace.missing(), None);
+    let Outcome::Done(pod) = kube.create_pod(request(&id("a"))).await else { panic!("not created") };
+    assert_eq!(kube.namespace().unready_reason(), None);
     let told = async {
         while view.pods.lock().unwrap().get(&id("a")).map(|p| p.uid.clone()) != Some(pod.uid.clone()) {
             sleep(Duration::from_millis(5)).await;

@@ -4,14 +4,12 @@
 use std::sync::Arc;
 
 use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
-use jiff::Timestamp;
-use kubernetes::link::Link;
-use lifecycle::traits::Clock;
+use kubernetes::{cluster::KubeCluster, connect::Connection};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::attach::{self, Target};
+use super::attach;
 use crate::{
     admin::{Check, Checks},
     http::{
@@ -33,9 +31,6 @@ pub struct Core {
     attached: Task<()>,
 }
 
-/// The API server's clock; until that is known, the clock of this machine.
-struct WallClock(Arc<Link>);
-
 /// A task that is aborted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Task<T>(pub(super) JoinHandle<T>);
@@ -50,27 +45,29 @@ impl Core {
     /// # Errors
     /// If the supervisor cannot be spawned.
     pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
-        let link =
-            Arc::new(Link::new(Arc::new(settings.template.clone()), settings.lifetimes.probing.options()));
+        let (namespace, limits) = (&settings.template.namespace, settings.limits());
+        let (connection, options) = match embedded {
+            Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
+            None => (Connection::new(namespace, limits), Some(settings.connect_options())),
+        };
+        let template = Arc::new(settings.template.clone());
+        let cluster =
+            Arc::new(KubeCluster::new(connection.clone(), template, settings.lifetimes.probing.options()));
         let rules = Rules {
             staleness: settings.kubernetes.staleness_limit.get(),
             policy: settings.lifetimes.policy(),
             belt: settings.lifetimes.belt(),
-            creates_at_once: settings.limits().creates_at_once(),
+            creates_at_once: limits.creates_at_once(),
         };
-        let sandboxes = Sandboxes::start(link.clone(), rules, WallClock(link.clone())).await?;
-        let target = match embedded {
-            Some(cluster) => Target::Embedded(cluster, settings.limits()),
-            None => Target::Real(settings.connect_options()),
-        };
-        let attached = Task(tokio::spawn(attach::run(target, link.clone(), sandboxes.view().clone())));
+        let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;
+        let attached = Task(tokio::spawn(attach::run(options, cluster.clone(), sandboxes.view().clone())));
 
         let capabilities = Capabilities {
             lark_cli_init_image: settings.template.lark_init_image.is_some(),
             lark_cli_broker_image: settings.template.lark_broker_image.is_some(),
         };
         let stop = CancellationToken::new();
-        let checks = checks(link, sandboxes.clone(), stop.clone());
+        let checks = checks(cluster, sandboxes.clone(), stop.clone());
         let routes = http::routes(sandboxes.clone(), capabilities, body::Limits::default(), checks);
         let edge = Frontend::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
         Ok(Self { sandboxes, edge, stop, attached })
@@ -108,7 +105,7 @@ fn auth(key: Option<&SecretString>) -> Auth {
 }
 
 /// The checks of `/readyz`.
-fn checks(link: Arc<Link>, sandboxes: Sandboxes, stop: CancellationToken) -> Checks {
+fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationToken) -> Checks {
     let or_why = |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err) };
     Arc::new(move || {
         let missing = sandboxes.missing();
@@ -118,18 +115,12 @@ fn checks(link: Arc<Link>, sandboxes: Sandboxes, stop: CancellationToken) -> Che
         };
         vec![
             or_why("shutdown", stop.is_cancelled().then(|| "shutting down".to_owned())),
-            or_why("cluster", link.trouble()),
-            or_why("namespace", link.namespace_trouble()),
+            or_why("cluster", cluster.connection().unready_reason()),
+            or_why("namespace", cluster.namespace().unready_reason()),
             watch("watch-pods"),
             watch("watch-services"),
         ]
     })
-}
-
-impl Clock for WallClock {
-    fn wall(&self) -> Timestamp {
-        self.0.server_time().unwrap_or_else(Timestamp::now)
-    }
 }
 
 impl Drop for Core {

@@ -1,6 +1,13 @@
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
-use super::*;
+use http::Uri;
+use kube::config::Kubeconfig;
+use tokio::time::Instant;
+
+use super::{
+    config::{apply, bare_host, load, names_proxy, server},
+    *,
+};
 
 const KUBECONFIG: &str = r#"
 apiVersion: v1
@@ -41,9 +48,11 @@ fn options(kubeconfig: PathBuf) -> Options {
         api_server: None,
         tls_server_name: None,
         insecure_skip_tls_verify: false,
-        namespace: "rec".to_owned(),
-        limits: Limits::default(),
     }
+}
+
+fn unconnected() -> Connection {
+    Connection::new("rec", Limits::default())
 }
 
 async fn refusal(options: &Options) -> String {
@@ -154,8 +163,10 @@ async fn an_api_server_changes_the_address_only() {
 async fn a_proxy_in_the_kubeconfig_is_refused_by_name() {
     let place = Place::new("proxy");
     let named = KUBECONFIG.replace("server:", "proxy-url: \"http://proxy:3128\", server:");
-    let error = Connection::open(&options(place.file(&named))).await.unwrap_err().to_string();
+    let connection = unconnected();
+    let error = connection.open(&options(place.file(&named))).await.unwrap_err().to_string();
     assert!(error.contains("proxy-url"), "{error}");
+    assert_eq!(connection.unready_reason(), Some(error), "it is the reason of each failed call");
     assert!(!names_proxy(&Kubeconfig::from_yaml(KUBECONFIG).unwrap()));
 }
 
@@ -166,12 +177,14 @@ async fn connecting_makes_no_call() {
     let mut options = options(place.file(KUBECONFIG));
     // Nothing listens on this port, so a call would fail.
     options.api_server = Some(Uri::from_static("https://127.0.0.1:1"));
-    let connection = Connection::open(&options).await.unwrap();
-    assert_eq!(connection.namespace(), "rec");
+    let connection = unconnected();
+    assert_eq!(connection.unready_reason().as_deref(), Some("not connected yet"));
+    connection.open(&options).await.unwrap();
+    assert_eq!((connection.namespace(), connection.unready_reason()), ("rec", None));
     assert!(!format!("{connection:?}{options:?}").contains("s3cret"));
     let request = Request::get("/version").body(Vec::new()).unwrap();
-    let error =
-        connection.calls.request::<serde_json::Value>(request, Duration::from_secs(5)).await.unwrap_err();
+    let calls = connection.calls().unwrap();
+    let error = calls.request::<serde_json::Value>(request, Duration::from_secs(5)).await.unwrap_err();
     let failed = crate::fault::classify(crate::fault::Verb::Get, &error);
     assert_eq!(failed.fault.kind, lifecycle::error::ClusterErrorKind::Unreachable, "{failed:?}");
     assert_eq!(failed.certainty, crate::fault::Certainty::NotDone);

@@ -53,7 +53,8 @@ const RECORDED: &[(&str, ClusterErrorKind, Certainty)] = &[
 async fn meaning(verb: Verb, answer: impl Fn() -> Answer + Send + Sync + 'static) -> ClassifiedError {
     let (connection, _) = fake::server(move |_, _| answer());
     let request = http::Request::get("/x").body(Vec::new()).unwrap();
-    let error = connection.calls.request::<Value>(request, Duration::from_secs(8)).await.unwrap_err();
+    let error =
+        connection.calls().unwrap().request::<Value>(request, Duration::from_secs(8)).await.unwrap_err();
     classify(verb, &error)
 }
 

@@ -32,9 +32,9 @@ async fn made_only_if_missing() {
         let answers = Mutex::new(answers.into_iter());
         let (connection, log) = fake::server(move |_, _| answers.lock().next().unwrap());
         let namespace = Namespace::new(connection);
-        assert!(namespace.missing().is_some(), "nothing is known before the first look");
+        assert!(namespace.unready_reason().is_some(), "nothing is known before the first look");
         namespace.ensure().await.unwrap();
-        assert_eq!(namespace.missing(), None);
+        assert_eq!(namespace.unready_reason(), None);
         assert_eq!(log.lines(), calls);
     }
 }
@@ -51,9 +51,9 @@ async fn tried_until_done() {
     let namespace = Namespace::new(connection);
     let fault = namespace.ensure().await.unwrap_err();
     assert_eq!(fault.kind, ClusterErrorKind::Unreachable);
-    assert!(namespace.missing().unwrap().contains("Unreachable"));
+    assert!(namespace.unready_reason().unwrap().contains("Unreachable"));
     namespace.ensure_until_done().await;
-    assert_eq!(namespace.missing(), None);
+    assert_eq!(namespace.unready_reason(), None);
     assert_eq!(log.len(), 8);
 }
 

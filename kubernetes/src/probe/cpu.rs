@@ -75,7 +75,7 @@ impl Cpu {
     /// Returns whether the sandbox uses more CPU than an idle one. Without metrics of the sandbox it does not count as
     /// busy.
     pub async fn ask(&self, id: &SandboxId) -> Busy {
-        let Connection { calls, namespace, .. } = &self.connection;
+        let namespace = self.connection.namespace();
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let request = match Request::new(path).get(&names::pod(id), &GetParams::default()) {
             Ok(request) => request,
@@ -84,7 +84,8 @@ impl Cpu {
         let Ok(Ok(_permit)) = timeout(TURN_DEADLINE, self.permits.acquire()).await else {
             return Busy::Unasked(format!("{SIGN}: too many sandboxes are asked at once"));
         };
-        match calls.request::<PodMetrics>(request, DEADLINE).await {
+        let call = async { self.connection.calls()?.request::<PodMetrics>(request, DEADLINE).await };
+        match call.await {
             Ok(metrics) => judge(&metrics, self.idle_millis),
             // The metrics API does not exist, or has not measured this Pod yet.
             Err(CallError::Answered { code: 404, .. }) => Busy::No,
@@ -95,7 +96,7 @@ impl Cpu {
                 }
                 if !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        namespace = &**namespace, %fault,
+                        namespace, %fault,
                         "not allowed to read the metrics of Pods: their use of CPU counts for nothing; give the \
                          role the right \"get\" on \"pods\" of metrics.k8s.io, as config/rbac.yaml does"
                     );

@@ -12,10 +12,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
 use super::{
-    END_EARLY, SILENCE_MAX, TIMEOUT,
+    END_EARLY, SILENCE_MAX,
     connection_state::{ConnectionState, Recorded},
 };
-use crate::fault::{CallError, Verb};
+use crate::{
+    connect::WATCH_TIMEOUT,
+    fault::{CallError, Verb},
+};
 
 /// The longest event that is read, in bytes: many times what the API server stores as one object (1.5 MiB).
 ///
@@ -70,7 +73,7 @@ impl<B> WatchBody<B> {
             return Err(CallError::Unreadable);
         }
         // An API server that shuts down ends its watches like this, and so does a proxy that loses its server.
-        if self.opened.elapsed() + END_EARLY < TIMEOUT {
+        if self.opened.elapsed() + END_EARLY < WATCH_TIMEOUT {
             return Err(CallError::Closed);
         }
         self.state.set_synced();

@@ -7,14 +7,14 @@ use kube::Api;
 use kube_runtime::watcher::{self, Config, Event, watcher};
 
 use super::{
-    PAGE, TIMEOUT,
+    PAGE,
     connection_state::{ConnectionState, FailedCall},
     kind::Watchable,
     object::LenientObject,
     transport,
 };
 use crate::{
-    connect::Connection,
+    connect::{Connection, WATCH_TIMEOUT},
     fault::{CallError, Verb},
     names,
 };
@@ -33,11 +33,11 @@ impl<K: Watchable> Events<K> {
     pub fn new(connection: &Connection) -> Self {
         let state = Arc::<ConnectionState>::default();
         let client = transport::client(connection, &state);
-        let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(u32::MAX);
         // The list is read from the cluster's store, not from a cache that may lag behind (the default): a restart
         // never goes back in time.
         let config = Config::default().labels(names::SELECTOR).page_size(PAGE).timeout(seconds);
-        let api = Api::namespaced(client, &connection.namespace);
+        let api = Api::namespaced(client, connection.namespace());
         Self { watcher: watcher(api, config).boxed(), state }
     }
 

@@ -119,7 +119,7 @@ fn bookmark(version: u64) -> String {
 
 /// A watch in which nothing happens, ended by the server after its timeout.
 fn quiet() -> Answer {
-    Answer::Watch(vec![(TIMEOUT, bookmark(90))], End::InOrder)
+    Answer::Watch(vec![(WATCH_TIMEOUT, bookmark(90))], End::InOrder)
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -208,7 +208,7 @@ async fn a_list_is_announced_before_it_is_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_watch_stays_fresh_and_cheap() {
     // A real server sends no bookmark as long as the version of the kind does not change.
-    let silent = || Answer::Watch(vec![], End::InOrderAfter(TIMEOUT));
+    let silent = || Answer::Watch(vec![], End::InOrderAfter(WATCH_TIMEOUT));
     for (watch, version) in [(quiet as fn() -> Answer, 90), (silent, 10)] {
         let begun = Instant::now();
         let script = move |_, asked: &Asked| if asked.is_watch() { watch() } else { list(10, "", &[]) };
@@ -217,7 +217,7 @@ async fn a_quiet_watch_stays_fresh_and_cheap() {
         assert_eq!((lists.len(), watches.len()), (3, 21));
         assert_eq!(told.trouble(), None);
         assert!(told.last_heard().unwrap() >= begun + seconds(600));
-        assert!(told.longest_silence() <= TIMEOUT);
+        assert!(told.longest_silence() <= WATCH_TIMEOUT);
         let resumed = format!("resourceVersion={version}");
         assert!(log.all()[2].query.contains(&resumed), "{resumed}: {}", log.all()[2].query);
     }
@@ -228,7 +228,7 @@ async fn a_quiet_watch_stays_fresh_and_cheap() {
 async fn the_orderly_end_at_the_timeout_is_heard() {
     let (told, log) = follow(seconds(31), |before, asked| match (asked.is_watch(), before) {
         (false, _) => list(10, "", &[]),
-        (true, 1) => Answer::Watch(vec![], End::InOrderAfter(TIMEOUT)),
+        (true, 1) => Answer::Watch(vec![], End::InOrderAfter(WATCH_TIMEOUT)),
         (true, _) => Answer::Silence,
     })
     .await;
@@ -390,11 +390,11 @@ async fn a_torn_or_foreign_event_is_an_error() {
         event("{\"type\":\"ERROR\",\"object\":7}"),
     ] {
         let (told, log) =
-            follow(TIMEOUT + seconds(1), move |before, asked| match (asked.is_watch(), before) {
+            follow(WATCH_TIMEOUT + seconds(1), move |before, asked| match (asked.is_watch(), before) {
                 (false, _) => list(10, "", &[]),
                 (true, 1) => {
                     let line = line.map(|line| (Duration::ZERO, line.to_owned()));
-                    let pause = (TIMEOUT, String::new());
+                    let pause = (WATCH_TIMEOUT, String::new());
                     Answer::Watch(line.into_iter().chain([pause]).collect(), End::Torn(torn))
                 }
                 (true, _) => at_once(vec![], End::Never),

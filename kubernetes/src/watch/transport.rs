@@ -36,26 +36,29 @@ struct Page {
 
 /// Makes the client of one watcher. What its calls show is recorded in `state`.
 pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
-    let (calls, state) = (connection.watch.clone(), Arc::clone(state));
+    let (connection, state) = (connection.clone(), Arc::clone(state));
+    let namespace = connection.namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| {
-        let (calls, state) = (calls.clone(), Arc::clone(&state));
+        let (calls, state) = (connection.watch(), Arc::clone(&state));
         async move {
             // `kube` names the call in an extension of the request.
             if request.extensions().get() == Some(&"watch") {
                 let opened = Instant::now();
-                let answer = calls.open(request, HEAD_TIMEOUT).await;
-                let answer = answer.map_err(|error| state.fail(Verb::Watch, error))?;
+                let answer = async { calls?.open(request, HEAD_TIMEOUT).await };
+                let answer = answer.await.map_err(|error| state.fail(Verb::Watch, error))?;
                 Ok(answer.map(|body| Either::Left(WatchBody::new(body, opened, state))))
             } else {
-                let page = calls.read(request, PAGE_TIMEOUT).await;
-                let page = page.and_then(|page| Ok((version(&page)?, page)));
-                let (version, page) = page.map_err(|error| state.fail(Verb::List, error))?;
+                let page = async {
+                    let page = calls?.read(request, PAGE_TIMEOUT).await?;
+                    Ok((version(&page)?, page))
+                };
+                let (version, page) = page.await.map_err(|error| state.fail(Verb::List, error))?;
                 state.set_list_version(version);
                 Ok::<_, Recorded>(Response::new(Either::Right(Full::new(page))))
             }
         }
     });
-    Client::new(service, &*connection.namespace)
+    Client::new(service, namespace)
 }
 
 /// Returns the version of the list that a page is part of. The watcher does not pass it on, and the sink needs exactly

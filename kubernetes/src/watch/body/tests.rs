@@ -31,7 +31,7 @@ fn failure(state: &ConnectionState) -> Option<String> {
 /// Reads these chunks and the end after them; the watch has been open for its whole timeout.
 async fn read(longest: usize, chunks: &[&[u8]]) -> Shown {
     let opened = Instant::now();
-    tokio::time::advance(TIMEOUT).await;
+    tokio::time::advance(WATCH_TIMEOUT).await;
     let (mut body, state) = body(longest, opened, chunks);
     let mut last = false;
     while let Some(frame) = body.frame().await {
@@ -93,9 +93,9 @@ async fn only_the_end_at_the_timeout_is_orderly() {
 /// Guards the bound on silence: half an event does not put it off, a whole one does, and what comes in time counts.
 #[tokio::test(start_paused = true)]
 async fn half_an_event_does_not_put_off_the_bound_on_silence() {
-    for (sent, after) in [("{", SILENCE_MAX), ("{}\n", SILENCE_MAX + TIMEOUT)] {
+    for (sent, after) in [("{", SILENCE_MAX), ("{}\n", SILENCE_MAX + WATCH_TIMEOUT)] {
         let frame = async move {
-            tokio::time::sleep(TIMEOUT).await;
+            tokio::time::sleep(WATCH_TIMEOUT).await;
             Ok::<_, Infallible>(Frame::data(Bytes::from_static(sent.as_bytes())))
         };
         let frames = futures::stream::once(frame).chain(futures::stream::pending()).boxed();

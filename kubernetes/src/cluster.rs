@@ -2,7 +2,7 @@
 
 mod operation;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use futures::future::BoxFuture;
 use kube::core::{
@@ -15,7 +15,7 @@ use lifecycle::{
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
-    traits::{Busy, Cluster, Deletion, Lookup, Outcome, Preconditions},
+    traits::{Busy, Cluster, Deletion, Kind, Lookup, Outcome, Preconditions, WatchSink},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -32,34 +32,32 @@ use crate::{
     observe,
     probe::{ProbeOptions, Prober},
     types::{Pod, Service},
+    watch,
 };
 
 /// The grace period of a Pod, in seconds. A sandbox has no state to save at its end. A POST of the same id waits for
 /// the Pod to terminate and must finish within the client's timeout of 30 s.
 pub const GRACE_SECONDS: u32 = 10;
 
-/// The Kubernetes calls of the actors.
-pub struct Writes {
+/// The Kubernetes calls of the actors, for one cluster. Usable from startup: while there is no connection, every call is
+/// refused with the reason.
+pub struct KubeCluster {
     connection: Connection,
     template: Arc<Template>,
-    /// Creates the namespace if a create finds it missing. Shared with the task that ensures it at startup.
-    namespace: Arc<Namespace>,
+    /// Creates the namespace if a create finds it missing.
+    namespace: Namespace,
     events: Events,
     prober: Prober,
 }
 
-// === impl Writes ===
+// === impl KubeCluster ===
 
-impl Writes {
-    /// Creates the calls for one cluster. The template shapes the sandboxes, and the options define the activity
-    /// probes.
+impl KubeCluster {
+    /// Creates the calls for one cluster, which may not be connected yet. The template shapes the sandboxes, and the
+    /// options define the activity probes.
     #[must_use]
-    pub fn new(
-        connection: Connection,
-        template: Arc<Template>,
-        namespace: Arc<Namespace>,
-        options: ProbeOptions,
-    ) -> Self {
+    pub fn new(connection: Connection, template: Arc<Template>, options: ProbeOptions) -> Self {
+        let namespace = Namespace::new(connection.clone());
         let events = Events::new(connection.clone());
         let prober = Prober::new(options, connection.clone());
         Self { connection, template, namespace, events, prober }
@@ -71,10 +69,21 @@ impl Writes {
         &self.connection
     }
 
+    /// Returns the namespace of all sandboxes. The caller must create it with [`Namespace::ensure_until_done`].
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Returns the queue of Events. The caller must run it with [`Events::run`].
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Watches one kind of object. Ends only when it is dropped.
+    pub async fn watch(&self, kind: Kind, sink: Arc<dyn WatchSink>) -> Infallible {
+        watch::watch(self.connection.clone(), self.template.clone(), kind, sink).await
     }
 
     /// Creates an object, and converts the fields of the answer that are kept.
@@ -227,7 +236,7 @@ impl<T> From<ClassifiedError> for Outcome<T> {
     }
 }
 
-impl Cluster for Writes {
+impl Cluster for KubeCluster {
     fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
         manifest::check(&self.template, request)
     }

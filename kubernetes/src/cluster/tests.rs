@@ -27,17 +27,16 @@ fn only() -> Preconditions {
 }
 
 /// Creates the calls on a scripted API server.
-fn writes(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Writes, Log) {
+fn writes(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (KubeCluster, Log) {
     limited(script, Limits::default())
 }
 
 fn limited(
     script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
     limits: Limits,
-) -> (Writes, Log) {
+) -> (KubeCluster, Log) {
     let (connection, log) = fake::limited(script, limits);
-    let namespace = Arc::new(Namespace::new(connection.clone()));
-    (Writes::new(connection, Arc::default(), namespace, ProbeOptions::default()), log)
+    (KubeCluster::new(connection, Arc::default(), ProbeOptions::default()), log)
 }
 
 fn storm() -> Answer {
@@ -74,6 +73,20 @@ async fn a_create_is_one_post_for_each_object() {
     let sent = log.all();
     let named: Vec<&Value> = sent.iter().map(|asked| &asked.body["metadata"]["name"]).collect();
     assert!(named.contains(&&json!("sandbox-a")) && named.contains(&&json!("sandbox-a-svc")), "{named:?}");
+}
+
+/// Guards that without a connection every call is refused at once with the reason.
+#[tokio::test(start_paused = true)]
+async fn calls_without_a_connection_are_refused() {
+    let connection = Connection::new("rec", Limits::default());
+    let cluster = KubeCluster::new(connection, Arc::default(), ProbeOptions::default());
+    let begun = Instant::now();
+    let created = cluster.create_pod(request()).await;
+    assert_eq!(kind(&created), (true, ClusterErrorKind::Unreachable));
+    assert!(matches!(created, Outcome::Refused(fault) if fault.message == "not connected yet"));
+    assert_eq!(kind(&cluster.delete_pod(id(), only()).await), (true, ClusterErrorKind::Unreachable));
+    assert!(matches!(cluster.read(id()).await, Err(fault) if fault.kind == ClusterErrorKind::Unreachable));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
 /// Invariant 10: guards that each operation makes at most three calls during a storm of 429, waits as the server asks,

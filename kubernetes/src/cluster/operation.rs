@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 use crate::{
+    calls::Calls,
     connect::Connection,
     fault::{Certainty, ClassifiedError, Verb, classify},
     namespace::Namespace,
@@ -47,6 +48,8 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
         build: impl Fn() -> Built,
         namespace: Option<&Namespace>,
     ) -> Result<K, ClassifiedError> {
+        // Not retried: a connection does not appear within a call.
+        let calls = self.connection.calls().map_err(|error| classify(self.verb, &error))?;
         let begun = Instant::now();
         let deadline = self.deadline();
         let mut namespace = namespace;
@@ -54,7 +57,7 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failed = match self.once(&build, deadline.saturating_sub(begun.elapsed())).await {
+            let failed = match self.once(&calls, &build, deadline.saturating_sub(begun.elapsed())).await {
                 Ok(object) => return Ok(self.log_done(tries, object)),
                 Err(failed) => failed,
             };
@@ -81,12 +84,16 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
         }
     }
 
-    async fn once(&self, build: &impl Fn() -> Built, left: Duration) -> Result<K, ClassifiedError> {
+    async fn once(
+        &self,
+        calls: &Calls,
+        build: &impl Fn() -> Built,
+        left: Duration,
+    ) -> Result<K, ClassifiedError> {
         let request = build().map_err(|error| ClassifiedError {
             fault: ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()),
             certainty: Certainty::NotDone,
         })?;
-        let calls = &self.connection.calls;
         let answer = match self.verb {
             Verb::Create => calls.create(request, left).await,
             Verb::Delete | Verb::Patch | Verb::Get | Verb::List | Verb::Watch => {
@@ -98,8 +105,8 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
 
     fn deadline(&self) -> Duration {
         match self.verb {
-            Verb::Create | Verb::Delete | Verb::Patch => self.connection.limits.write,
-            Verb::Get | Verb::List | Verb::Watch => self.connection.limits.read,
+            Verb::Create | Verb::Delete | Verb::Patch => self.connection.limits().write,
+            Verb::Get | Verb::List | Verb::Watch => self.connection.limits().read,
         }
     }
 
