@@ -12,6 +12,7 @@ pub mod body;
 pub mod capabilities;
 pub mod errors;
 pub mod frontend;
+pub mod request;
 pub mod request_id;
 pub mod responses;
 

@@ -60,8 +60,7 @@ fn id(text: &str) -> SandboxId {
 }
 
 fn request(text: &str) -> CreateRequest {
-    let body = format!("{{\"sandbox_id\":\"{text}\"}}");
-    CreateRequest::from_body(Some("application/json"), body.as_bytes()).unwrap()
+    CreateRequest::new(id(text))
 }
 
 /// A write that the API server takes and never answers holds up its own sandbox and no other.

@@ -11,7 +11,7 @@ use std::{
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, api::PostParams};
 use kubernetes::manifest::{self, Template};
-use lifecycle::request::CreateRequest;
+use sandbox_provisioner::http::request;
 use simcluster::{Effect, Rule, Verb};
 
 use super::{
@@ -83,7 +83,7 @@ async fn write(client: &kube::Client, at_once: usize, pairs: usize, round: usize
                         return;
                     }
                     let body = format!("{{\"sandbox_id\":\"b{round}-{n}\"}}");
-                    let request = CreateRequest::from_body(Some("application/json"), body.as_bytes());
+                    let request = request::create(Some("application/json"), body.as_bytes());
                     let manifests =
                         manifest::build(&template, &request.expect("a request")).expect("manifests");
                     let params = PostParams::default();

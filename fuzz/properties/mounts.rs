@@ -12,7 +12,6 @@ use lifecycle::{
     request::{CreateRequest, ExtraMount},
 };
 use sandbox_provisioner::settings::rules;
-use serde_json::json;
 
 use super::validation;
 
@@ -90,8 +89,7 @@ fn template<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Option<Template> {
 }
 
 fn request<'a>(lines: impl Iterator<Item = &'a str>, has_broker: bool) -> CreateRequest {
-    let mut request = CreateRequest::parse(&json!({"sandbox_id": "abc"})).unwrap();
-    assert_eq!(request.sandbox_id, SandboxId::parse("abc").unwrap());
+    let mut request = CreateRequest::new(SandboxId::parse("abc").unwrap());
     request.provision_lark_cli_runtime = true;
     request.provision_lark_cli_broker = has_broker;
     request.extra_mounts = lines

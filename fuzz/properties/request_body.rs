@@ -5,7 +5,11 @@ use std::{sync::LazyLock, time::Duration};
 use kubernetes::manifest::{self, Template};
 use lifecycle::{
     lifetime::{LIMIT_MAX, LIMIT_MIN, LimitsPatch},
-    request::{CreateRequest, ECHO_MAX, ERRORS_MAX, FieldError},
+    request::CreateRequest,
+};
+use sandbox_provisioner::http::{
+    errors::{ApiError, ErrorStatus},
+    request::{self, ECHO_MAX, ERRORS_MAX},
 };
 use serde_json::{Value, json};
 
@@ -21,26 +25,30 @@ pub fn check(data: &[u8]) {
     let content_type = CONTENT_TYPES[usize::from(*choice) % CONTENT_TYPES.len()];
     let is_json = content_type.is_some_and(|it| it.contains("json"));
 
-    match CreateRequest::from_body(content_type, body) {
+    match request::create(content_type, body) {
         Ok(request) => {
             assert!(is_json);
             obeys_the_limits(&request);
             let named = request.skills_container_path.as_deref().unwrap_or("/mnt/skills").to_owned();
             let again = CreateRequest { skills_container_path: Some(named), ..request.clone() };
-            assert_eq!(CreateRequest::parse(&written(&request)), Ok(again), "written and read again");
+            assert_eq!(
+                request::create(CONTENT_TYPES[0], written(&request).to_string().as_bytes()),
+                Ok(again),
+                "written and read again"
+            );
             ignores_what_it_does_not_know(content_type, body, &request);
             makes_objects(&request);
         }
-        Err(errors) => are_told(&errors, body),
+        Err(error) => is_well_formed(&error, body),
     }
-    match LimitsPatch::from_body(content_type, body) {
+    match request::limits(content_type, body) {
         Ok(change) => {
             assert!(is_json);
             assert_ne!(change, LimitsPatch::default(), "a change changes something");
             let limits = [change.ttl.flatten(), change.idle_timeout.flatten()];
             limits.into_iter().flatten().for_each(within_bounds);
         }
-        Err(errors) => are_told(&errors, body),
+        Err(error) => is_well_formed(&error, body),
     }
 }
 
@@ -87,7 +95,7 @@ fn ignores_what_it_does_not_know(content_type: Option<&str>, body: &[u8], reques
     let end = body.iter().rposition(|byte| *byte == b'}').expect("what was read is an object");
     let more = br#", "of a later version": {"x": [null]}"#;
     let body = [&body[..end], more, &body[end..]].concat();
-    assert_eq!(CreateRequest::from_body(content_type, &body).as_ref(), Ok(request));
+    assert_eq!(request::create(content_type, &body).as_ref(), Ok(request));
 }
 
 fn makes_objects(request: &CreateRequest) {
@@ -116,20 +124,25 @@ fn makes_objects(request: &CreateRequest) {
     }
 }
 
-/// Every complaint is in the client's shape, and none sends back more than a little of the body.
-fn are_told(errors: &[FieldError], body: &[u8]) {
-    assert!((1..=ERRORS_MAX).contains(&errors.len()), "{} errors", errors.len());
-    for error in errors {
-        let told = serde_json::to_value(error).expect("an error can be written");
+/// Every error has FastAPI's format, and none returns more than a small part of the body.
+fn is_well_formed(error: &ApiError, body: &[u8]) {
+    assert!(!error.to_string().is_empty());
+    let detail = error.detail();
+    if error.status() == ErrorStatus::BadRequest {
+        assert!(detail.is_string() && str::from_utf8(body).is_err(), "{detail}");
+        return;
+    }
+    let entries = detail.as_array().expect("a list of fields");
+    assert!((1..=ERRORS_MAX).contains(&entries.len()), "{} errors", entries.len());
+    for entry in entries {
         for field in ["type", "msg"] {
-            assert!(told[field].is_string(), "{told}");
+            assert!(entry[field].is_string(), "{entry}");
         }
-        assert_eq!(told["loc"][0], "body", "{told}");
-        if let Some(at) = told["loc"][1].as_u64() {
-            assert!(at <= body.len() as u64, "{told} is about a place in the body");
+        assert_eq!(entry["loc"][0], "body", "{entry}");
+        if let Some(at) = entry["loc"][1].as_u64() {
+            assert!(at <= body.len() as u64, "{entry} is about a position in the body");
         }
-        let long = told.to_string().len();
-        assert!(long <= ECHO_MAX + 1024, "{long} bytes for one mistake: {told}");
-        assert!(!error.to_string().is_empty());
+        let length = entry.to_string().len();
+        assert!(length <= ECHO_MAX + 1024, "{length} bytes for one error: {entry}");
     }
 }

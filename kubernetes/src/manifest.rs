@@ -48,9 +48,9 @@ pub struct Manifests {
 ///
 /// ```
 /// use kubernetes::manifest::{self, Template};
-/// use lifecycle::request::CreateRequest;
+/// use lifecycle::{ids::SandboxId, request::CreateRequest};
 ///
-/// let request = CreateRequest::from_body(Some("application/json"), br#"{"sandbox_id": "abc-123"}"#).unwrap();
+/// let request = CreateRequest::new(SandboxId::parse("abc-123").unwrap());
 /// let manifests = manifest::build(&Template::default(), &request).unwrap();
 /// assert_eq!(manifests.pod.metadata.name.as_deref(), Some("sandbox-abc-123"));
 /// assert_eq!(manifests.service.metadata.name.as_deref(), Some("sandbox-abc-123-svc"));

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{ids::SandboxId, spec::Mismatch};
+use crate::{
+    ids::SandboxId,
+    spec::Mismatch,
+    text::{truncated, whole_seconds},
+};
 
 /// An error that a caller receives. `Display` is the text for the caller: what failed, with which value, why, and
 /// what to do. It contains no secret and no part of a kubeconfig.
@@ -39,7 +43,7 @@ pub enum SandboxError {
         what: String,
     },
     /// The sandbox's old objects are still terminating.
-    #[error("Sandbox '{id}' is still terminating; try again in {} s", whole(retry_after))]
+    #[error("Sandbox '{id}' is still terminating; try again in {} s", whole_seconds(*retry_after))]
     StillTerminating {
         /// The requested sandbox.
         id: SandboxId,
@@ -50,7 +54,7 @@ pub enum SandboxError {
     #[error(
         "Sandbox '{id}' is in use by '{owner}', whose lease on it ends in {} s unless it is used again; \
          delete it as its owner, or try again then",
-        whole(retry_after)
+        whole_seconds(*retry_after)
     )]
     Owned {
         /// The requested sandbox.
@@ -69,7 +73,7 @@ pub enum SandboxError {
         fault: ClusterError,
     },
     /// The operation failed temporarily: a retry may succeed.
-    #[error("{operation} failed for now: {fault}; try again in {} s", whole(retry_after))]
+    #[error("{operation} failed for now: {fault}; try again in {} s", whole_seconds(*retry_after))]
     Unavailable {
         /// The operation that failed, such as `Pod creation`.
         operation: &'static str,
@@ -79,7 +83,7 @@ pub enum SandboxError {
         retry_after: Duration,
     },
     /// The observed state of the cluster is stale, or not loaded yet.
-    #[error("the cluster's state is not known at present ({why}); try again in {} s", whole(retry_after))]
+    #[error("the cluster's state is not known at present ({why}); try again in {} s", whole_seconds(*retry_after))]
     Stale {
         /// The reason.
         why: String,
@@ -87,7 +91,7 @@ pub enum SandboxError {
         retry_after: Duration,
     },
     /// The deadline passed before the operation ended. The operation may still succeed.
-    #[error("{operation} did not end within {} s; it may still be done: ask again", whole(after))]
+    #[error("{operation} did not end within {} s; it may still be done: ask again", whole_seconds(*after))]
     TimedOut {
         /// The operation that timed out.
         operation: &'static str,
@@ -95,13 +99,13 @@ pub enum SandboxError {
         after: Duration,
     },
     /// Another operation on the sandbox is in progress, or too many requests are being served.
-    #[error("too many requests are being served; try again in {} s", whole(retry_after))]
+    #[error("too many requests are being served; try again in {} s", whole_seconds(*retry_after))]
     Busy {
         /// The retry delay.
         retry_after: Duration,
     },
     /// Too many requests of the same kind are in flight.
-    #[error("{what}; try again in {} s", whole(retry_after))]
+    #[error("{what}; try again in {} s", whole_seconds(*retry_after))]
     Overloaded {
         /// The limit that was reached, as a text for the caller.
         what: String,
@@ -117,7 +121,7 @@ pub enum SandboxError {
         id: SandboxId,
     },
     /// The daemon is shutting down.
-    #[error("the service is shutting down; try again in {} s", whole(retry_after))]
+    #[error("the service is shutting down; try again in {} s", whole_seconds(*retry_after))]
     ShuttingDown {
         /// The retry delay.
         retry_after: Duration,
@@ -197,11 +201,6 @@ impl SandboxError {
     }
 }
 
-/// Returns whole seconds, rounded up as in `Retry-After`.
-fn whole(time: &Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
 // === impl ClusterErrorKind ===
 
 impl ClusterErrorKind {
@@ -265,8 +264,7 @@ impl ClusterError {
     /// Creates an error with the cluster's message, truncated to [`ClusterError::MESSAGE_MAX`] bytes.
     #[must_use]
     pub fn new(kind: ClusterErrorKind, message: &str) -> Self {
-        let end = message.floor_char_boundary(Self::MESSAGE_MAX);
-        Self { kind, message: message[..end].to_owned(), retry_after: None }
+        Self { kind, message: truncated(message, Self::MESSAGE_MAX).to_owned(), retry_after: None }
     }
 
     /// Sets the retry delay that the cluster asked for.

@@ -21,4 +21,5 @@ pub mod reap_limiter;
 pub mod request;
 pub mod spec;
 pub mod step;
+pub mod text;
 pub mod traits;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::text::truncated;
+
 /// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase {
@@ -83,8 +85,8 @@ impl Reason {
     pub fn new(name: &str, message: Option<&str>) -> Self {
         let message = message.filter(|m| !m.is_empty());
         Self {
-            name: cut(name, Self::NAME_MAX).into(),
-            message: message.map(|message| cut(message, Self::MESSAGE_MAX).into()),
+            name: truncated(name, Self::NAME_MAX).into(),
+            message: message.map(|message| truncated(message, Self::MESSAGE_MAX).into()),
         }
     }
 
@@ -110,10 +112,6 @@ impl Reason {
             _ => return None,
         })
     }
-}
-
-fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
 }
 
 #[cfg(test)]

@@ -8,16 +8,13 @@ use http::{
     HeaderMap,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
-use lifecycle::{
-    error::SandboxError,
-    request::{FieldError, Problem},
-};
+use lifecycle::{error::SandboxError, lifetime::Owner};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
 
-use super::errors::ApiError;
+use super::{errors::ApiError, owner};
 
 /// Limits on the size of a body and on the time to read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,44 +108,28 @@ impl BodyReader {
         }
     }
 
-    /// Reads and parses the whole body; the inner error contains every invalid field.
+    /// Reads and parses the whole body, and reads `X-Owner`.
     ///
     /// # Errors
-    /// As [`BodyReader::read`] and [`understand`].
+    /// As [`BodyReader::read`]. A 422 contains the errors of the header and of the body, in this order, as with
+    /// `FastAPI`.
     pub(super) async fn parse<S, D, E, T>(
         &self,
         headers: &HeaderMap,
         body: S,
-        from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
-    ) -> Result<Result<T, Vec<FieldError>>, ApiError>
+        parse: impl FnOnce(Option<&str>, &[u8]) -> Result<T, ApiError>,
+    ) -> Result<(T, Option<Owner>), ApiError>
     where
         S: Stream<Item = Result<D, E>>,
         D: Buf,
     {
         let body = self.read(headers, body).await?;
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        understand(content_type, &body, from_body)
-    }
-}
-
-/// Parses a whole body; the inner error contains every invalid field.
-///
-/// # Errors
-/// 400 if a body with a JSON content type is not UTF-8. FastAPI distinguishes this from a body that is text but not
-/// valid JSON, which is a 422.
-pub(crate) fn understand<T>(
-    content_type: Option<&str>,
-    body: &[u8],
-    from_body: impl FnOnce(Option<&str>, &[u8]) -> Result<T, Vec<FieldError>>,
-) -> Result<Result<T, Vec<FieldError>>, ApiError> {
-    match from_body(content_type, body) {
-        Err(fields)
-            if matches!(&*fields, [FieldError { problem: Problem::JsonInvalid { .. }, .. }])
-                && str::from_utf8(body).is_err() =>
-        {
-            Err(ApiError::unreadable_body())
+        match (owner::read(headers), parse(content_type, &body)) {
+            (owner, Ok(parsed)) => Ok((parsed, owner?)),
+            (Ok(_), Err(error)) => Err(error),
+            (Err(owner), Err(error)) => Err(owner.and_body(error)),
         }
-        outcome => Ok(outcome),
     }
 }
 

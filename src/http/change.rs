@@ -3,15 +3,15 @@
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
-use lifecycle::lifetime::LimitsPatch;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
-    get, owner,
+    get,
     path::{self, PathId},
+    request,
 };
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
@@ -39,9 +39,8 @@ where
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let change = body_reader.parse(&headers, body, LimitsPatch::from_body).await?;
-    let (change, owner) = owner::with_body(&headers, change)?;
+    let (patch, owner) = body_reader.parse(&headers, body, request::limits).await?;
     let id = id.usable()?;
-    let status = backend.change(id.clone(), change, owner).await?;
+    let status = backend.change(id.clone(), patch, owner).await?;
     get::shown(backend, &id, status)
 }

@@ -10,7 +10,7 @@ use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
-    owner, path,
+    path, request,
     responses::{self, Sandbox},
 };
 
@@ -40,8 +40,7 @@ where
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let request = body_reader.parse(&headers, body, CreateRequest::from_body).await?;
-    let (request, owner) = owner::with_body(&headers, request)?;
+    let (request, owner) = body_reader.parse(&headers, body, request::create).await?;
     let id = request.sandbox_id.clone();
     let status = backend.create(CreateRequest { owner, ..request }).await?;
     responses::ok(&Sandbox::new(&id, &status), USUAL_SIZE)

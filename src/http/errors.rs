@@ -8,12 +8,12 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use lifecycle::{error::SandboxError, spec::Mismatch};
+use lifecycle::{error::SandboxError, spec::Mismatch, text::whole_seconds};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 
-use super::responses;
+use super::{request::FieldError, responses};
 
 /// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -91,56 +91,13 @@ pub enum ErrorFormat {
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 enum Detail {
     /// One sentence.
     Text(Cow<'static, str>),
     /// Each invalid field of the body, as pydantic writes it.
-    Fields(Vec<Value>),
-}
-
-/// The format of FastAPI.
-#[derive(Serialize)]
-struct FastApiBody<'a> {
-    detail: &'a Detail,
-    #[serde(flatten)]
-    more: More<'a>,
-}
-
-/// The fields beside `detail` that both formats have.
-#[derive(Serialize)]
-struct More<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    absent: Option<Absent<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reaped: Option<responses::Reaped>,
-}
-
-/// A sandbox that does not exist, as DeerFlow documents it. A problem document's own `status` is a number, so there
-/// the word has another name.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Absent<'a> {
-    FastApi { sandbox_id: &'a str, status: &'static str },
-    Problem { sandbox_id: &'a str, sandbox_status: &'static str },
-}
-
-/// The format of RFC 9457, with the validation errors and the fields of [`More`] as extension members.
-#[derive(Serialize)]
-struct ProblemBody<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: Cow<'a, str>,
-    instance: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a [Value]>,
-    #[serde(flatten)]
-    more: More<'a>,
+    Fields(Vec<FieldError>),
 }
 
 // === impl ErrorStatus ===
@@ -203,30 +160,15 @@ pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 
 // === impl Detail ===
 
-impl Serialize for Detail {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl fmt::Display for Detail {
+    /// Formats fields as `body.thread_id: String should match …; …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => text.serialize(serializer),
-            Self::Fields(fields) => fields.serialize(serializer),
-        }
-    }
-}
-
-impl Detail {
-    /// One sentence in both cases; for fields, `body.thread_id: String should match …; …`.
-    fn description(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Fields(fields) => {
-                let field = |field: &Value| {
-                    let place = field["loc"].as_array().map_or(&[][..], Vec::as_slice).iter();
-                    let place: Vec<String> = place
-                        .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
-                        .collect();
-                    format!("{}: {}", place.join("."), field["msg"].as_str().unwrap_or("invalid"))
-                };
-                Cow::Owned(fields.iter().map(field).collect::<Vec<_>>().join("; "))
-            }
+            Self::Text(text) => f.write_str(text),
+            Self::Fields(fields) => fields.iter().enumerate().try_for_each(|(index, field)| {
+                let separator = if index == 0 { "" } else { "; " };
+                write!(f, "{separator}{field}")
+            }),
         }
     }
 }
@@ -282,16 +224,15 @@ impl ApiError {
         Self { allow: Some(allow), ..Self::new(ErrorStatus::MethodNotAllowed, "Method Not Allowed") }
     }
 
-    /// 422: fields of the body, or headers, are wrong; each entry is one of pydantic's, with `type`, `loc`, `msg`, `input`.
+    /// Combines the error of the headers with that of the body. Two 422s become one with all fields; otherwise the
+    /// body could not be read, and the headers do not matter.
     #[must_use]
-    pub fn invalid_fields(fields: &impl Serialize) -> Self {
-        match serde_json::to_value(fields) {
-            Ok(Value::Array(fields)) => {
-                let detail = Detail::Fields(fields);
-                Self { detail, ..Self::new(ErrorStatus::Unprocessable, "") }
-            }
-            Ok(_) | Err(_) => Self::internal(),
+    pub(super) fn and_body(mut self, mut body: Self) -> Self {
+        if let (Detail::Fields(fields), Detail::Fields(more)) = (&mut self.detail, &mut body.detail) {
+            fields.append(more);
+            return self;
         }
+        body
     }
 
     /// 400: the body is incomplete, or its framing is invalid. The text is FastAPI's.
@@ -325,40 +266,37 @@ impl ApiError {
         self.status
     }
 
-    /// The text of `detail`.
+    /// The value of `detail`: a text, or a list of invalid fields.
     #[must_use]
     pub fn detail(&self) -> Value {
-        serde_json::to_value(&self.detail).unwrap_or_default()
+        json!(self.detail)
     }
 
     /// The whole response. `instance` is the path of the URI.
     #[must_use]
-    pub fn write(&self, shape: ErrorFormat, instance: &str) -> Response {
-        let (content_type, body) = match shape {
+    pub fn write(&self, format: ErrorFormat, instance: &str) -> Response {
+        let (content_type, body) = match format {
             // The key check of DeerFlow's provisioner runs outside FastAPI: a text without a content type.
             ErrorFormat::FastApi if self.status == ErrorStatus::Unauthorized => {
-                (None, Bytes::from_static(b"Unauthorized"))
+                (None, "Unauthorized".to_owned())
             }
             ErrorFormat::FastApi => {
-                let absent = |sandbox_id| Absent::FastApi { sandbox_id, status: "NotFound" };
-                let body = FastApiBody { detail: &self.detail, more: self.more(absent) };
-                (Some(responses::JSON), to_json(&body))
+                let body = self.extended(json!({ "detail": self.detail }), "status");
+                (Some(responses::JSON), body)
             }
             ErrorFormat::Problem => {
-                let absent = |sandbox_id| Absent::Problem { sandbox_id, sandbox_status: "NotFound" };
-                let body = ProblemBody {
-                    r#type: "about:blank",
-                    title: self.status.phrase(),
-                    status: self.status.code().as_u16(),
-                    detail: self.detail.description(),
-                    instance,
-                    errors: match &self.detail {
-                        Detail::Fields(fields) => Some(fields),
-                        Detail::Text(_) => None,
-                    },
-                    more: self.more(absent),
-                };
-                (Some(HeaderValue::from_static(PROBLEM_JSON)), to_json(&body))
+                let mut body = json!({
+                    "type": "about:blank",
+                    "title": self.status.phrase(),
+                    "status": self.status.code().as_u16(),
+                    "detail": self.detail.to_string(),
+                    "instance": instance,
+                });
+                if let Detail::Fields(fields) = &self.detail {
+                    body["errors"] = json!(fields);
+                }
+                // The status of a problem document is a number, so the status of the sandbox has another name.
+                (Some(HeaderValue::from_static(PROBLEM_JSON)), self.extended(body, "sandbox_status"))
             }
         };
         let mut response = Response::new(body.into());
@@ -382,29 +320,41 @@ impl ApiError {
         response
     }
 
-    fn more<'a>(&'a self, absent: impl FnOnce(&'a str) -> Absent<'a>) -> More<'a> {
-        More {
-            reason: self.reason,
-            hint: self.hint.as_deref(),
-            absent: self.missing.as_deref().map(|missing| absent(&missing.id)),
-            reaped: self.missing.as_ref().and_then(|missing| missing.reaped).map(responses::Reaped::from),
+    /// Adds the fields that both formats have, and returns the text of the body.
+    fn extended(&self, mut body: Value, status: &str) -> String {
+        if let Some(reason) = self.reason {
+            body["reason"] = reason.into();
         }
+        if let Some(hint) = &self.hint {
+            body["hint"] = json!(hint);
+        }
+        if let Some(Missing { id, reaped }) = self.missing.as_deref() {
+            body["sandbox_id"] = json!(id);
+            body[status] = "NotFound".into();
+            if let Some(reaped) = *reaped {
+                body["reaped"] = json!(responses::Reaped::from(reaped));
+            }
+        }
+        body.to_string()
     }
-}
-
-/// `Retry-After` is in whole seconds, and at least 1: with 0 all clients would retry at once.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
-fn to_json(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body)
-        .map_or_else(|_| Bytes::from_static(br#"{"detail":"Internal Server Error"}"#), Bytes::from)
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail.description())
+        self.detail.fmt(f)
+    }
+}
+
+impl From<FieldError> for ApiError {
+    fn from(field: FieldError) -> Self {
+        Self::from(vec![field])
+    }
+}
+
+impl From<Vec<FieldError>> for ApiError {
+    /// 422: fields of the body or headers are invalid.
+    fn from(fields: Vec<FieldError>) -> Self {
+        Self { detail: Detail::Fields(fields), ..Self::new(ErrorStatus::Unprocessable, "") }
     }
 }
 

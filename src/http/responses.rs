@@ -242,6 +242,13 @@ mod tests {
         assert_eq!(written(&Status { spec, ..status }), wanted);
     }
 
+    /// Guards that a number of sessions is written exactly, however large it is.
+    #[test]
+    fn session_counts_are_exact() {
+        let huge = ShellSessions::new(u128::MAX).unwrap();
+        assert_eq!(serde_json::to_string(&huge).unwrap(), u128::MAX.to_string());
+    }
+
     /// A reason comes with the cluster's message, a hint, and the creation time in RFC 3339.
     #[test]
     fn a_reason_is_told() {

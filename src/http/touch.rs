@@ -22,7 +22,7 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer<B: Backend>(backend: &B, id: PathId, headers: HeaderMap) -> Result<Response, ApiError> {
-    let owner = owner::alone(&headers)?;
+    let owner = owner::read(&headers)?;
     let id = id.usable()?;
     let status = backend.touch(id.clone(), owner).await?;
     get::shown(backend, &id, status)

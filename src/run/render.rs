@@ -7,7 +7,7 @@ use lifecycle::request::CreateRequest;
 use serde_json::{Value, json};
 
 use crate::{
-    http::{body, errors::ApiError},
+    http::{body, errors::ApiError, request},
     settings::Settings,
     stdout,
 };
@@ -46,17 +46,16 @@ fn read(request: &Path) -> std::io::Result<Vec<u8>> {
 
 /// The manifests, or the error.
 fn rendered(template: &Template, bytes: &[u8]) -> Result<Value, Value> {
-    let request = request(bytes).map_err(|error| error.detail())?;
+    let request = parsed(bytes).map_err(|error| error.detail())?;
     let manifests = manifest::build(template, &request).map_err(|error| Value::from(error.to_string()))?;
     Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
 }
 
 /// Reads the request as the API does, with the same errors.
-fn request(bytes: &[u8]) -> Result<CreateRequest, ApiError> {
+fn parsed(bytes: &[u8]) -> Result<CreateRequest, ApiError> {
     let limit = body::Limits::default().bytes;
     if bytes.len() > limit {
         return Err(ApiError::body_too_large(limit));
     }
-    body::understand(Some("application/json"), bytes, CreateRequest::from_body)?
-        .map_err(|fields| ApiError::invalid_fields(&fields))
+    request::create(Some("application/json"), bytes)
 }

@@ -84,7 +84,7 @@ fn a_new_pod_was_active_at_its_creation() {
 #[test]
 fn manifests_carry_what_was_asked() {
     let template = manifest::Template::default();
-    let mut request = CreateRequest::parse(&serde_json::json!({"sandbox_id": "a"})).unwrap();
+    let mut request = CreateRequest::new(lifecycle::ids::SandboxId::parse("a").unwrap());
     let keys = |request: &CreateRequest| {
         let made = manifest::build(&template, request).unwrap();
         let of = |annotations: Option<BTreeMap<String, String>>| {

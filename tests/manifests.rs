@@ -12,6 +12,7 @@ use kubernetes::{
 };
 use lifecycle::{error::SandboxError, request::CreateRequest};
 use proptest::prelude::*;
+use sandbox_provisioner::http::request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -37,7 +38,7 @@ struct Refusal {
 }
 
 fn recordings(file: &str) -> Vec<Case> {
-    let path = format!("{}/../tests/recordings/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/recordings/{file}", env!("CARGO_MANIFEST_DIR"));
     // `Value` would parse the one integer beyond 64 bits as a float. As a text it has the same meaning.
     let huge = "100000000000000000000";
     let text = std::fs::read_to_string(path).unwrap().replace(&format!(": {huge}"), &format!(": \"{huge}\""));
@@ -78,12 +79,12 @@ fn template_of(env: Value) -> Template {
     template(&env)
 }
 
-fn request(body: &Value) -> CreateRequest {
-    CreateRequest::parse(body).unwrap()
+fn parsed(body: &Value) -> CreateRequest {
+    request::create(Some("application/json"), body.to_string().as_bytes()).unwrap()
 }
 
 fn build(env: Value, body: &Value) -> Result<Manifests, String> {
-    manifest::build(&template_of(env), &request(body)).map_err(|error| error.to_string())
+    manifest::build(&template_of(env), &parsed(body)).map_err(|error| error.to_string())
 }
 
 /// Removes the defaults and our own additions from an object.
@@ -130,7 +131,7 @@ fn without_defaults(value: Value) -> Value {
 
 fn difference(case: &Case) -> Option<String> {
     let template = template(&case.env);
-    let request = request(&case.request);
+    let request = parsed(&case.request);
     let made = match (manifest::build(&template, &request), &case.error) {
         (Ok(made), None) => made,
         (Err(error), Some(expected)) => {
@@ -197,7 +198,7 @@ fn manifests_are_those_of_august() {
     let (refused, same): (Vec<_>, Vec<_>) = cases.iter().partition(|case| refusal(case).is_some());
     assert_eq!(refused.len(), 12);
     for case in refused {
-        let made = manifest::build(&template(&case.env), &request(&case.request));
+        let made = manifest::build(&template(&case.env), &parsed(&case.request));
         assert_eq!(made.err(), refusal(case), "{}", case.name);
     }
     hold(same);
@@ -367,7 +368,7 @@ fn named_skills_nest_in_one_mount_until_all_are_named() {
 /// Guards the URL for every type of Service.
 #[test]
 fn urls_follow_the_service_type() {
-    let id = request(&json!({"sandbox_id": "abc-123"})).sandbox_id;
+    let id = parsed(&json!({"sandbox_id": "abc-123"})).sandbox_id;
     let url = |env: Value, port| manifest::url(&template_of(env), &id, port);
     assert_eq!(url(json!({}), Some(30000)).as_deref(), Some("http://host.docker.internal:30000"));
     assert_eq!(url(json!({}), None), None, "a Service without its port has no URL yet");

@@ -1,31 +1,19 @@
 //! Parsing of integers by the rules of pydantic's lax mode.
 
+use lifecycle::spec::ShellSessions;
 use serde_json::Value;
 
 use super::Problem;
-use crate::spec::ShellSessions;
-
-/// The reason why a text is not a supported integer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NotAnInteger {
-    /// Not the text of an integer.
-    Syntax,
-    /// Above `u128::MAX`.
-    TooLarge,
-}
 
 /// Parses an integer above 0. Booleans, numbers without a fraction, and texts of both are accepted.
 pub(super) fn shell_sessions(value: &Value) -> Result<ShellSessions, Problem> {
     let count = match value {
         Value::Bool(flag) => u128::from(*flag),
         Value::Number(number) => from_number(number)?,
-        Value::String(text) => from_text(text).map_err(|error| match error {
-            NotAnInteger::Syntax => Problem::IntParsing,
-            NotAnInteger::TooLarge => Problem::IntParsingSize,
-        })?,
-        Value::Null | Value::Array(_) | Value::Object(_) => return Err(Problem::IntType),
+        Value::String(text) => from_text(text)?,
+        Value::Null | Value::Array(_) | Value::Object(_) => return Err(Problem::INT_TYPE),
     };
-    ShellSessions::new(count).ok_or(Problem::GreaterThan { bound: 0 })
+    ShellSessions::new(count).ok_or_else(|| Problem::greater_than(0))
 }
 
 /// Converts a number to an integer. A negative integer becomes 0, which is rejected with the same error.
@@ -39,10 +27,10 @@ fn from_number(number: &serde_json::Number) -> Result<u128, Problem> {
         return Ok(0);
     }
     if float.fract() != 0.0 {
-        return Err(Problem::IntFromFloat);
+        return Err(Problem::INT_FROM_FLOAT);
     }
     if float >= BOUND {
-        return Err(Problem::IntParsingSize);
+        return Err(Problem::INT_PARSING_SIZE);
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -54,19 +42,19 @@ fn from_number(number: &serde_json::Number) -> Result<u128, Problem> {
 
 /// Parses a text such as `12`, ` +1_000 ` or `12.0`. A negative integer becomes 0, which is rejected with the same
 /// error.
-fn from_text(text: &str) -> Result<u128, NotAnInteger> {
+fn from_text(text: &str) -> Result<u128, Problem> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     if !whole.split('_').all(is_number) || fraction.is_empty() || fraction.bytes().any(|b| b != b'0') {
-        return Err(NotAnInteger::Syntax);
+        return Err(Problem::INT_PARSING);
     }
     if text.starts_with('-') {
         return Ok(0);
     }
     let digits: String = whole.split('_').collect();
-    digits.parse().map_err(|_| NotAnInteger::TooLarge)
+    digits.parse().map_err(|_| Problem::INT_PARSING_SIZE)
 }
 
 #[cfg(test)]
@@ -95,7 +83,7 @@ mod tests {
         ] {
             assert_eq!(shell_sessions(&value).ok(), ShellSessions::new(count), "{value}");
         }
-        let zero = || Problem::GreaterThan { bound: 0 };
+        let zero = || Problem::greater_than(0);
         for (value, problem) in [
             (json!(0), zero()),
             (json!(-1), zero()),
@@ -106,27 +94,27 @@ mod tests {
             (json!("-3"), zero()),
             (json!("-1.0"), zero()),
             (json!("0.0"), zero()),
-            (json!(12.5), Problem::IntFromFloat),
-            (json!(0.5), Problem::IntFromFloat),
-            (json!(-0.5), Problem::IntFromFloat),
-            (json!(1e20), Problem::IntParsingSize),
-            (json!("9".repeat(40)), Problem::IntParsingSize),
-            (json!(""), Problem::IntParsing),
-            (json!(" "), Problem::IntParsing),
-            (json!("many"), Problem::IntParsing),
-            (json!("12."), Problem::IntParsing),
-            (json!(".0"), Problem::IntParsing),
-            (json!("12.5"), Problem::IntParsing),
-            (json!("1.0_0"), Problem::IntParsing),
-            (json!("1e3"), Problem::IntParsing),
-            (json!("_1"), Problem::IntParsing),
-            (json!("1__0"), Problem::IntParsing),
-            (json!("+-1"), Problem::IntParsing),
-            (json!("+ 1"), Problem::IntParsing),
-            (json!("٣"), Problem::IntParsing),
-            (json!(null), Problem::IntType),
-            (json!([12]), Problem::IntType),
-            (json!({}), Problem::IntType),
+            (json!(12.5), Problem::INT_FROM_FLOAT),
+            (json!(0.5), Problem::INT_FROM_FLOAT),
+            (json!(-0.5), Problem::INT_FROM_FLOAT),
+            (json!(1e20), Problem::INT_PARSING_SIZE),
+            (json!("9".repeat(40)), Problem::INT_PARSING_SIZE),
+            (json!(""), Problem::INT_PARSING),
+            (json!(" "), Problem::INT_PARSING),
+            (json!("many"), Problem::INT_PARSING),
+            (json!("12."), Problem::INT_PARSING),
+            (json!(".0"), Problem::INT_PARSING),
+            (json!("12.5"), Problem::INT_PARSING),
+            (json!("1.0_0"), Problem::INT_PARSING),
+            (json!("1e3"), Problem::INT_PARSING),
+            (json!("_1"), Problem::INT_PARSING),
+            (json!("1__0"), Problem::INT_PARSING),
+            (json!("+-1"), Problem::INT_PARSING),
+            (json!("+ 1"), Problem::INT_PARSING),
+            (json!("٣"), Problem::INT_PARSING),
+            (json!(null), Problem::INT_TYPE),
+            (json!([12]), Problem::INT_TYPE),
+            (json!({}), Problem::INT_TYPE),
         ] {
             assert_eq!(shell_sessions(&value), Err(problem), "{value}");
         }

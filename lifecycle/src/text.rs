@@ -1,0 +1,16 @@
+//! Texts for callers: truncated values and rounded durations.
+
+use std::time::Duration;
+
+/// Returns the longest start of a text with at most `max` bytes, without a part of a character.
+#[must_use]
+pub fn truncated(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// Returns whole seconds for `Retry-After` and for texts: rounded up, and at least 1, because with 0 all clients would
+/// retry at once.
+#[must_use]
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
+}

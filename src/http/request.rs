@@ -1,0 +1,132 @@
+//! Parsing of request bodies by the rules of `FastAPI` and pydantic, which DeerFlow's clients know.
+//!
+//! Unknown fields are ignored, absent fields have their defaults, and booleans and integers may be written as strings.
+//! `tests/validation.rs` compares the errors with recordings.
+
+mod field_error;
+mod fields;
+mod integer;
+mod json;
+
+use std::time::Duration;
+
+use lifecycle::{
+    ids::{
+        InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+    },
+    lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
+    request::{CreateRequest, ExtraMount},
+};
+use serde_json::Value;
+
+pub use self::field_error::ECHO_MAX;
+pub(super) use self::field_error::{FieldError, Loc, Problem};
+use self::fields::{Fields, boolean, or_null, text};
+use super::errors::ApiError;
+
+/// The maximum number of entries of one 422. It bounds the response to a body with many invalid mounts.
+pub const ERRORS_MAX: usize = 64;
+
+/// Parses the body of a create.
+///
+/// ```
+/// use sandbox_provisioner::http::request;
+/// let body = br#"{"sandbox_id": "abc-123", "include_legacy_skills": "yes"}"#;
+/// assert_eq!(request::create(Some("application/json"), body).unwrap().user_id.as_str(), "default");
+/// assert!(request::create(Some("text/plain"), body).is_err());
+/// ```
+///
+/// # Errors
+/// A 422 with all errors, in the order of the fields, at most [`ERRORS_MAX`]; a 400 if the body is not UTF-8.
+pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, ApiError> {
+    let body = json::parse(content_type, body)?;
+    let mut fields = Fields::of_body(&body)?;
+    // All fields are parsed, whether or not the id is valid, so that one answer contains every error.
+    let sandbox_id = fields.required("sandbox_id", |value| sandbox_id(value).map(Some));
+    let thread_id = fields.optional("thread_id", or_null(thread_id));
+    let user_id = fields.optional("user_id", user_id);
+    let extra_mounts = fields.objects("extra_mounts", |mount| ExtraMount {
+        host_path: mount.required("host_path", text).to_owned(),
+        container_path: mount.required("container_path", text).to_owned(),
+        read_only: mount.optional("read_only", boolean),
+    });
+    let include_legacy_skills = fields.optional("include_legacy_skills", boolean);
+    let skills_container_path = fields.optional("skills_container_path", |value| text(value).map(Some));
+    let provision_lark_cli_runtime = fields.optional("provision_lark_cli_runtime", boolean);
+    let provision_lark_cli_broker = fields.optional("provision_lark_cli_broker", boolean);
+    let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
+    let limits =
+        Limits { ttl: fields.optional("ttl", limit), idle_timeout: fields.optional("idle_timeout", limit) };
+    fields.finish(sandbox_id.map(|sandbox_id| CreateRequest {
+        sandbox_id,
+        thread_id,
+        user_id,
+        extra_mounts,
+        include_legacy_skills,
+        skills_container_path: skills_container_path.map(str::to_owned),
+        provision_lark_cli_runtime,
+        provision_lark_cli_broker,
+        max_shell_sessions,
+        limits,
+        owner: None,
+    }))
+}
+
+/// Parses the body of a change of the limits. An absent field changes nothing, and null resets a limit to the default
+/// of the settings.
+///
+/// ```
+/// use std::time::Duration;
+/// use lifecycle::lifetime::LimitsPatch;
+/// use sandbox_provisioner::http::request;
+/// let patch = request::limits(Some("application/json"), br#"{"ttl": "2h", "idle_timeout": null}"#);
+/// let wanted = LimitsPatch { ttl: Some(Some(Duration::from_secs(7200))), idle_timeout: Some(None) };
+/// assert_eq!(patch, Ok(wanted));
+/// ```
+///
+/// # Errors
+/// As from [`create`]. A body that changes nothing is an error.
+pub fn limits(content_type: Option<&str>, body: &[u8]) -> Result<LimitsPatch, ApiError> {
+    let body = json::parse(content_type, body)?;
+    let mut fields = Fields::of_body(&body)?;
+    let ttl = fields.optional("ttl", |value| limit(value).map(Some));
+    let idle_timeout = fields.optional("idle_timeout", |value| limit(value).map(Some));
+    let patch = fields.finish(Some(LimitsPatch { ttl, idle_timeout }))?;
+    if patch == LimitsPatch::default() {
+        let problem = Problem::value_error("at least one of ttl and idle_timeout is needed");
+        return Err(FieldError::new(problem, vec![Loc::Field("body")], &body).into());
+    }
+    Ok(patch)
+}
+
+fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
+    let rule = |error: InvalidSandboxId| Problem::pattern(SANDBOX_ID_PATTERN, Some(&error.to_string()));
+    SandboxId::parse(text(value)?).map_err(rule)
+}
+
+fn thread_id(value: &Value) -> Result<ThreadId, Problem> {
+    ThreadId::parse(text(value)?).ok_or_else(|| Problem::pattern(THREAD_ID_PATTERN, None))
+}
+
+fn user_id(value: &Value) -> Result<UserId, Problem> {
+    UserId::parse(text(value)?).ok_or_else(|| Problem::pattern(USER_ID_PATTERN, None))
+}
+
+/// Parses a limit such as `15m` or `2h 30m`, or null.
+fn limit(value: &Value) -> Result<Option<Duration>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => {
+            let limit = humantime::parse_duration(text).ok();
+            let limit = limit.filter(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(limit));
+            limit.map(Some).ok_or_else(|| Problem::time_delta_parsing(&limit_rule()))
+        }
+        // A number has no unit.
+        _ => Err(Problem::time_delta_type(&limit_rule())),
+    }
+}
+
+fn limit_rule() -> String {
+    let (min, max) = (LIMIT_MIN.as_secs(), LIMIT_MAX.as_secs() / (24 * 60 * 60));
+    format!(r#"a duration such as "90s", "15m" or "2h 30m", between {min}s and {max}d"#)
+}

@@ -1,0 +1,126 @@
+//! Parsing of a JSON object field by field, collecting all errors.
+
+use serde_json::{Map, Value};
+
+use super::{ApiError, ERRORS_MAX, FieldError, Loc, Problem};
+
+/// A JSON object, its path in the body, and the errors found in it.
+///
+/// A field with an error has the default of its type; [`Fields::finish`] discards it.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    /// The object as a value, which is the `input` of an error about a missing field.
+    whole: &'a Value,
+    path: Vec<Loc>,
+    errors: Vec<FieldError>,
+}
+
+/// Parses a string. Numbers are not accepted.
+pub(super) fn text(value: &Value) -> Result<&str, Problem> {
+    value.as_str().ok_or(Problem::STRING_TYPE)
+}
+
+fn list(value: &Value) -> Result<&[Value], Problem> {
+    value.as_array().map(Vec::as_slice).ok_or(Problem::LIST_TYPE)
+}
+
+/// Extends a parser to accept null, too.
+pub(super) fn or_null<T>(
+    parse: impl FnOnce(&Value) -> Result<T, Problem>,
+) -> impl FnOnce(&Value) -> Result<Option<T>, Problem> {
+    |value| if value.is_null() { Ok(None) } else { parse(value).map(Some) }
+}
+
+/// Parses a boolean by the rules of pydantic's lax mode: 0, 1 and the usual words in any case are accepted.
+pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
+    const TRUE: [&str; 6] = ["1", "on", "t", "true", "y", "yes"];
+    const FALSE: [&str; 6] = ["0", "off", "f", "false", "n", "no"];
+    const BOUND: f64 = 9_223_372_036_854_775_808.0; // 2^63, above which pydantic reads no integer
+    match value {
+        Value::Bool(flag) => Ok(*flag),
+        Value::String(word) if TRUE.iter().any(|w| word.eq_ignore_ascii_case(w)) => Ok(true),
+        Value::String(word) if FALSE.iter().any(|w| word.eq_ignore_ascii_case(w)) => Ok(false),
+        Value::String(_) => Err(Problem::BOOL_PARSING),
+        Value::Number(number) => match number.as_f64() {
+            Some(0.0) => Ok(false),
+            Some(1.0) => Ok(true),
+            Some(float) if number.is_i64() || (float.fract() == 0.0 && float.abs() < BOUND) => {
+                Err(Problem::BOOL_PARSING)
+            }
+            _ => Err(Problem::BOOL_TYPE),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(Problem::BOOL_TYPE),
+    }
+}
+
+// === impl Fields ===
+
+impl<'a> Fields<'a> {
+    /// Returns the fields of a body, which must be an object.
+    pub(super) fn of_body(body: &'a Value) -> Result<Self, ApiError> {
+        Self::new(body, vec![Loc::Field("body")]).map_err(ApiError::from)
+    }
+
+    fn new(value: &'a Value, path: Vec<Loc>) -> Result<Self, Vec<FieldError>> {
+        match value {
+            Value::Object(map) => Ok(Self { map, whole: value, path, errors: Vec::new() }),
+            _ => Err(vec![FieldError::new(Problem::MODEL_ATTRIBUTES_TYPE, path, value)]),
+        }
+    }
+
+    /// Parses a required field.
+    pub(super) fn required<T: Default>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&'a Value) -> Result<T, Problem>,
+    ) -> T {
+        let (parsed, input) = match self.map.get(name) {
+            Some(value) => (parse(value), value),
+            None => (Err(Problem::MISSING), self.whole),
+        };
+        parsed.unwrap_or_else(|problem| {
+            let path = [&self.path[..], &[Loc::Field(name)]].concat();
+            self.add(vec![FieldError::new(problem, path, input)]);
+            T::default()
+        })
+    }
+
+    /// Parses an optional field. If it exists it must be valid, so null is not the same as an absent field.
+    pub(super) fn optional<T: Default>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&'a Value) -> Result<T, Problem>,
+    ) -> T {
+        if self.map.contains_key(name) { self.required(name, parse) } else { T::default() }
+    }
+
+    /// Parses an optional array of objects.
+    pub(super) fn objects<T>(&mut self, name: &'static str, parse: impl Fn(&mut Fields<'a>) -> T) -> Vec<T> {
+        let mut parsed = Vec::new();
+        for (index, value) in self.optional(name, list).iter().enumerate() {
+            if self.errors.len() == ERRORS_MAX {
+                break;
+            }
+            let path = [&self.path[..], &[Loc::Field(name), Loc::Index(index)]].concat();
+            match Self::new(value, path) {
+                Ok(mut object) => {
+                    parsed.push(parse(&mut object));
+                    self.add(object.errors);
+                }
+                Err(errors) => self.add(errors),
+            }
+        }
+        parsed
+    }
+
+    /// Returns the value, unless there are errors. A value that is `None` has an error.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ApiError> {
+        value.filter(|_| self.errors.is_empty()).ok_or_else(|| ApiError::from(self.errors))
+    }
+
+    fn add(&mut self, errors: Vec<FieldError>) {
+        let free = ERRORS_MAX - self.errors.len();
+        self.errors.extend(errors.into_iter().take(free));
+    }
+}
