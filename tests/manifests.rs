@@ -212,7 +212,7 @@ fn both_objects_carry_our_additions() {
     for metadata in [made.pod.metadata, made.service.metadata] {
         let labels = metadata.labels.unwrap();
         assert_eq!(labels[names::MANAGED_BY], "sandbox-provisioner");
-        assert_eq!(names::owner(&labels).unwrap().as_str(), "abc-123");
+        assert_eq!(names::sandbox_id_of(&labels).unwrap().as_str(), "abc-123");
         let annotations = metadata.annotations.unwrap();
         assert_eq!(annotations[names::THREAD_ID], "abc-123");
         assert_eq!(annotations[names::USER_ID], "u1");

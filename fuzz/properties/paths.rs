@@ -67,7 +67,7 @@ fn ids(text: &str) {
     if let Ok(id) = id {
         assert_eq!(id.as_str(), text);
         assert!(names::service(&id).len() <= 63 && names::pod(&id).len() <= 63);
-        assert_eq!(names::owner(&names::labels(&id)), Some(id));
+        assert_eq!(names::sandbox_id_of(&names::labels(&id)), Some(id));
     }
     let words = !text.is_empty() && text.chars().all(word);
     assert_eq!(ThreadId::parse(text).is_some(), words && text.len() <= 64, "{text:?}");

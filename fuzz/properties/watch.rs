@@ -1,23 +1,20 @@
 //! The objects of lists and watches. The first byte chooses the kind of object; each line after it is JSON, of an event
 //! or of an object.
 
-use std::fmt;
-
-use kube::core::{ObjectList, Resource, WatchEvent};
+use kube::core::{ObjectList, WatchEvent};
 use kubernetes::{
     fault::{self, CallError, Verb},
     manifest::Template,
-    names, observe,
+    object::SandboxObject,
+    observe,
     types::{Pod, Service},
-    watch::object::LenientObject,
 };
 use lifecycle::{error::ClusterError, phase::Reason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// An object that can be watched.
-trait WatchSink: Resource + DeserializeOwned + Default + Clone + fmt::Debug {
-    /// What is read off it is bounded, and its owner is the one that its name tells.
+trait Watched: SandboxObject {
+    /// Checks that the fields that are kept are bounded, and that the name is the sandbox's.
     fn is_read_soundly(&self);
 }
 
@@ -34,9 +31,9 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn is_sound<K: WatchSink>(line: &[u8]) {
+fn is_sound<K: Watched>(line: &[u8]) {
     match serde_json::from_slice(line) {
-        Ok(WatchEvent::<LenientObject<K>>::Error(status)) => {
+        Ok(WatchEvent::<K>::Error(status)) => {
             let error = CallError::Answered { code: status.code, status: Some(status), retry_after: None };
             let failed = fault::classify(Verb::Watch, &error);
             assert!(failed.fault.message.len() <= ClusterError::MESSAGE_MAX, "{failed:?}");
@@ -51,25 +48,24 @@ fn is_sound<K: WatchSink>(line: &[u8]) {
     }
 }
 
-fn any_value_is_parsed<K: WatchSink>(value: &Value) {
+fn any_value_is_parsed<K: Watched>(value: &Value) {
     // Written again, without doubled fields, which no API server writes.
     let text = value.to_string();
-    let from_text = parse::<LenientObject<K>>(&text);
-    from_text.0.is_read_soundly();
+    let from_text = parse::<K>(&text);
+    from_text.is_read_soundly();
     let expected = format!("{from_text:?}");
-    let buffered: LenientObject<K> =
-        serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let buffered: K = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(format!("{buffered:?}"), expected, "{text}");
 
     for event in [
         format!("{{\"type\":\"MODIFIED\",\"object\":{text}}}"),
         format!("{{\"object\":{text},\"type\":\"DELETED\"}}"),
     ] {
-        let event = parse::<WatchEvent<LenientObject<K>>>(&event);
-        assert_eq!(format!("LenientObject({:?})", object(&event)), expected, "{text}");
+        let event = parse::<WatchEvent<K>>(&event);
+        assert_eq!(format!("{:?}", object(&event)), expected, "{text}");
     }
     let list = format!("{{\"metadata\":{{\"resourceVersion\":\"1\"}},\"items\":[{text},{{}},{text}]}}");
-    let items = parse::<ObjectList<LenientObject<K>>>(&list).items;
+    let items = parse::<ObjectList<K>>(&list).items;
     assert_eq!(items.len(), 3, "{text}");
     for item in [&items[0], &items[2]] {
         assert_eq!(format!("{item:?}"), expected, "{text}");
@@ -80,10 +76,10 @@ fn parse<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn object<K: WatchSink>(event: &WatchEvent<LenientObject<K>>) -> K {
+fn object<K: Watched>(event: &WatchEvent<K>) -> K {
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
-            object.0.clone()
+            object.clone()
         }
         WatchEvent::Bookmark(_) | WatchEvent::Error(_) => K::default(),
     }
@@ -97,13 +93,13 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-// === impl WatchSink ===
+// === impl Watched ===
 
-impl WatchSink for Pod {
+impl Watched for Pod {
     fn is_read_soundly(&self) {
-        if let Some(id) = observe::pod_owner(self) {
-            assert_eq!(self.metadata.name, Some(names::pod(&id)));
-            assert_eq!(observe::pod_named(self), Some(id));
+        if let Some(id) = self.sandbox_id() {
+            assert_eq!(self.metadata.name, Some(Self::name(&id)));
+            assert_eq!(Self::parse_name(&Self::name(&id)), Some(id));
         }
         let Some(seen) = observe::pod(self) else {
             assert!(observe::uid(&self.metadata).is_none(), "only a Pod without a uid is passed over");
@@ -117,11 +113,11 @@ impl WatchSink for Pod {
     }
 }
 
-impl WatchSink for Service {
+impl Watched for Service {
     fn is_read_soundly(&self) {
-        if let Some(id) = observe::service_owner(self) {
-            assert_eq!(self.metadata.name, Some(names::service(&id)));
-            assert_eq!(observe::service_named(self), Some(id.clone()));
+        if let Some(id) = self.sandbox_id() {
+            assert_eq!(self.metadata.name, Some(Self::name(&id)));
+            assert_eq!(Self::parse_name(&Self::name(&id)), Some(id.clone()));
             let template = Template::default();
             if let Some(url) = observe::service(&template, &id, self).and_then(|seen| seen.url) {
                 let uri: http::Uri = url.parse().expect("a sandbox's URL is one");

@@ -165,7 +165,9 @@ async fn turn(permits: &Semaphore, bound: usize, end: Instant) -> Result<Semapho
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(body).map_err(|_| CallError::Unreadable)
+    // Our types parse from any JSON value, but the API server always answers with an object.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    serde_json::from_slice(body).ok().filter(|_| is_object).ok_or(CallError::Unreadable)
 }
 
 fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str> {

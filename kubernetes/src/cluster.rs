@@ -2,12 +2,12 @@
 
 mod operation;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use futures::future::BoxFuture;
 use kube::core::{
     Resource,
-    params::{self, DeleteParams, Patch, PatchParams, PostParams},
+    params::{self, DeleteParams, GetParams, Patch, PatchParams, PostParams},
 };
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
@@ -18,7 +18,7 @@ use lifecycle::{
     traits::{Busy, Cluster, Deletion, Kind, Lookup, Outcome, Preconditions, WatchSink},
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use self::operation::Operation;
 use crate::{
@@ -29,15 +29,12 @@ use crate::{
     manifest::{self, Template},
     names,
     namespace::Namespace,
+    object::SandboxObject,
     observe,
     probe::{ProbeOptions, Prober},
     types::{Pod, Service},
     watch,
 };
-
-/// The grace period of a Pod, in seconds. A sandbox has no state to save at its end. A POST of the same id waits for
-/// the Pod to terminate and must finish within the client's timeout of 30 s.
-pub const GRACE_SECONDS: u32 = 10;
 
 /// The Kubernetes calls of the actors, for one cluster. Usable from startup: while there is no connection, every call is
 /// refused with the reason.
@@ -87,141 +84,98 @@ impl KubeCluster {
     }
 
     /// Creates an object, and converts the fields of the answer that are kept.
-    async fn create<K, T>(
+    async fn create<K: SandboxObject>(
         &self,
-        name: &str,
+        id: &SandboxId,
         manifest: &impl Serialize,
-        seen: impl Fn(&K) -> Option<T>,
-    ) -> Outcome<T>
-    where
-        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
-    {
+    ) -> Outcome<K::Observed> {
         let Ok(body) = serde_json::to_vec(manifest) else {
             return Outcome::Refused(ClusterError::new(
                 ClusterErrorKind::Invalid,
                 "the manifest could not be written as JSON",
             ));
         };
-        let operation = Operation::<K>::new(&self.connection, Verb::Create, name);
+        let name = K::name(id);
+        let operation = Operation::<K>::new(&self.connection, Verb::Create, &name);
         let build = || operation.path().create(&PostParams::default(), body.clone());
-        let answer = match operation.run(build, Some(&self.namespace)).await {
-            Ok(object) => seen(&object),
-            Err(failed) => return failed.into(),
-        };
-        // The object was created, but without its uid it cannot be addressed. Report the outcome as unknown, so that
-        // the caller reads the object.
-        named(answer)
+        self.written(id, operation.run(build, Some(&self.namespace)).await)
     }
 
-    /// Writes these annotations on the Pod with this uid. Does not change any other field.
-    async fn mark(
+    /// Deletes an object if the preconditions hold.
+    async fn delete<K: SandboxObject>(
         &self,
         id: &SandboxId,
-        Uid(uid): &Uid,
-        annotations: &LifetimeAnnotations,
-    ) -> Outcome<ObservedPod> {
-        let name = names::pod(id);
-        // A null removes an annotation. The uid is immutable, so it acts as the patch's precondition.
-        let annotations: Map<String, Value> = annotations::texts(annotations)
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), json!(text)))
-            .collect();
-        let patch = Patch::Merge(json!({"metadata": {"uid": &**uid, "annotations": annotations}}));
-        let operation = Operation::<Pod>::new(&self.connection, Verb::Patch, &name);
-        match operation.run(|| operation.path().patch(&name, &PatchParams::default(), &patch), None).await {
-            Ok(pod) => named(observe::pod(&pod)),
-            Err(failed) => failed.into(),
-        }
-    }
-
-    /// Deletes the object with this name if the preconditions hold.
-    async fn delete<K, T>(
-        &self,
-        name: &str,
-        only: Preconditions,
-        grace: Option<u32>,
-        seen: impl Fn(&K) -> Option<T>,
-    ) -> Outcome<Deletion<T>>
-    where
-        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
-    {
-        let Preconditions { uid: Uid(uid), version } = only;
+        Preconditions { uid: Uid(uid), version }: Preconditions,
+    ) -> Outcome<Deletion<K::Observed>> {
         let params = DeleteParams {
-            grace_period_seconds: grace,
+            grace_period_seconds: K::GRACE_SECONDS,
             preconditions: Some(params::Preconditions {
                 uid: Some(uid.to_string()),
                 resource_version: version.map(|ResourceVersion(number)| number.to_string()),
             }),
             ..DeleteParams::default()
         };
-        let operation = Operation::<K>::new(&self.connection, Verb::Delete, name);
-        match operation.run(|| operation.path().delete(name, &params), None).await {
-            Ok(object) if stays(&object) => {
-                Outcome::Done(seen(&object).map_or(Deletion::Gone, Deletion::Terminating))
+        let name = K::name(id);
+        let operation = Operation::<K>::new(&self.connection, Verb::Delete, &name);
+        match operation.run(|| operation.path().delete(&name, &params), None).await {
+            Ok(object) => {
+                let terminating =
+                    is_terminating(&object).then(|| object.observed(&self.template, id)).flatten();
+                Outcome::Done(terminating.map_or(Deletion::Gone, Deletion::Terminating))
             }
-            Ok(_) => Outcome::Done(Deletion::Gone),
-            Err(failed) if failed.fault.kind == ClusterErrorKind::NotFound || failed.is_another_life() => {
+            Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_another_life() => {
                 Outcome::Done(Deletion::Gone)
             }
-            Err(failed) => failed.into(),
+            Err(error) => error.into(),
         }
     }
 
-    /// Reads the object with this name.
-    async fn look<K, T>(
+    /// Returns the object of a write's answer. Without a uid it cannot be addressed, so the outcome is unknown.
+    fn written<K: SandboxObject>(
         &self,
-        name: &str,
-        ours: impl Fn(&K) -> bool,
-        seen: impl Fn(&K) -> Option<T>,
-    ) -> Result<Found<T>, ClusterError>
-    where
-        K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
-    {
-        let operation = Operation::<K>::new(&self.connection, Verb::Get, name);
-        match operation.run(|| operation.path().get(name, &params::GetParams::default()), None).await {
-            Ok(object) if ours(&object) => match seen(&object) {
-                Some(row) => Ok(Found::Ours(row)),
-                None => Err(ClusterError::new(ClusterErrorKind::Other, "the answer names no uid")),
-            },
-            Ok(_) => Ok(Found::Stranger(format!("{} \"{name}\"", K::kind(&())))),
-            Err(failed) if failed.fault.kind == ClusterErrorKind::NotFound => Ok(Found::Nothing),
-            Err(failed) => Err(failed.fault),
+        id: &SandboxId,
+        answer: Result<K, ClassifiedError>,
+    ) -> Outcome<K::Observed> {
+        match answer.map(|object| object.observed(&self.template, id)) {
+            Ok(Some(observed)) => Outcome::Done(observed),
+            Ok(None) => Outcome::Unknown(no_uid()),
+            Err(error) => error.into(),
         }
+    }
+
+    /// Reads an object. Returns `None` if it does not exist.
+    async fn get<K: SandboxObject>(&self, id: &SandboxId) -> Result<Option<K>, ClusterError> {
+        let name = K::name(id);
+        let operation = Operation::<K>::new(&self.connection, Verb::Get, &name);
+        match operation.run(|| operation.path().get(&name, &GetParams::default()), None).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.fault.kind == ClusterErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.fault),
+        }
+    }
+
+    /// Reads an object. Returns it if it is ours, and its kind and name if it is foreign.
+    async fn lookup<K: SandboxObject>(
+        &self,
+        id: &SandboxId,
+    ) -> Result<(Option<K::Observed>, Option<String>), ClusterError> {
+        let Some(object) = self.get::<K>(id).await? else { return Ok((None, None)) };
+        if object.sandbox_id().is_none() {
+            return Ok((None, Some(format!("{} \"{}\"", K::kind(&()), K::name(id)))));
+        }
+        let observed = object.observed(&self.template, id).ok_or_else(no_uid)?;
+        Ok((Some(observed), None))
     }
 }
 
-/// The result of reading an object by name.
-enum Found<T> {
-    Nothing,
-    Ours(T),
-    /// A foreign object, with its kind and name.
-    Stranger(String),
-}
-
-// === impl Found ===
-
-impl<T> Found<T> {
-    /// Splits the result into our object and the description of a foreign one.
-    fn parts(self) -> (Option<T>, Option<String>) {
-        match self {
-            Self::Nothing => (None, None),
-            Self::Ours(row) => (Some(row), None),
-            Self::Stranger(what) => (None, Some(what)),
-        }
-    }
-}
-
-/// Returns the object of a write's answer. Without a uid it cannot be addressed, so the outcome is unknown.
-fn named<T>(seen: Option<T>) -> Outcome<T> {
-    seen.map_or_else(
-        || Outcome::Unknown(ClusterError::new(ClusterErrorKind::ServerError, "the answer names no uid")),
-        Outcome::Done,
-    )
+/// Returns the error for an answer that cannot be addressed by a later call.
+fn no_uid() -> ClusterError {
+    ClusterError::new(ClusterErrorKind::ServerError, "response has no metadata.uid")
 }
 
 /// Returns whether an object still exists after its deletion: it has a deletion time, and a grace period or a
 /// finalizer. For an object that was removed at once, the answer shows its last state or a grace period of 0.
-fn stays<K: Resource>(object: &K) -> bool {
+fn is_terminating<K: Resource>(object: &K) -> bool {
     let meta = object.meta();
     let held = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
     meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds != Some(0))
@@ -248,7 +202,7 @@ impl Cluster for KubeCluster {
     fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             match manifest::pod(&self.template, &request) {
-                Ok(pod) => self.create(&names::pod(&request.sandbox_id), &pod, observe::pod).await,
+                Ok(pod) => self.create::<Pod>(&request.sandbox_id, &pod).await,
                 Err(error) => {
                     Outcome::Refused(ClusterError::new(ClusterErrorKind::Unbuildable, &error.to_string()))
                 }
@@ -258,39 +212,42 @@ impl Cluster for KubeCluster {
 
     fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
         Box::pin(async move {
-            let id = &request.sandbox_id;
             let service = manifest::service(&self.template, &request);
-            self.create(&names::service(id), &service, |made| observe::service(&self.template, id, made))
-                .await
+            self.create::<Service>(&request.sandbox_id, &service).await
         })
     }
 
     fn delete_pod(
         &self,
         id: SandboxId,
-        only: Preconditions,
+        preconditions: Preconditions,
     ) -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>> {
-        Box::pin(async move { self.delete(&names::pod(&id), only, Some(GRACE_SECONDS), observe::pod).await })
+        Box::pin(async move { self.delete::<Pod>(&id, preconditions).await })
     }
 
     fn delete_service(
         &self,
         id: SandboxId,
-        only: Preconditions,
+        preconditions: Preconditions,
     ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>> {
-        Box::pin(async move {
-            let seen = |service: &Service| observe::service(&self.template, &id, service);
-            self.delete(&names::service(&id), only, None, seen).await
-        })
+        Box::pin(async move { self.delete::<Service>(&id, preconditions).await })
     }
 
     fn write_annotations(
         &self,
         id: SandboxId,
-        uid: Uid,
+        Uid(uid): Uid,
         annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
-        Box::pin(async move { self.mark(&id, &uid, &annotations).await })
+        Box::pin(async move {
+            // A null removes an annotation. The uid is immutable, so it acts as the patch's precondition.
+            let annotations: BTreeMap<_, _> = annotations::texts(&annotations).into();
+            let patch = Patch::Merge(json!({"metadata": {"uid": &*uid, "annotations": annotations}}));
+            let name = names::pod(&id);
+            let operation = Operation::<Pod>::new(&self.connection, Verb::Patch, &name);
+            let build = || operation.path().patch(&name, &PatchParams::default(), &patch);
+            self.written(&id, operation.run(build, None).await)
+        })
     }
 
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {
@@ -303,24 +260,16 @@ impl Cluster for KubeCluster {
 
     fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {
         Box::pin(async move {
-            let pod = self.look(&names::pod(&id), |_: &Pod| true, |pod| observe::uid(&pod.metadata)).await?;
-            Ok(pod.parts().0)
+            let pod = self.get::<Pod>(&id).await?;
+            pod.map(|pod| observe::uid(&pod.metadata).ok_or_else(no_uid)).transpose()
         })
     }
 
     fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
-            let (pod_name, service_name) = (names::pod(&id), names::service(&id));
-            let pod = self.look(&pod_name, |pod: &Pod| observe::pod_owner(pod).is_some(), observe::pod);
-            let service = self.look(
-                &service_name,
-                |service: &Service| observe::service_owner(service).is_some(),
-                |service| observe::service(&self.template, &id, service),
-            );
-            let (pod, service) = futures::future::join(pod, service).await;
-            let (pod, no_pod) = pod?.parts();
-            let (service, no_service) = service?.parts();
-            Ok(Lookup { seen: Observed { pod, service }, foreign: no_pod.or(no_service) })
+            let (pod, service) = futures::join!(self.lookup::<Pod>(&id), self.lookup::<Service>(&id));
+            let ((pod, foreign_pod), (service, foreign_service)) = (pod?, service?);
+            Ok(Lookup { seen: Observed { pod, service }, foreign: foreign_pod.or(foreign_service) })
         })
     }
 }

@@ -1,9 +1,9 @@
-//! Lenient parsing of JSON: any field may be absent, null or of an unexpected type.
+//! Lenient parsing of JSON: a value that is absent, null or of an unexpected type counts as absent.
 //!
-//! Otherwise one invalid object would fail the list that contains it, on every attempt. Use these functions with
-//! `#[serde(default, deserialize_with = "…")]`. An invalid value counts as absent.
+//! Otherwise one invalid object would fail the list that contains it, on every attempt. Use these types as the fields
+//! of structs with `#[serde(default)]`.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::Deref};
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,32 +11,38 @@ use serde::{
 };
 use serde_json::Value;
 
-/// Parses a scalar, or a map or list of scalars. Buffers the value, because a deserializer cannot continue after it
-/// fails in the middle of a value. Do not use it for large values.
-pub fn scalar<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
-}
+/// A scalar, or a map or list of scalars. Buffers the value, because a deserializer cannot continue after it fails in
+/// the middle of a value. Do not use it for large values.
+#[derive(Debug, Clone, Default)]
+pub struct Scalar<T>(pub Option<T>);
 
-/// Parses an object whose own fields are lenient. Buffers nothing.
-pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Object::deserialize(deserializer)?.0)
-}
+/// An object whose own fields are lenient. Buffers nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Object<T>(pub Option<T>);
 
-/// Parses an array of objects whose own fields are lenient. Skips items that are not objects. Buffers nothing.
-pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_any(ArrayVisitor(PhantomData))
-}
-
-/// An object, or `None` for any other JSON value.
-struct Object<T>(Option<T>);
+/// An array of objects whose own fields are lenient. Skips items that are not objects. Buffers nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Objects<T>(pub Vec<T>);
 
 struct ObjectVisitor<T>(PhantomData<T>);
 
 struct ArrayVisitor<T>(PhantomData<T>);
+
+// === impl Scalar ===
+
+impl<T> Deref for Scalar<T> {
+    type Target = Option<T>;
+
+    fn deref(&self) -> &Option<T> {
+        &self.0
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Scalar<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(serde_json::from_value(Value::deserialize(deserializer)?).ok()))
+    }
+}
 
 // === impl Object ===
 
@@ -45,6 +51,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         deserializer.deserialize_any(ObjectVisitor(PhantomData)).map(Self)
     }
 }
+
+// === impl Objects ===
+
+impl<T> Deref for Objects<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Objects<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ArrayVisitor(PhantomData)).map(Self)
+    }
+}
+
+// === visitors ===
 
 /// Implements the visitor methods that treat a value as absent.
 macro_rules! absent {

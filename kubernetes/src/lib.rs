@@ -28,6 +28,7 @@ mod lenient;
 pub mod manifest;
 pub mod names;
 pub mod namespace;
+pub mod object;
 pub mod observe;
 pub mod probe;
 pub mod retry;

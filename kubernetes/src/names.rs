@@ -95,7 +95,7 @@ pub fn pod_selector(id: &SandboxId) -> BTreeMap<String, String> {
 
 /// Returns the sandbox that an object with these labels belongs to, or `None` for a foreign object.
 #[must_use]
-pub fn owner(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
+pub fn sandbox_id_of(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
     if labels.get(APP).map(String::as_str) != Some(APP_VALUE) {
         return None;
     }
@@ -132,32 +132,32 @@ mod tests {
 
     /// Guards that an object with our labels is recognized, and one without either label is not.
     #[test]
-    fn owner_needs_both_labels() {
+    fn a_sandboxs_object_needs_both_labels() {
         let ours = labels(&id("abc-123"));
-        assert_eq!(owner(&ours), Some(id("abc-123")));
+        assert_eq!(sandbox_id_of(&ours), Some(id("abc-123")));
 
         let originals = BTreeMap::from([
             (APP.to_owned(), APP_VALUE.to_owned()),
             (SANDBOX_ID.to_owned(), "abc-123".to_owned()),
         ]);
-        assert_eq!(owner(&originals), Some(id("abc-123")), "an object of the original is adopted");
+        assert_eq!(sandbox_id_of(&originals), Some(id("abc-123")), "an object of the original is adopted");
 
         for missing in [APP, SANDBOX_ID] {
             let mut labels = ours.clone();
             labels.remove(missing);
-            assert_eq!(owner(&labels), None, "without {missing}");
+            assert_eq!(sandbox_id_of(&labels), None, "without {missing}");
         }
         let mut foreign = ours.clone();
         foreign.insert(APP.to_owned(), "something-else".to_owned());
-        assert_eq!(owner(&foreign), None);
+        assert_eq!(sandbox_id_of(&foreign), None);
         let mut unusable = ours;
         unusable.insert(SANDBOX_ID.to_owned(), "Not_An_Id".to_owned());
-        assert_eq!(owner(&unusable), None);
+        assert_eq!(sandbox_id_of(&unusable), None);
     }
 
-    /// Guards that the selector contains the same two labels that [`owner`] checks.
+    /// Guards that the selector contains the same two labels that [`sandbox_id_of`] checks.
     #[test]
-    fn selector_and_owner_agree() {
+    fn the_selector_contains_both_labels() {
         assert_eq!(SELECTOR, format!("{APP}={APP_VALUE},{SANDBOX_ID}"));
     }
 }

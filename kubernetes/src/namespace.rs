@@ -99,8 +99,7 @@ impl Namespace {
         let name = self.connection.namespace();
         match self.look().await {
             Ok(found) => {
-                let phase = found.status.and_then(|s| s.phase);
-                if phase.as_deref() == Some("Terminating") {
+                if found.status.0.is_some_and(|status| status.phase.as_deref() == Some("Terminating")) {
                     return Err(ClusterError::new(
                         ClusterErrorKind::NamespaceTerminating,
                         &format!("namespace {name} is being deleted"),

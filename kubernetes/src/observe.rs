@@ -11,43 +11,8 @@ use lifecycle::{
 
 use crate::{
     annotations, manifest, names,
-    types::{Condition, ContainerStatus, Pod, PodStatus, Service, Terminated},
+    types::{Condition, ContainerStatus, Pod, PodStatus, Service, StateDetails},
 };
-
-// === sandbox of an object ===
-
-/// Returns the sandbox that a Pod belongs to. The Pod must have both labels and the matching name.
-#[must_use]
-pub fn pod_owner(pod: &Pod) -> Option<SandboxId> {
-    owner(&pod.metadata, names::pod)
-}
-
-/// Returns the sandbox that a Service belongs to. The Service must have both labels and the matching name.
-#[must_use]
-pub fn service_owner(service: &Service) -> Option<SandboxId> {
-    owner(&service.metadata, names::service)
-}
-
-/// Returns the sandbox whose Pod has this name. Ignores the labels.
-#[must_use]
-pub fn pod_named(pod: &Pod) -> Option<SandboxId> {
-    let id = pod.metadata.name.as_deref()?.strip_prefix("sandbox-")?;
-    SandboxId::parse(id).ok()
-}
-
-/// Returns the sandbox whose Service has this name. Ignores the labels.
-#[must_use]
-pub fn service_named(service: &Service) -> Option<SandboxId> {
-    let id = service.metadata.name.as_deref()?.strip_prefix("sandbox-")?.strip_suffix("-svc")?;
-    SandboxId::parse(id).ok()
-}
-
-fn owner(metadata: &ObjectMeta, name_of: fn(&SandboxId) -> String) -> Option<SandboxId> {
-    let id = names::owner(metadata.labels.as_ref()?)?;
-    (metadata.name.as_deref() == Some(name_of(&id).as_str())).then_some(id)
-}
-
-// === conversion ===
 
 /// Returns the uid of an object. An object without a uid is ignored, because a delete could not name it as a
 /// precondition.
@@ -59,8 +24,7 @@ pub fn uid(metadata: &ObjectMeta) -> Option<Uid> {
 /// Converts a Pod. Returns `None` if it has no uid.
 #[must_use]
 pub fn pod(pod: &Pod) -> Option<ObservedPod> {
-    let absent = PodStatus::default();
-    let status = pod.status.as_ref().unwrap_or(&absent);
+    let status = &pod.status;
     let phase = Phase::parse(status.phase.as_deref());
     let ready = condition(status, "Ready").is_some_and(|c| c.status.as_deref() == Some("True"));
     Some(ObservedPod {
@@ -79,11 +43,11 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
 /// Converts a Service and computes its URL with the template. Returns `None` if it has no uid.
 #[must_use]
 pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service) -> Option<ObservedService> {
-    let ports = service.spec.as_ref().map_or(&[][..], |spec| &spec.ports);
+    let ports = &service.ports;
     // A Service that this program creates has one port. If an adopted Service has several, the port named `http` is
     // used.
     let port = ports.iter().find(|p| p.name.as_deref() == Some(names::HTTP_PORT)).or(ports.first());
-    let node_port = port.and_then(|p| p.node_port).filter(|p| *p != 0);
+    let node_port = port.and_then(|p| *p.node_port).filter(|p| *p != 0);
     Some(ObservedService {
         uid: uid(&service.metadata)?,
         version: ResourceVersion::parse(service.metadata.resource_version.as_deref()),
@@ -122,25 +86,24 @@ fn unschedulable(status: &PodStatus) -> Option<Reason> {
 
 /// Returns the reason of a container. A failing container takes precedence over one that is still starting.
 fn containers(status: &PodStatus) -> Option<Reason> {
-    let init = &status.init_container_statuses;
-    let main = &status.container_statuses;
-    let all = || init.iter().chain(main);
+    let main = || status.container_statuses.iter();
+    let all = || status.init_container_statuses.iter().chain(main());
     let waits_for_trouble =
         all().find_map(|c| waiting(c).filter(|(name, _)| !ON_ITS_WAY.contains(name)).map(|w| (c, w)));
     if let Some((container, (name, message))) = waits_for_trouble {
-        let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+        let last = container.last_state.0.as_ref().and_then(|s| s.terminated.0.as_ref());
         // During the back-off, report why the container was killed: more memory helps, its log does not.
         if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
             return Some(ended(container, last));
         }
         return Some(Reason::new(name, message));
     }
-    let failed = all().find_map(|c| terminated(c).filter(|t| t.exit_code != Some(0)).map(|t| (c, t)));
+    let failed = all().find_map(|c| terminated(c).filter(|t| *t.exit_code != Some(0)).map(|t| (c, t)));
     if let Some((container, end)) = failed {
         return Some(ended(container, end));
     }
     // A completed init container is normal. A completed main container is the end of the Pod's work.
-    let completed = main.iter().find_map(|c| terminated(c).map(|t| (c, t)));
+    let completed = main().find_map(|c| terminated(c).map(|t| (c, t)));
     if let Some((container, end)) = completed {
         return Some(ended(container, end));
     }
@@ -157,23 +120,23 @@ fn unready(status: &PodStatus) -> Option<Reason> {
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 fn waiting(container: &ContainerStatus) -> Option<(&str, Option<&str>)> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let waiting = container.state.0.as_ref()?.waiting.0.as_ref()?;
     Some((text(waiting.reason.as_ref())?, waiting.message.as_deref()))
 }
 
-fn terminated(container: &ContainerStatus) -> Option<&Terminated> {
-    container.state.as_ref()?.terminated.as_ref()
+fn terminated(container: &ContainerStatus) -> Option<&StateDetails> {
+    container.state.0.as_ref()?.terminated.0.as_ref()
 }
 
-fn ended(container: &ContainerStatus, end: &Terminated) -> Reason {
-    let fallback = if end.exit_code == Some(0) { "Completed" } else { "Error" };
+fn ended(container: &ContainerStatus, end: &StateDetails) -> Reason {
+    let fallback = if *end.exit_code == Some(0) { "Completed" } else { "Error" };
     let name = text(end.reason.as_ref()).unwrap_or(fallback);
     if let Some(message) = text(end.message.as_ref()) {
         return Reason::new(name, Some(message));
     }
     let who = container.name.as_deref().unwrap_or("?");
     let code = end.exit_code.map_or_else(|| "an unknown code".to_owned(), |c| format!("code {c}"));
-    let again = match container.restart_count {
+    let again = match *container.restart_count {
         Some(n) if n > 0 => format!(", restarted {n} times"),
         _ => String::new(),
     };

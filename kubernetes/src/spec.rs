@@ -1,69 +1,51 @@
 //! Reads a few facts from a Pod's spec while it is parsed. The spec itself is dropped.
 
 use lifecycle::spec::{ObservedSpec, ShellSessions};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::{lenient, names};
+use crate::{
+    lenient::{Objects, Scalar},
+    names,
+};
 
 /// A Pod's spec. It and its parts do not implement `Debug`, because environment variables may hold secrets.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct PodSpec {
-    #[serde(deserialize_with = "lenient::objects")]
-    containers: Vec<Container>,
-    #[serde(deserialize_with = "lenient::objects")]
-    init_containers: Vec<InitContainer>,
+pub(crate) struct PodSpec {
+    containers: Objects<Container>,
+    init_containers: Objects<Container>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Container {
-    #[serde(deserialize_with = "lenient::scalar")]
-    name: Option<String>,
-    #[serde(deserialize_with = "lenient::objects")]
-    env: Vec<Variable>,
-    #[serde(deserialize_with = "lenient::objects")]
-    volume_mounts: Vec<VolumeMount>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct InitContainer {
-    #[serde(deserialize_with = "lenient::scalar")]
-    name: Option<String>,
+    name: Scalar<String>,
+    env: Objects<Variable>,
+    volume_mounts: Objects<VolumeMount>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Variable {
-    #[serde(deserialize_with = "lenient::scalar")]
-    name: Option<String>,
+    name: Scalar<String>,
     /// `None` if the value comes from another source, such as a Secret.
-    #[serde(deserialize_with = "lenient::scalar")]
-    value: Option<String>,
+    value: Scalar<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct VolumeMount {
-    #[serde(deserialize_with = "lenient::scalar")]
-    mount_path: Option<String>,
-}
-
-/// Parses a Pod's spec and returns the facts that API clients can read.
-pub(crate) fn observe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObservedSpec, D::Error> {
-    Ok(lenient::object::<_, PodSpec>(deserializer)?.unwrap_or_default().observed())
+    mount_path: Scalar<String>,
 }
 
 // === impl PodSpec ===
 
 impl PodSpec {
-    fn observed(&self) -> ObservedSpec {
-        let container = |name: &str| self.containers.iter().find(|c| c.name.as_deref() == Some(name));
-        let sandbox = container(names::SANDBOX_CONTAINER);
-        let has_broker = container(names::LARK_BROKER_CONTAINER).is_some();
-        let has_shim =
-            self.init_containers.iter().any(|c| c.name.as_deref() == Some(names::LARK_SHIM_CONTAINER));
+    /// Returns the facts that API clients can read.
+    pub(crate) fn observed(&self) -> ObservedSpec {
+        let sandbox = find(&self.containers, names::SANDBOX_CONTAINER);
+        let has_broker = find(&self.containers, names::LARK_BROKER_CONTAINER).is_some();
+        let has_shim = find(&self.init_containers, names::LARK_SHIM_CONTAINER).is_some();
         ObservedSpec {
             max_shell_sessions: sandbox.map_or(Some(ShellSessions::DEFAULT), Container::max_shell_sessions),
             lark_cli_broker: match (has_broker, has_shim) {
@@ -74,6 +56,10 @@ impl PodSpec {
             },
         }
     }
+}
+
+fn find<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
+    containers.iter().find(|container| container.name.as_deref() == Some(name))
 }
 
 // === impl Container ===

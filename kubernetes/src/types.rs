@@ -3,221 +3,179 @@
 //! A Pod of `k8s-openapi` takes tens of kilobytes. These types keep what [`crate::observe`] needs, and drop the spec
 //! and `managedFields` while parsing.
 //!
-//! Parsing is lenient: a field that is null or has an unexpected type counts as absent. One invalid object therefore
-//! never fails the list that contains it. Values of fixed sets, such as the phase, stay text.
+//! They parse from any JSON value: a field that is null or has an unexpected type counts as absent, and a value that is
+//! not an object gives an object without a name. One invalid object therefore never fails the list that contains it.
+//! Values of fixed sets, such as the phase, stay text.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
 use lifecycle::spec::ObservedSpec;
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{annotations, lenient, spec};
+use crate::{
+    annotations,
+    lenient::{Object, Objects, Scalar},
+    spec::PodSpec,
+};
 
 /// A Pod, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Object<PodFields>")]
 pub struct Pod {
     /// The name, namespace, uid, resourceVersion, labels, times, finalizers and lifetime annotations. All other fields
     /// are empty.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// The facts of the spec that API clients can read. The spec itself is dropped.
-    #[serde(default, deserialize_with = "spec::observe")]
-    pub spec: ObservedSpec,
-    /// The status that the scheduler and the kubelet report.
-    #[serde(default, deserialize_with = "lenient::object")]
-    pub status: Option<PodStatus>,
+    pub(crate) spec: ObservedSpec,
+    pub(crate) status: PodStatus,
 }
 
-/// The status of a Pod.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodFields {
+    metadata: Object<Metadata>,
+    spec: Object<PodSpec>,
+    status: Object<PodStatus>,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct PodStatus {
-    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub phase: Option<String>,
+pub(crate) struct PodStatus {
+    pub(crate) phase: Scalar<String>,
     /// The reason for the state of the whole Pod, such as `Evicted`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub reason: Option<String>,
-    /// The text that belongs to the reason.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub message: Option<String>,
-    /// The conditions, such as `PodScheduled` and `Ready`.
-    #[serde(deserialize_with = "lenient::objects")]
-    pub conditions: Vec<Condition>,
-    /// The statuses of the init containers, in order.
-    #[serde(deserialize_with = "lenient::objects")]
-    pub init_container_statuses: Vec<ContainerStatus>,
-    /// The statuses of the containers.
-    #[serde(deserialize_with = "lenient::objects")]
-    pub container_statuses: Vec<ContainerStatus>,
+    pub(crate) reason: Scalar<String>,
+    pub(crate) message: Scalar<String>,
+    pub(crate) conditions: Objects<Condition>,
+    pub(crate) init_container_statuses: Objects<ContainerStatus>,
+    pub(crate) container_statuses: Objects<ContainerStatus>,
 }
 
-/// A condition of a Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Condition {
-    /// The type of the condition, such as `Ready`.
-    #[serde(rename = "type", deserialize_with = "lenient::scalar")]
-    pub kind: Option<String>,
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) kind: Scalar<String>,
     /// `True`, `False` or `Unknown`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub status: Option<String>,
-    /// The reason for the status, as one word.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub reason: Option<String>,
-    /// The text that belongs to the reason.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub message: Option<String>,
+    pub(crate) status: Scalar<String>,
+    pub(crate) reason: Scalar<String>,
+    pub(crate) message: Scalar<String>,
 }
 
-/// The status of one container of a Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct ContainerStatus {
-    /// The container's name.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub name: Option<String>,
-    /// The number of restarts.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub restart_count: Option<i64>,
-    /// The current state.
-    #[serde(deserialize_with = "lenient::object")]
-    pub state: Option<ContainerState>,
+pub(crate) struct ContainerStatus {
+    pub(crate) name: Scalar<String>,
+    pub(crate) restart_count: Scalar<i64>,
+    pub(crate) state: Object<ContainerState>,
     /// The state before the last restart.
-    #[serde(deserialize_with = "lenient::object")]
-    pub last_state: Option<ContainerState>,
+    pub(crate) last_state: Object<ContainerState>,
 }
 
 /// The state of a container. At most one field is set; neither is set while the container runs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct ContainerState {
+pub(crate) struct ContainerState {
     /// The container has not started, or waits for a restart.
-    #[serde(deserialize_with = "lenient::object")]
-    pub waiting: Option<Waiting>,
-    /// The container has exited.
-    #[serde(deserialize_with = "lenient::object")]
-    pub terminated: Option<Terminated>,
+    pub(crate) waiting: Object<StateDetails>,
+    pub(crate) terminated: Object<StateDetails>,
 }
 
-/// The details of a waiting container.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Waiting {
-    /// The reason as one word, such as `ImagePullBackOff`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub reason: Option<String>,
-    /// The text that belongs to the reason.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub message: Option<String>,
-}
-
-/// The details of a terminated container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Terminated {
-    /// The exit code of the main process.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub exit_code: Option<i64>,
-    /// The reason as one word, such as `OOMKilled`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub reason: Option<String>,
+pub(crate) struct StateDetails {
+    /// The exit code of the main process. A waiting container has none.
+    pub(crate) exit_code: Scalar<i64>,
+    /// The reason as one word, such as `ImagePullBackOff` or `OOMKilled`.
+    pub(crate) reason: Scalar<String>,
     /// The text that belongs to the reason, or the end of the container's log.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub message: Option<String>,
+    pub(crate) message: Scalar<String>,
 }
 
 /// A Service, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Object<ServiceFields>")]
 pub struct Service {
-    /// The name, namespace, uid, resourceVersion, labels, times, finalizers and lifetime annotations. All other fields
-    /// are empty.
-    #[serde(default, deserialize_with = "metadata")]
+    /// The same fields as those of a [`Pod`].
     pub metadata: ObjectMeta,
-    /// The type and the ports.
-    #[serde(default, deserialize_with = "lenient::object")]
-    pub spec: Option<ServiceSpec>,
-}
-
-/// The fields of a Service's spec that determine its URL.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct ServiceSpec {
-    /// The type of the Service, such as `ClusterIP` or `NodePort`.
-    #[serde(rename = "type", deserialize_with = "lenient::scalar")]
-    pub kind: Option<String>,
     /// The ports. A Service that this program creates has one.
-    #[serde(deserialize_with = "lenient::objects")]
-    pub ports: Vec<ServicePort>,
+    pub(crate) ports: Vec<ServicePort>,
 }
 
-/// A port of a Service.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServiceFields {
+    metadata: Object<Metadata>,
+    spec: Object<ServiceSpec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServiceSpec {
+    ports: Objects<ServicePort>,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct ServicePort {
-    /// The name of the port, such as `http`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub name: Option<String>,
-    /// The port of the Service inside the cluster.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub port: Option<u16>,
+pub(crate) struct ServicePort {
+    pub(crate) name: Scalar<String>,
     /// The port on every node.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub node_port: Option<u16>,
+    pub(crate) node_port: Scalar<u16>,
 }
 
 /// A namespace, reduced to the fields that are read.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Namespace {
-    /// The status with the phase.
-    #[serde(default, deserialize_with = "lenient::object")]
-    pub status: Option<NamespaceStatus>,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Namespace {
+    pub(crate) status: Object<NamespaceStatus>,
 }
 
-/// The status of a namespace.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct NamespaceStatus {
+pub(crate) struct NamespaceStatus {
     /// `Active` or `Terminating`.
-    #[serde(deserialize_with = "lenient::scalar")]
-    pub phase: Option<String>,
+    pub(crate) phase: Scalar<String>,
 }
 
 /// The metadata fields that are read.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
-    #[serde(deserialize_with = "lenient::scalar")]
-    name: Option<String>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    namespace: Option<String>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    uid: Option<String>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    resource_version: Option<String>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    labels: Option<BTreeMap<String, String>>,
-    /// Only the annotations in [`annotations::KEYS`]: others may hold a whole manifest.
-    #[serde(deserialize_with = "kept_annotations")]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    creation_timestamp: Option<Timestamp>,
+    name: Scalar<String>,
+    namespace: Scalar<String>,
+    uid: Scalar<String>,
+    resource_version: Scalar<String>,
+    labels: Scalar<BTreeMap<String, String>>,
+    annotations: Object<BTreeMap<String, Scalar<String>>>,
+    creation_timestamp: Scalar<Timestamp>,
     /// An invalid time also counts as a deletion: the object is terminating.
     deletion_timestamp: Option<Value>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    deletion_grace_period_seconds: Option<i64>,
-    #[serde(deserialize_with = "lenient::scalar")]
-    finalizers: Option<Vec<String>>,
+    deletion_grace_period_seconds: Scalar<i64>,
+    finalizers: Scalar<Vec<String>>,
 }
 
-// === impl Resource ===
+// === impl Pod and Service ===
+
+impl From<Object<PodFields>> for Pod {
+    fn from(Object(fields): Object<PodFields>) -> Self {
+        let PodFields { metadata, spec, status } = fields.unwrap_or_default();
+        Self {
+            metadata: metadata.into(),
+            spec: spec.0.unwrap_or_default().observed(),
+            status: status.0.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Object<ServiceFields>> for Service {
+    fn from(Object(fields): Object<ServiceFields>) -> Self {
+        let ServiceFields { metadata, spec } = fields.unwrap_or_default();
+        Self { metadata: metadata.into(), ports: spec.0.unwrap_or_default().ports.0 }
+    }
+}
 
 macro_rules! resource {
     ($type:ty, $kind:literal, $plural:literal) => {
@@ -254,65 +212,34 @@ macro_rules! resource {
 resource!(Pod, "Pod", "pods");
 resource!(Service, "Service", "services");
 
-// === metadata ===
+// === impl Metadata ===
 
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let read = lenient::object::<_, Metadata>(deserializer)?.unwrap_or_default();
-    Ok(ObjectMeta {
-        name: read.name,
-        namespace: read.namespace,
-        uid: read.uid,
-        resource_version: read.resource_version,
-        labels: read.labels,
-        annotations: read.annotations,
-        creation_timestamp: read.creation_timestamp.map(Time),
-        deletion_timestamp: read.deletion_timestamp.filter(|v| !v.is_null()).map(|v| {
-            let time = v.as_str().and_then(|t| t.parse().ok());
-            Time(time.unwrap_or(Timestamp::UNIX_EPOCH))
-        }),
-        deletion_grace_period_seconds: read.deletion_grace_period_seconds,
-        finalizers: read.finalizers,
-        ..ObjectMeta::default()
-    })
-}
-
-fn kept_annotations<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<BTreeMap<String, String>>, D::Error> {
-    Ok(lenient::object::<_, KeptAnnotations>(deserializer)?
-        .map(|kept| kept.0)
-        .filter(|kept| !kept.is_empty()))
-}
-
-/// The annotations that are read. The values of all others are skipped while parsing.
-struct KeptAnnotations(BTreeMap<String, String>);
-
-struct KeptVisitor;
-
-impl<'de> Deserialize<'de> for KeptAnnotations {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(KeptVisitor).map(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeptVisitor {
-    type Value = BTreeMap<String, String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("annotations")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut kept = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if !annotations::KEYS.contains(&key.as_str()) {
-                map.next_value::<IgnoredAny>()?;
-            } else if let Ok(text) = serde_json::from_value::<String>(map.next_value::<Value>()?) {
-                kept.insert(key, text);
-            }
+impl From<Object<Metadata>> for ObjectMeta {
+    fn from(Object(metadata): Object<Metadata>) -> Self {
+        let read = metadata.unwrap_or_default();
+        Self {
+            name: read.name.0,
+            namespace: read.namespace.0,
+            uid: read.uid.0,
+            resource_version: read.resource_version.0,
+            labels: read.labels.0,
+            annotations: read.annotations.0.map(lifetime_annotations).filter(|kept| !kept.is_empty()),
+            creation_timestamp: read.creation_timestamp.0.map(Time),
+            deletion_timestamp: read.deletion_timestamp.map(|time| {
+                let time = time.as_str().and_then(|text| text.parse().ok());
+                Time(time.unwrap_or(Timestamp::UNIX_EPOCH))
+            }),
+            deletion_grace_period_seconds: read.deletion_grace_period_seconds.0,
+            finalizers: read.finalizers.0,
+            ..Self::default()
         }
-        Ok(kept)
     }
+}
+
+/// Returns only the annotations in [`annotations::KEYS`]: others may hold a whole manifest.
+fn lifetime_annotations(all: BTreeMap<String, Scalar<String>>) -> BTreeMap<String, String> {
+    let kept = all.into_iter().filter(|(key, _)| annotations::KEYS.contains(&key.as_str()));
+    kept.filter_map(|(key, text)| Some((key, text.0?))).collect()
 }
 
 #[cfg(test)]
@@ -374,7 +301,7 @@ mod tests {
         assert_eq!(pod.metadata.uid, None);
         assert_eq!(pod.metadata.labels, None);
         assert!(pod.metadata.deletion_timestamp.is_some(), "an odd deletion time is still a deletion");
-        let status = pod.status.unwrap();
+        let status = pod.status;
         assert_eq!(status.phase.as_deref(), Some("Hovering"));
         assert_eq!(status.conditions.len(), 1);
         assert_eq!(status.container_statuses.len(), 1);
@@ -383,6 +310,8 @@ mod tests {
             json!({}),
             json!({"metadata": null, "status": null, "spec": null}),
             json!({"metadata": [{}], "status": "up", "spec": true}),
+            json!([{}]),
+            json!("up"),
         ] {
             serde_json::from_value::<Pod>(odd.clone()).unwrap();
             serde_json::from_value::<Service>(odd).unwrap();
@@ -391,7 +320,7 @@ mod tests {
             json!({"spec": {"type": 1, "ports": [{"nodePort": 99999}, {"nodePort": 30001}]}}),
         )
         .unwrap();
-        let ports: Vec<_> = service.spec.unwrap().ports.iter().map(|p| p.node_port).collect();
+        let ports: Vec<_> = service.ports.iter().map(|port| *port.node_port).collect();
         assert_eq!(ports, [None, Some(30001)]);
     }
 }

@@ -17,8 +17,6 @@
 mod body;
 mod connection_state;
 mod events;
-mod kind;
-pub mod object;
 mod transport;
 
 use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
@@ -34,13 +32,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{connection_state::FailedCall, events::Events, kind::Watchable, object::LenientObject};
+use self::{connection_state::FailedCall, events::Events};
 use crate::{
     backoff::{self, Backoff},
     connect::{Connection, WATCH_TIMEOUT},
     fault::{Verb, classify},
     manifest::Template,
-    retry,
+    object::SandboxObject,
+    observe, retry,
     types::{Pod, Service},
 };
 
@@ -89,7 +88,7 @@ struct Follower<K> {
 
 // === impl Follower ===
 
-impl<K: Watchable> Follower<K> {
+impl<K: SandboxObject> Follower<K> {
     fn new(connection: Connection, template: Arc<Template>, sink: Arc<dyn WatchSink>) -> Self {
         Self { connection, template, sink, backoff: Backoff::default(), failing: false, kind: PhantomData }
     }
@@ -123,43 +122,44 @@ impl<K: Watchable> Follower<K> {
                     listed.clear();
                     self.sink.relist_started(K::KIND);
                 }
-                Event::InitApply(LenientObject(object)) => listed.extend(self.observed(&object)),
+                Event::InitApply(object) => listed.extend(self.observed(&object)),
                 Event::InitDone => {
                     let version = events.list_version();
-                    tracing::debug!(kind = K::NAME, objects = listed.len(), version, "listed");
+                    tracing::debug!(kind = %K::kind(&()), objects = listed.len(), version, "listed");
                     let of = ResourceVersion::parse(Some(&version));
-                    K::tell(&*self.sink, WatchEvent::Listed(std::mem::take(&mut listed), of));
+                    K::emit(&*self.sink, WatchEvent::Listed(std::mem::take(&mut listed), of));
                     self.synced();
                     relist.as_mut().reset(Instant::now() + RELIST);
                 }
-                Event::Apply(LenientObject(object)) => self.applied(&object),
-                Event::Delete(LenientObject(object)) => self.deleted(&object),
+                Event::Apply(object) => self.applied(&object),
+                Event::Delete(object) => self.deleted(&object),
             }
         }
     }
 
     fn observed(&self, object: &K) -> Option<(SandboxId, K::Observed)> {
-        let id = object.owner()?;
-        let seen = object.seen(&self.template, &id)?;
-        Some((id, seen))
+        let id = object.sandbox_id()?;
+        let observed = object.observed(&self.template, &id)?;
+        Some((id, observed))
     }
 
     /// Tells of an object that exists. One whose labels are selected but do not match its name is not ours; then our
     /// object of that name is gone.
     fn applied(&self, object: &K) {
-        if object.owner().is_none() {
+        if object.sandbox_id().is_none() {
             self.deleted(object);
-        } else if let Some((id, seen)) = self.observed(object) {
-            K::tell(&*self.sink, WatchEvent::Applied(id, seen));
+        } else if let Some((id, observed)) = self.observed(object) {
+            K::emit(&*self.sink, WatchEvent::Applied(id, observed));
         }
     }
 
     /// Tells of an object that is gone. Its name identifies it, because its labels may be what was changed.
     fn deleted(&self, object: &K) {
         let meta = object.meta();
-        if let (Some(id), Some(uid)) = (object.named(), crate::observe::uid(meta)) {
+        let id = meta.name.as_deref().and_then(K::parse_name);
+        if let (Some(id), Some(uid)) = (id, observe::uid(meta)) {
             let version = ResourceVersion::parse(meta.resource_version.as_deref());
-            K::tell(&*self.sink, WatchEvent::Deleted(id, uid, version));
+            K::emit(&*self.sink, WatchEvent::Deleted(id, uid, version));
         }
     }
 
@@ -167,7 +167,7 @@ impl<K: Watchable> Follower<K> {
     fn synced(&mut self) {
         self.sink.synced(K::KIND);
         if std::mem::take(&mut self.failing) {
-            tracing::info!(kind = K::NAME, "the watch is up to date again");
+            tracing::info!(kind = %K::kind(&()), "the watch is up to date again");
         }
     }
 
@@ -182,7 +182,7 @@ impl<K: Watchable> Follower<K> {
     async fn failed(&mut self, FailedCall { verb, error }: FailedCall) {
         let failed = classify(verb, &error);
         let doing = if verb == Verb::List { "list" } else { "watch" };
-        let why = format!("the {doing} of {} failed: {}", K::NAME, failed.fault);
+        let why = format!("the {doing} of {}s failed: {}", K::kind(&()), failed.fault);
         if std::mem::replace(&mut self.failing, true) {
             tracing::debug!(%why, "the watch still has trouble");
         } else {

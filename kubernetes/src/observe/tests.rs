@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::object::SandboxObject as _;
 
 /// Parses the JSON of a Pod and converts it.
 fn seen(pod: &Value) -> ObservedPod {
@@ -203,8 +204,8 @@ fn ours_are_those_with_labels_and_name() {
     ] {
         let pod: Pod = serde_json::from_value(object(pod, labels.clone())).unwrap();
         let service: Service = serde_json::from_value(object(service, labels.clone())).unwrap();
-        assert_eq!(pod_owner(&pod).is_some(), both, "{pod:?}");
-        assert_eq!(service_owner(&service).is_some(), both, "{service:?}");
+        assert_eq!(pod.sandbox_id().is_some(), both, "{pod:?}");
+        assert_eq!(service.sandbox_id().is_some(), both, "{service:?}");
     }
 }
 

@@ -14,7 +14,8 @@ use super::TURN_DEADLINE;
 use crate::{
     connect::Connection,
     fault::{CallError, Verb, classify},
-    lenient, names,
+    lenient::{Object, Objects, Scalar},
+    names,
 };
 
 /// The deadline of a call to the metrics API, which answers from memory.
@@ -42,22 +43,19 @@ pub struct Cpu {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PodMetrics {
-    #[serde(deserialize_with = "lenient::objects")]
-    containers: Vec<ContainerMetrics>,
+    containers: Objects<ContainerMetrics>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ContainerMetrics {
-    #[serde(deserialize_with = "lenient::object")]
-    usage: Option<Usage>,
+    usage: Object<Usage>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Usage {
-    #[serde(deserialize_with = "lenient::scalar")]
-    cpu: Option<String>,
+    cpu: Scalar<String>,
 }
 
 // === impl Cpu ===
@@ -111,7 +109,7 @@ fn judge(metrics: &PodMetrics, idle_millis: u32) -> Busy {
     let used: Option<u128> = metrics
         .containers
         .iter()
-        .filter_map(|container| container.usage.as_ref()?.cpu.as_deref())
+        .filter_map(|container| container.usage.0.as_ref()?.cpu.as_deref())
         .map(nanocores)
         .try_fold(0, |sum: u128, used| sum.checked_add(used?));
     match used {

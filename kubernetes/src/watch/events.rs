@@ -9,26 +9,25 @@ use kube_runtime::watcher::{self, Config, Event, watcher};
 use super::{
     PAGE,
     connection_state::{ConnectionState, FailedCall},
-    kind::Watchable,
-    object::LenientObject,
     transport,
 };
 use crate::{
     connect::{Connection, WATCH_TIMEOUT},
     fault::{CallError, Verb},
     names,
+    object::SandboxObject,
 };
 
 /// One watcher: a list, then what changes. Drop it at its first error: it would resume the watch, which proves nothing
 /// until the next event or bookmark, while a list proves the state at once.
 pub struct Events<K> {
-    watcher: BoxStream<'static, watcher::Result<Event<LenientObject<K>>>>,
+    watcher: BoxStream<'static, watcher::Result<Event<K>>>,
     state: Arc<ConnectionState>,
 }
 
 // === impl Events ===
 
-impl<K: Watchable> Events<K> {
+impl<K: SandboxObject> Events<K> {
     /// Makes a watcher. It sends nothing before [`Events::next`].
     pub fn new(connection: &Connection) -> Self {
         let state = Arc::<ConnectionState>::default();
@@ -48,7 +47,7 @@ impl<K: Watchable> Events<K> {
     ///
     /// # Errors
     /// Why the list or the watch failed. No later event can be trusted.
-    pub async fn next(&mut self, mut synced: impl FnMut()) -> Result<Event<LenientObject<K>>, FailedCall> {
+    pub async fn next(&mut self, mut synced: impl FnMut()) -> Result<Event<K>, FailedCall> {
         let event = poll_fn(|cx| {
             let event = self.watcher.poll_next_unpin(cx);
             if event.is_pending() && self.state.take_synced() {

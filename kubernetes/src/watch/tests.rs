@@ -485,6 +485,6 @@ async fn services_are_told_with_their_url() {
 #[test]
 fn the_helpers_pod_is_ours() {
     let read: Pod = serde_json::from_value(pod("a", "ua", 9, "Running")).unwrap();
-    assert_eq!(crate::observe::pod_owner(&read).unwrap().as_str(), "a");
-    assert_eq!(crate::observe::pod(&read).unwrap().phase, Phase::Running);
+    assert_eq!(read.sandbox_id().unwrap().as_str(), "a");
+    assert_eq!(observe::pod(&read).unwrap().phase, Phase::Running);
 }

@@ -78,7 +78,7 @@ mod tests {
     use kube::core::ObjectList;
 
     use super::*;
-    use crate::{types::Pod, watch::object::LenientObject};
+    use crate::types::Pod;
 
     fn checked(page: &[u8]) -> Option<String> {
         version(&Bytes::copy_from_slice(page)).ok()
@@ -94,7 +94,7 @@ mod tests {
             r#"{"items":[{"metadata":7,"spec":{"containers":"x"}}],"metadata":{"resourceVersion":"7","x":1},"y":{}}"#,
         ] {
             assert_eq!(checked(page.as_bytes()).as_deref(), Some("7"), "{page}");
-            serde_json::from_str::<ObjectList<LenientObject<Pod>>>(page).unwrap();
+            serde_json::from_str::<ObjectList<Pod>>(page).unwrap();
         }
         let odd_item = b"{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[\"\xff\"]}";
         for page in [

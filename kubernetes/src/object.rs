@@ -1,0 +1,96 @@
+//! What a Pod and a Service of a sandbox have in common, and in what they differ.
+
+use std::fmt;
+
+use kube::core::{NamespaceResourceScope, Resource};
+use lifecycle::{
+    ids::SandboxId,
+    observed::{ObservedPod, ObservedService},
+    traits::{Kind, WatchEvent, WatchSink},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    manifest::Template,
+    names, observe,
+    types::{Pod, Service},
+};
+
+/// A kind of object of which each sandbox has one.
+pub trait SandboxObject:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + DeserializeOwned
+    + Clone
+    + Default
+    + fmt::Debug
+    + Send
+    + 'static
+{
+    /// The fields that are kept.
+    type Observed: Send;
+    /// The kind, for the sink of the watch.
+    const KIND: Kind;
+    /// The grace period of a delete, in seconds; `None` for the default of the cluster.
+    const GRACE_SECONDS: Option<u32>;
+
+    /// Returns the object's name.
+    fn name(id: &SandboxId) -> String;
+    /// Returns the sandbox whose object has this name.
+    fn parse_name(name: &str) -> Option<SandboxId>;
+    /// Returns the fields that are kept, or `None` if the object has no uid.
+    fn observed(&self, template: &Template, id: &SandboxId) -> Option<Self::Observed>;
+    /// Passes an event of the watch to the sink.
+    fn emit(sink: &dyn WatchSink, event: WatchEvent<Self::Observed>);
+
+    /// Returns the sandbox that the object belongs to. The object must have both labels and the matching name.
+    fn sandbox_id(&self) -> Option<SandboxId> {
+        let id = names::sandbox_id_of(self.meta().labels.as_ref()?)?;
+        (self.meta().name.as_deref() == Some(Self::name(&id).as_str())).then_some(id)
+    }
+}
+
+impl SandboxObject for Pod {
+    type Observed = ObservedPod;
+    const KIND: Kind = Kind::Pod;
+    /// A sandbox has no state to save at its end. A POST of the same id waits for the Pod to terminate and must finish
+    /// within the client's timeout of 30 s.
+    const GRACE_SECONDS: Option<u32> = Some(10);
+
+    fn name(id: &SandboxId) -> String {
+        names::pod(id)
+    }
+
+    fn parse_name(name: &str) -> Option<SandboxId> {
+        SandboxId::parse(name.strip_prefix("sandbox-")?).ok()
+    }
+
+    fn observed(&self, _: &Template, _: &SandboxId) -> Option<ObservedPod> {
+        observe::pod(self)
+    }
+
+    fn emit(sink: &dyn WatchSink, event: WatchEvent<ObservedPod>) {
+        sink.pods(event);
+    }
+}
+
+impl SandboxObject for Service {
+    type Observed = ObservedService;
+    const KIND: Kind = Kind::Service;
+    const GRACE_SECONDS: Option<u32> = None;
+
+    fn name(id: &SandboxId) -> String {
+        names::service(id)
+    }
+
+    fn parse_name(name: &str) -> Option<SandboxId> {
+        SandboxId::parse(name.strip_prefix("sandbox-")?.strip_suffix("-svc")?).ok()
+    }
+
+    fn observed(&self, template: &Template, id: &SandboxId) -> Option<ObservedService> {
+        observe::service(template, id, self)
+    }
+
+    fn emit(sink: &dyn WatchSink, event: WatchEvent<ObservedService>) {
+        sink.services(event);
+    }
+}
