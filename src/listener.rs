@@ -11,7 +11,7 @@
 //! [`crate::http`] limits bodies and response times. The daemon does not terminate TLS.
 
 mod connections;
-mod guarded;
+mod lingering_close;
 mod refusal;
 mod request_body;
 
@@ -21,6 +21,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,25 +30,27 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use http::{HeaderValue, Request, Response, header::CONNECTION};
-use http_body::Body;
+use http::{HeaderValue, Request, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
+    server::graceful::GracefulShutdown,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 
 pub use self::request_body::RequestBody;
 use self::{
-    connections::{ConnectionGuard, Connections},
-    guarded::{Guarded, LINGERING, Lingers},
+    connections::Connections,
+    lingering_close::{LINGERING_MAX, LingerPolicy, LingeringClose},
 };
+use crate::http::frontend::Frontend;
 
 /// How many 503 responses to surplus connections are written at once. Further ones are closed without a response.
 const REFUSALS: usize = 64;
@@ -97,8 +100,7 @@ pub struct Drained {
 // === impl Limits ===
 
 impl Default for Limits {
-    /// Ten seconds for headers is twice the idle time of the original's server, which existing clients are
-    /// used to. 28 s of drain let a create run to its deadline of 25 s, and stay under Kubernetes' grace of 30 s.
+    /// Ten seconds for headers is twice the idle time of DeerFlow's provisioner, which existing clients are used to. 28 s of drain let a create run to its deadline of 25 s, and stay under Kubernetes' grace of 30 s.
     fn default() -> Self {
         Self {
             connections: 1024,
@@ -115,90 +117,42 @@ impl Default for Limits {
 /// Serves until `stop` completes and [`Limits::delay`] has passed, then waits for connections to finish, at most
 /// [`Limits::drain`].
 ///
-/// `app` answers one request; its future is dropped if the peer disconnects. Dropping the future of this function
-/// closes every connection.
-pub async fn serve<A, F, B>(
+/// If a peer disconnects, the future of its request is dropped. Dropping the future of this function closes every
+/// connection.
+pub async fn serve(
     listener: TcpListener,
     limits: Limits,
-    app: A,
+    frontend: Frontend,
     stop: impl Future<Output = ()>,
-) -> Drained
-where
-    A: Fn(Request<RequestBody>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(BUFFER);
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let lingering = Arc::new(Semaphore::new(LINGERING));
-    let (connections, closing) = (Connections::new(), Arc::new(AtomicBool::new(false)));
-    let graceful = GracefulShutdown::new();
-    let mut tasks = JoinSet::new();
-    let accept = |tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
-        }
-        let slot = Arc::clone(&slots).try_acquire_owned().ok();
-        if slot.is_some() || connections.evict_idle() {
-            let setting = Setting {
-                http: http.clone(),
-                limits,
-                peer,
-                member: connections.enter(),
-                closing: Arc::clone(&closing),
-                lingering: Arc::clone(&lingering),
-                // The receiver is created before the task is spawned, so that a stop in between is not missed.
-                watcher: graceful.watcher(),
-            };
-            let (slots, app) = (Arc::clone(&slots), app.clone());
-            tasks.spawn(async move {
-                // The permit of the closed connection becomes free within a moment.
-                let slot = match slot {
-                    Some(slot) => Ok(slot),
-                    None => slots.acquire_owned().await,
-                };
-                if let Ok(_slot) = slot {
-                    connection(stream, app, setting).await;
-                }
-            });
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tracing::warn!(%peer, connections = limits.connections, "refused a connection: too many are open");
-            tasks.spawn(refusal::write(stream, limits.linger, permit));
-        }
-    };
-    let mut stop = std::pin::pin!(async {
-        stop.await;
+) -> Drained {
+    let mut server = Server::new(limits, frontend);
+    let closing = Arc::clone(&server.closing);
+    let mut stop = std::pin::pin!(stop.then(|()| {
         closing.store(true, Ordering::Relaxed);
-        sleep(limits.delay).await;
-    });
+        sleep(limits.delay)
+    }));
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
-            Some(ended) = tasks.join_next() => note_end(ended),
+            Some(ended) = server.tasks.join_next() => log_panic(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept(&mut tasks, stream, peer),
+                Ok((stream, peer)) => server.accept(stream, peer),
                 Err(error) => after_failed_accept(&error).await,
             },
         }
     }
     // A connection in the accept queue would be reset.
     while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-        accept(&mut tasks, stream, peer);
+        server.accept(stream, peer);
     }
     drop(listener);
+    let Server { graceful, mut tasks, .. } = server;
     let finished = timeout(limits.drain, async {
         sleep(LATE_COMERS.min(limits.delay)).await;
         graceful.shutdown().await;
         while let Some(ended) = tasks.join_next().await {
-            note_end(ended);
+            log_panic(ended);
         }
     });
     let cut = if finished.await.is_ok() { 0 } else { tasks.len() };
@@ -206,58 +160,127 @@ where
     Drained { cut }
 }
 
-/// The parameters and shared state of one connection.
-struct Setting {
-    http: http1::Builder,
+/// The state of the accept loop.
+struct Server {
+    frontend: Frontend,
     limits: Limits,
-    peer: SocketAddr,
-    member: ConnectionGuard,
-    /// Set after the stop.
-    closing: Arc<AtomicBool>,
+    http: http1::Builder,
+    connections: Arc<Connections>,
+    /// Permits for open connections.
+    slots: Arc<Semaphore>,
+    /// Permits for 503 responses to surplus connections.
+    refusals: Arc<Semaphore>,
     /// Permits for connections whose peer continues to send after the response.
     lingering: Arc<Semaphore>,
-    watcher: Watcher,
+    /// Set after the stop.
+    closing: Arc<AtomicBool>,
+    graceful: GracefulShutdown,
+    tasks: JoinSet<()>,
 }
 
-/// Serves one connection to its end.
-async fn connection<A, F, B>(stream: TcpStream, app: A, setting: Setting)
-where
-    A: Fn(Request<RequestBody>, SocketAddr) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let Setting { http, limits, peer, member, closing, lingering, watcher } = setting;
-    // Initially true: hyper itself answers a head that it cannot parse, without calling this service.
-    let unread = Arc::new(AtomicBool::new(true));
-    let lingers = Lingers { unread: Arc::clone(&unread), closing: Arc::clone(&closing), places: lingering };
-    let io = TokioIo::new(Guarded::new(stream, limits.stall, limits.linger, lingers));
-    let service = service_fn(|request: Request<Incoming>| {
-        member.asks();
-        let request = request.map(|body| RequestBody::new(body, Arc::clone(&unread)));
-        let answer = app(request, peer);
-        let (unread, closing, member) = (&unread, &closing, &member);
-        async move {
-            let mut response = answer.await;
-            if unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            member.is_answered();
-            Ok::<_, Infallible>(response)
+// === impl Server ===
+
+impl Server {
+    fn new(limits: Limits, frontend: Frontend) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_header_size(limits.head_bytes)
+            .max_buf_size(BUFFER);
+        let permits = |count| Arc::new(Semaphore::new(count));
+        Self {
+            frontend,
+            limits,
+            http,
+            connections: Connections::new(),
+            slots: permits(limits.connections),
+            refusals: permits(REFUSALS),
+            lingering: permits(LINGERING_MAX),
+            closing: Arc::default(),
+            graceful: GracefulShutdown::new(),
+            tasks: JoinSet::new(),
         }
-    });
-    tokio::select! {
-        biased;
-        ended = watcher.watch(http.serve_connection(io, service)) => if let Err(error) = ended {
-            // Errors caused by the peer: time-outs, resets, invalid HTTP.
-            tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
-        },
-        () = member.evicted() => tracing::debug!(%peer, "a connection that did nothing made room for another"),
+    }
+
+    /// Serves a new connection, or refuses it if too many are open.
+    fn accept(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
+        }
+        let slots = Arc::clone(&self.slots);
+        let slot = Arc::clone(&slots).try_acquire_owned().ok();
+        if slot.is_some() || self.connections.evict_idle() {
+            let connection = self.connection(stream, peer);
+            self.tasks.spawn(async move {
+                // The permit of the closed connection becomes free within a moment.
+                let slot = match slot {
+                    Some(slot) => Ok(slot),
+                    None => slots.acquire_owned().await,
+                };
+                if slot.is_ok() {
+                    connection.await;
+                }
+            });
+        } else if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            let connections = self.limits.connections;
+            tracing::warn!(%peer, connections, "refused a connection: too many are open");
+            self.tasks.spawn(refusal::write(stream, self.limits.linger, permit));
+        }
+    }
+
+    /// Serves one connection to its end.
+    fn connection(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<> {
+        let (frontend, guard) = (self.frontend.clone(), self.connections.enter());
+        let closing = Arc::clone(&self.closing);
+        let (http, limits, lingering) = (self.http.clone(), self.limits, Arc::clone(&self.lingering));
+        // The receiver is created before the task is spawned, so that a stop in between is not missed.
+        let watcher = self.graceful.watcher();
+        async move {
+            // Initially true: hyper itself answers a head that it cannot parse, without calling this service.
+            let unread = Arc::new(AtomicBool::new(true));
+            let policy = LingerPolicy {
+                unread: Arc::clone(&unread),
+                closing: Arc::clone(&closing),
+                permits: lingering,
+                limit: limits.linger,
+            };
+            let stream = LingeringClose::new(with_write_timeout(stream, limits.stall), policy);
+            let service = service_fn(|request: Request<Incoming>| {
+                guard.start_request();
+                let request = request.map(|body| RequestBody::new(body, Arc::clone(&unread)));
+                let (frontend, unread, closing, guard) = (&frontend, &unread, &closing, &guard);
+                async move {
+                    let mut response = frontend.answer(request, Some(peer)).await;
+                    if unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
+                        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    guard.end_request();
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            tokio::select! {
+                biased;
+                ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)) => {
+                    if let Err(error) = ended {
+                        // Errors caused by the peer: time-outs, resets, invalid HTTP.
+                        tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
+                    }
+                }
+                () = guard.evicted() => tracing::debug!(%peer, "an idle connection was evicted"),
+            }
+        }
     }
 }
 
+/// Limits how long a write may wait for the peer to read.
+fn with_write_timeout<T: AsyncRead + AsyncWrite>(stream: T, limit: Duration) -> Pin<Box<TimeoutStream<T>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limit));
+    Box::pin(stream)
+}
+
 /// The task of a connection ends normally or is aborted. A panic (those of routes are caught before) is a bug.
-fn note_end(ended: Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
@@ -272,5 +295,45 @@ async fn after_failed_accept(error: &io::Error) {
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
         tracing::warn!(%error, "connections cannot be accepted; trying again shortly");
         sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(10);
+
+    /// Guards that the connection of a peer that never reads fails after the limit, and no sooner.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_times_out() {
+        let (ours, _theirs) = duplex(64);
+        let start = Instant::now();
+        let writing = timeout(2 * STALL, with_write_timeout(ours, STALL).write_all(&[0; 65])).await;
+        let error = writing.expect("the write still waits").unwrap_err();
+        assert_eq!((error.kind(), start.elapsed()), (io::ErrorKind::TimedOut, STALL));
+    }
+
+    /// Guards that a peer that reads slowly but steadily has no time limit.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_served() {
+        let (ours, mut theirs) = duplex(64);
+        let mut ours = with_write_timeout(ours, STALL);
+        let start = Instant::now();
+        let reading = async {
+            let mut total = 0;
+            while total < 640 {
+                sleep(STALL * 9 / 10).await;
+                total += theirs.read(&mut [0; 64]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(ours.write_all(&[0; 640]), reading);
+        written.unwrap();
+        assert!(start.elapsed() > 5 * STALL);
     }
 }

@@ -6,9 +6,10 @@ use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
-use super::guarded::{Guarded, Lingers};
+use super::lingering_close::{LingerPolicy, LingeringClose};
 
 /// The whole response. It is constant, so a refusal is cheap.
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -19,17 +20,13 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     {\"detail\":\"too many connections are open; try again in 1 s\",\"reason\":\"Busy\"}";
 
-/// Writes the response and closes, within `limit` each.
+/// Writes the response and closes, within `limit` each. The permit limits how many of these run at once.
 pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSemaphorePermit) {
-    // The permit limits how many of these run at once.
-    let lingers = Lingers {
-        unread: Arc::new(true.into()),
-        closing: Arc::default(),
-        places: Arc::new(Semaphore::new(1)),
-    };
-    let mut stream = Guarded::new(stream, limit, limit, lingers);
+    let (unread, permits) = (Arc::new(true.into()), Arc::new(Semaphore::new(1)));
+    let policy = LingerPolicy { unread, closing: Arc::default(), permits, limit };
+    let mut stream = LingeringClose::new(stream, policy);
     // An error is ignored: the peer may have disconnected.
-    if stream.write_all(ANSWER).await.is_ok() {
+    if let Ok(Ok(())) = timeout(limit, stream.write_all(ANSWER)).await {
         let _ = stream.shutdown().await;
     }
 }

@@ -98,12 +98,8 @@ impl Daemon {
             drain: drain_deadline.get().saturating_sub(delay),
             ..listener::Limits::default()
         };
-        let app = move |request, peer| {
-            let edge = edge.clone();
-            async move { edge.answer(request, Some(peer)).await }
-        };
         let stopped = core.stop().clone().cancelled_owned();
-        let http = Task(tokio::spawn(listener::serve(listener, limits, app, stopped)));
+        let http = Task(tokio::spawn(listener::serve(listener, limits, edge, stopped)));
 
         Ok(Self { address, http, core, drain_deadline: drain_deadline.get() })
     }

@@ -54,11 +54,7 @@ impl Server {
         let listener = listen();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let app = move |request, peer| {
-            let edge = edge.clone();
-            async move { edge.answer(request, Some(peer)).await }
-        };
-        let ended = tokio::spawn(listener::serve(listener, limits, app, async {
+        let ended = tokio::spawn(listener::serve(listener, limits, edge, async {
             let _ = stopped.await;
         }));
         Self { address, fake, stop, ended }
