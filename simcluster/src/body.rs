@@ -7,10 +7,19 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http_body::{Frame, SizeHint};
 
-use crate::service::ConnectionLost;
-
-/// The body of an answer.
+/// The body of a response.
 pub struct Body(Kind);
+
+/// The connection failed; there is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionLost {
+    /// Nothing listens: the call certainly had no effect.
+    #[error("connection refused")]
+    Refused,
+    /// The connection broke: it is unknown whether the call had an effect.
+    #[error("connection reset by peer")]
+    Reset,
+}
 
 enum Kind {
     Full(Option<Bytes>),

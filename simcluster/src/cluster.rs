@@ -12,15 +12,14 @@ use crate::api;
 use crate::calls::{Call, CallMark, Verb};
 use crate::defaults;
 use crate::options::Options;
+use crate::ports::node_ports;
 use crate::resource::{NAMESPACES, PODS, Resource};
-use crate::service::Service;
 use crate::shared::Shared;
 use crate::store::text_at;
 use crate::{controllers, node, sandbox};
 
 mod faults;
 mod node_switches;
-pub use self::faults::Snapshot;
 
 /// An in-memory Kubernetes cluster. Clones are handles on the same one; its tasks end with the last of them (the
 /// services it gave out count as handles).
@@ -99,12 +98,6 @@ impl Cluster {
         self.set_away(true);
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
-    }
-
-    /// The API server as a tower service, for `kube::Client::new`. It costs next to nothing to make or to clone.
-    #[must_use]
-    pub fn service(&self) -> Service {
-        Service::new(self.clone())
     }
 
     /// The cluster's wall clock.
@@ -225,7 +218,7 @@ impl Cluster {
             }
         }
         // What a Service put here says it has, nobody else gets; if it is taken already, that is as was wished.
-        for port in api::node_ports(&object) {
+        for port in node_ports(&object) {
             let _ = state.ports.take(port);
         }
         Ok(state.store.put(resource, object).full_value())

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::access::Asked;
-use crate::api::Reply;
+use crate::access::review_kind::ReviewKind;
+use crate::reply::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
 
@@ -77,7 +77,7 @@ fn resources(group: &str) -> Option<Value> {
         list.push(describe(resource));
         list.extend(resource.subs().map(|sub| describe_below(resource, sub)));
     }
-    list.extend(Asked::described(group));
+    list.extend(ReviewKind::described(group));
     if list.is_empty() {
         return None;
     }

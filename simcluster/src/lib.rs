@@ -57,6 +57,7 @@
 
 mod access;
 mod api;
+mod behaviour;
 mod body;
 mod calls;
 mod clock;
@@ -78,6 +79,8 @@ mod protobuf;
 mod query;
 mod quote;
 mod random;
+mod reply;
+mod request;
 mod resource;
 mod route;
 mod sandbox;
@@ -92,18 +95,21 @@ mod table;
 mod validate;
 mod view;
 
+pub use access::handle::TokenError;
 pub use access::kubeconfig::{Kubeconfig, KubeconfigError};
+pub use access::options::AccessOptions;
 pub use access::tls::{Tls, TlsError};
-pub use access::{AccessOptions, TokenError, User};
-pub use body::Body;
+pub use access::user::User;
+pub use behaviour::{ANNOTATION as BEHAVIOUR_ANNOTATION, Behaviour, BehaviourError, Course};
+pub use body::{Body, ConnectionLost};
 pub use calls::{Call, CallMark, Verb};
-pub use cluster::{Cluster, HandError, Snapshot};
+pub use cluster::{Cluster, HandError};
 pub use faults::{ActiveRule, Effect, Matcher, Refusal, Rule, RuleError, RuleId, Timing, WatchFault};
-pub use node::{ANNOTATION as BEHAVIOUR_ANNOTATION, Behaviour, BehaviourError, Course};
 pub use options::{Capacity, NodeOptions, Options, Times};
-pub use sandbox::{Session, SessionKind};
+pub use sandbox::sessions::{Session, SessionKind};
 pub use serve::{serve, serve_tls};
-pub use service::{ConnectionLost, Service};
+pub use service::Service;
+pub use store::Snapshot;
 
 /// The page on this crate, whose examples are tried as tests.
 #[cfg(doctest)]

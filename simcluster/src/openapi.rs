@@ -4,8 +4,8 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::api::Reply;
 use crate::discovery;
+use crate::reply::Reply;
 use crate::resource::Resource;
 use crate::route::Route;
 use crate::schema::{self, Field, Shape, Sharing, Struct};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::AccessOptions;
-use crate::node::Behaviour;
+use crate::access::options::AccessOptions;
+use crate::behaviour::Behaviour;
 
 /// The settings of a cluster. [`Options::default`] suits tests.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
 use tokio::net::TcpSocket;
 
 use crate::random::Random;
@@ -35,6 +36,15 @@ pub(crate) enum PortError {
 /// The addresses Services get.
 #[derive(Debug, Default)]
 pub(crate) struct ClusterAddresses(HashSet<Ipv4Addr>);
+
+/// The node ports of a Service.
+pub(crate) fn node_ports(service: &Value) -> Vec<u16> {
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    ports
+        .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
+        .filter(|port| *port != 0)
+        .collect()
+}
 
 // === impl NodePorts ===
 

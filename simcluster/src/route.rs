@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::access::Asked;
+use crate::access::review_kind::ReviewKind;
 use crate::calls::Verb;
 use crate::query::{Query, decode};
 use crate::resource::{NAMESPACES, Resource, Sub};
@@ -23,7 +23,7 @@ pub(crate) enum Route {
     /// `/api/v1` (empty group) and `/apis/{group}/v1`
     Resources(String),
     /// A question about users and rights, which is answered and forgotten.
-    Asked(Asked),
+    ReviewKind(ReviewKind),
     /// `/openapi/v3`
     OpenApi,
     /// `/openapi/v3/api/v1` (empty group) and `/openapi/v3/apis/{group}/v1`
@@ -52,8 +52,8 @@ impl Route {
         let segments: Vec<String> =
             path.split('/').filter(|s| !s.is_empty()).map(|s| decode(s, false)).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        if let Some(asked) = Asked::of(&segments) {
-            return Self::Asked(asked);
+        if let Some(asked) = ReviewKind::of(&segments) {
+            return Self::ReviewKind(asked);
         }
         match segments.as_slice() {
             ["version"] => Self::Version,

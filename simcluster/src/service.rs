@@ -9,15 +9,18 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
-use crate::access::{self, User};
-use crate::api::{self, Reply};
-use crate::body::Body;
+use crate::access;
+use crate::access::user::User;
+use crate::api;
+use crate::body::{Body, ConnectionLost};
 use crate::calls::{Call, Verb};
 use crate::cluster::Cluster;
 use crate::control;
 use crate::faults::{Effect, Refusal, Strike, Subject};
 use crate::protobuf;
 use crate::query::Query;
+use crate::reply::{Reply, refuse};
+use crate::request::Request;
 use crate::route::Route;
 use crate::shared::Shared;
 use crate::status::ApiError;
@@ -31,24 +34,17 @@ pub struct Service {
     cluster: Cluster,
 }
 
-/// The connection failed; there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectionLost {
-    /// Nobody listens: the call certainly had no effect.
-    #[error("connection refused")]
-    Refused,
-    /// It broke: whether the call had an effect is unknown.
-    #[error("connection reset by peer")]
-    Reset,
+// === impl Cluster ===
+
+impl Cluster {
+    /// Returns the API server as a tower service, for `kube::Client::new`. Making or cloning one is cheap.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Service { cluster: self.clone() }
+    }
 }
 
 // === impl Service ===
-
-impl Service {
-    pub(crate) fn new(cluster: Cluster) -> Self {
-        Self { cluster }
-    }
-}
 
 impl<B> tower::Service<http::Request<B>> for Service
 where
@@ -94,11 +90,7 @@ async fn answer(
     }
     let Some(body) = body else {
         let message = format!("Request entity too large: limit is {BODY_LIMIT}");
-        return Ok(api::refuse(&ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            message,
-        )));
+        return Ok(refuse(&ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)));
     };
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let query = Query::parse(head.uri.query().unwrap_or(""));
@@ -112,7 +104,7 @@ async fn answer(
         },
         other => (other, body),
     };
-    let mut request = api::Request {
+    let mut request = Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
@@ -134,7 +126,7 @@ async fn answer(
     let mut replica = None;
     match &strike.effect {
         Some(Effect::Refuse(refusal)) => {
-            let response = refuse(refusal, head, &request);
+            let response = injected(refusal, head, &request);
             shared.calls().answered(seq, response.status().as_u16());
             return Ok(response);
         }
@@ -145,8 +137,8 @@ async fn answer(
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
     let response = match access::admit(shared, head, &request.query) {
-        Err(refusal) => api::refuse(&refusal),
-        Ok(_) if verb.is_none() => api::refuse(&ApiError::method_not_allowed()),
+        Err(refusal) => refuse(&refusal),
+        Ok(_) if verb.is_none() => refuse(&ApiError::method_not_allowed()),
         Ok(_) if request.route == Route::Unknown => {
             Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
         }
@@ -177,7 +169,7 @@ fn cut_body(response: http::Response<Body>, after: u64) -> http::Response<Body> 
 }
 
 /// Records a call and asks the fault rules about it.
-fn arrive(shared: &Shared, head: &http::request::Parts, request: &api::Request) -> (u64, Strike) {
+fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u64, Strike) {
     let mut call = Call {
         seq: 0,
         at: shared.clock.elapsed(),
@@ -213,7 +205,7 @@ async fn silence(shared: &Shared) -> Result<http::Response<Body>, ConnectionLost
     Err(ConnectionLost::Reset)
 }
 
-fn refuse(refusal: &Refusal, head: &http::request::Parts, request: &api::Request) -> http::Response<Body> {
+fn injected(refusal: &Refusal, head: &http::request::Parts, request: &Request) -> http::Response<Body> {
     let error = match refusal {
         Refusal::TooManyRequests => {
             let text = "Too many requests, please try again later.\n";
@@ -239,5 +231,5 @@ fn refuse(refusal: &Refusal, head: &http::request::Parts, request: &api::Request
             return Reply::json(code, status.to_string()).into();
         }
     };
-    api::refuse(&error)
+    refuse(&error)
 }

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::access::Access;
-use crate::api;
+use crate::access::state::Access;
 use crate::calls::CallLog;
 use crate::clock::Clock;
-use crate::cluster;
 use crate::faults::{FaultTable, RuleId};
-use crate::node;
+use crate::node::settings::Settings;
 use crate::options::Options;
-use crate::ports::{ClusterAddresses, NodePorts};
+use crate::ports::{ClusterAddresses, NodePorts, node_ports};
 use crate::random::{self, Random};
 use crate::resource::{Resource, SERVICES};
-use crate::sandbox::Sessions;
+use crate::sandbox::sessions::Sessions;
 use crate::store::{Object, Snapshot, Store, text_at};
 
 /// One cluster.
@@ -39,11 +38,11 @@ pub(crate) struct Shared {
     /// Calls that found no server.
     refused: AtomicU64,
     /// What of the node can be changed while it runs; the node listens to it.
-    pub node: watch::Sender<node::Settings>,
+    pub node: watch::Sender<Settings>,
     /// Who works in the sandboxes.
     sessions: Mutex<Sessions>,
     /// Old states that the control endpoint keeps, by number.
-    snapshots: Mutex<BTreeMap<u64, cluster::Snapshot>>,
+    snapshots: Mutex<BTreeMap<u64, Snapshot>>,
     /// Servers that lag behind, each with the state it has stopped at, for the fault rules that lead calls to them.
     replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
 }
@@ -97,7 +96,7 @@ impl Shared {
             faults: Mutex::default(),
             link: watch::Sender::new(Link::default()),
             refused: AtomicU64::new(0),
-            node: watch::Sender::new(options.node.as_ref().map(node::Settings::of).unwrap_or_default()),
+            node: watch::Sender::new(options.node.as_ref().map(Settings::of).unwrap_or_default()),
             sessions: Mutex::default(),
             snapshots: Mutex::default(),
             replicas: Mutex::default(),
@@ -137,7 +136,7 @@ impl Shared {
         self.faults.lock()
     }
 
-    pub fn snapshots(&self) -> MutexGuard<'_, BTreeMap<u64, cluster::Snapshot>> {
+    pub fn snapshots(&self) -> MutexGuard<'_, BTreeMap<u64, Snapshot>> {
         self.snapshots.lock()
     }
 
@@ -166,9 +165,23 @@ impl State {
     ) -> Option<Arc<Object>> {
         let gone = self.store.remove(resource, namespace, name)?;
         if resource == SERVICES {
-            api::release_service(self, &gone.value);
+            self.release(&gone.value);
         }
         Some(gone)
+    }
+
+    /// Frees the node ports and the address of a Service that is gone or was not stored.
+    pub fn release(&mut self, service: &Value) {
+        for port in node_ports(service) {
+            self.ports.free(port);
+        }
+        self.free_address(service);
+    }
+
+    pub fn free_address(&mut self, service: &Value) {
+        if let Ok(address) = text_at(service, &["spec", "clusterIP"]).parse() {
+            self.addresses.free(address);
+        }
     }
 
     /// Takes on an old state, with the ports and addresses its Services have. What they had and have is kept, so that
@@ -194,7 +207,7 @@ impl State {
     }
 
     fn node_ports(&self) -> BTreeSet<u16> {
-        self.store.list(SERVICES, None).flat_map(|service| api::node_ports(&service.value)).collect()
+        self.store.list(SERVICES, None).flat_map(|service| node_ports(&service.value)).collect()
     }
 
     fn cluster_addresses(&self) -> Vec<Ipv4Addr> {

@@ -3,7 +3,8 @@
 use http::{HeaderMap, header};
 
 use super::jwt::{Bound, Claims, Reference};
-use super::{AUDIENCE, user::User};
+use super::state::AUDIENCE;
+use super::user::User;
 use crate::resource::{PODS, Resource, SECRETS, SERVICE_ACCOUNTS};
 use crate::shared::Shared;
 use crate::store::Store;

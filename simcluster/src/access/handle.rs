@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::jwt;
+use super::state::AUDIENCE;
 use super::token_request::{self, Order};
-use super::{AUDIENCE, jwt, user::User};
+use super::user::User;
 use crate::cluster::Cluster;
 use crate::resource::SERVICE_ACCOUNTS;
 

@@ -6,108 +6,20 @@ use serde_json::{Value, json};
 use super::attributes::{Action, Attributes};
 use super::authenticate::{self, Found};
 use super::policy::{Grants, Verdict};
+use super::review_kind::ReviewKind;
 use super::rules::PolicyRule;
+use super::state::AUDIENCE;
 use super::user::User;
-use super::{AUDIENCE, decide, token_request};
-use crate::api::{Reply, Request};
+use super::{decide, token_request};
 use crate::calls::Verb;
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
 
-/// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// Whose a token is.
-    TokenReview,
-    /// Who I am.
-    SelfSubjectReview,
-    /// Whether I may.
-    SelfSubjectAccessReview,
-    /// Whether somebody may.
-    SubjectAccessReview,
-    /// Whether somebody may, in one namespace.
-    LocalSubjectAccessReview { namespace: String },
-    /// What I may, all of it.
-    SelfSubjectRulesReview,
-    /// A token for a service account.
-    TokenRequest { namespace: String, name: String },
-}
-
-const AUTHENTICATION: &str = "authentication.k8s.io";
-const AUTHORIZATION: &str = "authorization.k8s.io";
-
-// === impl Asked ===
-
-impl Asked {
-    /// What a path asks; `None` if it is no question.
-    pub fn of(path: &[&str]) -> Option<Self> {
-        Some(match path {
-            ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Self::TokenReview,
-            ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => Self::SelfSubjectReview,
-            ["apis", "authorization.k8s.io", "v1", rest @ ..] => match rest {
-                ["selfsubjectaccessreviews"] => Self::SelfSubjectAccessReview,
-                ["subjectaccessreviews"] => Self::SubjectAccessReview,
-                ["selfsubjectrulesreviews"] => Self::SelfSubjectRulesReview,
-                ["namespaces", namespace, "localsubjectaccessreviews"] => {
-                    Self::LocalSubjectAccessReview { namespace: (*namespace).to_owned() }
-                }
-                _ => return None,
-            },
-            ["api", "v1", "namespaces", namespace, "serviceaccounts", name, "token"] => {
-                Self::TokenRequest { namespace: (*namespace).to_owned(), name: (*name).to_owned() }
-            }
-            _ => return None,
-        })
-    }
-
-    /// What discovery says of the questions in a group.
-    pub fn described(group: &str) -> Vec<Value> {
-        let described = |kind: &str, namespaced: bool| {
-            let singular = kind.to_lowercase();
-            json!({"name": format!("{singular}s"), "singularName": singular, "namespaced": namespaced, "kind": kind,
-                "verbs": ["create"]})
-        };
-        match group {
-            AUTHENTICATION => vec![described("SelfSubjectReview", false), described("TokenReview", false)],
-            AUTHORIZATION => vec![
-                described("LocalSubjectAccessReview", true),
-                described("SelfSubjectAccessReview", false),
-                described("SelfSubjectRulesReview", false),
-                described("SubjectAccessReview", false),
-            ],
-            "" => vec![json!({
-                "name": "serviceaccounts/token", "singularName": "", "namespaced": true, "group": AUTHENTICATION,
-                "version": "v1", "kind": "TokenRequest", "verbs": ["create"],
-            })],
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn kind(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::TokenReview => (AUTHENTICATION, "TokenReview"),
-            Self::SelfSubjectReview => (AUTHENTICATION, "SelfSubjectReview"),
-            Self::TokenRequest { .. } => (AUTHENTICATION, "TokenRequest"),
-            Self::SelfSubjectAccessReview => (AUTHORIZATION, "SelfSubjectAccessReview"),
-            Self::SubjectAccessReview => (AUTHORIZATION, "SubjectAccessReview"),
-            Self::LocalSubjectAccessReview { .. } => (AUTHORIZATION, "LocalSubjectAccessReview"),
-            Self::SelfSubjectRulesReview => (AUTHORIZATION, "SelfSubjectRulesReview"),
-        }
-    }
-
-    /// The refusal of a question that has a broken part.
-    pub(super) fn invalid(&self, field: &str, reason: &'static str, why: &str) -> ApiError {
-        let (group, kind) = self.kind();
-        let message = format!("{kind}.{group} \"\" is invalid: {field}: {why}");
-        let cause = json!({"reason": reason, "message": why, "field": field});
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
-            .with_details(json!({"group": group, "kind": kind, "causes": [cause]}))
-    }
-}
-
 /// Answers a question.
-pub(crate) fn answer(shared: &Shared, asked: &Asked, request: &Request) -> ApiResult<Reply> {
+pub(crate) fn answer(shared: &Shared, asked: &ReviewKind, request: &Request) -> ApiResult<Reply> {
     if request.verb != Verb::Create {
         return Err(ApiError::method_not_allowed());
     }
@@ -125,11 +37,11 @@ pub(crate) fn answer(shared: &Shared, asked: &Asked, request: &Request) -> ApiRe
     review["apiVersion"] = format!("{group}/v1").into();
     review["metadata"] = json!({});
     review["status"] = match asked {
-        Asked::TokenReview => token_review(shared, asked, &review["spec"])?,
-        Asked::SelfSubjectReview => json!({"userInfo": request.user.info()}),
-        Asked::SelfSubjectAccessReview => access(shared, asked, &review["spec"], &request.user)?,
-        Asked::SubjectAccessReview => access(shared, asked, &review["spec"], &subject(asked, &review)?)?,
-        Asked::LocalSubjectAccessReview { namespace } => {
+        ReviewKind::TokenReview => token_review(shared, asked, &review["spec"])?,
+        ReviewKind::SelfSubjectReview => json!({"userInfo": request.user.info()}),
+        ReviewKind::SelfSubjectAccessReview => access(shared, asked, &review["spec"], &request.user)?,
+        ReviewKind::SubjectAccessReview => access(shared, asked, &review["spec"], &subject(asked, &review)?)?,
+        ReviewKind::LocalSubjectAccessReview { namespace } => {
             if text_at(&review, &["spec", "resourceAttributes", "namespace"]) != namespace {
                 let why = "Invalid value: must match metadata.namespace";
                 return Err(asked.invalid("spec.resourceAttributes.namespace", "FieldValueInvalid", why));
@@ -137,19 +49,19 @@ pub(crate) fn answer(shared: &Shared, asked: &Asked, request: &Request) -> ApiRe
             review["metadata"] = json!({"namespace": namespace});
             access(shared, asked, &review["spec"], &subject(asked, &review)?)?
         }
-        Asked::SelfSubjectRulesReview => rules(shared, &review["spec"], &request.user)?,
-        Asked::TokenRequest { namespace, name } => {
+        ReviewKind::SelfSubjectRulesReview => rules(shared, &review["spec"], &request.user)?,
+        ReviewKind::TokenRequest { namespace, name } => {
             return token_request::answer(shared, asked, namespace, name, review);
         }
     };
-    if let Asked::SelfSubjectReview = asked {
+    if let ReviewKind::SelfSubjectReview = asked {
         review["metadata"] = json!({"creationTimestamp": shared.clock.stamp()});
     }
     Ok(Reply::json(StatusCode::CREATED, review.to_string()))
 }
 
 /// The user that a review of another's rights is about.
-fn subject(asked: &Asked, review: &Value) -> ApiResult<User> {
+fn subject(asked: &ReviewKind, review: &Value) -> ApiResult<User> {
     let spec = &review["spec"];
     let list = |list: &Value| {
         let items = list.as_array().into_iter().flatten();
@@ -165,7 +77,7 @@ fn subject(asked: &Asked, review: &Value) -> ApiResult<User> {
     Ok(user)
 }
 
-fn access(shared: &Shared, asked: &Asked, spec: &Value, user: &User) -> ApiResult<Value> {
+fn access(shared: &Shared, asked: &ReviewKind, spec: &Value, user: &User) -> ApiResult<Value> {
     let text = |path: &[&str]| text_at(spec, path).to_owned();
     let (of_resource, of_path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     let attributes = match (of_resource.is_object(), of_path.is_object()) {
@@ -232,7 +144,7 @@ fn rules(shared: &Shared, spec: &Value, user: &User) -> ApiResult<Value> {
     Ok(status)
 }
 
-fn token_review(shared: &Shared, asked: &Asked, spec: &Value) -> ApiResult<Value> {
+fn token_review(shared: &Shared, asked: &ReviewKind, spec: &Value) -> ApiResult<Value> {
     let token = text_at(spec, &["token"]);
     if token.is_empty() {
         return Err(asked.invalid("spec.token", "FieldValueRequired", "Required value: must be specified"));

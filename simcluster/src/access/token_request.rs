@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::jwt::{Bound, Claims, Reference};
-use super::reviews::Asked;
+use super::review_kind::ReviewKind;
+use super::state::{AUDIENCE, Access};
 use super::user::SERVICE_ACCOUNT_PREFIX;
-use super::{AUDIENCE, Access};
-use crate::api::Reply;
 use crate::clock::stamp;
+use crate::reply::Reply;
 use crate::resource::{PODS, SECRETS, SERVICE_ACCOUNTS};
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult};
@@ -41,7 +41,7 @@ pub(super) enum BoundKind {
 /// Answers a `TokenRequest`.
 pub(super) fn answer(
     shared: &Shared,
-    asked: &Asked,
+    asked: &ReviewKind,
     namespace: &str,
     name: &str,
     mut review: Value,
@@ -100,7 +100,13 @@ pub(super) fn issue(
 // === impl Order ===
 
 impl Order {
-    fn read(state: &State, asked: &Asked, namespace: &str, account: &str, spec: &Value) -> ApiResult<Self> {
+    fn read(
+        state: &State,
+        asked: &ReviewKind,
+        namespace: &str,
+        account: &str,
+        spec: &Value,
+    ) -> ApiResult<Self> {
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         let why = match seconds {
             ..SHORTEST => "may not specify a duration less than 10 minutes",

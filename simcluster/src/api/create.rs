@@ -5,10 +5,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Reply, Request, decode, options, quota, service_ports, writer};
-use crate::access::{self, User};
+use super::{decode, options, quota, service_ports, writer};
+use crate::access;
+use crate::access::user::User;
 use crate::defaults;
 use crate::ownership::{self, Writer};
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::resource::{NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
@@ -81,7 +84,7 @@ pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) ->
             }
         });
     if resource == SERVICES && (admitted.is_err() || dry_run) {
-        service_ports::release(state, &value);
+        state.release(&value);
     }
     admitted?;
     if dry_run {

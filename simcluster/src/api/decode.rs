@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::options;
 use super::options::ParseError;
-use super::{Request, options};
+use crate::request::Request;
 use crate::resource::Resource;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;

@@ -6,8 +6,10 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Reply, Request, list, options};
+use super::{list, options};
 use crate::clock::{Clock, stamp};
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::resource::{CLAIMS, NAMESPACES, PODS, QUOTAS, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};

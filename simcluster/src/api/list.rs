@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Reply, Request};
 use crate::query::Query;
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::route::Target;
 use crate::selector::{FieldSelector, LabelSelector, check_fields};
 use crate::shared::Shared;

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::Request;
 use super::list::Selection;
 use crate::calls::Verb;
 use crate::patch::PatchKind;
 use crate::query::Query;
+use crate::request::Request;
 use crate::route::Target;
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;

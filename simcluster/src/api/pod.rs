@@ -4,8 +4,10 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Reply, Request, options};
+use super::options;
 use crate::body::Body;
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::resource::PODS;
 use crate::route::Target;
 use crate::shared::Shared;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use crate::defaults::uses_node_ports;
-use crate::ports::PortError;
+use crate::ports::{PortError, node_ports};
 use crate::resource::SERVICES;
 use crate::shared::State;
 use crate::status::{ApiError, ApiResult, Cause};
@@ -15,7 +15,7 @@ use crate::store::text_at;
 pub(super) fn allocate(state: &mut State, service: &mut Value) -> ApiResult<()> {
     allocate_address(state, service)?;
     if let Err(error) = allocate_ports(state, service, &[]) {
-        free_address(state, service);
+        state.free_address(service);
         return Err(error);
     }
     Ok(())
@@ -50,23 +50,6 @@ pub(super) fn reallocate(state: &mut State, old: &Value, new: &mut Value) -> Api
         state.ports.free(port);
     }
     Ok(())
-}
-
-/// Takes everything back from a Service that is gone or never came to be.
-pub(crate) fn release(state: &mut State, service: &Value) {
-    for port in node_ports(service) {
-        state.ports.free(port);
-    }
-    free_address(state, service);
-}
-
-/// The node ports of a Service.
-pub(crate) fn node_ports(service: &Value) -> Vec<u16> {
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    ports
-        .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
-        .filter(|port| *port != 0)
-        .collect()
 }
 
 fn allocate_address(state: &mut State, service: &mut Value) -> ApiResult<()> {
@@ -145,10 +128,4 @@ fn refuse(state: &State, name: &str, place: usize, asked: i64, error: PortError)
     };
     let cause = Cause::invalid(format!("spec.ports[{place}].nodePort"), &asked.to_string(), &why);
     ApiError::invalid(SERVICES, name, &[cause])
-}
-
-fn free_address(state: &mut State, service: &Value) {
-    if let Ok(address) = text_at(service, &["spec", "clusterIP"]).parse() {
-        state.addresses.free(address);
-    }
 }

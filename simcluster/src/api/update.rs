@@ -5,11 +5,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::{Reply, Request, create, decode, options, service_ports, writer};
+use super::{create, decode, options, service_ports, writer};
 use crate::access;
 use crate::defaults;
 use crate::ownership::{self, Applied};
 use crate::patch::PatchKind;
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::resource::{
     CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ENDPOINTS, EVENTS, LEASES, NAMESPACES, ROLE_BINDINGS, ROLES,
     Resource, SERVICE_ACCOUNTS, SERVICES, Sub,

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::list::{Selection, parse_version};
-use super::{Reply, Request};
-use crate::body::Body;
+use crate::body::{Body, ConnectionLost};
 use crate::defaults;
 use crate::faults::{Twist, Verdict, WatchFault};
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::route::Target;
-use crate::service::ConnectionLost;
 use crate::shared::{Link, Shared};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Change, Event, Object};

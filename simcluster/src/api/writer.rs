@@ -1,8 +1,8 @@
 //! Who a write is entered for in `metadata.managedFields`.
 
-use super::Request;
 use crate::ownership::Writer;
 use crate::patch::PatchKind;
+use crate::request::Request;
 use crate::resource::Sub;
 use crate::route::Target;
 use crate::shared::Shared;

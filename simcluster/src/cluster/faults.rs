@@ -7,11 +7,7 @@ use jiff::SignedDuration;
 
 use super::Cluster;
 use crate::faults::{ActiveRule, Effect, Rule, RuleId};
-use crate::store;
-
-/// The state of a cluster at one moment, as a backup of its etcd: all objects, and the version they were at.
-#[derive(Debug, Clone)]
-pub struct Snapshot(store::Snapshot);
+use crate::store::Snapshot;
 
 // === impl Cluster: rules ===
 
@@ -106,7 +102,7 @@ impl Cluster {
     /// The present state, to go back to.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.shared().state().store.snapshot())
+        self.shared().state().store.snapshot()
     }
 
     /// Takes on an old state, as an etcd that was restored from a backup: what was made since is gone, what was
@@ -116,7 +112,7 @@ impl Cluster {
     /// from before gets 410. Without, versions go back too: a list from a later one is refused as from the future, and a
     /// watch from a later one hears nothing until versions have come that far again. The node looks at all Pods anew.
     pub fn restore(&self, snapshot: &Snapshot, keep_counting: bool) {
-        self.shared().state().restore(&snapshot.0, keep_counting);
+        self.shared().state().restore(snapshot, keep_counting);
         self.cut_watches();
     }
 

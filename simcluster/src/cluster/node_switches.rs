@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Cluster;
-use crate::node::Behaviour;
+use crate::behaviour::Behaviour;
 use crate::options::Capacity;
-use crate::sandbox::{Session, SessionKind};
+use crate::sandbox::sessions::{Session, SessionKind};
 
 // === impl Cluster: the node ===
 

@@ -58,10 +58,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::access;
-use crate::api;
 use crate::body::Body;
 use crate::cluster::Cluster;
 use crate::query::{Query, decode};
+use crate::reply::refuse;
 
 /// Where the endpoint is; Kubernetes clients ask below `/api`, `/apis` and a few words of their own.
 const ROOT: &str = "/simcluster/v1";
@@ -122,7 +122,7 @@ where
 {
     let query = Query::parse(head.uri.query().unwrap_or(""));
     if let Err(refusal) = access::admit(cluster.shared(), head, &query) {
-        return api::refuse(&refusal);
+        return refuse(&refusal);
     }
     let path = head.uri.path();
     let answer = match Limited::new(body, BODY_LIMIT).collect().await {

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Asked, ControlError, done};
-use crate::node::Behaviour;
+use crate::behaviour::Behaviour;
 use crate::options::Capacity;
-use crate::sandbox::SessionKind;
+use crate::sandbox::sessions::SessionKind;
 
 /// What of the node is to change; what is left out stays.
 #[derive(Debug, Deserialize)]

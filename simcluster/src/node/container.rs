@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::behaviour::Course;
 use super::image::{fingerprint, never_pulled, pull_error};
 use super::life::{Circumstances, Stage, any_container, back_off, relative_mount};
 use super::report::Context;
+use crate::behaviour::Course;
 use crate::store::text_at;
 
 /// The exit status of a container that the kernel or the kubelet killed: 128 and the signal's number.

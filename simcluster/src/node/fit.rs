@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::behaviour::Course;
 use super::resources::Amount;
+use crate::behaviour::Course;
 use crate::store::text_at;
 
 /// What the scheduler knows of the node.

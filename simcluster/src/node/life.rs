@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::behaviour::{Behaviour, Course};
+use crate::behaviour::{Behaviour, Course};
 use crate::options::Times;
 use crate::store::text_at;
 

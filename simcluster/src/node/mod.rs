@@ -4,7 +4,6 @@
 //! [`container`]; what is said about it, in [`events`]; whether it fits, in [`fit`]. This file is the shell: one task,
 //! one ordered set of due times.
 
-mod behaviour;
 mod container;
 mod events;
 mod fit;
@@ -15,7 +14,7 @@ mod presence;
 mod report;
 mod resources;
 mod schedule;
-mod settings;
+pub(crate) mod settings;
 mod silence;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,15 +24,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::api;
+use crate::behaviour::Behaviour;
 use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
-pub use behaviour::{ANNOTATION, Behaviour, BehaviourError, Course};
 use events::Journal;
 use life::{Circumstances, Stage};
 use resources::Amount;
-pub(crate) use settings::Settings;
+use settings::Settings;
 
 /// The node's memory of the Pods it runs.
 struct Node {

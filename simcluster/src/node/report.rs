@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::behaviour::Course;
 use super::container;
 use super::life::{Circumstances, Stage};
 use super::resources::{allocated, in_force};
+use crate::behaviour::Course;
 use crate::store::text_at;
 
 /// What the shell knows that the Pod does not.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::behaviour::Behaviour;
 use super::resources::Amount;
+use crate::behaviour::Behaviour;
 use crate::options::{Capacity, NodeOptions};
 use crate::store::text_at;
 use crate::validate::quantity::Quantity;

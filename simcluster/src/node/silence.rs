@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::behaviour::Course;
 use super::life::{Circumstances, Stage};
 use super::object::UNREACHABLE;
+use crate::behaviour::Course;
 use crate::store::text_at;
 
 // === impl Circumstances: silence ===

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use crate::api::node_ports;
+use crate::ports::node_ports;
 use crate::selector::matches_all;
 use crate::store::{Object, text_at};
 

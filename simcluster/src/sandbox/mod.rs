@@ -13,7 +13,7 @@
 
 mod endpoints;
 mod server;
-mod sessions;
+pub(crate) mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,6 @@ use crate::shared::Shared;
 use crate::store::{Change, Event};
 use endpoints::{Endpoints, Outcome};
 use server::Port;
-pub(crate) use sessions::Sessions;
-pub use sessions::{Session, SessionKind};
 
 /// How far the store has been followed.
 #[derive(Debug, Clone, Copy)]

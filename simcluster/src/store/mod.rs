@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use object::{Object, text_at};
-pub(crate) use snapshot::Snapshot;
+pub use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired};
 
 use crate::resource::{RESOURCES, Resource};

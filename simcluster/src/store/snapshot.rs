@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::{Object, Store, key};
 use crate::resource::RESOURCES;
 
-/// All objects at one version. It shares them with the store it was taken of, and so costs little.
+/// The state of a cluster at one moment, as a backup of its etcd: all objects and their version. Objects are shared
+/// with the store, so a snapshot is small.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     version: u64,
     /// By the place of the kind, then by namespace, then by name.
     objects: Vec<BTreeMap<String, BTreeMap<String, Arc<Object>>>>,

@@ -170,7 +170,7 @@ impl From<Course> for Behaviour {
 
 impl Behaviour {
     /// What a Pod's annotation asks for; `None` without one. One that cannot be read is logged and counts as none.
-    pub(super) fn of(pod: &Value) -> Option<Self> {
+    pub(crate) fn of(pod: &Value) -> Option<Self> {
         let text = text_at(pod, &["metadata", "annotations", ANNOTATION]);
         if text.is_empty() {
             return None;
@@ -185,12 +185,12 @@ impl Behaviour {
     }
 
     /// Whether it fails after having failed so often.
-    pub(super) fn fails(&self, before: u32) -> bool {
+    pub(crate) fn fails(&self, before: u32) -> bool {
         self.failures.is_none_or(|failures| before < failures)
     }
 
     /// Whether its container ends by itself and is started again.
-    pub(super) fn crashes(&self, restarts: u32) -> bool {
+    pub(crate) fn crashes(&self, restarts: u32) -> bool {
         matches!(self.course, Course::CrashLoop | Course::Oom) && self.fails(restarts)
     }
 }
