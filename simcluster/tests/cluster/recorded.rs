@@ -86,7 +86,7 @@ const STATES: [(&str, &str); 10] = [
 /// Guards every recorded state: the whole status is reported at some time, and the same is said in Events.
 #[tokio::test(start_paused = true)]
 async fn every_recorded_state_is_reported() {
-    let recorded = recording(include_str!("../recordings/pod-states.json"));
+    let recorded = recording(include_str!("../../../tests/recordings/pod-states.json"));
     assert_eq!(recorded.len(), STATES.len());
     for state in &recorded {
         let name = state["name"].as_str().unwrap();
@@ -147,7 +147,7 @@ async fn live(cluster: &Cluster, pod: &Value, until: fn(&Value) -> bool) -> (Str
 /// Guards both recorded lives, event by event: type, generation, grace, node and the whole status.
 #[tokio::test(start_paused = true)]
 async fn lives_are_what_a_kubelet_reports() {
-    let recorded = recording(include_str!("../recordings/pod-lifecycles.json"));
+    let recorded = recording(include_str!("../../../tests/recordings/pod-lifecycles.json"));
     let mut life = client::pod("life");
     life["spec"]["containers"][0]["image"] = "docker.io/local/sandbox:1".into();
     let mut crash = life.clone();

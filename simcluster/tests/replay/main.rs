@@ -54,7 +54,7 @@ struct Response {
 #[tokio::test(start_paused = true)]
 async fn recordings_are_answered_as_the_real_server_did() {
     let recordings: Vec<Recording> =
-        serde_json::from_str(include_str!("../recordings/transcripts.json")).unwrap();
+        serde_json::from_str(include_str!("../../../tests/recordings/transcripts.json")).unwrap();
     let options = Options { node: None, access: script::users(), ..Options::default() };
     let mut cluster = Cluster::start(options);
     let mut mapping = Mapping::default();
