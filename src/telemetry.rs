@@ -102,39 +102,21 @@ fn log_panic(info: &panic::PanicHookInfo<'_>) {
 }
 
 #[cfg(test)]
-#[path = "../tests/support/listen.rs"]
-mod listen;
-
-#[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use testkit::Log;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// Everything that `work` logs with this filter, as JSON lines.
     fn logged(filter: &str, work: impl FnOnce()) -> Vec<serde_json::Value> {
-        let sink = Sink::default();
-        let writer = sink.clone();
+        let log = Log::default();
+        let writer = log.clone();
         let layer = json_lines(move || writer.clone());
         let subscriber = Registry::default().with(parse(filter).unwrap()).with(layer);
-        let heard = listen::listen(subscriber);
+        let guard = testkit::listen(subscriber);
         work();
-        drop(heard);
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        drop(guard);
+        log.lines("").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// A line is one JSON object with its fields at the top level and the request id in its span.

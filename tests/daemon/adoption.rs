@@ -1,10 +1,10 @@
 //! Tests of the objects that exist at startup: complete sandboxes, those of DeerFlow's provisioner, orphans and foreign
 //! objects.
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::support::{NAMESPACE, World, options};
+use simcluster::{Cluster, Options};
+use testkit::{Daemon, NAMESPACE, Setup};
 
 /// Returns a sandbox's Pod and Service as DeerFlow's provisioner creates them: with its four labels, without
 /// `managed-by`.
@@ -39,10 +39,12 @@ fn original(id: &str, node_port: u16) -> [(&'static str, Value); 2] {
     ]
 }
 
-fn cluster() -> simcluster::Cluster {
-    let cluster = simcluster::Cluster::start(simcluster::Options { node: None, ..options() });
-    cluster.make_namespace(NAMESPACE);
-    cluster
+fn cluster() -> Cluster {
+    Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) })
+}
+
+async fn start(cluster: Cluster) -> Daemon {
+    Setup::new(&[]).cluster(cluster).listening().start().await.ready().await
 }
 
 /// Guards that this program can replace DeerFlow's provisioner: existing sandboxes are listed, read, returned by a
@@ -53,20 +55,20 @@ async fn the_originals_sandboxes_are_adopted() {
     for (resource, object) in original("old", 31234) {
         cluster.put(resource, object).unwrap();
     }
-    let world = World::on(&[], cluster).await.ready().await;
-    let client = world.client();
+    let daemon = start(cluster).await;
+    let client = daemon.client();
     let expected =
         json!({ "sandbox_id": "old", "sandbox_url": "http://127.0.0.1:31234", "status": "Running" });
-    for answer in [client.get("/api/sandboxes/old").await, client.post("old").await] {
-        let answer = answer.json();
+    for answer in [client.get("old").await, client.post("old").await] {
+        let answer = answer.body;
         for field in ["sandbox_id", "sandbox_url", "status"] {
             assert_eq!(answer[field], expected[field], "{answer}");
         }
     }
-    assert_eq!(client.get("/api/sandboxes").await.json()["count"], 1);
-    assert_eq!(world.calls(), Vec::<String>::new());
-    assert_eq!(client.delete("/api/sandboxes/old").await.status, StatusCode::OK);
-    assert_eq!(client.get("/api/sandboxes/old").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(client.fetch("/api/sandboxes").await.body["count"], 1);
+    assert_eq!(daemon.calls(), Vec::<String>::new());
+    assert_eq!(client.delete("old").await.status, 200);
+    assert_eq!(client.get("old").await.status, 404);
 }
 
 /// Invariant 9: guards that an object without both labels and the matching name is not shown, returned or deleted.
@@ -77,14 +79,14 @@ async fn what_is_not_ours_is_left_alone() {
         object["metadata"]["labels"] = json!({ "app": "something-else" });
         cluster.put(resource, object).unwrap();
     }
-    let world = World::on(&[], cluster).await.ready().await;
-    let client = world.client();
-    assert_eq!(client.get("/api/sandboxes/theirs").await.status, StatusCode::NOT_FOUND);
+    let daemon = start(cluster).await;
+    let client = daemon.client();
+    assert_eq!(client.get("theirs").await.status, 404);
     let answer = client.post("theirs").await;
-    assert_eq!(answer.status, StatusCode::CONFLICT, "{answer:?}");
-    assert_eq!(client.delete("/api/sandboxes/theirs").await.status, StatusCode::OK);
-    assert_eq!(world.objects(), ["pods sandbox-theirs", "services sandbox-theirs-svc"]);
-    assert!(!world.calls().iter().any(|call| call.starts_with("delete")));
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(client.delete("theirs").await.status, 200);
+    assert_eq!(daemon.objects(), ["pods sandbox-theirs", "services sandbox-theirs-svc"]);
+    assert!(!daemon.calls().iter().any(|call| call.starts_with("delete")));
 }
 
 /// Guards that a POST completes an orphan with the one missing write.
@@ -94,9 +96,9 @@ async fn a_post_completes_what_it_finds() {
         let cluster = cluster();
         let (resource, object) = original("half", 31001)[half].clone();
         cluster.put(resource, object).unwrap();
-        let world = World::on(&[], cluster).await.ready().await;
-        assert_eq!(world.client().post("half").await.status, StatusCode::OK);
-        assert_eq!(world.calls(), [missing]);
+        let daemon = start(cluster).await;
+        assert_eq!(daemon.client().post("half").await.status, 200);
+        assert_eq!(daemon.calls(), [missing]);
     }
 }
 
@@ -110,8 +112,8 @@ async fn halves_are_shown_as_the_original_does() {
     for (resource, object) in [pod, service] {
         cluster.put(resource, object).unwrap();
     }
-    let world = World::on(&[], cluster).await.ready().await;
-    let client = world.client();
-    assert_eq!(client.get("/api/sandboxes/service-only").await.json()["status"], "NotFound");
-    assert_eq!(client.get("/api/sandboxes/pod-only").await.status, StatusCode::NOT_FOUND);
+    let daemon = start(cluster).await;
+    let client = daemon.client();
+    assert_eq!(client.get("service-only").await.body["status"], "NotFound");
+    assert_eq!(client.get("pod-only").await.status, 404);
 }

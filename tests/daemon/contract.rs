@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Client, World, options};
+use testkit::{Answer, Client, Setup};
 
 const KEY: &str = "a-key-of-the-test";
 
@@ -27,24 +27,24 @@ const PATCH: &str = "patch";
 
 #[tokio::test]
 async fn the_recordings_hold() {
-    let world = World::with(&[("PROVISIONER_API_KEY", KEY)], options()).await.ready().await;
+    let daemon = Setup::new(&[("PROVISIONER_API_KEY", KEY)]).listening().start().await.ready().await;
     let cases: Vec<Value> =
         serde_json::from_str(include_str!("../recordings/http.json")).expect("the recordings are JSON");
     assert!(cases.len() >= 67, "some recordings are missing");
     let mut urls = HashMap::new();
     for case in &cases {
         let name = case["case"].as_str().unwrap();
-        let before = world.calls().len();
-        let answer = send(&world.client(), &case["request"]).await;
+        let before = daemon.calls().len();
+        let answer = send(&daemon.client(), &case["request"]).await;
         if UNUSABLE_IDS.contains(&name) {
-            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer:?}");
-            assert_eq!(answer.json()["detail"][0]["loc"], json!(["body", "sandbox_id"]), "{name}");
-            assert_eq!(world.calls().len(), before, "{name}: it is refused before any call");
+            assert_eq!(answer.status, 422, "{name}: {answer:?}");
+            assert_eq!(answer.body["detail"][0]["loc"], json!(["body", "sandbox_id"]), "{name}");
+            assert_eq!(daemon.calls().len(), before, "{name}: it is refused before any call");
             continue;
         }
         if name == PATCH {
-            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer:?}");
-            assert_eq!(answer.json()["detail"][0]["type"], "value_error", "{name}");
+            assert_eq!(answer.status, 422, "{name}: {answer:?}");
+            assert_eq!(answer.body["detail"][0]["type"], "value_error", "{name}");
             continue;
         }
         compare(name, &case["response"], &answer, &mut urls);
@@ -65,25 +65,24 @@ async fn send(client: &Client, request: &Value) -> Answer {
         body => Some(body.to_string()),
     };
     let method: Method = request["method"].as_str().unwrap().parse().unwrap();
-    let client = Client { key, ..client.clone() };
-    client.send(method, request["path"].as_str().unwrap(), &headers, body.map(Into::into)).await
+    client.with_key(key).send(method, request["path"].as_str().unwrap(), &headers, body.map(Into::into)).await
 }
 
 /// Compares status, content type, `Allow` and body, except for node ports and phases. `urls` maps each recorded URL to
 /// one of ours.
 fn compare(name: &str, recorded: &Value, answer: &Answer, urls: &mut HashMap<String, String>) {
-    assert_eq!(u64::from(answer.status.as_u16()), recorded["status"], "{name}: {answer:?}");
+    assert_eq!(answer.status, recorded["status"], "{name}: {answer:?}");
     assert_eq!(json!(answer.header("content-type")), recorded["content_type"], "{name}");
     assert_eq!(json!(answer.header("allow")), recorded["allow"], "{name}");
     match &recorded["body"] {
-        Value::String(text) => assert_eq!(answer.body, text.as_bytes(), "{name}"),
+        Value::String(text) => assert_eq!(answer.text(), *text, "{name}"),
         Value::Object(body) if body.get("detail").is_some_and(Value::is_array) => {
             let kinds = |detail: &Value| -> Vec<Value> {
                 detail.as_array().unwrap().iter().map(|e| json!([e["type"], e["loc"]])).collect()
             };
-            assert_eq!(kinds(&answer.json()["detail"]), kinds(&body["detail"]), "{name}");
+            assert_eq!(kinds(&answer.body["detail"]), kinds(&body["detail"]), "{name}");
         }
-        body => compare_json(name, body, &answer.json(), urls),
+        body => compare_json(name, body, &answer.body, urls),
     }
 }
 

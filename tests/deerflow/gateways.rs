@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::Method;
 use serde_json::{Value, json};
 use simcluster::NodeOptions;
+use testkit::Daemon;
 
-use super::world::World;
+use crate::{object, start};
 
 const RECORDED: &str = include_str!("../recordings/manifests-2.1.json");
 
-/// How long a Pod takes to be ready at the most: its probe begins after 5 s.
+/// The longest time until a Pod is ready. Its readiness probe starts after 5 s.
 const START: Duration = Duration::from_secs(30);
 
 /// Guards that every body is served from POST to DELETE and created again at once, with host paths and with claims;
@@ -23,34 +24,38 @@ async fn real_request_bodies_are_served_through_a_whole_life() {
     assert_eq!(cases.len(), 52, "the recording is whole");
     for case in cases {
         let name = case["case"].as_str().unwrap();
-        let world = World::start(case["env"].as_object().unwrap(), Some(NodeOptions::default())).await;
+        let daemon = start(case["env"].as_object().unwrap(), Some(NodeOptions::default())).await;
         // The claims are the operator's; no Pod is scheduled before they exist.
         for claim in ["skills", "userdata"] {
-            world.put("persistentvolumeclaims", claim, &json!({"accessModes": ["ReadWriteMany"]}));
+            let metadata = json!({"name": claim, "namespace": daemon.namespace()});
+            let spec = json!({"accessModes": ["ReadWriteMany"]});
+            let claim = json!({"metadata": metadata, "spec": spec});
+            daemon.cluster.put("persistentvolumeclaims", claim).unwrap();
         }
         if case["error"].is_null() {
-            lives(&world, name, &case["request"]).await;
+            lives(&daemon, name, &case["request"]).await;
         } else {
-            let refused = world.call("POST", "/api/sandboxes", &case["request"]).await;
-            assert_eq!(case["error"]["status"], refused.status.as_u16(), "{name}");
-            assert_eq!(refused.json()["detail"], case["error"]["detail"], "{name}");
-            assert_eq!(world.objects(), 0, "{name}");
+            let refused = daemon.call(Method::POST, "/api/sandboxes", Some(case["request"].clone())).await;
+            assert_eq!(case["error"]["status"], refused.status, "{name}");
+            assert_eq!(refused.body["detail"], case["error"]["detail"], "{name}");
+            assert_eq!(daemon.objects(), [""; 0], "{name}");
         }
     }
 }
 
-async fn lives(world: &World, name: &str, body: &Value) {
+async fn lives(daemon: &Daemon, name: &str, body: &Value) {
     let id = body["sandbox_id"].as_str().unwrap();
     let path = format!("/api/sandboxes/{id}");
-    let ok = async |method: &str, path: &str, body: &Value| {
-        let answer = world.call(method, path, body).await;
-        assert_eq!(answer.status, StatusCode::OK, "{name}: {method} {path}: {answer:?}");
-        answer.json()
+    let ok = async |method: Method, path: &str, body: &Value| {
+        let body = (!body.is_null()).then(|| body.clone());
+        let answer = daemon.call(method.clone(), path, body).await;
+        assert_eq!(answer.status, 200, "{name}: {method} {path}: {answer:?}");
+        answer.body
     };
 
-    let created = ok("POST", "/api/sandboxes", body).await;
+    let created = ok(Method::POST, "/api/sandboxes", body).await;
     tokio::time::sleep(START).await;
-    let pod = world.object("pods", &format!("sandbox-{id}")).unwrap();
+    let pod = object(daemon, "pods", &format!("sandbox-{id}")).unwrap();
     let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
     assert!(
         pod["status"]["conditions"].as_array().unwrap().iter().any(is_ready),
@@ -58,7 +63,7 @@ async fn lives(world: &World, name: &str, body: &Value) {
         pod["status"]
     );
 
-    let shown = ok("GET", &path, &Value::Null).await;
+    let shown = ok(Method::GET, &path, &Value::Null).await;
     let mut expected = created.clone();
     expected["status"] = "Running".into();
     for field in ["reason", "message", "hint"] {
@@ -69,36 +74,47 @@ async fn lives(world: &World, name: &str, body: &Value) {
     assert_eq!(shown["max_shell_sessions"], sessions, "{name}");
     assert_eq!(shown["container_id"], pod["metadata"]["uid"], "{name}");
     assert_eq!(shown["lark_cli_broker"], body["provision_lark_cli_broker"], "{name}");
-    let listed = ok("GET", "/api/sandboxes", &Value::Null).await;
+    let listed = ok(Method::GET, "/api/sandboxes", &Value::Null).await;
     assert_eq!(listed, json!({"sandboxes": [shown], "count": 1}), "{name}");
-    assert_eq!(ok("POST", "/api/sandboxes", body).await["container_id"], shown["container_id"], "{name}");
+    assert_eq!(
+        ok(Method::POST, "/api/sandboxes", body).await["container_id"],
+        shown["container_id"],
+        "{name}"
+    );
 
     let presence = |uid: &Value| json!({"sandbox_id": id, "exists": !uid.is_null(), "container_id": uid});
     let presence_path = format!("{path}/presence");
-    assert_eq!(ok("GET", &presence_path, &Value::Null).await, presence(&shown["container_id"]), "{name}");
-    assert_eq!(ok("DELETE", &path, &Value::Null).await, json!({"ok": true, "sandbox_id": id}), "{name}");
-    assert_eq!(world.call("GET", &path, &Value::Null).await.status, StatusCode::NOT_FOUND, "{name}");
-    let going = ok("GET", &presence_path, &Value::Null).await;
+    assert_eq!(
+        ok(Method::GET, &presence_path, &Value::Null).await,
+        presence(&shown["container_id"]),
+        "{name}"
+    );
+    assert_eq!(
+        ok(Method::DELETE, &path, &Value::Null).await,
+        json!({"ok": true, "sandbox_id": id}),
+        "{name}"
+    );
+    assert_eq!(daemon.fetch(&path).await.status, 404, "{name}");
+    let going = ok(Method::GET, &presence_path, &Value::Null).await;
     assert_eq!(going, presence(&shown["container_id"]), "{name}: a terminating Pod is present");
 
-    let again = ok("POST", "/api/sandboxes", body).await;
+    let again = ok(Method::POST, "/api/sandboxes", body).await;
     assert_ne!(again["container_id"], shown["container_id"], "{name}");
-    ok("DELETE", &path, &Value::Null).await;
+    ok(Method::DELETE, &path, &Value::Null).await;
     tokio::time::sleep(START).await;
-    assert_eq!(ok("GET", &presence_path, &Value::Null).await, presence(&Value::Null), "{name}");
-    assert_eq!(world.objects(), 0, "{name}");
+    assert_eq!(ok(Method::GET, &presence_path, &Value::Null).await, presence(&Value::Null), "{name}");
+    assert_eq!(daemon.objects(), [""; 0], "{name}");
 }
 
 /// Guards that a daemon and a Gateway with different state directories, the likeliest mistake in a set-up, are told so.
 #[tokio::test(start_paused = true)]
 async fn state_directories_that_differ_are_named() {
-    let world = World::start(json!({"DEER_FLOW_HOST_BASE_DIR": "/srv"}).as_object().unwrap(), None).await;
+    let daemon = start(json!({"DEER_FLOW_HOST_BASE_DIR": "/srv"}).as_object().unwrap(), None).await;
     let mount = json!({"host_path": "/.deer-flow/x", "container_path": "/mnt/acp-workspace"});
     let body = json!({"sandbox_id": "a", "extra_mounts": [mount]});
-    let refused = world.call("POST", "/api/sandboxes", &body).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    let refused = refused.json();
-    assert_eq!(refused["detail"], "Extra mount host path is outside DeerFlow state: /.deer-flow/x");
-    let hint = refused["hint"].as_str().unwrap();
+    let refused = daemon.call(Method::POST, "/api/sandboxes", Some(body)).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.body["detail"], "Extra mount host path is outside DeerFlow state: /.deer-flow/x");
+    let hint = refused.body["hint"].as_str().unwrap();
     assert!(hint.contains("must lie in /srv") && hint.contains("DEER_FLOW_HOST_BASE_DIR"), "{hint}");
 }

@@ -1,10 +1,12 @@
 //! Every recorded case of the 2.1 line, each with its own settings, set-up steps and cluster.
 
-use http::{HeaderValue, Request};
-use http_body_util::Full;
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::world::{Answer, KEY, MOMENT, World};
+use testkit::{Answer, Daemon};
+
+use crate::{KEY, MOMENT, object, start};
 
 const RECORDED: &str = include_str!("../recordings/http-2.1.json");
 
@@ -25,39 +27,39 @@ async fn the_recordings_of_the_2_1_line_hold() {
 
 async fn run(case: &Value) -> Result<(), String> {
     let no_settings = Map::new();
-    let world = World::start(case["env"].as_object().unwrap_or(&no_settings), None).await;
+    let daemon = start(case["env"].as_object().unwrap_or(&no_settings), None).await;
     for step in case["setup"].as_array().into_iter().flatten() {
-        take(&world, step).await?;
+        take(&daemon, step).await?;
     }
     tokio::time::sleep(MOMENT).await;
-    let dying = world.object("pods", "sandbox-dy").map(|pod| pod["metadata"]["uid"].clone());
-    let before = world.objects();
-    let answer = world.send(request(&case["request"])).await;
+    let dying = object(&daemon, "pods", "sandbox-dy").map(|pod| pod["metadata"]["uid"].clone());
+    let before = daemon.objects().len();
+    let answer = daemon.with_key(None).request(request(&case["request"])).await.unwrap();
     match case["rule"].as_str() {
-        None => same(&world, case, &answer),
-        Some(rule) => obeys(rule, &answer, dying.as_ref(), world.objects() - before),
+        None => same(&daemon, case, &answer),
+        Some(rule) => obeys(rule, &answer, dying.as_ref(), daemon.objects().len() - before),
     }
 }
 
 /// Takes a step of the set-up.
-async fn take(world: &World, step: &Value) -> Result<(), String> {
+async fn take(daemon: &Daemon, step: &Value) -> Result<(), String> {
     let (kind, step) = step.as_object().unwrap().iter().next().unwrap();
     match kind.as_str() {
         "http" => {
-            let answer = world
-                .call(step["method"].as_str().unwrap(), step["path"].as_str().unwrap(), &step["body"])
-                .await;
+            let method = step["method"].as_str().unwrap().parse().unwrap();
+            let body = (!step["body"].is_null()).then(|| step["body"].clone());
+            let answer = daemon.call(method, step["path"].as_str().unwrap(), body).await;
             let expected = step["expect"].as_u64().unwrap_or(200);
-            let is_expected = u64::from(answer.status.as_u16()) == expected;
+            let is_expected = u64::from(answer.status) == expected;
             is_expected.then_some(()).ok_or_else(|| format!("{step}: {answer:?}"))
         }
         "kubernetes" => {
-            let status = world.kubernetes(step).await;
+            let status = kubernetes(daemon, step).await;
             status.is_success().then_some(()).ok_or_else(|| format!("{step}: {status}"))
         }
         "until" => {
             for _ in 0..60 {
-                if step["status"] == world.kubernetes(step).await.as_u16() {
+                if step["status"] == kubernetes(daemon, step).await.as_u16() {
                     return Ok(());
                 }
                 tokio::time::sleep(MOMENT).await;
@@ -68,7 +70,22 @@ async fn take(world: &World, step: &Value) -> Result<(), String> {
     }
 }
 
-fn request(recorded: &Value) -> Request<Full<bytes::Bytes>> {
+/// Sends a request of a set-up step to the API server. Its path is below the namespace.
+async fn kubernetes(daemon: &Daemon, step: &Value) -> StatusCode {
+    let client = kube::Client::new(daemon.cluster.service(), daemon.namespace());
+    let path = format!("/api/v1/namespaces/{}{}", daemon.namespace(), step["path"].as_str().unwrap());
+    let content_type = step["content_type"].as_str().unwrap_or("application/json");
+    let body = if step["body"].is_null() { Vec::new() } else { step["body"].to_string().into_bytes() };
+    let request = Request::builder()
+        .method(step["method"].as_str().unwrap())
+        .uri(path)
+        .header("content-type", content_type)
+        .body(body.into())
+        .unwrap();
+    client.send(request).await.unwrap().status()
+}
+
+fn request(recorded: &Value) -> Request<Bytes> {
     let mut request = Request::builder()
         .method(recorded["method"].as_str().unwrap())
         .uri(recorded["path"].as_str().unwrap());
@@ -83,27 +100,27 @@ fn request(recorded: &Value) -> Request<Full<bytes::Bytes>> {
         Value::Object(body) if body.contains_key("raw") => body["raw"].as_str().unwrap().to_owned(),
         body => body.to_string(),
     };
-    request.body(Full::new(body.into())).unwrap()
+    request.body(body.into()).unwrap()
 }
 
 /// Status, content type, headers and body. Node ports and uids differ, a phase may be ahead, further fields are extra.
-fn same(world: &World, case: &Value, answer: &Answer) -> Result<(), String> {
+fn same(daemon: &Daemon, case: &Value, answer: &Answer) -> Result<(), String> {
     let recorded = &case["response"];
     let check = |what: &str, ours: Value, theirs: &Value| {
         (ours == *theirs).then_some(()).ok_or_else(|| format!("{what} {ours}, recorded {theirs}: {answer:?}"))
     };
-    check("status", answer.status.as_u16().into(), &recorded["status"])?;
+    check("status", answer.status.into(), &recorded["status"])?;
     check("content type", json!(answer.header("content-type")), &recorded["content_type"])?;
     for (name, value) in recorded["headers"].as_object().into_iter().flatten() {
         check(name, json!(answer.header(name)), value)?;
     }
-    contains(world, &answer.json(), &recorded["body"]).map_err(|difference| {
-        format!("{difference}\n  ours {}\n  recorded {}", answer.json(), recorded["body"])
+    contains(daemon, &answer.body, &recorded["body"]).map_err(|difference| {
+        format!("{difference}\n  ours {}\n  recorded {}", answer.body, recorded["body"])
     })
 }
 
 /// Whether our body has all that the recorded one has. An absent field equals null.
-fn contains(world: &World, ours: &Value, recorded: &Value) -> Result<(), String> {
+fn contains(daemon: &Daemon, ours: &Value, recorded: &Value) -> Result<(), String> {
     match (recorded, ours) {
         (Value::Object(recorded), _) => recorded.iter().try_for_each(|(field, value)| {
             let ours_here = &ours[field];
@@ -111,18 +128,18 @@ fn contains(world: &World, ours: &Value, recorded: &Value) -> Result<(), String>
                 "sandbox_url" => equal(field, &without_port(ours_here), &without_port(value)),
                 "container_id" if !value.is_null() => {
                     let name = format!("sandbox-{}", ours["sandbox_id"].as_str().unwrap_or_default());
-                    let pod = world.object("pods", &name).unwrap_or_default();
+                    let pod = object(daemon, "pods", &name).unwrap_or_default();
                     equal(field, ours_here, &pod["metadata"]["uid"])
                 }
                 "status" if value == "Pending" && ours_here == "Running" => Ok(()),
                 "detail" if value.is_array() => equal(field, &places(ours_here), &places(value)),
-                "sandboxes" => contains(world, &sorted(ours_here), &sorted(value)),
-                _ => contains(world, ours_here, value).map_err(|error| format!("{field}: {error}")),
+                "sandboxes" => contains(daemon, &sorted(ours_here), &sorted(value)),
+                _ => contains(daemon, ours_here, value).map_err(|error| format!("{field}: {error}")),
             }
         }),
         (Value::Array(recorded), Value::Array(ours)) => {
             equal("length", &ours.len().into(), &recorded.len().into())?;
-            ours.iter().zip(recorded).try_for_each(|(ours, recorded)| contains(world, ours, recorded))
+            ours.iter().zip(recorded).try_for_each(|(ours, recorded)| contains(daemon, ours, recorded))
         }
         (recorded, ours) => equal("value", ours, recorded),
     }
@@ -150,8 +167,8 @@ fn sorted(sandboxes: &Value) -> Value {
 
 /// Checks a case that need not be copied.
 fn obeys(rule: &str, answer: &Answer, dying: Option<&Value>, made: usize) -> Result<(), String> {
-    let status = answer.status.as_u16();
-    let body = answer.json();
+    let status = answer.status;
+    let body = &answer.body;
     let is_json = body.is_object();
     let detail = |text: &str| body["detail"].as_str().is_some_and(|detail| detail.contains(text));
     let is_successor = || {
@@ -170,8 +187,8 @@ fn obeys(rule: &str, answer: &Answer, dying: Option<&Value>, made: usize) -> Res
         "not-the-dying" => is_successor(),
         "not-the-dying-or-capacity" => is_successor() || (status == 409 && detail("shell capacity")),
         "not-the-dying-or-broker" => is_successor() || (status == 409 && detail("Lark broker mode")),
-        "lists-one" => lists(&body, "one"),
-        "lists-ok" => lists(&body, "ok"),
+        "lists-one" => lists(body, "one"),
+        "lists-ok" => lists(body, "ok"),
         other => return Err(format!("unknown rule {other}")),
     };
     holds.then_some(()).ok_or_else(|| format!("not {rule}: {answer:?}"))

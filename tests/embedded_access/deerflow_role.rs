@@ -1,13 +1,10 @@
 //! The daemon under exactly the role that DeerFlow's own Helm chart gives its provisioner.
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
+use testkit::{Answer, Client, NAMESPACE, until};
 
-use super::{
-    guarded::{Guarded, HOME},
-    support::{Answer, Client, NAMESPACE, until},
-};
+use super::guarded::{Guarded, HOME};
 
 /// The account, in a namespace of its own only because that is where the tests issue tokens.
 const ACCOUNT: &str = "deer-flow-provisioner";
@@ -52,8 +49,7 @@ async fn guarded() -> Guarded {
 }
 
 async fn send(client: &Client, method: Method, path: &str, body: &Value) -> Answer {
-    let headers = [("content-type", "application/json"), ("x-owner", "gateway-1")];
-    client.send(method, path, &headers, Some(Bytes::from(body.to_string()))).await
+    client.call_with(method, path, &[("x-owner", "gateway-1")], Some(body.clone())).await
 }
 
 /// Guards that all of DeerFlow's contract works under DeerFlow's role, and that nothing is even asked for that the role
@@ -61,20 +57,20 @@ async fn send(client: &Client, method: Method, path: &str, body: &Value) -> Answ
 #[tokio::test]
 async fn deerflows_role_is_enough_for_deerflows_contract() {
     let guarded = guarded().await;
-    let (daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
-    client.until_ready().await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
     let body = json!({"sandbox_id": "a", "max_shell_sessions": 12});
-    let created = send(&client, Method::POST, "/api/sandboxes", &body).await;
-    assert_eq!(created.status, StatusCode::OK, "{created:?}");
-    client.until_phase("a", "Running").await;
+    let created = send(&daemon, Method::POST, "/api/sandboxes", &body).await;
+    assert_eq!(created.status, 200, "{created:?}");
+    daemon.until_phase("a", "Running").await;
     for path in ["/api/sandboxes/a", "/api/sandboxes", "/api/sandboxes/a/presence", "/api/capabilities"] {
-        assert_eq!(client.get(path).await.status, StatusCode::OK, "{path}");
+        assert_eq!(daemon.fetch(path).await.status, 200, "{path}");
     }
-    assert_eq!(send(&client, Method::POST, "/api/sandboxes", &body).await.status, StatusCode::OK);
-    assert_eq!(send(&client, Method::DELETE, "/api/sandboxes/a", &Value::Null).await.status, StatusCode::OK);
-    let again = send(&client, Method::POST, "/api/sandboxes", &body).await;
-    assert_eq!(again.status, StatusCode::OK, "{again:?}");
-    assert_ne!(again.json()["container_id"], created.json()["container_id"]);
+    assert_eq!(send(&daemon, Method::POST, "/api/sandboxes", &body).await.status, 200);
+    assert_eq!(send(&daemon, Method::DELETE, "/api/sandboxes/a", &Value::Null).await.status, 200);
+    let again = send(&daemon, Method::POST, "/api/sandboxes", &body).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_ne!(again.body["container_id"], created.body["container_id"]);
     let _ = daemon.stop().await;
     assert_eq!(guarded.refused(), [""; 0]);
 }
@@ -84,25 +80,25 @@ async fn deerflows_role_is_enough_for_deerflows_contract() {
 #[tokio::test]
 async fn what_needs_more_than_deerflows_role_says_so() {
     let guarded = guarded().await;
-    let (daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
-    client.until_ready().await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
     for (id, limits) in [("idle", json!({"idle_timeout": "1h"})), ("short", json!({"ttl": "1s"}))] {
         let mut body = limits;
         body["sandbox_id"] = id.into();
-        assert_eq!(send(&client, Method::POST, "/api/sandboxes", &body).await.status, StatusCode::OK);
+        assert_eq!(send(&daemon, Method::POST, "/api/sandboxes", &body).await.status, 200);
     }
-    let touched = send(&client, Method::POST, "/api/sandboxes/idle/touch", &Value::Null).await;
-    assert_eq!(touched.status, StatusCode::OK, "{touched:?}");
-    let refused = send(&client, Method::PATCH, "/api/sandboxes/idle", &json!({"ttl": "2h"})).await;
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{refused:?}");
-    assert_eq!(refused.json()["reason"], "Forbidden");
-    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    let touched = send(&daemon, Method::POST, "/api/sandboxes/idle/touch", &Value::Null).await;
+    assert_eq!(touched.status, 200, "{touched:?}");
+    let refused = send(&daemon, Method::PATCH, "/api/sandboxes/idle", &json!({"ttl": "2h"})).await;
+    assert_eq!(refused.status, 500, "{refused:?}");
+    assert_eq!(refused.body["reason"], "Forbidden");
+    let detail = refused.body["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("cannot patch resource \"pods\""), "{detail}");
     until("the short one is reaped", async || {
-        client.get("/api/sandboxes/short").await.json()["reaped"]["reason"] == "TTLExpired"
+        daemon.get("short").await.body["reaped"]["reason"] == "TTLExpired"
     })
     .await;
-    assert_eq!(client.get("/api/sandboxes/idle").await.json()["status"], "Running");
+    assert_eq!(daemon.get("idle").await.body["status"], "Running");
     until("the Event was refused", async || guarded.refused().contains(&"create events".to_owned())).await;
     let _ = daemon.stop().await;
     let mut refused = guarded.refused();

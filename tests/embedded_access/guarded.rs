@@ -1,51 +1,37 @@
 //! A cluster with RBAC behind TLS, set up by the file that is shipped.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use sandbox_provisioner::run::Daemon;
 use serde_json::{Value, json};
-use simcluster::{AccessOptions, Cluster, Kubeconfig, Options, Tls, User};
-use tokio::{net::TcpListener, task::JoinHandle};
+use simcluster::{AccessOptions, Cluster, Options, User};
+use testkit::{Daemon, ServedCluster, Setup};
 use tower::ServiceExt;
 
-use super::support::{Client, settings};
-
-/// What an administrator applies.
+/// The file that an administrator applies.
 pub const SHIPPED: &str = include_str!("../../config/rbac.yaml");
-/// Where the daemon's account lives.
+/// The namespace of the daemon's account.
 pub const HOME: &str = "sandbox-provisioner";
 /// The daemon's account, its Role and its binding.
 pub const ACCOUNT: &str = "sandbox-provisioner";
 
-const ADMIN: &str = "administrator";
+/// The token of the administrator.
+pub const ADMIN: &str = "administrator";
 
-/// The cluster, on a port of its own.
-pub struct Guarded {
-    pub cluster: Cluster,
-    url: String,
-    authority: String,
-    pub folder: tempfile::TempDir,
-    server: JoinHandle<()>,
-}
+/// A cluster with RBAC, over HTTPS.
+pub struct Guarded(ServedCluster);
 
 impl Guarded {
-    /// A new cluster with nothing in it.
+    /// Returns a cluster without any object.
     pub async fn empty() -> Self {
         let access = AccessOptions::rbac().token(ADMIN, User::admin());
         let cluster = Cluster::start(Options { access, ..Options::default() });
-        let tls = Tls::generate(&[]).unwrap();
-        let authority = tls.authority().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let server = simcluster::serve_tls(listener, cluster.clone(), tls, std::future::pending());
-        let server = tokio::spawn(server);
-        Self { cluster, url, authority, folder: tempfile::tempdir().unwrap(), server }
+        Self(ServedCluster::https(cluster).await)
     }
 
-    /// A cluster to which the shipped file was applied.
+    /// Returns a cluster with the objects of the shipped file.
     pub async fn shipped() -> Self {
         let guarded = Self::empty().await;
         for object in objects() {
@@ -78,36 +64,18 @@ impl Guarded {
         assert_eq!(status, 201, "{object}: {body:?}");
     }
 
-    /// A kubeconfig for a token.
-    pub fn kubeconfig(&self, token: &str) -> PathBuf {
-        // Tokens of accounts begin alike, but no two end alike.
-        let path = self.folder.path().join(&token[token.len() - 12..]);
-        let config = Kubeconfig::new(&self.url).authority(&self.authority).token(token);
-        config.write(&path).unwrap();
-        path
-    }
-
-    /// A kubeconfig for the administrator.
-    pub fn administrator(&self) -> PathBuf {
-        self.kubeconfig(ADMIN)
-    }
-
-    /// A token for a service account in the daemon's own namespace.
+    /// Returns a token for a service account in the daemon's own namespace.
     pub fn token(&self, account: &str) -> String {
         self.cluster.service_account_token(HOME, account, Duration::from_secs(3600)).unwrap()
     }
 
-    /// A daemon that shows this token.
-    pub async fn daemon(&self, token: &str) -> (Daemon, Client) {
-        let path = self.kubeconfig(token);
-        let path = path.to_str().unwrap();
-        let settings = settings(&[("KUBECONFIG_PATH", path), ("PROVISIONER_REAP_GRACE", "1s")]);
-        let daemon = Daemon::start(&settings, None).await.unwrap();
-        let client = Client { address: daemon.address(), key: None };
-        (daemon, client)
+    /// Starts a daemon with this token.
+    pub async fn daemon(&self, token: &str) -> Daemon {
+        let setup = Setup::new(&[("PROVISIONER_REAP_GRACE", "1s")]).kubeconfig(&self.kubeconfig(Some(token)));
+        setup.cluster(self.cluster.clone()).listening().start().await
     }
 
-    /// The calls that were refused for want of a right or of credentials, as `create pods`.
+    /// Returns the calls that were rejected for lack of a right or of credentials, as `create pods`.
     pub fn refused(&self) -> Vec<String> {
         let calls = self.cluster.calls().into_iter();
         calls
@@ -117,18 +85,20 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        self.server.abort();
+impl Deref for Guarded {
+    type Target = ServedCluster;
+
+    fn deref(&self) -> &ServedCluster {
+        &self.0
     }
 }
 
-/// The objects of the shipped file.
+/// Returns the objects of the shipped file.
 pub fn objects() -> Vec<Value> {
     serde_saphyr::from_multiple(SHIPPED).unwrap()
 }
 
-/// An account without any right.
-pub fn stranger() -> Value {
-    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "stranger", "namespace": HOME}})
+/// Returns a service account without any right.
+pub fn powerless() -> Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "powerless", "namespace": HOME}})
 }

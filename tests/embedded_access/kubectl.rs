@@ -1,17 +1,17 @@
-//! `kubectl` as the administrator and as others, where it is installed.
+//! `kubectl` as the administrator and as other users, if it is installed.
 
 use std::{path::Path, process::Stdio};
 
 use tokio::process::Command;
 
-use super::guarded::{ACCOUNT, Guarded, HOME};
+use super::guarded::{ACCOUNT, ADMIN, Guarded, HOME};
 
-/// What `kubectl` prints, on standard output or, when it fails, on standard error.
+/// Returns what `kubectl` prints: its output, or everything if it fails.
 async fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("kubectl")
         .arg("--kubeconfig")
         .arg(kubeconfig)
-        // It keeps what it discovers; not in the home of whoever runs the tests.
+        // Without this, kubectl caches the discovery in the home directory.
         .args(["--cache-dir", kubeconfig.parent().unwrap().to_str().unwrap()])
         .args(arguments)
         .stdin(Stdio::null())
@@ -27,15 +27,15 @@ async fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, String
     }
 }
 
-/// Guards the way of the README: a kubeconfig over TLS, the shipped file, a token for the daemon's account, and
-/// questions about rights.
+/// Guards the steps of the README: a kubeconfig with TLS, the shipped file, a token for the daemon's account, and access
+/// reviews.
 #[tokio::test]
 async fn kubectl_asks_about_rights() {
     if !is_installed().await {
         return;
     }
     let guarded = Guarded::empty().await;
-    let admin = guarded.administrator();
+    let admin = guarded.kubeconfig(Some(ADMIN));
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rbac.yaml");
     kubectl(&admin, &["apply", "-f", shipped]).await.unwrap();
     let who = kubectl(&admin, &["auth", "whoami", "-o", "jsonpath={.status.userInfo.groups}"]).await.unwrap();
@@ -43,7 +43,7 @@ async fn kubectl_asks_about_rights() {
     assert_eq!(kubectl(&admin, &["auth", "can-i", "create", "pods"]).await.unwrap(), "yes");
 
     let token = kubectl(&admin, &["create", "token", ACCOUNT, "-n", HOME]).await.unwrap();
-    let daemon = guarded.kubeconfig(&token);
+    let daemon = guarded.kubeconfig(Some(&token));
     let none = kubectl(&daemon, &["get", "pods", "-n", "deer-flow", "-o", "name"]).await;
     assert_eq!(none, Ok(String::new()));
     let refused = kubectl(&daemon, &["get", "pods"]).await.unwrap_err();
@@ -64,7 +64,7 @@ async fn kubectl_asks_about_rights() {
     let list = can(&["--list", "-n", "deer-flow"]).await;
     assert!(list.contains("[get list watch create delete]"), "{list}");
 
-    let nobody = guarded.kubeconfig("unknown-token");
+    let nobody = guarded.kubeconfig(Some("unknown-token"));
     let refused = kubectl(&nobody, &["get", "pods"]).await.unwrap_err();
     assert!(refused.contains("Unauthorized"), "{refused}");
     let account = format!("system:serviceaccount:{HOME}:{ACCOUNT}");
@@ -72,14 +72,14 @@ async fn kubectl_asks_about_rights() {
     assert_eq!(kubectl(&admin, &other).await.unwrap(), "yes");
 }
 
-/// Guards what kubectl writes in its binary form: whatever it makes itself, rather than reads from a file.
+/// Guards the objects that kubectl sends as protobuf: those that it builds itself instead of reading a file.
 #[tokio::test]
 async fn kubectl_makes_objects_and_rights() {
     if !is_installed().await {
         return;
     }
     let guarded = Guarded::empty().await;
-    let admin = guarded.administrator();
+    let admin = guarded.kubeconfig(Some(ADMIN));
     for command in [
         "create namespace tools",
         "-n tools create serviceaccount robot",
@@ -101,7 +101,7 @@ async fn kubectl_makes_objects_and_rights() {
     let web = guarded.cluster.object("services", "tools", "web").unwrap();
     assert_eq!(web["spec"]["ports"][0]["targetPort"], 8080);
     let token = kubectl(&admin, &["-n", "tools", "create", "token", "robot"]).await.unwrap();
-    let robot = guarded.kubeconfig(&token);
+    let robot = guarded.kubeconfig(Some(&token));
     let can = async |words: &[&str]| {
         let all = [&["auth", "can-i"], words].concat();
         kubectl(&robot, &all).await.unwrap_or_else(|no| no)

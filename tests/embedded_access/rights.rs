@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 use simcluster::{Effect, Rule, Verb};
+use testkit::{Answer, Client, NAMESPACE, until};
 
-use super::{
-    guarded::{ACCOUNT, Guarded, objects, stranger},
-    support::{Answer, Client, NAMESPACE, until},
-};
+use super::guarded::{ACCOUNT, Guarded, objects, powerless};
 
 /// More than the default of the setting.
 const STALENESS_LIMIT: Duration = Duration::from_secs(120);
@@ -24,21 +21,19 @@ async fn the_shipped_role_is_enough_and_no_more() {
     for resource in ["pods", "services"] {
         guarded.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).resource(resource).times(1));
     }
-    let (daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
-    client.until_ready().await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
     for id in ["a", "b"] {
-        let made = client.post(id).await;
-        assert_eq!(made.status, StatusCode::OK, "{made:?}");
-        client.until_phase(id, "Running").await;
+        let made = daemon.post(id).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        daemon.until_phase(id, "Running").await;
     }
-    assert_eq!(client.get("/api/sandboxes").await.json()["count"], 2);
+    assert_eq!(daemon.fetch("/api/sandboxes").await.body["count"], 2);
     // The one is deleted, the other is given a limit and reaped.
-    let json = [("content-type", "application/json")];
-    let limit = Some(Bytes::from_static(br#"{"ttl": "1s"}"#));
-    let limited = client.send(Method::PATCH, "/api/sandboxes/b", &json, limit).await;
-    assert_eq!(limited.status, StatusCode::OK, "{limited:?}");
-    let gone = client.delete("/api/sandboxes/a").await;
-    assert_eq!(gone.status, StatusCode::OK, "{gone:?}");
+    let limited = daemon.call(Method::PATCH, "/api/sandboxes/b", Some(json!({"ttl": "1s"}))).await;
+    assert_eq!(limited.status, 200, "{limited:?}");
+    let gone = daemon.delete("a").await;
+    assert_eq!(gone.status, 200, "{gone:?}");
     until("all is gone", async || guarded.cluster.count("pods", Some(NAMESPACE)) == 0).await;
     let told = |event: &Value| event["reason"] == "TTLExpired";
     until("it is told why", async || guarded.cluster.objects("events", None).iter().any(told)).await;
@@ -55,13 +50,13 @@ async fn the_shipped_role_is_enough_and_no_more() {
 #[tokio::test]
 async fn without_the_role_it_says_what_is_missing() {
     let guarded = Guarded::shipped().await;
-    guarded.create(&stranger()).await;
-    let (_daemon, client) = guarded.daemon(&guarded.token("stranger")).await;
-    let unready = until_unready(&client, "cannot list resource").await;
-    let user = "system:serviceaccount:sandbox-provisioner:stranger";
+    guarded.create(&powerless()).await;
+    let daemon = guarded.daemon(&guarded.token("powerless")).await;
+    let unready = until_unready(&daemon, "cannot list resource").await;
+    let user = "system:serviceaccount:sandbox-provisioner:powerless";
     assert!(unready.contains("[-]watch-pods") && unready.contains(user), "{unready}");
-    assert_eq!(client.get("/livez").await.status, StatusCode::OK);
-    let refused = client.post("a").await;
+    assert_eq!(daemon.fetch("/livez").await.status, 200);
+    let refused = daemon.post("a").await;
     assert!(says(&refused, "forbidden"), "{refused:?}");
     assert_eq!(guarded.cluster.count("pods", None), 0);
 }
@@ -71,42 +66,42 @@ async fn without_the_role_it_says_what_is_missing() {
 #[tokio::test]
 async fn rights_that_go_and_come_back() {
     let guarded = Guarded::shipped().await;
-    let (_daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
-    client.until_ready().await;
-    assert_eq!(client.post("a").await.status, StatusCode::OK);
-    client.until_phase("a", "Running").await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
+    assert_eq!(daemon.post("a").await.status, 200);
+    daemon.until_phase("a", "Running").await;
 
     let binding = guarded.cluster.remove("rolebindings", NAMESPACE, ACCOUNT).unwrap();
-    let refused = client.post("b").await;
+    let refused = daemon.post("b").await;
     assert!(says(&refused, "cannot create resource"), "{refused:?}");
-    assert!(!refused.status.is_success());
+    assert!(refused.status >= 400, "{refused:?}");
     // An open watch outlives the right to it, here as there.
     guarded.cluster.cut_watches();
     outlive_what_is_known(&guarded, "list pods").await;
-    until_unready(&client, "is forbidden").await;
+    until_unready(&daemon, "is forbidden").await;
 
     guarded.cluster.put("rolebindings", binding).unwrap();
-    client.until_ready().await;
-    assert_eq!(client.get("/api/sandboxes/a").await.json()["status"], "Running");
-    assert_eq!(client.post("b").await.status, StatusCode::OK);
+    daemon.until_ready().await;
+    assert_eq!(daemon.get("a").await.body["status"], "Running");
+    assert_eq!(daemon.post("b").await.status, 200);
 }
 
 /// A token that has ended is told from a right that is missing.
 #[tokio::test]
 async fn a_token_that_ends_is_told() {
     let guarded = Guarded::shipped().await;
-    let (_daemon, client) = guarded.daemon(&guarded.token(ACCOUNT)).await;
-    client.until_ready().await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
     guarded.cluster.remove("serviceaccounts", super::guarded::HOME, ACCOUNT).unwrap();
-    let refused = client.post("b").await;
+    let refused = daemon.post("b").await;
     assert!(says(&refused, "Unauthorized") && !says(&refused, "forbidden"), "{refused:?}");
     guarded.cluster.cut_watches();
     outlive_what_is_known(&guarded, "list services").await;
-    until_unready(&client, "Unauthorized").await;
+    until_unready(&daemon, "Unauthorized").await;
 }
 
 fn says(answer: &Answer, words: &str) -> bool {
-    answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(words))
+    answer.body["detail"].as_str().is_some_and(|detail| detail.contains(words))
 }
 
 /// Waits until the watch was refused, and then until what it told before counts no longer: the clock is set forward.
@@ -122,9 +117,9 @@ async fn outlive_what_is_known(guarded: &Guarded, call: &str) {
 async fn until_unready(client: &Client, words: &str) -> String {
     let mut said = String::new();
     until(&format!("readiness says {words:?}"), async || {
-        let answer = client.get("/readyz?verbose").await;
-        said = String::from_utf8(answer.body.to_vec()).unwrap();
-        answer.status == StatusCode::SERVICE_UNAVAILABLE && said.contains(words)
+        let answer = client.fetch("/readyz?verbose").await;
+        said = answer.text();
+        answer.status == 503 && said.contains(words)
     })
     .await;
     said

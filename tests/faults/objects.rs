@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::sleep;
 
-use super::world::{NAMESPACE, World};
+use testkit::{Daemon, NAMESPACE};
+
+use crate::recovered;
 
 /// A wait longer than the grace of an orphan.
 const GRACE_OVER: Duration = Duration::from_secs(70);
@@ -20,20 +22,20 @@ fn quota(hard: &Value) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_refuses() {
     for (resource, operation) in [("pods", "Pod creation"), ("services", "Service creation")] {
-        let world = World::start().await;
+        let daemon = Daemon::start().await;
         let message = "admission webhook \"policy.example\" denied the request: not here".to_owned();
         let refusal = Refusal::Other { code: 403, reason: "Forbidden".into(), message };
-        world.cluster.fault(Rule::new(Effect::Refuse(refusal)).verb(Verb::Create).resource(resource));
+        daemon.cluster.fault(Rule::new(Effect::Refuse(refusal)).verb(Verb::Create).resource(resource));
         let expected = format!(
             "500 | Denied | {operation} failed: Denied (admission webhook \"policy.example\" denied the request: not here)"
         );
-        assert_eq!(world.post("a").await.to_string(), expected);
+        assert_eq!(daemon.post("a").await.to_string(), expected);
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(world.objects(), [""; 0]);
-        assert_eq!(world.get("a").await.status, 404);
-        assert!(world.logged("WARN").contains("denied the request"), "{}", world.logged(""));
-        world.cluster.clear_faults();
-        world.running("a").await;
+        assert_eq!(daemon.objects(), [""; 0]);
+        assert_eq!(daemon.get("a").await.status, 404);
+        assert!(daemon.logged("WARN").contains("denied the request"), "{}", daemon.logged(""));
+        daemon.cluster.clear_faults();
+        daemon.running("a").await;
     }
 }
 
@@ -52,15 +54,15 @@ async fn a_quota_that_is_used_up() {
              forbidden: exceeded quota: q, requested: services=1, used: services=1, limited: services=1); try again in 5 s",
         ),
     ] {
-        let world = World::start().await;
-        world.cluster.put("resourcequotas", quota(&hard)).unwrap();
-        world.running("b").await;
-        assert_eq!(world.post("a").await.to_string(), expected);
+        let daemon = Daemon::start().await;
+        daemon.cluster.put("resourcequotas", quota(&hard)).unwrap();
+        daemon.running("b").await;
+        assert_eq!(daemon.post("a").await.to_string(), expected);
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(world.objects(), ["sandbox-b", "sandbox-b-svc"]);
-        assert!(world.logged("WARN").contains("exceeded quota"), "{}", world.logged(""));
-        assert_eq!(world.delete("b").await.status, 200);
-        world.until("there is room", async || world.post("a").await.status == 200).await;
+        assert_eq!(daemon.objects(), ["pods sandbox-b", "services sandbox-b-svc"]);
+        assert!(daemon.logged("WARN").contains("exceeded quota"), "{}", daemon.logged(""));
+        assert_eq!(daemon.delete("b").await.status, 200);
+        recovered("there is room", async || daemon.post("a").await.status == 200).await;
     }
 }
 
@@ -69,19 +71,19 @@ async fn a_quota_that_is_used_up() {
 #[tokio::test(start_paused = true)]
 async fn node_ports_that_are_used_up() {
     let options = Options { node_ports: 30000..=30000, ..Options::with_namespace(NAMESPACE) };
-    let world = World::on(Cluster::start(options)).await;
-    world.until_ready().await;
-    world.running("b").await;
+    let daemon = Daemon::on(Cluster::start(options)).await;
+    daemon.until_ready().await;
+    daemon.running("b").await;
     assert_eq!(
-        world.post("a").await.to_string(),
+        daemon.post("a").await.to_string(),
         "503 after 5 s | NodePortsExhausted | Service creation failed for now: NodePortsExhausted (Internal error \
          occurred: failed to allocate a nodePort: range is full); try again in 5 s"
     );
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.objects(), ["sandbox-b", "sandbox-b-svc"]);
-    assert!(world.logged("WARN").contains("NodePortsExhausted"), "{}", world.logged(""));
-    assert_eq!(world.delete("b").await.status, 200);
-    world.until("there is room", async || world.post("a").await.status == 200).await;
+    assert_eq!(daemon.objects(), ["pods sandbox-b", "services sandbox-b-svc"]);
+    assert!(daemon.logged("WARN").contains("NodePortsExhausted"), "{}", daemon.logged(""));
+    assert_eq!(daemon.delete("b").await.status, 200);
+    recovered("there is room", async || daemon.post("a").await.status == 200).await;
 }
 
 /// Guards that a POST returns 200 if a create succeeded but its answer was lost, because the daemon reads the object.
@@ -89,12 +91,12 @@ async fn node_ports_that_are_used_up() {
 async fn an_answer_that_is_lost() {
     for (effect, at_most) in [(Effect::DropAnswer, 1), (Effect::HangAnswer, 9)] {
         for resource in ["pods", "services"] {
-            let world = World::start().await;
-            world.cluster.fault(Rule::new(effect.clone()).verb(Verb::Create).resource(resource).times(1));
-            let made = world.post("a").await;
+            let daemon = Daemon::start().await;
+            daemon.cluster.fault(Rule::new(effect.clone()).verb(Verb::Create).resource(resource).times(1));
+            let made = daemon.post("a").await;
             assert_eq!(made.status, 200, "{effect:?} {resource}: {made}");
             assert!(made.took <= Duration::from_secs(at_most), "{effect:?} {resource}: {:?}", made.took);
-            assert_eq!(world.objects(), ["sandbox-a", "sandbox-a-svc"]);
+            assert_eq!(daemon.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
         }
     }
 }
@@ -103,27 +105,27 @@ async fn an_answer_that_is_lost() {
 /// the termination, and that the id is usable again once the finalizer is removed.
 #[tokio::test(start_paused = true)]
 async fn a_finalizer_that_holds() {
-    let world = World::start().await;
-    world.running("a").await;
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
     let finalizers = |value: Value| {
         let change = |pod: &mut Value| pod["metadata"]["finalizers"] = value;
-        world.cluster.change("pods", NAMESPACE, "sandbox-a", change).unwrap();
+        daemon.cluster.change("pods", NAMESPACE, "sandbox-a", change).unwrap();
     };
     finalizers(json!(["example.com/hold"]));
-    assert_eq!(world.delete("a").await.status, 200);
-    assert_eq!(world.get("a").await.status, 404);
+    assert_eq!(daemon.delete("a").await.status, 200);
+    assert_eq!(daemon.get("a").await.status, 404);
     for _ in 0..3 {
-        let held = world.post("a").await;
+        let held = daemon.post("a").await;
         assert_eq!(
             held.to_string(),
             "503 after 5 s | StillTerminating | Sandbox 'a' is still terminating; try again in 5 s"
         );
         assert!(held.took >= Duration::from_secs(20), "it waits for the end: {:?}", held.took);
-        assert_eq!(world.objects(), ["sandbox-a"], "no Service is made for a Pod that goes");
+        assert_eq!(daemon.objects(), ["pods sandbox-a"], "no Service is made for a Pod that goes");
     }
-    assert!(world.logged("WARN").contains("still terminating"), "{}", world.logged(""));
+    assert!(daemon.logged("WARN").contains("still terminating"), "{}", daemon.logged(""));
     finalizers(Value::Null);
-    world.running("a").await;
+    daemon.running("a").await;
 }
 
 /// Guards that a foreign object with the name of the Pod or the Service is a 409 that names it. It is never deleted,
@@ -140,18 +142,23 @@ async fn an_object_of_somebody_else() {
         ),
         ("services", theirs("sandbox-a-svc", json!({"ports": [{"port": 80}]})), "Service \"sandbox-a-svc\""),
     ] {
-        let world = World::start().await;
-        world.cluster.put(resource, object.clone()).unwrap();
+        let daemon = Daemon::start().await;
+        daemon.cluster.put(resource, object.clone()).unwrap();
         let expected = format!(
             "409 | NotOurs | Sandbox 'a' cannot be made: {what} is not managed by this service; choose another sandbox_id"
         );
-        assert_eq!(world.post("a").await.to_string(), expected);
-        assert_eq!(world.delete("a").await.status, 200, "there is nothing of ours");
+        assert_eq!(daemon.post("a").await.to_string(), expected);
+        assert_eq!(daemon.delete("a").await.status, 200, "there is nothing of ours");
         sleep(GRACE_OVER).await;
-        assert_eq!(world.objects(), [object["metadata"]["name"].as_str().unwrap()]);
-        assert!(!world.cluster.calls().iter().any(|call| {
-            call.verb == Verb::Delete && call.name.as_deref() == object["metadata"]["name"].as_str()
-        }));
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert_eq!(daemon.objects(), [format!("{resource} {name}")]);
+        assert!(
+            !daemon
+                .cluster
+                .calls()
+                .iter()
+                .any(|call| { call.verb == Verb::Delete && call.name.as_deref() == Some(name) })
+        );
     }
 }
 
@@ -162,15 +169,15 @@ async fn a_half_deleted_by_hand() {
         ("pods", "sandbox-a", "404 | NotFound | Sandbox 'a' not found"),
         ("services", "sandbox-a-svc", "404 | NotFound | Sandbox 'a' not found"),
     ] {
-        let world = World::start().await;
-        world.running("a").await;
-        world.cluster.remove(resource, NAMESPACE, name).unwrap();
-        let took = world.until(then, async || world.get("a").await.to_string() == then).await;
+        let daemon = Daemon::start().await;
+        daemon.running("a").await;
+        daemon.cluster.remove(resource, NAMESPACE, name).unwrap();
+        let took = recovered(then, async || daemon.get("a").await.to_string() == then).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
         sleep(GRACE_OVER).await;
-        assert_eq!(world.objects(), [""; 0], "an orphan goes after its grace");
-        assert_eq!(world.get("a").await.status, 404);
-        world.running("a").await;
+        assert_eq!(daemon.objects(), [""; 0], "an orphan goes after its grace");
+        assert_eq!(daemon.get("a").await.status, 404);
+        daemon.running("a").await;
     }
 }
 
@@ -178,18 +185,18 @@ async fn a_half_deleted_by_hand() {
 /// removed, and its name is in use.
 #[tokio::test(start_paused = true)]
 async fn a_pod_relabelled_for_good() {
-    let world = World::start().await;
-    world.running("a").await;
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
     let relabel = |pod: &mut Value| pod["metadata"]["labels"]["app"] = json!("quarantine");
-    world.cluster.change("pods", NAMESPACE, "sandbox-a", relabel).unwrap();
-    world.until("it is noticed", async || world.get("a").await.body["status"] == "NotFound").await;
-    let taken = world.post("a").await;
+    daemon.cluster.change("pods", NAMESPACE, "sandbox-a", relabel).unwrap();
+    recovered("it is noticed", async || daemon.get("a").await.body["status"] == "NotFound").await;
+    let taken = daemon.post("a").await;
     assert_eq!(
         taken.to_string(),
         "409 | NotOurs | Sandbox 'a' cannot be made: Pod \"sandbox-a\" is not managed by this service; choose another \
          sandbox_id"
     );
     sleep(GRACE_OVER).await;
-    assert_eq!(world.objects(), ["sandbox-a"]);
-    assert_eq!(world.get("a").await.status, 404);
+    assert_eq!(daemon.objects(), ["pods sandbox-a"]);
+    assert_eq!(daemon.get("a").await.status, 404);
 }

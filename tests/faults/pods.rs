@@ -5,26 +5,27 @@ use std::time::Duration;
 use simcluster::{Behaviour, Cluster, NodeOptions, Options};
 use tokio::time::sleep;
 
-use super::world::{NAMESPACE, World};
+use testkit::{Daemon, NAMESPACE};
+
+use crate::recovered;
 
 /// Checks that a POST succeeds before the failure is known, that a GET returns the reason and a hint, and that a DELETE
 /// removes everything.
 async fn fares(behaviour: &str, shown: &str, hint: &str) {
     let behaviour: Behaviour = behaviour.parse().unwrap();
     let node = Some(NodeOptions { behaviour, ..NodeOptions::default() });
-    let world = World::on(Cluster::start(Options { node, ..Options::with_namespace(NAMESPACE) })).await;
-    world.until_ready().await;
-    let made = world.post("a").await;
+    let daemon = Daemon::on(Cluster::start(Options { node, ..Options::with_namespace(NAMESPACE) })).await;
+    daemon.until_ready().await;
+    let made = daemon.post("a").await;
     assert_eq!(made.to_string(), "200 | Pending");
-    world
-        .until(shown, async || {
-            let answer = world.get("a").await.to_string();
-            answer.starts_with(shown) && answer.ends_with(hint)
-        })
-        .await;
-    assert_eq!(world.delete("a").await.status, 200);
-    assert_eq!(world.get("a").await.status, 404);
-    world.until("both are gone", async || world.objects().is_empty()).await;
+    recovered(shown, async || {
+        let answer = daemon.get("a").await.to_string();
+        answer.starts_with(shown) && answer.ends_with(hint)
+    })
+    .await;
+    assert_eq!(daemon.delete("a").await.status, 200);
+    assert_eq!(daemon.get("a").await.status, 404);
+    recovered("both are gone", async || daemon.objects().is_empty()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,28 +65,29 @@ async fn an_eviction() {
 /// succeeds, the name stays in use, and other sandboxes are created once there is a node for them.
 #[tokio::test(start_paused = true)]
 async fn a_lost_node() {
-    let world = World::start().await;
-    world.running("a").await;
-    world.cluster.set_node_lost(true);
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    daemon.cluster.set_node_lost(true);
     let shown = "200 | Terminating | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
                  the node stopped answering; the Pod's state is not known";
     // A Pod tolerates an unreachable node for five minutes.
     sleep(Duration::from_secs(300)).await;
-    world.until("it is known to be lost", async || world.get("a").await.to_string() == shown).await;
-    assert_eq!(world.delete("a").await.status, 200);
-    assert_eq!(world.get("a").await.status, 404);
-    let held = world.post("a").await;
+    recovered("it is known to be lost", async || daemon.get("a").await.to_string() == shown).await;
+    assert_eq!(daemon.delete("a").await.status, 200);
+    assert_eq!(daemon.get("a").await.status, 404);
+    let held = daemon.post("a").await;
     assert_eq!(
         held.to_string(),
         "503 after 5 s | StillTerminating | Sandbox 'a' is still terminating; try again in 5 s"
     );
-    assert_eq!(world.objects(), ["sandbox-a"]);
+    assert_eq!(daemon.objects(), ["pods sandbox-a"]);
 
-    assert_eq!(world.post("b").await.to_string(), "200 | Pending");
-    world.until("b waits", async || world.get("b").await.body["reason"] == "Unschedulable").await;
+    assert_eq!(daemon.post("b").await.to_string(), "200 | Pending");
+    recovered("b waits", async || daemon.get("b").await.body["reason"] == "Unschedulable").await;
 
-    world.cluster.set_node_lost(false);
-    world.until("the name is free", async || world.objects() == ["sandbox-b", "sandbox-b-svc"]).await;
-    world.running("a").await;
-    world.running("b").await;
+    daemon.cluster.set_node_lost(false);
+    recovered("the name is free", async || daemon.objects() == ["pods sandbox-b", "services sandbox-b-svc"])
+        .await;
+    daemon.running("a").await;
+    daemon.running("b").await;
 }

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb, WatchFault};
 use tokio::time::{Instant, sleep};
 
-use super::world::{NAMESPACE, World};
+use testkit::{Daemon, NAMESPACE};
+
+use crate::recovered;
 
 /// More objects than one page of a list.
 const MORE_THAN_A_PAGE: usize = 600;
 
-async fn listed(world: &World) -> (u16, Value) {
-    let answer = world.call(Method::GET, "/api/sandboxes", None).await;
+async fn listed(daemon: &Daemon) -> (u16, Value) {
+    let answer = daemon.fetch("/api/sandboxes").await;
     (answer.status, answer.body["count"].clone())
 }
 
@@ -49,20 +50,20 @@ async fn a_list_that_expires_between_its_pages() {
         let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
         cluster.fault(rule.nth(2));
     }
-    let world = World::on(cluster).await;
+    let daemon = Daemon::on(cluster).await;
     // Requests wait for the first list.
-    assert_eq!(listed(&world).await, (200, MORE_THAN_A_PAGE.into()));
-    assert_eq!(world.get("s599").await.status, 200);
-    assert!(world.logged("the list of Pods failed").contains("too old"), "{}", world.logged(""));
+    assert_eq!(listed(&daemon).await, (200, MORE_THAN_A_PAGE.into()));
+    assert_eq!(daemon.get("s599").await.status, 200);
+    assert!(daemon.logged("the list of Pods failed").contains("too old"), "{}", daemon.logged(""));
 
     // After the first list, requests are always answered from memory.
     for resource in ["pods", "services"] {
         let rule = Rule::new(Effect::Refuse(expired.clone())).verb(Verb::List).resource(resource);
-        world.cluster.fault(rule.nth(2));
+        daemon.cluster.fault(rule.nth(2));
     }
-    world.cluster.restart();
+    daemon.cluster.restart();
     for _ in 0..50 {
-        assert_eq!(listed(&world).await, (200, MORE_THAN_A_PAGE.into()));
+        assert_eq!(listed(&daemon).await, (200, MORE_THAN_A_PAGE.into()));
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -71,42 +72,42 @@ async fn a_list_that_expires_between_its_pages() {
 /// delay.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_expires_again_and_again() {
-    let world = World::start().await;
-    world.running("a").await;
-    world.cluster.fault(Rule::new(Effect::Watch(WatchFault::Expired)));
-    world.cluster.cut_watches();
-    let before = world.cluster.mark();
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    daemon.cluster.fault(Rule::new(Effect::Watch(WatchFault::Expired)));
+    daemon.cluster.cut_watches();
+    let before = daemon.cluster.mark();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(120) {
-        assert_eq!(world.get("a").await.to_string(), "200 | Running");
+        assert_eq!(daemon.get("a").await.to_string(), "200 | Running");
         sleep(Duration::from_secs(1)).await;
     }
-    let calls = world.cluster.calls_since(before).len();
+    let calls = daemon.cluster.calls_since(before).len();
     assert!(calls < 120, "{calls} calls in two minutes are a storm");
-    world.running("b").await;
-    assert_eq!(world.unready().await, [""; 0]);
+    daemon.running("b").await;
+    assert_eq!(daemon.unready().await, [""; 0]);
 }
 
 /// Guards that a silent watch is detected, and that a list then finds the changes it did not report.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_silent() {
-    let world = World::start().await;
-    world.running("a").await;
-    world.cluster.stall_watches(true);
-    world.cluster.set_phase(NAMESPACE, "sandbox-a", "Unknown").unwrap();
-    let noticed = world.until("it is noticed", async || {
-        let answer = world.get("a").await;
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    daemon.cluster.stall_watches(true);
+    daemon.cluster.set_phase(NAMESPACE, "sandbox-a", "Unknown").unwrap();
+    let noticed = recovered("it is noticed", async || {
+        let answer = daemon.get("a").await;
         assert_eq!(answer.status, 200, "{answer}");
         answer.body["status"] == "Unknown"
     });
     let noticed = noticed.await;
     assert!((30..40).contains(&noticed.as_secs()), "{noticed:?}");
-    assert!(world.logged("timed out after 35s").contains("the watch of Pods"), "{}", world.logged(""));
+    assert!(daemon.logged("timed out after 35s").contains("the watch of Pods"), "{}", daemon.logged(""));
     // Readiness holds as long as lists succeed.
     sleep(Duration::from_secs(120)).await;
-    assert_eq!(world.unready().await, [""; 0]);
-    world.cluster.stall_watches(false);
-    world.running("b").await;
+    assert_eq!(daemon.unready().await, [""; 0]);
+    daemon.cluster.stall_watches(false);
+    daemon.running("b").await;
 }
 
 /// Guards the behavior with late, duplicated, reordered or lost watch events. The results of the daemon's own calls are
@@ -119,29 +120,29 @@ async fn events_late_doubled_reordered_and_lost() {
         (WatchFault::Reorder { among: 3, seed: 1 }, 3),
         (WatchFault::Lossy(1), 335),
     ] {
-        let world = World::start().await;
-        world.running("by-hand").await;
-        world.cluster.fault(Rule::new(Effect::Watch(fault)));
-        world.cluster.cut_watches();
+        let daemon = Daemon::start().await;
+        daemon.running("by-hand").await;
+        daemon.cluster.fault(Rule::new(Effect::Watch(fault)));
+        daemon.cluster.cut_watches();
         sleep(Duration::from_secs(5)).await;
         for n in 0..6 {
-            assert_eq!(world.post(&format!("s{n}")).await.status, 200, "{fault:?}");
+            assert_eq!(daemon.post(&format!("s{n}")).await.status, 200, "{fault:?}");
         }
         for n in 0..3 {
-            assert_eq!(world.delete(&format!("s{n}")).await.status, 200, "{fault:?}");
+            assert_eq!(daemon.delete(&format!("s{n}")).await.status, 200, "{fault:?}");
         }
         for n in 0..6 {
             let status = if n < 3 { 404 } else { 200 };
-            assert_eq!(world.get(&format!("s{n}")).await.status, status, "{fault:?} s{n}");
+            assert_eq!(daemon.get(&format!("s{n}")).await.status, status, "{fault:?} s{n}");
         }
-        world.cluster.remove("pods", NAMESPACE, "sandbox-by-hand").unwrap();
-        world.cluster.remove("services", NAMESPACE, "sandbox-by-hand-svc").unwrap();
+        daemon.cluster.remove("pods", NAMESPACE, "sandbox-by-hand").unwrap();
+        daemon.cluster.remove("services", NAMESPACE, "sandbox-by-hand-svc").unwrap();
         let begun = Instant::now();
-        while world.get("by-hand").await.status != 404 {
+        while daemon.get("by-hand").await.status != 404 {
             assert!(begun.elapsed() <= Duration::from_secs(known_within), "{fault:?}");
             sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(listed(&world).await, (200, 3.into()), "{fault:?}");
+        assert_eq!(listed(&daemon).await, (200, 3.into()), "{fault:?}");
     }
 }
 
@@ -149,25 +150,25 @@ async fn events_late_doubled_reordered_and_lost() {
 /// bring back no deleted one. A POST for an object that the new process does not know yet returns that object.
 #[tokio::test(start_paused = true)]
 async fn a_stale_list() {
-    let mut world = World::start().await;
-    world.running("old").await;
-    world.cluster.fault(Rule::new(Effect::StaleRead).verb(Verb::List));
-    world.running("new").await;
-    assert_eq!(world.delete("old").await.status, 200);
+    let mut daemon = Daemon::start().await;
+    daemon.running("old").await;
+    daemon.cluster.fault(Rule::new(Effect::StaleRead).verb(Verb::List));
+    daemon.running("new").await;
+    assert_eq!(daemon.delete("old").await.status, 200);
     for cut in [true, false] {
         if cut {
-            world.cluster.cut_watches();
+            daemon.cluster.cut_watches();
         } else {
-            world.restart().await;
+            daemon.restart().await;
             // The POST arrives before the watch has reported the object that the list lacks.
-            assert_eq!(world.post("new").await.to_string(), "200 | Running");
+            assert_eq!(daemon.post("new").await.to_string(), "200 | Running");
         }
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(20) {
-            assert_eq!(world.get("new").await.status, 200, "{:?}", begun.elapsed());
-            assert_eq!(world.get("old").await.status, 404, "{:?}", begun.elapsed());
+            assert_eq!(daemon.get("new").await.status, 200, "{:?}", begun.elapsed());
+            assert_eq!(daemon.get("old").await.status, 404, "{:?}", begun.elapsed());
             sleep(Duration::from_millis(100)).await;
         }
     }
-    assert_eq!(world.objects(), ["sandbox-new", "sandbox-new-svc"]);
+    assert_eq!(daemon.objects(), ["pods sandbox-new", "services sandbox-new-svc"]);
 }

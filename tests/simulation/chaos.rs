@@ -5,19 +5,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::SignedDuration;
 use simcluster::{Effect, Refusal, Rule, Verb, WatchFault};
+use testkit::NAMESPACE;
 use tokio::time::sleep;
 
-use super::{
-    clients,
-    oracle::Oracle,
-    world::{NAMESPACE, World},
-};
+use super::{clients, oracle::Oracle, world::World};
 
 /// Injects faults forever.
 pub async fn reign(world: &World, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.u64(100..15_000))).await;
-        Oracle::judge_pairs(&world.cluster);
+        Oracle::check_pairs(&world.cluster);
         let hold = Duration::from_millis(rng.u64(100..20_000));
         match rng.u8(0..16) {
             0..=5 => {
@@ -59,7 +56,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
                 world.cluster.step_clock(SignedDuration::from_hours(if forward { 1 } else { -1 }));
                 world.oracle.borrow_mut().stepped(forward);
             }
-            12 => meddle(world, &mut rng),
+            12 => change_manually(world, &mut rng),
             _ => {
                 world.kill_daemon();
                 sleep(hold / 2).await;
@@ -71,7 +68,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
 
 /// Waits while a fault lasts. Sometimes kills the daemon meanwhile and starts it again during the fault.
 async fn last(world: &World, rng: &mut Rng, long: Duration) {
-    let troubled = || world.oracle.borrow_mut().troubled();
+    let troubled = || world.oracle.borrow_mut().note_fault();
     if rng.u8(0..3) == 0 {
         sleep(long.mul_f64(rng.f64() / 2.0)).await;
         troubled();
@@ -86,7 +83,7 @@ async fn last(world: &World, rng: &mut Rng, long: Duration) {
 }
 
 /// Manually deletes the Pod or the Service of a sandbox.
-fn meddle(world: &World, rng: &mut Rng) {
+fn change_manually(world: &World, rng: &mut Rng) {
     let id = clients::ids().nth(rng.usize(0..clients::ids().len() - 1)).unwrap();
     let (resource, name) = if rng.bool() {
         ("pods", format!("sandbox-{id}"))
@@ -96,7 +93,7 @@ fn meddle(world: &World, rng: &mut Rng) {
     if world.cluster.object(resource, NAMESPACE, &name).is_none() {
         return;
     }
-    world.oracle.borrow_mut().meddled(id);
+    world.oracle.borrow_mut().changed_manually(id);
     world.history.note(format_args!("{resource} {name} is deleted by hand"));
     world.cluster.remove(resource, NAMESPACE, &name).unwrap();
 }

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{oracle::Limits, strangers, world::World};
+use super::{foreign_objects, oracle::Limits, world::World};
 
 /// The sandboxes of all clients. There are few, so that clients share them. Some have limits.
 const IDS: [(&str, Limits); 7] = [
@@ -18,7 +18,7 @@ const IDS: [(&str, Limits); 7] = [
     ("s-3", Limits { ttl: Some(Duration::from_secs(45)), idle_timeout: None }),
     ("s-4", Limits { ttl: None, idle_timeout: Some(Duration::from_secs(20)) }),
     ("s-5", Limits { ttl: Some(Duration::from_secs(60)), idle_timeout: Some(Duration::from_secs(15)) }),
-    (strangers::TAKEN, unlimited()),
+    (foreign_objects::TAKEN, unlimited()),
 ];
 
 const fn unlimited() -> Limits {
@@ -73,7 +73,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
 
 /// Sends a POST and reports it to the oracle. Returns the status of the answer, if there is one.
 pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
-    let turn = world.oracle.borrow_mut().begin(id, limits);
+    let turn = world.oracle.borrow_mut().start(id, limits);
     let mut body = json!({"sandbox_id": id});
     for (name, limit) in [("ttl", limits.ttl), ("idle_timeout", limits.idle_timeout)] {
         if let Some(limit) = limit {
@@ -87,7 +87,7 @@ pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
 
 /// Sends a DELETE, like [`create`].
 pub async fn delete(world: &World, id: &str, limits: Limits) -> Option<u16> {
-    let turn = world.oracle.borrow_mut().begin(id, limits);
+    let turn = world.oracle.borrow_mut().start(id, limits);
     let answer = world.call(Method::DELETE, &path(id), None).await;
     world.oracle.borrow_mut().deleted(id, &turn, answer.as_ref());
     answer.map(|answer| answer.status)

@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{CallMark, Effect, Rule};
+use testkit::NAMESPACE;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
         Operation::{self, Adopt, Create, Delete, Reap, Touch},
         Start::{self, Absent, Due, Present, Terminating},
     },
-    world::{NAMESPACE, World, simulate},
+    world::{World, simulate},
 };
 
 /// The delay of a call, so that the two operations of a pair overlap.
@@ -110,7 +111,7 @@ impl KillPoint {
 #[derive(Debug, PartialEq)]
 struct End {
     objects: BTreeMap<String, Value>,
-    told: Value,
+    listed: Value,
 }
 
 /// Runs the operations and kills the process at the kill point, if there is one. Returns the final state and the number
@@ -212,12 +213,12 @@ async fn end(world: &World) -> End {
         }
     }
     let list = world.insist(Method::GET, "/api/sandboxes", None, &[200]).await.body;
-    let told = list["sandboxes"]
+    let listed = list["sandboxes"]
         .as_array()
         .unwrap()
         .iter()
         .map(|sandbox| json!([sandbox["sandbox_id"], sandbox["status"]]));
-    End { objects, told: told.collect() }
+    End { objects, listed: listed.collect() }
 }
 
 /// Runs the operations on a new cluster and compares the final state. Prints the history after a failure.
@@ -232,7 +233,7 @@ fn simulated(
     let run = AssertUnwindSafe(|| {
         let (end, calls) = simulate(7, run(start, operations, point, record));
         if let (Some(end), Some(wanted)) = (&end, wanted) {
-            assert_eq!(end.told, wanted.told, "what is listed");
+            assert_eq!(end.listed, wanted.listed, "what is listed");
             assert!(end.objects.keys().eq(wanted.objects.keys()), "{:?}", end.objects.keys());
             assert_eq!(end, wanted, "what there is");
         }

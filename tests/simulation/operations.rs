@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use http::Method;
+use testkit::NAMESPACE;
 use tokio::time::sleep;
 
 use super::{
     clients::{self, path},
     oracle::Limits,
-    world::{NAMESPACE, World},
+    world::World,
 };
 
 /// The id of the sandbox.

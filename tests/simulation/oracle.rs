@@ -12,12 +12,10 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 use simcluster::Cluster;
+use testkit::{Answer, NAMESPACE};
 use tokio::time::Instant;
 
-use super::{
-    strangers,
-    world::{Answer, NAMESPACE},
-};
+use super::foreign_objects;
 
 /// The time after a fault of the API server during which an acknowledged use may be unrecorded. A write that starts
 /// during the fault takes up to ten seconds to fail and is retried after five.
@@ -40,20 +38,20 @@ pub struct Limits {
 /// Checks all answers.
 #[derive(Default)]
 pub struct Oracle {
-    told: BTreeMap<String, Told>,
+    sandboxes: BTreeMap<String, Recorded>,
     /// Whether the API server's clock was set forward while the current process ran.
     stepped_forward: bool,
     /// The start of the current process.
     restarted: Option<Instant>,
     /// The time of the last fault of the API server.
-    troubled: Option<Instant>,
+    last_fault: Option<Instant>,
 }
 
 /// The known answers and the requests in flight for one id.
 #[derive(Default)]
-struct Told {
+struct Recorded {
     /// The number of creates and deletes that were started.
-    begun: u64,
+    started: u64,
     /// The number of those that are not answered yet.
     open: u64,
     certain: Option<Truth>,
@@ -77,10 +75,10 @@ enum Truth {
 }
 
 /// A create or a delete in flight.
-pub struct Turn {
+pub struct Request {
     number: u64,
     alone: bool,
-    begun: Instant,
+    started: Instant,
     before: Option<Truth>,
 }
 
@@ -91,7 +89,7 @@ impl Limits {
     }
 }
 
-impl Told {
+impl Recorded {
     /// Returns whether the sandbox may have been reaped by now (invariant 5: never early).
     fn may_be_reaped(&self) -> bool {
         let now = Instant::now();
@@ -104,35 +102,35 @@ impl Told {
 
 impl Oracle {
     /// Records the start of a create or a delete. Until it is answered, nothing is certain.
-    pub fn begin(&mut self, id: &str, limits: Limits) -> Turn {
-        let told = self.told.entry(id.to_owned()).or_default();
-        let before = told.certain.take();
-        told.begun += 1;
-        told.open += 1;
-        told.limits = limits;
-        Turn { number: told.begun, alone: told.open == 1, begun: Instant::now(), before }
+    pub fn start(&mut self, id: &str, limits: Limits) -> Request {
+        let recorded = self.sandboxes.entry(id.to_owned()).or_default();
+        let before = recorded.certain.take();
+        recorded.started += 1;
+        recorded.open += 1;
+        recorded.limits = limits;
+        Request { number: recorded.started, alone: recorded.open == 1, started: Instant::now(), before }
     }
 
     /// Checks the answer to a create. Invariant 2: a 200 means that both objects exist and that the URL is that
     /// sandbox's. After any other result the previous state remains.
-    pub fn created(&mut self, cluster: &Cluster, id: &str, turn: &Turn, answer: Option<&Answer>) {
-        let certain = self.end(id, turn);
+    pub fn created(&mut self, cluster: &Cluster, id: &str, request: &Request, answer: Option<&Answer>) {
+        let certain = self.end(id, request);
         let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else {
-            if let (true, Some(Truth::There(_))) = (certain, &turn.before) {
-                self.told.get_mut(id).unwrap().certain.clone_from(&turn.before);
+            if let (true, Some(Truth::There(_))) = (certain, &request.before) {
+                self.sandboxes.get_mut(id).unwrap().certain.clone_from(&request.before);
             }
             return;
         };
         let url = answer.body["sandbox_url"].as_str().expect("a URL").to_owned();
-        let told = self.told.get_mut(id).unwrap();
-        if told.doubtful_until.is_some_and(|until| Instant::now() < until) {
+        let recorded = self.sandboxes.get_mut(id).unwrap();
+        if recorded.doubtful_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        let was_gone = matches!(turn.before, Some(Truth::Gone | Truth::Reaped));
-        told.made = was_gone.then_some(turn.begun);
-        told.used = Some(turn.begun);
+        let was_gone = matches!(request.before, Some(Truth::Gone | Truth::Reaped));
+        recorded.made = was_gone.then_some(request.started);
+        recorded.used = Some(request.started);
         // With very short limits, the sandbox may be reaped between its creation and this check.
-        if !told.may_be_reaped() {
+        if !recorded.may_be_reaped() {
             let object = |resource, name: String| cluster.object(resource, NAMESPACE, &name);
             let pod = object("pods", format!("sandbox-{id}"));
             let pod = pod.unwrap_or_else(|| panic!("invariant 2: {id} was given without a Pod"));
@@ -143,43 +141,43 @@ impl Oracle {
             let port = service["spec"]["ports"][0]["nodePort"].to_string();
             assert!(url.ends_with(&format!(":{port}")), "invariant 2: {id} was given {url}");
         }
-        told.certain = Some(Truth::There(url));
+        recorded.certain = Some(Truth::There(url));
     }
 
     /// Records the answer to a delete.
-    pub fn deleted(&mut self, id: &str, turn: &Turn, answer: Option<&Answer>) {
-        if self.end(id, turn) && answer.is_some_and(|answer| answer.status == 200) {
-            self.told.get_mut(id).unwrap().certain = Some(Truth::Gone);
+    pub fn deleted(&mut self, id: &str, request: &Request, answer: Option<&Answer>) {
+        if self.end(id, request) && answer.is_some_and(|answer| answer.status == 200) {
+            self.sandboxes.get_mut(id).unwrap().certain = Some(Truth::Gone);
         }
     }
 
     /// Returns whether no other create or delete was in flight at the same time.
-    fn end(&mut self, id: &str, turn: &Turn) -> bool {
-        let told = self.told.get_mut(id).unwrap();
-        told.open -= 1;
-        turn.alone && told.open == 0 && told.begun == turn.number
+    fn end(&mut self, id: &str, request: &Request) -> bool {
+        let recorded = self.sandboxes.get_mut(id).unwrap();
+        recorded.open -= 1;
+        request.alone && recorded.open == 0 && recorded.started == request.number
     }
 
     /// Checks the answer to a touch that started at the given time. Invariant 5: a touch that races a reap wins or
     /// loses as a whole.
-    pub fn touched(&mut self, id: &str, begun: Instant, answer: &Answer) {
+    pub fn touched(&mut self, id: &str, started: Instant, answer: &Answer) {
         self.got(id, answer);
-        let Some(told) = self.told.get_mut(id) else { return };
-        if answer.status == 200 && told.certain.is_some() {
-            told.used = told.used.max(Some(begun));
+        let Some(recorded) = self.sandboxes.get_mut(id) else { return };
+        if answer.status == 200 && recorded.certain.is_some() {
+            recorded.used = recorded.used.max(Some(started));
         }
     }
 
     /// Checks the answer to a GET. Invariant 6: no wrong 404, and no sandbox whose deletion was acknowledged.
     pub fn got(&mut self, id: &str, answer: &Answer) {
-        let Some(told) = self.told.get_mut(id) else { return };
-        match (&told.certain, answer.status) {
+        let Some(recorded) = self.sandboxes.get_mut(id) else { return };
+        match (&recorded.certain, answer.status) {
             (Some(Truth::There(url)), 200) => {
                 assert_eq!(answer.body["sandbox_url"], *url, "{id} has another URL");
             }
             (Some(Truth::There(_)), 404) => {
-                assert!(told.may_be_reaped(), "invariants 5, 6: {id} is gone: {}", answer.body);
-                told.certain = Some(Truth::Reaped);
+                assert!(recorded.may_be_reaped(), "invariants 5, 6: {id} is gone: {}", answer.body);
+                recorded.certain = Some(Truth::Reaped);
             }
             (Some(Truth::Gone | Truth::Reaped), 200) => panic!("invariant 4: {id} is back: {}", answer.body),
             _ => {}
@@ -189,23 +187,23 @@ impl Oracle {
     /// Checks the answer to a presence request. A Pod that was returned to a caller is never reported as absent, unless
     /// it may have been reaped. A deleted one may still be terminating.
     pub fn present(&mut self, id: &str, answer: &Answer) {
-        let Some(told) = self.told.get_mut(id) else { return };
+        let Some(recorded) = self.sandboxes.get_mut(id) else { return };
         assert!(matches!(answer.status, 200 | 503), "{id}: {}", answer.body);
-        if matches!(told.certain, Some(Truth::There(_))) && answer.body["exists"] == false {
-            assert!(told.may_be_reaped(), "invariants 5, 6: the Pod of {id} is gone: {}", answer.body);
-            told.certain = Some(Truth::Reaped);
+        if matches!(recorded.certain, Some(Truth::There(_))) && answer.body["exists"] == false {
+            assert!(recorded.may_be_reaped(), "invariants 5, 6: the Pod of {id} is gone: {}", answer.body);
+            recorded.certain = Some(Truth::Reaped);
         }
     }
 
     /// Checks the answer to a LIST: it contains every sandbox that exists and none that is gone.
     pub fn listed(&mut self, list: &Value) {
         let listed: BTreeSet<_> = ids(list).into_iter().collect();
-        for (id, told) in &mut self.told {
+        for (id, recorded) in &mut self.sandboxes {
             let there = listed.contains(id);
-            match told.certain {
+            match recorded.certain {
                 Some(Truth::There(_)) if !there => {
-                    assert!(told.may_be_reaped(), "invariants 5, 6: {id} is missing from a list");
-                    told.certain = Some(Truth::Reaped);
+                    assert!(recorded.may_be_reaped(), "invariants 5, 6: {id} is missing from a list");
+                    recorded.certain = Some(Truth::Reaped);
                 }
                 Some(Truth::Gone | Truth::Reaped) => assert!(!there, "invariant 4: {id} is listed"),
                 _ => {}
@@ -214,12 +212,12 @@ impl Oracle {
     }
 
     /// Records a manual change of the sandbox.
-    pub fn meddled(&mut self, id: &str) {
-        if let Some(told) = self.told.get_mut(id) {
-            told.certain = None;
+    pub fn changed_manually(&mut self, id: &str) {
+        if let Some(recorded) = self.sandboxes.get_mut(id) {
+            recorded.certain = None;
             // The requests in flight are no longer alone.
-            told.begun += 1;
-            told.doubtful_until = Some(Instant::now() + UNHEARD);
+            recorded.started += 1;
+            recorded.doubtful_until = Some(Instant::now() + UNHEARD);
         }
     }
 
@@ -233,14 +231,14 @@ impl Oracle {
     }
 
     fn know_no_age(&mut self) {
-        for told in self.told.values_mut() {
-            (told.made, told.used) = (None, None);
+        for recorded in self.sandboxes.values_mut() {
+            (recorded.made, recorded.used) = (None, None);
         }
     }
 
     /// Records that calls to the API server may fail, or may have failed until now.
-    pub fn troubled(&mut self) {
-        self.troubled = Some(Instant::now());
+    pub fn note_fault(&mut self) {
+        self.last_fault = Some(Instant::now());
     }
 
     /// Records the start of a new process. If the API server's clock was set forward, objects appear older to it, and
@@ -251,28 +249,28 @@ impl Oracle {
         if std::mem::take(&mut self.stepped_forward) {
             self.know_no_age();
         }
-        for (id, told) in &mut self.told {
+        for (id, recorded) in &mut self.sandboxes {
             let service = cluster.object("services", NAMESPACE, &format!("sandbox-{id}-svc"));
-            if told.certain == Some(Truth::Reaped) && service.is_some() {
+            if recorded.certain == Some(Truth::Reaped) && service.is_some() {
                 // The remaining Service is shown as an orphan until the end of its grace: the process that reaped the
                 // Pod is gone.
-                told.certain = None;
+                recorded.certain = None;
             }
-            let (Some(used), Some(Truth::There(_))) = (told.used, &told.certain) else { continue };
-            let Some((written, idle)) = last_written(cluster, id).zip(told.limits.idle_timeout) else {
+            let (Some(used), Some(Truth::There(_))) = (recorded.used, &recorded.certain) else { continue };
+            let Some((written, idle)) = last_written(cluster, id).zip(recorded.limits.idle_timeout) else {
                 continue;
             };
             if used > written + idle / UNKNOWN_SHARE + INACCURACY {
-                let excused = self.troubled.is_some_and(|troubled| used < troubled + UNWRITTEN);
-                assert!(excused, "invariant 5: {id} was used {:?} after what is written", used - written);
-                told.used = Some(written);
+                let exempt = self.last_fault.is_some_and(|fault| used < fault + UNWRITTEN);
+                assert!(exempt, "invariant 5: {id} was used {:?} after what is written", used - written);
+                recorded.used = Some(written);
             }
         }
     }
 
     /// Checks that each id has at most one Pod and one Service at any time (invariant 1). Unique names ensure that, and
     /// this check confirms it.
-    pub fn judge_pairs(cluster: &Cluster) {
+    pub fn check_pairs(cluster: &Cluster) {
         for resource in ["pods", "services"] {
             let mut seen = BTreeSet::new();
             for object in ours(cluster, resource) {
@@ -284,8 +282,8 @@ impl Oracle {
 
     /// Checks the state a while after all faults have ended (invariants 1, 3, 4 and 5): the answers are true, every Pod
     /// has its Service, and no sandbox has outlived its limits.
-    pub fn judge_the_end(&mut self, cluster: &Cluster, list: &Value) {
-        Self::judge_pairs(cluster);
+    pub fn check_final_state(&mut self, cluster: &Cluster, list: &Value) {
+        Self::check_pairs(cluster);
         let names = |resource: &str| -> Vec<String> {
             let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
             ours(cluster, resource).iter().map(name).collect()
@@ -297,9 +295,9 @@ impl Oracle {
         let listed: Vec<_> = ids(list).iter().map(|id| format!("sandbox-{id}")).collect();
         assert_eq!(listed, pods, "what is listed is what there is");
         self.listed(list);
-        for (id, told) in &self.told {
+        for (id, recorded) in &self.sandboxes {
             let there = listed.contains(&format!("sandbox-{id}"));
-            assert!(!(there && told.limits.any()), "{id} has outlived its limits: {:?}", told.limits);
+            assert!(!(there && recorded.limits.any()), "{id} has outlived its limits: {:?}", recorded.limits);
         }
     }
 }
@@ -322,6 +320,6 @@ fn ids(list: &Value) -> Vec<String> {
 /// Returns the objects of sandboxes, ordered by name.
 fn ours(cluster: &Cluster, resource: &str) -> Vec<Value> {
     let mut objects = cluster.objects(resource, Some(NAMESPACE));
-    objects.retain(|object| !strangers::is_one(object["metadata"]["name"].as_str().unwrap()));
+    objects.retain(|object| !foreign_objects::contains(object["metadata"]["name"].as_str().unwrap()));
     objects
 }

@@ -2,30 +2,23 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::Rc,
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use sandbox_provisioner::{
-    run::Core,
-    settings::{Settings, environment::Environment, layers::FlagValues, load},
-};
+use sandbox_provisioner::{run::Core, settings::Settings};
 use serde_json::Value;
 use simcluster::{Cluster, Options};
+use testkit::{Answer, Client, NAMESPACE};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{history::History, oracle::Oracle, strangers};
-
-/// The namespace of the sandboxes.
-pub const NAMESPACE: &str = "deer-flow";
+use super::{foreign_objects, history::History, oracle::Oracle};
 
 /// The settings of every daemon. No sandbox answers activity probes here, and other tests cover the reap limits.
-const SETTINGS: [(&str, &str); 5] = [
-    ("PROVISIONER_EMBEDDED", "true"),
+const SETTINGS: [(&str, &str); 4] = [
     ("PROVISIONER_IDLE_PROBES", "none"),
     ("PROVISIONER_REAP_GRACE", "1s"),
     ("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited"),
@@ -53,13 +46,6 @@ struct Process {
     killed: CancellationToken,
 }
 
-/// An answer of the daemon.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
 /// Runs a simulation on this thread, with random numbers generated from the seed.
 pub fn simulate<F: Future>(seed: u64, simulation: F) -> F::Output {
     fastrand::seed(seed);
@@ -75,17 +61,14 @@ impl World {
         let cluster =
             Cluster::start(Options { seed: Some(seed), start, ..Options::with_namespace(NAMESPACE) });
         history.follow(&cluster);
-        strangers::settle(&cluster);
-        let variables = HashMap::from(SETTINGS);
-        let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
-        let loaded = load::for_serving(None, &environment, &FlagValues::default());
+        foreign_objects::create(&cluster);
         let world = Self {
             cluster,
             oracle: Rc::default(),
             history,
             process: Rc::default(),
             starts: Rc::default(),
-            settings: Rc::new(loaded.map(|loaded| loaded.settings).unwrap()),
+            settings: Rc::new(testkit::settings(&SETTINGS)),
         };
         world.start_daemon().await;
         world
@@ -117,10 +100,10 @@ impl World {
     /// # Panics
     /// Panics if the answer is late or malformed (invariant 7).
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
-        let (edge, killed) = {
+        let (client, killed) = {
             let process = self.process.borrow();
             let process = process.as_ref()?;
-            (process.core.edge().clone(), process.killed.clone())
+            (Client::direct(process.core.edge().clone()), process.killed.clone())
         };
         // Slightly less than the timeouts of existing clients.
         let longest = match method {
@@ -137,9 +120,9 @@ impl World {
             request = request.header("content-type", "application/json");
         }
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request.body(Full::<bytes::Bytes>::from(body)).unwrap();
+        let request = request.body(Bytes::from(body)).unwrap();
         let begun = Instant::now();
-        let answer = timeout(longest, edge.answer(request, None));
+        let answer = timeout(longest, client.request(request));
         let answer = tokio::select! {
             biased;
             () = killed.cancelled() => {
@@ -150,18 +133,18 @@ impl World {
         };
         let answer =
             answer.unwrap_or_else(|_| panic!("invariant 7: {method} {path} takes {:?}", begun.elapsed()));
-        let status = answer.status().as_u16();
-        let retry_after = answer.headers().contains_key("retry-after");
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body)
-            .unwrap_or_else(|error| panic!("invariant 7: {method} {path}: {error}: {body:?}"));
+        let answer = answer.unwrap();
+        let Answer { status, body, .. } = &answer;
         self.history.note(format_args!("{asked}: {status} {body}"));
-        let well_formed = if status < 300 { body.is_object() } else { body["detail"].is_string() };
+        let well_formed = if *status < 300 { body.is_object() } else { body["detail"].is_string() };
         assert!(well_formed, "invariant 7: {method} {path}: {status} {body}");
         let known = body["reason"].is_string();
-        assert!(status != 500 || known, "what happens here is no mistake of ours: {method} {path}: {body}");
-        assert!(status != 503 || retry_after, "a 503 says when to come again: {method} {path}: {body}");
-        Some(Answer { status, body })
+        assert!(*status != 500 || known, "what happens here is no mistake of ours: {method} {path}: {body}");
+        assert!(
+            *status != 503 || answer.retry_after().is_some(),
+            "a 503 says when to come again: {method} {path}: {body}"
+        );
+        Some(answer)
     }
 
     /// Repeats the call until the status is one of these, like a client that needs it.
@@ -186,7 +169,7 @@ impl World {
         }
         sleep(CALM).await;
         let listed = self.insist(Method::GET, "/api/sandboxes", None, &[200]).await;
-        self.oracle.borrow_mut().judge_the_end(&self.cluster, &listed.body);
-        strangers::judge(&self.cluster);
+        self.oracle.borrow_mut().check_final_state(&self.cluster, &listed.body);
+        foreign_objects::check(&self.cluster);
     }
 }

@@ -2,16 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use actors::sandboxes::Sandboxes;
 use futures::future::join_all;
 use lifecycle::{budget, error::SandboxError, ids::SandboxId, request::CreateRequest};
-use sandbox_provisioner::{
-    run::Core,
-    settings::{Settings, environment::Environment, layers::FlagValues, load},
-};
-use simcluster::{Cluster, Effect, Options, Rule, Verb};
+use simcluster::{Cluster, Effect, Rule, Verb};
+use testkit::{Daemon, NAMESPACE};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How many creates are worked on at once by default: three quarters of 64 calls, in pairs.
@@ -20,39 +16,10 @@ const AT_ONCE: usize = 24;
 /// More than anything takes that waits for nobody: the embedded cluster's own work takes none of the clock's time.
 const AT_ONCE_TIME: Duration = Duration::from_millis(50);
 
-struct World {
-    cluster: Cluster,
-    core: Core,
-}
-
-impl World {
-    async fn start() -> Self {
-        let cluster = Cluster::start(Options::default());
-        let core = Core::start(&settings(), Some(cluster.clone())).await.unwrap();
-        while core.sandboxes().list().await.is_err() {
-            sleep(Duration::from_millis(10)).await;
-        }
-        Self { cluster, core }
-    }
-
-    fn sandboxes(&self) -> &Sandboxes {
-        self.core.sandboxes()
-    }
-
-    /// How many calls of this verb for Pods have no answer yet.
-    fn pending(&self, verb: Verb) -> usize {
-        self.cluster
-            .calls()
-            .iter()
-            .filter(|call| call.verb == verb && call.resource == "pods" && call.status.is_none())
-            .count()
-    }
-}
-
-fn settings() -> Settings {
-    let variables = HashMap::from([("PROVISIONER_EMBEDDED", "true")]);
-    let environment = Environment::from_lookup(|name| variables.get(name).map(Into::into));
-    load::for_serving(None, &environment, &FlagValues::default()).map(|loaded| loaded.settings).unwrap()
+/// Returns the number of unanswered calls of this verb for Pods.
+fn pending(cluster: &Cluster, verb: Verb) -> usize {
+    let calls = cluster.calls();
+    calls.iter().filter(|call| call.verb == verb && call.resource == "pods" && call.status.is_none()).count()
 }
 
 fn id(text: &str) -> SandboxId {
@@ -66,9 +33,11 @@ fn request(text: &str) -> CreateRequest {
 /// A write that the API server takes and never answers holds up its own sandbox and no other.
 #[tokio::test(start_paused = true)]
 async fn one_call_without_an_answer_delays_no_other() {
-    let world = World::start().await;
-    world.cluster.fault(Rule::new(Effect::Silent).verb(Verb::Create).resource("pods").named("sandbox-stuck"));
-    let sandboxes = world.sandboxes();
+    let daemon = Daemon::start().await;
+    daemon
+        .cluster
+        .fault(Rule::new(Effect::Silent).verb(Verb::Create).resource("pods").named("sandbox-stuck"));
+    let sandboxes = daemon.sandboxes();
     let stuck = async {
         let begun = Instant::now();
         let failure = sandboxes.create(request("stuck")).await.unwrap_err();
@@ -91,12 +60,12 @@ async fn one_call_without_an_answer_delays_no_other() {
 /// there is no time told when to come again; a delete, a reap's call and every query go on beside it.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_creates_is_dealt_with() {
-    let world = World::start().await;
-    let sandboxes = world.sandboxes();
+    let daemon = Daemon::start().await;
+    let sandboxes = daemon.sandboxes();
     for name in ["old", "older"] {
         sandboxes.create(request(name)).await.unwrap();
     }
-    world.cluster.fault(Rule::new(Effect::Delay(Duration::from_secs(3))).verb(Verb::Create));
+    daemon.cluster.fault(Rule::new(Effect::Delay(Duration::from_secs(3))).verb(Verb::Create));
     let names: Vec<_> = (0..400).map(|n| format!("s{n}")).collect();
     let begun = Instant::now();
     let flood = join_all(names.iter().map(|name| async {
@@ -105,7 +74,7 @@ async fn a_flood_of_creates_is_dealt_with() {
     }));
     let beside = async {
         sleep(Duration::from_secs(1)).await;
-        assert_eq!(world.pending(Verb::Create), AT_ONCE);
+        assert_eq!(pending(&daemon.cluster, Verb::Create), AT_ONCE);
         let begun = Instant::now();
         sandboxes.delete(id("old"), None).await.unwrap();
         assert!(sandboxes.get(&id("old")).await.unwrap().is_none());
@@ -122,6 +91,6 @@ async fn a_flood_of_creates_is_dealt_with() {
         assert!(matches!(answer, SandboxError::Overloaded { .. }), "{answer:?}");
     }
     sleep(Duration::from_secs(30)).await;
-    let counts = ["pods", "services"].map(|resource| world.cluster.count(resource, Some("deer-flow")));
+    let counts = ["pods", "services"].map(|resource| daemon.cluster.count(resource, Some(NAMESPACE)));
     assert_eq!(counts, [made + 1; 2], "what was refused was not made");
 }

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-#[path = "../fuzz/properties/mod.rs"]
+#[path = "../../fuzz/properties/mod.rs"]
 mod properties;
 
 /// Tells which input it was.

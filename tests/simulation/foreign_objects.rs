@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 use simcluster::Cluster;
-
-use super::world::NAMESPACE;
+use testkit::NAMESPACE;
 
 /// An id whose Pod name is used by a foreign object.
 pub const TAKEN: &str = "taken";
 
 /// Creates the foreign objects: a Pod with a sandbox's name and without its labels, a Pod with only one of the labels,
 /// and a Service.
-pub fn settle(cluster: &Cluster) {
+pub fn create(cluster: &Cluster) {
     let pod = |name: &str, labels: Value| {
         json!({
             "metadata": {"namespace": NAMESPACE, "name": name, "labels": labels},
@@ -20,20 +19,20 @@ pub fn settle(cluster: &Cluster) {
     cluster.put("pods", pod(&format!("sandbox-{TAKEN}"), json!({"app": "other"}))).unwrap();
     cluster.put("pods", pod("sandbox-half", json!({"app": "deer-flow-sandbox"}))).unwrap();
     let service = json!({
-        "metadata": {"namespace": NAMESPACE, "name": "stranger", "labels": {"sandbox-id": "s-0"}},
+        "metadata": {"namespace": NAMESPACE, "name": "foreign", "labels": {"sandbox-id": "s-0"}},
         "spec": {"ports": [{"port": 80}], "selector": {"app": "other"}},
     });
     cluster.put("services", service).unwrap();
 }
 
 /// Returns whether this is the name of a foreign object.
-pub fn is_one(name: &str) -> bool {
-    ["sandbox-taken", "sandbox-half", "stranger"].contains(&name)
+pub fn contains(name: &str) -> bool {
+    ["sandbox-taken", "sandbox-half", "foreign"].contains(&name)
 }
 
 /// Panics if a foreign object is gone, terminating or has annotations.
-pub fn judge(cluster: &Cluster) {
-    for (resource, name) in [("pods", "sandbox-taken"), ("pods", "sandbox-half"), ("services", "stranger")] {
+pub fn check(cluster: &Cluster) {
+    for (resource, name) in [("pods", "sandbox-taken"), ("pods", "sandbox-half"), ("services", "foreign")] {
         let object = cluster.object(resource, NAMESPACE, name);
         let object = object.unwrap_or_else(|| panic!("invariant 9: {name} is gone"));
         assert!(object["metadata"]["deletionTimestamp"].is_null(), "invariant 9: {name} is going");

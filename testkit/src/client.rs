@@ -1,0 +1,175 @@
+//! A client of the HTTP API.
+
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use sandbox_provisioner::http::frontend::Frontend;
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use crate::{Answer, until};
+
+/// The time after which every caller has given up (invariant 7).
+const GIVEN_UP: Duration = Duration::from_secs(29);
+
+/// A client of one daemon. It calls the routes directly or over sockets, each request on its own connection.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    key: Option<String>,
+}
+
+#[derive(Clone)]
+enum Transport {
+    Direct(Frontend),
+    Socket(SocketAddr),
+}
+
+/// Why there is no answer: the connection was refused, reset or closed.
+pub type NoAnswer = Box<dyn Error + Send + Sync>;
+
+// === impl Client ===
+
+impl Client {
+    /// Returns a client of the server at this address.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self { transport: Transport::Socket(address), key: None }
+    }
+
+    /// Returns a client that calls the routes without a socket, which works under a paused clock.
+    #[must_use]
+    pub fn direct(frontend: Frontend) -> Self {
+        Self { transport: Transport::Direct(frontend), key: None }
+    }
+
+    /// Returns a client that sends this API key.
+    #[must_use]
+    pub fn with_key(&self, key: Option<&str>) -> Self {
+        Self { transport: self.transport.clone(), key: key.map(str::to_owned) }
+    }
+
+    /// Reads a sandbox.
+    pub async fn get(&self, id: &str) -> Answer {
+        self.fetch(&format!("/api/sandboxes/{id}")).await
+    }
+
+    /// Creates a sandbox with only an id.
+    pub async fn post(&self, id: &str) -> Answer {
+        self.call(Method::POST, "/api/sandboxes", Some(json!({ "sandbox_id": id }))).await
+    }
+
+    /// Deletes a sandbox.
+    pub async fn delete(&self, id: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/api/sandboxes/{id}"), None).await
+    }
+
+    /// Sends a GET for a path.
+    pub async fn fetch(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Sends a request with an optional JSON body.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call_with(method, path, &[], body).await
+    }
+
+    /// Sends a request with headers and an optional JSON body.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let json = body.as_ref().map(|_| ("content-type", "application/json"));
+        let headers: Vec<_> = headers.iter().copied().chain(json).collect();
+        self.send(method, path, &headers, body.map(|body| body.to_string().into())).await
+    }
+
+    /// Sends a request with exactly these headers and bytes.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.request(request.body(body.unwrap_or_default()).unwrap()).await.expect("the daemon answers")
+    }
+
+    /// Sends a request to a daemon that may be gone.
+    ///
+    /// # Errors
+    /// If the connection is refused, reset or closed without an answer.
+    pub async fn request(&self, request: Request<Bytes>) -> Result<Answer, NoAnswer> {
+        let mut request = request.map(Full::new);
+        if let Some(key) = &self.key {
+            request.headers_mut().insert("x-api-key", key.parse()?);
+        }
+        let start = Instant::now();
+        let answer = async {
+            match &self.transport {
+                Transport::Direct(frontend) => {
+                    let (head, body) = frontend.answer(request, None).await.into_parts();
+                    Ok((head, body.collect().await.expect("the body is complete").to_bytes()))
+                }
+                Transport::Socket(address) => exchange(*address, request).await,
+            }
+        };
+        let answer =
+            timeout(GIVEN_UP, answer).await.expect("every request is answered in time (invariant 7)");
+        answer.map(|(head, body)| Answer::new(head, body, start.elapsed()))
+    }
+
+    /// Waits until a sandbox was created, runs and is ready.
+    pub async fn running(&self, id: &str) {
+        let created = self.post(id).await;
+        assert_eq!(created.status, 200, "{created}");
+        let what = format!("{id} runs");
+        until(&what, async || self.get(id).await.to_string() == "200 | Running").await;
+    }
+
+    /// Returns the failed checks of `/readyz`, as it shows them.
+    pub async fn unready(&self) -> Vec<String> {
+        let text = self.fetch("/readyz?verbose").await.text();
+        text.lines().filter(|line| line.starts_with("[-]")).map(str::to_owned).collect()
+    }
+
+    /// Waits until the daemon is ready.
+    pub async fn until_ready(&self) {
+        until("the daemon is ready", async || self.fetch("/readyz").await.status == 200).await;
+    }
+
+    /// Waits until a sandbox has this phase, and returns it.
+    pub async fn until_phase(&self, id: &str, phase: &str) -> Value {
+        until(&format!("{id} is {phase}"), async || self.get(id).await.body["status"] == phase).await;
+        self.get(id).await.body
+    }
+}
+
+/// Sends a request on a new connection.
+async fn exchange(
+    address: SocketAddr,
+    mut request: Request<Full<Bytes>>,
+) -> Result<(http::response::Parts, Bytes), NoAnswer> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    request.headers_mut().insert("host", address.to_string().parse()?);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    drop(sender);
+    connection.abort();
+    Ok((head, body))
+}
