@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use lifecycle::{
     ids::{SANDBOX_ID_PATTERN, SandboxId},
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
@@ -15,7 +16,7 @@ use lifecycle::{
 };
 use proptest::prelude::*;
 use sandbox_provisioner::http::{
-    errors::{ApiError, ErrorStatus},
+    errors::ApiError,
     request::{self, ECHO_MAX, ERRORS_MAX},
 };
 use serde::Deserialize;
@@ -264,7 +265,7 @@ fn what_only_python_reads_is_no_json() {
         assert_eq!(entry["loc"], json!(["body", at]), "{body:.30}");
     }
     let error = request::create(JSON, b"{\"\xc3\xa9\":\"\xff\"}").unwrap_err();
-    assert_eq!(error.status(), ErrorStatus::BadRequest);
+    assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     let entry = &json_detail("{\"\u{e9}\":x}".as_bytes())[0];
     assert_eq!(entry["loc"], json!(["body", 5]), "characters are counted, not bytes");
 }
@@ -331,7 +332,7 @@ fn well_formed(result: Result<CreateRequest, ApiError>) -> Result<(), TestCaseEr
 
 fn refused(error: &ApiError) -> Result<(), TestCaseError> {
     let detail = error.detail();
-    if error.status() == ErrorStatus::BadRequest {
+    if error.status() == StatusCode::BAD_REQUEST {
         prop_assert_eq!(detail, "There was an error parsing the body");
         return Ok(());
     }

@@ -2,13 +2,14 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use http::StatusCode;
 use kubernetes::manifest::{self, Template};
 use lifecycle::{
     lifetime::{LIMIT_MAX, LIMIT_MIN, LimitsPatch},
     request::CreateRequest,
 };
 use sandbox_provisioner::http::{
-    errors::{ApiError, ErrorStatus},
+    errors::ApiError,
     request::{self, ECHO_MAX, ERRORS_MAX},
 };
 use serde_json::{Value, json};
@@ -128,7 +129,7 @@ fn makes_objects(request: &CreateRequest) {
 fn is_well_formed(error: &ApiError, body: &[u8]) {
     assert!(!error.to_string().is_empty());
     let detail = error.detail();
-    if error.status() == ErrorStatus::BadRequest {
+    if error.status() == StatusCode::BAD_REQUEST {
         assert!(detail.is_string() && str::from_utf8(body).is_err(), "{detail}");
         return;
     }

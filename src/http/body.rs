@@ -136,11 +136,10 @@ impl BodyReader {
 #[cfg(test)]
 mod tests {
     use futures::{StreamExt as _, stream};
-    use http::HeaderValue;
+    use http::{HeaderValue, StatusCode};
     use tokio::time::sleep;
 
     use super::*;
-    use crate::http::errors::ErrorStatus;
 
     const LIMITS: Limits = Limits { bytes: 8, time: Duration::from_secs(10) };
 
@@ -148,7 +147,7 @@ mod tests {
         stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect::<Vec<_>>())
     }
 
-    fn outcome(read: Result<Bytes, ApiError>) -> Result<String, ErrorStatus> {
+    fn outcome(read: Result<Bytes, ApiError>) -> Result<String, StatusCode> {
         read.map(|body| String::from_utf8(body.to_vec()).unwrap()).map_err(|error| error.status())
     }
 
@@ -158,8 +157,8 @@ mod tests {
         for (parts, wanted) in [
             (&[][..], Ok("")),
             (&["1234", "5678"], Ok("12345678")),
-            (&["1234", "56789"], Err(ErrorStatus::PayloadTooLarge)),
-            (&["123456789"], Err(ErrorStatus::PayloadTooLarge)),
+            (&["1234", "56789"], Err(StatusCode::PAYLOAD_TOO_LARGE)),
+            (&["123456789"], Err(StatusCode::PAYLOAD_TOO_LARGE)),
         ] {
             let body = BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(parts)).await;
             assert_eq!(outcome(body), wanted.map(str::to_owned), "{parts:?}");
@@ -171,7 +170,7 @@ mod tests {
     async fn an_announced_length_is_believed() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("9"))]);
         let body = BodyReader::new(LIMITS).read(&headers, stream::pending::<Result<Bytes, ()>>()).await;
-        assert_eq!(outcome(body), Err(ErrorStatus::PayloadTooLarge));
+        assert_eq!(outcome(body), Err(StatusCode::PAYLOAD_TOO_LARGE));
     }
 
     /// A body that stops arriving is a 408 after the limit, not when the connection ends.
@@ -180,7 +179,7 @@ mod tests {
         let begun = Instant::now();
         let body =
             BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
-        assert_eq!(outcome(body), Err(ErrorStatus::RequestTimeout));
+        assert_eq!(outcome(body), Err(StatusCode::REQUEST_TIMEOUT));
         assert_eq!(begun.elapsed(), LIMITS.time);
     }
 
@@ -190,7 +189,7 @@ mod tests {
         let body = chunks(&["12"]).chain(stream::iter([Err(())]));
         assert_eq!(
             outcome(BodyReader::new(LIMITS).read(&HeaderMap::new(), body).await),
-            Err(ErrorStatus::BadRequest)
+            Err(StatusCode::BAD_REQUEST)
         );
     }
 
@@ -217,7 +216,7 @@ mod tests {
         let (stalling, waiting, small) = tokio::join!(stalling, waiting, small);
         assert_eq!(small, (Ok("12".to_owned()), Duration::ZERO));
         for (outcomes, status) in
-            [(stalling, ErrorStatus::RequestTimeout), (waiting, ErrorStatus::Unavailable)]
+            [(stalling, StatusCode::REQUEST_TIMEOUT), (waiting, StatusCode::SERVICE_UNAVAILABLE)]
         {
             assert!(outcomes.into_iter().all(|read| outcome(read) == Err(status)), "{status:?}");
         }
@@ -227,6 +226,9 @@ mod tests {
         // When too many wait already, the 503 is immediate.
         let _all = body_reader.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
         let (begun, refused) = (Instant::now(), body_reader.read(&none, first()).await);
-        assert_eq!((outcome(refused), begun.elapsed()), (Err(ErrorStatus::Unavailable), Duration::ZERO));
+        assert_eq!(
+            (outcome(refused), begun.elapsed()),
+            (Err(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO)
+        );
     }
 }

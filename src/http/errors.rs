@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use lifecycle::{error::SandboxError, spec::Mismatch, text::whole_seconds};
+use lifecycle::{error::SandboxError, spec, text::whole_seconds};
 use serde::Serialize;
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
@@ -29,7 +29,8 @@ static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-de
 /// asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
-    status: ErrorStatus,
+    /// Always a 4xx or 5xx: the constructors are all in this file.
+    status: StatusCode,
     detail: Detail,
     /// A stable name of the error, if it has one.
     reason: Option<&'static str>,
@@ -54,36 +55,9 @@ struct Missing {
     reaped: Option<Reaped>,
 }
 
-/// The statuses that an error can have. None of them is a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorStatus {
-    /// 400
-    BadRequest,
-    /// 401
-    Unauthorized,
-    /// 404
-    NotFound,
-    /// 405
-    MethodNotAllowed,
-    /// 408
-    RequestTimeout,
-    /// 409
-    Conflict,
-    /// 413
-    PayloadTooLarge,
-    /// 422
-    Unprocessable,
-    /// 500
-    Internal,
-    /// 503
-    Unavailable,
-    /// 504
-    DeadlinePassed,
-}
-
 /// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorFormat {
+pub(super) enum ErrorFormat {
     /// `{"detail": …}`, the format of FastAPI, which existing clients read.
     FastApi,
     /// A problem document, for clients that accept [`PROBLEM_JSON`].
@@ -100,47 +74,18 @@ enum Detail {
     Fields(Vec<FieldError>),
 }
 
-// === impl ErrorStatus ===
-
-impl ErrorStatus {
-    /// The HTTP status.
-    #[must_use]
-    pub const fn code(self) -> StatusCode {
-        match self {
-            Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict => StatusCode::CONFLICT,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
-        }
-    }
-
-    /// The reason phrase of the status, the title of its problem documents.
-    fn phrase(self) -> &'static str {
-        self.code().canonical_reason().unwrap_or("Error")
-    }
-}
-
 // === impl ErrorFormat ===
 
 impl ErrorFormat {
     /// The format that these request headers ask for.
-    #[must_use]
-    pub fn asked_for(headers: &HeaderMap) -> Self {
+    pub(super) fn asked_for(headers: &HeaderMap) -> Self {
         if accepts(headers, PROBLEM_JSON) { Self::Problem } else { Self::FastApi }
     }
 }
 
 /// Whether the `Accept` headers name this media type itself (`*/*` does not count), and do not refuse it
 /// with `q=0`.
-#[must_use]
-pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get_all(ACCEPT)
         .iter()
@@ -176,7 +121,7 @@ impl fmt::Display for Detail {
 // === impl ApiError ===
 
 impl ApiError {
-    fn new(status: ErrorStatus, text: impl Into<Cow<'static, str>>) -> Self {
+    fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
         let detail = Detail::Text(text.into());
         Self {
             status,
@@ -191,27 +136,23 @@ impl ApiError {
     }
 
     /// 401: no usable key.
-    #[must_use]
-    pub fn unauthorized() -> Self {
-        Self::new(ErrorStatus::Unauthorized, "Unauthorized")
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
     /// 404: there is no such path.
-    #[must_use]
-    pub fn not_found() -> Self {
-        Self::new(ErrorStatus::NotFound, "Not Found")
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found")
     }
 
     /// 404: there is no such sandbox; `id` is the caller's own text.
-    #[must_use]
-    pub fn no_sandbox(id: &str) -> Self {
+    pub(super) fn no_sandbox(id: &str) -> Self {
         let missing = Some(Box::new(Missing { id: id.to_owned(), reaped: None }));
-        Self { missing, ..Self::new(ErrorStatus::NotFound, format!("Sandbox '{id}' not found")) }
+        Self { missing, ..Self::new(StatusCode::NOT_FOUND, format!("Sandbox '{id}' not found")) }
     }
 
     /// The same, with when and why the daemon reaped it.
-    #[must_use]
-    pub fn after_reap(mut self, reaped: Option<Reaped>) -> Self {
+    pub(super) fn after_reap(mut self, reaped: Option<Reaped>) -> Self {
         if let Some(missing) = &mut self.missing {
             missing.reaped = reaped;
         }
@@ -219,14 +160,12 @@ impl ApiError {
     }
 
     /// 405: the path has only these methods.
-    #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(ErrorStatus::MethodNotAllowed, "Method Not Allowed") }
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") }
     }
 
     /// Combines the error of the headers with that of the body. Two 422s become one with all fields; otherwise the
     /// body could not be read, and the headers do not matter.
-    #[must_use]
     pub(super) fn and_body(mut self, mut body: Self) -> Self {
         if let (Detail::Fields(fields), Detail::Fields(more)) = (&mut self.detail, &mut body.detail) {
             fields.append(more);
@@ -236,33 +175,29 @@ impl ApiError {
     }
 
     /// 400: the body is incomplete, or its framing is invalid. The text is FastAPI's.
-    #[must_use]
-    pub fn unreadable_body() -> Self {
-        Self::new(ErrorStatus::BadRequest, "There was an error parsing the body")
+    pub(super) fn unreadable_body() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "There was an error parsing the body")
     }
 
     /// 413: the body is larger than `limit` bytes.
-    #[must_use]
-    pub fn body_too_large(limit: usize) -> Self {
-        Self::new(ErrorStatus::PayloadTooLarge, format!("the request body is larger than {limit} bytes"))
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body is larger than {limit} bytes"))
     }
 
     /// 408: the body did not arrive within `limit`.
-    #[must_use]
-    pub fn body_too_slow(limit: Duration) -> Self {
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
         let text = format!("the request body did not arrive within {} s", limit.as_secs());
-        Self::new(ErrorStatus::RequestTimeout, text)
+        Self::new(StatusCode::REQUEST_TIMEOUT, text)
     }
 
     /// 500: a bug of this program. The log contains the cause, under the request's id.
-    #[must_use]
-    pub fn internal() -> Self {
-        Self::new(ErrorStatus::Internal, "Internal Server Error")
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 
-    /// Its status.
+    /// The status, which is never a success.
     #[must_use]
-    pub const fn status(&self) -> ErrorStatus {
+    pub const fn status(&self) -> StatusCode {
         self.status
     }
 
@@ -273,11 +208,10 @@ impl ApiError {
     }
 
     /// The whole response. `instance` is the path of the URI.
-    #[must_use]
-    pub fn write(&self, format: ErrorFormat, instance: &str) -> Response {
+    pub(super) fn write(&self, format: ErrorFormat, instance: &str) -> Response {
         let (content_type, body) = match format {
             // The key check of DeerFlow's provisioner runs outside FastAPI: a text without a content type.
-            ErrorFormat::FastApi if self.status == ErrorStatus::Unauthorized => {
+            ErrorFormat::FastApi if self.status == StatusCode::UNAUTHORIZED => {
                 (None, "Unauthorized".to_owned())
             }
             ErrorFormat::FastApi => {
@@ -287,8 +221,8 @@ impl ApiError {
             ErrorFormat::Problem => {
                 let mut body = json!({
                     "type": "about:blank",
-                    "title": self.status.phrase(),
-                    "status": self.status.code().as_u16(),
+                    "title": self.status.canonical_reason(),
+                    "status": self.status.as_u16(),
                     "detail": self.detail.to_string(),
                     "instance": instance,
                 });
@@ -300,7 +234,7 @@ impl ApiError {
             }
         };
         let mut response = Response::new(body.into());
-        *response.status_mut() = self.status.code();
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type);
@@ -314,7 +248,7 @@ impl ApiError {
         if self.capability_refresh {
             headers.insert(&X_DEERFLOW_CAPABILITY_REFRESH, HeaderValue::from_static("lark-broker"));
         }
-        if self.status == ErrorStatus::Unauthorized {
+        if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
@@ -354,14 +288,14 @@ impl From<FieldError> for ApiError {
 impl From<Vec<FieldError>> for ApiError {
     /// 422: fields of the body or headers are invalid.
     fn from(fields: Vec<FieldError>) -> Self {
-        Self { detail: Detail::Fields(fields), ..Self::new(ErrorStatus::Unprocessable, "") }
+        Self { detail: Detail::Fields(fields), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "") }
     }
 }
 
 impl Reply for ApiError {
     fn into_response(self) -> Response {
         let mut response = Response::new(Bytes::new().into());
-        *response.status_mut() = self.status.code();
+        *response.status_mut() = self.status;
         response.extensions_mut().insert(self);
         response
     }
@@ -375,50 +309,40 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
 /// Every temporary error is a 503 with `Retry-After`, also for a terminating sandbox: common HTTP clients respect
 /// that header only on 413, 429 and 503 (urllib3's `RETRY_AFTER_STATUS_CODES`), not on a 409.
 impl From<SandboxError> for ApiError {
-    fn from(failure: SandboxError) -> Self {
-        let text = failure.to_string();
-        let hint = failure.hint().map(String::into_boxed_str);
+    fn from(error: SandboxError) -> Self {
+        use SandboxError::{
+            BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch, MountOutsideState,
+            NotOurs, Overloaded, Owned, Refused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut,
+            Unavailable,
+        };
+        let text = error.to_string();
+        let hint = error.hint().map(String::into_boxed_str);
         let capability_refresh = matches!(
-            failure,
-            SandboxError::LarkBrokerNotConfigured
-                | SandboxError::LarkBrokerRequired
-                | SandboxError::Mismatch(Mismatch::LarkBroker)
+            error,
+            LarkBrokerNotConfigured | LarkBrokerRequired | Mismatch(spec::Mismatch::LarkBroker)
         );
-        let (status, reason, retry_after) = match failure {
-            SandboxError::BadRequest(_) => (ErrorStatus::BadRequest, None, None),
-            SandboxError::MountOutsideState { .. } => {
-                (ErrorStatus::BadRequest, Some("MountOutsideState"), None)
-            }
+        let later = |reason, retry_after| (StatusCode::SERVICE_UNAVAILABLE, Some(reason), Some(retry_after));
+        let (status, reason, retry_after) = match error {
+            BadRequest(_) => (StatusCode::BAD_REQUEST, None, None),
+            MountOutsideState { .. } => (StatusCode::BAD_REQUEST, Some("MountOutsideState"), None),
             // A retry does not help until the image is configured: no `Retry-After`.
-            SandboxError::LarkBrokerNotConfigured => {
-                (ErrorStatus::Unavailable, Some("LarkBrokerNotConfigured"), None)
+            LarkBrokerNotConfigured => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some("LarkBrokerNotConfigured"), None)
             }
-            SandboxError::LarkBrokerRequired => (ErrorStatus::Conflict, Some("LarkBrokerRequired"), None),
-            SandboxError::Mismatch(mismatch) => (ErrorStatus::Conflict, Some(mismatch.name()), None),
-            SandboxError::NotOurs { .. } => (ErrorStatus::Conflict, Some("NotOurs"), None),
-            SandboxError::StillTerminating { retry_after, .. } => {
-                (ErrorStatus::Unavailable, Some("StillTerminating"), Some(retry_after))
-            }
+            LarkBrokerRequired => (StatusCode::CONFLICT, Some("LarkBrokerRequired"), None),
+            Mismatch(mismatch) => (StatusCode::CONFLICT, Some(mismatch.name()), None),
+            NotOurs { .. } => (StatusCode::CONFLICT, Some("NotOurs"), None),
+            StillTerminating { retry_after, .. } => later("StillTerminating", retry_after),
             // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients
             // respect automatically.
-            SandboxError::Owned { .. } => (ErrorStatus::Conflict, Some("Owned"), None),
-            SandboxError::Refused { fault, .. } => (ErrorStatus::Internal, Some(fault.kind.name()), None),
-            SandboxError::Unavailable { fault, retry_after, .. } => {
-                (ErrorStatus::Unavailable, Some(fault.kind.name()), Some(retry_after))
-            }
-            SandboxError::Stale { retry_after, .. } => {
-                (ErrorStatus::Unavailable, Some("Stale"), Some(retry_after))
-            }
-            SandboxError::TimedOut { .. } => (ErrorStatus::DeadlinePassed, Some("TimedOut"), None),
-            SandboxError::Busy { retry_after } | SandboxError::Overloaded { what: _, retry_after } => {
-                (ErrorStatus::Unavailable, Some("Busy"), Some(retry_after))
-            }
-            SandboxError::Restarting { .. } => {
-                (ErrorStatus::Unavailable, Some("Restarting"), Some(Duration::from_secs(1)))
-            }
-            SandboxError::ShuttingDown { retry_after } => {
-                (ErrorStatus::Unavailable, Some("ShuttingDown"), Some(retry_after))
-            }
+            Owned { .. } => (StatusCode::CONFLICT, Some("Owned"), None),
+            Refused { fault, .. } => (StatusCode::INTERNAL_SERVER_ERROR, Some(fault.kind.name()), None),
+            Unavailable { fault, retry_after, .. } => later(fault.kind.name(), retry_after),
+            Stale { retry_after, .. } => later("Stale", retry_after),
+            TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, Some("TimedOut"), None),
+            Busy { retry_after } | Overloaded { retry_after, .. } => later("Busy", retry_after),
+            Restarting { .. } => later("Restarting", Duration::from_secs(1)),
+            ShuttingDown { retry_after } => later("ShuttingDown", retry_after),
         };
         Self { reason, retry_after, hint, capability_refresh, ..Self::new(status, text) }
     }
