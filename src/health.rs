@@ -25,24 +25,22 @@ pub struct HealthUrl {
     path: String,
 }
 
-/// A text that is not a valid [`HealthUrl`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a health URL begins with http://, and has a host, such as http://127.0.0.1:8002/health")]
-pub struct InvalidHealthUrl;
-
-/// Why a daemon is not considered alive.
+/// Why a health check failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub enum HealthError {
+    /// Not a valid [`HealthUrl`].
+    #[error("invalid health URL: expected http:// and a host, such as http://127.0.0.1:8002/health")]
+    InvalidUrl,
     /// The connection failed.
-    #[error("{url} cannot be asked: {reason}")]
+    #[error("cannot connect to {url}: {source}")]
     Unreachable {
         /// The URL.
         url: HealthUrl,
         /// The error of the operating system.
-        reason: io::Error,
+        source: io::Error,
     },
     /// It did not answer in time.
-    #[error("{url} did not answer within {} s", DEADLINE.as_secs())]
+    #[error("{url} timed out after {} s", DEADLINE.as_secs())]
     TimedOut {
         /// The URL.
         url: HealthUrl,
@@ -60,18 +58,18 @@ pub enum Unhealthy {
 /// Requests the URL once.
 ///
 /// # Errors
-/// [`Unhealthy`] unless the answer is a 200 in time.
-pub async fn check(url: &HealthUrl) -> Result<(), Unhealthy> {
+/// [`HealthError`] unless the answer is a 200 in time.
+pub async fn check(url: &HealthUrl) -> Result<(), HealthError> {
     let answer = match tokio::time::timeout(DEADLINE, ask(url)).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(reason)) => return Err(Unhealthy::Unreachable { url: url.clone(), reason }),
-        Err(_) => return Err(Unhealthy::TimedOut { url: url.clone() }),
+        Ok(Err(source)) => return Err(HealthError::Unreachable { url: url.clone(), source }),
+        Err(_) => return Err(HealthError::TimedOut { url: url.clone() }),
     };
     let mut words = answer.split(' ');
     if words.next().is_some_and(|version| version.starts_with("HTTP/1.")) && words.next() == Some("200") {
         return Ok(());
     }
-    Err(Unhealthy::Answered { url: url.clone(), answer })
+    Err(HealthError::Answered { url: url.clone(), answer })
 }
 
 /// Sends a GET and returns the status line.
@@ -101,16 +99,16 @@ impl HealthUrl {
 }
 
 impl FromStr for HealthUrl {
-    type Err = InvalidHealthUrl;
+    type Err = HealthError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri = Uri::from_str(text).map_err(|_| InvalidHealthUrl)?;
-        let authority = uri.authority().ok_or(InvalidHealthUrl)?;
+        let uri = Uri::from_str(text).map_err(|_| HealthError::InvalidUrl)?;
+        let authority = uri.authority().ok_or(HealthError::InvalidUrl)?;
         if uri.scheme_str() != Some("http")
             || uri.host().is_none_or(str::is_empty)
             || authority.as_str().contains('@')
         {
-            return Err(InvalidHealthUrl);
+            return Err(HealthError::InvalidUrl);
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80), path })
@@ -156,7 +154,7 @@ mod tests {
         }
     }
 
-    async fn asked(answer: &'static str) -> Result<(), Unhealthy> {
+    async fn asked(answer: &'static str) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = HealthUrl::of_listener(listener.local_addr().unwrap());
         let server = async {
@@ -184,6 +182,6 @@ mod tests {
     async fn nobody_there_is_unhealthy() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = check(&HealthUrl::of_listener(free)).await.unwrap_err();
-        assert!(matches!(error, Unhealthy::Unreachable { .. }), "{error}");
+        assert!(matches!(error, HealthError::Unreachable { .. }), "{error}");
     }
 }

@@ -93,8 +93,8 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Connections that were still busy after [`Limits::drain`] and were closed.
-    pub cut: usize,
+    /// The number of connections that were still busy after [`Limits::drain`] and were aborted.
+    pub aborted: usize,
 }
 
 // === impl Limits ===
@@ -155,9 +155,9 @@ pub async fn serve(
             log_panic(ended);
         }
     });
-    let cut = if finished.await.is_ok() { 0 } else { tasks.len() };
+    let aborted = if finished.await.is_ok() { 0 } else { tasks.len() };
     tasks.shutdown().await;
-    Drained { cut }
+    Drained { aborted }
 }
 
 /// The state of the accept loop.

@@ -97,8 +97,8 @@ type Layered = tracing_subscriber::layer::Layered<Targets, Registry>;
 /// Logs a panic as one line, in its span (and so with the request id). The line omits the message, which may contain
 /// a secret; the location is enough to find the bug.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
-    let place = info.location().map(ToString::to_string);
-    tracing::error!(place = place.as_deref().unwrap_or("unknown"), "panicked");
+    let location = info.location().map(ToString::to_string);
+    tracing::error!(location = location.as_deref().unwrap_or("unknown"), "panicked");
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn only_serving_needs_a_key() {
     assert_eq!(run(&["serve", "--check"], &open).0, 2);
     let (status, _, err) = run(&["health"], &open);
     assert_eq!(status, 1, "{err}");
-    assert!(err.starts_with("error: http://127.0.0.1:1/health cannot be asked: "), "{err}");
+    assert!(err.starts_with("error: cannot connect to http://127.0.0.1:1/health: "), "{err}");
 }
 
 /// What is in force is printed where a pipe takes it, the key is not.

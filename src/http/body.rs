@@ -61,8 +61,8 @@ impl BodyReader {
     /// A reader with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let room = |places| Arc::new(Semaphore::new(places));
-        Self { limits, large: room(LARGE_AT_ONCE), waiting: room(LARGE_WAITING) }
+        let permits = |count| Arc::new(Semaphore::new(count));
+        Self { limits, large: permits(LARGE_AT_ONCE), waiting: permits(LARGE_WAITING) }
     }
 
     /// Reads the whole body, with `Content-Length` or chunked.
@@ -85,7 +85,7 @@ impl BodyReader {
         let end = Instant::now() + time;
         let mut body = std::pin::pin!(body);
         let mut whole = BytesMut::new();
-        let mut turn = None;
+        let mut permit = None;
         loop {
             let Ok(chunk) = timeout_at(end, body.next()).await else {
                 return Err(ApiError::body_too_slow(time));
@@ -95,12 +95,12 @@ impl BodyReader {
             if chunk.remaining() > limit - whole.len() {
                 return Err(ApiError::body_too_large(limit));
             }
-            if turn.is_none() && whole.len() + chunk.remaining() > SMALL {
+            if permit.is_none() && whole.len() + chunk.remaining() > SMALL {
                 let busy = || ApiError::from(SandboxError::Busy { retry_after: RETRY });
                 let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
                 // While the body waits for a permit, nothing more is read from its connection.
                 match timeout_at(end, self.large.acquire()).await {
-                    Ok(permit) => turn = permit.ok(),
+                    Ok(acquired) => permit = acquired.ok(),
                     Err(_) => return Err(busy()),
                 }
             }
@@ -176,11 +176,11 @@ mod tests {
     /// A body that stops arriving is a 408 after the limit, not when the connection ends.
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_ends_at_the_limit() {
-        let begun = Instant::now();
+        let start = Instant::now();
         let body =
             BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
         assert_eq!(outcome(body), Err(StatusCode::REQUEST_TIMEOUT));
-        assert_eq!(begun.elapsed(), LIMITS.time);
+        assert_eq!(start.elapsed(), LIMITS.time);
     }
 
     /// An incomplete body is the client's error, a 400.
@@ -209,9 +209,9 @@ mod tests {
             body_reader.read(&none, late).await
         }));
         let small = async {
-            let begun = Instant::now();
+            let start = Instant::now();
             let read = body_reader.read(&none, chunks(&["12"])).await;
-            (outcome(read), begun.elapsed())
+            (outcome(read), start.elapsed())
         };
         let (stalling, waiting, small) = tokio::join!(stalling, waiting, small);
         assert_eq!(small, (Ok("12".to_owned()), Duration::ZERO));
@@ -221,13 +221,13 @@ mod tests {
             assert!(outcomes.into_iter().all(|read| outcome(read) == Err(status)), "{status:?}");
         }
         let whole = body_reader.read(&none, first()).await;
-        assert_eq!(whole.unwrap().len(), SMALL + 1, "there is room again");
+        assert_eq!(whole.unwrap().len(), SMALL + 1, "a permit is free again");
 
         // When too many wait already, the 503 is immediate.
         let _all = body_reader.waiting.try_acquire_many(LARGE_WAITING.try_into().unwrap()).unwrap();
-        let (begun, refused) = (Instant::now(), body_reader.read(&none, first()).await);
+        let (start, refused) = (Instant::now(), body_reader.read(&none, first()).await);
         assert_eq!(
-            (outcome(refused), begun.elapsed()),
+            (outcome(refused), start.elapsed()),
             (Err(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO)
         );
     }

@@ -24,8 +24,8 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
     let ours = presence.or(touch).unify().or(reaper).unify().or(resume).unify();
-    let original = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
-    original.or(ours).unify().or(admin).unify().boxed()
+    let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
+    deerflow.or(ours).unify().or(admin).unify().boxed()
 }
 
 fn refuse(allow: &'static str) -> Response {

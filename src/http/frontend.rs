@@ -29,7 +29,7 @@ use super::{
 /// How long a request may take, from its last header to its answer; past it, the answer is a 504.
 ///
 /// Each is a few seconds shorter than the time-out of existing clients (30, 10 and 15 s), so that they get a
-/// response and not a closed connection, and longer than the deadlines of the work behind it.
+/// response and not a closed connection, and longer than the deadlines of the actors behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// For a POST of a sandbox.
@@ -85,7 +85,7 @@ struct RequestInfo {
     method: Method,
     operation: Operation,
     path: http::Uri,
-    shape: ErrorFormat,
+    format: ErrorFormat,
 }
 
 // === impl Deadlines ===
@@ -102,7 +102,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// The deadline of a request, and the name of its work in the text of a 504.
+    /// Returns the deadline of a request, and the name of its operation for the text of a 504.
     fn of(&self, operation: Operation) -> (&'static str, Duration) {
         match operation {
             Operation::Create => ("Sandbox creation", self.create),
@@ -171,7 +171,7 @@ impl Frontend {
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let begun = Instant::now();
+        let start = Instant::now();
         let id = self.shared.ids.of(request.headers());
         let operation = Operation::of(request.method(), request.uri().path());
         // A read has no span: the span would cost as much as the rest of the request. Its single log line
@@ -186,15 +186,15 @@ impl Frontend {
             method: request.method().clone(),
             operation,
             path: request.uri().clone(),
-            shape: ErrorFormat::asked_for(request.headers()),
+            format: ErrorFormat::asked_for(request.headers()),
         };
         async {
             let mut response = self.route(request, operation).await;
             let error = response.extensions_mut().remove::<ApiError>();
             if let Some(error) = &error {
-                response = error.write(info.shape, info.path.path());
+                response = error.write(info.format, info.path.path());
             }
-            info.log(response.status(), error.as_ref(), begun.elapsed(), peer, unnamed.then_some(&id));
+            info.log(response.status(), error.as_ref(), start.elapsed(), peer, unnamed.then_some(&id));
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
             response
         }

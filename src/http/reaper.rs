@@ -25,9 +25,9 @@ struct Resumed {
 }
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
-    let asked = backend.clone();
+    let reaper = backend.clone();
     let state =
-        path::reaper().and(warp::get()).map(move || reply(responses::ok(&State::from(asked.reaper()), 96)));
+        path::reaper().and(warp::get()).map(move || reply(responses::ok(&State::from(reaper.reaper()), 96)));
     let resume = path::reaper_resume()
         .and(warp::post())
         .map(move || reply(responses::ok(&Resumed { ok: true, was_stopped: backend.resume_reaping() }, 48)));

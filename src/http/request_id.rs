@@ -1,12 +1,8 @@
 //! The id of a request, in the log and in the response.
 
-use std::{
-    io::Write,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
 
 /// The header in which the caller may send an id. Every response contains it.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,7 +51,7 @@ impl RequestIds {
     /// A new generator. Two of them have the same prefix with a probability of 1 in 2^32.
     #[must_use]
     pub fn new() -> Self {
-        Self { prefix: Uuid::new_v4().as_fields().0, next: AtomicU64::new(0) }
+        Self { prefix: fastrand::u32(..), next: AtomicU64::new(0) }
     }
 
     /// The id of a request with these headers: the caller's own if it is valid, else a new one.
@@ -66,13 +62,9 @@ impl RequestIds {
 
     fn make(&self) -> RequestId {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0_u8; 8 + 1 + 16];
-        let room = text.len();
-        let mut rest = &mut text[..];
-        // Neither can fail: both numbers are ASCII and fit into the limit.
-        let _ = write!(rest, "{:08x}-{count:06x}", self.prefix);
-        let length = room - rest.len();
-        RequestId(HeaderValue::from_bytes(&text[..length]).unwrap_or(HeaderValue::from_static("0")))
+        let id = HeaderValue::try_from(format!("{:08x}-{count:06x}", self.prefix));
+        // Hexadecimal digits are always a valid value.
+        RequestId(id.unwrap_or(HeaderValue::from_static("0")))
     }
 }
 

@@ -140,8 +140,8 @@ impl Daemon {
                 (&mut self.http.0).await
             }
         };
-        let listener::Drained { cut } = drained.unwrap_or(listener::Drained { cut: 0 });
+        let listener::Drained { aborted } = drained.unwrap_or(listener::Drained { aborted: 0 });
         self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
-        Stopped { rejected: self.core.edge().rejected(), cut }
+        Stopped { rejected: self.core.edge().rejected(), cut: aborted }
     }
 }

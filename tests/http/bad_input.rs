@@ -210,5 +210,5 @@ async fn a_reader_that_never_reads_is_cut() {
     client.send(format!("GET /api/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n")).await;
     server.fake.called().await;
     let drained = timeout(LONG * 2, server.stop()).await.unwrap();
-    assert_eq!(drained.cut, 0);
+    assert_eq!(drained.aborted, 0);
 }

@@ -132,7 +132,7 @@ async fn a_stop_is_told_before_the_door_closes() {
     }
     assert!(answered > 0);
     assert!(timeout(LONG, kept.closed_without_a_word()).await.unwrap());
-    assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().cut, 0);
+    assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().aborted, 0);
 }
 
 /// After the stop nobody new is let in, an idle connection is closed, and what is under way is answered.
@@ -154,7 +154,7 @@ async fn a_stop_lets_requests_end() {
     fake.let_go();
     let answer = busy.answer().await.unwrap();
     assert_eq!((answer.status, answer.header("connection")), (404, Some("close")));
-    assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().cut, 0);
+    assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().aborted, 0);
 }
 
 /// What does not end by itself after the stop is cut, and counted.
@@ -166,7 +166,7 @@ async fn a_stop_does_not_wait_for_ever() {
     busy.send(get("/api/sandboxes/a")).await;
     server.fake.called().await;
     let drained = timeout(LONG, server.stop()).await.unwrap();
-    assert_eq!(drained.cut, 1);
+    assert_eq!(drained.aborted, 1);
     assert_eq!(busy.answer().await, None);
 }
 
@@ -179,5 +179,5 @@ async fn a_client_that_goes_ends_its_request() {
     server.fake.called().await;
     drop(client);
     let drained = timeout(LONG / 2, server.stop()).await.expect("the request went on");
-    assert_eq!(drained.cut, 0);
+    assert_eq!(drained.aborted, 0);
 }
