@@ -255,7 +255,7 @@ impl Cluster for KubeCluster {
     }
 
     fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        self.events.tell(id, pod, cause, rehearsed);
+        self.events.record(id, pod, cause, rehearsed);
     }
 
     fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {

@@ -1,11 +1,14 @@
 //! Writes Kubernetes Events for Pods that are reaped, as `kubectl describe pod` shows them.
 //!
 //! ```text
-//!   tell ──▸ bounded queue ──▸ run: one POST at a time
+//!   record ──▸ bounded queue ──▸ run: kube_runtime's Recorder, one call at a time
 //! ```
 //!
-//! Events are best effort. `tell` never waits, a write is tried once, and at most one connection is used. A failed
+//! Events are best effort. `record` never waits, a write is tried once, and at most one connection is used. A failed
 //! write does not affect the reap.
+//!
+//! The recorder counts an Event that is repeated within minutes with a PATCH of the first one. A Pod is reaped once, and
+//! a dry run repeats its report after an hour, so the right to create Events is enough.
 
 use std::{
     convert::Infallible,
@@ -13,60 +16,42 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Event, EventSource, ObjectReference},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
-};
-use kube::core::{Request, Resource, params::PostParams};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Client, client::Body};
+use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind},
     ids::SandboxId,
     lifetime::ReapReason,
     observed::Uid,
-    traits::Clock as _,
 };
-use serde::de::IgnoredAny;
 use tokio::sync::{Mutex, mpsc};
+use tower::service_fn;
 
 use crate::{
     connect::Connection,
-    fault::{Verb, classify},
+    fault::{CallError, Verb, classify},
     names,
 };
 
 /// The maximum number of queued Events. Further ones are dropped. At about 10 ms each, a full queue is written in about
 /// 3 s.
-pub const QUEUE_MAX: usize = 256;
+const QUEUE_MAX: usize = 256;
 
 /// The deadline for the write of one Event.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The prefix of the Event's reason in a dry run.
-pub const REHEARSED: &str = "WouldReap";
-
 /// The queue of Events to write.
 pub struct Events {
     connection: Connection,
-    queue: mpsc::Sender<Told>,
-    /// The receiver. [`Events::run`] holds the lock while it runs.
-    waiting: Mutex<mpsc::Receiver<Told>>,
-    /// The number of Events queued by this process. It makes their names unique.
-    told: AtomicU64,
+    queue: mpsc::Sender<(Event, ObjectReference)>,
+    /// [`Events::run`] holds the lock while it runs.
+    receiver: Mutex<mpsc::Receiver<(Event, ObjectReference)>>,
     /// The number of Events dropped because the queue was full.
     dropped: AtomicU64,
-}
-
-/// One queued Event.
-#[derive(Debug, Clone)]
-struct Told {
-    id: SandboxId,
-    pod: Uid,
-    cause: ReapReason,
-    rehearsed: bool,
-    at: Timestamp,
-    /// The number of this Event in this process.
-    number: u64,
 }
 
 // === impl Events ===
@@ -75,23 +60,22 @@ impl Events {
     /// Creates the queue for the connection's namespace. Nothing is written until [`Events::run`] runs.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        Self {
-            connection,
-            queue,
-            waiting: Mutex::new(waiting),
-            told: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-        }
+        let (queue, receiver) = mpsc::channel(QUEUE_MAX);
+        Self { connection, queue, receiver: Mutex::new(receiver), dropped: AtomicU64::new(0) }
     }
 
-    /// Queues an Event that says why the Pod with this uid is reaped or, if `rehearsed`, would be reaped. Never waits:
-    /// if the queue is full, the Event is dropped.
-    pub fn tell(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        let at = self.connection.wall();
-        let number = self.told.fetch_add(1, Ordering::Relaxed);
-        let told = Told { id: id.clone(), pod: pod.clone(), cause, rehearsed, at, number };
-        if self.queue.try_send(told).is_err() {
+    /// Queues an Event that says why the Pod with this uid is reaped or, in a dry run, would be reaped. Never waits: if
+    /// the queue is full, the Event is dropped.
+    pub fn record(&self, id: &SandboxId, Uid(uid): &Uid, reason: ReapReason, dry_run: bool) {
+        let pod = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(names::pod(id)),
+            namespace: Some(self.connection.namespace().to_owned()),
+            uid: Some(uid.to_string()),
+            ..ObjectReference::default()
+        };
+        if self.queue.try_send((event(reason, dry_run), pod)).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             // Log only at powers of two, so that a burst does not fill the log.
             if dropped.is_power_of_two() {
@@ -100,39 +84,24 @@ impl Events {
         }
     }
 
-    /// Returns the number of Events dropped because the queue was full.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Writes the queued Events one after the other. Never returns. A second call waits until the first is dropped.
+    /// Writes the queued Events. Never returns. Must run once: a second call waits until the first is dropped.
     pub async fn run(&self) -> Infallible {
-        let mut waiting = self.waiting.lock().await;
-        let mut trouble = None;
+        let mut receiver = self.receiver.lock().await;
+        let reporter = Reporter { controller: names::MANAGED_BY_VALUE.to_owned(), instance: None };
+        let recorder = Recorder::new(client(&self.connection), reporter);
+        let mut failing = None;
         loop {
             // `self` owns a sender, so the queue is never closed.
-            let Some(told) = waiting.recv().await else { std::future::pending().await };
-            let fault = self.write(&told).await.err();
+            let Some((event, pod)) = receiver.recv().await else { std::future::pending().await };
+            let result = recorder.publish(&event, &pod).await;
+            let error = result.err().map(|error| classify(Verb::Create, &error.into()).fault);
             // Log an error once, until a write succeeds or the kind of the error changes.
-            let kind = fault.as_ref().map(|fault| fault.kind);
-            if let Some(fault) = fault.filter(|_| kind != trouble) {
-                self.warn(&fault);
+            let kind = error.as_ref().map(|error| error.kind);
+            if let Some(error) = error.filter(|_| kind != failing) {
+                self.warn(&error);
             }
-            trouble = kind;
+            failing = kind;
         }
-    }
-
-    async fn write(&self, told: &Told) -> Result<(), ClusterError> {
-        let namespace = self.connection.namespace();
-        let event = event(told, namespace);
-        let unbuilt = |why: &str| ClusterError::new(ClusterErrorKind::Invalid, why);
-        let body = serde_json::to_vec(&event).map_err(|_| unbuilt("it could not be written as JSON"))?;
-        let request = Request::new(Event::url_path(&(), Some(namespace)))
-            .create(&PostParams::default(), body)
-            .map_err(|error| unbuilt(&error.to_string()))?;
-        let call = async { self.connection.calls()?.request::<IgnoredAny>(request, DEADLINE).await };
-        call.await.map(drop).map_err(|error| classify(Verb::Create, &error).fault)
     }
 
     fn warn(&self, fault: &ClusterError) {
@@ -140,8 +109,8 @@ impl Events {
         if fault.kind == ClusterErrorKind::Forbidden {
             tracing::warn!(
                 namespace, %fault,
-                "not allowed to create events: nobody sees with kubectl why a sandbox is reaped; give the role \
-                 the right \"create\" on \"events\", as config/rbac.yaml does"
+                "not allowed to write Events: kubectl does not show why a sandbox is reaped; give the role the right \
+                 \"create\" on \"events\" of events.k8s.io, as config/rbac.yaml does"
             );
         } else {
             tracing::warn!(namespace, %fault, "an Event could not be written; it is dropped");
@@ -149,41 +118,28 @@ impl Events {
     }
 }
 
-/// Builds the Event in the core/v1 form, which `kubectl describe` reads and every version of Kubernetes accepts.
-fn event(told: &Told, namespace: &str) -> Event {
-    let Told { id, pod: Uid(uid), cause, rehearsed, at, number } = told;
-    let pod = names::pod(id);
-    let (reason, message) = if *rehearsed {
-        let message = format!("dry run, nothing is done: {}", cause.description());
-        (format!("{REHEARSED}{}", cause.name()), message)
+fn event(reason: ReapReason, dry_run: bool) -> Event {
+    let (reason, note) = if dry_run {
+        (format!("WouldReap{}", reason.name()), format!("dry run, nothing is done: {}", reason.description()))
     } else {
-        (cause.name().to_owned(), cause.description().to_owned())
+        (reason.name().to_owned(), reason.description().to_owned())
     };
-    Event {
-        metadata: ObjectMeta {
-            // The name follows Kubernetes' own recorders. The number distinguishes two Events of the same time.
-            name: Some(format!("{pod}.{:x}.{number:x}", at.as_nanosecond())),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        involved_object: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            name: Some(pod),
-            namespace: Some(namespace.to_owned()),
-            uid: Some(uid.to_string()),
-            ..ObjectReference::default()
-        },
-        reason: Some(reason),
-        message: Some(message),
-        type_: Some("Normal".to_owned()),
-        count: Some(1),
-        first_timestamp: Some(Time(*at)),
-        last_timestamp: Some(Time(*at)),
-        source: Some(EventSource { component: Some(names::MANAGED_BY_VALUE.to_owned()), host: None }),
-        reporting_component: Some(names::MANAGED_BY_VALUE.to_owned()),
-        ..Event::default()
-    }
+    Event { type_: EventType::Normal, reason, note: Some(note), action: "Reap".to_owned(), secondary: None }
+}
+
+/// Makes the client of the recorder: our own calls, with their deadline and bounds.
+///
+/// The recorder does not use the answers. They are not passed on, because `kube` logs one that it cannot parse.
+fn client(connection: &Connection) -> Client {
+    let (namespace, connection) = (connection.namespace().to_owned(), connection.clone());
+    let service = service_fn(move |request: Request<Body>| {
+        let calls = connection.calls();
+        async move {
+            calls?.read(request, DEADLINE).await?;
+            Ok::<_, CallError>(Response::new(Full::new(Bytes::from_static(b"{}"))))
+        }
+    });
+    Client::new(service, namespace)
 }
 
 #[cfg(test)]

@@ -299,7 +299,15 @@ fn chain(error: &kube::Error) -> impl Iterator<Item = &(dyn StdError + 'static)>
 // === impl CallError ===
 
 impl From<kube::Error> for CallError {
+    /// Returns the error of our own calls, if a client of `kube` runs on top of them.
     fn from(error: kube::Error) -> Self {
+        let error = match error {
+            kube::Error::Service(inner) => match inner.downcast() {
+                Ok(error) => return *error,
+                Err(inner) => kube::Error::Service(inner),
+            },
+            error => error,
+        };
         Self::Transport { error, server: None }
     }
 }

@@ -262,7 +262,7 @@ async fn events_arrive() {
     world.kube.record_event(&a, &pod.uid, ReapReason::Idle, false);
     let ours = || {
         let mut events = world.cluster.objects("events", Some(NAMESPACE));
-        events.retain(|event| event["source"]["component"] == "sandbox-provisioner");
+        events.retain(|event| event["reportingComponent"] == "sandbox-provisioner");
         events
     };
     let _ = timeout(Duration::from_secs(1), world.kube.events().run()).await;

@@ -22,27 +22,29 @@ async fn run_for(events: &Events, time: Duration) {
 async fn an_event_says_who_and_why() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
-    events.tell(&id(), &uid(), ReapReason::Idle, false);
-    events.tell(&id(), &uid(), ReapReason::Ttl, true);
-    assert_eq!(log.len(), 0, "telling calls nobody");
+    events.record(&id(), &uid(), ReapReason::Idle, false);
+    events.record(&id(), &uid(), ReapReason::Ttl, true);
+    assert_eq!(log.len(), 0, "recording makes no call");
     run_for(&events, Duration::from_secs(1)).await;
 
-    assert_eq!(log.lines(), ["POST /api/v1/namespaces/rec/events"; 2]);
+    assert_eq!(log.lines(), ["POST /apis/events.k8s.io/v1/namespaces/rec/events"; 2]);
     let sent = log.all();
     let pod =
         json!({"apiVersion": "v1", "kind": "Pod", "name": "sandbox-a", "namespace": "rec", "uid": "ua"});
     for asked in &sent {
-        assert_eq!(asked.body["involvedObject"], pod);
+        assert_eq!(asked.body["regarding"], pod);
         assert_eq!(asked.body["type"], "Normal");
-        assert_eq!(asked.body["source"], json!({"component": "sandbox-provisioner"}));
-        assert_eq!(asked.body["reportingComponent"], "sandbox-provisioner");
+        assert_eq!(asked.body["action"], "Reap");
+        assert_eq!(asked.body["reportingController"], "sandbox-provisioner");
+        assert_eq!(asked.body["reportingInstance"], "sandbox-provisioner");
+        assert!(asked.body["eventTime"].is_string());
         assert!(asked.body["metadata"]["name"].as_str().unwrap().starts_with("sandbox-a."));
     }
     assert_ne!(sent[0].body["metadata"]["name"], sent[1].body["metadata"]["name"]);
     assert_eq!(sent[0].body["reason"], "IdleTimeout");
-    assert_eq!(sent[0].body["message"], ReapReason::Idle.description());
+    assert_eq!(sent[0].body["note"], ReapReason::Idle.description());
     assert_eq!(sent[1].body["reason"], "WouldReapTTLExpired");
-    assert!(sent[1].body["message"].as_str().unwrap().starts_with("dry run"));
+    assert!(sent[1].body["note"].as_str().unwrap().starts_with("dry run"));
 }
 
 /// Guards that Kubernetes accepts the reason of every Event. Otherwise all Events of that reason would be lost.
@@ -55,22 +57,21 @@ fn reasons_are_words_of_at_most_128() {
         ReapReason::Finished,
         ReapReason::NodeLost,
     ] {
-        let told =
-            Told { id: id(), pod: uid(), cause, rehearsed: true, at: Timestamp::UNIX_EPOCH, number: 0 };
-        let reason = event(&told, "rec").reason.unwrap();
+        let Event { reason, note, .. } = event(cause, true);
+        assert!(note.is_some_and(|note| note.len() <= 1024));
         assert!(reason.len() <= 128 && reason.bytes().all(|b| b.is_ascii_alphanumeric()), "{reason}");
     }
 }
 
-/// Guards that Events over the limit are dropped and counted, and that `tell` never waits.
+/// Guards that Events over the limit are dropped and counted, and that `record` never waits.
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_drops() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
     for _ in 0..QUEUE_MAX + 5 {
-        events.tell(&id(), &uid(), ReapReason::Ttl, false);
+        events.record(&id(), &uid(), ReapReason::Ttl, false);
     }
-    assert_eq!(events.dropped(), 5);
+    assert_eq!(events.dropped.load(Ordering::Relaxed), 5);
     run_for(&events, Duration::from_secs(1)).await;
     assert_eq!(log.len(), QUEUE_MAX);
 }
@@ -88,7 +89,7 @@ async fn a_failure_costs_one_event() {
     });
     let events = Events::new(connection);
     for _ in 0..6 {
-        events.tell(&id(), &uid(), ReapReason::Ttl, false);
+        events.record(&id(), &uid(), ReapReason::Ttl, false);
     }
     let begun = Instant::now();
     run_for(&events, Duration::from_secs(6)).await;
@@ -98,19 +99,35 @@ async fn a_failure_costs_one_event() {
     assert_eq!(waited, DEADLINE, "a silent server costs its deadline, {:?} in all", begun.elapsed());
 }
 
+/// Guards that a repeated Event is counted on the first one, as `kubectl` shows it.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_event_is_a_series() {
+    let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
+    let events = Events::new(connection);
+    for _ in 0..3 {
+        events.record(&id(), &uid(), ReapReason::Idle, true);
+    }
+    run_for(&events, Duration::from_secs(1)).await;
+    let sent = log.all();
+    let name = sent[0].body["metadata"]["name"].as_str().unwrap();
+    let patch = format!("PATCH /apis/events.k8s.io/v1/namespaces/rec/events/{name}");
+    assert_eq!(log.lines()[1..], [patch.clone(), patch]);
+    assert_eq!((&sent[1].body["series"]["count"], &sent[2].body["series"]["count"]), (&json!(2), &json!(3)));
+}
+
 /// Guards that a second run continues after the first was dropped.
 #[tokio::test(start_paused = true)]
 async fn a_second_run_goes_on() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
     run_for(&events, Duration::from_millis(10)).await;
-    let tell = async {
+    let record = async {
         sleep(Duration::from_millis(10)).await;
-        events.tell(&id(), &uid(), ReapReason::Finished, false);
+        events.record(&id(), &uid(), ReapReason::Finished, false);
         sleep(Duration::from_millis(10)).await;
     };
     tokio::select! {
-        () = tell => {}
+        () = record => {}
         never = events.run() => match never {},
     }
     assert_eq!(log.len(), 1);
