@@ -1,90 +1,38 @@
 //! RFC 6902: a list of operations, all of which must apply.
 
+use json_patch::{Patch, PatchOperation, patch_unsafe};
+use serde::Deserialize as _;
 use serde_json::Value;
 
-/// Why a patch did not apply.
+/// The reason why a patch was not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// It is no JSON patch.
+    /// Not a JSON patch.
     Malformed(String),
-    /// A test failed or a path leads nowhere.
+    /// A test failed or a path does not exist.
     DoesNotApply,
 }
 
+/// Returns the target after all operations.
 pub(super) fn apply(target: &Value, operations: &Value) -> Result<Value, Failure> {
-    let malformed = |why: &str| Failure::Malformed(why.to_owned());
-    let operations =
-        operations.as_array().ok_or_else(|| malformed("a JSON patch is a list of operations"))?;
+    let Patch(operations) =
+        Patch::deserialize(operations).map_err(|error| Failure::Malformed(error.to_string()))?;
     let mut value = target.clone();
-    for step in operations {
-        let text = |key: &str| step.get(key).and_then(Value::as_str);
-        let place = text("path").ok_or_else(|| malformed("an operation lacks its path"))?;
-        let given = || step.get("value").cloned().ok_or_else(|| malformed("an operation lacks its value"));
-        let from = || text("from").ok_or_else(|| malformed("an operation lacks its from"));
-        match text("op").unwrap_or("") {
-            "add" => add(&mut value, place, given()?)?,
-            "replace" => *find(&mut value, place)? = given()?,
-            "remove" => drop(remove(&mut value, place)?),
-            "move" => {
-                let moved = remove(&mut value, from()?)?;
-                add(&mut value, place, moved)?;
-            }
-            "copy" => {
-                let copied = find(&mut value, from()?)?.clone();
-                add(&mut value, place, copied)?;
-            }
-            "test" if *tested(&value, place)? == given()? => {}
-            "test" => return Err(Failure::DoesNotApply),
-            other => return Err(Failure::Malformed(format!("unknown operation {other:?}"))),
+    for operation in operations {
+        if !expects_absence(&value, &operation) {
+            patch_unsafe(&mut value, &[operation]).map_err(|_| Failure::DoesNotApply)?;
         }
     }
     Ok(value)
 }
 
-fn find<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Value, Failure> {
-    value.pointer_mut(path).ok_or(Failure::DoesNotApply)
-}
-
-/// What a test looks at: a member that its object lacks is null, as clients rely on who add a list's first item.
-fn tested<'a>(value: &'a Value, path: &str) -> Result<&'a Value, Failure> {
-    let parent = split(path).and_then(|(parent, _)| value.pointer(parent));
-    let absent = parent.filter(|parent| parent.is_object()).map(|_| &Value::Null);
-    value.pointer(path).or(absent).ok_or(Failure::DoesNotApply)
-}
-
-fn add(value: &mut Value, path: &str, new: Value) -> Result<(), Failure> {
-    let Some((parent, key)) = split(path) else {
-        *value = new;
-        return Ok(());
-    };
-    match find(value, parent)? {
-        Value::Object(fields) => drop(fields.insert(key, new)),
-        Value::Array(items) if key == "-" => items.push(new),
-        Value::Array(items) => match key.parse::<usize>() {
-            Ok(place) if place <= items.len() => items.insert(place, new),
-            _ => return Err(Failure::DoesNotApply),
-        },
-        _ => return Err(Failure::DoesNotApply),
-    }
-    Ok(())
-}
-
-fn remove(value: &mut Value, path: &str) -> Result<Value, Failure> {
-    let (parent, key) = split(path).ok_or(Failure::DoesNotApply)?;
-    match find(value, parent)? {
-        Value::Object(fields) => fields.remove(&key).ok_or(Failure::DoesNotApply),
-        Value::Array(items) => match key.parse::<usize>() {
-            Ok(place) if place < items.len() => Ok(items.remove(place)),
-            _ => Err(Failure::DoesNotApply),
-        },
-        _ => Err(Failure::DoesNotApply),
-    }
-}
-
-/// The path of the parent, and the last key with its escapes undone. `None` for the whole document.
-fn split(path: &str) -> Option<(&str, String)> {
-    let (parent, key) = path.rsplit_once('/')?;
-    Some((parent, key.replace("~1", "/").replace("~0", "~")))
+/// Whether an operation tests a member for `null` that its object does not have. Kubernetes passes this test, and clients
+/// use it before they add the first item of a list.
+fn expects_absence(value: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let path = test.path.as_str();
+    let parent = path.rsplit_once('/').and_then(|(parent, _)| value.pointer(parent));
+    test.value.is_null() && value.pointer(path).is_none() && parent.is_some_and(Value::is_object)
 }
 
 #[cfg(test)]

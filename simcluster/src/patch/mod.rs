@@ -1,7 +1,6 @@
-//! Patches: three ways to say what is to change. Each is a pure function on JSON.
+//! Patches in their three forms. Each is a pure function on JSON.
 
 mod json_patch;
-mod merge;
 mod strategic;
 
 use http::StatusCode;
@@ -48,7 +47,7 @@ impl PatchKind {
             }),
             Self::Merge => {
                 let mut patched = target.clone();
-                merge::apply(&mut patched, patch);
+                ::json_patch::merge(&mut patched, patch);
                 Ok(patched)
             }
             // An apply by the only owner of its fields does what a strategic merge does.
@@ -59,5 +58,19 @@ impl PatchKind {
                 Ok(patched)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::PODS;
+
+    #[test]
+    fn a_merge_replaces_members_and_null_removes_them() {
+        let target = json!({"a": {"b": 1, "c": 2}, "l": [1, 2]});
+        let patch = json!({"a": {"b": null, "d": {"e": null, "f": 3}}, "l": [9]});
+        let merged = PatchKind::Merge.apply(PODS, &target, &patch);
+        assert_eq!(merged.unwrap(), json!({"a": {"c": 2, "d": {"f": 3}}, "l": [9]}));
     }
 }
