@@ -68,13 +68,17 @@ mod defaults;
 mod discovery;
 mod duration;
 mod faults;
+mod form;
 mod node;
+#[cfg(feature = "kubectl")]
 mod openapi;
 mod options;
+#[cfg(feature = "kubectl")]
 mod ownership;
 mod page;
 mod patch;
 mod ports;
+#[cfg(feature = "kubectl")]
 mod protobuf;
 mod query;
 mod quote;
@@ -84,6 +88,7 @@ mod request;
 mod resource;
 mod route;
 mod sandbox;
+#[cfg(feature = "kubectl")]
 mod schema;
 mod selector;
 mod serve;
@@ -91,6 +96,7 @@ mod service;
 mod shared;
 mod status;
 mod store;
+#[cfg(feature = "kubectl")]
 mod table;
 mod validate;
 mod view;

@@ -4,12 +4,15 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::body::Body;
+use crate::form::{self, Form};
 use crate::request::Request;
 use crate::resource::Resource;
 use crate::shared::Shared;
 use crate::status::ApiError;
 use crate::store::Object;
-use crate::{table, view};
+#[cfg(feature = "kubectl")]
+use crate::table;
+use crate::view;
 
 /// A response that is not an error.
 #[derive(Debug)]
@@ -46,13 +49,16 @@ impl Reply {
         resource: &'static Resource,
         object: &Object,
         request: &Request,
+        #[cfg_attr(not(feature = "kubectl"), expect(unused_variables, reason = "only a table shows ages"))]
         shared: &Shared,
     ) -> Self {
         let shown = view::of(resource, object);
         let object = shown.as_ref().unwrap_or(object);
-        match table::Form::of(&request.accept) {
-            table::Form::Plain => Self::json(status, object.full_json()),
-            form => Self::json(status, form.one(object, shared.clock.now()).to_string()),
+        match Form::of(&request.accept) {
+            Form::Plain => Self::json(status, object.full_json()),
+            Form::Metadata => Self::json(status, form::metadata(object).to_string()),
+            #[cfg(feature = "kubectl")]
+            Form::Table => Self::json(status, table::one(object, shared.clock.now()).to_string()),
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) struct Request {
     pub content_type: String,
     pub accept: String,
     /// The field manager of a write that names none.
+    #[cfg(feature = "kubectl")]
     pub user_agent: String,
     /// The authenticated caller.
     pub user: User,

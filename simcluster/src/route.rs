@@ -25,8 +25,10 @@ pub(crate) enum Route {
     /// A question about users and rights, which is answered and forgotten.
     ReviewKind(ReviewKind),
     /// `/openapi/v3`
+    #[cfg(feature = "kubectl")]
     OpenApi,
     /// `/openapi/v3/api/v1` (empty group) and `/openapi/v3/apis/{group}/v1`
+    #[cfg(feature = "kubectl")]
     OpenApiOf(String),
     /// Below a version that is served, but nothing that is.
     UnknownResource,
@@ -63,8 +65,11 @@ impl Route {
             ["api", "v1"] => Self::Resources(String::new()),
             ["api", "v1", "watch", rest @ ..] => Self::watched("", rest),
             ["api", "v1", rest @ ..] => Self::object("", rest),
+            #[cfg(feature = "kubectl")]
             ["openapi", "v3"] => Self::OpenApi,
+            #[cfg(feature = "kubectl")]
             ["openapi", "v3", "api", "v1"] => Self::OpenApiOf(String::new()),
+            #[cfg(feature = "kubectl")]
             ["openapi", "v3", "apis", group, "v1"] => Self::OpenApiOf((*group).to_owned()),
             ["apis", group] => Self::Group((*group).to_owned()),
             ["apis", group, "v1"] => Self::Resources((*group).to_owned()),
@@ -152,11 +157,6 @@ impl Target {
             Some(sub) => format!("{}/{}", self.resource.plural, sub.word()),
             None => self.resource.plural.to_owned(),
         }
-    }
-
-    /// Whether the status of the object is meant.
-    pub fn status(&self) -> bool {
-        self.sub == Some(Sub::Status)
     }
 
     /// The namespace for the store's keys: empty for cluster-wide kinds.

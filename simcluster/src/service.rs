@@ -17,6 +17,7 @@ use crate::calls::{Call, Verb};
 use crate::cluster::Cluster;
 use crate::control;
 use crate::faults::{Effect, Refusal, Strike, Subject};
+#[cfg(feature = "kubectl")]
 use crate::protobuf;
 use crate::query::Query;
 use crate::reply::{Reply, refuse};
@@ -96,20 +97,16 @@ async fn answer(
     let query = Query::parse(head.uri.query().unwrap_or(""));
     let route = Route::parse(head.uri.path());
     let verb = route.verb(&head.method, &query);
-    // What cannot be turned into JSON stays as it came, and is refused for its type.
-    let (content_type, body) = match text(header::CONTENT_TYPE) {
-        binary if binary == protobuf::TYPE && !body.is_empty() => match protobuf::to_json(&body) {
-            Some(json) => ("application/json".to_owned(), json),
-            None => (binary, body),
-        },
-        other => (other, body),
-    };
+    let content_type = text(header::CONTENT_TYPE);
+    #[cfg(feature = "kubectl")]
+    let (content_type, body) = protobuf::decoded(content_type, body);
     let mut request = Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
         content_type,
         accept: text(header::ACCEPT),
+        #[cfg(feature = "kubectl")]
         user_agent: text(header::USER_AGENT),
         user: User::anonymous(),
         body,

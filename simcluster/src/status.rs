@@ -184,6 +184,7 @@ impl ApiError {
     }
 
     /// An apply would change what others own.
+    #[cfg(feature = "kubectl")]
     pub fn apply_conflict(message: String, causes: &[Cause]) -> Self {
         let list: Vec<_> = causes.iter().map(Cause::to_value).collect();
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(json!({"causes": list}))

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{decode, options, quota, service_ports, writer};
+#[cfg(feature = "kubectl")]
+use super::managed_fields;
+use super::{decode, options, quota, service_ports};
 use crate::access;
-use crate::access::user::User;
 use crate::defaults;
-use crate::ownership::{self, Writer};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::{NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
@@ -22,54 +22,42 @@ use crate::{validate, view};
 /// How much of a `generateName` is kept, in bytes: a DNS label less the five characters that follow.
 const MAX_PREFIX: usize = 63 - 5;
 
-/// An object that is to be created.
-#[derive(Debug)]
-pub(super) struct New<'a> {
-    pub resource: &'static Resource,
-    /// Empty for cluster-wide kinds.
-    pub namespace: &'a str,
-    pub value: Value,
-    pub writer: &'a Writer,
-    pub user: &'a User,
-    pub dry_run: bool,
-}
-
 pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let decoded = decode::decode(target.resource, request)?;
     let value = view::stored(target.resource, decoded.value);
-    let new = New {
-        resource: target.resource.stored(),
-        namespace: target.space(),
-        value,
-        writer: &writer::of(shared, target, request),
-        user: &request.user,
-        dry_run: options::is_dry_run(&request.query),
-    };
     if target.resource == NEW_EVENTS {
-        validate::new_event(&new.value)?;
+        validate::new_event(&value)?;
     }
-    let object = create_object(&mut shared.state(), shared, new)?;
+    let object = create_object(&mut shared.state(), shared, target, request, value)?;
     let warnings = decoded.warnings.into_iter().chain(warnings(&object)).collect();
     let reply = Reply::object(StatusCode::CREATED, target.resource, &object, request, shared);
     Ok(reply.with_warnings(warnings))
 }
 
-/// Creates an object.
-pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) -> ApiResult<Arc<Object>> {
-    let New { resource, namespace, mut value, writer, user, dry_run } = new;
+/// Creates the object that a request names.
+pub(super) fn create_object(
+    state: &mut State,
+    shared: &Shared,
+    target: &Target,
+    request: &Request,
+    mut value: Value,
+) -> ApiResult<Arc<Object>> {
+    let (resource, namespace) = (target.resource.stored(), target.space());
     let asked_for = text_at(&value, &["metadata", "name"]).to_owned();
     admit_namespace(state, resource, namespace, &asked_for)?;
     let versioned = !matches!(text_at(&value, &["metadata", "resourceVersion"]), "" | "0");
+    #[cfg(feature = "kubectl")]
     let config = value.clone();
     fill_metadata(state, resource, namespace, &mut value, shared.clock.stamp())?;
     defaults::new_object(resource, &mut value, &mut state.random);
-    enter(&config, &mut value, resource, writer);
+    #[cfg(feature = "kubectl")]
+    managed_fields::created(&config, &mut value, &managed_fields::writer(shared, target, request), target);
     let name = text_at(&value, &["metadata", "name"]).to_owned();
     if resource == SERVICES {
         service_ports::allocate(state, &mut value)?;
     }
     // Whatever refuses from here on must give back what was allocated.
-    let admitted = access::guard_rights(shared, state, user, resource, None, &value)
+    let admitted = access::guard_rights(shared, state, &request.user, resource, None, &value)
         .and_then(|()| validate::new_object(resource, &value))
         .and_then(|()| access::admit_account(&state.store, resource, &value))
         .and_then(|()| quota::admit(&state.store, resource, &value))
@@ -83,6 +71,7 @@ pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) ->
                 None => Ok(()),
             }
         });
+    let dry_run = options::is_dry_run(&request.query);
     if resource == SERVICES && (admitted.is_err() || dry_run) {
         state.release(&value);
     }
@@ -91,20 +80,6 @@ pub(super) fn create_object(state: &mut State, shared: &Shared, new: New<'_>) ->
         return Ok(Arc::new(Object::new(resource, 0, value)));
     }
     Ok(state.store.put(resource, value))
-}
-
-/// Enters the creation: an applier owns what it asked for, anybody else all that came of it but the status.
-fn enter(config: &Value, value: &mut Value, resource: &Resource, writer: &Writer) {
-    let Some(kind) = ownership::kind_of(resource) else { return };
-    if writer.apply {
-        ownership::enter_apply(&json!({}), value, config, kind, writer);
-        return;
-    }
-    let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
-    ownership::update(&json!({}), value, kind, writer);
-    if let Some(status) = status {
-        value["status"] = status;
-    }
 }
 
 fn admit_namespace(state: &State, resource: &Resource, namespace: &str, name: &str) -> ApiResult<()> {

@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::resource::Resource;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
-use crate::validate::prune_unknown;
+use crate::validate::check_fields;
 
 /// An object as the client sent it, without kind and version, and what the client is to be warned of.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(super) fn check(
     };
     fields.remove("kind");
     fields.remove("apiVersion");
-    let mut unknown: Vec<_> = prune_unknown(resource, &mut value)
+    let mut unknown: Vec<_> = check_fields(resource, &mut value)
         .map_err(cannot)?
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""))

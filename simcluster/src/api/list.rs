@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::form::{self, Form};
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -13,7 +14,9 @@ use crate::selector::{FieldSelector, LabelSelector, check_fields};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, Store};
-use crate::{page, table, view};
+#[cfg(feature = "kubectl")]
+use crate::table;
+use crate::{page, view};
 
 /// Which objects of a collection are meant.
 #[derive(Debug, Clone)]
@@ -93,6 +96,7 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
 
 /// A list in the form that was asked for.
 pub(super) fn render(
+    #[cfg_attr(not(feature = "kubectl"), expect(unused_variables, reason = "only a table shows ages"))]
     shared: &Shared,
     target: &Target,
     objects: &[Arc<Object>],
@@ -111,13 +115,16 @@ pub(super) fn render(
             meta["remainingItemCount"] = remaining.into();
         }
     }
-    let form = table::Form::of(&request.accept);
-    if form != table::Form::Plain {
-        let mut list = form.many(target.resource, objects, &meta, shared.clock.now());
-        table::include(&mut list, objects, request.query.get("includeObject"));
-        return Reply::json(StatusCode::OK, list.to_string());
-    }
-    Reply::json(StatusCode::OK, plain(target, objects, &meta))
+    let list = match Form::of(&request.accept) {
+        Form::Plain => return Reply::json(StatusCode::OK, plain(target, objects, &meta)),
+        Form::Metadata => form::metadata_list(objects, &meta),
+        #[cfg(feature = "kubectl")]
+        Form::Table => {
+            let include = request.query.get("includeObject");
+            table::many(target.resource, objects, &meta, shared.clock.now(), include)
+        }
+    };
+    Reply::json(StatusCode::OK, list.to_string())
 }
 
 fn plain(target: &Target, objects: &[Arc<Object>], meta: &Value) -> Vec<u8> {

@@ -1,16 +1,19 @@
 //! What each verb does: from a request that has been understood to an answer. No transport, no faults, no records.
 
+#[cfg(feature = "kubectl")]
+mod apply;
 mod create;
 mod decode;
 mod delete;
 mod list;
+#[cfg(feature = "kubectl")]
+mod managed_fields;
 mod options;
 mod pod;
 mod quota;
 mod service_ports;
 mod update;
 mod watch;
-mod writer;
 
 use std::sync::Arc;
 
@@ -24,14 +27,16 @@ pub(crate) use update::commit as commit_change;
 use crate::access::reviews;
 use crate::body::Body;
 use crate::calls::Verb;
+use crate::discovery;
 use crate::faults::WatchFault;
+#[cfg(feature = "kubectl")]
+use crate::openapi;
 use crate::reply::{Reply, refuse};
 use crate::request::Request;
 use crate::resource::Sub;
 use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
-use crate::{discovery, openapi};
 
 /// Carries a request out.
 pub(crate) fn handle(
@@ -42,6 +47,7 @@ pub(crate) fn handle(
     let result = match &request.route {
         Route::Object(target) => handle_object(shared, target, request, watch_fault),
         Route::ReviewKind(asked) => reviews::answer(shared, asked, request),
+        #[cfg(feature = "kubectl")]
         Route::OpenApi | Route::OpenApiOf(_) => {
             openapi::answer(&request.route).ok_or_else(|| not_served(request))
         }

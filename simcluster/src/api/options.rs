@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use super::list::Selection;
 use crate::calls::Verb;
+use crate::form::Form;
+#[cfg(feature = "kubectl")]
 use crate::patch::PatchKind;
 use crate::query::Query;
 use crate::request::Request;
 use crate::route::Target;
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
-use crate::table::Form;
 
 /// The longest name of a field manager, in bytes (`FieldManagerMaxLength`).
 const MANAGER_LIMIT: usize = 128;
@@ -138,11 +139,15 @@ fn check_write(query: &Query) -> Vec<Cause> {
 fn check_patch(request: &Request) -> Vec<Cause> {
     let query = &request.query;
     let mut causes = Vec::new();
-    if PatchKind::of(&request.content_type) == Some(PatchKind::Apply) {
+    #[cfg(feature = "kubectl")]
+    if PatchKind::of(&request.content_type).is_ok_and(|kind| kind == PatchKind::Apply) {
         if query.get("fieldManager").is_none() {
             causes.push(Cause::required("fieldManager", "is required for apply patch"));
         }
-    } else if query.get("force").is_some() {
+        causes.extend(check_write(query));
+        return causes;
+    }
+    if query.get("force").is_some() {
         causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
     }
     causes.extend(check_write(query));

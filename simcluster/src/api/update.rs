@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::{create, decode, options, service_ports, writer};
+#[cfg(feature = "kubectl")]
+use super::{apply, managed_fields};
+use super::{create, decode, options, service_ports};
 use crate::access;
 use crate::defaults;
-use crate::ownership::{self, Applied};
 use crate::patch::PatchKind;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -27,17 +28,16 @@ const CREATED_BY_PUT: [&Resource; 7] =
     [EVENTS, ENDPOINTS, LEASES, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS];
 /// Kinds that a `PUT` changes only if it says from which version on (no `AllowUnconditionalUpdate`).
 const NEEDS_VERSION: [&Resource; 2] = [LEASES, SERVICE_ACCOUNTS];
-const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+json, \
-     application/strategic-merge-patch+json, application/apply-patch+yaml";
 
-/// What a change came from.
-enum Change<'a> {
+/// Where the new state of an object comes from.
+pub(super) enum Origin {
     /// The whole object, by `PUT`.
-    Replace(Value),
-    /// The object after a patch.
-    Patch(Value),
-    /// The object after an apply, with what was applied.
-    Apply(Value, &'a Value),
+    Replace,
+    /// A patch.
+    Patch,
+    /// A server-side apply of this configuration.
+    #[cfg(feature = "kubectl")]
+    Apply(Value),
 }
 
 /// `PUT`.
@@ -49,18 +49,11 @@ pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> Ap
     let resource = target.resource.stored();
     let (status, object) = match find(&state, target) {
         Ok(old) => {
-            (StatusCode::OK, change(&mut state, target, &old, Change::Replace(value), request, shared)?)
+            let object = change(&mut state, shared, target, request, &old, value, &Origin::Replace)?;
+            (StatusCode::OK, object)
         }
         Err(_) if target.sub.is_none() && CREATED_BY_PUT.contains(&resource) => {
-            let new = create::New {
-                resource,
-                namespace: target.space(),
-                value,
-                writer: &writer::of(shared, target, request),
-                user: &request.user,
-                dry_run: options::is_dry_run(&request.query),
-            };
-            (StatusCode::CREATED, create::create_object(&mut state, shared, new)?)
+            (StatusCode::CREATED, create::create_object(&mut state, shared, target, request, value)?)
         }
         Err(missing) => return Err(missing),
     };
@@ -70,10 +63,10 @@ pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> Ap
 
 /// `PATCH`.
 pub(super) fn patch(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let kind =
-        PatchKind::of(&request.content_type).ok_or_else(|| ApiError::unsupported_media(PATCH_TYPES))?;
+    let kind = PatchKind::of(&request.content_type)?;
+    #[cfg(feature = "kubectl")]
     if kind == PatchKind::Apply {
-        return apply(shared, target, request);
+        return apply::apply(shared, target, request);
     }
     let patch: Value = serde_json::from_slice(&request.body)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
@@ -83,67 +76,20 @@ pub(super) fn patch(shared: &Shared, target: &Target, request: &Request) -> ApiR
     let patched = kind.apply(target.resource, &shown.as_ref().unwrap_or(&old).full_value(), &patch)?;
     let decoded = decode::check(target.resource, patched, request.query.get("fieldValidation"))?;
     let value = view::stored(target.resource, decoded.value);
-    let object = change(&mut state, target, &old, Change::Patch(value), request, shared)?;
+    let object = change(&mut state, shared, target, request, &old, value, &Origin::Patch)?;
     drop(state);
     let reply = Reply::object(StatusCode::OK, target.resource, &object, request, shared);
     Ok(reply.with_warnings(decoded.warnings))
 }
 
-/// Server-side apply.
-fn apply(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let config = options::parse(request)?
-        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error:?}")))?;
-    if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
-        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
-    }
-    let decoded = decode::check(target.resource, config, request.query.get("fieldValidation"))?;
-    check_place(&decoded.value, target)?;
-    let mut config = view::stored(target.resource, decoded.value);
-    if !target.status() {
-        drop(config.as_object_mut().and_then(|fields| fields.remove("status")));
-    }
-    let writer = writer::of(shared, target, request);
-    let mut state = shared.state();
-    let (status, object) = match find(&state, target) {
-        Err(missing) if target.sub.is_some() => return Err(missing),
-        Err(_) => {
-            let new = create::New {
-                resource: target.resource.stored(),
-                namespace: target.space(),
-                value: config,
-                writer: &writer,
-                user: &request.user,
-                dry_run: options::is_dry_run(&request.query),
-            };
-            (StatusCode::CREATED, create::create_object(&mut state, shared, new)?)
-        }
-        Ok(old) => {
-            let Some(kind) = ownership::kind_of(old.resource) else {
-                return Err(ApiError::unsupported_media(PATCH_TYPES));
-            };
-            let force = request.query.is_on("force");
-            let merged = match ownership::apply(&old.value, &config, kind, &writer, force) {
-                Applied::Done(merged) => merged,
-                Applied::Conflicts(message, causes) => {
-                    return Err(ApiError::apply_conflict(message, &causes));
-                }
-            };
-            let how = Change::Apply(merged, &config);
-            (StatusCode::OK, change(&mut state, target, &old, how, request, shared)?)
-        }
-    };
-    drop(state);
-    Ok(Reply::object(status, target.resource, &object, request, shared).with_warnings(decoded.warnings))
-}
-
-fn find(state: &State, target: &Target) -> ApiResult<Arc<Object>> {
+pub(super) fn find(state: &State, target: &Target) -> ApiResult<Arc<Object>> {
     let resource = target.resource.stored();
     let found = state.store.get(resource, target.space(), target.named());
     found.cloned().ok_or_else(|| ApiError::not_found(resource, target.named()))
 }
 
 /// The object must be the one that the path names.
-fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
+pub(super) fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
     let (name, namespace) =
         (text_at(value, &["metadata", "name"]), text_at(value, &["metadata", "namespace"]));
     if name.is_empty() {
@@ -167,22 +113,18 @@ fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
     Ok(())
 }
 
-/// Checks a change against the object it is about and carries it out.
-fn change(
+/// Checks the new state of an object against the old one and stores it.
+pub(super) fn change(
     state: &mut State,
-    target: &Target,
-    old: &Arc<Object>,
-    how: Change<'_>,
-    request: &Request,
     shared: &Shared,
+    target: &Target,
+    request: &Request,
+    old: &Arc<Object>,
+    mut new: Value,
+    origin: &Origin,
 ) -> ApiResult<Arc<Object>> {
     let resource = old.resource;
-    check_version(&how, old)?;
-    let config = match &how {
-        Change::Apply(_, config) => Some(*config),
-        Change::Replace(_) | Change::Patch(_) => None,
-    };
-    let (Change::Replace(mut new) | Change::Patch(mut new) | Change::Apply(mut new, _)) = how;
+    check_version(&new, origin, old)?;
     keep_system_fields(&old.value, &mut new);
     create::drop_empty(&mut new);
     keep_what_is_not_meant(target, &old.value, &mut new);
@@ -197,13 +139,10 @@ fn change(
         Some(_) => validate::changed_meta(resource, &old.value, &new)?,
         None => validate::changed_object(resource, &old.value, &new)?,
     }
-    if let Some(kind) = ownership::kind_of(resource) {
-        let writer = writer::of(shared, target, request);
-        match config {
-            Some(config) => ownership::enter_apply(&old.value, &mut new, config, kind, &writer),
-            None if without_entries(&new) == without_entries(&old.value) => new = old.value.clone(),
-            None => ownership::update(&old.value, &mut new, kind, &writer),
-        }
+    #[cfg(feature = "kubectl")]
+    {
+        let writer = managed_fields::writer(shared, target, request);
+        managed_fields::changed(&old.value, &mut new, origin, &writer, target);
     }
     if options::is_dry_run(&request.query) {
         return Ok(Arc::new(Object::new(resource, old.version, new)));
@@ -215,16 +154,15 @@ fn change(
     Ok(commit(state, old, new))
 }
 
-/// A version or a uid that the change names must be the object's.
-fn check_version(how: &Change<'_>, old: &Object) -> ApiResult<()> {
-    let (Change::Replace(new) | Change::Patch(new) | Change::Apply(new, _)) = how;
+/// A version or a uid that the new state contains must be the object's.
+fn check_version(new: &Value, origin: &Origin, old: &Object) -> ApiResult<()> {
     let (resource, name) = (old.resource, old.name());
     let version = text_at(new, &["metadata", "resourceVersion"]);
     let unversioned = matches!(version, "" | "0");
     if !unversioned && version != old.version.to_string() {
         return Err(ApiError::modified(resource, name));
     }
-    if let Change::Replace(_) = how {
+    if let Origin::Replace = origin {
         if unversioned && NEEDS_VERSION.contains(&resource) {
             let cause = Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
             return Err(ApiError::invalid_kind(resource.group, resource.plural, name, &[cause]));
@@ -291,14 +229,6 @@ fn resize(old: &Value, new: &mut Value) {
 fn is_final(namespace: &Value) -> bool {
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     !held(&namespace["spec"]["finalizers"]) && !held(&namespace["metadata"]["finalizers"])
-}
-
-fn without_entries(value: &Value) -> Value {
-    let mut value = value.clone();
-    if let Some(meta) = value["metadata"].as_object_mut() {
-        meta.remove("managedFields");
-    }
-    value
 }
 
 /// Puts back what only the server writes.

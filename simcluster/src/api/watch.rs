@@ -15,13 +15,15 @@ use super::list::{Selection, parse_version};
 use crate::body::{Body, ConnectionLost};
 use crate::defaults;
 use crate::faults::{Twist, Verdict, WatchFault};
+use crate::form::{self, Form};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::route::Target;
 use crate::shared::{Link, Shared};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Change, Event, Object};
-use crate::table::Form;
+#[cfg(feature = "kubectl")]
+use crate::table;
 use crate::view;
 
 /// How often a quiet watch says how far it has come.
@@ -254,9 +256,10 @@ impl Watcher {
         };
         let mut line = Vec::with_capacity(object.item_json().len() + 96);
         line.extend_from_slice(format!("{{\"type\":\"{word}\",\"object\":").as_bytes());
-        match self.form {
-            Form::Plain => object.write_full(&mut line),
-            _ => line.extend_from_slice(self.shown(object).to_string().as_bytes()),
+        if self.form == Form::Plain {
+            object.write_full(&mut line);
+        } else {
+            line.extend_from_slice(self.shown(object).to_string().as_bytes());
         }
         line.extend_from_slice(b"}\n");
         self.lines.extend(std::iter::repeat_n(line, copies));
@@ -286,8 +289,13 @@ impl Watcher {
 
     /// An object in the form of this watch. Of tables only the first has the columns.
     fn shown(&mut self, object: &Object) -> Value {
-        let mut shown = self.form.one(object, self.shared.clock.now());
-        if self.form == Form::Table && std::mem::replace(&mut self.headed, true) {
+        let mut shown = match self.form {
+            Form::Plain => object.full_value(),
+            Form::Metadata => form::metadata(object),
+            #[cfg(feature = "kubectl")]
+            Form::Table => table::one(object, self.shared.clock.now()),
+        };
+        if std::mem::replace(&mut self.headed, true) && shown["kind"] == "Table" {
             shown["columnDefinitions"] = Value::Null;
         }
         shown

@@ -1,12 +1,14 @@
 //! Patches in their three forms. Each is a pure function on JSON.
 
 mod json_patch;
+#[cfg(feature = "kubectl")]
 mod strategic;
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::resource::Resource;
+#[cfg(feature = "kubectl")]
 use crate::schema;
 use crate::status::{ApiError, ApiResult};
 
@@ -15,26 +17,47 @@ use crate::status::{ApiError, ApiResult};
 pub(crate) enum PatchKind {
     Json,
     Merge,
+    #[cfg(feature = "kubectl")]
     Strategic,
-    /// Server-side apply; its body may be YAML, of which only JSON is understood here.
+    /// Server-side apply, in YAML or JSON.
+    #[cfg(feature = "kubectl")]
     Apply,
 }
+
+/// The content types, in the order in which errors list them.
+const TYPES: &[(&str, PatchKind)] = &[
+    ("application/json-patch+json", PatchKind::Json),
+    ("application/merge-patch+json", PatchKind::Merge),
+    #[cfg(feature = "kubectl")]
+    ("application/strategic-merge-patch+json", PatchKind::Strategic),
+    #[cfg(feature = "kubectl")]
+    ("application/apply-patch+yaml", PatchKind::Apply),
+];
 
 // === impl PatchKind ===
 
 impl PatchKind {
-    pub fn of(content_type: &str) -> Option<Self> {
-        match content_type.split(';').next().unwrap_or("").trim() {
-            "application/json-patch+json" => Some(Self::Json),
-            "application/merge-patch+json" => Some(Self::Merge),
-            "application/strategic-merge-patch+json" => Some(Self::Strategic),
-            "application/apply-patch+yaml" => Some(Self::Apply),
-            _ => None,
-        }
+    /// Returns the form that a content type names.
+    pub fn of(content_type: &str) -> ApiResult<Self> {
+        let media_type = content_type.split(';').next().unwrap_or("").trim();
+        let found = TYPES.iter().find(|(known, _)| *known == media_type);
+        found.map(|(_, kind)| *kind).ok_or_else(|| {
+            let known: Vec<_> = TYPES.iter().map(|(known, _)| *known).collect();
+            ApiError::unsupported_media(&known.join(", "))
+        })
     }
 
-    /// The object of a kind after the patch.
-    pub fn apply(self, resource: &Resource, target: &Value, patch: &Value) -> ApiResult<Value> {
+    /// Returns an object of a kind after the patch.
+    pub fn apply(
+        self,
+        #[cfg_attr(
+            not(feature = "kubectl"),
+            expect(unused_variables, reason = "only a strategic merge depends on the kind")
+        )]
+        resource: &Resource,
+        target: &Value,
+        patch: &Value,
+    ) -> ApiResult<Value> {
         match self {
             Self::Json => json_patch::apply(target, patch).map_err(|error| match error {
                 json_patch::Failure::Malformed(why) => ApiError::bad_request(why),
@@ -50,7 +73,8 @@ impl PatchKind {
                 ::json_patch::merge(&mut patched, patch);
                 Ok(patched)
             }
-            // An apply by the only owner of its fields does what a strategic merge does.
+            // An apply by the only owner of its fields does the same as a strategic merge.
+            #[cfg(feature = "kubectl")]
             Self::Strategic | Self::Apply => {
                 let mut patched = target.clone();
                 strategic::apply(&mut patched, patch, schema::of(resource))

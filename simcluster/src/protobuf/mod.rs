@@ -16,12 +16,24 @@ use messages::{Field, Kind, Message};
 use wire::{Broken, Fields, Item};
 
 /// The content type.
-pub(crate) const TYPE: &str = "application/vnd.kubernetes.protobuf";
-/// What every body begins with.
+const TYPE: &str = "application/vnd.kubernetes.protobuf";
+/// The first bytes of every body.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The JSON that a body stands for; `None` for a kind that is not understood, or a body that is broken.
-pub(crate) fn to_json(body: &[u8]) -> Option<Bytes> {
+/// Decodes a body in Protobuf into JSON. Any other body, and one that cannot be decoded, is returned unchanged; the latter
+/// is then rejected because of its content type.
+pub(crate) fn decoded(content_type: String, body: Bytes) -> (String, Bytes) {
+    if content_type != TYPE || body.is_empty() {
+        return (content_type, body);
+    }
+    match to_json(&body) {
+        Some(json) => ("application/json".to_owned(), json),
+        None => (content_type, body),
+    }
+}
+
+/// Returns the JSON of a body, or `None` for an unknown kind or an invalid body.
+fn to_json(body: &[u8]) -> Option<Bytes> {
     let envelope = object(&messages::ENVELOPE, body.strip_prefix(MAGIC)?).ok()?;
     let text = |path: &str| envelope.pointer(path).and_then(Value::as_str).unwrap_or("");
     let (version, kind) = (text("/typeMeta/apiVersion"), text("/typeMeta/kind"));

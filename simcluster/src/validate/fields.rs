@@ -22,7 +22,7 @@ struct Place<'a> {
 }
 
 /// Removes the fields the kind does not have and returns their paths; an error says what is of a wrong type.
-pub(crate) fn prune_unknown(resource: &Resource, value: &mut Value) -> Result<Vec<String>, String> {
+pub(crate) fn check_fields(resource: &Resource, value: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     if let Some(kind) = schema::of(resource) {
         prune(value, kind, Place { owner: resource.kind, go: "", full: "" }, &mut unknown)?;
@@ -161,7 +161,7 @@ mod tests {
     fn unknown_fields_are_dropped_and_named_by_path() {
         let mut pod = json!({"bogus": 1, "metadata": {"name": "a", "lables": {}},
             "spec": {"containers": [{"name": "c", "imagee": "x", "livenessProbe": {"tcp": 1}}]}});
-        let mut unknown = prune_unknown(PODS, &mut pod).unwrap();
+        let mut unknown = check_fields(PODS, &mut pod).unwrap();
         unknown.sort();
         assert_eq!(
             unknown,
@@ -184,7 +184,7 @@ mod tests {
             (SERVICES, list, "object into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort"),
             (PODS, labels, "bool into Go struct field ObjectMeta.metadata.labels of type string"),
         ] {
-            let found = prune_unknown(resource, &mut value).unwrap_err();
+            let found = check_fields(resource, &mut value).unwrap_err();
             assert_eq!(found, format!("json: cannot unmarshal {message}"));
         }
     }
@@ -193,7 +193,7 @@ mod tests {
     fn nulls_are_dropped_except_for_times() {
         let mut pod =
             json!({"spec": {"nodeName": null}, "status": {"conditions": [{"lastProbeTime": null}]}});
-        prune_unknown(PODS, &mut pod).unwrap();
+        check_fields(PODS, &mut pod).unwrap();
         assert_eq!(pod, json!({"spec": {}, "status": {"conditions": [{"lastProbeTime": null}]}}));
     }
 }

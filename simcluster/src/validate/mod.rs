@@ -1,6 +1,7 @@
 //! What Kubernetes refuses in an object, and the words it uses.
 
 mod event;
+#[cfg(feature = "kubectl")]
 mod fields;
 mod meta;
 mod mounts;
@@ -9,12 +10,18 @@ mod other;
 mod pod;
 pub(crate) mod quantity;
 mod service;
+#[cfg(any(test, not(feature = "kubectl")))]
+mod shape;
+#[cfg(feature = "kubectl")]
 mod spec_diff;
 mod volumes;
 
 use serde_json::Value;
 
-pub(crate) use fields::prune_unknown;
+#[cfg(feature = "kubectl")]
+pub(crate) use fields::check_fields;
+#[cfg(not(feature = "kubectl"))]
+pub(crate) use shape::check_fields;
 
 use crate::access;
 use crate::resource::{EVENTS, NAMESPACES, PODS, Resource, SERVICES};

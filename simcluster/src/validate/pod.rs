@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::quantity::Quantity;
+#[cfg(feature = "kubectl")]
 use super::spec_diff::spec_diff;
 use super::{mounts, names, volumes};
 use crate::status::Cause;
@@ -74,11 +75,14 @@ pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     if *old == new {
         return Vec::new();
     }
-    let diff = spec_diff(old, &new);
-    if diff.is_empty() {
-        return Vec::new();
-    }
-    vec![Cause::forbidden("spec", &format!("{IMMUTABLE}\n{diff}"))]
+    #[cfg(feature = "kubectl")]
+    let why = match spec_diff(old, &new) {
+        diff if diff.is_empty() => return Vec::new(),
+        diff => format!("{IMMUTABLE}\n{diff}"),
+    };
+    #[cfg(not(feature = "kubectl"))]
+    let why = IMMUTABLE.to_owned();
+    vec![Cause::forbidden("spec", &why)]
 }
 
 fn keep(old: &Value, new: &mut Value, key: &str) {
