@@ -142,9 +142,9 @@ mod tests {
         }
     }
 
-    /// For an unspecified listen address the URL has the loopback address.
+    /// Guards that the URL has the loopback address for an unspecified listen address.
     #[test]
-    fn a_listener_is_asked_on_loopback() {
+    fn the_url_of_a_listener_is_on_loopback() {
         for (listen, url) in [
             ("0.0.0.0:8002", "http://127.0.0.1:8002/health"),
             ("[::]:8002", "http://[::1]:8002/health"),
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    async fn asked(answer: &'static str) -> Result<(), HealthError> {
+    async fn checked(answer: &'static str) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = HealthUrl::of_listener(listener.local_addr().unwrap());
         let server = async {
@@ -168,18 +168,18 @@ mod tests {
         tokio::join!(check(&url), server).0
     }
 
-    /// Only a 200 is a success; the error contains any other status.
+    /// Guards that only a 200 is a success, and that the error contains any other status.
     #[tokio::test]
     async fn only_200_is_healthy() {
-        assert!(asked("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.is_ok());
-        let error = asked("HTTP/1.1 503 Service Unavailable\r\n\r\n").await.unwrap_err().to_string();
+        assert!(checked("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.is_ok());
+        let error = checked("HTTP/1.1 503 Service Unavailable\r\n\r\n").await.unwrap_err().to_string();
         assert!(error.ends_with("answered \"HTTP/1.1 503 Service Unavailable\" instead of 200"), "{error}");
-        assert!(asked("200 hello\r\n").await.is_err());
-        assert!(asked("").await.is_err());
+        assert!(checked("200 hello\r\n").await.is_err());
+        assert!(checked("").await.is_err());
     }
 
     #[tokio::test]
-    async fn nobody_there_is_unhealthy() {
+    async fn a_refused_connection_is_an_error() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = check(&HealthUrl::of_listener(free)).await.unwrap_err();
         assert!(matches!(error, HealthError::Unreachable { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! The log: text for a person at a terminal, one JSON object a line for everything else.
+//! The log: text for a terminal, and one JSON object per line otherwise.
 
 use std::{
     io::{self, IsTerminal},
@@ -24,29 +24,29 @@ pub enum Format {
     /// [`Format::Text`] when standard error is a terminal, else [`Format::Json`].
     #[default]
     Auto,
-    /// One line of text an event.
+    /// One line of text per event.
     Text,
-    /// One JSON object an event.
+    /// One JSON object per event.
     Json,
 }
 
-/// Why logging could not be set up.
+/// Why logging could not be initialized.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter cannot be read.
+    /// The filter is invalid.
     #[error(
-        "the log filter {filter:?} cannot be read: {source}; use a level (error, warn, info, debug, trace) \
-             or targets with levels, as \"info,sandbox_provisioner=debug\""
+        "invalid log filter {filter:?}: {source}; expected a level (error, warn, info, debug, trace) \
+             or targets with levels, such as \"info,sandbox_provisioner=debug\""
     )]
     Filter {
-        /// The filter as it was given.
+        /// The filter.
         filter: String,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: ParseError,
     },
-    /// Logging was set up before.
-    #[error("logging is set up already")]
-    Twice,
+    /// Logging is already initialized.
+    #[error("logging is already initialized")]
+    AlreadyInitialized,
 }
 
 /// Sends the log of the whole process to standard error, including panics. Call it once, at the start.
@@ -55,7 +55,7 @@ pub enum TelemetryError {
 /// level.
 ///
 /// # Errors
-/// [`TelemetryError`] if the filter cannot be parsed, or logging was set up before.
+/// [`TelemetryError`] if the filter cannot be parsed, or logging is already initialized.
 pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     let json = match format {
         Format::Auto => !io::stderr().is_terminal(),
@@ -65,16 +65,16 @@ pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     let layer =
         if json { json_lines(io::stderr) } else { text_lines(io::stderr, io::stderr().is_terminal()) };
     let subscriber = Registry::default().with(parse(filter)?).with(layer);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::AlreadyInitialized)?;
     panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
 /// The filter, combined with the caps.
 fn parse(filter: &str) -> Result<Targets, TelemetryError> {
-    let fault = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
+    let invalid = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
     // Later directives for a target replace earlier ones, so the filter overrides the caps.
-    format!("info,{CAPS},{filter}").parse().map_err(fault)
+    format!("info,{CAPS},{filter}").parse().map_err(invalid)
 }
 
 fn text_lines<W>(writer: W, colours: bool) -> Box<dyn Layer<Layered> + Send + Sync>
@@ -91,7 +91,7 @@ where
     fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
 }
 
-/// What the writing layer stands on.
+/// The subscriber below the writing layer.
 type Layered = tracing_subscriber::layer::Layered<Targets, Registry>;
 
 /// Logs a panic as one line, in its span (and so with the request id). The line omits the message, which may contain
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that `work` logs with this filter, as JSON lines.
+    /// Returns the JSON lines that `work` logs with this filter.
     fn logged(filter: &str, work: impl FnOnce()) -> Vec<serde_json::Value> {
         let log = Log::default();
         let writer = log.clone();
@@ -119,7 +119,7 @@ mod tests {
         log.lines("").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// A line is one JSON object with its fields at the top level and the request id in its span.
+    /// Guards that a line is one JSON object with its fields at the top level and the request id in its span.
     #[test]
     fn lines_are_json_with_the_request_id() {
         let lines = logged("info", || {
@@ -131,20 +131,20 @@ mod tests {
         assert_eq!(lines[0]["span"]["request_id"], "r-1");
     }
 
-    /// A verbose library is capped at every level of ours, unless the filter names it.
+    /// Guards that a verbose library is capped at every level, unless the filter names it.
     #[test]
     fn libraries_are_capped() {
-        let chat = || tracing::info!(target: "kube_client", "a call");
-        assert_eq!(logged("info", chat).len(), 0);
-        assert_eq!(logged("trace", chat).len(), 0);
-        assert_eq!(logged("kube_client=info", chat).len(), 1);
+        let library = || tracing::info!(target: "kube_client", "a call");
+        assert_eq!(logged("info", library).len(), 0);
+        assert_eq!(logged("trace", library).len(), 0);
+        assert_eq!(logged("kube_client=info", library).len(), 1);
         assert_eq!(logged("trace", || tracing::warn!(target: "kube_runtime", "forbidden")).len(), 0);
         assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
     }
 
-    /// The error for an invalid filter contains the filter and an example.
+    /// Guards that the error for an invalid filter contains the filter and an example.
     #[test]
-    fn a_bad_filter_is_named() {
+    fn an_invalid_filter_is_named() {
         let error = parse("a=loud").unwrap_err().to_string();
         assert!(error.contains("\"a=loud\"") && error.contains("info,sandbox_provisioner=debug"), "{error}");
     }

@@ -54,7 +54,7 @@ fn json_detail(body: &[u8]) -> Value {
 
 /// Guards that only a body with a JSON content type is parsed: a web page can send others without a CORS preflight.
 #[test]
-fn a_body_has_to_say_that_it_is_json() {
+fn a_body_needs_a_json_content_type() {
     let body = br#"{"sandbox_id":"a1"}"#;
     assert!(request::create(JSON, body).is_ok());
     for other in [None, Some("text/plain"), Some("")] {
@@ -85,7 +85,7 @@ fn is_same(body: &str, ours: &Value, theirs: &Value) -> bool {
 
 /// Guards that every entry is identical to FastAPI's: type, path, message, input and context.
 #[test]
-fn answers_are_fastapis() {
+fn errors_are_those_of_fastapi() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/validation.json");
     let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert!(cases.len() > 200, "the recording is whole");
@@ -107,7 +107,7 @@ fn answers_are_fastapis() {
 /// Guards the one rule that FastAPI does not have: an id that cannot name a Service is rejected before any call is
 /// made.
 #[test]
-fn unusable_sandbox_ids_are_refused_with_the_rule() {
+fn invalid_sandbox_ids_are_rejected_with_the_rule() {
     let too_long = "a".repeat(52);
     for id in ["", "Upper", "a_b", "a/b", "a.b", "a b", "沙箱", "abc-", "-abc", "a\n", "a\0", &too_long] {
         let body = json!({"sandbox_id": id});
@@ -124,18 +124,18 @@ fn unusable_sandbox_ids_are_refused_with_the_rule() {
 
 /// Guards that absent fields have the defaults of DeerFlow's provisioner, and that present fields are kept.
 #[test]
-fn fields_arrive_and_defaults_hold() {
-    let least = request::create(JSON, br#"{"sandbox_id":"a1"}"#).unwrap();
-    assert_eq!(least.sandbox_id.as_str(), "a1");
-    assert_eq!((least.thread_id.as_ref(), least.thread()), (None, "a1"));
-    assert_eq!(least.user_id.as_str(), "default");
-    assert!(least.extra_mounts.is_empty());
-    assert!(!least.include_legacy_skills);
-    assert!(!least.provision_lark_cli_runtime);
-    assert!(!least.provision_lark_cli_broker);
-    assert_eq!((least.limits, least.owner), (Limits::default(), None));
+fn fields_are_parsed_and_have_defaults() {
+    let minimal = request::create(JSON, br#"{"sandbox_id":"a1"}"#).unwrap();
+    assert_eq!(minimal.sandbox_id.as_str(), "a1");
+    assert_eq!((minimal.thread_id.as_ref(), minimal.thread()), (None, "a1"));
+    assert_eq!(minimal.user_id.as_str(), "default");
+    assert!(minimal.extra_mounts.is_empty());
+    assert!(!minimal.include_legacy_skills);
+    assert!(!minimal.provision_lark_cli_runtime);
+    assert!(!minimal.provision_lark_cli_broker);
+    assert_eq!((minimal.limits, minimal.owner), (Limits::default(), None));
 
-    let most = create(&json!({
+    let full = create(&json!({
         "sandbox_id": "a1", "thread_id": "T_1", "user_id": "U-1",
         "extra_mounts": [
             {"host_path": "/x/../y", "container_path": "z/"},
@@ -145,17 +145,17 @@ fn fields_arrive_and_defaults_hold() {
         "ttl": "2h 30m", "idle_timeout": "90s",
     }))
     .unwrap();
-    assert_eq!(most.thread(), "T_1");
-    assert_eq!(most.user_id.as_str(), "U-1");
+    assert_eq!(full.thread(), "T_1");
+    assert_eq!(full.user_id.as_str(), "U-1");
     let mount = |host: &str, container: &str, read_only| ExtraMount {
         host_path: host.to_owned(),
         container_path: container.to_owned(),
         read_only,
     };
-    assert_eq!(most.extra_mounts, [mount("/x/../y", "z/", false), mount("", "", true)]);
+    assert_eq!(full.extra_mounts, [mount("/x/../y", "z/", false), mount("", "", true)]);
     let limits = Limits { ttl: Some(seconds(9000)), idle_timeout: Some(seconds(90)) };
-    assert_eq!(most.limits, limits);
-    assert!(most.include_legacy_skills && most.provision_lark_cli_runtime && most.provision_lark_cli_broker);
+    assert_eq!(full.limits, limits);
+    assert!(full.include_legacy_skills && full.provision_lark_cli_runtime && full.provision_lark_cli_broker);
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -164,7 +164,7 @@ fn seconds(seconds: u64) -> Duration {
 
 /// Guards that a limit is a duration within inclusive bounds, and that null leaves it to the settings.
 #[test]
-fn limits_are_read_in_words() {
+fn limits_are_durations() {
     for (value, wanted) in [
         (json!("1s"), Some(LIMIT_MIN)),
         (json!("1000ms"), Some(LIMIT_MIN)),
@@ -185,7 +185,7 @@ fn limits_are_read_in_words() {
 /// Guards that anything else is rejected with the rule and its bounds, in a create and in a change. A number is
 /// rejected because it has no unit.
 #[test]
-fn other_limits_are_refused_with_the_rule() {
+fn invalid_limits_are_rejected_with_the_rule() {
     for (value, kind) in [
         (json!(90), "time_delta_type"),
         (json!(1.5), "time_delta_type"),
@@ -217,18 +217,18 @@ fn other_limits_are_refused_with_the_rule() {
 
 /// Guards that errors of limits come last, so that the entries which DeerFlow's clients know keep their positions.
 #[test]
-fn faults_of_limits_come_last() {
+fn errors_of_limits_come_last() {
     let body = json!({"idle_timeout": 1, "ttl": 1, "provision_lark_cli_broker": 7, "sandbox_id": 1});
     let entries = detail_of(create(&body));
-    let places: Vec<&Value> = entries.as_array().unwrap().iter().map(|entry| &entry["loc"][1]).collect();
-    assert_eq!(places, ["sandbox_id", "provision_lark_cli_broker", "ttl", "idle_timeout"]);
+    let fields: Vec<&Value> = entries.as_array().unwrap().iter().map(|entry| &entry["loc"][1]).collect();
+    assert_eq!(fields, ["sandbox_id", "provision_lark_cli_broker", "ttl", "idle_timeout"]);
 }
 
 /// Guards that a change is a JSON object that changes something, with the content-type rules of a create.
 #[test]
 fn a_change_changes_something() {
     let change = |content_type, body: &str| detail_of(request::limits(content_type, body.as_bytes()));
-    for (content_type, body, kind, place) in [
+    for (content_type, body, kind, path) in [
         (JSON, "{}", "value_error", json!(["body"])),
         (JSON, r#"{"TTL":"1h"}"#, "value_error", json!(["body"])),
         (JSON, "", "missing", json!(["body"])),
@@ -240,7 +240,7 @@ fn a_change_changes_something() {
     ] {
         let entries = change(content_type, body);
         assert_eq!(entries.as_array().map(Vec::len), Some(1), "{body}");
-        assert_eq!((&entries[0]["type"], &entries[0]["loc"]), (&json!(kind), &place), "{body}");
+        assert_eq!((&entries[0]["type"], &entries[0]["loc"]), (&json!(kind), &path), "{body}");
     }
     let entry = &change(JSON, "{}")[0];
     assert_eq!(entry["msg"], "Value error, at least one of ttl and idle_timeout is needed");
@@ -250,7 +250,7 @@ fn a_change_changes_something() {
 /// Guards that texts which only Python accepts are rejected as invalid JSON, at the position where `serde_json`
 /// stops.
 #[test]
-fn what_only_python_reads_is_no_json() {
+fn texts_that_only_python_accepts_are_rejected() {
     let deep = "[".repeat(500) + &"]".repeat(500);
     for (body, at, error) in [
         (r#"{"sandbox_id":NaN}"#, 14, "expected value at line 1 column 15"),
@@ -272,7 +272,7 @@ fn what_only_python_reads_is_no_json() {
 
 /// Guards that the answer to a large body is small, for any size and any number of errors.
 #[test]
-fn answers_to_large_bodies_are_small() {
+fn errors_of_large_bodies_are_small() {
     let size = |entries: &Value| entries.to_string().len();
     let long = json!({"thread_id": "x".repeat(1_000_000)}).to_string();
     let entries = json_detail(long.as_bytes());
@@ -325,12 +325,12 @@ fn well_formed(result: Result<CreateRequest, ApiError>) -> Result<(), TestCaseEr
             let limits = [request.limits.ttl, request.limits.idle_timeout];
             prop_assert!(limits.into_iter().flatten().all(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(&limit)));
         }
-        Err(error) => refused(&error)?,
+        Err(error) => has_well_formed_errors(&error)?,
     }
     Ok(())
 }
 
-fn refused(error: &ApiError) -> Result<(), TestCaseError> {
+fn has_well_formed_errors(error: &ApiError) -> Result<(), TestCaseError> {
     let detail = error.detail();
     if error.status() == StatusCode::BAD_REQUEST {
         prop_assert_eq!(detail, "There was an error parsing the body");
@@ -373,7 +373,7 @@ proptest! {
     fn any_near_change_is_answered(body in near_requests()) {
         match request::limits(JSON, body.to_string().as_bytes()) {
             Ok(change) => prop_assert_ne!(change, LimitsPatch::default()),
-            Err(error) => refused(&error)?,
+            Err(error) => has_well_formed_errors(&error)?,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold for any bytes from outside: one file a fuzz target, each with one `check`, which panics when it
+//! The properties that hold for any input: one file for each fuzz target, with one `check`, which panics if the property
 //! does not hold.
 //!
 //! The fuzz targets and the ordinary test of the corpus (`tests/fuzz_corpus.rs`) run the same functions.
@@ -12,10 +12,10 @@ pub mod settings;
 mod validation;
 pub mod watch;
 
-/// A property, for any bytes.
+/// A property of any bytes.
 pub type Property = fn(&[u8]);
 
-/// Every target by its name, which is also its corpus' directory.
+/// Every target with its name, which is also the directory of its corpus.
 pub const ALL: [(&str, Property); 7] = [
     ("annotations", annotations::check),
     ("mounts", mounts::check),

@@ -43,7 +43,7 @@ pub fn check(data: &[u8]) {
             return;
         }
     };
-    validation::accepts(&manifests, 0);
+    validation::check(&manifests, 0);
     let spec = manifests.pod.spec.as_ref().unwrap();
     let mounts = || spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
     for volume in spec.volumes.iter().flatten() {

@@ -19,8 +19,8 @@ use super::validation;
 const CONTENT_TYPES: [Option<&str>; 4] =
     [Some("application/json"), Some("application/merge-patch+json; charset=utf-8"), Some("text/plain"), None];
 
-/// Any body is read or refused in words; what is read obeys the documented limits, says the same when it is written
-/// again, and makes objects that Kubernetes takes.
+/// Checks that any body gives a request or an error, and that a request is within the documented limits, is the same
+/// after a round trip through JSON, and gives objects that Kubernetes accepts.
 pub fn check(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let content_type = CONTENT_TYPES[usize::from(*choice) % CONTENT_TYPES.len()];
@@ -29,23 +29,23 @@ pub fn check(data: &[u8]) {
     match request::create(content_type, body) {
         Ok(request) => {
             assert!(is_json);
-            obeys_the_limits(&request);
+            is_within_the_limits(&request);
             let named = request.skills_container_path.as_deref().unwrap_or("/mnt/skills").to_owned();
             let again = CreateRequest { skills_container_path: Some(named), ..request.clone() };
             assert_eq!(
-                request::create(CONTENT_TYPES[0], written(&request).to_string().as_bytes()),
+                request::create(CONTENT_TYPES[0], to_json(&request).to_string().as_bytes()),
                 Ok(again),
-                "written and read again"
+                "a round trip changes the request"
             );
-            ignores_what_it_does_not_know(content_type, body, &request);
-            makes_objects(&request);
+            ignores_unknown_fields(content_type, body, &request);
+            builds_valid_objects(&request);
         }
         Err(error) => is_well_formed(&error, body),
     }
     match request::limits(content_type, body) {
         Ok(change) => {
             assert!(is_json);
-            assert_ne!(change, LimitsPatch::default(), "a change changes something");
+            assert_ne!(change, LimitsPatch::default(), "an accepted change changes something");
             let limits = [change.ttl.flatten(), change.idle_timeout.flatten()];
             limits.into_iter().flatten().for_each(within_bounds);
         }
@@ -53,7 +53,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn obeys_the_limits(request: &CreateRequest) {
+fn is_within_the_limits(request: &CreateRequest) {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let id = request.sandbox_id.as_str();
     assert!((1..=51).contains(&id.len()), "{id:?}");
@@ -61,16 +61,16 @@ fn obeys_the_limits(request: &CreateRequest) {
     let user = request.user_id.as_str();
     assert!(!user.is_empty() && user.bytes().all(word), "{user:?}");
     [request.limits.ttl, request.limits.idle_timeout].into_iter().flatten().for_each(within_bounds);
-    assert_eq!(request.owner, None, "an owner comes in a header, never in a body");
+    assert_eq!(request.owner, None, "the owner comes from a header");
 }
 
 fn within_bounds(limit: Duration) {
     assert!((LIMIT_MIN..=LIMIT_MAX).contains(&limit), "{limit:?}");
 }
 
-/// The request as a caller would write it.
-fn written(request: &CreateRequest) -> Value {
-    let words = |limit: Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
+/// Returns the request as JSON.
+fn to_json(request: &CreateRequest) -> Value {
+    let duration = |limit: Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
     let mounts: Vec<Value> = request
         .extra_mounts
         .iter()
@@ -86,20 +86,21 @@ fn written(request: &CreateRequest) -> Value {
         "max_shell_sessions": request.max_shell_sessions.map(|limit| limit.to_string()),
         "provision_lark_cli_runtime": request.provision_lark_cli_runtime,
         "provision_lark_cli_broker": request.provision_lark_cli_broker,
-        "ttl": words(request.limits.ttl),
-        "idle_timeout": words(request.limits.idle_timeout),
+        "ttl": duration(request.limits.ttl),
+        "idle_timeout": duration(request.limits.idle_timeout),
     })
 }
 
-/// The field is put in as a text, because a `Value` would change integers beyond 64 bits.
-fn ignores_what_it_does_not_know(content_type: Option<&str>, body: &[u8], request: &CreateRequest) {
-    let end = body.iter().rposition(|byte| *byte == b'}').expect("what was read is an object");
-    let more = br#", "of a later version": {"x": [null]}"#;
+/// Checks that an additional field changes nothing. It is inserted into the text, because a `Value` would change
+/// integers beyond 64 bits.
+fn ignores_unknown_fields(content_type: Option<&str>, body: &[u8], request: &CreateRequest) {
+    let end = body.iter().rposition(|byte| *byte == b'}').expect("an accepted body is an object");
+    let more = br#", "a_later_field": {"x": [null]}"#;
     let body = [&body[..end], more, &body[end..]].concat();
     assert_eq!(request::create(content_type, &body).as_ref(), Ok(request));
 }
 
-fn makes_objects(request: &CreateRequest) {
+fn builds_valid_objects(request: &CreateRequest) {
     static TEMPLATES: LazyLock<[Template; 2]> = LazyLock::new(|| {
         let claims = Template {
             skills_pvc: Some("skills".to_owned()),
@@ -112,14 +113,14 @@ fn makes_objects(request: &CreateRequest) {
     });
     for template in &*TEMPLATES {
         match manifest::build(template, request) {
-            Ok(manifests) => validation::accepts(&manifests, request.user_id.as_str().len()),
-            Err(refusal) => {
-                let asks_for_more = !request.extra_mounts.is_empty()
+            Ok(manifests) => validation::check(&manifests, request.user_id.as_str().len()),
+            Err(error) => {
+                let has_optional_parts = !request.extra_mounts.is_empty()
                     || request.skills_container_path.is_some()
                     || request.provision_lark_cli_runtime
                     || request.provision_lark_cli_broker;
-                assert!(asks_for_more, "only mounts, the skills root and Lark are refused: {refusal}");
-                assert!(refusal.to_string().len() < 5_000, "{refusal}");
+                assert!(has_optional_parts, "only mounts, the skills root and Lark are rejected: {error}");
+                assert!(error.to_string().len() < 5_000, "{error}");
             }
         }
     }

@@ -18,7 +18,7 @@ pub enum Auth {
 // === impl Auth ===
 
 impl Auth {
-    /// Whether a request with these headers is allowed.
+    /// Returns whether a request with these headers is allowed.
     ///
     /// `X-API-Key` decides if it is sent, otherwise `Authorization: Bearer` (a proxy may use that header for
     /// itself). A repeated header is refused. An empty key is refused.
@@ -26,11 +26,13 @@ impl Auth {
     pub fn allows(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::Open => true,
-            Self::Key(key) => given(headers).is_some_and(|given| same(given, key.expose_secret().as_bytes())),
+            Self::Key(key) => {
+                sent_key(headers).is_some_and(|sent| is_same(sent, key.expose_secret().as_bytes()))
+            }
         }
     }
 
-    /// Whether this path of a URI requires the key: all of `/api`, also paths without a route, so that callers
+    /// Returns whether this path of a URI requires the key: all of `/api`, also paths without a route, so that callers
     /// without a key cannot find out which routes exist.
     #[must_use]
     pub fn guards(path: &str) -> bool {
@@ -38,8 +40,8 @@ impl Auth {
     }
 }
 
-/// The key that the caller sends.
-fn given(headers: &HeaderMap) -> Option<&[u8]> {
+/// Returns the key that the caller sends.
+fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
     if headers.contains_key(&X_API_KEY) {
         return only(headers, &X_API_KEY).map(HeaderValue::as_bytes);
     }
@@ -52,15 +54,15 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Compares in a time that depends only on the length of `given`, which its sender knows. The time reveals
+/// Compares in a time that depends only on the length of `sent`, which its sender knows. The time reveals
 /// neither the position of the first difference nor the length of the key.
-fn same(given: &[u8], key: &[u8]) -> bool {
-    if given.is_empty() || key.is_empty() {
+fn is_same(sent: &[u8], key: &[u8]) -> bool {
+    if sent.is_empty() || key.is_empty() {
         return false;
     }
-    let same_length = given.len().ct_eq(&key.len());
+    let same_length = sent.len().ct_eq(&key.len());
     let same_bytes =
-        given.iter().zip(key.iter().cycle()).fold(Choice::from(1), |same, (a, b)| same & a.ct_eq(b));
+        sent.iter().zip(key.iter().cycle()).fold(Choice::from(1), |same, (a, b)| same & a.ct_eq(b));
     (same_length & same_bytes).into()
 }
 
@@ -78,9 +80,9 @@ mod tests {
         headers
     }
 
-    /// The right key in either header is accepted; everything else, however similar, is refused.
+    /// Guards that the correct key is accepted in either header, and that nothing else is.
     #[test]
-    fn keys_are_checked_whole() {
+    fn keys_are_compared_completely() {
         let auth = Auth::Key("s3cret".to_owned().into());
         let cases: [(Pairs, bool); 16] = [
             (&[("x-api-key", b"s3cret")], true),
@@ -105,24 +107,24 @@ mod tests {
         }
     }
 
-    /// An empty configured key admits no caller.
+    /// Guards that an empty configured key allows no caller.
     #[test]
-    fn an_empty_key_opens_nothing() {
+    fn an_empty_key_allows_no_caller() {
         let auth = Auth::Key(String::new().into());
         assert!(!auth.allows(&sent(&[("x-api-key", b"")])));
         assert!(!auth.allows(&sent(&[("x-api-key", b"x")])));
         assert!(Auth::Open.allows(&sent(&[])));
     }
 
-    /// No debug output contains the key.
+    /// Guards that no debug output contains the key.
     #[test]
     fn the_key_is_not_printed() {
         assert!(!format!("{:?}", Auth::Key("s3cret".to_owned().into())).contains("s3cret"));
     }
 
-    /// All of `/api` requires the key, and no path that only resembles it.
+    /// Guards that all of `/api` requires the key, and that similar paths do not.
     #[test]
-    fn all_of_api_is_guarded() {
+    fn all_of_api_requires_the_key() {
         for (path, wanted) in [
             ("/api", true),
             ("/api/", true),

@@ -58,9 +58,7 @@ impl Default for Limits {
 // === impl BodyReader ===
 
 impl BodyReader {
-    /// A reader with these limits.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let permits = |count| Arc::new(Semaphore::new(count));
         Self { limits, large: permits(LARGE_AT_ONCE), waiting: permits(LARGE_WAITING) }
     }
@@ -71,7 +69,7 @@ impl BodyReader {
     /// 413 if the body, or its `Content-Length`, is larger than the limit: at once, without reading the rest. 408 if
     /// it takes longer than the limit. 503 if it is large and gets no permit within that time, or if too many others
     /// wait already. 400 if it is incomplete.
-    pub async fn read<S, D, E>(&self, headers: &HeaderMap, body: S) -> Result<Bytes, ApiError>
+    async fn read<S, D, E>(&self, headers: &HeaderMap, body: S) -> Result<Bytes, ApiError>
     where
         S: Stream<Item = Result<D, E>>,
         D: Buf,
@@ -151,9 +149,9 @@ mod tests {
         read.map(|body| String::from_utf8(body.to_vec()).unwrap()).map_err(|error| error.status())
     }
 
-    /// The limit applies to the sum of the chunks, and a body of exactly the limit is accepted.
+    /// Guards that the limit applies to the sum of the chunks, and that a body of exactly the limit is accepted.
     #[tokio::test]
-    async fn the_limit_is_on_the_whole() {
+    async fn the_limit_applies_to_the_whole_body() {
         for (parts, wanted) in [
             (&[][..], Ok("")),
             (&["1234", "5678"], Ok("12345678")),
@@ -165,17 +163,17 @@ mod tests {
         }
     }
 
-    /// A `Content-Length` over the limit is refused before a byte is read: this body would never end.
+    /// Guards that a `Content-Length` over the limit is rejected before a byte is read: this body never ends.
     #[tokio::test]
-    async fn an_announced_length_is_believed() {
+    async fn a_large_content_length_is_rejected_immediately() {
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("9"))]);
         let body = BodyReader::new(LIMITS).read(&headers, stream::pending::<Result<Bytes, ()>>()).await;
         assert_eq!(outcome(body), Err(StatusCode::PAYLOAD_TOO_LARGE));
     }
 
-    /// A body that stops arriving is a 408 after the limit, not when the connection ends.
+    /// Guards that a body that stops arriving is a 408 after the limit, not when the connection ends.
     #[tokio::test(start_paused = true)]
-    async fn a_slow_body_ends_at_the_limit() {
+    async fn a_slow_body_times_out() {
         let start = Instant::now();
         let body =
             BodyReader::new(LIMITS).read(&HeaderMap::new(), chunks(&["12"]).chain(stream::pending())).await;
@@ -183,7 +181,7 @@ mod tests {
         assert_eq!(start.elapsed(), LIMITS.time);
     }
 
-    /// An incomplete body is the client's error, a 400.
+    /// Guards that an incomplete body is a 400.
     #[tokio::test]
     async fn a_broken_body_is_a_400() {
         let body = chunks(&["12"]).chain(stream::iter([Err(())]));
@@ -193,9 +191,9 @@ mod tests {
         );
     }
 
-    /// Few large bodies are read at once, however many stall; small bodies do not wait for them.
+    /// Guards that few large bodies are read at once, also if they stall, and that small bodies do not wait for them.
     #[tokio::test(start_paused = true)]
-    async fn large_bodies_are_few_at_once() {
+    async fn few_large_bodies_are_read_at_once() {
         let body_reader = BodyReader::new(Limits { bytes: 1 << 20, time: Duration::from_secs(10) });
         let (none, large) = (HeaderMap::new(), Bytes::from_static(&[b' '; SMALL + 1]));
         let first = || stream::iter([Ok::<_, ()>(large.clone())]);

@@ -46,9 +46,9 @@ mod tests {
         })
     }
 
-    /// One valid name is an owner, no header is no owner, and everything else is refused.
+    /// Guards that one valid name is an owner, that no header is no owner, and that everything else is rejected.
     #[test]
-    fn owners_are_read_or_refused() {
+    fn owners_are_parsed_or_rejected() {
         let longest = [b'a'; OWNER_MAX];
         assert_eq!(read(&sent(&[])), Ok(None));
         for good in [&b"gateway-1"[..], b"~!", &longest] {
@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// The pattern matches exactly what the rule accepts.
+    /// Guards that the pattern and the rule have the same maximum.
     #[test]
     fn the_pattern_has_the_bound() {
         assert!(OWNER_PATTERN.ends_with(&format!("{{1,{OWNER_MAX}}}$")));

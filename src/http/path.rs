@@ -24,7 +24,7 @@ pub(super) struct NotOneSegment;
 // === impl PathId ===
 
 impl PathId {
-    /// The id, or a 404 if it is not valid.
+    /// Returns the id, or a 404 if it is not valid.
     pub(super) fn usable(self) -> Result<SandboxId, ApiError> {
         match self {
             Self::Usable(id) => Ok(id),
@@ -92,7 +92,7 @@ pub(super) fn health() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 mod tests {
     use super::*;
 
-    /// An id is decoded exactly once, and a text that is not one segment is no id.
+    /// Guards that an id is decoded exactly once, and that a text with a slash is not an id.
     #[test]
     fn segments_are_decoded_once() {
         let unusable = |text: &str| Ok(PathId::Unusable(text.to_owned()));

@@ -218,10 +218,10 @@ mod tests {
         serde_json::to_value(Sandbox::new(&SandboxId::parse("abc").unwrap(), status)).unwrap()
     }
 
-    /// A sandbox without a reason has exactly the fields of the contract, and an unknown value is null rather than
-    /// absent.
+    /// Guards that a sandbox without a reason has exactly the fields of the contract, and that an unknown value is null
+    /// and not absent.
     #[test]
-    fn a_quiet_sandbox_has_the_fields_of_the_contract() {
+    fn a_sandbox_has_the_fields_of_the_contract() {
         let status = Status {
             url: "http://n:31234".into(),
             phase: Phase::Running,
@@ -249,9 +249,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&huge).unwrap(), u128::MAX.to_string());
     }
 
-    /// A reason comes with the cluster's message, a hint, and the creation time in RFC 3339.
+    /// Guards that a reason comes with the cluster's message and a hint, and that the creation time is RFC 3339.
     #[test]
-    fn a_reason_is_told() {
+    fn a_reason_has_a_message_and_a_hint() {
         let status = Status {
             url: "http://n:1".into(),
             phase: Phase::Pending,
@@ -270,9 +270,9 @@ mod tests {
         assert_eq!(written(&status), wanted);
     }
 
-    /// A sandbox with limits has its expiry, the start of its idle time and the reason, in milliseconds.
+    /// Guards that a sandbox with limits has its expiry, the start of its idle time and the reason, in milliseconds.
     #[test]
-    fn limits_are_told() {
+    fn limits_have_an_expiry() {
         let at = |text: &str| text.parse().unwrap();
         let expiry = Expiry {
             idle_since: at("2026-01-02T03:04:05Z"),

@@ -35,7 +35,7 @@ pub(super) async fn write(stream: TcpStream, limit: Duration, _permit: OwnedSema
 mod tests {
     use super::*;
 
-    /// `Content-Length` is the length of the body, and the body is JSON in the usual format.
+    /// Guards that `Content-Length` is the length of the body, and that the body is JSON in FastAPI's format.
     #[test]
     fn the_answer_is_well_formed() {
         let text = std::str::from_utf8(ANSWER).unwrap();

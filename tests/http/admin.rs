@@ -1,4 +1,4 @@
-//! The probes.
+//! The health endpoints.
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -12,27 +12,28 @@ fn checks(namespace: Result<(), String>) -> Vec<Check> {
 }
 
 async fn ask(checks: Vec<Check>, method: &str, target: &str, accept: &str) -> Response<String> {
-    let edge = server::edge(Fake::default(), body::Limits::default(), checks);
+    let frontend = server::frontend(Fake::default(), body::Limits::default(), checks);
     let request = Request::builder().method(method).uri(target).header("accept", accept);
-    let answer = edge.answer(request.body(Empty::<bytes::Bytes>::new()).unwrap(), None).await;
+    let answer = frontend.answer(request.body(Empty::<bytes::Bytes>::new()).unwrap(), None).await;
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Response::from_parts(parts, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// The texts are those of Kubernetes' own components, and the list comes when asked for or when needed.
+/// Guards that the texts are those of Kubernetes' own components, with the checks if requested or if one fails.
 #[tokio::test]
-async fn readiness_reads_as_kubernetes_own() {
+async fn readiness_has_the_format_of_kubernetes() {
     let failing = || checks(Err("the namespace \"x\"\nis missing".to_owned()));
-    let well = "[+]watch-pods ok\n[+]namespace ok\nreadyz check passed\n";
-    let ill = "[+]watch-pods ok\n[-]namespace failed: the namespace \"x\" is missing\nreadyz check failed\n";
+    let passed = "[+]watch-pods ok\n[+]namespace ok\nreadyz check passed\n";
+    let failed =
+        "[+]watch-pods ok\n[-]namespace failed: the namespace \"x\" is missing\nreadyz check failed\n";
     for (checks, target, status, body) in [
         (failing(), "/livez", 200, "ok"),
         (checks(Ok(())), "/readyz", 200, "ok"),
-        (checks(Ok(())), "/readyz?verbose", 200, well),
-        (checks(Ok(())), "/readyz?x&verbose=true", 200, well),
-        (failing(), "/readyz", 503, ill),
-        (failing(), "/readyz?verbose", 503, ill),
+        (checks(Ok(())), "/readyz?verbose", 200, passed),
+        (checks(Ok(())), "/readyz?x&verbose=true", 200, passed),
+        (failing(), "/readyz", 503, failed),
+        (failing(), "/readyz?verbose", 503, failed),
     ] {
         let answer = ask(checks, "GET", target, "*/*").await;
         assert_eq!((answer.status().as_u16(), answer.body().as_str()), (status, body), "{target}");
@@ -40,9 +41,9 @@ async fn readiness_reads_as_kubernetes_own() {
     }
 }
 
-/// A program that asks for JSON gets the same as data.
+/// Guards that a client that accepts JSON gets the same report as JSON.
 #[tokio::test]
-async fn readiness_is_data_for_those_who_ask() {
+async fn readiness_is_json_on_request() {
     let answer = ask(checks(Err("gone".to_owned())), "GET", "/readyz", "application/json").await;
     let wanted = json!({"status": "failed", "checks": [
         {"name": "watch-pods", "ok": true}, {"name": "namespace", "ok": false, "message": "gone"},
@@ -51,9 +52,9 @@ async fn readiness_is_data_for_those_who_ask() {
     assert_eq!(serde_json::from_str::<Value>(answer.body()).unwrap(), wanted);
 }
 
-/// Probes may use HEAD, and nothing that could change something.
+/// Guards that probes may use GET and HEAD, and no other method.
 #[tokio::test]
-async fn probes_only_read() {
+async fn health_endpoints_are_read_only() {
     for (method, status) in [("HEAD", 200), ("POST", 405), ("DELETE", 405)] {
         for target in ["/livez", "/readyz"] {
             assert_eq!(ask(checks(Ok(())), method, target, "").await.status(), status, "{method} {target}");

@@ -1,4 +1,4 @@
-//! Input that is meant to harm: it costs its own request at most, and never reaches the backend.
+//! Malicious input: it can only fail its own request, and never reaches the backend.
 
 use sandbox_provisioner::{http::body, listener};
 use tokio::time::{Instant, timeout};
@@ -15,8 +15,8 @@ fn post(headers: &str) -> String {
     )
 }
 
-/// The server is well, and its backend heard of nothing.
-async fn unharmed(server: &Server) {
+/// Checks that the server still answers, and that its backend was not called.
+async fn check_unharmed(server: &Server) {
     let health = exchange(server.address, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(health.map(|answer| answer.status), Some(200));
     assert_eq!(server.fake.calls(), Vec::<String>::new());
@@ -31,7 +31,7 @@ fn is_fastapi_error(answer: &Answer, status: u16) {
     assert!(answer.json()["detail"].is_string(), "{answer:?}");
 }
 
-/// A client that says nothing, stops in the middle of its headers, or sits on an idle connection is closed.
+/// Guards that a connection is closed if it sends nothing, stops in the middle of its headers, or stays idle.
 #[tokio::test]
 async fn silent_clients_are_closed() {
     let server = Server::with(
@@ -39,31 +39,32 @@ async fn silent_clients_are_closed() {
         listener::Limits { head_time: SHORT, ..limits() },
         body::Limits::default(),
     );
-    for said in ["", "GET /hea", "GET /health HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+    for sent in ["", "GET /hea", "GET /health HTTP/1.1\r\nhost: x\r\nx-slow: "] {
         let mut client = Client::connect(server.address).await;
-        client.send(said).await;
-        let begun = Instant::now();
-        let closed = timeout(LONG, client.closed_without_a_word()).await.expect("was left open");
-        assert!(closed, "{said:?} was answered");
-        assert!(begun.elapsed() < LONG / 2, "{said:?}");
+        client.send(sent).await;
+        let start = Instant::now();
+        let closed =
+            timeout(LONG, client.closed_without_answer()).await.expect("the connection is still open");
+        assert!(closed, "{sent:?} was answered");
+        assert!(start.elapsed() < LONG / 2, "{sent:?}");
     }
     let mut idle = Client::connect(server.address).await;
     idle.send("GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(idle.answer().await.unwrap().status, 200);
-    assert!(timeout(LONG, idle.closed_without_a_word()).await.expect("was left open"));
-    unharmed(&server).await;
+    assert!(timeout(LONG, idle.closed_without_answer()).await.expect("the connection is still open"));
+    check_unharmed(&server).await;
 }
 
-/// Too many headers, or too long ones, are a 431 and the end of the connection.
+/// Guards that too many or too long headers are a 431, and that the connection closes.
 #[tokio::test]
 async fn header_floods_are_refused() {
     let server = Server::start(Fake::default());
     let many = "a: b\r\n".repeat(200);
     let long = format!("a: {}\r\n", "b".repeat(100_000));
     for flood in [many, long] {
-        let wire = format!("GET /api/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{flood}\r\n");
+        let request = format!("GET /api/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{flood}\r\n");
         let mut client = Client::connect(server.address).await;
-        let _ = client.try_send(wire).await;
+        let _ = client.try_send(request).await;
         assert_eq!(client.answer().await.map(|answer| answer.status), Some(431));
     }
     let mut endless = Client::connect(server.address).await;
@@ -71,11 +72,11 @@ async fn header_floods_are_refused() {
     while sent.is_ok() {
         sent = endless.try_send("a: b\r\n".repeat(10_000)).await;
     }
-    unharmed(&server).await;
+    check_unharmed(&server).await;
 }
 
-/// A body over the limit is a 413 that the client gets to read, whether it announces its length or sends
-/// chunks without end, and however little of the answer it waits for while it sends.
+/// Guards that a body over the limit is a 413 which the client can read, with a length and in chunks, also if the
+/// client reads only after it has sent everything.
 #[tokio::test]
 async fn huge_bodies_are_refused() {
     let server = Server::start(Fake::default());
@@ -85,17 +86,18 @@ async fn huge_bodies_are_refused() {
     for (head, body) in [announced, chunked] {
         let mut client = Client::connect(server.address).await;
         client.send(head).await;
-        client.try_send(body).await.expect("the rest is read, so that the answer is not lost");
+        client.try_send(body).await.expect("the rest of the body was not read");
         let answer = timeout(LONG, client.answer()).await.unwrap().expect("no answer");
         is_fastapi_error(&answer, 413);
         assert_eq!(answer.header("connection"), Some("close"));
     }
-    let absurd = exchange(server.address, post("content-length: 18446744073709551615\r\n")).await.unwrap();
-    assert!((400..500).contains(&absurd.status), "{absurd:?}");
-    unharmed(&server).await;
+    let overflowing =
+        exchange(server.address, post("content-length: 18446744073709551615\r\n")).await.unwrap();
+    assert!((400..500).contains(&overflowing.status), "{overflowing:?}");
+    check_unharmed(&server).await;
 }
 
-/// A body that stops arriving is a 408; one that breaks off, or is framed wrongly, harms nobody.
+/// Guards that a body that stops arriving is a 408, and that an aborted or invalid body affects no other request.
 #[tokio::test]
 async fn broken_bodies_are_refused() {
     let body = body::Limits { time: SHORT, ..body::Limits::default() };
@@ -103,31 +105,31 @@ async fn broken_bodies_are_refused() {
     let mut slow = Client::connect(server.address).await;
     slow.send(post("content-length: 20\r\n") + "{\"sandbox_id\"").await;
     is_fastapi_error(&timeout(LONG, slow.answer()).await.unwrap().unwrap(), 408);
-    let mut garbled = Client::connect(server.address).await;
-    garbled.send(post("transfer-encoding: chunked\r\n") + "zzz\r\n").await;
-    is_fastapi_error(&timeout(LONG, garbled.answer()).await.unwrap().unwrap(), 400);
-    let mut gone = Client::connect(server.address).await;
-    gone.send(post("content-length: 20\r\n") + "{\"sandbox_id\"").await;
-    drop(gone);
-    unharmed(&server).await;
+    let mut invalid = Client::connect(server.address).await;
+    invalid.send(post("transfer-encoding: chunked\r\n") + "zzz\r\n").await;
+    is_fastapi_error(&timeout(LONG, invalid.answer()).await.unwrap().unwrap(), 400);
+    let mut aborted = Client::connect(server.address).await;
+    aborted.send(post("content-length: 20\r\n") + "{\"sandbox_id\"").await;
+    drop(aborted);
+    check_unharmed(&server).await;
 }
 
-/// JSON that is nested ten thousand deep is a 422 and costs no stack; what is not UTF-8 is no text, as FastAPI says.
+/// Guards that deeply nested JSON is a 422 and does not overflow the stack, and that a body that is not UTF-8 is a 400.
 #[tokio::test]
 async fn hostile_json_is_refused() {
     let server = Server::start(Fake::default());
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-    let body_reader: [(Vec<u8>, u16); 5] = [
+    let cases: [(Vec<u8>, u16); 5] = [
         (deep.clone().into(), 422),
         (format!("{{\"sandbox_id\":\"abc\",\"x\":{deep}}}").into(), 422),
         (b"{\"sandbox_id\":\"\xff\"}".into(), 400),
         (b"\xff\xfe".into(), 400),
         (b"\0".into(), 422),
     ];
-    for (body, status) in body_reader {
-        let mut wire = post(&format!("content-length: {}\r\n", body.len())).into_bytes();
-        wire.extend(&body);
-        let answer = exchange(server.address, wire).await.unwrap();
+    for (body, status) in cases {
+        let mut request = post(&format!("content-length: {}\r\n", body.len())).into_bytes();
+        request.extend(&body);
+        let answer = exchange(server.address, request).await.unwrap();
         assert_eq!(
             answer.status,
             status,
@@ -135,10 +137,10 @@ async fn hostile_json_is_refused() {
             String::from_utf8_lossy(&body[..20.min(body.len())])
         );
     }
-    unharmed(&server).await;
+    check_unharmed(&server).await;
 }
 
-/// An id in a path that can name no sandbox is answered as a missing one, as often as it is asked for.
+/// Guards that an invalid id in a path is answered as that of a missing sandbox, for GET and DELETE.
 #[tokio::test]
 async fn hostile_ids_are_missing() {
     let server = Server::start(Fake::default());
@@ -158,15 +160,15 @@ async fn hostile_ids_are_missing() {
         ("a%2Fb", None),
         ("..%2f..%2fpods", None),
     ] {
-        let wire = |method| {
+        let request = |method| {
             format!("{method} /api/sandboxes/{segment} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n")
         };
-        let got = exchange(server.address, wire("GET")).await.unwrap();
+        let got = exchange(server.address, request("GET")).await.unwrap();
         is_fastapi_error(&got, 404);
         let detail = echoed.map_or("Not Found".to_owned(), |id| format!("Sandbox '{id}' not found"));
         assert_eq!(got.json()["detail"], detail.as_str(), "{segment}");
         assert_eq!(got.header("x-evil"), None);
-        let deleted = exchange(server.address, wire("DELETE")).await.unwrap();
+        let deleted = exchange(server.address, request("DELETE")).await.unwrap();
         match echoed {
             Some(id) => {
                 assert_eq!((deleted.status, &deleted.json()["sandbox_id"]), (200, &id.into()), "{segment}");
@@ -174,14 +176,14 @@ async fn hostile_ids_are_missing() {
             None => is_fastapi_error(&deleted, 404),
         }
     }
-    unharmed(&server).await;
+    check_unharmed(&server).await;
 }
 
-/// What is no HTTP at all is a 400 or a close, and a raw NUL or newline in a target is no path of ours.
+/// Guards that invalid HTTP is a 4xx or closes the connection, also a raw NUL or newline in a target.
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn invalid_http_is_refused() {
     let server = Server::start(Fake::default());
-    for wire in [
+    for request in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello TLS \r\n\r\n"[..],
         b"GET /api/sandboxes/a\0b HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET /api/sandboxes/a\nb HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -189,18 +191,18 @@ async fn what_is_no_http_is_refused() {
         b"GET\r\n\r\n",
         b"GET /api/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: a\0b\r\n\r\n",
     ] {
-        let answer = exchange(server.address, wire).await;
+        let answer = exchange(server.address, request).await;
         assert!(answer.as_ref().is_none_or(|a| (400..500).contains(&a.status)), "{answer:?}");
     }
     let smuggled = post("content-length: 4\r\ntransfer-encoding: chunked\r\n")
         + "0\r\n\r\nGET /api/sandboxes HTTP/1.1\r\n\r\n";
     exchange(server.address, smuggled).await;
-    unharmed(&server).await;
+    check_unharmed(&server).await;
 }
 
-/// A client that asks for much and never reads it is cut after the limit: nothing is left to cut at the stop.
+/// Guards that the connection of a client that never reads its response is closed after the limit, before the stop.
 #[tokio::test]
-async fn a_reader_that_never_reads_is_cut() {
+async fn a_client_that_never_reads_is_disconnected() {
     let server = Server::with(
         Fake::with_sandboxes(50_000),
         listener::Limits { stall: SHORT, ..limits() },

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// An answer as it stood on the wire.
+/// A response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -21,18 +21,18 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("invalid JSON ({error}): {self:?}"))
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Takes one answer off the front of `wire`; `None` while it is not whole.
-    /// The answer to a HEAD has a length and no body.
-    fn take(wire: &mut Vec<u8>, to_head: bool) -> Option<Self> {
-        let end = wire.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let head = String::from_utf8(wire[..end].to_vec()).unwrap();
+    /// Removes the first response from the received bytes; `None` while it is incomplete. The response to a HEAD has a
+    /// length and no body.
+    fn take(received: &mut Vec<u8>, to_head: bool) -> Option<Self> {
+        let end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8(received[..end].to_vec()).unwrap();
         let mut lines = head.lines();
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers: BTreeMap<String, String> = lines
@@ -41,11 +41,11 @@ impl Answer {
             .collect();
         let length = headers.get("content-length").filter(|_| !to_head);
         let length = length.map_or(0, |length| length.parse().unwrap());
-        if wire.len() < end + length {
+        if received.len() < end + length {
             return None;
         }
-        let body = String::from_utf8(wire[end..end + length].to_vec()).unwrap();
-        wire.drain(..end + length);
+        let body = String::from_utf8(received[end..end + length].to_vec()).unwrap();
+        received.drain(..end + length);
         Some(Self { status, headers, body })
     }
 }
@@ -53,7 +53,7 @@ impl Answer {
 /// A connection.
 pub struct Client {
     stream: TcpStream,
-    wire: Vec<u8>,
+    received: Vec<u8>,
     /// Whether the last request was a HEAD.
     head: bool,
 }
@@ -65,13 +65,13 @@ impl Client {
         TcpStream::connect(address).await.unwrap().into()
     }
 
-    /// The next answer, or `None` when the connection ends without one; an error when it is reset.
-    pub async fn in_good_order(&mut self) -> io::Result<Option<Answer>> {
+    /// Returns the next response, `None` if the connection closes without one, or an error if it is reset.
+    pub async fn answer_or_close(&mut self) -> io::Result<Option<Answer>> {
         loop {
-            if let Some(answer) = Answer::take(&mut self.wire, self.head) {
+            if let Some(answer) = Answer::take(&mut self.received, self.head) {
                 return Ok(Some(answer));
             }
-            if self.stream.read_buf(&mut self.wire).await? == 0 {
+            if self.stream.read_buf(&mut self.received).await? == 0 {
                 return Ok(None);
             }
         }
@@ -82,12 +82,12 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// Sends for as long as the other side takes it.
+    /// Sends, and returns an error if the connection closes.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await
     }
 
-    /// The next answer with a final status, or `None` when the connection ends before it.
+    /// Returns the next response with a final status, or `None` if the connection closes before it.
     pub async fn answer(&mut self) -> Option<Answer> {
         loop {
             match self.any_answer().await {
@@ -97,32 +97,32 @@ impl Client {
         }
     }
 
-    /// The next answer, a `100 Continue` too.
+    /// Returns the next response, which may be a `100 Continue`.
     pub async fn any_answer(&mut self) -> Option<Answer> {
         loop {
-            if let Some(answer) = Answer::take(&mut self.wire, self.head) {
+            if let Some(answer) = Answer::take(&mut self.received, self.head) {
                 return Some(answer);
             }
-            if self.stream.read_buf(&mut self.wire).await.unwrap_or(0) == 0 {
+            if self.stream.read_buf(&mut self.received).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
     }
 
-    /// Waits until the other side closes; `true` when nothing came before.
-    pub async fn closed_without_a_word(mut self) -> bool {
-        while self.stream.read_buf(&mut self.wire).await.unwrap_or(0) > 0 {}
-        self.wire.is_empty()
+    /// Waits until the server closes the connection. Returns whether it sent nothing before.
+    pub async fn closed_without_answer(mut self) -> bool {
+        while self.stream.read_buf(&mut self.received).await.unwrap_or(0) > 0 {}
+        self.received.is_empty()
     }
 }
 
 impl From<TcpStream> for Client {
     fn from(stream: TcpStream) -> Self {
-        Self { stream, wire: Vec::new(), head: false }
+        Self { stream, received: Vec::new(), head: false }
     }
 }
 
-/// Sends this on a connection of its own, and takes one answer.
+/// Sends these bytes on a new connection, and returns one response.
 pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Answer> {
     let mut client = Client::connect(address).await;
     client.send(bytes).await;

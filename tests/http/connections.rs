@@ -1,4 +1,4 @@
-//! Connections: how many, how long, and how they end.
+//! Connections: their number, their duration and their end.
 
 use sandbox_provisioner::{http::body, listener};
 use tokio::{net::TcpStream, time::timeout};
@@ -22,7 +22,7 @@ fn create(id: &str, version: &str, headers: &str) -> String {
     )
 }
 
-/// Requests that are sent without waiting are answered in their order, on one connection.
+/// Guards that pipelined requests are answered in their order.
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(Fake::default());
@@ -36,7 +36,7 @@ async fn pipelined_requests_are_answered_in_order() {
     assert_eq!(server.fake.calls(), ["create a", "get a"]);
 }
 
-/// A client of HTTP/1.0 is served, and its connection closed.
+/// Guards that a client with HTTP/1.0 is served, and that its connection is closed.
 #[tokio::test]
 async fn http_1_0_is_served() {
     let server = Server::start(Fake::default());
@@ -46,13 +46,12 @@ async fn http_1_0_is_served() {
     assert_eq!(timeout(LONG, client.answer()).await.unwrap(), None);
 }
 
-/// A client that waits to be told to send its body is told so; one whose body is not wanted gets the answer
-/// in its place.
+/// Guards that a client with `Expect: 100-continue` gets a 100, or the final response if its body is not needed.
 #[tokio::test]
 async fn expect_100_continue_works() {
     let server = Server::start(Fake::default());
-    let wire = create("a", "HTTP/1.1", "expect: 100-continue\r\n");
-    let (head, body) = wire.split_at(wire.find("\r\n\r\n").unwrap() + 4);
+    let request = create("a", "HTTP/1.1", "expect: 100-continue\r\n");
+    let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
     let mut client = Client::connect(server.address).await;
     client.send(head).await;
     assert_eq!(client.any_answer().await.unwrap().status, 100);
@@ -68,9 +67,9 @@ async fn expect_100_continue_works() {
     }
 }
 
-/// The connection over the limit is told so at once, and there is room again when another has gone.
+/// Guards that a connection over the limit gets a 503 immediately, and that a closed connection frees its slot.
 #[tokio::test]
-async fn surplus_connections_are_told_so() {
+async fn surplus_connections_get_503() {
     let limits = listener::Limits { connections: 1, linger: SHORT, ..limits() };
     let server = Server::with(Fake::default(), limits, body::Limits::default());
     let mut first = Client::connect(server.address).await;
@@ -80,16 +79,16 @@ async fn surplus_connections_are_told_so() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert!(refused.json()["detail"].as_str().unwrap().contains("too many connections"));
     drop(first);
-    let room =
+    let served =
         async { while exchange(server.address, get("/health")).await.is_none_or(|a| a.status != 200) {} };
-    timeout(LONG, room).await.expect("there was no room again");
+    timeout(LONG, served).await.expect("the slot is still taken");
 }
 
-/// Connections that say nothing make room for one that does; those that are at work stay.
+/// Guards that silent connections are evicted for new ones, and that busy connections stay.
 #[tokio::test]
-async fn silent_connections_make_room() {
+async fn silent_connections_are_evicted() {
     let limits = listener::Limits { connections: 4, ..limits() };
-    let server = Server::with(Fake::that(Script::Waits), limits, body::Limits::default());
+    let server = Server::with(Fake::new(Script::Waits), limits, body::Limits::default());
     let mut busy = Client::connect(server.address).await;
     busy.send(get("/api/sandboxes/a")).await;
     server.fake.called().await;
@@ -102,43 +101,43 @@ async fn silent_connections_make_room() {
     for _ in 0..5 {
         let answered =
             async { while exchange(server.address, get("/health")).await.is_none_or(|a| a.status != 200) {} };
-        timeout(LONG, answered).await.expect("a silent connection kept its place");
+        timeout(LONG, answered).await.expect("no silent connection was evicted");
     }
-    server.fake.let_go();
+    server.fake.resume();
     assert_eq!(busy.answer().await.unwrap().status, 404);
 }
 
-/// For a while after the stop callers are still served, on new connections too, and told to turn elsewhere; nobody's
-/// connection is reset on the way.
+/// Guards that for a while after the stop requests are still served, also on new connections, with `Connection: close`,
+/// and that no connection is reset.
 #[tokio::test]
-async fn a_stop_is_told_before_the_door_closes() {
+async fn requests_are_served_for_a_while_after_the_stop() {
     let limits = listener::Limits { delay: SHORT * 4, ..limits() };
     let server = Server::with(Fake::default(), limits, body::Limits::default());
     let address = server.address;
-    let mut kept = Client::connect(address).await;
-    kept.send(get("/health")).await;
-    assert_eq!(kept.answer().await.unwrap().header("connection"), None);
-    let ended = server.say_stop();
+    let mut idle = Client::connect(address).await;
+    idle.send(get("/health")).await;
+    assert_eq!(idle.answer().await.unwrap().header("connection"), None);
+    let ended = server.begin_stop();
     let mut answered = 0;
     while let Ok(stream) = TcpStream::connect(address).await {
         let mut client = Client::from(stream);
-        // A request that crosses the close finds no answer, but a close in good order.
+        // A request that is sent during the close gets no response, but the connection is not reset.
         if client.try_send(get("/health")).await.is_ok()
-            && let Some(answer) = client.in_good_order().await.expect("the connection was reset")
+            && let Some(answer) = client.answer_or_close().await.expect("the connection was reset")
         {
             assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
             answered += 1;
         }
     }
     assert!(answered > 0);
-    assert!(timeout(LONG, kept.closed_without_a_word()).await.unwrap());
+    assert!(timeout(LONG, idle.closed_without_answer()).await.unwrap());
     assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().aborted, 0);
 }
 
-/// After the stop nobody new is let in, an idle connection is closed, and what is under way is answered.
+/// Guards that after the stop new connections are refused, idle ones are closed, and requests in flight are answered.
 #[tokio::test]
-async fn a_stop_lets_requests_end() {
-    let server = Server::start(Fake::that(Script::Waits));
+async fn a_stop_waits_for_requests_in_flight() {
+    let server = Server::start(Fake::new(Script::Waits));
     let (address, fake) = (server.address, server.fake.clone());
     let silent = Client::connect(address).await;
     let mut idle = Client::connect(address).await;
@@ -147,21 +146,21 @@ async fn a_stop_lets_requests_end() {
     let mut busy = Client::connect(address).await;
     busy.send(get("/api/sandboxes/a")).await;
     fake.called().await;
-    let ended = server.say_stop();
-    assert!(timeout(LONG, idle.closed_without_a_word()).await.unwrap());
-    assert!(timeout(LONG, silent.closed_without_a_word()).await.unwrap());
+    let ended = server.begin_stop();
+    assert!(timeout(LONG, idle.closed_without_answer()).await.unwrap());
+    assert!(timeout(LONG, silent.closed_without_answer()).await.unwrap());
     assert!(TcpStream::connect(address).await.is_err());
-    fake.let_go();
+    fake.resume();
     let answer = busy.answer().await.unwrap();
     assert_eq!((answer.status, answer.header("connection")), (404, Some("close")));
     assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().aborted, 0);
 }
 
-/// What does not end by itself after the stop is cut, and counted.
+/// Guards that requests that do not end after the stop are aborted and counted.
 #[tokio::test]
-async fn a_stop_does_not_wait_for_ever() {
+async fn a_stop_does_not_wait_forever() {
     let limits = listener::Limits { drain: SHORT, ..limits() };
-    let server = Server::with(Fake::that(Script::Hangs), limits, body::Limits::default());
+    let server = Server::with(Fake::new(Script::Hangs), limits, body::Limits::default());
     let mut busy = Client::connect(server.address).await;
     busy.send(get("/api/sandboxes/a")).await;
     server.fake.called().await;
@@ -170,14 +169,14 @@ async fn a_stop_does_not_wait_for_ever() {
     assert_eq!(busy.answer().await, None);
 }
 
-/// A client that goes away takes its request with it: the backend's future is dropped, not left to run on.
+/// Guards that the backend's future is dropped if the client disconnects.
 #[tokio::test]
-async fn a_client_that_goes_ends_its_request() {
-    let server = Server::start(Fake::that(Script::Hangs));
+async fn a_client_that_disconnects_ends_its_request() {
+    let server = Server::start(Fake::new(Script::Hangs));
     let mut client = Client::connect(server.address).await;
     client.send(get("/api/sandboxes/a")).await;
     server.fake.called().await;
     drop(client);
-    let drained = timeout(LONG / 2, server.stop()).await.expect("the request went on");
+    let drained = timeout(LONG / 2, server.stop()).await.expect("the request still runs");
     assert_eq!(drained.aborted, 0);
 }

@@ -1,4 +1,4 @@
-//! What the original answered, case by case, over a real socket.
+//! The recorded requests and responses of DeerFlow's provisioner, over a real socket.
 
 use std::collections::BTreeMap;
 
@@ -41,28 +41,28 @@ struct Response {
 // === impl Request ===
 
 impl Request {
-    /// The request's bytes; `{"raw": …}` is a body that is no JSON.
-    fn wire(&self) -> String {
+    /// Returns the request's bytes; `{"raw": …}` is a body that is not JSON.
+    fn bytes(&self) -> String {
         let body = match &self.body {
             Value::Null => None,
             Value::Object(map) if map.contains_key("raw") => Some(map["raw"].as_str().unwrap().to_owned()),
             body => Some(body.to_string()),
         };
-        let mut wire = format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.path);
+        let mut bytes = format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.path);
         for (name, value) in &self.headers {
-            wire.extend([name, ": ", value, "\r\n"]);
+            bytes.extend([name, ": ", value, "\r\n"]);
         }
         if self.api_key.is_some() {
-            wire.extend(["x-api-key: ", KEY, "\r\n"]);
+            bytes.extend(["x-api-key: ", KEY, "\r\n"]);
         }
         match body {
-            Some(body) => wire + &format!("content-length: {}\r\n\r\n{body}", body.len()),
-            None => wire + "\r\n",
+            Some(body) => bytes + &format!("content-length: {}\r\n\r\n{body}", body.len()),
+            None => bytes + "\r\n",
         }
     }
 }
 
-/// Our body without the fields that the recorded one lacks.
+/// Returns our body without the fields that the recorded one does not have.
 fn without_extras(ours: &Value, recorded: &Value) -> Value {
     match (ours, recorded) {
         (Value::Object(ours), Value::Object(recorded)) => recorded
@@ -78,8 +78,8 @@ fn without_extras(ours: &Value, recorded: &Value) -> Value {
     }
 }
 
-/// What is compared of a body: node ports differ, a phase may be ahead, and of a validation error each entry's
-/// `type` and `loc` count.
+/// Returns the comparable part of a body: without node ports and phases, and of a validation error only `type` and
+/// `loc`.
 fn comparable(body: &Value) -> Value {
     let field = |entry: &Value| json!({"type": entry["type"], "loc": entry["loc"]});
     match body {
@@ -104,15 +104,15 @@ fn body_of(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_else(|_| json!(answer.body))
 }
 
-/// Every recorded case has the recorded status, content type, `Allow` and body. There are two intended differences:
-/// an unusable id is a 422 before any call rather than a 500 after one, and a PATCH of a sandbox, which the
-/// original does not know, changes its limits: one that changes nothing is a 422 rather than a 405.
+/// Guards the recorded status, content type, `Allow` and body of every case. There are two intended differences: an
+/// invalid id is a 422 before any call instead of a 500 after one, and a PATCH of a sandbox, which DeerFlow's provisioner
+/// does not support, changes its limits; one without a change is a 422 instead of a 405.
 #[tokio::test]
-async fn the_recorded_cases_are_answered_as_recorded() {
+async fn recorded_requests_have_the_recorded_responses() {
     let server = Server::start(Fake::default());
     for Case { name: case, request, response } in serde_json::from_str::<Vec<Case>>(RECORDED).unwrap() {
         let answer =
-            exchange(server.address, request.wire()).await.unwrap_or_else(|| panic!("{case}: no answer"));
+            exchange(server.address, request.bytes()).await.unwrap_or_else(|| panic!("{case}: no answer"));
         assert_eq!(answer.header("content-type"), response.content_type.as_deref(), "{case}");
         if case == "patch" {
             assert_eq!((answer.status, response.status), (422, 405), "{case}");
@@ -131,26 +131,26 @@ async fn the_recorded_cases_are_answered_as_recorded() {
     }
 }
 
-/// A request whose body is refused makes no call.
+/// Guards that a rejected request makes no call.
 #[tokio::test]
 async fn refused_requests_make_no_call() {
     for Case { name: case, request, response } in serde_json::from_str::<Vec<Case>>(RECORDED).unwrap() {
         let refused = matches!(response.status, 401 | 405 | 422) || case.starts_with("create-id-");
         if refused && response.status != 200 {
             let server = Server::start(Fake::default());
-            exchange(server.address, request.wire()).await.unwrap();
+            exchange(server.address, request.bytes()).await.unwrap();
             assert_eq!(server.fake.calls(), Vec::<String>::new(), "{case}");
         }
     }
 }
 
-/// A trailing slash is served as if it were not there, and a query changes nothing.
+/// Guards that a trailing slash and a query are ignored.
 #[tokio::test]
-async fn slashes_and_queries_change_nothing() {
+async fn trailing_slashes_and_queries_are_ignored() {
     let server = Server::start(Fake::with_sandboxes(1));
     for path in ["/health/", "/health?x=1", "/api/sandboxes/", "/api/sandboxes/s0/", "/api/capabilities/?a=b"]
     {
-        let wire = format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n");
-        assert_eq!(exchange(server.address, wire).await.unwrap().status, 200, "{path}");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n");
+        assert_eq!(exchange(server.address, request).await.unwrap().status, 200, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! A backend that does as its script says and records each call.
+//! A scripted backend that records each call.
 
 use std::{
     collections::BTreeMap,
@@ -28,23 +28,23 @@ use tokio::sync::Notify;
 /// The uid of every sandbox's Pod.
 pub const UID: &str = "e6edabb4-c58f-4781-964c-8c43eb2987d3";
 
-/// What the backend does when it is called.
+/// The behaviour of the backend.
 #[derive(Clone, Default)]
 pub enum Script {
     /// Keeps sandboxes in a map, all of them `Running`.
     #[default]
     Works,
-    /// Fails so.
+    /// Fails with this error.
     Fails(SandboxError),
     /// Panics.
     Panics,
-    /// Never ends.
+    /// Never returns.
     Hangs,
-    /// Waits for [`Fake::let_go`], then works.
+    /// Waits for [`Fake::resume`], then works.
     Waits,
 }
 
-/// A handle on the backend; clones share everything.
+/// A handle to the backend; clones share its state.
 #[derive(Clone, Default)]
 pub struct Fake {
     shared: Arc<Shared>,
@@ -57,9 +57,9 @@ struct Shared {
     sandboxes: Mutex<BTreeMap<SandboxId, Status>>,
     reaped: Mutex<BTreeMap<SandboxId, Reaped>>,
     stopped_until: Mutex<Option<Timestamp>>,
-    /// How often they were changed.
+    /// The number of changes of `sandboxes`.
     changes: AtomicU64,
-    /// One permit for each call that was made.
+    /// Is notified by each call.
     called: Notify,
     gate: Notify,
 }
@@ -67,13 +67,13 @@ struct Shared {
 // === impl Fake ===
 
 impl Fake {
-    pub fn that(script: Script) -> Self {
+    pub fn new(script: Script) -> Self {
         let fake = Self::default();
         *fake.shared.script.lock().unwrap() = script;
         fake
     }
 
-    /// A backend that holds this many sandboxes.
+    /// Creates a backend with this number of sandboxes.
     pub fn with_sandboxes(count: usize) -> Self {
         let fake = Self::default();
         let mut sandboxes = fake.shared.sandboxes.lock().unwrap();
@@ -82,7 +82,7 @@ impl Fake {
         fake
     }
 
-    /// A backend that has reaped this sandbox, and was then stopped.
+    /// Creates a backend that has reaped this sandbox, and whose reaper is stopped.
     pub fn that_reaped(id: &str) -> Self {
         let fake = Self::default();
         let reaped = Reaped { cause: ReapReason::Idle, at: at("2026-01-02T03:04:05.6789Z") };
@@ -91,7 +91,7 @@ impl Fake {
         fake
     }
 
-    /// All calls so far, as `get abc`, or `touch abc by gateway-1`.
+    /// Returns all calls, such as `get abc` or `touch abc by gateway-1`.
     pub fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
     }
@@ -101,8 +101,8 @@ impl Fake {
         self.shared.called.notified().await;
     }
 
-    /// Lets one call of [`Script::Waits`] go on.
-    pub fn let_go(&self) {
+    /// Resumes one call of [`Script::Waits`].
+    pub fn resume(&self) {
         self.shared.gate.notify_one();
     }
 
@@ -113,7 +113,7 @@ impl Fake {
         match script {
             Script::Works => Ok(()),
             Script::Fails(failure) => Err(failure),
-            Script::Panics => panic!("as the script says"),
+            Script::Panics => panic!("a scripted panic"),
             Script::Hangs => std::future::pending().await,
             Script::Waits => {
                 self.shared.gate.notified().await;
@@ -131,7 +131,7 @@ fn by(owner: Option<&Owner>) -> String {
     owner.map_or(String::new(), |owner| format!(" by {}", owner.as_str()))
 }
 
-/// A sandbox with limits, as [`Fake::change`] leaves it behind.
+/// Returns a sandbox with limits, the result of a change.
 fn limited() -> Status {
     let expiry = Expiry {
         idle_since: at("2026-01-02T03:04:05Z"),
@@ -162,7 +162,7 @@ impl Backend for Fake {
             call = format!("{call} for {ttl:?}, {idle_timeout:?}");
         }
         self.play(call).await?;
-        // The one rule of the settings that the recordings meet.
+        // The only rule of the settings that occurs in the recordings.
         if let Some(mount) = request.extra_mounts.first() {
             let text = format!("Extra mount host path is outside DeerFlow state: {}", mount.host_path);
             return Err(SandboxError::BadRequest(text));

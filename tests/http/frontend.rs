@@ -1,4 +1,4 @@
-//! What is around the routes, without a socket: errors in both shapes, deadlines, panics, request ids, keys.
+//! The front end of the routes, without a socket: error formats, deadlines, panics, request ids and keys.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::{
     server::{self, KEY},
 };
 
-/// A good body of a create, and of a change.
+/// A valid body of a create, and of a change.
 const BODY: &str = r#"{"sandbox_id":"abc","idle_timeout":null}"#;
 
-fn edge(fake: &Fake) -> Frontend {
-    server::edge(fake.clone(), body::Limits::default(), Vec::new())
+fn frontend(fake: &Fake) -> Frontend {
+    server::frontend(fake.clone(), body::Limits::default(), Vec::new())
 }
 
 fn request(method: &str, target: &str) -> http::request::Builder {
@@ -34,8 +34,8 @@ fn request(method: &str, target: &str) -> http::request::Builder {
         .header("content-type", "application/json")
 }
 
-async fn answer(edge: &Frontend, request: http::request::Builder) -> Response<Bytes> {
-    let answer = edge.answer(request.body(Full::<Bytes>::from(BODY)).unwrap(), None).await;
+async fn answer(frontend: &Frontend, request: http::request::Builder) -> Response<Bytes> {
+    let answer = frontend.answer(request.body(Full::<Bytes>::from(BODY)).unwrap(), None).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
@@ -52,14 +52,14 @@ fn id() -> SandboxId {
     SandboxId::parse("abc").unwrap()
 }
 
-/// Every failure has its status, its own sentence as the detail, and `Retry-After` exactly where waiting helps.
+/// Guards the status, `detail`, `reason` and `Retry-After` of every error.
 #[tokio::test]
-async fn failures_have_their_status() {
+async fn errors_have_their_status() {
     let fault = |kind| ClusterError::new(kind, "no more");
     let wait = Duration::from_millis(1500);
     let (operation, after) = ("Pod creation", Duration::from_secs(9));
     let (forbidden, quota) = (fault(ClusterErrorKind::Forbidden), fault(ClusterErrorKind::QuotaExceeded));
-    for (failure, status, retry_after, reason) in [
+    for (error, status, retry_after, reason) in [
         (SandboxError::BadRequest("no".into()), 400, None, None),
         (SandboxError::NotOurs { id: id(), what: "Pod \"x\"".into() }, 409, None, Some("NotOurs")),
         (
@@ -83,8 +83,8 @@ async fn failures_have_their_status() {
         (SandboxError::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
         (SandboxError::ShuttingDown { retry_after: wait }, 503, Some("2"), Some("ShuttingDown")),
     ] {
-        let text = failure.to_string();
-        let edge = edge(&Fake::that(Script::Fails(failure)));
+        let text = error.to_string();
+        let frontend = frontend(&Fake::new(Script::Fails(error)));
         for (method, target) in [
             ("POST", "/api/sandboxes"),
             ("GET", "/api/sandboxes/abc"),
@@ -92,7 +92,7 @@ async fn failures_have_their_status() {
             ("POST", "/api/sandboxes/abc/touch"),
             ("PATCH", "/api/sandboxes/abc"),
         ] {
-            let answer = answer(&edge, request(method, target)).await;
+            let answer = answer(&frontend, request(method, target)).await;
             assert_eq!(answer.status(), status, "{text}");
             assert_eq!(header(&answer, "retry-after"), retry_after, "{text}");
             assert_eq!(header(&answer, "content-type"), Some("application/json"), "{text}");
@@ -102,37 +102,34 @@ async fn failures_have_their_status() {
     }
 }
 
-/// At the last call whoever waits is answered, and counted; so is whoever comes later, but one whose answer is there already.
+/// Guards that draining answers waiting and later requests with 503 and counts them, except for those that are answered
+/// without waiting.
 #[tokio::test]
-async fn the_last_call_is_answered() {
-    let fake = Fake::that(Script::Hangs);
-    let edge = edge(&fake);
+async fn draining_answers_every_request() {
+    let fake = Fake::new(Script::Hangs);
+    let frontend = frontend(&fake);
     let waiting = tokio::spawn({
-        let edge = edge.clone();
-        async move { answer(&edge, request("POST", "/api/sandboxes")).await }
+        let frontend = frontend.clone();
+        async move { answer(&frontend, request("POST", "/api/sandboxes")).await }
     });
     fake.called().await;
-    edge.drain_token().cancel();
-    for answer in [waiting.await.unwrap(), answer(&edge, request("GET", "/api/sandboxes/abc")).await] {
+    frontend.drain_token().cancel();
+    for answer in [waiting.await.unwrap(), answer(&frontend, request("GET", "/api/sandboxes/abc")).await] {
         assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (503, Some("2")));
         assert_eq!(json_of(&answer)["detail"], "the service is shutting down; try again in 2 s");
     }
-    assert_eq!(answer(&edge, request("GET", "/health")).await.status(), 200);
-    assert_eq!(edge.rejected(), 2);
+    assert_eq!(answer(&frontend, request("GET", "/health")).await.status(), 200);
+    assert_eq!(frontend.rejected(), 2);
 }
 
-/// Whoever asks for problem documents gets one, with the text that FastAPI's shape has; the rest of the answer
-/// is the same.
+/// Guards that a client that accepts problem documents gets one, with the same text and headers as in FastAPI's format.
 #[tokio::test]
-async fn problems_are_documents_for_those_who_ask() {
+async fn problem_documents_are_sent_on_request() {
     let fault = ClusterError::new(ClusterErrorKind::QuotaExceeded, "");
     let retry_after = Duration::from_secs(3);
-    let failing = Fake::that(Script::Fails(SandboxError::Unavailable {
-        operation: "Pod creation",
-        fault,
-        retry_after,
-    }));
-    let edge = edge(&failing);
+    let failing =
+        Fake::new(Script::Fails(SandboxError::Unavailable { operation: "Pod creation", fault, retry_after }));
+    let frontend = frontend(&failing);
     for (method, target, key, status, title) in [
         ("GET", "/api/sandboxes", "wrong", 401, "Unauthorized"),
         ("GET", "/zzz", KEY, 404, "Not Found"),
@@ -141,8 +138,9 @@ async fn problems_are_documents_for_those_who_ask() {
         ("GET", "/api/sandboxes", KEY, 503, "Service Unavailable"),
     ] {
         let ask = || Request::builder().method(method).uri(target).header("x-api-key", key);
-        let plain = answer(&edge, ask()).await;
-        let problem = answer(&edge, ask().header(ACCEPT, "text/html, Application/Problem+JSON;q=0.9")).await;
+        let plain = answer(&frontend, ask()).await;
+        let problem =
+            answer(&frontend, ask().header(ACCEPT, "text/html, Application/Problem+JSON;q=0.9")).await;
         assert_eq!(header(&problem, "content-type"), Some("application/problem+json"), "{target}");
         assert_eq!((plain.status().as_u16(), problem.status().as_u16()), (status, status), "{target}");
         assert_eq!(header(&plain, "allow"), header(&problem, "allow"), "{target}");
@@ -156,12 +154,12 @@ async fn problems_are_documents_for_those_who_ask() {
     }
 }
 
-/// A problem document of a validation error holds the fields' errors, and tells them in one sentence too.
+/// Guards that a problem document of a validation error contains the errors of the fields, also as one text.
 #[tokio::test]
 async fn validation_problems_name_the_fields() {
     let ask = request("POST", "/api/sandboxes").header(ACCEPT, "application/problem+json");
     let ask = ask.body(Full::<Bytes>::from(r#"{"thread_id":"t"}"#)).unwrap();
-    let answer = edge(&Fake::default()).answer(ask, None).await;
+    let answer = frontend(&Fake::default()).answer(ask, None).await;
     assert_eq!(answer.status(), 422);
     let body: Value =
         serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
@@ -169,19 +167,19 @@ async fn validation_problems_name_the_fields() {
     assert_eq!(body["errors"][0]["type"], json!("missing"));
 }
 
-/// A media type that is refused, or only covered by a wildcard, is not asked for.
+/// Guards that a wildcard or a media type with `q=0` does not select problem documents.
 #[tokio::test]
-async fn wildcards_get_the_usual_shape() {
+async fn wildcards_get_the_default_format() {
     for accept in ["*/*", "application/*", "application/json", "application/problem+json;q=0", ""] {
-        let answer = answer(&edge(&Fake::default()), request("GET", "/zzz").header(ACCEPT, accept)).await;
+        let answer = answer(&frontend(&Fake::default()), request("GET", "/zzz").header(ACCEPT, accept)).await;
         assert_eq!(header(&answer, "content-type"), Some("application/json"), "{accept}");
     }
 }
 
-/// Every call ends by itself before its client gives up, as a 504 in JSON.
+/// Guards that every request is answered with a 504 before its client times out.
 #[tokio::test(start_paused = true)]
-async fn a_hanging_backend_is_answered_for() {
-    let edge = edge(&Fake::that(Script::Hangs));
+async fn a_hanging_backend_is_a_504() {
+    let frontend = frontend(&Fake::new(Script::Hangs));
     for (method, target, seconds, client_waits) in [
         ("POST", "/api/sandboxes", 25, 30),
         ("GET", "/api/sandboxes", 8, 10),
@@ -191,46 +189,46 @@ async fn a_hanging_backend_is_answered_for() {
         ("POST", "/api/sandboxes/abc/touch", 12, 15),
         ("POST", "/api/sandboxes/", 25, 30),
     ] {
-        let begun = Instant::now();
-        let answer = answer(&edge, request(method, target)).await;
+        let start = Instant::now();
+        let answer = answer(&frontend, request(method, target)).await;
         assert_eq!(answer.status(), 504, "{method}");
-        assert_eq!(begun.elapsed(), Duration::from_secs(seconds), "{method}");
+        assert_eq!(start.elapsed(), Duration::from_secs(seconds), "{method}");
         assert!(seconds < client_waits);
         let detail = json_of(&answer)["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(&format!("{seconds} s")), "{detail}");
     }
 }
 
-/// A panic in one request is its 500, and nothing to the next.
+/// Guards that a panic is a 500, and does not affect the next request.
 #[tokio::test]
-async fn a_panic_is_one_request_s_own() {
-    let edge = edge(&Fake::that(Script::Panics));
-    let first = answer(&edge, request("GET", "/api/sandboxes/abc")).await;
+async fn a_panic_affects_one_request_only() {
+    let frontend = frontend(&Fake::new(Script::Panics));
+    let first = answer(&frontend, request("GET", "/api/sandboxes/abc")).await;
     assert_eq!((first.status().as_u16(), json_of(&first)), (500, json!({"detail": "Internal Server Error"})));
     assert!(header(&first, "x-request-id").is_some());
-    assert_eq!(answer(&edge, request("GET", "/health")).await.status(), 200);
+    assert_eq!(answer(&frontend, request("GET", "/health")).await.status(), 200);
 }
 
-/// Every answer carries a request id, the caller's own where it sent a sane one.
+/// Guards that every response has a request id: the caller's own if it is valid.
 #[tokio::test]
-async fn every_answer_carries_a_request_id() {
-    let edge = edge(&Fake::default());
+async fn every_response_has_a_request_id() {
+    let frontend = frontend(&Fake::default());
     let mut seen = Vec::new();
     for target in ["/health", "/zzz", "/api/sandboxes", "/api/sandboxes/A", "*"] {
-        let sent = answer(&edge, request("GET", target).header("x-request-id", "trace-1.a_b")).await;
+        let sent = answer(&frontend, request("GET", target).header("x-request-id", "trace-1.a_b")).await;
         assert_eq!(header(&sent, "x-request-id"), Some("trace-1.a_b"), "{target}");
-        let made = answer(&edge, request("GET", target).header("x-request-id", "no good")).await;
-        let made = header(&made, "x-request-id").unwrap().to_owned();
-        assert!(!seen.contains(&made), "{made} twice");
-        seen.push(made);
+        let generated = answer(&frontend, request("GET", target).header("x-request-id", "no good")).await;
+        let generated = header(&generated, "x-request-id").unwrap().to_owned();
+        assert!(!seen.contains(&generated), "{generated} is repeated");
+        seen.push(generated);
     }
 }
 
-/// The key is asked for before anything else is told of `/api`, and for nothing outside it.
+/// Guards that all of `/api` requires the key, whether or not the route exists, and that nothing else does.
 #[tokio::test]
-async fn the_key_comes_before_the_routes() {
+async fn the_key_is_checked_before_the_routes() {
     let fake = Fake::default();
-    let edge = edge(&fake);
+    let frontend = frontend(&fake);
     for (method, target, status) in [
         ("GET", "/api", 401),
         ("GET", "/api/", 401),
@@ -248,15 +246,15 @@ async fn the_key_comes_before_the_routes() {
         ("PUT", "/health", 405),
     ] {
         let bare = Request::builder().method(method).uri(target);
-        assert_eq!(answer(&edge, bare).await.status(), status, "{method} {target}");
+        assert_eq!(answer(&frontend, bare).await.status(), status, "{method} {target}");
     }
     assert_eq!(fake.calls(), Vec::<String>::new());
 }
 
-/// Targets that name no path are answered like any other that names no route; the absolute form is served.
+/// Guards that targets without a path are a 404, and that the absolute form is served.
 #[tokio::test]
-async fn odd_targets_are_answered() {
-    let edge = edge(&Fake::default());
+async fn unusual_targets_are_answered() {
+    let frontend = frontend(&Fake::default());
     for (method, target, status) in [
         ("OPTIONS", "*", 404),
         ("CONNECT", "host:80", 404),
@@ -266,36 +264,36 @@ async fn odd_targets_are_answered() {
         ("GET", "//health", 404),
         ("GET", "/", 404),
     ] {
-        assert_eq!(answer(&edge, request(method, target)).await.status(), status, "{method} {target}");
+        assert_eq!(answer(&frontend, request(method, target)).await.status(), status, "{method} {target}");
     }
 }
 
-/// A list is written once for as long as nothing changes, and anew as soon as something does.
+/// Guards that a list is serialized once until something changes.
 #[tokio::test]
-async fn lists_are_kept_while_nothing_changes() {
+async fn lists_are_cached_until_a_change() {
     let fake = Fake::with_sandboxes(1);
-    let edge = edge(&fake);
-    let list = async || json_of(&answer(&edge, request("GET", "/api/sandboxes")).await);
+    let frontend = frontend(&fake);
+    let list = async || json_of(&answer(&frontend, request("GET", "/api/sandboxes")).await);
     assert_eq!(list().await["count"], 1);
     assert_eq!(list().await["count"], 1);
     assert_eq!(fake.calls(), ["list"]);
-    answer(&edge, request("POST", "/api/sandboxes")).await;
+    answer(&frontend, request("POST", "/api/sandboxes")).await;
     assert_eq!(list().await["count"], 2);
     assert_eq!(fake.calls(), ["list", "create abc", "list"]);
 }
 
-/// A list is in the order that the backend keeps, with its length.
+/// Guards that a list has the order of the backend, and its length.
 #[tokio::test]
 async fn lists_are_counted() {
-    let answer = answer(&edge(&Fake::with_sandboxes(3)), request("GET", "/api/sandboxes")).await;
+    let answer = answer(&frontend(&Fake::with_sandboxes(3)), request("GET", "/api/sandboxes")).await;
     let body = json_of(&answer);
     let ids: Vec<_> = body["sandboxes"].as_array().unwrap().iter().map(|s| s["sandbox_id"].clone()).collect();
     assert_eq!((&body["count"], ids), (&json!(3), vec![json!("s0"), json!("s1"), json!("s2")]));
 }
 
 proptest! {
-    /// Whatever the target and the method, the answer is JSON and no fault of the server, and the backend is
-    /// called only for an id that can name a sandbox.
+    /// Guards that for any method and target the response is JSON and not a 5xx, and that the backend is called only with
+    /// valid ids.
     #[test]
     fn any_target_is_answered(
         method in prop_oneof!["GET", "DELETE", "POST", "PATCH", "PUT", "HEAD", "OPTIONS", "[A-Z]{1,8}"],
@@ -306,7 +304,7 @@ proptest! {
         let fake = Fake::default();
         let target = format!("{prefix}{rest}");
         prop_assume!(target.parse::<http::Uri>().is_ok());
-        let answer = runtime.block_on(answer(&edge(&fake), request(&method, &target)));
+        let answer = runtime.block_on(answer(&frontend(&fake), request(&method, &target)));
         prop_assert!(!answer.status().is_server_error(), "{method} {target}: {answer:?}");
         prop_assert!(serde_json::from_slice::<Value>(answer.body()).is_ok(), "{method} {target}: {answer:?}");
         for call in fake.calls() {

@@ -1,4 +1,4 @@
-//! What stands in the log about a request.
+//! The log lines of requests.
 
 use std::{
     io,
@@ -32,7 +32,7 @@ impl io::Write for Sink {
     }
 }
 
-/// All that is logged down to this level while the request is answered.
+/// Returns the `answered` lines that the request logs at this level.
 async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Value> {
     let sink = Sink::default();
     let writer = sink.clone();
@@ -49,22 +49,21 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
         .header("x-api-key", KEY)
         .header("x-request-id", "r-1")
         .header("content-type", "application/json");
-    let missing = Check { name: "namespace", outcome: Err("gone".to_owned()) };
-    let edge = server::edge(fake, body::Limits::default(), vec![missing]);
-    edge.answer(request.body(Full::<Bytes>::from(r#"{"sandbox_id":"abc"}"#)).unwrap(), None).await;
+    let missing = Check { name: "namespace", outcome: Err("missing".to_owned()) };
+    let frontend = server::frontend(fake, body::Limits::default(), vec![missing]);
+    frontend.answer(request.body(Full::<Bytes>::from(r#"{"sandbox_id":"abc"}"#)).unwrap(), None).await;
     drop(guard);
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["message"] == "answered").collect()
 }
 
-/// One line a request that changes something; none, at the usual level, for one that reads or touches, unless it
-/// fails.
-/// Each has the request's id exactly once, in its span or by itself, and neither the query nor the key.
+/// Guards that a change logs one line, and that a read or touch logs none at the default level, unless it fails. Each
+/// line contains the request id once, in its span or as a field, and neither the query nor the key.
 #[tokio::test]
-async fn a_request_is_one_line() {
-    let failing = || Fake::that(Script::Fails(SandboxError::BadRequest("no".into())));
-    let ill = || Fake::that(Script::Panics);
+async fn a_request_logs_one_line() {
+    let failing = || Fake::new(Script::Fails(SandboxError::BadRequest("no".into())));
+    let panicking = || Fake::new(Script::Panics);
     for (level, fake, method, target, wanted) in [
         (Level::INFO, Fake::default(), "POST", "/api/sandboxes?token=abc", Some(("INFO", 200))),
         (Level::INFO, failing(), "DELETE", "/api/sandboxes/abc", Some(("INFO", 400))),
@@ -72,28 +71,28 @@ async fn a_request_is_one_line() {
         (Level::INFO, failing(), "GET", "/api/sandboxes", None),
         (Level::INFO, Fake::default(), "POST", "/api/sandboxes/abc/touch", None),
         (Level::DEBUG, Fake::default(), "POST", "/api/sandboxes/abc/touch", Some(("DEBUG", 404))),
-        (Level::INFO, ill(), "POST", "/api/sandboxes/abc/touch", Some(("WARN", 500))),
+        (Level::INFO, panicking(), "POST", "/api/sandboxes/abc/touch", Some(("WARN", 500))),
         (Level::INFO, Fake::default(), "PATCH", "/api/sandboxes/abc", Some(("INFO", 422))),
         (Level::INFO, Fake::default(), "POST", "/api/reaper/resume", Some(("INFO", 200))),
-        (Level::INFO, ill(), "GET", "/api/sandboxes?token=abc", Some(("WARN", 500))),
-        (Level::INFO, ill(), "POST", "/api/sandboxes", Some(("WARN", 500))),
+        (Level::INFO, panicking(), "GET", "/api/sandboxes?token=abc", Some(("WARN", 500))),
+        (Level::INFO, panicking(), "POST", "/api/sandboxes", Some(("WARN", 500))),
         (Level::DEBUG, Fake::default(), "GET", "/api/sandboxes", Some(("DEBUG", 200))),
-        // A probe asks again every few seconds, for as long as something is missing.
+        // Probes repeat the request every few seconds while a check fails.
         (Level::INFO, Fake::default(), "GET", "/readyz", None),
         (Level::DEBUG, Fake::default(), "GET", "/readyz", Some(("DEBUG", 503))),
     ] {
         let lines = logged(level, fake, method, target).await;
-        let told =
+        let logged =
             lines.first().map(|line| (line["level"].as_str().unwrap(), line["status"].as_u64().unwrap()));
         assert_eq!(
-            (told, lines.len()),
+            (logged, lines.len()),
             (wanted, usize::from(wanted.is_some())),
             "{method} {target}: {lines:?}"
         );
         for line in lines {
-            let by_itself = line["request_id"].as_str();
+            let as_field = line["request_id"].as_str();
             let in_span = line["span"]["request_id"].as_str();
-            assert_eq!(by_itself.xor(in_span), Some("r-1"), "{line}");
+            assert_eq!(as_field.xor(in_span), Some("r-1"), "{line}");
             assert_eq!((&line["method"], &line["path"]), (&method.into(), &target.split('?').next().into()));
             assert!(!line.to_string().contains("token") && !line.to_string().contains(KEY), "{line}");
         }

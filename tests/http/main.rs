@@ -1,4 +1,4 @@
-//! The REST API and its listener, in front of a scripted backend: no actor and no cluster takes part.
+//! The REST API and its listener with a scripted backend, without actors and a cluster.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 

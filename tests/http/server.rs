@@ -1,4 +1,4 @@
-//! The whole face of the program on a port of its own.
+//! The HTTP API on its own port.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,13 +20,13 @@ use tokio::{
 
 use crate::fake::Fake;
 
-/// The key that is asked for.
+/// The API key.
 pub const KEY: &str = "test-key";
 
-/// A limit that no test is meant to reach, and that still ends one that hangs.
+/// A time limit that only a hanging test reaches.
 pub const LONG: Duration = Duration::from_secs(20);
 
-/// A limit that a test means to reach, in real time.
+/// A time limit that a test reaches in real time.
 pub const SHORT: Duration = Duration::from_millis(150);
 
 /// A server that runs until it is stopped or the test ends.
@@ -37,7 +37,7 @@ pub struct Server {
     ended: JoinHandle<Drained>,
 }
 
-/// Limits that nothing reaches by accident.
+/// Returns limits that no test reaches by accident.
 pub fn limits() -> listener::Limits {
     listener::Limits { head_time: LONG, stall: LONG, drain: LONG, ..listener::Limits::default() }
 }
@@ -50,30 +50,30 @@ impl Server {
     }
 
     pub fn with(fake: Fake, limits: listener::Limits, body: body::Limits) -> Self {
-        let edge = edge(fake.clone(), body, Vec::new());
+        let frontend = frontend(fake.clone(), body, Vec::new());
         let listener = listen();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(listener::serve(listener, limits, edge, async {
+        let ended = tokio::spawn(listener::serve(listener, limits, frontend, async {
             let _ = stopped.await;
         }));
         Self { address, fake, stop, ended }
     }
 
-    /// Stops it, and waits for its end.
+    /// Stops the server, and waits for its end.
     pub async fn stop(self) -> Drained {
         drop(self.stop);
         self.ended.await.unwrap()
     }
 
-    /// Says stop without waiting.
-    pub fn say_stop(self) -> JoinHandle<Drained> {
+    /// Stops the server without waiting.
+    pub fn begin_stop(self) -> JoinHandle<Drained> {
         drop(self.stop);
         self.ended
     }
 }
 
-/// A listener whose sockets buffer little, so that a peer that does not read is soon noticed.
+/// Returns a listener with small send buffers, so that a peer that does not read is noticed soon.
 fn listen() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 << 10).unwrap();
@@ -81,8 +81,8 @@ fn listen() -> TcpListener {
     socket.listen(128).unwrap()
 }
 
-/// The routes and their edge, as the program puts them together.
-pub fn edge(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend {
+/// Returns the routes in their front end, as the program builds them.
+pub fn frontend(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend {
     let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
     let routes = api::routes(fake, capabilities, body, Arc::new(move || checks.clone()));
     Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default())
