@@ -23,7 +23,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(run_command(cli.command, &Environment::of_process())).unwrap_or_else(|problems| {
+    let status = runtime.block_on(run_command(cli.command, &Environment::of_process()));
+    // Without waiting for blocking calls: a name server or a file system that does not answer must not keep the process.
+    runtime.shutdown_background();
+    status.unwrap_or_else(|problems| {
         eprintln!("{problems}");
         ExitCode::from(BAD_SETTINGS)
     })

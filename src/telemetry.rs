@@ -14,8 +14,9 @@ use tracing_subscriber::{
 
 /// Libraries that log too much, each with its most verbose level unless the filter names it: the actor library logs
 /// every actor, the HTTP library every connection. The Kubernetes client and its watcher log every failure, which the
-/// daemon logs itself, once; and whole bodies that cannot be parsed, which may contain secrets.
-const CAPS: &str = "kube=warn,kube_client=off,kube_runtime=off,ractor=warn,hyper=warn,hyper_util=warn,\
+/// daemon logs itself, once; and whole bodies that cannot be parsed, which may contain secrets. A name here also counts
+/// for all crates whose names begin with it.
+const CAPS: &str = "kube_client=off,kube_runtime=off,ractor=warn,hyper=warn,hyper_util=warn,\
                     rustls=warn,tower=warn,warp=warn,h2=warn";
 
 /// How log lines look.
@@ -140,6 +141,10 @@ mod tests {
         assert_eq!(logged("kube_client=info", library).len(), 1);
         assert_eq!(logged("trace", || tracing::warn!(target: "kube_runtime", "forbidden")).len(), 0);
         assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
+        for crate_of_ours in ["actors", "kubernetes", "lifecycle", "sandbox_provisioner", "simcluster"] {
+            let targets = parse("info").unwrap();
+            assert!(targets.would_enable(crate_of_ours, &tracing::Level::INFO), "{crate_of_ours}");
+        }
     }
 
     /// Guards that the error for an invalid filter contains the filter and an example.

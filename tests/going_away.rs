@@ -109,3 +109,27 @@ async fn an_idle_daemon_goes_soon() {
     assert_eq!(daemon.status().await, Some(0));
     drop(idle);
 }
+
+/// A credential plugin that hangs and a kubeconfig that cannot be read to its end do not keep the daemon from ending. Both are
+/// named meanwhile.
+#[tokio::test]
+async fn what_hangs_does_not_keep_the_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, pipe) = (folder.path().join("config"), folder.path().join("pipe"));
+    let user = "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: [\"600\"]}";
+    let text = format!(
+        "current-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:1\"}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    assert!(tokio::process::Command::new("mkfifo").arg(&pipe).status().await.unwrap().success());
+    for (kubeconfig, reason) in [(config, "waiting for the credential plugin sleep"), (pipe, "timed out")] {
+        let mut daemon = Daemon::unready(&kubeconfig).await;
+        until("the reason is told", async || {
+            exchange(daemon.address, &get("/readyz")).await.is_ok_and(|answer| answer.body.contains(reason))
+        })
+        .await;
+        daemon.signal("TERM").await;
+        assert_eq!(daemon.status().await, Some(0), "{reason}");
+    }
+}

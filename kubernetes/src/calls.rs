@@ -7,14 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    Request, Response,
+    Request, Response, StatusCode,
     header::{DATE, HeaderName, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Limited};
 use kube::{Client, client::Body, core::Status};
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 
@@ -39,6 +39,8 @@ pub struct Calls {
     clock: Arc<ServerClock>,
     /// Where the API server is, for whoever reads that it cannot be reached.
     server: Option<Arc<str>>,
+    /// Notified when the API server does not take this client's credentials.
+    rejected: Arc<Notify>,
 }
 
 /// How many of so many calls in flight may be creates: three quarters, so that however many of them wait, deletes
@@ -65,7 +67,18 @@ impl Calls {
             creates_bound,
             clock,
             server,
+            rejected: Arc::default(),
         }
+    }
+
+    /// Returns these calls with another client of the same API server. The calls in flight still count.
+    pub fn with_client(&self, client: Client) -> Self {
+        Self { client, rejected: Arc::default(), ..self.clone() }
+    }
+
+    /// Waits until the API server does not take this client's credentials.
+    pub async fn rejected(&self) {
+        self.rejected.notified().await;
     }
 
     /// Makes one call, reads its whole answer, and ends within `deadline`, the wait for its turn included.
@@ -145,6 +158,9 @@ impl Calls {
             return Ok(response);
         }
         let code = response.status().as_u16();
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.rejected.notify_one();
+        }
         let retry_after = header(&response, &RETRY_AFTER)
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs);

@@ -4,6 +4,7 @@
 //! startup. There are two clients, so that calls and the watch never wait for each other.
 
 mod config;
+mod renewal;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,11 +16,12 @@ use lifecycle::{budget, traits::Clock};
 use parking_lot::RwLock;
 use tower::{BoxError, Service};
 
-pub use self::config::{ConnectError, KUBECONFIG_WAIT, Options};
+pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
     fault::CallError,
+    kubeconfig::Login,
 };
 
 /// The limits on calls to the API server.
@@ -117,24 +119,41 @@ impl Connection {
     ///
     /// # Errors
     /// Returns an error if there is no usable configuration. An API server that cannot be reached is not an error here.
-    pub async fn open(&self, options: &Options) -> Result<(), ConnectError> {
-        match config::clients(options, WATCH_TIMEOUT).await {
-            Ok((calls, watch, server)) => {
-                self.set_clients(calls, watch, Some(server.into()));
-                Ok(())
+    pub async fn open(&self, options: &Options) -> Result<Opened, ConnectError> {
+        let opened = async {
+            let context = config::context(options).await?;
+            if let Login::Plugin(plugin) = &context.login {
+                *self.clients.write() =
+                    Err(format!("waiting for the credential plugin {}", plugin.command.display()).into());
             }
-            Err(error) => {
-                *self.clients.write() = Err(error.to_string().into());
-                Err(error)
-            }
+            let opened = Opened::load(context, options).await?;
+            self.connect(options, &opened)?;
+            Ok(opened)
+        };
+        let opened = opened.await;
+        if let Err(error) = &opened {
+            *self.clients.write() = Err(ConnectError::to_string(error).into());
         }
+        opened
+    }
+
+    /// Uses these credentials from the next call on.
+    fn connect(&self, options: &Options, opened: &Opened) -> Result<(), ConnectError> {
+        let built = opened.clients(options, &self.namespace, WATCH_TIMEOUT)?;
+        self.set_clients(built.calls, built.watch, Some(built.server.into()));
+        Ok(())
     }
 
     /// Uses two clients that do not retry by themselves.
     fn set_clients(&self, calls: Client, watch: Client, server: Option<Arc<str>>) {
-        let calls = Calls::new(calls, self.limits.in_flight, self.clock.clone(), server.clone());
-        let watch = Calls::new(watch, WATCH_IN_FLIGHT, self.clock.clone(), server);
-        *self.clients.write() = Ok(Clients { calls, watch });
+        let mut clients = self.clients.write();
+        *clients = Ok(match &*clients {
+            Ok(old) => Clients { calls: old.calls.with_client(calls), watch: old.watch.with_client(watch) },
+            Err(_) => Clients {
+                calls: Calls::new(calls, self.limits.in_flight, self.clock.clone(), server.clone()),
+                watch: Calls::new(watch, WATCH_IN_FLIGHT, self.clock.clone(), server),
+            },
+        });
     }
 
     /// Returns the client for reads and writes of single objects.

@@ -17,13 +17,16 @@
 pub mod annotations;
 mod backoff;
 mod calls;
+mod client;
 mod clock;
 pub mod cluster;
 pub mod connect;
+mod credentials;
 pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod fault;
+mod kubeconfig;
 mod lenient;
 pub mod manifest;
 pub mod names;
@@ -33,5 +36,6 @@ pub mod observe;
 pub mod probe;
 pub mod retry;
 mod spec;
+mod tls;
 pub mod types;
 pub mod watch;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actors::view::View;
 use kubernetes::{
     cluster::KubeCluster,
-    connect::{Connection, Options},
+    connect::{Connection, Opened, Options},
 };
 use lifecycle::traits::{Kind, WatchSink as _};
 
@@ -15,20 +15,33 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Connects with these options unless there is a connection, then updates the view while it is polled. It never ends by
 /// itself.
 pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, view: Arc<View>) {
-    if let Some(options) = options {
-        connect(&options, cluster.connection(), &view).await;
-    }
+    let connection = cluster.connection();
+    let opened = match options {
+        Some(options) => {
+            let opened = connect(&options, connection, &view).await;
+            Some((options, opened))
+        }
+        None => None,
+    };
+    let credentials = async {
+        if let Some((options, opened)) = opened {
+            connection.keep_credentials(&options, opened).await;
+        }
+    };
     let follow = |kind| cluster.watch(kind, view.clone());
     let namespace = cluster.namespace().ensure_until_done();
-    futures::join!(namespace, cluster.events().run(), follow(Kind::Pod), follow(Kind::Service));
+    futures::join!(credentials, namespace, cluster.events().run(), follow(Kind::Pod), follow(Kind::Service));
 }
 
 /// A missing or invalid kubeconfig may be fixed while the daemon runs: a mount appears late, or an operator reads the
 /// log. Each change of the error is logged, and every 503 contains the error.
-async fn connect(options: &Options, connection: &Connection, view: &View) {
+async fn connect(options: &Options, connection: &Connection, view: &View) -> Opened {
     let mut logged = None;
-    while let Err(error) = connection.open(options).await {
-        let why = error.to_string();
+    loop {
+        let why = match connection.open(options).await {
+            Ok(opened) => return opened,
+            Err(error) => error.to_string(),
+        };
         if logged.as_ref() != Some(&why) {
             tracing::error!("{why}");
             for kind in [Kind::Pod, Kind::Service] {

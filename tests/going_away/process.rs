@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -89,9 +90,25 @@ impl Daemon {
         Self::run(command, cluster).await
     }
 
-    async fn run(mut command: Command, cluster: &Slow) -> Self {
+    async fn run(command: Command, cluster: &Slow) -> Self {
+        let daemon = Self::spawn(command, &cluster.folder.path().join("config")).await;
+        until("it is ready", async || {
+            exchange(daemon.address, &get("/readyz")).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+        daemon
+    }
+
+    /// Starts a daemon with this kubeconfig, without waiting until it is ready.
+    pub async fn unready(kubeconfig: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env_clear().env("PATH", "/usr/bin:/bin");
+        Self::spawn(command, kubeconfig).await
+    }
+
+    async fn spawn(mut command: Command, kubeconfig: &Path) -> Self {
         let mut child = command
-            .env("KUBECONFIG_PATH", cluster.folder.path().join("config"))
+            .env("KUBECONFIG_PATH", kubeconfig)
             .env("NODE_HOST", "127.0.0.1")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -101,12 +118,7 @@ impl Daemon {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
         let address = line.trim_end().rsplit_once("http://").unwrap().1.parse().unwrap();
-        let daemon = Self { child, address };
-        until("it is ready", async || {
-            exchange(address, &get("/readyz")).await.is_ok_and(|answer| answer.status == 200)
-        })
-        .await;
-        daemon
+        Self { child, address }
     }
 
     /// Sends a signal, by its name without SIG.

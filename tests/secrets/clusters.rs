@@ -147,7 +147,7 @@ async fn with_a_kubeconfig_that_is_broken() {
         (vec![], vec![format!("client-key-data: {}", secret("key"))], "not usable"),
         (vec![], kubeconfig::broken_key(), "not usable"),
         (ca, kubeconfig::token(), "certificate authority"),
-        (vec![], kubeconfig::plugin(1, &secret("plugin-stdout")), "credentials"),
+        (vec![], kubeconfig::plugin(1, &secret("plugin-stdout")), "credential plugin"),
         (vec![], kubeconfig::plugin(0, &secret("plugin-stdout")), "credentials"),
         (vec![], kubeconfig::plugin(0, &kubeconfig::credential()), "Unreachable"),
     ];

@@ -7,11 +7,15 @@ use std::{
 };
 
 use http::{Uri, uri::Scheme};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
+use jiff::Timestamp;
+use kube::Client;
 use tokio::time::Instant;
+
+use crate::{
+    client::{self, ClientError, Timeouts},
+    credentials::{self, CredentialsError, Loaded},
+    kubeconfig::{Content, Context, Impersonation, KubeconfigError, Login},
+};
 
 /// The address of the API server and the options of the connection.
 #[derive(Debug, Clone)]
@@ -68,19 +72,41 @@ pub enum ConnectError {
         /// The path of the kubeconfig.
         path: PathBuf,
         /// The part that is missing or invalid.
-        why: &'static str,
+        #[source]
+        why: KubeconfigError,
+    },
+    /// The kubeconfig was replaced by one for another API server.
+    #[error(
+        "Kubeconfig at {} now names another API server; restart the daemon to use it, or restore the file",
+        path.display()
+    )]
+    OtherServer {
+        /// The path of the kubeconfig.
+        path: PathBuf,
     },
     /// The Pod's service account cannot be used.
-    #[error("the in-cluster configuration is not usable: {why}")]
+    #[error("the in-cluster configuration is not usable: {missing} is missing or invalid")]
     InCluster {
-        /// The part that is missing.
-        why: String,
+        /// The environment variable.
+        missing: &'static str,
+    },
+    /// The credentials cannot be loaded.
+    #[error("{origin} is not usable: {why}")]
+    Credentials {
+        /// Where the configuration comes from.
+        origin: String,
+        /// The reason.
+        #[source]
+        why: CredentialsError,
     },
     /// The client could not be built from the configuration.
-    #[error("no connection can be made to the API server: {why}")]
+    #[error("{origin} is not usable: {why}")]
     Client {
+        /// Where the configuration comes from.
+        origin: String,
         /// The reason.
-        why: &'static str,
+        #[source]
+        why: ClientError,
     },
 }
 
@@ -94,50 +120,179 @@ const KUBECONFIG_POLL: Duration = Duration::from_millis(500);
 /// The timeout for establishing a connection. Kubernetes' own clients allow 30 s, which is as long as our callers wait.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Builds the client of calls and the client of the watch. Returns them with the API server's URL.
+/// What a connection was opened with.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The context as it was read, before the options are applied.
+    context: Context,
+    loaded: Loaded,
+}
+
+/// The two clients of a connection and the API server's address.
+pub(super) struct Clients {
+    pub calls: Client,
+    pub watch: Client,
+    pub server: String,
+}
+
+// === impl Opened ===
+
+impl Opened {
+    /// Loads the credentials of a context that [`context`] has read.
+    ///
+    /// # Errors
+    /// Returns an error if they cannot be loaded.
+    pub(super) async fn load(context: Context, options: &Options) -> Result<Self, ConnectError> {
+        if apply(options, context.clone()).insecure {
+            tracing::warn!(
+                "the API server's certificate is NOT checked: anyone on the way can read the credentials and act in \
+                 the cluster; give the name in the certificate instead of switching the check off"
+            );
+        }
+        Self::from_context(context, options).await
+    }
+
+    async fn from_context(context: Context, options: &Options) -> Result<Self, ConnectError> {
+        let applied = apply(options, context.clone());
+        let loaded = credentials::load(&applied)
+            .await
+            .map_err(|why| ConnectError::Credentials { origin: origin(options), why })?;
+        Ok(Self { context, loaded })
+    }
+
+    /// Loads the credentials again from where they came from, without reading the kubeconfig again.
+    ///
+    /// # Errors
+    /// Returns an error if they cannot be loaded.
+    pub(super) async fn reload(&self, options: &Options) -> Result<Self, ConnectError> {
+        Self::from_context(self.context.clone(), options).await
+    }
+
+    /// Reads the kubeconfig again, because the API server does not take the credentials.
+    ///
+    /// # Errors
+    /// Returns an error if it is not usable, or names another API server: the sandboxes are on the one that it named
+    /// before.
+    pub(super) async fn reread(&self, options: &Options) -> Result<Self, ConnectError> {
+        if find(&options.kubeconfig).is_err() {
+            return self.reload(options).await;
+        }
+        let context = read(&options.kubeconfig).await?;
+        if context.server != self.context.server {
+            return Err(ConnectError::OtherServer { path: options.kubeconfig.clone() });
+        }
+        Self::from_context(context, options).await
+    }
+
+    /// Returns whether both have the same credentials for the same server.
+    pub(super) fn is_equivalent(&self, other: &Self) -> bool {
+        self.loaded.credentials == other.loaded.credentials && self.context.server == other.context.server
+    }
+
+    /// Returns the time from which the credentials are no longer valid, if it is known.
+    pub(super) fn expires_at(&self) -> Option<Timestamp> {
+        self.loaded.expires_at
+    }
+
+    /// Returns whether the credentials come from files that may be replaced at any time.
+    pub(super) fn has_files(&self) -> bool {
+        let Context { authority, identity, login, .. } = &self.context;
+        let contents =
+            authority.iter().chain(identity.iter().flat_map(|(certificate, key)| [certificate, key]));
+        let runs_plugin = matches!(login, Login::Plugin(_));
+        let has_file = matches!(login, Login::TokenFile { .. })
+            || contents.into_iter().any(|content| matches!(content, Content::File(_)));
+        has_file && !runs_plugin
+    }
+
+    /// Builds the client of calls and the client of the watch. Makes no call.
+    ///
+    /// # Errors
+    /// Returns an error if a certificate, a key or the proxy is not usable.
+    pub(super) fn clients(
+        &self,
+        options: &Options,
+        namespace: &str,
+        watch_timeout: Duration,
+    ) -> Result<Clients, ConnectError> {
+        let context = apply(options, self.context.clone());
+        let build = |read| {
+            let timeouts = Timeouts { connect: CONNECT_TIMEOUT, read };
+            client::build(&context, &self.loaded.credentials, namespace, timeouts)
+                .map_err(|why| ConnectError::Client { origin: origin(options), why })
+        };
+        // The watch's timeout is a safeguard in addition to its own timeouts. It starts with the request, not with the
+        // idle connection.
+        let (calls, watch) = (build(None)?, build(Some(watch_timeout + Duration::from_secs(10)))?);
+        Ok(Clients { calls, watch, server: server(&context.server) })
+    }
+}
+
+/// Reads the kubeconfig, or finds the Pod's service account. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig.
 ///
 /// # Errors
 /// Returns an error if there is no usable configuration.
-pub async fn clients(
-    options: &Options,
-    watch_timeout: Duration,
-) -> Result<(Client, Client, String), ConnectError> {
-    let mut config = load(options).await?;
-    apply(options, &mut config);
-    let mut watch = config.clone();
-    // This timeout is a safeguard in addition to the watch's own timeouts. It starts with the request, not with the
-    // idle connection.
-    watch.read_timeout = Some(watch_timeout + Duration::from_secs(10));
-    watch.reset_reader_on_write = true;
-    let server = server(&config.cluster_url);
-    Ok((client(config).await?, client(watch).await?, server))
+pub(super) async fn context(options: &Options) -> Result<Context, ConnectError> {
+    match find(&options.kubeconfig) {
+        Err(ConnectError::NotFound { .. }) if options.in_cluster => return in_cluster(),
+        Err(ConnectError::NotFound { .. }) => wait_for(&options.kubeconfig).await?,
+        found => found?,
+    }
+    read(&options.kubeconfig).await
 }
 
-pub(super) async fn load(options: &Options) -> Result<Config, ConnectError> {
-    let path = &options.kubeconfig;
-    match find(path) {
-        Err(ConnectError::NotFound { .. }) if options.in_cluster => {
-            return Config::incluster_env()
-                .map_err(|error| ConnectError::InCluster { why: error.to_string() });
-        }
-        Err(ConnectError::NotFound { .. }) => wait_for(path).await?,
-        other => other?,
+/// Says where the configuration comes from, for errors.
+fn origin(options: &Options) -> String {
+    if options.in_cluster && find(&options.kubeconfig).is_err() {
+        "the Pod's service account".to_owned()
+    } else {
+        format!("Kubeconfig at {}", options.kubeconfig.display())
     }
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| refused(path, &error))?;
-    let proxied = names_proxy(&kubeconfig);
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+}
+
+async fn read(path: &Path) -> Result<Context, ConnectError> {
+    let bytes = credentials::read_file(path.to_owned())
         .await
-        .map_err(|error| refused(path, &error))?;
-    // `kube` also uses HTTPS_PROXY and ignores NO_PROXY. That variable is meant for the registry and similar hosts. In
-    // a cluster it is not used for the API server either.
-    if !proxied && config.proxy_url.take().is_some() {
-        tracing::info!("HTTPS_PROXY is set; the API server is reached without it");
-    }
-    Ok(config)
+        .map_err(|kind| ConnectError::Unreadable { path: path.to_owned(), kind })?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    Context::read(&bytes, directory).map_err(|why| ConnectError::Invalid { path: path.to_owned(), why })
 }
 
-pub(super) fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
-    kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()).any(|c| c.proxy_url.is_some())
+/// The directory of a Pod's service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+fn in_cluster() -> Result<Context, ConnectError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Kubernetes sets these in every Pod; they are not settings"
+    )]
+    let variable =
+        |name: &'static str| std::env::var(name).map_err(|_| ConnectError::InCluster { missing: name });
+    service_account(
+        &variable("KUBERNETES_SERVICE_HOST")?,
+        &variable("KUBERNETES_SERVICE_PORT")?,
+        Path::new(SERVICE_ACCOUNT),
+    )
+}
+
+/// Builds the context of a Pod's service account. Its namespace is not read: the settings have one. Without a
+/// certificate authority the machine's own certificates count, as in Kubernetes' own clients.
+pub(super) fn service_account(host: &str, port: &str, directory: &Path) -> Result<Context, ConnectError> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let address = format!("https://{host}:{port}");
+    let authority = directory.join("ca.crt");
+    Ok(Context {
+        server: address
+            .parse()
+            .map_err(|_| ConnectError::InCluster { missing: "KUBERNETES_SERVICE_HOST" })?,
+        tls_server_name: None,
+        insecure: false,
+        authority: authority.exists().then_some(Content::File(authority)),
+        proxy: None,
+        identity: None,
+        login: Login::TokenFile { path: directory.join("token"), fallback: None },
+        impersonation: Impersonation::default(),
+    })
 }
 
 async fn wait_for(path: &Path) -> Result<(), ConnectError> {
@@ -165,51 +320,21 @@ fn find(path: &Path) -> Result<(), ConnectError> {
     }
 }
 
-/// Describes the error of a kubeconfig without quoting it: the parser's error contains the invalid line.
-fn refused(path: &Path, error: &KubeconfigError) -> ConnectError {
-    let why = match error {
-        KubeconfigError::ReadConfig(source, _) if source.kind() != io::ErrorKind::InvalidData => {
-            return ConnectError::Unreadable { path: path.to_owned(), kind: source.kind() };
-        }
-        KubeconfigError::CurrentContextNotSet => "it names no current-context",
-        KubeconfigError::LoadContext(_) => "its current-context is not among its contexts",
-        KubeconfigError::LoadClusterOfContext(_) => "its context's cluster is not among its clusters",
-        KubeconfigError::MissingClusterUrl => "its cluster has no server",
-        KubeconfigError::ParseClusterUrl(_) => "its cluster's server is not a URL",
-        KubeconfigError::ParseProxyUrl(_) => "its proxy-url (or HTTPS_PROXY) is not a URL",
-        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
-            "its certificate authority cannot be loaded"
-        }
-        KubeconfigError::LoadClientCertificate(_) => "its user's client certificate cannot be loaded",
-        KubeconfigError::LoadClientKey(_) => "its user's client key cannot be loaded",
-        _ => "it is not a valid kubeconfig",
-    };
-    ConnectError::Invalid { path: path.to_owned(), why }
-}
-
-/// Applies the options to the loaded configuration, and turns off the client's own retries.
-pub(super) fn apply(options: &Options, config: &mut Config) {
+/// Applies the options to a context.
+pub(super) fn apply(options: &Options, mut context: Context) -> Context {
     if let Some(address) = &options.api_server {
         // The certificate contains the name of the kubeconfig's server, not the address that replaces it.
-        if config.tls_server_name.is_none() && address.scheme() == Some(&Scheme::HTTPS) {
-            config.tls_server_name = config.cluster_url.host().map(bare_host);
+        if context.tls_server_name.is_none() && address.scheme() == Some(&Scheme::HTTPS) {
+            context.tls_server_name = context.server.host().map(bare_host);
         }
-        config.cluster_url = address.clone();
+        context.server = address.clone();
+        context.proxy = None;
     }
     if let Some(name) = &options.tls_server_name {
-        config.tls_server_name = Some(name.clone());
+        context.tls_server_name = Some(name.clone());
     }
-    if options.insecure_skip_tls_verify {
-        config.accept_invalid_certs = true;
-    }
-    if config.accept_invalid_certs {
-        tracing::warn!(
-            "the API server's certificate is NOT checked: anyone on the way can read the credentials and \
-             act in the cluster; give the name in the certificate instead of switching the check off"
-        );
-    }
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    context.insecure |= options.insecure_skip_tls_verify;
+    context
 }
 
 /// Returns the scheme, host and port of the API server. The rest of the URL may contain a password.
@@ -221,25 +346,4 @@ pub(super) fn server(url: &Uri) -> String {
 /// Returns the host of a URL as certificates write it: without the brackets of an IPv6 address.
 pub(super) fn bare_host(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
-}
-
-/// Builds a client. A kubeconfig may name a program that provides the credentials. The program is run on a thread for
-/// blocking tasks, not on one that serves requests.
-async fn client(config: Config) -> Result<Client, ConnectError> {
-    let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
-    let error = match made {
-        Ok(Ok(client)) => return Ok(client),
-        Ok(Err(error)) => error,
-        Err(_) => return Err(ConnectError::Client { why: "setting up the client failed" }),
-    };
-    Err(ConnectError::Client {
-        why: match error {
-            kube::Error::Auth(_) => "the kubeconfig's user gives no usable credentials",
-            kube::Error::RustlsTls(_) => "its certificates, keys or TLS server name are not usable",
-            kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
-                "the kubeconfig has a proxy-url, which is not supported; give an address that needs none (K8S_API_SERVER)"
-            }
-            _ => "the configuration is not usable",
-        },
-    })
 }

@@ -1,13 +1,13 @@
 use std::{io::Write, path::PathBuf};
 
 use http::Uri;
-use kube::config::Kubeconfig;
 use tokio::time::Instant;
 
 use super::{
-    config::{apply, bare_host, load, names_proxy, server},
+    config::{apply, bare_host, server, service_account},
     *,
 };
+use crate::kubeconfig::{Content, Context, Login};
 
 const KUBECONFIG: &str = r#"
 apiVersion: v1
@@ -56,7 +56,7 @@ fn unconnected() -> Connection {
 }
 
 async fn refusal(options: &Options) -> String {
-    load(options).await.map(|_| ()).unwrap_err().to_string()
+    unconnected().open(options).await.map(|_| ()).unwrap_err().to_string()
 }
 
 /// Guards the wait for a missing kubeconfig, and that the error starts with the text of DeerFlow's provisioner.
@@ -78,8 +78,8 @@ async fn a_kubeconfig_that_comes_late_is_found() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         place.file(KUBECONFIG);
     };
-    let (loaded, ()) = futures::future::join(load(&options), write).await;
-    assert_eq!(loaded.unwrap().cluster_url.host(), Some("127.0.0.1"));
+    let (context, ()) = futures::future::join(config::context(&options), write).await;
+    assert_eq!(context.unwrap().server, "https://127.0.0.1:6443/");
 }
 
 /// Guards that each kind of unusable kubeconfig has its own error, returned at once, that does not quote the file.
@@ -89,8 +89,8 @@ async fn a_bad_kubeconfig_is_named_and_not_quoted() {
     let text = refusal(&options(place.0.clone())).await;
     assert!(text.starts_with("Kubeconfig path is a directory"), "{text}");
     for (content, why) in [
-        ("s3cret: [s3cret", "it is not a valid kubeconfig"),
-        ("users: 7\ns3cret: s3cret", "it is not a valid kubeconfig"),
+        ("s3cret: [s3cret", "it is not a valid kubeconfig: see line 1"),
+        ("users: 7\ns3cret: s3cret", "it is not a valid kubeconfig: see line 1"),
         ("apiVersion: v1\nkind: Config\n", "it names no current-context"),
         ("current-context: s3cret\n", "its current-context is not among its contexts"),
         (&KUBECONFIG.replace("server: \"https://127.0.0.1:6443\"", ""), "its cluster has no server"),
@@ -100,7 +100,7 @@ async fn a_bad_kubeconfig_is_named_and_not_quoted() {
         ),
         (
             &KUBECONFIG.replace("server:", "certificate-authority-data: s3cret!, server:"),
-            "its certificate authority cannot be loaded",
+            "its certificate authority cannot be loaded: not valid base64",
         ),
     ] {
         let begun = Instant::now();
@@ -116,58 +116,75 @@ async fn a_bad_kubeconfig_is_named_and_not_quoted() {
 async fn an_api_server_changes_the_address_only() {
     let place = Place::new("address");
     let path = place.file(KUBECONFIG);
-    let applied = |change: fn(&mut Options)| {
+    let applied = |text: &str, change: fn(&mut Options)| {
         let mut options = options(path.clone());
         change(&mut options);
-        async move {
-            let mut config = load(&options).await.unwrap();
-            apply(&options, &mut config);
-            config
-        }
+        apply(&options, Context::read(text.as_bytes(), &path).unwrap())
     };
     let elsewhere = |options: &mut Options| {
         options.api_server = Some(Uri::from_static("https://host.docker.internal:26443"));
     };
 
-    let config = applied(|_| ()).await;
-    assert_eq!((config.tls_server_name, config.accept_invalid_certs), (None, false));
-    assert!(!config.default_retry, "retries are ours");
+    let context = applied(KUBECONFIG, |_| ());
+    assert_eq!((context.tls_server_name, context.insecure), (None, false));
 
-    let config = applied(elsewhere).await;
-    assert_eq!(config.cluster_url, "https://host.docker.internal:26443");
-    assert_eq!(config.tls_server_name.as_deref(), Some("127.0.0.1"));
-    assert!(!config.accept_invalid_certs);
+    let context = applied(KUBECONFIG, elsewhere);
+    assert_eq!(context.server, "https://host.docker.internal:26443");
+    assert_eq!(context.tls_server_name.as_deref(), Some("127.0.0.1"));
+    assert!(!context.insecure);
 
-    let config = applied(|options| {
+    let context = applied(KUBECONFIG, |options| {
         options.api_server = Some(Uri::from_static("https://host.docker.internal:26443"));
         options.tls_server_name = Some("kubernetes".to_owned());
-    })
-    .await;
-    assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
+    });
+    assert_eq!(context.tls_server_name.as_deref(), Some("kubernetes"));
 
-    let config = applied(|options| options.insecure_skip_tls_verify = true).await;
-    assert!(config.accept_invalid_certs);
+    let context = applied(KUBECONFIG, |options| options.insecure_skip_tls_verify = true);
+    assert!(context.insecure);
 
     // The kubeconfig's own TLS server name takes precedence, and an address without TLS needs none.
     let named = KUBECONFIG.replace("server:", "tls-server-name: kind, server:");
-    place.file(&named);
-    assert_eq!(applied(elsewhere).await.tls_server_name.as_deref(), Some("kind"));
-    place.file(KUBECONFIG);
-    let plain = applied(|o| o.api_server = Some(Uri::from_static("http://127.0.0.1:8001"))).await;
+    assert_eq!(applied(&named, elsewhere).tls_server_name.as_deref(), Some("kind"));
+    let plain = applied(KUBECONFIG, |o| o.api_server = Some(Uri::from_static("http://127.0.0.1:8001")));
     assert_eq!(plain.tls_server_name, None);
     assert_eq!(bare_host("[::1]"), "::1");
 }
 
-/// Guards that a proxy in the kubeconfig is reported as unsupported, not ignored.
+/// Guards that only the current cluster's proxy counts, and not if the API server's address is replaced; and that a proxy that
+/// cannot be used is refused by name.
 #[tokio::test]
-async fn a_proxy_in_the_kubeconfig_is_refused_by_name() {
+async fn a_proxy_counts_for_its_own_address_only() {
     let place = Place::new("proxy");
-    let named = KUBECONFIG.replace("server:", "proxy-url: \"http://proxy:3128\", server:");
-    let connection = unconnected();
-    let error = connection.open(&options(place.file(&named))).await.unwrap_err().to_string();
-    assert!(error.contains("proxy-url"), "{error}");
-    assert_eq!(connection.unready_reason(), Some(error), "it is the reason of each failed call");
-    assert!(!names_proxy(&Kubeconfig::from_yaml(KUBECONFIG).unwrap()));
+    let proxied = |url: &str| KUBECONFIG.replace("server:", &format!("proxy-url: {url:?}, server:"));
+    for url in ["http://proxy:3128", "http://me:s3cret@proxy:3128", "socks5://proxy:1080"] {
+        unconnected().open(&options(place.file(&proxied(url)))).await.unwrap();
+    }
+    for url in ["https://proxy:3128", "proxy:3128", "ftp://proxy", "http://us er@proxy"] {
+        let connection = unconnected();
+        let mut options = options(place.file(&proxied(url)));
+        let error = connection.open(&options).await.unwrap_err().to_string();
+        assert!(error.contains("its cluster's proxy-url is not"), "{url}: {error}");
+        assert_eq!(connection.unready_reason(), Some(error), "it is the reason of each failed call");
+        options.api_server = Some(Uri::from_static("https://127.0.0.1:1"));
+        connection.open(&options).await.unwrap();
+    }
+}
+
+/// Guards what a Pod's service account needs: an address and a token. Its namespace is not read, and its certificate
+/// authority only if it is there.
+#[test]
+fn a_service_account_needs_no_more_than_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = service_account("10.96.0.1", "443", directory.path()).unwrap();
+    assert_eq!((context.server.to_string().as_str(), context.authority), ("https://10.96.0.1:443/", None));
+    let token = directory.path().join("token");
+    assert!(matches!(context.login, Login::TokenFile { path, fallback: None } if path == token));
+    let authority = directory.path().join("ca.crt");
+    std::fs::write(&authority, "").unwrap();
+    let context = service_account("fd00::1", "6443", directory.path()).unwrap();
+    assert_eq!(context.server, "https://[fd00::1]:6443/");
+    assert_eq!(context.authority, Some(Content::File(authority)));
+    assert!(service_account("a b", "443", directory.path()).is_err());
 }
 
 /// Guards that connecting succeeds without a reachable API server, and that `Debug` contains no secret.
