@@ -79,9 +79,9 @@ async fn surplus_connections_get_503() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert!(refused.json()["detail"].as_str().unwrap().contains("too many connections"));
     drop(first);
-    let served =
+    let retries =
         async { while exchange(server.address, get("/health")).await.is_none_or(|a| a.status != 200) {} };
-    timeout(LONG, served).await.expect("the slot is still taken");
+    timeout(LONG, retries).await.expect("the slot is still taken");
 }
 
 /// Guards that silent connections are evicted for new ones, and that busy connections stay.
