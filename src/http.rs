@@ -1,4 +1,4 @@
-//! The REST API: one file per route, and what all routes share.
+//! The REST API: one file per route, and the front end of all routes.
 //!
 //! A request passes [`frontend`] (request id, log line, key, deadline, panics), then the warp filters of
 //! [`routes`]. The filters match **only** path and method, so that at most one route rejects or answers a
@@ -13,8 +13,6 @@ pub mod capabilities;
 pub mod errors;
 pub mod frontend;
 pub mod request;
-pub mod request_id;
-pub mod responses;
 
 mod backend;
 mod change;
@@ -28,6 +26,8 @@ mod owner;
 mod path;
 mod presence;
 mod reaper;
+mod request_id;
+pub(crate) mod responses;
 mod touch;
 
 use warp::{Filter, filters::BoxedFilter, reply::Response};

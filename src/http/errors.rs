@@ -16,7 +16,7 @@ use warp::{Reply, reply::Response};
 use super::{request::FieldError, responses};
 
 /// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
-pub const PROBLEM_JSON: &str = "application/problem+json";
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Tells DeerFlow's Gateway to read `/api/capabilities` again before it repeats the request; the value says which
 /// capability has changed.
@@ -25,8 +25,7 @@ static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-de
 /// An error as the caller sees it. It contains no secret.
 ///
 /// As a [`Reply`] it is a response without a body, with the error in its extensions. The
-/// [front end](super::frontend) writes the body with [`ApiError::write`], in the [`ErrorFormat`] that the request
-/// asks for.
+/// [front end](super::frontend) writes the body, in the format that the request asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     /// Always a 4xx or 5xx: the constructors are all in this file.
@@ -64,7 +63,7 @@ pub(super) enum ErrorFormat {
     Problem,
 }
 
-/// What is wrong.
+/// The description of the error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Detail {
@@ -140,12 +139,12 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
-    /// 404: there is no such path.
+    /// 404: the path does not exist.
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")
     }
 
-    /// 404: there is no such sandbox; `id` is the caller's own text.
+    /// 404: the sandbox does not exist; `id` is the caller's own text.
     pub(super) fn no_sandbox(id: &str) -> Self {
         let missing = Some(Box::new(Missing { id: id.to_owned(), reaped: None }));
         Self { missing, ..Self::new(StatusCode::NOT_FOUND, format!("Sandbox '{id}' not found")) }

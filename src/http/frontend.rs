@@ -1,4 +1,4 @@
-//! What all routes share: the request id, the log line, the API key, the deadline and the catching of panics.
+//! The front end of all routes: the request id, the log line, the API key, the deadline and the catching of panics.
 
 use std::{
     error::Error,
@@ -42,7 +42,7 @@ pub struct Deadlines {
     pub read: Duration,
 }
 
-/// The routes and what they share. Cheap to clone.
+/// The routes in their front end. Cheap to clone.
 #[derive(Clone)]
 pub struct Frontend {
     routes: BoxedFilter<(Response,)>,
@@ -80,7 +80,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// are not logged as warnings.
 const HEALTH_ENDPOINTS: [&str; 3] = ["/health", "/livez", "/readyz"];
 
-/// What the log line needs to know about a request, which the routes consume.
+/// The parts of a request that its log line needs. The routes consume the request itself.
 struct RequestInfo {
     method: Method,
     operation: Operation,

@@ -16,13 +16,13 @@ use warp::reply::Response;
 use super::errors::ApiError;
 
 /// The media type of every JSON response except problem documents.
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; the others are present only
 /// if they have a value.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
-pub struct Sandbox<'a> {
+pub(super) struct Sandbox<'a> {
     sandbox_id: &'a SandboxId,
     sandbox_url: &'a str,
     status: &'static str,
@@ -64,7 +64,7 @@ struct Hold {
 
 /// When and why a sandbox was reaped.
 #[derive(Debug, Serialize)]
-pub struct Reaped {
+pub(super) struct Reaped {
     reason: &'static str,
     message: &'static str,
     at: Timestamp,
@@ -72,7 +72,7 @@ pub struct Reaped {
 
 /// The response to a presence request. The id is the caller's own text.
 #[derive(Debug, Serialize)]
-pub struct Presence<'a> {
+pub(super) struct Presence<'a> {
     sandbox_id: &'a str,
     exists: bool,
     /// The Pod's uid, or null.
@@ -81,14 +81,14 @@ pub struct Presence<'a> {
 
 /// The response to a LIST.
 #[derive(Debug, Serialize)]
-pub struct SandboxList<'a> {
+pub(super) struct SandboxList<'a> {
     sandboxes: Vec<Sandbox<'a>>,
     count: usize,
 }
 
 /// The response to a DELETE. The id is the caller's own text, also if it is not a valid id.
 #[derive(Debug, Serialize)]
-pub struct Deleted<'a> {
+pub(super) struct Deleted<'a> {
     ok: bool,
     sandbox_id: &'a str,
 }
@@ -96,9 +96,7 @@ pub struct Deleted<'a> {
 // === impl Sandbox ===
 
 impl<'a> Sandbox<'a> {
-    /// The response about this sandbox.
-    #[must_use]
-    pub fn new(id: &'a SandboxId, status: &'a Status) -> Self {
+    pub(super) fn new(id: &'a SandboxId, status: &'a Status) -> Self {
         let reason = status.reason.as_ref();
         Self {
             sandbox_id: id,
@@ -140,16 +138,14 @@ impl From<sandboxes::Reaped> for Reaped {
 }
 
 /// A time in milliseconds: many parsers reject more digits.
-pub(crate) fn to_the_millisecond(time: Timestamp) -> Timestamp {
+pub(super) fn to_the_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 // === impl SandboxList ===
 
 impl<'a> SandboxList<'a> {
-    /// The response with these sandboxes, in this order.
-    #[must_use]
-    pub fn new(sandboxes: &'a [(SandboxId, Status)]) -> Self {
+    pub(super) fn new(sandboxes: &'a [(SandboxId, Status)]) -> Self {
         Self {
             sandboxes: sandboxes.iter().map(|(id, status)| Sandbox::new(id, status)).collect(),
             count: sandboxes.len(),
@@ -160,9 +156,7 @@ impl<'a> SandboxList<'a> {
 // === impl Presence ===
 
 impl<'a> Presence<'a> {
-    /// The response about a Pod with this uid, or about an absent Pod.
-    #[must_use]
-    pub fn new(sandbox_id: &'a str, pod: Option<&'a Uid>) -> Self {
+    pub(super) fn new(sandbox_id: &'a str, pod: Option<&'a Uid>) -> Self {
         Self { sandbox_id, exists: pod.is_some(), container_id: pod.map(|Uid(uid)| &**uid) }
     }
 }
@@ -170,9 +164,7 @@ impl<'a> Presence<'a> {
 // === impl Deleted ===
 
 impl<'a> Deleted<'a> {
-    /// The response about the sandbox with this id.
-    #[must_use]
-    pub fn new(id: &'a str) -> Self {
+    pub(super) fn new(id: &'a str) -> Self {
         Self { ok: true, sandbox_id: id }
     }
 }
@@ -186,7 +178,7 @@ pub(crate) fn ok(value: &impl Serialize, size: usize) -> Result<Response, ApiErr
 }
 
 /// The value as JSON; for `size` and errors see [`ok`].
-pub(crate) fn text(value: &impl Serialize, size: usize) -> Result<Bytes, ApiError> {
+pub(super) fn text(value: &impl Serialize, size: usize) -> Result<Bytes, ApiError> {
     let mut text = Vec::with_capacity(size);
     serde_json::to_writer(&mut text, value).map_err(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
@@ -196,7 +188,7 @@ pub(crate) fn text(value: &impl Serialize, size: usize) -> Result<Bytes, ApiErro
 }
 
 /// A 200 with this text as its JSON body.
-pub(crate) fn json(text: Bytes) -> Response {
+pub(super) fn json(text: Bytes) -> Response {
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
