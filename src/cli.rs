@@ -93,6 +93,7 @@ pub struct ClusterArgs {
     #[arg(long)]
     pub no_sandbox_servers: bool,
     /// How its API server is guarded.
+    #[cfg(feature = "rbac")]
     #[command(flatten)]
     pub guard: GuardArgs,
     /// How to log.
@@ -101,6 +102,7 @@ pub struct ClusterArgs {
 }
 
 /// How the embedded cluster's API server is guarded, and how clients find it.
+#[cfg(feature = "rbac")]
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub struct GuardArgs {
@@ -168,7 +170,8 @@ Examples:
   sandbox-provisioner cluster --listen 127.0.0.1:8001
   kubectl --server http://127.0.0.1:8001 get pods -A
 
-The daemon under the rights that it is shipped with, in a cluster of its own:
+The daemon under the rights that it is shipped with, in a cluster of its own. This needs a program that was
+built with `cargo build --features kubectl,rbac`:
   sandbox-provisioner cluster --listen 127.0.0.1:6443 --rbac --write-kubeconfig admin.yaml &
   kubectl --kubeconfig admin.yaml apply -f config/rbac.yaml
   kubectl --kubeconfig admin.yaml create token sandbox-provisioner -n sandbox-provisioner

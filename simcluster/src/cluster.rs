@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::api;
 use crate::calls::{Call, CallMark, Verb};
@@ -77,6 +78,7 @@ impl Cluster {
         {
             cluster.make_namespace(name);
         }
+        #[cfg(feature = "rbac")]
         for (resource, object) in access::first_objects(&shared.options.access) {
             // The table names only kinds that are served, and each object has its name.
             let _ = cluster.put(resource.plural, object);

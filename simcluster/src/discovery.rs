@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+#[cfg(feature = "rbac")]
 use crate::access::review_kind::ReviewKind;
 use crate::reply::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
@@ -19,8 +20,9 @@ const ORDER: [&str; 8] = [
     "coordination.k8s.io",
     "discovery.k8s.io",
 ];
-/// Groups with a review or two and no objects of their own.
-const EXTRA_GROUPS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
+/// Groups that contain only reviews, no objects.
+const REVIEW_GROUPS: &[&str] =
+    if cfg!(feature = "rbac") { &["authentication.k8s.io", "authorization.k8s.io"] } else { &[] };
 
 /// The answer to a path that is no object; `None` if there is none.
 pub(crate) fn answer(route: &Route) -> Option<Reply> {
@@ -61,7 +63,7 @@ fn version() -> Value {
 /// The groups that are served, the core group aside.
 pub(crate) fn groups() -> impl Iterator<Item = &'static str> {
     let served = |group: &&str| {
-        EXTRA_GROUPS.contains(group) || Resource::all().any(|resource| resource.group == *group)
+        REVIEW_GROUPS.contains(group) || Resource::all().any(|resource| resource.group == *group)
     };
     ORDER.into_iter().filter(served)
 }
@@ -77,6 +79,7 @@ fn resources(group: &str) -> Option<Value> {
         list.push(describe(resource));
         list.extend(resource.subs().map(|sub| describe_below(resource, sub)));
     }
+    #[cfg(feature = "rbac")]
     list.extend(ReviewKind::described(group));
     if list.is_empty() {
         return None;

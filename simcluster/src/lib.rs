@@ -55,6 +55,7 @@
 //! manager would. Decisions (`route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life`,
 //! `node::report`) are pure.
 
+#[cfg(feature = "rbac")]
 mod access;
 mod api;
 mod behaviour;
@@ -101,10 +102,15 @@ mod table;
 mod validate;
 mod view;
 
+#[cfg(feature = "rbac")]
 pub use access::handle::TokenError;
+#[cfg(feature = "rbac")]
 pub use access::kubeconfig::{Kubeconfig, KubeconfigError};
+#[cfg(feature = "rbac")]
 pub use access::options::AccessOptions;
-pub use access::tls::{Tls, TlsError};
+#[cfg(feature = "rbac")]
+pub use access::tls::{Tls, TlsError, serve_tls};
+#[cfg(feature = "rbac")]
 pub use access::user::User;
 pub use behaviour::{ANNOTATION as BEHAVIOUR_ANNOTATION, Behaviour, BehaviourError, Course};
 pub use body::{Body, ConnectionLost};
@@ -113,7 +119,7 @@ pub use cluster::{Cluster, HandError};
 pub use faults::{ActiveRule, Effect, Matcher, Refusal, Rule, RuleError, RuleId, Timing, WatchFault};
 pub use options::{Capacity, NodeOptions, Options, Times};
 pub use sandbox::sessions::{Session, SessionKind};
-pub use serve::{serve, serve_tls};
+pub use serve::serve;
 pub use service::Service;
 pub use store::Snapshot;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "rbac")]
 use crate::access::options::AccessOptions;
 use crate::behaviour::Behaviour;
 
@@ -30,6 +31,7 @@ pub struct Options {
     /// How many calls the record keeps; older ones are forgotten.
     pub call_log: usize,
     /// Who may do what. Off by default: everybody may do everything.
+    #[cfg(feature = "rbac")]
     pub access: AccessOptions,
 }
 
@@ -107,6 +109,7 @@ impl Default for Options {
             namespaces: Vec::new(),
             watch_window: 10_000,
             call_log: 100_000,
+            #[cfg(feature = "rbac")]
             access: AccessOptions::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+#[cfg(feature = "rbac")]
 use crate::access::user::User;
 use crate::calls::Verb;
 use crate::query::Query;
@@ -19,6 +20,7 @@ pub(crate) struct Request {
     #[cfg(feature = "kubectl")]
     pub user_agent: String,
     /// The authenticated caller.
+    #[cfg(feature = "rbac")]
     pub user: User,
     pub body: Bytes,
 }

@@ -54,6 +54,7 @@ pub(crate) const SERVICES: &Resource = &RESOURCES[2];
 pub(crate) const EVENTS: &Resource = &RESOURCES[3];
 pub(crate) const QUOTAS: &Resource = &RESOURCES[4];
 pub(crate) const CLAIMS: &Resource = &RESOURCES[5];
+#[cfg(feature = "rbac")]
 pub(crate) const SECRETS: &Resource = &RESOURCES[7];
 pub(crate) const LEASES: &Resource = &RESOURCES[8];
 pub(crate) const SERVICE_ACCOUNTS: &Resource = &RESOURCES[10];

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+#[cfg(feature = "rbac")]
 use crate::access::review_kind::ReviewKind;
 use crate::calls::Verb;
 use crate::query::{Query, decode};
@@ -23,6 +24,7 @@ pub(crate) enum Route {
     /// `/api/v1` (empty group) and `/apis/{group}/v1`
     Resources(String),
     /// A question about users and rights, which is answered and forgotten.
+    #[cfg(feature = "rbac")]
     ReviewKind(ReviewKind),
     /// `/openapi/v3`
     #[cfg(feature = "kubectl")]
@@ -54,6 +56,7 @@ impl Route {
         let segments: Vec<String> =
             path.split('/').filter(|s| !s.is_empty()).map(|s| decode(s, false)).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        #[cfg(feature = "rbac")]
         if let Some(asked) = ReviewKind::of(&segments) {
             return Self::ReviewKind(asked);
         }

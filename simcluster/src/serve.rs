@@ -7,17 +7,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use crate::access::tls::Tls;
 use crate::cluster::Cluster;
 use crate::control;
 use crate::service::Service;
 
-/// How long a client may take over its side of the TLS handshake: as long as `kubectl` gives the server.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take over its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after an accept that failed, so that a lack of file handles does not become a busy loop.
@@ -28,26 +24,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// While the cluster is [away](Cluster::set_away), connections are accepted and closed unheard, but for those to the
 /// control endpoint: the listener stays, so that the port does too.
 pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Future<Output = ()> + Send) {
-    accept(listener, cluster, None, shutdown).await;
+    let serve = move |stream: TcpStream| {
+        let cluster = cluster.clone();
+        async move {
+            if !cluster.is_away() || control::is_meant_by(&stream).await {
+                serve_connection(stream, cluster.service()).await;
+            }
+        }
+    };
+    accept(listener, serve, shutdown).await;
 }
 
-/// As [`serve`], over TLS. What a connection wants is not seen before it is made; so while the cluster is away, one is
-/// made and then closed.
-pub async fn serve_tls(
+/// Accepts connections and serves each in a task of its own until `shutdown` ends.
+pub(crate) async fn accept<F>(
     listener: TcpListener,
-    cluster: Cluster,
-    tls: Tls,
+    serve: impl Fn(TcpStream) -> F,
     shutdown: impl Future<Output = ()> + Send,
-) {
-    accept(listener, cluster, Some(tls), shutdown).await;
-}
-
-async fn accept(
-    listener: TcpListener,
-    cluster: Cluster,
-    tls: Option<Tls>,
-    shutdown: impl Future<Output = ()> + Send,
-) {
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -67,31 +62,15 @@ async fn accept(
         };
         // Small answers must not wait for a delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let service = cluster.service();
-        if cluster.is_away() && tls.is_none() {
-            connections.spawn(async move {
-                if control::is_meant_by(&stream).await {
-                    converse(stream, service).await;
-                }
-            });
-            continue;
-        }
-        let Some(tls) = &tls else {
-            connections.spawn(converse(stream, service));
-            continue;
-        };
-        let handshake = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream));
-        connections.spawn(async move {
-            match handshake.await {
-                Ok(Ok(stream)) => converse(stream, service).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
-                Err(_) => tracing::debug!("a client took too long over its TLS handshake"),
-            }
-        });
+        connections.spawn(serve(stream));
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Service) {
+/// Serves HTTP on one connection.
+pub(crate) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: Service,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

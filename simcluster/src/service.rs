@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use serde_json::json;
 
-use crate::access;
-use crate::access::user::User;
+#[cfg(feature = "rbac")]
+use crate::access::{self, user::User};
 use crate::api;
 use crate::body::{Body, ConnectionLost};
 use crate::calls::{Call, Verb};
@@ -100,7 +101,7 @@ async fn answer(
     let content_type = text(header::CONTENT_TYPE);
     #[cfg(feature = "kubectl")]
     let (content_type, body) = protobuf::decoded(content_type, body);
-    let mut request = Request {
+    let request = Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
@@ -108,6 +109,7 @@ async fn answer(
         accept: text(header::ACCEPT),
         #[cfg(feature = "kubectl")]
         user_agent: text(header::USER_AGENT),
+        #[cfg(feature = "rbac")]
         user: User::anonymous(),
         body,
     };
@@ -123,7 +125,7 @@ async fn answer(
     let mut replica = None;
     match &strike.effect {
         Some(Effect::Refuse(refusal)) => {
-            let response = injected(refusal, head, &request);
+            let response = injected(refusal, &request);
             shared.calls().answered(seq, response.status().as_u16());
             return Ok(response);
         }
@@ -133,16 +135,17 @@ async fn answer(
         Some(Effect::StaleRead) => replica = strike.rule.and_then(|rule| shared.replica(rule)),
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
-    let response = match access::admit(shared, head, &request.query) {
-        Err(refusal) => refuse(&refusal),
+    #[cfg(feature = "rbac")]
+    let admitted = access::admit(shared, head, &request.query).map(|user| Request { user, ..request });
+    #[cfg(not(feature = "rbac"))]
+    let admitted = Ok::<_, ApiError>(request);
+    let response = match admitted {
+        Err(error) => refuse(&error),
         Ok(_) if verb.is_none() => refuse(&ApiError::method_not_allowed()),
-        Ok(_) if request.route == Route::Unknown => {
+        Ok(request) if request.route == Route::Unknown => {
             Reply::text(StatusCode::NOT_FOUND, "404 page not found\n").into()
         }
-        Ok(user) => {
-            request.user = user;
-            api::handle(replica.as_ref().unwrap_or(shared), &request, watch_fault)
-        }
+        Ok(request) => api::handle(replica.as_ref().unwrap_or(shared), &request, watch_fault),
     };
     match strike.effect {
         Some(Effect::DropAnswer) => return Err(ConnectionLost::Reset),
@@ -202,7 +205,7 @@ async fn silence(shared: &Shared) -> Result<http::Response<Body>, ConnectionLost
     Err(ConnectionLost::Reset)
 }
 
-fn injected(refusal: &Refusal, head: &http::request::Parts, request: &Request) -> http::Response<Body> {
+fn injected(refusal: &Refusal, request: &Request) -> http::Response<Body> {
     let error = match refusal {
         Refusal::TooManyRequests => {
             let text = "Too many requests, please try again later.\n";
@@ -219,7 +222,7 @@ fn injected(refusal: &Refusal, head: &http::request::Parts, request: &Request) -
             "ServiceUnavailable",
             "the server is currently unable to handle the request",
         ),
-        Refusal::Forbidden => access::forbidden(head, &request.query),
+        Refusal::Forbidden => forbidden(request),
         Refusal::Unauthorized => ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"),
         Refusal::Other { code, reason, message } => {
             let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -229,4 +232,23 @@ fn injected(refusal: &Refusal, head: &http::request::Parts, request: &Request) -
         }
     };
     refuse(&error)
+}
+
+/// The error for a user without any role.
+fn forbidden(request: &Request) -> ApiError {
+    let verb = request.verb.as_str();
+    let Route::Object(target) = &request.route else {
+        let message = format!("forbidden: User \"provisioner\" cannot {verb} this path");
+        return ApiError::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details(json!({}));
+    };
+    let place = match &target.namespace {
+        Some(namespace) => format!("in the namespace {namespace:?}"),
+        None => "at the cluster scope".to_owned(),
+    };
+    let why = format!(
+        "User \"provisioner\" cannot {verb} resource {:?} in API group {:?} {place}",
+        target.label(),
+        target.resource.group
+    );
+    ApiError::forbidden(target.resource, target.named(), &why)
 }

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::watch;
 
+#[cfg(feature = "rbac")]
 use crate::access::state::Access;
 use crate::calls::CallLog;
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     /// The seed of the options, or the one that was drawn.
     pub seed: u64,
     pub clock: Clock,
+    #[cfg(feature = "rbac")]
     pub access: Access,
     /// Held by everybody for short, never over an await.
     state: Mutex<State>,
@@ -90,6 +92,7 @@ impl Shared {
         Self {
             seed,
             clock,
+            #[cfg(feature = "rbac")]
             access: Access::new(&options.access),
             state: Mutex::new(state),
             calls: Mutex::new(CallLog::new(options.call_log)),

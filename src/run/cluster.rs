@@ -1,20 +1,20 @@
 //! `cluster`: runs the embedded cluster alone, for any client.
 
+#[cfg(feature = "rbac")]
+mod access;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
     process::ExitCode,
 };
 
-use simcluster::{AccessOptions, Cluster, Kubeconfig, Options, Tls, User};
+#[cfg(not(feature = "rbac"))]
+use simcluster::Cluster;
+use simcluster::Options;
 use tokio::net::TcpListener;
 
 use super::{signals::Signals, start_log};
-use crate::{
-    cli::{ClusterArgs, GuardArgs},
-    settings::Log,
-    stdout,
-};
+use crate::{cli::ClusterArgs, settings::Log, stdout};
 
 /// Runs the embedded cluster's API server until a signal ends it.
 ///
@@ -34,48 +34,45 @@ pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
 }
 
 async fn run(arguments: ClusterArgs) -> Result<(), String> {
-    let ClusterArgs { listen, node_port_range, no_sandbox_servers, guard, log: _ } = arguments;
-    let GuardArgs { tls, tls_name, rbac, write_kubeconfig } = guard;
+    let listen = arguments.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; choose another address with --listen")
     })?;
     let (mut signals, address) = Signals::new()
         .and_then(|signals| Ok((signals, listener.local_addr()?)))
         .map_err(|error| format!("cannot start: {error}"))?;
-    let tls = (tls || rbac || !tls_name.is_empty()).then(|| certificate(address, tls_name)).transpose()?;
-    let cluster = Cluster::start(Options {
-        node_ports: node_port_range.first()..=node_port_range.last(),
-        sandbox_servers: (!no_sandbox_servers).then_some(sandbox_bind(address.ip())),
-        access: if rbac { AccessOptions::rbac() } else { AccessOptions::default() },
+    let options = Options {
+        node_ports: arguments.node_port_range.first()..=arguments.node_port_range.last(),
+        // The simulated sandboxes listen on the same address as the API server.
+        sandbox_servers: (!arguments.no_sandbox_servers).then_some(address.ip()),
         ..Options::default()
-    });
-    let url = url(address, tls.is_some());
-    if !rbac && !address.ip().is_loopback() {
-        tracing::warn!(
-            %address,
-            "RBAC is not enforced: anyone who reaches this address can do anything in the cluster; listen on a \
-             loopback address, or give --rbac"
-        );
-    }
-    if let Some(file) = &write_kubeconfig {
-        kubeconfig(&cluster, &url, tls.as_ref())?.write(file).map_err(|error| error.to_string())?;
-    }
-    welcome(&url, write_kubeconfig.as_deref(), tls.is_some());
+    };
     let stop = async move {
         let signal = signals.next().await.name();
         tracing::info!(signal, "shutting down");
     };
-    match tls {
-        Some(tls) => simcluster::serve_tls(listener, cluster.clone(), tls, stop).await,
-        None => simcluster::serve(listener, cluster.clone(), stop).await,
+    #[cfg(feature = "rbac")]
+    return access::serve(listener, address, options, arguments.guard, stop).await;
+    #[cfg(not(feature = "rbac"))]
+    {
+        warn_if_exposed(address);
+        let cluster = Cluster::start(options);
+        let url = url(address, false);
+        welcome(&url, &format!("--server {url}"));
+        simcluster::serve(listener, cluster.clone(), stop).await;
+        cluster.shutdown().await;
+        Ok(())
     }
-    cluster.shutdown().await;
-    Ok(())
 }
 
-fn certificate(address: SocketAddr, mut names: Vec<String>) -> Result<Tls, String> {
-    names.push(address.ip().to_string());
-    Tls::generate(&names).map_err(|error| format!("{error}; check the names given with --tls-name"))
+fn warn_if_exposed(address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "RBAC is not enforced: anyone who reaches this address can do anything in the cluster; listen on a \
+             loopback address, or give --rbac, which needs the cargo feature rbac"
+        );
+    }
 }
 
 /// The address of the API server for clients on this machine.
@@ -89,34 +86,12 @@ fn url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// A kubeconfig for the operator of the cluster: an administrator, where RBAC is enforced.
-fn kubeconfig(cluster: &Cluster, url: &str, tls: Option<&Tls>) -> Result<Kubeconfig, String> {
-    let mut config = Kubeconfig::new(url);
-    if let Some(tls) = tls {
-        config = config.authority(tls.authority());
-    }
-    if cluster.has_rbac() {
-        config = config.token(cluster.issue_token(User::admin()).map_err(|error| error.to_string())?);
-    }
-    Ok(config)
-}
-
-fn welcome(url: &str, kubeconfig: Option<&Path>, tls: bool) {
-    let how = match kubeconfig {
-        Some(file) => format!("--kubeconfig {}", file.display()),
-        None if tls => format!("--server {url} --insecure-skip-tls-verify"),
-        None => format!("--server {url}"),
-    };
+fn welcome(url: &str, how: &str) {
     // If standard output is closed, the cluster continues to run.
     let _ = stdout::print(&format!(
         "An embedded Kubernetes cluster is listening on {url}; it is forgotten when it ends. Try:\n\n  \
          kubectl {how} get pods --all-namespaces\n\n"
     ));
-}
-
-/// The simulated sandboxes listen on the same address as the API server.
-fn sandbox_bind(listen: IpAddr) -> IpAddr {
-    listen
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! `impersonate` whom it wants to be, `attributes` what it asks for, and `policy` whether the rules say yes. Roles and
 //! bindings are objects like all others. Reviews ([`answer`]) ask the same questions without acting.
 
-mod accounts;
 mod attributes;
 mod authenticate;
 mod bootstrap;
@@ -26,7 +25,6 @@ pub(crate) mod user;
 
 use http::StatusCode;
 
-pub(crate) use accounts::admit as admit_account;
 pub(crate) use escalation::guard as guard_rights;
 pub(crate) use objects::{check as check_object, check_change, fill as fill_object};
 
@@ -65,11 +63,6 @@ pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query)
     }
     demand(shared, &user, &Attributes::of(&head.method, head.uri.path(), query))?;
     Ok(user)
-}
-
-/// The refusal that somebody without any right would get.
-pub(crate) fn forbidden(head: &http::request::Parts, query: &Query) -> ApiError {
-    Attributes::of(&head.method, head.uri.path(), query).forbidden(&User::new("provisioner"), "")
 }
 
 /// Refuses what a user may not do.

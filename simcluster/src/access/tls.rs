@@ -1,6 +1,8 @@
 //! Certificates that a cluster makes for itself.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{ToSpan as _, Zoned};
@@ -8,10 +10,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::cluster::Cluster;
+use crate::serve::{accept, serve_connection};
 
 /// A certificate for the API server and the authority that signed it, both made on the spot and kept in memory: a
 /// restart makes new ones.
@@ -40,6 +47,9 @@ pub enum TlsError {
 /// The names by which a cluster on this machine is reached: by itself, and from a container.
 const NAMES: [&str; 6] =
     ["localhost", "127.0.0.1", "::1", "host.docker.internal", "kubernetes", "kubernetes.default.svc"];
+
+/// How long a client may take for its side of the TLS handshake: as long as `kubectl` gives the server.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many years a certificate holds.
 const YEARS: i32 = 1;
@@ -85,10 +95,6 @@ impl Tls {
     pub fn authority(&self) -> &str {
         &self.authority
     }
-
-    pub(crate) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
-    }
 }
 
 impl std::fmt::Debug for Tls {
@@ -109,6 +115,28 @@ fn params(names: Vec<String>, common_name: &str, today: Date) -> Result<Certific
     params.not_before = midnight(today.saturating_sub(1.day()));
     params.not_after = midnight(today.saturating_add(YEARS.years()));
     Ok(params)
+}
+
+/// As [`serve`](crate::serve()), over TLS. Requests are read after the handshake only, so while the cluster is away,
+/// connections are made and then closed.
+pub async fn serve_tls(
+    listener: TcpListener,
+    cluster: Cluster,
+    tls: Tls,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let serve = move |stream: TcpStream| {
+        let handshake = timeout(HANDSHAKE_TIMEOUT, tls.acceptor.accept(stream));
+        let service = cluster.service();
+        async move {
+            match handshake.await {
+                Ok(Ok(stream)) => serve_connection(stream, service).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake timed out"),
+            }
+        }
+    };
+    accept(listener, serve, shutdown).await;
 }
 
 #[cfg(test)]

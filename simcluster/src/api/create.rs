@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "kubectl")]
 use super::managed_fields;
-use super::{decode, options, quota, service_ports};
+use super::{decode, options, quota, service_account, service_ports};
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
 use crate::reply::Reply;
@@ -53,13 +54,14 @@ pub(super) fn create_object(
     #[cfg(feature = "kubectl")]
     managed_fields::created(&config, &mut value, &managed_fields::writer(shared, target, request), target);
     let name = text_at(&value, &["metadata", "name"]).to_owned();
+    #[cfg(feature = "rbac")]
+    access::guard_rights(shared, state, &request.user, resource, None, &value)?;
     if resource == SERVICES {
         service_ports::allocate(state, &mut value)?;
     }
     // Whatever refuses from here on must give back what was allocated.
-    let admitted = access::guard_rights(shared, state, &request.user, resource, None, &value)
-        .and_then(|()| validate::new_object(resource, &value))
-        .and_then(|()| access::admit_account(&state.store, resource, &value))
+    let admitted = validate::new_object(resource, &value)
+        .and_then(|()| service_account::admit(&state.store, resource, &value))
         .and_then(|()| quota::admit(&state.store, resource, &value))
         .and_then(|()| {
             if versioned {

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::update::Origin;
 use crate::ownership::{self, Writer};
 use crate::patch::PatchKind;
 use crate::request::Request;
@@ -38,13 +37,20 @@ pub(super) fn created(config: &Value, value: &mut Value, writer: &Writer, target
     }
 }
 
-/// Records a change. An object that is the same but for its managed fields is left unchanged.
-pub(super) fn changed(old: &Value, new: &mut Value, origin: &Origin, writer: &Writer, target: &Target) {
+/// Records a change; `config` is what a server-side apply asked for. An object that is the same but for its managed fields
+/// is left unchanged.
+pub(super) fn changed(
+    old: &Value,
+    new: &mut Value,
+    config: Option<&Value>,
+    writer: &Writer,
+    target: &Target,
+) {
     let Some(kind) = ownership::kind_of(target.resource.stored()) else { return };
-    match origin {
-        Origin::Apply(config) => ownership::enter_apply(old, new, config, kind, writer),
-        _ if without_entries(new) == without_entries(old) => new.clone_from(old),
-        _ => ownership::update(old, new, kind, writer),
+    match config {
+        Some(config) => ownership::enter_apply(old, new, config, kind, writer),
+        None if without_entries(new) == without_entries(old) => new.clone_from(old),
+        None => ownership::update(old, new, kind, writer),
     }
 }
 

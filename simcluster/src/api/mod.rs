@@ -11,6 +11,7 @@ mod managed_fields;
 mod options;
 mod pod;
 mod quota;
+mod service_account;
 mod service_ports;
 mod update;
 mod watch;
@@ -24,6 +25,7 @@ pub(crate) use delete::{FOREGROUND, ORPHAN, delete_after_dependents, delete_obje
 pub(crate) use quota::status as quota_status;
 pub(crate) use update::commit as commit_change;
 
+#[cfg(feature = "rbac")]
 use crate::access::reviews;
 use crate::body::Body;
 use crate::calls::Verb;
@@ -46,6 +48,7 @@ pub(crate) fn handle(
 ) -> http::Response<Body> {
     let result = match &request.route {
         Route::Object(target) => handle_object(shared, target, request, watch_fault),
+        #[cfg(feature = "rbac")]
         Route::ReviewKind(asked) => reviews::answer(shared, asked, request),
         #[cfg(feature = "kubectl")]
         Route::OpenApi | Route::OpenApiOf(_) => {

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::list::Selection;
 use crate::calls::Verb;
 use crate::form::Form;
-#[cfg(feature = "kubectl")]
 use crate::patch::PatchKind;
 use crate::query::Query;
 use crate::request::Request;
@@ -16,15 +15,21 @@ use crate::store::text_at;
 /// The longest name of a field manager, in bytes (`FieldManagerMaxLength`).
 const MANAGER_LIMIT: usize = 128;
 /// What bodies can be written in.
-const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const BODY_TYPES: &[&str] = &[
+    "application/json",
+    "application/yaml",
+    #[cfg(feature = "kubectl")]
+    "application/vnd.kubernetes.protobuf",
+];
 /// What answers can be written in, by the server's own account; the last of them is not spoken here.
-const ANSWER_TYPES: [&str; 3] = BODY_TYPES;
+const ANSWER_TYPES: &[&str] =
+    &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 const NOT_OLDER: &str = "NotOlderThan";
 
 /// Refuses what no request of its kind may ask for.
 pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
     if target.sub != Some(crate::resource::Sub::Log) && !Form::is_known(&request.accept) {
-        return Err(ApiError::not_acceptable(&ANSWER_TYPES));
+        return Err(ApiError::not_acceptable(ANSWER_TYPES));
     }
     let query = &request.query;
     for key in ["limit", "timeoutSeconds", "gracePeriodSeconds"] {
@@ -139,16 +144,18 @@ fn check_write(query: &Query) -> Vec<Cause> {
 fn check_patch(request: &Request) -> Vec<Cause> {
     let query = &request.query;
     let mut causes = Vec::new();
-    #[cfg(feature = "kubectl")]
-    if PatchKind::of(&request.content_type).is_ok_and(|kind| kind == PatchKind::Apply) {
-        if query.get("fieldManager").is_none() {
+    match PatchKind::of(&request.content_type) {
+        #[cfg(feature = "kubectl")]
+        Ok(PatchKind::Apply) if query.get("fieldManager").is_none() => {
             causes.push(Cause::required("fieldManager", "is required for apply patch"));
         }
-        causes.extend(check_write(query));
-        return causes;
-    }
-    if query.get("force").is_some() {
-        causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+        #[cfg(feature = "kubectl")]
+        Ok(PatchKind::Apply) => {}
+        Ok(_) if query.get("force").is_some() => {
+            causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+        }
+        // An unknown type of patch is rejected later, with the list of known types.
+        Ok(_) | Err(_) => {}
     }
     causes.extend(check_write(query));
     causes

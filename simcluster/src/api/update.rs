@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 #[cfg(feature = "kubectl")]
 use super::{apply, managed_fields};
 use super::{create, decode, options, service_ports};
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
 use crate::patch::PatchKind;
@@ -116,6 +117,10 @@ pub(super) fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
 /// Checks the new state of an object against the old one and stores it.
 pub(super) fn change(
     state: &mut State,
+    #[cfg_attr(
+        not(any(feature = "kubectl", feature = "rbac")),
+        expect(unused_variables, reason = "managed fields have times, and RBAC has a state")
+    )]
     shared: &Shared,
     target: &Target,
     request: &Request,
@@ -134,6 +139,7 @@ pub(super) fn change(
             service_ports::reallocate(state, &old.value, &mut new)?;
         }
     }
+    #[cfg(feature = "rbac")]
     access::guard_rights(shared, state, &request.user, resource, Some(&old.value), &new)?;
     match target.sub {
         Some(_) => validate::changed_meta(resource, &old.value, &new)?,
@@ -142,7 +148,8 @@ pub(super) fn change(
     #[cfg(feature = "kubectl")]
     {
         let writer = managed_fields::writer(shared, target, request);
-        managed_fields::changed(&old.value, &mut new, origin, &writer, target);
+        let config = if let Origin::Apply(config) = origin { Some(config) } else { None };
+        managed_fields::changed(&old.value, &mut new, config, &writer, target);
     }
     if options::is_dry_run(&request.query) {
         return Ok(Arc::new(Object::new(resource, old.version, new)));

@@ -57,10 +57,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::body::Body;
 use crate::cluster::Cluster;
 use crate::query::{Query, decode};
+#[cfg(feature = "rbac")]
 use crate::reply::refuse;
 
 /// Where the endpoint is; Kubernetes clients ask below `/api`, `/apis` and a few words of their own.
@@ -121,6 +123,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let query = Query::parse(head.uri.query().unwrap_or(""));
+    #[cfg(feature = "rbac")]
     if let Err(refusal) = access::admit(cluster.shared(), head, &query) {
         return refuse(&refusal);
     }

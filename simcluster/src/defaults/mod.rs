@@ -10,12 +10,14 @@ use serde_json::{Map, Value, json};
 pub(crate) use empty::empty;
 pub(crate) use service::uses_node_ports;
 
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::random::Random;
 use crate::resource::{CLAIMS, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES};
 
 /// Fills in a new object of a kind; its metadata is complete already.
 pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Random) {
+    #[cfg(feature = "rbac")]
     access::fill_object(resource, value);
     match resource {
         r if r == PODS => {
@@ -57,6 +59,7 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
 
 /// Fills in what a change may have left out.
 pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
+    #[cfg(feature = "rbac")]
     access::fill_object(resource, value);
     match resource {
         r if r == PODS => pod::fill_spec(&mut value["spec"]),

@@ -23,6 +23,7 @@ pub(crate) use fields::check_fields;
 #[cfg(not(feature = "kubectl"))]
 pub(crate) use shape::check_fields;
 
+#[cfg(feature = "rbac")]
 use crate::access;
 use crate::resource::{EVENTS, NAMESPACES, PODS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult, Cause};
@@ -32,6 +33,7 @@ use names::NameRule;
 /// Checks a complete, defaulted object before it is stored for the first time.
 pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
     let mut causes = meta::check(name_rule(resource), value);
+    #[cfg(feature = "rbac")]
     causes.extend(access::check_object(resource, value));
     match resource {
         r if r == PODS => causes.extend(pod::check(value)),
@@ -48,6 +50,7 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
     if resource == PODS {
         causes.extend(meta::check(name_rule(resource), new));
     }
+    #[cfg(feature = "rbac")]
     causes.extend(access::check_change(resource, old, new));
     match resource {
         r if r == PODS => causes.extend(pod::check_change(old, new)),

@@ -65,7 +65,8 @@ pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     }
     let mut new = new.clone();
     for list in lists {
-        for (new, old) in new[list].as_array_mut().into_iter().flatten().zip(array(&old[list])) {
+        let items = new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for (new, old) in items.zip(array(&old[list])) {
             keep(old, new, "image");
         }
     }

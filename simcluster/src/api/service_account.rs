@@ -10,7 +10,7 @@ use crate::store::{Store, text_at};
 const DEFAULT: &str = "default";
 
 /// Refuses a Pod that is to run under an account that is not there.
-pub(crate) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
+pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
     let account = text_at(value, &["spec", "serviceAccountName"]);
     if resource != PODS || matches!(account, "" | DEFAULT) {
         return Ok(());
