@@ -58,6 +58,8 @@ async fn kube_works_over_a_socket() {
     let new: Pod = serde_json::from_value(pod("a")).unwrap();
     pods.create(&PostParams::default(), &new).await.unwrap();
     assert_eq!(client.apiserver_version().await.unwrap().git_version, "v1.36.2");
+    // From then on the Pod does not change, so the first event is also the last.
+    cluster.wait_for("pods", Some(NS), SOON, |pods| pods.iter().all(is_ready)).await.unwrap();
     let mut events = Box::pin(pods.watch(&WatchParams::default(), "0").await.unwrap());
     assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
     stop.send(()).unwrap();
