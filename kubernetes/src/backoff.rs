@@ -1,31 +1,30 @@
-//! How long the watch, and whatever else tries for ever, waits between two failures.
+//! The waits between failures, for tasks that retry forever.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::fault::CallError;
+use crate::{fault::CallError, retry};
 
 /// The first wait.
 pub const FIRST: Duration = Duration::from_millis(500);
 
-/// The longest wait while nobody answers: once the API server is back after an outage of any length, we are
-/// up to date within 5 s, with 2 s left for the list itself.
+/// The longest wait while the API server does not answer. After an outage of any length the watch is up to date within
+/// 5 s: this wait, and 2 s for the list itself.
 pub const LONGEST_UNANSWERED: Duration = Duration::from_secs(3);
 
-/// The longest wait while the API server answers with errors: a watch that is well costs a call every 30 s,
-/// and one that is not shall cost at most three times as many (invariant 10).
+/// The longest wait while the API server answers with errors. A working watch costs a call every 30 s, and a failing
+/// one must cost at most three times as many (invariant 10).
 pub const LONGEST_ANSWERED: Duration = Duration::from_secs(10);
 
-/// An exponential back-off. It starts again only when its owner says so, after real success.
+/// An exponential back-off. It starts again only with [`Backoff::reset`], after real success.
 #[derive(Debug)]
 pub struct Backoff(ExponentialBackoff);
 
-/// The longest wait after such a failure.
-#[must_use]
+/// Returns the longest wait after such an error.
 pub fn longest_after(error: &CallError) -> Duration {
     match error {
-        // The first is what a proxy says while the API server behind it is away.
+        // A proxy answers with these codes while the API server behind it is away.
         CallError::Answered { code: 502..=504, .. }
         | CallError::Transport { .. }
         | CallError::TimedOut { .. }
@@ -44,25 +43,23 @@ impl Default for Backoff {
             .with_min_delay(FIRST)
             .with_max_delay(LONGEST_ANSWERED)
             .without_max_times()
-            // It adds no jitter; but without a seed it draws one from the thread's generator, which a simulation seeds.
+            // It adds no jitter, but without a seed it draws one from the thread's generator, which a simulation seeds.
             .with_jitter_seed(0);
         Self(waits.build())
     }
 }
 
 impl Backoff {
-    /// The wait after one more failure: [`FIRST`] doubled each time, up to `longest`, less up to a quarter by
-    /// chance (`jitter`, from 0 to 1); but never less than what the server asked for, up to
-    /// [`LONGEST_ANSWERED`].
+    /// Returns the wait after one more failure: [`FIRST`], doubled each time up to `longest`, minus up to a quarter
+    /// (`jitter`, from 0 to 1). It is not shorter than the server's `Retry-After`, up to [`LONGEST_ANSWERED`].
     #[must_use]
-    pub fn wait(&mut self, longest: Duration, asked: Option<Duration>, jitter: f64) -> Duration {
+    pub fn wait(&mut self, longest: Duration, retry_after: Option<Duration>, jitter: f64) -> Duration {
         let doubled = self.0.next().unwrap_or(LONGEST_ANSWERED).min(longest);
-        let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
-        let wait = doubled.mul_f64(1.0 - jitter / 4.0);
-        wait.max(asked.unwrap_or_default().min(LONGEST_ANSWERED))
+        let wait = doubled.mul_f64(1.0 - retry::fraction(jitter) / 4.0);
+        wait.max(retry_after.unwrap_or_default().min(LONGEST_ANSWERED))
     }
 
-    /// Things go well again.
+    /// Starts again with the first wait.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -75,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_from_half_a_second_to_the_cap_and_starts_anew_after_success() {
+    fn waits_double_up_to_the_cap_until_reset() {
         let mut backoff = Backoff::default();
         let waits: Vec<u128> =
             (0..6).map(|_| backoff.wait(LONGEST_UNANSWERED, None, 0.0).as_millis()).collect();
@@ -87,7 +84,7 @@ mod tests {
     }
 
     proptest! {
-        /// Never a busy loop, never an endless wait, whatever the server asks for.
+        /// Guards that no wait is a busy loop or endless, whatever the server asks for.
         #[test]
         fn waits_stay_within_bounds(
             failures in 0..40_u32, jitter: f64, asked in proptest::option::of(any::<u32>()), answered: bool,

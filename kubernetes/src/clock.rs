@@ -29,7 +29,6 @@ struct Reading {
 
 impl ServerClock {
     /// Returns the current time of the API server's clock, or `None` before the first answer.
-    #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
         let known = self.known.lock();
         known.map(|reading| reading.on(Instant::now()))
@@ -37,7 +36,7 @@ impl ServerClock {
 
     /// Updates the clock from the `Date` header of an answer to a call that was sent at the given time. Ignores an
     /// invalid date.
-    pub(crate) fn heard(&self, date: &str, sent: Instant) {
+    pub(crate) fn update(&self, date: &str, sent: Instant) {
         let Ok(date) = rfc2822::parse(date) else { return };
         let now = Instant::now();
         let mut known = self.known.lock();
@@ -88,7 +87,7 @@ mod tests {
     /// Guards that an estimate changes only if it contradicts an answer: a slow answer changes nothing, a stepped clock
     /// does.
     #[test]
-    fn estimates_are_moved_no_more_than_they_must_be() {
+    fn an_estimate_is_corrected_as_little_as_possible() {
         let seconds = Duration::from_secs;
         for (estimate, round_trip, corrected_to) in [
             (Some(0), seconds(0), 0),
@@ -109,7 +108,7 @@ mod tests {
 
     /// Guards that this machine's own time is used only if it agrees with the answer.
     #[test]
-    fn the_first_estimate_is_our_own_time_if_that_may_be() {
+    fn the_first_estimate_is_our_own_time_if_it_agrees() {
         for (own, round_trip, first) in [(1, 0, 1), (2, 0, 0), (2, 1, 2), (-1, 0, 0), (3600, 5, 0)] {
             let first_estimate = corrected(None, noon_and(own), noon_and(0), Duration::from_secs(round_trip));
             assert_eq!(first_estimate, noon_and(first), "{own} s off");
@@ -118,12 +117,12 @@ mod tests {
 
     /// Guards that the time is unknown before the first answer, and advances between answers.
     #[tokio::test(start_paused = true)]
-    async fn it_goes_on_between_answers() {
+    async fn the_clock_advances_between_answers() {
         let clock = ServerClock::default();
         assert_eq!(clock.now(), None);
-        clock.heard("yesterday", Instant::now());
+        clock.update("yesterday", Instant::now());
         assert_eq!(clock.now(), None);
-        clock.heard(NOON, Instant::now());
+        clock.update(NOON, Instant::now());
         tokio::time::advance(Duration::from_secs(90)).await;
         assert_eq!(clock.now(), Some(noon_and(90)));
     }

@@ -54,9 +54,9 @@ struct Clients {
     watch: Calls,
 }
 
-/// How long the API server is asked to keep a watch open. A quiet watch is proved alive at its end, so this is
-/// also how old the state of a quiet cluster gets; the API server's own default, half an hour, and `kube`'s,
-/// 290 s, would leave a dead connection unnoticed for as long.
+/// The timeout that a watch request asks for. The end of a quiet watch proves that the connection is alive, so this is
+/// also the maximum age of the state of a quiet cluster. The API server's default of half an hour, and the 290 s of
+/// `kube`, would leave a dead connection unnoticed for as long.
 pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum number of calls of the watch in flight: one list or watch request for each of the two kinds.

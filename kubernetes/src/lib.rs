@@ -1,4 +1,4 @@
-//! All that knows Kubernetes: connection, manifests, writes and the shared watch.
+//! The adapter to Kubernetes: connection, manifests, writes and the shared watch, for one cluster.
 //!
 //! ```text
 //!   connect ─▸ Connection ─┬─▸ cluster ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET
@@ -14,7 +14,6 @@
 //! Only `fault` looks at status codes, only `observe` and `annotations` at labels, annotations
 //! and states, only `spec` at Pod specs, only `names` knows their texts.
 
-pub mod annotations;
 mod backoff;
 mod calls;
 mod client;
@@ -22,20 +21,23 @@ mod clock;
 pub mod cluster;
 pub mod connect;
 mod credentials;
-pub mod events;
+mod events;
 #[cfg(test)]
 mod fake;
-pub mod fault;
 mod kubeconfig;
 mod lenient;
 pub mod manifest;
-pub mod names;
-pub mod namespace;
-pub mod object;
-pub mod observe;
+mod namespace;
 pub mod probe;
-pub mod retry;
+mod retry;
 mod spec;
 mod tls;
+mod watch;
+
+// The fuzz targets and the integration tests also need these.
+pub mod annotations;
+pub mod fault;
+pub mod names;
+pub mod object;
+pub mod observe;
 pub mod types;
-pub mod watch;

@@ -4,24 +4,16 @@ use std::collections::BTreeMap;
 
 use lifecycle::ids::SandboxId;
 
-/// The label of all sandbox objects. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
-pub const APP: &str = "app";
-/// The value of [`APP`].
-pub const APP_VALUE: &str = "deer-flow-sandbox";
+/// The label of all sandbox objects, with its value. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
+const APP: (&str, &str) = ("app", "deer-flow-sandbox");
 /// The label that holds the sandbox id. The Service selects its Pod by it.
-pub const SANDBOX_ID: &str = "sandbox-id";
-/// Kubernetes' recommended label for the application's name.
-pub const NAME: &str = "app.kubernetes.io/name";
-/// The value of [`NAME`].
-pub const NAME_VALUE: &str = "deer-flow";
-/// Kubernetes' recommended label for the component within the application.
-pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// The value of [`COMPONENT`].
-pub const COMPONENT_VALUE: &str = "sandbox";
+const SANDBOX_ID: &str = "sandbox-id";
+/// The label selector for lists and watches of all sandbox objects.
+pub(crate) const SELECTOR: &str = "app=deer-flow-sandbox,sandbox-id";
 /// Kubernetes' recommended label for the tool that manages an object. DeerFlow's provisioner does not set it, so an
 /// object without it may still be a sandbox's.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The value of [`MANAGED_BY`].
+/// The value of [`MANAGED_BY`], and this program's name in Events and requests.
 pub const MANAGED_BY_VALUE: &str = "sandbox-provisioner";
 
 /// The annotation that holds the thread whose data the sandbox mounts.
@@ -39,25 +31,20 @@ pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
 /// The annotation that holds the owner, the name that the last client gave itself.
 pub const OWNER: &str = "sandbox-provisioner/owner";
 
-/// The label selector for lists and watches of all sandbox objects.
-pub const SELECTOR: &str = "app=deer-flow-sandbox,sandbox-id";
-
 /// The container that serves the sandbox's API.
-pub const SANDBOX_CONTAINER: &str = "sandbox";
+pub(crate) const SANDBOX_CONTAINER: &str = "sandbox";
 /// The environment variable of [`SANDBOX_CONTAINER`] that limits its shell sessions.
-pub const MAX_SHELL_SESSIONS: &str = "MAX_SHELL_SESSIONS";
+pub(crate) const MAX_SHELL_SESSIONS: &str = "MAX_SHELL_SESSIONS";
 /// The container with Lark's command line and the user's credentials, beside [`SANDBOX_CONTAINER`].
-pub const LARK_BROKER_CONTAINER: &str = "lark-cli-broker";
+pub(crate) const LARK_BROKER_CONTAINER: &str = "lark-cli-broker";
 /// The init container that installs the broker's shim for [`SANDBOX_CONTAINER`].
-pub const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
-/// The directory of the Lark command line's configuration in a sandbox without a broker.
-pub const LARK_CONFIG_PATH: &str = "/mnt/integrations/lark-cli/config";
-/// The directory of the Lark command line's data in a sandbox without a broker.
-pub const LARK_DATA_PATH: &str = "/mnt/integrations/lark-cli/data";
-/// The directory of the Lark command line, or of the broker's shim, in a sandbox.
-pub const LARK_RUNTIME_PATH: &str = "/mnt/integrations/lark-cli/runtime";
+pub(crate) const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
+/// The directories of the Lark command line in a sandbox. Without a broker the first two hold credentials.
+pub(crate) const LARK_CONFIG_PATH: &str = "/mnt/integrations/lark-cli/config";
+pub(crate) const LARK_DATA_PATH: &str = "/mnt/integrations/lark-cli/data";
+pub(crate) const LARK_RUNTIME_PATH: &str = "/mnt/integrations/lark-cli/runtime";
 /// The name of the sandbox's port, in the Pod and in the Service.
-pub const HTTP_PORT: &str = "http";
+pub(crate) const HTTP_PORT: &str = "http";
 
 /// Returns the name of a sandbox's Pod.
 #[must_use]
@@ -74,44 +61,41 @@ pub fn service(id: &SandboxId) -> String {
 /// Returns the labels of a sandbox's Pod and Service.
 #[must_use]
 pub fn labels(id: &SandboxId) -> BTreeMap<String, String> {
-    let mut labels = application();
-    labels.insert(APP.to_owned(), APP_VALUE.to_owned());
+    let mut labels = namespace_labels();
+    labels.insert(APP.0.to_owned(), APP.1.to_owned());
     labels.insert(SANDBOX_ID.to_owned(), id.to_string());
     labels
 }
 
-/// Returns the labels of a namespace that this program creates.
-#[must_use]
-pub fn namespace_labels() -> BTreeMap<String, String> {
-    application()
+/// Returns the labels of a namespace that this program creates: Kubernetes' recommended ones.
+pub(crate) fn namespace_labels() -> BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/name", "deer-flow"),
+        ("app.kubernetes.io/component", "sandbox"),
+        (MANAGED_BY, MANAGED_BY_VALUE),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// Returns the selector of a sandbox's Service. It contains only the sandbox id, as in DeerFlow's provisioner, so that
 /// it also selects an adopted Pod.
-#[must_use]
-pub fn pod_selector(id: &SandboxId) -> BTreeMap<String, String> {
+pub(crate) fn pod_selector(id: &SandboxId) -> BTreeMap<String, String> {
     BTreeMap::from([(SANDBOX_ID.to_owned(), id.to_string())])
 }
 
 /// Returns the sandbox that an object with these labels belongs to, or `None` for a foreign object.
 #[must_use]
 pub fn sandbox_id_of(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
-    if labels.get(APP).map(String::as_str) != Some(APP_VALUE) {
+    if labels.get(APP.0).map(String::as_str) != Some(APP.1) {
         return None;
     }
     SandboxId::parse(labels.get(SANDBOX_ID)?).ok()
 }
 
 /// Returns whether this program created an object with these labels. DeerFlow's provisioner does not set the label.
-#[must_use]
-pub fn is_made_by_us(labels: &BTreeMap<String, String>) -> bool {
+pub(crate) fn is_made_by_us(labels: &BTreeMap<String, String>) -> bool {
     labels.get(MANAGED_BY).map(String::as_str) == Some(MANAGED_BY_VALUE)
-}
-
-fn application() -> BTreeMap<String, String> {
-    [(NAME, NAME_VALUE), (COMPONENT, COMPONENT_VALUE), (MANAGED_BY, MANAGED_BY_VALUE)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
 }
 
 #[cfg(test)]
@@ -136,19 +120,23 @@ mod tests {
         let ours = labels(&id("abc-123"));
         assert_eq!(sandbox_id_of(&ours), Some(id("abc-123")));
 
-        let originals = BTreeMap::from([
-            (APP.to_owned(), APP_VALUE.to_owned()),
+        let deerflows = BTreeMap::from([
+            (APP.0.to_owned(), APP.1.to_owned()),
             (SANDBOX_ID.to_owned(), "abc-123".to_owned()),
         ]);
-        assert_eq!(sandbox_id_of(&originals), Some(id("abc-123")), "an object of the original is adopted");
+        assert_eq!(
+            sandbox_id_of(&deerflows),
+            Some(id("abc-123")),
+            "an object of DeerFlow's provisioner is adopted"
+        );
 
-        for missing in [APP, SANDBOX_ID] {
+        for missing in [APP.0, SANDBOX_ID] {
             let mut labels = ours.clone();
             labels.remove(missing);
             assert_eq!(sandbox_id_of(&labels), None, "without {missing}");
         }
         let mut foreign = ours.clone();
-        foreign.insert(APP.to_owned(), "something-else".to_owned());
+        foreign.insert(APP.0.to_owned(), "something-else".to_owned());
         assert_eq!(sandbox_id_of(&foreign), None);
         let mut unusable = ours;
         unusable.insert(SANDBOX_ID.to_owned(), "Not_An_Id".to_owned());
@@ -158,6 +146,6 @@ mod tests {
     /// Guards that the selector contains the same two labels that [`sandbox_id_of`] checks.
     #[test]
     fn the_selector_contains_both_labels() {
-        assert_eq!(SELECTOR, format!("{APP}={APP_VALUE},{SANDBOX_ID}"));
+        assert_eq!(SELECTOR, format!("{}={},{SANDBOX_ID}", APP.0, APP.1));
     }
 }

@@ -59,7 +59,7 @@ impl Namespace {
                 ClusterErrorKind::Unreachable | ClusterErrorKind::TimedOut => LONGEST_UNANSWERED,
                 _ => LONGEST_ANSWERED,
             };
-            tokio::time::sleep(backoff.wait(longest, fault.retry_after, retry::chance())).await;
+            tokio::time::sleep(backoff.wait(longest, fault.retry_after, retry::jitter())).await;
         }
     }
 

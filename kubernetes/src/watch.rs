@@ -1,16 +1,16 @@
-//! The shared watch: one list, then a watch, for each kind; what it learns goes to a [`WatchSink`] in order.
+//! The shared watch: lists and then watches each kind, and passes the events to a [`WatchSink`] in order.
 //!
 //! ```text
 //!   follow ── Events ── kube_runtime::watcher ── kube::Api ── transport ── Calls ──▸ API server
 //!     │         ▲                                                │
 //!     ▼         └──────────────── ConnectionState ◂── WatchBody ─┘
-//!   WatchSink     list: Listed, heard    event: Applied, Deleted    up to date: heard
+//!   WatchSink     list: Listed, synced    event: Applied, Deleted    up to date: synced
 //! ```
 //!
-//! `kube_runtime` lists and watches. It does not say when its state was last known to be that of the cluster, from
-//! which every read learns whether it may answer: it keeps bookmarks, the end of a watch and its reopening to itself,
-//! so that a quiet cluster and a dead connection look the same. Therefore the connection is observed: see
-//! `body::WatchBody` for what proves that it is alive, and `events::Events` for when that is told.
+//! `kube_runtime` lists and watches, but does not report when its state was last up to date, which decides whether reads
+//! are answered: it hides bookmarks, the end of a watch and its reopening, so that a quiet cluster and a dead connection
+//! look the same. Therefore the connection is observed: `body::WatchBody` detects proofs that the connection is alive,
+//! and `events::Events` reports them at the right time.
 //!
 //! An error ends the watcher, and so does [`RELIST`]. The next watcher begins with a list.
 
@@ -43,26 +43,26 @@ use crate::{
     types::{Pod, Service},
 };
 
-/// How long a watch may be silent: its timeout, and as much as its end may be late.
+/// The maximum silence of a watch: its timeout, and a tolerance for a late end.
 pub const SILENCE_MAX: Duration = WATCH_TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// An end that comes this much before the timeout is still the timeout's: clocks differ in how they round.
+/// An end at most this long before the timeout is due to the timeout: clocks round differently.
 const END_EARLY: Duration = Duration::from_secs(2);
 
-/// How often the whole list is taken while the watch works. It bounds for how long a lost event goes unnoticed, and
-/// costs one call in eleven.
+/// The interval of full lists while the watch works. It limits how long a lost event goes unnoticed, and costs one call
+/// in eleven.
 pub const RELIST: Duration = Duration::from_secs(300);
 
-/// Timeout of the head of the answer to a watch: it detects a server that accepts the connection and is silent.
+/// The timeout for the head of the answer to a watch. It detects a server that accepts the connection and is silent.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Objects a page of a list: what `client-go` asks for. It bounds what is held as JSON at a time, about 10 MiB.
+/// The number of objects in a page of a list, as in `client-go`. It limits the buffered JSON to about 10 MiB.
 const PAGE: u32 = 500;
 
-/// How long a page may take, its whole body included.
+/// The timeout for a page, including its body.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Follows one kind forever. Ends only when it is dropped.
+/// Watches one kind. Ends only when it is dropped.
 pub async fn watch(
     connection: Connection,
     template: Arc<Template>,
@@ -81,7 +81,7 @@ struct Follower<K> {
     template: Arc<Template>,
     sink: Arc<dyn WatchSink>,
     backoff: Backoff,
-    /// Whether a failure was logged since the watch was last up to date, so that the log has one line each way.
+    /// Whether a failure was logged since the watch was last up to date, so that the log has one line for each change.
     failing: bool,
     kind: PhantomData<fn() -> K>,
 }
@@ -101,7 +101,7 @@ impl<K: SandboxObject> Follower<K> {
         }
     }
 
-    /// Lists and then watches, until the list is to be taken again.
+    /// Lists and then watches, until the next full list is due.
     async fn follow(&mut self) -> Result<(), FailedCall> {
         let mut events = Events::<K>::new(&self.connection);
         let mut listed = Vec::new();
@@ -109,15 +109,15 @@ impl<K: SandboxObject> Follower<K> {
         pin!(relist);
         loop {
             let event = select! {
-                // Not a random choice, because a simulation must be repeatable. A watch that ends just now is not
+                // Not a random choice, because a simulation must be repeatable. A watch that ends at this moment is not
                 // opened again before the list.
                 biased;
                 () = relist.as_mut() => return Ok(()),
                 event = events.next(|| self.watching()) => event?,
             };
             match event {
-                // Comes before the request of the list is sent. The sink relies on that: an object that is written
-                // from now on may be missing from the list although it exists.
+                // This precedes the request for the list. The sink relies on that: an object that is written from now on
+                // may be missing from the list although it exists.
                 Event::Init => {
                     listed.clear();
                     self.sink.relist_started(K::KIND);
@@ -143,8 +143,8 @@ impl<K: SandboxObject> Follower<K> {
         Some((id, observed))
     }
 
-    /// Tells of an object that exists. One whose labels are selected but do not match its name is not ours; then our
-    /// object of that name is gone.
+    /// Reports an object that exists. If its labels match the selector but not its name, it is not ours, and our object
+    /// of that name is gone.
     fn applied(&self, object: &K) {
         if object.sandbox_id().is_none() {
             self.deleted(object);
@@ -153,7 +153,7 @@ impl<K: SandboxObject> Follower<K> {
         }
     }
 
-    /// Tells of an object that is gone. Its name identifies it, because its labels may be what was changed.
+    /// Reports an object that is gone. Its name identifies it, because its labels may have changed.
     fn deleted(&self, object: &K) {
         let meta = object.meta();
         let id = meta.name.as_deref().and_then(K::parse_name);
@@ -163,7 +163,7 @@ impl<K: SandboxObject> Follower<K> {
         }
     }
 
-    /// Tells the sink that its state is that of the cluster.
+    /// Reports that the state is up to date.
     fn synced(&mut self) {
         self.sink.synced(K::KIND);
         if std::mem::take(&mut self.failing) {
@@ -171,26 +171,26 @@ impl<K: SandboxObject> Follower<K> {
         }
     }
 
-    /// Notes that the watch works. A list alone does not reset the back-off: if each watch after it failed, that would
-    /// be a storm of lists.
+    /// Records that the watch works. A list alone does not reset the back-off: if each watch after it failed, that would
+    /// cause a storm of lists.
     fn watching(&mut self) {
         self.synced();
         self.backoff.reset();
     }
 
-    /// Tells why the watch failed, and waits until it may be tried again.
+    /// Reports the error, and waits until the next try.
     async fn failed(&mut self, FailedCall { verb, error }: FailedCall) {
         let failed = classify(verb, &error);
         let doing = if verb == Verb::List { "list" } else { "watch" };
         let why = format!("the {doing} of {}s failed: {}", K::kind(&()), failed.fault);
         if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%why, "the watch still has trouble");
+            tracing::debug!(%why, "the watch is still failing");
         } else {
-            tracing::warn!(%why, "the watch has trouble");
+            tracing::warn!(%why, "the watch is failing");
         }
         self.sink.failing(K::KIND, &why);
         let longest = backoff::longest_after(&error);
-        sleep(self.backoff.wait(longest, failed.fault.retry_after, retry::chance())).await;
+        sleep(self.backoff.wait(longest, failed.fault.retry_after, retry::jitter())).await;
     }
 }
 

@@ -31,7 +31,7 @@ async fn a_restart_with_an_empty_watch_window() {
         daemon.cluster.set_phase(NAMESPACE, "sandbox-a", "Running").unwrap();
         recovered("it runs", async || daemon.get("a").await.body["status"] == "Running").await;
     }
-    assert!(daemon.logged("the watch has trouble").contains("WARN"), "{}", daemon.logged(""));
+    assert!(daemon.logged("the watch is failing").contains("WARN"), "{}", daemon.logged(""));
     assert!(!daemon.logged("the watch is up to date again").is_empty());
 }
 

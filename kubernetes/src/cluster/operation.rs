@@ -73,7 +73,7 @@ impl<'a, K: Resource<DynamicType = ()> + DeserializeOwned> Operation<'a, K> {
                     Err(_) => return Err(failed),
                 }
             }
-            let progress = Progress { tries, elapsed: begun.elapsed(), deadline, jitter: retry::chance() };
+            let progress = Progress { tries, elapsed: begun.elapsed(), deadline, jitter: retry::jitter() };
             match retry::decide(self.verb, &failed, progress) {
                 Next::TryAfter(wait) => tokio::time::sleep(wait).await,
                 Next::GiveUp if perhaps_done => {

@@ -16,7 +16,7 @@ use lifecycle::{
 
 use super::{
     MountError, MountPath, SkillsRoot, Template, mounts,
-    volumes::{self, Mounted},
+    volumes::{self, VolumeAndMount},
 };
 use crate::names;
 
@@ -114,7 +114,7 @@ impl<'a> Lark<'a> {
         template: &Template,
         skills: SkillsRoot<'_>,
         request: &CreateRequest,
-    ) -> Result<Vec<Mounted>, MountError> {
+    ) -> Result<Vec<VolumeAndMount>, MountError> {
         if !matches!(self, Self::Broker { .. }) {
             return Ok(Vec::new());
         }

@@ -29,19 +29,19 @@ pub enum MountError {
     #[error("Too many extra mounts; max is {MOUNTS_MAX}")]
     TooMany,
     /// The host path, as given, is not absolute.
-    #[error("Extra mount host path must be absolute: {}", Cut(.0))]
+    #[error("Extra mount host path must be absolute: {}", Truncated(.0))]
     RelativeHostPath(String),
     /// The host path, as given, is outside of DeerFlow's state, which is below this root.
-    #[error("Extra mount host path is outside DeerFlow state: {}", Cut(.path))]
+    #[error("Extra mount host path is outside DeerFlow state: {}", Truncated(.path))]
     OutsideState { path: String, root: String },
     /// The host path, normalized, cannot be mounted: it is the root of the users' data claim, or it contains a NUL.
-    #[error("Invalid extra mount host path: {}", Cut(.0))]
+    #[error("Invalid extra mount host path: {}", Truncated(.0))]
     InvalidHostPath(String),
     /// The path in the sandbox, as given, is not absolute.
-    #[error("Extra mount path must be absolute: {}", Cut(.0))]
+    #[error("Extra mount path must be absolute: {}", Truncated(.0))]
     RelativePath(String),
     /// The path in the sandbox, as given, is not a supported mount path.
-    #[error("Unsupported extra mount path: {}", Cut(.0))]
+    #[error("Unsupported extra mount path: {}", Truncated(.0))]
     UnsupportedPath(String),
     /// Two mounts have this path in the sandbox.
     #[error("Duplicate extra mount path: {0}")]
@@ -59,8 +59,8 @@ pub(super) struct Mount {
     pub(super) read_only: bool,
 }
 
-/// A caller's text in an error message, truncated after [`Cut::MAX`] bytes.
-pub(super) struct Cut<'a>(pub(super) &'a str);
+/// A caller's text in an error message, truncated after [`Truncated::MAX`] bytes.
+pub(super) struct Truncated<'a>(pub(super) &'a str);
 
 /// Checks the mounts of a request in their order. Returns the first error.
 pub(super) fn check<'a>(
@@ -166,21 +166,21 @@ impl MountPath {
     }
 }
 
-// === impl Cut ===
+// === impl Truncated ===
 
-impl Cut<'_> {
+impl Truncated<'_> {
     /// The longest path in Linux (`PATH_MAX`, 4096 bytes). The rest of a longer text is not useful.
     const MAX: usize = 4096;
 }
 
-impl fmt::Display for Cut<'_> {
+impl fmt::Display for Truncated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.len() <= Self::MAX {
-            return f.write_str(self.0);
+        let head = &self.0[..self.0.floor_char_boundary(Self::MAX)];
+        f.write_str(head)?;
+        if head.len() < self.0.len() {
+            write!(f, "… ({} bytes)", self.0.len())?;
         }
-        let within = |(start, c): &(usize, char)| start + c.len_utf8() <= Self::MAX;
-        let head: String = self.0.char_indices().take_while(within).map(|(_, c)| c).collect();
-        write!(f, "{head}… ({} bytes)", self.0.len())
+        Ok(())
     }
 }
 

@@ -21,14 +21,11 @@ use crate::{annotations, names};
 /// The path of the kubelet's probes. It answers once the sandbox can be used.
 const PROBE_PATH: &str = "/v1/sandbox";
 
-/// The timing of a kubelet probe, with the values of DeerFlow's provisioner.
-struct Rhythm {
-    initial_delay_seconds: i32,
-    period_seconds: i32,
-}
+/// The initial delay and the period of the readiness probe, as in DeerFlow's provisioner.
+const READINESS_SECONDS: i32 = 5;
 
-const READINESS: Rhythm = Rhythm { initial_delay_seconds: 5, period_seconds: 5 };
-const LIVENESS: Rhythm = Rhythm { initial_delay_seconds: 10, period_seconds: 10 };
+/// The initial delay and the period of the liveness probe.
+const LIVENESS_SECONDS: i32 = 10;
 
 /// Builds the Pod. Returns an error if the request does not fit the settings.
 pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
@@ -92,8 +89,8 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        readiness_probe: Some(probe(template.container_port, &READINESS)),
-        liveness_probe: Some(probe(template.container_port, &LIVENESS)),
+        readiness_probe: Some(probe(template.container_port, READINESS_SECONDS)),
+        liveness_probe: Some(probe(template.container_port, LIVENESS_SECONDS)),
         resources: Some(ResourceRequirements {
             requests: Some(quantities("100m", "256Mi", "500Mi")),
             limits: Some(quantities("1000m", "1Gi", "500Mi")),
@@ -110,15 +107,15 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
     }
 }
 
-fn probe(port: u16, rhythm: &Rhythm) -> Probe {
+fn probe(port: u16, seconds: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(PROBE_PATH.to_owned()),
             port: IntOrString::Int(port.into()),
             ..HTTPGetAction::default()
         }),
-        initial_delay_seconds: Some(rhythm.initial_delay_seconds),
-        period_seconds: Some(rhythm.period_seconds),
+        initial_delay_seconds: Some(seconds),
+        period_seconds: Some(seconds),
         timeout_seconds: Some(3),
         failure_threshold: Some(3),
         ..Probe::default()

@@ -2,7 +2,7 @@
 
 use lifecycle::request::CreateRequest;
 
-use super::mounts::Cut;
+use super::mounts::Truncated;
 
 /// The directory in the sandbox below which skills are mounted: an absolute, canonical path that does not overlap a
 /// reserved directory.
@@ -58,7 +58,7 @@ impl<'a> SkillsRoot<'a> {
             return Err(InvalidSkillsRoot::NotCanonical);
         }
         if let Some(reserved) = RESERVED_PATHS.into_iter().find(|reserved| overlap(path, reserved)) {
-            let path = Cut(&path.escape_debug().to_string()).to_string();
+            let path = Truncated(&path.escape_debug().to_string()).to_string();
             return Err(InvalidSkillsRoot::Reserved { path, reserved });
         }
         if path.contains('\0') {

@@ -6,10 +6,7 @@ use std::fmt;
 ///
 /// The placeholders are `{user_id}` and `{thread_id}`; `{{` and `}}` stand for single braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubPathTemplate {
-    source: String,
-    pieces: Vec<Piece>,
-}
+pub struct SubPathTemplate(String);
 
 /// The error for an invalid [`SubPathTemplate`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,18 +21,11 @@ pub enum SubPathError {
     #[error("a subPath is relative to the claim's root: leave out the leading \"/\"")]
     Absolute,
     /// The path contains a control character. File names and log lines should not contain one.
-    #[error("a subPath holds no control character")]
+    #[error("a subPath must not contain a control character")]
     Control,
     /// The path contains `..`, which Kubernetes rejects.
-    #[error("a subPath holds no \"..\"")]
+    #[error("a subPath must not contain \"..\"")]
     ParentDir,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    UserId,
-    ThreadId,
 }
 
 // === impl SubPathTemplate ===
@@ -56,60 +46,48 @@ impl SubPathTemplate {
         if source.contains(char::is_control) {
             return Err(SubPathError::Control);
         }
-        let template = Self { source: source.to_owned(), pieces: pieces(source)? };
         // Ids contain no slashes and no dots, so one sample stands for all rendered paths.
-        let sample = template.render("u", "t");
+        let sample = expand(source, "u", "t")?;
         if sample.starts_with('/') {
             return Err(SubPathError::Absolute);
         }
         if sample.split('/').any(|component| component == "..") {
             return Err(SubPathError::ParentDir);
         }
-        Ok(template)
+        Ok(Self(source.to_owned()))
     }
 
     /// Returns the sub-path for one user and thread. It is empty only for an empty template.
     #[must_use]
     pub fn render(&self, user_id: &str, thread_id: &str) -> String {
-        self.pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => text.as_str(),
-                Piece::UserId => user_id,
-                Piece::ThreadId => thread_id,
-            })
-            .collect()
+        expand(&self.0, user_id, thread_id).unwrap_or_default()
     }
 }
 
 impl fmt::Display for SubPathTemplate {
     /// Writes the template as it was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)
+        f.write_str(&self.0)
     }
 }
 
-fn pieces(source: &str) -> Result<Vec<Piece>, SubPathError> {
-    let mut pieces = Vec::new();
-    let mut text = String::new();
+fn expand(source: &str, user_id: &str, thread_id: &str) -> Result<String, SubPathError> {
+    let mut path = String::new();
     let mut rest = source;
     while let Some(at) = rest.find(['{', '}']) {
-        let (before, from_brace) = rest.split_at(at);
-        text.push_str(before);
+        let (text, from_brace) = rest.split_at(at);
+        path.push_str(text);
         if let Some(after) = from_brace.strip_prefix("{{") {
-            text.push('{');
+            path.push('{');
             rest = after;
         } else if let Some(after) = from_brace.strip_prefix("}}") {
-            text.push('}');
+            path.push('}');
             rest = after;
         } else if let Some(after) = from_brace.strip_prefix('{') {
             let (name, after) = after.split_once('}').ok_or(SubPathError::Unbalanced('{'))?;
-            if !text.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-            }
-            pieces.push(match name {
-                "user_id" => Piece::UserId,
-                "thread_id" => Piece::ThreadId,
+            path.push_str(match name {
+                "user_id" => user_id,
+                "thread_id" => thread_id,
                 _ => return Err(SubPathError::UnknownPlaceholder(name.to_owned())),
             });
             rest = after;
@@ -117,11 +95,8 @@ fn pieces(source: &str) -> Result<Vec<Piece>, SubPathError> {
             return Err(SubPathError::Unbalanced('}'));
         }
     }
-    text.push_str(rest);
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
+    path.push_str(rest);
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -56,20 +56,8 @@ pub enum ServiceType {
 
 /// The error for an unknown service type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no service type: use NodePort or ClusterIP")]
+#[error("unknown service type {0:?}: expected NodePort or ClusterIP")]
 pub struct UnknownServiceType(pub String);
-
-/// The source of the skills below the skills root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SkillsSource<'a> {
-    /// A claim, mounted from its root or from a sub-path.
-    Claim { name: &'a str, sub_path: Option<&'a SubPathTemplate> },
-    /// A single host directory, the older layout.
-    Directory(&'a str),
-    /// Three host directories under DeerFlow's state: the public skills, the user's own skills and the user's legacy
-    /// skills.
-    Views { host_base_dir: &'a str },
-}
 
 // === impl Template ===
 
@@ -96,18 +84,6 @@ impl Default for Template {
 }
 
 impl Template {
-    /// Returns the source of the skills.
-    ///
-    /// The claim takes precedence. An operator who sets it no longer keeps skills on the hosts, and a
-    /// `SKILLS_HOST_PATH` that an older compose file still sets must not cause a hostPath volume.
-    pub(super) fn skills(&self) -> SkillsSource<'_> {
-        match (&self.skills_pvc, &self.skills_host_path) {
-            (Some(name), _) => SkillsSource::Claim { name, sub_path: self.skills_pvc_sub_path.as_ref() },
-            (None, Some(path)) => SkillsSource::Directory(path),
-            (None, None) => SkillsSource::Views { host_base_dir: &self.host_base_dir },
-        }
-    }
-
     /// Returns the node host as it is written in a URL: an IPv6 address is put in brackets.
     pub(super) fn url_host(&self) -> String {
         match self.node_host.parse::<Ipv6Addr>() {

@@ -8,26 +8,19 @@ use lifecycle::request::CreateRequest;
 use super::{
     MountError, SkillsCategory, SkillsRoot, Template, host_path,
     mounts::{self, Mount, MountPath},
-    template::SkillsSource,
 };
 
 /// A volume and its only mount in a container.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Mounted {
+pub(super) struct VolumeAndMount {
     pub(super) volume: Volume,
     pub(super) mount: VolumeMount,
 }
 
-/// The requirement on a host directory when the Pod starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HostDir {
-    /// The directory must exist. Used for read-only mounts: creating an empty directory would hide a mistake.
-    Exists,
-    /// The directory is created if it does not exist.
-    ExistsOrMade,
-}
-
 /// Returns the default skills, read-only, without the categories that the caller mounts itself.
+///
+/// The claim takes precedence over the host directory. An operator who sets it no longer keeps skills on the hosts, and
+/// a `SKILLS_HOST_PATH` that an older compose file still sets must not cause a hostPath volume.
 ///
 /// If one volume holds all categories, it is mounted and the caller's mounts are nested in it. It is left out only if
 /// the caller mounts every category.
@@ -36,52 +29,47 @@ pub(super) fn skills(
     root: SkillsRoot<'_>,
     request: &CreateRequest,
     extra: &[Mount],
-) -> Vec<Mounted> {
-    let directory = |name: &str, path: &str, host_path: String| {
-        Mounted::new(host_volume(name, host_path, HostDir::Exists), path, true)
-    };
+) -> Vec<VolumeAndMount> {
     let is_replaced = |category| extra.iter().any(|mount| mount.path == MountPath::Skills(category));
     if SkillsCategory::ALL.into_iter().all(is_replaced) {
         return Vec::new();
     }
-    match template.skills() {
-        SkillsSource::Claim { name, sub_path } => {
-            let sub_path =
-                sub_path.map(|template| template.render(request.user_id.as_str(), request.thread()));
-            let mut volume = claim_volume("skills", name);
-            if let Some(claim) = &mut volume.persistent_volume_claim {
-                claim.read_only = Some(true);
-            }
-            vec![Mounted::new(volume, root.as_str(), true).with_sub_path(sub_path)]
+    if let Some(claim) = &template.skills_pvc {
+        let sub_path = template.skills_pvc_sub_path.as_ref();
+        let sub_path = sub_path.map(|path| path.render(request.user_id.as_str(), request.thread()));
+        let mut skills = VolumeAndMount::claim("skills", claim, sub_path, root.as_str(), true);
+        if let Some(claim) = &mut skills.volume.persistent_volume_claim {
+            claim.read_only = Some(true);
         }
-        SkillsSource::Directory(path) => vec![directory("skills", root.as_str(), path.to_owned())],
-        SkillsSource::Views { host_base_dir } => {
-            let users_own = |view| {
-                host_path::join(host_base_dir, &["users", request.user_id.as_str(), "skills_view", view])
-            };
-            let everybodys = host_path::join(host_base_dir, &["skills_view", "public"]);
-            let views = [
-                ("skills-public", SkillsCategory::Public, everybodys),
-                ("skills-custom", SkillsCategory::Custom, users_own("custom")),
-                ("skills-legacy", SkillsCategory::Legacy, users_own("legacy")),
-            ];
-            let kept = views.into_iter().filter(|(_, category, _)| !is_replaced(*category));
-            kept.map(|(name, category, path)| directory(name, &root.join(category), path)).collect()
-        }
+        return vec![skills];
     }
+    if let Some(path) = &template.skills_host_path {
+        return vec![VolumeAndMount::host_path("skills", path.clone(), root.as_str(), true)];
+    }
+    // Three host directories under DeerFlow's state: the public skills, the user's own and the user's legacy skills.
+    let base = template.host_base_dir.as_str();
+    let of_user = |view| host_path::join(base, &["users", request.user_id.as_str(), "skills_view", view]);
+    let views = [
+        ("skills-public", SkillsCategory::Public, host_path::join(base, &["skills_view", "public"])),
+        ("skills-custom", SkillsCategory::Custom, of_user("custom")),
+        ("skills-legacy", SkillsCategory::Legacy, of_user("legacy")),
+    ];
+    let kept = views.into_iter().filter(|(_, category, _)| !is_replaced(*category));
+    kept.map(|(name, category, path)| VolumeAndMount::host_path(name, path, &root.join(category), true))
+        .collect()
 }
 
 /// Returns the thread's own directory, read-write.
-pub(super) fn user_data(template: &Template, request: &CreateRequest) -> Mounted {
+pub(super) fn user_data(template: &Template, request: &CreateRequest) -> VolumeAndMount {
     const NAME: &str = "user-data";
     const PATH: &str = "/mnt/user-data";
     let thread = request.thread();
     if let Some(claim) = &template.userdata_pvc {
         let sub_path = format!("deer-flow/users/{}/threads/{thread}/user-data", request.user_id);
-        return Mounted::new(claim_volume(NAME, claim), PATH, false).with_sub_path(Some(sub_path));
+        return VolumeAndMount::claim(NAME, claim, Some(sub_path), PATH, false);
     }
     let host_path = host_path::join(&template.threads_host_path, &[thread, "user-data"]);
-    Mounted::new(host_volume(NAME, host_path, HostDir::ExistsOrMade), PATH, false)
+    VolumeAndMount::host_path(NAME, host_path, PATH, false)
 }
 
 /// Returns the extra mounts of the request, numbered in their order.
@@ -89,7 +77,7 @@ pub(super) fn extra(
     template: &Template,
     root: SkillsRoot<'_>,
     mounts: &[Mount],
-) -> Result<Vec<Mounted>, MountError> {
+) -> Result<Vec<VolumeAndMount>, MountError> {
     mounts
         .iter()
         .enumerate()
@@ -104,14 +92,12 @@ pub(super) fn of_mount(
     mount: &Mount,
     name: &str,
     path: &str,
-) -> Result<Mounted, MountError> {
+) -> Result<VolumeAndMount, MountError> {
     if let Some(claim) = &template.userdata_pvc {
         let sub_path = mounts::claim_sub_path(template, mount)?;
-        let mounted = Mounted::new(claim_volume(name, claim), path, mount.read_only);
-        return Ok(mounted.with_sub_path(Some(sub_path)));
+        return Ok(VolumeAndMount::claim(name, claim, Some(sub_path), path, mount.read_only));
     }
-    let must = if mount.read_only { HostDir::Exists } else { HostDir::ExistsOrMade };
-    Ok(Mounted::new(host_volume(name, mount.host_path.clone(), must), path, mount.read_only))
+    Ok(VolumeAndMount::host_path(name, mount.host_path.clone(), path, mount.read_only))
 }
 
 /// Returns a volume that exists as long as the Pod.
@@ -129,40 +115,39 @@ pub(super) fn volume_mount(name: &str, path: &str, read_only: bool) -> VolumeMou
     }
 }
 
-fn host_volume(name: &str, path: String, must: HostDir) -> Volume {
-    let type_ = match must {
-        HostDir::Exists => "Directory",
-        HostDir::ExistsOrMade => "DirectoryOrCreate",
-    };
-    Volume {
-        name: name.to_owned(),
-        host_path: Some(HostPathVolumeSource { path, type_: Some(type_.to_owned()) }),
-        ..Volume::default()
-    }
-}
+// === impl VolumeAndMount ===
 
-fn claim_volume(name: &str, claim: &str) -> Volume {
-    Volume {
-        name: name.to_owned(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+impl VolumeAndMount {
+    /// Mounts a directory of the host. For a read-only mount the directory must exist: creating an empty directory
+    /// would hide a mistake.
+    fn host_path(name: &str, host_path: String, path: &str, read_only: bool) -> Self {
+        let type_ = if read_only { "Directory" } else { "DirectoryOrCreate" };
+        Self {
+            volume: Volume {
+                name: name.to_owned(),
+                host_path: Some(HostPathVolumeSource { path: host_path, type_: Some(type_.to_owned()) }),
+                ..Volume::default()
+            },
+            mount: volume_mount(name, path, read_only),
+        }
+    }
+
+    /// Mounts a sub-path of a claim. `None` and an empty text mount its root.
+    fn claim(name: &str, claim: &str, sub_path: Option<String>, path: &str, read_only: bool) -> Self {
+        let claim = PersistentVolumeClaimVolumeSource {
             claim_name: claim.to_owned(),
-            read_only: None,
-        }),
-        ..Volume::default()
-    }
-}
-
-// === impl Mounted ===
-
-impl Mounted {
-    fn new(volume: Volume, path: &str, read_only: bool) -> Self {
-        let mount = volume_mount(&volume.name, path, read_only);
-        Self { volume, mount }
-    }
-
-    /// Mounts a sub-path of the volume. `None` and an empty text mount its root.
-    fn with_sub_path(mut self, sub_path: Option<String>) -> Self {
-        self.mount.sub_path = sub_path.filter(|path| !path.is_empty());
-        self
+            ..PersistentVolumeClaimVolumeSource::default()
+        };
+        Self {
+            volume: Volume {
+                name: name.to_owned(),
+                persistent_volume_claim: Some(claim),
+                ..Volume::default()
+            },
+            mount: VolumeMount {
+                sub_path: sub_path.filter(|path| !path.is_empty()),
+                ..volume_mount(name, path, read_only)
+            },
+        }
     }
 }

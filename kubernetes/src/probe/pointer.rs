@@ -1,20 +1,14 @@
 //! JSON pointers with an additional step `*` for every item or field. All functions are pure.
+//!
+//! `JSONPath` (RFC 9535) selects the same values, but writes them differently, and settings hold these pointers.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A JSON pointer.
+/// A JSON pointer: the parts between the steps `*`, each a pointer of RFC 6901.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer(Vec<Step>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// Selects every item of an array or every field of an object.
-    Every,
-    /// Selects the field with this name or the item with this index.
-    Named(String),
-}
+pub struct Pointer(Vec<String>);
 
 // === impl Pointer ===
 
@@ -22,55 +16,48 @@ impl Pointer {
     /// Parses a pointer of RFC 6901, with `*` for every item or field. Returns `None` if it is invalid or contains a
     /// control character, which is always a mistake.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.contains(char::is_control) {
+        let has_whole_escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        let starts_with_step = text.is_empty() || text.starts_with('/');
+        if !has_whole_escapes || !starts_with_step || text.contains(char::is_control) {
             return None;
         }
-        if text.is_empty() {
-            return Some(Self(Vec::new()));
+        let (mut parts, mut part) = (Vec::new(), String::new());
+        for step in text.split('/').skip(1) {
+            if step == "*" {
+                parts.push(std::mem::take(&mut part));
+            } else {
+                part.push('/');
+                part.push_str(step);
+            }
         }
-        text.strip_prefix('/')?.split('/').map(Step::parse).collect::<Option<_>>().map(Self)
+        parts.push(part);
+        Some(Self(parts))
     }
 
     /// Returns the values that the pointer selects.
     pub fn values<'v>(&self, root: &'v Value) -> Vec<&'v Value> {
-        self.0
-            .iter()
-            .fold(vec![root], |values, step| values.into_iter().flat_map(|value| step.from(value)).collect())
+        let mut values = vec![root];
+        for (stars, part) in self.0.iter().enumerate() {
+            if stars > 0 {
+                values = values.into_iter().flat_map(children).collect();
+            }
+            values = values.into_iter().filter_map(|value| value.pointer(part)).collect();
+        }
+        values
     }
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|step| match step {
-            Step::Every => f.write_str("/*"),
-            Step::Named(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
-        })
+        f.write_str(&self.0.join("/*"))
     }
 }
 
-// === impl Step ===
-
-impl Step {
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Every);
-        }
-        let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        escapes_are_whole.then(|| Self::Named(text.replace("~1", "/").replace("~0", "~")))
-    }
-
-    fn from<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
-        match (self, value) {
-            (Self::Every, Value::Array(items)) => items.iter().collect(),
-            (Self::Every, Value::Object(fields)) => fields.values().collect(),
-            (Self::Named(name), Value::Array(items)) => {
-                // An index with a sign or a leading zero is invalid and selects no item.
-                let index = name.parse::<usize>().ok().filter(|index| index.to_string() == *name);
-                index.and_then(|index| items.get(index)).into_iter().collect()
-            }
-            (Self::Named(name), Value::Object(fields)) => fields.get(name).into_iter().collect(),
-            _ => Vec::new(),
-        }
+fn children(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -83,7 +70,7 @@ mod tests {
 
     /// Guards which values each form of a pointer selects.
     #[test]
-    fn pointers_lead_where_they_say() {
+    fn pointers_select_values() {
         let answer = json!({"data": {"a/b": 1, "m~n": 2, "": 3, "list": [4, {"x": 5}, {"x": 6}]}});
         for (pointer, found) in [
             ("/data/a~1b", vec![json!(1)]),
@@ -113,7 +100,7 @@ mod tests {
         /// Guards that a pointer without `*` selects the same value as `serde_json`, and that its `Display` is its
         /// source.
         #[test]
-        fn as_the_standard_has_it(names in proptest::collection::vec("[a-c~/0-1]{0,3}", 0..4)) {
+        fn a_pointer_without_a_star_is_that_of_serde_json(names in proptest::collection::vec("[a-c~/0-1]{0,3}", 0..4)) {
             let answer = json!({"a": {"b": [1, {"c": 2}], "~": 3, "/": {"a": 4}}, "0": [5], "": {"": 6}});
             let steps = names.iter().flat_map(|n| ["/".to_owned(), n.replace('~', "~0").replace('/', "~1")]);
             let text: String = steps.collect();

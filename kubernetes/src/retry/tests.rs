@@ -31,9 +31,9 @@ fn first() -> Progress {
     Progress { tries: 1, elapsed: Duration::ZERO, deadline: Duration::from_secs(8), jitter: 0.0 }
 }
 
-/// Nothing that needs somebody else is repeated, and a create is never repeated blindly.
+/// Guards that only errors that pass within a call are retried, and that a create with an unknown outcome is not.
 #[test]
-fn only_what_passes_soon_is_repeated() {
+fn only_errors_that_pass_soon_are_retried() {
     let again = |verb, kind, certainty| decide(verb, &failed(kind, certainty, None), first()) != Next::GiveUp;
     let passing = [
         ClusterErrorKind::Conflict,
@@ -54,9 +54,9 @@ fn only_what_passes_soon_is_repeated() {
     }
 }
 
-/// What the server asks for is waited for, and one that asks for more than there is time gets no second call.
+/// Guards that `Retry-After` is respected, and that there is no second call if it exceeds the deadline.
 #[test]
-fn the_servers_wish_is_honoured_within_the_deadline() {
+fn retry_after_is_respected_within_the_deadline() {
     let asked = |seconds| {
         failed(ClusterErrorKind::TooManyRequests, Certainty::NotDone, Some(Duration::from_secs(seconds)))
     };
@@ -75,7 +75,7 @@ fn waits_double() {
 }
 
 proptest! {
-    /// However a storm goes, an operation makes at most three calls and ends within its deadline.
+    /// Guards that an operation makes at most three calls and ends within its deadline, whatever the errors are.
     #[test]
     fn a_storm_is_survived_within_bounds(
         faults in prop::collection::vec(
@@ -87,7 +87,7 @@ proptest! {
         let (mut elapsed, mut tries) = (Duration::ZERO, 0);
         for (kind, certain, asked, took, jitter) in faults {
             tries += 1;
-            // A call never outlives the deadline: it is given what is left.
+            // A call ends at the deadline.
             elapsed = (elapsed + Duration::from_millis(took)).min(deadline);
             let certainty = if certain { Certainty::NotDone } else { Certainty::Unknown };
             let failed = failed(KINDS[kind], certainty, asked.map(Duration::from_secs));
@@ -96,7 +96,7 @@ proptest! {
                 Next::TryAfter(wait) => {
                     prop_assert!(wait >= failed.fault.retry_after.unwrap_or(FIRST_WAIT));
                     elapsed += wait;
-                    prop_assert!(elapsed + ROOM_FOR_A_TRY <= deadline);
+                    prop_assert!(elapsed + TRY_MIN <= deadline);
                 }
             }
         }
@@ -104,10 +104,10 @@ proptest! {
     }
 }
 
-/// Chance is a number from 0 to 1, and not always the same.
+/// Guards that the jitter is from 0 to 1, and not constant.
 #[test]
-fn chance_is_a_fraction() {
-    let drawn: Vec<f64> = (0..8).map(|_| chance()).collect();
+fn jitter_is_a_fraction() {
+    let drawn: Vec<f64> = (0..8).map(|_| jitter()).collect();
     assert!(drawn.iter().all(|c| (0.0..=1.0).contains(c)), "{drawn:?}");
     assert!(drawn.iter().any(|c| (c - drawn[0]).abs() > 0.0), "{drawn:?}");
 }

@@ -1,4 +1,4 @@
-//! The body of a watch's answer: one JSON object a line, each an event.
+//! Observes the body of a watch's answer. Each line is an event in JSON.
 
 use std::{
     pin::Pin,
@@ -20,11 +20,11 @@ use crate::{
     fault::{CallError, Verb},
 };
 
-/// The longest event that is read, in bytes: many times what the API server stores as one object (1.5 MiB).
+/// The maximum length of an event, in bytes: many times the API server's own maximum for an object (1.5 MiB).
 ///
-/// `kube` itself holds an event of any length. With this bound it holds at most this much and one frame, and for a
-/// moment a copy of it as text.
-pub const EVENT_MAX: usize = 16 << 20;
+/// `kube` itself buffers an event of any length. With this limit it buffers at most this much and one frame, and briefly
+/// a copy of it as text.
+const EVENT_MAX: usize = 16 << 20;
 
 /// Body that records when everything the server sent has been received.
 ///
@@ -37,30 +37,30 @@ pub struct WatchBody<B> {
     opened: Instant,
     /// Ends when the watch has been silent for too long.
     silence: Pin<Box<Sleep>>,
-    /// How much of the last event was received.
+    /// The number of bytes of the incomplete last event.
     unfinished: usize,
     /// [`EVENT_MAX`], except in tests.
-    longest: usize,
+    max: usize,
 }
 
 // === impl WatchBody ===
 
 impl<B> WatchBody<B> {
-    /// Wraps the body of a watch that was asked for at this time.
+    /// Wraps the body of a watch that was requested at this time.
     pub fn new(body: B, opened: Instant, state: Arc<ConnectionState>) -> Self {
         let silence = Box::pin(sleep_until(Instant::now() + SILENCE_MAX));
-        Self { body, state, opened, silence, unfinished: 0, longest: EVENT_MAX }
+        Self { body, state, opened, silence, unfinished: 0, max: EVENT_MAX }
     }
 
     fn received(&mut self, data: &[u8]) -> Result<(), CallError> {
         for (newlines, part) in data.split(|byte| *byte == b'\n').enumerate() {
             let before = if newlines == 0 { self.unfinished } else { 0 };
             self.unfinished = before.saturating_add(part.len());
-            if self.unfinished > self.longest {
+            if self.unfinished > self.max {
                 return Err(CallError::Unreadable);
             }
         }
-        // A frame that holds the start of another event proves nothing: that event is not handed out yet.
+        // A frame with the start of another event proves nothing, because that event is not passed on yet.
         if data.ends_with(b"\n") {
             self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
             self.state.set_synced();

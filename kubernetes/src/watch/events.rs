@@ -1,4 +1,4 @@
-//! The events of one `kube_runtime` watcher, and the times at which it is known to be up to date.
+//! The events of one `kube_runtime` watcher, and the times at which its state is up to date.
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -18,8 +18,8 @@ use crate::{
     object::SandboxObject,
 };
 
-/// One watcher: a list, then what changes. Drop it at its first error: it would resume the watch, which proves nothing
-/// until the next event or bookmark, while a list proves the state at once.
+/// One watcher. Drop it at its first error: it would resume the watch, which proves nothing until the next event or
+/// bookmark, while a list proves the state at once.
 pub struct Events<K> {
     watcher: BoxStream<'static, watcher::Result<Event<K>>>,
     state: Arc<ConnectionState>,
@@ -28,7 +28,7 @@ pub struct Events<K> {
 // === impl Events ===
 
 impl<K: SandboxObject> Events<K> {
-    /// Makes a watcher. It sends nothing before [`Events::next`].
+    /// Creates a watcher. It makes no call before [`Events::next`].
     pub fn new(connection: &Connection) -> Self {
         let state = Arc::<ConnectionState>::default();
         let client = transport::client(connection, &state);
@@ -46,7 +46,7 @@ impl<K: SandboxObject> Events<K> {
     /// only after it has returned each event of the frames that it took from the body.
     ///
     /// # Errors
-    /// Why the list or the watch failed. No later event can be trusted.
+    /// Returns the failed list or watch. No later event can be trusted.
     pub async fn next(&mut self, mut synced: impl FnMut()) -> Result<Event<K>, FailedCall> {
         let event = poll_fn(|cx| {
             let event = self.watcher.poll_next_unpin(cx);
@@ -62,13 +62,13 @@ impl<K: SandboxObject> Events<K> {
         }
     }
 
-    /// Returns the version that the last list is of.
+    /// Returns the version of the last list.
     pub fn list_version(&self) -> String {
         self.state.list_version()
     }
 }
 
-/// Translates an error that is not one of the connection: an error event, or data that cannot be parsed.
+/// Converts an error that is not recorded by the connection: an error event, or data that cannot be parsed.
 fn unreadable(error: watcher::Error) -> FailedCall {
     match error {
         watcher::Error::WatchError(status) => {

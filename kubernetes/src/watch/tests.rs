@@ -14,15 +14,15 @@ use tokio::time::timeout;
 use super::*;
 use crate::fake::{self, Answer, Asked, End, Log, failure, list, pod};
 
-/// What the sink was told, as short lines, and when.
+/// A sink that records each report as a short line, with its time.
 #[derive(Default)]
-struct Told {
+struct RecordedSink {
     lines: Mutex<Vec<(Instant, String)>>,
     list_versions: Mutex<Vec<ResourceVersion>>,
 }
 
-impl Told {
-    fn note(&self, line: String) {
+impl RecordedSink {
+    fn record(&self, line: String) {
         self.lines.lock().unwrap().push((Instant::now(), line));
     }
 
@@ -30,39 +30,39 @@ impl Told {
         self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// All but the announcements of lists.
+    /// Returns all lines except the starts of lists.
     fn lines(&self) -> Vec<String> {
-        self.all().into_iter().filter(|line| line != "listing").collect()
+        self.all().into_iter().filter(|line| line != "relist_started").collect()
     }
 
-    /// The news alone.
-    fn news(&self) -> Vec<String> {
-        self.lines().into_iter().filter(|l| l != "heard" && !l.starts_with("trouble")).collect()
+    /// Returns only the events.
+    fn events(&self) -> Vec<String> {
+        self.lines().into_iter().filter(|l| l != "synced" && !l.starts_with("failing")).collect()
     }
 
-    fn last_heard(&self) -> Option<Instant> {
-        self.lines.lock().unwrap().iter().rev().find(|(_, line)| line == "heard").map(|(at, _)| *at)
+    fn last_synced(&self) -> Option<Instant> {
+        self.lines.lock().unwrap().iter().rev().find(|(_, line)| line == "synced").map(|(at, _)| *at)
     }
 
-    /// The longest time between two moments at which the watch was up to date.
+    /// Returns the longest time between two reports that the watch is up to date.
     fn longest_silence(&self) -> Duration {
         let lines = self.lines.lock().unwrap();
-        let heard: Vec<_> = lines.iter().filter(|(_, line)| line == "heard").map(|(at, _)| *at).collect();
-        heard.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        let synced: Vec<_> = lines.iter().filter(|(_, line)| line == "synced").map(|(at, _)| *at).collect();
+        synced.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.lines().into_iter().find(|line| line.starts_with("trouble"))
+    fn failure(&self) -> Option<String> {
+        self.lines().into_iter().find(|line| line.starts_with("failing"))
     }
 }
 
-impl WatchSink for Told {
+impl WatchSink for RecordedSink {
     fn relist_started(&self, _: Kind) {
-        self.note("listing".to_owned());
+        self.record("relist_started".to_owned());
     }
 
     fn pods(&self, event: WatchEvent<ObservedPod>) {
-        self.note(match event {
+        self.record(match event {
             WatchEvent::Applied(id, pod) => format!("{id} {}", pod.phase),
             WatchEvent::Deleted(id, Uid(uid), _) => format!("{id} gone {uid}"),
             WatchEvent::Listed(all, version) => {
@@ -80,28 +80,28 @@ impl WatchSink for Told {
             WatchEvent::Deleted(..) => vec![],
             WatchEvent::Listed(all, _) => all.iter().map(|(id, s)| (id.clone(), url(s))).collect(),
         };
-        self.note(format!("{rows:?}"));
+        self.record(format!("{rows:?}"));
     }
 
     fn synced(&self, _: Kind) {
-        self.note("heard".to_owned());
+        self.record("synced".to_owned());
     }
 
     fn failing(&self, _: Kind, why: &str) {
-        self.note(format!("trouble: {why}"));
+        self.record(format!("failing: {why}"));
     }
 }
 
-/// Follows Pods at a scripted server for as long as is said.
+/// Watches the Pods of a scripted server for this long.
 async fn follow(
     length: Duration,
     script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
-) -> (Arc<Told>, Log) {
+) -> (Arc<RecordedSink>, Log) {
     let (connection, log) = fake::server(script);
-    let told = Arc::new(Told::default());
-    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(&told) as Arc<dyn WatchSink>);
+    let recorded = Arc::new(RecordedSink::default());
+    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(&recorded) as Arc<dyn WatchSink>);
     let _ = timeout(length, watch).await;
-    (told, log)
+    (recorded, log)
 }
 
 fn event(kind: &str, object: &Value) -> String {
@@ -117,7 +117,7 @@ fn bookmark(version: u64) -> String {
     event("BOOKMARK", &json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata}))
 }
 
-/// A watch in which nothing happens, ended by the server after its timeout.
+/// A watch without events, which the server ends after its timeout.
 fn quiet() -> Answer {
     Answer::Watch(vec![(WATCH_TIMEOUT, bookmark(90))], End::InOrder)
 }
@@ -126,10 +126,10 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The list, then what changes, in order; and each is told before it is called up to date.
+/// Guards that the list and then each change are reported in order, each before the watch is up to date.
 #[tokio::test(start_paused = true)]
-async fn tells_the_list_and_then_each_change() {
-    let (told, log) = follow(seconds(20), |_, asked| {
+async fn reports_the_list_and_then_each_change() {
+    let (recorded, log) = follow(seconds(20), |_, asked| {
         if !asked.is_watch() {
             return list(10, "", &[pod("a", "ua", 9, "Pending")]);
         }
@@ -142,8 +142,8 @@ async fn tells_the_list_and_then_each_change() {
     })
     .await;
     assert_eq!(
-        told.lines(),
-        ["listed [a Pending]", "heard", "a Running", "heard", "b Pending", "heard", "a gone ua", "heard"]
+        recorded.lines(),
+        ["listed [a Pending]", "synced", "a Running", "synced", "b Pending", "synced", "a gone ua", "synced"]
     );
     let asked = log.all();
     assert!(asked[0].query.contains("limit=500"), "{}", asked[0].query);
@@ -157,15 +157,15 @@ async fn tells_the_list_and_then_each_change() {
         assert!(asked[1].query.contains(part), "{part} in {}", asked[1].query);
     }
     assert_eq!(log.len(), 2);
-    // Servers of 1.37 and later compress a watch unless they are told not to.
+    // Servers of 1.37 and later compress a watch unless they are recorded not to.
     assert_eq!(asked[1].accept_encoding.as_deref(), Some("identity"));
 }
 
-/// Guards the order on which every read depends: of events that come together each is told before any of them is
-/// called up to date.
+/// Guards the order on which every read depends: events that arrive together are all reported before the watch is up to
+/// date.
 #[tokio::test(start_paused = true)]
-async fn events_that_come_together_are_told_before_they_are_up_to_date() {
-    let (told, _) = follow(seconds(20), |_, asked| {
+async fn events_that_arrive_together_are_reported_before_synced() {
+    let (recorded, _) = follow(seconds(20), |_, asked| {
         if !asked.is_watch() {
             return list(10, "", &[]);
         }
@@ -176,35 +176,35 @@ async fn events_that_come_together_are_told_before_they_are_up_to_date() {
         Answer::Watch(vec![(seconds(1), lines)], End::Never)
     })
     .await;
-    let lines = told.lines();
+    let lines = recorded.lines();
     assert_eq!(lines.len(), 2 + 50 + 1, "{lines:?}");
     assert_eq!(lines.iter().rposition(|line| line.ends_with("Running")), Some(51));
-    assert_eq!(lines[52], "heard");
+    assert_eq!(lines[52], "synced");
 }
 
-/// Guards that a list is announced before it is asked for: what is written after the announcement may be missing from
-/// the list.
+/// Guards that the start of a list is reported before its request is sent: an object that is written after the report
+/// may be missing from the list.
 #[tokio::test(start_paused = true)]
-async fn a_list_is_announced_before_it_is_asked_for() {
-    let told = Arc::<OnceLock<Arc<Told>>>::default();
-    let seen = Arc::clone(&told);
+async fn the_start_of_a_list_is_reported_before_its_request() {
+    let recorded = Arc::<OnceLock<Arc<RecordedSink>>>::default();
+    let seen = Arc::clone(&recorded);
     let (connection, log) = fake::server(move |before, asked| {
         if asked.is_watch() {
             return failure(500, "", "etcdserver: request timed out");
         }
-        let announced = seen.get().unwrap().all().iter().filter(|line| *line == "listing").count();
+        let announced = seen.get().unwrap().all().iter().filter(|line| *line == "relist_started").count();
         assert_eq!(announced, before / 2 + 1);
         list(10, "", &[])
     });
-    let told = told.get_or_init(Arc::default);
-    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(told) as Arc<dyn WatchSink>);
+    let recorded = recorded.get_or_init(Arc::default);
+    let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(recorded) as Arc<dyn WatchSink>);
     let _ = timeout(seconds(20), watch).await;
     assert!(log.len() >= 6);
-    assert_eq!(told.news().len(), log.len() / 2);
+    assert_eq!(recorded.events().len(), log.len() / 2);
 }
 
-/// A quiet cluster costs one call every 30 s, and a list every five minutes; it is never called in trouble, and each
-/// watch goes on from the last version.
+/// Guards that a quiet cluster costs one call every 30 s and a list every five minutes, that no failure is reported, and
+/// that each watch continues from the last version.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_watch_stays_fresh_and_cheap() {
     // A real server sends no bookmark as long as the version of the kind does not change.
@@ -212,34 +212,34 @@ async fn a_quiet_watch_stays_fresh_and_cheap() {
     for (watch, version) in [(quiet as fn() -> Answer, 90), (silent, 10)] {
         let begun = Instant::now();
         let script = move |_, asked: &Asked| if asked.is_watch() { watch() } else { list(10, "", &[]) };
-        let (told, log) = follow(seconds(601), script).await;
+        let (recorded, log) = follow(seconds(601), script).await;
         let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
         assert_eq!((lists.len(), watches.len()), (3, 21));
-        assert_eq!(told.trouble(), None);
-        assert!(told.last_heard().unwrap() >= begun + seconds(600));
-        assert!(told.longest_silence() <= WATCH_TIMEOUT);
+        assert_eq!(recorded.failure(), None);
+        assert!(recorded.last_synced().unwrap() >= begun + seconds(600));
+        assert!(recorded.longest_silence() <= WATCH_TIMEOUT);
         let resumed = format!("resourceVersion={version}");
         assert!(log.all()[2].query.contains(&resumed), "{resumed}: {}", log.all()[2].query);
     }
 }
 
-/// The orderly end of a watch at its timeout is a proof by itself: not every server sends bookmarks.
+/// Guards that the orderly end of a watch at its timeout proves that it is up to date: not every server sends bookmarks.
 #[tokio::test(start_paused = true)]
-async fn the_orderly_end_at_the_timeout_is_heard() {
-    let (told, log) = follow(seconds(31), |before, asked| match (asked.is_watch(), before) {
+async fn the_orderly_end_at_the_timeout_proves_freshness() {
+    let (recorded, log) = follow(seconds(31), |before, asked| match (asked.is_watch(), before) {
         (false, _) => list(10, "", &[]),
         (true, 1) => Answer::Watch(vec![], End::InOrderAfter(WATCH_TIMEOUT)),
         (true, _) => Answer::Silence,
     })
     .await;
-    assert_eq!(told.lines(), ["listed []", "heard", "heard"]);
+    assert_eq!(recorded.lines(), ["listed []", "synced", "synced"]);
     assert!(log.all()[2].query.contains("resourceVersion=10"));
 }
 
-/// A server, or a proxy, that ends each watch at once proves nothing by it and is not called in a hot loop.
+/// Guards that a server or a proxy that ends each watch at once proves nothing and is not called in a hot loop.
 #[tokio::test(start_paused = true)]
 async fn an_early_end_proves_nothing() {
-    let (told, log) =
+    let (recorded, log) =
         follow(
             seconds(60),
             |_, asked| {
@@ -248,17 +248,17 @@ async fn an_early_end_proves_nothing() {
         )
         .await;
     let (lists, watches): (Vec<_>, Vec<_>) = log.all().into_iter().partition(|asked| !asked.is_watch());
-    let heard = told.lines().iter().filter(|line| *line == "heard").count();
-    assert_eq!(heard, lists.len(), "only the lists are proofs");
-    assert!(told.trouble().unwrap().contains("closed before its time"));
+    let synced = recorded.lines().iter().filter(|line| *line == "synced").count();
+    assert_eq!(synced, lists.len(), "only the lists are proofs");
+    assert!(recorded.failure().unwrap().contains("closed before its time"));
     // 0.5 + 1 + 2 + 3 + 3 …, up to a quarter less by chance: at most 28 in a minute, and at least 21.
     assert!((21..=28).contains(&watches.len()), "{} watches", watches.len());
 }
 
-/// The recorded 410 inside a 200, then a new list: what vanished in between is absent from it.
+/// Guards that the recorded 410 inside a 200 leads to a new list, without the objects that are gone.
 #[tokio::test(start_paused = true)]
-async fn an_expired_watch_is_listed_anew() {
-    let (told, _) = follow(seconds(5), |before, asked| match (asked.is_watch(), before) {
+async fn an_expired_watch_is_listed_again() {
+    let (recorded, _) = follow(seconds(5), |before, asked| match (asked.is_watch(), before) {
         (false, 0) => list(10, "", &[pod("a", "ua", 9, "Running"), pod("b", "ub", 9, "Running")]),
         (false, _) => list(500, "", &[pod("b", "ub", 9, "Running")]),
         (true, 1) => {
@@ -268,20 +268,20 @@ async fn an_expired_watch_is_listed_anew() {
         (true, _) => at_once(vec![], End::Never),
     })
     .await;
-    let lines = told.lines();
+    let lines = recorded.lines();
     assert_eq!(lines[0], "listed [a Running, b Running]");
-    assert_eq!(lines[1], "heard");
+    assert_eq!(lines[1], "synced");
     assert!(
-        lines[2].starts_with("trouble") && lines[2].contains("too old"),
+        lines[2].starts_with("failing") && lines[2].contains("too old"),
         "an error is no proof: {lines:?}"
     );
-    assert_eq!(lines[3..], ["listed [b Running]", "heard"]);
+    assert_eq!(lines[3..], ["listed [b Running]", "synced"]);
 }
 
-/// Nothing of a list is told before all of it is there, and a page that expired begins it anew.
+/// Guards that a list is reported only when it is complete, and that an expired page restarts it.
 #[tokio::test(start_paused = true)]
-async fn a_list_is_told_whole_or_not_at_all() {
-    let (told, log) = follow(seconds(5), |before, asked| match before {
+async fn a_list_is_reported_whole_or_not_at_all() {
+    let (recorded, log) = follow(seconds(5), |before, asked| match before {
         0 => list(10, "next-1", &[pod("a", "ua", 9, "Running")]),
         1 => failure(410, "Expired", "The provided continue parameter is too old"),
         2 => list(20, "next-2", &[pod("b", "ub", 9, "Running")]),
@@ -292,32 +292,35 @@ async fn a_list_is_told_whole_or_not_at_all() {
         _ => at_once(vec![], End::Never),
     })
     .await;
-    assert_eq!(told.news(), ["listed [b Running, c Running]"]);
+    assert_eq!(recorded.events(), ["listed [b Running, c Running]"]);
     assert_eq!(
-        *told.list_versions.lock().unwrap(),
+        *recorded.list_versions.lock().unwrap(),
         [ResourceVersion(20)],
         "the list's own, not that of an item"
     );
     assert_eq!(log.len(), 5);
-    let all = told.all();
-    assert_eq!((&*all[0], &*all[2], &*all[3]), ("listing", "listing", "listed [b Running, c Running]"));
+    let all = recorded.all();
+    assert_eq!(
+        (&*all[0], &*all[2], &*all[3]),
+        ("relist_started", "relist_started", "listed [b Running, c Running]")
+    );
 }
 
-/// A success that is no list (a proxy's welcome page) never means that everything is gone.
+/// Guards that a success that is not a list, such as a proxy's welcome page, does not mean that everything is gone.
 #[tokio::test(start_paused = true)]
-async fn a_foreign_success_is_no_empty_list() {
+async fn a_foreign_success_is_not_an_empty_list() {
     for foreign in [|| Answer::Json(200, json!({})), || Answer::Text(200, vec![], "<html>welcome</html>")] {
-        let (told, _) = follow(seconds(3), move |_, _| foreign()).await;
-        assert_eq!(told.news(), Vec::<String>::new());
-        assert_eq!(told.last_heard(), None);
-        assert!(told.trouble().is_some());
+        let (recorded, _) = follow(seconds(3), move |_, _| foreign()).await;
+        assert_eq!(recorded.events(), Vec::<String>::new());
+        assert_eq!(recorded.last_synced(), None);
+        assert!(recorded.failure().is_some());
     }
 }
 
-/// One object that nobody understands costs no other; what is not ours is not told.
+/// Guards that an invalid object does not affect the others, and that foreign objects are not reported.
 #[tokio::test(start_paused = true)]
-async fn an_odd_object_costs_nothing_else() {
-    let (told, _) = follow(seconds(5), |_, asked| {
+async fn an_invalid_object_affects_no_other() {
+    let (recorded, _) = follow(seconds(5), |_, asked| {
         if asked.is_watch() {
             let mut relabelled = pod("b", "ub", 12, "Running");
             relabelled["metadata"]["labels"]["sandbox-id"] = "other".into();
@@ -338,7 +341,7 @@ async fn an_odd_object_costs_nothing_else() {
     })
     .await;
     assert_eq!(
-        told.news(),
+        recorded.events(),
         [
             "listed [x Unknown, a Running, b Running]",
             // Neither carries its id's label any more: what we knew under the name is gone.
@@ -349,7 +352,7 @@ async fn an_odd_object_costs_nothing_else() {
     );
 }
 
-/// A watch that stays open and silent, and one that breaks, are noticed, said, and no proof of anything.
+/// Guards that a silent and a broken watch are detected and reported, and prove nothing.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_or_broken_watch_is_noticed() {
     use io::ErrorKind::{ConnectionReset, TimedOut, UnexpectedEof};
@@ -358,24 +361,25 @@ async fn a_stalled_or_broken_watch_is_noticed() {
     for broken in [None, Some(UnexpectedEof), Some(TimedOut), Some(ConnectionReset)] {
         let after = if broken.is_some() { Duration::ZERO } else { SILENCE_MAX };
         let begun = Instant::now();
-        let (told, log) = follow(after + seconds(1), move |before, asked| match (asked.is_watch(), before) {
-            (true, 1) => at_once(vec![], broken.map_or(End::Never, End::Broken)),
-            (true, _) => Answer::Silence,
-            (false, _) => list(10, "", &[]),
-        })
-        .await;
-        let lines = told.lines();
-        assert_eq!(lines[..2], ["listed []", "heard"]);
-        assert!(lines[2].starts_with("trouble: the watch of Pods failed"), "{lines:?}");
-        assert_eq!(lines[3..], ["listed []", "heard"], "a list is what proves the state again");
+        let (recorded, log) =
+            follow(after + seconds(1), move |before, asked| match (asked.is_watch(), before) {
+                (true, 1) => at_once(vec![], broken.map_or(End::Never, End::Broken)),
+                (true, _) => Answer::Silence,
+                (false, _) => list(10, "", &[]),
+            })
+            .await;
+        let lines = recorded.lines();
+        assert_eq!(lines[..2], ["listed []", "synced"]);
+        assert!(lines[2].starts_with("failing: the watch of Pods failed"), "{lines:?}");
+        assert_eq!(lines[3..], ["listed []", "synced"], "a list is what proves the state again");
         let relisted = log.all()[2].at;
         assert!(relisted >= after && relisted <= after + backoff::FIRST, "{relisted:?}");
-        assert!(told.last_heard().unwrap() >= begun + relisted);
+        assert!(recorded.last_synced().unwrap() >= begun + relisted);
     }
 }
 
-/// What breaks off in the middle of an event, or is no event at all, is never an orderly end, also at the watch's
-/// timeout: the state is unknown until the next list.
+/// Guards that an incomplete or invalid event is not an orderly end, even at the watch's timeout: the state is unknown
+/// until the next list.
 #[tokio::test(start_paused = true)]
 async fn a_torn_or_foreign_event_is_an_error() {
     let event = |line: &'static str| (Some(line), "");
@@ -389,7 +393,7 @@ async fn a_torn_or_foreign_event_is_an_error() {
         event("{\"type\":\"BOOKMARK\",\"object\":{}}"),
         event("{\"type\":\"ERROR\",\"object\":7}"),
     ] {
-        let (told, log) =
+        let (recorded, log) =
             follow(WATCH_TIMEOUT + seconds(1), move |before, asked| match (asked.is_watch(), before) {
                 (false, _) => list(10, "", &[]),
                 (true, 1) => {
@@ -400,50 +404,50 @@ async fn a_torn_or_foreign_event_is_an_error() {
                 (true, _) => at_once(vec![], End::Never),
             })
             .await;
-        let trouble = "trouble: the watch of Pods failed: ServerError (the answer could not be understood)";
-        let lines = ["listed []", "heard", trouble, "listed []", "heard"];
-        assert_eq!(told.lines(), lines, "{line:?} {torn:?}");
+        let failure = "failing: the watch of Pods failed: ServerError (the answer could not be understood)";
+        let lines = ["listed []", "synced", failure, "listed []", "synced"];
+        assert_eq!(recorded.lines(), lines, "{line:?} {torn:?}");
         assert!(!log.all()[2].is_watch());
     }
 }
 
-/// An error page of a proxy is told by its code alone, never by its text, and its `Retry-After` counts.
+/// Guards that an error page of a proxy is reported by its code, not by its text, and that its `Retry-After` counts.
 #[tokio::test(start_paused = true)]
-async fn a_proxys_error_is_told_without_its_text() {
+async fn a_proxys_error_is_reported_without_its_text() {
     for (watch, words) in [(false, "the list of Pods failed"), (true, "the watch of Pods failed")] {
-        let (told, log) = follow(seconds(6), move |_, asked| {
+        let (recorded, log) = follow(seconds(6), move |_, asked| {
             if asked.is_watch() == watch {
                 return Answer::Text(502, vec![("retry-after", "4")], "<html>Bearer abc</html>");
             }
             list(10, "", &[])
         })
         .await;
-        let trouble = told.trouble().unwrap();
-        assert!(trouble.contains(words) && trouble.contains("HTTP 502"), "{trouble}");
-        assert!(!told.lines().concat().contains("html"), "{:?}", told.lines());
+        let failure = recorded.failure().unwrap();
+        assert!(failure.contains(words) && failure.contains("HTTP 502"), "{failure}");
+        assert!(!recorded.lines().concat().contains("html"), "{:?}", recorded.lines());
         let failures: Vec<_> = log.all().into_iter().filter(|asked| asked.is_watch() == watch).collect();
         assert_eq!(failures.iter().map(|asked| asked.at.as_secs()).collect::<Vec<_>>(), [0, 4]);
     }
 }
 
-/// A server that accepts and never answers is noticed by the head's timeout, on a list and on a watch.
+/// Guards that a server that accepts and never answers is detected by the timeout of a list and of a watch.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_noticed() {
     for silent_watch in [false, true] {
-        let (told, log) = follow(seconds(11), move |_, asked| {
+        let (recorded, log) = follow(seconds(11), move |_, asked| {
             if asked.is_watch() || !silent_watch { Answer::Silence } else { list(10, "", &[]) }
         })
         .await;
-        assert!(told.trouble().unwrap().contains("TimedOut"), "{:?}", told.lines());
+        assert!(recorded.failure().unwrap().contains("TimedOut"), "{:?}", recorded.lines());
         assert!(log.len() >= 2);
     }
 }
 
-/// However long the server fails, it is called with growing pauses, and found again within 5 s of its return.
+/// Guards that a failing server is called with growing pauses, and found again within 5 s of its return.
 #[tokio::test(start_paused = true)]
 async fn failing_lists_are_backed_off() {
     // Twenty failures: 0.5 + 1 + 2 + 17 × 3 s for a server that is away, up to a quarter less by chance.
-    let (told, log) = follow(seconds(120), |before, asked| match (before, asked.is_watch()) {
+    let (recorded, log) = follow(seconds(120), |before, asked| match (before, asked.is_watch()) {
         (0..20, _) => Answer::Broken(io::ErrorKind::ConnectionRefused),
         (_, false) => list(10, "", &[]),
         (_, true) => quiet(),
@@ -452,36 +456,36 @@ async fn failing_lists_are_backed_off() {
     let found = log.all()[20].at.as_secs_f64();
     assert!((54.5 * 0.75..=54.5).contains(&found), "{found}");
     assert!(log.all().windows(2).take(20).all(|pair| pair[1].at < pair[0].at + seconds(5)));
-    assert_eq!(told.news(), ["listed []"]);
+    assert_eq!(recorded.events(), ["listed []"]);
 
     // One that answers with errors is spared: at most one call in ten seconds, once it is known to last.
     for storm in [
         || Answer::Text(429, vec![("retry-after", "1")], "Too many requests, please try again later.\n"),
         || failure(500, "", "etcdserver: request timed out"),
     ] {
-        let (told, log) = follow(seconds(300), move |_, _| storm()).await;
+        let (recorded, log) = follow(seconds(300), move |_, _| storm()).await;
         assert!((30..=45).contains(&log.len()), "{} calls in 300 s", log.len());
-        assert_eq!(told.last_heard(), None);
+        assert_eq!(recorded.last_synced(), None);
     }
 }
 
-/// Services are followed in the same way, and told with their URL.
+/// Guards that Services are watched in the same way, and reported with their URL.
 #[tokio::test(start_paused = true)]
-async fn services_are_told_with_their_url() {
+async fn services_are_reported_with_their_url() {
     let (connection, log) = fake::server(|_, asked| {
         if asked.is_watch() {
             return at_once(vec![], End::Never);
         }
         list(10, "", &[fake::service("a", "us", 9, 31234)])
     });
-    let told = Arc::new(Told::default());
-    let watch = watch(connection, Arc::default(), Kind::Service, Arc::clone(&told) as Arc<dyn WatchSink>);
+    let recorded = Arc::new(RecordedSink::default());
+    let watch = watch(connection, Arc::default(), Kind::Service, Arc::clone(&recorded) as Arc<dyn WatchSink>);
     let _ = timeout(seconds(1), watch).await;
-    assert_eq!(told.lines(), ["[(\"a\", \"http://host.docker.internal:31234\")]", "heard"]);
+    assert_eq!(recorded.lines(), ["[(\"a\", \"http://host.docker.internal:31234\")]", "synced"]);
     assert_eq!(log.lines()[0], "GET /api/v1/namespaces/rec/services");
 }
 
-/// The pod that the helper makes is what the tests take it for.
+/// Guards that the Pod of the helper is a sandbox's Pod.
 #[test]
 fn the_helpers_pod_is_ours() {
     let read: Pod = serde_json::from_value(pod("a", "ua", 9, "Running")).unwrap();

@@ -1,7 +1,9 @@
 //! The service below the watcher's client: our own calls, with their deadlines and bounds.
 //!
-//! `kube` itself waits forever for the head of an answer and for the body of a list, limits the size of neither a page
-//! nor an event, drops `Retry-After`, and turns a proxy's error page into a `Status` of Kubernetes.
+//! `kube` itself waits forever for the head of an answer and for the body of a list, does not limit the size of a page or
+//! of an event, drops `Retry-After`, and converts a proxy's error page to a `Status` of Kubernetes.
+//!
+//! The watch requests of `kube` ask for an uncompressed answer, because API servers from version 1.37 compress watches.
 
 use std::sync::Arc;
 
@@ -28,13 +30,13 @@ use crate::{
 #[derive(Deserialize)]
 struct Page {
     metadata: ListMeta,
-    /// Must be there, as for `kube`; without this attribute serde takes a missing field for `None`.
+    /// Required, as for `kube`: without this attribute serde accepts a missing field.
     #[serde(deserialize_with = "Option::deserialize")]
     #[expect(dead_code, reason = "only its presence counts")]
     items: Option<Vec<IgnoredAny>>,
 }
 
-/// Makes the client of one watcher. What its calls show is recorded in `state`.
+/// Creates the client of one watcher. Records the results of its calls in `state`.
 pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
     let (connection, state) = (connection.clone(), Arc::clone(state));
     let namespace = connection.namespace().to_owned();
@@ -61,9 +63,9 @@ pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
     Client::new(service, namespace)
 }
 
-/// Returns the version of the list that a page is part of. The watcher does not pass it on, and the sink needs exactly
-/// this one: an object that the list lacks is gone as of it. With a lower version a late answer to one of our own calls
-/// could bring the object back; with a higher one it would stay hidden if it did come back.
+/// Returns the version of the list that a page is part of. The watcher does not report it, and the sink needs exactly
+/// this version: an object that is missing from the list is gone as of it. With a lower version a late answer to one of
+/// our own calls could restore the object; with a higher one a recreated object would stay hidden.
 ///
 /// Checks the page to its end, because `kube` logs a body that it cannot parse, and a Pod may hold secrets. Every list
 /// of Kubernetes has a version: a success without one says nothing about what exists.

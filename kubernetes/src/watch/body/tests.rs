@@ -10,7 +10,7 @@ use super::*;
 type Shown = (bool, Option<String>);
 
 fn body(
-    longest: usize,
+    max: usize,
     opened: Instant,
     chunks: &[&[u8]],
 ) -> (impl Body<Error = Recorded> + Unpin + use<>, Arc<ConnectionState>) {
@@ -18,7 +18,7 @@ fn body(
         chunks.iter().map(|c| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(c)))).collect();
     let state = Arc::<ConnectionState>::default();
     let body = StreamBody::new(futures::stream::iter(frames));
-    (WatchBody { longest, ..WatchBody::new(body, opened, Arc::clone(&state)) }, state)
+    (WatchBody { max, ..WatchBody::new(body, opened, Arc::clone(&state)) }, state)
 }
 
 fn failure(state: &ConnectionState) -> Option<String> {
@@ -29,10 +29,10 @@ fn failure(state: &ConnectionState) -> Option<String> {
 }
 
 /// Reads these chunks and the end after them; the watch has been open for its whole timeout.
-async fn read(longest: usize, chunks: &[&[u8]]) -> Shown {
+async fn read(max: usize, chunks: &[&[u8]]) -> Shown {
     let opened = Instant::now();
     tokio::time::advance(WATCH_TIMEOUT).await;
-    let (mut body, state) = body(longest, opened, chunks);
+    let (mut body, state) = body(max, opened, chunks);
     let mut last = false;
     while let Some(frame) = body.frame().await {
         if frame.is_err() {
@@ -44,7 +44,7 @@ async fn read(longest: usize, chunks: &[&[u8]]) -> Shown {
     (last, failure(&state))
 }
 
-/// Guards that only a frame at whose end an event ends proves anything: what else was begun is not told yet.
+/// Guards that only a frame at whose end an event ends proves anything: an incomplete event is not reported yet.
 #[tokio::test(start_paused = true)]
 async fn only_whole_events_prove_that_the_watch_is_up_to_date() {
     for (chunks, synced) in [
@@ -65,7 +65,7 @@ async fn only_whole_events_prove_that_the_watch_is_up_to_date() {
             last = state.take_synced();
         }
         assert_eq!(last, synced, "{chunks:?}");
-        assert!(!state.take_synced(), "each is told once");
+        assert!(!state.take_synced(), "each is reported once");
     }
 }
 
@@ -114,13 +114,13 @@ proptest! {
     /// is read, and neither depends on how the body is cut.
     #[test]
     fn the_longest_event_is_the_longest_in_any_chunks(
-        lengths in proptest::collection::vec(0..9_usize, 0..6), chunk in 1..12_usize, longest in 1..8_usize,
+        lengths in proptest::collection::vec(0..9_usize, 0..6), chunk in 1..12_usize, max in 1..8_usize,
     ) {
         let text: String = lengths.iter().map(|length| "x".repeat(*length) + "\n").collect();
         let chunks: Vec<&[u8]> = text.as_bytes().chunks(chunk).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let (_, failed) = runtime.unwrap().block_on(read(longest, &chunks));
-        let too_long = lengths.iter().any(|length| *length > longest);
+        let (_, failed) = runtime.unwrap().block_on(read(max, &chunks));
+        let too_long = lengths.iter().any(|length| *length > max);
         prop_assert_eq!(failed.is_some(), too_long, "{:?}", failed);
     }
 }
