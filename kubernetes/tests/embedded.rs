@@ -195,11 +195,8 @@ async fn what_is_written_of_a_life_is_read() {
         last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: Owner::parse("gateway-2"),
     };
-    let Outcome::Done(patched) =
-        world.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await
-    else {
-        panic!("not written");
-    };
+    let written = world.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await;
+    let Outcome::Done(patched) = written else { panic!("{written:?}") };
     assert_eq!((&patched.annotations, &patched.uid), (&annotations, &pod.uid));
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
     let watched = || world.view.pods.lock().unwrap()[&a].annotations.clone();
