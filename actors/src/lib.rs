@@ -14,9 +14,12 @@
 //! [`View`](view::View).
 
 mod admission;
-mod reaper;
+mod limiter;
+mod messages;
+mod reap_log;
 mod sandbox;
 pub mod sandboxes;
 mod supervisor;
 mod timer;
 pub mod view;
+mod write_log;

@@ -5,44 +5,26 @@ use std::{future::Future, mem, sync::Arc};
 use futures::future::OptionFuture;
 use lifecycle::{
     budget,
-    error::{ClusterError, ClusterErrorKind, SandboxError},
+    error::{ClusterError, ClusterErrorKind},
     ids::SandboxId,
-    lifetime::{Policy, ReapReason},
-    observed::Expiry,
+    lifetime::{Clocks, Policy, ReapReason},
+    observed::{Expiry, Observed, Uid},
     reap_limiter::Admission,
-    request::CreateRequest,
-    step::{Action, Context, Event, Objects, Reply, step},
-    traits::{Busy, Cluster, Lookup, Outcome, Preconditions},
+    step::{self, Action, Context, Event},
+    traits::{Busy, Clock, Cluster, Lookup, Manifest, Outcome, Preconditions},
 };
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use tokio::time::Instant;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use crate::{
-    admission::{CreatePermit, Permit},
-    reaper::Reaper,
-    supervisor,
+    limiter::Limiter,
+    messages::{Envelope, Message, Waiter},
+    reap_log::ReapLog,
     timer::Timer,
     view::View,
+    write_log::WriteLog,
 };
-
-/// The reply port of a request, and the permit that it holds until it is answered.
-pub(crate) struct Waiter {
-    port: RpcReplyPort<Result<Reply, SandboxError>>,
-    _seat: Permit,
-}
-
-/// An event in the mailbox of a sandbox's actor.
-pub(crate) struct Envelope {
-    event: Event<Waiter>,
-    /// The permit that bounds the mailbox. It is released when the actor takes the event.
-    queued: Option<Permit>,
-    /// The permit that bounds concurrent creates. It is held until everything that the event leads to is done, but
-    /// not while the sandbox waits for an old Pod to terminate.
-    creating: Option<CreatePermit>,
-    /// The tracing span of the request.
-    span: tracing::Span,
-}
 
 /// The state that all actors share.
 pub(crate) struct Shared {
@@ -50,7 +32,10 @@ pub(crate) struct Shared {
     pub(crate) view: Arc<View>,
     pub(crate) timer: Timer,
     pub(crate) policy: Policy,
-    pub(crate) reaper: Reaper,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) limiter: Limiter,
+    pub(crate) reap_log: ReapLog,
+    pub(crate) write_log: WriteLog,
 }
 
 /// The actor's behaviour. All state is in [`State`].
@@ -60,69 +45,27 @@ pub(crate) struct Sandbox;
 pub(crate) struct Arguments {
     pub(crate) id: SandboxId,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) supervisor: ActorRef<supervisor::Message>,
+    pub(crate) supervisor: ActorRef<Message>,
 }
 
 /// The state of an actor.
 pub(crate) struct State {
     id: SandboxId,
     shared: Arc<Shared>,
-    supervisor: ActorRef<supervisor::Message>,
-    sandbox: lifecycle::step::Sandbox<Waiter>,
+    supervisor: ActorRef<Message>,
+    sandbox: step::Sandbox<Waiter>,
     /// The expiry that the view has.
     expiry: Option<Expiry>,
     /// The number of events taken. The supervisor stops the actor only if it has sent no more than these.
-    taken: u64,
+    handled: u64,
 }
 
-// === impl Waiter ===
+// === impl Shared ===
 
-impl Waiter {
-    pub(crate) fn new(port: RpcReplyPort<Result<Reply, SandboxError>>, permit: Permit) -> Self {
-        Self { port, _seat: permit }
-    }
-
-    /// Sends the answer, unless the caller is gone.
-    pub(crate) fn send(self, answer: Result<Reply, SandboxError>) {
-        let _ = self.port.send(answer);
-    }
-
-    fn is_closed(&self) -> bool {
-        self.port.is_closed()
-    }
-}
-
-// === impl Envelope ===
-
-impl Envelope {
-    /// Wraps an event of a request, with the request's span.
-    pub(crate) fn of_request(event: Event<Waiter>, creating: Option<CreatePermit>) -> Self {
-        Self { event, queued: None, creating, span: tracing::Span::current() }
-    }
-
-    /// Wraps the use of a sandbox by a GET.
-    pub(crate) fn of_view(queued: Permit) -> Self {
-        let event = Event::Touch { waiter: None, owner: None };
-        Self { queued: Some(queued), ..Self::from(event) }
-    }
-
-    /// Answers the request of an event that the actor could not take.
-    pub(crate) fn refuse(self, id: SandboxId) {
-        let (Event::Post { waiter, .. }
-        | Event::Delete { waiter, .. }
-        | Event::Change { waiter, .. }
-        | Event::Touch { waiter: Some(waiter), .. }) = self.event
-        else {
-            return;
-        };
-        waiter.send(Err(SandboxError::Restarting { id }));
-    }
-}
-
-impl From<Event<Waiter>> for Envelope {
-    /// Wraps an event that does not belong to a request.
-    fn from(event: Event<Waiter>) -> Self {
-        Self { event, queued: None, creating: None, span: tracing::Span::none() }
+impl Shared {
+    /// Returns both clocks.
+    pub(crate) fn clocks(&self) -> Clocks {
+        Clocks { monotonic: Instant::now().into_std(), wall: self.clock.wall() }
     }
 }
 
@@ -142,8 +85,7 @@ impl Actor for Sandbox {
         // An earlier actor that failed may have left these set. From here on, only the cluster state counts.
         shared.view.set_unpublished(&id, false);
         shared.view.set_expiry(&id, None);
-        let sandbox = lifecycle::step::Sandbox::default();
-        Ok(State { id, shared, supervisor, sandbox, expiry: None, taken: 0 })
+        Ok(State { id, shared, supervisor, sandbox: step::Sandbox::default(), expiry: None, handled: 0 })
     }
 
     async fn handle(
@@ -152,7 +94,7 @@ impl Actor for Sandbox {
         envelope: Envelope,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        state.taken += 1;
+        state.handled += 1;
         let Envelope { event, queued, creating: _creating, span } = envelope;
         drop(queued);
         let event = match event {
@@ -174,77 +116,97 @@ impl State {
     async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Envelope>) {
         let mut next = Some(first);
         while let Some(event) = next.take() {
-            let seen = self.shared.view.look(&self.id);
-            let clocks = self.shared.reaper.clocks();
-            let context = Context {
-                id: &self.id,
-                now: clocks.monotonic,
-                wall: clocks.wall,
-                policy: &self.shared.policy,
-                seen: &seen,
-                fresh: self.shared.view.is_fresh(),
-            };
-            let unpublished = self.sandbox.stage.is_unpublished();
-            let (sandbox, actions) = step(mem::take(&mut self.sandbox), event, context);
-            self.sandbox = sandbox;
-            if self.sandbox.stage.is_unpublished() != unpublished {
-                self.shared.view.set_unpublished(&self.id, !unpublished);
-            }
-            let expiry = self.sandbox.prospects(context);
-            if expiry != self.expiry {
-                self.expiry = expiry;
-                self.shared.view.set_expiry(&self.id, expiry);
-            }
-            for action in actions {
+            let seen = self.shared.view.snapshot(&self.id);
+            for action in self.decide(event, &seen) {
                 match action {
                     Action::Answer(waiter, answer) => waiter.send(answer),
-                    Action::SetTimer(at) => {
-                        self.shared.timer.set(self.id.clone(), Instant::from_std(at));
+                    Action::SetTimer(at) => self.shared.timer.set(self.id.clone(), Instant::from_std(at)),
+                    Action::RecordReap(reason) => {
+                        self.shared.reap_log.note(&self.id, reason, self.shared.clock.wall());
                     }
                     Action::Stop => {
-                        let _ = self.supervisor.cast(supervisor::Message::Stop {
-                            id: self.id.clone(),
-                            actor: myself.get_id(),
-                            taken: self.taken,
-                        });
+                        let (id, actor) = (self.id.clone(), myself.get_id());
+                        let _ = self.supervisor.cast(Message::Stop { id, actor, handled: self.handled });
                     }
-                    Action::Create { request, halves } => next = Some(self.create(request, halves).await),
-                    Action::Delete { pod, service } => {
-                        let only = |uid| Preconditions { uid, version: None };
-                        next = Some(self.remove(pod.map(only), service.map(only)).await);
-                    }
+                    Action::Create { pod, service } => next = Some(self.create(pod, service).await),
+                    Action::Delete { pod, service } => next = Some(self.delete(pod, service).await),
+                    Action::Read => next = Some(self.read(&seen).await),
                     Action::Write { uid, annotations } => {
                         let call = self.shared.cluster.write_annotations(self.id.clone(), uid, annotations);
-                        let outcome =
-                            note(limited(call).await, |pod| self.shared.view.wrote_pod(&self.id, pod));
-                        self.shared.reaper.note_write(&self.id, &outcome);
+                        let outcome = done(limited(call).await, |pod| self.shared.view.wrote(&self.id, pod));
+                        self.shared.write_log.note(&self.id, &outcome);
                         next = Some(Event::Written(outcome));
                     }
                     Action::Probe { url } => {
                         let call = self.shared.cluster.probe_activity(self.id.clone(), url);
-                        let busy = tokio::time::timeout(budget::CALL, call).await;
+                        let busy = timeout(budget::CALL, call).await;
                         let busy = busy.unwrap_or_else(|_| Busy::Unanswered("no answer in time".to_owned()));
                         tracing::debug!(sandbox_id = %self.id, ?busy, "asked whether it is busy");
                         next = Some(Event::Probed(busy));
                     }
-                    Action::Reap { pod, service, cause } => next = Some(self.reap(pod, service, cause).await),
-                    Action::RecordReap(cause) => self.shared.reaper.note(&self.id, cause),
-                    Action::Read => {
-                        let read =
-                            tokio::time::timeout(budget::CALL, self.shared.cluster.read(self.id.clone()));
-                        let result = match read.await {
-                            Ok(Ok(Lookup { seen: now, foreign })) => {
-                                self.shared.view.read(&self.id, &seen, now);
-                                Ok(foreign)
-                            }
-                            Ok(Err(fault)) => Err(fault),
-                            Err(_) => Err(too_late()),
-                        };
-                        next = Some(Event::Read(result));
+                    Action::Reap { pod, service, reason } => {
+                        next = Some(self.reap(pod, service, reason).await);
                     }
                 }
             }
         }
+    }
+
+    /// Decides what to do, and updates what the view shows of the decision.
+    fn decide(&mut self, event: Event<Waiter>, seen: &Observed) -> Vec<Action<Waiter>> {
+        let Shared { view, policy, .. } = &*self.shared;
+        let Clocks { monotonic: now, wall } = self.shared.clocks();
+        let context = Context { id: &self.id, now, wall, policy, seen, fresh: view.is_fresh() };
+        let was_unpublished = self.sandbox.stage.is_unpublished();
+        let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
+        self.sandbox = sandbox;
+        let is_unpublished = self.sandbox.stage.is_unpublished();
+        if is_unpublished != was_unpublished {
+            view.set_unpublished(&self.id, is_unpublished);
+        }
+        let expiry = self.sandbox.expiry(context);
+        if expiry != self.expiry {
+            self.expiry = expiry;
+            view.set_expiry(&self.id, expiry);
+        }
+        actions
+    }
+
+    /// Creates the objects in parallel. The node port is in the Service's answer, so neither write needs the other.
+    async fn create(&self, pod: Option<Manifest>, service: Option<Manifest>) -> Event<Waiter> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        let pod = OptionFuture::from(pod.map(async |manifest| {
+            let outcome = limited(cluster.create_pod(self.id.clone(), manifest)).await;
+            done(outcome, |pod| view.wrote(&self.id, pod))
+        }));
+        let service = OptionFuture::from(service.map(async |manifest| {
+            let outcome = limited(cluster.create_service(self.id.clone(), manifest)).await;
+            done(outcome, |service| view.wrote(&self.id, service))
+        }));
+        let (pod, service) = futures::join!(pod, service);
+        Event::Created { pod, service }
+    }
+
+    /// Deletes the objects in parallel.
+    async fn delete(&self, pod: Option<Uid>, service: Option<Uid>) -> Event<Waiter> {
+        let only = |uid| Preconditions { uid, version: None };
+        let pod = OptionFuture::from(pod.map(|uid| self.delete_pod(only(uid))));
+        let service = OptionFuture::from(service.map(|uid| self.delete_service(only(uid))));
+        let (pod, service) = futures::join!(pod, service);
+        Event::Deleted { pod, service }
+    }
+
+    /// Reads the objects, of which the view showed these before.
+    async fn read(&self, before: &Observed) -> Event<Waiter> {
+        let Shared { cluster, view, .. } = &*self.shared;
+        Event::Read(match timeout(budget::CALL, cluster.read(self.id.clone())).await {
+            Ok(Ok(Lookup { seen, foreign })) => {
+                view.record_lookup(&self.id, before, seen);
+                Ok(foreign)
+            }
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => Err(too_late()),
+        })
     }
 
     /// Deletes the sandbox if the reap limits allow it: first the Pod, and the Service only if the Pod met its
@@ -253,21 +215,21 @@ impl State {
         &self,
         pod: Preconditions,
         service: Option<Preconditions>,
-        cause: ReapReason,
+        reason: ReapReason,
     ) -> Event<Waiter> {
-        let Shared { cluster, view, reaper, .. } = &*self.shared;
-        let clocks = reaper.clocks();
+        let Shared { cluster, view, limiter, .. } = &*self.shared;
+        let clocks = self.shared.clocks();
         let uid = pod.uid.clone();
-        match reaper.ask(view, &self.id, cause, clocks) {
+        match limiter.ask(view, &self.id, reason, clocks) {
             Admission::Allow => {
                 let pod = self.delete_pod(pod).await;
                 let service = match &pod {
                     Outcome::Done(()) => {
-                        cluster.record_event(&self.id, &uid, cause, false);
+                        cluster.record_event(&self.id, &uid, reason, false);
                         OptionFuture::from(service.map(|only| self.delete_service(only))).await
                     }
                     Outcome::Refused(fault) => {
-                        reaper.not_done(&self.id, fault, clocks.monotonic);
+                        limiter.give_back(&self.id, fault, clocks.monotonic);
                         None
                     }
                     Outcome::Unknown(fault) => {
@@ -275,62 +237,33 @@ impl State {
                         None
                     }
                 };
-                Event::Deleted { pod: Some(pod), service }
+                Event::Reaped { pod, service }
             }
             Admission::RetryAt(until) => Event::Deferred(until),
             Admission::DryRun => {
-                cluster.record_event(&self.id, &uid, cause, true);
+                cluster.record_event(&self.id, &uid, reason, true);
                 Event::DryRun
             }
         }
-    }
-
-    async fn remove(&self, pod: Option<Preconditions>, service: Option<Preconditions>) -> Event<Waiter> {
-        let pod = OptionFuture::from(pod.map(|only| self.delete_pod(only)));
-        let service = OptionFuture::from(service.map(|only| self.delete_service(only)));
-        let (pod, service) = futures::join!(pod, service);
-        Event::Deleted { pod, service }
     }
 
     async fn delete_pod(&self, only: Preconditions) -> Outcome<()> {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
         let outcome = limited(cluster.delete_pod(self.id.clone(), only)).await;
-        note(outcome, |removal| view.removed_pod(&self.id, &uid, removal))
+        done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
     }
 
     async fn delete_service(&self, only: Preconditions) -> Outcome<()> {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
         let outcome = limited(cluster.delete_service(self.id.clone(), only)).await;
-        note(outcome, |removal| view.removed_service(&self.id, &uid, removal))
-    }
-
-    /// Creates both objects in parallel. The node port is in the Service's answer, so neither write needs the other.
-    async fn create(&self, request: Arc<CreateRequest>, halves: Objects) -> Event<Waiter> {
-        let Shared { cluster, view, .. } = &*self.shared;
-        let (pod, service) = futures::join!(
-            async {
-                if !halves.pod {
-                    return None;
-                }
-                let outcome = limited(cluster.create_pod(request.clone())).await;
-                Some(note(outcome, |pod| view.wrote_pod(&self.id, pod)))
-            },
-            async {
-                if !halves.service {
-                    return None;
-                }
-                let outcome = limited(cluster.create_service(request.clone())).await;
-                Some(note(outcome, |service| view.wrote_service(&self.id, service)))
-            },
-        );
-        Event::Created { pod, service }
+        done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
     }
 }
 
 async fn limited<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    tokio::time::timeout(budget::CALL, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
+    timeout(budget::CALL, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
 }
 
 fn too_late() -> ClusterError {
@@ -338,10 +271,10 @@ fn too_late() -> ClusterError {
 }
 
 /// Applies a successful outcome to the view. The next step depends only on whether the call succeeded.
-fn note<T>(outcome: Outcome<T>, done: impl FnOnce(T)) -> Outcome<()> {
+fn done<T>(outcome: Outcome<T>, apply: impl FnOnce(T)) -> Outcome<()> {
     match outcome {
         Outcome::Done(value) => {
-            done(value);
+            apply(value);
             Outcome::Done(())
         }
         Outcome::Refused(fault) => Outcome::Refused(fault),

@@ -2,11 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use lifecycle::{
     budget,
     error::SandboxError,
     ids::SandboxId,
-    lifetime::{Limits, LimitsPatch, Owner, Policy},
+    lifetime::{Clocks, Limits, LimitsPatch, Owner, Policy},
     observed::{Status, Uid},
     reap_limiter::ReapLimits,
     request::CreateRequest,
@@ -17,14 +18,17 @@ pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::time::Instant;
 
-pub use crate::reaper::{Reaped, ReaperState};
+pub use crate::reap_log::Reaped;
 use crate::{
     admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
-    reaper::Reaper,
-    sandbox::{Envelope, Shared, Waiter},
-    supervisor::{Message, Supervisor},
+    limiter::Limiter,
+    messages::{Envelope, Message, Waiter},
+    reap_log::ReapLog,
+    sandbox::Shared,
+    supervisor::Supervisor,
     timer::{self, Timer},
     view::{Presence, Revision, View},
+    write_log::WriteLog,
 };
 
 /// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
@@ -46,9 +50,20 @@ pub struct Rules {
     /// The lifetime settings.
     pub policy: Policy,
     /// The reap limits.
-    pub belt: ReapLimits,
+    pub reap_limits: ReapLimits,
     /// The number of creates that are executed concurrently. Others wait.
     pub creates_at_once: usize,
+}
+
+/// The state of the reaper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaperState {
+    /// Until when reaping is stopped, because too many sandboxes were due.
+    pub stopped_until: Option<Timestamp>,
+    /// The number of sandboxes reaped since the start.
+    pub reaped: u64,
+    /// The number of sandboxes that would have been reaped without the dry run.
+    pub dry_runs: u64,
 }
 
 /// A handle to the supervisor and the view. Every request clones it, which only increments a reference count.
@@ -58,7 +73,7 @@ pub struct Sandboxes {
 }
 
 /// A guard that stops the supervisor when the timer's task ends: without timers no failure would be repaired.
-struct ShareFate(ActorRef<Message>);
+struct StopOnDrop(ActorRef<Message>);
 
 struct Inner {
     /// The state that the actors share.
@@ -82,25 +97,31 @@ impl Sandboxes {
     /// # Errors
     /// The error of the supervisor if it cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
-        let Rules { staleness, policy, belt, creates_at_once } = rules;
+        let Rules { staleness, policy, reap_limits, creates_at_once } = rules;
         let (timer, requests) = Timer::new();
         let common = Arc::new(Shared {
             cluster,
             view: Arc::new(View::new(staleness)),
             timer,
             policy,
-            reaper: Reaper::new(belt, Box::new(clock)),
+            limiter: Limiter::new(
+                reap_limits,
+                Clocks { monotonic: Instant::now().into_std(), wall: clock.wall() },
+            ),
+            clock: Box::new(clock),
+            reap_log: ReapLog::default(),
+            write_log: WriteLog::default(),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, common.clone()).await?;
-        let told = supervisor.clone();
+        let notified = supervisor.clone();
         common.view.set_listener(move |id| {
-            let _ = told.cast(Message::Changed(id));
+            let _ = notified.cast(Message::Changed(id));
         });
         let woken = supervisor.clone();
-        let fate = ShareFate(supervisor.clone());
+        let stop_on_drop = StopOnDrop(supervisor.clone());
         // The task ends when the last actor, and with it the last `Timer`, is dropped.
         tokio::spawn(async move {
-            let _fate = fate;
+            let _stop_on_drop = stop_on_drop;
             timer::run(requests, |id| {
                 let _ = woken.cast(Message::Due(id));
             })
@@ -129,7 +150,7 @@ impl Sandboxes {
     pub async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let id = request.sandbox_id.clone();
         let Inner { common, creates, .. } = &*self.shared;
-        common.cluster.check(&request)?;
+        let manifests = common.cluster.manifests(&request)?;
         common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
         // A complete sandbox is returned without a call to the cluster, so its POST does not wait behind creates.
         let is_there = common.view.is_whole(&id);
@@ -138,15 +159,14 @@ impl Sandboxes {
         } else {
             creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
         };
-        let request = Arc::new(request);
         let place_until = Instant::now() + budget::CREATE_TURN;
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
             // An existing Pod is used as it is, whatever mounts this request contains.
-            if let Err(failure) = common.cluster.check_manifests(&request)
+            if let Err(failure) = &manifests.pod
                 && !common.view.has_usable_pod(&id)
             {
-                return Some(Err(failure));
+                return Some(Err(failure.clone()));
             }
             let pass = if is_there {
                 None
@@ -157,12 +177,12 @@ impl Sandboxes {
                     Err(failure) => return Some(Err(failure)),
                 }
             };
-            let event = |waiter| Event::Post { request, waiter };
+            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter };
             self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
         };
         match within(budget::CREATE, "Sandbox creation", call).await? {
             Some(Ok(Reply::Made(status))) => {
-                self.shared.common.reaper.forget(&id);
+                self.shared.common.reap_log.forget(&id);
                 Ok(status)
             }
             Some(Err(failure)) => Err(failure),
@@ -241,24 +261,30 @@ impl Sandboxes {
     /// since.
     #[must_use]
     pub fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
-        self.shared.common.reaper.reaped(id)
+        self.shared.common.reap_log.get(id)
     }
 
     /// Returns the state of the reaper.
     #[must_use]
     pub fn reaper(&self) -> ReaperState {
-        self.shared.common.reaper.state()
+        let Shared { limiter, reap_log, .. } = &*self.shared.common;
+        let clocks = self.shared.common.clocks();
+        ReaperState {
+            stopped_until: limiter.stopped_until(clocks.monotonic).map(|until| clocks.wall_at(until)),
+            reaped: reap_log.total(),
+            dry_runs: limiter.dry_runs(),
+        }
     }
 
     /// Resumes reaping after a stop. Returns whether it was stopped.
     #[must_use]
     pub fn resume_reaping(&self) -> bool {
-        let lifted = self.shared.common.reaper.resume();
-        if lifted {
+        let was_stopped = self.shared.common.limiter.resume(Instant::now().into_std());
+        if was_stopped {
             // Otherwise the blocked sandboxes would wait until the stop would have ended.
             let _ = self.shared.supervisor.cast(Message::Resumed);
         }
-        lifted
+        was_stopped
     }
 
     /// Returns the status of the sandbox from the view; `None` if it does not exist.
@@ -395,7 +421,7 @@ impl Sandboxes {
     }
 }
 
-impl Drop for ShareFate {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.stop(None);
     }

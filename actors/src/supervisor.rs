@@ -12,7 +12,10 @@ use lifecycle::{ids::SandboxId, step::Event};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
-use crate::sandbox::{self, Envelope, Sandbox, Shared};
+use crate::{
+    messages::{Envelope, Message},
+    sandbox::{self, Sandbox, Shared},
+};
 
 /// The delay before a failed actor is restarted without a request. It doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -22,23 +25,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The time without a failure after which the failure count is reset.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(120);
-
-/// A message to the supervisor.
-#[expect(clippy::large_enum_variant, reason = "ractor boxes every message")]
-pub(crate) enum Message {
-    /// Delivers an event to a sandbox's actor, which is spawned if there is none.
-    Deliver(SandboxId, Envelope),
-    /// The observed objects of this sandbox have changed.
-    Changed(SandboxId),
-    /// The deadline of this sandbox is reached.
-    Due(SandboxId),
-    /// Reaping was resumed after a stop, so every held sandbox asks the reap limits again.
-    Resumed,
-    /// Restarts the actor of this sandbox after a failure.
-    Revive(SandboxId),
-    /// An actor has no objects left, as of its `taken`th event.
-    Stop { id: SandboxId, actor: ActorId, taken: u64 },
-}
 
 /// The actor's behaviour. All state is in [`State`].
 pub(crate) struct Supervisor;
@@ -101,7 +87,7 @@ impl Actor for Supervisor {
                     state.send(&id, Event::Resumed.into());
                 }
             }
-            Message::Stop { id, actor, taken } => state.retire(&id, actor, taken),
+            Message::Stop { id, actor, handled } => state.stop(&id, actor, handled),
         }
         Ok(())
     }
@@ -162,8 +148,8 @@ impl State {
 
     /// Stops an actor that has no objects left, unless it was sent further events since. Only the supervisor sends to
     /// it, so no event is lost and no second actor of the same sandbox runs at the same time.
-    fn retire(&mut self, id: &SandboxId, actor: ActorId, taken: u64) {
-        let done = self.children.get(id).is_some_and(|c| c.actor.get_id() == actor && c.sent == taken);
+    fn stop(&mut self, id: &SandboxId, actor: ActorId, handled: u64) {
+        let done = self.children.get(id).is_some_and(|c| c.actor.get_id() == actor && c.sent == handled);
         if !done {
             return;
         }

@@ -9,7 +9,7 @@ mod merge;
 mod tests;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -61,7 +61,7 @@ pub(crate) enum Presence {
 }
 
 #[derive(Debug, Default)]
-struct Row {
+pub(crate) struct Row {
     pod: Option<Known<ObservedPod>>,
     service: Option<Known<ObservedService>>,
     /// The expiry, as set by the actor.
@@ -69,11 +69,11 @@ struct Row {
     /// Whether the sandbox is unpublished.
     unpublished: bool,
     /// Whether the listener was notified and the actor has not looked since. One notification is enough.
-    told: bool,
+    notified: bool,
 }
 
 /// A kind of object: its field in a row, and its counter of lists.
-trait Half: Observation + Clone + PartialEq {
+pub(crate) trait Object: Observation + Clone + PartialEq {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
     fn known(row: &Row) -> Option<&Known<Self>>;
     fn lists(view: &View) -> &AtomicU64;
@@ -162,7 +162,7 @@ impl View {
     pub(crate) fn presence(&self, id: &SandboxId) -> Presence {
         let Some(row) = self.rows.get(id) else { return Presence::Absent };
         match &row.pod {
-            Some(pod) => Presence::Present(pod.sight.uid.clone()),
+            Some(pod) => Presence::Present(pod.object.uid.clone()),
             None if row.unpublished => Presence::Unknown,
             None => Presence::Absent,
         }
@@ -170,7 +170,7 @@ impl View {
 
     /// Returns whether the sandbox has a Pod that is not terminating.
     pub(crate) fn has_usable_pod(&self, id: &SandboxId) -> bool {
-        self.rows.get(id).is_some_and(|row| row.pod.as_ref().is_some_and(|known| !known.sight.terminating))
+        self.rows.get(id).is_some_and(|row| row.pod.as_ref().is_some_and(|known| !known.object.terminating))
     }
 
     /// Returns whether the sandbox is complete and neither object is terminating.
@@ -191,9 +191,9 @@ impl View {
     }
 
     /// Returns the observed objects for the sandbox's actor. From here on, a change notifies the actor again.
-    pub(crate) fn look(&self, id: &SandboxId) -> Observed {
+    pub(crate) fn snapshot(&self, id: &SandboxId) -> Observed {
         self.rows.get_mut(id).map_or_else(Observed::default, |mut row| {
-            row.told = false;
+            row.notified = false;
             row.seen()
         })
     }
@@ -223,134 +223,131 @@ impl View {
         self.new_revision();
     }
 
-    /// Applies a Pod from the answer to our own call.
-    pub(crate) fn wrote_pod(&self, id: &SandboxId, pod: ObservedPod) {
-        self.wrote(id, pod);
+    /// Applies an object from the answer to our own call. The actor looks after its calls, so it is not notified.
+    pub(crate) fn wrote<T: Object>(&self, id: &SandboxId, object: T) {
+        let listing = T::lists(self).load(Ordering::SeqCst);
+        self.apply(id, object, Source::OwnCall { listing });
     }
 
-    /// Applies a Service from the answer to our own call.
-    pub(crate) fn wrote_service(&self, id: &SandboxId, service: ObservedService) {
-        self.wrote(id, service);
-    }
-
-    /// Applies the result of our own delete of the Pod with this uid.
-    pub(crate) fn removed_pod(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedPod>) {
-        self.removed(id, uid, removal);
-    }
-
-    /// Applies the result of our own delete of the Service with this uid.
-    pub(crate) fn removed_service(&self, id: &SandboxId, uid: &Uid, removal: Deletion<ObservedService>) {
-        self.removed(id, uid, removal);
+    /// Applies the result of our own delete of the object with this uid.
+    pub(crate) fn deleted<T: Object>(&self, id: &SandboxId, uid: &Uid, deletion: Deletion<T>) {
+        match deletion {
+            Deletion::Gone => {
+                self.end::<T>(id, uid, ResourceVersion::NEWEST);
+            }
+            Deletion::Terminating(object) => self.wrote(id, object),
+        }
     }
 
     /// Applies the result of our own read. An object that it did not find is gone.
-    pub(crate) fn read(&self, id: &SandboxId, before: &Observed, now: Observed) {
-        match (now.pod, &before.pod) {
-            (Some(pod), _) => self.wrote(id, pod),
-            (None, Some(pod)) => self.end::<ObservedPod>(id, &pod.uid, ResourceVersion::NEWEST),
+    pub(crate) fn record_lookup(&self, id: &SandboxId, before: &Observed, now: Observed) {
+        self.looked_up(id, before.pod.as_ref(), now.pod);
+        self.looked_up(id, before.service.as_ref(), now.service);
+    }
+
+    fn looked_up<T: Object>(&self, id: &SandboxId, before: Option<&T>, now: Option<T>) {
+        match (now, before) {
+            (Some(object), _) => self.wrote(id, object),
+            (None, Some(object)) => self.deleted::<T>(id, object.uid(), Deletion::Gone),
             (None, None) => {}
         }
-        match (now.service, &before.service) {
-            (Some(service), _) => self.wrote(id, service),
-            (None, Some(service)) => self.end::<ObservedService>(id, &service.uid, ResourceVersion::NEWEST),
-            (None, None) => {}
-        }
     }
 
-    fn wrote<T: Half>(&self, id: &SandboxId, sight: T) {
-        let listing = T::lists(self).load(Ordering::SeqCst);
-        self.apply(id, sight, Source::OwnCall { listing });
-    }
-
-    fn removed<T: Half>(&self, id: &SandboxId, uid: &Uid, removal: Deletion<T>) {
-        match removal {
-            Deletion::Gone => self.end::<T>(id, uid, ResourceVersion::NEWEST),
-            Deletion::Terminating(sight) => self.wrote(id, sight),
-        }
-    }
-
-    fn apply<T: Half>(&self, id: &SandboxId, sight: T, source: Source) {
-        let (change, tell) = {
+    /// Merges an observation. Returns its effect.
+    fn apply<T: Object>(&self, id: &SandboxId, object: T, source: Source) -> Change {
+        let change = {
             let entry = self.rows.entry(id.clone());
             // Checked while the row is locked, because `end` records a deletion while it holds the lock. So no late
             // observation restores a deleted object.
-            if self.gone().outdates(&sight) {
-                return;
+            if self.gone().outdates(&object) {
+                return Change::None;
             }
-            let mut row = entry.or_default();
-            let change = merge::apply(T::slot(&mut row), sight, source);
-            (change, change == Change::Shape && row.wants_telling())
+            merge::apply(T::slot(&mut entry.or_default()), object, source)
         };
         if change > Change::None {
             self.new_revision();
         }
-        self.tell(id, tell);
+        change
     }
 
-    /// Removes the object with this uid. Observations up to this resourceVersion no longer count.
-    fn end<T: Half>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) {
-        let tell = match self.rows.entry(id.clone()) {
+    /// Removes the object with this uid. Observations up to this resourceVersion no longer count. Returns the effect.
+    fn end<T: Object>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) -> Change {
+        let change = match self.rows.entry(id.clone()) {
             Entry::Vacant(_) => {
                 self.gone().note(uid.clone(), version);
-                false
+                Change::None
             }
             Entry::Occupied(mut row) => {
                 self.gone().note(uid.clone(), version);
-                let changed = merge::remove(T::slot(row.get_mut()), uid) == Change::Shape;
-                let tell = changed && row.get_mut().wants_telling();
+                let change = merge::remove(T::slot(row.get_mut()), uid);
                 if row.get().is_void() {
                     row.remove();
                 }
-                tell
+                change
             }
         };
         self.new_revision();
-        self.tell(id, tell);
+        change
     }
 
     fn gone(&self) -> MutexGuard<'_, Gone> {
         self.gone.lock()
     }
 
-    fn tell(&self, id: &SandboxId, tell: bool) {
-        if tell && let Some(listener) = self.listener.get() {
+    /// Notifies the listener of a change that the watch has reported, unless the actor has yet to look after an earlier
+    /// notification.
+    fn notify(&self, id: &SandboxId, change: Change) {
+        let is_first = || self.rows.get_mut(id).is_none_or(|mut row| !mem::replace(&mut row.notified, true));
+        if change == Change::Shape
+            && is_first()
+            && let Some(listener) = self.listener.get()
+        {
             listener(id.clone());
         }
     }
 
     /// Applies a complete list. An object that is not in the list is gone, unless it was written after the list was
     /// requested.
-    fn listed<T: Half>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: ResourceVersion) {
+    fn listed<T: Object>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: ResourceVersion) {
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: std::collections::HashSet<_> =
-            items.iter().map(|(_, sight)| sight.uid().clone()).collect();
+            items.iter().map(|(_, object)| object.uid().clone()).collect();
         let mut vanished: Vec<_> = self
             .rows
             .iter()
             .filter_map(|row| {
                 let known = T::known(row.value())?;
-                let uid = known.sight.uid();
+                let uid = known.object.uid();
                 (!named.contains(uid) && known.is_disproved_by(listing))
                     .then(|| (row.key().clone(), uid.clone()))
             })
             .collect();
         // A fixed order, so that simulations are reproducible.
         vanished.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        for (id, sight) in items {
-            self.apply(&id, sight, Source::List { listing });
+        for (id, object) in items {
+            let change = self.apply(&id, object, Source::List { listing });
+            self.notify(&id, change);
         }
         for (id, uid) in vanished {
-            self.end::<T>(&id, &uid, version);
+            let change = self.end::<T>(&id, &uid, version);
+            self.notify(&id, change);
         }
         self.freshness.listed(kind);
     }
 
-    fn watched<T: Half>(&self, kind: Kind, event: WatchEvent<T>) {
-        match event {
-            WatchEvent::Applied(id, sight) => self.apply(&id, sight, Source::Watch),
-            WatchEvent::Deleted(id, uid, version) => self.end::<T>(&id, &uid, version),
-            WatchEvent::Listed(items, version) => self.listed(kind, items, version),
-        }
+    fn watched<T: Object>(&self, kind: Kind, event: WatchEvent<T>) {
+        let (id, change) = match event {
+            WatchEvent::Applied(id, object) => {
+                let change = self.apply(&id, object, Source::Watch);
+                (id, change)
+            }
+            WatchEvent::Deleted(id, uid, version) => {
+                let change = self.end::<T>(&id, &uid, version);
+                (id, change)
+            }
+            WatchEvent::Listed(items, version) => return self.listed(kind, items, version),
+        };
+        self.notify(&id, change);
     }
 }
 
@@ -391,8 +388,8 @@ impl fmt::Debug for View {
 impl Row {
     fn seen(&self) -> Observed {
         Observed {
-            pod: self.pod.as_ref().map(|known| known.sight.clone()),
-            service: self.service.as_ref().map(|known| known.sight.clone()),
+            pod: self.pod.as_ref().map(|known| known.object.clone()),
+            service: self.service.as_ref().map(|known| known.object.clone()),
         }
     }
 
@@ -401,34 +398,29 @@ impl Row {
             return None;
         }
         let status = Observed::status_of(
-            self.pod.as_ref().map(|known| &known.sight),
-            self.service.as_ref().map(|known| &known.sight),
+            self.pod.as_ref().map(|known| &known.object),
+            self.service.as_ref().map(|known| &known.object),
         )?;
         Some(Status { expiry: self.expiry, ..status })
     }
 
     fn is_whole(&self) -> bool {
-        self.pod.as_ref().is_some_and(|known| !known.sight.terminating)
+        self.pod.as_ref().is_some_and(|known| !known.object.terminating)
             && self
                 .service
                 .as_ref()
-                .is_some_and(|known| !known.sight.terminating && known.sight.url.is_some())
+                .is_some_and(|known| !known.object.terminating && known.object.url.is_some())
     }
 
     /// Returns whether the row contains nothing.
     fn is_void(&self) -> bool {
         self.pod.is_none() && self.service.is_none() && !self.unpublished
     }
-
-    /// Returns whether the listener must be notified, and records the notification.
-    fn wants_telling(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
-    }
 }
 
-// === impl Half ===
+// === impl Object ===
 
-impl Half for ObservedPod {
+impl Object for ObservedPod {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
         &mut row.pod
     }
@@ -442,7 +434,7 @@ impl Half for ObservedPod {
     }
 }
 
-impl Half for ObservedService {
+impl Object for ObservedService {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
         &mut row.service
     }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kubernetes::{annotations, names, observe, types::Pod};
 use lifecycle::{
-    lifetime::{Activity, Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, OWNER_MAX, Policy},
+    activity::Activity,
+    lifetime::{Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, OWNER_MAX, Policy},
     observed::ObservedPod,
 };
 use serde_json::{Map, Value, json};

@@ -15,7 +15,7 @@ use lifecycle::{
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
-    traits::{Busy, Cluster, Deletion, Kind, Lookup, Outcome, Preconditions, WatchSink},
+    traits::{Busy, Cluster, Deletion, Kind, Lookup, Manifest, Manifests, Outcome, Preconditions, WatchSink},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -87,17 +87,11 @@ impl KubeCluster {
     async fn create<K: SandboxObject>(
         &self,
         id: &SandboxId,
-        manifest: &impl Serialize,
+        Manifest(body): Manifest,
     ) -> Outcome<K::Observed> {
-        let Ok(body) = serde_json::to_vec(manifest) else {
-            return Outcome::Refused(ClusterError::new(
-                ClusterErrorKind::Invalid,
-                "the manifest could not be written as JSON",
-            ));
-        };
         let name = K::name(id);
         let operation = Operation::<K>::new(&self.connection, Verb::Create, &name);
-        let build = || operation.path().create(&PostParams::default(), body.clone());
+        let build = || operation.path().create(&PostParams::default(), body.to_vec());
         self.written(id, operation.run(build, Some(&self.namespace)).await)
     }
 
@@ -168,6 +162,14 @@ impl KubeCluster {
     }
 }
 
+fn to_json(manifest: &impl Serialize) -> Result<Manifest, SandboxError> {
+    let json = serde_json::to_vec(manifest).map_err(|error| SandboxError::Refused {
+        operation: "Sandbox creation",
+        fault: ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()),
+    })?;
+    Ok(Manifest(json.into()))
+}
+
 /// Returns the error for an answer that cannot be addressed by a later call.
 fn no_uid() -> ClusterError {
     ClusterError::new(ClusterErrorKind::ServerError, "response has no metadata.uid")
@@ -191,30 +193,18 @@ impl<T> From<ClassifiedError> for Outcome<T> {
 }
 
 impl Cluster for KubeCluster {
-    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
-        manifest::check(&self.template, request)
+    fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError> {
+        manifest::check(&self.template, request)?;
+        let pod = manifest::pod(&self.template, request).and_then(|pod| to_json(&pod));
+        Ok(Manifests { pod, service: to_json(&manifest::service(&self.template, request))? })
     }
 
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError> {
-        manifest::pod(&self.template, request).map(drop)
+    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move { self.create::<Pod>(&id, manifest).await })
     }
 
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
-        Box::pin(async move {
-            match manifest::pod(&self.template, &request) {
-                Ok(pod) => self.create::<Pod>(&request.sandbox_id, &pod).await,
-                Err(error) => {
-                    Outcome::Refused(ClusterError::new(ClusterErrorKind::Unbuildable, &error.to_string()))
-                }
-            }
-        })
-    }
-
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
-        Box::pin(async move {
-            let service = manifest::service(&self.template, &request);
-            self.create::<Service>(&request.sandbox_id, &service).await
-        })
+    fn create_service(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedService>> {
+        Box::pin(async move { self.create::<Service>(&id, manifest).await })
     }
 
     fn delete_pod(
@@ -254,8 +244,8 @@ impl Cluster for KubeCluster {
         Box::pin(async move { self.prober.ask(&id, &url).await })
     }
 
-    fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        self.events.record(id, pod, cause, rehearsed);
+    fn record_event(&self, id: &SandboxId, pod: &Uid, reason: ReapReason, dry_run: bool) {
+        self.events.record(id, pod, reason, dry_run);
     }
 
     fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>> {

@@ -80,7 +80,6 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::NotFound
         | ClusterErrorKind::Forbidden
         | ClusterErrorKind::Invalid
-        | ClusterErrorKind::Unbuildable
         | ClusterErrorKind::Denied
         | ClusterErrorKind::Other => false,
     }

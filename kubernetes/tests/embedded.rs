@@ -19,7 +19,7 @@ use lifecycle::{
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
     request::CreateRequest,
-    traits::{Busy, Cluster as _, Deletion, Kind, Outcome, Preconditions, WatchEvent, WatchSink},
+    traits::{Busy, Cluster as _, Deletion, Kind, Manifests, Outcome, Preconditions, WatchEvent, WatchSink},
 };
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep, timeout};
@@ -106,9 +106,14 @@ impl World {
     }
 
     async fn create(&self, id: &SandboxId) -> (ObservedPod, ObservedService) {
-        let request = request(id);
-        let pod = self.kube.create_pod(Arc::clone(&request));
-        let made = futures::future::join(pod, self.kube.create_service(request)).await;
+        self.create_for(&CreateRequest::new(id.clone())).await
+    }
+
+    async fn create_for(&self, request: &CreateRequest) -> (ObservedPod, ObservedService) {
+        let id = &request.sandbox_id;
+        let Manifests { pod, service } = self.kube.manifests(request).unwrap();
+        let pod = self.kube.create_pod(id.clone(), pod.unwrap());
+        let made = futures::future::join(pod, self.kube.create_service(id.clone(), service)).await;
         match made {
             (Outcome::Done(pod), Outcome::Done(service)) => (pod, service),
             other => panic!("{other:?}"),
@@ -124,8 +129,9 @@ fn only(uid: &Uid) -> Preconditions {
     Preconditions { uid: uid.clone(), version: None }
 }
 
-fn request(id: &SandboxId) -> Arc<CreateRequest> {
-    Arc::new(CreateRequest::new(id.clone()))
+async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<ObservedPod> {
+    let manifests = kube.manifests(&CreateRequest::new(id.clone())).unwrap();
+    kube.create_pod(id.clone(), manifests.pod.unwrap()).await
 }
 
 /// Guards that a sandbox costs four calls: two to create it and two to delete it. The watch reports its phases.
@@ -169,23 +175,20 @@ async fn a_life_costs_four_calls() {
 async fn what_is_written_of_a_life_is_read() {
     let world = World::new();
     let a = id("a");
-    let mut asked = (*request(&a)).clone();
+    let mut asked = CreateRequest::new(a.clone());
     asked.limits = lifetime::Limits {
         ttl: Some(Duration::from_secs(9000)),
         idle_timeout: Some(Duration::from_secs(900)),
     };
     asked.owner = Owner::parse("gateway-1");
     let mark = world.cluster.mark();
-    let asked = Arc::new(asked);
-    let pod = world.kube.create_pod(Arc::clone(&asked));
-    let made = futures::future::join(pod, world.kube.create_service(Arc::clone(&asked))).await;
-    let (Outcome::Done(pod), Outcome::Done(_)) = made else { panic!("{made:?}") };
+    let (pod, _) = world.create_for(&asked).await;
     let written =
         world.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
     assert_eq!(written, 2, "limits cost no further call");
     assert_eq!(
         pod.annotations,
-        LifetimeAnnotations { limits: asked.limits, last_activity: pod.created, owner: asked.owner.clone() }
+        LifetimeAnnotations { limits: asked.limits, last_activity: pod.created, owner: asked.owner }
     );
     assert!(pod.created.is_some());
     world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
@@ -306,7 +309,7 @@ async fn an_outage_is_over_within_five_seconds() {
     world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
     world.cluster.expire_watch_window();
     assert!(matches!(
-        world.kube.create_pod(request(&id("c"))).await,
+        create_pod(&world.kube, &id("c")).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Unreachable
     ));
     sleep(Duration::from_secs(55)).await;
@@ -326,11 +329,11 @@ async fn a_lost_answer_is_found_by_a_look() {
     let world = World::new();
     let a = id("a");
     world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
-    assert!(matches!(world.kube.create_pod(request(&a)).await, Outcome::Unknown(_)));
+    assert!(matches!(create_pod(&world.kube, &a).await, Outcome::Unknown(_)));
     let seen = world.kube.read(a.clone()).await.unwrap().seen;
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
-        world.kube.create_pod(request(&a)).await,
+        create_pod(&world.kube, &a).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::AlreadyExists
     ));
 }
@@ -341,7 +344,7 @@ async fn a_short_storm_is_ridden_out() {
     let world = World::new();
     world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
     world.cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(2));
-    assert!(matches!(world.kube.create_pod(request(&id("a"))).await, Outcome::Done(_)));
+    assert!(matches!(create_pod(&world.kube, &id("a")).await, Outcome::Done(_)));
     assert_eq!(world.cluster.count_calls(Verb::Create, "pods"), 3);
     assert_eq!(world.cluster.count("pods", Some(NAMESPACE)), 1);
 }
@@ -400,7 +403,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     let (watching, sink) = (Arc::clone(&kube), Arc::clone(&view));
     tasks.spawn(async move { match watching.watch(Kind::Pod, sink).await {} });
     // The namespace is missing. The create detects that, creates it and continues.
-    let Outcome::Done(pod) = kube.create_pod(request(&id("a"))).await else { panic!("not created") };
+    let Outcome::Done(pod) = create_pod(&kube, &id("a")).await else { panic!("not created") };
     assert_eq!(kube.namespace().unready_reason(), None);
     let told = async {
         while view.pods.lock().unwrap().get(&id("a")).map(|p| p.uid.clone()) != Some(pod.uid.clone()) {

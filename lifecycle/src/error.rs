@@ -165,8 +165,6 @@ pub enum ClusterErrorKind {
     Unauthorized,
     /// 400 or 422: the object is not valid.
     Invalid,
-    /// The request does not fit the settings. No object could be built, and no call was made.
-    Unbuildable,
     /// An admission webhook or plug-in denied the request.
     Denied,
     /// 429: the API server limits the request rate.
@@ -219,7 +217,6 @@ impl ClusterErrorKind {
             Self::Forbidden => "Forbidden",
             Self::Unauthorized => "Unauthorized",
             Self::Invalid => "Invalid",
-            Self::Unbuildable => "Unbuildable",
             Self::Denied => "Denied",
             Self::TooManyRequests => "TooManyRequests",
             Self::Unreachable => "Unreachable",
@@ -248,7 +245,6 @@ impl ClusterErrorKind {
             | Self::NotFound
             | Self::Forbidden
             | Self::Invalid
-            | Self::Unbuildable
             | Self::Denied
             | Self::Other => false,
         }

@@ -35,7 +35,7 @@ pub struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hold {
     /// The limit that is reached.
-    pub(crate) cause: ReapReason,
+    pub(crate) limit: ReapReason,
     pub(crate) reason: HoldReason,
     /// The time at which the reap is considered again.
     pub(crate) until: Instant,

@@ -10,6 +10,7 @@
 //!                 └──────────────── outcomes, as events ◂────────────────┘
 //! ```
 
+pub mod activity;
 pub mod budget;
 pub mod error;
 pub mod hold;

@@ -95,7 +95,7 @@ pub struct Expiry {
     /// The time of the reap if there is no further activity.
     pub expires_at: Timestamp,
     /// The limit that is reached then.
-    pub cause: ReapReason,
+    pub reason: ReapReason,
     /// Why the sandbox still exists after `expires_at`.
     pub held: Option<Held>,
 }

@@ -47,23 +47,17 @@ pub enum Deletion<T> {
 /// Every future ends within the implementation's own deadline, including retries. It may be dropped at any point; the
 /// state of the cluster is then unknown. No call uses the shared watch.
 pub trait Cluster: Send + Sync + 'static {
-    /// Checks a request against the settings that apply whether or not its sandbox exists. Makes no call.
+    /// Builds the manifests of a request. Makes no call.
     ///
     /// # Errors
-    /// The error for the client.
-    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError>;
-
-    /// Checks whether manifests can be built from the request, which matters only if a Pod is created. Makes no call.
-    ///
-    /// # Errors
-    /// The error for the client.
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError>;
+    /// The error for the client, if the request does not fit the settings whether or not its sandbox exists.
+    fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError>;
 
     /// Creates the sandbox's Pod with one write.
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>>;
+    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
     /// Creates the sandbox's Service with one write. The answer contains the URL.
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>>;
+    fn create_service(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedService>>;
 
     /// Deletes the sandbox's Pod with one write, if it meets the preconditions.
     fn delete_pod(&self, id: SandboxId, only: Preconditions)
@@ -87,9 +81,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Asks the sandbox itself, and the cluster's metrics, whether the sandbox is busy.
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
 
-    /// Records an Event about the Pod with this uid: why it is reaped or, if `rehearsed`, would be reaped without the
-    /// dry run. Never waits, and drops an Event that cannot be written.
-    fn record_event(&self, id: &SandboxId, pod: &Uid, cause: ReapReason, rehearsed: bool);
+    /// Records an Event about the Pod with this uid: why it is reaped or, in a dry run, would be reaped. Never waits,
+    /// and drops an Event that cannot be written.
+    fn record_event(&self, id: &SandboxId, pod: &Uid, reason: ReapReason, dry_run: bool);
 
     /// Reads both objects by name from the API server, with two reads in parallel.
     ///
@@ -104,6 +98,20 @@ pub trait Cluster: Send + Sync + 'static {
     /// When the call failed: then it is unknown whether the Pod exists.
     fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>>;
 }
+
+/// The manifests of a sandbox, built once from a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// The Pod, or the error for the client if the request's mounts do not fit the settings. That matters only if a
+    /// Pod is created: an existing Pod is used as it is.
+    pub pod: Result<Manifest, SandboxError>,
+    /// The Service.
+    pub service: Manifest,
+}
+
+/// The manifest of an object, as it is sent to the API server. Only the implementation of [`Cluster`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest(pub Arc<[u8]>);
 
 /// The preconditions of a delete.
 #[derive(Debug, Clone, PartialEq, Eq)]

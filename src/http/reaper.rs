@@ -13,7 +13,7 @@ struct State {
     stopped_until: Option<jiff::Timestamp>,
     /// How many sandboxes it has reaped since the start.
     reaped: u64,
-    /// How many it would have reaped, if this is a dry run.
+    /// How many it would have reaped, if this is a dry run. The field keeps its name for existing clients.
     rehearsed: u64,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 // === impl State ===
 
 impl From<ReaperState> for State {
-    fn from(ReaperState { stopped_until, reaped, rehearsed }: ReaperState) -> Self {
-        Self { stopped_until: stopped_until.map(responses::to_the_millisecond), reaped, rehearsed }
+    fn from(ReaperState { stopped_until, reaped, dry_runs }: ReaperState) -> Self {
+        Self { stopped_until: stopped_until.map(responses::to_the_millisecond), reaped, rehearsed: dry_runs }
     }
 }

@@ -117,11 +117,11 @@ impl<'a> Sandbox<'a> {
 // === impl Lifetime, Reaped ===
 
 impl From<Expiry> for Lifetime {
-    fn from(Expiry { idle_since, expires_at, cause, held }: Expiry) -> Self {
+    fn from(Expiry { idle_since, expires_at, reason, held }: Expiry) -> Self {
         Self {
             expires_at: to_the_millisecond(expires_at),
             idle_since: to_the_millisecond(idle_since),
-            reap_reason: cause.name(),
+            reap_reason: reason.name(),
             reap_held: held.map(|Held { reason, until }| Hold {
                 reason: reason.name(),
                 message: reason.description(),
@@ -132,8 +132,8 @@ impl From<Expiry> for Lifetime {
 }
 
 impl From<sandboxes::Reaped> for Reaped {
-    fn from(sandboxes::Reaped { cause, at }: sandboxes::Reaped) -> Self {
-        Self { reason: cause.name(), message: cause.description(), at: to_the_millisecond(at) }
+    fn from(sandboxes::Reaped { reason, at }: sandboxes::Reaped) -> Self {
+        Self { reason: reason.name(), message: reason.description(), at: to_the_millisecond(at) }
     }
 }
 
@@ -269,7 +269,7 @@ mod tests {
         let expiry = Expiry {
             idle_since: at("2026-01-02T03:04:05Z"),
             expires_at: at("2026-01-02T03:19:05.123456789Z"),
-            cause: ReapReason::Idle,
+            reason: ReapReason::Idle,
             held: None,
         };
         let status = Status {

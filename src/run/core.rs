@@ -56,7 +56,7 @@ impl Core {
         let rules = Rules {
             staleness: settings.kubernetes.staleness_limit.get(),
             policy: settings.lifetimes.policy(),
-            belt: settings.lifetimes.belt(),
+            reap_limits: settings.lifetimes.belt(),
             creates_at_once: limits.creates_at_once(),
         };
         let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;

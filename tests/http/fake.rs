@@ -85,7 +85,7 @@ impl Fake {
     /// Creates a backend that has reaped this sandbox, and whose reaper is stopped.
     pub fn that_reaped(id: &str) -> Self {
         let fake = Self::default();
-        let reaped = Reaped { cause: ReapReason::Idle, at: at("2026-01-02T03:04:05.6789Z") };
+        let reaped = Reaped { reason: ReapReason::Idle, at: at("2026-01-02T03:04:05.6789Z") };
         fake.shared.reaped.lock().unwrap().insert(SandboxId::parse(id).unwrap(), reaped);
         *fake.shared.stopped_until.lock().unwrap() = Some(at("2026-01-02T04:04:05Z"));
         fake
@@ -136,7 +136,7 @@ fn limited() -> Status {
     let expiry = Expiry {
         idle_since: at("2026-01-02T03:04:05Z"),
         expires_at: at("2026-01-02T03:19:05Z"),
-        cause: ReapReason::Idle,
+        reason: ReapReason::Idle,
         held: None,
     };
     Status { expiry: Some(expiry), ..running() }
@@ -206,7 +206,7 @@ impl Backend for Fake {
     fn reaper(&self) -> ReaperState {
         let stopped_until = *self.shared.stopped_until.lock().unwrap();
         let reaped = self.shared.reaped.lock().unwrap().len() as u64;
-        ReaperState { stopped_until, reaped, rehearsed: 0 }
+        ReaperState { stopped_until, reaped, dry_runs: 0 }
     }
 
     fn resume_reaping(&self) -> bool {

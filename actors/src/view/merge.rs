@@ -6,8 +6,8 @@ use lifecycle::observed::{Observation, ResourceVersion, Uid};
 
 /// The known state of one object.
 #[derive(Debug, Clone)]
-pub(super) struct Known<T> {
-    pub(super) sight: T,
+pub(crate) struct Known<T> {
+    pub(super) object: T,
     /// The number of the list that was in flight when we wrote the object, until the watch has shown it. That list
     /// may not contain the object although it exists.
     written_during: Option<u64>,
@@ -57,7 +57,7 @@ pub(super) struct Gone {
 /// Merges an observation of an existing object.
 pub(super) fn apply<T: Observation + PartialEq>(
     slot: &mut Option<Known<T>>,
-    sight: T,
+    object: T,
     source: Source,
 ) -> Change {
     let written_during = match source {
@@ -65,33 +65,33 @@ pub(super) fn apply<T: Observation + PartialEq>(
         Source::OwnCall { listing } => Some(listing),
     };
     let Some(known) = slot else {
-        *slot = Some(Known { sight, written_during });
+        *slot = Some(Known { object, written_during });
         return Change::Shape;
     };
-    if known.sight.uid() == sight.uid() {
+    if known.object.uid() == object.uid() {
         if written_during.is_none() {
             known.written_during = None;
         }
-        if sight.version() < known.sight.version() || sight == known.sight {
+        if object.version() < known.object.version() || object == known.object {
             return Change::None;
         }
-        let change = if sight.is_equivalent(&known.sight) { Change::Looks } else { Change::Shape };
-        known.sight = sight;
+        let change = if object.is_equivalent(&known.object) { Change::Looks } else { Change::Shape };
+        known.object = object;
         return change;
     }
     // Another object with the same name. The newer one counts, because resourceVersions of one kind are ordered
     // across uids. The exception is a cluster restored from a backup: there a list shows which object exists.
     let replaced = matches!(source, Source::List { listing } if known.is_disproved_by(listing));
-    if !replaced && sight.version() < known.sight.version() {
+    if !replaced && object.version() < known.object.version() {
         return Change::None;
     }
-    *slot = Some(Known { sight, written_during });
+    *slot = Some(Known { object, written_during });
     Change::Shape
 }
 
 /// Merges the deletion of an object. A deletion of another object with the same name changes nothing.
 pub(super) fn remove<T: Observation>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
-    if slot.take_if(|known| known.sight.uid() == uid).is_some() { Change::Shape } else { Change::None }
+    if slot.take_if(|known| known.object.uid() == uid).is_some() { Change::Shape } else { Change::None }
 }
 
 impl<T> Known<T> {
@@ -123,8 +123,8 @@ impl Gone {
     }
 
     /// Returns whether the object was deleted after this observation.
-    pub(super) fn outdates(&self, sight: &impl Observation) -> bool {
-        self.uids.get(sight.uid()).is_some_and(|version| sight.version() <= *version)
+    pub(super) fn outdates(&self, object: &impl Observation) -> bool {
+        self.uids.get(object.uid()).is_some_and(|version| object.version() <= *version)
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
 
     /// Guards that an older observation of the same object changes nothing, and that a newer one reports its effect.
     #[test]
-    fn the_newer_sight_counts() {
+    fn the_newer_observation_counts() {
         let mut slot = None;
         assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
         assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);

@@ -45,9 +45,9 @@ fn view() -> View {
 #[tokio::test]
 async fn a_sandbox_is_shown_only_with_both_objects() {
     let view = view();
-    view.wrote_pod(&id("a"), pod("p", 1));
+    view.wrote(&id("a"), pod("p", 1));
     assert_eq!(view.status(&id("a")), None);
-    view.wrote_service(&id("a"), service("s", 1));
+    view.wrote(&id("a"), service("s", 1));
     assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Running);
     view.set_unpublished(&id("a"), true);
     assert_eq!(view.status(&id("a")), None);
@@ -67,12 +67,12 @@ async fn presence_is_about_the_pod_alone() {
     assert_eq!(view.presence(&id("a")), Presence::Absent);
     view.set_unpublished(&id("a"), true);
     assert_eq!(view.presence(&id("a")), Presence::Unknown);
-    view.wrote_pod(&id("a"), pod("p", 1));
+    view.wrote(&id("a"), pod("p", 1));
     assert_eq!(view.presence(&id("a")), present, "nobody was given it yet, but it exists");
     view.set_unpublished(&id("a"), false);
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 2) }));
     assert_eq!(view.presence(&id("a")), present);
-    view.wrote_service(&id("a"), service("s", 1));
+    view.wrote(&id("a"), service("s", 1));
     view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(3)));
     assert_eq!(view.presence(&id("a")), Presence::Absent, "a Service does not count");
 }
@@ -81,12 +81,12 @@ async fn presence_is_about_the_pod_alone() {
 #[tokio::test]
 async fn the_dead_stay_dead() {
     let view = view();
-    view.wrote_service(&id("a"), service("s", 1));
-    view.removed_service(&id("a"), &Uid("s".into()), Deletion::Gone);
+    view.wrote(&id("a"), service("s", 1));
+    view.deleted::<ObservedService>(&id("a"), &Uid("s".into()), Deletion::Gone);
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
     assert!(!view.contains(&id("a")));
     view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), ResourceVersion(2)));
-    view.wrote_service(&id("a"), service("s", 1));
+    view.wrote(&id("a"), service("s", 1));
     assert!(view.is_empty(), "the answer to a create that came after the end");
 }
 
@@ -95,7 +95,7 @@ async fn the_dead_stay_dead() {
 async fn an_old_list_does_not_hide_a_new_sandbox() {
     let view = view();
     view.relist_started(Kind::Pod);
-    view.wrote_pod(&id("new"), pod("p", 9));
+    view.wrote(&id("new"), pod("p", 9));
     view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))], ResourceVersion(8)));
     assert!(view.contains(&id("new")));
     view.relist_started(Kind::Pod);
@@ -126,8 +126,8 @@ async fn what_comes_back_is_known_again() {
 async fn statuses_are_in_order() {
     let view = view();
     for name in ["c", "a", "b-2", "b"] {
-        view.wrote_pod(&id(name), pod(&format!("pod-{name}"), 1));
-        view.wrote_service(&id(name), service(name, 1));
+        view.wrote(&id(name), pod(&format!("pod-{name}"), 1));
+        view.wrote(&id(name), service(name, 1));
     }
     let ids: Vec<_> = view.statuses().into_iter().map(|(id, _)| id.to_string()).collect();
     assert_eq!(ids, ["a", "b", "b-2", "c"]);
@@ -135,22 +135,55 @@ async fn statuses_are_in_order() {
 
 /// Guards that an actor is notified once until it has looked, and not of changes that no decision depends on.
 #[tokio::test]
-async fn news_are_told_once_until_looked_at() {
+async fn news_are_notified_once_until_looked_at() {
     let view = view();
-    let told = Arc::new(AtomicUsize::new(0));
-    let count = told.clone();
+    let notified = Arc::new(AtomicUsize::new(0));
+    let count = notified.clone();
     view.set_listener(move |_| {
         count.fetch_add(1, Ordering::SeqCst);
     });
     view.pods(WatchEvent::Applied(id("a"), pod("p", 1)));
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
-    assert_eq!(told.load(Ordering::SeqCst), 1);
-    view.look(&id("a"));
+    assert_eq!(notified.load(Ordering::SeqCst), 1);
+    view.snapshot(&id("a"));
     let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { reason, ..pod("p", 2) }));
-    assert_eq!(told.load(Ordering::SeqCst), 1, "a reason changes no decision");
+    assert_eq!(notified.load(Ordering::SeqCst), 1, "a reason changes no decision");
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 3) }));
-    assert_eq!(told.load(Ordering::SeqCst), 2);
+    assert_eq!(notified.load(Ordering::SeqCst), 2);
+}
+
+/// Guards that an actor is not notified of its own writes, and that no change of the watch around them is lost.
+#[tokio::test]
+async fn own_writes_do_not_notify() {
+    let view = view();
+    let notified = Arc::new(AtomicUsize::new(0));
+    let count = notified.clone();
+    view.set_listener(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let is_notified = || notified.swap(0, Ordering::SeqCst) > 0;
+    view.wrote(&id("a"), pod("p", 1));
+    view.wrote(&id("a"), service("s", 1));
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 1)));
+    assert!(!is_notified(), "the watch shows only what was written");
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { ready: false, ..pod("p", 2) }));
+    assert!(is_notified(), "changed after the write, before the actor has looked");
+    view.snapshot(&id("a"));
+    view.deleted(
+        &id("a"),
+        &Uid("p".into()),
+        Deletion::Terminating(ObservedPod { terminating: true, ..pod("p", 3) }),
+    );
+    view.deleted::<ObservedService>(&id("a"), &Uid("s".into()), Deletion::Gone);
+    assert!(!is_notified());
+    view.pods(WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(4)));
+    assert!(is_notified(), "the last object is gone");
+    view.wrote(&id("a"), pod("q", 5));
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { phase: Phase::Failed, ..pod("q", 6) }));
+    view.record_lookup(&id("a"), &view.snapshot(&id("a")), Observed::default());
+    assert!(is_notified(), "changed before a read");
+    assert!(view.is_empty());
 }
 
 /// Guards that every change that callers could see creates a new revision, and that others do not.
@@ -158,12 +191,12 @@ async fn news_are_told_once_until_looked_at() {
 async fn editions_tell_lists_apart() {
     let view = view();
     let mut last = view.revision();
-    let mut is_new = |view: &View| std::mem::replace(&mut last, view.revision()) != view.revision();
-    view.wrote_pod(&id("a"), pod("p", 1));
+    let mut is_new = |view: &View| mem::replace(&mut last, view.revision()) != view.revision();
+    view.wrote(&id("a"), pod("p", 1));
     assert!(is_new(&view));
-    view.wrote_pod(&id("a"), pod("p", 1));
+    view.wrote(&id("a"), pod("p", 1));
     assert!(!is_new(&view), "seen twice");
-    view.wrote_service(&id("a"), service("s", 1));
+    view.wrote(&id("a"), service("s", 1));
     assert!(is_new(&view));
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { phase: Phase::Failed, ..pod("p", 2) }));
     assert!(is_new(&view));

@@ -22,7 +22,10 @@ use lifecycle::{
     reap_limiter::ReapLimits,
     request::CreateRequest,
     spec::ObservedSpec,
-    traits::{Busy, Clock, Cluster, Deletion, Kind, Lookup, Outcome, Preconditions, WatchEvent, WatchSink},
+    traits::{
+        Busy, Clock, Cluster, Deletion, Kind, Lookup, Manifest, Manifests, Outcome, Preconditions,
+        WatchEvent, WatchSink,
+    },
 };
 use tokio::{
     task::JoinHandle,
@@ -60,6 +63,7 @@ struct World {
 struct State {
     objects: BTreeMap<SandboxId, Observed>,
     version: u64,
+    requests: Vec<CreateRequest>,
     calls: Vec<String>,
     delays: HashMap<String, Duration>,
     refusals: HashMap<String, ClusterErrorKind>,
@@ -85,31 +89,31 @@ impl Fake {
     }
 
     /// Does the same as [`Fake::new`], with these settings.
-    pub async fn by(policy: Policy, belt: ReapLimits) -> Self {
-        Self::on(Arc::default(), policy, belt).await
+    pub async fn by(policy: Policy, reap_limits: ReapLimits) -> Self {
+        Self::on(Arc::default(), policy, reap_limits).await
     }
 
-    async fn on(world: Arc<World>, policy: Policy, belt: ReapLimits) -> Self {
+    async fn on(world: Arc<World>, policy: Policy, reap_limits: ReapLimits) -> Self {
         let port = Arc::new(Port(world.clone()));
-        let rules = Rules { staleness: STALENESS, policy, belt, creates_at_once: CREATES_AT_ONCE };
+        let rules = Rules { staleness: STALENESS, policy, reap_limits, creates_at_once: CREATES_AT_ONCE };
         let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
         *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, world, ticking: None }
     }
 
     /// Kills the process and starts another one that adopts the cluster's objects.
-    pub async fn restart(self, policy: Policy, belt: ReapLimits) -> Self {
-        self.restart_without_watch(policy, belt).await.run().await
+    pub async fn restart(self, policy: Policy, reap_limits: ReapLimits) -> Self {
+        self.restart_without_watch(policy, reap_limits).await.run().await
     }
 
     /// Does the same as [`Fake::restart`] during an outage of the cluster: the watch is not started.
-    pub async fn restart_without_watch(self, policy: Policy, belt: ReapLimits) -> Self {
+    pub async fn restart_without_watch(self, policy: Policy, reap_limits: ReapLimits) -> Self {
         self.sandboxes.kill();
         if let Some(ticking) = &self.ticking {
             ticking.abort();
         }
         self.sandboxes.ended().await;
-        Self::on(self.world.clone(), policy, belt).await
+        Self::on(self.world.clone(), policy, reap_limits).await
     }
 
     /// Steps the wall clock.
@@ -330,26 +334,31 @@ impl State {
 struct Port(Arc<World>);
 
 impl Cluster for Port {
-    fn check(&self, request: &CreateRequest) -> Result<(), SandboxError> {
-        if request.provision_lark_cli_broker { Err(SandboxError::LarkBrokerNotConfigured) } else { Ok(()) }
-    }
-
-    fn check_manifests(&self, request: &CreateRequest) -> Result<(), SandboxError> {
-        if request.extra_mounts.is_empty() {
-            Ok(())
+    /// A manifest is the number of the request that it was built from.
+    fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError> {
+        if request.provision_lark_cli_broker {
+            return Err(SandboxError::LarkBrokerNotConfigured);
+        }
+        let requests = &mut self.0.state.lock().unwrap().requests;
+        let manifest = Manifest(Arc::new(requests.len().to_ne_bytes()));
+        requests.push(request.clone());
+        let pod = if request.extra_mounts.is_empty() {
+            Ok(manifest.clone())
         } else {
             Err(SandboxError::BadRequest("not here".to_owned()))
-        }
+        };
+        Ok(Manifests { pod, service: manifest })
     }
 
-    fn create_pod(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedPod>> {
+    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
-            let id = &request.sandbox_id;
             if let Err(fault) = self.0.call(format!("create_pod {id}")).await {
                 return Outcome::Refused(fault);
             }
             let pod = {
                 let mut state = self.0.state.lock().unwrap();
+                let number = usize::from_ne_bytes((*manifest.0).try_into().unwrap());
+                let request = state.requests[number].clone();
                 // Kubernetes truncates times to whole seconds.
                 let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();
                 let last_activity = request.limits.idle_timeout.map(|_| now);
@@ -379,9 +388,8 @@ impl Cluster for Port {
         })
     }
 
-    fn create_service(&self, request: Arc<CreateRequest>) -> BoxFuture<'_, Outcome<ObservedService>> {
+    fn create_service(&self, id: SandboxId, _: Manifest) -> BoxFuture<'_, Outcome<ObservedService>> {
         Box::pin(async move {
-            let id = &request.sandbox_id;
             if let Err(fault) = self.0.call(format!("create_service {id}")).await {
                 return Outcome::Refused(fault);
             }
@@ -503,8 +511,8 @@ impl Cluster for Port {
         })
     }
 
-    fn record_event(&self, id: &SandboxId, _pod: &Uid, cause: ReapReason, rehearsed: bool) {
-        let told = format!("{id} {}{}", if rehearsed { "would " } else { "" }, cause.name());
+    fn record_event(&self, id: &SandboxId, _pod: &Uid, reason: ReapReason, dry_run: bool) {
+        let told = format!("{id} {}{}", if dry_run { "would " } else { "" }, reason.name());
         self.0.state.lock().unwrap().told.push(told);
     }
 }

@@ -42,7 +42,7 @@ async fn start(policy: Policy) -> Fake {
 async fn a_ttl_ends_a_sandbox() {
     let fake = start(Policy::default()).await;
     let made = fake.sandboxes.create(with("a", Some(90), None)).await.unwrap();
-    assert_eq!(made.expiry.unwrap().cause, ReapReason::Ttl);
+    assert_eq!(made.expiry.unwrap().reason, ReapReason::Ttl);
     for _ in 0..8 {
         sleep(seconds(10)).await;
         assert!(fake.sandboxes.touch(id("a"), None).await.unwrap().is_some());
@@ -52,7 +52,7 @@ async fn a_ttl_ends_a_sandbox() {
     sleep(seconds(1)).await;
     assert!(!fake.holds("a"));
     assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
-    assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().cause, ReapReason::Ttl);
+    assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().reason, ReapReason::Ttl);
     assert_eq!(fake.told(), ["a TTLExpired"]);
     assert_eq!(fake.sandboxes.reaper().reaped, 1);
     fake.sandboxes.create(with("a", None, None)).await.unwrap();
@@ -178,8 +178,8 @@ async fn a_touch_that_races_a_reap() {
 #[tokio::test(start_paused = true)]
 async fn steps_of_the_clock() {
     for hour in [-3600, 3600] {
-        let belt = ReapLimits { grace: seconds(60), ..loose() };
-        let fake = Fake::by(Policy::default(), belt).await.run().await;
+        let reap_limits = ReapLimits { grace: seconds(60), ..loose() };
+        let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
         fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
         sleep(seconds(100)).await;
         fake.step_clock(hour);
@@ -240,8 +240,8 @@ async fn an_old_view_reaps_nothing() {
 /// Guards that ten thousand sandboxes that expire in the same second are reaped at the configured rate.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_goes_at_the_rate_that_is_set() {
-    let belt = ReapLimits { max_per_minute: Some(4_000), ..loose() };
-    let fake = Fake::by(Policy::default(), belt).await.run().await;
+    let reap_limits = ReapLimits { max_per_minute: Some(4_000), ..loose() };
+    let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
     for n in 0..10_000 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
     }
@@ -258,8 +258,8 @@ async fn a_crowd_goes_at_the_rate_that_is_set() {
 /// sandboxes are reaped immediately then.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_go_at_once() {
-    let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
-    let fake = Fake::by(Policy::default(), belt).await.run().await;
+    let reap_limits = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
+    let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
     for n in 0..100 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
     }
@@ -275,16 +275,16 @@ async fn a_fleet_does_not_go_at_once() {
 /// Guards that a stop ends after the configured time and after a restart.
 #[tokio::test(start_paused = true)]
 async fn a_stop_has_its_end() {
-    let belt = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
+    let reap_limits = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
     for restart in [false, true] {
-        let mut fake = Fake::by(Policy::default(), belt).await.run().await;
+        let mut fake = Fake::by(Policy::default(), reap_limits).await.run().await;
         for n in 0..20 {
             fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
         }
         sleep(seconds(3_000)).await;
         assert_eq!(fake.fleet(), 10);
         if restart {
-            fake = fake.restart(Policy::default(), belt).await;
+            fake = fake.restart(Policy::default(), reap_limits).await;
             sleep(seconds(1)).await;
             assert_eq!(fake.fleet(), 5, "and the count begins anew");
         } else {
@@ -310,9 +310,9 @@ async fn a_cap_does_not_hide_that_a_fleet_goes() {
 /// Guards that a sandbox that cannot be deleted is retried, reported only after its reap, and does not block others.
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_deleted_stops_nothing() {
-    let belt = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
+    let reap_limits = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
     for kind in [ClusterErrorKind::Forbidden, ClusterErrorKind::ServerError] {
-        let fake = Fake::by(Policy::default(), belt).await.run().await;
+        let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
         fake.refuse("delete_pod a", kind);
         fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
         sleep(seconds(600)).await;
@@ -415,10 +415,10 @@ async fn patience_counts_silence_alone() {
 /// of any length.
 #[tokio::test(start_paused = true)]
 async fn a_start_without_a_cluster_is_quiet() {
-    let belt = ReapLimits { grace: seconds(60), ..loose() };
+    let reap_limits = ReapLimits { grace: seconds(60), ..loose() };
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
-    let fake = fake.restart_without_watch(Policy::default(), belt).await;
+    let fake = fake.restart_without_watch(Policy::default(), reap_limits).await;
     sleep(seconds(3_600)).await;
     let fake = fake.run().await;
     sleep(seconds(59)).await;
@@ -503,10 +503,10 @@ async fn an_owner_that_cannot_be_written() {
 /// Guards that nothing is reaped within the grace after a start.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_quiet() {
-    let belt = ReapLimits { grace: seconds(60), ..loose() };
+    let reap_limits = ReapLimits { grace: seconds(60), ..loose() };
     let fake = start(Policy::default()).await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    let fake = fake.restart(Policy::default(), belt).await;
+    let fake = fake.restart(Policy::default(), reap_limits).await;
     sleep(seconds(59)).await;
     assert!(fake.holds("a"));
     sleep(seconds(2)).await;
@@ -515,13 +515,13 @@ async fn a_start_is_quiet() {
 
 /// Guards that a dry run reports the sandboxes that would be reaped, and reaps none.
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal() {
+async fn a_dry_run() {
     let fake = Fake::by(Policy::default(), ReapLimits { dry_run: true, ..loose() }).await.run().await;
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     sleep(seconds(1_000)).await;
     assert!(fake.holds("a"));
     assert_eq!(fake.told(), ["a would TTLExpired"]);
-    assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaper().rehearsed), (0, 1));
+    assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaper().dry_runs), (0, 1));
 }
 
 /// Guards that the other reap reasons have their own limits, and do not apply without one.
@@ -533,7 +533,7 @@ async fn the_other_ways_to_be_stale() {
         lost_timeout: Some(seconds(90)),
         ..Policy::default()
     };
-    for (phase, ready, limit, cause) in [
+    for (phase, ready, limit, reason) in [
         (Phase::Succeeded, false, 30, ReapReason::Finished),
         (Phase::Failed, false, 30, ReapReason::Finished),
         (Phase::Unknown, true, 90, ReapReason::NodeLost),
@@ -544,16 +544,16 @@ async fn the_other_ways_to_be_stale() {
         fake.sandboxes.create(request("a")).await.unwrap();
         fake.set_phase("a", phase, ready);
         sleep(seconds(limit - 1)).await;
-        assert!(fake.holds("a"), "{cause:?}");
+        assert!(fake.holds("a"), "{reason:?}");
         sleep(seconds(2)).await;
-        assert!(!fake.holds("a"), "{cause:?}");
-        assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().cause, cause);
+        assert!(!fake.holds("a"), "{reason:?}");
+        assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().reason, reason);
 
         let fake = start(Policy::default()).await;
         fake.sandboxes.create(request("a")).await.unwrap();
         fake.set_phase("a", phase, ready);
         sleep(seconds(100_000)).await;
-        assert!(fake.holds("a"), "{cause:?} is off by default");
+        assert!(fake.holds("a"), "{reason:?} is off by default");
     }
 }
 

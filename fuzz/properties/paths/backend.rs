@@ -87,7 +87,7 @@ impl Backend for Recorder {
 
     fn reaper(&self) -> ReaperState {
         self.note("reaper", None);
-        ReaperState { stopped_until: None, reaped: 0, rehearsed: 0 }
+        ReaperState { stopped_until: None, reaped: 0, dry_runs: 0 }
     }
 
     fn resume_reaping(&self) -> bool {

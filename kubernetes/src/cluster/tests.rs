@@ -14,8 +14,14 @@ fn id() -> SandboxId {
     SandboxId::parse("a").unwrap()
 }
 
-fn request() -> Arc<CreateRequest> {
-    Arc::new(CreateRequest::new(id()))
+fn create_pod(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedPod>> {
+    let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
+    cluster.create_pod(id(), manifests.pod.unwrap())
+}
+
+fn create_service(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedService>> {
+    let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
+    cluster.create_service(id(), manifests.service)
 }
 
 fn uid() -> Uid {
@@ -61,8 +67,7 @@ async fn a_create_is_one_post_for_each_object() {
             Answer::Json(201, service("a", "us", 6, 31234))
         }
     });
-    let (pod, service) =
-        futures::future::join(writes.create_pod(request()), writes.create_service(request())).await;
+    let (pod, service) = futures::future::join(create_pod(&writes), create_service(&writes)).await;
     let Outcome::Done(pod) = pod else { panic!("{pod:?}") };
     let Outcome::Done(service) = service else { panic!("{service:?}") };
     assert_eq!((pod.uid, pod.version.0, pod.terminating), (uid(), 5, false));
@@ -81,7 +86,7 @@ async fn calls_without_a_connection_are_refused() {
     let connection = Connection::new("rec", Limits::default());
     let cluster = KubeCluster::new(connection, Arc::default(), ProbeOptions::default());
     let begun = Instant::now();
-    let created = cluster.create_pod(request()).await;
+    let created = create_pod(&cluster).await;
     assert_eq!(kind(&created), (true, ClusterErrorKind::Unreachable));
     assert!(matches!(created, Outcome::Refused(fault) if fault.message == "not connected yet"));
     assert_eq!(kind(&cluster.delete_pod(id(), only()).await), (true, ClusterErrorKind::Unreachable));
@@ -95,7 +100,7 @@ async fn calls_without_a_connection_are_refused() {
 async fn a_storm_costs_three_calls_an_operation() {
     let (writes, log) = writes(|_, _| storm());
     let begun = Instant::now();
-    assert_eq!(kind(&writes.create_pod(request()).await), (true, ClusterErrorKind::TooManyRequests));
+    assert_eq!(kind(&create_pod(&writes).await), (true, ClusterErrorKind::TooManyRequests));
     assert_eq!(log.len(), 3);
     assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
     assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, ClusterErrorKind::TooManyRequests));
@@ -114,7 +119,7 @@ async fn a_lost_answer_is_unknown() {
         || Answer::Json(201, json!({"metadata": {"name": "sandbox-a"}})),
     ] {
         let (writes, log) = writes(move |_, _| lost());
-        let (certain, _) = kind(&writes.create_pod(request()).await);
+        let (certain, _) = kind(&create_pod(&writes).await);
         assert!(!certain);
         assert_eq!(log.len(), 1);
     }
@@ -142,11 +147,11 @@ async fn unknown_is_not_forgotten_by_a_later_refusal() {
 #[tokio::test(start_paused = true)]
 async fn an_absent_cluster_is_told_in_time() {
     let (refusing, log) = writes(|_, _| Answer::Broken(std::io::ErrorKind::ConnectionRefused));
-    assert_eq!(kind(&refusing.create_pod(request()).await), (true, ClusterErrorKind::Unreachable));
+    assert_eq!(kind(&create_pod(&refusing).await), (true, ClusterErrorKind::Unreachable));
     assert_eq!(log.len(), 3);
     let (silent, log) = writes(|_, _| Answer::Silence);
     let begun = Instant::now();
-    assert_eq!(kind(&silent.create_service(request()).await), (false, ClusterErrorKind::TimedOut));
+    assert_eq!(kind(&create_service(&silent).await), (false, ClusterErrorKind::TimedOut));
     assert_eq!(begun.elapsed(), Limits::default().write);
     assert_eq!(log.len(), 1);
 }
@@ -156,7 +161,7 @@ async fn an_absent_cluster_is_told_in_time() {
 async fn calls_in_flight_are_bounded() {
     let limits = Limits { in_flight: 2, ..Limits::default() };
     let (writes, log) = limited(|_, _| Answer::Silence, limits);
-    let outcomes = futures::future::join_all((0..5).map(|_| writes.create_pod(request()))).await;
+    let outcomes = futures::future::join_all((0..5).map(|_| create_pod(&writes))).await;
     let certain = outcomes.iter().filter(|o| kind(o) == (true, ClusterErrorKind::TooManyRequests)).count();
     assert_eq!((log.len(), certain), (2, 3));
 }
@@ -174,7 +179,7 @@ async fn creates_leave_calls_to_others() {
         |_, asked| if asked.method == "POST" { Answer::Silence } else { failure(404, "NotFound", "gone") },
         limits,
     );
-    let creates = futures::future::join_all((0..50).map(|_| writes.create_pod(request())));
+    let creates = futures::future::join_all((0..50).map(|_| create_pod(&writes)));
     let others = async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let begun = Instant::now();
@@ -210,7 +215,7 @@ async fn what_does_not_pass_by_itself_is_not_repeated() {
         (422, "Invalid", "Pod \"a\" is invalid", ClusterErrorKind::Invalid),
     ] {
         let (writes, log) = writes(move |_, _| failure(code, reason, message));
-        assert_eq!(kind(&writes.create_pod(request()).await), (true, meant));
+        assert_eq!(kind(&create_pod(&writes).await), (true, meant));
         assert_eq!(log.len(), 1, "{message}");
     }
 }
@@ -228,7 +233,7 @@ async fn a_missing_namespace_is_made_once() {
         ("POST", 2) => Answer::Json(201, json!({})),
         _ => Answer::Json(201, pod("a", "ua", 5, "Pending")),
     });
-    assert!(matches!(writes.create_pod(request()).await, Outcome::Done(_)));
+    assert!(matches!(create_pod(&writes).await, Outcome::Done(_)));
     assert_eq!(
         log.lines(),
         [
@@ -251,7 +256,7 @@ async fn a_silent_namespace_keeps_the_deadline() {
         _ => Answer::Silence,
     });
     let begun = Instant::now();
-    let (certain, _) = kind(&writes.create_pod(request()).await);
+    let (certain, _) = kind(&create_pod(&writes).await);
     assert!(certain);
     assert!(begun.elapsed() <= Limits::default().write, "{:?}", begun.elapsed());
 }

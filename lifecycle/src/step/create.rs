@@ -1,228 +1,252 @@
 //! Creating a sandbox: compares the request with the observed objects, writes what is missing, and undoes a create
 //! that cannot succeed.
 
-use std::time::Duration;
+use std::{mem, time::Instant};
 
 use super::{
-    Action, AfterDelete, Context, Decision, MAX_ROUNDS, Objects, PendingCreate, Reply, Stage, failure_of,
-    remove, rest,
+    decision::{Decision, Step, after, answer, failure_of, stale},
+    types::{Action, AfterDelete, Existence, Objects, PendingCreate, PendingDelete, PostWaiter},
 };
 use crate::{
     budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
-    observed::{Observed, Status},
-    traits::Outcome,
+    observed::Observed,
+    request::CreateRequest,
+    spec::{ObservedSpec, Requirements},
+    traits::{Manifests, Outcome},
 };
 
-/// The retry delay while a sandbox is terminating: about half of its Pod's grace period.
-const TERMINATING_RETRY: Duration = Duration::from_secs(5);
-
-/// The retry delay while the view is stale.
-const STALE_RETRY: Duration = Duration::from_secs(5);
+/// The maximum number of write attempts of one POST: the first, one after a read, and one after a replacement.
+pub(super) const MAX_ATTEMPTS: u8 = 3;
 
 /// The difference between the observed objects and a complete sandbox.
-enum Lack {
+enum Missing {
     /// The sandbox is complete.
-    Nothing(Status),
+    Nothing,
     /// An object of an earlier sandbox is still terminating.
-    EarlierLifeGone,
+    Termination,
     /// The Service exists without a URL: it was created manually, or under another service type.
-    ServiceWithUrl,
+    Url,
     /// These objects are missing.
     Objects(Objects),
 }
 
-fn lack(seen: &Observed) -> Lack {
-    let pod_leaves = seen.pod.as_ref().is_some_and(|p| p.terminating);
-    let service_leaves = seen.service.as_ref().is_some_and(|s| s.terminating);
-    if pod_leaves || service_leaves {
-        return Lack::EarlierLifeGone;
-    }
-    if seen.service.as_ref().is_some_and(|s| s.url.is_none()) {
-        return Lack::ServiceWithUrl;
-    }
-    match seen.status() {
-        Some(status) if seen.pod.is_some() => Lack::Nothing(status),
-        _ => Lack::Objects(Objects { pod: seen.pod.is_none(), service: seen.service.is_none() }),
-    }
-}
-
-/// Returns the error for a sandbox with a terminating object.
-pub(super) fn still_terminating(ctx: Context<'_>) -> SandboxError {
-    SandboxError::StillTerminating { id: ctx.id.clone(), retry_after: TERMINATING_RETRY }
-}
-
-/// Returns the error for a stale view.
-pub(super) fn stale() -> SandboxError {
-    SandboxError::Stale { why: "the watch on the cluster is behind".to_owned(), retry_after: STALE_RETRY }
-}
-
-/// Continues a create from the observed objects.
-pub(super) fn make<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
-    let mut rejected = reject_mismatches(&mut order, made, ctx);
-    let (stage, actions) = if rejected.is_empty() || !order.waiters.is_empty() {
-        make_missing(order, made, ctx)
-    } else if made.any() {
-        remove::remove(made, 0, vec![], AfterDelete::Forget, ctx)
-    } else {
-        rest(None, ctx)
-    };
-    rejected.extend(actions);
-    (stage, rejected)
-}
-
-/// Rejects the callers whose requirements the existing Pod does not meet.
-///
-/// A terminating Pod is not compared, because the callers wait for a new one. In a stale view the Pod may already be
-/// gone.
-pub(super) fn reject_mismatches<W>(
-    order: &mut PendingCreate<W>,
-    made: Objects,
-    ctx: Context<'_>,
-) -> Vec<Action<W>> {
-    match &ctx.seen.pod {
-        Some(pod) if !pod.terminating && (ctx.fresh || order.looked || made.any()) => {
-            order.reject_mismatches(&pod.spec)
-        }
-        Some(_) | None => vec![],
-    }
-}
-
-/// Continues a create whose callers all accept the existing Pod, if there is one.
-fn make_missing<W>(mut order: PendingCreate<W>, made: Objects, ctx: Context<'_>) -> Decision<W> {
-    match lack(ctx.seen) {
-        Lack::Nothing(status) => {
-            let answer = if ctx.fresh || made.any() { Ok(Reply::Made(status)) } else { Err(stale()) };
-            let (stage, mut actions) = rest(None, ctx);
-            actions.extend(order.waiters.into_iter().map(|w| Action::Answer(w.waiter, answer.clone())));
-            (stage, actions)
-        }
-        Lack::EarlierLifeGone if made.any() => {
-            // A Service that was just created must not select a terminating Pod, so delete the new objects first.
-            remove::remove(made, 0, vec![], AfterDelete::Make { order, unpublished: true }, ctx)
-        }
-        Lack::EarlierLifeGone => wait(order, ctx),
-        Lack::ServiceWithUrl if made.service => {
-            let fault =
-                ClusterError::new(ClusterErrorKind::Other, "the cluster gave the Service no node port");
-            undo(order, made, SandboxError::Refused { operation: "Service creation", fault }, ctx)
-        }
-        Lack::ServiceWithUrl if order.rounds < MAX_ROUNDS => {
-            order.rounds += 1;
-            let service = Objects { pod: false, service: true };
-            remove::remove(service, 0, vec![], AfterDelete::Make { order, unpublished: false }, ctx)
-        }
-        // An object that a stale view does not show may exist and be in use. A later undo must not delete it, so read
-        // first.
-        Lack::Objects(_) if !(ctx.fresh || order.looked || made.any()) => {
-            order.looked = true;
-            (Stage::Creating { order, made, verdict: None }, vec![Action::Read])
-        }
-        Lack::Objects(halves) if order.rounds < MAX_ROUNDS => {
-            order.rounds += 1;
-            let create = Action::Create { request: order.request.clone(), halves };
-            (Stage::Creating { order, made, verdict: None }, vec![create])
-        }
-        Lack::ServiceWithUrl | Lack::Objects(_) => {
-            let failure = order.doubt.take().unwrap_or_else(|| {
-                let why = "its objects are being changed by somebody else";
-                failure_of("Sandbox creation", ClusterError::new(ClusterErrorKind::Conflict, why))
-            });
-            undo(order, made, failure, ctx)
+impl Missing {
+    fn in_state(seen: &Observed) -> Self {
+        let (pod, service) = (seen.pod.as_ref(), seen.service.as_ref());
+        if pod.is_some_and(|p| p.terminating) || service.is_some_and(|s| s.terminating) {
+            Self::Termination
+        } else if service.is_some_and(|s| s.url.is_none()) {
+            Self::Url
+        } else if seen.is_whole() {
+            Self::Nothing
+        } else {
+            Self::Objects(Objects { pod: pod.is_none(), service: service.is_none() })
         }
     }
 }
 
-/// Parks a create until the old objects are gone, and answers the callers whose deadline has passed.
-fn wait<W>(mut order: PendingCreate<W>, ctx: Context<'_>) -> Decision<W> {
-    (order.rounds, order.looked) = (0, false);
-    let expired = order.take_expired(ctx.now);
-    let failure = still_terminating(ctx);
-    let mut actions: Vec<_> = expired.into_iter().map(|w| Action::Answer(w, Err(failure.clone()))).collect();
-    match order.waiters.iter().map(|w| w.until).min() {
-        Some(next) => {
-            actions.push(Action::SetTimer(next));
-            (Stage::Waiting(order), actions)
-        }
-        None => (Stage::default(), actions),
+impl Step<'_> {
+    /// Continues a create from the observed objects.
+    pub(super) fn create<W>(&mut self, mut create: PendingCreate<W>) -> Decision<W> {
+        let rejected = self.reject_mismatches(&mut create);
+        let decision = if rejected.is_empty() || !create.waiters.is_empty() {
+            self.create_missing(create)
+        } else {
+            self.delete(PendingDelete::unpublished(create.made), AfterDelete::Nothing)
+        };
+        after(rejected, decision)
     }
-}
 
-/// Handles the outcome of the writes: continues on success, undoes a refused create, and reads after an unknown
-/// outcome.
-pub(super) fn created<W>(
-    mut order: PendingCreate<W>,
-    made: Objects,
-    pod: Option<Outcome<()>>,
-    service: Option<Outcome<()>>,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    let may_be =
-        |outcome: &Option<Outcome<()>>| matches!(outcome, Some(Outcome::Done(()) | Outcome::Unknown(_)));
-    let made = Objects { pod: made.pod || may_be(&pod), service: made.service || may_be(&service) };
+    /// Rejects the callers whose requirements the existing Pod does not meet.
+    ///
+    /// A terminating Pod is not compared, because the callers wait for a new one. In a stale view the Pod may already
+    /// be gone.
+    pub(super) fn reject_mismatches<W>(&self, create: &mut PendingCreate<W>) -> Vec<Action<W>> {
+        match self.ctx.live_pod() {
+            Some(pod) if self.knows_objects(create) => create.reject_mismatches(&pod.spec),
+            Some(_) | None => vec![],
+        }
+    }
 
-    let mut verdict = None;
-    let mut in_doubt = false;
-    order.doubt = None;
-    for (operation, outcome) in [("Pod creation", pod), ("Service creation", service)] {
-        match outcome {
-            None | Some(Outcome::Done(())) => {}
-            Some(Outcome::Unknown(fault)) => {
-                in_doubt = true;
-                order.doubt.get_or_insert_with(|| failure_of(operation, fault));
+    /// Returns whether the observed objects are those of the cluster. An object that a stale view does not show may
+    /// exist and be in use.
+    fn knows_objects<W>(&self, create: &PendingCreate<W>) -> bool {
+        self.ctx.fresh || create.verified || create.made.any()
+    }
+
+    /// Continues a create whose callers all accept the existing Pod, if there is one.
+    pub(super) fn create_missing<W>(&mut self, mut create: PendingCreate<W>) -> Decision<W> {
+        match Missing::in_state(self.ctx.seen) {
+            Missing::Nothing if self.ctx.fresh || create.made.any() => {
+                let waiters = create.waiters.into_iter().map(|w| w.waiter).collect();
+                self.provide(waiters, create.pending_owner)
             }
-            Some(Outcome::Refused(fault))
-                if matches!(fault.kind, ClusterErrorKind::AlreadyExists | ClusterErrorKind::Terminating) =>
-            {
-                in_doubt = true;
+            Missing::Nothing => after(create.fail(&stale()), self.settle(None)),
+            Missing::Termination if create.made.any() => {
+                // A Service that was just created must not select a terminating Pod, so delete the new objects first.
+                let made = mem::take(&mut create.made);
+                self.delete(PendingDelete::unpublished(made), AfterDelete::Create(create))
             }
-            Some(Outcome::Refused(fault)) => {
-                verdict.get_or_insert_with(|| failure_of(operation, fault));
+            Missing::Termination => self.wait(create),
+            Missing::Url if create.made.service => {
+                let fault =
+                    ClusterError::new(ClusterErrorKind::Other, "the cluster gave the Service no node port");
+                self.undo(create, SandboxError::Refused { operation: "Service creation", fault })
+            }
+            Missing::Url if create.attempts < MAX_ATTEMPTS => {
+                create.attempts += 1;
+                self.delete(PendingDelete::of(Objects::SERVICE), AfterDelete::Create(create))
+            }
+            // A later undo must not delete an object that was in use, so read first.
+            Missing::Objects(_) if !self.knows_objects(&create) => {
+                create.verified = true;
+                (Existence::Creating { create, failure: None }.into(), vec![Action::Read])
+            }
+            Missing::Objects(missing) if create.attempts < MAX_ATTEMPTS => {
+                create.attempts += 1;
+                let pod = match missing.pod.then(|| create.manifests.pod.clone()).transpose() {
+                    Ok(pod) => pod,
+                    Err(failure) => return self.undo(create, failure),
+                };
+                let service = missing.service.then(|| create.manifests.service.clone());
+                (Existence::Creating { create, failure: None }.into(), vec![Action::Create { pod, service }])
+            }
+            Missing::Url | Missing::Objects(_) => {
+                let failure = create.last_unknown.take().unwrap_or_else(|| {
+                    let why = "its objects are being changed by somebody else";
+                    failure_of("Sandbox creation", ClusterError::new(ClusterErrorKind::Conflict, why))
+                });
+                self.undo(create, failure)
             }
         }
     }
-    match verdict {
-        verdict if in_doubt => (Stage::Creating { order, made, verdict }, vec![Action::Read]),
-        Some(failure) => undo(order, made, failure, ctx),
-        None => make(order, made, ctx),
-    }
-}
 
-/// Handles the outcome of a read.
-pub(super) fn read<W>(
-    order: PendingCreate<W>,
-    made: Objects,
-    verdict: Option<SandboxError>,
-    result: Result<Option<String>, ClusterError>,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    match (result, verdict) {
-        (Ok(None), None) if order.waiters.iter().all(|w| w.until <= ctx.now) => {
-            let failure = SandboxError::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
-            undo(order, made, failure, ctx)
-        }
-        (Ok(None), None) => make(order, made, ctx),
-        (Ok(None), Some(failure)) => undo(order, made, failure, ctx),
-        (Ok(Some(what)), _) => {
-            let failure = SandboxError::NotOurs { id: ctx.id.clone(), what };
-            undo(order, made, failure, ctx)
-        }
-        (Err(fault), verdict) => {
-            let failure = verdict.unwrap_or_else(|| failure_of("Sandbox creation", fault));
-            let mut actions = order.fail(&failure);
-            if !made.any() {
-                let (stage, more) = rest(None, ctx);
-                actions.extend(more);
-                return (stage, actions);
+    /// Parks a create until the old objects are gone, and answers the callers whose deadline has passed.
+    fn wait<W>(&mut self, mut create: PendingCreate<W>) -> Decision<W> {
+        (create.attempts, create.verified) = (0, false);
+        let expired = create.take_expired(self.ctx.now);
+        let failed = answer(expired, &Err(self.still_terminating()));
+        let decision = match create.waiters.iter().map(|w| w.until).min() {
+            Some(next) => (Existence::Waiting(create).into(), vec![Action::SetTimer(next)]),
+            None => self.settle(None),
+        };
+        after(failed, decision)
+    }
+
+    /// Handles the outcome of the writes: continues on success, undoes a refused create, and reads after an unknown
+    /// outcome.
+    pub(super) fn created<W>(
+        &mut self,
+        mut create: PendingCreate<W>,
+        pod: Option<Outcome<()>>,
+        service: Option<Outcome<()>>,
+    ) -> Decision<W> {
+        let may_exist =
+            |outcome: &Option<Outcome<()>>| matches!(outcome, Some(Outcome::Done(()) | Outcome::Unknown(_)));
+        create.made.pod |= may_exist(&pod);
+        create.made.service |= may_exist(&service);
+
+        let mut failure = None;
+        let mut is_unknown = false;
+        create.last_unknown = None;
+        for (operation, outcome) in [("Pod creation", pod), ("Service creation", service)] {
+            match outcome {
+                None | Some(Outcome::Done(())) => {}
+                Some(Outcome::Unknown(fault)) => {
+                    is_unknown = true;
+                    create.last_unknown.get_or_insert_with(|| failure_of(operation, fault));
+                }
+                Some(Outcome::Refused(fault))
+                    if matches!(
+                        fault.kind,
+                        ClusterErrorKind::AlreadyExists | ClusterErrorKind::Terminating
+                    ) =>
+                {
+                    is_unknown = true;
+                }
+                Some(Outcome::Refused(fault)) => {
+                    failure.get_or_insert_with(|| failure_of(operation, fault));
+                }
             }
-            let (stage, more) = remove::later(made, 0, true, ctx);
-            actions.extend(more);
-            (stage, actions)
         }
+        match failure {
+            failure if is_unknown => (Existence::Creating { create, failure }.into(), vec![Action::Read]),
+            Some(failure) => self.undo(create, failure),
+            None => self.create(create),
+        }
+    }
+
+    /// Handles the outcome of a read during a create.
+    pub(super) fn read_after_create<W>(
+        &mut self,
+        create: PendingCreate<W>,
+        failure: Option<SandboxError>,
+        result: Result<Option<String>, ClusterError>,
+    ) -> Decision<W> {
+        match (result, failure) {
+            (Ok(None), None) if create.waiters.iter().all(|w| w.until <= self.ctx.now) => {
+                let failure = SandboxError::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
+                self.undo(create, failure)
+            }
+            (Ok(None), None) => self.create(create),
+            (Ok(None), Some(failure)) => self.undo(create, failure),
+            (Ok(Some(what)), _) => self.undo(create, SandboxError::NotOurs { id: self.ctx.id.clone(), what }),
+            (Err(fault), failure) => {
+                let made = create.made;
+                let failed = create.fail(&failure.unwrap_or_else(|| failure_of("Sandbox creation", fault)));
+                let decision = if made.any() {
+                    self.back_off(PendingDelete::unpublished(made))
+                } else {
+                    self.settle(None)
+                };
+                after(failed, decision)
+            }
+        }
+    }
+
+    /// Deletes what the create has written, then fails it.
+    fn undo<W>(&mut self, create: PendingCreate<W>, failure: SandboxError) -> Decision<W> {
+        self.delete(PendingDelete::unpublished(create.made), AfterDelete::Fail(create, failure))
     }
 }
 
-/// Deletes what the create has written, then fails it.
-fn undo<W>(order: PendingCreate<W>, made: Objects, failure: SandboxError, ctx: Context<'_>) -> Decision<W> {
-    remove::remove(made, 0, vec![], AfterDelete::Fail(order, failure), ctx)
+// === impl PendingCreate ===
+
+impl<W> PendingCreate<W> {
+    pub(super) fn new(request: &CreateRequest, manifests: Manifests, waiter: W, now: Instant) -> Self {
+        let requirements = Requirements::of(request);
+        Self {
+            manifests,
+            expected: ObservedSpec::expected(request),
+            waiters: vec![PostWaiter { waiter, until: now + POST_PATIENCE, requirements }],
+            pending_owner: request.owner.clone(),
+            attempts: 0,
+            verified: false,
+            made: Objects::NONE,
+            last_unknown: None,
+        }
+    }
+
+    /// Answers all callers with the failure.
+    pub(super) fn fail(self, failure: &SandboxError) -> Vec<Action<W>> {
+        answer(self.waiters.into_iter().map(|w| w.waiter), &Err(failure.clone()))
+    }
+
+    /// Removes and returns the callers whose deadline has passed.
+    fn take_expired(&mut self, now: Instant) -> Vec<W> {
+        self.waiters.extract_if(.., |w| w.until <= now).map(|w| w.waiter).collect()
+    }
+
+    /// Removes the callers whose requirements an existing Pod with this spec does not meet. Returns their answers.
+    fn reject_mismatches(&mut self, spec: &ObservedSpec) -> Vec<Action<W>> {
+        let mut rejected = vec![];
+        for waiting in mem::take(&mut self.waiters) {
+            match waiting.requirements.check(spec) {
+                Ok(()) => self.waiters.push(waiting),
+                Err(mismatch) => rejected.push(Action::Answer(waiting.waiter, Err(mismatch.into()))),
+            }
+        }
+        rejected
+    }
 }

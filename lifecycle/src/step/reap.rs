@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Action, AfterDelete, Context, Decision, LifetimeState, Objects, Stage,
-    live::{limits, write},
-    remove, rest,
+    context::Context,
+    decision::{Decision, Step, after},
+    lifetime_state::LifetimeState,
+    types::{Action, AfterDelete, Lifetime, Objects, PendingDelete},
 };
 use crate::{
     error::ClusterError,
@@ -22,211 +23,167 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// The interval at which a dry run reports the same sandbox. It is long, to keep the reports few.
-const REHEARSE_AGAIN: Duration = Duration::from_secs(3600);
+const DRY_RUN_AGAIN: Duration = Duration::from_secs(3600);
 
-/// Starts a reap after a limit is reached. Returns the time of the next attempt if the sandbox has to wait.
-pub(super) fn begin<W>(
-    pod: &ObservedPod,
-    lifetime: &mut LifetimeState,
-    cause: ReapReason,
-    ctx: Context<'_>,
-) -> Result<Decision<W>, Instant> {
-    let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
-    let action = match (cause, service.and_then(|service| service.url.clone())) {
-        (ReapReason::Idle, Some(url)) => Action::Probe { url },
-        // Without an observed Service the sandbox cannot be probed. The Service may only have lost its label and
-        // still work.
-        (ReapReason::Idle, None) => {
-            unanswered(lifetime, ctx)?;
-            let_go(pod, cause, ctx)
+impl LifetimeState {
+    /// Starts a reap after a limit is reached. Returns a hold if the sandbox has to wait.
+    pub(super) fn begin_reap<W>(
+        &mut self,
+        limit: ReapReason,
+        pod: &ObservedPod,
+        ctx: Context<'_>,
+    ) -> Result<(Lifetime<W>, Action<W>), Hold> {
+        if limit == ReapReason::Idle {
+            let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
+            if let Some(url) = service.and_then(|service| service.url.clone()) {
+                return Ok((Lifetime::Probing, Action::Probe { url }));
+            }
+            // Without an observed Service the sandbox cannot be probed. The Service may only have lost its label and
+            // still work.
+            self.note_unanswered(ctx)?;
         }
-        _ => let_go(pod, cause, ctx),
-    };
-    Ok((Stage::Reaping(cause), vec![action]))
+        Ok((Lifetime::Reaping(limit), reap(limit, pod, ctx)))
+    }
+
+    /// Records that the sandbox could not be probed. Returns a hold until `probe_patience` has passed and the sandbox
+    /// counts as idle.
+    fn note_unanswered(&mut self, ctx: Context<'_>) -> Result<(), Hold> {
+        let since = *self.unanswered_since.get_or_insert(ctx.now);
+        if ctx.now.saturating_duration_since(since) >= ctx.policy.probe_patience {
+            return Ok(());
+        }
+        let until = ctx.now + ctx.policy.probe_interval;
+        Err(Hold { limit: ReapReason::Idle, reason: HoldReason::ProbeUnanswered, until })
+    }
+
+    /// Evaluates an activity probe of an idle sandbox. Returns a hold if the sandbox may be busy.
+    fn evaluate_probe(&mut self, busy: &Busy, ctx: Context<'_>) -> Result<(), Hold> {
+        match busy {
+            Busy::Unasked(_) => {
+                let until = ctx.now + ctx.policy.probe_interval;
+                Err(Hold { limit: ReapReason::Idle, reason: HoldReason::ProbeNotSent, until })
+            }
+            Busy::Unanswered(_) => self.note_unanswered(ctx),
+            Busy::No | Busy::Yes(_) => {
+                self.unanswered_since = None;
+                Ok(())
+            }
+        }
+    }
 }
 
-/// Records that the sandbox could not be probed. Returns when to probe again, until `probe_patience` has passed and
-/// the sandbox counts as idle.
-fn unanswered(lifetime: &mut LifetimeState, ctx: Context<'_>) -> Result<(), Instant> {
-    let since = *lifetime.unanswered_since.get_or_insert(ctx.now);
-    let is_long = ctx.now.saturating_duration_since(since) >= ctx.policy.probe_patience;
-    if is_long { Ok(()) } else { Err(ctx.now + ctx.policy.probe_interval) }
+impl Step<'_> {
+    /// Handles the outcome of an activity probe.
+    pub(super) fn probed<W>(&mut self, busy: &Busy) -> Decision<W> {
+        let ctx = self.ctx;
+        // The Service may be gone since. The outcome counts nevertheless.
+        let (Some(lifetime), Some(pod)) = (&mut self.lifetime, ctx.live_pod()) else {
+            return self.settle(None);
+        };
+        if let Busy::Yes(_) = busy {
+            lifetime.record_busy(pod, ctx);
+            return match lifetime.due_write(pod, ctx) {
+                Some(write) => (Lifetime::RecordingUse(vec![]).into(), vec![write]),
+                None => self.settle(None),
+            };
+        }
+        // While the probe ran, the limits may have changed and the view may have become stale.
+        let reached = lifetime.activity.reached(ctx.limits(pod), ctx.policy, ctx.now).filter(|_| ctx.fresh);
+        let Some(limit) = reached else { return self.settle(None) };
+        if limit == ReapReason::Idle
+            && let Err(hold) = lifetime.evaluate_probe(busy, ctx)
+        {
+            return self.hold(hold);
+        }
+        (Lifetime::Reaping(limit).into(), vec![reap(limit, pod, ctx)])
+    }
+
+    /// Handles the outcome of a reap.
+    pub(super) fn reaped<W>(
+        &mut self,
+        limit: ReapReason,
+        pod: Outcome<()>,
+        service: Option<Outcome<()>>,
+    ) -> Decision<W> {
+        let pause = match (pod, service) {
+            // Without its Pod the sandbox is gone for callers. The Service is deleted later.
+            (Outcome::Done(()), Some(Outcome::Refused(_) | Outcome::Unknown(_))) => {
+                let decision = self.back_off(PendingDelete::unpublished(Objects::SERVICE));
+                return after(vec![Action::RecordReap(limit)], decision);
+            }
+            (Outcome::Done(()), Some(Outcome::Done(())) | None) => {
+                return after(vec![Action::RecordReap(limit)], self.settle(None));
+            }
+            // Until the outcome is known, the sandbox must not be returned, used or reported as reaped.
+            (Outcome::Unknown(_), _) => {
+                return (Lifetime::ConfirmingReap(limit).into(), vec![Action::Read]);
+            }
+            // The Pod has changed since, or the API server refuses the delete for now. The limits are evaluated again.
+            (Outcome::Refused(fault), _) if fault.kind.is_passing() => AGAIN,
+            (Outcome::Refused(_), _) => REFUSED_AGAIN,
+        };
+        self.hold(Hold { limit, reason: HoldReason::DeleteFailed, until: self.ctx.now + pause })
+    }
+
+    /// Handles a reap that was only a dry run.
+    pub(super) fn dry_run<W>(&mut self, limit: ReapReason) -> Decision<W> {
+        self.hold(Hold { limit, reason: HoldReason::DryRun, until: self.ctx.now + DRY_RUN_AGAIN })
+    }
+
+    /// Checks whether the watch has reported the deletion before the next read is due.
+    pub(super) fn await_reap<W>(&mut self, reason: ReapReason, retry_at: Instant) -> Decision<W> {
+        if self.ctx.live_pod().is_none() {
+            self.finish_reap(reason)
+        } else if self.ctx.now >= retry_at {
+            (Lifetime::ConfirmingReap(reason).into(), vec![Action::Read])
+        } else {
+            (Lifetime::ReapUnknown { reason, retry_at }.into(), vec![Action::SetTimer(retry_at)])
+        }
+    }
+
+    /// Handles the outcome of a read after a reap with an unknown outcome.
+    pub(super) fn confirm_reap<W>(
+        &mut self,
+        reason: ReapReason,
+        result: &Result<Option<String>, ClusterError>,
+    ) -> Decision<W> {
+        let again = self.ctx.now + AGAIN;
+        if self.ctx.live_pod().is_none() {
+            self.finish_reap(reason)
+        } else if result.is_err() {
+            let stage = Lifetime::ReapUnknown { reason, retry_at: again };
+            (stage.into(), vec![Action::SetTimer(again)])
+        } else {
+            self.hold(Hold { limit: reason, reason: HoldReason::DeleteFailed, until: again })
+        }
+    }
+
+    /// Records the reap and deletes the Service.
+    fn finish_reap<W>(&mut self, reason: ReapReason) -> Decision<W> {
+        let decision = self.delete(PendingDelete::unpublished(Objects::SERVICE), AfterDelete::Nothing);
+        after(vec![Action::RecordReap(reason)], decision)
+    }
+
+    /// Returns to `Steady` and holds this limit for a while. Other limits still apply when they are reached.
+    pub(super) fn hold<W>(&mut self, hold: Hold) -> Decision<W> {
+        if let Some(lifetime) = &mut self.lifetime {
+            let until = hold.until.max(self.ctx.now + Duration::from_millis(1));
+            lifetime.hold = Some(Hold { until, ..hold });
+        }
+        self.settle(None)
+    }
 }
 
-fn let_go<W>(pod: &ObservedPod, cause: ReapReason, ctx: Context<'_>) -> Action<W> {
-    let only = |uid: &Uid, version: ResourceVersion| Preconditions {
+/// Returns the reap of exactly the observed objects.
+fn reap<W>(reason: ReapReason, pod: &ObservedPod, ctx: Context<'_>) -> Action<W> {
+    let exactly = |uid: &Uid, version: ResourceVersion| Preconditions {
         uid: uid.clone(),
         version: (version != ResourceVersion::UNKNOWN).then_some(version),
     };
     let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
     Action::Reap {
-        pod: only(&pod.uid, pod.version),
-        service: service.map(|service| only(&service.uid, service.version)),
-        cause,
-    }
-}
-
-/// Handles the outcome of an activity probe.
-pub(super) fn probed<W>(
-    stage: Stage<W>,
-    lifetime: &mut Option<LifetimeState>,
-    busy: &Busy,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    // The Service may be gone since. The outcome counts nevertheless.
-    let pod = ctx.seen.pod.as_ref().filter(|pod| !pod.terminating);
-    let (Stage::Reaping(_), Some(lifetime), Some(pod)) = (&stage, lifetime.as_mut(), pod) else {
-        return settle(stage, ctx);
-    };
-    if let Busy::Yes(_) = busy {
-        lifetime.activity.touch(ctx.clocks());
-        lifetime.unanswered_since = None;
-        lifetime.pending_write.last_activity = lifetime.activity.wants_writing(limits(pod, ctx));
-        let write = write(lifetime, pod, ctx);
-        let (stage, mut actions) = settle(stage, ctx);
-        actions.extend(write);
-        return (stage, actions);
-    }
-    // While the probe ran, the limits may have changed and the view may have become stale.
-    let reached = lifetime.activity.reached(limits(pod, ctx), ctx.policy, ctx.now).filter(|_| ctx.fresh);
-    let Some(cause) = reached else { return settle(stage, ctx) };
-    if cause == ReapReason::Idle {
-        let again = match busy {
-            Busy::Unasked(_) => Some((HoldReason::ProbeNotSent, ctx.now + ctx.policy.probe_interval)),
-            Busy::Unanswered(_) => {
-                unanswered(lifetime, ctx).err().map(|at| (HoldReason::ProbeUnanswered, at))
-            }
-            Busy::No | Busy::Yes(_) => {
-                lifetime.unanswered_since = None;
-                None
-            }
-        };
-        if let Some((reason, at)) = again {
-            return wait(stage, lifetime, reason, at, ctx);
-        }
-    }
-    (Stage::Reaping(cause), vec![let_go(pod, cause, ctx)])
-}
-
-/// Holds a sandbox that the reap limits defer until a time, or that is reaped only as a dry run.
-pub(super) fn deferred<W>(
-    stage: Stage<W>,
-    lifetime: &mut Option<LifetimeState>,
-    until: Option<Instant>,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    match lifetime {
-        Some(lifetime) => {
-            let (reason, until) = match until {
-                Some(until) => (HoldReason::ReapLimits, until),
-                None => (HoldReason::DryRun, ctx.now + REHEARSE_AGAIN),
-            };
-            wait(stage, lifetime, reason, until, ctx)
-        }
-        None => settle(stage, ctx),
-    }
-}
-
-/// Ends the hold, so that the next step asks the reap limits again.
-pub(super) fn resumed(lifetime: &mut Option<LifetimeState>) {
-    if let Some(lifetime) = lifetime {
-        lifetime.held = None;
-    }
-}
-
-/// Handles the outcome of a reap: of the Pod's delete, and then of the Service's.
-pub(super) fn reaped<W>(
-    stage: Stage<W>,
-    lifetime: &mut Option<LifetimeState>,
-    outcomes: [Option<Outcome<()>>; 2],
-    ctx: Context<'_>,
-) -> Decision<W> {
-    let Stage::Reaping(cause) = stage else { return settle(stage, ctx) };
-    let [pod, service] = outcomes;
-    let pause = match pod {
-        Some(Outcome::Done(())) => {
-            let (stage, mut actions) = match service {
-                // Without its Pod the sandbox is gone for callers. The Service is deleted later.
-                Some(Outcome::Refused(_) | Outcome::Unknown(_)) => {
-                    remove::later(Objects { pod: false, service: true }, 0, true, ctx)
-                }
-                Some(Outcome::Done(())) | None => settle(stage, ctx),
-            };
-            actions.insert(0, Action::RecordReap(cause));
-            return (stage, actions);
-        }
-        // Until the outcome is known, the sandbox must not be returned, used or reported as reaped.
-        Some(Outcome::Unknown(_)) => return (Stage::ReapUnknown { cause, at: None }, vec![Action::Read]),
-        // The Pod has changed since, or the API server refuses the delete for now. The limits are evaluated again.
-        Some(Outcome::Refused(fault)) if !fault.kind.is_passing() => REFUSED_AGAIN,
-        Some(Outcome::Refused(_)) | None => AGAIN,
-    };
-    match lifetime {
-        Some(lifetime) => wait(stage, lifetime, HoldReason::DeleteFailed, ctx.now + pause, ctx),
-        None => settle(stage, ctx),
-    }
-}
-
-/// Checks whether the watch has reported the deletion before the next read is due.
-pub(super) fn look<W>(cause: ReapReason, at: Instant, ctx: Context<'_>) -> Decision<W> {
-    if is_gone(ctx) {
-        gone(cause, ctx)
-    } else if ctx.now >= at {
-        (Stage::ReapUnknown { cause, at: None }, vec![Action::Read])
-    } else {
-        (Stage::ReapUnknown { cause, at: Some(at) }, vec![Action::SetTimer(at)])
-    }
-}
-
-/// Handles the outcome of a read after a reap with an unknown outcome.
-pub(super) fn read<W>(
-    cause: ReapReason,
-    result: &Result<Option<String>, ClusterError>,
-    lifetime: &mut Option<LifetimeState>,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    match (result, lifetime) {
-        _ if is_gone(ctx) => gone(cause, ctx),
-        (Err(_), _) => {
-            let at = ctx.now + AGAIN;
-            (Stage::ReapUnknown { cause, at: Some(at) }, vec![Action::SetTimer(at)])
-        }
-        (Ok(_), Some(lifetime)) => {
-            wait(Stage::Reaping(cause), lifetime, HoldReason::DeleteFailed, ctx.now + AGAIN, ctx)
-        }
-        (Ok(_), None) => rest(None, ctx),
-    }
-}
-
-fn is_gone(ctx: Context<'_>) -> bool {
-    ctx.seen.pod.as_ref().is_none_or(|pod| pod.terminating)
-}
-
-/// Records the reap and deletes the Service.
-fn gone<W>(cause: ReapReason, ctx: Context<'_>) -> Decision<W> {
-    let service = Objects { pod: false, service: true };
-    let (stage, mut actions) = remove::remove(service, 0, vec![], AfterDelete::Forget, ctx);
-    actions.insert(0, Action::RecordReap(cause));
-    (stage, actions)
-}
-
-/// Returns to `Steady` and holds this limit until the given time. Other limits still apply when they are reached.
-fn wait<W>(
-    stage: Stage<W>,
-    lifetime: &mut LifetimeState,
-    reason: HoldReason,
-    until: Instant,
-    ctx: Context<'_>,
-) -> Decision<W> {
-    if let Stage::Reaping(cause) = stage {
-        lifetime.held = Some(Hold { cause, reason, until: until.max(ctx.now + Duration::from_millis(1)) });
-    }
-    settle(stage, ctx)
-}
-
-fn settle<W>(stage: Stage<W>, ctx: Context<'_>) -> Decision<W> {
-    match stage {
-        Stage::Reaping(_) => rest(None, ctx),
-        other => (other, vec![]),
+        pod: exactly(&pod.uid, pod.version),
+        service: service.map(|service| exactly(&service.uid, service.version)),
+        reason,
     }
 }

@@ -1,10 +1,11 @@
 //! Tests of every path of `step`, and of random histories in a small simulated cluster.
 
-mod bench;
 mod doubts;
+mod fixture;
 mod histories;
 mod holds;
-mod lives;
+mod interpreter;
+mod lifetimes;
 mod paths;
 mod requirements;
 mod uses;

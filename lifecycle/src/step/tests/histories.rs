@@ -1,21 +1,14 @@
 //! Random histories in a small simulated cluster: for any outcome of a call, every caller is answered and no object
 //! is left behind.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
-use super::{super::*, bench::request};
-use crate::{
-    error::{ClusterError, ClusterErrorKind},
-    observed::{ObservedPod, ObservedService, ResourceVersion},
-    phase::Phase,
-};
+use super::{fixture::*, interpreter::Simulation};
 
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy)]
-enum Luck {
-    Fine,
+enum CallResult {
+    Done,
     /// The call is executed, but its answer is lost.
     LostAnswer,
     /// The call is not executed, and the caller cannot tell.
@@ -25,219 +18,183 @@ enum Luck {
 
 /// An external event.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Step {
     Post,
     Delete,
     /// The node terminates the Pod.
     Terminated,
     /// An operator deletes an object manually.
-    PodByHand,
-    ServiceByHand,
+    PodDeletedManually,
+    ServiceDeletedManually,
     Wait(u64),
 }
 
 /// A cluster with one sandbox and an exact view.
-struct World {
-    sandbox: Sandbox<u32>,
-    seen: Observed,
-    now: Instant,
-    wake: Option<Instant>,
-    lives: u32,
+struct FlakyCluster {
+    fixture: Fixture,
+    /// The number of objects created so far.
+    created: u32,
     asked: u32,
     answered: Vec<u32>,
-    luck: Vec<Luck>,
-    writes: u32,
+    /// The results of the next calls; later calls succeed.
+    results: Vec<CallResult>,
 }
 
-impl World {
-    fn luck(&mut self) -> Luck {
-        self.luck.pop().unwrap_or(Luck::Fine)
+impl FlakyCluster {
+    fn next_result(&mut self) -> CallResult {
+        self.results.pop().unwrap_or(CallResult::Done)
     }
 
-    fn outcome(&mut self, effect: impl FnOnce(&mut Self)) -> Outcome<()> {
-        self.writes += 1;
+    fn write_object(&mut self, effect: impl FnOnce(&mut Self)) -> Outcome<()> {
         let fault = |kind| ClusterError::new(kind, "");
-        match self.luck() {
-            Luck::Fine => {
+        match self.next_result() {
+            CallResult::Done => {
                 effect(self);
                 Outcome::Done(())
             }
-            Luck::LostAnswer => {
+            CallResult::LostAnswer => {
                 effect(self);
                 Outcome::Unknown(fault(ClusterErrorKind::TimedOut))
             }
-            Luck::LostCall => Outcome::Unknown(fault(ClusterErrorKind::TimedOut)),
-            Luck::Refused(kind) => Outcome::Refused(fault(kind)),
+            CallResult::LostCall => Outcome::Unknown(fault(ClusterErrorKind::TimedOut)),
+            CallResult::Refused(kind) => Outcome::Refused(fault(kind)),
         }
     }
 
     fn create_pod(&mut self) -> Outcome<()> {
-        if let Some(pod) = &self.seen.pod {
+        if let Some(pod) = &self.fixture.seen.pod {
             let kind =
                 if pod.terminating { ClusterErrorKind::Terminating } else { ClusterErrorKind::AlreadyExists };
             return Outcome::Refused(ClusterError::new(kind, ""));
         }
-        self.outcome(|world| {
-            world.lives += 1;
-            world.seen.pod = Some(ObservedPod {
-                uid: Uid(format!("p{}", world.lives).into()),
-                version: ResourceVersion(1),
-                phase: Phase::Pending,
-                ready: false,
-                terminating: false,
-                reason: None,
-                created: None,
-                spec: ObservedSpec::default(),
-                annotations: LifetimeAnnotations::default(),
-            });
+        self.write_object(|cluster| {
+            cluster.created += 1;
+            let new = pod(&format!("p{}", cluster.created));
+            cluster.fixture.seen.pod = Some(ObservedPod { phase: Phase::Pending, ready: false, ..new });
         })
     }
 
     fn create_service(&mut self) -> Outcome<()> {
-        if self.seen.service.is_some() {
+        if self.fixture.seen.service.is_some() {
             return Outcome::Refused(ClusterError::new(ClusterErrorKind::AlreadyExists, ""));
         }
-        self.outcome(|world| {
-            world.lives += 1;
-            world.seen.service = Some(ObservedService {
-                uid: Uid(format!("s{}", world.lives).into()),
-                version: ResourceVersion(1),
-                terminating: false,
-                url: Some("http://h:30000".into()),
-            });
+        self.write_object(|cluster| {
+            cluster.created += 1;
+            cluster.fixture.seen.service = Some(service(&format!("s{}", cluster.created)));
         })
     }
 
-    fn feed(&mut self, mut event: Event<u32>) {
-        let id = SandboxId::parse("a").unwrap();
-        for round in 0.. {
-            assert!(round < 20, "the step does not come to rest: {:?}", self.sandbox);
-            let seen = self.seen.clone();
-            let policy = Policy::default();
-            let wall = Timestamp::UNIX_EPOCH;
-            let ctx = Context { id: &id, now: self.now, wall, policy: &policy, seen: &seen, fresh: true };
-            let (sandbox, actions) = step(std::mem::take(&mut self.sandbox), event, ctx);
-            self.sandbox = sandbox;
-            let mut outcome = None;
-            for action in actions {
-                let calls = outcome.is_some();
-                match action {
-                    Action::Answer(waiter, answer) => {
-                        if let Ok(Reply::Made(_)) = answer {
-                            assert!(self.seen.is_whole(), "invariant 2: a 200 means that both exist");
-                        }
-                        self.answered.push(waiter);
-                    }
-                    Action::SetTimer(at) => self.wake = Some(at),
-                    Action::Stop => assert!(self.seen.is_empty(), "retired with something left"),
-                    Action::Create { halves, .. } => {
-                        assert!(!calls, "two calls in one decision");
-                        assert!(halves.any(), "a call about nothing");
-                        let pod = halves.pod.then(|| self.create_pod());
-                        let service = halves.service.then(|| self.create_service());
-                        outcome = Some(Event::Created { pod, service });
-                    }
-                    Action::Delete { pod, service } => {
-                        assert!(!calls, "two calls in one decision");
-                        assert!(pod.is_some() || service.is_some(), "a call about nothing");
-                        let pod = pod.map(|uid| {
-                            self.outcome(|world| {
-                                if let Some(pod) = world.seen.pod.as_mut().filter(|p| p.uid == uid) {
-                                    pod.terminating = true;
-                                }
-                            })
-                        });
-                        let service = service.map(|uid| {
-                            self.outcome(|world| {
-                                world.seen.service.take_if(|s| s.uid == uid);
-                            })
-                        });
-                        outcome = Some(Event::Deleted { pod, service });
-                    }
-                    Action::Write { .. }
-                    | Action::Probe { .. }
-                    | Action::Reap { .. }
-                    | Action::RecordReap(_) => unreachable!("nothing here has a limit"),
-                    Action::Read => {
-                        assert!(!calls, "two calls in one decision");
-                        let result = match self.luck() {
-                            Luck::Fine | Luck::LostAnswer => Ok(None),
-                            Luck::LostCall | Luck::Refused(_) => {
-                                Err(ClusterError::new(ClusterErrorKind::Unreachable, ""))
-                            }
-                        };
-                        outcome = Some(Event::Read(result));
-                    }
-                }
-            }
-            match outcome {
-                Some(next) => event = next,
-                None => return,
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(at) = self.wake.filter(|at| *at <= until) {
-            self.now = self.now.max(at);
-            self.wake = None;
-            self.feed(Event::Due);
-        }
-        self.now = until;
-    }
-
-    fn apply(&mut self, deed: &Deed) {
-        let id = SandboxId::parse("a").unwrap();
-        match deed {
-            Deed::Post => {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Post => {
                 self.asked += 1;
-                self.feed(Event::Post { request: request(&id), waiter: self.asked });
+                let request = CreateRequest::new(self.fixture.id.clone());
+                self.feed(post(request, self.asked));
             }
-            Deed::Delete => {
+            Step::Delete => {
                 self.asked += 1;
                 self.feed(Event::Delete { waiter: self.asked, owner: None });
             }
-            Deed::Terminated => {
-                self.seen.pod.take_if(|p| p.terminating);
+            Step::Terminated => {
+                self.fixture.seen.pod.take_if(|p| p.terminating);
                 self.feed(Event::Resync);
             }
-            Deed::PodByHand => {
-                self.seen.pod = None;
+            Step::PodDeletedManually => {
+                self.fixture.seen.pod = None;
                 self.feed(Event::Resync);
             }
-            Deed::ServiceByHand => {
-                self.seen.service = None;
+            Step::ServiceDeletedManually => {
+                self.fixture.seen.service = None;
                 self.feed(Event::Resync);
             }
-            Deed::Wait(seconds) => self.pass(Duration::from_secs(*seconds)),
+            Step::Wait(seconds) => self.pass_time(Duration::from_secs(*seconds)),
         }
     }
 }
 
-fn luck() -> impl Strategy<Value = Luck> {
+impl Simulation for FlakyCluster {
+    fn fixture(&mut self) -> &mut Fixture {
+        &mut self.fixture
+    }
+
+    fn create(&mut self, objects: Objects) -> Event<u32> {
+        let pod = objects.pod.then(|| self.create_pod());
+        let service = objects.service.then(|| self.create_service());
+        Event::Created { pod, service }
+    }
+
+    fn delete(&mut self, pod: Option<Uid>, service: Option<Uid>) -> Event<u32> {
+        let pod = pod.map(|uid| {
+            self.write_object(|cluster| {
+                if let Some(pod) = cluster.fixture.seen.pod.as_mut().filter(|p| p.uid == uid) {
+                    pod.terminating = true;
+                }
+            })
+        });
+        let service = service.map(|uid| {
+            self.write_object(|cluster| {
+                cluster.fixture.seen.service.take_if(|s| s.uid == uid);
+            })
+        });
+        Event::Deleted { pod, service }
+    }
+
+    fn read(&mut self) -> Event<u32> {
+        Event::Read(match self.next_result() {
+            CallResult::Done | CallResult::LostAnswer => Ok(None),
+            CallResult::LostCall | CallResult::Refused(_) => {
+                Err(ClusterError::new(ClusterErrorKind::Unreachable, ""))
+            }
+        })
+    }
+
+    fn write(&mut self, _: &Uid, _: LifetimeAnnotations) -> Event<u32> {
+        unreachable!("nothing here has a limit")
+    }
+
+    fn probe(&mut self) -> Event<u32> {
+        unreachable!("nothing here has a limit")
+    }
+
+    fn reap(&mut self, _: &Preconditions, _: Option<&Preconditions>, _: ReapReason) -> Event<u32> {
+        unreachable!("nothing here has a limit")
+    }
+
+    fn answered(&mut self, waiter: u32, reply: &Result<Reply, SandboxError>) {
+        if let Ok(Reply::Made(_)) = reply {
+            assert!(self.fixture.seen.is_whole(), "invariant 2: a 200 means that both exist");
+        }
+        self.answered.push(waiter);
+    }
+
+    fn reaped(&mut self, _: ReapReason) {
+        unreachable!("nothing here has a limit")
+    }
+}
+
+fn result() -> impl Strategy<Value = CallResult> {
     prop_oneof![
-        4 => Just(Luck::Fine),
-        1 => Just(Luck::LostAnswer),
-        1 => Just(Luck::LostCall),
+        4 => Just(CallResult::Done),
+        1 => Just(CallResult::LostAnswer),
+        1 => Just(CallResult::LostCall),
         1 => prop::sample::select(vec![
             ClusterErrorKind::Forbidden,
             ClusterErrorKind::QuotaExceeded,
             ClusterErrorKind::Unreachable,
             ClusterErrorKind::TooManyRequests,
         ])
-        .prop_map(Luck::Refused),
+        .prop_map(CallResult::Refused),
     ]
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => Just(Deed::Post),
-        3 => Just(Deed::Delete),
-        3 => Just(Deed::Terminated),
-        1 => Just(Deed::PodByHand),
-        1 => Just(Deed::ServiceByHand),
-        2 => (0u64..90).prop_map(Deed::Wait),
+        4 => Just(Step::Post),
+        3 => Just(Step::Delete),
+        3 => Just(Step::Terminated),
+        1 => Just(Step::PodDeletedManually),
+        1 => Just(Step::ServiceDeletedManually),
+        2 => (0u64..90).prop_map(Step::Wait),
     ]
 }
 
@@ -247,32 +204,24 @@ proptest! {
     /// Guards invariants 2, 3 and 7: once the cluster and its nodes work again, every waiter has received one answer,
     /// and the sandbox is complete or gone.
     #[test]
-    fn come_to_a_good_end(deeds in prop::collection::vec(deed(), 1..12), luck in prop::collection::vec(luck(), 0..24)) {
-        let mut world = World {
-            sandbox: Sandbox::default(),
-            seen: Observed::default(),
-            now: *BASE,
-            wake: None,
-            lives: 0,
-            asked: 0,
-            answered: vec![],
-            luck,
-            writes: 0,
-        };
-        for deed in &deeds {
-            world.apply(deed);
+    fn converge(
+        steps in prop::collection::vec(step(), 1..12),
+        results in prop::collection::vec(result(), 0..24),
+    ) {
+        let mut cluster =
+            FlakyCluster { fixture: Fixture::new(), created: 0, asked: 0, answered: vec![], results };
+        for step in &steps {
+            cluster.apply(step);
         }
-        world.luck.clear();
+        cluster.results.clear();
         for _ in 0..4 {
-            world.pass(Duration::from_secs(120));
-            world.apply(&Deed::Terminated);
+            cluster.pass_time(Duration::from_secs(120));
+            cluster.apply(&Step::Terminated);
         }
-        let mut answered = world.answered.clone();
+        let FlakyCluster { fixture, asked, mut answered, .. } = cluster;
         answered.sort_unstable();
-        prop_assert_eq!(answered, (1..=world.asked).collect::<Vec<_>>());
-        prop_assert!(world.seen.is_whole() || world.seen.is_empty(), "left behind: {:?}", world.seen);
-        prop_assert_eq!(world.sandbox.stage, Stage::default());
+        prop_assert_eq!(answered, (1..=asked).collect::<Vec<_>>());
+        prop_assert!(fixture.seen.is_whole() || fixture.seen.is_empty(), "left behind: {:?}", fixture.seen);
+        prop_assert_eq!(fixture.sandbox.stage, Stage::default());
     }
 }
-
-static BASE: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);

@@ -1,17 +1,27 @@
 //! A fixture for one sandbox, whose observed objects and call outcomes are set by the test.
 
-use std::time::Duration;
+pub(super) use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::super::*;
-use crate::{
-    error::{ClusterError, ClusterErrorKind},
-    observed::{ObservedPod, ObservedService, ResourceVersion},
+pub(super) use jiff::Timestamp;
+
+pub(super) use super::super::{create::MAX_ATTEMPTS, *};
+pub(super) use crate::{
+    budget::POST_PATIENCE,
+    error::{ClusterError, ClusterErrorKind, SandboxError},
+    ids::SandboxId,
+    lifetime::{LifetimeAnnotations, Limits, LimitsPatch, Owner, Policy, ReapReason},
+    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
     phase::Phase,
+    request::CreateRequest,
     spec::ObservedSpec,
+    traits::{Busy, Manifest, Manifests, Outcome, Preconditions},
 };
 
 /// A sandbox under test, with its observed objects and its clocks.
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) id: SandboxId,
     pub(super) sandbox: Sandbox<u32>,
     pub(super) seen: Observed,
@@ -19,9 +29,11 @@ pub(super) struct Bench {
     pub(super) wall: Timestamp,
     pub(super) policy: Policy,
     pub(super) fresh: bool,
+    /// The timer, if a simulation keeps it.
+    pub(super) timer: Option<Instant>,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new() -> Self {
         let id = SandboxId::parse("a").unwrap();
         Self {
@@ -32,6 +44,7 @@ impl Bench {
             seen: Observed::default(),
             now: Instant::now(),
             fresh: true,
+            timer: None,
         }
     }
 
@@ -40,22 +53,29 @@ impl Bench {
     }
 
     pub(super) fn feed(&mut self, event: Event<u32>) -> Vec<Action<u32>> {
-        let ctx = Context {
+        let sandbox = std::mem::take(&mut self.sandbox);
+        let (sandbox, actions) = step(sandbox, event, self.context());
+        self.sandbox = sandbox;
+        actions
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
             id: &self.id,
             now: self.now,
             wall: self.wall,
             policy: &self.policy,
             seen: &self.seen,
             fresh: self.fresh,
-        };
-        let (sandbox, actions) = step(std::mem::take(&mut self.sandbox), event, ctx);
-        self.sandbox = sandbox;
-        actions
+        }
     }
 
     pub(super) fn post(&mut self, waiter: u32) -> Vec<Action<u32>> {
-        let request = request(&self.id);
-        self.feed(Event::Post { request, waiter })
+        self.request(CreateRequest::new(self.id.clone()), waiter)
+    }
+
+    pub(super) fn request(&mut self, request: CreateRequest, waiter: u32) -> Vec<Action<u32>> {
+        self.feed(post(request, waiter))
     }
 
     pub(super) fn delete(&mut self, waiter: u32) -> Vec<Action<u32>> {
@@ -75,10 +95,21 @@ impl Bench {
         self.wall += jiff::SignedDuration::try_from(wait).unwrap();
         self
     }
+
+    pub(super) fn advance_to(&mut self, at: Instant) {
+        self.after(at.saturating_duration_since(self.now));
+    }
 }
 
-pub(super) fn request(id: &SandboxId) -> Arc<CreateRequest> {
-    Arc::new(CreateRequest::new(id.clone()))
+/// Returns a POST whose manifests show the request that they were built from.
+pub(super) fn post(request: CreateRequest, waiter: u32) -> Event<u32> {
+    let manifests = manifests(&request);
+    Event::Post { request: Arc::new(request), manifests, waiter }
+}
+
+pub(super) fn manifests(request: &CreateRequest) -> Manifests {
+    let manifest = |kind: &str| Manifest(format!("{kind} {request:?}").into_bytes().into());
+    Manifests { pod: Ok(manifest("Pod")), service: manifest("Service") }
 }
 
 pub(super) fn uid(text: &str) -> Uid {
@@ -122,8 +153,13 @@ pub(super) fn unknown<T>() -> Option<Outcome<T>> {
 
 pub(super) const DONE: Option<Outcome<()>> = Some(Outcome::Done(()));
 
-pub(super) fn create(halves: Objects) -> Action<u32> {
-    Action::Create { request: request(&SandboxId::parse("a").unwrap()), halves }
+pub(super) fn create(objects: Objects) -> Action<u32> {
+    create_for(&CreateRequest::new(SandboxId::parse("a").unwrap()), objects)
+}
+
+pub(super) fn create_for(request: &CreateRequest, objects: Objects) -> Action<u32> {
+    let Manifests { pod, service } = manifests(request);
+    Action::Create { pod: objects.pod.then(|| pod.unwrap()), service: objects.service.then_some(service) }
 }
 
 pub(super) fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {

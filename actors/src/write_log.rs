@@ -1,0 +1,43 @@
+//! The log of failed writes of lifetime annotations.
+
+use lifecycle::{
+    error::{ClusterError, ClusterErrorKind},
+    ids::SandboxId,
+    traits::Outcome,
+};
+use parking_lot::Mutex;
+
+/// The last reported reason why activity cannot be written.
+#[derive(Default)]
+pub(crate) struct WriteLog {
+    reported: Mutex<Option<ClusterErrorKind>>,
+}
+
+impl WriteLog {
+    /// Records the outcome of a write. A failure is logged once, until a write succeeds or fails for another reason.
+    pub(crate) fn note(&self, id: &SandboxId, outcome: &Outcome<()>) {
+        match outcome {
+            Outcome::Done(()) => *self.reported.lock() = None,
+            // The Pod is gone or was replaced, so there is nothing to write to.
+            Outcome::Refused(fault)
+                if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict) => {}
+            Outcome::Refused(fault) | Outcome::Unknown(fault) => self.report(id, fault),
+        }
+    }
+
+    fn report(&self, id: &SandboxId, fault: &ClusterError) {
+        let reported = self.reported.lock().replace(fault.kind);
+        if reported == Some(fault.kind) {
+            return;
+        }
+        if fault.kind == ClusterErrorKind::Forbidden {
+            tracing::warn!(sandbox_id = %id, %fault,
+                "not allowed to write on Pods: after a restart of this daemon, sandboxes count as used last when \
+                 that was last written, and owners are forgotten; give the role the right \"patch\" on \"pods\", \
+                 as config/rbac.yaml does");
+        } else {
+            tracing::warn!(sandbox_id = %id, %fault,
+                "when a sandbox was used could not be written on its Pod; it is tried again");
+        }
+    }
+}

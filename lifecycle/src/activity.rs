@@ -1,0 +1,150 @@
+//! The activity of a sandbox, and the time at which its first limit is reached.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::{
+    lifetime::{Clocks, LIMIT_MAX, Limits, Policy, ReapReason, WRITE_STEP},
+    observed::ObservedPod,
+    phase::Phase,
+};
+
+/// The time at which a limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// The time, on the monotonic clock.
+    pub at: Instant,
+    /// The limit that is reached then.
+    pub reason: ReapReason,
+}
+
+/// The activity of one Pod, as known to this process since it first observed the Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The creation time of the Pod.
+    pub created_at: Instant,
+    /// The time of the last activity.
+    pub last_activity: Instant,
+    /// The wall-clock time of the last activity, for responses.
+    pub last_activity_wall: Timestamp,
+    /// The last activity that is known to be in the Pod's annotation.
+    pub written: Option<Instant>,
+    /// Since when the Pod has not been ready, as far as this process knows; `None` after it was ready once.
+    unready_since: Option<Instant>,
+    /// The phase, and since when the Pod has been in it.
+    phase_since: (Phase, Instant),
+}
+
+// === impl Activity ===
+
+impl Activity {
+    /// Returns the activity of a Pod that this process did not create, from the Pod's annotations.
+    ///
+    /// There may have been later activity that was not written, within the idle timeout divided by [`WRITE_STEP`]. The
+    /// latest possible time is assumed. A time in the future comes from another clock and counts as now.
+    #[must_use]
+    pub fn adopt(pod: &ObservedPod, limits: Limits, clocks: Clocks) -> Self {
+        // Kubernetes truncates times to whole seconds.
+        let second = Duration::from_secs(1);
+        let created_at = pod
+            .created
+            .map_or(clocks.monotonic, |created| clocks.instant(created) + second)
+            .min(clocks.monotonic);
+        let written =
+            pod.annotations.last_activity.map(|written| clocks.instant(written).min(clocks.monotonic));
+        let slack = limits.idle_timeout.unwrap_or_default() / WRITE_STEP;
+        // Without an activity annotation the last use is unknown. Assume that it was now.
+        let last_activity =
+            written.map_or(clocks.monotonic, |written| (written + second + slack).min(clocks.monotonic));
+        Self {
+            created_at,
+            last_activity,
+            last_activity_wall: clocks.wall_at(last_activity),
+            written,
+            unready_since: (!pod.ready).then_some(if pod.phase == Phase::Pending {
+                created_at
+            } else {
+                clocks.monotonic
+            }),
+            phase_since: (pod.phase, clocks.monotonic),
+        }
+    }
+
+    /// Returns the activity of a Pod that was just created for a caller.
+    #[must_use]
+    pub fn of_new_pod(pod: &ObservedPod, clocks: Clocks) -> Self {
+        Self {
+            created_at: clocks.monotonic,
+            last_activity: clocks.monotonic,
+            last_activity_wall: clocks.wall,
+            written: pod
+                .annotations
+                .last_activity
+                .map(|written| clocks.instant(written).min(clocks.monotonic)),
+            unready_since: Some(clocks.monotonic),
+            phase_since: (pod.phase, clocks.monotonic),
+        }
+    }
+
+    /// Updates the readiness and the phase from the observed Pod.
+    pub fn see(&mut self, pod: &ObservedPod, now: Instant) {
+        if pod.ready {
+            self.unready_since = None;
+        }
+        if self.phase_since.0 != pod.phase {
+            self.phase_since = (pod.phase, now);
+        }
+    }
+
+    /// Records activity.
+    pub fn touch(&mut self, clocks: Clocks) {
+        self.last_activity = self.last_activity.max(clocks.monotonic);
+        self.last_activity_wall = clocks.wall;
+    }
+
+    /// Returns whether the last activity must be written, so that a restart does not reap early.
+    #[must_use]
+    pub fn wants_writing(&self, limits: Limits) -> bool {
+        let Some(idle) = limits.idle_timeout else { return false };
+        self.written
+            .is_none_or(|written| self.last_activity.saturating_duration_since(written) >= idle / WRITE_STEP)
+    }
+
+    /// Returns the earliest limit that is or will be reached without further activity.
+    #[must_use]
+    pub fn deadline(&self, limits: Limits, policy: &Policy) -> Option<Deadline> {
+        self.deadlines(limits, policy).min_by_key(|deadline| deadline.at)
+    }
+
+    /// Returns the limit that has been reached. A limit that activity cannot extend comes before the idle timeout,
+    /// which first needs an activity probe.
+    #[must_use]
+    pub fn reached(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<ReapReason> {
+        self.deadlines(limits, policy)
+            .filter(|deadline| deadline.at <= now)
+            .min_by_key(|deadline| (deadline.reason == ReapReason::Idle, deadline.at))
+            .map(|deadline| deadline.reason)
+    }
+
+    /// Returns the time of the next limit that has not been reached.
+    #[must_use]
+    pub fn ahead(&self, limits: Limits, policy: &Policy, now: Instant) -> Option<Instant> {
+        self.deadlines(limits, policy).map(|deadline| deadline.at).filter(|at| *at > now).min()
+    }
+
+    fn deadlines(&self, limits: Limits, policy: &Policy) -> impl Iterator<Item = Deadline> {
+        let (phase, since) = self.phase_since;
+        let ended = matches!(phase, Phase::Succeeded | Phase::Failed);
+        let lost = phase == Phase::Unknown;
+        [
+            (ReapReason::Ttl, Some(self.created_at), limits.ttl),
+            (ReapReason::Idle, Some(self.last_activity), limits.idle_timeout),
+            (ReapReason::NeverReady, self.unready_since.filter(|_| !ended && !lost), policy.start_timeout),
+            (ReapReason::Finished, ended.then_some(since), policy.finished_timeout),
+            (ReapReason::NodeLost, lost.then_some(since), policy.lost_timeout),
+        ]
+        .into_iter()
+        .filter_map(|(reason, since, limit)| Some(Deadline { at: since? + limit?.min(LIMIT_MAX), reason }))
+    }
+}
