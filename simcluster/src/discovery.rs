@@ -1,4 +1,4 @@
-//! What the server says about itself: its version, its health, its groups and resources.
+//! Discovery: the version, health, groups and resources of the server.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
 
-/// The groups in the order of the real server; those with resources of their own here are shown.
+/// The groups in the order of the real server. Only groups with resources are served.
 const ORDER: [&str; 8] = [
     "events.k8s.io",
     "authentication.k8s.io",
@@ -24,7 +24,7 @@ const ORDER: [&str; 8] = [
 const REVIEW_GROUPS: &[&str] =
     if cfg!(feature = "rbac") { &["authentication.k8s.io", "authorization.k8s.io"] } else { &[] };
 
-/// The answer to a path that is no object; `None` if there is none.
+/// Returns the response for a path without an object, or `None` if the path is not served.
 pub(crate) fn answer(route: &Route) -> Option<Reply> {
     let value = match route {
         Route::Health => return Some(Reply::text(StatusCode::OK, "ok")),
@@ -60,7 +60,7 @@ fn version() -> Value {
     })
 }
 
-/// The groups that are served, the core group aside.
+/// Returns the served groups, except the core group.
 pub(crate) fn groups() -> impl Iterator<Item = &'static str> {
     let served = |group: &&str| {
         REVIEW_GROUPS.contains(group) || Resource::all().any(|resource| resource.group == *group)
@@ -87,7 +87,7 @@ fn resources(group: &str) -> Option<Value> {
     list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     let mut answer = json!({"kind": "APIResourceList", "groupVersion": version, "resources": list});
-    // The core group's list carries no version of its own.
+    // The list of the core group has no `apiVersion`.
     if !group.is_empty() {
         answer["apiVersion"] = "v1".into();
     }
@@ -122,7 +122,7 @@ fn describe_below(resource: &Resource, sub: Sub) -> Value {
         "name": format!("{}/{}", resource.plural, sub.word()), "singularName": "",
         "namespaced": resource.namespaced, "kind": kind, "verbs": sub.verbs(),
     });
-    // What is posted there is of another group.
+    // The posted object belongs to another group.
     if sub == Sub::Eviction {
         entry["group"] = "policy".into();
         entry["version"] = "v1".into();

@@ -36,14 +36,20 @@
 //!   `GET /v1/sandbox` on its node port of the host, and lists the sessions that [`Cluster::begin_session`] began at
 //!   `/v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
 //! - The same switches over HTTP: the endpoint that [`control`] describes.
-//! - Access: [`Options::access`] takes [`AccessOptions`] ([`AccessOptions::rbac`], [`User`]s by their tokens); later
+//! - Access, with the cargo feature `rbac`: [`Options::access`] takes [`AccessOptions`] ([`AccessOptions::rbac`], [`User`]s by their tokens); later
 //!   [`Cluster::add_token`], [`Cluster::issue_token`], [`Cluster::revoke_token`], [`Cluster::service_account_token`].
 //!   Roles and bindings are objects. Without it everybody may do everything. [`serve_tls`] with [`Tls`] serves HTTPS, and
 //!   a [`Kubeconfig`] tells clients how to get there.
 //!
+//! # Cargo features
+//!
+//! - `kubectl`: tables, managed fields and server-side apply, strategic merges, `OpenAPI`, the check of all fields, and
+//!   bodies in Protobuf.
+//! - `rbac`: tokens, roles and bindings, reviews, TLS, kubeconfigs.
+//!
 //! # What there is not
 //!
-//! Client certificates and HTTP/2. Answers in the binary form (bodies in it are read). `exec`, `attach`, `port-forward`
+//! Client certificates and HTTP/2. Responses in Protobuf. `exec`, `attach`, `port-forward`
 //! and proxies. Kinds that a sandbox has no use for, custom resources, webhooks. Affinity, priorities, volumes: claims
 //! are never bound. What network policies say. Each is refused as a server refuses what it does not have, or kept and
 //! without effect; `docs/embedded-cluster.md` has the list.

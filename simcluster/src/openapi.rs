@@ -1,5 +1,5 @@
-//! The `OpenAPI` document (version 3): the types, and for each kind its paths. `kubectl` reads it to learn that the
-//! server checks fields itself, and to explain them.
+//! The `OpenAPI` v3 documents: the types, and the paths of each kind. `kubectl` uses them to find out that the server
+//! validates fields, and for `kubectl explain`.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::resource::Resource;
 use crate::route::Route;
 use crate::schema::{self, Field, Shape, Sharing, Struct};
 
-/// What `POST`, `PUT` and `PATCH` take beside the object.
+/// The query parameters of `POST`, `PUT` and `PATCH`.
 const WRITE_OPTIONS: [&str; 4] = ["dryRun", "fieldManager", "fieldValidation", "pretty"];
 const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -19,7 +19,7 @@ const PATCH_TYPES: [&str; 4] = [
     "application/strategic-merge-patch+json",
 ];
 
-/// The index of documents, or one of them; `None` if there is none.
+/// Returns the index of documents or one document.
 pub(crate) fn answer(route: &Route) -> Option<Reply> {
     let value = match route {
         Route::OpenApi => index(),
@@ -109,7 +109,7 @@ fn describe(resource: &Resource, paths: &mut Map<String, Value>) {
     );
 }
 
-/// Adds a type and all it needs.
+/// Adds a type and all types that it contains.
 fn collect(kind: &Struct, schemas: &mut Map<String, Value>) {
     let name = component(kind.name);
     if schemas.contains_key(&name) {
@@ -179,7 +179,7 @@ fn shape(shape: &Shape) -> Value {
     }
 }
 
-/// What a type is called in the document.
+/// Returns the name of a type in the document.
 fn component(name: &str) -> String {
     match name.split_once('.') {
         Some((group, kind)) => format!("io.k8s.api.{group}.v1.{kind}"),

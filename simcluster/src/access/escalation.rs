@@ -1,5 +1,5 @@
-//! Nobody gives away more than they have: who writes a role must hold what it grants (or the right to `escalate` it), and
-//! who binds one must hold it too (or the right to `bind` it). (`k8s.io/kubernetes/pkg/registry/rbac`.)
+//! Privilege escalation: the writer of a role needs the permissions that it grants, or the verb `escalate`; the writer of
+//! a binding needs the permissions of its role, or the verb `bind`. (`k8s.io/kubernetes/pkg/registry/rbac`.)
 
 use serde_json::Value;
 

@@ -14,7 +14,7 @@ const GROUP: &str = "impersonate-group";
 const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 
-/// The user that a request asks to be, and the rights that it takes; `None` if it asks for nobody.
+/// Returns the user that a request impersonates and the permissions that this needs, or `None`.
 pub(super) fn asked(headers: &HeaderMap) -> Result<Option<(User, Vec<Attributes>)>, ApiError> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or("").to_owned();
     let one = |name: &str| headers.get(name).map(text).unwrap_or_default();

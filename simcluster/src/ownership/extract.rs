@@ -1,11 +1,11 @@
-//! Which fields an object has, and which differ between two states of it.
+//! The fields of an object, and the fields that differ between two states of it.
 
 use serde_json::{Map, Value};
 
 use super::fields::{FieldSet, item, member};
 use crate::schema::{self, Field, Shape, Sharing, Struct};
 
-/// What the server writes itself, and what names the object: nobody owns it.
+/// Metadata that the server writes itself or that identifies the object. These fields have no owner.
 const UNOWNED: [&str; 11] = [
     "name",
     "namespace",
@@ -20,7 +20,7 @@ const UNOWNED: [&str; 11] = [
     "clusterName",
 ];
 
-/// The fields of an object. `grouped` says whether maps and lists are owned beside what is in them, as an update does
+/// Returns the fields of an object. `grouped` says whether maps and lists are owned beside what is in them, as an update does
 /// and an apply does not.
 pub(super) fn fields(value: &Value, kind: &Struct, grouped: bool) -> FieldSet {
     let mut set = members(value, kind, grouped);
@@ -28,7 +28,7 @@ pub(super) fn fields(value: &Value, kind: &Struct, grouped: bool) -> FieldSet {
     set
 }
 
-/// The fields that the second state has and the first has not, or not so; and those that only the first has.
+/// Returns the fields that are new or different in the second state, and the fields that only the first has.
 pub(super) fn changes(old: &Value, new: &Value, kind: &Struct) -> (FieldSet, FieldSet) {
     let (mut changed, mut gone) = (FieldSet::default(), FieldSet::default());
     compare_members(old, new, kind, &mut changed, &mut gone);

@@ -1,17 +1,17 @@
-//! Who owns which fields: the entries of `metadata.managedFields`.
+//! The entries of `metadata.managedFields`: managers and the fields that they own.
 
 use serde_json::{Value, json};
 
 use super::fields::FieldSet;
 use crate::store::text_at;
 
-/// Who writes, and how.
+/// The writer of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Writer {
     pub manager: String,
     pub apply: bool,
     pub api_version: String,
-    /// What below the object was written (`status`).
+    /// The subresource that was written (`status`).
     pub subresource: Option<&'static str>,
     /// When, as Kubernetes writes times.
     pub now: String,
@@ -48,10 +48,10 @@ impl Managers {
         Self(list.into_iter().flatten().map(entry).collect())
     }
 
-    /// Writes the entries into an object; those without fields are left out.
+    /// Writes the entries into an object, except those without fields.
     pub fn write(mut self, object: &mut Value) {
         self.0.retain(|entry| !entry.fields.is_empty());
-        // Applies come first, then what is older.
+        // Applies come first, then the older entries.
         self.0.sort_by(|a, b| (!a.apply, &a.time, &a.manager).cmp(&(!b.apply, &b.time, &b.manager)));
         let list: Vec<_> = self.0.iter().map(Entry::to_json).collect();
         if list.is_empty() {
@@ -61,15 +61,15 @@ impl Managers {
         }
     }
 
-    /// The place of a writer's entry.
+    /// Returns the index of a writer's entry.
     pub fn position(&self, writer: &Writer) -> Option<usize> {
         self.0.iter().position(|entry| entry.is_of(writer))
     }
 
-    /// Gives a writer exactly these fields.
+    /// Sets the fields of a writer.
     pub fn set(&mut self, writer: &Writer, fields: FieldSet) {
         match self.position(writer) {
-            // The time is that of the last change of what is owned.
+            // The time is that of the last change of the owned fields.
             Some(place) if self.0[place].fields == fields => {}
             Some(place) => {
                 self.0[place].fields = fields;
@@ -87,7 +87,7 @@ impl Managers {
         }
     }
 
-    /// What all but a writer own.
+    /// Returns the entries of all other writers.
     pub fn others(&self, writer: &Writer) -> impl Iterator<Item = &Entry> {
         self.0.iter().filter(move |entry| !entry.is_of(writer))
     }
@@ -104,11 +104,11 @@ impl Entry {
         self.manager == writer.manager
             && self.apply == writer.apply
             && self.subresource == writer.subresource.unwrap_or("")
-            // An applier is the same one whatever version it speaks.
+            // The version does not matter for an apply.
             && (self.apply || self.api_version == writer.api_version)
     }
 
-    /// How conflicts name it.
+    /// Returns its name for messages about conflicts.
     pub fn shown(&self) -> String {
         let mut text = format!("{:?}", self.manager);
         if !self.subresource.is_empty() {

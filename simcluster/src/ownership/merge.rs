@@ -1,4 +1,4 @@
-//! The merge of an apply: what the configuration has goes in, all else stays.
+//! The merge of an apply: the fields of the configuration replace those of the object, all others stay.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::fields::{FieldSet, item, member};
 use crate::schema::{self, Field, Shape, Sharing, Struct};
 use crate::validate::quantity::Quantity;
 
-/// A configuration with its quantities in the one form the server stores.
+/// Returns a configuration with its quantities in the canonical form that the server stores.
 pub(super) fn canonical(config: &Value, kind: &Struct) -> Value {
     let mut config = config.clone();
     for (name, below) in config.as_object_mut().into_iter().flatten() {
@@ -85,7 +85,7 @@ fn merge_one(target: &mut Value, wanted: &Value, field: &Field) {
     }
 }
 
-/// Removes the places of a set from an object; what is emptied by it goes too.
+/// Removes the fields of a set from an object, and the maps and lists that are empty afterwards.
 pub(super) fn remove(target: &mut Value, set: &FieldSet) {
     match target {
         Value::Object(fields) => {
@@ -119,7 +119,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What a set has below an item of a list, found by the keys in its steps.
+/// Returns the part of a set that belongs to an item of a list, found by the keys in its steps.
 fn step_of<'a>(set: &'a FieldSet, value: &Value) -> Option<&'a FieldSet> {
     set.below.iter().find_map(|(step, below)| {
         let found = if let Some(text) = step.strip_prefix("v:") {

@@ -1,7 +1,7 @@
-//! Who owns which fields of an object, and what a server-side apply makes of it.
+//! The owners of the fields of an object, and server-side apply.
 //!
-//! Every write is entered in `metadata.managedFields`. An update takes what it changes; an apply states what its manager
-//! wants, owns exactly that, and is refused where others own what it would change, unless it is forced.
+//! Every write is recorded in `metadata.managedFields`. An update takes the fields that it changes. An apply owns exactly
+//! the fields of its configuration, and is rejected where it would change a field of another owner, unless it is forced.
 
 mod extract;
 mod fields;
@@ -17,16 +17,17 @@ pub(crate) use managers::Writer;
 
 use managers::Managers;
 
-/// What an apply came to.
+/// The result of an apply.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The object as it is to be, without its entries: they follow from what is stored in the end.
+    /// The new object, without its managed fields: they follow from the object that is stored in the end.
     Done(Value),
-    /// Others own what it would change: the message, and a cause for each field.
+    /// Other managers own fields that it would change: the message, and a cause for each field.
     Conflicts(String, Vec<Cause>),
 }
 
-/// Enters an update: the writer gets what it changed, nobody keeps what it changed or removed.
+/// Records an update: the writer owns the fields that it changed; other managers lose the fields that it changed or
+/// removed.
 pub(crate) fn update(old: &Value, new: &mut Value, kind: &Struct, writer: &Writer) {
     let mut managers = Managers::of(old);
     let (changed, gone) = extract::changes(old, new, kind);
@@ -43,7 +44,7 @@ pub(crate) fn update(old: &Value, new: &mut Value, kind: &Struct, writer: &Write
     managers.write(new);
 }
 
-/// Works out what an object becomes when a writer applies a configuration.
+/// Returns the object after a writer applies a configuration.
 pub(crate) fn apply(live: &Value, config: &Value, kind: &Struct, writer: &Writer, force: bool) -> Applied {
     let config = merge::canonical(config, kind);
     let managers = Managers::of(live);
@@ -61,7 +62,7 @@ pub(crate) fn apply(live: &Value, config: &Value, kind: &Struct, writer: &Writer
             return refuse(conflicts);
         }
     }
-    // What the manager wanted before and wants no more goes, unless somebody else wants it too.
+    // A field that the manager applied before and does not apply now is removed, unless it has another owner.
     let mut dropped =
         managers.position(writer).map(|place| managers.0[place].fields.clone()).unwrap_or_default();
     dropped.subtract(&wanted);
@@ -72,7 +73,7 @@ pub(crate) fn apply(live: &Value, config: &Value, kind: &Struct, writer: &Writer
     Applied::Done(merged)
 }
 
-/// Enters an apply: the writer owns what the configuration has, nobody keeps what it changed.
+/// Records an apply: the writer owns the fields of the configuration; other managers lose the fields that it changed.
 pub(crate) fn enter_apply(live: &Value, new: &mut Value, config: &Value, kind: &Struct, writer: &Writer) {
     let mut managers = Managers::of(live);
     let config = merge::canonical(config, kind);
@@ -89,7 +90,7 @@ pub(crate) fn enter_apply(live: &Value, new: &mut Value, config: &Value, kind: &
     managers.write(new);
 }
 
-/// The type of a resource's objects, for those who enter writes.
+/// Returns the type of a resource's objects.
 pub(crate) fn kind_of(resource: &crate::resource::Resource) -> Option<&'static Struct> {
     schema::of(resource)
 }

@@ -9,7 +9,7 @@ use crate::schema::{Field, Shape, Sharing, Struct};
 const ORDER: &str = "$setElementOrder/";
 const GONE: &str = "$deleteFromPrimitiveList/";
 
-/// Changes a value of a type, if it is known, as a patch says. The error names what a list item lacks.
+/// Applies a patch to a value of a type, if the type is known. Fails for a list item without its merge key.
 pub(super) fn apply(target: &mut Value, patch: &Value, kind: Option<&Struct>) -> Result<(), String> {
     let Some(members) = patch.as_object() else {
         *target = patch.clone();
@@ -86,7 +86,7 @@ fn merge_list(target: &mut Value, patch: &[Value], by: &str, kind: Option<&Struc
     if patch.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
-    // As in the real merge, new items come before those that stay.
+    // New items come before existing ones, as on a real server.
     let mut added = Vec::new();
     for change in patch {
         let how = change["$patch"].as_str();
@@ -113,7 +113,7 @@ fn merge_list(target: &mut Value, patch: &[Value], by: &str, kind: Option<&Struc
     Ok(())
 }
 
-/// Puts the items into the order given for some of them; the others stay behind those they stood behind.
+/// Sorts items into an order that is given for some of them. Each other item stays after the item that it followed.
 fn reorder(items: &mut Vec<Value>, order: &[Value], by: Option<&str>) {
     let place = |item: &Value| {
         order.iter().position(|wanted| match by {

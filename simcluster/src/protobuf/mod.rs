@@ -1,7 +1,7 @@
-//! Bodies in Kubernetes' protobuf form, which `kubectl` sends for whatever it makes itself (`kubectl create namespace`,
-//! `kubectl auth can-i`): they are turned into the JSON that all else reads. Answers are JSON, which it takes as well.
+//! Decodes bodies in Kubernetes' Protobuf encoding into JSON. `kubectl` sends objects that it builds itself in this
+//! encoding (`kubectl create namespace`, `kubectl auth can-i`). Responses are JSON, which it also accepts.
 //!
-//! Only kinds that clients are known to send in this form are understood ([`messages`]).
+//! Only the kinds that clients are known to send in this encoding are supported ([`messages`]).
 
 mod messages;
 mod wire;
@@ -45,7 +45,7 @@ fn to_json(body: &[u8]) -> Option<Bytes> {
     Some(value.to_string().into())
 }
 
-/// A message as a JSON object. Fields that are not known are passed over, as protobuf has it.
+/// Returns a message as a JSON object. Unknown fields are ignored, as usual in Protobuf.
 fn object(message: &Message, bytes: &[u8]) -> Result<Value, Broken> {
     let mut out = Map::new();
     for field in Fields::of(bytes) {
@@ -70,7 +70,7 @@ fn object(message: &Message, bytes: &[u8]) -> Result<Value, Broken> {
     Ok(Value::Object(out))
 }
 
-/// Whether a value is what Go leaves out of JSON.
+/// Whether Go omits a value from JSON.
 fn is_zero(kind: &Kind, value: &Value) -> bool {
     match kind {
         Kind::Text => value == "",
@@ -117,7 +117,7 @@ fn entry(of: &Kind, bytes: &[u8]) -> Result<(String, Value), Broken> {
     Ok((key, found.unwrap_or_else(|| "".into())))
 }
 
-/// A time as JSON has it; none at all for an empty one.
+/// Returns a time as in JSON, or null for an empty one.
 fn time(message: &Value) -> Value {
     let time = message["seconds"].as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
     time.map_or(Value::Null, |time| time.to_string().into())

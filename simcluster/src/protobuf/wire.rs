@@ -1,6 +1,6 @@
 //! Protobuf's wire format: numbered fields, each a number or a run of bytes.
 
-/// The bytes are no message.
+/// The bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
                 Item::Bytes(self.take(usize::try_from(length).map_err(|_| Broken)?)?)
             }
             5 => Item::Bytes(self.take(4)?),
-            // Groups, which nobody uses.
+            // Groups, which Kubernetes does not use.
             _ => return Err(Broken),
         };
         Ok((tag >> 3, item))

@@ -1,7 +1,7 @@
-//! What the types of the API look like: their fields, and how two writers share each.
+//! The types of the API: their fields, and how several writers share each field.
 //!
-//! One table serves all who must know: unknown fields, values of a wrong type, strategic merges, the ownership of
-//! fields and the `OpenAPI` document.
+//! Everything that depends on types uses this one table: the check of fields, strategic merges, the ownership of fields
+//! and the `OpenAPI` document.
 
 mod parse;
 
@@ -15,7 +15,7 @@ use crate::resource::Resource;
 pub(crate) struct Struct {
     /// As in the table: `PodSpec`, `networking.NetworkPolicy`.
     pub name: &'static str,
-    /// Whether all of it belongs to whoever wrote it last.
+    /// Whether it has one owner as a whole: its last writer.
     pub atomic: bool,
     pub fields: BTreeMap<&'static str, Field>,
 }
@@ -25,11 +25,11 @@ pub(crate) struct Struct {
 pub(crate) struct Field {
     pub shape: Shape,
     pub sharing: Sharing,
-    /// The key by which a strategic merge tells the items of a list apart; `None` if it replaces the list.
+    /// The key that identifies the items of a list in a strategic merge; `None` if a merge replaces the list.
     pub merge_key: Option<&'static str>,
 }
 
-/// What a field holds.
+/// The type of a field's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     Text,
@@ -55,25 +55,25 @@ pub(crate) enum Shape {
 /// How several writers share a list or a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Member by member; for a scalar there is nothing to share.
+    /// Each member has its owners. The value for scalars.
     Members,
-    /// It belongs to one of them.
+    /// It has one owner.
     Whole,
     /// A list of scalars, each of which has its owners.
     Set,
-    /// A list of items, told apart by these members.
+    /// A list of items that these members identify.
     Keyed(Vec<&'static str>),
 }
 
 static TYPES: LazyLock<BTreeMap<&'static str, Struct>> =
     LazyLock::new(|| parse::table(include_str!("types.txt")));
 
-/// The type of that name, if it is known.
+/// Returns the type with a name.
 pub(crate) fn named(name: &str) -> Option<&'static Struct> {
     TYPES.get(name)
 }
 
-/// The type of a resource's objects.
+/// Returns the type of a resource's objects.
 pub(crate) fn of(resource: &Resource) -> Option<&'static Struct> {
     named(&type_name(resource.group, resource.kind))
 }
@@ -90,7 +90,7 @@ pub(crate) fn type_name(group: &str, kind: &str) -> String {
 // === impl Shape ===
 
 impl Shape {
-    /// The type below, if this holds one.
+    /// Returns the type of the value, if it has fields.
     pub fn below(&self) -> Option<&'static Struct> {
         match self {
             Self::One(name) => named(name),
@@ -98,7 +98,7 @@ impl Shape {
         }
     }
 
-    /// The type as Go writes it in errors.
+    /// Returns the name of the type in Go, for errors.
     pub fn go(&self) -> String {
         match self {
             Self::Text => "string".to_owned(),

@@ -1,8 +1,8 @@
-//! How long ago something was, as `kubectl` prints it.
+//! Ages, in the form that `kubectl` prints.
 
 use jiff::Timestamp;
 
-/// The time since a stamp, in the two largest units that matter.
+/// Returns the time since a timestamp, in at most two units.
 pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return "<unknown>".to_owned() };
     let seconds = now.duration_since(since).as_secs().max(0);

@@ -71,7 +71,7 @@ impl Summary {
         let initializing = summary.count_init(value);
         if !initializing || has_condition(value, "Initialized") {
             if !initializing {
-                // What init containers did before is no restart of the Pod.
+                // Earlier restarts of init containers do not count as restarts of the Pod.
                 (summary.restarts, summary.last_restart) = (0, None);
             }
             summary.count_containers(value);

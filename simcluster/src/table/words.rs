@@ -1,4 +1,4 @@
-//! What the server says of each column: the descriptions of the fields it shows, as in the API documentation.
+//! The descriptions of the columns: those of the fields that they show, from the API documentation.
 
 pub(super) const LAST_SEEN: &str = "The time at which the most recent occurrence of this event was recorded.";
 pub(super) const EVENT_TYPE: &str =

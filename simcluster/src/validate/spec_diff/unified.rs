@@ -1,13 +1,14 @@
-//! `diff -u` as Go's and Python's `difflib` do it: by the longest run of equal lines, then the same on either side of
-//! it. Which lines are shown as changed depends on it, so it must be the same.
+//! `diff -u` with the algorithm of Go's and Python's `difflib`: it takes the longest run of equal lines, and does the same
+//! on both sides of it. Other algorithms, such as those of the crate `similar`, mark other lines as changed than the real
+//! server does in a recorded message.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// How many equal lines stand around what differs.
+/// The number of lines of context.
 const CONTEXT: usize = 3;
-/// From so many lines on, those that come often (more than once in a hundred) are no place to begin a run at.
+/// In texts of this many lines or more, a run does not start at a frequent line (more than one in a hundred).
 const MANY: usize = 200;
 
 /// A stretch of both sides; equal, or not.
