@@ -1,14 +1,14 @@
-//! What the daemon costs beside the least that could do the same work, in one run: `cargo bench`, or
-//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`, `abuse`, or `abuse` and one of its names) for one of them.
+//! Compares the daemon with minimal programs that do the same work. Run all with `cargo bench`, or one with
+//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`, `abuse`, or `abuse` and one of its names).
 //!
-//! - GET and LIST with 1,000 sandboxes, beside a bare warp route that returns the same bytes;
-//! - creates, beside a loop that only writes the same two objects;
+//! - GET and LIST with 1,000 sandboxes, compared with a bare warp route that returns the same bytes;
+//! - creates, compared with a loop that only writes the same two objects;
 //! - memory per sandbox, between 1,000 and 10,000;
-//! - abuse: what other callers notice of slow headers, unread answers, endless and deep bodies and one hot id;
-//! - limits: what 10,000 idle sandboxes with them cost beside those without, and how late a reap is.
+//! - abuse: the latency of other callers beside slow headers, unread answers, endless and deep bodies and one hot id;
+//! - limits: the CPU time of 10,000 idle sandboxes with and without limits, and the delay of a reap.
 //!
-//! Servers run in processes of their own; the two that are compared take turns, so that a drift of the
-//! machine's speed touches both. Nothing here fails: it prints what it measured.
+//! Servers run in their own processes. The two servers of a comparison take turns, so that changes of the machine's speed
+//! affect both. The program prints its measurements and asserts nothing about them.
 
 #![allow(
     missing_docs,

@@ -1,7 +1,7 @@
-//! What other callers notice of those who misuse their connections, and what that costs in memory.
+//! The latency of other callers, and the memory, while clients misuse their connections.
 //!
-//! The daemon and the abuser run in processes of their own. The callers ask at a fixed pace, some on connections that
-//! they keep and some on new ones, first alone and then beside each abuse; every answer has to be a 200.
+//! The daemon and the abuser run in their own processes. The callers send requests at a fixed rate, half of them on kept
+//! connections and half on new ones, first alone and then beside each abuse. Every answer must be a 200.
 
 use std::{
     net::SocketAddr,
@@ -19,34 +19,34 @@ use tokio::{
 };
 
 use super::{
-    children::{Cluster, Server},
+    children::{Server, cluster},
     load,
     queries::{median, until_ready},
 };
 
-/// Makes this program misuse a daemon instead of measuring one: what for and where follow it.
+/// The argument that makes this program an abuser. The kind of abuse and the address follow.
 pub const ARGUMENT: &str = "--abuse";
 
-/// Enough for a LIST of most of a megabyte.
+/// Enough for a LIST of almost a megabyte.
 const SANDBOXES: usize = 5_000;
 
 const ROUNDS: usize = 3;
 
-/// How long each round measures, after the abuse has had [`WARM_UP`] to come into its own.
+/// The duration of a measurement, which starts [`WARM_UP`] after the abuse.
 const ROUND: Duration = Duration::from_secs(6);
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// Kept connections, and new ones, that ask every [`PACE`].
+/// The number of callers with kept connections, and of those with new ones. Each sends a request every [`PACE`].
 const CALLERS: usize = 16;
 const PACE: Duration = Duration::from_millis(20);
 
-/// How long an abuser waits before it makes a connection anew that was ended.
+/// The pause before an abuser opens a closed connection again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How many lists are asked for on a connection on which none is read.
+/// The number of lists that are requested on a connection and not read.
 const UNREAD: usize = 16;
 
-/// What an abuser does, by name.
+/// The names of the abuses.
 const ABUSES: [&str; 6] =
     ["slow-headers", "unread-lists", "gigabytes", "endless-chunks", "nesting", "hot-id"];
 
@@ -57,7 +57,7 @@ struct Observed {
     asked: usize,
 }
 
-/// Measures beside each of these abuses; beside all of them where none is named.
+/// Measures beside each named abuse, or beside all if none is named.
 pub async fn measure(named: &[String]) {
     println!(
         "abuse, {SANDBOXES} sandboxes, {} GETs a second by others, half of them on new connections, median of {ROUNDS} rounds in turn:",
@@ -71,7 +71,7 @@ pub async fn measure(named: &[String]) {
 }
 
 async fn beside(abuse: &str) {
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     let daemon = Server::daemon(&cluster);
     until_ready(&daemon).await;
     load::run(daemon.address, 16, SANDBOXES, |n| load::create(&format!("s-{n}"))).await;
@@ -90,7 +90,7 @@ async fn beside(abuse: &str) {
         abused.push(callers(daemon.address).await);
         peaks.push(daemon.peak_bytes().saturating_sub(before) as f64 / f64::from(1 << 20));
         drop(abuser);
-        // What it held ends with its connections, or with their limits.
+        // Its connections are closed, or reach their limits.
         sleep(Duration::from_secs(1)).await;
     }
     let of = |rounds: &[Observed], value: fn(&Observed) -> f64| median(rounds.iter().map(value).collect());
@@ -112,7 +112,7 @@ async fn beside(abuse: &str) {
     );
 }
 
-/// Asks for single sandboxes for a round.
+/// Reads single sandboxes for a round.
 async fn callers(address: SocketAddr) -> Observed {
     let refused = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + ROUND;
@@ -167,7 +167,7 @@ async fn ask(
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    // The whole of so small an answer comes at once.
+    // So small an answer arrives as a whole.
     let status = std::str::from_utf8(&wire).ok().and_then(|head| head.split(' ').nth(1)?.parse().ok());
     Ok((status.unwrap_or(0), stream))
 }
@@ -186,10 +186,10 @@ pub fn misuse(abuse: &str, address: SocketAddr) {
         let abusers = (0..connections).map(|n| {
             let abuse = abuse.to_owned();
             tokio::spawn(async move {
-                // All at once would be a test of the kernel's queue.
+                // Opened all at once, they would test the kernel's queue.
                 sleep(Duration::from_micros(200 * n)).await;
                 loop {
-                    // A connection that was ended is made anew, after a while.
+                    // Open a closed connection again after a pause.
                     let _ = one(&abuse, address).await;
                     sleep(AGAIN).await;
                 }
@@ -225,9 +225,9 @@ async fn one(abuse: &str, address: SocketAddr) -> std::io::Result<()> {
             }
         }
         "unread-lists" => {
-            // More than the kernel takes off the daemon's hands.
+            // More than the kernel buffers.
             stream.write_all(load::get("/api/sandboxes").repeat(UNREAD).as_bytes()).await?;
-            // Until the other side has had enough: nothing is read.
+            // Read nothing until the daemon closes the connection.
             sleep(Duration::from_secs(20)).await;
         }
         "gigabytes" => {

@@ -1,11 +1,11 @@
-//! The peer of GET and LIST: a warp route that knows its answer.
+//! A warp route with a constant answer, to compare GET and LIST with.
 
 use std::io::{BufRead, Write};
 
 use bytes::Bytes;
 use warp::Filter;
 
-/// Makes this program serve instead of measure: what it answers is a line on its standard input.
+/// The argument that makes this program a server. It reads its answer as one line from standard input.
 pub const ARGUMENT: &str = "--bare-server";
 
 /// Serves `/bare` with warp's own server until the process is killed.

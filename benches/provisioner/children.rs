@@ -3,11 +3,11 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
-use tokio::net::TcpListener;
+use simcluster::{Cluster, Options};
+use testkit::{NAMESPACE, ServedCluster};
 
 use super::{abuse, bare};
 
@@ -17,24 +17,17 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
-/// A cluster in this process, reached over HTTP through a kubeconfig.
-pub struct Cluster {
-    pub cluster: simcluster::Cluster,
-    pub address: SocketAddr,
-    folder: tempfile::TempDir,
-}
-
 impl Server {
-    pub fn daemon(cluster: &Cluster) -> Self {
+    pub fn daemon(cluster: &ServedCluster) -> Self {
         Self::daemon_with(cluster, &[])
     }
 
-    pub fn daemon_with(cluster: &Cluster, settings: &[(&str, &str)]) -> Self {
+    pub fn daemon_with(cluster: &ServedCluster, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env_clear()
-            .env("KUBECONFIG_PATH", cluster.kubeconfig())
+            .env("KUBECONFIG_PATH", cluster.kubeconfig(None))
             .env("NODE_HOST", "127.0.0.1")
             .envs(settings.iter().copied());
         Self::spawn(command, "")
@@ -48,7 +41,7 @@ impl Server {
 
     /// A process that misuses the daemon at this address.
     pub fn abuser(abuse: &str, address: SocketAddr) -> Self {
-        // It stands for other machines: of this one's time it gets what the others leave.
+        // The abuser stands for other machines, so it only gets CPU time that the others leave.
         let mut command = Command::new("nice");
         command.args(["-n", "19"]).arg(std::env::current_exe().expect("our own path"));
         command.args([abuse::ARGUMENT, abuse, &address.to_string()]);
@@ -110,30 +103,12 @@ impl Drop for Server {
     }
 }
 
-impl Cluster {
-    /// A cluster with room for 20,000 Services, whose Pods stay as they are: what is measured is the daemon.
-    pub async fn start() -> Self {
-        let cluster = simcluster::Cluster::start(simcluster::Options {
-            node: None,
-            node_ports: 30000..=60000,
-            namespaces: vec!["deer-flow".to_owned()],
-            ..simcluster::Options::default()
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(simcluster::serve(listener, cluster.clone(), std::future::pending()));
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
-             users: [{{name: u, user: {{}}}}]\n\
-             contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
-        );
-        std::fs::write(folder.path().join("config"), config).expect("a file");
-        Self { cluster, address, folder }
-    }
-
-    pub fn kubeconfig(&self) -> std::path::PathBuf {
-        Path::join(self.folder.path(), "config")
-    }
+/// Serves a cluster with room for 20,000 Services, without a node, because only the daemon is measured.
+pub async fn cluster() -> ServedCluster {
+    ServedCluster::http(Cluster::start(Options {
+        node: None,
+        node_ports: 30000..=60000,
+        ..Options::with_namespace(NAMESPACE)
+    }))
+    .await
 }

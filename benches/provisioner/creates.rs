@@ -1,4 +1,4 @@
-//! Creates, beside a loop that only writes the same two objects to the same API server.
+//! Creates, compared with a loop that only writes the same two objects to the same API server.
 
 use std::{
     sync::{
@@ -13,16 +13,17 @@ use kube::{Api, api::PostParams};
 use kubernetes::manifest::{self, Template};
 use sandbox_provisioner::http::request;
 use simcluster::{Effect, Rule, Verb};
+use testkit::{NAMESPACE, ServedCluster};
 
 use super::{
-    children::{Cluster, Server},
+    children::{Server, cluster},
     load,
     queries::{median, until_ready},
 };
 
 const ROUNDS: usize = 7;
 
-/// What a write takes on a real API server of two cores (measured on Kubernetes 1.36.2).
+/// The time of a write on a real API server with two cores (measured on Kubernetes 1.36.2).
 const REAL_WRITE: Duration = Duration::from_millis(10);
 
 pub async fn measure() {
@@ -33,7 +34,7 @@ pub async fn measure() {
 }
 
 async fn compare(connections: usize, creates: usize, delay: Option<Duration>) {
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     if let Some(delay) = delay {
         cluster.cluster.fault(Rule::new(Effect::Delay(delay)).verb(Verb::Create));
     }
@@ -73,8 +74,8 @@ async fn write(client: &kube::Client, at_once: usize, pairs: usize, round: usize
     let workers: Vec<_> = (0..at_once)
         .map(|_| {
             let next = next.clone();
-            let pods: Api<Pod> = Api::namespaced(client.clone(), "deer-flow");
-            let services: Api<Service> = Api::namespaced(client.clone(), "deer-flow");
+            let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+            let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
             tokio::spawn(async move {
                 let template = Template::default();
                 loop {
@@ -102,12 +103,12 @@ async fn write(client: &kube::Client, at_once: usize, pairs: usize, round: usize
     pairs as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Takes all away by hand, so that every round meets the same cluster.
-fn empty(cluster: &Cluster) {
+/// Removes all objects, so that every round starts with the same cluster.
+fn empty(cluster: &ServedCluster) {
     for resource in ["pods", "services"] {
-        for object in cluster.cluster.objects(resource, Some("deer-flow")) {
+        for object in cluster.cluster.objects(resource, Some(NAMESPACE)) {
             let name = object["metadata"]["name"].as_str().expect("a name");
-            cluster.cluster.remove(resource, "deer-flow", name).expect("it is there");
+            cluster.cluster.remove(resource, NAMESPACE, name).expect("it is there");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What limits cost while nothing happens, and how late a reap is.
+//! The cost of limits for idle sandboxes, and the delay of a reap.
 
 use std::{
     collections::HashMap,
@@ -9,17 +9,17 @@ use simcluster::Verb;
 use tokio::time::sleep;
 
 use super::{
-    children::{Cluster, Server},
+    children::{Server, cluster},
     load,
     queries::until_ready,
 };
 
 const IDLE: usize = 10_000;
-/// As long as the daemon takes to list everything anew once.
+/// The interval after which the daemon lists everything again.
 const WATCHED: Duration = Duration::from_secs(300);
 
 const REAPED: usize = 2_000;
-/// The first is due when all have been made.
+/// The first is due after all were created.
 const FIRST: Duration = Duration::from_secs(10);
 const APART: Duration = Duration::from_millis(5);
 
@@ -28,16 +28,16 @@ pub async fn measure() {
     lateness().await;
 }
 
-/// Two daemons on one cluster at the same time, the one without limits.
+/// Compares two daemons on one cluster at the same time, one of them without limits.
 async fn idle() {
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     let without = Server::daemon(&cluster);
     let limits = [("PROVISIONER_DEFAULT_TTL", "1d"), ("PROVISIONER_DEFAULT_IDLE_TIMEOUT", "1h")];
     let with = Server::daemon_with(&cluster, &limits);
     until_ready(&without).await;
     until_ready(&with).await;
     load::run(with.address, 16, IDLE, |n| load::create(&format!("s-{n}"))).await;
-    // What the creates led to settles.
+    // Let the effects of the creates end.
     sleep(Duration::from_secs(30)).await;
     let before = [&with, &without].map(Server::cpu_seconds);
     sleep(WATCHED).await;
@@ -51,10 +51,10 @@ async fn idle() {
     );
 }
 
-/// From the moment that the daemon itself names as a sandbox's end to the arrival of its Pod's delete at the API server.
+/// Measures the time from a sandbox's `expires_at` to the delete of its Pod at the API server.
 async fn lateness() {
     let started = SystemTime::now();
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     let settings = [
         ("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited"),
         ("PROVISIONER_REAP_MAX_SHARE", "100"),

@@ -1,4 +1,4 @@
-//! A load generator that costs little itself: keep-alive connections, requests written as they are.
+//! A cheap load generator: keep-alive connections and raw requests.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-/// What a round of requests took.
+/// The results of a round of requests.
 pub struct Round {
     pub per_second: f64,
     pub p50: Duration,

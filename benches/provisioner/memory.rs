@@ -1,7 +1,7 @@
-//! What a sandbox costs the daemon in memory.
+//! The memory of the daemon per sandbox.
 
 use super::{
-    children::{Cluster, Server},
+    children::{Server, cluster},
     load,
     queries::until_ready,
 };
@@ -10,7 +10,7 @@ const FEW: usize = 1_000;
 const MANY: usize = 10_000;
 
 pub async fn measure() {
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     let daemon = Server::daemon(&cluster);
     until_ready(&daemon).await;
     let empty = daemon.resident_bytes();

@@ -1,7 +1,7 @@
-//! GET and LIST with 1,000 sandboxes, beside a route that knows its answer.
+//! GET and LIST with 1,000 sandboxes, compared with a route with a constant answer.
 
 use super::{
-    children::{Cluster, Server},
+    children::{Server, cluster},
     load,
 };
 
@@ -10,7 +10,7 @@ const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 7;
 
 pub async fn measure() {
-    let cluster = Cluster::start().await;
+    let cluster = cluster().await;
     let daemon = Server::daemon(&cluster);
     until_ready(&daemon).await;
     load::run(daemon.address, 16, SANDBOXES, |n| load::create(&format!("s-{n}"))).await;

@@ -27,10 +27,18 @@ pub struct Answer {
 // === impl Answer ===
 
 impl Answer {
-    pub(crate) fn new(head: response::Parts, bytes: Bytes, took: Duration) -> Self {
+    /// Puts an answer together from its parts.
+    #[must_use]
+    pub fn new(head: response::Parts, bytes: Bytes, took: Duration) -> Self {
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Self { status: head.status.as_u16(), headers: head.headers, bytes, body, took }
+    }
+
+    /// Returns the body, which must be JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("invalid JSON ({error}): {self:?}"))
     }
 
     /// Returns the body as text.

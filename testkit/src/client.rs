@@ -80,6 +80,24 @@ impl Client {
         self.call_with(method, path, &[], body).await
     }
 
+    /// Sends a request with an optional JSON body to a daemon that may be gone.
+    ///
+    /// # Errors
+    /// If the connection is refused, reset or closed without an answer.
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, NoAnswer> {
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        self.request(request.body(body.into())?).await
+    }
+
     /// Sends a request with headers and an optional JSON body.
     pub async fn call_with(
         &self,

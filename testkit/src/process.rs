@@ -99,7 +99,7 @@ impl Process {
     }
 }
 
-/// Reads to the end, after what was read before.
+/// Reads to the end, and appends it to the text before.
 async fn rest(mut output: impl AsyncRead + Unpin, mut before: String) -> String {
     output.read_to_string(&mut before).await.unwrap();
     before

@@ -1,13 +1,20 @@
-//! The whole daemon on an embedded cluster, over real sockets.
+//! The whole daemon over real sockets, in this process and as a process of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod adoption;
 mod away;
 mod calls;
+mod command_line;
 mod contract;
 mod lifetimes;
 mod races;
 mod restart;
+mod secrets;
+mod shutdown;
 mod urls;
 mod watch;
+
+/// The path of the program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-provisioner");

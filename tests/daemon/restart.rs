@@ -7,8 +7,7 @@ use http::Request;
 use simcluster::{Cluster, Options};
 use testkit::{NAMESPACE, Process, ServedCluster, object_names, until};
 
-/// The program.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-provisioner");
+use crate::PROGRAM;
 
 /// Guards that after `kill -9` in the middle of 100 creates and a restart, every requested id is created, and that each
 /// has exactly one Pod and one Service.

@@ -1,14 +1,18 @@
-//! Documents that name tests: the tests are there.
+//! Checks of the repository itself: documents name tests and functions that exist, prose is plain, and import circles are
+//! small.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod imports;
+mod prose;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Where tests are.
-const ROOMS: [&str; 8] = [
+/// The directories with tests.
+const TESTS: [&str; 8] = [
     "tests",
     "src",
     "actors/src",
@@ -19,23 +23,24 @@ const ROOMS: [&str; 8] = [
     "lifecycle/tests",
 ];
 
-/// More than the page would keep if its tables were read wrongly.
+/// A lower bound on the named tests. Fewer mean that the tables of the page were not parsed.
 const AT_LEAST: usize = 60;
 
-/// All Rust files in or below a folder.
-fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            found.push((path, text));
-        }
-    }
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether this text has a test of this name: a function whose attributes say so.
+/// Returns the Rust files and documents in a directory and below it, or the file itself.
+fn texts(path: &Path) -> Vec<(PathBuf, String)> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        return entries.filter(|path| !path.ends_with("target")).flat_map(|path| texts(&path)).collect();
+    }
+    let is_text = path.extension().is_some_and(|extension| extension == "rs" || extension == "md");
+    if is_text { vec![(path.to_owned(), fs::read_to_string(path).unwrap())] } else { vec![] }
+}
+
+/// Returns whether the text contains a test with this name.
 fn has_test(text: &str, name: &str) -> bool {
     let function = format!("fn {name}(");
     let lines: Vec<_> = text.lines().collect();
@@ -45,15 +50,11 @@ fn has_test(text: &str, name: &str) -> bool {
     })
 }
 
-/// Every test that a page names, as `room::module::name`, is in a file of that module.
+/// Guards that every test that the page names, as `…::module::name`, exists in that module.
 #[test]
 fn named_tests_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![];
-    for room in ROOMS {
-        sources(&root.join(room), &mut files);
-    }
-    let page = fs::read_to_string(root.join("docs/failure-modes.md")).unwrap();
+    let files: Vec<_> = TESTS.iter().flat_map(|directory| texts(&root().join(directory))).collect();
+    let page = fs::read_to_string(root().join("docs/failure-modes.md")).unwrap();
     let named: Vec<&str> = page
         .split('`')
         .skip(1)
@@ -72,11 +73,10 @@ fn named_tests_exist() {
     }
 }
 
-/// Each row of a table ends with a test.
+/// Guards that each row of a table names a test.
 #[test]
 fn each_fault_has_its_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/failure-modes.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/failure-modes.md")).unwrap();
     let rows = page.lines().filter(|line| line.starts_with("| "));
     let faults: Vec<_> =
         rows.filter(|row| !row.starts_with("| Fault ") && !row.starts_with("| --- ")).collect();
@@ -91,14 +91,13 @@ fn each_fault_has_its_test() {
 /// Guards that each `file: function` of the architecture page exists.
 #[test]
 fn architecture_names_functions_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(|code| code.contains(".rs")).collect();
     assert!(named.len() >= 30, "{} files are named", named.len());
     for code in named {
         let (file, function) = code.split_once(": ").map_or((code, None), |(file, name)| (file, Some(name)));
         let text =
-            fs::read_to_string(root.join(file)).unwrap_or_else(|_| panic!("{code}: there is no such file"));
+            fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("{code}: there is no such file"));
         let has = |name: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
         assert!(function.is_none_or(has), "{code}: there is no such function");
     }

@@ -1,5 +1,4 @@
-//! The corpus of the fuzz targets, each input through its target's own property: what fuzzing has found once counts
-//! on every run, without a fuzzer.
+//! Runs the property of each fuzz target on its corpus, without a fuzzer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -12,7 +11,7 @@ use std::{
 #[path = "../../fuzz/properties/mod.rs"]
 mod properties;
 
-/// Tells which input it was.
+/// Prints the input if the property panics.
 struct Naming<'a>(&'a Path);
 
 impl Drop for Naming<'_> {
@@ -29,7 +28,7 @@ fn inputs(kind: &str, target: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Every input in the repository passes: of the corpus, and of what once failed.
+/// Guards that every input of the corpus, and every input that once failed, passes.
 #[test]
 fn the_corpus_passes() {
     for (target, property) in properties::ALL {
@@ -44,7 +43,7 @@ fn the_corpus_passes() {
     }
 }
 
-/// Every target has its fuzz target, and every corpus its target: none is forgotten when one is renamed.
+/// Guards that properties, fuzz targets and corpora have the same names.
 #[test]
 fn targets_and_corpora_go_together() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");

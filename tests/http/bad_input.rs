@@ -1,10 +1,11 @@
 //! Malicious input: it can only fail its own request, and never reaches the backend.
 
 use sandbox_provisioner::{http::body, listener};
+use testkit::Answer;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    client::{Answer, Client, exchange},
+    client::{Client, exchange},
     fake::Fake,
     server::{KEY, LONG, SHORT, Server, limits},
 };

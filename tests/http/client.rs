@@ -1,53 +1,33 @@
 //! A client that sends exactly the bytes it is given.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
-use serde_json::Value;
+use bytes::Bytes;
+use testkit::Answer;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// A response.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// The body as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("invalid JSON ({error}): {self:?}"))
+/// Removes the first response from the received bytes; `None` while it is incomplete. The response to a HEAD has a length
+/// and no body.
+fn take(received: &mut Vec<u8>, to_head: bool) -> Option<Answer> {
+    let end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8(received[..end].to_vec()).unwrap();
+    let mut lines = head.lines();
+    let mut response = http::Response::builder().status(lines.next()?.split(' ').nth(1)?);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        response = response.header(name, value);
     }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
+    let (head, ()) = response.body(()).unwrap().into_parts();
+    let length = head.headers.get("content-length").filter(|_| !to_head);
+    let length: usize = length.map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+    if received.len() < end + length {
+        return None;
     }
-
-    /// Removes the first response from the received bytes; `None` while it is incomplete. The response to a HEAD has a
-    /// length and no body.
-    fn take(received: &mut Vec<u8>, to_head: bool) -> Option<Self> {
-        let end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let head = String::from_utf8(received[..end].to_vec()).unwrap();
-        let mut lines = head.lines();
-        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-        let headers: BTreeMap<String, String> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let length = headers.get("content-length").filter(|_| !to_head);
-        let length = length.map_or(0, |length| length.parse().unwrap());
-        if received.len() < end + length {
-            return None;
-        }
-        let body = String::from_utf8(received[end..end + length].to_vec()).unwrap();
-        received.drain(..end + length);
-        Some(Self { status, headers, body })
-    }
+    let body = Bytes::copy_from_slice(&received[end..end + length]);
+    received.drain(..end + length);
+    Some(Answer::new(head, body, Duration::ZERO))
 }
 
 /// A connection.
@@ -68,7 +48,7 @@ impl Client {
     /// Returns the next response, `None` if the connection closes without one, or an error if it is reset.
     pub async fn answer_or_close(&mut self) -> io::Result<Option<Answer>> {
         loop {
-            if let Some(answer) = Answer::take(&mut self.received, self.head) {
+            if let Some(answer) = take(&mut self.received, self.head) {
                 return Ok(Some(answer));
             }
             if self.stream.read_buf(&mut self.received).await? == 0 {
@@ -100,7 +80,7 @@ impl Client {
     /// Returns the next response, which may be a `100 Continue`.
     pub async fn any_answer(&mut self) -> Option<Answer> {
         loop {
-            if let Some(answer) = Answer::take(&mut self.received, self.head) {
+            if let Some(answer) = take(&mut self.received, self.head) {
                 return Some(answer);
             }
             if self.stream.read_buf(&mut self.received).await.unwrap_or(0) == 0 {

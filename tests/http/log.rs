@@ -1,41 +1,23 @@
 //! The log lines of requests.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use lifecycle::error::SandboxError;
 use sandbox_provisioner::{admin::Check, http::body};
 use serde_json::Value;
+use testkit::{Log, listen};
 use tracing::Level;
 
 use crate::{
     fake::{Fake, Script},
-    listen::listen,
     server::{self, KEY},
 };
 
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Returns the `answered` lines that the request logs at this level.
 async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Value> {
-    let sink = Sink::default();
-    let writer = sink.clone();
+    let log = Log::default();
+    let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -53,7 +35,7 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
     let frontend = server::frontend(fake, body::Limits::default(), vec![missing]);
     frontend.answer(request.body(Full::<Bytes>::from(r#"{"sandbox_id":"abc"}"#)).unwrap(), None).await;
     drop(guard);
-    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let text = log.lines("");
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["message"] == "answered").collect()
 }

@@ -1,4 +1,5 @@
-//! The REST API and its listener with a scripted backend, without actors and a cluster.
+//! The HTTP API and its listener with a scripted backend, without actors and a cluster, and the recorded requests and
+//! manifests of DeerFlow's provisioner.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -10,7 +11,7 @@ mod contract;
 mod fake;
 mod frontend;
 mod lifetimes;
-#[path = "../support/listen.rs"]
-mod listen;
 mod log;
+mod manifests;
 mod server;
+mod validation;

@@ -1,0 +1,20 @@
+//! Faults, one at a time, on the whole daemon without its socket under a paused clock: what callers see, what operators
+//! see, and how the daemon recovers. `docs/failure-modes.md` lists them all.
+
+mod api_server;
+mod namespace;
+mod objects;
+mod pods;
+mod requests;
+mod watch;
+
+use std::time::Duration;
+
+/// The longest time that any recovery takes after its cause has ended: the grace of an orphan and the longest pause
+/// between deletes.
+const RECOVERY: Duration = Duration::from_secs(180);
+
+/// Waits until the daemon has recovered. Returns how long that took.
+async fn recovered(what: &str, holds: impl AsyncFnMut() -> bool) -> Duration {
+    testkit::within(RECOVERY, what, holds).await
+}

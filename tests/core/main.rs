@@ -1,0 +1,7 @@
+//! The whole daemon without its socket on an embedded cluster, under a paused clock.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod deerflow;
+mod faults;
+mod load;

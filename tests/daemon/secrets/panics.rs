@@ -1,0 +1,137 @@
+//! Tests of a panic whose message is a secret, in its own process, because panic hooks are global.
+
+use std::{process::Stdio, sync::Arc};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use lifecycle::{
+    error::SandboxError,
+    ids::SandboxId,
+    lifetime::{LimitsPatch, Owner},
+    observed::{Status, Uid},
+    request::CreateRequest,
+};
+use sandbox_provisioner::{
+    http::{
+        self as api, Backend, Capabilities,
+        auth::Auth,
+        body,
+        frontend::{Deadlines, Frontend},
+    },
+    telemetry::{self, Format},
+};
+
+use super::{
+    mark::{is_not_in, secret},
+    program::key,
+};
+
+/// The test that panics.
+const CHILD: &str = "secrets::panics::panicking_child";
+
+/// A backend that panics with a secret.
+#[derive(Clone)]
+struct Ill;
+
+fn ill<T>() -> T {
+    panic!("the value was {}", secret("panic"))
+}
+
+impl Backend for Ill {
+    async fn create(&self, _: CreateRequest) -> Result<Status, SandboxError> {
+        ill()
+    }
+    async fn delete(&self, _: SandboxId, _: Option<Owner>) -> Result<(), SandboxError> {
+        ill()
+    }
+    async fn touch(&self, _: SandboxId, _: Option<Owner>) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    async fn change(
+        &self,
+        _: SandboxId,
+        _: LimitsPatch,
+        _: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    fn reaped(&self, _: &SandboxId) -> Option<actors::sandboxes::Reaped> {
+        ill()
+    }
+    fn reaper(&self) -> actors::sandboxes::ReaperState {
+        ill()
+    }
+    fn resume_reaping(&self) -> bool {
+        ill()
+    }
+    async fn get(&self, _: &SandboxId) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {
+        ill()
+    }
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+        ill()
+    }
+    async fn revision(&self) -> Result<actors::view::Revision, SandboxError> {
+        ill()
+    }
+}
+
+/// Guards that answers and logs contain the location of a panic and not its message, at every level in both formats.
+#[test]
+fn a_panic_tells_where_and_not_what() {
+    for format in ["json", "text"] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"])
+            .env("SECRETS_LOG_FORMAT", format)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8([child.stdout, child.stderr].concat()).unwrap();
+        assert!(child.status.success(), "{said}");
+        assert!(said.contains("panicked") && said.contains("panics.rs"), "{said}");
+        is_not_in("what is said of a panic", &said);
+    }
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+#[expect(clippy::disallowed_methods, reason = "told by the test above")]
+fn panicking_child() {
+    let format = if std::env::var("SECRETS_LOG_FORMAT").is_ok_and(|it| it == "json") {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    telemetry::init("trace", format).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
+        let routes = api::routes(Ill, capabilities, body::Limits::default(), Arc::new(Vec::new));
+        let edge = Frontend::new(routes, Auth::Key(key().into()), Deadlines::default());
+        for (method, path) in [
+            ("POST", "/api/sandboxes"),
+            ("GET", "/api/sandboxes"),
+            ("GET", "/api/sandboxes/abc"),
+            ("PATCH", "/api/sandboxes/abc"),
+            ("DELETE", "/api/sandboxes/abc"),
+            ("POST", "/api/sandboxes/abc/touch"),
+            ("GET", "/api/reaper"),
+            ("POST", "/api/reaper/resume"),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("x-api-key", key())
+                .header("content-type", "application/json")
+                .body(Full::<Bytes>::from(r#"{"sandbox_id":"abc","ttl":"1h"}"#))
+                .unwrap();
+            let answer = edge.answer(request, None).await;
+            assert_eq!(answer.status(), 500, "{method} {path}");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            is_not_in("an answer", &String::from_utf8_lossy(&body));
+        }
+    });
+}
