@@ -31,7 +31,7 @@ pub struct SandboxId(Arc<str>);
     "a sandbox_id has 1 to {SANDBOX_ID_MAX} lower-case letters, digits or dashes, \
      and begins and ends with a letter or digit"
 )]
-pub struct InvalidSandboxId;
+pub struct SandboxIdError;
 
 /// A thread's id: 1 to 64 ASCII letters, digits, `_` or `-`.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -53,15 +53,15 @@ impl SandboxId {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidSandboxId`] if a Pod and a Service cannot have this name.
-    pub fn parse(text: &str) -> Result<Self, InvalidSandboxId> {
+    /// [`SandboxIdError`] if a Pod and a Service cannot have this name.
+    pub fn parse(text: &str) -> Result<Self, SandboxIdError> {
         let bytes = text.as_bytes();
         let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let usable = (1..=SANDBOX_ID_MAX).contains(&bytes.len())
             && bytes.iter().all(|b| letter(b) || *b == b'-')
             && bytes.first().is_some_and(letter)
             && bytes.last().is_some_and(letter);
-        if usable { Ok(Self(text.into())) } else { Err(InvalidSandboxId) }
+        if usable { Ok(Self(text.into())) } else { Err(SandboxIdError) }
     }
 
     /// Returns the id as text.
@@ -163,7 +163,7 @@ mod tests {
             "..",
             too_long.as_str(),
         ] {
-            assert_eq!(SandboxId::parse(bad), Err(InvalidSandboxId), "{bad:?}");
+            assert_eq!(SandboxId::parse(bad), Err(SandboxIdError), "{bad:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The decisions about a sandbox, as pure functions of values.
 //!
 //! This crate does no I/O. It has no Kubernetes client, actor, HTTP server, environment or wall clock. The other
-//! crates (`cluster`, `actors`, the HTTP API) convert their data into the types of this crate, and execute what
+//! crates (`kubernetes`, `actors`, the HTTP API) convert their data into the types of this crate, and execute what
 //! [`step`](step::step) decides.
 //!
 //! ```text

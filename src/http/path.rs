@@ -19,7 +19,7 @@ pub(super) enum PathId {
 
 /// A path segment that contains a slash after decoding, so it is more than one segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotOneSegment;
+pub(super) struct PathIdError;
 
 // === impl PathId ===
 
@@ -34,15 +34,15 @@ impl PathId {
 }
 
 impl FromStr for PathId {
-    type Err = NotOneSegment;
+    type Err = PathIdError;
 
     /// Decodes a segment of the URI. `%2F` is a slash, as in DeerFlow's provisioner, so that `a%2Fb` is two
     /// segments and matches no route.
-    fn from_str(segment: &str) -> Result<Self, NotOneSegment> {
+    fn from_str(segment: &str) -> Result<Self, PathIdError> {
         // Bytes that are not UTF-8 become U+FFFD, as in DeerFlow's provisioner. No valid id contains it.
         let text = percent_decode_str(segment).decode_utf8_lossy();
         if text.contains('/') {
-            return Err(NotOneSegment);
+            return Err(PathIdError);
         }
         Ok(SandboxId::parse(&text).map_or_else(|_| Self::Unusable(text.into_owned()), Self::Usable))
     }
@@ -106,7 +106,7 @@ mod tests {
             ("a%0Ab", unusable("a\nb")),
             ("%E6%B2%99", unusable("沙")),
             ("100%", unusable("100%")),
-            ("a%2Fb", Err(NotOneSegment)),
+            ("a%2Fb", Err(PathIdError)),
             ("%ff", unusable("\u{fffd}")),
         ] {
             assert_eq!(segment.parse(), wanted, "{segment}");

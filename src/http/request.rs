@@ -1,7 +1,7 @@
 //! Parsing of request bodies by the rules of `FastAPI` and pydantic, which DeerFlow's clients know.
 //!
 //! Unknown fields are ignored, absent fields have their defaults, and booleans and integers may be written as strings.
-//! `tests/validation.rs` compares the errors with recordings.
+//! The test `errors_are_those_of_fastapi` compares the errors with recordings.
 
 mod field_error;
 mod fields;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lifecycle::{
     ids::{
-        InvalidSandboxId, SANDBOX_ID_PATTERN, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+        SANDBOX_ID_PATTERN, SandboxId, SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
     request::{CreateRequest, ExtraMount},
@@ -100,7 +100,7 @@ pub fn limits(content_type: Option<&str>, body: &[u8]) -> Result<LimitsPatch, Ap
 }
 
 fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
-    let rule = |error: InvalidSandboxId| Problem::pattern(SANDBOX_ID_PATTERN, Some(&error.to_string()));
+    let rule = |error: SandboxIdError| Problem::pattern(SANDBOX_ID_PATTERN, Some(&error.to_string()));
     SandboxId::parse(text(value)?).map_err(rule)
 }
 
