@@ -1,4 +1,4 @@
-//! A scripted API server, for tests: what it answers is a function of the request, and it remembers all.
+//! A scripted API server for tests. A function of the request returns the answer, and all requests are recorded.
 
 use std::{
     convert::Infallible,
@@ -30,17 +30,17 @@ pub struct Asked {
     pub body: Value,
 }
 
-/// What to answer.
+/// The answer to a request.
 pub enum Answer {
     /// A status and a JSON body.
     Json(u16, Value),
     /// A status, headers and any other body.
     Text(u16, Vec<(&'static str, &'static str)>, &'static str),
-    /// Nothing, ever.
+    /// No answer, ever.
     Silence,
-    /// No answer, but an error of the connection.
+    /// An error of the connection instead of an answer.
     Broken(io::ErrorKind),
-    /// A watch: lines, each after a pause, and then its end.
+    /// A watch: lines, each after a pause, and then the end.
     Watch(Vec<(Duration, String)>, End),
 }
 
@@ -56,7 +56,7 @@ pub enum End {
     Never,
 }
 
-/// What was asked so far.
+/// The requests so far.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<Asked>>>);
 
@@ -69,7 +69,7 @@ impl Log {
         self.0.lock().unwrap().len()
     }
 
-    /// `GET /path`, in order.
+    /// Returns the requests as `GET /path`, in order.
     pub fn lines(&self) -> Vec<String> {
         self.all().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
@@ -81,7 +81,8 @@ impl Asked {
     }
 }
 
-/// A connection to a server that answers as `script` says: it is given the request and how many came before.
+/// Creates a connection to a server that answers with `script`, a function of the number of earlier requests and of the
+/// request.
 pub fn server(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Connection, Log) {
     limited(script, Limits::default())
 }
@@ -154,7 +155,7 @@ async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxErro
     }
 }
 
-/// A Kubernetes `Status` of failure.
+/// Returns a Kubernetes `Status` of a failure.
 pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -163,7 +164,7 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
     Answer::Json(code, status)
 }
 
-/// A Pod of ours, as the API server has it.
+/// Returns a Pod of a sandbox as the API server does.
 pub fn pod(id: &str, uid: &str, version: u64, phase: &str) -> Value {
     json!({
         "metadata": {
@@ -175,7 +176,7 @@ pub fn pod(id: &str, uid: &str, version: u64, phase: &str) -> Value {
     })
 }
 
-/// A Service of ours, as the API server has it.
+/// Returns a Service of a sandbox as the API server does.
 pub fn service(id: &str, uid: &str, version: u64, node_port: u16) -> Value {
     json!({
         "metadata": {
@@ -187,7 +188,7 @@ pub fn service(id: &str, uid: &str, version: u64, node_port: u16) -> Value {
     })
 }
 
-/// A page of a list.
+/// Returns a page of a list.
 pub fn list(version: u64, next: &str, items: &[Value]) -> Answer {
     let metadata = json!({"resourceVersion": version.to_string(), "continue": next});
     Answer::Json(200, json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))

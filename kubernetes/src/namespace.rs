@@ -76,7 +76,7 @@ impl Namespace {
         if ensured.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
-        let result = self.look_and_make().await;
+        let result = self.read_or_create().await;
         let words = result.as_ref().err().map(ToString::to_string);
         let before = {
             let mut reason = self.unready_reason.lock();
@@ -85,9 +85,9 @@ impl Namespace {
         if let Some(why) = &words {
             // This is retried every few seconds. Log each distinct error once.
             if before == words {
-                tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace is still not there");
+                tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace still does not exist");
             } else {
-                tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace is not there yet");
+                tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace does not exist yet");
             }
         } else {
             *ensured = Some(Instant::now());
@@ -95,9 +95,9 @@ impl Namespace {
         result
     }
 
-    async fn look_and_make(&self) -> Result<(), ClusterError> {
+    async fn read_or_create(&self) -> Result<(), ClusterError> {
         let name = self.connection.namespace();
-        match self.look().await {
+        match self.read().await {
             Ok(found) => {
                 if found.status.0.is_some_and(|status| status.phase.as_deref() == Some("Terminating")) {
                     return Err(ClusterError::new(
@@ -110,9 +110,9 @@ impl Namespace {
             Err(fault) if fault.kind == ClusterErrorKind::NotFound => {}
             Err(fault) => return self.tolerate(fault, "read"),
         }
-        match self.make().await {
+        match self.create().await {
             Ok(()) => {
-                tracing::info!(namespace = name, "made the namespace");
+                tracing::info!(namespace = name, "created the namespace");
                 Ok(())
             }
             // Another client created it first.
@@ -128,19 +128,19 @@ impl Namespace {
         tracing::warn!(
             namespace = self.connection.namespace(),
             %fault,
-            "not allowed to {right} namespaces: taking it to be there; if it is not, creates will say so"
+            "not allowed to {right} namespaces: assuming that it exists; if it does not, creates will fail"
         );
         Ok(())
     }
 
-    async fn look(&self) -> Result<types::Namespace, ClusterError> {
+    async fn read(&self) -> Result<types::Namespace, ClusterError> {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .get(self.connection.namespace(), &GetParams::default())
             .map_err(|error| unbuilt(&error))?;
         self.call(Verb::Get, request, self.connection.limits().read).await
     }
 
-    async fn make(&self) -> Result<(), ClusterError> {
+    async fn create(&self) -> Result<(), ClusterError> {
         let namespace = FullNamespace {
             metadata: ObjectMeta {
                 name: Some(self.connection.namespace().to_owned()),

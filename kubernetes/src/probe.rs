@@ -94,13 +94,13 @@ impl Prober {
         let probes = join_all(self.probes.iter().map(|probe| self.one(probe, url)));
         let cpu = async {
             match &self.cpu {
-                Some(cpu) => cpu.ask(id).await,
+                Some(cpu) => cpu.is_busy(id).await,
                 None => Busy::No,
             }
         };
         let (answers, cpu) = join(probes, cpu).await;
         let busy = combine(answers.into_iter().chain([cpu]));
-        tracing::debug!(sandbox = %id, ?busy, "asked whether it is busy");
+        tracing::debug!(sandbox = %id, ?busy, "probed for activity");
         busy
     }
 
@@ -111,7 +111,7 @@ impl Prober {
         };
         let turn = timeout_at(Instant::now() + TURN_DEADLINE, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = turn else {
-            return Busy::Unasked(format!("{}: too many sandboxes are asked at once", probe.path()));
+            return Busy::Unasked(format!("{}: too many sandboxes are probed at once", probe.path()));
         };
         match timeout_at(Instant::now() + self.deadline, fetch(&url, probe.path())).await {
             Ok(Ok(answer)) => judge(probe, answer.status, &answer.body),
@@ -137,7 +137,7 @@ pub fn judge(probe: &Probe, status: u16, body: &[u8]) -> Busy {
             Busy::Yes(probe.path().to_owned())
         }
         Ok(_) => Busy::No,
-        Err(_) => unanswered("the answer is no JSON"),
+        Err(_) => unanswered("the answer is not JSON"),
     }
 }
 

@@ -19,7 +19,7 @@ async fn run_for(events: &Events, time: Duration) {
 
 /// Guards all fields of an Event that `kubectl` shows, and the object it refers to.
 #[tokio::test(start_paused = true)]
-async fn an_event_says_who_and_why() {
+async fn an_event_names_the_pod_and_the_reason() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
     events.record(&id(), &uid(), ReapReason::Idle, false);
@@ -117,7 +117,7 @@ async fn a_repeated_event_is_a_series() {
 
 /// Guards that a second run continues after the first was dropped.
 #[tokio::test(start_paused = true)]
-async fn a_second_run_goes_on() {
+async fn a_second_run_continues() {
     let (connection, log) = fake::server(|_, _| Answer::Json(201, json!({})));
     let events = Events::new(connection);
     run_for(&events, Duration::from_millis(10)).await;

@@ -18,7 +18,7 @@ fn forbidden() -> Answer {
 /// Guards that the namespace is read first and created only if it is missing, and that another client may create it
 /// meanwhile.
 #[tokio::test(start_paused = true)]
-async fn made_only_if_missing() {
+async fn created_only_if_missing() {
     let there = || Answer::Json(200, json!({"status": {"phase": "Active"}}));
     let exists = || failure(409, "AlreadyExists", "namespaces \"rec\" already exists");
     for (answers, calls) in [
@@ -41,7 +41,7 @@ async fn made_only_if_missing() {
 
 /// Guards that the namespace is retried until it exists, and that the reason is reported meanwhile.
 #[tokio::test(start_paused = true)]
-async fn tried_until_done() {
+async fn retried_until_it_exists() {
     let (connection, log) = fake::server(|before, _| match before {
         0..5 => Answer::Broken(std::io::ErrorKind::ConnectionRefused),
         5 => Answer::Json(200, json!({"status": {"phase": "Terminating"}})),
@@ -59,7 +59,7 @@ async fn tried_until_done() {
 
 /// Guards that a hundred creates that find the namespace missing check it once.
 #[tokio::test(start_paused = true)]
-async fn a_burst_looks_once() {
+async fn a_burst_checks_once() {
     let (connection, log) = fake::server(|_, _| Answer::Json(200, json!({"status": {"phase": "Active"}})));
     let namespace = Namespace::new(connection);
     for result in futures::future::join_all((0..100).map(|_| namespace.ensure())).await {

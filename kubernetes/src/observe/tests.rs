@@ -51,7 +51,7 @@ fn recorded_states_have_their_reason() {
 
 /// Guards that the exit code is reported if the kubelet gives no message.
 #[test]
-fn a_crash_says_its_exit_code() {
+fn a_crash_shows_its_exit_code() {
     let states = recorded(include_str!("../../../tests/recordings/pod-states.json"));
     let crash = states.iter().find(|case| case["name"] == "crash").unwrap();
     let message = seen(&crash["pod"]).reason.unwrap().message.unwrap();
@@ -73,7 +73,7 @@ fn a_pod_without_a_node_is_unschedulable() {
 /// Guards the reasons along the recorded lives of two Pods: a healthy Pod has none, and a terminating Pod is marked as
 /// such.
 #[test]
-fn recorded_lives_are_told_as_they_went() {
+fn recorded_lives_are_observed_in_order() {
     let lives = recorded(include_str!("../../../tests/recordings/pod-lifecycles.json"));
     let tell = |life: &str| -> Vec<(Phase, bool, bool, Option<String>)> {
         let life = lives.iter().find(|l| l["name"] == life).unwrap();

@@ -72,7 +72,7 @@ impl Cpu {
 
     /// Returns whether the sandbox uses more CPU than an idle one. Without metrics of the sandbox it does not count as
     /// busy.
-    pub async fn ask(&self, id: &SandboxId) -> Busy {
+    pub async fn is_busy(&self, id: &SandboxId) -> Busy {
         let namespace = self.connection.namespace();
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let request = match Request::new(path).get(&names::pod(id), &GetParams::default()) {
@@ -80,7 +80,7 @@ impl Cpu {
             Err(error) => return Busy::Unanswered(format!("{SIGN}: {error}")),
         };
         let Ok(Ok(_permit)) = timeout(TURN_DEADLINE, self.permits.acquire()).await else {
-            return Busy::Unasked(format!("{SIGN}: too many sandboxes are asked at once"));
+            return Busy::Unasked(format!("{SIGN}: too many sandboxes are probed at once"));
         };
         let call = async { self.connection.calls()?.request::<PodMetrics>(request, DEADLINE).await };
         match call.await {
@@ -95,7 +95,7 @@ impl Cpu {
                 if !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         namespace, %fault,
-                        "not allowed to read the metrics of Pods: their use of CPU counts for nothing; give the \
+                        "not allowed to read the metrics of Pods: their CPU use does not count as activity; give the \
                          role the right \"get\" on \"pods\" of metrics.k8s.io, as config/rbac.yaml does"
                     );
                 }
@@ -160,7 +160,7 @@ mod tests {
 
     async fn ask(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (Busy, Log) {
         let (connection, log) = fake::server(move |_, _| answer());
-        (Cpu::new(connection, 50).ask(&id()).await, log)
+        (Cpu::new(connection, 50).is_busy(&id()).await, log)
     }
 
     /// Guards the quantity formats that metrics use, and that other formats are rejected.
@@ -210,12 +210,12 @@ mod tests {
     /// Guards that hanging metrics use few of the calls to the API server, and that every probe ends within its
     /// deadline.
     #[tokio::test(start_paused = true)]
-    async fn hanging_metrics_take_few_turns() {
+    async fn hanging_metrics_use_few_calls() {
         let (connection, log) = fake::server(|_, _| Answer::Silence);
         let cpu = Cpu::new(connection, 50);
         let id = id();
         let begun = tokio::time::Instant::now();
-        let answers = futures::future::join_all((0..100).map(|_| cpu.ask(&id))).await;
+        let answers = futures::future::join_all((0..100).map(|_| cpu.is_busy(&id))).await;
         let silent = answers.iter().filter(|busy| matches!(busy, Busy::Unanswered(_))).count();
         let unasked = answers.iter().filter(|busy| matches!(busy, Busy::Unasked(_))).count();
         assert_eq!((silent + unasked, silent % IN_FLIGHT_MAX), (100, 0), "{answers:?}");

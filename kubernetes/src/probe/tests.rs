@@ -75,7 +75,7 @@ async fn sandbox(
 
 /// Guards the meaning of each answer to a probe.
 #[test]
-fn answers_are_judged() {
+fn answers_are_evaluated() {
     let probe = Probe::parse("/v1/shell/sessions#/data/sessions").unwrap();
     let yes = Busy::Yes("/v1/shell/sessions".to_owned());
     let unanswered = |why: &str| Busy::Unanswered(format!("/v1/shell/sessions: {why}"));
@@ -97,9 +97,9 @@ fn answers_are_judged() {
         (200, r#"{"data": null}"#, Busy::No),
         (200, "[]", Busy::No),
         (404, "whatever", Busy::No),
-        (200, "", unanswered("the answer is no JSON")),
-        (200, "<html>", unanswered("the answer is no JSON")),
-        (200, r#"{"data": {"sessions": {}}"#, unanswered("the answer is no JSON")),
+        (200, "", unanswered("the answer is not JSON")),
+        (200, "<html>", unanswered("the answer is not JSON")),
+        (200, r#"{"data": {"sessions": {}}"#, unanswered("the answer is not JSON")),
         (302, "", unanswered("HTTP 302")),
         (401, r#"{"data": {"sessions": {}}}"#, unanswered("HTTP 401")),
         (500, r#"{"data": {"sessions": {}}}"#, unanswered("HTTP 500")),
@@ -108,7 +108,7 @@ fn answers_are_judged() {
         assert_eq!(judge(&probe, status, body.as_bytes()), meant, "{status} {body}");
     }
     let deep = "[".repeat(100_000);
-    assert_eq!(judge(&probe, 200, deep.as_bytes()), unanswered("the answer is no JSON"));
+    assert_eq!(judge(&probe, 200, deep.as_bytes()), unanswered("the answer is not JSON"));
     let every = Probe::parse("/s#/data/*/current_command").unwrap();
     let list = |command: &str| {
         format!(r#"{{"data": [{{"current_command": null}}, {{"current_command": {command}}}]}}"#)
@@ -119,7 +119,7 @@ fn answers_are_judged() {
 
 /// Guards that a sandbox is idle only if all probes are answered, and that one busy answer is enough.
 #[test]
-fn one_sign_is_enough() {
+fn one_busy_answer_is_enough() {
     let yes = || Busy::Yes("a".to_owned());
     let unanswered = || Busy::Unanswered("b".to_owned());
     let unasked = || Busy::Unasked("c".to_owned());
@@ -162,7 +162,7 @@ fn probes_are_parsed() {
 
 /// Guards that no call is made without probes.
 #[tokio::test(start_paused = true)]
-async fn without_probes_nothing_is_asked() {
+async fn without_probes_no_call_is_made() {
     let (prober, log) = prober(ProbeOptions::default());
     assert_eq!(prober.ask(&id(), "http://127.0.0.1:1").await, Busy::No);
     assert_eq!(log.len(), 0);
@@ -171,7 +171,7 @@ async fn without_probes_nothing_is_asked() {
 /// Guards that a sandbox like the all-in-one image is busy with one open session of any of the four kinds, idle without
 /// sessions, and idle if the image does not have the API.
 #[tokio::test]
-async fn a_session_is_work() {
+async fn an_open_session_is_busy() {
     let shell = |path: &str, open: &str| match path {
         "/v1/shell/sessions" => (StatusCode::OK, format!(r#"{{"data": {{"sessions": {{{open}}}}}}}"#)),
         "/v1/bash/sessions" => (StatusCode::OK, r#"{"data": []}"#.to_owned()),
@@ -188,7 +188,7 @@ async fn a_session_is_work() {
 
 /// Guards that a hostile or broken sandbox costs little time and memory, and never counts as idle.
 #[tokio::test]
-async fn an_odd_sandbox_has_not_answered() {
+async fn a_broken_sandbox_has_not_answered() {
     let (asker, _) = prober(probes(&["/s#/a"]));
     // This deadline is short enough to wait for.
     let hasty = Prober { deadline: Duration::from_millis(200), ..prober(probes(&["/s#/a"])).0 };

@@ -32,7 +32,7 @@ async fn missing() {
     let daemon = Daemon::on(Cluster::start(Options::default())).await;
     assert_eq!(daemon.post("a").await.to_string(), "200 | Pending");
     daemon.until_ready().await;
-    assert!(daemon.logged("made the namespace").contains("deer-flow"), "{}", daemon.logged(""));
+    assert!(daemon.logged("created the namespace").contains("deer-flow"), "{}", daemon.logged(""));
 }
 
 /// Guards that creates report a missing namespace that the daemon may not create, until someone else creates it.
@@ -67,7 +67,7 @@ async fn terminating() {
     sleep(Duration::from_secs(1)).await;
     let unready = ["[-]namespace failed: NamespaceTerminating (namespace deer-flow is being deleted)"];
     assert_eq!(daemon.unready().await, unready);
-    assert_eq!(daemon.logged("the namespace is not there yet").lines().count(), 1);
+    assert_eq!(daemon.logged("the namespace does not exist yet").lines().count(), 1);
     hold(&daemon, &Value::Null);
     daemon.until_ready().await;
     daemon.running("b").await;
