@@ -157,10 +157,10 @@ impl State {
         let Shared { view, policy, .. } = &*self.shared;
         let Clocks { monotonic: now, wall } = self.shared.clocks();
         let context = Context { id: &self.id, now, wall, policy, seen, fresh: view.is_fresh() };
-        let was_unpublished = self.sandbox.stage.is_unpublished();
+        let was_unpublished = self.sandbox.is_unpublished();
         let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
         self.sandbox = sandbox;
-        let is_unpublished = self.sandbox.stage.is_unpublished();
+        let is_unpublished = self.sandbox.is_unpublished();
         if is_unpublished != was_unpublished {
             view.set_unpublished(&self.id, is_unpublished);
         }

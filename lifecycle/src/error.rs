@@ -83,7 +83,7 @@ pub enum SandboxError {
         retry_after: Duration,
     },
     /// The observed state of the cluster is stale, or not loaded yet.
-    #[error("the cluster's state is not known at present ({why}); try again in {} s", whole_seconds(*retry_after))]
+    #[error("cluster state is stale ({why}); try again in {} s", whole_seconds(*retry_after))]
     Stale {
         /// The reason.
         why: String,

@@ -212,7 +212,7 @@ impl ReapReason {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Ttl => "the sandbox has reached the end of its time to live",
-            Self::Idle => "the sandbox has shown no sign of life for its idle timeout",
+            Self::Idle => "the sandbox has had no activity for its idle timeout",
             Self::NeverReady => "the sandbox did not become ready in time",
             Self::Finished => "the sandbox's Pod has ended",
             Self::NodeLost => "the node of the sandbox's Pod is lost",

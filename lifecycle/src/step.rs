@@ -40,17 +40,24 @@ mod steady;
 mod tests;
 mod types;
 
-use self::decision::{Step, answer};
-pub use self::{context::Context, lifetime_state::LifetimeState, steady::ORPHAN_GRACE, types::*};
+pub use self::{
+    context::Context,
+    steady::ORPHAN_GRACE,
+    types::{Action, Event, Reply},
+};
+use self::{
+    decision::{Step, answer},
+    lifetime_state::LifetimeState,
+    types::Stage,
+};
 use crate::observed::Expiry;
 
 /// The in-memory state of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox<W> {
-    /// The stage of the state machines.
-    pub stage: Stage<W>,
+    stage: Stage<W>,
     /// The lifetime of the current Pod; `None` without a Pod.
-    pub lifetime: Option<LifetimeState>,
+    lifetime: Option<LifetimeState>,
 }
 
 /// Decides the next stage and the actions that lead to it.
@@ -79,6 +86,12 @@ impl<W> Default for Sandbox<W> {
 }
 
 impl<W> Sandbox<W> {
+    /// Returns whether the sandbox is unpublished, so that reads must not show it.
+    #[must_use]
+    pub fn is_unpublished(&self) -> bool {
+        self.stage.is_unpublished()
+    }
+
     /// Returns the expiry that callers are shown, if a limit applies.
     #[must_use]
     pub fn expiry(&self, ctx: Context<'_>) -> Option<Expiry> {

@@ -173,7 +173,7 @@ async fn the_404_of_a_reaped_sandbox_has_the_reason() {
     let frontend = frontend(&Fake::that_reaped("abc"));
     let reaped = json!({
         "reason": "IdleTimeout",
-        "message": "the sandbox has shown no sign of life for its idle timeout",
+        "message": "the sandbox has had no activity for its idle timeout",
         "at": "2026-01-02T03:04:05.678Z",
     });
     let change = r#"{"ttl":"1h"}"#;

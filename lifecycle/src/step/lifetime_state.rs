@@ -24,7 +24,7 @@ const WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The lifetime of one Pod, and the time at which it is evaluated next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LifetimeState {
+pub(crate) struct LifetimeState {
     /// The Pod.
     uid: Uid,
     pub(super) activity: Activity,

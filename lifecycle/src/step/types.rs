@@ -13,12 +13,9 @@ use crate::{
 
 /// The stage of a sandbox. `W` is the handle through which a caller receives its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stage<W> {
+pub(crate) enum Stage<W> {
     /// No request is pending and no call is in flight. The other stages start and end here.
-    Steady {
-        /// Since when the sandbox has been an orphan.
-        orphan_since: Option<Instant>,
-    },
+    Steady { orphan_since: Option<Instant> },
     /// Objects are being created or deleted. Boxed, because most sandboxes are steady.
     Existence(Box<Existence<W>>),
     /// A complete sandbox is being used, changed or reaped.
@@ -27,12 +24,11 @@ pub enum Stage<W> {
 
 /// The stages in which objects are created or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Existence<W> {
+pub(crate) enum Existence<W> {
     /// A POST waits until the objects of an earlier sandbox with this id are gone.
     Waiting(PendingCreate<W>),
     /// The objects are being created or read. A call is in flight.
     Creating {
-        /// The create that this call is for.
         create: PendingCreate<W>,
         /// The error to answer with, once the read that is in flight has shown what to undo.
         failure: Option<SandboxError>,
@@ -40,37 +36,22 @@ pub enum Existence<W> {
     /// The sandbox has been an orphan for its grace and is read again before it is deleted. A call is in flight.
     ConfirmingOrphan,
     /// Objects are being deleted. A call is in flight.
-    Deleting {
-        /// The deletion.
-        delete: PendingDelete<W>,
-        /// What happens after it.
-        next: AfterDelete<W>,
-    },
+    Deleting { delete: PendingDelete<W>, next: AfterDelete<W> },
     /// A deletion failed, or a create has an unknown outcome and must be undone. The deletion is retried later.
-    DeleteBackoff {
-        /// The deletion.
-        delete: PendingDelete<W>,
-        /// When it is retried.
-        retry_at: Instant,
-    },
+    DeleteBackoff { delete: PendingDelete<W>, retry_at: Instant },
     /// The objects are read before a deletion. A call is in flight.
     ConfirmingDelete(PendingDelete<W>),
 }
 
 /// The stages in which a complete sandbox is used, changed or reaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lifetime<W> {
+pub(crate) enum Lifetime<W> {
     /// The idle timeout is reached, and the sandbox is asked whether it is busy. A call is in flight.
     Probing,
     /// The sandbox is being reaped. A call is in flight.
     Reaping(ReapReason),
     /// The outcome of a reap is unknown. Nothing is reported until a read has shown whether the Pod is gone.
-    ReapUnknown {
-        /// The reason for the reap.
-        reason: ReapReason,
-        /// When the objects are read.
-        retry_at: Instant,
-    },
+    ReapUnknown { reason: ReapReason, retry_at: Instant },
     /// The objects are read after a reap with an unknown outcome. A call is in flight.
     ConfirmingReap(ReapReason),
     /// Activity is being written. These callers receive the sandbox after it. A call is in flight.
@@ -81,53 +62,46 @@ pub enum Lifetime<W> {
 
 /// A create in progress and its callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingCreate<W> {
+pub(crate) struct PendingCreate<W> {
     /// The manifests from the request of the first caller.
-    pub manifests: Manifests,
+    pub(crate) manifests: Manifests,
     /// The spec of the Pod that the manifest describes.
-    pub expected: ObservedSpec,
-    /// The callers that wait for the sandbox.
-    pub waiters: Vec<PostWaiter<W>>,
+    pub(crate) expected: ObservedSpec,
+    pub(crate) waiters: Vec<PostWaiter<W>>,
     /// The owner from the last request.
-    pub pending_owner: Option<Owner>,
+    pub(crate) pending_owner: Option<Owner>,
     /// The number of write attempts so far.
-    pub attempts: u8,
+    pub(crate) attempts: u8,
     /// Whether the objects have been read since the create arrived or last waited.
-    pub verified: bool,
+    pub(crate) verified: bool,
     /// The objects that this create has written, or may have written.
-    pub made: Objects,
+    pub(crate) made: Objects,
     /// Why the outcome of the last attempt is unknown. If no attempt is left, the callers receive this error.
-    pub last_unknown: Option<SandboxError>,
+    pub(crate) last_unknown: Option<SandboxError>,
 }
 
 /// A caller that waits for a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostWaiter<W> {
-    /// The handle that receives the answer.
-    pub waiter: W,
-    /// The time by which it must be answered.
-    pub until: Instant,
-    /// What its request requires of an existing Pod.
-    pub requirements: Requirements,
+pub(crate) struct PostWaiter<W> {
+    pub(crate) waiter: W,
+    pub(crate) until: Instant,
+    pub(crate) requirements: Requirements,
 }
 
 /// A deletion in progress and its callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingDelete<W> {
-    /// The objects to delete.
-    pub targets: Objects,
+pub(crate) struct PendingDelete<W> {
+    pub(crate) targets: Objects,
     /// The number of earlier attempts.
-    pub attempts: u32,
-    /// The callers that asked for the deletion.
-    pub waiters: Vec<W>,
+    pub(crate) attempts: u32,
+    pub(crate) waiters: Vec<W>,
     /// Whether the sandbox is unpublished until the objects are gone.
-    pub unpublished: bool,
+    pub(crate) unpublished: bool,
 }
 
 /// What happens after a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AfterDelete<W> {
-    /// Nothing follows.
+pub(crate) enum AfterDelete<W> {
     Nothing,
     /// The create fails with this error; the deletion undid its writes.
     Fail(PendingCreate<W>, SandboxError),
@@ -137,11 +111,9 @@ pub enum AfterDelete<W> {
 
 /// A subset of a sandbox's two objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Objects {
-    /// Whether the Pod is in the subset.
-    pub pod: bool,
-    /// Whether the Service is in the subset.
-    pub service: bool,
+pub(crate) struct Objects {
+    pub(crate) pod: bool,
+    pub(crate) service: bool,
 }
 
 /// An input of the state machines.
@@ -288,8 +260,7 @@ impl<W> Default for Stage<W> {
 
 impl<W> Stage<W> {
     /// Returns whether the sandbox is unpublished, so that reads must not show it.
-    #[must_use]
-    pub fn is_unpublished(&self) -> bool {
+    pub(super) fn is_unpublished(&self) -> bool {
         let Self::Existence(existence) = self else { return false };
         match &**existence {
             // Before the first write, the objects are only being read.
@@ -334,16 +305,12 @@ impl<W> PendingDelete<W> {
 // === impl Objects ===
 
 impl Objects {
-    /// Neither object.
-    pub const NONE: Self = Self { pod: false, service: false };
-    /// The Service alone.
-    pub const SERVICE: Self = Self { pod: false, service: true };
-    /// Both objects.
-    pub const BOTH: Self = Self { pod: true, service: true };
+    pub(crate) const NONE: Self = Self { pod: false, service: false };
+    pub(crate) const SERVICE: Self = Self { pod: false, service: true };
+    pub(crate) const BOTH: Self = Self { pod: true, service: true };
 
     /// Returns whether at least one object is in the subset.
-    #[must_use]
-    pub const fn any(self) -> bool {
+    pub(crate) const fn any(self) -> bool {
         self.pod || self.service
     }
 }

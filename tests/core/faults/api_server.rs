@@ -113,7 +113,7 @@ async fn a_token_that_has_expired() {
     sleep(Duration::from_secs(70)).await;
     let stale = daemon.get("a").await.to_string();
     assert!(
-        stale.starts_with("503 after 5 s | Stale | the cluster's state is not known at present ("),
+        stale.starts_with("503 after 5 s | Stale | cluster state is stale ("),
         "{stale}"
     );
     let unready = daemon.unready().await;

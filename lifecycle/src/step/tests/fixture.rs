@@ -7,7 +7,7 @@ pub(super) use std::{
 
 pub(super) use jiff::Timestamp;
 
-pub(super) use super::super::{create::MAX_ATTEMPTS, *};
+pub(super) use super::super::{create::MAX_ATTEMPTS, types::*, *};
 pub(super) use crate::{
     budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
