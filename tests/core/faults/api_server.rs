@@ -112,10 +112,7 @@ async fn a_token_that_has_expired() {
     );
     sleep(Duration::from_secs(70)).await;
     let stale = daemon.get("a").await.to_string();
-    assert!(
-        stale.starts_with("503 after 5 s | Stale | cluster state is stale ("),
-        "{stale}"
-    );
+    assert!(stale.starts_with("503 after 5 s | Stale | cluster state is stale ("), "{stale}");
     let unready = daemon.unready().await;
     assert!(
         unready.iter().any(|line| line.starts_with("[-]watch-pods") && line.contains("Unauthorized")),
