@@ -14,7 +14,6 @@ pub mod errors;
 pub mod frontend;
 pub mod request;
 
-mod backend;
 mod change;
 mod create;
 mod delete;
@@ -30,9 +29,10 @@ mod request_id;
 pub(crate) mod responses;
 mod touch;
 
+pub use actors::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-pub use self::{backend::Backend, capabilities::Capabilities};
+pub use self::capabilities::Capabilities;
 use crate::admin::{self, Checks};
 
 /// Every route of the program, including those of [`admin`]. A request that no route takes is a 404.

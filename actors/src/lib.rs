@@ -14,6 +14,7 @@
 //! [`View`](view::View).
 
 mod admission;
+pub mod backend;
 mod limiter;
 mod messages;
 mod reap_log;

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 pub use crate::reap_log::Reaped;
 use crate::{
     admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
+    backend::Backend,
     limiter::Limiter,
     messages::{Envelope, Message, Waiter},
     reap_log::ReapLog,
@@ -143,96 +144,6 @@ impl Sandboxes {
         &self.shared.common.view
     }
 
-    /// Creates the sandbox, or finds it complete. Ends within [`budget::CREATE`].
-    ///
-    /// # Errors
-    /// A [`SandboxError`] that says whether a retry may succeed.
-    pub async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
-        let id = request.sandbox_id.clone();
-        let Inner { common, creates, .. } = &*self.shared;
-        let manifests = common.cluster.manifests(&request)?;
-        common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
-        // A complete sandbox is returned without a call to the cluster, so its POST does not wait behind creates.
-        let is_there = common.view.is_whole(&id);
-        let permit = if is_there {
-            self.permit(&id)?
-        } else {
-            creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
-        };
-        let place_until = Instant::now() + budget::CREATE_TURN;
-        let call = async {
-            common.view.first_list(budget::FIRST_LIST).await;
-            // An existing Pod is used as it is, whatever mounts this request contains.
-            if let Err(failure) = &manifests.pod
-                && !common.view.has_usable_pod(&id)
-            {
-                return Some(Err(failure.clone()));
-            }
-            let pass = if is_there {
-                None
-            } else {
-                // Another POST may have created the sandbox while this one waited for the lock.
-                match creates.pass(&permit, place_until, || !common.view.is_whole(&id)).await {
-                    Ok(pass) => Some(pass),
-                    Err(failure) => return Some(Err(failure)),
-                }
-            };
-            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter };
-            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
-        };
-        match within(budget::CREATE, "Sandbox creation", call).await? {
-            Some(Ok(Reply::Made(status))) => {
-                self.shared.common.reap_log.forget(&id);
-                Ok(status)
-            }
-            Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Gone)) | None => Err(SandboxError::Restarting { id }),
-        }
-    }
-
-    /// Deletes the sandbox, or finds it gone. Answers within [`budget::DELETE`].
-    ///
-    /// # Errors
-    /// A [`SandboxError`]. The deletion is completed nevertheless, once the cluster allows it.
-    pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
-        let permit = self.permit(&id)?;
-        let call = async {
-            self.shared.common.view.first_list(budget::FIRST_LIST).await;
-            self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
-        };
-        match within(budget::DELETE, "Sandbox deletion", call).await? {
-            Some(Ok(Reply::Gone)) => Ok(()),
-            Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
-        }
-    }
-
-    /// Records activity of the sandbox. Returns `None` if it does not exist.
-    ///
-    /// # Errors
-    /// The same as from [`Sandboxes::delete`].
-    pub async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
-        let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
-        self.of_what_is_there(id, "Touch", touch).await
-    }
-
-    /// Changes the limits of the sandbox and records activity. Returns `None` if it does not exist.
-    ///
-    /// # Errors
-    /// [`SandboxError::BadRequest`] for limits above those of the settings; otherwise the same as from
-    /// [`Sandboxes::delete`].
-    pub async fn change(
-        &self,
-        id: SandboxId,
-        change: LimitsPatch,
-        owner: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
-        let asked = Limits { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
-        self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
-        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
-        self.of_what_is_there(id, "Change of the limits", change).await
-    }
-
     /// Asks the actor of an existing sandbox. A request for an unknown sandbox starts no actor.
     async fn of_what_is_there(
         &self,
@@ -255,97 +166,6 @@ impl Sandboxes {
             Some(Err(failure)) => Err(failure),
             None => Err(SandboxError::Restarting { id }),
         }
-    }
-
-    /// Returns when and why the sandbox was reaped, if that was within the last hour and it was not created again
-    /// since.
-    #[must_use]
-    pub fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
-        self.shared.common.reap_log.get(id)
-    }
-
-    /// Returns the state of the reaper.
-    #[must_use]
-    pub fn reaper(&self) -> ReaperState {
-        let Shared { limiter, reap_log, .. } = &*self.shared.common;
-        let clocks = self.shared.common.clocks();
-        ReaperState {
-            stopped_until: limiter.stopped_until(clocks.monotonic).map(|until| clocks.wall_at(until)),
-            reaped: reap_log.total(),
-            dry_runs: limiter.dry_runs(),
-        }
-    }
-
-    /// Resumes reaping after a stop. Returns whether it was stopped.
-    #[must_use]
-    pub fn resume_reaping(&self) -> bool {
-        let was_stopped = self.shared.common.limiter.resume(Instant::now().into_std());
-        if was_stopped {
-            // Otherwise the blocked sandboxes would wait until the stop would have ended.
-            let _ = self.shared.supervisor.cast(Message::Resumed);
-        }
-        was_stopped
-    }
-
-    /// Returns the status of the sandbox from the view; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// [`SandboxError::Stale`] while the view is stale.
-    pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
-        self.fresh().await?;
-        let status = self.shared.common.view.status(id);
-        // If an earlier GET is still queued, this one adds nothing.
-        if status.is_some()
-            && self.shared.common.policy.get_counts
-            && let Ok(permit) = self.shared.views.enter(id)
-        {
-            let _ = self.shared.supervisor.cast(Message::Deliver(id.clone(), Envelope::of_view(permit)));
-        }
-        Ok(status)
-    }
-
-    /// Returns the uid of the sandbox's Pod, whatever its phase and whether or not it has a Service; `None` if there is
-    /// no Pod. Does not count as use.
-    ///
-    /// A Pod that the watch shows is answered from memory. Otherwise the Pod is read by its name: the watch may lag
-    /// behind, and does not show Pods without our labels.
-    ///
-    /// # Errors
-    /// [`SandboxError::Stale`] if it is unknown whether the Pod exists, also while it may be being created.
-    pub async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
-        let Inner { common, .. } = &*self.shared;
-        common.view.first_list(budget::FIRST_LIST).await;
-        match common.view.presence(id) {
-            Presence::Present(uid) if common.view.is_fresh() => Ok(Some(uid)),
-            Presence::Present(_) | Presence::Absent => {
-                let found = common.cluster.find_pod(id.clone()).await;
-                found
-                    .map_err(|error| SandboxError::Stale { why: error.to_string(), retry_after: STALE_RETRY })
-            }
-            Presence::Unknown => Err(SandboxError::Stale {
-                why: "the Pod may be being created".to_owned(),
-                retry_after: Duration::from_secs(1),
-            }),
-        }
-    }
-
-    /// Returns all published sandboxes from the view, in order of their ids.
-    ///
-    /// # Errors
-    /// [`SandboxError::Stale`] while the view is stale.
-    pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
-        self.fresh().await?;
-        Ok(self.shared.common.view.statuses())
-    }
-
-    /// Returns the current revision of [`Sandboxes::list`], for callers that cache a list: equal revisions mean equal
-    /// lists. A revision that is read before a list is never newer than the list.
-    ///
-    /// # Errors
-    /// The same as from [`Sandboxes::list`].
-    pub async fn revision(&self) -> Result<Revision, SandboxError> {
-        self.fresh().await?;
-        Ok(self.shared.common.view.revision())
     }
 
     /// Returns the failed readiness checks, by name; empty if the service is ready.
@@ -418,6 +238,146 @@ impl Sandboxes {
                 Some(Err(SandboxError::ShuttingDown { retry_after: RETRY }))
             }
         }
+    }
+}
+
+impl Backend for Sandboxes {
+    async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
+        let id = request.sandbox_id.clone();
+        let Inner { common, creates, .. } = &*self.shared;
+        let manifests = common.cluster.manifests(&request)?;
+        common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
+        // A complete sandbox is returned without a call to the cluster, so its POST does not wait behind creates.
+        let is_there = common.view.is_whole(&id);
+        let permit = if is_there {
+            self.permit(&id)?
+        } else {
+            creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
+        };
+        let place_until = Instant::now() + budget::CREATE_TURN;
+        let call = async {
+            common.view.first_list(budget::FIRST_LIST).await;
+            // An existing Pod is used as it is, whatever mounts this request contains.
+            if let Err(failure) = &manifests.pod
+                && !common.view.has_usable_pod(&id)
+            {
+                return Some(Err(failure.clone()));
+            }
+            let pass = if is_there {
+                None
+            } else {
+                // Another POST may have created the sandbox while this one waited for the lock.
+                match creates.pass(&permit, place_until, || !common.view.is_whole(&id)).await {
+                    Ok(pass) => Some(pass),
+                    Err(failure) => return Some(Err(failure)),
+                }
+            };
+            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter };
+            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
+        };
+        match within(budget::CREATE, "Sandbox creation", call).await? {
+            Some(Ok(Reply::Made(status))) => {
+                self.shared.common.reap_log.forget(&id);
+                Ok(status)
+            }
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(Reply::Gone)) | None => Err(SandboxError::Restarting { id }),
+        }
+    }
+
+    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
+        let permit = self.permit(&id)?;
+        let call = async {
+            self.shared.common.view.first_list(budget::FIRST_LIST).await;
+            self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
+        };
+        match within(budget::DELETE, "Sandbox deletion", call).await? {
+            Some(Ok(Reply::Gone)) => Ok(()),
+            Some(Err(failure)) => Err(failure),
+            Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
+        }
+    }
+
+    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
+        let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
+        self.of_what_is_there(id, "Touch", touch).await
+    }
+
+    async fn change(
+        &self,
+        id: SandboxId,
+        change: LimitsPatch,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        let asked = Limits { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
+        self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
+        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
+        self.of_what_is_there(id, "Change of the limits", change).await
+    }
+
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
+        self.shared.common.reap_log.get(id)
+    }
+
+    fn reaper(&self) -> ReaperState {
+        let Shared { limiter, reap_log, .. } = &*self.shared.common;
+        let clocks = self.shared.common.clocks();
+        ReaperState {
+            stopped_until: limiter.stopped_until(clocks.monotonic).map(|until| clocks.wall_at(until)),
+            reaped: reap_log.total(),
+            dry_runs: limiter.dry_runs(),
+        }
+    }
+
+    fn resume_reaping(&self) -> bool {
+        let was_stopped = self.shared.common.limiter.resume(Instant::now().into_std());
+        if was_stopped {
+            // Otherwise the blocked sandboxes would wait until the stop would have ended.
+            let _ = self.shared.supervisor.cast(Message::Resumed);
+        }
+        was_stopped
+    }
+
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+        self.fresh().await?;
+        let status = self.shared.common.view.status(id);
+        // If an earlier GET is still queued, this one adds nothing.
+        if status.is_some()
+            && self.shared.common.policy.get_counts
+            && let Ok(permit) = self.shared.views.enter(id)
+        {
+            let _ = self.shared.supervisor.cast(Message::Deliver(id.clone(), Envelope::of_view(permit)));
+        }
+        Ok(status)
+    }
+
+    // A Pod that the watch shows is answered from memory. Otherwise the Pod is read by its name: the watch may lag
+    // behind, and does not show Pods without our labels.
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
+        let Inner { common, .. } = &*self.shared;
+        common.view.first_list(budget::FIRST_LIST).await;
+        match common.view.presence(id) {
+            Presence::Present(uid) if common.view.is_fresh() => Ok(Some(uid)),
+            Presence::Present(_) | Presence::Absent => {
+                let found = common.cluster.find_pod(id.clone()).await;
+                found
+                    .map_err(|error| SandboxError::Stale { why: error.to_string(), retry_after: STALE_RETRY })
+            }
+            Presence::Unknown => Err(SandboxError::Stale {
+                why: "the Pod may be being created".to_owned(),
+                retry_after: Duration::from_secs(1),
+            }),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+        self.fresh().await?;
+        Ok(self.shared.common.view.statuses())
+    }
+
+    async fn revision(&self) -> Result<Revision, SandboxError> {
+        self.fresh().await?;
+        Ok(self.shared.common.view.revision())
     }
 }
 

@@ -9,6 +9,7 @@ mod lifetimes;
 #[path = "actors/load.rs"]
 mod load;
 
+use actors::backend::Backend as _;
 use std::time::Duration;
 
 use fake::{Fake, id, request};

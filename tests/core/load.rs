@@ -1,5 +1,6 @@
 //! Overload of the whole daemon on a slow embedded cluster.
 
+use actors::backend::Backend as _;
 use std::time::Duration;
 
 use futures::future::join_all;

@@ -1,5 +1,6 @@
 //! Tests with an unreachable cluster, at startup and later.
 
+use actors::backend::Backend as _;
 use std::time::Duration;
 
 use simcluster::{Cluster, Options};

@@ -1,5 +1,6 @@
 //! Tests under overload: which requests wait, which are rejected, and which must not be affected.
 
+use actors::backend::Backend as _;
 use std::time::Duration;
 
 use futures::future::join_all;

@@ -1,0 +1,70 @@
+//! The calls of the HTTP API.
+
+use std::future::Future;
+
+use lifecycle::{
+    error::SandboxError,
+    ids::SandboxId,
+    lifetime::{LimitsPatch, Owner},
+    observed::{Status, Uid},
+    request::CreateRequest,
+};
+
+use crate::{
+    sandboxes::{Reaped, ReaperState},
+    view::Revision,
+};
+
+/// The calls of the HTTP API. [`Sandboxes`](crate::sandboxes::Sandboxes) implements them, and tests use fakes. Cheap to
+/// clone: each request has its own clone.
+///
+/// A future may be dropped when the client disconnects or the deadline passes. The backend decides whether the
+/// work continues.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Creates the sandbox, or finds it complete.
+    fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, SandboxError>> + Send;
+
+    /// Deletes the sandbox if it exists. After an error the deletion is still completed, once the cluster allows it.
+    fn delete(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<(), SandboxError>> + Send;
+
+    /// Records activity of the sandbox; `None` if it does not exist.
+    fn touch(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Changes the sandbox's limits and records activity; `None` if it does not exist.
+    fn change(
+        &self,
+        id: SandboxId,
+        change: LimitsPatch,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Returns when and why the sandbox was reaped, if that was recent and it was not created again since.
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped>;
+
+    /// Returns the state of the reaper.
+    fn reaper(&self) -> ReaperState;
+
+    /// Resumes the reaper; returns whether it was stopped.
+    fn resume_reaping(&self) -> bool;
+
+    /// Returns the state of the sandbox; `None` if it does not exist.
+    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
+    fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;
+
+    /// Returns all sandboxes that a LIST contains, in the order of their ids.
+    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;
+
+    /// Returns the revision of the list: equal revisions mean equal lists, and a revision read before a list is never
+    /// newer than that list. Fails if a list would fail.
+    fn revision(&self) -> impl Future<Output = Result<Revision, SandboxError>> + Send;
+}
