@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
@@ -10,12 +11,20 @@ use lifecycle::{
     request::CreateRequest,
 };
 
-use crate::{
-    sandboxes::{Reaped, ReaperState},
-    view::Revision,
-};
+use crate::{reap_log::Reaped, view::Revision};
 
-/// The calls of the HTTP API. [`Sandboxes`](crate::sandboxes::Sandboxes) implements them, and tests use fakes. Cheap to
+/// The state of the reaper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaperState {
+    /// Until when reaping is stopped, because too many sandboxes were due.
+    pub stopped_until: Option<Timestamp>,
+    /// The number of sandboxes reaped since the start.
+    pub reaped: u64,
+    /// The number of sandboxes that would have been reaped without the dry run.
+    pub dry_runs: u64,
+}
+
+/// The calls of the HTTP API. `Sandboxes` implements them, and tests use fakes. Cheap to
 /// clone: each request has its own clone.
 ///
 /// A future may be dropped when the client disconnects or the deadline passes. The backend decides whether the

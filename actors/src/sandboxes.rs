@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use lifecycle::{
     budget,
     error::SandboxError,
@@ -18,7 +17,6 @@ pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::time::Instant;
 
-pub use crate::reap_log::Reaped;
 use crate::{
     admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
     backend::Backend,
@@ -31,6 +29,7 @@ use crate::{
     view::{Presence, Revision, View},
     write_log::WriteLog,
 };
+pub use crate::{backend::ReaperState, reap_log::Reaped};
 
 /// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
 /// maximum of connections. One sandbox can have a quarter of it, so that a stuck sandbox leaves permits for the
@@ -54,17 +53,6 @@ pub struct Rules {
     pub reap_limits: ReapLimits,
     /// The number of creates that are executed concurrently. Others wait.
     pub creates_at_once: usize,
-}
-
-/// The state of the reaper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaperState {
-    /// Until when reaping is stopped, because too many sandboxes were due.
-    pub stopped_until: Option<Timestamp>,
-    /// The number of sandboxes reaped since the start.
-    pub reaped: u64,
-    /// The number of sandboxes that would have been reaped without the dry run.
-    pub dry_runs: u64,
 }
 
 /// A handle to the supervisor and the view. Every request clones it, which only increments a reference count.

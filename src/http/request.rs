@@ -21,11 +21,9 @@ use serde_json::Value;
 
 pub use self::field_error::ECHO_MAX;
 pub(super) use self::field_error::{FieldError, Loc, Problem};
+pub use self::fields::ERRORS_MAX;
 use self::fields::{Fields, boolean, or_null, text};
 use super::errors::ApiError;
-
-/// The maximum number of entries of one 422. It bounds the response to a body with many invalid mounts.
-pub const ERRORS_MAX: usize = 64;
 
 /// Parses the body of a create.
 ///
@@ -57,7 +55,7 @@ pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, 
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
     let limits =
         Limits { ttl: fields.optional("ttl", limit), idle_timeout: fields.optional("idle_timeout", limit) };
-    fields.finish(sandbox_id.map(|sandbox_id| CreateRequest {
+    let request = sandbox_id.map(|sandbox_id| CreateRequest {
         sandbox_id,
         thread_id,
         user_id,
@@ -69,7 +67,8 @@ pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, 
         max_shell_sessions,
         limits,
         owner: None,
-    }))
+    });
+    Ok(fields.finish(request)?)
 }
 
 /// Parses the body of a change of the limits. An absent field changes nothing, and null resets a limit to the default

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{ApiError, ERRORS_MAX, FieldError, Loc, Problem};
+use super::field_error::{FieldError, Loc, Problem};
+
+/// The maximum number of entries of one 422. It bounds the response to a body with many invalid mounts.
+pub const ERRORS_MAX: usize = 64;
 
 /// A JSON object, its path in the body, and the errors found in it.
 ///
@@ -58,8 +61,8 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
 
 impl<'a> Fields<'a> {
     /// Returns the fields of a body, which must be an object.
-    pub(super) fn of_body(body: &'a Value) -> Result<Self, ApiError> {
-        Self::new(body, vec![Loc::Field("body")]).map_err(ApiError::from)
+    pub(super) fn of_body(body: &'a Value) -> Result<Self, Vec<FieldError>> {
+        Self::new(body, vec![Loc::Field("body")])
     }
 
     fn new(value: &'a Value, path: Vec<Loc>) -> Result<Self, Vec<FieldError>> {
@@ -115,8 +118,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the value, unless there are errors. A value that is `None` has an error.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ApiError> {
-        value.filter(|_| self.errors.is_empty()).ok_or_else(|| ApiError::from(self.errors))
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+        value.filter(|_| self.errors.is_empty()).ok_or(self.errors)
     }
 
     fn add(&mut self, errors: Vec<FieldError>) {
