@@ -214,7 +214,9 @@ impl ApiError {
     }
 
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("{} {} is forbidden: {why}", resource.qualified(), quoted(name));
+        // A list and a watch name no object.
+        let object = if name.is_empty() { String::new() } else { format!(" {}", quoted(name)) };
+        let message = format!("{}{object} is forbidden: {why}", resource.qualified());
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details(named(resource, name))
     }
 
