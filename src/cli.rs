@@ -2,62 +2,59 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use crate::settings::{
-    keys::{Key, Kind, SPECS, Spec},
-    layers::FlagValues,
-};
+use crate::settings::{Kind, SETTINGS, Spec, is_log, sources::FlagValues};
 
 /// Gives AI-agent backends isolated sandboxes on Kubernetes over a small REST API.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox-provisioner", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
-    pub command: Todo,
+    pub command: Command,
 }
 
-/// What to do.
+/// A command with its arguments.
 #[derive(Debug, Subcommand)]
-pub enum Todo {
+pub enum Command {
     /// Run the daemon.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve {
-        /// Which settings.
+        /// The settings.
         #[command(flatten)]
         settings: SettingsArgs,
-        /// Check the settings, print those in force as TOML (secrets hidden), and exit.
+        /// Check the settings, print the effective ones as TOML (without secrets), and exit.
         #[arg(long)]
         check: bool,
     },
-    /// Print the Pod and the Service that a request would make, without touching a cluster.
+    /// Print the Pod and the Service that a request would create, without a cluster.
     #[command(after_help = RENDER_EXAMPLES)]
     Render {
-        /// The body of a POST /api/sandboxes, in a file; '-' reads standard input.
+        /// File with the body of a POST /api/sandboxes; '-' reads standard input.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
-        /// Which settings.
+        /// The settings.
         #[command(flatten)]
         settings: SettingsArgs,
     },
     /// Run the embedded Kubernetes cluster alone, for kubectl and other clients.
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster(ClusterArgs),
-    /// Ask a running daemon whether it is alive; exits 0 if it is, 1 if not.
+    /// Check whether a running daemon is alive; exits 0 if it is, 1 if not.
     #[command(after_help = HEALTH_EXAMPLES)]
     Health {
-        /// What to ask, in place of /health at the configured listen address.
-        // Read by the program itself: clap would quote the whole of a bad one, and a URL may hold a password.
+        /// URL to request, instead of /health at the configured listen address.
+        // Parsed by the program itself: clap would quote an invalid one, and a URL may contain a password.
         #[arg(long, value_name = "URL")]
         url: Option<String>,
-        /// Which settings.
+        /// The settings.
         #[command(flatten)]
         settings: SettingsArgs,
     },
 }
 
-/// Where settings come from on the command line: a file, and a flag for each of them.
+/// The settings on the command line: a file, and a flag for each setting.
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
     /// The settings file.
@@ -72,36 +69,32 @@ pub struct SettingsArgs {
     pub flags: SettingFlags,
 }
 
-/// A flag for each setting that may have one.
+/// A flag for each setting that may have one, or for the settings of the log only.
 #[derive(Debug, Clone, Default)]
-pub struct SettingFlags(pub FlagValues);
+pub struct SettingFlags<const LOG_ONLY: bool = false>(pub FlagValues);
 
-/// The flags about logs, for commands that need no other setting.
-#[derive(Debug, Clone, Default)]
-pub struct LogFlags(pub FlagValues);
-
-/// What the embedded cluster alone needs to know.
+/// The arguments of the embedded cluster.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// Where its API server listens; port 0 lets the system choose one.
+    /// Listen address of the API server; with port 0 the system chooses a port.
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// The ports that it gives to Services.
+    /// Node ports for Services.
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
     pub node_port_range: NodePortRange,
     /// Do not answer HTTP on the sandboxes' node ports.
     #[arg(long)]
     pub no_sandbox_servers: bool,
-    /// How its API server is guarded.
+    /// The protection of the API server.
     #[cfg(feature = "rbac")]
     #[command(flatten)]
     pub guard: GuardArgs,
-    /// How to log.
+    /// The log settings.
     #[command(flatten)]
-    pub log: LogFlags,
+    pub log: SettingFlags<true>,
 }
 
-/// How the embedded cluster's API server is guarded, and how clients find it.
+/// The protection of the embedded cluster's API server, and how clients find it.
 #[cfg(feature = "rbac")]
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Access")]
@@ -110,38 +103,38 @@ pub struct GuardArgs {
     /// addresses, host.docker.internal and the listen address.
     #[arg(long)]
     pub tls: bool,
-    /// One more name or address that the certificate is valid for; may be repeated. Implies --tls.
+    /// Additional name or address for which the certificate is valid; may be repeated. Implies --tls.
     #[arg(long, value_name = "NAME")]
     pub tls_name: Vec<String>,
     /// Enforce RBAC. Requests without a token are anonymous and have almost no permissions. Implies --tls, as
     /// kubectl sends no token over plain HTTP, and needs --write-kubeconfig, which gets an administrator's token.
     #[arg(long, requires = "write_kubeconfig")]
     pub rbac: bool,
-    /// Write a kubeconfig for this cluster, readable by you alone. A file that it did not write itself is left as it
-    /// is.
+    /// Write a kubeconfig for this cluster, which only you can read. A file that this program did not write is not
+    /// overwritten.
     #[arg(long, value_name = "FILE")]
     pub write_kubeconfig: Option<PathBuf>,
 }
 
-/// The ports that a cluster gives to Services, both ends included: never empty.
+/// The node ports for Services, both ends included; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodePortRange {
     first: u16,
     last: u16,
 }
 
-/// A text that is no [`NodePortRange`].
+/// Not a valid node port range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a node port range is FIRST-LAST, with 1 <= FIRST <= LAST <= 65535, such as 30000-32767")]
 pub struct InvalidNodePortRange;
 
 const EXAMPLES: &str = "\
 Examples:
-  sandbox-provisioner serve --embedded              try it, with no Kubernetes at hand
+  sandbox-provisioner serve --embedded              try it without Kubernetes
   sandbox-provisioner serve --config settings.toml  run it on a cluster
-  sandbox-provisioner serve --check                 see the settings in force, and where each comes from
+  sandbox-provisioner serve --check                 print the effective settings and their origins
 
-Settings come from the file, then the environment, then the flags; the last one given wins.";
+Settings come from the file, then the environment, then the flags; the last value wins.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -150,54 +143,54 @@ Examples:
   PROVISIONER_API_KEY=… sandbox-provisioner serve --listen 0.0.0.0:8002
   sandbox-provisioner serve --config settings.toml --check
 
-Every setting has an environment variable and a key in the file too: the file's key is the flag with '_' for
-'-', and the variable is named in brackets. An empty value unsets a setting that has no default.
-SIGTERM, SIGINT and SIGHUP shut it down: it is not ready any more, takes no new connections a moment later, and
-ends what is in flight; a second signal ends it at once.
-Exit status: 0 after a shutdown or a good check, 1 when it cannot run, 2 for bad settings or flags, 3 when the drain
-deadline cut requests short, 128 and the signal's number when a second signal ended it.";
+Every setting has an environment variable and a key in the file too: the key is the flag with '_' for '-', and the
+variable is given in brackets. An empty value unsets a setting that has no default.
+SIGTERM, SIGINT and SIGHUP shut the daemon down: readiness fails, new connections are refused after the drain delay,
+and requests in flight finish. A second signal stops it at once.
+Exit status: 0 after a shutdown or a successful check, 1 if it cannot run, 2 for invalid settings or flags, 3 if the
+drain deadline cut requests short, 128 plus the signal's number after a second signal.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
   echo '{\"sandbox_id\":\"abc-123\"}' | sandbox-provisioner render --request -
   sandbox-provisioner render --request body.json --userdata-pvc-name userdata
 
-Exit status: 0 with {\"pod\":…,\"service\":…} on standard output, 1 with the error as the API would answer it,
-2 for bad settings or flags.";
+Exit status: 0 with {\"pod\":…,\"service\":…} on standard output, 1 with the error that the API would return,
+2 for invalid settings or flags.";
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
   sandbox-provisioner cluster --listen 127.0.0.1:8001
   kubectl --server http://127.0.0.1:8001 get pods -A
 
-The daemon under the rights that it is shipped with, in a cluster of its own. This needs a program that was
+The daemon with the permissions of config/rbac.yaml, in a cluster of its own. This needs a program that was
 built with `cargo build --features kubectl,rbac`:
   sandbox-provisioner cluster --listen 127.0.0.1:6443 --rbac --write-kubeconfig admin.yaml &
   kubectl --kubeconfig admin.yaml apply -f config/rbac.yaml
   kubectl --kubeconfig admin.yaml create token sandbox-provisioner -n sandbox-provisioner
 
-It keeps everything in memory, and asks nobody for credentials unless told to with --rbac.
-Exit status: 0 after a signal, 1 when it cannot run, 2 for bad flags.";
+It keeps everything in memory, and requires no credentials without --rbac.
+Exit status: 0 after a signal, 1 if it cannot run, 2 for invalid flags.";
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:
   sandbox-provisioner health
   sandbox-provisioner health --url http://127.0.0.1:8002/readyz";
 
-// === impl SettingFlags, LogFlags ===
+// === impl SettingFlags ===
 
-/// A flag for a setting. The texts come from the table, so that they cannot differ from the file's.
+/// Returns the flag of a setting, unless the setting is a secret.
 fn flag(spec: &'static Spec) -> Option<Arg> {
-    let name = spec.flag?;
-    let default = spec.default.map_or(String::new(), |default| format!("; default: {default}"));
-    let arg = Arg::new(spec.name)
+    let name = spec.flag.as_deref()?;
+    let value = if spec.default.is_some() { "default" } else { "example" };
+    let arg = Arg::new(spec.variable)
         .long(name)
         .value_name("VALUE")
-        .help(format!("{} [{}{default}]", spec.help, spec.variable))
-        .help_heading(spec.section.heading());
+        .help(format!("{} [{}; {value}: {}]", spec.help, spec.variable, spec.example))
+        .help_heading(spec.heading);
     Some(match spec.kind {
         // `--embedded` alone means true, and the value of another argument is never taken for its own.
-        Kind::Switch => arg
+        Kind::Boolean => arg
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
@@ -207,52 +200,38 @@ fn flag(spec: &'static Spec) -> Option<Arg> {
     })
 }
 
-fn with_flags(command: Command, wanted: impl Fn(Key) -> bool) -> Command {
-    command.args(SPECS.iter().filter(|spec| wanted(spec.key)).filter_map(flag))
+impl<const LOG_ONLY: bool> Args for SettingFlags<LOG_ONLY> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(SETTINGS.iter().filter(|spec| !LOG_ONLY || is_log(spec)).filter_map(flag))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
 }
 
-fn given(matches: &ArgMatches) -> FlagValues {
-    let value = |spec: &Spec| matches.try_get_one::<String>(spec.name).ok().flatten().cloned();
-    FlagValues(SPECS.iter().filter_map(|spec| Some((spec.key, value(spec)?))).collect())
+impl<const LOG_ONLY: bool> FromArgMatches for SettingFlags<LOG_ONLY> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |spec: &Spec| matches.try_get_one::<String>(spec.variable).ok().flatten().cloned();
+        Ok(Self(FlagValues(SETTINGS.iter().filter_map(|spec| Some((spec.variable, value(spec)?))).collect())))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.0.extend(Self::from_arg_matches(matches)?.0.0);
+        Ok(())
+    }
 }
-
-macro_rules! flags_of {
-    ($name:ident, $wanted:expr) => {
-        impl FromArgMatches for $name {
-            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-                Ok(Self(given(matches)))
-            }
-
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-                self.0.0.extend(given(matches).0);
-                Ok(())
-            }
-        }
-
-        impl Args for $name {
-            fn augment_args(command: Command) -> Command {
-                with_flags(command, $wanted)
-            }
-
-            fn augment_args_for_update(command: Command) -> Command {
-                with_flags(command, $wanted)
-            }
-        }
-    };
-}
-flags_of!(SettingFlags, |_| true);
-flags_of!(LogFlags, |key| matches!(key, Key::LogFormat | Key::LogLevel));
 
 // === impl NodePortRange ===
 
 impl NodePortRange {
-    /// The first port of the range.
+    /// Returns the first port.
     #[must_use]
     pub const fn first(self) -> u16 {
         self.first
     }
 
-    /// The last port of the range, which belongs to it.
+    /// Returns the last port, which is included.
     #[must_use]
     pub const fn last(self) -> u16 {
         self.last
@@ -285,22 +264,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// A switch needs no value and takes none that is not attached; a value may begin with a dash or be empty.
+    /// A boolean flag needs no value and takes none that is not attached; a value may begin with a dash or be empty.
     #[test]
     fn flags_are_read() {
         let parse = |args: &[&str]| {
             let all = ["sandbox-provisioner", "serve"].iter().chain(args);
             Cli::try_parse_from(all).map(|cli| match cli.command {
-                Todo::Serve { settings, check } => (settings.flags.0.0, check),
+                Command::Serve { settings, check } => (settings.flags.0.0, check),
                 other => panic!("{other:?}"),
             })
         };
         let (flags, check) =
             parse(&["--embedded", "--check", "--node-host", "-x", "--skills-pvc-name="]).unwrap();
         assert!(check);
-        let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, text.as_str())).collect();
-        assert_eq!(flags, [(Key::NodeHost, "-x"), (Key::SkillsPvc, ""), (Key::Embedded, "true")]);
-        assert_eq!(parse(&["--embedded=false"]).unwrap().0[&Key::Embedded], "false");
+        let flags: Vec<_> = flags.iter().map(|(variable, text)| (*variable, text.as_str())).collect();
+        let expected = [("NODE_HOST", "-x"), ("PROVISIONER_EMBEDDED", "true"), ("SKILLS_PVC_NAME", "")];
+        assert_eq!(flags, expected);
+        assert_eq!(parse(&["--embedded=false"]).unwrap().0["PROVISIONER_EMBEDDED"], "false");
         assert!(parse(&["--embedded", "false"]).is_err());
         assert!(parse(&["--api-key", "x"]).is_err(), "a secret has no flag");
         assert!(parse(&["--listen", "a", "--listen", "b"]).is_err());
@@ -310,7 +290,7 @@ mod tests {
     #[test]
     fn the_help_names_every_variable() {
         let help = Cli::command().find_subcommand_mut("serve").unwrap().render_long_help().to_string();
-        for spec in SPECS.iter().filter(|spec| !spec.key.is_secret()) {
+        for spec in SETTINGS.iter().filter(|spec| spec.flag.is_some()) {
             assert!(help.contains(spec.variable), "{}", spec.variable);
         }
     }

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use sandbox_provisioner::{
-    cli::{Cli, Todo},
+    cli::{Cli, Command},
     health::{self, HealthUrl},
     run,
     settings::{environment::Environment, load, problem::Problems, show},
     stdout,
 };
 
-/// The exit status for settings that are not usable, as clap's own for a bad command line.
+/// The exit status for invalid settings, the same as clap's for an invalid command line.
 const BAD_SETTINGS: u8 = 2;
 
 fn main() -> ExitCode {
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime cannot start: {error}");
+            eprintln!("error: cannot start the runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -32,9 +32,9 @@ fn main() -> ExitCode {
     })
 }
 
-async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCode, Problems> {
+async fn run_command(command: Command, environment: &Environment) -> Result<ExitCode, Problems> {
     Ok(match command {
-        Todo::Serve { settings: args, check } => {
+        Command::Serve { settings: args, check } => {
             let loaded = load::for_serving(args.config.as_deref(), environment, &args.flags.0)?;
             if check {
                 let shown = stdout::deliver(&show::to_toml(&loaded.values));
@@ -43,15 +43,15 @@ async fn run_command(command: Todo, environment: &Environment) -> Result<ExitCod
                 run::serve(loaded.settings).await
             }
         }
-        Todo::Render { request, settings: args } => {
+        Command::Render { request, settings: args } => {
             let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
             run::render(&loaded.settings, &request)
         }
-        Todo::Cluster(args) => {
+        Command::Cluster(args) => {
             let log = load::log_only(environment, &args.log.0)?;
             run::cluster(&log, args).await
         }
-        Todo::Health { url, settings: args } => {
+        Command::Health { url, settings: args } => {
             let url: HealthUrl = if let Some(url) = url {
                 match url.parse() {
                     Ok(url) => url,

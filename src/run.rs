@@ -18,15 +18,10 @@ pub use self::{
 };
 
 use crate::{
-    settings::{Log, LogFormat},
-    telemetry::{self, Format, TelemetryError},
+    settings::Log,
+    telemetry::{self, TelemetryError},
 };
 
 fn start_log(log: &Log) -> Result<(), TelemetryError> {
-    let format = match log.format {
-        LogFormat::Auto => Format::Auto,
-        LogFormat::Text => Format::Text,
-        LogFormat::Json => Format::Json,
-    };
-    telemetry::init(&log.level.to_string(), format)
+    telemetry::init(log.level.as_str(), log.format)
 }

@@ -5,10 +5,10 @@ use std::{ffi::OsString, fs, path::PathBuf, sync::LazyLock};
 
 use sandbox_provisioner::settings::{
     environment::Environment,
-    layers::FlagValues,
     load::{self, Loaded},
     problem::{Problem, Problems},
     show,
+    sources::FlagValues,
 };
 
 /// The key that is configured in every case, and must be seen in none.

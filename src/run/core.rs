@@ -45,18 +45,17 @@ impl Core {
     /// # Errors
     /// If the supervisor cannot be spawned.
     pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
-        let (namespace, limits) = (&settings.template.namespace, settings.limits());
+        let (namespace, limits) = (&settings.template.namespace, settings.kubernetes.limits);
         let (connection, options) = match embedded {
             Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
-            None => (Connection::new(namespace, limits), Some(settings.connect_options())),
+            None => (Connection::new(namespace, limits), Some(settings.kubernetes.connect.clone())),
         };
         let template = Arc::new(settings.template.clone());
-        let cluster =
-            Arc::new(KubeCluster::new(connection.clone(), template, settings.lifetimes.probing.options()));
+        let cluster = Arc::new(KubeCluster::new(connection.clone(), template, settings.probes.clone()));
         let rules = Rules {
-            staleness: settings.kubernetes.staleness_limit.get(),
-            policy: settings.lifetimes.policy(),
-            reap_limits: settings.lifetimes.belt(),
+            staleness: settings.kubernetes.staleness_limit,
+            policy: settings.policy,
+            reap_limits: settings.reap_limits,
             creates_at_once: limits.creates_at_once(),
         };
         let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;

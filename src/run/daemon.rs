@@ -91,17 +91,17 @@ impl Daemon {
 
         let core = Core::start(settings, embedded).await?;
         let edge = core.edge().clone();
-        let delay = drain_delay.get().min(drain_deadline.get());
+        let delay = (*drain_delay).min(*drain_deadline);
         let limits = listener::Limits {
-            connections: max_connections.get(),
+            connections: *max_connections,
             delay,
-            drain: drain_deadline.get().saturating_sub(delay),
+            drain: drain_deadline.saturating_sub(delay),
             ..listener::Limits::default()
         };
         let stopped = core.stop().clone().cancelled_owned();
         let http = Task(tokio::spawn(listener::serve(listener, limits, edge, stopped)));
 
-        Ok(Self { address, http, core, drain_deadline: drain_deadline.get() })
+        Ok(Self { address, http, core, drain_deadline: *drain_deadline })
     }
 
     /// The address on which it listens.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString};
 
-use super::keys::SPECS;
+use super::sections::SETTINGS;
 
 /// The variable with the path of the settings file, used without `--config`.
 pub const CONFIG_VARIABLE: &str = "SANDBOX_PROVISIONER_CONFIG";
@@ -26,7 +26,7 @@ impl Environment {
 
     /// The variables for which `lookup` returns a value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let names = SPECS.iter().map(|spec| spec.variable).chain([CONFIG_VARIABLE, IN_CLUSTER_VARIABLE]);
+        let names = SETTINGS.iter().map(|spec| spec.variable).chain([CONFIG_VARIABLE, IN_CLUSTER_VARIABLE]);
         Self(names.filter_map(|name| Some((name, lookup(name)?))).collect())
     }
 

@@ -5,25 +5,31 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    keys::{Key, SPECS},
-    layers::Raw,
     problem::{Origin, Problem},
+    sections::SETTINGS,
+    setting::Spec,
+    sources::RawValue,
 };
 
 /// The similarity, from 0 to 1, below which no key is suggested.
 const LIKENESS: f64 = 0.8;
 
-/// Parses a file: returns its values, and adds invalid keys and types to `problems`.
+/// Parses a file: returns its values by their variables, and adds invalid keys and types to `problems`.
 ///
 /// # Errors
 /// Every position at which the text is not TOML; then no value is returned.
-pub fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Vec<(Key, Raw)>, Vec<Problem>> {
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<(&'static str, RawValue)>, Vec<Problem>> {
     let at = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(text, offset) };
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problem = |error: &toml::de::Error| Problem::Syntax {
-            origin: at(error.span().map_or(0, |span| span.start)),
-            message: error.message().lines().collect::<Vec<_>>().join(" "),
+        let problem = |error: &toml::de::Error| {
+            let origin = at(error.span().map_or(0, |span| span.start));
+            let message = error.message().lines().collect::<Vec<_>>().join(" ");
+            Problem::new(format!("the settings file is not TOML at {origin}: {message}"))
         };
         return Err(errors.iter().map(problem).collect());
     }
@@ -33,19 +39,25 @@ pub fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Vec
     for (name, value) in entries {
         let origin = at(name.span().start);
         let name = name.get_ref().as_ref();
-        let Some(spec) = SPECS.iter().find(|spec| spec.name == name) else {
-            problems.push(Problem::UnknownKey { name: name.to_owned(), origin, suggestion: like(name) });
+        let Some(spec) = SETTINGS.iter().find(|spec| spec.name == name) else {
+            let hint = like(name).map_or_else(
+                || "config/sandbox-provisioner.toml lists all of them".to_owned(),
+                |name| format!("did you mean {name:?}?"),
+            );
+            problems.push(Problem::new(format!("{name:?} at {origin} is not a setting; {hint}")));
             continue;
         };
         match plain(value.get_ref()) {
-            Ok(text) => values.push((spec.key, Raw { text, origin })),
-            Err(found) => problems.push(Problem::BadType { key: spec.key, found, origin }),
+            Ok(text) => values.push((spec.variable, RawValue { text, origin })),
+            Err(found) => {
+                problems.push(Problem::not_allowed(spec, &format!("{found} at {origin} is not allowed")));
+            }
         }
     }
     Ok(values)
 }
 
-/// A value as text, or its type if it is not a plain value.
+/// Returns a value as text, or its type if it is not a plain value.
 fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
@@ -60,19 +72,19 @@ fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
     }
 }
 
-/// The setting that was probably meant: by its variable, by a part of its name, or by similarity.
+/// Returns the setting that was probably meant: by its variable, by a part of its name, or by similarity.
 fn like(name: &str) -> Option<&'static str> {
     let wanted = name.to_lowercase().replace('-', "_");
-    let likeness = |spec: &super::keys::Spec| {
+    let likeness = |spec: &Spec| {
         if spec.variable.eq_ignore_ascii_case(&wanted) {
             1.0
         } else if wanted.len() > 3 && spec.name.ends_with(&format!("_{wanted}")) {
             0.99
         } else {
-            strsim::jaro_winkler(&wanted, spec.name)
+            strsim::jaro_winkler(&wanted, &spec.name)
         }
     };
-    let best = SPECS.iter().map(|spec| (likeness(spec), spec.name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let best = SETTINGS.iter().map(|spec| (likeness(spec), &*spec.name)).max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, name)| name)
 }
 

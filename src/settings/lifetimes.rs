@@ -1,149 +1,135 @@
-//! The settings about lifetimes and reap limits.
+//! The lifetimes of sandboxes. By default there is no limit.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
-use kubernetes::probe::{Probe, ProbeOptions};
-use lifecycle::{
-    lifetime::{self, Policy},
-    reap_limiter::ReapLimits,
+use lifecycle::lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, Policy};
+
+use super::{
+    format::{Boolean, DurationRange, Optional, duration_text},
+    problem::{Problem, quoted},
+    reader::{Reader, Reported},
+    setting::{DefaultValue, Section, Setting},
 };
 
-use super::durations::{Grace, Limit, OwnerLease, ProbeInterval, ProbePatience, StopTime};
+pub(super) const SECTION: Section = Section {
+    heading: "Lifetimes",
+    settings: &[
+        &DEFAULT_TTL,
+        &DEFAULT_IDLE_TIMEOUT,
+        &MAX_TTL,
+        &MAX_IDLE_TIMEOUT,
+        &GET_COUNTS_AS_USE,
+        &START_TIMEOUT,
+        &FINISHED_TIMEOUT,
+        &NODE_LOST_TIMEOUT,
+        &OWNER_LEASE,
+    ],
+};
 
-/// The lifetimes of sandboxes. By default there is no limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lifetimes {
-    /// The default limits.
-    pub default: Limits,
-    /// The maximal limits. They also apply to sandboxes that would have no limit.
-    pub max: Limits,
-    /// Whether a GET of a sandbox counts as activity.
-    pub get_counts_as_use: bool,
-    /// How long a sandbox may take to become ready.
-    pub start_timeout: Option<Limit>,
-    /// How long an ended Pod is kept.
-    pub finished_timeout: Option<Limit>,
-    /// How long a Pod on a lost node is kept.
-    pub node_lost_timeout: Option<Limit>,
-    /// How long a sandbox is protected from the DELETE of other owners.
-    pub owner_lease: OwnerLease,
-    /// The activity probes, which run before an idle sandbox is reaped.
-    pub probing: Probing,
-    /// The reap limits.
-    pub reaping: Reaping,
+/// The bounds of every limit, also of those in requests.
+const LIMIT: Optional<DurationRange> = Optional(DurationRange(LIMIT_MIN..=LIMIT_MAX));
+
+static DEFAULT_TTL: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_DEFAULT_TTL",
+    format: LIMIT,
+    default: DefaultValue::None { example: "24h" },
+    help: "How long a sandbox lives since its creation, if its request does not set a ttl",
+};
+
+static DEFAULT_IDLE_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_DEFAULT_IDLE_TIMEOUT",
+    format: LIMIT,
+    default: DefaultValue::None { example: "2h" },
+    help: "How long a sandbox lives since its last activity, if its request does not set an idle_timeout",
+};
+
+static MAX_TTL: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_MAX_TTL",
+    format: LIMIT,
+    default: DefaultValue::None { example: "7d" },
+    help: "Maximum ttl that a request may set; it also applies to sandboxes that would have no ttl",
+};
+
+static MAX_IDLE_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_MAX_IDLE_TIMEOUT",
+    format: LIMIT,
+    default: DefaultValue::None { example: "24h" },
+    help: "Maximum idle_timeout that a request may set; it also applies to sandboxes that would have no idle timeout",
+};
+
+static GET_COUNTS_AS_USE: Setting<Boolean> = Setting {
+    variable: "PROVISIONER_GET_COUNTS_AS_USE",
+    format: Boolean,
+    default: DefaultValue::Of(|| Policy::default().get_counts.to_string()),
+    help: "Whether a GET of a sandbox by its id counts as activity",
+};
+
+static START_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_START_TIMEOUT",
+    format: LIMIT,
+    default: DefaultValue::None { example: "15m" },
+    help: "How long a sandbox may take to become ready, including the pull of its image",
+};
+
+static FINISHED_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_FINISHED_TIMEOUT",
+    format: LIMIT,
+    default: DefaultValue::None { example: "10m" },
+    help: "How long a sandbox is kept after its Pod has Succeeded or Failed",
+};
+
+static NODE_LOST_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
+    variable: "PROVISIONER_NODE_LOST_TIMEOUT",
+    format: LIMIT,
+    default: DefaultValue::None { example: "30m" },
+    help: "How long a sandbox is kept after the node of its Pod was lost",
+};
+
+/// A client needs some time between two touches. With more than a day, an owner that is gone would lock out the
+/// others for longer than a working day.
+static OWNER_LEASE: Setting<DurationRange> = Setting {
+    variable: "PROVISIONER_OWNER_LEASE",
+    format: DurationRange(Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)),
+    default: DefaultValue::Of(|| duration_text(Policy::default().owner_lease)),
+    help: "How long after its last activity a sandbox is protected from a DELETE with another X-Owner",
+};
+
+/// Reads the policy, apart from the timing of the activity probes.
+pub(super) fn read(reader: &mut Reader<'_>) -> Result<Policy, Reported> {
+    let ttl = limit(reader, &DEFAULT_TTL, &MAX_TTL);
+    let idle_timeout = limit(reader, &DEFAULT_IDLE_TIMEOUT, &MAX_IDLE_TIMEOUT);
+    Ok(Policy {
+        default: Limits { ttl: ttl?, idle_timeout: idle_timeout? },
+        max: Limits { ttl: reader.get(&MAX_TTL)?, idle_timeout: reader.get(&MAX_IDLE_TIMEOUT)? },
+        get_counts: reader.get(&GET_COUNTS_AS_USE)?,
+        start_timeout: reader.get(&START_TIMEOUT)?,
+        finished_timeout: reader.get(&FINISHED_TIMEOUT)?,
+        lost_timeout: reader.get(&NODE_LOST_TIMEOUT)?,
+        owner_lease: reader.get(&OWNER_LEASE)?,
+        ..Policy::default()
+    })
 }
 
-/// The two limits that clients may set too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// From its creation.
-    pub ttl: Option<Limit>,
-    /// From its last activity.
-    pub idle_timeout: Option<Limit>,
-}
-
-/// The activity probes, which run before an idle sandbox is reaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probing {
-    /// The probes, each a path on the sandbox's port, a `#`, and a JSON pointer into the response.
-    pub probes: Vec<Probe>,
-    /// The CPU use, in thousandths of a core, above which a sandbox is busy; `None` does not read the CPU use.
-    pub idle_cpu_millicores: Option<NonZeroU32>,
-    /// How long a sandbox whose probes fail is considered busy.
-    pub patience: ProbePatience,
-    /// How long to wait before a failed probe is repeated.
-    pub interval: ProbeInterval,
-}
-
-/// The reap limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reaping {
-    /// Log what would be reaped, without reaping.
-    pub dry_run: bool,
-    /// The maximal number of reaps per minute; `None` is no limit.
-    pub max_per_minute: Option<NonZeroU32>,
-    /// The share of all sandboxes, in percent, that may be reaped per minute before the reaper stops; 100 never stops.
-    pub max_share_percent: Share,
-    /// How long the reaper stops.
-    pub stop_for: StopTime,
-    /// How long nothing is reaped after the start.
-    pub grace: Grace,
-}
-
-/// A share in percent, from 1 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share(u8);
-
-// === impl Lifetimes ===
-
-impl Lifetimes {
-    /// The rules for the expiry of sandboxes.
-    #[must_use]
-    pub fn policy(&self) -> Policy {
-        let Self {
-            default,
-            max,
-            get_counts_as_use,
-            start_timeout,
-            finished_timeout,
-            node_lost_timeout,
-            owner_lease,
-            // The probes themselves belong to the cluster's configuration, their timing belongs here.
-            probing: Probing { patience, interval, probes: _, idle_cpu_millicores: _ },
-            reaping: _,
-        } = self;
-        Policy {
-            default: default.limits(),
-            max: max.limits(),
-            get_counts: *get_counts_as_use,
-            start_timeout: start_timeout.map(Limit::get),
-            finished_timeout: finished_timeout.map(Limit::get),
-            lost_timeout: node_lost_timeout.map(Limit::get),
-            owner_lease: owner_lease.get(),
-            probe_patience: patience.get(),
-            probe_interval: interval.get(),
-        }
+/// Reads a default limit, which must not be above the maximum for requests.
+fn limit(
+    reader: &mut Reader<'_>,
+    default: &'static Setting<Optional<DurationRange>>,
+    max: &'static Setting<Optional<DurationRange>>,
+) -> Result<Option<Duration>, Reported> {
+    let limit = reader.get(default)?;
+    if limit <= reader.get(max)?.or(limit) {
+        return Ok(limit);
     }
-
-    /// The reap limits.
-    #[must_use]
-    pub fn belt(&self) -> ReapLimits {
-        let Reaping { dry_run, max_per_minute, max_share_percent, stop_for, grace } = &self.reaping;
-        ReapLimits {
-            dry_run: *dry_run,
-            max_per_minute: max_per_minute.map(NonZeroU32::get),
-            max_share_percent: max_share_percent.0,
-            stop_for: stop_for.get(),
-            grace: grace.get(),
-        }
-    }
-}
-
-// === impl Probing ===
-
-impl Probing {
-    /// The part that the cluster's side needs.
-    #[must_use]
-    pub fn options(&self) -> ProbeOptions {
-        let Self { probes, idle_cpu_millicores, patience: _, interval: _ } = self;
-        ProbeOptions { probes: probes.clone(), idle_cpu_millis: idle_cpu_millicores.map(NonZeroU32::get) }
-    }
-}
-
-// === impl Limits ===
-
-impl Limits {
-    fn limits(self) -> lifetime::Limits {
-        lifetime::Limits { ttl: self.ttl.map(Limit::get), idle_timeout: self.idle_timeout.map(Limit::get) }
-    }
-}
-
-// === impl Share ===
-
-impl Share {
-    /// Parses a number from 1 to 100.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        super::rules::count(text, 100).map(NonZeroUsize::get)?.try_into().ok().map(Self)
-    }
+    let shown = |setting: &Setting<_>| match reader.sources.get(setting) {
+        Some(raw) => format!("{} from {}", quoted(&raw.text), raw.origin),
+        None => "unset".to_owned(),
+    };
+    let problem = Problem::new(format!(
+        "{}: {} is not allowed, as {} is {}; allowed: at most that",
+        default.name(),
+        shown(default),
+        max.name(),
+        shown(max)
+    ));
+    Err(reader.report(problem))
 }

@@ -6,14 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kubernetes::manifest::Template;
+
 use super::{
-    Log, Settings,
+    Log, Settings, embedded,
     environment::{CONFIG_VARIABLE, Environment},
     file,
-    keys::Key,
-    layers::{FlagValues, Layers},
-    problem::{Problem, Problems},
-    resolve::{self, Purpose},
+    format::Invalid,
+    http::{self, API_KEY, API_KEY_FILE},
+    kubernetes as connection, lark, lifetimes, log, probing,
+    problem::{Origin, Problem, Problems},
+    reader::{Reader, Reported},
+    reaping, sandbox,
+    sections::SETTINGS,
+    setting::Declaration as _,
+    sources::{FlagValues, RawValue, Sources},
+    volumes,
 };
 
 /// The largest settings file that is read, in bytes: the example, with all comments, is a hundredth of it.
@@ -28,7 +36,7 @@ pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     /// The values as text, for [`super::show::to_toml`].
-    pub values: Layers,
+    pub values: Sources,
 }
 
 /// Reads the settings for a daemon, which requires an API key unless it listens on a loopback address.
@@ -43,7 +51,7 @@ pub fn for_serving(
     environment: &Environment,
     flags: &FlagValues,
 ) -> Result<Loaded, Problems> {
-    load(config, environment, flags, Purpose::Serve)
+    load(config, environment, flags, true)
 }
 
 /// Reads the settings for a command that does not listen; otherwise as [`for_serving`].
@@ -55,7 +63,7 @@ pub fn for_looking(
     environment: &Environment,
     flags: &FlagValues,
 ) -> Result<Loaded, Problems> {
-    load(config, environment, flags, Purpose::Inspect)
+    load(config, environment, flags, false)
 }
 
 /// Reads the log settings from the environment and the flags, for a command that needs no other setting.
@@ -63,34 +71,64 @@ pub fn for_looking(
 /// # Errors
 /// An invalid log format or level.
 pub fn log_only(environment: &Environment, flags: &FlagValues) -> Result<Log, Problems> {
-    let (layers, _) = Layers::new(Vec::new(), environment, flags);
-    let mut problems = Vec::new();
-    resolve::log_only(&layers, &mut problems).ok_or(Problems(problems))
+    let sources = Sources::new(&SETTINGS, Vec::new(), |name| environment.get(name), flags, &mut Vec::new());
+    let of_log = SETTINGS.iter().filter(|spec| log::is_log(spec));
+    let reader = Reader::new(&sources, of_log, false);
+    log::read(&reader).map_err(|Reported| Problems(reader.into_problems()))
 }
 
 fn load(
     config: Option<&Path>,
     environment: &Environment,
     flags: &FlagValues,
-    purpose: Purpose,
+    serving: bool,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut in_file = Vec::new();
     if let Some((path, named_by)) = named(config, environment) {
         // Without the file the other settings would be checked against wrong values.
         let text = read(&path, FILE_MAX).map_err(|error| {
-            Problems(vec![Problem::Unreadable { path: path.clone(), named_by, reason: error.to_string() }])
+            let path = path.display().to_string();
+            Problems(vec![Problem::new(format!(
+                "the settings file {path:?} ({named_by}) cannot be read: {error}"
+            ))])
         })?;
         in_file = file::parse(&path, &text, &mut problems).map_err(Problems)?;
     }
-    let (values, mut wrong) = Layers::new(in_file, environment, flags);
-    problems.append(&mut wrong);
-    let key_file = key_file(&values, &mut problems);
-    let in_cluster = environment.is_in_cluster();
-    match resolve::resolve(&values, key_file.as_deref(), in_cluster, purpose, &mut problems) {
-        Some(settings) => Ok(Loaded { settings, values }),
-        None => Err(Problems(problems)),
+    let mut sources = Sources::new(&SETTINGS, in_file, |name| environment.get(name), flags, &mut problems);
+    problems.extend(http::choose_key(&mut sources).err());
+    embedded::set_node_host_default(&mut sources);
+    problems.extend(read_key_file(&mut sources).err());
+
+    let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
+    let settings = sections(&mut reader, environment.is_in_cluster());
+    problems.extend(reader.into_problems());
+    match settings {
+        Ok(settings) if problems.is_empty() => Ok(Loaded { settings, values: sources }),
+        _ => Err(Problems(problems)),
     }
+}
+
+/// Reads all sections, so that the problems of each are reported.
+fn sections(reader: &mut Reader<'_>, in_cluster: bool) -> Result<Settings, Reported> {
+    let mut template = Template::default();
+    let http = http::read(reader);
+    let policy = lifetimes::read(reader);
+    let kubernetes = connection::read(reader, in_cluster, &mut template)?;
+    sandbox::read(reader, &mut template)?;
+    volumes::read(reader, &mut template)?;
+    lark::read(reader, &mut template)?;
+    let mut policy = policy?;
+    Ok(Settings {
+        http: http?,
+        kubernetes,
+        template,
+        probes: probing::read(reader, &mut policy)?,
+        policy,
+        reap_limits: reaping::read(reader)?,
+        embedded: embedded::read(reader)?,
+        log: log::read(reader)?,
+    })
 }
 
 fn named(config: Option<&Path>, environment: &Environment) -> Option<(PathBuf, &'static str)> {
@@ -101,26 +139,25 @@ fn named(config: Option<&Path>, environment: &Environment) -> Option<(PathBuf, &
     Some((path.into(), "named by the environment variable SANDBOX_PROVISIONER_CONFIG"))
 }
 
-/// The content of the API key file, without the line end that editors and `echo` add.
-fn key_file(values: &Layers, problems: &mut Vec<Problem>) -> Option<String> {
-    let raw = values.get(Key::ApiKeyFile)?;
-    match read(Path::new(&raw.text), KEY_FILE_MAX) {
-        Ok(content) => {
-            let key = content.strip_suffix('\n').unwrap_or(&content);
-            Some(key.strip_suffix('\r').unwrap_or(key).to_owned())
-        }
-        Err(error) => {
-            problems.push(Problem::KeyFileUnreadable {
-                path: raw.text.clone(),
-                origin: raw.origin.clone(),
-                reason: error.to_string(),
-            });
-            None
-        }
+/// Sets the API key from the file with the API key, without the line end that editors and `echo` add.
+fn read_key_file(sources: &mut Sources) -> Result<(), Problem> {
+    let Some(RawValue { text: path, origin }) = sources.get(&API_KEY_FILE) else { return Ok(()) };
+    let content = read(Path::new(path), KEY_FILE_MAX).map_err(|error| {
+        let what = format!("{path:?} from {origin} cannot be read: {error}");
+        Problem::not_allowed(&API_KEY_FILE.spec(""), &what)
+    })?;
+    let key = content.strip_suffix('\n').unwrap_or(&content);
+    let key = key.strip_suffix('\r').unwrap_or(key);
+    let origin = Origin::Within(Box::new(origin.clone()));
+    // An empty text would mean that there is no key.
+    if key.is_empty() {
+        return Err(Problem::invalid(&API_KEY.spec(""), key, &origin, &Invalid::default()));
     }
+    sources.set(&API_KEY, RawValue { text: key.to_owned(), origin });
+    Ok(())
 }
 
-/// The text of a file, or an error if it has more than `most` bytes: a device may be endless.
+/// Returns the text of a file, or an error if it has more than `most` bytes: a device may be endless.
 fn read(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(most + 1).read_to_string(&mut text)?;

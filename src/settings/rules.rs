@@ -1,15 +1,40 @@
-//! The rules for values, one function per rule: each parses a text into a typed value, or returns `None`.
-//!
-//! [`super::keys`] contains the same rules in words.
+//! The rules for texts that several settings or other modules use: each is a function that parses a text into a typed
+//! value, or returns `None`, and a sentence that describes the allowed texts.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    num::{NonZeroU32, NonZeroUsize},
     str::FromStr,
 };
 
 use http::Uri;
 use kubernetes::{manifest::is_absolute, probe::Probe};
+
+use super::format::{Exposure, Rule};
+
+pub(super) const LABEL: Rule<String> = Rule::new(
+    label,
+    "a DNS label: 1 to 63 lower-case letters, digits or '-', with a letter or digit at both ends",
+);
+pub(super) const CLAIM: Rule<String> = Rule::new(
+    subdomain,
+    "the name of a claim: lower-case letters, digits, '-' and '.', at most 253 characters",
+);
+pub(super) const IMAGE: Rule<String> = Rule::new(image, "an image reference without white space");
+pub(super) const HOST_PATH: Rule<String> =
+    Rule::new(host_path, "an absolute path on the node without \"..\", such as /srv/x or C:\\x");
+pub(super) const HOST: Rule<String> =
+    Rule::new(host, "a host name or an IP address, without scheme, port or path");
+pub(super) const TLS_NAME: Rule<String> = Rule::new(tls_name, "a host name or an IP address");
+pub(super) const SERVER_URL: Rule<Uri> = Rule::new(
+    server_url,
+    "an http or https URL without credentials, query or fragment, such as https://host.docker.internal:6443",
+)
+.exposed(Exposure::WithoutCredentials);
+pub(super) const PROBES: Rule<Vec<Probe>> = Rule::new(
+    probes,
+    "PATH#/POINTER, an HTTP path and a JSON pointer, several of them separated by commas; or none",
+);
+pub(super) const ONE_LINE: Rule<String> = Rule::new(one_line, "any text without control characters");
 
 /// The longest accepted image reference: enough for a name of 255 bytes, a tag of 128 and a digest of 135.
 const IMAGE_MAX: usize = 1024;
@@ -89,30 +114,6 @@ pub fn api_key(text: &str) -> Option<&str> {
     sound.then_some(text)
 }
 
-/// A number from 1 to `max`.
-#[must_use]
-pub fn count(text: &str, max: usize) -> Option<NonZeroUsize> {
-    text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= max)
-}
-
-/// A number from 1 to 1,000,000, or `unlimited`, which is `None`.
-#[must_use]
-pub fn rate(text: &str) -> Option<Option<NonZeroU32>> {
-    if text == "unlimited" {
-        return Some(None);
-    }
-    text.parse().ok().filter(|n: &NonZeroU32| n.get() <= 1_000_000).map(Some)
-}
-
-/// A CPU use as Kubernetes writes it, in thousandths of a core: `1m` to `1000000m`.
-#[must_use]
-pub fn millicores(text: &str) -> Option<NonZeroU32> {
-    text.strip_suffix('m')
-        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(rate)
-        .flatten()
-}
-
 /// Probes, separated by commas: each a path on the sandbox's port, a `#`, and a JSON pointer ([RFC 6901]) into the
 /// answer. `none`, or nothing, is none.
 ///
@@ -123,12 +124,6 @@ pub fn probes(text: &str) -> Option<Vec<Probe>> {
         return Some(Vec::new());
     }
     text.split(',').map(|probe| Probe::parse(probe.trim()).ok()).collect()
-}
-
-/// `true` or `false`.
-#[must_use]
-pub fn switch(text: &str) -> Option<bool> {
-    text.parse().ok()
 }
 
 /// Any text on one line.
@@ -292,20 +287,5 @@ mod tests {
         assert_eq!(probes("none"), Some(vec![]));
         let refused = ["/a#/b\nc", "none,/a#/b", "/\u{0}#/a", "//h/a#/b", "/é#/a"];
         check("probes", |t| probes(t).is_some(), &["/a#/é"], &refused);
-    }
-
-    /// Numbers are checked against their bounds.
-    #[test]
-    fn counts() {
-        check("count", |t| count(t, 64).is_some(), &["1", "64"], &["", "0", "65", "-1", "1.5", "many"]);
-        let unbounded = |t: &str| rate(t).is_some();
-        check("rate", unbounded, &["1", "1000000", "unlimited"], &["", "0", "1000001", "none", "-1"]);
-        let cpu = |t: &str| millicores(t).is_some();
-        check(
-            "millicores",
-            cpu,
-            &["1m", "50m"],
-            &["", "m", "0m", "50", "0.5", "+5m", "unlimitedm", "1000001m"],
-        );
     }
 }

@@ -16,13 +16,13 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) 
 
 /// Guards that an invalid setting is the only output, with exit status 2.
 #[test]
-fn bad_settings_stop_the_start() {
+fn invalid_settings_stop_the_start() {
     let (status, out, err) = run(&["serve"], &[("SANDBOX_CONTAINER_PORT", "0")]);
     assert_eq!((status, out.as_str()), (2, ""));
     assert_eq!(
         err,
         "error: sandbox_container_port: \"0\" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; \
-         allowed: a port number from 1 to 65535\n"
+         allowed: a number from 1 to 65535\n"
     );
     for command in [&["serve", "--check"][..], &["render", "--request", "-"], &["health"]] {
         assert_eq!(run(command, &[("NODE_HOST", "a b")]).0, 2, "{command:?}");
@@ -53,6 +53,15 @@ fn check_prints_the_settings() {
     );
     assert!(out.contains("listen = \"0.0.0.0:8002\"  # from the flag --listen\n"), "{out}");
     assert!(!out.contains("hunter2"));
+}
+
+/// A number with leading zeros, which TOML does not allow, is printed as it was parsed.
+#[test]
+fn check_prints_valid_toml() {
+    let (status, out, err) = run(&["serve", "--check"], &[("PROVISIONER_MAX_CONNECTIONS", "007")]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("max_connections = 7  # from the environment variable"), "{out}");
+    assert!(out.parse::<toml::Table>().is_ok(), "{out}");
 }
 
 #[test]
@@ -121,7 +130,7 @@ fn render_refuses_as_the_api_does() {
 
 /// Guards that a public cluster without RBAC causes a warning.
 #[test]
-fn an_open_cluster_is_warned_of() {
+fn an_open_cluster_logs_a_warning() {
     for (listen, warned) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
         let mut child = Command::new(PROGRAM)
             .args(["cluster", "--listen", listen])

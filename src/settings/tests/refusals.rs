@@ -1,22 +1,22 @@
-//! What is refused, and in which words.
+//! The messages for invalid settings.
 
-use super::{super::show, Key, World};
+use super::{super::show, World};
 
-/// Each bad value is one line that names the setting, the value, its origin and what is allowed.
+/// Each invalid value gives one line with the setting, the value, its origin and the allowed values.
 #[test]
-fn bad_values_are_told_in_one_line() {
+fn invalid_values_are_reported_in_one_line() {
     let env = |name: &str, value: &str| World::default().env(name, value);
     for (world, message) in [
         (
             env("SANDBOX_CONTAINER_PORT", "0"),
-            r#"error: sandbox_container_port: "0" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; allowed: a port number from 1 to 65535"#,
+            r#"error: sandbox_container_port: "0" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; allowed: a number from 1 to 65535"#,
         ),
         (
             World::default().file("# first\nsandbox_container_port = 65536"),
-            r#"error: sandbox_container_port: "65536" from settings.toml:2 is not allowed; allowed: a port number from 1 to 65535"#,
+            r#"error: sandbox_container_port: "65536" from settings.toml:2 is not allowed; allowed: a number from 1 to 65535"#,
         ),
         (
-            World::default().flag(Key::ServiceType, "LoadBalancer"),
+            World::default().flag("sandbox_service_type", "LoadBalancer"),
             r#"error: sandbox_service_type: "LoadBalancer" from the flag --sandbox-service-type is not allowed; allowed: NodePort or ClusterIP"#,
         ),
         (
@@ -45,7 +45,7 @@ fn bad_values_are_told_in_one_line() {
         ),
         (
             env("USERDATA_PVC_NAME", "user data"),
-            r#"error: userdata_pvc_name: "user data" from the environment variable USERDATA_PVC_NAME is not allowed; allowed: a claim's name: lower-case letters, digits, '-' and '.', at most 253 characters"#,
+            r#"error: userdata_pvc_name: "user data" from the environment variable USERDATA_PVC_NAME is not allowed; allowed: the name of a claim: lower-case letters, digits, '-' and '.', at most 253 characters"#,
         ),
         (
             env("NODE_HOST", "http://localhost"),
@@ -61,7 +61,7 @@ fn bad_values_are_told_in_one_line() {
         ),
         (
             env("PROVISIONER_LISTEN", "0.0.0.0:8002"),
-            r#"error: listen: "0.0.0.0:8002" from the environment variable PROVISIONER_LISTEN is not allowed without an API key, as others than this machine reach it; allowed: a loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with PROVISIONER_AUTH=none"#,
+            r#"error: listen: "0.0.0.0:8002" from the environment variable PROVISIONER_LISTEN is not allowed without an API key, as other machines can reach it; allowed: a loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with PROVISIONER_AUTH=none"#,
         ),
         (
             env("PROVISIONER_AUTH", "none").env("PROVISIONER_API_KEY", "k"),
@@ -69,7 +69,7 @@ fn bad_values_are_told_in_one_line() {
         ),
         (
             env("PROVISIONER_STALENESS_LIMIT", "1s\n"),
-            r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a length of time from 40s to 1h"#,
+            r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a duration such as 90s, 15m or 2h 30m, from 40s to 1h"#,
         ),
         (
             World::default().file("k8s_namspace = 'a'"),
@@ -92,7 +92,7 @@ fn bad_values_are_told_in_one_line() {
     }
 }
 
-/// A text that is no TOML says where, and nothing is judged by the values that it would have given.
+/// A file that is not TOML is reported with its position, and no other setting is checked.
 #[test]
 fn a_broken_file_is_the_only_problem() {
     let world = World::default().file("listen = '0.0.0.0:1'\napi_key = hunter2\n").env("NODE_HOST", "/");
@@ -112,20 +112,20 @@ fn a_broken_file_is_the_only_problem() {
         "{}",
         world.refusal()
     );
-    let world = World::default().flag(Key::ApiKeyFile, "/dev/zero");
+    let world = World::default().flag("api_key_file", "/dev/zero");
     assert!(world.refusal().contains("cannot be read: it is larger than 65536 bytes"), "{}", world.refusal());
     let world = World::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
     assert!(world.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "), "{}", world.refusal());
 }
 
-/// A person who made five mistakes reads five lines, not one five times.
+/// Five mistakes give five lines.
 #[test]
-fn all_problems_are_told() {
+fn all_problems_are_reported() {
     let world = World::default()
         .file("nonsense = 1\nsandbox_image = ' '")
         .env("SANDBOX_CONTAINER_PORT", "x")
-        .flag(Key::NodeHost, "a b")
-        .flag(Key::LogLevel, "loud");
+        .flag("node_host", "a b")
+        .flag("log_level", "loud");
     let refusal = world.refusal();
     for name in ["nonsense", "sandbox_image", "sandbox_container_port", "node_host", "log_level"] {
         assert_eq!(refusal.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {refusal}");
@@ -133,13 +133,13 @@ fn all_problems_are_told() {
     assert_eq!(refusal.lines().count(), 5, "{refusal}");
 }
 
-/// The same of the settings about lifetimes; a default beyond what callers may ask for names both settings.
+/// The same for the settings about lifetimes. The message for a default above the maximum names both settings.
 #[test]
-fn bad_lifetimes_are_told_in_one_line() {
+fn invalid_lifetimes_are_reported_in_one_line() {
     let env = |name: &str, value: &str| World::default().env(name, value);
     for (world, message) in [
         (
-            env("PROVISIONER_DEFAULT_TTL", "2h").flag(Key::MaxTtl, "90m"),
+            env("PROVISIONER_DEFAULT_TTL", "2h").flag("max_ttl", "90m"),
             r#"error: default_ttl: "2h" from the environment variable PROVISIONER_DEFAULT_TTL is not allowed, as max_ttl is "90m" from the flag --max-ttl; allowed: at most that"#,
         ),
         (
@@ -148,7 +148,7 @@ fn bad_lifetimes_are_told_in_one_line() {
         ),
         (
             World::default().file("finished_timeout = 60"),
-            r#"error: finished_timeout: "60" from settings.toml:1 is not allowed; allowed: a length of time from 1s to 365d"#,
+            r#"error: finished_timeout: "60" from settings.toml:1 is not allowed; allowed: a duration such as 90s, 15m or 2h 30m, from 1s to 365d"#,
         ),
         (
             env("PROVISIONER_REAP_MAX_PER_MINUTE", "0"),
@@ -156,7 +156,7 @@ fn bad_lifetimes_are_told_in_one_line() {
         ),
         (
             World::default().file("reap_max_share = 101"),
-            r#"error: reap_max_share: "101" from settings.toml:1 is not allowed; allowed: a number from 1 to 100, of which 100 never stops"#,
+            r#"error: reap_max_share: "101" from settings.toml:1 is not allowed; allowed: a number from 1 to 100"#,
         ),
         (
             env("PROVISIONER_IDLE_PROBES", "/v1/x"),
@@ -167,7 +167,7 @@ fn bad_lifetimes_are_told_in_one_line() {
     }
 }
 
-/// Neither a message nor `--check` nor `Debug` shows a key, a bad one included, or a password in a URL.
+/// Neither a message nor `--check` nor `Debug` shows an API key, even an invalid one, or a password in a URL.
 #[test]
 fn secrets_stay_secret() {
     let secret = "hunter2\u{e9}";
@@ -176,7 +176,7 @@ fn secrets_stay_secret() {
         World::default().file(&format!("api_key = '{secret}'")),
         World::default().key_file(secret),
         World::default().key_file(" hunter2"),
-        World::default().flag(Key::ApiKeyFile, "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
+        World::default().flag("api_key_file", "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
         World::default().env("K8S_API_SERVER", "https://h/?token=hunter2"),
     ] {
         let refusal = world.refusal();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sandbox_provisioner::{
     http::auth::Auth,
-    settings::{environment::Environment, layers::FlagValues, load},
+    settings::{environment::Environment, load, sources::FlagValues},
 };
 
 use super::{
@@ -76,5 +76,5 @@ fn debug_hides_secrets() {
     let loaded = load::for_serving(None, &environment, &FlagValues::default()).unwrap();
     let auth = Auth::Key(loaded.settings.http.api_key.clone().unwrap());
     is_not_in("Debug", &format!("{environment:?} {:?} {auth:?}", loaded.settings));
-    is_not_in("Debug", &format!("{:?}", loaded.settings.connect_options()));
+    is_not_in("Debug", &format!("{:?}", loaded.settings.kubernetes.connect));
 }

@@ -1,0 +1,56 @@
+//! The embedded cluster.
+
+use std::net::IpAddr;
+
+use super::{
+    format::{Boolean, Format as _, Rule},
+    problem::Origin,
+    reader::{Reader, Reported},
+    rules, sandbox,
+    setting::{DefaultValue, Section, Setting},
+    sources::{RawValue, Sources},
+};
+
+pub(super) const SECTION: Section =
+    Section { heading: "Embedded cluster", settings: &[&EMBEDDED, &EMBEDDED_BIND] };
+
+static EMBEDDED: Setting<Boolean> = Setting {
+    variable: "PROVISIONER_EMBEDDED",
+    format: Boolean,
+    default: DefaultValue::Text("false"),
+    help: "Run on an embedded cluster: no Kubernetes is needed, and nothing is kept",
+};
+
+static EMBEDDED_BIND: Setting<Rule<IpAddr>> = Setting {
+    variable: "PROVISIONER_EMBEDDED_BIND",
+    format: Rule::new(|text| text.parse().ok(), "an IP address"),
+    default: DefaultValue::Text("127.0.0.1"),
+    help: "Address on which the simulated sandboxes of the embedded cluster listen, each on its node port",
+};
+
+/// The embedded cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// The address on which the simulated sandboxes listen, each on its node port.
+    pub sandbox_bind: IpAddr,
+}
+
+pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Embedded>, Reported> {
+    let sandbox_bind = reader.get(&EMBEDDED_BIND)?;
+    Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind }))
+}
+
+/// On the embedded cluster the default host name does not resolve, so the default is the address on which the
+/// simulated sandboxes listen.
+pub(super) fn set_node_host_default(sources: &mut Sources) {
+    let embedded = sources.get(&EMBEDDED).is_some_and(|raw| raw.text == "true");
+    if !embedded || sources.origin(&sandbox::NODE_HOST) != Origin::Default {
+        return;
+    }
+    let Some(bind) = sources.get(&EMBEDDED_BIND).and_then(|raw| EMBEDDED_BIND.format.parse(&raw.text).ok())
+    else {
+        return;
+    };
+    let text = rules::reachable(bind).to_string();
+    sources.set(&sandbox::NODE_HOST, RawValue { text, origin: Origin::DefaultFor(EMBEDDED.name()) });
+}

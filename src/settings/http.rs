@@ -1,0 +1,154 @@
+//! The daemon's own HTTP service, and its API key.
+
+use std::{net::SocketAddr, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{
+    format::{DurationRange, Exposure, Number, OneOf, Optional, Rule},
+    problem::Problem,
+    reader::{Reader, Reported},
+    rules,
+    setting::{DefaultValue, Section, Setting},
+    sources::Sources,
+};
+
+pub(super) const SECTION: Section = Section {
+    heading: "HTTP service",
+    settings: &[&LISTEN, &API_KEY, &API_KEY_FILE, &AUTH, &MAX_CONNECTIONS, &DRAIN_DEADLINE, &DRAIN_DELAY],
+};
+
+static LISTEN: Setting<Rule<SocketAddr>> = Setting {
+    variable: "PROVISIONER_LISTEN",
+    format: Rule::new(
+        |text| text.parse().ok(),
+        "an IP address and a port, such as 127.0.0.1:8002 or [::]:8002",
+    ),
+    default: DefaultValue::Text("127.0.0.1:8002"),
+    help: "Listen address; with port 0 the system chooses a port",
+};
+
+pub(super) static API_KEY: Setting<Optional<Rule<SecretString>>> = Setting {
+    variable: "PROVISIONER_API_KEY",
+    format: Optional(
+        Rule::new(
+            |text| rules::api_key(text).map(SecretString::from),
+            "printable ASCII without white space around it",
+        )
+        .exposed(Exposure::Hidden),
+    ),
+    default: DefaultValue::None { example: "change-me" },
+    help: "API key that clients send as X-API-Key or as Authorization: Bearer",
+};
+
+pub(super) static API_KEY_FILE: Setting<Optional<Rule<()>>> = Setting {
+    variable: "PROVISIONER_API_KEY_FILE",
+    format: Optional(Rule::new(|_| Some(()), "the path of a readable file that contains the key")),
+    default: DefaultValue::None { example: "/run/secrets/provisioner-api-key" },
+    help: "File that contains the API key, as Docker and Kubernetes mount secrets; a line end after the key is ignored",
+};
+
+static AUTH: Setting<OneOf<bool>> = Setting {
+    variable: "PROVISIONER_AUTH",
+    format: OneOf(&[("key", true), ("none", false)]),
+    default: DefaultValue::Text("key"),
+    help: "With 'none' clients need no API key, on any listen address",
+};
+
+static MAX_CONNECTIONS: Setting<Number<usize>> = Setting {
+    variable: "PROVISIONER_MAX_CONNECTIONS",
+    format: Number(1..=65536),
+    default: DefaultValue::Text("1024"),
+    help: "Maximum number of open connections; a further one is answered 503",
+};
+
+/// Zero would interrupt every request. No request lasts longer than 30 s, so more than ten minutes is probably a
+/// typing error.
+static DRAIN_DEADLINE: Setting<DurationRange> = Setting {
+    variable: "PROVISIONER_DRAIN_DEADLINE",
+    format: DurationRange(Duration::from_secs(1)..=Duration::from_secs(10 * 60)),
+    default: DefaultValue::Text("25s"),
+    help: "How long a shutdown waits for requests in flight; keep it below the grace period of your supervisor (30s in Kubernetes)",
+};
+
+/// Zero suits a daemon without a load balancer. A minute is longer than any load balancer needs to notice that the
+/// daemon is not ready.
+static DRAIN_DELAY: Setting<DurationRange> = Setting {
+    variable: "PROVISIONER_DRAIN_DELAY",
+    format: DurationRange(Duration::ZERO..=Duration::from_secs(60)),
+    default: DefaultValue::Text("1s"),
+    help: "How long new connections are accepted after /readyz starts failing; it counts towards the drain deadline",
+};
+
+/// The daemon's own HTTP service.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// The listen address; with port 0 the system chooses a port.
+    pub listen: SocketAddr,
+    /// The API key of `/api`. `None` admits everyone; it is only possible on a loopback address or with
+    /// `PROVISIONER_AUTH=none`.
+    pub api_key: Option<SecretString>,
+    /// The number of open connections; a further one is answered 503 and closed.
+    pub max_connections: usize,
+    /// How long a shutdown waits for requests in flight.
+    pub drain_deadline: Duration,
+    /// How much of that time new connections are still accepted, while the daemon is not ready.
+    pub drain_delay: Duration,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Result<Http, Reported> {
+    Ok(Http {
+        api_key: api_key(reader)?,
+        listen: reader.get(&LISTEN)?,
+        max_connections: reader.get(&MAX_CONNECTIONS)?,
+        drain_deadline: reader.get(&DRAIN_DEADLINE)?,
+        drain_delay: reader.get(&DRAIN_DELAY)?,
+    })
+}
+
+/// Reads the required API key, if any. A daemon that serves a public address needs one.
+fn api_key(reader: &mut Reader<'_>) -> Result<Option<SecretString>, Reported> {
+    let (key, needed) = (reader.get(&API_KEY)?, reader.get(&AUTH)?);
+    let sources = reader.sources;
+    let problem = match &key {
+        Some(_) if !needed => format!(
+            "auth: \"none\" from {} is not allowed, as there is an API key from {}; allowed: \"none\" without a key, \
+             or a key without \"none\"",
+            sources.origin(&AUTH),
+            sources.origin(&API_KEY),
+        ),
+        // The file could not be read, which is reported already.
+        None if sources.get(&API_KEY_FILE).is_some() => return Err(Reported),
+        None if needed && reader.serving && !reader.get(&LISTEN)?.ip().to_canonical().is_loopback() => {
+            format!(
+                "listen: \"{}\" from {} is not allowed without an API key, as other machines can reach it; allowed: a \
+             loopback address, or any with PROVISIONER_API_KEY (or PROVISIONER_API_KEY_FILE) or with \
+             PROVISIONER_AUTH=none",
+                reader.get(&LISTEN)?,
+                sources.origin(&LISTEN),
+            )
+        }
+        _ => return Ok(key),
+    };
+    Err(reader.report(Problem::new(problem)))
+}
+
+/// The API key and the file with the API key are two forms of one setting: the one of the later source wins.
+///
+/// # Errors
+/// Both are from the same source.
+pub(super) fn choose_key(sources: &mut Sources) -> Result<(), Problem> {
+    let (Some(key), Some(file)) = (sources.get(&API_KEY), sources.get(&API_KEY_FILE)) else { return Ok(()) };
+    match key.origin.rank().cmp(&file.origin.rank()) {
+        std::cmp::Ordering::Less => sources.unset(&API_KEY),
+        std::cmp::Ordering::Greater => sources.unset(&API_KEY_FILE),
+        std::cmp::Ordering::Equal => {
+            return Err(Problem::new(format!(
+                "api_key: a hidden value from {} and a file from {} are not allowed together; allowed: api_key or \
+                 api_key_file",
+                key.origin, file.origin
+            )));
+        }
+    }
+    Ok(())
+}

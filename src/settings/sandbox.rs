@@ -1,0 +1,49 @@
+//! The sandbox: its container, its Service, and the host name in its URL.
+
+use kubernetes::manifest::{ServiceType, Template};
+
+use super::{
+    format::{Number, OneOf, Rule},
+    reader::{Reader, Reported},
+    rules,
+    setting::{DefaultValue, Section, Setting},
+};
+
+pub(super) const SECTION: Section =
+    Section { heading: "Sandboxes", settings: &[&IMAGE, &CONTAINER_PORT, &SERVICE_TYPE, &NODE_HOST] };
+
+static IMAGE: Setting<Rule<String>> = Setting {
+    variable: "SANDBOX_IMAGE",
+    format: rules::IMAGE,
+    default: DefaultValue::Of(|| Template::default().image),
+    help: "Image of the sandbox container",
+};
+
+static CONTAINER_PORT: Setting<Number<u16>> = Setting {
+    variable: "SANDBOX_CONTAINER_PORT",
+    format: Number(1..=u16::MAX),
+    default: DefaultValue::Of(|| Template::default().container_port.to_string()),
+    help: "Port on which the sandbox container serves HTTP",
+};
+
+static SERVICE_TYPE: Setting<OneOf<ServiceType>> = Setting {
+    variable: "SANDBOX_SERVICE_TYPE",
+    format: OneOf(&[("NodePort", ServiceType::NodePort), ("ClusterIP", ServiceType::ClusterIP)]),
+    default: DefaultValue::Of(|| Template::default().service_type.to_string()),
+    help: "Type of a sandbox's Service: NodePort is reachable on a port of the node, ClusterIP only inside the cluster",
+};
+
+pub(super) static NODE_HOST: Setting<Rule<String>> = Setting {
+    variable: "NODE_HOST",
+    format: rules::HOST,
+    default: DefaultValue::Of(|| Template::default().node_host),
+    help: "Host name at which clients reach the node ports; on the embedded cluster the default is the address on which its sandboxes listen",
+};
+
+pub(super) fn read(reader: &Reader<'_>, template: &mut Template) -> Result<(), Reported> {
+    template.image = reader.get(&IMAGE)?;
+    template.container_port = reader.get(&CONTAINER_PORT)?;
+    template.service_type = reader.get(&SERVICE_TYPE)?;
+    template.node_host = reader.get(&NODE_HOST)?;
+    Ok(())
+}
