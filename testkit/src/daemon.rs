@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Deref, path::Path};
 
 use sandbox_provisioner::{
     run::{self, Core},
-    settings::{Settings, environment::Environment, sources::FlagValues, load},
+    settings::{Settings, environment::Environment, load, sources::FlagValues},
 };
 use simcluster::{Cluster, Options};
 use tracing::dispatcher::DefaultGuard;
