@@ -54,6 +54,7 @@ async fn main() {
         node: None,
         node_ports: 20_000..=60_000,
         watch_window: 4 * OBJECTS,
+        watch_window_bytes: usize::MAX,
         ..Options::with_namespace(NS)
     };
     let cluster = Cluster::start(options);

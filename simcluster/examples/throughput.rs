@@ -21,7 +21,8 @@ async fn main() -> Result<(), Failure> {
     const COUNT: u32 = 10_000;
     let pods = "/api/v1/namespaces/default/pods";
     for node in [false, true] {
-        let mut options = Options { watch_window: 100_000, ..Options::default() };
+        let mut options =
+            Options { watch_window: 100_000, watch_window_bytes: usize::MAX, ..Options::default() };
         if !node {
             options.node = None;
         }

@@ -241,9 +241,9 @@ impl Cluster {
     ) -> Result<Value, HandError> {
         let resource = known(resource)?;
         let mut state = self.shared().state();
-        let old = state.store.get(resource, namespace, name).cloned();
+        let old = state.store.get(resource, namespace, name);
         let old = old.ok_or_else(|| missing(resource, namespace, name))?;
-        let mut value = old.value.clone();
+        let mut value = old.value().clone();
         change(&mut value);
         Ok(api::commit_change(&mut state, &old, value).full_value())
     }

@@ -1,7 +1,5 @@
 //! The forms of a response: the object itself, only its metadata, or a table.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::store::Object;
@@ -51,12 +49,12 @@ pub(crate) fn metadata(object: &Object) -> Value {
     json!({
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": object.value["metadata"],
+        "metadata": object.value()["metadata"],
     })
 }
 
 /// Returns objects as a `PartialObjectMetadataList` with the list's own metadata.
-pub(crate) fn metadata_list(objects: &[Arc<Object>], meta: &Value) -> Value {
+pub(crate) fn metadata_list(objects: &[Object], meta: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadataList",
         "apiVersion": "meta.k8s.io/v1",

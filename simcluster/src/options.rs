@@ -28,6 +28,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// How many events of each kind a watch can go back.
     pub watch_window: usize,
+    /// How many bytes of JSON of such events are kept for each kind.
+    pub watch_window_bytes: usize,
     /// How many calls the record keeps; older ones are forgotten.
     pub call_log: usize,
     /// Who may do what. Off by default: everybody may do everything.
@@ -108,6 +110,7 @@ impl Default for Options {
             sandbox_servers: None,
             namespaces: Vec::new(),
             watch_window: 10_000,
+            watch_window_bytes: 4 << 20,
             call_log: 100_000,
             #[cfg(feature = "rbac")]
             access: AccessOptions::default(),

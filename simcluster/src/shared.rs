@@ -20,7 +20,7 @@ use crate::ports::{ClusterAddresses, NodePorts, node_ports};
 use crate::random::{self, Random};
 use crate::resource::{Resource, SERVICES};
 use crate::sandbox::sessions::Sessions;
-use crate::store::{Object, Snapshot, Store, text_at};
+use crate::store::{Object, Snapshot, Store, WindowLimits, text_at};
 
 /// One cluster.
 #[derive(Debug)]
@@ -82,7 +82,10 @@ impl Shared {
         let seed = options.seed.unwrap_or_else(random::system_seed);
         let clock = Clock::starting_at(options.start.unwrap_or_else(jiff::Timestamp::now));
         let state = State {
-            store: Store::new(options.watch_window),
+            store: Store::new(WindowLimits {
+                events: options.watch_window,
+                bytes: options.watch_window_bytes,
+            }),
             random: Random::seeded(seed),
             ports: NodePorts::new(options.node_ports.clone(), options.sandbox_servers),
             addresses: ClusterAddresses::default(),
@@ -160,15 +163,10 @@ impl Shared {
 
 impl State {
     /// Removes an object and takes back what it was given.
-    pub fn remove(
-        &mut self,
-        resource: &'static Resource,
-        namespace: &str,
-        name: &str,
-    ) -> Option<Arc<Object>> {
+    pub fn remove(&mut self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Object> {
         let gone = self.store.remove(resource, namespace, name)?;
         if resource == SERVICES {
-            self.release(&gone.value);
+            self.release(&gone.value());
         }
         Some(gone)
     }
@@ -210,11 +208,13 @@ impl State {
     }
 
     fn node_ports(&self) -> BTreeSet<u16> {
-        self.store.list(SERVICES, None).flat_map(|service| node_ports(&service.value)).collect()
+        self.store.list(SERVICES, None).flat_map(|service| node_ports(&service.value())).collect()
     }
 
     fn cluster_addresses(&self) -> Vec<Ipv4Addr> {
         let services = self.store.list(SERVICES, None);
-        services.filter_map(|service| text_at(&service.value, &["spec", "clusterIP"]).parse().ok()).collect()
+        services
+            .filter_map(|service| text_at(&service.value(), &["spec", "clusterIP"]).parse().ok())
+            .collect()
     }
 }

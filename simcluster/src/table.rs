@@ -6,8 +6,6 @@ mod columns;
 mod pod;
 mod words;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,12 +23,12 @@ pub(crate) fn one(object: &Object, now: Timestamp) -> Value {
 /// contains the object, only its metadata, or neither.
 pub(crate) fn many(
     resource: &Resource,
-    objects: &[Arc<Object>],
+    objects: &[Object],
     meta: &Value,
     now: Timestamp,
     include: Option<&str>,
 ) -> Value {
-    let mut table = table(resource, objects.iter().map(Arc::as_ref), meta, now);
+    let mut table = table(resource, objects.iter(), meta, now);
     if let Some(include @ ("None" | "Object")) = include {
         for (row, object) in table["rows"].as_array_mut().into_iter().flatten().zip(objects) {
             row["object"] = if include == "None" { Value::Null } else { object.full_value() };

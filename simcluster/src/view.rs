@@ -21,7 +21,7 @@ pub(crate) fn of(resource: &'static Resource, object: &Object) -> Option<Object>
     if object.resource == resource {
         return None;
     }
-    let mut value = Value::Object(renamed(&object.value, |(stored, shown)| (stored, shown)));
+    let mut value = Value::Object(renamed(object.value(), |(stored, shown)| (stored, shown)));
     for key in ["note", "reportingController", "reportingInstance"] {
         if value[key] == ""
             && let Some(fields) = value.as_object_mut()
@@ -77,7 +77,7 @@ mod tests {
         let shown = of(NEW_EVENTS, &Object::new(EVENTS, 1, core)).unwrap();
         let newer = json!({"metadata": {"name": "e"}, "regarding": {"name": "a"}, "note": "m", "reason": "r",
             "deprecatedFirstTimestamp": null});
-        assert_eq!(shown.value, newer);
+        assert_eq!(*shown.value(), newer);
         let back = json!({"metadata": {"name": "e"}, "involvedObject": {"name": "a"}, "message": "m", "reason": "r",
             "firstTimestamp": null});
         assert_eq!(stored(NEW_EVENTS, newer), back);

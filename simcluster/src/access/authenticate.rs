@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn store() -> Store {
-        let mut store = Store::new(10);
+        let mut store = Store::with_window(10);
         let object =
             |name: &str| json!({"metadata": {"namespace": "n", "name": name, "uid": format!("{name}-uid")}});
         store.put(SERVICE_ACCOUNTS, object("robot"));

@@ -102,7 +102,7 @@ mod tests {
     /// Guards that rights cannot be made out of nothing, and each of the ways in which they may be passed on.
     #[test]
     fn only_what_is_held_is_given_away() {
-        let mut store = Store::new(10);
+        let mut store = Store::with_window(10);
         for (resource, object) in bootstrap::objects() {
             store.put(resource, object);
         }

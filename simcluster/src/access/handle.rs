@@ -68,7 +68,7 @@ impl Cluster {
     ) -> Result<String, TokenError> {
         let shared = self.shared();
         let mut state = shared.state();
-        let account = state.store.get(SERVICE_ACCOUNTS, namespace, name).cloned().ok_or_else(|| {
+        let account = state.store.get(SERVICE_ACCOUNTS, namespace, name).ok_or_else(|| {
             TokenError::NoAccount { namespace: namespace.to_owned(), name: name.to_owned() }
         })?;
         let order = Order {

@@ -60,23 +60,23 @@ impl Grants {
     pub fn of(store: &Store, user: &User, namespace: &str) -> Self {
         let mut grants = Self::default();
         for binding in store.list(CLUSTER_ROLE_BINDINGS, None) {
-            grants.add(store, binding, user);
+            grants.add(store, &binding, user);
         }
         if !namespace.is_empty() {
             for binding in store.list(ROLE_BINDINGS, Some(namespace)) {
-                grants.add(store, binding, user);
+                grants.add(store, &binding, user);
             }
         }
         grants
     }
 
     fn add(&mut self, store: &Store, binding: &Object, user: &User) {
-        let subjects = binding.value["subjects"].as_array().into_iter().flatten();
+        let subjects = binding.value()["subjects"].as_array().into_iter().flatten();
         let Some(subject) = subjects.into_iter().find(|subject| applies(subject, user, binding.namespace()))
         else {
             return;
         };
-        match rules_of(store, &binding.value["roleRef"], binding.namespace()) {
+        match rules_of(store, &binding.value()["roleRef"], binding.namespace()) {
             Ok(rules) => {
                 let source = describe(binding, subject);
                 self.rules.extend(rules.into_iter().map(|rule| Grant { rule, source: source.clone() }));
@@ -96,7 +96,7 @@ pub(super) fn rules_of(store: &Store, role: &Value, namespace: &str) -> Result<V
     };
     store
         .get(resource, namespace, name)
-        .map(|role| PolicyRule::all_of(&role.value))
+        .map(|role| PolicyRule::all_of(&role.value()))
         .ok_or_else(|| format!("{word}.rbac.authorization.k8s.io {name:?} not found"))
 }
 
@@ -117,7 +117,7 @@ fn applies(subject: &Value, user: &User, namespace: &str) -> bool {
 
 /// The words that a reason has for a binding.
 fn describe(binding: &Object, subject: &Value) -> String {
-    let role = &binding.value["roleRef"];
+    let role = &binding.value()["roleRef"];
     let (kind, role) = (text_at(role, &["kind"]), text_at(role, &["name"]));
     let name = if binding.namespace().is_empty() {
         binding.name().to_owned()

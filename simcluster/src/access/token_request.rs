@@ -47,7 +47,7 @@ pub(super) fn answer(
     mut review: Value,
 ) -> ApiResult<Reply> {
     let mut state = shared.state();
-    let account = state.store.get(SERVICE_ACCOUNTS, namespace, name).cloned();
+    let account = state.store.get(SERVICE_ACCOUNTS, namespace, name);
     let account = account.ok_or_else(|| ApiError::not_found(SERVICE_ACCOUNTS, name))?;
     let order = Order::read(&state, asked, namespace, name, &review["spec"])?;
     let now = shared.clock.now();
@@ -158,7 +158,7 @@ fn bound(
         return Err(ApiError::new(StatusCode::CONFLICT, "Conflict", message)
             .with_details(json!({"name": name, "kind": resource.plural})));
     }
-    if kind == BoundKind::Pod && text_at(&object.value, &["spec", "serviceAccountName"]) != account {
+    if kind == BoundKind::Pod && text_at(object.value(), &["spec", "serviceAccountName"]) != account {
         return Err(ApiError::bad_request(format!(
             "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
         )));

@@ -39,7 +39,7 @@ pub(super) fn apply(shared: &Shared, target: &Target, request: &Request) -> ApiR
                 return Err(ApiError::internal("the kind has no schema"));
             };
             let force = request.query.is_on("force");
-            let merged = match ownership::apply(&old.value, &config, kind, &writer, force) {
+            let merged = match ownership::apply(old.value(), &config, kind, &writer, force) {
                 Applied::Done(merged) => merged,
                 Applied::Conflicts(message, causes) => {
                     return Err(ApiError::apply_conflict(message, &causes));

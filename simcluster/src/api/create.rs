@@ -1,7 +1,5 @@
 //! `POST`: a new object, in the order the real server does it, so that of several faults the same one is reported.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -42,7 +40,7 @@ pub(super) fn create_object(
     target: &Target,
     request: &Request,
     mut value: Value,
-) -> ApiResult<Arc<Object>> {
+) -> ApiResult<Object> {
     let (resource, namespace) = (target.resource.stored(), target.space());
     let asked_for = text_at(&value, &["metadata", "name"]).to_owned();
     admit_namespace(state, resource, namespace, &asked_for)?;
@@ -79,7 +77,7 @@ pub(super) fn create_object(
     }
     admitted?;
     if dry_run {
-        return Ok(Arc::new(Object::new(resource, 0, value)));
+        return Ok(Object::new(resource, 0, value));
     }
     Ok(state.store.put(resource, value))
 }

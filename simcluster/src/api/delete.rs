@@ -1,7 +1,5 @@
 //! `DELETE`: of one object and of a collection.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -59,7 +57,7 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
     let deletion = Deletion::of(request)?;
     let mut state = shared.state();
     let resource = target.resource.stored();
-    let found = state.store.get(resource, target.space(), target.named()).cloned();
+    let found = state.store.get(resource, target.space(), target.named());
     let old = found.ok_or_else(|| ApiError::not_found(resource, target.named()))?;
     deletion.check(&old)?;
     let fate = decide(&old, &deletion, shared.clock.now());
@@ -79,7 +77,7 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
     let deletion = Deletion::of(request)?;
     let mut state = shared.state();
     let limit = request.query.number::<usize>("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let selected: Vec<_> = selection.pick(&state.store, target).take(limit).cloned().collect();
+    let selected: Vec<_> = selection.pick(&state.store, target).take(limit).collect();
     for old in &selected {
         deletion.check(old)?;
     }
@@ -96,18 +94,13 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
 
 /// Deletes as the kind has it: at once, after its grace period, or when its last finalizer goes. Returns what the
 /// caller of the API gets to see.
-pub(crate) fn delete_object(
-    state: &mut State,
-    clock: &Clock,
-    old: &Arc<Object>,
-    grace: Option<i64>,
-) -> Arc<Object> {
+pub(crate) fn delete_object(state: &mut State, clock: &Clock, old: &Object, grace: Option<i64>) -> Object {
     let fate = decide(old, &Deletion { grace, ..Deletion::default() }, clock.now());
     carry_out(state, old, fate)
 }
 
 /// As [`delete_object`], but what the object owns goes before it.
-pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Arc<Object>) {
+pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Object) {
     let deletion = Deletion { dependents: Some(Dependents::GoBefore), ..Deletion::default() };
     let fate = decide(old, &deletion, clock.now());
     carry_out(state, old, fate);
@@ -116,17 +109,17 @@ pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Ar
 fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
     let finalizers = finalizers_after(old, deletion.dependents);
     let held = !finalizers.is_empty();
-    let existing = old.value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    let existing = old.value()["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     let (until, grace) = match (old.resource, old.terminating()) {
         (r, false) if r == PODS => {
-            let grace = pod_grace(&old.value, deletion.grace);
+            let grace = pod_grace(old.value(), deletion.grace);
             (now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now), grace)
         }
         // What is dying already can only be made to die sooner.
         (r, true) if r == PODS && deletion.grace.is_some_and(|grace| grace < existing) => {
             let grace = deletion.grace.unwrap_or(0).max(0);
             let until: Timestamp =
-                text_at(&old.value, &["metadata", "deletionTimestamp"]).parse().unwrap_or(now);
+                text_at(old.value(), &["metadata", "deletionTimestamp"]).parse().unwrap_or(now);
             let sooner = until.saturating_sub(SignedDuration::from_secs(existing - grace)).unwrap_or(now);
             (sooner.max(now), grace)
         }
@@ -145,9 +138,9 @@ fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
     }
 }
 
-fn carry_out(state: &mut State, old: &Arc<Object>, fate: Fate) -> Arc<Object> {
+fn carry_out(state: &mut State, old: &Object, fate: Fate) -> Object {
     match fate {
-        Fate::AsItIs => Arc::clone(old),
+        Fate::AsItIs => old.clone(),
         Fate::Marked(value) => state.store.put(old.resource, value),
         Fate::MarkedAndGone(value) => {
             let marked = state.store.put(old.resource, value);
@@ -156,18 +149,16 @@ fn carry_out(state: &mut State, old: &Arc<Object>, fate: Fate) -> Arc<Object> {
         }
         Fate::Gone => {
             let gone = state.remove(old.resource, old.namespace(), old.name());
-            gone.unwrap_or_else(|| Arc::clone(old))
+            gone.unwrap_or_else(|| old.clone())
         }
     }
 }
 
 /// What would have come of it.
-fn tried(old: &Arc<Object>, fate: Fate) -> Arc<Object> {
+fn tried(old: &Object, fate: Fate) -> Object {
     match fate {
-        Fate::AsItIs | Fate::Gone => Arc::clone(old),
-        Fate::Marked(value) | Fate::MarkedAndGone(value) => {
-            Arc::new(Object::new(old.resource, old.version, value))
-        }
+        Fate::AsItIs | Fate::Gone => old.clone(),
+        Fate::Marked(value) | Fate::MarkedAndGone(value) => Object::new(old.resource, old.version, value),
     }
 }
 
@@ -185,7 +176,7 @@ fn success(object: &Object) -> Value {
 }
 
 fn finalizers_after(old: &Object, dependents: Option<Dependents>) -> Vec<String> {
-    let list = old.value["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let list = old.value()["metadata"]["finalizers"].as_array().into_iter().flatten();
     let mut finalizers: Vec<_> = list.filter_map(Value::as_str).map(str::to_owned).collect();
     let Some(dependents) = dependents else { return finalizers };
     finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
@@ -209,7 +200,7 @@ fn set_finalizers(value: &mut Value, finalizers: &[String]) {
 
 /// The object with its deletion noted.
 fn mark(old: &Object, until: Timestamp, grace: i64) -> Value {
-    let mut value = old.value.clone();
+    let mut value = old.value().clone();
     let meta = &mut value["metadata"];
     meta["deletionTimestamp"] = stamp(until).into();
     if old.resource == NAMESPACES {
@@ -311,7 +302,7 @@ pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiR
     let mut deletion = Deletion::from_options(&body["deleteOptions"], request)?;
     deletion.dry_run |= options::is_dry_run(&request.query);
     let mut state = shared.state();
-    let found = state.store.get(PODS, target.space(), target.named()).cloned();
+    let found = state.store.get(PODS, target.space(), target.named());
     let old = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
     deletion.check(&old)?;
     if !deletion.dry_run {

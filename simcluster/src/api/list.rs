@@ -1,7 +1,5 @@
 //! `GET` of a collection: selectors, pages, forms.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -59,33 +57,23 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         None => ApiError::expired("The resourceVersion for the provided list is too old."),
     })?;
     let one_more = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-    let is_left =
-        |o: &&Arc<Object>| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name()));
-    let mut selected: Vec<Arc<Object>> = match &past {
-        None => selection.pick(&state.store, target).filter(is_left).take(one_more).cloned().collect(),
-        Some(past) => past
-            .iter()
-            .filter(|o| target.namespace.as_deref().is_none_or(|space| space == o.namespace()))
-            .filter(|o| selection.matches(o))
-            .filter(is_left)
-            .take(one_more)
-            .cloned()
-            .collect(),
+    let is_left = |o: &Object| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name()));
+    let here = |o: &&Object| target.namespace.as_deref().is_none_or(|space| space == o.namespace());
+    let all: Box<dyn Iterator<Item = Object>> = match &past {
+        None => selection.pick(&state.store, target),
+        Some(past) => Box::new(past.iter().filter(here).filter(|o| selection.matches(o)).cloned()),
     };
+    let mut selected: Vec<_> = all.filter(is_left).take(one_more).collect();
     let mut rest = None;
     if let Some(limit) = limit.filter(|limit| selected.len() > *limit) {
         selected.truncate(limit);
         if let Some(last) = selected.last() {
             let token =
                 page::encode(Some(version), last.namespace(), last.name(), target.namespace.is_some());
-            let later = |o: &&Arc<Object>| (o.namespace(), o.name()) > (last.namespace(), last.name());
+            let later = |o: &Object| (o.namespace(), o.name()) > (last.namespace(), last.name());
             let remaining = selection.is_empty().then(|| match &past {
                 None => state.store.list(target.resource, target.namespace.as_deref()).filter(later).count(),
-                Some(past) => past
-                    .iter()
-                    .filter(|o| target.namespace.as_deref().is_none_or(|space| space == o.namespace()))
-                    .filter(later)
-                    .count(),
+                Some(past) => past.iter().filter(here).filter(|o| later(o)).count(),
             });
             rest = Some(Rest { token, remaining });
         }
@@ -99,13 +87,12 @@ pub(super) fn render(
     #[cfg_attr(not(feature = "kubectl"), expect(unused_variables, reason = "only a table shows ages"))]
     shared: &Shared,
     target: &Target,
-    objects: &[Arc<Object>],
+    objects: &[Object],
     version: u64,
     rest: Option<&Rest>,
     request: &Request,
 ) -> Reply {
-    let shown: Vec<_> =
-        objects.iter().filter_map(|object| view::of(target.resource, object)).map(Arc::new).collect();
+    let shown: Vec<_> = objects.iter().filter_map(|object| view::of(target.resource, object)).collect();
     // A view shows all of them in its form, any other kind shows them as they are.
     let objects = if shown.is_empty() { objects } else { shown.as_slice() };
     let mut meta = json!({"resourceVersion": version.to_string()});
@@ -127,7 +114,7 @@ pub(super) fn render(
     Reply::json(StatusCode::OK, list.to_string())
 }
 
-fn plain(target: &Target, objects: &[Arc<Object>], meta: &Value) -> Vec<u8> {
+fn plain(target: &Target, objects: &[Object], meta: &Value) -> Vec<u8> {
     let size: usize = objects.iter().map(|object| object.item_json().len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
     let head = format!(
@@ -189,15 +176,11 @@ impl Selection {
     }
 
     pub fn matches(&self, object: &Object) -> bool {
-        self.labels.matches(object.labels()) && self.fields.matches(&object.value)
+        self.labels.matches(object.labels()) && self.fields.matches(object.value())
     }
 
     /// The selected objects, in order.
-    pub fn pick<'a>(
-        &'a self,
-        store: &'a Store,
-        target: &'a Target,
-    ) -> Box<dyn Iterator<Item = &'a Arc<Object>> + 'a> {
+    pub fn pick<'a>(&'a self, store: &'a Store, target: &'a Target) -> Box<dyn Iterator<Item = Object> + 'a> {
         match (self.fields.name(), &target.namespace) {
             (Some(name), Some(namespace)) => {
                 Box::new(store.get(target.resource, namespace, name).into_iter().filter(|o| self.matches(o)))

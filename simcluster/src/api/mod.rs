@@ -90,7 +90,7 @@ fn handle_object(
 fn get(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let (found, current) = {
         let state = shared.state();
-        (state.store.get(target.resource, target.space(), target.named()).cloned(), state.store.version())
+        (state.store.get(target.resource, target.space(), target.named()), state.store.version())
     };
     if let Some(wanted) = list::parse_version(&request.query)?.filter(|wanted| *wanted > current) {
         return Err(ApiError::version_too_large(wanted, current));

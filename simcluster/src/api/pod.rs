@@ -16,7 +16,7 @@ use crate::store::{Object, text_at};
 
 /// `GET` of a Pod's `log`: what its container, which does not really run, would have said. `follow` ends at once.
 pub(super) fn log(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let found = shared.state().store.get(PODS, target.space(), target.named()).cloned();
+    let found = shared.state().store.get(PODS, target.space(), target.named());
     let pod = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
     let container = choose(&pod, request.query.get("container"))?;
     let lines = lines(&pod, container, request.query.is_on("previous"))?;
@@ -36,11 +36,11 @@ pub(super) fn log(shared: &Shared, target: &Target, request: &Request) -> ApiRes
 fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
     let names: Vec<&str> = ["containers", "initContainers"]
         .into_iter()
-        .filter_map(|list| pod.value["spec"][list].as_array())
+        .filter_map(|list| pod.value()["spec"][list].as_array())
         .flatten()
         .map(|container| text_at(container, &["name"]))
         .collect();
-    let plain = pod.value["spec"]["containers"].as_array().map_or(0, Vec::len);
+    let plain = pod.value()["spec"]["containers"].as_array().map_or(0, Vec::len);
     match asked {
         Some(asked) => names.into_iter().find(|name| *name == asked).ok_or_else(|| {
             ApiError::bad_request(format!("container {asked} is not valid for pod {}", pod.name()))
@@ -58,7 +58,7 @@ fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
 fn lines(pod: &Object, container: &str, previous: bool) -> ApiResult<Vec<(Timestamp, String)>> {
     let status = ["containerStatuses", "initContainerStatuses"]
         .into_iter()
-        .filter_map(|list| pod.value["status"][list].as_array())
+        .filter_map(|list| pod.value()["status"][list].as_array())
         .flatten()
         .find(|status| status["name"] == container);
     let state = if previous { "lastState" } else { "state" };
@@ -128,7 +128,7 @@ pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         return Err(ApiError::invalid_kind("", "Binding", target.named(), &causes));
     }
     let mut state = shared.state();
-    let found = state.store.get(PODS, target.space(), target.named()).cloned();
+    let found = state.store.get(PODS, target.space(), target.named());
     let pod = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
     let conflict = |why: String| {
         let message = format!("Operation cannot be fulfilled on pods/binding {:?}: {why}", pod.name());
@@ -138,12 +138,12 @@ pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiRe
     if pod.terminating() {
         return Err(conflict(format!("pod {} is being deleted, cannot be assigned to a host", pod.name())));
     }
-    let bound = text_at(&pod.value, &["spec", "nodeName"]);
+    let bound = text_at(pod.value(), &["spec", "nodeName"]);
     if !bound.is_empty() {
         return Err(conflict(format!("pod {} is already assigned to node {bound:?}", pod.name())));
     }
     if !options::is_dry_run(&request.query) {
-        let mut value = pod.value.clone();
+        let mut value = pod.value().clone();
         value["spec"]["nodeName"] = node.into();
         // A binding is no change of the spec by a user.
         let generation = value["metadata"]["generation"].clone();

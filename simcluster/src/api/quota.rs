@@ -19,7 +19,7 @@ type Amounts = BTreeMap<String, Quantity>;
 pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
     let namespace = text_at(value, &["metadata", "namespace"]);
     for quota in store.list(QUOTAS, Some(namespace)) {
-        let Some(hard) = quota.value["spec"]["hard"].as_object() else { continue };
+        let Some(hard) = quota.value()["spec"]["hard"].as_object() else { continue };
         let requested = charge(resource, value, hard);
         if requested.is_empty() {
             continue;
@@ -68,7 +68,7 @@ fn usage(store: &Store, namespace: &str, hard: &Map<String, Value>) -> Amounts {
     let mut used = Amounts::new();
     for resource in [PODS, SERVICES] {
         for object in store.list(resource, Some(namespace)) {
-            for (key, amount) in charge(resource, &object.value, hard) {
+            for (key, amount) in charge(resource, object.value(), hard) {
                 used.entry(key).and_modify(|sum| *sum = sum.plus(amount)).or_insert(amount);
             }
         }

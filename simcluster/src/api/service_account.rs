@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_pod_needs_the_account_it_names() {
-        let mut store = Store::new(10);
+        let mut store = Store::with_window(10);
         let pod = |account: &str| json!({"metadata": {"namespace": "n", "name": "p"}, "spec": {"serviceAccountName": account}});
         assert!(admit(&store, PODS, &pod("default")).is_ok());
         let refused = admit(&store, PODS, &pod("robot")).unwrap_err();

@@ -1,7 +1,5 @@
 //! `PUT` and `PATCH`: changes of objects and of their status.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -83,10 +81,10 @@ pub(super) fn patch(shared: &Shared, target: &Target, request: &Request) -> ApiR
     Ok(reply.with_warnings(decoded.warnings))
 }
 
-pub(super) fn find(state: &State, target: &Target) -> ApiResult<Arc<Object>> {
+pub(super) fn find(state: &State, target: &Target) -> ApiResult<Object> {
     let resource = target.resource.stored();
     let found = state.store.get(resource, target.space(), target.named());
-    found.cloned().ok_or_else(|| ApiError::not_found(resource, target.named()))
+    found.ok_or_else(|| ApiError::not_found(resource, target.named()))
 }
 
 /// The object must be the one that the path names.
@@ -124,39 +122,39 @@ pub(super) fn change(
     shared: &Shared,
     target: &Target,
     request: &Request,
-    old: &Arc<Object>,
+    old: &Object,
     mut new: Value,
     origin: &Origin,
-) -> ApiResult<Arc<Object>> {
+) -> ApiResult<Object> {
     let resource = old.resource;
     check_version(&new, origin, old)?;
-    keep_system_fields(&old.value, &mut new);
+    keep_system_fields(old.value(), &mut new);
     create::drop_empty(&mut new);
-    keep_what_is_not_meant(target, &old.value, &mut new);
+    keep_what_is_not_meant(target, old.value(), &mut new);
     if target.sub.is_none() {
         defaults::changed_object(resource, &mut new);
         if resource == SERVICES {
-            service_ports::reallocate(state, &old.value, &mut new)?;
+            service_ports::reallocate(state, old.value(), &mut new)?;
         }
     }
     #[cfg(feature = "rbac")]
-    access::guard_rights(shared, state, &request.user, resource, Some(&old.value), &new)?;
+    access::guard_rights(shared, state, &request.user, resource, Some(old.value()), &new)?;
     match target.sub {
-        Some(_) => validate::changed_meta(resource, &old.value, &new)?,
-        None => validate::changed_object(resource, &old.value, &new)?,
+        Some(_) => validate::changed_meta(resource, old.value(), &new)?,
+        None => validate::changed_object(resource, old.value(), &new)?,
     }
     #[cfg(feature = "kubectl")]
     {
         let writer = managed_fields::writer(shared, target, request);
         let config = if let Origin::Apply(config) = origin { Some(config) } else { None };
-        managed_fields::changed(&old.value, &mut new, config, &writer, target);
+        managed_fields::changed(old.value(), &mut new, config, &writer, target);
     }
     if options::is_dry_run(&request.query) {
-        return Ok(Arc::new(Object::new(resource, old.version, new)));
+        return Ok(Object::new(resource, old.version, new));
     }
     if target.sub == Some(Sub::Finalize) && old.terminating() && is_final(&new) {
         state.remove(resource, old.namespace(), old.name());
-        return Ok(Arc::new(Object::new(resource, old.version, new)));
+        return Ok(Object::new(resource, old.version, new));
     }
     Ok(commit(state, old, new))
 }
@@ -267,22 +265,22 @@ fn keep_system_fields(old: &Value, new: &mut Value) {
 }
 
 /// Stores a change: nothing at all if nothing changed; a removal if it takes the last finalizer off a dying object.
-pub(crate) fn commit(state: &mut State, old: &Arc<Object>, mut new: Value) -> Arc<Object> {
-    if new == old.value {
-        return Arc::clone(old);
+pub(crate) fn commit(state: &mut State, old: &Object, mut new: Value) -> Object {
+    if new == *old.value() {
+        return old.clone();
     }
-    if old.resource.generation && new["spec"] != old.value["spec"] {
-        let generation = old.value["metadata"]["generation"].as_i64().unwrap_or(1) + 1;
+    if old.resource.generation && new["spec"] != old.value()["spec"] {
+        let generation = old.value()["metadata"]["generation"].as_i64().unwrap_or(1) + 1;
         new["metadata"]["generation"] = generation.into();
     }
     let meta = &new["metadata"];
     let held = meta["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let grace = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-    let was_held = old.value["metadata"]["finalizers"].is_array();
+    let was_held = old.value()["metadata"]["finalizers"].is_array();
     if old.terminating() && was_held && !held && grace == 0 {
         state.remove(old.resource, old.namespace(), old.name());
         // The answer shows the object as it would have been, under the version it had.
-        return Arc::new(Object::new(old.resource, old.version, new));
+        return Object::new(old.resource, old.version, new);
     }
     state.store.put(old.resource, new)
 }

@@ -106,7 +106,7 @@ pub(super) fn watch(
     } else if from_now {
         watcher.seen = current;
     } else if initial || matches!(version, None | Some(0)) {
-        let objects: Vec<_> = watcher.selection.pick(&state.store, target).cloned().collect();
+        let objects: Vec<_> = watcher.selection.pick(&state.store, target).collect();
         for object in objects {
             watcher.send(Change::Added, &object);
         }
@@ -225,7 +225,7 @@ impl Watcher {
             let place = self.target.namespace.as_deref();
             place.is_none_or(|namespace| namespace == object.namespace()) && self.selection.matches(object)
         };
-        let was = event.before.as_deref().is_some_and(here);
+        let was = event.before.as_ref().is_some_and(here);
         let is = event.change != Change::Deleted && here(&event.object);
         match (was, is) {
             (false, false) => {}

@@ -1,7 +1,5 @@
 //! Claims: one that is deleted stays until no Pod uses it any longer. None is ever bound: there are no volumes.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::api;
@@ -11,22 +9,22 @@ use crate::store::{Change, Event, Object, text_at};
 
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
-/// Lets go of dying claims, if anything happened that can have freed one.
-pub(super) fn release(state: &mut State, events: &[Arc<Event>]) {
-    let frees = |event: &Arc<Event>| {
+/// Removes the finalizer of terminating claims that no Pod uses any longer.
+pub(super) fn release(state: &mut State, events: &[Event]) {
+    let frees = |event: &Event| {
         event.object.resource == CLAIMS || (event.object.resource == PODS && has_ended(event))
     };
-    if !events.iter().any(frees) {
+    let dying: Vec<_> = state.store.list(CLAIMS, None).filter(|claim| claim.terminating()).collect();
+    if dying.is_empty() || !events.iter().any(frees) {
         return;
     }
-    let dying: Vec<_> = state.store.list(CLAIMS, None).filter(|claim| claim.terminating()).cloned().collect();
     for claim in dying {
-        let used = state.store.list(PODS, Some(claim.namespace())).any(|pod| uses(pod, claim.name()));
-        let finalizers = claim.value["metadata"]["finalizers"].as_array();
+        let used = state.store.list(PODS, Some(claim.namespace())).any(|pod| uses(&pod, claim.name()));
+        let finalizers = claim.value()["metadata"]["finalizers"].as_array();
         if used || !finalizers.is_some_and(|list| list.iter().any(|finalizer| finalizer == PROTECTION)) {
             continue;
         }
-        let mut value = claim.value.clone();
+        let mut value = claim.value().clone();
         if let Some(list) = value["metadata"]["finalizers"].as_array_mut() {
             list.retain(|finalizer| finalizer != PROTECTION);
         }
@@ -39,11 +37,11 @@ fn has_ended(event: &Event) -> bool {
 }
 
 fn ended(pod: &Object) -> bool {
-    matches!(text_at(&pod.value, &["status", "phase"]), "Succeeded" | "Failed")
+    matches!(text_at(pod.value(), &["status", "phase"]), "Succeeded" | "Failed")
 }
 
 fn uses(pod: &Object, claim: &str) -> bool {
-    let volumes = pod.value["spec"]["volumes"].as_array().into_iter().flatten();
+    let volumes = pod.value()["spec"]["volumes"].as_array().into_iter().flatten();
     let names = |volume: &Value| text_at(volume, &["persistentVolumeClaim", "claimName"]) == claim;
     !ended(pod) && volumes.into_iter().any(names)
 }

@@ -1,7 +1,6 @@
 //! Endpoints: for each Service with a selector an `EndpointSlice` and an `Endpoints` object, made of the Pods behind it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +12,7 @@ use crate::shared::State;
 use crate::store::{Change, Event, Object, Store, text_at};
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+const ENDPOINTS_LABEL: &str = "endpoints.kubernetes.io/managed-by";
 const MANAGER_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 
 /// Which Services can be about a Pod with a certain label, and which Pods have it. Thousands share a label such as `app`;
@@ -36,15 +36,25 @@ struct Backend<'a> {
     ready: bool,
 }
 
-/// Brings the endpoints of all Services up to date that something happened to.
+/// Updates the endpoints of all Services that events are about, or after missed events of all Services.
 pub(super) fn update(
     state: &mut State,
     clock: &Clock,
     index: &mut Index,
     random: &mut Random,
-    events: &[Arc<Event>],
+    events: &[Event],
+    missed: bool,
 ) {
     let mut touched: BTreeSet<(String, String)> = BTreeSet::new();
+    if missed {
+        *index = Index::of(&state.store);
+        let own = |endpoints: &Object| {
+            endpoints.labels().is_some_and(|labels| labels.contains_key(ENDPOINTS_LABEL))
+        };
+        let endpoints = state.store.list(ENDPOINTS, None).filter(own);
+        let all = state.store.list(SERVICES, None).chain(endpoints);
+        touched.extend(all.map(|object| (object.namespace().to_owned(), object.name().to_owned())));
+    }
     for event in events {
         let object = &event.object;
         if object.resource == SERVICES {
@@ -66,12 +76,12 @@ pub(super) fn update(
 }
 
 fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, namespace: &str, name: &str) {
-    let service = state.store.get(SERVICES, namespace, name).cloned();
+    let service = state.store.get(SERVICES, namespace, name);
     let alive = state.store.get(NAMESPACES, "", namespace).is_some_and(|space| !space.terminating());
     let selector =
-        service.as_ref().and_then(|service| service.value["spec"]["selector"].as_object().cloned());
+        service.as_ref().and_then(|service| service.value()["spec"]["selector"].as_object().cloned());
     let Some((service, selector)) = service.zip(selector).filter(|(service, selector)| {
-        alive && !selector.is_empty() && text_at(&service.value, &["spec", "type"]) != "ExternalName"
+        alive && !selector.is_empty() && text_at(&service.value(), &["spec", "type"]) != "ExternalName"
     }) else {
         // Slices go with their owner; these have none.
         if state.store.get(SERVICES, namespace, name).is_none() {
@@ -79,11 +89,10 @@ fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, n
         }
         return;
     };
-    let pods: Vec<Arc<Object>> = index
+    let pods: Vec<Object> = index
         .candidates(namespace, &selector)
         .filter_map(|pod| state.store.get(PODS, namespace, pod))
         .filter(|pod| matches_all(&selector, pod.labels()))
-        .cloned()
         .collect();
     let backends: Vec<_> = pods.iter().filter_map(|pod| Backend::of(pod, &service)).collect();
     put_slice(state, clock, random, &service, &backends);
@@ -104,7 +113,7 @@ fn put_slice(
     let mut labels = service.labels().cloned().unwrap_or_default();
     labels.insert(MANAGER_LABEL.to_owned(), "endpointslice-controller.k8s.io".into());
     labels.insert(SERVICE_LABEL.to_owned(), service.name().into());
-    if text_at(&service.value, &["spec", "clusterIP"]) == "None" {
+    if text_at(&service.value(), &["spec", "clusterIP"]) == "None" {
         labels.insert("service.kubernetes.io/headless".to_owned(), "".into());
     }
     let mut value = existing.as_ref().map_or_else(
@@ -118,13 +127,13 @@ fn put_slice(
                     "uid": service.uid(), "controller": true, "blockOwnerDeletion": true}],
             }, "addressType": "IPv4"})
         },
-        |slice| slice.value.clone(),
+        |slice| slice.value().clone(),
     );
     value["metadata"]["labels"] = labels.into();
     let changed = value["endpoints"] != json!(endpoints) || value["ports"] != ports;
     value["endpoints"] = endpoints.into();
     value["ports"] = ports;
-    if existing.as_ref().is_some_and(|slice| slice.value == value) {
+    if existing.as_ref().is_some_and(|slice| *slice.value() == value) {
         return;
     }
     if let Some(generation) =
@@ -154,17 +163,17 @@ fn put_endpoints(
     if !unready.is_empty() {
         subset.insert("notReadyAddresses".to_owned(), unready.into());
     }
-    let existing = state.store.get(ENDPOINTS, service.namespace(), service.name()).cloned();
+    let existing = state.store.get(ENDPOINTS, service.namespace(), service.name());
     let mut value = existing.as_ref().map_or_else(
         || {
             json!({"metadata": {"name": service.name(), "namespace": service.namespace(), "uid": random.uid(),
                 "creationTimestamp": clock.stamp()}})
         },
-        |endpoints| endpoints.value.clone(),
+        |endpoints| endpoints.value().clone(),
     );
     let mut labels = service.labels().cloned().unwrap_or_default();
-    labels.insert("endpoints.kubernetes.io/managed-by".to_owned(), "endpoint-controller".into());
-    if text_at(&service.value, &["spec", "clusterIP"]) == "None" {
+    labels.insert(ENDPOINTS_LABEL.to_owned(), "endpoint-controller".into());
+    if text_at(&service.value(), &["spec", "clusterIP"]) == "None" {
         labels.insert("service.kubernetes.io/headless".to_owned(), "".into());
     }
     value["metadata"]["labels"] = labels.into();
@@ -174,14 +183,14 @@ fn put_endpoints(
         subset.insert("ports".to_owned(), ports(service, backends, false));
         value["subsets"] = json!([subset]);
     }
-    if existing.is_none_or(|endpoints| endpoints.value != value) {
+    if existing.is_none_or(|endpoints| *endpoints.value() != value) {
         state.store.put(ENDPOINTS, value);
     }
 }
 
 /// The ports as the Pods have them; a port that is named is looked up in the first Pod.
 fn ports(service: &Object, backends: &[Backend<'_>], named: bool) -> Value {
-    let list = service.value["spec"]["ports"].as_array().into_iter().flatten();
+    let list = service.value()["spec"]["ports"].as_array().into_iter().flatten();
     list.filter_map(|port| {
         let target = match &port["targetPort"] {
             Value::String(name) => backends.first()?.port(name)?,
@@ -204,12 +213,12 @@ fn ports(service: &Object, backends: &[Backend<'_>], named: bool) -> Value {
 impl<'a> Backend<'a> {
     /// A Pod that has an address and has not ended.
     fn of(pod: &'a Object, service: &Object) -> Option<Self> {
-        let status = &pod.value["status"];
+        let status = &pod.value()["status"];
         let address = text_at(status, &["podIP"]);
         let ended = matches!(text_at(status, &["phase"]), "Succeeded" | "Failed");
         let conditions = status["conditions"].as_array().into_iter().flatten();
         let ready = conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-        let anyway = service.value["spec"]["publishNotReadyAddresses"] == Value::Bool(true);
+        let anyway = service.value()["spec"]["publishNotReadyAddresses"] == Value::Bool(true);
         (!address.is_empty() && !ended).then_some(Self { pod, address, ready: ready || anyway })
     }
 
@@ -222,17 +231,17 @@ impl<'a> Backend<'a> {
         json!({
             "addresses": [self.address],
             "conditions": {"ready": self.ready && !terminating, "serving": self.ready, "terminating": terminating},
-            "nodeName": self.pod.value["spec"]["nodeName"],
+            "nodeName": self.pod.value()["spec"]["nodeName"],
             "targetRef": self.reference(),
         })
     }
 
     fn address(&self) -> Value {
-        json!({"ip": self.address, "nodeName": self.pod.value["spec"]["nodeName"], "targetRef": self.reference()})
+        json!({"ip": self.address, "nodeName": self.pod.value()["spec"]["nodeName"], "targetRef": self.reference()})
     }
 
     fn port(&self, name: &str) -> Option<Value> {
-        let containers = self.pod.value["spec"]["containers"].as_array().into_iter().flatten();
+        let containers = self.pod.value()["spec"]["containers"].as_array().into_iter().flatten();
         let mut ports = containers.filter_map(|container| container["ports"].as_array()).flatten();
         ports.find(|port| port["name"] == name).map(|port| port["containerPort"].clone())
     }
@@ -244,7 +253,7 @@ impl Index {
     /// The index of all that there is.
     pub fn of(store: &Store) -> Self {
         let mut index = Self::default();
-        store.list(SERVICES, None).for_each(|service| index.insert(service));
+        store.list(SERVICES, None).for_each(|service| index.insert(&service));
         for pod in store.list(PODS, None) {
             for pair in pairs(pod.namespace(), pod.labels()) {
                 index.pods.entry(pair).or_default().insert(pod.name().to_owned());
@@ -254,7 +263,7 @@ impl Index {
     }
 
     fn insert(&mut self, service: &Object) {
-        let pairs = pairs(service.namespace(), service.value["spec"]["selector"].as_object());
+        let pairs = pairs(service.namespace(), service.value()["spec"]["selector"].as_object());
         let rarest = pairs.min_by_key(|pair| self.by_label.get(pair).map_or(0, BTreeSet::len));
         if let Some(pair) = rarest {
             self.by_label.entry(pair.clone()).or_default().insert(service.name().to_owned());

@@ -1,7 +1,6 @@
 //! The garbage collector: what is owned goes after its owner, or before it, or is left alone, as the delete asked.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ use crate::store::{Change, Event, Object, Store, text_at};
 pub(super) type Key = (usize, String, String);
 
 /// Deletes what has lost its last owner by these events, or was made too late for one.
-pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Arc<Event>]) {
+pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Event]) {
     for event in events {
         match event.change {
             Change::Deleted => {
@@ -30,8 +29,7 @@ pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Arc<Ev
 
 /// Deletes all that has lost its owners, for when events have been missed.
 pub(super) fn collect_all_orphans(state: &mut State, clock: &Clock) {
-    let all: Vec<_> =
-        RESOURCES.iter().flat_map(|resource| state.store.list(resource, None)).cloned().collect();
+    let all: Vec<_> = RESOURCES.iter().flat_map(|resource| state.store.list(resource, None)).collect();
     for object in all {
         collect_if_orphaned(state, clock, &object);
     }
@@ -41,8 +39,8 @@ fn collect_if_orphaned(state: &mut State, clock: &Clock, seen: &Object) {
     if seen.owners().next().is_none() {
         return;
     }
-    let Some(object) = state.store.get(seen.resource, seen.namespace(), seen.name()).cloned() else { return };
-    let owners = object.value["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
+    let Some(object) = state.store.get(seen.resource, seen.namespace(), seen.name()) else { return };
+    let owners = object.value()["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
     if !owners.is_empty() && owners.iter().all(|owner| is_gone(&state.store, owner, object.namespace())) {
         api::delete_object(state, clock, &object, None);
     }
@@ -69,7 +67,7 @@ pub(super) fn all_held(store: &Store) -> BTreeSet<Key> {
     RESOURCES
         .iter()
         .flat_map(|resource| store.list(resource, None))
-        .filter_map(|object| waiting(object))
+        .filter_map(|object| waiting(&object))
         .collect()
 }
 
@@ -81,7 +79,7 @@ fn waiting(object: &Object) -> Option<Key> {
 /// Does what the held objects wait for.
 pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>) {
     held.retain(|(index, namespace, name)| {
-        let found = state.store.get(&RESOURCES[*index], namespace, name).cloned();
+        let found = state.store.get(&RESOURCES[*index], namespace, name);
         let Some(owner) = found.filter(|owner| owner.terminating()) else { return false };
         if has(&owner, ORPHAN) {
             disown(state, &owner);
@@ -107,7 +105,7 @@ pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>)
 /// Takes an owner out of all that name it.
 fn disown(state: &mut State, owner: &Object) {
     for dependent in state.store.owned_by(owner.uid()) {
-        let mut value = dependent.value.clone();
+        let mut value = dependent.value().clone();
         if let Some(meta) = value["metadata"].as_object_mut() {
             let list = meta.get_mut("ownerReferences").and_then(Value::as_array_mut);
             let left = list.is_some_and(|list| {
@@ -122,8 +120,8 @@ fn disown(state: &mut State, owner: &Object) {
     }
 }
 
-fn drop_finalizer(state: &mut State, object: &Arc<Object>, finalizer: &str) {
-    let mut value = object.value.clone();
+fn drop_finalizer(state: &mut State, object: &Object, finalizer: &str) {
+    let mut value = object.value().clone();
     if let Some(meta) = value["metadata"].as_object_mut() {
         let list = meta.get_mut("finalizers").and_then(Value::as_array_mut);
         let left = list.is_some_and(|list| {
@@ -138,13 +136,13 @@ fn drop_finalizer(state: &mut State, object: &Arc<Object>, finalizer: &str) {
 }
 
 fn has(object: &Object, finalizer: &str) -> bool {
-    let list = object.value["metadata"]["finalizers"].as_array();
+    let list = object.value()["metadata"]["finalizers"].as_array();
     list.is_some_and(|list| list.iter().any(|known| known == finalizer))
 }
 
 /// Whether an owner that goes in the foreground has to wait for it.
 fn blocks(dependent: &Object, owner: &str) -> bool {
-    let list = dependent.value["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let list = dependent.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     list.into_iter().any(|reference| {
         text_at(reference, &["uid"]) == owner && reference["blockOwnerDeletion"] == Value::Bool(true)
     })

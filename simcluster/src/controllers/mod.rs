@@ -69,7 +69,7 @@ impl Controllers {
             self.services = endpoints::Index::of(&state.store);
             self.held = garbage::all_held(&state.store);
         }
-        let mut events: Vec<Arc<Event>> = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
         let version = state.store.version();
         let mut missed = false;
         for resource in &RESOURCES {
@@ -81,15 +81,14 @@ impl Controllers {
         self.seen = version;
         events.sort_by_key(|event| event.version);
         if missed {
-            // What happened has left the window; what it led to has not.
-            self.services = endpoints::Index::of(&state.store);
+            // The events have left the window; the state that they led to is there.
             self.held = garbage::all_held(&state.store);
             garbage::collect_all_orphans(&mut state, &shared.clock);
         }
         garbage::collect_orphans(&mut state, &shared.clock, &events);
         self.held.extend(events.iter().filter_map(|event| garbage::held(event)));
         garbage::let_go(&mut state, &shared.clock, &mut self.held);
-        endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events);
+        endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events, missed);
         claims::release(&mut state, &events);
         namespaces::end(&mut state, &shared.clock);
         quotas::update(&mut state);

@@ -19,10 +19,11 @@ struct Left {
 
 /// Goes on with all namespaces that end.
 pub(super) fn end(state: &mut State, clock: &Clock) {
-    let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).cloned().collect();
+    let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).collect();
     for namespace in ending {
         let left = empty(state, clock, namespace.name());
-        let held = namespace.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        let held =
+            namespace.value()["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         if left.objects.is_empty() && !held {
             state.remove(NAMESPACES, "", namespace.name());
             continue;
@@ -35,12 +36,12 @@ pub(super) fn end(state: &mut State, clock: &Clock) {
 fn empty(state: &mut State, clock: &Clock, name: &str) -> Left {
     let mut left = Left::default();
     for resource in RESOURCES.iter().filter(|resource| resource.namespaced) {
-        let objects: Vec<_> = state.store.list(resource, Some(name)).cloned().collect();
+        let objects: Vec<_> = state.store.list(resource, Some(name)).collect();
         for object in objects.iter().filter(|object| !object.terminating()) {
             api::delete_object(state, clock, object, None);
         }
         for object in state.store.list(resource, Some(name)) {
-            left.count(resource, object);
+            left.count(resource, &object);
         }
     }
     left
@@ -81,7 +82,7 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
         ("NamespaceContentRemaining", remaining),
         ("NamespaceFinalizersRemaining", held),
     ];
-    let before = namespace.value["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let before = namespace.value()["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let written: Vec<_> = conditions
         .into_iter()
         .map(|(kind, (status, reason, message))| {
@@ -92,9 +93,9 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
                 "lastTransitionTime": since})
         })
         .collect();
-    let mut value = namespace.value.clone();
+    let mut value = namespace.value().clone();
     value["status"]["conditions"] = written.into();
-    if value != namespace.value {
+    if value != *namespace.value() {
         state.store.put(NAMESPACES, value);
     }
 }
@@ -105,7 +106,7 @@ impl Left {
     fn count(&mut self, resource: &Resource, object: &Object) {
         let group = if resource.group.is_empty() { String::new() } else { resource.group.to_owned() };
         *self.objects.entry(format!("{}.{group}", resource.plural)).or_default() += 1;
-        let finalizers = object.value["metadata"]["finalizers"].as_array().into_iter().flatten();
+        let finalizers = object.value()["metadata"]["finalizers"].as_array().into_iter().flatten();
         for finalizer in finalizers.filter_map(Value::as_str) {
             *self.finalizers.entry(finalizer.to_owned()).or_default() += 1;
         }

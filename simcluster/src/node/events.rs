@@ -264,9 +264,9 @@ impl Journal {
         let now = clock.now();
         let said = self.said.entry(pod.uid().to_owned()).or_default();
         let before = said.iter().find(|(before, _)| *before == saying).map(|(_, name)| name.clone());
-        let before = before.and_then(|name| state.store.get(EVENTS, pod.namespace(), &name).cloned());
+        let before = before.and_then(|name| state.store.get(EVENTS, pod.namespace(), &name));
         if let Some(before) = before {
-            let mut event = before.value.clone();
+            let mut event = before.value().clone();
             if saying.by == Speaker::Scheduler {
                 let count = event["series"]["count"].as_i64().unwrap_or(1) + 1;
                 event["series"] = json!({"count": count, "lastObservedTime": micro(now)});
@@ -347,7 +347,7 @@ impl Journal {
             let (_, number) = *entry.key();
             let (namespace, name) = entry.remove();
             let Some(event) = state.store.get(EVENTS, &namespace, &name) else { continue };
-            let last = [&event.value["lastTimestamp"], &event.value["series"]["lastObservedTime"]];
+            let last = [&event.value()["lastTimestamp"], &event.value()["series"]["lastObservedTime"]];
             let last = last.into_iter().find_map(|time| time.as_str()?.parse::<jiff::Timestamp>().ok());
             let age = last.and_then(|last| Duration::try_from(clock.now().duration_since(last)).ok());
             // A second more, because the time is written without its fraction.

@@ -182,21 +182,21 @@ impl Node {
 
     /// Looks at all Pods there are, as after a start.
     fn relist(&mut self) {
-        let pods: Vec<_> = self.shared.state().store.list(PODS, None).cloned().collect();
+        let pods: Vec<_> = self.shared.state().store.list(PODS, None).collect();
         let present: HashSet<_> = pods.iter().map(|pod| pod.uid()).collect();
         let gone: Vec<_> = self.pods.keys().filter(|uid| !present.contains(uid.as_str())).cloned().collect();
         for uid in gone {
             self.forget(&uid);
         }
-        for pod in &pods {
-            self.see(pod);
+        for pod in pods {
+            self.see(&pod);
         }
     }
 
     fn see(&mut self, pod: &Object) {
         let uid = pod.uid();
-        let behaviour = self.settings.behaviour_of(&pod.value);
-        let grace = pod.value["metadata"]["deletionGracePeriodSeconds"].as_u64();
+        let behaviour = self.settings.behaviour_of(pod.value());
+        let grace = pod.value()["metadata"]["deletionGracePeriodSeconds"].as_u64();
         let Some(running) = self.pods.get_mut(uid) else {
             return self.meet(pod, behaviour, grace);
         };
@@ -210,17 +210,17 @@ impl Node {
         if changed && waits {
             self.retry();
         } else if changed {
-            self.plan(uid, &pod.value);
+            self.plan(uid, pod.value());
         }
     }
 
     fn meet(&mut self, pod: &Object, behaviour: Behaviour, grace: Option<u64>) {
-        let mut stage = Stage::of(&pod.value);
+        let mut stage = Stage::of(pod.value());
         if pod.terminating() {
             stage = Stage::Stopping;
         }
-        let bound = pod.value["spec"].get("nodeName").is_some() && !stage.is_over();
-        let takes = bound.then(|| Amount::requested(&pod.value));
+        let bound = pod.value()["spec"].get("nodeName").is_some() && !stage.is_over();
+        let takes = bound.then(|| Amount::requested(pod.value()));
         if let Some(takes) = takes {
             self.used = self.used.plus(takes);
         }
@@ -236,7 +236,7 @@ impl Node {
             takes,
         };
         self.pods.insert(pod.uid().to_owned(), running);
-        self.plan(pod.uid(), &pod.value);
+        self.plan(pod.uid(), pod.value());
     }
 
     fn forget(&mut self, uid: &str) {
@@ -262,11 +262,11 @@ impl Node {
         if !self.settings.lost {
             self.register();
         }
-        let pods: Vec<_> = self.shared.state().store.list(PODS, None).cloned().collect();
+        let pods: Vec<_> = self.shared.state().store.list(PODS, None).collect();
         for pod in pods {
             self.see(&pod);
             if turned && self.pods.contains_key(pod.uid()) {
-                self.plan(pod.uid(), &pod.value);
+                self.plan(pod.uid(), pod.value());
             }
         }
         self.retry();
@@ -312,7 +312,7 @@ impl Node {
             let Some((stage, _)) = running.next.take() else { continue };
             let mut cluster = shared.state();
             let found = cluster.store.get(PODS, &running.namespace, &running.name);
-            let Some(pod) = found.filter(|pod| pod.uid() == uid).cloned() else { continue };
+            let Some(pod) = found.filter(|pod| pod.uid() == uid) else { continue };
             if cluster.let_go.contains(&uid) && !stage.is_stopping() {
                 running.stage = stage;
                 continue;
@@ -337,20 +337,20 @@ impl Node {
             }
             let freed = if stage.is_over() { running.takes.take() } else { None };
             self.make_room(freed);
-            self.plan(&uid, &pod.value);
+            self.plan(&uid, pod.value());
         }
     }
 
     /// Brings a Pod to a stage: writes what a kubelet would, and says what it would.
-    fn reach(&mut self, cluster: &mut State, pod: &Arc<Object>, stage: Stage) -> Arc<Object> {
+    fn reach(&mut self, cluster: &mut State, pod: &Object, stage: Stage) -> Object {
         let behaviour = self.pods.get(pod.uid()).map(|running| running.behaviour).unwrap_or_default();
         let around = Circumstances {
             behaviour,
             times: &self.options.times,
-            pod: &pod.value,
+            pod: pod.value(),
             node_lost: self.settings.lost,
         };
-        if report::needs_address(&pod.value, stage) {
+        if report::needs_address(pod.value(), stage) {
             cluster.pod_addresses += 1;
         }
         let context = report::Context {
@@ -359,7 +359,7 @@ impl Node {
             container: cluster.random.next(),
             node: self.options.name.clone(),
         };
-        let mut value = pod.value.clone();
+        let mut value = pod.value().clone();
         if stage == Stage::Scheduled {
             value["spec"]["nodeName"] = self.options.name.as_str().into();
         }
@@ -376,6 +376,6 @@ impl Node {
 }
 
 /// Stores what the node wrote, without a new generation: binding and status are no changes of the spec by a user.
-fn commit_status(cluster: &mut State, old: &Arc<Object>, new: Value) -> Arc<Object> {
-    if new == old.value { Arc::clone(old) } else { cluster.store.put(PODS, new) }
+fn commit_status(cluster: &mut State, old: &Object, new: Value) -> Object {
+    if new == *old.value() { old.clone() } else { cluster.store.put(PODS, new) }
 }

@@ -13,17 +13,17 @@ impl Node {
         let now = self.shared.clock.stamp();
         let mut state = self.shared.state();
         let capacity = self.settings.capacity;
-        let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() else {
+        let Some(old) = state.store.get(NODES, "", &self.options.name) else {
             let mut node = object::new(&self.options.name, capacity, &now);
             node["metadata"]["uid"] = state.random.uid().into();
             node["metadata"]["creationTimestamp"] = now.into();
             state.store.put(NODES, node);
             return;
         };
-        let mut node = old.value.clone();
+        let mut node = old.value().clone();
         object::write_capacity(&mut node, capacity);
         object::hear(&mut node, &now);
-        if node != old.value {
+        if node != *old.value() {
             state.store.put(NODES, node);
         }
     }
@@ -35,8 +35,8 @@ impl Node {
         }
         self.deadline = None;
         let mut state = self.shared.state();
-        if let Some(old) = state.store.get(NODES, "", &self.options.name).cloned() {
-            let mut node = old.value.clone();
+        if let Some(old) = state.store.get(NODES, "", &self.options.name) {
+            let mut node = old.value().clone();
             object::lose(&mut node, &self.shared.clock.stamp());
             state.store.put(NODES, node);
         }

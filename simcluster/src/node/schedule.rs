@@ -1,7 +1,5 @@
 //! The scheduler: which Pods the node takes, and who waits for room.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -38,29 +36,29 @@ impl Node {
     }
 
     /// Binds a Pod to the node, or says why not.
-    pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Arc<Object>) -> (Stage, Arc<Object>) {
-        let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, Arc::clone(pod)) };
-        let node = cluster.store.get(NODES, "", &self.options.name).cloned();
+    pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Object) -> (Stage, Object) {
+        let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, pod.clone()) };
+        let node = cluster.store.get(NODES, "", &self.options.name);
         let room = Room {
-            node: node.as_ref().map_or(&Value::Null, |node| &node.value),
+            node: node.as_ref().map_or(&Value::Null, |node| &node.value()),
             capacity: self.settings.capacity(),
             used: self.used,
             lost: self.settings.lost,
         };
         let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
-        if let Err(why) = room.check(&pod.value, running.behaviour.course, claimed) {
+        if let Err(why) = room.check(pod.value(), running.behaviour.course, claimed) {
             // The same answer as before is no news.
-            if pod.value["status"]["conditions"][0]["message"] == why.as_str() {
-                return (Stage::Unschedulable, Arc::clone(pod));
+            if pod.value()["status"]["conditions"][0]["message"] == why.as_str() {
+                return (Stage::Unschedulable, pod.clone());
             }
-            let mut value = pod.value.clone();
+            let mut value = pod.value().clone();
             report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
             let written = commit_status(cluster, pod, value);
             let saying = Saying::failed_scheduling(&why);
             self.journal.write(cluster, &self.shared.clock, &written, saying);
             return (Stage::Unschedulable, written);
         }
-        let takes = Amount::requested(&pod.value);
+        let takes = Amount::requested(pod.value());
         running.takes = Some(takes);
         self.used = self.used.plus(takes);
         (Stage::Scheduled, self.reach(cluster, pod, Stage::Scheduled))

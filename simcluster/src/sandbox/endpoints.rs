@@ -1,6 +1,7 @@
 //! Which Pod stands behind which node port. Pure: fed with changes, it says what is to become of ports.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,7 @@ use crate::store::{Object, text_at};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
     /// Answer for this sandbox.
-    Serve(u16, Value),
+    Serve(u16, Arc<Sandbox>),
     /// Nothing is ready: refuse connections.
     Refuse(u16),
     /// The Service has it no more.
@@ -38,10 +39,17 @@ struct Service {
 
 #[derive(Debug, Clone, PartialEq)]
 struct ReadyPod {
+    labels: Arc<Map<String, Value>>,
+    sandbox: Arc<Sandbox>,
+}
+
+/// What a sandbox's server says about its Pod.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sandbox {
+    pub namespace: String,
+    pub pod: String,
     uid: String,
-    labels: Map<String, Value>,
-    /// What the server says about it.
-    about: Value,
+    image: String,
 }
 
 // === impl Endpoints ===
@@ -50,12 +58,12 @@ impl Endpoints {
     /// A Service was added, changed or deleted.
     pub fn service(&mut self, object: &Object, gone: bool) -> Vec<Outcome> {
         let key = key(object);
-        let ports = if gone { Vec::new() } else { node_ports(&object.value) };
+        let ports = if gone { Vec::new() } else { node_ports(object.value()) };
         let mut outcomes = Vec::new();
         if let Some(before) = self.services.remove(&key) {
             outcomes.extend(before.ports.iter().filter(|p| !ports.contains(p)).map(|p| Outcome::Release(*p)));
         }
-        let selector = object.value["spec"]["selector"].as_object().cloned().unwrap_or_default();
+        let selector = object.value()["spec"]["selector"].as_object().cloned().unwrap_or_default();
         if !ports.is_empty() && !selector.is_empty() {
             self.services.insert(key.clone(), Service { selector, ports, behind: None });
             outcomes.extend(self.settle(&key));
@@ -89,7 +97,7 @@ impl Endpoints {
     }
 
     /// Takes in everything anew.
-    pub fn replace(&mut self, services: &[&Object], pods: &[&Object]) -> Vec<Outcome> {
+    pub fn replace(&mut self, services: &[Object], pods: &[Object]) -> Vec<Outcome> {
         self.ready.clear();
         for pod in pods {
             if let Some(ready) = ReadyPod::of(pod) {
@@ -120,11 +128,11 @@ impl Endpoints {
             .into_iter()
             .flat_map(BTreeMap::values)
             .filter(|p| matches_all(&service.selector, Some(&p.labels)));
-        let kept = fitting.clone().find(|pod| Some(&pod.uid) == service.behind.as_ref());
+        let kept = fitting.clone().find(|pod| Some(&pod.sandbox.uid) == service.behind.as_ref());
         let chosen = kept.or_else(|| fitting.next());
-        service.behind = chosen.map(|pod| pod.uid.clone());
+        service.behind = chosen.map(|pod| pod.sandbox.uid.clone());
         let outcome = |port: &u16| match chosen {
-            Some(pod) => Outcome::Serve(*port, pod.about.clone()),
+            Some(pod) => Outcome::Serve(*port, Arc::clone(&pod.sandbox)),
             None => Outcome::Refuse(*port),
         };
         service.ports.iter().map(outcome).collect()
@@ -136,19 +144,29 @@ impl Endpoints {
 impl ReadyPod {
     /// `None` for a Pod that gets no traffic: not ready, or on its way out.
     fn of(pod: &Object) -> Option<Self> {
-        let conditions = pod.value["status"]["conditions"].as_array()?;
+        let conditions = pod.value()["status"]["conditions"].as_array()?;
         let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
         if !ready || pod.terminating() {
             return None;
         }
-        let about = json!({
-            "pod": pod.name(),
-            "namespace": pod.namespace(),
-            "uid": pod.uid(),
-            "image": text_at(&pod.value["spec"]["containers"][0], &["image"]),
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        Some(Self { uid: pod.uid().to_owned(), labels: pod.labels().cloned().unwrap_or_default(), about })
+        let sandbox = Sandbox {
+            namespace: pod.namespace().to_owned(),
+            pod: pod.name().to_owned(),
+            uid: pod.uid().to_owned(),
+            image: text_at(&pod.value()["spec"]["containers"][0], &["image"]).to_owned(),
+        };
+        Some(Self { labels: pod.shared_labels(), sandbox: Arc::new(sandbox) })
+    }
+}
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    /// Returns the `data` of `GET /v1/sandbox`.
+    pub fn to_json(&self) -> Value {
+        let Self { namespace, pod, uid, image } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        json!({"pod": pod, "namespace": namespace, "uid": uid, "image": image, "version": version})
     }
 }
 
@@ -178,7 +196,7 @@ mod tests {
         let mut all = Vec::new();
         for outcome in outcomes {
             all.push(match outcome {
-                Outcome::Serve(port, about) => (*port, about["pod"].as_str()),
+                Outcome::Serve(port, sandbox) => (*port, Some(sandbox.pod.as_str())),
                 Outcome::Refuse(port) | Outcome::Release(port) => (*port, None),
             });
         }

@@ -65,16 +65,16 @@ fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut Seen) -> Vec<O
     for resource in [SERVICES, PODS] {
         match state.store.events_after(resource, seen.version) {
             Ok(events) => {
-                for event in events.iter().filter(|_| epoch == seen.epoch) {
-                    outcomes.extend(apply(endpoints, resource, event));
+                for event in events.into_iter().filter(|_| epoch == seen.epoch) {
+                    outcomes.extend(apply(endpoints, resource, &event));
                 }
             }
             Err(_) => relist = true,
         }
     }
     if relist {
-        let services: Vec<_> = state.store.list(SERVICES, None).map(AsRef::as_ref).collect();
-        let pods: Vec<_> = state.store.list(PODS, None).map(AsRef::as_ref).collect();
+        let services: Vec<_> = state.store.list(SERVICES, None).collect();
+        let pods: Vec<_> = state.store.list(PODS, None).collect();
         outcomes.extend(endpoints.replace(&services, &pods));
     }
     *seen = Seen { version: state.store.version(), epoch };

@@ -11,16 +11,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::endpoints::Sandbox;
 use super::sessions::SessionKind;
 use crate::ports::Held;
 use crate::shared::Shared;
-use crate::store::text_at;
 
 /// A node port.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) enum Port {
 #[derive(Debug)]
 pub(super) struct Server {
     /// What the answers say.
-    about: watch::Sender<Value>,
+    about: watch::Sender<Arc<Sandbox>>,
     /// Stops the task, also by being dropped.
     stop: DropGuard,
     /// Gives the port back.
@@ -45,7 +45,7 @@ pub(super) struct Server {
 
 impl Port {
     /// Answers for a sandbox from now on.
-    pub fn serve(self, shared: &Arc<Shared>, sandbox: Value) -> io::Result<Self> {
+    pub fn serve(self, shared: &Arc<Shared>, sandbox: Arc<Sandbox>) -> io::Result<Self> {
         match self {
             Self::Idle(held) => Ok(Self::Serving(Server::start(Arc::clone(shared), held.listen()?, sandbox))),
             Self::Serving(server) => {
@@ -70,7 +70,7 @@ impl Port {
 // === impl Server ===
 
 impl Server {
-    fn start(shared: Arc<Shared>, listener: TcpListener, sandbox: Value) -> Self {
+    fn start(shared: Arc<Shared>, listener: TcpListener, sandbox: Arc<Sandbox>) -> Self {
         let (about, reader) = watch::channel(sandbox);
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(shared, listener, reader, stop.clone()));
@@ -81,7 +81,7 @@ impl Server {
 async fn run(
     shared: Arc<Shared>,
     listener: TcpListener,
-    about: watch::Receiver<Value>,
+    about: watch::Receiver<Arc<Sandbox>>,
     stop: CancellationToken,
 ) -> io::Result<Held> {
     let mut connections = JoinSet::new();
@@ -117,13 +117,12 @@ async fn run(
     Held::resume(listener)
 }
 
-fn answer(shared: &Shared, method: &Method, path: &str, about: &Value) -> Response<Full<Bytes>> {
+fn answer(shared: &Shared, method: &Method, path: &str, about: &Sandbox) -> Response<Full<Bytes>> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let (status, body) = if path == "/v1/sandbox" && reads {
-        (StatusCode::OK, json!({"success": true, "message": "Sandbox is running", "data": about}))
+        (StatusCode::OK, json!({"success": true, "message": "Sandbox is running", "data": about.to_json()}))
     } else if let Some(kind) = SessionKind::listed_at(path).filter(|_| reads) {
-        let (namespace, pod) = (text_at(about, &["namespace"]), text_at(about, &["pod"]));
-        (StatusCode::OK, shared.sessions().listed(namespace, pod, kind))
+        (StatusCode::OK, shared.sessions().listed(&about.namespace, &about.pod, kind))
     } else {
         (
             StatusCode::NOT_FOUND,

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub(crate) use object::{Object, text_at};
+pub(crate) use object::{Object, Record, text_at};
 pub use snapshot::Snapshot;
-pub(crate) use window::{Change, Event, Expired};
+pub(crate) use window::{Change, Event, Expired, WindowLimits};
 
 use crate::resource::{RESOURCES, Resource};
 use window::Window;
@@ -35,13 +35,15 @@ pub(crate) struct Store {
     any: watch::Sender<u64>,
 }
 
+/// Objects by namespace (empty for cluster-wide kinds), then by name: the order of a list.
+type Objects = BTreeMap<String, BTreeMap<String, Arc<Record>>>;
+
 /// The place of an object: resource, namespace, name.
 type Key = (usize, String, String);
 
 #[derive(Debug)]
 struct Table {
-    /// By namespace (empty for cluster-wide kinds), then by name: the order of a list.
-    objects: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
+    objects: Objects,
     window: Window,
     /// The version of the last change in this table; watchers wait on it.
     changed: watch::Sender<u64>,
@@ -53,8 +55,8 @@ const FIRST_VERSION: u64 = 1000;
 // === impl Store ===
 
 impl Store {
-    /// An empty store whose watch windows hold up to `window` events each.
-    pub fn new(window: usize) -> Self {
+    /// An empty store whose watch windows keep so much each.
+    pub fn new(window: WindowLimits) -> Self {
         let tables = RESOURCES
             .iter()
             .map(|_| Table {
@@ -73,13 +75,19 @@ impl Store {
         }
     }
 
+    /// An empty store whose watch windows hold up to `events` events each.
+    #[cfg(test)]
+    pub fn with_window(events: usize) -> Self {
+        Self::new(WindowLimits { events, bytes: usize::MAX })
+    }
+
     /// The version of the last change anywhere.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
-        self.tables[resource.index].objects.get(namespace)?.get(name)
+    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Object> {
+        self.tables[resource.index].objects.get(namespace)?.get(name).map(Object::from)
     }
 
     /// The objects of one namespace, or of all, in order.
@@ -87,11 +95,13 @@ impl Store {
         &'a self,
         resource: &Resource,
         namespace: Option<&str>,
-    ) -> Box<dyn Iterator<Item = &'a Arc<Object>> + 'a> {
+    ) -> Box<dyn Iterator<Item = Object> + 'a> {
         let objects = &self.tables[resource.index].objects;
         match namespace {
-            Some(namespace) => Box::new(objects.get(namespace).into_iter().flat_map(BTreeMap::values)),
-            None => Box::new(objects.values().flat_map(BTreeMap::values)),
+            Some(namespace) => {
+                Box::new(objects.get(namespace).into_iter().flat_map(BTreeMap::values).map(Object::from))
+            }
+            None => Box::new(objects.values().flat_map(BTreeMap::values).map(Object::from)),
         }
     }
 
@@ -102,14 +112,16 @@ impl Store {
 
     /// Adds or replaces an object, which must have a name (and a namespace if its kind has them), under the next
     /// version.
-    pub fn put(&mut self, resource: &'static Resource, mut value: Value) -> Arc<Object> {
+    pub fn put(&mut self, resource: &'static Resource, mut value: Value) -> Object {
         self.version += 1;
         let version = self.version;
         object::set_version(&mut value, version);
-        let object = Arc::new(Object::new(resource, version, value));
+        let place = |key| text_at(&value, &["metadata", key]);
+        let before = self.get(resource, place("namespace"), place("name"));
+        let object = Object::replacing(before.as_deref(), resource, version, value);
         let table = &mut self.tables[resource.index];
         let names = table.objects.entry(object.namespace().to_owned()).or_default();
-        let before = names.insert(object.name().to_owned(), Arc::clone(&object));
+        names.insert(object.name().to_owned(), Arc::clone(object.record()));
         for owner in before.iter().flat_map(|before| before.owners()) {
             forget_owner(&mut self.owned, owner, &object);
         }
@@ -117,18 +129,13 @@ impl Store {
             self.owned.entry(owner.to_owned()).or_default().insert(key(&object));
         }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
-        table.announce(Event { version, change, object: Arc::clone(&object), before });
+        table.announce(Event { version, change, object: object.clone(), before });
         self.any.send_replace(version);
         object
     }
 
     /// Removes an object; what is returned is its last state, under the version of the removal.
-    pub fn remove(
-        &mut self,
-        resource: &'static Resource,
-        namespace: &str,
-        name: &str,
-    ) -> Option<Arc<Object>> {
+    pub fn remove(&mut self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Object> {
         let table = &mut self.tables[resource.index];
         let names = table.objects.get_mut(namespace)?;
         let before = names.remove(name)?;
@@ -136,14 +143,15 @@ impl Store {
             table.objects.remove(namespace);
         }
         self.version += 1;
-        let object = Arc::new(before.at_version(self.version));
+        let before = Object::from(&before);
+        let object = before.at_version(self.version);
         for owner in object.owners() {
             forget_owner(&mut self.owned, owner, &object);
         }
         let event = Event {
             version: self.version,
             change: Change::Deleted,
-            object: Arc::clone(&object),
+            object: object.clone(),
             before: Some(before),
         };
         table.announce(event);
@@ -152,23 +160,23 @@ impl Store {
     }
 
     /// The events of a kind after a version, oldest first.
-    pub fn events_after(&self, resource: &Resource, version: u64) -> Result<Vec<Arc<Event>>, Expired> {
+    pub fn events_after(&self, resource: &Resource, version: u64) -> Result<Vec<Event>, Expired> {
         self.tables[resource.index].window.after(version)
     }
 
     /// The objects of a kind as they were at a version, in the order of a list; `None` if they still are so.
-    pub fn past(&self, resource: &Resource, version: u64) -> Result<Option<Vec<Arc<Object>>>, Expired> {
+    pub fn past(&self, resource: &Resource, version: u64) -> Result<Option<Vec<Object>>, Expired> {
         let later = self.events_after(resource, version)?;
         if later.is_empty() {
             return Ok(None);
         }
         let place = |object: &Object| (object.namespace().to_owned(), object.name().to_owned());
         let mut past: BTreeMap<_, _> =
-            self.list(resource, None).map(|object| (place(object), Arc::clone(object))).collect();
+            self.list(resource, None).map(|object| (place(&object), object)).collect();
         // Undone one by one, the latest first.
         for event in later.iter().rev() {
             match &event.before {
-                Some(before) => drop(past.insert(place(before), Arc::clone(before))),
+                Some(before) => drop(past.insert(place(before), before.clone())),
                 None => drop(past.remove(&place(&event.object))),
             }
         }
@@ -186,10 +194,9 @@ impl Store {
     }
 
     /// What names an owner in its `ownerReferences`.
-    pub fn owned_by(&self, uid: &str) -> Vec<Arc<Object>> {
+    pub fn owned_by(&self, uid: &str) -> Vec<Object> {
         let keys = self.owned.get(uid).into_iter().flatten();
-        keys.filter_map(|(index, namespace, name)| self.get(&RESOURCES[*index], namespace, name).cloned())
-            .collect()
+        keys.filter_map(|(index, namespace, name)| self.get(&RESOURCES[*index], namespace, name)).collect()
     }
 
     /// Forgets all events: whoever asks for anything before now is too late.
@@ -207,7 +214,7 @@ impl Store {
 impl Table {
     fn announce(&mut self, event: Event) {
         let version = event.version;
-        self.window.push(Arc::new(event));
+        self.window.push(event);
         self.changed.send_replace(version);
     }
 }
@@ -238,7 +245,7 @@ mod tests {
 
     #[test]
     fn versions_grow_over_every_change_and_a_removal_has_its_own() {
-        let mut store = Store::new(10);
+        let mut store = Store::with_window(10);
         let first = store.put(PODS, pod("a"));
         let second = store.put(PODS, pod("a"));
         let gone = store.remove(PODS, "ns", "a").unwrap();
@@ -256,7 +263,7 @@ mod tests {
         fn events_lead_from_any_version_to_the_present(
             steps in proptest::collection::vec((0..4_usize, proptest::bool::ANY), 1..40),
         ) {
-            let mut store = Store::new(10);
+            let mut store = Store::with_window(10);
             let mut states = vec![(store.version(), BTreeMap::new())];
             for (name, put) in steps {
                 let name = ["a", "b", "c", "d"][name];
@@ -287,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_names_an_owner_is_found_by_it() {
-        let mut store = Store::new(10);
+        let mut store = Store::with_window(10);
         let mut owned = pod("a");
         owned["metadata"]["ownerReferences"] = json!([{"uid": "o"}]);
         store.put(PODS, owned.clone());
@@ -301,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_watcher_older_than_the_window_is_told_so() {
-        let mut store = Store::new(2);
+        let mut store = Store::with_window(2);
         let start = store.version();
         for name in ["a", "b", "c"] {
             store.put(PODS, pod(name));

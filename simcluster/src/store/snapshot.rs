@@ -1,9 +1,6 @@
 //! The state of a store at one moment, to go back to.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use super::{Object, Store, key};
+use super::{Objects, Store, key};
 use crate::resource::RESOURCES;
 
 /// The state of a cluster at one moment, as a backup of its etcd: all objects and their version. Objects are shared
@@ -12,7 +9,7 @@ use crate::resource::RESOURCES;
 pub struct Snapshot {
     version: u64,
     /// By the place of the kind, then by namespace, then by name.
-    objects: Vec<BTreeMap<String, BTreeMap<String, Arc<Object>>>>,
+    objects: Vec<Objects>,
 }
 
 // === impl Store ===
@@ -46,7 +43,7 @@ impl Store {
             table.objects.clone_from(objects);
         }
         for resource in &RESOURCES {
-            let objects: Vec<_> = self.list(resource, None).cloned().collect();
+            let objects: Vec<_> = self.list(resource, None).collect();
             for object in objects {
                 for owner in object.owners() {
                     self.owned.entry(owner.to_owned()).or_default().insert(key(&object));
@@ -68,7 +65,7 @@ mod tests {
     #[test]
     fn an_old_state_comes_back_whole_and_its_versions_too_unless_they_go_on() {
         for keep_counting in [true, false] {
-            let mut store = Store::new(10);
+            let mut store = Store::with_window(10);
             let pod = |name: &str| json!({"metadata": {"namespace": "ns", "name": name, "ownerReferences": [{"uid": "o"}]}});
             store.put(PODS, pod("a"));
             let snapshot = store.snapshot();

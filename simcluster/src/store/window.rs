@@ -1,7 +1,6 @@
 //! The watch window: the latest events of one kind, from which watches are served.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::Object;
 
@@ -15,13 +14,13 @@ pub(crate) enum Change {
 
 /// One change, with the state before it, which a watch with a selector needs to tell "came into view" from
 /// "changed".
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub version: u64,
     pub change: Change,
     /// The state after the change; for a removal the last state under the version of the removal.
-    pub object: Arc<Object>,
-    pub before: Option<Arc<Object>>,
+    pub object: Object,
+    pub before: Option<Object>,
 }
 
 /// What was asked for has left the window. `oldest` is the first version still served.
@@ -32,29 +31,49 @@ pub(crate) struct Expired {
 
 #[derive(Debug)]
 pub(super) struct Window {
-    events: VecDeque<Arc<Event>>,
-    limit: usize,
+    events: VecDeque<Event>,
+    limits: WindowLimits,
+    /// The size of the JSON of all events.
+    bytes: usize,
     /// The smallest version a watcher may have seen last.
     floor: u64,
+}
+
+/// How much a window keeps. The latest event is always kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowLimits {
+    pub events: usize,
+    /// The size of the events' JSON.
+    pub bytes: usize,
+}
+
+// === impl Event ===
+
+impl Event {
+    fn size(&self) -> usize {
+        self.object.item_json().len()
+    }
 }
 
 // === impl Window ===
 
 impl Window {
-    pub fn new(limit: usize, floor: u64) -> Self {
-        Self { events: VecDeque::new(), limit: limit.max(1), floor }
+    pub fn new(limits: WindowLimits, floor: u64) -> Self {
+        Self { events: VecDeque::new(), limits, bytes: 0, floor }
     }
 
-    pub fn push(&mut self, event: Arc<Event>) {
-        if self.events.len() == self.limit
-            && let Some(oldest) = self.events.pop_front()
-        {
-            self.floor = oldest.version;
-        }
+    pub fn push(&mut self, event: Event) {
+        self.bytes += event.size();
         self.events.push_back(event);
+        while self.events.len() > 1 && self.is_over_limit() {
+            if let Some(oldest) = self.events.pop_front() {
+                self.bytes -= oldest.size();
+                self.floor = oldest.version;
+            }
+        }
     }
 
-    pub fn after(&self, version: u64) -> Result<Vec<Arc<Event>>, Expired> {
+    pub fn after(&self, version: u64) -> Result<Vec<Event>, Expired> {
         if version < self.floor {
             return Err(Expired { oldest: self.floor });
         }
@@ -64,6 +83,34 @@ impl Window {
 
     pub fn forget(&mut self, version: u64) {
         self.events.clear();
+        self.bytes = 0;
         self.floor = version;
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.events.len() > self.limits.events || self.bytes > self.limits.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::PODS;
+
+    /// Guards that the memory of a window has a bound.
+    #[test]
+    fn large_events_leave_the_window_earlier() {
+        let limits = WindowLimits { events: 100, bytes: 1000 };
+        let mut window = Window::new(limits, 0);
+        for version in 1..=20 {
+            let value = json!({"metadata": {"name": "a"}, "data": "x".repeat(300)});
+            let object = Object::new(PODS, version, value);
+            window.push(Event { version, change: Change::Modified, object, before: None });
+        }
+        assert_eq!(window.events.len(), 2);
+        assert_eq!(window.after(17).unwrap_err(), Expired { oldest: 18 });
+        assert_eq!(window.after(18).unwrap().len(), 2);
     }
 }

@@ -12,7 +12,7 @@ const ADDRESSES_SHOWN: usize = 3;
 
 /// The cells of one object, in the order of its columns.
 pub(super) fn of(object: &Object, now: Timestamp) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let name = object.name();
     let age = age(text_at(value, &["metadata", "creationTimestamp"]), now);
     match object.resource.kind {
@@ -39,7 +39,7 @@ pub(super) fn of(object: &Object, now: Timestamp) -> Value {
 }
 
 fn service(object: &Object, age: &str) -> Value {
-    let spec = &object.value["spec"];
+    let spec = &object.value()["spec"];
     let ports: Vec<_> = spec["ports"]
         .as_array()
         .into_iter()
@@ -108,7 +108,7 @@ fn event(value: &Value, now: Timestamp) -> Value {
 }
 
 fn node(object: &Object, age: &str) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let status = &value["status"];
     let ready = items(&status["conditions"]).find(|condition| condition["type"] == "Ready");
     let mut words = vec![match ready.map(|ready| text_at(ready, &["status"])) {
@@ -160,7 +160,7 @@ fn endpoints(value: &Value) -> String {
 }
 
 fn slice(object: &Object, age: &str) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let ports: Vec<_> = items(&value["ports"]).map(|port| port["port"].to_string()).collect();
     let addresses: Vec<_> = items(&value["endpoints"])
         .flat_map(|endpoint| items(&endpoint["addresses"]))
@@ -178,7 +178,7 @@ fn slice(object: &Object, age: &str) -> Value {
 }
 
 fn claim(object: &Object, age: &str) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let spec = &value["spec"];
     let volume = text_at(spec, &["volumeName"]);
     let short = |mode: &str| match mode {
@@ -214,7 +214,7 @@ fn claim(object: &Object, age: &str) -> Value {
 }
 
 fn quota(object: &Object, age: &str) -> Value {
-    let status = &object.value["status"];
+    let status = &object.value()["status"];
     let list = |limits: bool| {
         let hard = status["hard"].as_object().into_iter().flatten();
         let shown: Vec<_> = hard
@@ -229,7 +229,7 @@ fn quota(object: &Object, age: &str) -> Value {
 }
 
 fn binding(object: &Object, age: &str) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let role = format!("{}/{}", text_at(value, &["roleRef", "kind"]), text_at(value, &["roleRef", "name"]));
     let subjects = |kind: &str| {
         let chosen = items(&value["subjects"]).filter(|subject| subject["kind"] == kind);

@@ -18,7 +18,7 @@ struct Summary {
 
 /// The cells.
 pub(super) fn cells(object: &Object, age_cell: &str, now: Timestamp) -> Value {
-    let value = &object.value;
+    let value = &object.value();
     let summary = Summary::of(object);
     let sidecars = items(&value["spec"]["initContainers"]).filter(|container| is_sidecar(container)).count();
     let total = value["spec"]["containers"].as_array().map_or(0, Vec::len) + sidecars;
@@ -46,7 +46,7 @@ pub(super) fn cells(object: &Object, age_cell: &str, now: Timestamp) -> Value {
 
 /// What the row says beside its cells: whether the Pod has ended.
 pub(super) fn conditions(object: &Object) -> Option<Value> {
-    let (reason, message) = match text_at(&object.value, &["status", "phase"]) {
+    let (reason, message) = match text_at(object.value(), &["status", "phase"]) {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),
         "Failed" => ("Failed", "The pod failed."),
         _ => return None,
@@ -58,7 +58,7 @@ pub(super) fn conditions(object: &Object) -> Option<Value> {
 
 impl Summary {
     fn of(object: &Object) -> Self {
-        let value = &object.value;
+        let value = &object.value();
         let status = &value["status"];
         let own = text_at(status, &["reason"]);
         let phase = text_at(status, &["phase"]);

@@ -30,7 +30,7 @@ fn path(path: &str) -> Attributes {
 /// A cluster as it is new, with a Role for Anne, a `ClusterRole` bound in one namespace for a group, and one bound
 /// everywhere for a service account.
 fn store() -> Store {
-    let mut store = Store::new(10);
+    let mut store = Store::with_window(10);
     for (resource, object) in bootstrap::objects() {
         store.put(resource, object);
     }
@@ -102,13 +102,13 @@ fn a_new_cluster_lets_strangers_ask_for_health_only() {
         assert!(decide(&store, &known, &path(inner)).allowed, "{inner}");
     }
     assert!(!decide(&store, &known, &path("/metrics")).allowed);
-    assert!(decide(&Store::new(1), &User::admin(), &pods("escalate", "")).allowed);
+    assert!(decide(&Store::with_window(1), &User::admin(), &pods("escalate", "")).allowed);
 }
 
 /// A binding to a role that is gone says so, which is how an administrator finds it.
 #[test]
 fn a_binding_that_leads_nowhere_is_named() {
-    let mut store = Store::new(10);
+    let mut store = Store::with_window(10);
     let anne = json!({"kind": "User", "name": "anne"});
     store.put(ROLE_BINDINGS, binding("one", "Role", "gone", &anne));
     let verdict = decide(&store, &User::new("anne"), &pods("get", "n"));
