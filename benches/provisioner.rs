@@ -1,9 +1,9 @@
 //! Compares the daemon with minimal programs that do the same work. Run all with `cargo bench`, or one with
-//! `cargo bench -- queries` (`creates`, `memory`, `lifetimes`, `abuse`, or `abuse` and one of its names).
+//! `cargo bench -- queries` (`creates`, `memory`, `embedded-memory`, `lifetimes`, `abuse`, or `abuse` and one of its names).
 //!
 //! - GET and LIST with 1,000 sandboxes, compared with a bare warp route that returns the same bytes;
 //! - creates, compared with a loop that only writes the same two objects;
-//! - memory per sandbox, between 1,000 and 10,000;
+//! - memory per sandbox, between 1,000 and 10,000, and with the embedded cluster, up to 1,000;
 //! - abuse: the latency of other callers beside slow headers, unread answers, endless and deep bodies and one hot id;
 //! - limits: the CPU time of 10,000 idle sandboxes with and without limits, and the delay of a reap.
 //!
@@ -54,6 +54,9 @@ fn main() {
         }
         if wanted("memory") {
             memory::measure().await;
+        }
+        if wanted("embedded-memory") {
+            memory::measure_embedded().await;
         }
         if wanted("abuse") {
             abuse::measure(&arguments).await;

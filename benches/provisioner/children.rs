@@ -33,6 +33,13 @@ impl Server {
         Self::spawn(command, "")
     }
 
+    /// A daemon on its embedded cluster.
+    pub fn embedded() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
+        command.args(["serve", "--embedded", "--listen", "127.0.0.1:0"]).env_clear();
+        Self::spawn(command, "")
+    }
+
     pub fn bare(answer: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("our own path"));
         command.arg(bare::ARGUMENT);
