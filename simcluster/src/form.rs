@@ -59,7 +59,7 @@ pub(crate) fn metadata_list(objects: &[Object], meta: &Value) -> Value {
         "kind": "PartialObjectMetadataList",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": meta,
-        "items": objects.iter().map(|object| metadata(object)).collect::<Vec<_>>(),
+        "items": objects.iter().map(metadata).collect::<Vec<_>>(),
     })
 }
 

@@ -166,7 +166,7 @@ impl State {
     pub fn remove(&mut self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Object> {
         let gone = self.store.remove(resource, namespace, name)?;
         if resource == SERVICES {
-            self.release(&gone.value());
+            self.release(gone.value());
         }
         Some(gone)
     }
@@ -208,13 +208,11 @@ impl State {
     }
 
     fn node_ports(&self) -> BTreeSet<u16> {
-        self.store.list(SERVICES, None).flat_map(|service| node_ports(&service.value())).collect()
+        self.store.list(SERVICES, None).flat_map(|service| node_ports(service.value())).collect()
     }
 
     fn cluster_addresses(&self) -> Vec<Ipv4Addr> {
         let services = self.store.list(SERVICES, None);
-        services
-            .filter_map(|service| text_at(&service.value(), &["spec", "clusterIP"]).parse().ok())
-            .collect()
+        services.filter_map(|service| text_at(service.value(), &["spec", "clusterIP"]).parse().ok()).collect()
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn rules_of(store: &Store, role: &Value, namespace: &str) -> Result<V
     };
     store
         .get(resource, namespace, name)
-        .map(|role| PolicyRule::all_of(&role.value()))
+        .map(|role| PolicyRule::all_of(role.value()))
         .ok_or_else(|| format!("{word}.rbac.authorization.k8s.io {name:?} not found"))
 }
 

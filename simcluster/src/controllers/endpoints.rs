@@ -81,7 +81,7 @@ fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, n
     let selector =
         service.as_ref().and_then(|service| service.value()["spec"]["selector"].as_object().cloned());
     let Some((service, selector)) = service.zip(selector).filter(|(service, selector)| {
-        alive && !selector.is_empty() && text_at(&service.value(), &["spec", "type"]) != "ExternalName"
+        alive && !selector.is_empty() && text_at(service.value(), &["spec", "type"]) != "ExternalName"
     }) else {
         // Slices go with their owner; these have none.
         if state.store.get(SERVICES, namespace, name).is_none() {
@@ -113,7 +113,7 @@ fn put_slice(
     let mut labels = service.labels().cloned().unwrap_or_default();
     labels.insert(MANAGER_LABEL.to_owned(), "endpointslice-controller.k8s.io".into());
     labels.insert(SERVICE_LABEL.to_owned(), service.name().into());
-    if text_at(&service.value(), &["spec", "clusterIP"]) == "None" {
+    if text_at(service.value(), &["spec", "clusterIP"]) == "None" {
         labels.insert("service.kubernetes.io/headless".to_owned(), "".into());
     }
     let mut value = existing.as_ref().map_or_else(
@@ -173,7 +173,7 @@ fn put_endpoints(
     );
     let mut labels = service.labels().cloned().unwrap_or_default();
     labels.insert(ENDPOINTS_LABEL.to_owned(), "endpoint-controller".into());
-    if text_at(&service.value(), &["spec", "clusterIP"]) == "None" {
+    if text_at(service.value(), &["spec", "clusterIP"]) == "None" {
         labels.insert("service.kubernetes.io/headless".to_owned(), "".into());
     }
     value["metadata"]["labels"] = labels.into();

@@ -86,7 +86,7 @@ impl Controllers {
             garbage::collect_all_orphans(&mut state, &shared.clock);
         }
         garbage::collect_orphans(&mut state, &shared.clock, &events);
-        self.held.extend(events.iter().filter_map(|event| garbage::held(event)));
+        self.held.extend(events.iter().filter_map(garbage::held));
         garbage::let_go(&mut state, &shared.clock, &mut self.held);
         endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events, missed);
         claims::release(&mut state, &events);

@@ -40,7 +40,7 @@ impl Node {
         let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, pod.clone()) };
         let node = cluster.store.get(NODES, "", &self.options.name);
         let room = Room {
-            node: node.as_ref().map_or(&Value::Null, |node| &node.value()),
+            node: node.as_ref().map_or(&Value::Null, |node| node.value()),
             capacity: self.settings.capacity(),
             used: self.used,
             lost: self.settings.lost,

@@ -105,7 +105,7 @@ impl Endpoints {
                 self.ready.entry(namespace).or_default().insert(name, ready);
             }
         }
-        let present: Vec<_> = services.iter().map(|service| key(service)).collect();
+        let present: Vec<_> = services.iter().map(key).collect();
         let mut outcomes = Vec::new();
         self.services.retain(|key, service| {
             let stays = present.contains(key);
