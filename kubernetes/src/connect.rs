@@ -16,7 +16,7 @@ use lifecycle::{budget, traits::Clock};
 use parking_lot::RwLock;
 use tower::{BoxError, Service};
 
-pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options};
+pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options, ServiceAddress};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,

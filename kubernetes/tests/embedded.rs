@@ -390,7 +390,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     .unwrap();
     let options = kubernetes::connect::Options {
         kubeconfig: kubeconfig.clone(),
-        in_cluster: false,
+        in_cluster: None,
         api_server: None,
         tls_server_name: None,
         insecure_skip_tls_verify: false,

@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, ffi::OsString};
 
+use kubernetes::connect::ServiceAddress;
+
 use super::sections::SETTINGS;
 
 /// The variable with the path of the settings file, used without `--config`.
 pub const CONFIG_VARIABLE: &str = "SANDBOX_PROVISIONER_CONFIG";
 
-/// A variable that Kubernetes sets in every Pod.
-pub const IN_CLUSTER_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
+/// The variables that Kubernetes sets in every Pod.
+pub const SERVICE_HOST_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
+const SERVICE_PORT_VARIABLE: &str = "KUBERNETES_SERVICE_PORT";
 
 /// The environment variables of this program, each with its value.
 #[derive(Clone, Default)]
@@ -26,14 +29,23 @@ impl Environment {
 
     /// The variables for which `lookup` returns a value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let names = SETTINGS.iter().map(|spec| spec.variable).chain([CONFIG_VARIABLE, IN_CLUSTER_VARIABLE]);
+        let names = SETTINGS.iter().map(|spec| spec.variable).chain([
+            CONFIG_VARIABLE,
+            SERVICE_HOST_VARIABLE,
+            SERVICE_PORT_VARIABLE,
+        ]);
         Self(names.filter_map(|name| Some((name, lookup(name)?))).collect())
     }
 
-    /// Whether this process runs in a Pod.
+    /// The API server's address as Kubernetes gives it to each Pod. `None` if this process does not run in one.
     #[must_use]
-    pub fn is_in_cluster(&self) -> bool {
-        self.get(IN_CLUSTER_VARIABLE).is_some_and(|host| !host.is_empty())
+    pub fn in_cluster(&self) -> Option<ServiceAddress> {
+        let value =
+            |name| self.get(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
+        Some(ServiceAddress {
+            host: value(SERVICE_HOST_VARIABLE)?,
+            port: value(SERVICE_PORT_VARIABLE).unwrap_or_else(|| "443".to_owned()),
+        })
     }
 
     /// A variable's value, which may be empty.

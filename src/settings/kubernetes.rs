@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 use kubernetes::{
-    connect::{Limits, Options},
+    connect::{Limits, Options, ServiceAddress},
     manifest::Template,
 };
 
@@ -90,11 +90,11 @@ pub struct Kubernetes {
     pub staleness_limit: Duration,
 }
 
-/// Reads the connection. `in_cluster` tells whether this process runs in a Pod, whose service account then replaces a
-/// missing kubeconfig.
+/// Reads the connection. `in_cluster` is the API server's address if this process runs in a Pod, whose service account
+/// then replaces a missing kubeconfig.
 pub(super) fn read(
     reader: &Reader<'_>,
-    in_cluster: bool,
+    in_cluster: Option<ServiceAddress>,
     template: &mut Template,
 ) -> Result<Kubernetes, Reported> {
     template.namespace = reader.get(&NAMESPACE)?;

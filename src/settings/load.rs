@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kubernetes::manifest::Template;
+use kubernetes::{connect::ServiceAddress, manifest::Template};
 
 use super::{
     Log, Settings, embedded,
@@ -101,7 +101,7 @@ fn load(
     problems.extend(read_key_file(&mut sources).err());
 
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
-    let settings = sections(&mut reader, environment.is_in_cluster());
+    let settings = sections(&mut reader, environment.in_cluster());
     problems.extend(reader.into_problems());
     match settings {
         Ok(settings) if problems.is_empty() => Ok(Loaded { settings, values: sources }),
@@ -110,7 +110,7 @@ fn load(
 }
 
 /// Reads all sections, so that the problems of each are reported.
-fn sections(reader: &mut Reader<'_>, in_cluster: bool) -> Result<Settings, Reported> {
+fn sections(reader: &mut Reader<'_>, in_cluster: Option<ServiceAddress>) -> Result<Settings, Reported> {
     let mut template = Template::default();
     let http = http::read(reader);
     let policy = lifetimes::read(reader);

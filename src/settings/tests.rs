@@ -222,7 +222,10 @@ fn the_defaults_are_those_of_deerflow() {
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8002");
     assert!(settings.http.api_key.is_none() && settings.embedded.is_none());
     assert_eq!(settings.kubernetes.connect.kubeconfig, PathBuf::from("/root/.kube/config"));
-    assert!(!settings.kubernetes.connect.insecure_skip_tls_verify && !settings.kubernetes.connect.in_cluster);
+    assert!(
+        !settings.kubernetes.connect.insecure_skip_tls_verify
+            && settings.kubernetes.connect.in_cluster.is_none()
+    );
     assert_eq!((settings.kubernetes.limits.in_flight, settings.http.max_connections), (64, 1024));
     assert_eq!(settings.kubernetes.staleness_limit.as_secs(), 60);
 }
@@ -311,7 +314,9 @@ fn empty_values() {
 #[test]
 fn a_pod_is_detected() {
     let world = World::default().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
-    assert!(world.load().unwrap().settings.kubernetes.connect.in_cluster);
+    let address = |world: &World| world.load().unwrap().settings.kubernetes.connect.in_cluster.unwrap();
+    assert_eq!((address(&world).host.as_str(), address(&world).port.as_str()), ("10.0.0.1", "443"));
+    assert_eq!(address(&world.env("KUBERNETES_SERVICE_PORT", "6443")).port, "6443");
 }
 
 /// The simulated sandboxes answer on this machine, so their URLs contain its address by default.

@@ -22,9 +22,9 @@ use crate::{
 pub struct Options {
     /// The path of the kubeconfig file.
     pub kubeconfig: PathBuf,
-    /// Whether this program runs in a Pod (`KUBERNETES_SERVICE_HOST` is set). Without a kubeconfig it then uses the
-    /// Pod's service account.
-    pub in_cluster: bool,
+    /// The API server's address if this program runs in a Pod. Without a kubeconfig it then uses the Pod's service
+    /// account.
+    pub in_cluster: Option<ServiceAddress>,
     /// The API server's address. It replaces the address of the kubeconfig, and only that: the certificate is still
     /// checked against the same authority and the same name.
     pub api_server: Option<Uri>,
@@ -32,6 +32,15 @@ pub struct Options {
     pub tls_server_name: Option<String>,
     /// Whether to accept any certificate of the API server.
     pub insecure_skip_tls_verify: bool,
+}
+
+/// The API server's address as Kubernetes gives it to each Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAddress {
+    /// The host: an IPv4 or IPv6 address, or a name.
+    pub host: String,
+    /// The port.
+    pub port: String,
 }
 
 /// The error for a connection that cannot be set up. It contains nothing of the kubeconfig's content.
@@ -85,11 +94,10 @@ pub enum ConnectError {
         path: PathBuf,
     },
     /// The Pod's service account cannot be used.
-    #[error("the in-cluster configuration is not usable: {missing} is missing or invalid")]
-    InCluster {
-        /// The environment variable.
-        missing: &'static str,
-    },
+    #[error(
+        "the in-cluster configuration is not usable: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not an address"
+    )]
+    InCluster,
     /// The credentials cannot be loaded.
     #[error("{origin} is not usable: {why}")]
     Credentials {
@@ -233,17 +241,19 @@ impl Opened {
 /// # Errors
 /// Returns an error if there is no usable configuration.
 pub(super) async fn context(options: &Options) -> Result<Context, ConnectError> {
-    match find(&options.kubeconfig) {
-        Err(ConnectError::NotFound { .. }) if options.in_cluster => return in_cluster(),
-        Err(ConnectError::NotFound { .. }) => wait_for(&options.kubeconfig).await?,
-        found => found?,
+    match (find(&options.kubeconfig), &options.in_cluster) {
+        (Err(ConnectError::NotFound { .. }), Some(address)) => {
+            return service_account(address, Path::new(SERVICE_ACCOUNT));
+        }
+        (Err(ConnectError::NotFound { .. }), None) => wait_for(&options.kubeconfig).await?,
+        (found, _) => found?,
     }
     read(&options.kubeconfig).await
 }
 
 /// Says where the configuration comes from, for errors.
 fn origin(options: &Options) -> String {
-    if options.in_cluster && find(&options.kubeconfig).is_err() {
+    if options.in_cluster.is_some() && find(&options.kubeconfig).is_err() {
         "the Pod's service account".to_owned()
     } else {
         format!("Kubeconfig at {}", options.kubeconfig.display())
@@ -261,30 +271,17 @@ async fn read(path: &Path) -> Result<Context, ConnectError> {
 /// The directory of a Pod's service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-fn in_cluster() -> Result<Context, ConnectError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "Kubernetes sets these in every Pod; they are not settings"
-    )]
-    let variable =
-        |name: &'static str| std::env::var(name).map_err(|_| ConnectError::InCluster { missing: name });
-    service_account(
-        &variable("KUBERNETES_SERVICE_HOST")?,
-        &variable("KUBERNETES_SERVICE_PORT")?,
-        Path::new(SERVICE_ACCOUNT),
-    )
-}
-
 /// Builds the context of a Pod's service account. Its namespace is not read: the settings have one. Without a
 /// certificate authority the machine's own certificates count, as in Kubernetes' own clients.
-pub(super) fn service_account(host: &str, port: &str, directory: &Path) -> Result<Context, ConnectError> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+pub(super) fn service_account(
+    ServiceAddress { host, port }: &ServiceAddress,
+    directory: &Path,
+) -> Result<Context, ConnectError> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let address = format!("https://{host}:{port}");
     let authority = directory.join("ca.crt");
     Ok(Context {
-        server: address
-            .parse()
-            .map_err(|_| ConnectError::InCluster { missing: "KUBERNETES_SERVICE_HOST" })?,
+        server: address.parse().map_err(|_| ConnectError::InCluster)?,
         tls_server_name: None,
         insecure: false,
         authority: authority.exists().then_some(Content::File(authority)),

@@ -44,7 +44,7 @@ impl Drop for Place {
 fn options(kubeconfig: PathBuf) -> Options {
     Options {
         kubeconfig,
-        in_cluster: false,
+        in_cluster: None,
         api_server: None,
         tls_server_name: None,
         insecure_skip_tls_verify: false,
@@ -175,16 +175,17 @@ async fn a_proxy_counts_for_its_own_address_only() {
 #[test]
 fn a_service_account_needs_no_more_than_a_token() {
     let directory = tempfile::tempdir().unwrap();
-    let context = service_account("10.96.0.1", "443", directory.path()).unwrap();
+    let address = |host: &str, port: &str| ServiceAddress { host: host.to_owned(), port: port.to_owned() };
+    let context = service_account(&address("10.96.0.1", "443"), directory.path()).unwrap();
     assert_eq!((context.server.to_string().as_str(), context.authority), ("https://10.96.0.1:443/", None));
     let token = directory.path().join("token");
     assert!(matches!(context.login, Login::TokenFile { path, fallback: None } if path == token));
     let authority = directory.path().join("ca.crt");
     std::fs::write(&authority, "").unwrap();
-    let context = service_account("fd00::1", "6443", directory.path()).unwrap();
+    let context = service_account(&address("fd00::1", "6443"), directory.path()).unwrap();
     assert_eq!(context.server, "https://[fd00::1]:6443/");
     assert_eq!(context.authority, Some(Content::File(authority)));
-    assert!(service_account("a b", "443", directory.path()).is_err());
+    assert!(service_account(&address("a b", "443"), directory.path()).is_err());
 }
 
 /// Guards that connecting succeeds without a reachable API server, and that `Debug` contains no secret.

@@ -72,7 +72,7 @@ impl World {
     fn options(&self) -> Options {
         Options {
             kubeconfig: self.path().join("config"),
-            in_cluster: false,
+            in_cluster: None,
             api_server: None,
             tls_server_name: None,
             insecure_skip_tls_verify: false,
