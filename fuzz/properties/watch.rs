@@ -106,7 +106,7 @@ impl Watched for Pod {
             return;
         };
         assert_eq!(seen.terminating, self.metadata.deletion_timestamp.is_some());
-        if let Some(Reason { name, message }) = seen.reason {
+        if let Some(Reason { name, message, .. }) = seen.reason {
             assert!(!name.is_empty() && name.len() <= Reason::NAME_MAX, "{name:?}");
             assert!(message.is_none_or(|message| message.len() <= Reason::MESSAGE_MAX));
         }

@@ -37,6 +37,8 @@ pub(crate) const SANDBOX_CONTAINER: &str = "sandbox";
 pub(crate) const MAX_SHELL_SESSIONS: &str = "MAX_SHELL_SESSIONS";
 /// The container with Lark's command line and the user's credentials, beside [`SANDBOX_CONTAINER`].
 pub(crate) const LARK_BROKER_CONTAINER: &str = "lark-cli-broker";
+/// The init container that installs Lark's command line for [`SANDBOX_CONTAINER`], without a broker.
+pub(crate) const LARK_INIT_CONTAINER: &str = "lark-cli-init";
 /// The init container that installs the broker's shim for [`SANDBOX_CONTAINER`].
 pub(crate) const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
 /// The directories of the Lark command line in a sandbox. Without a broker the first two hold credentials.

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
     ids::SandboxId,
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
-    phase::{Phase, Reason},
+    phase::{Container, Phase, Reason},
 };
 
 use crate::{
@@ -96,7 +96,7 @@ fn containers(status: &PodStatus) -> Option<Reason> {
         if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
             return Some(ended(container, last));
         }
-        return Some(Reason::new(name, message));
+        return Some(about(container, Reason::new(name, message)));
     }
     let failed = all().find_map(|c| terminated(c).filter(|t| *t.exit_code != Some(0)).map(|t| (c, t)));
     if let Some((container, end)) = failed {
@@ -107,12 +107,38 @@ fn containers(status: &PodStatus) -> Option<Reason> {
     if let Some((container, end)) = completed {
         return Some(ended(container, end));
     }
-    all().find_map(waiting).map(|(name, message)| Reason::new(name, message))
+    // All containers are still starting.
+    let (name, message) = all().find_map(waiting)?;
+    let no_pod_sandbox = name == "ContainerCreating"
+        && condition(status, "PodReadyToStartContainers")
+            .is_some_and(|c| c.status.as_deref() == Some("False"));
+    Some(Reason::new(name, if no_pod_sandbox { Some(Reason::NO_POD_SANDBOX) } else { message }))
+}
+
+/// Says which container a reason is about, if it is not the sandbox's own.
+fn about(status: &ContainerStatus, reason: Reason) -> Reason {
+    let name = status.name.as_deref().unwrap_or(names::SANDBOX_CONTAINER);
+    let container = match name {
+        names::SANDBOX_CONTAINER => return reason,
+        names::LARK_INIT_CONTAINER => Container::LarkInit,
+        names::LARK_BROKER_CONTAINER | names::LARK_SHIM_CONTAINER => Container::LarkBroker,
+        _ => Container::Other,
+    };
+    let message = match &reason.message {
+        Some(message) if message.contains(name) => message.to_string(),
+        Some(message) => format!("container {name}: {message}"),
+        None => format!("container {name}"),
+    };
+    Reason { container, ..Reason::new(&reason.name, Some(&message)) }
 }
 
 fn unready(status: &PodStatus) -> Option<Reason> {
     let condition = condition(status, "Ready").filter(|c| c.status.as_deref() == Some("False"))?;
-    let name = text(condition.reason.as_ref()).unwrap_or("ContainersNotReady");
+    let containers_ready =
+        self::condition(status, "ContainersReady").is_some_and(|c| c.status.as_deref() == Some("True"));
+    // Kubernetes makes the Pods of a node that is not ready unready, without a reason.
+    let default = if containers_ready { "NodeNotReady" } else { "ContainersNotReady" };
+    let name = text(condition.reason.as_ref()).unwrap_or(default);
     Some(Reason::new(name, condition.message.as_deref()))
 }
 
@@ -132,7 +158,7 @@ fn ended(container: &ContainerStatus, end: &StateDetails) -> Reason {
     let fallback = if *end.exit_code == Some(0) { "Completed" } else { "Error" };
     let name = text(end.reason.as_ref()).unwrap_or(fallback);
     if let Some(message) = text(end.message.as_ref()) {
-        return Reason::new(name, Some(message));
+        return about(container, Reason::new(name, Some(message)));
     }
     let who = container.name.as_deref().unwrap_or("?");
     let code = end.exit_code.map_or_else(|| "an unknown code".to_owned(), |c| format!("code {c}"));
@@ -140,7 +166,7 @@ fn ended(container: &ContainerStatus, end: &StateDetails) -> Reason {
         Some(n) if n > 0 => format!(", restarted {n} times"),
         _ => String::new(),
     };
-    Reason::new(name, Some(&format!("container {who} exited with {code}{again}")))
+    about(container, Reason::new(name, Some(&format!("container {who} exited with {code}{again}"))))
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a Condition> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     ids::SandboxId,
     spec::Mismatch,
-    text::{truncated, whole_seconds},
+    text::{shortened, whole_seconds},
 };
 
 /// An error that a caller receives. `Display` is the text for the caller: what failed, with which value, why, and
@@ -257,10 +257,10 @@ impl ClusterError {
     /// The longest message that is kept, in bytes.
     pub const MESSAGE_MAX: usize = 512;
 
-    /// Creates an error with the cluster's message, truncated to [`ClusterError::MESSAGE_MAX`] bytes.
+    /// Creates an error with the cluster's message, shortened to [`ClusterError::MESSAGE_MAX`] bytes.
     #[must_use]
     pub fn new(kind: ClusterErrorKind, message: &str) -> Self {
-        Self { kind, message: truncated(message, Self::MESSAGE_MAX).to_owned(), retry_after: None }
+        Self { kind, message: shortened(message, Self::MESSAGE_MAX).into_owned(), retry_after: None }
     }
 
     /// Sets the retry delay that the cluster asked for.

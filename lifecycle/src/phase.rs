@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::text::truncated;
+use crate::text::{shortened, truncated};
 
 /// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -30,8 +30,23 @@ pub enum Phase {
 pub struct Reason {
     /// A stable name such as `ImagePullBackOff` or `Unschedulable`, truncated to [`Reason::NAME_MAX`] bytes.
     pub name: Box<str>,
-    /// The cluster's message, truncated to [`Reason::MESSAGE_MAX`] bytes.
+    /// The cluster's message, shortened to [`Reason::MESSAGE_MAX`] bytes.
     pub message: Option<Box<str>>,
+    /// The container that it is about, if it is about one.
+    pub container: Container,
+}
+
+/// A container of a sandbox's Pod, which tells the setting to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// The sandbox itself, or the whole Pod.
+    Sandbox,
+    /// The init container with Lark's command line.
+    LarkInit,
+    /// The broker of Lark's command line, or its init container.
+    LarkBroker,
+    /// A container that this program did not create, such as a service mesh's proxy.
+    Other,
 }
 
 // === impl Phase ===
@@ -80,30 +95,63 @@ impl Reason {
     /// a Pod's status can write a name of any length.
     pub const NAME_MAX: usize = 128;
 
-    /// Creates a reason, with its texts truncated at a character boundary.
+    /// Creates a reason that is about the sandbox itself, with its texts shortened at a character boundary.
     #[must_use]
     pub fn new(name: &str, message: Option<&str>) -> Self {
         let message = message.filter(|m| !m.is_empty());
         Self {
             name: truncated(name, Self::NAME_MAX).into(),
-            message: message.map(|message| truncated(message, Self::MESSAGE_MAX).into()),
+            message: message.map(|message| shortened(message, Self::MESSAGE_MAX).into()),
+            container: Container::Sandbox,
         }
+    }
+
+    /// The message of a Pod whose volumes or network are not set up yet, so that no image is being pulled.
+    pub const NO_POD_SANDBOX: &str = "the Pod's volumes or network are not set up yet";
+
+    /// Returns whether an eviction is for a limit of the Pod's own. The kubelet's messages for its three kinds of limits on
+    /// disk say "exceeds" or "exceeded"; those for a node say "The node was low on resource".
+    fn is_over_own_limit(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        ["exceeds the", "exceeded its"].iter().any(|words| message.contains(words))
+            && !message.contains("node was low on resource")
     }
 
     /// Returns what an operator can do about it, if there is better advice than the cluster's message.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
+        let is_sandbox = self.container == Container::Sandbox;
         Some(match &*self.name {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-                "check SANDBOX_IMAGE and that the nodes can pull it (registry, credentials, network)"
+                match self.container {
+                    Container::Sandbox => {
+                        "check SANDBOX_IMAGE and that the nodes can pull it (registry, credentials, network)"
+                    }
+                    Container::LarkInit => {
+                        "check LARK_CLI_INIT_IMAGE and that the nodes can pull it (registry, credentials, network)"
+                    }
+                    Container::LarkBroker => {
+                        "check LARK_CLI_BROKER_IMAGE and that the nodes can pull it (registry, credentials, network)"
+                    }
+                    Container::Other => {
+                        "check the image of the named container, which an admission webhook has added to the Pod"
+                    }
+                }
+            }
+            "ContainerCreating" if self.message.as_deref() == Some(Self::NO_POD_SANDBOX) => {
+                "if this lasts, a volume cannot be mounted or the network cannot be set up; see `kubectl describe pod`"
             }
             "ContainerCreating" | "PodInitializing" => {
                 "usually the image is being pulled; pre-pull it on the nodes to make starts fast"
             }
             "Unschedulable" => "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`",
-            "CrashLoopBackOff" | "Error" => "the sandbox container exits; see `kubectl logs`",
-            "OOMKilled" => "the sandbox needed more memory than its limit",
+            "CrashLoopBackOff" | "Error" if is_sandbox => "the sandbox container exits; see `kubectl logs`",
+            "CrashLoopBackOff" | "Error" => "the named container exits; see `kubectl logs -c` with its name",
+            "OOMKilled" if is_sandbox => "the sandbox needed more memory than its limit",
+            "OOMKilled" => "the named container needed more memory than its limit",
+            "Evicted" if self.is_over_own_limit() => "the sandbox used more disk than its limit",
             "Evicted" => "the node ran short of a resource and evicted the Pod",
+            "NodeNotReady" => "the Pod's node is not ready; see `kubectl get nodes`",
             "CreateContainerConfigError" | "CreateContainerError" => {
                 "the container could not be made; see `kubectl describe pod`"
             }
@@ -115,33 +163,4 @@ impl Reason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Guards that an unknown phase is never parsed as one of the others.
-    #[test]
-    fn phases_are_read_exactly() {
-        for (text, phase) in [
-            (Some("Pending"), Phase::Pending),
-            (Some("Running"), Phase::Running),
-            (Some("Succeeded"), Phase::Succeeded),
-            (Some("Failed"), Phase::Failed),
-            (Some("Unknown"), Phase::Unknown),
-            (Some("running"), Phase::Unknown),
-            (None, Phase::Unknown),
-        ] {
-            assert_eq!(Phase::parse(text), phase, "{text:?}");
-        }
-    }
-
-    /// Guards that long messages and names are truncated at a character boundary, because both are kept for each
-    /// sandbox.
-    #[test]
-    fn words_are_cut_on_a_character() {
-        let long = "é".repeat(400);
-        let reason = Reason::new(&long, Some(&long));
-        assert_eq!(reason.message.as_deref(), Some("é".repeat(128).as_str()));
-        assert_eq!(&*reason.name, "é".repeat(64));
-        assert_eq!(Reason::new("X", Some("")).message, None);
-    }
-}
+mod tests;

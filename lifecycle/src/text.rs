@@ -1,11 +1,21 @@
 //! Texts for callers: truncated values and rounded durations.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// Returns the longest start of a text with at most `max` bytes, without a part of a character.
 #[must_use]
 pub fn truncated(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
+}
+
+/// Returns a text with at most `max` bytes. A longer one ends with "…", which shows that a part is missing.
+#[must_use]
+pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    const MARK: &str = "…";
+    if text.len() <= max {
+        return text.into();
+    }
+    format!("{}{MARK}", truncated(text, max.saturating_sub(MARK.len()))).into()
 }
 
 /// Returns whole seconds for `Retry-After` and for texts: rounded up, and at least 1, because with 0 all clients would

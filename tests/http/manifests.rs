@@ -2,7 +2,7 @@
 //!
 //! `tests/recordings/manifests.json` holds the answers of the version of August 2026, `manifests-2.1.json` those of the
 //! 2.1 line. An absent field equals its default, and order counts. Our additions are ignored: `managed-by`, our
-//! annotations and `automountServiceAccountToken`.
+//! annotations, `automountServiceAccountToken` and `enableServiceLinks`.
 
 use kubernetes::{
     manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
@@ -100,6 +100,7 @@ fn plain(mut object: Value) -> Value {
     }
     if let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut) {
         spec.remove("automountServiceAccountToken");
+        spec.remove("enableServiceLinks");
     }
     without_defaults(object)
 }
@@ -206,7 +207,8 @@ fn manifests_are_those_of_august() {
 #[test]
 fn both_objects_carry_our_additions() {
     let made = build(json!({}), &json!({"sandbox_id": "abc-123", "user_id": "u1"})).unwrap();
-    assert_eq!(made.pod.spec.unwrap().automount_service_account_token, Some(false));
+    let spec = made.pod.spec.unwrap();
+    assert_eq!((spec.automount_service_account_token, spec.enable_service_links), (Some(false), Some(false)));
     for metadata in [made.pod.metadata, made.service.metadata] {
         let labels = metadata.labels.unwrap();
         assert_eq!(labels[names::MANAGED_BY], "sandbox-provisioner");

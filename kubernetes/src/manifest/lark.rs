@@ -92,7 +92,7 @@ impl<'a> Lark<'a> {
     pub(super) fn init_container(self) -> Option<Container> {
         let (name, image, args) = match self {
             Self::Off => return None,
-            Self::Runtime { image } => ("lark-cli-init", image, None),
+            Self::Runtime { image } => (names::LARK_INIT_CONTAINER, image, None),
             Self::Broker { image } => {
                 let args = ["install-shim", names::LARK_RUNTIME_PATH];
                 (names::LARK_SHIM_CONTAINER, image, Some(args.map(str::to_owned).to_vec()))

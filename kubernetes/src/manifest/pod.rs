@@ -59,6 +59,9 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
         spec: Some(PodSpec {
             // A sandbox does not need access to the API server.
             automount_service_account_token: Some(false),
+            // Otherwise the environment of each sandbox contains the ids and addresses of all others. With some
+            // thousand Services it is so large that no program starts.
+            enable_service_links: Some(false),
             containers,
             init_containers: lark.init_container().map(|container| vec![container]),
             restart_policy: Some("Always".to_owned()),

@@ -225,3 +225,75 @@ fn a_service_has_its_url_from_its_own_answer() {
         serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"type": "NodePort"}})).unwrap();
     assert_eq!(service(&template, &id, &young).unwrap().url, None);
 }
+
+/// Guards that a container beside the sandbox is named when it fails, whatever the failure is.
+#[test]
+fn a_failing_container_beside_the_sandbox_is_named() {
+    let waits = |name: &str, reason: &str| json!({"name": name, "state": {"waiting": {"reason": reason, "message": "why"}}});
+    let runs = json!({"name": "sandbox", "state": {"running": {}}});
+    for (status, container, message) in [
+        (
+            json!({"initContainerStatuses": [waits("lark-cli-init", "ErrImagePull")]}),
+            Container::LarkInit,
+            "container lark-cli-init: why",
+        ),
+        (
+            json!({"initContainerStatuses": [waits("lark-cli-shim-init", "InvalidImageName")]}),
+            Container::LarkBroker,
+            "container lark-cli-shim-init: why",
+        ),
+        (
+            json!({"containerStatuses": [runs, waits("lark-cli-broker", "ImagePullBackOff")]}),
+            Container::LarkBroker,
+            "container lark-cli-broker: why",
+        ),
+        (
+            json!({"containerStatuses": [runs, waits("istio-proxy", "CrashLoopBackOff")]}),
+            Container::Other,
+            "container istio-proxy: why",
+        ),
+        (
+            json!({"containerStatuses": [runs, {"name": "istio-proxy", "state": {"terminated": {"exitCode": 3}}}]}),
+            Container::Other,
+            "container istio-proxy exited with code 3",
+        ),
+        (json!({"containerStatuses": [waits("sandbox", "ErrImagePull")]}), Container::Sandbox, "why"),
+    ] {
+        let reason = seen(&json!({"metadata": {"uid": "u"}, "status": status})).reason.unwrap();
+        assert_eq!((reason.container, reason.message.as_deref()), (container, Some(message)), "{status}");
+    }
+}
+
+/// Guards that a Pod is not ready because of its node if Kubernetes says that its containers are ready.
+#[test]
+fn a_node_that_is_not_ready_is_the_reason() {
+    let conditions = |ready: Value, containers: &str| json!({"phase": "Running", "conditions": [ready, {"type": "ContainersReady", "status": containers}]});
+    let unready = json!({"type": "Ready", "status": "False"});
+    let named = json!({"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"});
+    for (status, reason) in [
+        (conditions(unready.clone(), "True"), "NodeNotReady"),
+        (conditions(unready.clone(), "False"), "ContainersNotReady"),
+        (conditions(unready, "Unknown"), "ContainersNotReady"),
+        (conditions(named, "True"), "ReadinessGatesNotReady"),
+    ] {
+        assert_eq!(told(&status).2.as_deref(), Some(reason), "{status}");
+    }
+}
+
+/// Guards that an image pull is not suspected while the Pod's volumes or network are not set up.
+#[test]
+fn a_pod_without_volumes_or_network_is_not_pulling() {
+    let creating = |condition: &str| {
+        let status = json!({
+            "phase": "Pending", "conditions": [{"type": "PodReadyToStartContainers", "status": condition}],
+            "containerStatuses": [{"name": "sandbox", "state": {"waiting": {"reason": "ContainerCreating"}}}],
+        });
+        seen(&json!({"metadata": {"uid": "u"}, "status": status})).reason.unwrap()
+    };
+    assert!(creating("False").hint().unwrap().contains("a volume cannot be mounted"));
+    for condition in ["True", "Unknown"] {
+        let reason = creating(condition);
+        assert_eq!(reason.message, None);
+        assert!(reason.hint().unwrap().contains("the image is being pulled"));
+    }
+}

@@ -200,3 +200,12 @@ async fn a_pod_relabelled_for_good() {
     assert_eq!(daemon.objects(), ["pods sandbox-a"]);
     assert_eq!(daemon.get("a").await.status, 404);
 }
+
+/// Guards that no sandbox has the Services of others in its environment, where Kubernetes puts them unless told not to.
+#[tokio::test(start_paused = true)]
+async fn services_are_not_in_the_environment() {
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    let pod = daemon.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
+    assert_eq!(pod["spec"]["enableServiceLinks"], false);
+}

@@ -70,6 +70,8 @@ async fn a_lost_node() {
     daemon.cluster.set_node_lost(true);
     let shown = "200 | Terminating | NodeLost | Node sim-node which was running pod sandbox-a is unresponsive | \
                  the node stopped answering; the Pod's state is not known";
+    // Kubernetes makes the Pod unready, without a reason, once the node is not ready.
+    recovered("its node is not ready", async || daemon.get("a").await.body["reason"] == "NodeNotReady").await;
     // A Pod tolerates an unreachable node for five minutes.
     sleep(Duration::from_secs(300)).await;
     recovered("it is known to be lost", async || daemon.get("a").await.to_string() == shown).await;
