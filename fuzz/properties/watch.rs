@@ -106,9 +106,9 @@ impl Watched for Pod {
             return;
         };
         assert_eq!(seen.terminating, self.metadata.deletion_timestamp.is_some());
-        if let Some(Reason { name, message, .. }) = seen.reason {
+        if let Some(Reason { name, message, .. }) = seen.reason.as_deref() {
             assert!(!name.is_empty() && name.len() <= Reason::NAME_MAX, "{name:?}");
-            assert!(message.is_none_or(|message| message.len() <= Reason::MESSAGE_MAX));
+            assert!(message.as_ref().is_none_or(|message| message.len() <= Reason::MESSAGE_MAX));
         }
     }
 }

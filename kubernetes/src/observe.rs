@@ -33,7 +33,7 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
         phase,
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        reason: if phase == Phase::Running && ready { None } else { reason(status) },
+        reason: if phase == Phase::Running && ready { None } else { reason(status).map(Arc::new) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
         spec: pod.spec,
         annotations: annotations::read(&pod.metadata),

@@ -37,7 +37,7 @@ pub struct ObservedPod {
     /// Whether the Pod is terminating (`metadata.deletionTimestamp` is set).
     pub terminating: bool,
     /// Why the Pod does not run, if the cluster reports a reason.
-    pub reason: Option<Reason>,
+    pub reason: Option<Arc<Reason>>,
     /// The creation time.
     pub created: Option<Timestamp>,
     /// The part of the spec that callers are shown.
@@ -76,7 +76,7 @@ pub struct Status {
     /// The phase of its Pod, or `Terminating`.
     pub phase: Phase,
     /// Why the Pod does not run, if the cluster reports a reason.
-    pub reason: Option<Reason>,
+    pub reason: Option<Arc<Reason>>,
     /// The uid of its Pod.
     pub pod: Uid,
     /// The creation time of its Pod.

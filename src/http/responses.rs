@@ -107,7 +107,7 @@ impl<'a> Sandbox<'a> {
             lark_cli_broker: status.spec.lark_cli_broker,
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
-            hint: reason.and_then(lifecycle::phase::Reason::hint),
+            hint: reason.and_then(|reason| reason.hint()),
             created_at: status.created,
             expiry: status.expiry.map(Lifetime::from),
         }
@@ -247,7 +247,7 @@ mod tests {
         let status = Status {
             url: "http://n:1".into(),
             phase: Phase::Pending,
-            reason: Some(Reason::new("OOMKilled", Some("killed"))),
+            reason: Some(Reason::new("OOMKilled", Some("killed")).into()),
             pod: Uid("u-1".into()),
             created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
             spec: ObservedSpec::default(),

@@ -154,7 +154,7 @@ mod tests {
         let mut slot = None;
         assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
         assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);
-        let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None));
+        let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None).into());
         assert_eq!(apply(&mut slot, ObservedPod { reason, ..pod("a", 6) }, Source::Watch), Change::Looks);
         let dying = ObservedPod { terminating: true, ..pod("a", 7) };
         assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);

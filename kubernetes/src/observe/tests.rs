@@ -11,7 +11,7 @@ fn seen(pod: &Value) -> ObservedPod {
 /// Returns the phase, the readiness and the reason of a Pod with this status.
 fn told(status: &Value) -> (Phase, bool, Option<String>) {
     let pod = seen(&json!({"metadata": {"uid": "u"}, "status": status}));
-    (pod.phase, pod.ready, pod.reason.map(|r| r.name.into_string()))
+    (pod.phase, pod.ready, pod.reason.map(|r| r.name.to_string()))
 }
 
 fn recorded(file: &str) -> Vec<Value> {
@@ -54,7 +54,7 @@ fn recorded_states_have_their_reason() {
 fn a_crash_shows_its_exit_code() {
     let states = recorded(include_str!("../../../tests/recordings/pod-states.json"));
     let crash = states.iter().find(|case| case["name"] == "crash").unwrap();
-    let message = seen(&crash["pod"]).reason.unwrap().message.unwrap();
+    let message = seen(&crash["pod"]).reason.unwrap().message.clone().unwrap();
     assert_eq!(&*message, "container sandbox exited with code 3, restarted 4 times");
 }
 
@@ -66,7 +66,7 @@ fn a_pod_without_a_node_is_unschedulable() {
         let case = transcripts.iter().find(|case| case["name"] == name).unwrap();
         let reason = seen(&case["response"]["body"]).reason.unwrap();
         assert_eq!(&*reason.name, "Unschedulable", "{name}");
-        assert!(reason.message.is_some_and(|m| !m.is_empty()), "{name}");
+        assert!(reason.message.as_ref().is_some_and(|m| !m.is_empty()), "{name}");
     }
 }
 
@@ -86,7 +86,7 @@ fn recorded_lives_are_observed_in_order() {
                 let mut event = event.clone();
                 event["metadata"]["uid"] = "u".into();
                 let pod = seen(&event);
-                (pod.phase, pod.ready, pod.terminating, pod.reason.map(|r| r.name.into_string()))
+                (pod.phase, pod.ready, pod.terminating, pod.reason.map(|r| r.name.to_string()))
             })
             .collect();
         told.dedup();
