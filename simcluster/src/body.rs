@@ -1,4 +1,4 @@
-//! Bodies of answers: all at once, a stream of watch events, or none ever.
+//! Response bodies: complete, a stream of watch events, or pending forever.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,10 +13,10 @@ pub struct Body(Kind);
 /// The connection failed; there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionLost {
-    /// Nothing listens: the call certainly had no effect.
+    /// The connection was refused: the call had no effect.
     #[error("connection refused")]
     Refused,
-    /// The connection broke: it is unknown whether the call had an effect.
+    /// The connection was reset: the call may have had an effect.
     #[error("connection reset by peer")]
     Reset,
 }
@@ -29,19 +29,19 @@ enum Kind {
 // === impl Body ===
 
 impl Body {
-    /// A body that is known whole.
+    /// Creates a complete body.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         Self(Kind::Full(Some(bytes.into())))
     }
 
-    /// A body that comes bit by bit.
+    /// Creates a streamed body.
     pub(crate) fn stream(stream: impl Stream<Item = Result<Bytes, ConnectionLost>> + Send + 'static) -> Self {
         Self(Kind::Stream(Box::pin(stream)))
     }
 }
 
 impl Body {
-    /// The body up to a number of bytes; there the connection breaks. One that is shorter breaks at its end.
+    /// Ends the body with a connection error after a number of bytes, or at its end if it is shorter.
     pub(crate) fn cut_after(self, limit: u64) -> Self {
         let pieces: Pin<Box<dyn Stream<Item = Result<Bytes, ConnectionLost>> + Send>> = match self.0 {
             Kind::Full(bytes) => Box::pin(stream::iter(bytes.map(Ok))),

@@ -1,19 +1,19 @@
-//! The record of API calls: what a client really asked of the server.
+//! The call record: the API calls that clients made.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a call does, in Kubernetes' own words.
+/// The verb of a call, as in Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
-    /// One object, or a path that is no resource (`/version`).
+    /// An object, or a path that is not a resource (`/version`).
     Get,
     /// A collection.
     List,
-    /// A collection, as a stream of changes.
+    /// A watch on a collection.
     Watch,
     /// `POST`.
     Create,
@@ -27,28 +27,27 @@ pub enum Verb {
     DeleteCollection,
 }
 
-/// One call, from its arrival on.
+/// A recorded call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
-    /// Counts up from 0 over the cluster's life; a reset does not set it back.
+    /// The number of the call. It starts at 0 and continues after a reset.
     pub seq: u64,
-    /// When it arrived, since the cluster's start.
+    /// The time of arrival, since the cluster's start.
     #[serde(with = "crate::duration")]
     pub at: Duration,
-    /// What it does.
+    /// The verb.
     pub verb: Verb,
-    /// The plural (`pods`), with a subresource after a slash (`pods/status`); the path for what is no resource.
+    /// The plural (`pods`), with a subresource after a slash (`pods/status`), or the path if it is not a resource.
     pub resource: String,
     /// The namespace in the path.
     pub namespace: Option<String>,
-    /// The name in the path, or for a create the one in the body.
+    /// The name in the path, or in the body of a create.
     pub name: Option<String>,
-    /// The status of the answer (for a watch: of its opening). `None` while there is none, and for ever if the
-    /// answer was dropped or withheld by a fault.
+    /// The status code of the response. `None` until it is sent, and if a fault dropped or withheld it.
     pub status: Option<u16>,
 }
 
-/// A place in the record, to ask for what came after it.
+/// A position in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallMark(pub(crate) u64);
 
@@ -63,7 +62,7 @@ pub(crate) struct CallLog {
 // === impl Verb ===
 
 impl Verb {
-    /// The word as RBAC rules and audit logs have it.
+    /// Returns the verb as RBAC rules and audit logs write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,7 +77,7 @@ impl Verb {
         }
     }
 
-    /// Whether it changes anything.
+    /// Returns whether the verb changes objects.
     #[must_use]
     pub fn writes(self) -> bool {
         !matches!(self, Self::Get | Self::List | Self::Watch)
@@ -98,7 +97,7 @@ impl CallLog {
         Self { calls: VecDeque::new(), limit, next: 0 }
     }
 
-    /// Notes an arrival and returns its number. The call's own `seq` is overwritten.
+    /// Records an arrival and returns its number. Overwrites the call's own `seq`.
     pub fn arrived(&mut self, mut call: Call) -> u64 {
         let seq = self.next;
         self.next += 1;
@@ -112,7 +111,7 @@ impl CallLog {
         seq
     }
 
-    /// Notes the status of the answer, unless the call has left the record by now.
+    /// Records the status of the response, unless the call is no longer in the record.
     pub fn answered(&mut self, seq: u64, status: u16) {
         let first = self.calls.front().map_or(self.next, |call| call.seq);
         let place = seq.checked_sub(first).and_then(|n| usize::try_from(n).ok());
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_finds_its_call_after_others_came_and_went() {
+    fn a_response_is_recorded_after_older_calls_were_dropped() {
         let mut log = CallLog::new(2);
         let first = log.arrived(call("a"));
         let second = log.arrived(call("b"));

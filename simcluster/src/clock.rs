@@ -1,4 +1,4 @@
-//! The cluster's wall clock, which follows tokio's so that it also runs under a paused one.
+//! The cluster's wall clock. It is based on tokio's clock, so it also works when that is paused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,37 +8,36 @@ use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Wall-clock time as a start plus what tokio says has gone by since, plus what it was put forward. Clones are the same
-/// clock.
+/// A wall clock: a start time, plus the time elapsed on tokio's clock, plus manual steps. Clones share one clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     wall: Timestamp,
     start: Instant,
-    /// Milliseconds that the wall clock was put forward (or, below zero, back) by hand.
+    /// The sum of manual steps, in milliseconds; may be negative.
     stepped: Arc<AtomicI64>,
 }
 
 // === impl Clock ===
 
 impl Clock {
-    /// A clock that shows `wall` now.
+    /// Creates a clock that shows `wall` now.
     pub fn starting_at(wall: Timestamp) -> Self {
         Self { wall, start: Instant::now(), stepped: Arc::default() }
     }
 
-    /// How long the cluster has been running. No step changes that.
+    /// Returns how long the cluster has been running. It is monotonic: steps do not change it.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// Puts the wall clock forward, or back.
+    /// Steps the wall clock forward or back.
     pub fn step(&self, by: SignedDuration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(if by.is_negative() { i64::MIN } else { i64::MAX });
         let sum = self.stepped.load(Ordering::Relaxed).saturating_add(by);
         self.stepped.store(sum, Ordering::Relaxed);
     }
 
-    /// The wall-clock time.
+    /// Returns the wall-clock time.
     pub fn now(&self) -> Timestamp {
         let gone = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
         let gone = gone.saturating_add(SignedDuration::from_millis(self.stepped.load(Ordering::Relaxed)));
@@ -46,18 +45,18 @@ impl Clock {
         self.wall.checked_add(gone).unwrap_or(end)
     }
 
-    /// The time as HTTP writes it in a `Date` header.
+    /// Returns the time in the format of an HTTP `Date` header.
     pub fn date(&self) -> Option<HeaderValue> {
         self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().try_into().ok()
     }
 
-    /// The time as Kubernetes writes it in objects: whole seconds, UTC.
+    /// Returns the time in the format of Kubernetes' objects: whole seconds, UTC.
     pub fn stamp(&self) -> String {
         stamp(self.now())
     }
 }
 
-/// A time as Kubernetes writes it in objects: whole seconds, UTC.
+/// Returns a time in the format of Kubernetes' objects: whole seconds, UTC.
 pub(crate) fn stamp(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }

@@ -1,4 +1,4 @@
-//! The handle on a cluster: how it is started, watched, tampered with and stopped.
+//! The handle on a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::{controllers, node, sandbox};
 mod faults;
 mod node_switches;
 
-/// An in-memory Kubernetes cluster. Clones are handles on the same one; its tasks end with the last of them (the
-/// services it gave out count as handles).
+/// An in-memory Kubernetes cluster. Clones are handles on the same cluster. Its tasks stop when the last handle or
+/// [`Service`](crate::Service) is dropped.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -32,24 +32,24 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    /// The node, the controllers, the sandbox servers. Dropping the set aborts them.
+    /// The node, the controllers and the sandbox servers. Dropping the set aborts them.
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// A change by hand that cannot be made.
+/// Why a manual change failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HandError {
-    /// No such kind is served.
-    #[error("no resource is called {0:?}")]
+pub enum ChangeError {
+    /// This kind is not served.
+    #[error("unknown resource {0:?}")]
     UnknownResource(String),
-    /// The object lacks its name, or its namespace.
-    #[error("the object has no name or no namespace")]
+    /// The object has no name, or no namespace.
+    #[error("object has no name or no namespace")]
     Unnamed,
-    /// What was waited for did not come.
-    #[error("nothing came of it within {0:?}")]
-    Waited(Duration),
-    /// There is no such object.
-    #[error("there is no {resource} {namespace}/{name}")]
+    /// The expected state was not reached in time.
+    #[error("timed out after {0:?}")]
+    TimedOut(Duration),
+    /// The object does not exist.
+    #[error("{resource} {namespace}/{name} not found")]
     Missing {
         /// The plural.
         resource: String,
@@ -60,7 +60,7 @@ pub enum HandError {
     },
 }
 
-// === impl Cluster: life ===
+// === impl Cluster: start and stop ===
 
 impl Cluster {
     /// Starts a cluster; its tasks run on the current tokio runtime.
@@ -80,7 +80,7 @@ impl Cluster {
         }
         #[cfg(feature = "rbac")]
         for (resource, object) in access::first_objects(&shared.options.access) {
-            // The table names only kinds that are served, and each object has its name.
+            // The resources are known and all objects have names.
             let _ = cluster.put(resource.plural, object);
         }
         let mut tasks = cluster.inner.tasks.lock();
@@ -95,14 +95,14 @@ impl Cluster {
         cluster
     }
 
-    /// Stops the node and all else that moves, and waits until it has stopped. Afterwards every call is refused.
+    /// Stops all tasks of the cluster and waits until they have ended. Later calls are refused.
     pub async fn shutdown(&self) {
         self.set_away(true);
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
     }
 
-    /// The cluster's wall clock.
+    /// Returns the cluster's wall-clock time.
     #[must_use]
     pub fn now(&self) -> jiff::Timestamp {
         self.shared().clock.now()
@@ -112,7 +112,7 @@ impl Cluster {
         &self.inner.shared
     }
 
-    /// Runs something beside the node, until it ends or the cluster does.
+    /// Spawns a task. It is aborted when the cluster stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
@@ -123,22 +123,22 @@ impl Cluster {
 // === impl Cluster: objects ===
 
 impl Cluster {
-    /// The objects of a kind (`"pods"`), whole, in one namespace or in all, in the order of a list. No call is
-    /// recorded. A kind that is not served has no objects.
+    /// Returns the objects of a kind (`"pods"`) in one namespace or in all, in the order of a list. The call is not
+    /// recorded. An unknown kind has no objects.
     #[must_use]
     pub fn objects(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
         let Some(resource) = Resource::by_plural(resource) else { return Vec::new() };
         self.shared().state().store.list(resource, namespace).map(|object| object.full_value()).collect()
     }
 
-    /// One object, whole; `namespace` is empty for cluster-wide kinds.
+    /// Returns an object. `namespace` is empty for cluster-wide kinds.
     #[must_use]
     pub fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         let resource = Resource::by_plural(resource)?;
         self.shared().state().store.get(resource, namespace, name).map(|object| object.full_value())
     }
 
-    /// How many objects of a kind there are.
+    /// Returns the number of objects of a kind.
     #[must_use]
     pub fn count(&self, resource: &str, namespace: Option<&str>) -> usize {
         let Some(resource) = Resource::by_plural(resource) else { return 0 };
@@ -149,19 +149,19 @@ impl Cluster {
         )
     }
 
-    /// Waits until the objects of a kind, in one namespace or in all, are as wanted: a level, not an edge. Works under
-    /// the paused clock, which goes on while everything waits.
+    /// Waits until the objects of a kind, in one namespace or in all, match a predicate. Works with tokio's paused
+    /// clock, which advances while all tasks wait.
     ///
     /// # Errors
     ///
-    /// [`HandError::UnknownResource`], and [`HandError::Waited`] once `within` has gone by.
+    /// [`ChangeError::UnknownResource`], and [`ChangeError::TimedOut`] after `within`.
     pub async fn wait_for(
         &self,
         resource: &str,
         namespace: Option<&str>,
         within: Duration,
         mut wanted: impl FnMut(&[Value]) -> bool,
-    ) -> Result<Vec<Value>, HandError> {
+    ) -> Result<Vec<Value>, ChangeError> {
         let mut changed = self.shared().state().store.subscribe(known(resource)?);
         let level = async {
             loop {
@@ -170,20 +170,20 @@ impl Cluster {
                 if wanted(&objects) {
                     return objects;
                 }
-                // The sender lives in the store, and so as long as this handle.
+                // The sender is in the store, so it lives as long as this handle.
                 let _ = changed.changed().await;
             }
         };
-        tokio::time::timeout(within, level).await.map_err(|_| HandError::Waited(within))
+        tokio::time::timeout(within, level).await.map_err(|_| ChangeError::TimedOut(within))
     }
 
-    /// The version of the last change anywhere.
+    /// Returns the resource version of the last change of any object.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.shared().state().store.version()
     }
 
-    /// Makes a namespace, if there is none of that name.
+    /// Creates a namespace, unless it exists.
     pub fn make_namespace(&self, name: &str) {
         let stamp = self.shared().clock.stamp();
         let mut state = self.shared().state();
@@ -196,17 +196,17 @@ impl Cluster {
         }
     }
 
-    /// Puts an object as it is, without checks or defaults, in place of one of the same name if there is one. Watchers
-    /// see it; no call is recorded.
+    /// Stores an object without validation or defaults, and replaces an existing one. Watchers get the event; the call
+    /// is not recorded.
     ///
     /// # Errors
     ///
-    /// [`HandError::UnknownResource`] and [`HandError::Unnamed`].
-    pub fn put(&self, resource: &str, mut object: Value) -> Result<Value, HandError> {
+    /// [`ChangeError::UnknownResource`] and [`ChangeError::Unnamed`].
+    pub fn put(&self, resource: &str, mut object: Value) -> Result<Value, ChangeError> {
         let resource = known(resource)?;
         let named = |key| !text_at(&object, &["metadata", key]).is_empty();
         if !named("name") || (resource.namespaced && !named("namespace")) {
-            return Err(HandError::Unnamed);
+            return Err(ChangeError::Unnamed);
         }
         if let Some(fields) = object.as_object_mut() {
             fields.remove("kind");
@@ -219,26 +219,25 @@ impl Cluster {
                 object["metadata"][key] = value.into();
             }
         }
-        // What a Service put here says it has, nobody else gets; if it is taken already, that is as was wished.
+        // Reserves the node ports and the address of a Service. A conflict is what the caller asked for.
         for port in node_ports(&object) {
             let _ = state.ports.take(port);
         }
         Ok(state.store.put(resource, object).full_value())
     }
 
-    /// Changes an object in place, without checks; what the change makes of it is stored. Watchers see it; no call is
-    /// recorded.
+    /// Changes an object without validation. Watchers get the event; the call is not recorded.
     ///
     /// # Errors
     ///
-    /// [`HandError::UnknownResource`] and [`HandError::Missing`].
+    /// [`ChangeError::UnknownResource`] and [`ChangeError::Missing`].
     pub fn change(
         &self,
         resource: &str,
         namespace: &str,
         name: &str,
         change: impl FnOnce(&mut Value),
-    ) -> Result<Value, HandError> {
+    ) -> Result<Value, ChangeError> {
         let resource = known(resource)?;
         let mut state = self.shared().state();
         let old = state.store.get(resource, namespace, name);
@@ -248,92 +247,92 @@ impl Cluster {
         Ok(api::commit_change(&mut state, &old, value).full_value())
     }
 
-    /// Removes an object at once, whatever its finalizers or grace: as if it had never been.
+    /// Removes an object immediately, without regard to finalizers and grace periods.
     ///
     /// # Errors
     ///
-    /// [`HandError::UnknownResource`] and [`HandError::Missing`].
-    pub fn remove(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, HandError> {
+    /// [`ChangeError::UnknownResource`] and [`ChangeError::Missing`].
+    pub fn remove(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, ChangeError> {
         let resource = known(resource)?;
         let gone = self.shared().state().remove(resource, namespace, name);
         gone.map(|object| object.full_value()).ok_or_else(|| missing(resource, namespace, name))
     }
 
-    /// Writes a Pod's whole status by hand. The node leaves the Pod alone from then on, except for its deletion.
+    /// Replaces a Pod's status. From then on the node does not update the Pod, except to delete it.
     ///
     /// # Errors
     ///
-    /// [`HandError::Missing`].
-    pub fn set_status(&self, namespace: &str, pod: &str, status: Value) -> Result<Value, HandError> {
-        self.let_go(namespace, pod);
+    /// [`ChangeError::Missing`].
+    pub fn set_status(&self, namespace: &str, pod: &str, status: Value) -> Result<Value, ChangeError> {
+        self.stop_updates(namespace, pod);
         self.change(PODS.plural, namespace, pod, |value| value["status"] = status)
     }
 
-    /// Writes a Pod's phase by hand, and nothing else of its status. The node leaves the Pod alone from then on,
-    /// except for its deletion.
+    /// Sets a Pod's phase and leaves the rest of its status. From then on the node does not update the Pod, except to
+    /// delete it.
     ///
     /// # Errors
     ///
-    /// [`HandError::Missing`].
-    pub fn set_phase(&self, namespace: &str, pod: &str, phase: &str) -> Result<Value, HandError> {
-        self.let_go(namespace, pod);
+    /// [`ChangeError::Missing`].
+    pub fn set_phase(&self, namespace: &str, pod: &str, phase: &str) -> Result<Value, ChangeError> {
+        self.stop_updates(namespace, pod);
         self.change(PODS.plural, namespace, pod, |value| value["status"]["phase"] = phase.into())
     }
 
-    /// Makes the node leave a Pod alone, except for its deletion.
-    fn let_go(&self, namespace: &str, pod: &str) {
+    /// Stops the node from updating a Pod, except to delete it.
+    fn stop_updates(&self, namespace: &str, pod: &str) {
         let mut state = self.shared().state();
         if let Some(uid) = state.store.get(PODS, namespace, pod).map(|object| object.uid().to_owned()) {
-            state.let_go.insert(uid);
+            state.manual_pods.insert(uid);
         }
     }
 }
 
-// === impl Cluster: the record ===
+// === impl Cluster: call record ===
 
 impl Cluster {
-    /// The recorded calls, oldest first.
+    /// Returns the recorded calls, oldest first.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls_since(CallMark(0))
     }
 
-    /// The present end of the record.
+    /// Returns the current end of the record.
     #[must_use]
     pub fn mark(&self) -> CallMark {
         self.shared().calls().mark()
     }
 
-    /// The calls that came after a mark.
+    /// Returns the calls after a mark.
     #[must_use]
     pub fn calls_since(&self, mark: CallMark) -> Vec<Call> {
         self.shared().calls().since(mark)
     }
 
-    /// How many recorded calls have this verb and resource.
+    /// Returns the number of recorded calls with a verb and a resource.
     #[must_use]
     pub fn count_calls(&self, verb: Verb, resource: &str) -> usize {
         self.calls().iter().filter(|call| call.verb == verb && call.resource == resource).count()
     }
 
-    /// Forgets the calls so far.
+    /// Clears the record.
     pub fn reset_calls(&self) {
         self.shared().calls().reset();
     }
 
-    /// How many calls found the server away. They are in no record: they never reached it.
+    /// Returns the number of calls that were refused because the server was unavailable. They are not recorded.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.shared().refused()
     }
 }
 
-fn known(plural: &str) -> Result<&'static Resource, HandError> {
-    Resource::by_plural(plural).ok_or_else(|| HandError::UnknownResource(plural.to_owned()))
+fn known(plural: &str) -> Result<&'static Resource, ChangeError> {
+    Resource::by_plural(plural).ok_or_else(|| ChangeError::UnknownResource(plural.to_owned()))
 }
 
-fn missing(resource: &Resource, namespace: &str, name: &str) -> HandError {
-    HandError::Missing {
+fn missing(resource: &Resource, namespace: &str, name: &str) -> ChangeError {
+    ChangeError::Missing {
         resource: resource.plural.to_owned(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),

@@ -17,7 +17,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duratio
     })
 }
 
-/// `None` for what is no duration, or one below zero.
+/// Parses a duration. Returns `None` if it is invalid or negative.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
 }

@@ -1,8 +1,8 @@
 //! An in-memory Kubernetes API server with a simulated node.
 //!
-//! It answers as a real API server (1.36.2) was recorded to answer: status, reason, message, defaulted fields and the
-//! sequence of watch events. `kubectl` and `kube` work against it unmodified. There is no global state and no real
-//! time: any number of clusters run in one process, under tokio's paused clock too.
+//! Its responses are those of a real API server (1.36.2), as recorded: status, reason, message, defaults and the
+//! sequence of watch events. `kubectl` and `kube` work with it unmodified. There is no global state and no real time:
+//! many clusters run in one process, also with tokio's paused clock.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -16,30 +16,31 @@
 //! # }
 //! ```
 //!
-//! # What there is
+//! # Contents
 //!
 //! - [`Cluster`]: the handle. [`Cluster::start`] with [`Options`]; [`Cluster::service`] for `kube::Client::new`, or
 //!   [`serve`] on a listener for `kubectl`.
-//! - Looking and meddling: [`Cluster::objects`], [`Cluster::object`], [`Cluster::count`], [`Cluster::wait_for`]; by hand [`Cluster::put`],
-//!   [`Cluster::change`], [`Cluster::remove`], [`Cluster::set_phase`], [`Cluster::set_status`].
-//! - The record of calls: [`Cluster::calls`], [`Cluster::mark`] with [`Cluster::calls_since`],
-//!   [`Cluster::count_calls`], [`Cluster::reset_calls`]; each a [`Call`] with its [`Verb`].
-//! - Faults: [`Cluster::fault`] takes a [`Rule`] ([`Matcher`], [`Timing`], [`Effect`]). The server as a whole:
+//! - Reading and changing objects: [`Cluster::objects`], [`Cluster::object`], [`Cluster::count`],
+//!   [`Cluster::wait_for`]; without validation [`Cluster::put`], [`Cluster::change`], [`Cluster::remove`],
+//!   [`Cluster::set_phase`], [`Cluster::set_status`].
+//! - The call record: [`Cluster::calls`], [`Cluster::mark`] with [`Cluster::calls_since`], [`Cluster::count_calls`],
+//!   [`Cluster::reset_calls`]; each [`Call`] has a [`Verb`].
+//! - Faults: [`Cluster::fault`] takes a [`Rule`] ([`Matcher`], [`Timing`], [`Effect`]). For the whole server:
 //!   [`Cluster::set_away`], [`Cluster::away_for`], [`Cluster::restart`], [`Cluster::snapshot`] with
-//!   [`Cluster::restore`]; its watches: [`Cluster::cut_watches`], [`Cluster::stall_watches`],
-//!   [`Cluster::expire_watch_window`]; its wall clock: [`Cluster::step_clock`].
-//! - The node: [`NodeOptions`] and [`Times`]. What becomes of a Pod is a [`Behaviour`]: chosen by the annotation
+//!   [`Cluster::restore`]; for watches: [`Cluster::cut_watches`], [`Cluster::stall_watches`],
+//!   [`Cluster::expire_watch_window`]; for the wall clock: [`Cluster::step_clock`].
+//! - The node: [`NodeOptions`] and [`Times`]. The fate of a Pod is a [`Behaviour`]: set by the annotation
 //!   [`BEHAVIOUR_ANNOTATION`], for all Pods by [`NodeOptions::behaviour`] and [`Cluster::set_behaviour`], for one by
-//!   [`Cluster::set_pod_behaviour`]. Without any a Pod runs and gets ready, unless there is no room for it
-//!   ([`Cluster::set_capacity`]) or nothing is heard of the node ([`Cluster::set_node_lost`]).
-//! - Sandboxes: with [`Options::sandbox_servers`] each ready Pod behind a `NodePort` Service answers
-//!   `GET /v1/sandbox` on its node port of the host, and lists the sessions that [`Cluster::begin_session`] began at
-//!   `/v1/shell/sessions`, `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
-//! - The same switches over HTTP: the endpoint that [`control`] describes.
-//! - Access, with the cargo feature `rbac`: [`Options::access`] takes [`AccessOptions`] ([`AccessOptions::rbac`], [`User`]s by their tokens); later
-//!   [`Cluster::add_token`], [`Cluster::issue_token`], [`Cluster::revoke_token`], [`Cluster::service_account_token`].
-//!   Roles and bindings are objects. Without it everybody may do everything. [`serve_tls`] with [`Tls`] serves HTTPS, and
-//!   a [`Kubeconfig`] tells clients how to get there.
+//!   [`Cluster::set_pod_behaviour`]. By default a Pod runs and gets ready, unless it exceeds the capacity
+//!   ([`Cluster::set_capacity`]) or the node is unreachable ([`Cluster::set_node_lost`]).
+//! - Sandboxes: with [`Options::sandbox_servers`] each ready Pod of a `NodePort` Service serves `GET /v1/sandbox` on
+//!   its node port of the host, and the sessions of [`Cluster::begin_session`] at `/v1/shell/sessions`,
+//!   `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
+//! - The same methods over HTTP: the endpoint that [`control`] describes.
+//! - Access, with the cargo feature `rbac`: [`Options::access`] takes [`AccessOptions`] ([`AccessOptions::rbac`],
+//!   [`User`]s by their tokens); at run time [`Cluster::add_token`], [`Cluster::issue_token`],
+//!   [`Cluster::revoke_token`], [`Cluster::service_account_token`]. Roles and bindings are objects. Without RBAC all
+//!   requests are allowed. [`serve_tls`] with [`Tls`] serves HTTPS, and a [`Kubeconfig`] is written for clients.
 //!
 //! # Cargo features
 //!
@@ -47,19 +48,19 @@
 //!   bodies in Protobuf.
 //! - `rbac`: tokens, roles and bindings, reviews, TLS, kubeconfigs.
 //!
-//! # What there is not
+//! # Limits
 //!
-//! Client certificates and HTTP/2. Responses in Protobuf. `exec`, `attach`, `port-forward`
-//! and proxies. Kinds that a sandbox has no use for, custom resources, webhooks. Affinity, priorities, volumes: claims
-//! are never bound. What network policies say. Each is refused as a server refuses what it does not have, or kept and
-//! without effect; `docs/embedded-cluster.md` has the list.
+//! These are not supported: client certificates and HTTP/2; responses in Protobuf; `exec`, `attach`, `port-forward`
+//! and proxies; kinds that sandboxes do not use, custom resources, webhooks; affinity, priorities and volumes (claims
+//! are never bound); the effect of network policies. Requests for them are rejected as a server without them does, or
+//! stored without effect. `docs/embedded-cluster.md` has the list.
 //!
-//! # How it is built
+//! # Structure
 //!
-//! `store` remembers and knows nothing of HTTP; `api` does what each verb does to it; `service` stands in front with
-//! the record and the faults; `node` and `controllers` are tasks that write to the store as a kubelet and a controller
-//! manager would. Decisions (`route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life`,
-//! `node::report`) are pure.
+//! `store` has the objects and does not know HTTP; `api` implements the verbs on it; `service` applies faults and
+//! records calls in front of them; `node` and `controllers` are tasks that write to the store as a kubelet and a
+//! controller manager do. `route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life` and
+//! `node::report` are pure.
 
 #[cfg(feature = "rbac")]
 mod access;
@@ -121,7 +122,7 @@ pub use access::user::User;
 pub use behaviour::{ANNOTATION as BEHAVIOUR_ANNOTATION, Behaviour, BehaviourError, Course};
 pub use body::{Body, ConnectionLost};
 pub use calls::{Call, CallMark, Verb};
-pub use cluster::{Cluster, HandError};
+pub use cluster::{ChangeError, Cluster};
 pub use faults::{ActiveRule, Effect, Matcher, Refusal, Rule, RuleError, RuleId, Timing, WatchFault};
 pub use options::{Capacity, NodeOptions, Options, Times};
 pub use sandbox::sessions::{Session, SessionKind};
@@ -129,7 +130,7 @@ pub use serve::serve;
 pub use service::Service;
 pub use store::Snapshot;
 
-/// The page on this crate, whose examples are tried as tests.
+/// The guide to this crate. Its examples run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedded-cluster.md")]
 pub struct Page;

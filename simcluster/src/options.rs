@@ -1,4 +1,4 @@
-//! How a cluster is set up.
+//! The settings of a cluster.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -10,91 +10,90 @@ use serde::{Deserialize, Serialize};
 use crate::access::options::AccessOptions;
 use crate::behaviour::Behaviour;
 
-/// The settings of a cluster. [`Options::default`] suits tests.
+/// The settings of a cluster. [`Options::default`] is meant for tests.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Seed of uids, cluster addresses, node ports and generated names: equal seeds give equal ones. `None` takes a
-    /// seed from the operating system, so that no other cluster has the same uids, as on a real one.
+    /// The seed of uids, cluster addresses, node ports and generated names: the same seed gives the same values.
+    /// `None` takes a random seed, so that uids are unique across clusters.
     pub seed: Option<u64>,
-    /// What the cluster's wall clock shows at the start; `None` for the real time.
+    /// The wall-clock time at the start; `None` for the real time.
     pub start: Option<jiff::Timestamp>,
-    /// The simulated node; `None` leaves every Pod as it was created.
+    /// The simulated node; `None` leaves Pods pending.
     pub node: Option<NodeOptions>,
-    /// The node ports Services may have.
+    /// The range of node ports.
     pub node_ports: RangeInclusive<u16>,
-    /// Where to serve each sandbox on its node port; `None` serves none, and node ports are numbers only.
+    /// The address at which to serve sandboxes on their node ports; `None` serves none.
     pub sandbox_servers: Option<IpAddr>,
-    /// Namespaces there are from the start, beside `default` and `kube-system`.
+    /// Namespaces to create at the start, in addition to `default` and `kube-system`.
     pub namespaces: Vec<String>,
-    /// How many events of each kind a watch can go back.
+    /// The number of events of each kind in the watch window.
     pub watch_window: usize,
-    /// How many bytes of JSON of such events are kept for each kind.
+    /// The size of the watch window of each kind, in bytes of JSON.
     pub watch_window_bytes: usize,
-    /// How many calls the record keeps; older ones are forgotten.
+    /// The number of calls in the record. Older calls are dropped.
     pub call_log: usize,
-    /// Who may do what. Off by default: everybody may do everything.
+    /// Access control. Off by default: all requests are allowed.
     #[cfg(feature = "rbac")]
     pub access: AccessOptions,
 }
 
-/// The settings of the simulated node. All but its name and times can be changed at run time, by the methods of
+/// The settings of the simulated node. All except its name and times can be changed at run time with methods of
 /// [`Cluster`](crate::Cluster).
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How long things take on it.
+    /// The durations of a Pod's steps.
     pub times: Times,
-    /// What the Pods on it may request together; one that does not fit into the rest is unschedulable until there is
-    /// room. Milli-CPUs.
+    /// The allocatable CPU in millicores. A Pod whose requests exceed the rest is unschedulable.
     pub cpu_millis: u64,
-    /// As `cpu_millis`, in bytes of memory.
+    /// The allocatable memory in bytes.
     pub memory_bytes: u64,
-    /// How many Pods it takes.
+    /// The maximum number of Pods.
     pub pods: u64,
-    /// How Pods behave that nothing else is said of: no annotation, no [`Cluster::set_pod_behaviour`](
-    /// crate::Cluster::set_pod_behaviour).
+    /// The default behaviour of Pods, if neither an annotation nor [`Cluster::set_pod_behaviour`](
+    /// crate::Cluster::set_pod_behaviour) sets one.
     pub behaviour: Behaviour,
-    /// How long an Event is kept that the node wrote, since its message last came.
+    /// The lifetime of an Event of the node, since its last occurrence.
     pub event_ttl: Duration,
-    /// Whether Events are also written about what goes well; without, warnings alone are.
+    /// Whether normal Events are written too, in addition to warnings.
     pub normal_events: bool,
 }
 
-/// What the node has for Pods.
+/// The node's resources for Pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
-    /// Milli-CPUs.
+    /// CPU in millicores.
     pub cpu_millis: u64,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory_bytes: u64,
-    /// How many Pods.
+    /// The maximum number of Pods.
     pub pods: u64,
 }
 
-/// How long each step of a Pod's life takes, counted from the step before.
+/// The durations of the steps of a Pod's life, each since the step before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// From its creation to having a node.
+    /// From creation to scheduling.
     pub schedule: Duration,
-    /// From having a node to `ContainerCreating`.
+    /// From scheduling to `ContainerCreating`.
     pub accept: Duration,
-    /// From there until its network is ready.
+    /// From `ContainerCreating` to a ready network.
     pub network: Duration,
-    /// From there to `Running`, not ready yet.
+    /// From a ready network to `Running`.
     pub run: Duration,
     /// From `Running` to ready.
     pub ready: Duration,
-    /// From the delete to the exit of its containers; a shorter grace period wins.
+    /// From deletion to the exit of the containers; a shorter grace period takes precedence.
     pub terminate: Duration,
-    /// How long a crashing container lives.
+    /// From the start of a crashing container to its crash.
     pub crash: Duration,
-    /// The first wait before a crashed container or a failed pull is tried again; it doubles up to thirty times this.
+    /// The initial back-off of a crashed container or a failed pull. It doubles up to 30 times this.
     pub back_off: Duration,
-    /// From ready to the kubelet's next look at a Pod, which reports the limits that the kernel has set.
+    /// From ready to the kubelet's next sync of the Pod, which reports the limits that the kernel has set.
     pub sync: Duration,
-    /// From the silence of the node until the cluster takes it for lost (`node-monitor-grace-period`).
+    /// From the node's last heartbeat until the cluster regards it as unreachable (`node-monitor-grace-period`).
     pub node_grace: Duration,
 }
 
@@ -119,7 +118,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The default options with one more namespace.
+    /// Returns the default options with one more namespace.
     #[must_use]
     pub fn with_namespace(name: &str) -> Self {
         Self { namespaces: vec![name.to_owned()], ..Self::default() }
@@ -147,7 +146,7 @@ impl Default for NodeOptions {
 // === impl Capacity ===
 
 impl Default for Capacity {
-    /// More than any test fills by chance: 100,000 CPUs, 100 TiB, 100,000 Pods.
+    /// More than tests use by chance: 100,000 CPUs, 100 TiB, 100,000 Pods.
     fn default() -> Self {
         Self { cpu_millis: 100_000_000, memory_bytes: 100 << 40, pods: 100_000 }
     }
@@ -156,7 +155,7 @@ impl Default for Capacity {
 // === impl Times ===
 
 impl Default for Times {
-    /// Running after 150 ms and ready after 300 ms; a delete takes 200 ms.
+    /// A Pod runs after 150 ms and is ready after 300 ms. A deletion takes 200 ms.
     fn default() -> Self {
         Self {
             schedule: Duration::ZERO,
@@ -174,7 +173,7 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Everything at once: a Pod is ready as soon as the node has seen it, and gone as soon as it is deleted.
+    /// No delays: a Pod is ready as soon as the node has observed it, and gone as soon as it is deleted.
     pub const INSTANT: Self = Self {
         schedule: Duration::ZERO,
         accept: Duration::ZERO,

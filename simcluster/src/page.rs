@@ -1,11 +1,11 @@
-//! Continue tokens: where a page ended, as the real server writes them (JSON in unpadded URL-safe base64).
+//! Continue tokens, in the real server's format (JSON in unpadded URL-safe base64).
 
 use crate::status::{ApiError, ApiResult};
 
-/// Where the next page begins.
+/// The start of the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// The version of the first page; `None` for whatever is there by then.
+    /// The version of the first page; `None` for the current state.
     pub version: Option<u64>,
     namespace: Option<String>,
     name: String,
@@ -16,7 +16,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 // === impl Page ===
 
 impl Page {
-    /// Whether the page before ended before this object.
+    /// Returns whether the page starts before this object.
     pub fn is_before(&self, namespace: &str, name: &str) -> bool {
         match &self.namespace {
             Some(last) => (namespace, name) > (last.as_str(), self.name.as_str()),
@@ -24,7 +24,7 @@ impl Page {
         }
     }
 
-    /// The refusal of the token once its version has left the window, with a token for the rest as it is by then.
+    /// Returns the error for a token whose version has expired, with a token for the rest of the current state.
     pub fn expired(&self) -> ApiError {
         let (namespace, one) = (self.namespace.as_deref().unwrap_or(""), self.namespace.is_none());
         let token = encode(None, namespace, &self.name, one);
@@ -32,7 +32,7 @@ impl Page {
     }
 }
 
-/// The token after an object. In a list of one namespace the namespace is left out.
+/// Returns the token after an object. The list of a single namespace omits the namespace.
 pub(crate) fn encode(version: Option<u64>, namespace: &str, name: &str, one_namespace: bool) -> String {
     let start = if one_namespace || namespace.is_empty() {
         format!("/{name}\\u0000")
@@ -43,7 +43,7 @@ pub(crate) fn encode(version: Option<u64>, namespace: &str, name: &str, one_name
     to_base64(format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{version},\"start\":\"{start}\"}}").as_bytes())
 }
 
-/// Reads a token; the error says what Go's parser would.
+/// Decodes a token. The error is that of Go's parser.
 pub(crate) fn decode(token: &str) -> ApiResult<Page> {
     #[derive(serde::Deserialize)]
     struct Token {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_the_real_servers() {
+    fn tokens_have_the_real_servers_format() {
         let token = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MTIxODYsInN0YXJ0IjoiL2FcdTAwMDAifQ";
         assert_eq!(encode(Some(12186), "rec", "a", true), token);
         let page = decode(token).unwrap();

@@ -1,4 +1,4 @@
-//! Node ports and cluster addresses: which are taken, and which the host can really give.
+//! The allocation of node ports and cluster addresses.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,16 +13,16 @@ use crate::random::Random;
 #[derive(Debug)]
 pub(crate) struct NodePorts {
     range: RangeInclusive<u16>,
-    /// Where ports are held on the host; `None` if they exist in the cluster only.
+    /// The address on the host where ports are reserved; `None` if they exist in the cluster only.
     host: Option<IpAddr>,
-    taken: BTreeMap<u16, Option<Held>>,
+    allocated: BTreeMap<u16, Option<Held>>,
 }
 
-/// A port held on the host: bound, not listening, so that connections to it are refused and nobody else gets it.
+/// A reserved port on the host: bound but not listening, so that connections are refused and no other process gets it.
 #[derive(Debug)]
 pub(crate) struct Held(TcpSocket);
 
-/// Why a port could not be had.
+/// Why a port was not allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PortError {
     #[error("provided port is already allocated")]
@@ -33,11 +33,11 @@ pub(crate) enum PortError {
     Full,
 }
 
-/// The addresses Services get.
+/// The cluster addresses in use.
 #[derive(Debug, Default)]
 pub(crate) struct ClusterAddresses(HashSet<Ipv4Addr>);
 
-/// The node ports of a Service.
+/// Returns the node ports of a Service.
 pub(crate) fn node_ports(service: &Value) -> Vec<u16> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
     ports
@@ -50,47 +50,47 @@ pub(crate) fn node_ports(service: &Value) -> Vec<u16> {
 
 impl NodePorts {
     pub fn new(range: RangeInclusive<u16>, host: Option<IpAddr>) -> Self {
-        Self { range, host, taken: BTreeMap::new() }
+        Self { range, host, allocated: BTreeMap::new() }
     }
 
-    /// The range as messages print it.
+    /// Returns the range as messages print it.
     pub fn range_text(&self) -> String {
         format!("{}-{}", self.range.start(), self.range.end())
     }
 
-    /// Takes a certain port.
+    /// Allocates a given port.
     pub fn take(&mut self, port: u16) -> Result<(), PortError> {
         if !self.range.contains(&port) {
             return Err(PortError::OutOfRange);
         }
-        if self.taken.contains_key(&port) {
+        if self.allocated.contains_key(&port) {
             return Err(PortError::Taken);
         }
         let held = self.hold(port).map_err(|_| PortError::Taken)?;
-        self.taken.insert(port, held);
+        self.allocated.insert(port, held);
         Ok(())
     }
 
-    /// Takes any free port that the host can give as well. It starts at a random place so that a port just given
-    /// back is seldom the next one handed out.
+    /// Allocates a free port that is also free on the host. The search starts at a random port, so that a released
+    /// port is seldom reused at once.
     pub fn take_any(&mut self, random: &mut Random) -> Result<u16, PortError> {
         let (first, last) = (*self.range.start(), *self.range.end());
         let size = u64::from(last.saturating_sub(first)) + 1;
-        if self.range.is_empty() || self.taken.len() as u64 >= size {
+        if self.range.is_empty() || self.allocated.len() as u64 >= size {
             return Err(PortError::Full);
         }
         let start = u16::try_from(random.below(size)).unwrap_or(0) + first;
         (start..=last).chain(first..start).find(|port| self.take(*port).is_ok()).ok_or(PortError::Full)
     }
 
-    /// Gives a port back.
+    /// Releases a port.
     pub fn free(&mut self, port: u16) {
-        self.taken.remove(&port);
+        self.allocated.remove(&port);
     }
 
-    /// Hands the host's side of a port to whoever serves it.
+    /// Moves the host's side of a port to its server.
     pub fn claim(&mut self, port: u16) -> Option<Held> {
-        self.taken.get_mut(&port)?.take()
+        self.allocated.get_mut(&port)?.take()
     }
 
     fn hold(&self, port: u16) -> std::io::Result<Option<Held>> {
@@ -104,13 +104,13 @@ impl NodePorts {
 // === impl Held ===
 
 impl Held {
-    /// Starts to accept connections. The queue is short: a sandbox answers at once.
+    /// Starts to accept connections. The backlog is short, because a sandbox accepts immediately.
     pub fn listen(self) -> std::io::Result<tokio::net::TcpListener> {
         self.0.listen(128)
     }
 
-    /// Stops accepting and keeps the port. A shut-down listening socket goes back to being merely bound; the standard
-    /// library offers the call for streams only, so the socket passes as one for a moment.
+    /// Stops accepting and keeps the port. A listening socket that is shut down is only bound again. The standard
+    /// library has `shutdown` for streams only, hence the conversion.
     pub fn resume(listener: tokio::net::TcpListener) -> std::io::Result<Self> {
         let socket = std::net::TcpStream::from(std::os::fd::OwnedFd::from(listener.into_std()?));
         socket.shutdown(std::net::Shutdown::Read)?;
@@ -121,7 +121,7 @@ impl Held {
 // === impl ClusterAddresses ===
 
 impl ClusterAddresses {
-    /// A free address of 10.96.0.0/16.
+    /// Allocates a free address of 10.96.0.0/16.
     pub fn take_any(&mut self, random: &mut Random) -> Ipv4Addr {
         loop {
             let [.., c, d] = random.below(0xfffd).wrapping_add(1).to_be_bytes();
@@ -132,7 +132,7 @@ impl ClusterAddresses {
         }
     }
 
-    /// Takes a certain address; false if it is taken.
+    /// Allocates a given address. Returns false if it is in use.
     pub fn take(&mut self, address: Ipv4Addr) -> bool {
         self.0.insert(address)
     }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_range_is_used_up_and_a_freed_port_comes_back() {
+    fn a_small_range_is_exhausted_and_a_released_port_is_reused() {
         let mut random = Random::seeded(1);
         let mut ports = NodePorts::new(30000..=30002, None);
         let mut got: Vec<_> = (0..3).map(|_| ports.take_any(&mut random).unwrap()).collect();
@@ -160,16 +160,16 @@ mod tests {
         assert_eq!(ports.take(80), Err(PortError::OutOfRange));
     }
 
-    /// Guards the promise that a handed-out URL works: a port somebody else uses on the host is never given.
+    /// Guards that an allocated port works: a port that another process uses on the host is never allocated.
     #[tokio::test]
-    async fn a_port_the_host_cannot_give_is_skipped() {
+    async fn a_port_in_use_on_the_host_is_skipped() {
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = other.local_addr().unwrap().port();
         let mut ports = NodePorts::new(port..=port, Some("127.0.0.1".parse().unwrap()));
         assert_eq!(ports.take_any(&mut Random::seeded(1)), Err(PortError::Full));
     }
 
-    /// Guards "refused while nothing is ready": the port stays ours while it does not listen.
+    /// Guards that connections are refused while no Pod is ready, and that the port stays reserved.
     #[tokio::test]
     async fn a_port_can_stop_listening_and_start_again() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,6 +1,6 @@
-//! Query strings: decoded pairs, and the options Kubernetes takes from them.
+//! Query strings.
 
-/// The pairs of a query string, decoded, in order.
+/// The decoded pairs of a query string, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -15,12 +15,12 @@ impl Query {
         Self(pairs.collect())
     }
 
-    /// The first value of a key that is not empty.
+    /// Returns the first non-empty value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
-    /// Whether a switch is on, as Kubernetes reads them: present and neither `0` nor `false`.
+    /// Returns whether a boolean option is true, as Kubernetes parses it: present and neither `0` nor `false`.
     pub fn is_on(&self, key: &str) -> bool {
         self.0.iter().any(|(k, v)| k == key && !matches!(v.as_str(), "0" | "false"))
     }
@@ -30,7 +30,7 @@ impl Query {
     }
 }
 
-/// Percent-decodes; what is no UTF-8 afterwards is replaced. `plus` says whether `+` is a space.
+/// Decodes percent escapes and replaces invalid UTF-8. `plus` says whether `+` is a space.
 pub(crate) fn decode(text: &str, plus: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! Text in quotes, as the real server prints it.
+//! Quoted text, as the real server prints it.
 
 use std::fmt::Write;
 

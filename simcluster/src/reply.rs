@@ -1,4 +1,4 @@
-//! Responses of the API, before they become HTTP.
+//! API responses, before they are converted to HTTP.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -14,7 +14,7 @@ use crate::store::Object;
 use crate::table;
 use crate::view;
 
-/// A response that is not an error.
+/// A successful response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub status: StatusCode,
@@ -43,7 +43,7 @@ impl Reply {
         Self { content_type: "text/plain; charset=utf-8", ..Self::json(status, body) }
     }
 
-    /// One object in the form that was asked for.
+    /// Returns an object in the representation that the request accepts.
     pub fn object(
         status: StatusCode,
         resource: &'static Resource,

@@ -1,4 +1,4 @@
-//! A request to the API, parsed.
+//! A parsed API request.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::calls::Verb;
 use crate::query::Query;
 use crate::route::Route;
 
-/// A request with its whole body.
+/// A request with its complete body.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub route: Route,
@@ -16,10 +16,9 @@ pub(crate) struct Request {
     pub query: Query,
     pub content_type: String,
     pub accept: String,
-    /// The field manager of a write that names none.
+    /// The default field manager of a write.
     #[cfg(feature = "kubectl")]
     pub user_agent: String,
-    /// The authenticated caller.
     #[cfg(feature = "rbac")]
     pub user: User,
     pub body: Bytes,

@@ -1,4 +1,4 @@
-//! From a method and a path to what is asked for.
+//! Routing: from a method and a path to the target of a request.
 
 use http::Method;
 
@@ -8,12 +8,12 @@ use crate::calls::Verb;
 use crate::query::{Query, decode};
 use crate::resource::{NAMESPACES, Resource, Sub};
 
-/// What a path names.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Object(Target),
     Version,
-    /// `/livez`, `/readyz`, `/healthz` and what is below them.
+    /// `/livez`, `/readyz`, `/healthz` and their subpaths.
     Health,
     /// `/api`
     CoreVersions,
@@ -23,7 +23,7 @@ pub(crate) enum Route {
     Group(String),
     /// `/api/v1` (empty group) and `/apis/{group}/v1`
     Resources(String),
-    /// A question about users and rights, which is answered and forgotten.
+    /// A review of users and permissions, which is not stored.
     #[cfg(feature = "rbac")]
     ReviewKind(ReviewKind),
     /// `/openapi/v3`
@@ -32,20 +32,20 @@ pub(crate) enum Route {
     /// `/openapi/v3/api/v1` (empty group) and `/openapi/v3/apis/{group}/v1`
     #[cfg(feature = "kubectl")]
     OpenApiOf(String),
-    /// Below a version that is served, but nothing that is.
+    /// An unknown resource in a group version that is served.
     UnknownResource,
     Unknown,
 }
 
-/// An object, or a collection of them.
+/// An object or a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub resource: &'static Resource,
     pub namespace: Option<String>,
     pub name: Option<String>,
-    /// What below the object is meant.
+    /// The subresource.
     pub sub: Option<Sub>,
-    /// Whether the path itself asks for a watch (`/api/v1/watch/…`, the old way).
+    /// Whether the path itself is a watch (`/api/v1/watch/…`, deprecated).
     pub watched: bool,
 }
 
@@ -82,7 +82,7 @@ impl Route {
         }
     }
 
-    /// The old way to watch: the same paths, one word down.
+    /// Parses the deprecated watch paths, which have one more segment.
     fn watched(group: &str, rest: &[&str]) -> Self {
         match Self::object(group, rest) {
             Self::Object(target) if target.sub.is_none() => Self::Object(Target { watched: true, ..target }),
@@ -94,7 +94,7 @@ impl Route {
         if Resource::all().all(|resource| resource.group != group) {
             return Self::Unknown;
         }
-        // `namespaces/{name}` and what is below are the namespace itself.
+        // `namespaces/{name}` and its subresources are the namespace itself.
         let (namespace, rest) = match rest {
             ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
             ["namespaces", namespace, rest @ ..] => (Some((*namespace).to_owned()), rest),
@@ -109,7 +109,7 @@ impl Route {
         let Some(resource) = Resource::find(group, plural) else {
             return Self::UnknownResource;
         };
-        // An object of a namespaced kind needs its namespace; a cluster-wide one has none.
+        // A namespaced object needs a namespace; a cluster-wide object has none.
         let placed =
             if resource.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() };
         let sub = word.and_then(|word| resource.subs().find(|sub| sub.word() == word));
@@ -119,7 +119,7 @@ impl Route {
         Self::Object(Target { resource, namespace, name: name.map(str::to_owned), sub, watched: false })
     }
 
-    /// What a method means here; `None` if it is not allowed.
+    /// Returns the verb of a method, or `None` if it is not allowed.
     pub fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
         let Self::Object(target) = self else {
             return Some(if method == Method::POST { Verb::Create } else { Verb::Get });
@@ -134,7 +134,7 @@ impl Route {
 
 impl Target {
     fn verb(&self, method: &Method, query: &Query) -> Option<Verb> {
-        // Every kind that has a namespace is written in one, and only such are deleted in bulk.
+        // Namespaced kinds are written in a namespace, and only they support bulk deletion.
         let (one, placed) = (self.name.is_some(), self.namespace.is_some());
         match *method {
             Method::GET | Method::HEAD if self.watched => Some(Verb::Watch),
@@ -154,7 +154,7 @@ impl Target {
         }
     }
 
-    /// The resource as the call record has it.
+    /// Returns the resource as the call record names it.
     pub fn label(&self) -> String {
         match self.sub {
             Some(sub) => format!("{}/{}", self.resource.plural, sub.word()),
@@ -162,7 +162,7 @@ impl Target {
         }
     }
 
-    /// The namespace for the store's keys: empty for cluster-wide kinds.
+    /// Returns the namespace for the store's keys: empty for cluster-wide kinds.
     pub fn space(&self) -> &str {
         self.namespace.as_deref().unwrap_or("")
     }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_is_unknown() {
+    fn unknown_paths_have_no_route() {
         for path in ["/", "/openapi", "/api/v2", "/apis/x/v2", "/apis/x/v1/things"] {
             assert_eq!(Route::parse(path), Route::Unknown, "{path}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_are_kubernetes_own() {
+    fn verbs_are_those_of_kubernetes() {
         let query = |text| Query::parse(text);
         let pods = Route::parse("/api/v1/namespaces/n/pods");
         let pod = Route::parse("/api/v1/namespaces/n/pods/p");

@@ -1,4 +1,4 @@
-//! The server on a listener: HTTP/1.1, as `kubectl` and other processes reach it.
+//! The HTTP/1.1 server on a listener, for `kubectl` and other processes.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::cluster::Cluster;
 use crate::control;
 use crate::service::Service;
 
-/// How long a client may take over its headers.
+/// The timeout for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait after an accept that failed, so that a lack of file handles does not become a busy loop.
+/// The delay after a failed accept, so that a lack of file descriptors does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves a cluster on a listener until `shutdown` ends; then all connections, open watches too, are cut.
+/// Serves a cluster on a listener until `shutdown` completes. Then all connections are closed, including open watches.
 ///
-/// While the cluster is [away](Cluster::set_away), connections are accepted and closed unheard, but for those to the
-/// control endpoint: the listener stays, so that the port does too.
+/// While the cluster is [unavailable](Cluster::set_away), connections are accepted and closed immediately, except
+/// those to the control endpoint. The listener stays open to keep the port.
 pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Future<Output = ()> + Send) {
     let serve = move |stream: TcpStream| {
         let cluster = cluster.clone();
         async move {
-            if !cluster.is_away() || control::is_meant_by(&stream).await {
+            if !cluster.is_away() || control::is_control_connection(&stream).await {
                 serve_connection(stream, cluster.service()).await;
             }
         }
@@ -35,7 +35,7 @@ pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Futur
     accept(listener, serve, shutdown).await;
 }
 
-/// Accepts connections and serves each in a task of its own until `shutdown` ends.
+/// Accepts connections and serves each in its own task, until `shutdown` completes.
 pub(crate) async fn accept<F>(
     listener: TcpListener,
     serve: impl Fn(TcpStream) -> F,
@@ -60,13 +60,13 @@ pub(crate) async fn accept<F>(
                 continue;
             }
         };
-        // Small answers must not wait for a delayed acknowledgement.
+        // Small responses must not wait for a delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         connections.spawn(serve(stream));
     }
 }
 
-/// Serves HTTP on one connection.
+/// Serves HTTP on a connection.
 pub(crate) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: Service,

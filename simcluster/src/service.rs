@@ -1,4 +1,4 @@
-//! The server as a `tower::Service`: faults and the record in front, the handlers behind.
+//! The server as a `tower::Service`: applies faults and records calls, then runs the handlers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,10 +27,10 @@ use crate::route::Route;
 use crate::shared::Shared;
 use crate::status::ApiError;
 
-/// The largest body that is read (the real server's limit), in bytes.
+/// The maximum size of a body in bytes (the real server's limit).
 const BODY_LIMIT: usize = 3 << 20;
 
-/// The API server, in the form `kube::Client::new` takes.
+/// The API server as a tower service, for `kube::Client::new`.
 #[derive(Debug, Clone)]
 pub struct Service {
     cluster: Cluster,
@@ -39,7 +39,7 @@ pub struct Service {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Returns the API server as a tower service, for `kube::Client::new`. Making or cloning one is cheap.
+    /// Returns the API server as a tower service. Creating or cloning one is cheap.
     #[must_use]
     pub fn service(&self) -> Service {
         Service { cluster: self.clone() }
@@ -62,11 +62,11 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        // The handle, not only what is shared: the cluster lives while a call does.
+        // The call keeps the handle, and so the cluster, alive.
         let cluster = self.cluster.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            if control::is_meant(&head) {
+            if control::is_control_request(&head) {
                 return Ok(control::answer(&cluster, &head, body).await);
             }
             let body =
@@ -80,7 +80,7 @@ where
     }
 }
 
-/// Answers a request whose body has been read; `None` for one that was too large.
+/// Answers a request. `request` is `None` if the body was too large.
 async fn answer(
     shared: &Arc<Shared>,
     head: &http::request::Parts,
@@ -121,7 +121,7 @@ async fn answer(
         }
     }
     let mut watch_fault = None;
-    // Who answers: this server, or for a fault one that lags behind.
+    // A fault may select a stale replica.
     let mut replica = None;
     match &strike.effect {
         Some(Effect::Refuse(refusal)) => {
@@ -159,7 +159,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Lets the body of an answer break off. Its length stays announced, as it was when the connection broke.
+/// Truncates the body of a response. The `Content-Length` stays, as with a broken connection.
 fn cut_body(response: http::Response<Body>, after: u64) -> http::Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = http_body::Body::size_hint(&body).exact() {
@@ -168,7 +168,7 @@ fn cut_body(response: http::Response<Body>, after: u64) -> http::Response<Body> 
     http::Response::from_parts(head, body.cut_after(after))
 }
 
-/// Records a call and asks the fault rules about it.
+/// Records a call and applies the fault rules to it.
 fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u64, Strike) {
     let mut call = Call {
         seq: 0,
@@ -197,10 +197,10 @@ fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u
     (seq, strike)
 }
 
-/// Never answers; but if the server goes away, the connection goes with it.
+/// Never responds, but ends with the connection if the server becomes unavailable.
 async fn silence(shared: &Shared) -> Result<http::Response<Body>, ConnectionLost> {
     let mut link = shared.link.subscribe();
-    // An error means that the cluster is gone, which also is the end of the connection.
+    // An error means that the cluster has stopped, which ends the connection too.
     let _ = link.wait_for(|link| link.away).await;
     Err(ConnectionLost::Reset)
 }

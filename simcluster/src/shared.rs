@@ -1,4 +1,4 @@
-//! What the parts of one cluster share. There is no other state: two clusters never meet.
+//! The shared state of a cluster. There is no global state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -22,56 +22,55 @@ use crate::resource::{Resource, SERVICES};
 use crate::sandbox::sessions::Sessions;
 use crate::store::{Object, Snapshot, Store, WindowLimits, text_at};
 
-/// One cluster.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub options: Options,
-    /// The seed of the options, or the one that was drawn.
+    /// The seed of the options, or a random one.
     pub seed: u64,
     pub clock: Clock,
     #[cfg(feature = "rbac")]
     pub access: Access,
-    /// Held by everybody for short, never over an await.
+    /// Locked only briefly and never across an await.
     state: Mutex<State>,
     calls: Mutex<CallLog>,
     faults: Mutex<FaultTable>,
-    /// Whether the server is there; open watches listen to it.
+    /// The availability of the server. Open watches subscribe to it.
     pub link: watch::Sender<Link>,
-    /// Calls that found no server.
+    /// The number of calls that were refused.
     refused: AtomicU64,
-    /// What of the node can be changed while it runs; the node listens to it.
+    /// The run-time settings of the node, which subscribes to them.
     pub node: watch::Sender<Settings>,
-    /// Who works in the sandboxes.
+    /// The sessions in the sandboxes.
     sessions: Mutex<Sessions>,
-    /// Old states that the control endpoint keeps, by number.
+    /// Snapshots of the control endpoint, by number.
     snapshots: Mutex<BTreeMap<u64, Snapshot>>,
-    /// Servers that lag behind, each with the state it has stopped at, for the fault rules that lead calls to them.
+    /// Stale replicas, by the fault rules that send calls to them.
     replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
 }
 
-/// All that a call may change.
+/// The state that calls change.
 #[derive(Debug)]
 pub(crate) struct State {
     pub store: Store,
     pub random: Random,
     pub ports: NodePorts,
     pub addresses: ClusterAddresses,
-    /// How many Pods have had an address; the next one gets the next.
+    /// The number of Pod addresses allocated so far.
     pub pod_addresses: u32,
-    /// Uids of Pods that the node leaves alone, because somebody wrote their status by hand.
-    pub let_go: HashSet<String>,
+    /// Uids of Pods whose status was changed manually. The node does not update them.
+    pub manual_pods: HashSet<String>,
 }
 
 /// The connection between clients and the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// Whether the server cannot be reached.
+    /// Whether the server is unavailable.
     pub away: bool,
-    /// Goes up whenever somebody takes it away or brings it back, to tell who did so last.
-    pub turns: u64,
-    /// Goes up whenever all open watches are cut.
+    /// Incremented on each change of `away`, so that a timer does not revert a later change.
+    pub away_generation: u64,
+    /// Incremented to cut all open watches.
     pub cuts: u64,
-    /// Whether all watches are silent.
+    /// Whether all watches are stalled.
     pub stalled: bool,
 }
 
@@ -90,7 +89,7 @@ impl Shared {
             ports: NodePorts::new(options.node_ports.clone(), options.sandbox_servers),
             addresses: ClusterAddresses::default(),
             pod_addresses: 0,
-            let_go: HashSet::new(),
+            manual_pods: HashSet::new(),
         };
         Self {
             seed,
@@ -110,8 +109,8 @@ impl Shared {
         }
     }
 
-    /// Makes a server that has the present state and nothing that comes later, for the calls a rule leads to it. Its
-    /// connections end with this one's.
+    /// Creates a replica that stays at the current state, for the calls that a rule sends to it. Its connections end
+    /// with those of this server.
     pub fn make_replica(&self, rule: RuleId) {
         let mut replica = Self::new(self.options.clone());
         replica.clock = self.clock.clone();
@@ -124,12 +123,12 @@ impl Shared {
         self.replicas.lock().get(&rule).cloned()
     }
 
-    /// Drops the servers of rules that are not kept.
+    /// Drops the replicas of removed rules.
     pub fn keep_replicas(&self, kept: impl Fn(RuleId) -> bool) {
         self.replicas.lock().retain(|rule, _| kept(*rule));
     }
 
-    /// The state. A panic of another holder does not make it unusable: every change is made in one step.
+    /// Locks the state. A poisoned lock is usable, because every change is made in one step.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -162,7 +161,7 @@ impl Shared {
 // === impl State ===
 
 impl State {
-    /// Removes an object and takes back what it was given.
+    /// Removes an object and releases its ports and addresses.
     pub fn remove(&mut self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Object> {
         let gone = self.store.remove(resource, namespace, name)?;
         if resource == SERVICES {
@@ -171,7 +170,7 @@ impl State {
         Some(gone)
     }
 
-    /// Frees the node ports and the address of a Service that is gone or was not stored.
+    /// Releases the node ports and the address of a Service that was removed or not stored.
     pub fn release(&mut self, service: &Value) {
         for port in node_ports(service) {
             self.ports.free(port);
@@ -185,8 +184,8 @@ impl State {
         }
     }
 
-    /// Takes on an old state, with the ports and addresses its Services have. What they had and have is kept, so that
-    /// whoever holds a port on the host goes on holding it.
+    /// Restores an old state, with the ports and addresses of its Services. Current ports stay reserved, because
+    /// sandbox servers hold them on the host.
     pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
         let had = self.node_ports();
         let addresses = self.cluster_addresses();
@@ -196,7 +195,7 @@ impl State {
             self.ports.free(*port);
         }
         for port in has.difference(&had) {
-            // One that the host has given to somebody else meanwhile is a number only.
+            // A port that another process has taken is allocated in the cluster only.
             let _ = self.ports.take(*port);
         }
         for address in addresses {

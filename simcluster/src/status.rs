@@ -1,4 +1,4 @@
-//! Refusals: what went wrong, as the `Status` object a client gets.
+//! API errors and their `Status` objects.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 use crate::quote::{json_quoted, quoted};
 use crate::resource::Resource;
 
-/// A refused request, with everything its `Status` says.
+/// An API error, with all fields of its `Status`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
     pub code: StatusCode,
-    /// The machine-readable word; a few refusals have none.
+    /// The machine-readable reason; a few errors have none.
     pub reason: Option<&'static str>,
     pub message: String,
     pub details: Option<Value>,
-    /// Seconds for the `Retry-After` header.
+    /// The `Retry-After` header in seconds.
     pub retry_after: Option<u32>,
-    /// Where a list can go on that broke off.
+    /// The token with which an expired list can continue.
     pub continue_token: Option<String>,
 }
 
-/// One broken rule of an invalid object.
+/// A violation in an invalid object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub reason: &'static str,
@@ -33,7 +33,7 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 // === impl Cause ===
 
 impl Cause {
-    /// A value that breaks a rule; `shown` is the value as it is to be printed.
+    /// An invalid value. `shown` is its printed form.
     pub fn invalid(field: impl Into<String>, shown: &str, why: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
@@ -42,7 +42,7 @@ impl Cause {
         }
     }
 
-    /// As [`Cause::invalid`] for text, which is printed in quotes.
+    /// Like [`Cause::invalid`] for text, which is printed in quotes.
     pub fn invalid_text(field: impl Into<String>, value: &str, why: &str) -> Self {
         Self::invalid(field, &quoted(value), why)
     }
@@ -73,7 +73,7 @@ impl Cause {
         Self { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() }
     }
 
-    /// More than `limit` bytes.
+    /// A value with more than `limit` bytes.
     pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
         let message = format!("Too long: may not be more than {limit} bytes");
         Self { reason: "FieldValueTooLong", message, field: field.into() }
@@ -128,7 +128,7 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with_details(named(resource, name))
     }
 
-    /// The object moved on since the caller read it.
+    /// The object has changed since the caller read it.
     pub fn modified(resource: &Resource, name: &str) -> Self {
         let message = format!(
             "Operation cannot be fulfilled on {} {}: the object has been modified; \
@@ -139,7 +139,7 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
     }
 
-    /// A precondition of a delete does not hold. `what` is `UID` or `ResourceVersion`.
+    /// A precondition of a delete failed. `what` is `UID` or `ResourceVersion`.
     pub fn precondition(resource: &Resource, name: &str, what: &str, wanted: &str, found: &str) -> Self {
         let message = format!(
             "Operation cannot be fulfilled on {kind} {name}: the {what} in the precondition ({wanted}) does \
@@ -156,9 +156,9 @@ impl ApiError {
         Self::invalid_kind(resource.group, resource.kind, name, causes)
     }
 
-    /// As [`ApiError::invalid`] for what is no resource, such as the options of a request.
+    /// Like [`ApiError::invalid`] for values that are not resources, such as the options of a request.
     pub fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        // The real message has each line once, though its causes may repeat.
+        // The real message lists each violation once, even if the causes repeat.
         let mut lines: Vec<String> = Vec::new();
         for line in causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)) {
             if !lines.contains(&line) {
@@ -183,14 +183,14 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_details(details)
     }
 
-    /// An apply would change what others own.
+    /// An apply conflicts with fields of other managers.
     #[cfg(feature = "kubectl")]
     pub fn apply_conflict(message: String, causes: &[Cause]) -> Self {
         let list: Vec<_> = causes.iter().map(Cause::to_value).collect();
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(json!({"causes": list}))
     }
 
-    /// An update was meant for an object of another uid.
+    /// An update has the uid of a different object.
     pub fn other_uid(resource: &Resource, namespace: &str, name: &str, wanted: &str, found: &str) -> Self {
         let space = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let message = format!(
@@ -204,7 +204,7 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
     }
 
-    /// An error the real server does not expect either: it has no reason.
+    /// An internal error without a reason.
     pub fn unexpected(message: impl Into<String>) -> Self {
         Self { reason: None, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message) }
     }
@@ -214,7 +214,7 @@ impl ApiError {
     }
 
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        // A list and a watch name no object.
+        // A list and a watch have no name.
         let object = if name.is_empty() { String::new() } else { format!(" {}", quoted(name)) };
         let message = format!("{}{object} is forbidden: {why}", resource.qualified());
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details(named(resource, name))
@@ -256,7 +256,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
 
-    /// The `Status` object, as it goes into a body or an ERROR event.
+    /// Returns the `Status` object for a body or an ERROR event.
     pub fn to_value(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

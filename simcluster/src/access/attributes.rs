@@ -1,5 +1,5 @@
-//! What a call asks for, in the words of the authorizer: read off the method and the path alone, before anybody
-//! looks whether there is such a thing (`k8s.io/apiserver/pkg/endpoints/request`).
+//! Request attributes for the authorizer, derived from the method and the path alone. The server does not check first
+//! whether the resource exists (`k8s.io/apiserver/pkg/endpoints/request`).
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -8,12 +8,12 @@ use super::user::User;
 use crate::query::{Query, decode};
 use crate::status::ApiError;
 
-/// An action that needs a right.
+/// An action that needs a permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attributes {
-    /// Something done to objects.
+    /// An action on objects.
     Resource(Action),
-    /// A path that names no object: `/version`, `/apis`.
+    /// A request for a path that is not a resource: `/version`, `/apis`.
     Path {
         /// The method in lower case.
         verb: String,
@@ -21,7 +21,7 @@ pub(crate) enum Attributes {
     },
 }
 
-/// Something done to objects; what does not apply is empty.
+/// An action on objects. Fields that do not apply are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Action {
     pub verb: String,
@@ -35,7 +35,7 @@ pub(crate) struct Action {
 // === impl Attributes ===
 
 impl Attributes {
-    /// What a request asks for.
+    /// Returns the attributes of a request.
     pub fn of(method: &Method, path: &str, query: &Query) -> Self {
         Action::of(method, path, query).map_or_else(
             || Self::Path { verb: method.as_str().to_lowercase(), path: path.to_owned() },
@@ -43,7 +43,7 @@ impl Attributes {
         )
     }
 
-    /// The refusal of the action; `reason` is what the authorizer has to add, mostly nothing.
+    /// Returns the error for a forbidden action. `reason` is the authorizer's addition and usually empty.
     pub fn forbidden(&self, user: &User, reason: &str) -> ApiError {
         let mut why = self.sentence(&user.name);
         if !reason.is_empty() {
@@ -104,17 +104,17 @@ impl Action {
             ["apis", group, _, parts @ ..] => (*group, parts),
             _ => return None,
         };
-        // The old way to watch: the same paths, one word down.
+        // The deprecated watch paths have one more segment.
         let (watched, parts) = match parts {
             ["watch", inner @ ..] if !inner.is_empty() => (true, inner),
             _ => (false, parts),
         };
         let (namespace, parts) = match parts {
             [] => return None,
-            // What follows is a subresource of the namespace, not something in it.
+            // The rest is a subresource of the namespace, not a resource in it.
             ["namespaces", namespace, "status" | "finalize", ..] => (*namespace, parts),
             ["namespaces", namespace, inner @ ..] if !inner.is_empty() => (*namespace, inner),
-            // A namespace is in itself, as far as rights go.
+            // For authorization, a namespace is in itself.
             ["namespaces", namespace] => (*namespace, parts),
             _ => ("", parts),
         };
@@ -148,7 +148,7 @@ impl Action {
         Some(action)
     }
 
-    /// The resource with its subresource, as rules have it.
+    /// Returns the resource with its subresource, as it is written in rules.
     pub fn combined(&self) -> String {
         if self.subresource.is_empty() {
             self.resource.clone()
@@ -158,7 +158,8 @@ impl Action {
     }
 }
 
-/// The one name that a field selector leaves over, so that a right on that name alone is enough to list or to watch it.
+/// Returns the name that a field selector requires, if any. A permission for that name alone is enough to list or to
+/// watch it.
 fn name_of_selector(selector: &str) -> &str {
     let terms = selector.split(',').map(str::trim);
     terms
@@ -177,9 +178,9 @@ mod tests {
         Attributes::of(&method.parse().unwrap(), path, &Query::parse(query))
     }
 
-    /// Guards every form of the sentence; the first two are recorded.
+    /// Guards every form of the message; the first two are recorded.
     #[test]
-    fn each_form_is_refused_in_its_own_words() {
+    fn forbidden_messages_are_those_of_kubernetes() {
         let in_rec = "in API group \"\" in the namespace \"rec\"";
         for (method, path, message) in [
             (
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_of_one_name_names_it() {
+    fn a_field_selector_for_one_name_sets_the_name() {
         let Attributes::Resource(action) =
             asked("GET", "/api/v1/namespaces/n/pods?watch=true&fieldSelector=metadata.name%3Da")
         else {
@@ -243,9 +244,9 @@ mod tests {
         assert_eq!((action.verb.as_str(), action.name.as_str()), ("watch", "a"));
     }
 
-    /// The authorizer comes before anybody knows whether a kind is served.
+    /// Guards that authorization comes before the check whether a kind is served.
     #[test]
-    fn what_is_not_served_needs_a_right_all_the_same() {
+    fn unknown_resources_need_a_permission_too() {
         let Attributes::Resource(action) = asked("PUT", "/apis/x.io/v3/namespaces/n/things/t/scale") else {
             panic!("no resource")
         };

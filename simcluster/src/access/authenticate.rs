@@ -1,4 +1,4 @@
-//! Whose a bearer token is.
+//! Authentication with bearer tokens.
 
 use http::{HeaderMap, header};
 
@@ -9,36 +9,36 @@ use crate::resource::{PODS, Resource, SECRETS, SERVICE_ACCOUNTS};
 use crate::shared::Shared;
 use crate::store::Store;
 
-/// Credentials that were looked at.
+/// The result of a token lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// They are good.
+    /// A valid token.
     User(User),
-    /// They are not. The words are for a review only: a caller learns no more than that it is unauthorized.
-    Nobody(Option<&'static str>),
+    /// An invalid token. Only a review shows the reason; other requests get a plain 401.
+    Invalid(Option<&'static str>),
 }
 
-/// The bearer token of a request, if it shows one.
+/// Returns the bearer token of a request, if any.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Looks a token up: among those that were given by hand, and then as a service account's.
+/// Looks a token up, first among the static tokens, then as a service account token.
 pub(super) fn token(shared: &Shared, token: &str, audiences: &[String]) -> Found {
     if let Some(user) = shared.access.tokens().get(token) {
         return Found::User(user.clone().authenticated());
     }
-    let Some(claims) = shared.access.signer.verify(token) else { return Found::Nobody(None) };
+    let Some(claims) = shared.access.signer.verify(token) else { return Found::Invalid(None) };
     let now = shared.clock.now().as_second();
     match check(&shared.state().store, &claims, audiences, now) {
         Ok(user) => Found::User(user.authenticated()),
-        Err(why) => Found::Nobody(Some(why)),
+        Err(why) => Found::Invalid(Some(why)),
     }
 }
 
-/// Whether a token that this cluster made still holds. Pure.
+/// Checks that a token of this cluster is still valid. Pure.
 fn check(store: &Store, claims: &Claims, audiences: &[String], now: i64) -> Result<User, &'static str> {
     let meant =
         |audience: &String| audiences.contains(audience) || (audiences.is_empty() && audience == AUDIENCE);
@@ -108,9 +108,9 @@ mod tests {
         store
     }
 
-    /// A token ends with its time, its account and the Pod it was made for, and is good for its audience only.
+    /// Guards that a token is valid until its expiry, for its audience, and while its account and its Pod exist.
     #[test]
-    fn a_service_account_token_holds_no_longer_than_it_should() {
+    fn service_account_tokens_expire() {
         let mut store = store();
         let user = check(&store, &claims(), &[], 150).unwrap();
         assert_eq!(user.name, "system:serviceaccount:n:robot");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_read_as_the_real_server_reads_it() {
+    fn bearer_tokens_are_parsed_as_by_the_real_server() {
         let read = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, http::HeaderValue::from_static(value));

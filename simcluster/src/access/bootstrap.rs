@@ -1,13 +1,13 @@
-//! The roles and bindings that every cluster with RBAC has from the start, as far as they mean something here
+//! The default roles and bindings of a cluster with RBAC, limited to the kinds that this server has
 //! (`k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 
 use serde_json::{Value, json};
 
 use crate::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Resource};
 
-/// What everybody may ask, with and without credentials.
+/// Paths that all users may read, authenticated or not.
 const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
-/// What those may ask whose credentials are good.
+/// Paths that authenticated users may read.
 const DISCOVERY_PATHS: [&str; 11] = [
     "/api",
     "/api/*",
@@ -24,7 +24,7 @@ const DISCOVERY_PATHS: [&str; 11] = [
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// The objects, without what the server adds.
+/// Returns the objects without the fields that the server sets.
 pub(super) fn objects() -> Vec<(&'static Resource, Value)> {
     let all = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
     let all_paths = json!({"nonResourceURLs": ["*"], "verbs": ["*"]});
@@ -93,7 +93,7 @@ fn metadata(name: &str) -> Value {
     })
 }
 
-/// What lives in a namespace and is a user's own business. Secrets are read only by those who may write them.
+/// Returns a rule for the kinds in a namespace that users manage. Only users with write access read Secrets.
 fn namespaced(verbs: &[&str], secrets: bool) -> Value {
     let mut resources = vec!["configmaps", "persistentvolumeclaims", "pods", "serviceaccounts", "services"];
     resources.extend(

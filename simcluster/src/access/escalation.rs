@@ -1,5 +1,5 @@
-//! Privilege escalation: the writer of a role needs the permissions that it grants, or the verb `escalate`; the writer of
-//! a binding needs the permissions of its role, or the verb `bind`. (`k8s.io/kubernetes/pkg/registry/rbac`.)
+//! Privilege escalation: the writer of a role needs the permissions that it grants, or the verb `escalate`; the writer
+//! of a binding needs the permissions of its role, or the verb `bind` (`k8s.io/kubernetes/pkg/registry/rbac`).
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
 
-/// Refuses an object of RBAC that grants what its writer does not hold. `old` is what it replaces.
+/// Rejects an RBAC object that grants permissions that its writer does not have. `old` is the object it replaces.
 pub(crate) fn guard(
     shared: &Shared,
     state: &State,
@@ -99,9 +99,9 @@ mod tests {
             "roleRef": {"kind": "Role", "name": role}, "subjects": [{"kind": "User", "name": user}]})
     }
 
-    /// Guards that rights cannot be made out of nothing, and each of the ways in which they may be passed on.
+    /// Guards that users cannot extend their permissions, and each way to delegate them.
     #[test]
-    fn only_what_is_held_is_given_away() {
+    fn only_held_permissions_can_be_granted() {
         let mut store = Store::with_window(10);
         for (resource, object) in bootstrap::objects() {
             store.put(resource, object);
@@ -124,7 +124,7 @@ mod tests {
         );
         assert!(bind(&store, "writer").is_err());
         assert!(bind(&store, "no-such-role").is_err());
-        // What does not change gives nothing away.
+        // An unchanged object grants nothing new.
         let old = role("new", &writes);
         assert!(check(&store, &anne, ROLES, Some(&old), &old).is_ok());
         assert!(check(&store, &User::admin(), ROLES, None, &old).is_ok());

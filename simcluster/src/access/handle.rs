@@ -1,45 +1,45 @@
-//! What the handle on a cluster does about access.
+//! The access control methods of [`Cluster`].
 
 use std::time::Duration;
 
 use super::jwt;
 use super::state::AUDIENCE;
-use super::token_request::{self, Order};
+use super::token_request::{self, TokenSpec};
 use super::user::User;
 use crate::cluster::Cluster;
 use crate::resource::SERVICE_ACCOUNTS;
 
-/// Why there is no token.
+/// Why a token was not created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// There is no such service account.
-    #[error("there is no service account {namespace}/{name}")]
+    /// The service account does not exist.
+    #[error("service account {namespace}/{name} not found")]
     NoAccount {
         /// The namespace.
         namespace: String,
         /// The name.
         name: String,
     },
-    /// The system gives no random bits for a token or a key.
-    #[error("no token can be made: the system gives no random bits")]
+    /// The operating system returned no random bytes for a token or a key.
+    #[error("cannot create a token: the operating system has no randomness")]
     NoRandomness,
 }
 
 // === impl Cluster: access ===
 
 impl Cluster {
-    /// Whether rights are asked for.
+    /// Returns whether RBAC is enabled.
     #[must_use]
     pub fn has_rbac(&self) -> bool {
         self.shared().access.rbac
     }
 
-    /// Makes a token stand for a user from now on.
+    /// Adds a token for a user.
     pub fn add_token(&self, token: impl Into<String>, user: User) {
         self.shared().access.tokens().insert(token.into(), user);
     }
 
-    /// Makes up a token for a user, which nobody can guess.
+    /// Creates a random token for a user.
     ///
     /// # Errors
     ///
@@ -50,12 +50,12 @@ impl Cluster {
         Ok(token)
     }
 
-    /// Makes a token that was added or issued worthless. A service account's ends with the account.
+    /// Revokes a token that was added or issued. A service account token is revoked by deleting the account.
     pub fn revoke_token(&self, token: &str) {
         self.shared().access.tokens().remove(token);
     }
 
-    /// A token for a service account, as `kubectl create token` gives it; it holds for so long.
+    /// Creates a token for a service account, like `kubectl create token`. It expires after the given time.
     ///
     /// # Errors
     ///
@@ -71,12 +71,12 @@ impl Cluster {
         let account = state.store.get(SERVICE_ACCOUNTS, namespace, name).ok_or_else(|| {
             TokenError::NoAccount { namespace: namespace.to_owned(), name: name.to_owned() }
         })?;
-        let order = Order {
+        let spec = TokenSpec {
             audiences: vec![AUDIENCE.to_owned()],
             seconds: i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX),
             bound: None,
         };
-        token_request::issue(&shared.access, &mut state, &account, &order, shared.clock.now())
+        token_request::issue(&shared.access, &mut state, &account, &spec, shared.clock.now())
             .map(|(token, _)| token)
             .ok_or(TokenError::NoRandomness)
     }

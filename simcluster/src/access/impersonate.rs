@@ -1,4 +1,4 @@
-//! Acting as somebody else (`kubectl --as`), for those who may.
+//! User impersonation (`kubectl --as`).
 
 use std::collections::BTreeMap;
 
@@ -34,11 +34,11 @@ pub(super) fn asked(headers: &HeaderMap) -> Result<Option<(User, Vec<Attributes>
         };
     }
     let rights = rights(&user);
-    furnish(&mut user);
+    add_default_groups(&mut user);
     Ok(Some((user, rights)))
 }
 
-/// The rights that it takes to be somebody: one for each thing that is claimed.
+/// Returns the permissions that are needed to impersonate a user: one for each name, group and other field.
 fn rights(user: &User) -> Vec<Attributes> {
     let action = |group: &str, resource: &str, name: &str| Action {
         verb: "impersonate".to_owned(),
@@ -68,19 +68,19 @@ fn rights(user: &User) -> Vec<Attributes> {
     rights.into_iter().map(Attributes::Resource).collect()
 }
 
-/// Adds the groups that the user has by itself.
-fn furnish(user: &mut User) {
+/// Adds the default groups of the user.
+fn add_default_groups(user: &mut User) {
     if user.groups.is_empty()
         && let Some((namespace, _)) = service_account_of(&user.name)
     {
         user.groups = service_account_groups(namespace);
     }
-    let stranger = User::anonymous();
-    if user.name == stranger.name {
+    let anonymous = User::anonymous();
+    if user.name == anonymous.name {
         if user.groups.is_empty() {
-            user.groups = stranger.groups;
+            user.groups = anonymous.groups;
         }
-    } else if !user.is_in(AUTHENTICATED) && !user.is_in(&stranger.groups[0]) {
+    } else if !user.is_in(AUTHENTICATED) && !user.is_in(&anonymous.groups[0]) {
         user.groups.push(AUTHENTICATED.to_owned());
     }
 }
@@ -97,9 +97,9 @@ mod tests {
         headers
     }
 
-    /// Each thing claimed takes a right of its own, and a service account brings its groups along.
+    /// Guards that each field needs its own permission, and that a service account has its default groups.
     #[test]
-    fn who_is_asked_for_and_what_it_takes() {
+    fn impersonation_headers_need_permissions() {
         assert_eq!(asked(&headers(&[])), Ok(None));
         assert!(asked(&headers(&[(GROUP, "g")])).is_err());
         let (user, rights) = asked(&headers(&[(USER, "system:serviceaccount:n:s")])).unwrap().unwrap();
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(rights.len(), 5);
         assert_eq!(user.groups, ["g", "h", AUTHENTICATED]);
         assert_eq!(user.extra["a/b"], ["x"]);
-        let (stranger, _) = asked(&headers(&[(USER, "system:anonymous")])).unwrap().unwrap();
-        assert_eq!(stranger, User::anonymous());
+        let (anonymous, _) = asked(&headers(&[(USER, "system:anonymous")])).unwrap().unwrap();
+        assert_eq!(anonymous, User::anonymous());
     }
 }

@@ -1,4 +1,5 @@
-//! Service-account tokens: JSON Web Tokens signed with the cluster's own key (ES256), which lives as long as it does.
+//! Service account tokens: JSON Web Tokens that are signed with the cluster's own key (ES256). The key lives as long
+//! as the cluster.
 
 use std::sync::OnceLock;
 
@@ -10,15 +11,15 @@ use ring::signature::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a token says, under Kubernetes' own names.
+/// The claims of a token, under Kubernetes' names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
     pub aud: Vec<String>,
-    /// When it expires, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub exp: i64,
     pub iat: i64,
     pub iss: String,
-    /// Names the token itself.
+    /// The ID of the token.
     pub jti: String,
     #[serde(rename = "kubernetes.io")]
     pub kubernetes: Bound,
@@ -26,7 +27,7 @@ pub(super) struct Claims {
     pub sub: String,
 }
 
-/// Whose the token is, and with what it ends.
+/// The service account of the token, and the object it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bound {
     pub namespace: String,
@@ -37,21 +38,21 @@ pub(super) struct Bound {
     pub serviceaccount: Reference,
 }
 
-/// One object in one of its lives.
+/// The name and the uid of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reference {
     pub name: String,
     pub uid: String,
 }
 
-/// The cluster's signing key, made when it is first needed.
+/// The cluster's signing key. It is created on first use.
 #[derive(Default)]
 pub(super) struct Signer(OnceLock<Option<EcdsaKeyPair>>);
 
 // === impl Signer ===
 
 impl Signer {
-    /// A token; `None` if the system gives no randomness for the key.
+    /// Signs a token. Returns `None` if the operating system has no randomness for the key.
     pub fn sign(&self, claims: &Claims) -> Option<String> {
         let key = self.key()?;
         let header = encode(br#"{"alg":"ES256","typ":"JWT"}"#);
@@ -60,7 +61,7 @@ impl Signer {
         Some(format!("{signed}.{}", encode(signature.as_ref())))
     }
 
-    /// What a token says; `None` if it is none of this cluster's.
+    /// Returns the claims of a token, or `None` if this cluster did not sign it.
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.key()?.public_key());
@@ -85,7 +86,7 @@ impl std::fmt::Debug for Signer {
     }
 }
 
-/// A token of 256 random bits that says nothing; `None` if the system gives no randomness.
+/// Returns a token of 256 random bits, or `None` if the operating system has no randomness.
 pub(super) fn opaque() -> Option<String> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).ok()?;
@@ -122,9 +123,9 @@ mod tests {
         }
     }
 
-    /// A token is good on the cluster that made it, whole, and nowhere else.
+    /// Guards that a token is accepted only unmodified and only on the cluster that signed it.
     #[test]
-    fn only_what_was_signed_here_is_believed() {
+    fn only_unmodified_tokens_of_this_cluster_are_valid() {
         let signer = Signer::default();
         let token = signer.sign(&claims()).unwrap();
         assert_eq!(signer.verify(&token), Some(claims()));

@@ -1,4 +1,4 @@
-//! Kubeconfig files: how `kubectl` and other clients find a cluster.
+//! Kubeconfig files, with which `kubectl` and other clients find a cluster.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The first line, by which a file is known to be ours.
+/// The first line. It marks a file that may be overwritten.
 const MARK: &str = "# Written by an embedded cluster, for as long as it runs. A new one replaces it.";
 
-/// How a client reaches a cluster, and as whom. Its `Display` is the file.
+/// The address and the credentials for a cluster. `Display` writes the file.
 ///
 /// ```
 /// let config = simcluster::Kubeconfig::new("https://127.0.0.1:6443").token("let-me-in");
@@ -28,18 +28,18 @@ pub struct Kubeconfig {
 /// Why a kubeconfig was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
-    /// There is a file that somebody else wrote, perhaps with credentials that exist nowhere else.
-    #[error("{} is there and was not written by an embedded cluster; name another file, or remove it", path.display())]
+    /// The file was written by another program, and may have credentials that exist nowhere else.
+    #[error("{} exists and was not written by an embedded cluster; choose another file or remove it", path.display())]
     Foreign {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The system refused.
-    #[error("{} cannot be written: {source}", path.display())]
+    /// The file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -47,42 +47,41 @@ pub enum KubeconfigError {
 // === impl Kubeconfig ===
 
 impl Kubeconfig {
-    /// For an API server at a URL, as nobody in particular.
+    /// Creates a kubeconfig for an API server at a URL, without credentials.
     #[must_use]
     pub fn new(server: impl Into<String>) -> Self {
         Self { server: server.into(), authority: None, token: None, namespace: "default".to_owned() }
     }
 
-    /// With the authority that signed the server's certificate, as PEM.
+    /// Sets the certificate authority of the server, as PEM.
     #[must_use]
     pub fn authority(mut self, pem: impl Into<String>) -> Self {
         self.authority = Some(pem.into());
         self
     }
 
-    /// With a bearer token.
+    /// Sets the bearer token.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// With the namespace that calls are about which name none.
+    /// Sets the default namespace.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// Writes the file, readable by its owner alone. It appears whole or not at all, also to those who read it at
-    /// that moment.
+    /// Writes the file atomically, readable by its owner alone.
     ///
     /// # Errors
     ///
-    /// [`KubeconfigError::Foreign`] for a file that was not written by this; [`KubeconfigError::Io`].
+    /// [`KubeconfigError::Foreign`] for a file of another program; [`KubeconfigError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), KubeconfigError> {
         let failed = |source| KubeconfigError::Io { path: path.to_owned(), source };
-        if !ours_or_absent(path).map_err(failed)? {
+        if !is_replaceable(path).map_err(failed)? {
             return Err(KubeconfigError::Foreign { path: path.to_owned() });
         }
         let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
@@ -96,7 +95,7 @@ impl Kubeconfig {
             fs::rename(&beside, path)
         });
         written.map_err(|source| {
-            // What is left of it is of no use; that it cannot be removed is no news after the first error.
+            // A second error, of the cleanup, adds nothing to the first.
             let _ = fs::remove_file(&beside);
             failed(source)
         })
@@ -105,7 +104,7 @@ impl Kubeconfig {
 
 impl fmt::Display for Kubeconfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A JSON string is a YAML string, whatever is in it.
+        // Every JSON string is a YAML string.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         writeln!(f, "{MARK}")?;
         writeln!(f, "apiVersion: v1\nkind: Config\ncurrent-context: embedded")?;
@@ -123,7 +122,7 @@ impl fmt::Display for Kubeconfig {
 }
 
 impl fmt::Debug for Kubeconfig {
-    /// The token is a secret.
+    /// Hides the token, which is a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kubeconfig")
             .field("server", &self.server)
@@ -132,8 +131,8 @@ impl fmt::Debug for Kubeconfig {
     }
 }
 
-/// Whether a path is free, or holds a file that a cluster wrote before, or an empty one.
-fn ours_or_absent(path: &Path) -> io::Result<bool> {
+/// Returns whether a path is free or has an empty file or one that a cluster wrote.
+fn is_replaceable(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     match File::open(path) {
         Ok(file) => file.take(MARK.len() as u64).read_to_end(&mut start)?,
@@ -143,7 +142,7 @@ fn ours_or_absent(path: &Path) -> io::Result<bool> {
     Ok(start.is_empty() || start == MARK.as_bytes())
 }
 
-/// Creates a file that nobody but its owner can open, not even for a moment.
+/// Creates a file with mode 0600 from the start.
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -156,10 +155,10 @@ fn create_private(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    /// A folder of this test's own, removed when it ends.
-    struct Folder(PathBuf);
+    /// A temporary directory, removed on drop.
+    struct TemporaryDirectory(PathBuf);
 
-    impl Folder {
+    impl TemporaryDirectory {
         fn new() -> Self {
             let path = std::env::temp_dir().join(format!("kubeconfig-{}", uuid::Uuid::new_v4()));
             fs::create_dir(&path).unwrap();
@@ -167,16 +166,16 @@ mod tests {
         }
     }
 
-    impl Drop for Folder {
+    impl Drop for TemporaryDirectory {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
 
-    /// Guards people's own kubeconfigs, which hold credentials that exist nowhere else.
+    /// Guards users' own kubeconfigs, whose credentials may exist nowhere else.
     #[test]
-    fn only_files_of_our_own_are_replaced() {
-        let folder = Folder::new();
+    fn files_of_other_programs_are_not_replaced() {
+        let folder = TemporaryDirectory::new();
         let path = folder.0.join("config");
         Kubeconfig::new("https://one").write(&path).unwrap();
         Kubeconfig::new("https://two").token("t").write(&path).unwrap();
@@ -190,13 +189,13 @@ mod tests {
         assert!(matches!(nowhere, Err(KubeconfigError::Io { .. })), "{nowhere:?}");
     }
 
-    /// The file holds a token: nobody else may read it, and no log may show it.
+    /// Guards the token: only its owner may read the file, and logs do not show it.
     #[cfg(unix)]
     #[test]
-    fn the_token_is_its_owners_alone() {
+    fn the_token_stays_secret() {
         use std::os::unix::fs::PermissionsExt as _;
 
-        let folder = Folder::new();
+        let folder = TemporaryDirectory::new();
         let path = folder.0.join("config");
         let config = Kubeconfig::new("https://one").token("hunter2");
         config.write(&path).unwrap();

@@ -1,8 +1,8 @@
-//! Who a caller is, and what a caller may do: bearer tokens and role-based access control.
+//! Authentication, impersonation and role-based access control.
 //!
-//! A call comes by here before anything is made of it ([`admit`]): `authenticate` says whose its token is,
-//! `impersonate` whom it wants to be, `attributes` what it asks for, and `policy` whether the rules say yes. Roles and
-//! bindings are objects like all others. Reviews ([`answer`]) ask the same questions without acting.
+//! Every request passes [`admit`] first: `authenticate` finds the user of its token, `impersonate` the user it acts
+//! as, `attributes` the action, and `policy` decides. Roles and bindings are ordinary objects. Reviews ([`answer`])
+//! return the same decisions without an action.
 
 mod attributes;
 mod authenticate;
@@ -38,19 +38,19 @@ use options::AccessOptions;
 use policy::Verdict;
 use user::User;
 
-/// The roles and bindings that a cluster starts with: none if nobody asks for them.
+/// Returns the default roles and bindings; none without RBAC.
 pub(crate) fn first_objects(options: &AccessOptions) -> Vec<(&'static Resource, serde_json::Value)> {
     if options.rbac { bootstrap::objects() } else { Vec::new() }
 }
 
-/// Lets a call in, as the user it is made by; or refuses it with 401 or 403.
+/// Authenticates and authorizes a request. Returns its user, or an error with status 401 or 403.
 pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query) -> ApiResult<User> {
     let mut user = match authenticate::bearer(&head.headers) {
         None => User::anonymous(),
         Some(token) => match authenticate::token(shared, token, &[]) {
             Found::User(user) => user,
-            Found::Nobody(_) if !shared.access.rbac => User::anonymous(),
-            Found::Nobody(_) => {
+            Found::Invalid(_) if !shared.access.rbac => User::anonymous(),
+            Found::Invalid(_) => {
                 return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"));
             }
         },
@@ -65,7 +65,7 @@ pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query)
     Ok(user)
 }
 
-/// Refuses what a user may not do.
+/// Rejects an action that the user may not do.
 fn demand(shared: &Shared, user: &User, attributes: &Attributes) -> ApiResult<()> {
     let Verdict { allowed, reason } = decide(shared, user, attributes);
     if allowed { Ok(()) } else { Err(attributes.forbidden(user, &reason)) }

@@ -1,4 +1,4 @@
-//! What RBAC's objects must look like, and what is filled in (`k8s.io/kubernetes/pkg/apis/rbac`).
+//! Validation and defaults of the RBAC kinds (`k8s.io/kubernetes/pkg/apis/rbac`).
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::validate::names;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// Fills in the API groups that a binding leaves out.
+/// Sets the default API groups in a binding.
 pub(crate) fn fill(resource: &Resource, value: &mut Value) {
     if resource == ROLES || resource == CLUSTER_ROLES {
         if value.get("rules").is_none() {
@@ -32,7 +32,7 @@ pub(crate) fn fill(resource: &Resource, value: &mut Value) {
     }
 }
 
-/// What is wrong with an object of RBAC.
+/// Validates an RBAC object.
 pub(crate) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if resource == ROLES || resource == CLUSTER_ROLES {
@@ -48,7 +48,7 @@ pub(crate) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What is wrong with a change of an object of RBAC: a binding stays with its role.
+/// Validates a change of an RBAC object. The role of a binding cannot change.
 pub(crate) fn check_change(resource: &Resource, old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = check(resource, new);
     let bindings = resource == ROLE_BINDINGS || resource == CLUSTER_ROLE_BINDINGS;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_can_never_apply_are_refused() {
+    fn invalid_rules_are_rejected() {
         let rules = json!({"rules": [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
             {},
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_names_a_role_and_subjects_and_keeps_its_role() {
+    fn bindings_are_validated_and_keep_their_role() {
         let mut binding = json!({"roleRef": {"kind": "Role", "name": "r"}, "subjects": [
             {"kind": "User", "name": "u"}, {"kind": "ServiceAccount", "name": "s"},
         ]});

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::user::User;
 
-/// How callers are told apart, and whether their rights are asked for.
+/// The tokens of users, and whether RBAC is enabled.
 ///
 /// ```
 /// use simcluster::{AccessOptions, User};
@@ -14,23 +14,22 @@ use super::user::User;
 /// ```
 #[derive(Clone, Default)]
 pub struct AccessOptions {
-    /// Whether everything needs a right that a role gives. If not, everybody may do everything, and a token that
-    /// nobody knows is no obstacle.
+    /// Whether RBAC is enabled. Without it all requests are allowed, with an unknown token as well.
     pub rbac: bool,
-    /// The users that tokens stand for. More can be added later: [`crate::Cluster::add_token`].
+    /// The users of static tokens. [`crate::Cluster::add_token`] adds more.
     pub(super) tokens: HashMap<String, User>,
 }
 
 // === impl AccessOptions ===
 
 impl AccessOptions {
-    /// Rights are asked for.
+    /// Enables RBAC.
     #[must_use]
     pub fn rbac() -> Self {
         Self { rbac: true, tokens: HashMap::new() }
     }
 
-    /// With a token that stands for a user.
+    /// Adds a token for a user.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>, user: User) -> Self {
         self.tokens.insert(token.into(), user);
@@ -39,7 +38,7 @@ impl AccessOptions {
 }
 
 impl std::fmt::Debug for AccessOptions {
-    /// Tokens are secrets: only their number is shown.
+    /// Shows only the number of tokens, which are secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccessOptions")
             .field("rbac", &self.rbac)

@@ -1,5 +1,4 @@
-//! From a user to the rules that apply, through bindings and roles; and from there to a verdict. Pure: it reads the
-//! store and nothing else.
+//! Authorization: finds the rules for a user through bindings and roles, and decides. Pure: it only reads the store.
 
 use serde_json::Value;
 
@@ -9,30 +8,30 @@ use super::user::{MASTERS, SERVICE_ACCOUNT_PREFIX, User};
 use crate::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES};
 use crate::store::{Object, Store, text_at};
 
-/// Whether an action is allowed.
+/// A decision about an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub allowed: bool,
-    /// By what it is allowed, or what went wrong on the way to a no; empty if there is nothing to say.
+    /// The rule that allows the action, or the errors that were found; often empty.
     pub reason: String,
 }
 
-/// A rule that applies to a user, and whence it comes.
+/// A rule that applies to a user, and the binding that grants it.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub rule: PolicyRule,
     source: String,
 }
 
-/// All rules that apply to a user in a namespace (empty: those that hold in the whole cluster).
+/// All rules for a user in a namespace, or the cluster-wide rules if it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     pub rules: Vec<Grant>,
-    /// Bindings that lead nowhere.
+    /// Bindings whose role does not exist.
     pub errors: Vec<String>,
 }
 
-/// Decides about an action of a user.
+/// Decides whether a user may do an action.
 pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Verdict {
     if user.is_in(MASTERS) {
         return Verdict { allowed: true, reason: String::new() };
@@ -56,7 +55,7 @@ pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Ver
 // === impl Grants ===
 
 impl Grants {
-    /// The rules that apply to a user, first those that hold everywhere.
+    /// Returns the rules for a user, cluster-wide rules first.
     pub fn of(store: &Store, user: &User, namespace: &str) -> Self {
         let mut grants = Self::default();
         for binding in store.list(CLUSTER_ROLE_BINDINGS, None) {
@@ -86,7 +85,7 @@ impl Grants {
     }
 }
 
-/// The rules of the role that a binding refers to.
+/// Returns the rules of the role that a binding refers to.
 pub(super) fn rules_of(store: &Store, role: &Value, namespace: &str) -> Result<Vec<PolicyRule>, String> {
     let (kind, name) = (text_at(role, &["kind"]), text_at(role, &["name"]));
     let (resource, namespace, word) = match kind {
@@ -100,7 +99,7 @@ pub(super) fn rules_of(store: &Store, role: &Value, namespace: &str) -> Result<V
         .ok_or_else(|| format!("{word}.rbac.authorization.k8s.io {name:?} not found"))
 }
 
-/// Whether the subject of a binding in a namespace is the user.
+/// Returns whether the subject of a binding in a namespace is the user.
 fn applies(subject: &Value, user: &User, namespace: &str) -> bool {
     let name = text_at(subject, &["name"]);
     match text_at(subject, &["kind"]) {
@@ -115,7 +114,7 @@ fn applies(subject: &Value, user: &User, namespace: &str) -> bool {
     }
 }
 
-/// The words that a reason has for a binding.
+/// Returns the description of a binding for a reason.
 fn describe(binding: &Object, subject: &Value) -> String {
     let role = &binding.value()["roleRef"];
     let (kind, role) = (text_at(role, &["kind"]), text_at(role, &["name"]));

@@ -1,26 +1,25 @@
-//! The kinds of reviews: requests about users and rights that are answered and not stored.
+//! The kinds of reviews: requests about users and permissions that are not stored.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::status::ApiError;
 
-/// A kind of review, or a token request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReviewKind {
-    /// Who a token belongs to.
+    /// The user of a token.
     TokenReview,
-    /// Who the caller is.
+    /// The user of the request.
     SelfSubjectReview,
-    /// Whether the caller may do something.
+    /// Whether the user of the request may do an action.
     SelfSubjectAccessReview,
-    /// Whether a given user may do something.
+    /// Whether a given user may do an action.
     SubjectAccessReview,
-    /// Whether a given user may do something in one namespace.
+    /// Whether a given user may do an action in one namespace.
     LocalSubjectAccessReview { namespace: String },
-    /// All rights of the caller.
+    /// All permissions of the user of the request.
     SelfSubjectRulesReview,
-    /// A token for a service account.
+    /// A token request for a service account.
     TokenRequest { namespace: String, name: String },
 }
 

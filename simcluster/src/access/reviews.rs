@@ -1,4 +1,4 @@
-//! Questions about users and their rights, answered and forgotten.
+//! Reviews of users and permissions, which are not stored.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
 
-/// Answers a question.
+/// Answers a review.
 pub(crate) fn answer(shared: &Shared, asked: &ReviewKind, request: &Request) -> ApiResult<Reply> {
     if request.verb != Verb::Create {
         return Err(ApiError::method_not_allowed());
@@ -60,7 +60,7 @@ pub(crate) fn answer(shared: &Shared, asked: &ReviewKind, request: &Request) -> 
     Ok(Reply::json(StatusCode::CREATED, review.to_string()))
 }
 
-/// The user that a review of another's rights is about.
+/// Returns the user in the spec of an access review.
 fn subject(asked: &ReviewKind, review: &Value) -> ApiResult<User> {
     let spec = &review["spec"];
     let list = |list: &Value| {
@@ -158,7 +158,7 @@ fn token_review(shared: &Shared, asked: &ReviewKind, spec: &Value) -> ApiResult<
             }
             json!({"authenticated": true, "user": user.info(), "audiences": audiences})
         }
-        Found::Nobody(why) => {
+        Found::Invalid(why) => {
             let error = why.map_or_else(
                 || "invalid bearer token".to_owned(),
                 |why| format!("[invalid bearer token, {why}]"),

@@ -1,14 +1,15 @@
-//! One rule of a role, and whether it allows an action. Pure (`k8s.io/kubernetes/pkg/apis/rbac/v1/evaluation_helpers.go`).
+//! A rule of a role, and whether it allows an action. Pure
+//! (`k8s.io/kubernetes/pkg/apis/rbac/v1/evaluation_helpers.go`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attributes::{Action, Attributes};
 
-/// What stands for every verb, group, resource or path.
+/// The wildcard for verbs, groups, resources and paths.
 const ALL: &str = "*";
 
-/// One rule of a role.
+/// A rule of a role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PolicyRule {
@@ -17,7 +18,7 @@ pub(crate) struct PolicyRule {
     pub api_groups: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
-    /// Empty for all names.
+    /// All names if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource_names: Vec<String>,
     #[serde(rename = "nonResourceURLs", skip_serializing_if = "Vec::is_empty")]
@@ -27,13 +28,13 @@ pub(crate) struct PolicyRule {
 // === impl PolicyRule ===
 
 impl PolicyRule {
-    /// The rules of a Role or a `ClusterRole`. What is no rule allows nothing.
+    /// Returns the rules of a Role or a `ClusterRole`. An invalid rule allows nothing.
     pub fn all_of(role: &Value) -> Vec<Self> {
         let rules = role["rules"].as_array().into_iter().flatten();
         rules.filter_map(|rule| Self::deserialize(rule).ok()).collect()
     }
 
-    /// Whether it allows the action.
+    /// Returns whether the rule allows the action.
     pub fn allows(&self, attributes: &Attributes) -> bool {
         match attributes {
             Attributes::Resource(action) => {
@@ -46,7 +47,7 @@ impl PolicyRule {
         }
     }
 
-    /// The rule in its smallest parts: one verb on one resource of one group, by one name at most, or on one path.
+    /// Splits the rule: each part has one verb on one resource of one group, with at most one name, or on one path.
     pub fn atoms(&self) -> Vec<Self> {
         let one = |text: &String| vec![text.clone()];
         let mut atoms = Vec::new();
@@ -74,7 +75,7 @@ impl PolicyRule {
         atoms
     }
 
-    /// Whether all that a smallest part allows is allowed by this rule.
+    /// Returns whether this rule allows everything that a single part allows.
     pub fn covers(&self, atom: &Self) -> bool {
         let first = |list: &[String]| list.first().cloned().unwrap_or_default();
         if !has(&self.verbs, &first(&atom.verbs)) {
@@ -96,7 +97,7 @@ impl PolicyRule {
                 || atom.resource_names.iter().any(|name| self.covers_name(name)))
     }
 
-    /// The rule in the words of a refusal.
+    /// Describes the rule as error messages do.
     pub fn describe(&self) -> String {
         let lists = [
             ("APIGroups", &self.api_groups),
@@ -115,13 +116,13 @@ impl PolicyRule {
         self.resources.iter().any(|own| {
             own == ALL
                 || *own == combined
-                // `*/scale` is that subresource of whatever has it.
+                // `*/scale` is that subresource of every resource.
                 || (!action.subresource.is_empty()
                     && own.strip_prefix("*/").is_some_and(|sub| sub == action.subresource))
         })
     }
 
-    /// A rule for names allows nothing that names none: no list of all, no create.
+    /// A rule with names does not allow requests without a name, such as lists and creates.
     fn covers_name(&self, name: &str) -> bool {
         self.resource_names.is_empty() || self.resource_names.iter().any(|own| own == name)
     }
@@ -162,9 +163,9 @@ mod tests {
         })
     }
 
-    /// Guards each way a rule can cover an action, and each near miss.
+    /// Guards each way a rule can allow an action, and each near miss.
     #[test]
-    fn a_rule_allows_what_it_says_and_nothing_else() {
+    fn rules_match_actions() {
         let pods = json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "create"]});
         let named = json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["a"],
             "verbs": ["*"]});

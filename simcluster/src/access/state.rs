@@ -8,10 +8,9 @@ use super::jwt;
 use super::options::AccessOptions;
 use super::user::User;
 
-/// The audience of tokens for the API server itself, which is also the name it issues them under.
+/// The issuer of tokens, and the audience of tokens for the API server.
 pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// The state of access in one cluster.
 #[derive(Debug)]
 pub(crate) struct Access {
     pub(super) rbac: bool,

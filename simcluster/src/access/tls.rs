@@ -1,4 +1,4 @@
-//! Certificates that a cluster makes for itself.
+//! Self-signed certificates.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::cluster::Cluster;
 use crate::serve::{accept, serve_connection};
 
-/// A certificate for the API server and the authority that signed it, both made on the spot and kept in memory: a
-/// restart makes new ones.
+/// A certificate for the API server and the authority that signed it. Both are created in memory: a restart creates
+/// new ones.
 ///
 /// ```
 /// let tls = simcluster::Tls::generate(&["my-machine.local".to_owned()]).unwrap();
@@ -33,36 +33,36 @@ pub struct Tls {
     acceptor: TlsAcceptor,
 }
 
-/// Why no certificate could be made.
+/// Why no certificate was created.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A name that is neither an address nor a DNS name, or no randomness for a key.
-    #[error("no certificate can be made: {0}")]
+    /// An invalid address or DNS name, or no randomness for a key.
+    #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// The TLS library does not take what was made.
-    #[error("the certificate cannot be used: {0}")]
+    /// The TLS library rejects the certificate.
+    #[error("cannot use the certificate: {0}")]
     Unusable(#[from] tokio_rustls::rustls::Error),
 }
 
-/// The names by which a cluster on this machine is reached: by itself, and from a container.
+/// The names of a cluster on this machine, from the machine itself and from a container.
 const NAMES: [&str; 6] =
     ["localhost", "127.0.0.1", "::1", "host.docker.internal", "kubernetes", "kubernetes.default.svc"];
 
-/// How long a client may take for its side of the TLS handshake: as long as `kubectl` gives the server.
+/// The timeout of the TLS handshake, as long as `kubectl`'s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many years a certificate holds.
+/// The validity of a certificate, in years.
 const YEARS: i32 = 1;
 
 // === impl Tls ===
 
 impl Tls {
-    /// Makes an authority and a certificate for 127.0.0.1, `::1`, `localhost`, `host.docker.internal`, the names that
-    /// a Service of the cluster itself would have, and more names or addresses.
+    /// Creates an authority and a certificate for 127.0.0.1, `::1`, `localhost`, `host.docker.internal`, the DNS names
+    /// of the Service `kubernetes`, and more names or addresses.
     ///
     /// # Errors
     ///
-    /// [`TlsError::Certificate`] for a name that a certificate cannot have.
+    /// [`TlsError::Certificate`] for a name that is not valid in a certificate.
     pub fn generate(more: &[String]) -> Result<Self, TlsError> {
         let today = Zoned::now().date();
         let authority_key = KeyPair::generate()?;
@@ -85,12 +85,12 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![signed.der().clone(), certificate.der().clone()], key)?;
-        // The server speaks nothing newer.
+        // The server does not support HTTP/2.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { authority: pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
-    /// The authority's certificate, for clients to trust, as PEM.
+    /// Returns the authority's certificate as PEM.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -98,7 +98,7 @@ impl Tls {
 }
 
 impl std::fmt::Debug for Tls {
-    /// The key is a secret.
+    /// Hides the key, which is a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tls").field("authority", &self.authority).finish_non_exhaustive()
     }
@@ -111,14 +111,14 @@ fn params(names: Vec<String>, common_name: &str, today: Date) -> Result<Certific
     let midnight = |date: Date| {
         date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
     };
-    // From yesterday on, for clocks that are behind.
+    // Valid since yesterday, for clients whose clock is behind.
     params.not_before = midnight(today.saturating_sub(1.day()));
     params.not_after = midnight(today.saturating_add(YEARS.years()));
     Ok(params)
 }
 
-/// As [`serve`](crate::serve()), over TLS. Requests are read after the handshake only, so while the cluster is away,
-/// connections are made and then closed.
+/// Like [`serve`](crate::serve()), over TLS. While the cluster is unavailable, connections are closed after the
+/// handshake.
 pub async fn serve_tls(
     listener: TcpListener,
     cluster: Cluster,
@@ -143,9 +143,9 @@ pub async fn serve_tls(
 mod tests {
     use super::*;
 
-    /// A name that no certificate can have is told, and does not end up in one that nobody accepts.
+    /// Guards that a name that is not valid in a certificate is an error.
     #[test]
-    fn extra_names_are_checked() {
+    fn extra_names_are_validated() {
         assert!(Tls::generate(&["10.0.0.1".to_owned(), "localhost".to_owned()]).is_ok());
         assert!(matches!(Tls::generate(&["na\u{ef}ve".to_owned()]), Err(TlsError::Certificate(_))));
     }

@@ -1,4 +1,4 @@
-//! Tokens for service accounts, as `kubectl create token` asks for them.
+//! Token requests for service accounts (`kubectl create token`).
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -15,19 +15,19 @@ use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, text_at};
 
-/// How long a token holds that asks for no time of its own, in seconds.
+/// The default lifetime of a token, in seconds.
 pub(super) const DEFAULT_SECONDS: i64 = 3600;
-/// The shortest time that may be asked for, in seconds.
+/// The minimum lifetime, in seconds.
 const SHORTEST: i64 = 600;
-/// The longest time that may be asked for, in seconds.
+/// The maximum lifetime, in seconds.
 const LONGEST: i64 = 1 << 32;
 
-/// What a token is made for.
+/// The spec of a token.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct TokenSpec {
     pub audiences: Vec<String>,
     pub seconds: i64,
-    /// The Pod or Secret that it ends with: its kind and itself.
+    /// The Pod or Secret to which the token is bound: its kind and its reference.
     pub bound: Option<(BoundKind, Reference)>,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum BoundKind {
     Secret,
 }
 
-/// Answers a `TokenRequest`.
+/// Handles a `TokenRequest`.
 pub(super) fn answer(
     shared: &Shared,
     asked: &ReviewKind,
@@ -49,9 +49,9 @@ pub(super) fn answer(
     let mut state = shared.state();
     let account = state.store.get(SERVICE_ACCOUNTS, namespace, name);
     let account = account.ok_or_else(|| ApiError::not_found(SERVICE_ACCOUNTS, name))?;
-    let order = Order::read(&state, asked, namespace, name, &review["spec"])?;
+    let spec = TokenSpec::read(&state, asked, namespace, name, &review["spec"])?;
     let now = shared.clock.now();
-    let Some((token, until)) = issue(&shared.access, &mut state, &account, &order, now) else {
+    let Some((token, until)) = issue(&shared.access, &mut state, &account, &spec, now) else {
         return Err(ApiError::internal("the token could not be signed"));
     };
     drop(state);
@@ -59,8 +59,8 @@ pub(super) fn answer(
         review["spec"] = json!({});
     }
     review["metadata"] = json!({"name": name, "namespace": namespace, "creationTimestamp": stamp(now)});
-    review["spec"]["audiences"] = json!(order.audiences);
-    review["spec"]["expirationSeconds"] = order.seconds.into();
+    review["spec"]["audiences"] = json!(spec.audiences);
+    review["spec"]["expirationSeconds"] = spec.seconds.into();
     if review["spec"].get("boundObjectRef").is_none() {
         review["spec"]["boundObjectRef"] = Value::Null;
     }
@@ -68,19 +68,19 @@ pub(super) fn answer(
     Ok(Reply::json(StatusCode::CREATED, review.to_string()))
 }
 
-/// Makes a token for an account: the token, and when it ends.
+/// Creates a token for an account. Returns the token and its expiry.
 pub(super) fn issue(
     access: &Access,
     state: &mut State,
     account: &Object,
-    order: &Order,
+    spec: &TokenSpec,
     now: Timestamp,
 ) -> Option<(String, Timestamp)> {
-    let (iat, exp) = (now.as_second(), now.as_second().saturating_add(order.seconds));
+    let (iat, exp) = (now.as_second(), now.as_second().saturating_add(spec.seconds));
     let bound_to =
-        |kind| order.bound.as_ref().filter(|(own, _)| *own == kind).map(|(_, reference)| reference.clone());
+        |kind| spec.bound.as_ref().filter(|(own, _)| *own == kind).map(|(_, reference)| reference.clone());
     let claims = Claims {
-        aud: order.audiences.clone(),
+        aud: spec.audiences.clone(),
         exp,
         iat,
         iss: AUDIENCE.to_owned(),
@@ -97,9 +97,9 @@ pub(super) fn issue(
     Some((access.signer.sign(&claims)?, Timestamp::from_second(exp).ok()?))
 }
 
-// === impl Order ===
+// === impl TokenSpec ===
 
-impl Order {
+impl TokenSpec {
     fn read(
         state: &State,
         asked: &ReviewKind,
@@ -127,7 +127,7 @@ impl Order {
     }
 }
 
-/// The object that a token is to end with, which has to be there and, if it is a Pod, to run as the account.
+/// Returns the object to which the token is to be bound. It must exist; a Pod must run as the account.
 fn bound(
     state: &State,
     namespace: &str,

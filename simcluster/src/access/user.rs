@@ -1,17 +1,17 @@
-//! Who makes a call.
+//! The user of a request.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// The group of all whose credentials were good.
+/// The group of all authenticated users.
 pub(super) const AUTHENTICATED: &str = "system:authenticated";
-/// The group whose members may do everything, whatever the roles say.
+/// The group whose members may do everything, independent of roles.
 pub(super) const MASTERS: &str = "system:masters";
-/// What stands before the name of a service account's user.
+/// The prefix of the user names of service accounts.
 pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
-/// Somebody who makes calls, as RBAC knows them.
+/// A user, as RBAC knows it.
 ///
 /// ```
 /// let user = simcluster::User::new("provisioner").in_group("backends");
@@ -19,44 +19,44 @@ pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
-    /// The name, which bindings name.
+    /// The name. Bindings refer to it.
     pub name: String,
-    /// What tells two users of one name apart; may be empty.
+    /// Distinguishes two users with the same name; may be empty.
     pub uid: String,
-    /// The groups, which bindings name too. `system:authenticated` is added when the user's token is shown.
+    /// The groups. Bindings refer to them. `system:authenticated` is added after authentication.
     pub groups: Vec<String>,
-    /// More that is known of the user; rights do not depend on it.
+    /// More attributes of the user. Permissions do not depend on them.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 // === impl User ===
 
 impl User {
-    /// A user of that name, in no group yet.
+    /// Creates a user without groups.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// The user as a member of one more group.
+    /// Adds a group.
     #[must_use]
     pub fn in_group(mut self, group: impl Into<String>) -> Self {
         self.groups.push(group.into());
         self
     }
 
-    /// An administrator: a member of `system:masters`, who may do everything.
+    /// Returns an administrator: a member of `system:masters`, who may do everything.
     #[must_use]
     pub fn admin() -> Self {
         Self::new("kubernetes-admin").in_group(MASTERS)
     }
 
-    /// Whoever shows no credentials.
+    /// Returns the user of requests without credentials.
     pub(crate) fn anonymous() -> Self {
         Self::new("system:anonymous").in_group("system:unauthenticated")
     }
 
-    /// The user that a service account is.
+    /// Returns the user of a service account.
     pub(super) fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
         let mut user = Self::new(format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"));
         uid.clone_into(&mut user.uid);
@@ -64,17 +64,17 @@ impl User {
         user
     }
 
-    /// The user once its credentials were found good.
+    /// Adds the group of authenticated users.
     pub(super) fn authenticated(self) -> Self {
         if self.is_in(AUTHENTICATED) { self } else { self.in_group(AUTHENTICATED) }
     }
 
-    /// Whether the user is a member of a group.
+    /// Returns whether the user is in a group.
     pub(super) fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// The `UserInfo` that reviews show.
+    /// Returns the `UserInfo` for reviews.
     pub(super) fn info(&self) -> Value {
         let mut info = json!({"username": self.name});
         if !self.uid.is_empty() {
@@ -90,12 +90,12 @@ impl User {
     }
 }
 
-/// The groups of a service account in a namespace.
+/// Returns the groups of a service account in a namespace.
 pub(super) fn service_account_groups(namespace: &str) -> Vec<String> {
     vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
 }
 
-/// Namespace and name of the service account that a user name stands for.
+/// Returns the namespace and the name of the service account that a user name refers to.
 pub(super) fn service_account_of(user: &str) -> Option<(&str, &str)> {
     user.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::update::{Origin, change, check_place, find};
+use super::update::{Origin, change, check_name_and_namespace, find};
 use super::{create, decode, managed_fields, options};
 use crate::ownership::{self, Applied};
 use crate::reply::Reply;
@@ -21,7 +21,7 @@ pub(super) fn apply(shared: &Shared, target: &Target, request: &Request) -> ApiR
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let decoded = decode::check(target.resource, config, request.query.get("fieldValidation"))?;
-    check_place(&decoded.value, target)?;
+    check_name_and_namespace(&decoded.value, target)?;
     let mut config = view::stored(target.resource, decoded.value);
     if target.sub != Some(Sub::Status) {
         drop(config.as_object_mut().and_then(|fields| fields.remove("status")));

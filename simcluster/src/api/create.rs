@@ -1,4 +1,4 @@
-//! `POST`: a new object, in the order the real server does it, so that of several faults the same one is reported.
+//! `POST`: creates an object. The order of the checks is the real server's, because the first error is reported.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
 use crate::{validate, view};
 
-/// How much of a `generateName` is kept, in bytes: a DNS label less the five characters that follow.
+/// The maximum length of the prefix of a generated name, in bytes: a DNS label without the five random characters.
 const MAX_PREFIX: usize = 63 - 5;
 
 pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
@@ -33,7 +33,7 @@ pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> Api
     Ok(reply.with_warnings(warnings))
 }
 
-/// Creates the object that a request names.
+/// Creates an object.
 pub(super) fn create_object(
     state: &mut State,
     shared: &Shared,
@@ -57,7 +57,7 @@ pub(super) fn create_object(
     if resource == SERVICES {
         service_ports::allocate(state, &mut value)?;
     }
-    // Whatever refuses from here on must give back what was allocated.
+    // After an error, the allocated ports and addresses must be released.
     let admitted = validate::new_object(resource, &value)
         .and_then(|()| service_account::admit(&state.store, resource, &value))
         .and_then(|()| quota::admit(&state.store, resource, &value))
@@ -146,13 +146,13 @@ fn fill_metadata(
     Ok(())
 }
 
-/// A generated name. Long prefixes are cut so that the name is a DNS label.
+/// Generates a name. Truncates long prefixes so that the name is a DNS label.
 fn generated(prefix: &str, suffix: &str) -> String {
     let end = prefix.floor_char_boundary(MAX_PREFIX);
     format!("{}{suffix}", &prefix[..end])
 }
 
-/// Removes empty maps and lists from metadata, which the real server never writes.
+/// Removes empty maps and lists from metadata. The real server never writes them.
 pub(super) fn drop_empty(value: &mut Value) {
     if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.retain(|_, member| match member {
@@ -164,7 +164,7 @@ pub(super) fn drop_empty(value: &mut Value) {
     }
 }
 
-/// What the client is to be told about a new object.
+/// Returns the warnings about a new object.
 fn warnings(object: &Object) -> Option<String> {
     let wrong = validate::names::label(object.name());
     (object.resource == PODS && !wrong.is_empty()).then(|| {

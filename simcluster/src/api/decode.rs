@@ -1,4 +1,4 @@
-//! From bytes to an object of the kind that was addressed.
+//! Decodes and checks the body of a write.
 
 use serde_json::Value;
 
@@ -10,14 +10,14 @@ use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
 use crate::validate::check_fields;
 
-/// An object as the client sent it, without kind and version, and what the client is to be warned of.
+/// An object from a request without kind and version, and the warnings about it.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub value: Value,
     pub warnings: Vec<String>,
 }
 
-/// The name in a body, for the record and the faults, which come before any judgement of it.
+/// Returns the name in a body. The call record and the fault rules need it before the body is validated.
 pub(crate) fn peek_name(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Peek {
@@ -30,7 +30,7 @@ pub(crate) fn peek_name(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Peek>(body).ok()?.metadata.name
 }
 
-/// Reads the body of a create or an update.
+/// Decodes the body of a create or an update.
 pub(super) fn decode(resource: &Resource, request: &Request) -> ApiResult<Decoded> {
     let value = options::parse(request)?.map_err(|error| {
         let why = match &error {
@@ -47,7 +47,7 @@ pub(super) fn decode(resource: &Resource, request: &Request) -> ApiResult<Decode
     check(resource, value, request.query.get("fieldValidation"))
 }
 
-/// Checks kind, version and fields of an object, and takes kind and version off.
+/// Checks kind, version and fields of an object, and removes kind and version.
 pub(super) fn check(
     resource: &Resource,
     mut value: Value,
@@ -94,12 +94,12 @@ pub(super) fn check(
     }
 }
 
-/// What Go's parser says about the commonest slips.
+/// Returns the error text of Go's parser for the most common mistakes.
 fn go_words(body: &[u8], error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "unexpected end of JSON input".to_owned();
     }
-    // Lines and columns count from one; the column is that of the byte the parser stumbled over.
+    // Lines and columns start at one. The column is that of the byte at which parsing failed.
     let line: usize =
         body.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let place = line + error.column().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! `DELETE`: of one object and of a collection.
+//! `DELETE` of an object and of a collection.
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -14,12 +14,12 @@ use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, text_at};
 
-/// The finalizer that holds an owner until what it owns is gone.
+/// The finalizer of an owner that waits until its dependents are deleted.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
-/// The finalizer that holds an owner until nothing names it as its owner.
+/// The finalizer of an owner that waits until no object refers to it.
 pub(crate) const ORPHAN: &str = "orphan";
 
-/// What becomes of what an object owns.
+/// The propagation policy for dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dependents {
     GoAfter,
@@ -27,32 +27,32 @@ enum Dependents {
     Stay,
 }
 
-/// How an object is to be deleted.
+/// The parameters of a deletion.
 #[derive(Debug, Clone, Default)]
 struct Deletion {
-    /// Seconds; `None` leaves it to the object.
+    /// The grace period in seconds; `None` is the object's own.
     grace: Option<i64>,
     uid: Option<String>,
     version: Option<String>,
     dependents: Option<Dependents>,
-    /// Whether the old way of asking for dependents was used, which is answered otherwise.
+    /// Whether the deprecated `orphanDependents` is set, which changes the response.
     accepted: bool,
     dry_run: bool,
 }
 
-/// What a delete makes of an object.
+/// The effect of a delete.
 #[derive(Debug)]
 enum Fate {
-    /// It is dying already, and no sooner.
+    /// The object is already terminating and its deadline does not change.
     AsItIs,
-    /// It is marked, and goes when its time or its last finalizer has come.
+    /// The object is marked as terminating, until its grace period ends or its last finalizer is removed.
     Marked(Value),
-    /// It is marked and gone in one step: watchers see both.
+    /// The object is marked and removed in one step. Watchers get both events.
     MarkedAndGone(Value),
     Gone,
 }
 
-/// `DELETE` of one object.
+/// Deletes one object.
 pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let deletion = Deletion::of(request)?;
     let mut state = shared.state();
@@ -71,7 +71,7 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
     Ok(Reply::object(status, target.resource, &object, request, shared))
 }
 
-/// `DELETE` of a collection; the answer lists what was selected, as it was before.
+/// Deletes a collection. The response lists the selected objects in their former state.
 pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let selection = list::Selection::of(target, &request.query)?;
     let deletion = Deletion::of(request)?;
@@ -92,14 +92,14 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
     Ok(list::render(shared, target, &selected, version, None, request))
 }
 
-/// Deletes as the kind has it: at once, after its grace period, or when its last finalizer goes. Returns what the
-/// caller of the API gets to see.
+/// Deletes an object at once, after its grace period, or after its last finalizer, depending on its kind. Returns the
+/// object for the response.
 pub(crate) fn delete_object(state: &mut State, clock: &Clock, old: &Object, grace: Option<i64>) -> Object {
     let fate = decide(old, &Deletion { grace, ..Deletion::default() }, clock.now());
     carry_out(state, old, fate)
 }
 
-/// As [`delete_object`], but what the object owns goes before it.
+/// Like [`delete_object`], but deletes the dependents first.
 pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Object) {
     let deletion = Deletion { dependents: Some(Dependents::GoBefore), ..Deletion::default() };
     let fate = decide(old, &deletion, clock.now());
@@ -115,7 +115,7 @@ fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
             let grace = pod_grace(old.value(), deletion.grace);
             (now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now), grace)
         }
-        // What is dying already can only be made to die sooner.
+        // The grace period of a terminating object can only become shorter.
         (r, true) if r == PODS && deletion.grace.is_some_and(|grace| grace < existing) => {
             let grace = deletion.grace.unwrap_or(0).max(0);
             let until: Timestamp =
@@ -154,7 +154,7 @@ fn carry_out(state: &mut State, old: &Object, fate: Fate) -> Object {
     }
 }
 
-/// What would have come of it.
+/// Returns the result of a dry run.
 fn tried(old: &Object, fate: Fate) -> Object {
     match fate {
         Fate::AsItIs | Fate::Gone => old.clone(),
@@ -162,7 +162,7 @@ fn tried(old: &Object, fate: Fate) -> Object {
     }
 }
 
-/// Kinds whose delete answers with the object; the others answer with a word.
+/// Returns whether a delete returns the object. For other kinds it returns a `Status`.
 fn returns_object(resource: &Resource) -> bool {
     [PODS, SERVICES, QUOTAS, CLAIMS, SERVICE_ACCOUNTS].contains(&resource)
 }
@@ -198,7 +198,7 @@ fn set_finalizers(value: &mut Value, finalizers: &[String]) {
     }
 }
 
-/// The object with its deletion noted.
+/// Returns the object with the deletion in its metadata.
 fn mark(old: &Object, until: Timestamp, grace: i64) -> Value {
     let mut value = old.value().clone();
     let meta = &mut value["metadata"];
@@ -215,14 +215,14 @@ fn mark(old: &Object, until: Timestamp, grace: i64) -> Value {
     value
 }
 
-/// Seconds a Pod gets to stop: none if it never started or has ended.
+/// Returns the grace period of a Pod in seconds: 0 if it never started or has ended.
 fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
     let ended = matches!(text_at(pod, &["status", "phase"]), "Succeeded" | "Failed");
     if ended || text_at(pod, &["spec", "nodeName"]).is_empty() {
         return 0;
     }
     let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
-    // A negative period stands for one second.
+    // The real server treats a negative period as one second.
     match asked.unwrap_or(own) {
         negative if negative < 0 => 1,
         seconds => seconds,
@@ -243,7 +243,7 @@ impl Deletion {
         Self::from_options(&body, request)
     }
 
-    /// From delete options in a body; what they do not say the query may.
+    /// Reads delete options from a body. Options that are not set there come from the query.
     fn from_options(body: &Value, request: &Request) -> ApiResult<Self> {
         options::check_delete(body)?;
         let query = &request.query;
@@ -288,7 +288,7 @@ impl Deletion {
     }
 }
 
-/// `POST` to a Pod's `eviction`: a delete that may be refused. There are no disruption budgets here, so none is.
+/// Handles `POST` to a Pod's `eviction`. There are no disruption budgets, so it always deletes.
 pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let body = options::parse(request)?
         .map_err(|error| ApiError::bad_request(format!("the eviction could not be read: {error:?}")))?;

@@ -1,4 +1,4 @@
-//! `GET` of a collection: selectors, pages, forms.
+//! `GET` of a collection: selectors, pages, representations.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -16,22 +16,22 @@ use crate::store::{Object, Store};
 use crate::table;
 use crate::{page, view};
 
-/// Which objects of a collection are meant.
+/// The selectors of a list or a watch.
 #[derive(Debug, Clone)]
 pub(super) struct Selection {
     labels: LabelSelector,
     fields: FieldSelector,
 }
 
-/// What a list says about itself beside its items.
+/// The metadata of a list.
 #[derive(Debug)]
 pub(super) struct Rest {
     token: String,
-    /// Unknown when a selector is in play.
+    /// Unknown if there is a selector.
     remaining: Option<usize>,
 }
 
-/// `GET` of a collection.
+/// Lists a collection.
 pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let query = &request.query;
     let selection = Selection::of(target, query)?;
@@ -47,7 +47,7 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         return Err(ApiError::version_too_large(wanted, current));
     }
     let exact = asked.filter(|_| query.get("resourceVersionMatch") == Some("Exact"));
-    // Later pages are of the version of the first, unless they go on after an expiry.
+    // Later pages have the version of the first, except after that version has expired.
     let version = match &after {
         Some(page) => page.version.unwrap_or(current),
         None => exact.unwrap_or(current),
@@ -82,7 +82,7 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
     Ok(render(shared, target, &selected, version, rest.as_ref(), request))
 }
 
-/// A list in the form that was asked for.
+/// Returns a list in the representation that the request accepts.
 pub(super) fn render(
     #[cfg_attr(not(feature = "kubectl"), expect(unused_variables, reason = "only a table shows ages"))]
     shared: &Shared,
@@ -93,7 +93,7 @@ pub(super) fn render(
     request: &Request,
 ) -> Reply {
     let shown: Vec<_> = objects.iter().filter_map(|object| view::of(target.resource, object)).collect();
-    // A view shows all of them in its form, any other kind shows them as they are.
+    // The list of a view (`events.k8s.io`) contains converted objects.
     let objects = if shown.is_empty() { objects } else { shown.as_slice() };
     let mut meta = json!({"resourceVersion": version.to_string()});
     if let Some(rest) = rest {
@@ -133,7 +133,7 @@ fn plain(target: &Target, objects: &[Object], meta: &Value) -> Vec<u8> {
     out
 }
 
-/// The `resourceVersion` of a query, if it says anything.
+/// Returns the `resourceVersion` of a query, if it is set.
 pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
     let Some(text) = query.get("resourceVersion") else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
@@ -147,7 +147,7 @@ pub(super) fn parse_version(query: &Query) -> ApiResult<Option<u64>> {
 // === impl Selection ===
 
 impl Selection {
-    /// Refuses selectors that cannot be parsed. Whether the kind has the fields is checked later, as on a real server.
+    /// Rejects selectors that cannot be parsed. Whether the kind has the fields is checked later, as on a real server.
     pub fn check_syntax(query: &Query) -> ApiResult<()> {
         LabelSelector::parse(query.get("labelSelector").unwrap_or(""))
             .and_then(|_| check_fields(query.get("fieldSelector").unwrap_or("")))
@@ -179,7 +179,7 @@ impl Selection {
         self.labels.matches(object.labels()) && self.fields.matches(object.value())
     }
 
-    /// The selected objects, in order.
+    /// Returns the selected objects, in order.
     pub fn pick<'a>(&'a self, store: &'a Store, target: &'a Target) -> Box<dyn Iterator<Item = Object> + 'a> {
         match (self.fields.name(), &target.namespace) {
             (Some(name), Some(namespace)) => {

@@ -22,7 +22,7 @@ pub(super) fn writer(shared: &Shared, target: &Target, request: &Request) -> Wri
     }
 }
 
-/// Records a creation. With an apply, the writer owns what it sent (`config`); otherwise all fields of the new object
+/// Records a creation. With an apply, the writer owns the fields of the configuration (`config`); otherwise all fields of the new object
 /// but the status.
 pub(super) fn created(config: &Value, value: &mut Value, writer: &Writer, target: &Target) {
     let Some(kind) = ownership::kind_of(target.resource.stored()) else { return };

@@ -1,4 +1,5 @@
-//! What each verb does: from a request that has been understood to an answer. No transport, no faults, no records.
+//! The handlers of each verb: from a parsed request to a response. Transport, faults and the call record are
+//! elsewhere.
 
 #[cfg(feature = "kubectl")]
 mod apply;
@@ -40,7 +41,6 @@ use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 
-/// Carries a request out.
 pub(crate) fn handle(
     shared: &Arc<Shared>,
     request: &Request,

@@ -1,4 +1,4 @@
-//! What a request asks for beside its object: query options, media types. All of it is checked before anything happens.
+//! Query options and media types. All are checked before the request has any effect.
 
 use serde_json::Value;
 
@@ -12,21 +12,21 @@ use crate::route::Target;
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
 
-/// The longest name of a field manager, in bytes (`FieldManagerMaxLength`).
+/// The maximum length of a field manager's name, in bytes (`FieldManagerMaxLength`).
 const MANAGER_LIMIT: usize = 128;
-/// What bodies can be written in.
+/// The supported media types of bodies.
 const BODY_TYPES: &[&str] = &[
     "application/json",
     "application/yaml",
     #[cfg(feature = "kubectl")]
     "application/vnd.kubernetes.protobuf",
 ];
-/// What answers can be written in, by the server's own account; the last of them is not spoken here.
+/// The media types of responses that the server's messages list. The last one is not supported here.
 const ANSWER_TYPES: &[&str] =
     &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 const NOT_OLDER: &str = "NotOlderThan";
 
-/// Refuses what no request of its kind may ask for.
+/// Rejects invalid options.
 pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
     if target.sub != Some(crate::resource::Sub::Log) && !Form::is_known(&request.accept) {
         return Err(ApiError::not_acceptable(ANSWER_TYPES));
@@ -57,16 +57,16 @@ pub(super) fn check(target: &Target, request: &Request) -> ApiResult<()> {
     if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid_kind("meta.k8s.io", kind, "", &causes)) }
 }
 
-/// Whether nothing is to be stored.
+/// Returns whether the request is a dry run.
 pub(super) fn is_dry_run(query: &Query) -> bool {
     query.get("dryRun").is_some()
 }
 
-/// Reads a body of JSON or YAML; the error is the parser's.
+/// Parses a body of JSON or YAML. The error is the parser's.
 pub(super) fn parse(request: &Request) -> ApiResult<Result<Value, ParseError>> {
     let kind = request.content_type.split(';').next().unwrap_or("").trim();
     match kind {
-        // Without a type, or with one that is none, it is taken for JSON.
+        // Without a valid media type the body is treated as JSON.
         "application/json" | "" => Ok(serde_json::from_slice(&request.body).map_err(ParseError::Json)),
         "application/yaml" | "application/apply-patch+yaml" => Ok(from_yaml(&request.body)),
         other if other.contains('/') => Err(ApiError::unsupported_media(&BODY_TYPES.join(", "))),
@@ -74,7 +74,7 @@ pub(super) fn parse(request: &Request) -> ApiResult<Result<Value, ParseError>> {
     }
 }
 
-/// Reads YAML, of which JSON is a part.
+/// Parses YAML.
 fn from_yaml(body: &[u8]) -> Result<Value, ParseError> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
@@ -83,14 +83,14 @@ fn from_yaml(body: &[u8]) -> Result<Value, ParseError> {
     serde_saphyr::from_str(text).map_err(|error| ParseError::Yaml(error.to_string()))
 }
 
-/// Why a body could not be read.
+/// Why a body could not be parsed.
 #[derive(Debug)]
 pub(super) enum ParseError {
     Json(serde_json::Error),
     Yaml(String),
 }
 
-/// Refuses delete options no delete may have.
+/// Rejects invalid delete options.
 pub(super) fn check_delete(options: &Value) -> ApiResult<()> {
     let mut causes = check_dry_run(options["dryRun"][0].as_str());
     let policy = text_at(options, &["propagationPolicy"]);
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_and_watches_are_asked_for_in_ways_that_make_sense() {
+    fn invalid_list_and_watch_options_are_rejected() {
         let list = |text| check_list(&Query::parse(text)).len();
         assert_eq!(list("resourceVersion=5&resourceVersionMatch=Exact"), 0);
         assert_eq!(list("resourceVersionMatch=Exact"), 1);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_is_read_and_json_is_yaml() {
+    fn yaml_and_json_are_parsed() {
         let wanted = serde_json::json!({"a": {"b": [1, "x"]}});
         assert_eq!(from_yaml(b"a:\n  b:\n  - 1\n  - x\n").unwrap(), wanted);
         assert_eq!(from_yaml(b"{\"a\": {\"b\": [1, \"x\"]}}").unwrap(), wanted);

@@ -1,4 +1,4 @@
-//! What lies below a Pod: its log, and its binding to a node.
+//! The subresources of a Pod: its log and its binding to a node.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
 
-/// `GET` of a Pod's `log`: what its container, which does not really run, would have said. `follow` ends at once.
+/// Returns a Pod's `log`. Containers do not really run, so the lines are simulated. `follow` ends immediately.
 pub(super) fn log(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let found = shared.state().store.get(PODS, target.space(), target.named());
     let pod = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
@@ -32,7 +32,7 @@ pub(super) fn log(shared: &Shared, target: &Target, request: &Request) -> ApiRes
     Ok(Reply { body: Body::full(text), ..Reply::text(StatusCode::OK, "") })
 }
 
-/// The container that is meant; it may be left out if there is but one.
+/// Returns the selected container. The name is optional if there is only one.
 fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
     let names: Vec<&str> = ["containers", "initContainers"]
         .into_iter()
@@ -54,7 +54,7 @@ fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
     }
 }
 
-/// The lines of a container's log with their times.
+/// Returns the lines of a container's log with their times.
 fn lines(pod: &Object, container: &str, previous: bool) -> ApiResult<Vec<(Timestamp, String)>> {
     let status = ["containerStatuses", "initContainerStatuses"]
         .into_iter()
@@ -111,7 +111,7 @@ fn lines(pod: &Object, container: &str, previous: bool) -> ApiResult<Vec<(Timest
     Ok(lines)
 }
 
-/// `POST` to a Pod's `binding`: what a scheduler does.
+/// Binds a Pod to a node, as a scheduler does.
 pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let body = options::parse(request)?
         .map_err(|error| ApiError::bad_request(format!("the binding could not be read: {error:?}")))?;
@@ -145,7 +145,7 @@ pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiRe
     if !options::is_dry_run(&request.query) {
         let mut value = pod.value().clone();
         value["spec"]["nodeName"] = node.into();
-        // A binding is no change of the spec by a user.
+        // A binding does not increment the generation.
         let generation = value["metadata"]["generation"].clone();
         let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
             "lastTransitionTime": shared.clock.stamp(), "observedGeneration": generation});

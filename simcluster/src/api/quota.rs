@@ -1,6 +1,6 @@
-//! `ResourceQuota`s: whether a namespace may hold one more.
+//! `ResourceQuota`s: limits on the objects of a namespace.
 //!
-//! Use is counted afresh at each admission, so it is never behind, unlike on a real server.
+//! Usage is computed at each admission, so it is never stale, unlike on a real server.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
 use crate::validate::quantity::Quantity;
 
-/// Amounts by the name a quota gives them.
+/// Amounts by their name in a quota.
 type Amounts = BTreeMap<String, Quantity>;
 
-/// Refuses a new object that would exceed a quota of its namespace.
+/// Rejects a new object that would exceed a quota of its namespace.
 pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
     let namespace = text_at(value, &["metadata", "namespace"]);
     for quota in store.list(QUOTAS, Some(namespace)) {
@@ -53,7 +53,7 @@ pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiRes
     Ok(())
 }
 
-/// The status of a quota: its limits, and what is used of each.
+/// Returns the status of a quota: the limits and the usage.
 pub(crate) fn status(store: &Store, namespace: &str, quota: &Value) -> Value {
     let hard = quota["spec"]["hard"].as_object().cloned().unwrap_or_default();
     let used = usage(store, namespace, &hard);
@@ -76,7 +76,7 @@ fn usage(store: &Store, namespace: &str, hard: &Map<String, Value>) -> Amounts {
     used
 }
 
-/// What one object counts for, of what a quota limits.
+/// Returns the usage of one object, for the resources that a quota limits.
 fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amounts {
     let mut amounts = Amounts::new();
     let mut add = |key: &str, amount: Quantity| {
@@ -86,7 +86,7 @@ fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amou
     };
     add(&format!("count/{}", resource.qualified()), count(1));
     match resource {
-        // A Pod that has ended uses nothing but its place in the count of objects.
+        // A Pod that has ended counts only as an object.
         r if r == PODS && matches!(text_at(value, &["status", "phase"]), "Succeeded" | "Failed") => {}
         r if r == PODS => {
             add("pods", count(1));

@@ -1,4 +1,4 @@
-//! Service accounts, as Pods run under them.
+//! The admission of Pods by their service account.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::resource::{PODS, Resource, SERVICE_ACCOUNTS};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
 
-/// The account of Pods that name none. It is taken to be there: every namespace has it from its first moments on.
+/// The default account. It is assumed to exist: every namespace gets it when it is created.
 const DEFAULT: &str = "default";
 
-/// Refuses a Pod that is to run under an account that is not there.
+/// Rejects a Pod whose service account does not exist.
 pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
     let account = text_at(value, &["spec", "serviceAccountName"]);
     if resource != PODS || matches!(account, "" | DEFAULT) {
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_needs_the_account_it_names() {
+    fn a_pod_needs_its_service_account() {
         let mut store = Store::with_window(10);
         let pod = |account: &str| json!({"metadata": {"namespace": "n", "name": "p"}, "spec": {"serviceAccountName": account}});
         assert!(admit(&store, PODS, &pod("default")).is_ok());

@@ -1,4 +1,4 @@
-//! Addresses and node ports of Services: given at creation and at changes, taken back at the end.
+//! Cluster addresses and node ports of Services: allocated at creation and update, released at deletion.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +11,7 @@ use crate::shared::State;
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
 
-/// Gives a new Service its address and its ports. After an error nothing is taken.
+/// Allocates the address and the ports of a new Service. After an error nothing is allocated.
 pub(super) fn allocate(state: &mut State, service: &mut Value) -> ApiResult<()> {
     allocate_address(state, service)?;
     if let Err(error) = allocate_ports(state, service, &[]) {
@@ -21,7 +21,7 @@ pub(super) fn allocate(state: &mut State, service: &mut Value) -> ApiResult<()> 
     Ok(())
 }
 
-/// Gives a changed Service what it lacks and takes back what it no longer has. After an error nothing has changed.
+/// Allocates the missing ports of a changed Service and releases the unused ones. After an error nothing has changed.
 pub(super) fn reallocate(state: &mut State, old: &Value, new: &mut Value) -> ApiResult<()> {
     let (before, stays) = (node_ports(old), text_at(new, &["spec", "type"]) != "ExternalName");
     if text_at(new, &["spec", "clusterIP"]).is_empty() && stays {
@@ -33,7 +33,7 @@ pub(super) fn reallocate(state: &mut State, old: &Value, new: &mut Value) -> Api
             new["spec"]["clusterIP"] = address;
         }
     }
-    // A port that keeps its number keeps its node port.
+    // A port with the same number keeps its node port.
     for place in 0..new["spec"]["ports"].as_array().map_or(0, Vec::len) {
         let port = &new["spec"]["ports"][place];
         let twin = old["spec"]["ports"].as_array().and_then(|l| l.iter().find(|o| o["port"] == port["port"]));
@@ -75,11 +75,11 @@ fn allocate_address(state: &mut State, service: &mut Value) -> ApiResult<()> {
     Ok(())
 }
 
-/// `owned` are node ports the Service has already.
+/// `owned` are the node ports that the Service already has.
 fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiResult<()> {
     let wanted = uses_node_ports(text_at(service, &["spec", "type"]));
     let name = text_at(service, &["metadata", "name"]).to_owned();
-    let mut taken = Vec::new();
+    let mut allocated = Vec::new();
     let mut failure = None;
     for (place, port) in service["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
         if !wanted {
@@ -94,7 +94,7 @@ fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiR
         }
         match one_port(state, asked) {
             Ok(number) => {
-                taken.push(number);
+                allocated.push(number);
                 port["nodePort"] = number.into();
             }
             Err(error) => {
@@ -104,7 +104,7 @@ fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiR
         }
     }
     let Some((place, asked, error)) = failure else { return Ok(()) };
-    for port in taken {
+    for port in allocated {
         state.ports.free(port);
     }
     Err(refuse(state, &name, place, asked, error))

@@ -1,4 +1,4 @@
-//! `PUT` and `PATCH`: changes of objects and of their status.
+//! `PUT` and `PATCH` of objects and of their subresources.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -22,27 +22,24 @@ use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
 use crate::{validate, view};
 
-/// Kinds that a `PUT` creates where there is none (`AllowCreateOnUpdate`).
+/// Kinds that a `PUT` creates if the object does not exist (`AllowCreateOnUpdate`).
 const CREATED_BY_PUT: [&Resource; 7] =
     [EVENTS, ENDPOINTS, LEASES, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS];
-/// Kinds that a `PUT` changes only if it says from which version on (no `AllowUnconditionalUpdate`).
+/// Kinds for which a `PUT` needs a `resourceVersion` (no `AllowUnconditionalUpdate`).
 const NEEDS_VERSION: [&Resource; 2] = [LEASES, SERVICE_ACCOUNTS];
 
-/// Where the new state of an object comes from.
+/// The kind of update.
 pub(super) enum Origin {
-    /// The whole object, by `PUT`.
     Replace,
-    /// A patch.
     Patch,
     /// A server-side apply of this configuration.
     #[cfg(feature = "kubectl")]
     Apply(Value),
 }
 
-/// `PUT`.
 pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let decoded = decode::decode(target.resource, request)?;
-    check_place(&decoded.value, target)?;
+    check_name_and_namespace(&decoded.value, target)?;
     let value = view::stored(target.resource, decoded.value);
     let mut state = shared.state();
     let resource = target.resource.stored();
@@ -60,7 +57,6 @@ pub(super) fn replace(shared: &Shared, target: &Target, request: &Request) -> Ap
     Ok(Reply::object(status, target.resource, &object, request, shared).with_warnings(decoded.warnings))
 }
 
-/// `PATCH`.
 pub(super) fn patch(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
     let kind = PatchKind::of(&request.content_type)?;
     #[cfg(feature = "kubectl")]
@@ -87,8 +83,8 @@ pub(super) fn find(state: &State, target: &Target) -> ApiResult<Object> {
     found.ok_or_else(|| ApiError::not_found(resource, target.named()))
 }
 
-/// The object must be the one that the path names.
-pub(super) fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
+/// Checks that the object's name and namespace are those of the path.
+pub(super) fn check_name_and_namespace(value: &Value, target: &Target) -> ApiResult<()> {
     let (name, namespace) =
         (text_at(value, &["metadata", "name"]), text_at(value, &["metadata", "namespace"]));
     if name.is_empty() {
@@ -112,7 +108,7 @@ pub(super) fn check_place(value: &Value, target: &Target) -> ApiResult<()> {
     Ok(())
 }
 
-/// Checks the new state of an object against the old one and stores it.
+/// Validates the new state of an object against the old state and stores it.
 pub(super) fn change(
     state: &mut State,
     #[cfg_attr(
@@ -130,7 +126,7 @@ pub(super) fn change(
     check_version(&new, origin, old)?;
     keep_system_fields(old.value(), &mut new);
     create::drop_empty(&mut new);
-    keep_what_is_not_meant(target, old.value(), &mut new);
+    restore_unaffected_parts(target, old.value(), &mut new);
     if target.sub.is_none() {
         defaults::changed_object(resource, &mut new);
         if resource == SERVICES {
@@ -159,7 +155,7 @@ pub(super) fn change(
     Ok(commit(state, old, new))
 }
 
-/// A version or a uid that the new state contains must be the object's.
+/// Checks that a version or a uid in the new state is the object's.
 fn check_version(new: &Value, origin: &Origin, old: &Object) -> ApiResult<()> {
     let (resource, name) = (old.resource, old.name());
     let version = text_at(new, &["metadata", "resourceVersion"]);
@@ -180,8 +176,8 @@ fn check_version(new: &Value, origin: &Origin, old: &Object) -> ApiResult<()> {
     Ok(())
 }
 
-/// Of an object below which something is meant, only that changes; of the object itself, not the status.
-fn keep_what_is_not_meant(target: &Target, old: &Value, new: &mut Value) {
+/// Restores the parts that the request cannot change: the status, or for a subresource everything else.
+fn restore_unaffected_parts(target: &Target, old: &Value, new: &mut Value) {
     let keep = |new: &mut Value, key: &str| match old.get(key) {
         Some(value) => new[key] = value.clone(),
         None => drop(new.as_object_mut().map(|fields| fields.remove(key))),
@@ -218,7 +214,7 @@ fn keep_what_is_not_meant(target: &Target, old: &Value, new: &mut Value) {
     }
 }
 
-/// The old Pod with the resources of the new one's containers.
+/// Returns the old Pod with the resources of the new Pod's containers.
 fn resize(old: &Value, new: &mut Value) {
     let wanted = std::mem::replace(new, old.clone());
     for container in new["spec"]["containers"].as_array_mut().into_iter().flatten() {
@@ -230,13 +226,13 @@ fn resize(old: &Value, new: &mut Value) {
     }
 }
 
-/// Whether nothing holds a namespace any longer.
+/// Returns whether a namespace has no finalizers left.
 fn is_final(namespace: &Value) -> bool {
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     !held(&namespace["spec"]["finalizers"]) && !held(&namespace["metadata"]["finalizers"])
 }
 
-/// Puts back what only the server writes.
+/// Restores the fields that only the server writes.
 fn keep_system_fields(old: &Value, new: &mut Value) {
     if !new["metadata"].is_object() {
         new["metadata"] = Value::Object(Map::new());
@@ -264,7 +260,7 @@ fn keep_system_fields(old: &Value, new: &mut Value) {
     }
 }
 
-/// Stores a change: nothing at all if nothing changed; a removal if it takes the last finalizer off a dying object.
+/// Stores a change. Skips the write if nothing changed; removes a terminating object without finalizers.
 pub(crate) fn commit(state: &mut State, old: &Object, mut new: Value) -> Object {
     if new == *old.value() {
         return old.clone();
@@ -279,7 +275,7 @@ pub(crate) fn commit(state: &mut State, old: &Object, mut new: Value) -> Object 
     let was_held = old.value()["metadata"]["finalizers"].is_array();
     if old.terminating() && was_held && !held && grace == 0 {
         state.remove(old.resource, old.namespace(), old.name());
-        // The answer shows the object as it would have been, under the version it had.
+        // The response shows the object with its last change, under the version it had.
         return Object::new(old.resource, old.version, new);
     }
     state.store.put(old.resource, new)

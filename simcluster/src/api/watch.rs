@@ -1,4 +1,4 @@
-//! `GET` with `watch`: a stream of changes, served from the watch window.
+//! `GET` with `watch`: a stream of events from the watch window.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,40 +26,40 @@ use crate::store::{Change, Event, Object};
 use crate::table;
 use crate::view;
 
-/// How often a quiet watch says how far it has come.
+/// The interval of bookmarks on a watch without events.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// How long a watch lasts that names no timeout: the real server draws 30 to 60 minutes.
+/// The default timeout. The real server chooses one between 30 and 60 minutes.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
-/// One open watch.
+/// An open watch.
 struct Watcher {
     shared: Arc<Shared>,
     target: Target,
     selection: Selection,
     form: Form,
-    /// Whether a table has gone out.
-    headed: bool,
-    /// The last version that has been looked at.
-    seen: u64,
+    /// Whether a table with column definitions has been sent.
+    has_columns: bool,
+    /// The version up to which events have been processed.
+    last_version: u64,
     changed: watch::Receiver<u64>,
     link: watch::Receiver<Link>,
     cuts: u64,
-    /// Lines that are ready to go out.
+    /// Lines that are ready to be sent.
     lines: VecDeque<Vec<u8>>,
-    /// What goes wrong with it.
+    /// The fault of this watch.
     twist: Twist,
     bookmarks: bool,
-    /// The version of the last bookmark, if nothing came after it.
-    marked: Option<u64>,
+    /// The version of the last bookmark, if no event followed it.
+    last_bookmark: Option<u64>,
     next_bookmark: Instant,
     deadline: Instant,
     ended: bool,
 }
 
-/// What can go out now.
+/// The output of the next poll.
 enum Ready {
     Lines(Bytes),
-    /// A fault cuts the connection here.
+    /// A fault closes the connection at this point.
     Cut,
     Nothing,
 }
@@ -75,7 +75,7 @@ pub(super) fn watch(
     let selection = Selection::of(target, query)?;
     let version = parse_version(query)?;
     let initial = query.is_on("sendInitialEvents");
-    // Said outright, "no" means from now on.
+    // An explicit `false` starts the watch at the current version.
     let from_now = query.get("sendInitialEvents").is_some() && !initial && matches!(version, None | Some(0));
     let timeout = query.number("timeoutSeconds").map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     let now = Instant::now();
@@ -88,15 +88,15 @@ pub(super) fn watch(
         target: target.clone(),
         selection,
         form: Form::of(&request.accept),
-        headed: false,
-        seen: version.unwrap_or(0),
+        has_columns: false,
+        last_version: version.unwrap_or(0),
         changed: state.store.subscribe(target.resource),
         link,
         cuts,
         lines: VecDeque::new(),
         twist: Twist::new(fault),
         bookmarks: query.is_on("allowWatchBookmarks"),
-        marked: None,
+        last_bookmark: None,
         next_bookmark: now + BOOKMARK_EVERY,
         deadline: now + timeout,
         ended: false,
@@ -104,13 +104,13 @@ pub(super) fn watch(
     if watcher.twist.expires_at_once() {
         watcher.expire(current);
     } else if from_now {
-        watcher.seen = current;
+        watcher.last_version = current;
     } else if initial || matches!(version, None | Some(0)) {
         let objects: Vec<_> = watcher.selection.pick(&state.store, target).collect();
         for object in objects {
             watcher.send(Change::Added, &object);
         }
-        watcher.seen = current;
+        watcher.last_version = current;
         if initial && watcher.bookmarks {
             watcher.bookmark(true);
         }
@@ -126,7 +126,7 @@ pub(super) fn watch(
 // === impl Watcher ===
 
 impl Watcher {
-    /// The next piece of the body.
+    /// Returns the next chunk of the body.
     async fn next(&mut self) -> Option<Result<Bytes, ConnectionLost>> {
         loop {
             let link = *self.link.borrow_and_update();
@@ -134,7 +134,7 @@ impl Watcher {
                 return self.lost();
             }
             if link.stalled || self.twist.verdict() == Verdict::Stall {
-                // Only losing the connection ends the silence; the sender lives as long as the cluster.
+                // Only the end of the connection ends the stall. The sender lives as long as the cluster.
                 self.link.changed().await.ok()?;
                 continue;
             }
@@ -147,13 +147,13 @@ impl Watcher {
                 return None;
             }
             self.changed.borrow_and_update();
-            self.look();
+            self.process_events();
             if !self.lines.is_empty() {
                 if let Some(late) = self.twist.wait() {
                     tokio::time::sleep(late).await;
-                    // What came meanwhile may take part in a change of order.
+                    // New events may be part of a reordering.
                     if !self.ended {
-                        self.look();
+                        self.process_events();
                     }
                     self.twist.shuffle(&mut self.lines);
                 }
@@ -169,14 +169,14 @@ impl Watcher {
         }
     }
 
-    /// The lines that are ready, in one piece, unless a fault counts them.
+    /// Returns all lines that are ready as one chunk, or a single line if a fault counts them.
     fn take_lines(&mut self) -> Ready {
         match self.twist.verdict() {
             Verdict::Cut => return Ready::Cut,
             Verdict::Stall => return Ready::Nothing,
             Verdict::Expire if !self.ended => {
                 self.lines.clear();
-                self.expire(self.seen);
+                self.expire(self.last_version);
             }
             Verdict::One => {
                 let Some(line) = self.lines.pop_front() else { return Ready::Nothing };
@@ -201,26 +201,26 @@ impl Watcher {
         Some(Err(ConnectionLost::Reset))
     }
 
-    /// Takes in what happened since the last look.
-    fn look(&mut self) {
+    /// Processes new events.
+    fn process_events(&mut self) {
         let state = self.shared.state();
-        let events = state.store.events_after(self.target.resource, self.seen);
+        let events = state.store.events_after(self.target.resource, self.last_version);
         let current = state.store.version();
         drop(state);
         match events {
             Err(expired) => self.expire(expired.oldest),
             Ok(events) => {
                 for event in events {
-                    self.seen = event.version;
-                    self.take_in(&event);
+                    self.last_version = event.version;
+                    self.handle_event(&event);
                 }
-                self.seen = self.seen.max(current);
+                self.last_version = self.last_version.max(current);
             }
         }
     }
 
-    /// What an event is to someone who sees only what is selected.
-    fn take_in(&mut self, event: &Event) {
+    /// Sends an event as the watch with its selectors sees it.
+    fn handle_event(&mut self, event: &Event) {
         let here = |object: &Object| {
             let place = self.target.namespace.as_deref();
             place.is_none_or(|namespace| namespace == object.namespace()) && self.selection.matches(object)
@@ -232,7 +232,7 @@ impl Watcher {
             (false, true) => self.send(Change::Added, &event.object),
             (true, true) => self.send(Change::Modified, &event.object),
             (true, false) if event.change == Change::Deleted => self.send(Change::Deleted, &event.object),
-            // Out of sight: the last state that was in sight, under the version of the change.
+            // The object no longer matches: the last state that matched, with the version of the change.
             (true, false) => {
                 if let Some(before) = &event.before {
                     self.send(Change::Deleted, &before.at_version(event.version));
@@ -244,7 +244,7 @@ impl Watcher {
     fn send(&mut self, change: Change, object: &Object) {
         let shown = view::of(self.target.resource, object);
         let object = shown.as_ref().unwrap_or(object);
-        self.marked = None;
+        self.last_bookmark = None;
         let copies = self.twist.copies();
         if copies == 0 {
             return;
@@ -267,27 +267,27 @@ impl Watcher {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if self.bookmarks && self.marked != Some(self.seen) {
+        if self.bookmarks && self.last_bookmark != Some(self.last_version) {
             self.bookmark(false);
         }
         self.next_bookmark = now + BOOKMARK_EVERY;
         self.ended |= now >= self.deadline;
     }
 
-    /// Says how far the watch has come, with an otherwise empty object.
+    /// Queues a bookmark.
     fn bookmark(&mut self, initial_end: bool) {
         let mut value = defaults::empty(self.target.resource);
-        value["metadata"] = json!({"resourceVersion": self.seen.to_string()});
+        value["metadata"] = json!({"resourceVersion": self.last_version.to_string()});
         if initial_end {
             value["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = Object::new(self.target.resource, self.seen, value);
+        let object = Object::new(self.target.resource, self.last_version, value);
         let shown = self.shown(&object);
         self.line("BOOKMARK", &shown);
-        self.marked = Some(self.seen);
+        self.last_bookmark = Some(self.last_version);
     }
 
-    /// An object in the form of this watch. Of tables only the first has the columns.
+    /// Returns an object in the representation of this watch. Only the first table has column definitions.
     fn shown(&mut self, object: &Object) -> Value {
         let mut shown = match self.form {
             Form::Plain => object.full_value(),
@@ -295,14 +295,14 @@ impl Watcher {
             #[cfg(feature = "kubectl")]
             Form::Table => table::one(object, self.shared.clock.now()),
         };
-        if std::mem::replace(&mut self.headed, true) && shown["kind"] == "Table" {
+        if std::mem::replace(&mut self.has_columns, true) && shown["kind"] == "Table" {
             shown["columnDefinitions"] = Value::Null;
         }
         shown
     }
 
     fn expire(&mut self, oldest: u64) {
-        let error = ApiError::expired(format!("too old resource version: {} ({oldest})", self.seen));
+        let error = ApiError::expired(format!("too old resource version: {} ({oldest})", self.last_version));
         self.line("ERROR", &error.to_value());
         self.ended = true;
     }

@@ -1,4 +1,4 @@
-//! The fault switches on the handle.
+//! Fault injection methods of [`Cluster`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,10 @@ use super::Cluster;
 use crate::faults::{ActiveRule, Effect, Rule, RuleId};
 use crate::store::Snapshot;
 
-// === impl Cluster: rules ===
+// === impl Cluster: fault rules ===
 
 impl Cluster {
-    /// Puts a fault rule in force, after those that are already. One with [`Effect::StaleRead`] keeps the state there is
-    /// now.
+    /// Adds a fault rule after the existing ones. A rule with [`Effect::StaleRead`] serves the state at this moment.
     #[expect(clippy::must_use_candidate, reason = "most rules are never taken back one by one")]
     pub fn fault(&self, rule: Rule) -> RuleId {
         let stale = rule.effect == Effect::StaleRead;
@@ -24,13 +23,13 @@ impl Cluster {
         id
     }
 
-    /// The rules in force, oldest first.
+    /// Returns the active rules, oldest first.
     #[must_use]
     pub fn faults(&self) -> Vec<ActiveRule> {
         self.shared().faults().list()
     }
 
-    /// Takes a fault rule back; false if there is none of that number. Calls it has already struck stay struck.
+    /// Removes a fault rule. Returns false if it does not exist. Calls that it has already affected stay affected.
     #[expect(clippy::must_use_candidate, reason = "whoever made the rule knows that it is there")]
     pub fn remove_fault(&self, id: RuleId) -> bool {
         let removed = self.shared().faults().remove(id);
@@ -38,86 +37,87 @@ impl Cluster {
         removed
     }
 
-    /// Takes all fault rules back.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.shared().faults().clear();
         self.shared().keep_replicas(|_| false);
     }
 }
 
-// === impl Cluster: the server as a whole ===
+// === impl Cluster: server faults ===
 
 impl Cluster {
-    /// Takes the whole server away, or brings it back. While it is away every call fails as a refused connection;
-    /// when it goes, open watches and unanswered calls are cut. Objects, the node and the clock go on.
+    /// Makes the whole server unavailable, or available again. While it is unavailable every call fails with a refused
+    /// connection; open watches and pending calls are cut. Objects, the node and the clock are not affected.
     pub fn set_away(&self, away: bool) {
         self.shared().link.send_modify(|link| {
             link.away = away;
-            link.turns += 1;
+            link.away_generation += 1;
         });
     }
 
-    /// Takes the whole server away for a while, unless [`Cluster::set_away`] says otherwise before that is over.
+    /// Makes the whole server unavailable for a time. A call of [`Cluster::set_away`] in between takes precedence.
     pub fn away_for(&self, time: Duration) {
         self.set_away(true);
         let shared = Arc::clone(self.shared());
-        let turn = shared.link.borrow().turns;
+        let generation = shared.link.borrow().away_generation;
         self.spawn(async move {
             tokio::time::sleep(time).await;
             shared.link.send_if_modified(|link| {
-                let over = link.turns == turn;
+                let over = link.away_generation == generation;
                 link.away &= !over;
                 over
             });
         });
     }
 
-    /// Whether the server is away.
+    /// Returns whether the server is unavailable.
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.shared().link.borrow().away
     }
 
-    /// Cuts all watches that are open now; new ones may be opened at once.
+    /// Cuts all open watches. Clients can open new ones immediately.
     pub fn cut_watches(&self) {
         self.shared().link.send_modify(|link| link.cuts += 1);
     }
 
-    /// Makes all watches, open or new, silent, or lets them go on where they were.
+    /// Stalls all watches, open and new, or resumes them without loss.
     pub fn stall_watches(&self, stalled: bool) {
         self.shared().link.send_modify(|link| link.stalled = stalled);
     }
 
-    /// Forgets the events so far, as a restart of the server does: a watch from any older version gets 410.
+    /// Clears the watch window, as a restart of the server does: a watch from an older version gets 410.
     pub fn expire_watch_window(&self) {
         self.shared().state().store.forget_events();
     }
 
-    /// A restart of the server in one step: open watches are cut and the watch window is lost.
+    /// Restarts the server: cuts open watches and clears the watch window.
     pub fn restart(&self) {
         self.expire_watch_window();
         self.cut_watches();
     }
 
-    /// The present state, to go back to.
+    /// Returns a snapshot of the current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared().state().store.snapshot()
     }
 
-    /// Takes on an old state, as an etcd that was restored from a backup: what was made since is gone, what was
-    /// deleted since is back, and nobody is told. Open watches are cut and the watch window is lost.
+    /// Restores an old state, like etcd from a backup: later objects are gone and deleted ones exist again, without
+    /// events. Open watches are cut and the watch window is cleared.
     ///
-    /// With `keep_counting` versions go on (`etcdutl snapshot restore --bump-revision --mark-compacted`), and a watch
-    /// from before gets 410. Without, versions go back too: a list from a later one is refused as from the future, and a
-    /// watch from a later one hears nothing until versions have come that far again. The node looks at all Pods anew.
+    /// With `keep_counting` versions continue to increase (`etcdutl snapshot restore --bump-revision
+    /// --mark-compacted`), and an older watch gets 410. Without it versions go back too: a list from a later version
+    /// is rejected, and a watch from a later version gets no events until that version is reached again. The node
+    /// syncs all Pods.
     pub fn restore(&self, snapshot: &Snapshot, keep_counting: bool) {
         self.shared().state().restore(snapshot, keep_counting);
         self.cut_watches();
     }
 
-    /// Puts the cluster's wall clock forward, or back with a negative step, as a wrong time server does. What is
-    /// waited for is not moved: only what is written in objects, and [`Cluster::now`].
+    /// Steps the cluster's wall clock forward or back, like a wrong time server. Timeouts are not affected: only the
+    /// times in objects, and [`Cluster::now`].
     pub fn step_clock(&self, by: SignedDuration) {
         self.shared().clock.step(by);
     }

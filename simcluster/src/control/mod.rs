@@ -1,42 +1,42 @@
-//! The control endpoint: what the handle can do, over HTTP, under a path that no Kubernetes client uses.
+//! The control endpoint: the methods of [`Cluster`] over HTTP, under a path that Kubernetes clients do not use.
 //!
-//! It is answered by the same server, also while the cluster is away, and neither counted in the record of calls nor
-//! struck by fault rules. Where rights are asked for, a caller needs one for the path, as for `/version`
-//! (`nonResourceURLs: ["/simcluster/*"]`): an administrator's token has it. Bodies and answers are JSON; fields that are
-//! not known are refused, and an error is `{"error": "one sentence"}`. Durations are written like `500ms` or `1m 30s`.
+//! The same server handles it, also while the API is unavailable. Its requests are not recorded, and fault rules do
+//! not apply to them. With RBAC it needs a permission for the path, as `/version` does (`nonResourceURLs:
+//! ["/simcluster/*"]`); an administrator has it. Requests and responses are JSON. Unknown fields are rejected, and an
+//! error is `{"error": "text"}`. Durations are written like `500ms` or `1m 30s`.
 //!
-//! | method and path, under `/simcluster/v1` | what it does |
+//! | method and path, under `/simcluster/v1` | effect |
 //! | --- | --- |
 //! | `GET /` | an overview |
-//! | `GET /faults` | the [rules](crate::Rule) in force, with how many calls each has matched |
-//! | `POST /faults` | puts a rule in force; answers its `id` |
-//! | `DELETE /faults`, `DELETE /faults/{id}` | takes all rules back, or one |
-//! | `PUT /server` | `{"away": true, "for": "30s"}`: takes the server away (`for` a while), or brings it back |
-//! | `POST /server/restart` | cuts open watches and loses the watch window |
-//! | `POST /snapshots` | keeps the present state; answers its `id` |
-//! | `GET /snapshots`, `DELETE /snapshots/{id}` | lists them; forgets one |
-//! | `POST /snapshots/{id}/restore` | `{"keep_counting": false}`: goes back to it; see [`Cluster::restore`] |
-//! | `POST /watches/cut`, `POST /watches/expire` | cuts open watches; loses the watch window |
-//! | `PUT /watches` | `{"stalled": true}`: makes all watches silent, or lets them go on |
-//! | `GET /node`, `PUT /node` | `{"behaviour": "…", "capacity": {"cpu_millis", "memory_bytes", "pods"}, "lost": false}`, each if wanted |
-//! | `GET /pods` | the behaviours chosen for single Pods |
+//! | `GET /faults` | lists the active [rules](crate::Rule) and how many calls each has matched |
+//! | `POST /faults` | adds a rule; returns its `id` |
+//! | `DELETE /faults`, `DELETE /faults/{id}` | removes all rules, or one |
+//! | `PUT /server` | `{"away": true, "for": "30s"}`: makes the server unavailable (`for` a time), or available again |
+//! | `POST /server/restart` | cuts open watches and clears the watch window |
+//! | `POST /snapshots` | takes a snapshot; returns its `id` |
+//! | `GET /snapshots`, `DELETE /snapshots/{id}` | lists snapshots; deletes one |
+//! | `POST /snapshots/{id}/restore` | `{"keep_counting": false}`: restores it; see [`Cluster::restore`] |
+//! | `POST /watches/cut`, `POST /watches/expire` | cuts open watches; clears the watch window |
+//! | `PUT /watches` | `{"stalled": true}`: stalls all watches, or resumes them |
+//! | `GET /node`, `PUT /node` | `{"behaviour": "…", "capacity": {"cpu_millis", "memory_bytes", "pods"}, "lost": false}`, each optional |
+//! | `GET /pods` | lists the behaviours of single Pods |
 //! | `PUT /pods/{namespace}/{name}/behaviour` | `{"behaviour": "crash-loop, failures=2"}`; see [`Behaviour`](crate::Behaviour) |
-//! | `DELETE /pods/{namespace}/{name}/behaviour` | takes that back |
-//! | `GET /pods/{namespace}/{name}/sessions` | the sessions in a sandbox |
-//! | `POST /pods/{namespace}/{name}/sessions` | `{"kind": "bash", "session_id": "a"}`: begins one |
+//! | `DELETE /pods/{namespace}/{name}/behaviour` | removes it |
+//! | `GET /pods/{namespace}/{name}/sessions` | lists the sessions in a sandbox |
+//! | `POST /pods/{namespace}/{name}/sessions` | `{"kind": "bash", "session_id": "a"}`: starts one |
 //! | `DELETE /pods/{namespace}/{name}/sessions/{kind}/{id}` | ends one |
-//! | `GET /calls?since=N` | the record from call N on, and the `next` number to ask from |
-//! | `DELETE /calls` | forgets the record |
-//! | `GET /clock`, `POST /clock` | the time; `{"step": "1h"}` or `{"step": "-1h"}` puts it forward or back |
+//! | `GET /calls?since=N` | lists the recorded calls from N on, and the `next` N |
+//! | `DELETE /calls` | clears the record |
+//! | `GET /clock`, `POST /clock` | the time; `{"step": "1h"}` or `{"step": "-1h"}` steps it forward or back |
 //!
 //! ```sh
 //! base=http://127.0.0.1:6443/simcluster/v1
-//! # Every third create of a Pod fails for want of etcd, on average, and always the same ones.
+//! # On average every third create of a Pod fails with an etcd timeout. The seed makes it reproducible.
 //! curl $base/faults -d '{"when": {"verb": "create", "resource": "pods"},
 //!                        "timing": {"share": {"share": 0.33, "seed": 7}}, "effect": {"refuse": "etcd-timeout"}}'
-//! # The next deletion takes effect, and nobody learns of it.
+//! # The next deletion takes effect, but its response is lost.
 //! curl $base/faults -d '{"when": {"verb": "delete"}, "timing": {"next": 1}, "effect": "drop-answer"}'
-//! # Watches bring their events in another order.
+//! # Watches get events in a different order.
 //! curl $base/faults -d '{"effect": {"watch": {"reorder": {"among": 4, "seed": 1}}}}'
 //! curl -X PUT $base/server -d '{"away": true, "for": "30s"}'
 //! curl -X PUT $base/node -d '{"behaviour": "pull=20s"}'
@@ -65,35 +65,34 @@ use crate::query::{Query, decode};
 #[cfg(feature = "rbac")]
 use crate::reply::refuse;
 
-/// Where the endpoint is; Kubernetes clients ask below `/api`, `/apis` and a few words of their own.
+/// The path of the endpoint. Kubernetes clients do not use it.
 const ROOT: &str = "/simcluster/v1";
-/// The largest body that is read, in bytes: many times what any request needs.
+/// The maximum size of a request body, in bytes.
 const BODY_LIMIT: usize = 64 << 10;
-/// How long a connection may take to say what it wants while the cluster is away.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+/// The timeout for the first bytes of a connection while the API is unavailable.
+const PEEK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// A request to the endpoint that cannot be met.
+/// Why a request to the endpoint failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum ControlError {
-    #[error("there is no {path}; what there is stands in the documentation of simcluster's control endpoint")]
+    #[error("unknown path {path}; see the documentation of simcluster's control endpoint")]
     NoSuchPath { path: String },
-    #[error("{path} does not take {method}")]
+    #[error("{path} does not support {method}")]
     Method { method: Method, path: String },
-    #[error("there is no {what} {name:?}")]
+    #[error("unknown {what} {name:?}")]
     Missing { what: &'static str, name: String },
-    #[error("there is a {what} {name:?} already")]
+    #[error("{what} {name:?} already exists")]
     Exists { what: &'static str, name: String },
-    #[error("the body cannot be read: {0}")]
+    #[error("invalid body: {0}")]
     Body(String),
     #[error("{0}")]
     Invalid(String),
 }
 
-/// What a request is answered with.
 type Answer = Result<(StatusCode, Value), ControlError>;
 
-/// A request, taken apart.
-struct Asked<'a> {
+/// A parsed request.
+struct ControlRequest<'a> {
     cluster: &'a Cluster,
     method: &'a Method,
     path: &'a str,
@@ -101,22 +100,22 @@ struct Asked<'a> {
     body: Bytes,
 }
 
-/// Whether a request is for the endpoint.
-pub(crate) fn is_meant(head: &Parts) -> bool {
+/// Returns whether a request is for the endpoint.
+pub(crate) fn is_control_request(head: &Parts) -> bool {
     head.uri.path().strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether the first request on a connection is for the endpoint, by a look that takes nothing from it. It is asked
-/// while the cluster is away: all other connections are to be closed unheard.
-pub(crate) async fn is_meant_by(stream: &TcpStream) -> bool {
-    // The longest method, the path, and spaces.
+/// Returns whether the first request on a connection is for the endpoint, without consuming it. While the API is
+/// unavailable all other connections are closed unread.
+pub(crate) async fn is_control_connection(stream: &TcpStream) -> bool {
+    // Enough for the longest method, the path and the spaces.
     let mut first = [0; 32];
-    let Ok(Ok(length)) = timeout(PATIENCE, stream.peek(&mut first)).await else { return false };
+    let Ok(Ok(length)) = timeout(PEEK_TIMEOUT, stream.peek(&mut first)).await else { return false };
     let text = String::from_utf8_lossy(&first[..length]);
     text.split_once(' ').is_some_and(|(_, path)| path.starts_with(ROOT))
 }
 
-/// Answers a request to the endpoint.
+/// Handles a request to the endpoint.
 pub(crate) async fn answer<B>(cluster: &Cluster, head: &Parts, body: B) -> http::Response<Body>
 where
     B: http_body::Body<Data = Bytes>,
@@ -129,7 +128,9 @@ where
     }
     let path = head.uri.path();
     let answer = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => route(&Asked { cluster, method: &head.method, path, query, body: body.to_bytes() }),
+        Ok(body) => {
+            route(&ControlRequest { cluster, method: &head.method, path, query, body: body.to_bytes() })
+        }
         Err(error) => Err(ControlError::Body(error.to_string())),
     };
     let (status, body) = answer.unwrap_or_else(|error| (error.status(), json!({"error": error.to_string()})));
@@ -140,36 +141,36 @@ where
     response
 }
 
-fn route(asked: &Asked<'_>) -> Answer {
-    let rest = asked.path.strip_prefix(ROOT).unwrap_or("");
+fn route(request: &ControlRequest<'_>) -> Answer {
+    let rest = request.path.strip_prefix(ROOT).unwrap_or("");
     let parts: Vec<String> =
         rest.split('/').filter(|part| !part.is_empty()).map(|p| decode(p, false)).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        [] => asked.only(&Method::GET, || server::overview(asked)),
-        ["faults", rest @ ..] => server::faults(asked, rest),
-        ["server", rest @ ..] => server::server(asked, rest),
-        ["snapshots", rest @ ..] => server::snapshots(asked, rest),
-        ["watches", rest @ ..] => server::watches(asked, rest),
-        ["calls"] => server::calls(asked),
-        ["clock"] => server::clock(asked),
-        ["node"] => node::node(asked),
-        ["pods"] => asked.only(&Method::GET, || node::list(asked)),
-        ["pods", namespace, pod, "behaviour"] => node::behaviour(asked, namespace, pod),
-        ["pods", namespace, pod, "sessions", rest @ ..] => node::sessions(asked, namespace, pod, rest),
-        _ => Err(asked.no_such_path()),
+        [] => request.only(&Method::GET, || server::overview(request)),
+        ["faults", rest @ ..] => server::faults(request, rest),
+        ["server", rest @ ..] => server::server(request, rest),
+        ["snapshots", rest @ ..] => server::snapshots(request, rest),
+        ["watches", rest @ ..] => server::watches(request, rest),
+        ["calls"] => server::calls(request),
+        ["clock"] => server::clock(request),
+        ["node"] => node::node(request),
+        ["pods"] => request.only(&Method::GET, || node::list(request)),
+        ["pods", namespace, pod, "behaviour"] => node::behaviour(request, namespace, pod),
+        ["pods", namespace, pod, "sessions", rest @ ..] => node::sessions(request, namespace, pod, rest),
+        _ => Err(request.no_such_path()),
     }
 }
 
-// === impl Asked ===
+// === impl ControlRequest ===
 
-impl Asked<'_> {
-    /// The body as what it has to be.
+impl ControlRequest<'_> {
+    /// Parses the body.
     fn read<T: DeserializeOwned>(&self) -> Result<T, ControlError> {
         serde_json::from_slice(&self.body).map_err(|error| ControlError::Body(error.to_string()))
     }
 
-    /// Answers one method and refuses all others.
+    /// Answers one method and rejects all others.
     fn only(&self, method: &Method, answer: impl FnOnce() -> Answer) -> Answer {
         if self.method == method { answer() } else { Err(self.no_such_method()) }
     }
@@ -196,7 +197,7 @@ impl ControlError {
     }
 }
 
-/// Done, and there is nothing more to say.
+/// Returns an empty success.
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
 fn done() -> Answer {
     Ok((StatusCode::OK, json!({"ok": true})))

@@ -1,15 +1,15 @@
-//! What the control endpoint does to the node, and to what runs in the sandboxes.
+//! The control endpoint for the node and for sandbox sessions.
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, ControlError, done};
+use super::{Answer, ControlError, ControlRequest, done};
 use crate::behaviour::Behaviour;
 use crate::options::Capacity;
 use crate::sandbox::sessions::SessionKind;
 
-/// What of the node is to change; what is left out stays.
+/// A change of the node. Absent fields stay as they are.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -31,18 +31,18 @@ struct Begin {
     session_id: String,
 }
 
-/// The node as it is set.
-pub(super) fn state(asked: &Asked<'_>) -> Value {
-    let cluster = asked.cluster;
+/// Returns the node's settings.
+pub(super) fn state(request: &ControlRequest<'_>) -> Value {
+    let cluster = request.cluster;
     json!({
         "behaviour": cluster.behaviour(), "capacity": cluster.capacity(), "lost": cluster.is_node_lost(),
     })
 }
 
-pub(super) fn node(asked: &Asked<'_>) -> Answer {
-    if *asked.method == Method::PUT {
-        let Change { behaviour, capacity, lost } = asked.read()?;
-        let cluster = asked.cluster;
+pub(super) fn node(request: &ControlRequest<'_>) -> Answer {
+    if *request.method == Method::PUT {
+        let Change { behaviour, capacity, lost } = request.read()?;
+        let cluster = request.cluster;
         if let Some(behaviour) = behaviour {
             cluster.set_behaviour(behaviour);
         }
@@ -52,36 +52,36 @@ pub(super) fn node(asked: &Asked<'_>) -> Answer {
         if let Some(lost) = lost {
             cluster.set_node_lost(lost);
         }
-    } else if *asked.method != Method::GET {
-        return Err(asked.no_such_method());
+    } else if *request.method != Method::GET {
+        return Err(request.no_such_method());
     }
-    Ok((StatusCode::OK, state(asked)))
+    Ok((StatusCode::OK, state(request)))
 }
 
-/// The behaviours that were chosen for single Pods.
+/// Returns the behaviours of single Pods.
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
-pub(super) fn list(asked: &Asked<'_>) -> Answer {
+pub(super) fn list(request: &ControlRequest<'_>) -> Answer {
     let one = |((namespace, name), behaviour)| json!({"namespace": namespace, "name": name, "behaviour": behaviour});
-    let pods: Vec<_> = asked.cluster.pod_behaviours().into_iter().map(one).collect();
+    let pods: Vec<_> = request.cluster.pod_behaviours().into_iter().map(one).collect();
     Ok((StatusCode::OK, json!({"pods": pods})))
 }
 
-pub(super) fn behaviour(asked: &Asked<'_>, namespace: &str, pod: &str) -> Answer {
-    let behaviour = match *asked.method {
-        Method::PUT => Some(asked.read::<OfPod>()?.behaviour),
+pub(super) fn behaviour(request: &ControlRequest<'_>, namespace: &str, pod: &str) -> Answer {
+    let behaviour = match *request.method {
+        Method::PUT => Some(request.read::<OfPod>()?.behaviour),
         Method::DELETE => None,
-        _ => return Err(asked.no_such_method()),
+        _ => return Err(request.no_such_method()),
     };
-    asked.cluster.set_pod_behaviour(namespace, pod, behaviour);
+    request.cluster.set_pod_behaviour(namespace, pod, behaviour);
     done()
 }
 
-pub(super) fn sessions(asked: &Asked<'_>, namespace: &str, pod: &str, rest: &[&str]) -> Answer {
-    let cluster = asked.cluster;
-    match (asked.method, rest) {
+pub(super) fn sessions(request: &ControlRequest<'_>, namespace: &str, pod: &str, rest: &[&str]) -> Answer {
+    let cluster = request.cluster;
+    match (request.method, rest) {
         (&Method::GET, []) => Ok((StatusCode::OK, json!({"sessions": cluster.sessions(namespace, pod)}))),
         (&Method::POST, []) => {
-            let Begin { kind, session_id } = asked.read()?;
+            let Begin { kind, session_id } = request.read()?;
             if session_id.is_empty() {
                 return Err(ControlError::Invalid("a session has a name: session_id is empty".to_owned()));
             }
@@ -96,7 +96,7 @@ pub(super) fn sessions(asked: &Asked<'_>, namespace: &str, pod: &str, rest: &[&s
             let gone = known.is_some_and(|kind| cluster.end_session(namespace, pod, kind, id));
             if gone { done() } else { Err(ControlError::Missing { what: "session", name: (*id).to_owned() }) }
         }
-        (_, [] | [_, _]) => Err(asked.no_such_method()),
-        _ => Err(asked.no_such_path()),
+        (_, [] | [_, _]) => Err(request.no_such_method()),
+        _ => Err(request.no_such_path()),
     }
 }

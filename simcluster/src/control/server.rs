@@ -1,11 +1,11 @@
-//! What the control endpoint does to the server: faults, absence, old states, watches, the record, the clock.
+//! The control endpoint for the server: faults, availability, snapshots, watches, the call record, the clock.
 
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, ControlError, done};
+use super::{Answer, ControlError, ControlRequest, done};
 use crate::calls::CallMark;
 use crate::duration;
 use crate::faults::{Rule, RuleId};
@@ -38,22 +38,22 @@ struct Step {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
-pub(super) fn overview(asked: &Asked<'_>) -> Answer {
-    let cluster = asked.cluster;
+pub(super) fn overview(request: &ControlRequest<'_>) -> Answer {
+    let cluster = request.cluster;
     let overview = json!({
         "away": cluster.is_away(), "version": cluster.version(), "now": cluster.now(), "faults": cluster.faults(),
         "snapshots": cluster.shared().snapshots().keys().collect::<Vec<_>>(), "calls": cluster.mark().0,
-        "refused": cluster.refused(), "node": super::node::state(asked),
+        "refused": cluster.refused(), "node": super::node::state(request),
     });
     Ok((StatusCode::OK, overview))
 }
 
-pub(super) fn faults(asked: &Asked<'_>, rest: &[&str]) -> Answer {
-    let cluster = asked.cluster;
-    match (asked.method, rest) {
+pub(super) fn faults(request: &ControlRequest<'_>, rest: &[&str]) -> Answer {
+    let cluster = request.cluster;
+    match (request.method, rest) {
         (&Method::GET, []) => Ok((StatusCode::OK, json!({"faults": cluster.faults()}))),
         (&Method::POST, []) => {
-            let rule: Rule = asked.read()?;
+            let rule: Rule = request.read()?;
             rule.check().map_err(|error| ControlError::Invalid(error.to_string()))?;
             Ok((StatusCode::CREATED, json!({"id": cluster.fault(rule)})))
         }
@@ -65,15 +65,15 @@ pub(super) fn faults(asked: &Asked<'_>, rest: &[&str]) -> Answer {
             let found = id.parse().is_ok_and(|id| cluster.remove_fault(RuleId(id)));
             if found { done() } else { Err(ControlError::Missing { what: "fault", name: (*id).to_owned() }) }
         }
-        (_, [] | [_]) => Err(asked.no_such_method()),
-        _ => Err(asked.no_such_path()),
+        (_, [] | [_]) => Err(request.no_such_method()),
+        _ => Err(request.no_such_path()),
     }
 }
 
-pub(super) fn server(asked: &Asked<'_>, rest: &[&str]) -> Answer {
-    let cluster = asked.cluster;
-    match (asked.method, rest) {
-        (&Method::PUT, []) => match asked.read()? {
+pub(super) fn server(request: &ControlRequest<'_>, rest: &[&str]) -> Answer {
+    let cluster = request.cluster;
+    match (request.method, rest) {
+        (&Method::PUT, []) => match request.read()? {
             Server { away: true, time: Some(text) } => {
                 let wrong =
                     || ControlError::Invalid(format!("{text:?} is no duration; one is written like 30s"));
@@ -92,15 +92,15 @@ pub(super) fn server(asked: &Asked<'_>, rest: &[&str]) -> Answer {
             cluster.restart();
             done()
         }
-        (_, [] | ["restart"]) => Err(asked.no_such_method()),
-        _ => Err(asked.no_such_path()),
+        (_, [] | ["restart"]) => Err(request.no_such_method()),
+        _ => Err(request.no_such_path()),
     }
 }
 
-pub(super) fn snapshots(asked: &Asked<'_>, rest: &[&str]) -> Answer {
-    let cluster = asked.cluster;
+pub(super) fn snapshots(request: &ControlRequest<'_>, rest: &[&str]) -> Answer {
+    let cluster = request.cluster;
     let missing = |id: &str| ControlError::Missing { what: "snapshot", name: id.to_owned() };
-    match (asked.method, rest) {
+    match (request.method, rest) {
         (&Method::GET, []) => {
             let ids: Vec<_> = cluster.shared().snapshots().keys().copied().collect();
             Ok((StatusCode::OK, json!({"snapshots": ids})))
@@ -119,32 +119,33 @@ pub(super) fn snapshots(asked: &Asked<'_>, rest: &[&str]) -> Answer {
         (&Method::POST, [id, "restore"]) => {
             let kept = id.parse().ok().and_then(|id: u64| cluster.shared().snapshots().get(&id).cloned());
             let snapshot = kept.ok_or_else(|| missing(id))?;
-            let how = if asked.body.is_empty() { Restore { keep_counting: false } } else { asked.read()? };
+            let how =
+                if request.body.is_empty() { Restore { keep_counting: false } } else { request.read()? };
             cluster.restore(&snapshot, how.keep_counting);
             done()
         }
-        (_, [] | [_] | [_, "restore"]) => Err(asked.no_such_method()),
-        _ => Err(asked.no_such_path()),
+        (_, [] | [_] | [_, "restore"]) => Err(request.no_such_method()),
+        _ => Err(request.no_such_path()),
     }
 }
 
-pub(super) fn watches(asked: &Asked<'_>, rest: &[&str]) -> Answer {
-    let cluster = asked.cluster;
-    match (asked.method, rest) {
-        (&Method::PUT, []) => cluster.stall_watches(asked.read::<Watches>()?.stalled),
+pub(super) fn watches(request: &ControlRequest<'_>, rest: &[&str]) -> Answer {
+    let cluster = request.cluster;
+    match (request.method, rest) {
+        (&Method::PUT, []) => cluster.stall_watches(request.read::<Watches>()?.stalled),
         (&Method::POST, ["cut"]) => cluster.cut_watches(),
         (&Method::POST, ["expire"]) => cluster.expire_watch_window(),
-        (_, [] | ["cut" | "expire"]) => return Err(asked.no_such_method()),
-        _ => return Err(asked.no_such_path()),
+        (_, [] | ["cut" | "expire"]) => return Err(request.no_such_method()),
+        _ => return Err(request.no_such_path()),
     }
     done()
 }
 
-pub(super) fn calls(asked: &Asked<'_>) -> Answer {
-    let cluster = asked.cluster;
-    match *asked.method {
+pub(super) fn calls(request: &ControlRequest<'_>) -> Answer {
+    let cluster = request.cluster;
+    match *request.method {
         Method::GET => {
-            let since = match asked.query.get("since") {
+            let since = match request.query.get("since") {
                 None => 0,
                 Some(text) => text.parse().map_err(|_| {
                     ControlError::Invalid(format!("since is the number of a call, and {text:?} is no number"))
@@ -158,19 +159,19 @@ pub(super) fn calls(asked: &Asked<'_>) -> Answer {
             cluster.reset_calls();
             done()
         }
-        _ => Err(asked.no_such_method()),
+        _ => Err(request.no_such_method()),
     }
 }
 
-pub(super) fn clock(asked: &Asked<'_>) -> Answer {
-    if *asked.method == Method::POST {
-        let Step { step } = asked.read()?;
+pub(super) fn clock(request: &ControlRequest<'_>) -> Answer {
+    if *request.method == Method::POST {
+        let Step { step } = request.read()?;
         let by: SignedDuration = step.parse().map_err(|_| {
             ControlError::Invalid(format!("{step:?} is no duration; one is written like 1h or -90s"))
         })?;
-        asked.cluster.step_clock(by);
-    } else if *asked.method != Method::GET {
-        return Err(asked.no_such_method());
+        request.cluster.step_clock(by);
+    } else if *request.method != Method::GET {
+        return Err(request.no_such_method());
     }
-    Ok((StatusCode::OK, json!({"now": asked.cluster.now()})))
+    Ok((StatusCode::OK, json!({"now": request.cluster.now()})))
 }

@@ -1,4 +1,5 @@
-//! Claims: one that is deleted stays until no Pod uses it any longer. None is ever bound: there are no volumes.
+//! Persistent volume claims: a deleted claim stays until no Pod uses it. Claims are never bound, because there are no
+//! volumes.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Endpoints: for each Service with a selector an `EndpointSlice` and an `Endpoints` object, made of the Pods behind it.
+//! Endpoints: an `EndpointSlice` and an `Endpoints` object for each Service with a selector.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,28 +15,27 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const ENDPOINTS_LABEL: &str = "endpoints.kubernetes.io/managed-by";
 const MANAGER_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// Which Services can be about a Pod with a certain label, and which Pods have it. Thousands share a label such as `app`;
-/// a Service is found by the pair of its selector that the fewest others were found by when it came, and looks for its
+/// An index of Services and Pods by label. Thousands of objects share a label such as `app`, so a Service is indexed
+/// by the label of its selector with the fewest other Services, and finds its Pods by the label with the fewest Pods.
 /// Pods by the pair that the fewest have.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_label: HashMap<Label, BTreeSet<String>>,
-    /// The pair under which a Service (namespace, name) is found.
+    /// The label under which a Service (namespace, name) is indexed.
     of: HashMap<(String, String), Label>,
     pods: HashMap<Label, BTreeSet<String>>,
 }
 
-/// A namespace, a key and a value.
 type Label = (String, String, String);
 
-/// A Pod behind a Service.
+/// A Pod of a Service.
 struct Backend<'a> {
     pod: &'a Object,
     address: &'a str,
     ready: bool,
 }
 
-/// Updates the endpoints of all Services that events are about, or after missed events of all Services.
+/// Updates the endpoints of the Services that the events affect, or of all Services if events were missed.
 pub(super) fn update(
     state: &mut State,
     clock: &Clock,
@@ -83,7 +82,7 @@ fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, n
     let Some((service, selector)) = service.zip(selector).filter(|(service, selector)| {
         alive && !selector.is_empty() && text_at(service.value(), &["spec", "type"]) != "ExternalName"
     }) else {
-        // Slices go with their owner; these have none.
+        // The garbage collector deletes slices; `Endpoints` have no owner.
         if state.store.get(SERVICES, namespace, name).is_none() {
             state.remove(ENDPOINTS, namespace, name);
         }
@@ -188,7 +187,7 @@ fn put_endpoints(
     }
 }
 
-/// The ports as the Pods have them; a port that is named is looked up in the first Pod.
+/// Returns the ports of the Pods. A named target port is resolved in the first Pod.
 fn ports(service: &Object, backends: &[Backend<'_>], named: bool) -> Value {
     let list = service.value()["spec"]["ports"].as_array().into_iter().flatten();
     list.filter_map(|port| {
@@ -199,7 +198,7 @@ fn ports(service: &Object, backends: &[Backend<'_>], named: bool) -> Value {
         };
         let mut written = json!({"port": target, "protocol": text_at(port, &["protocol"])});
         let name = text_at(port, &["name"]);
-        // A slice names its ports even where a Service does not.
+        // A slice always names its ports.
         if named || !name.is_empty() {
             written["name"] = name.into();
         }
@@ -211,7 +210,7 @@ fn ports(service: &Object, backends: &[Backend<'_>], named: bool) -> Value {
 // === impl Backend ===
 
 impl<'a> Backend<'a> {
-    /// A Pod that has an address and has not ended.
+    /// Returns a Pod that has an address and has not ended.
     fn of(pod: &'a Object, service: &Object) -> Option<Self> {
         let status = &pod.value()["status"];
         let address = text_at(status, &["podIP"]);
@@ -250,7 +249,7 @@ impl<'a> Backend<'a> {
 // === impl Index ===
 
 impl Index {
-    /// The index of all that there is.
+    /// Builds the index from the store.
     pub fn of(store: &Store) -> Self {
         let mut index = Self::default();
         store.list(SERVICES, None).for_each(|service| index.insert(&service));
@@ -282,13 +281,13 @@ impl Index {
         }
     }
 
-    /// The Services that can be about a Pod.
+    /// Returns the Services whose selector may match a Pod.
     fn find(&self, pod: &Object) -> impl Iterator<Item = String> {
         pairs(pod.namespace(), pod.labels())
             .flat_map(|pair| self.by_label.get(&pair).into_iter().flatten().cloned())
     }
 
-    /// Keeps up with what labels Pods have.
+    /// Updates the index for an event.
     fn follow(&mut self, event: &Event) {
         let gone = event.change == Change::Deleted;
         let before = event.before.as_deref();
@@ -309,7 +308,7 @@ impl Index {
         }
     }
 
-    /// The names of the Pods that can be behind a selector.
+    /// Returns the names of the Pods that a selector may match.
     fn candidates(&self, namespace: &str, selector: &Map<String, Value>) -> impl Iterator<Item = &str> {
         let sets = pairs(namespace, Some(selector)).map(|pair| self.pods.get(&pair));
         let fewest = sets.min_by_key(|set| set.map_or(0, BTreeSet::len)).flatten();

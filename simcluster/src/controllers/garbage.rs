@@ -1,4 +1,4 @@
-//! The garbage collector: what is owned goes after its owner, or before it, or is left alone, as the delete asked.
+//! The garbage collector: deletes or orphans dependents, as the propagation policy of the owner's deletion says.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::resource::{RESOURCES, Resource};
 use crate::shared::State;
 use crate::store::{Change, Event, Object, Store, text_at};
 
-/// The place of an object: resource, namespace, name.
+/// The key of an object: resource, namespace, name.
 pub(super) type Key = (usize, String, String);
 
-/// Deletes what has lost its last owner by these events, or was made too late for one.
+/// Deletes the objects that have lost their last owner by these events, or were created after it was deleted.
 pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Event]) {
     for event in events {
         match event.change {
@@ -27,7 +27,7 @@ pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Event]
     }
 }
 
-/// Deletes all that has lost its owners, for when events have been missed.
+/// Deletes all objects without an existing owner. Needed when events were missed.
 pub(super) fn collect_all_orphans(state: &mut State, clock: &Clock) {
     let all: Vec<_> = RESOURCES.iter().flat_map(|resource| state.store.list(resource, None)).collect();
     for object in all {
@@ -35,19 +35,19 @@ pub(super) fn collect_all_orphans(state: &mut State, clock: &Clock) {
     }
 }
 
-fn collect_if_orphaned(state: &mut State, clock: &Clock, seen: &Object) {
-    if seen.owners().next().is_none() {
+fn collect_if_orphaned(state: &mut State, clock: &Clock, object: &Object) {
+    if object.owners().next().is_none() {
         return;
     }
-    let Some(object) = state.store.get(seen.resource, seen.namespace(), seen.name()) else { return };
+    let Some(object) = state.store.get(object.resource, object.namespace(), object.name()) else { return };
     let owners = object.value()["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
     if !owners.is_empty() && owners.iter().all(|owner| is_gone(&state.store, owner, object.namespace())) {
         api::delete_object(state, clock, &object, None);
     }
 }
 
-/// Whether what a reference names is not there, or another object has its name by now. Of a kind that is not served
-/// nobody knows.
+/// Returns whether the object of a reference does not exist, or has a different uid. References to unknown kinds count
+/// as valid.
 fn is_gone(store: &Store, reference: &Value, namespace: &str) -> bool {
     let text = |key| text_at(reference, &[key]);
     let named =
@@ -57,12 +57,12 @@ fn is_gone(store: &Store, reference: &Value, namespace: &str) -> bool {
     store.get(resource, namespace, text("name")).is_none_or(|owner| owner.uid() != text("uid"))
 }
 
-/// The place of an object that is dying and waits for the collector.
+/// Returns the key of a terminating object with a finalizer of the collector.
 pub(super) fn held(event: &Event) -> Option<Key> {
     waiting(&event.object).filter(|_| event.change != Change::Deleted)
 }
 
-/// The places of all that waits for the collector.
+/// Returns the keys of all terminating objects with a finalizer of the collector.
 pub(super) fn all_held(store: &Store) -> BTreeSet<Key> {
     RESOURCES
         .iter()
@@ -76,8 +76,8 @@ fn waiting(object: &Object) -> Option<Key> {
     waits.then(|| (object.resource.index, object.namespace().to_owned(), object.name().to_owned()))
 }
 
-/// Does what the held objects wait for.
-pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>) {
+/// Processes terminating owners: deletes or orphans their dependents, then removes the finalizer.
+pub(super) fn process_finalizers(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>) {
     held.retain(|(index, namespace, name)| {
         let found = state.store.get(&RESOURCES[*index], namespace, name);
         let Some(owner) = found.filter(|owner| owner.terminating()) else { return false };
@@ -102,7 +102,7 @@ pub(super) fn let_go(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>)
     });
 }
 
-/// Takes an owner out of all that name it.
+/// Removes an owner from the references of all its dependents.
 fn disown(state: &mut State, owner: &Object) {
     for dependent in state.store.owned_by(owner.uid()) {
         let mut value = dependent.value().clone();
@@ -140,7 +140,7 @@ fn has(object: &Object, finalizer: &str) -> bool {
     list.is_some_and(|list| list.iter().any(|known| known == finalizer))
 }
 
-/// Whether an owner that goes in the foreground has to wait for it.
+/// Returns whether a dependent blocks the foreground deletion of its owner.
 fn blocks(dependent: &Object, owner: &str) -> bool {
     let list = dependent.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     list.into_iter().any(|reference| {

@@ -1,5 +1,4 @@
-//! What a controller manager does, as far as it is needed: namespaces that end, owners that are gone, quotas, claims,
-//! endpoints.
+//! The controllers: namespace deletion, garbage collection, quotas, claims, endpoints.
 
 mod claims;
 mod endpoints;
@@ -15,30 +14,31 @@ use crate::resource::RESOURCES;
 use crate::shared::Shared;
 use crate::store::Event;
 
-/// What the controllers remember from one step to the next.
+/// The state of the controllers between two steps.
 struct Controllers {
     shared: Arc<Shared>,
-    /// The last version that has been looked at.
-    seen: u64,
-    /// The life of the store that `seen` and all that follows is of.
+    /// The version up to which events have been processed.
+    last_version: u64,
+    /// The epoch of the store to which the other fields belong.
     epoch: u64,
     services: endpoints::Index,
-    /// Objects that are held until something about what they own is done: resource, namespace, name.
+    /// Terminating owners with a finalizer of the garbage collector.
     held: BTreeSet<garbage::Key>,
-    /// Generated names. Their own, so that the names clients see do not depend on when the controllers run.
+    /// The source of generated names. It is separate, so that names of clients' objects do not depend on the timing of
+    /// controllers.
     random: Random,
 }
 
-/// Runs the controllers until they are aborted. What happens from the call on is seen, not from the first poll on.
+/// Runs the controllers until they are aborted. Events since the call are processed, not only since the first poll.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let (mut changed, seen, epoch) = {
+    let (mut changed, last_version, epoch) = {
         let state = shared.state();
         (state.store.subscribe_all(), state.store.version(), state.store.epoch())
     };
     let random = Random::seeded(!shared.seed);
     let mut controllers = Controllers {
         shared,
-        seen,
+        last_version,
         epoch,
         services: endpoints::Index::default(),
         held: BTreeSet::new(),
@@ -58,14 +58,14 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 // === impl Controllers ===
 
 impl Controllers {
-    /// Acts on all that happened since the last step.
+    /// Processes all events since the last step.
     fn step(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         let epoch = state.store.epoch();
         if epoch != self.epoch {
-            // An old state has come back, under old versions perhaps: only what followed it counts.
-            (self.epoch, self.seen) = (epoch, state.store.begun());
+            // An old state was restored, maybe with old versions: only later events count.
+            (self.epoch, self.last_version) = (epoch, state.store.begun());
             self.services = endpoints::Index::of(&state.store);
             self.held = garbage::all_held(&state.store);
         }
@@ -73,21 +73,21 @@ impl Controllers {
         let version = state.store.version();
         let mut missed = false;
         for resource in &RESOURCES {
-            match state.store.events_after(resource, self.seen) {
+            match state.store.events_after(resource, self.last_version) {
                 Ok(later) => events.extend(later),
                 Err(_) => missed = true,
             }
         }
-        self.seen = version;
+        self.last_version = version;
         events.sort_by_key(|event| event.version);
         if missed {
-            // The events have left the window; the state that they led to is there.
+            // The events are no longer in the window; rebuild from the current state.
             self.held = garbage::all_held(&state.store);
             garbage::collect_all_orphans(&mut state, &shared.clock);
         }
         garbage::collect_orphans(&mut state, &shared.clock, &events);
         self.held.extend(events.iter().filter_map(garbage::held));
-        garbage::let_go(&mut state, &shared.clock, &mut self.held);
+        garbage::process_finalizers(&mut state, &shared.clock, &mut self.held);
         endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events, missed);
         claims::release(&mut state, &events);
         namespaces::end(&mut state, &shared.clock);

@@ -1,4 +1,4 @@
-//! The end of namespaces: all that is in one goes, then the namespace; while something is left, its conditions say what.
+//! Namespace deletion: deletes the contents, then the namespace. Its conditions list the remaining objects.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::resource::{NAMESPACES, RESOURCES, Resource};
 use crate::shared::State;
 use crate::store::Object;
 
-/// What is left in a namespace: by kind, and by finalizer.
+/// The remaining objects of a namespace, by kind and by finalizer.
 #[derive(Debug, Default)]
 struct Left {
     objects: BTreeMap<String, usize>,
     finalizers: BTreeMap<String, usize>,
 }
 
-/// Goes on with all namespaces that end.
+/// Continues the deletion of all terminating namespaces.
 pub(super) fn end(state: &mut State, clock: &Clock) {
     let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).collect();
     for namespace in ending {
@@ -32,7 +32,7 @@ pub(super) fn end(state: &mut State, clock: &Clock) {
     }
 }
 
-/// Deletes all that is in a namespace; what could not go at once is left.
+/// Deletes the contents of a namespace. Returns the remaining objects.
 fn empty(state: &mut State, clock: &Clock, name: &str) -> Left {
     let mut left = Left::default();
     for resource in RESOURCES.iter().filter(|resource| resource.namespaced) {

@@ -1,4 +1,4 @@
-//! Quotas: each shows how much of it is used.
+//! Resource quotas: updates the usage in their status.
 
 use crate::api;
 use crate::resource::QUOTAS;

@@ -1,10 +1,10 @@
-//! An object with nothing in it, as bookmarks carry one: Go writes some members even where they are empty.
+//! Empty objects, as in bookmarks. Go writes some fields even if they are empty.
 
 use serde_json::{Value, json};
 
 use crate::resource::Resource;
 
-/// The members beside `metadata`.
+/// Returns the fields except `metadata`.
 pub(crate) fn empty(resource: &Resource) -> Value {
     match (resource.group, resource.kind) {
         (_, "Pod") => json!({"spec": {"containers": null}, "status": {}}),

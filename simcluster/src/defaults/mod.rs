@@ -1,4 +1,4 @@
-//! What the API server fills in when an object leaves it out.
+//! The defaults that the API server sets.
 
 mod empty;
 mod other;
@@ -15,7 +15,7 @@ use crate::access;
 use crate::random::Random;
 use crate::resource::{CLAIMS, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES};
 
-/// Fills in a new object of a kind; its metadata is complete already.
+/// Sets the defaults of a new object. Its metadata is complete already.
 pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Random) {
     #[cfg(feature = "rbac")]
     access::fill_object(resource, value);
@@ -57,7 +57,7 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
     }
 }
 
-/// Fills in what a change may have left out.
+/// Sets the defaults of a changed object.
 pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
     #[cfg(feature = "rbac")]
     access::fill_object(resource, value);
@@ -70,7 +70,7 @@ pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
     }
 }
 
-/// Sets a member that is absent; what is no object stays as it is.
+/// Sets an absent field. A value that is not an object is left unchanged.
 fn set_default(value: &mut Value, key: &str, default: Value) {
     if value.is_null() {
         *value = Value::Object(Map::new());
@@ -80,7 +80,7 @@ fn set_default(value: &mut Value, key: &str, default: Value) {
     }
 }
 
-/// The items of a list member, to be changed in place.
+/// Returns the mutable items of a list field.
 fn items_mut<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
     value.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }

@@ -1,4 +1,4 @@
-//! Defaults of the smaller kinds.
+//! Defaults of the other kinds.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{items_mut, set_default};
 
-/// A secret has a type, and its data in one form only.
+/// Sets the type of a Secret and moves `stringData` to `data`.
 pub(super) fn secret(value: &mut Value) {
     set_default(value, "type", json!("Opaque"));
     let Some(texts) = value.as_object_mut().and_then(|fields| fields.remove("stringData")) else { return };
@@ -15,7 +15,7 @@ pub(super) fn secret(value: &mut Value) {
     }
 }
 
-/// A network policy says which directions it is about, and each of its ports has a protocol.
+/// Sets the policy types of a network policy and the protocol of its ports.
 pub(super) fn policy(value: &mut Value) {
     let spec = &mut value["spec"];
     if spec.is_null() {

@@ -1,5 +1,5 @@
-//! A Pod's defaults, as `pods` recordings of the real server show them, with what its admission adds: the volume
-//! with the service account's token, two tolerations, a priority.
+//! A Pod's defaults, as recorded from a real server, and the additions of its admission plugins: the volume with the
+//! service account token, two tolerations, the priority.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::validate::quantity::Quantity;
 
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Fills in a new Pod's spec.
+/// Sets the defaults of a new Pod.
 pub(super) fn fill(pod: &mut Value, random: &mut Random) {
     let spec = &mut pod["spec"];
     if spec.is_null() {
@@ -22,7 +22,7 @@ pub(super) fn fill(pod: &mut Value, random: &mut Random) {
     }
 }
 
-/// Fills in what the spec of any Pod has, new or changed.
+/// Sets the defaults of a new or changed Pod's spec.
 pub(super) fn fill_spec(spec: &mut Value) {
     for (key, default) in [
         ("restartPolicy", json!("Always")),
@@ -50,7 +50,7 @@ pub(super) fn fill_spec(spec: &mut Value) {
     }
 }
 
-/// The quality-of-service class that follows from requests and limits.
+/// Returns the quality-of-service class for the requests and limits.
 pub(super) fn qos_class(spec: &Value) -> &'static str {
     let containers =
         || ["containers", "initContainers"].into_iter().filter_map(|l| spec[l].as_array()).flatten();
@@ -104,7 +104,7 @@ fn fill_resources(resources: &mut Value) {
             }
         }
     }
-    // A request that is left out is its limit.
+    // An absent request defaults to the limit.
     let limits = resources.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
     for (key, limit) in limits {
         set_default(resources, "requests", json!({}));
@@ -138,7 +138,7 @@ fn fill_volume(volume: &mut Value) {
     }
 }
 
-/// Whether an image is pulled at every start: when its tag is `latest`, or it has none.
+/// Returns whether an image is pulled at every start: its tag is `latest` or absent.
 fn pulls_always(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);
     !last.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_without_a_fixed_tag_are_pulled_always() {
+    fn images_without_a_fixed_tag_are_always_pulled() {
         for (image, always) in [
             ("a", true),
             ("a:latest", true),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_class_follows_from_requests_and_limits() {
+    fn qos_class_follows_from_requests_and_limits() {
         let spec = |resources: Value| json!({"containers": [{"resources": resources}]});
         let full = json!({"cpu": "1", "memory": "1Gi"});
         assert_eq!(qos_class(&spec(json!({}))), "BestEffort");

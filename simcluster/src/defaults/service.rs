@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{items_mut, set_default};
 use crate::store::text_at;
 
-/// Fills in all but addresses and node ports, which are allocated.
+/// Sets the defaults except addresses and node ports, which are allocated.
 pub(super) fn fill(service: &mut Value) {
     let spec = &mut service["spec"];
     if spec.is_null() {
@@ -34,7 +34,7 @@ pub(super) fn fill(service: &mut Value) {
     }
 }
 
-/// Whether Services of a type have node ports.
+/// Returns whether Services of a type have node ports.
 pub(crate) fn uses_node_ports(kind: &str) -> bool {
     matches!(kind, "NodePort" | "LoadBalancer")
 }

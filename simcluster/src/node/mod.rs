@@ -248,7 +248,7 @@ impl Node {
             self.make_room(running.takes);
         }
         self.journal.forget(uid);
-        self.shared.state().let_go.remove(uid);
+        self.shared.state().manual_pods.remove(uid);
     }
 
     /// Follows new settings.
@@ -313,7 +313,7 @@ impl Node {
             let mut cluster = shared.state();
             let found = cluster.store.get(PODS, &running.namespace, &running.name);
             let Some(pod) = found.filter(|pod| pod.uid() == uid) else { continue };
-            if cluster.let_go.contains(&uid) && !stage.is_stopping() {
+            if cluster.manual_pods.contains(&uid) && !stage.is_stopping() {
                 running.stage = stage;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The rules for events, in both forms.
+//! Validation of events, in both API groups.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::names;
 use crate::status::Cause;
 use crate::store::text_at;
 
-/// The longest name of a reporting instance, in bytes.
+/// The maximum length of a reporting instance, in bytes.
 const INSTANCE_LIMIT: usize = 128;
 
-/// What holds for any event: it lies in the namespace of what it is about.
+/// Validates an event: it must be in the namespace of its object.
 pub(super) fn check(event: &Value) -> Vec<Cause> {
     let own = text_at(event, &["metadata", "namespace"]);
     let about = text_at(event, &["involvedObject", "namespace"]);
@@ -20,7 +20,8 @@ pub(super) fn check(event: &Value) -> Vec<Cause> {
     vec![Cause::invalid_text("involvedObject.namespace", about, "does not match event.namespace")]
 }
 
-/// What an event must say that was sent in the newer form. The value is in the stored form, the words in the newer.
+/// Validates an event of the newer API group. The value is in the stored form; messages name the fields of the newer
+/// one.
 pub(super) fn check_new(event: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if event["eventTime"].is_null() {

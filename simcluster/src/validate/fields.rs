@@ -1,5 +1,5 @@
-//! The fields of an object against the types of the API. What a kind does not have is dropped, and Kubernetes, as asked,
-//! says nothing, warns or refuses; what is of a wrong type is refused in the words of Go's decoder.
+//! Validation of fields against the types of the API. Unknown fields are dropped: depending on `fieldValidation` they
+//! are ignored, reported as warnings or rejected. A wrong type is rejected with the message of Go's decoder.
 
 use serde_json::Value;
 
@@ -10,18 +10,18 @@ use crate::schema::{self, Shape, Struct, bare};
 const QUANTITY_RULE: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
-/// Where in an object the walk is.
+/// The current position in an object.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    /// The innermost type, as Go names it.
+    /// The innermost type, by its Go name.
     owner: &'a str,
-    /// The path as Go's decoder writes it: without the places in lists.
+    /// The path as Go's decoder prints it: without list indexes.
     go: &'a str,
-    /// The path as warnings write it.
+    /// The path as warnings print it.
     full: &'a str,
 }
 
-/// Removes the fields the kind does not have and returns their paths; an error says what is of a wrong type.
+/// Removes unknown fields and returns their paths. The error is that of a wrong type.
 pub(crate) fn check_fields(resource: &Resource, value: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     if let Some(kind) = schema::of(resource) {
@@ -44,7 +44,7 @@ fn prune(
             unknown.push(join(place.full, key));
             return false;
         };
-        // To Go, `null` is what is not there; times are written so.
+        // Go treats `null` as absent; unset times are written so.
         if below.is_null() {
             return matches!(field.shape, Shape::Time | Shape::MicroTime);
         }
@@ -125,7 +125,7 @@ fn check(
     }
 }
 
-/// What Go's decoder calls a value.
+/// Returns the name of a value's type in Go's decoder.
 fn go_word(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -137,7 +137,7 @@ fn go_word(value: &Value) -> &'static str {
     }
 }
 
-/// The first byte that is not of padded standard base64, if there is one.
+/// Returns the position of the first byte that is not padded standard base64.
 fn is_base64(text: &str) -> Option<usize> {
     let body = text.trim_end_matches('=');
     let known = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'\n' || b == b'\r';
@@ -158,7 +158,7 @@ mod tests {
     use crate::resource::{PODS, SERVICES};
 
     #[test]
-    fn unknown_fields_are_dropped_and_named_by_path() {
+    fn unknown_fields_are_dropped_and_their_paths_returned() {
         let mut pod = json!({"bogus": 1, "metadata": {"name": "a", "lables": {}},
             "spec": {"containers": [{"name": "c", "imagee": "x", "livenessProbe": {"tcp": 1}}]}});
         let mut unknown = check_fields(PODS, &mut pod).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_told_in_the_decoders_words() {
+    fn wrong_types_have_the_messages_of_gos_decoder() {
         let env = json!({"spec": {"containers": [{"env": [{"name": "a", "value": 1}]}]}});
         let port = json!({"spec": {"ports": [{"port": "http"}]}});
         let list = json!({"spec": {"ports": {}}});

@@ -1,4 +1,4 @@
-//! The rules for `metadata`, which all kinds share.
+//! Validation of `metadata`.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::quote::quoted;
 use crate::status::Cause;
 use crate::store::text_at;
 
-/// Annotations of one object together, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
+/// The maximum size of an object's annotations, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 
 /// Checks names, labels, annotations and finalizers.
@@ -52,7 +52,7 @@ fn check_labels(meta: &Value) -> Vec<Cause> {
     causes
 }
 
-/// Keys and values of labels, or of a selector made of them.
+/// Checks keys and values of labels or of a label selector.
 pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in pairs.into_iter().flatten() {
@@ -64,7 +64,7 @@ pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Ve
     causes
 }
 
-/// Checks changed metadata: what may never change, finalizers added to a terminating object, labels and annotations.
+/// Checks changed metadata: immutable fields, finalizers added to a terminating object, labels and annotations.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let finalizers = |value: &Value| -> Vec<String> {

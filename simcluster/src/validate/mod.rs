@@ -1,4 +1,4 @@
-//! What Kubernetes refuses in an object, and the words it uses.
+//! Validation of objects, with Kubernetes' messages.
 
 mod event;
 #[cfg(feature = "kubectl")]
@@ -30,7 +30,7 @@ use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
 use names::NameRule;
 
-/// Checks a complete, defaulted object before it is stored for the first time.
+/// Validates a complete, defaulted object before it is created.
 pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
     let mut causes = meta::check(name_rule(resource), value);
     #[cfg(feature = "rbac")]
@@ -44,7 +44,7 @@ pub(crate) fn new_object(resource: &Resource, value: &Value) -> ApiResult<()> {
     refuse(resource, value, &causes)
 }
 
-/// Checks a complete object that is to replace another.
+/// Validates a complete object before it replaces another.
 pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
     let mut causes = check_changed_meta(old, new);
     if resource == PODS {
@@ -63,18 +63,18 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
     refuse(resource, new, &causes)
 }
 
-/// Checks what only the metadata and what is below an object may have changed in.
+/// Validates a change that affects only metadata or a subresource.
 pub(crate) fn changed_meta(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
     refuse(resource, new, &check_changed_meta(old, new))
 }
 
-/// Checks an event that was sent in the newer form, which asks for more than the older one.
+/// Validates an event of the newer API group, whose rules are stricter.
 pub(crate) fn new_event(value: &Value) -> ApiResult<()> {
     refuse(EVENTS, value, &event::check_new(value))
 }
 
-/// The real server checks changed metadata for all kinds, with the rule that any name follows, and then once more for
-/// the kind; so its answer has causes that repeat.
+/// The real server validates changed metadata twice, with the common rules and with those of the kind. So its errors
+/// have duplicate causes.
 fn check_changed_meta(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = meta::check(NameRule::PathSegment, new);
     let changes = meta::check_change(old, new);

@@ -1,4 +1,4 @@
-//! The rules for where a container mounts volumes.
+//! Validation of volume mounts.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use crate::store::text_at;
 const PROPAGATIONS: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
 const RECURSIVE_READ_ONLY: [&str; 3] = ["Disabled", "Enabled", "IfPossible"];
 
-/// Checks the mounts of a container. `volumes` are the names that can be mounted, `field` is the container's.
+/// Validates the mounts of a container. `volumes` are the names of the Pod's volumes, `field` is the container's path.
 pub(super) fn check(container: &Value, field: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
     let field = format!("{field}.volumeMounts");
     let privileged = container["securityContext"]["privileged"] == true;
     let mut paths = BTreeSet::new();
     for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
         let one = |key: &str| format!("{field}[{place}].{key}");
-        // The real server leaves out the place in the list for all fields but these.
+        // The real server prints the list index for these fields only.
         let all = |key: &str| format!("{field}.{key}");
         let (name, path) = (text_at(mount, &["name"]), text_at(mount, &["mountPath"]));
         if name.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn check(container: &Value, field: &str, volumes: &BTreeSet<&str>, ca
     }
 }
 
-/// Checks that a path starts in a volume and stays in it.
+/// Checks that a relative path does not leave the volume.
 fn check_descending(path: &str, field: &str, causes: &mut Vec<Cause>) {
     if path.starts_with('/') {
         causes.push(Cause::invalid_text(field, path, "must be a relative path"));
@@ -96,9 +96,9 @@ mod tests {
 
     use super::*;
 
-    /// Guards the field, the words and the order of what is wrong with mounts.
+    /// Guards the field, the message and the order of mount errors.
     #[test]
-    fn faults_of_mounts_are_worded_as_by_kubernetes() {
+    fn mount_errors_have_kubernetes_messages() {
         let cases: [(Value, &[&str]); 14] = [
             (json!({"name": "v", "mountPath": "a:b", "subPath": "a/..b/c"}), &[]),
             (json!({"name": "x", "mountPath": "/a"}), &["[1].name: Not found: \"x\""]),

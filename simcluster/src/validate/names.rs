@@ -1,4 +1,4 @@
-//! The rules for names and labels. Their words are those of `k8s.io/apimachinery`: `pkg/util/validation` for names,
+//! Validation of names and labels. The messages are those of `k8s.io/apimachinery`: `pkg/util/validation` for names,
 //! which counts characters, and `pkg/api/validate/content` for labels, which counts bytes.
 
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' \
@@ -14,7 +14,7 @@ const KEY_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.'
      alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
      '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
-/// The rule that the names of a kind follow.
+/// The rule for the names of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameRule {
     Subdomain,
@@ -25,7 +25,7 @@ pub(crate) enum NameRule {
 // === impl NameRule ===
 
 impl NameRule {
-    /// Returns the rules that a name breaks.
+    /// Returns the violations of a name.
     pub fn check(self, name: &str) -> Vec<String> {
         match self {
             Self::Subdomain => subdomain(name),
@@ -34,7 +34,7 @@ impl NameRule {
         }
     }
 
-    /// Returns the rules that the start of a generated name breaks.
+    /// Returns the violations of the prefix of a generated name.
     pub fn check_prefix(self, prefix: &str) -> Vec<String> {
         match self {
             Self::PathSegment => path_segment_prefix(prefix),
@@ -43,15 +43,15 @@ impl NameRule {
     }
 }
 
-/// Replaces a dash at the end, which is allowed because more characters follow. The real server replaces the character
-/// before the dash as well, so it accepts any character there.
+/// Replaces a trailing dash, which is allowed because more characters follow. The real server replaces the character
+/// before the dash too, so it accepts any character there.
 fn without_last_dash(prefix: &str) -> String {
     let shorter = prefix.strip_suffix('-').filter(|rest| !rest.is_empty());
     let kept = shorter.and_then(|rest| rest.get(..rest.len() - 1));
     kept.map_or_else(|| prefix.to_owned(), |kept| format!("{kept}a"))
 }
 
-/// Returns how a name differs from a DNS-1123 subdomain, the rule for most names.
+/// Checks a DNS-1123 subdomain, the rule for most names.
 pub(crate) fn subdomain(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 253 {
@@ -63,7 +63,7 @@ pub(crate) fn subdomain(name: &str) -> Vec<String> {
     wrong
 }
 
-/// Returns how a name differs from a DNS-1123 label, the rule for namespaces, Services, containers and volumes.
+/// Checks a DNS-1123 label, the rule for namespaces, Services, containers and volumes.
 pub(crate) fn label(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
@@ -75,7 +75,7 @@ pub(crate) fn label(name: &str) -> Vec<String> {
     wrong
 }
 
-/// Returns how a name differs from one segment of a path, the rule for RBAC's names, such as `system:node`.
+/// Checks a path segment, the rule for RBAC's names, such as `system:node`.
 pub(crate) fn path_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") { vec![format!("may not be '{name}'")] } else { path_segment_prefix(name) }
 }
@@ -85,7 +85,7 @@ fn path_segment_prefix(name: &str) -> Vec<String> {
     bad.map(|bad| format!("may not contain '{bad}'")).collect()
 }
 
-/// Returns the rules that the value of a label breaks.
+/// Checks the value of a label.
 pub(crate) fn label_value(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if value.len() > 63 {
@@ -97,7 +97,7 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
     wrong
 }
 
-/// Returns the rules that the key of a label or an annotation breaks.
+/// Checks the key of a label or an annotation.
 pub(crate) fn qualified_name(key: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let (prefix, name) = match key.split_once('/') {
@@ -154,9 +154,9 @@ fn is_qualified_part(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Guards names at the borders of each rule.
+    /// Guards the limits of each rule.
     #[test]
-    fn names_at_the_borders_of_each_rule() {
+    fn names_at_the_limits_of_each_rule() {
         assert!(subdomain(&"x".repeat(253)).is_empty());
         assert!(subdomain("a.b-c").is_empty());
         for bad in ["", "A", "a_b", "-a", "a-", "a..b", ".a"] {
@@ -174,9 +174,9 @@ mod tests {
         }
     }
 
-    /// Guards the words about each broken rule: one word for dots, characters in names and bytes in labels.
+    /// Guards the message for each violation: dots, characters in names and bytes in labels.
     #[test]
-    fn each_broken_rule_has_its_words() {
+    fn each_violation_has_its_message() {
         let (long, longer) = ("x".repeat(64), "x".repeat(254));
         assert_eq!(label("a.b"), ["must not contain dots"]);
         assert_eq!(label("a.B"), [LABEL_RULE]);
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(qualified_name(&format!("{longer}/a")), ["prefix part must be no more than 253 bytes"]);
     }
 
-    /// Guards the start of a generated name, which may end with a dash.
+    /// Guards that a prefix may end with a dash.
     #[test]
     fn a_prefix_may_end_with_a_dash() {
         for (rule, prefix, wrong) in [

@@ -1,4 +1,4 @@
-//! The rules for the smaller kinds: claims, quotas, config maps, leases, network policies.
+//! Validation of the other kinds: claims, quotas, config maps, leases, network policies.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use crate::status::Cause;
 use crate::store::text_at;
 
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-/// All the data of one config map or secret, in bytes (`MaxSecretSize`).
+/// The maximum size of the data of a config map or Secret, in bytes (`MaxSecretSize`).
 const DATA_LIMIT: usize = 1024 * 1024;
 const KEY_RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
      or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-/// The spec of a new object of any other kind.
+/// Validates a new object.
 pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
     match resource {
         r if r == CLAIMS => claim(&value["spec"]),

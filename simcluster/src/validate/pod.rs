@@ -1,4 +1,4 @@
-//! The rules for Pods.
+//! Validation of Pods.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,12 @@ const IMMUTABLE: &str = "pod updates may not change fields other than \
      additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
      previously negative)";
 
-/// A new Pod's spec.
+/// Validates the spec of a new Pod.
 pub(super) fn check(pod: &Value) -> Vec<Cause> {
     let spec = &pod["spec"];
     let mut causes = Vec::new();
     let volumes = volumes::check(spec, &mut causes);
-    let mut seen = BTreeSet::new();
+    let mut names = BTreeSet::new();
     if array(&spec["containers"]).next().is_none() {
         causes.push(Cause::required("spec.containers", ""));
     }
@@ -30,11 +30,11 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
             let field = format!("spec.{list}[{place}]");
             check_container(container, &field, &volumes, &mut causes);
             let name = text_at(container, &["name"]);
-            // The real server remembers an empty name of a container, but not one of an init container.
-            if seen.contains(name) {
+            // The real server records the empty name of a container, but not of an init container.
+            if names.contains(name) {
                 causes.push(Cause::duplicate(format!("{field}.name"), name));
             } else if list == "containers" || !name.is_empty() {
-                seen.insert(name);
+                names.insert(name);
             }
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What of a Pod's spec may change: images, and a few fields nobody here uses.
+/// Checks a change of a Pod's spec. Only images and a few other fields may change.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let (old, new) = (&old["spec"], &new["spec"]);
     let lists = ["containers", "initContainers"];
@@ -148,9 +148,9 @@ mod tests {
 
     use super::*;
 
-    /// Guards which changes of a spec are let through, and which one is complained of.
+    /// Guards which changes of a spec are accepted, and the error for the others.
     #[test]
-    fn of_a_spec_images_change_and_little_else() {
+    fn only_images_and_few_other_fields_may_change() {
         let old = json!({"spec": {
             "containers": [{"name": "c", "image": "i"}], "hostname": "h", "securityContext": {},
         }});
@@ -158,7 +158,7 @@ mod tests {
             ("/spec/containers/0/image", json!("other"), None),
             ("/spec/tolerations", json!([{"key": "k"}]), None),
             ("/spec/activeDeadlineSeconds", json!(5), None),
-            // What is unset is as good as its empty value.
+            // An absent field equals its empty value.
             ("/spec/hostNetwork", json!(false), None),
             ("/spec/nodeName", json!(""), None),
             ("/spec/hostname", json!("other"), Some(("spec", "- \"Hostname\": \"h\""))),

@@ -1,8 +1,8 @@
-//! Resource quantities (`100m`, `1Gi`): parsing, and the one form Kubernetes writes them in.
+//! Resource quantities (`100m`, `1Gi`): parsing and the canonical form.
 
 use serde_json::Value;
 
-/// An amount in billionths, which holds everything from `1n` to `9223372036854775807` exactly.
+/// A quantity in billionths, which represents `1n` to `9223372036854775807` exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Quantity {
     nanos: i128,
@@ -25,7 +25,7 @@ const DECIMAL: [(&str, i32); 10] =
 // === impl Quantity ===
 
 impl Quantity {
-    /// Reads a quantity from JSON, where a plain number is allowed too.
+    /// Parses a quantity from JSON, which may be a number.
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Self::parse(text),
@@ -48,7 +48,7 @@ impl Quantity {
         Self::scaled(number, 1, power, Format::Exponent)
     }
 
-    /// A decimal number times `factor` times ten to the `power`, rounded up to whole billionths.
+    /// Parses a decimal number and multiplies it with `factor` and ten to the `power`. Rounds up to whole billionths.
     fn scaled(number: &str, factor: i128, power: i32, format: Format) -> Option<Self> {
         let (negative, number) = match number.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -66,32 +66,32 @@ impl Quantity {
         Some(Self { nanos: if negative { -nanos } else { nanos }, format })
     }
 
-    /// A whole number.
+    /// Creates a quantity from an integer.
     pub fn whole(number: i64) -> Self {
         Self { nanos: i128::from(number) * NANO, format: Format::Decimal }
     }
 
-    /// A number of thousandths.
+    /// Creates a quantity from thousandths.
     pub fn milli(number: u64) -> Self {
         Self { nanos: i128::from(number) * (NANO / 1000), format: Format::Decimal }
     }
 
-    /// Whether it is more than another.
+    /// Returns whether this is more than another quantity.
     pub fn exceeds(self, other: Self) -> bool {
         self.nanos > other.nanos
     }
 
-    /// The sum, in the format of the first.
+    /// Returns the sum, in the format of the first.
     pub fn plus(self, other: Self) -> Self {
         Self { nanos: self.nanos.saturating_add(other.nanos), format: self.format }
     }
 
-    /// What is left of it without another, in the format of the first.
+    /// Returns the difference, in the format of the first.
     pub fn minus(self, other: Self) -> Self {
         Self { nanos: self.nanos.saturating_sub(other.nanos), format: self.format }
     }
 
-    /// The form Kubernetes writes: the largest suffix that needs no fraction.
+    /// Returns the canonical form: with the largest suffix that needs no fraction.
     pub fn canonical(self) -> String {
         let whole = self.nanos % NANO == 0;
         if self.format == Format::Binary && whole && (self.nanos / NANO).abs() >= 1024 {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_none() {
+    fn invalid_quantities_are_none() {
         for text in ["", "lots", "1 Gi", "1gi", "--1", "1.2.3", "."] {
             assert!(Quantity::parse(text).is_none(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The rules for Services.
+//! Validation of Services.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::store::text_at;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 
-/// A Service's spec.
+/// Validates the spec of a Service.
 pub(super) fn check(service: &Value) -> Vec<Cause> {
     let spec = &service["spec"];
     let mut causes = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn check(service: &Value) -> Vec<Cause> {
     if ports.is_empty() && !headless && kind != "ExternalName" {
         causes.push(Cause::required("spec.ports", ""));
     }
-    let mut seen = HashSet::new();
+    let mut names = HashSet::new();
     for (place, port) in ports.iter().enumerate() {
         let field = format!("spec.ports[{place}]");
         let name = text_at(port, &["name"]);
@@ -32,7 +32,7 @@ pub(super) fn check(service: &Value) -> Vec<Cause> {
         } else if !name.is_empty() {
             let wrong = names::label(name);
             causes.extend(wrong.iter().map(|why| Cause::invalid_text(format!("{field}.name"), name, why)));
-            if !seen.insert(name) {
+            if !names.insert(name) {
                 causes.push(Cause::duplicate(format!("{field}.name"), name));
             }
         }
@@ -45,7 +45,7 @@ pub(super) fn check(service: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What of a Service may not change.
+/// Checks a change of a Service for immutable fields.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let (was, is) = (text_at(old, &["spec", "clusterIP"]), text_at(new, &["spec", "clusterIP"]));
     if was.is_empty() || was == is || text_at(new, &["spec", "type"]) == "ExternalName" {

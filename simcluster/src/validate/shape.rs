@@ -1,11 +1,11 @@
-//! The shape of an object: maps and lists where the server reads and changes maps and lists. The feature `kubectl`
-//! checks all fields against the types of the API instead (`fields`).
+//! Validation of an object's shape: maps and lists where the server reads them. With the feature `kubectl`, `fields`
+//! validates all fields against the types of the API instead.
 
 use serde_json::Value;
 
 use crate::resource::Resource;
 
-/// Members that are maps.
+/// Fields that are maps.
 const MAPS: [&str; 8] = [
     "/metadata",
     "/metadata/labels",
@@ -16,7 +16,7 @@ const MAPS: [&str; 8] = [
     "/stringData",
     "/roleRef",
 ];
-/// Members that are lists of maps.
+/// Fields that are lists of maps.
 const LISTS: [&str; 11] = [
     "/metadata/ownerReferences",
     "/spec/containers",
@@ -31,11 +31,11 @@ const LISTS: [&str; 11] = [
     "/subjects",
 ];
 
-/// Checks the shape of an object and removes its nulls, which mean the same as absent members. Returns no unknown
-/// fields, because it does not know any.
+/// Checks the shape of an object and removes its nulls, which equal absent fields. Returns no unknown fields, because
+/// it does not know the types.
 pub(crate) fn check_fields(_: &Resource, value: &mut Value) -> Result<Vec<String>, String> {
     if let Some(members) = value.as_object_mut() {
-        // A status contains times, which are null where they are unset.
+        // In a status, unset times are written as null.
         members.iter_mut().filter(|(key, _)| *key != "status").for_each(|(_, member)| remove_nulls(member));
         members.retain(|_, member| !member.is_null());
     }

@@ -1,4 +1,4 @@
-//! The rules for a Pod's volumes.
+//! Validation of a Pod's volumes.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ use super::quantity::Quantity;
 use crate::status::Cause;
 use crate::store::text_at;
 
-/// The kinds of volumes, in the order in which the real server looks at them, each with the word by which it calls a
-/// second one.
+/// The kinds of volumes in the real server's order, each with the name that messages print for a second one.
 const SOURCES: [(&str, &str); 30] = [
     ("emptyDir", "emptyDir"),
     ("hostPath", "hostPath"),
@@ -46,7 +45,7 @@ const SOURCES: [(&str, &str); 30] = [
 const HOST_PATH_TYPES: [&str; 8] =
     ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
-/// Checks the volumes of a spec and returns the names of those without a fault, which containers can mount.
+/// Validates the volumes of a spec and returns the names of the valid ones.
 pub(super) fn check<'a>(spec: &'a Value, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
     let mut volumes = BTreeSet::new();
     for (place, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
@@ -82,7 +81,7 @@ fn check_source(volume: &Value, field: &str, wrong: &mut Vec<Cause>) {
     }
 }
 
-/// Checks the kinds that sandboxes use.
+/// Validates the kinds of volumes that sandboxes use.
 fn check_kind(kind: &str, source: &Value, field: &str, wrong: &mut Vec<Cause>) {
     let mut require = |key: &str| {
         if text_at(source, &[key]).is_empty() {
@@ -118,7 +117,7 @@ fn check_host_path(source: &Value, field: &str, wrong: &mut Vec<Cause>) {
     }
 }
 
-/// Checks that a path does not lead upwards.
+/// Checks that a path does not contain `..`.
 pub(super) fn backsteps(path: &str, field: &str) -> Option<Cause> {
     let found = path.split('/').any(|part| part == "..");
     found.then(|| Cause::invalid_text(field, path, "must not contain '..'"))
@@ -130,9 +129,9 @@ mod tests {
 
     use super::*;
 
-    /// Guards the field, the words and the order of what is wrong with volumes.
+    /// Guards the field, the message and the order of volume errors.
     #[test]
-    fn faults_of_volumes_are_worded_as_by_kubernetes() {
+    fn volume_errors_have_kubernetes_messages() {
         let types = "\"\", \"BlockDevice\", \"CharDevice\", \"Directory\", \"DirectoryOrCreate\", \"File\", \
              \"FileOrCreate\", \"Socket\"";
         let unknown =
@@ -167,7 +166,7 @@ mod tests {
                 json!([{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]),
                 vec!["spec.volumes[1].name: Duplicate value: \"a\""],
             ),
-            // A volume with a fault does not take its name.
+            // The name of an invalid volume is not recorded.
             (
                 json!([{"name": "a", "configMap": {}}, {"name": "a", "emptyDir": {}}]),
                 vec!["spec.volumes[0].configMap.name: Required value"],

@@ -27,8 +27,8 @@ fn path(path: &str) -> Attributes {
     Attributes::Path { verb: "get".into(), path: path.into() }
 }
 
-/// A cluster as it is new, with a Role for Anne, a `ClusterRole` bound in one namespace for a group, and one bound
-/// everywhere for a service account.
+/// A new cluster with a Role for Anne, a `ClusterRole` bound in one namespace for a group, and one bound cluster-wide
+/// for a service account.
 fn store() -> Store {
     let mut store = Store::with_window(10);
     for (resource, object) in bootstrap::objects() {
@@ -49,9 +49,9 @@ fn store() -> Store {
     store
 }
 
-/// Guards who gets what through which kind of binding, and where.
+/// Guards the users and the namespaces of each kind of binding.
 #[test]
-fn rights_come_through_bindings_and_hold_where_they_are_bound() {
+fn bindings_grant_permissions_in_their_namespace() {
     let store = store();
     let anne = User::new("anne");
     let lister = User::new("bob").in_group("listers");
@@ -87,27 +87,27 @@ fn rights_come_through_bindings_and_hold_where_they_are_bound() {
     }
 }
 
-/// Guards what everybody may see of a new cluster, what only those with good credentials, and that masters need no rule.
+/// Guards the default permissions of all users and of authenticated users, and that `system:masters` needs no rule.
 #[test]
-fn a_new_cluster_lets_strangers_ask_for_health_only() {
+fn default_permissions_of_anonymous_users_are_health_only() {
     let store = store();
     let known = User::new("anne").authenticated();
-    let stranger = User::anonymous();
+    let anonymous = User::anonymous();
     for open in ["/healthz", "/livez", "/readyz", "/version"] {
-        assert!(decide(&store, &stranger, &path(open)).allowed, "{open}");
+        assert!(decide(&store, &anonymous, &path(open)).allowed, "{open}");
         assert!(decide(&store, &known, &path(open)).allowed, "{open}");
     }
     for inner in ["/api", "/apis", "/api/v1", "/apis/rbac.authorization.k8s.io/v1", "/openapi/v3"] {
-        assert!(!decide(&store, &stranger, &path(inner)).allowed, "{inner}");
+        assert!(!decide(&store, &anonymous, &path(inner)).allowed, "{inner}");
         assert!(decide(&store, &known, &path(inner)).allowed, "{inner}");
     }
     assert!(!decide(&store, &known, &path("/metrics")).allowed);
     assert!(decide(&Store::with_window(1), &User::admin(), &pods("escalate", "")).allowed);
 }
 
-/// A binding to a role that is gone says so, which is how an administrator finds it.
+/// Guards that a binding to a deleted role is named in the reason, so that an administrator finds it.
 #[test]
-fn a_binding_that_leads_nowhere_is_named() {
+fn a_binding_without_role_is_named_in_the_reason() {
     let mut store = Store::with_window(10);
     let anne = json!({"kind": "User", "name": "anne"});
     store.put(ROLE_BINDINGS, binding("one", "Role", "gone", &anne));

@@ -1,5 +1,5 @@
-//! What has changed in a Pod's spec, as the server prints it: both specs as its own types write themselves, every field
-//! in their order, and then the lines in which they differ.
+//! The diff of a Pod's spec, as the server prints it: both specs with all fields in the order of Go's types, and then
+//! the lines that differ.
 
 mod unified;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::schema::{self, Shape};
 
-/// The fields of each type, with their marks; see the file.
+/// The fields of each type, with their flags; see the file.
 static FIELDS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
     let lines = include_str!("go.txt").lines().filter(|line| !line.starts_with('#'));
     lines
@@ -19,18 +19,18 @@ static FIELDS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::ne
         .collect()
 });
 
-/// Where the server has what the API has in the spec itself.
+/// Fields that the server has in the security context and the API in the spec itself.
 const IN_SECURITY_CONTEXT: [&str; 5] =
     ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
 
-/// A value with its members in the order in which they are printed.
+/// A value whose fields are in the order of output.
 enum Tree {
     Leaf(String),
     List(Vec<Tree>),
     Members(Vec<(String, Tree)>),
 }
 
-/// The lines in which a spec differs from another, with three lines around them.
+/// Returns the lines that differ, with three lines of context.
 pub(super) fn spec_diff(old: &Value, new: &Value) -> String {
     unified::diff(&printed(old), &printed(new))
 }
@@ -47,7 +47,7 @@ fn printed(spec: &Value) -> Vec<String> {
     text.lines().map(|line| format!("{line}\n")).collect()
 }
 
-/// A value of a shape; where there is none, what Go's types hold then.
+/// Converts a value of a type. An absent value becomes Go's zero value.
 fn tree(shape: Option<&Shape>, value: &Value) -> Tree {
     match (shape, value) {
         (Some(Shape::One(kind)), _) => members(kind, value),
@@ -67,7 +67,7 @@ fn tree(shape: Option<&Shape>, value: &Value) -> Tree {
 
 fn members(kind: &str, value: &Value) -> Tree {
     let shape = |key: &str| {
-        // What is in none of the types below has been moved there from the spec.
+        // Fields that are not in the types below were moved there from the spec.
         let fields = [kind, "PodSpec"].into_iter().filter_map(schema::named).map(|kind| &kind.fields);
         fields
             .flatten()
@@ -94,7 +94,7 @@ fn members(kind: &str, value: &Value) -> Tree {
     Tree::Members(fields.iter().filter_map(member).collect())
 }
 
-/// A scalar as Go writes it: fit for HTML.
+/// Returns a scalar as Go writes it, with HTML escapes.
 fn escaped(value: &Value) -> String {
     let text = value.to_string();
     if !value.is_string() {
@@ -155,9 +155,9 @@ mod tests {
 
     use super::*;
 
-    /// Guards the two tables against each other: a field that only one of them has would be left out in silence.
+    /// Guards that both tables have the same fields: a field that is in one only would be omitted silently.
     #[test]
-    fn every_field_of_the_types_in_order_is_one_of_the_api() {
+    fn both_tables_have_the_same_fields() {
         for (kind, fields) in FIELDS.iter() {
             let known = schema::named(kind).unwrap_or_else(|| panic!("{kind}"));
             let has = |name: &str| {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_shown_with_its_surroundings() {
+    fn changes_are_shown_with_context() {
         let spec = |image: &str, value: &str| json!({"containers": [{"name": "c", "image": image, "env": [{"name": "A", "value": value}]}], "hostNetwork": true});
         let text = spec_diff(&spec("i", "<1>"), &spec("i", "2"));
         let wanted = "@@ -13,7 +13,7 @@\n    \"Env\": [\n     {\n      \"Name\": \"A\",\n-     \"Value\": \"\\u003c1\\u003e\",\n\

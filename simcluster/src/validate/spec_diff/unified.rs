@@ -1,6 +1,6 @@
-//! `diff -u` with the algorithm of Go's and Python's `difflib`: it takes the longest run of equal lines, and does the same
-//! on both sides of it. Other algorithms, such as those of the crate `similar`, mark other lines as changed than the real
-//! server does in a recorded message.
+//! `diff -u` with the algorithm of Go's and Python's `difflib`: it takes the longest run of equal lines, then does the
+//! same on both sides of it. Other algorithms, such as those of the crate `similar`, give other results than a
+//! recorded message of the real server.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -11,20 +11,20 @@ const CONTEXT: usize = 3;
 /// In texts of this many lines or more, a run does not start at a frequent line (more than one in a hundred).
 const MANY: usize = 200;
 
-/// A stretch of both sides; equal, or not.
+/// A range of lines on both sides, equal or different.
 struct Stretch {
     old: Range<usize>,
     new: Range<usize>,
     equal: bool,
 }
 
-/// The lines in which two texts differ.
+/// Returns the unified diff of two texts.
 pub(super) fn diff(old: &[String], new: &[String]) -> String {
     let mut out = String::new();
     for hunk in hunks(stretches(old, new)) {
         let (Some(first), Some(last)) = (hunk.first(), hunk.last()) else { continue };
         let (of_old, of_new) = (first.old.start..last.old.end, first.new.start..last.new.end);
-        // Writing to a text cannot fail.
+        // Writing to a string does not fail.
         let _ = writeln!(out, "@@ -{} +{} @@", place(&of_old), place(&of_new));
         for stretch in &hunk {
             if stretch.equal {
@@ -45,7 +45,7 @@ fn write_lines(out: &mut String, mark: char, lines: &[String]) {
     }
 }
 
-/// Lines as a hunk's head names them: the first, and how many unless it is one.
+/// Returns a line range for a hunk header: the first line, and the number of lines unless it is 1.
 fn place(lines: &Range<usize>) -> String {
     match lines.len() {
         0 => format!("{},0", lines.start),
@@ -54,7 +54,7 @@ fn place(lines: &Range<usize>) -> String {
     }
 }
 
-/// The differences with what stands around them; those that are near each other in one.
+/// Groups differences with their context. Adjacent ones share a hunk.
 fn hunks(stretches: Vec<Stretch>) -> Vec<Vec<Stretch>> {
     let mut hunks = Vec::new();
     let mut hunk: Vec<Stretch> = Vec::new();
@@ -109,7 +109,7 @@ fn stretches(old: &[String], new: &[String]) -> Vec<Stretch> {
         }
         (at_old, at_new) = (start_old + length, start_new + length);
         match stretches.last_mut() {
-            // Two runs that touch are one.
+            // Adjacent runs are merged.
             Some(last) if last.equal => (last.old.end, last.new.end) = (at_old, at_new),
             _ if length > 0 => {
                 stretches.push(Stretch { old: start_old..at_old, new: start_new..at_new, equal: true });
@@ -120,7 +120,7 @@ fn stretches(old: &[String], new: &[String]) -> Vec<Stretch> {
     stretches
 }
 
-/// The runs of equal lines in these parts of both sides, in order: where they start, and how long they are.
+/// Returns the runs of equal lines in these ranges, in order, each with its start and its length.
 fn find_runs(
     places: &HashMap<&str, Vec<usize>>,
     (old, in_old): (&[String], Range<usize>),
@@ -128,7 +128,7 @@ fn find_runs(
     runs: &mut Vec<(usize, usize, usize)>,
 ) {
     let (mut start_old, mut start_new, mut length) = (in_old.start, in_new.start, 0);
-    // The length of the run that ends with each line of the new side and the line of the old one just looked at.
+    // The length of the run that ends at each new line and the current old line.
     let mut ending: HashMap<usize, usize> = HashMap::new();
     for at_old in in_old.clone() {
         let mut next = HashMap::new();
@@ -161,9 +161,9 @@ fn find_runs(
 mod tests {
     use super::*;
 
-    /// Guards the form, as Python's `difflib.unified_diff` gives it for the same lines.
+    /// Guards the format against the output of Python's `difflib.unified_diff`.
     #[test]
-    fn differences_are_shown_as_difflib_does() {
+    fn the_format_is_that_of_difflib() {
         let lines = |text: &str| text.chars().map(|letter| format!("{letter}\n")).collect::<Vec<_>>();
         let cases = [
             ("abc", "abc", ""),
