@@ -31,7 +31,7 @@ pub fn longest_after(error: &CallError) -> Duration {
         | CallError::Overloaded { .. }
         | CallError::NotConnected { .. }
         | CallError::Closed => LONGEST_UNANSWERED,
-        CallError::Answered { .. } | CallError::Unreadable => LONGEST_ANSWERED,
+        CallError::Answered { .. } | CallError::TooLarge { .. } | CallError::Unreadable => LONGEST_ANSWERED,
     }
 }
 

@@ -5,23 +5,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     Request, Response, StatusCode,
     header::{DATE, HeaderName, RETRY_AFTER},
 };
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::{Client, client::Body, core::Status};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
+use tower::BoxError;
 
 use crate::{clock::ServerClock, fault::CallError};
 
 /// The maximum length of an answer, in bytes: a page of 500 Pods is about 10 MiB.
-const ANSWER_MAX: usize = 64 << 20;
+pub const ANSWER_MAX: usize = 64 << 20;
 
 /// The maximum length of the body of an error, in bytes.
 const ERROR_MAX: usize = 64 << 10;
@@ -112,6 +113,31 @@ impl Calls {
         timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
+    /// Makes one call whose answer may be long. Its head, and then each part of its body, must arrive within `silence`; the
+    /// whole within `deadline`.
+    pub async fn read_long(
+        &self,
+        request: Request<Body>,
+        silence: Duration,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
+        let end = Instant::now() + deadline;
+        let _permit = permit(&self.permits, self.in_flight, end).await?;
+        let exchange = async {
+            let silent = |_| CallError::TimedOut { after: silence };
+            let answer = timeout(silence, self.exchange(request)).await.map_err(silent)??;
+            let mut body = Limited::new(answer.into_body(), ANSWER_MAX);
+            let mut read = BytesMut::new();
+            while let Some(frame) = timeout(silence, body.frame()).await.map_err(silent)? {
+                if let Ok(data) = frame.map_err(|error| unread(error, ANSWER_MAX))?.into_data() {
+                    read.extend_from_slice(&data);
+                }
+            }
+            Ok(read.freeze())
+        };
+        timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
+    }
+
     /// Opens a call with an endless answer. Waits only for its head, within `deadline`.
     ///
     /// The body does not count against the limit on calls in flight. The caller must end it.
@@ -174,9 +200,17 @@ fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str
 async fn collect(response: Response<Body>, max: usize) -> Result<Bytes, CallError> {
     match Limited::new(response.into_body(), max).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(match error.downcast::<kube::Error>() {
-            Ok(error) => (*error).into(),
-            Err(_) => CallError::Unreadable,
-        }),
+        Err(error) => Err(unread(error, max)),
+    }
+}
+
+/// Converts the error of a body that was not read to its end.
+fn unread(error: BoxError, max: usize) -> CallError {
+    if error.is::<LengthLimitError>() {
+        return CallError::TooLarge { max };
+    }
+    match error.downcast::<kube::Error>() {
+        Ok(error) => (*error).into(),
+        Err(_) => CallError::Unreadable,
     }
 }

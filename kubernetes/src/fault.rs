@@ -70,6 +70,12 @@ pub enum CallError {
     /// A watch was closed early, without an error.
     #[error("the watch was closed before its time")]
     Closed,
+    /// The answer was a success, but longer than what is read.
+    #[error("the answer is longer than {} MiB", max >> 20)]
+    TooLarge {
+        /// The maximum length, in bytes.
+        max: usize,
+    },
     /// The answer was a success, but could not be parsed.
     #[error("the answer could not be understood")]
     Unreadable,
@@ -114,7 +120,7 @@ pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
         CallError::NotConnected { .. } | CallError::Closed => {
             ClassifiedError::new(ClusterErrorKind::Unreachable, &error.to_string(), Certainty::NotDone)
         }
-        CallError::Unreadable => {
+        CallError::TooLarge { .. } | CallError::Unreadable => {
             ClassifiedError::new(ClusterErrorKind::ServerError, &error.to_string(), Certainty::Unknown)
         }
     }

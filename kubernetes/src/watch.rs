@@ -17,6 +17,7 @@
 mod body;
 mod connection_state;
 mod events;
+mod page_size;
 mod transport;
 
 use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
@@ -32,7 +33,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{connection_state::FailedCall, events::Events};
+use self::{connection_state::FailedCall, events::Events, page_size::PageSize};
 use crate::{
     backoff::{self, Backoff},
     connect::{Connection, WATCH_TIMEOUT},
@@ -56,11 +57,11 @@ pub const RELIST: Duration = Duration::from_secs(300);
 /// The timeout for the head of the answer to a watch. It detects a server that accepts the connection and is silent.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of objects in a page of a list, as in `client-go`. It limits the buffered JSON to about 10 MiB.
-const PAGE: u32 = 500;
+/// The longest silence while a page of a list is read.
+const PAGE_SILENCE: Duration = Duration::from_secs(10);
 
-/// The timeout for a page, including its body.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout for a whole page. A page that takes longer is requested again with fewer objects.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Watches one kind. Ends only when it is dropped.
 pub async fn watch(
@@ -81,6 +82,7 @@ struct Follower<K> {
     template: Arc<Template>,
     sink: Arc<dyn WatchSink>,
     backoff: Backoff,
+    page_size: PageSize,
     /// Whether a failure was logged since the watch was last up to date, so that the log has one line for each change.
     failing: bool,
     kind: PhantomData<fn() -> K>,
@@ -90,7 +92,15 @@ struct Follower<K> {
 
 impl<K: SandboxObject> Follower<K> {
     fn new(connection: Connection, template: Arc<Template>, sink: Arc<dyn WatchSink>) -> Self {
-        Self { connection, template, sink, backoff: Backoff::default(), failing: false, kind: PhantomData }
+        Self {
+            connection,
+            template,
+            sink,
+            backoff: Backoff::default(),
+            page_size: PageSize::default(),
+            failing: false,
+            kind: PhantomData,
+        }
     }
 
     async fn run(mut self) -> Infallible {
@@ -103,7 +113,7 @@ impl<K: SandboxObject> Follower<K> {
 
     /// Lists and then watches, until the next full list is due.
     async fn follow(&mut self) -> Result<(), FailedCall> {
-        let mut events = Events::<K>::new(&self.connection);
+        let mut events = Events::<K>::new(&self.connection, &self.page_size);
         let mut listed = Vec::new();
         let relist = sleep(Duration::MAX);
         pin!(relist);

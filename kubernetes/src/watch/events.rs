@@ -7,8 +7,8 @@ use kube::Api;
 use kube_runtime::watcher::{self, Config, Event, watcher};
 
 use super::{
-    PAGE,
     connection_state::{ConnectionState, FailedCall},
+    page_size::{self, PageSize},
     transport,
 };
 use crate::{
@@ -29,13 +29,13 @@ pub struct Events<K> {
 
 impl<K: SandboxObject> Events<K> {
     /// Creates a watcher. It makes no call before [`Events::next`].
-    pub fn new(connection: &Connection) -> Self {
+    pub fn new(connection: &Connection, page_size: &PageSize) -> Self {
         let state = Arc::<ConnectionState>::default();
-        let client = transport::client(connection, &state);
+        let client = transport::client(connection, &state, page_size);
         let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(u32::MAX);
         // The list is read from the cluster's store, not from a cache that may lag behind (the default): a restart
         // never goes back in time.
-        let config = Config::default().labels(names::SELECTOR).page_size(PAGE).timeout(seconds);
+        let config = Config::default().labels(names::SELECTOR).page_size(page_size::MAX).timeout(seconds);
         let api = Api::namespaced(client, connection.namespace());
         Self { watcher: watcher(api, config).boxed(), state }
     }

@@ -306,6 +306,78 @@ async fn a_list_is_reported_whole_or_not_at_all() {
     );
 }
 
+/// Returns the parameter of a query.
+fn parameter<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
+    asked.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Answers with the next page of 40 Pods, as many as the query asks for.
+fn page_of_forty(asked: &Asked) -> Answer {
+    let start: usize = parameter(asked, "continue").map_or(0, |next| next.parse().unwrap());
+    let limit: usize = parameter(asked, "limit").unwrap().parse().unwrap();
+    let end = (start + limit).min(40);
+    let items: Vec<_> = (start..end).map(|n| pod(&format!("s{n}"), &format!("u{n}"), 9, "Running")).collect();
+    let next = if end < 40 { end.to_string() } else { String::new() };
+    list(10, &next, &items)
+}
+
+/// Guards that a page that is longer than what is read is requested again with fewer objects, within the same list, and that
+/// later pages grow again.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_long_is_divided() {
+    let too_long: &str = Box::leak("x".repeat((64 << 20) + 1).into_boxed_str());
+    let (recorded, log) = follow(seconds(5), move |_, asked| {
+        if asked.is_watch() {
+            return at_once(vec![], End::Never);
+        }
+        let limit: usize = parameter(asked, "limit").unwrap().parse().unwrap();
+        let starts = parameter(asked, "continue").is_none();
+        if starts && limit > 10 { Answer::Text(200, vec![], too_long) } else { page_of_forty(asked) }
+    })
+    .await;
+    let all = (0..40).map(|n| format!("s{n} Running")).collect::<Vec<_>>().join(", ");
+    assert_eq!(recorded.lines(), [format!("listed [{all}]"), "synced".to_owned()], "nobody notices");
+    let asked = log.all();
+    let limits: Vec<_> = asked.iter().filter_map(|asked| parameter(asked, "limit")).collect();
+    assert_eq!(limits, ["500", "250", "125", "62", "31", "15", "7", "14", "28"]);
+}
+
+/// Guards that after a page that did not arrive in time the next list has shorter pages.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_slow_is_divided() {
+    let (recorded, log) = follow(seconds(45), |_, asked| {
+        match parameter(asked, "limit").and_then(|limit| limit.parse::<usize>().ok()) {
+            None => at_once(vec![], End::Never),
+            Some(limit) if limit > 125 => Answer::Silence,
+            Some(_) => page_of_forty(asked),
+        }
+    })
+    .await;
+    let failure = recorded.failure().unwrap();
+    assert!(failure.contains("the list of Pods failed: TimedOut (timed out after 10s)"), "{failure}");
+    assert!(recorded.events()[0].starts_with("listed [s0 Running, "), "{:?}", recorded.lines());
+    let asked = log.all();
+    let limits: Vec<_> = asked.iter().filter_map(|asked| parameter(asked, "limit")).collect();
+    assert_eq!(limits, ["500", "250", "125"]);
+}
+
+/// Guards that a list may take longer than its longest silence.
+#[tokio::test(start_paused = true)]
+async fn a_page_may_arrive_slowly() {
+    let page =
+        json!({"metadata": {"resourceVersion": "7"}, "items": [pod("a", "ua", 3, "Running")]}).to_string();
+    let (recorded, _) = follow(seconds(50), move |_, asked| {
+        if asked.is_watch() {
+            return at_once(vec![], End::Never);
+        }
+        // A line end between two tokens changes nothing.
+        let parts = page.split_inclusive(',').map(|part| (seconds(5), part.to_owned())).collect();
+        Answer::Watch(parts, End::InOrder)
+    })
+    .await;
+    assert_eq!(recorded.lines(), ["listed [a Running]", "synced"]);
+}
+
 /// Guards that a success that is not a list, such as a proxy's welcome page, does not mean that everything is gone.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_success_is_not_an_empty_list() {

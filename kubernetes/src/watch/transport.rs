@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body_util::{Either, Full};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{Client, client::Body};
@@ -17,11 +17,13 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use super::{
-    HEAD_TIMEOUT, PAGE_TIMEOUT,
+    HEAD_TIMEOUT, PAGE_SILENCE, PAGE_TIMEOUT,
     body::WatchBody,
     connection_state::{ConnectionState, Recorded},
+    page_size::{PageSize, with_limit},
 };
 use crate::{
+    calls::Calls,
     connect::Connection,
     fault::{CallError, Verb},
 };
@@ -37,11 +39,11 @@ struct Page {
 }
 
 /// Creates the client of one watcher. Records the results of its calls in `state`.
-pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
-    let (connection, state) = (connection.clone(), Arc::clone(state));
+pub fn client(connection: &Connection, state: &Arc<ConnectionState>, page_size: &PageSize) -> Client {
+    let (connection, state, page_size) = (connection.clone(), Arc::clone(state), page_size.clone());
     let namespace = connection.namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| {
-        let (calls, state) = (connection.watch(), Arc::clone(&state));
+        let (calls, state, page_size) = (connection.watch(), Arc::clone(&state), page_size.clone());
         async move {
             // `kube` names the call in an extension of the request.
             if request.extensions().get() == Some(&"watch") {
@@ -50,8 +52,9 @@ pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
                 let answer = answer.await.map_err(|error| state.fail(Verb::Watch, error))?;
                 Ok(answer.map(|body| Either::Left(WatchBody::new(body, opened, state))))
             } else {
+                let (parts, _) = request.into_parts();
                 let page = async {
-                    let page = calls?.read(request, PAGE_TIMEOUT).await?;
+                    let page = read_page(&calls?, &parts, &page_size).await?;
                     Ok((version(&page)?, page))
                 };
                 let (version, page) = page.await.map_err(|error| state.fail(Verb::List, error))?;
@@ -61,6 +64,29 @@ pub fn client(connection: &Connection, state: &Arc<ConnectionState>) -> Client {
         }
     });
     Client::new(service, namespace)
+}
+
+/// Reads a page of a list, with as many objects as can be read.
+async fn read_page(calls: &Calls, request: &Parts, page_size: &PageSize) -> Result<Bytes, CallError> {
+    loop {
+        let asked = Instant::now();
+        let mut sized =
+            Request::get(with_limit(&request.uri, page_size.get()).unwrap_or(request.uri.clone()));
+        if let Some(headers) = sized.headers_mut() {
+            headers.clone_from(&request.headers);
+        }
+        let sized = sized.body(Body::empty()).map_err(|_| CallError::Unreadable)?;
+        match calls.read_long(sized, PAGE_SILENCE, PAGE_TIMEOUT).await {
+            Ok(page) => {
+                page_size.succeeded(page.len(), asked.elapsed());
+                return Ok(page);
+            }
+            Err(error) if page_size.failed(&error) => {
+                tracing::debug!(%error, objects = page_size.get(), "a page of a list is requested with fewer objects");
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Returns the version of the list that a page is part of. The watcher does not report it, and the sink needs exactly

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb, WatchFault};
 use tokio::time::{Instant, sleep};
 
-use testkit::{Daemon, NAMESPACE};
+use testkit::{Daemon, NAMESPACE, Setup};
 
 use super::recovered;
 
@@ -171,4 +171,22 @@ async fn a_stale_list() {
         }
     }
     assert_eq!(daemon.objects(), ["pods sandbox-new", "services sandbox-new-svc"]);
+}
+
+/// Guards that a list that is longer than what is read of one answer ends nothing: the annotations of another tool make a page
+/// of 500 Pods longer than 64 MiB.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_too_long_for_one_answer() {
+    let cluster = Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) });
+    let note = "x".repeat(250_000);
+    for n in 0..300 {
+        put(&cluster, n);
+        let annotate = |pod: &mut Value| pod["metadata"]["annotations"] = json!({"example.com/note": note});
+        cluster.change("pods", NAMESPACE, &format!("sandbox-s{n}"), annotate).unwrap();
+    }
+    let mut daemon = Setup::new(&[]).cluster(cluster).start().await;
+    recovered("all are listed", async || listed(&daemon).await == (200, json!(300))).await;
+    daemon.restart().await;
+    recovered("all are listed after a restart", async || listed(&daemon).await == (200, json!(300))).await;
+    assert!(!daemon.logged("WARN").contains("the watch is failing"), "{}", daemon.logged("WARN"));
 }
