@@ -16,8 +16,14 @@ pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
 /// The pattern of a `thread_id`, from DeerFlow's provisioner.
 pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 
-/// The pattern of a `user_id`, from DeerFlow's provisioner. It sets no upper bound.
+/// The pattern of a `user_id`, from DeerFlow's provisioner. It sets no upper bound; [`PATH_SEGMENT_MAX`] does.
 pub const USER_ID_PATTERN: &str = r"^[A-Za-z0-9_\-]+$";
+
+/// The longest segment of a path, in bytes: Linux' `NAME_MAX`. A longer one cannot be mounted. A `user_id` is one.
+pub const PATH_SEGMENT_MAX: usize = 255;
+
+/// The longest path, in bytes: Linux' `PATH_MAX` without the final NUL.
+pub const PATH_MAX: usize = 4095;
 
 /// A valid sandbox id: a DNS label of 1 to [`SANDBOX_ID_MAX`] characters.
 ///
@@ -92,10 +98,11 @@ impl ThreadId {
 }
 
 impl UserId {
-    /// Parses a user id from a request; returns `None` if it does not match [`USER_ID_PATTERN`].
+    /// Parses a user id from a request; returns `None` if it does not match [`USER_ID_PATTERN`] or is longer than
+    /// [`PATH_SEGMENT_MAX`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty() && text.bytes().all(word)).then(|| Self(text.into()))
+        ((1..=PATH_SEGMENT_MAX).contains(&text.len()) && text.bytes().all(word)).then(|| Self(text.into()))
     }
 
     /// Returns the id as text.
@@ -173,8 +180,8 @@ mod tests {
         for bad in ["", "a/b", "abc\n", &"a".repeat(65)] {
             assert!(ThreadId::parse(bad).is_none(), "{bad:?}");
         }
-        assert!(UserId::parse(&"u".repeat(300)).is_some());
-        for bad in ["", "../etc", "a b", "u\n"] {
+        assert!(UserId::parse(&"u".repeat(255)).is_some());
+        for bad in ["", "../etc", "a b", "u\n", &"u".repeat(256)] {
             assert!(UserId::parse(bad).is_none(), "{bad:?}");
         }
     }

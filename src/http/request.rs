@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use lifecycle::{
     ids::{
-        SANDBOX_ID_PATTERN, SandboxId, SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+        PATH_MAX, PATH_SEGMENT_MAX, SANDBOX_ID_PATTERN, SandboxId, SandboxIdError, THREAD_ID_PATTERN,
+        ThreadId, USER_ID_PATTERN, UserId,
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
     request::{CreateRequest, ExtraMount},
@@ -44,12 +45,12 @@ pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, 
     let thread_id = fields.optional("thread_id", or_null(thread_id));
     let user_id = fields.optional("user_id", user_id);
     let extra_mounts = fields.objects("extra_mounts", |mount| ExtraMount {
-        host_path: mount.required("host_path", text).to_owned(),
-        container_path: mount.required("container_path", text).to_owned(),
+        host_path: mount.required("host_path", path).to_owned(),
+        container_path: mount.required("container_path", path).to_owned(),
         read_only: mount.optional("read_only", boolean),
     });
     let include_legacy_skills = fields.optional("include_legacy_skills", boolean);
-    let skills_container_path = fields.optional("skills_container_path", |value| text(value).map(Some));
+    let skills_container_path = fields.optional("skills_container_path", |value| path(value).map(Some));
     let provision_lark_cli_runtime = fields.optional("provision_lark_cli_runtime", boolean);
     let provision_lark_cli_broker = fields.optional("provision_lark_cli_broker", boolean);
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
@@ -108,7 +109,23 @@ fn thread_id(value: &Value) -> Result<ThreadId, Problem> {
 }
 
 fn user_id(value: &Value) -> Result<UserId, Problem> {
-    UserId::parse(text(value)?).ok_or_else(|| Problem::pattern(USER_ID_PATTERN, None))
+    let text = text(value)?;
+    if text.len() > PATH_SEGMENT_MAX {
+        return Err(Problem::too_long(PATH_SEGMENT_MAX));
+    }
+    UserId::parse(text).ok_or_else(|| Problem::pattern(USER_ID_PATTERN, None))
+}
+
+/// Parses a path that can be mounted, as far as its length tells.
+fn path(value: &Value) -> Result<&str, Problem> {
+    let text = text(value)?;
+    if text.len() > PATH_MAX {
+        return Err(Problem::too_long(PATH_MAX));
+    }
+    if text.split('/').any(|segment| segment.len() > PATH_SEGMENT_MAX) {
+        return Err(Problem::value_error("a segment of a path has at most 255 bytes"));
+    }
+    Ok(text)
 }
 
 /// Parses a limit such as `15m` or `2h 30m`, or null.

@@ -171,12 +171,18 @@ fn hold<'a>(cases: impl IntoIterator<Item = &'a Case>) {
     assert!(differences.is_empty(), "{} differ, the first is {first}", differences.len());
 }
 
-/// Guards every recorded case of the 2.1 line, including errors.
+/// Guards every recorded case of the 2.1 line, including errors. The one with a skills root that cannot be mounted must be
+/// rejected instead.
 #[test]
 fn manifests_are_those_of_the_2_1_line() {
     let cases = recordings("manifests-2.1.json");
     assert_eq!(cases.len(), 208, "the recording is whole");
-    hold(&cases);
+    let (too_long, same): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.name == "hostpath/root-long");
+    hold(same);
+    assert_eq!(too_long.len(), 1);
+    let body = too_long[0].request.to_string();
+    let refusal = request::create(Some("application/json"), body.as_bytes()).unwrap_err();
+    assert!(format!("{refusal:?}").contains("at most 255 bytes"), "{refusal:?}");
 }
 
 /// Guards every recorded case of August, including errors. The cases that the 2.1 line rejects must be rejected

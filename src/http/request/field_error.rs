@@ -107,6 +107,11 @@ impl Problem {
         Self::with("string_pattern_mismatch", text, json!({ "pattern": pattern }))
     }
 
+    pub(crate) fn too_long(max: usize) -> Self {
+        let text = format!("String should have at most {max} characters");
+        Self::with("string_too_long", text, json!({ "max_length": max }))
+    }
+
     pub(crate) fn greater_than(bound: u8) -> Self {
         Self::with("greater_than", format!("Input should be greater than {bound}"), json!({ "gt": bound }))
     }
