@@ -1,7 +1,7 @@
-//! Annotations read back from the cluster, which people may write by hand.
+//! Annotations read back from the cluster, which operators may write by hand.
 //!
-//! The first four lines are the annotations about the ttl, the idle timeout, the last activity and the owner; the
-//! fifth is when the Pod was made. A line that is not there is an annotation that is not.
+//! The first four lines are the annotations of the ttl, the idle timeout, the last activity and the owner. The fifth
+//! is the creation time of the Pod. A missing line is a missing annotation.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use lifecycle::{
 };
 use serde_json::{Map, Value, json};
 
-/// Any text is absent or a valid mark; what is valid is written as it is read; and no text makes a sandbox's end come
-/// before its time, or a clock overflow.
+/// Checks that any text is absent or a valid annotation, that a valid one is written as it is read, and that no text
+/// makes a deadline come early or a clock overflow.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');
@@ -78,8 +78,8 @@ fn is_not_reaped_early(pod: &ObservedPod) {
     assert_eq!(deadline.is_some(), limits.ttl.is_some() || limits.idle_timeout.is_some());
     let limits = [(pod.created, limits.ttl), (pod.annotations.last_activity, limits.idle_timeout)];
     let earliest = limits.into_iter().filter_map(|(since, limit)| {
-        // By the wall's clock, how long it is until the limit counted from then is reached; from now where it
-        // is not known, or has yet to come.
+        // The time by the wall clock until the limit, counted from that time. It is counted from now if that time
+        // is unknown or in the future.
         let passed =
             since.map_or(Duration::ZERO, |since| wall.duration_since(since).try_into().unwrap_or_default());
         Some(i128::try_from(limit?.as_nanos()).ok()? - i128::try_from(passed.as_nanos()).ok()?)

@@ -1,7 +1,7 @@
 //! The properties that hold for any input: one file for each fuzz target, with one `check`, which panics if the property
 //! does not hold.
 //!
-//! The fuzz targets and the ordinary test of the corpus (`tests/fuzz_corpus.rs`) run the same functions.
+//! The fuzz targets and the normal test of the corpus (`tests/fuzz_corpus`) run the same functions.
 
 pub mod annotations;
 pub mod mounts;

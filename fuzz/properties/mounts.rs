@@ -1,8 +1,8 @@
 //! The caller's mounts, and the host directories that the settings name.
 //!
-//! The first line is the base directory, the second the threads' one, the third holds a letter for each further
-//! setting (`s`kills claim, `u`ser data claim, lark `r`untime, lark `b`roker); each later one is a mount: its host
-//! path, a tab, its path in the sandbox, or a digit that stands for one of those that may be.
+//! The first line is the base directory, and the second the directory of the threads. The third has a letter for each
+//! further setting (`s`kills claim, `u`ser data claim, lark `r`untime, lark `b`roker). Each later line is a mount: its
+//! host path, a tab, and its path in the sandbox or a digit that selects one of the allowed paths.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,7 +15,7 @@ use sandbox_provisioner::settings::rules;
 
 use super::validation;
 
-/// The places where a caller may mount something below the default skills root; DeerFlow's list.
+/// The paths below the default skills root where a caller may mount; DeerFlow's list.
 const PLACES: [&str; 9] = [
     "/mnt/acp-workspace",
     "/mnt/skills/custom",
@@ -28,8 +28,8 @@ const PLACES: [&str; 9] = [
     "/mnt/skills/legacy",
 ];
 
-/// Whatever is accepted lies below DeerFlow's state, has no way out of it, stands where mounts may stand, and makes
-/// a Pod that Kubernetes takes.
+/// Checks that an accepted mount lies below DeerFlow's state, cannot leave it, has an allowed target, and gives a Pod
+/// that Kubernetes accepts.
 pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
@@ -72,7 +72,7 @@ pub fn check(data: &[u8]) {
     );
 }
 
-/// Settings that the program would accept.
+/// Returns settings that the program accepts.
 fn template<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Option<Template> {
     let (base, threads, letters) = (lines.next()?, lines.next()?, lines.next()?);
     let host_base_dir = if base.is_empty() { String::new() } else { rules::host_path(base)? };
@@ -107,7 +107,7 @@ fn request<'a>(lines: impl Iterator<Item = &'a str>, has_broker: bool) -> Create
     request
 }
 
-/// The directory that all mounts must be below, found in another way than the program's.
+/// Returns the directory that contains all mounts, computed separately from the program.
 fn state_root(template: &Template) -> PathBuf {
     if !template.host_base_dir.is_empty() {
         return PathBuf::from(&template.host_base_dir);

@@ -1,6 +1,6 @@
-//! Ids, and the paths that hold them, through the whole face of the program but its sockets.
+//! Ids, and the paths that contain them, through the whole HTTP API except its sockets.
 //!
-//! The first byte chooses the method, and whether what follows is a whole path or one segment of it.
+//! The first byte chooses the method, and whether the rest is a whole path or one segment of a path.
 
 mod backend;
 
@@ -33,8 +33,8 @@ const METHODS: [Method; 8] = [
     Method::TRACE,
 ];
 
-/// An id is what its rule says. A path leads to the sandbox that its one segment names, decoded once, or nowhere;
-/// without the key it leads nowhere; and the answer is always a well-formed one.
+/// Checks that an id follows its rule, that a path reaches only the sandbox that its one segment names, decoded once,
+/// that a request without the key reaches nothing, and that every response is well-formed.
 pub fn check(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         ids(text);
@@ -80,7 +80,7 @@ thread_local! {
     static FACE: RefCell<Face> = RefCell::new(Face::new());
 }
 
-/// The routes in front of a backend that records its calls.
+/// Returns the routes, with a backend that records its calls.
 struct Face {
     edge: Frontend,
     backend: Recorder,
@@ -143,7 +143,7 @@ impl Face {
         if method == Method::HEAD {
             return;
         }
-        // What /livez and /readyz say is for people.
+        // The responses of /livez and /readyz are text for operators.
         if content_type.as_deref() == Some("application/json") {
             let body: Value = serde_json::from_slice(body).expect("the body is JSON");
             assert!(status.is_success() || body["detail"].is_string(), "{method} {uri}: {body}");
@@ -156,7 +156,7 @@ impl Face {
     }
 }
 
-/// The sandbox that a request is about.
+/// Returns the sandbox that a request names.
 fn named(method: &Method, path: &str) -> Option<String> {
     let rest = path.strip_prefix("/api/sandboxes")?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -176,7 +176,7 @@ fn named(method: &Method, path: &str) -> Option<String> {
     SandboxId::parse(&id).is_ok().then_some(id)
 }
 
-/// Percent-decoding, once.
+/// Decodes percent-encoding once.
 fn decoded(segment: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = segment.as_bytes();

@@ -1,6 +1,6 @@
-//! Probes as people write them, and a sandbox's answers to them, which its user may forge.
+//! Activity probes as operators write them, and the responses of a sandbox, which its user may forge.
 //!
-//! The first line is the probe; the next byte chooses the status; the rest is the answer.
+//! The first line is the probe. The next byte chooses the status. The rest is the body of the response.
 
 use kubernetes::probe::{self, Probe};
 use lifecycle::traits::Busy;
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 const STATUSES: [u16; 6] = [200, 204, 302, 404, 500, 999];
 
-/// A probe is written as it is read. Any answer means one thing, and nothing of it is repeated.
+/// Checks that a probe is written as it is read, that any response has exactly one meaning, and that no message repeats
+/// a part of it.
 pub fn check(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let Some(Ok(text)) = parts.next().map(str::from_utf8) else { return };
@@ -43,7 +44,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Without a step for "every", what a pointer leads to is what RFC 6901 has it lead to.
+/// Checks that a pointer without a wildcard step selects the same value as in RFC 6901.
 fn agrees_with_the_standard(probe: &str, answer: &Value, busy: &Busy) {
     let (_, pointer) = probe.split_once('#').expect("it has a pointer");
     if pointer.split('/').any(|step| step == "*") {

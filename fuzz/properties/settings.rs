@@ -1,5 +1,5 @@
-//! The settings file, environment and all. What stands before a line of `%` is the file; behind it, each line is a
-//! variable as `NAME=value`.
+//! The settings file with the environment. The text before a line of `%` is the file. Each line after it is a variable
+//! as `NAME=value`.
 
 use std::{ffi::OsString, fs, path::PathBuf, sync::LazyLock};
 
@@ -11,17 +11,17 @@ use sandbox_provisioner::settings::{
     sources::FlagValues,
 };
 
-/// The key that is configured in every case, and must be seen in none.
+/// The API key that is always configured, and that no output may contain.
 const KEY: &str = "qK7-secret-zz9";
 
-/// Any text gives settings or problems, each of them one line. Settings that are shown are read again as the same;
-/// neither they nor a problem show the key.
+/// Checks that any text gives settings or problems of one line each, that printed settings read as the same settings,
+/// and that no output contains the key.
 pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let (file, variables) = text.split_once("\n%\n").unwrap_or((text, ""));
     let variables = |name: &str| {
         let given = variables.lines().filter_map(|line| line.split_once('='));
-        // No file is read but this one.
+        // This is the only file that is read.
         let allowed = !matches!(name, "PROVISIONER_API_KEY_FILE" | "SANDBOX_PROVISIONER_CONFIG");
         given.filter(|(given, _)| *given == name && allowed).map(|(_, value)| OsString::from(value)).next()
     };
@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
     let with_key =
         |name: &str| if name == "PROVISIONER_API_KEY" { Some(KEY.into()) } else { variables(name) };
     let loaded = read(file, &Environment::from_lookup(with_key));
-    // A key in the file is a secret too, but not one that could be told from the rest here.
+    // A key in the file is a secret too, but this check cannot distinguish it from other text.
     match loaded {
         Ok(loaded) => {
             assert!(!format!("{:?}", loaded.settings).contains(KEY));
@@ -66,7 +66,7 @@ fn is_one_line(problem: &Problem) {
 }
 
 fn read(file: &str, environment: &Environment) -> Result<Loaded, Problems> {
-    // Read from a file, as it is by the program; one for each process and thread.
+    // The program reads a file, so this does too. Each process and thread has a file of its own.
     thread_local! {
         static PLACE: PathBuf = place();
     }

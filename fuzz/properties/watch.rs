@@ -18,8 +18,8 @@ trait Watched: SandboxObject {
     fn is_read_soundly(&self);
 }
 
-/// Any JSON is parsed where an object is expected, the same from text and from a buffer, in an event and in a list; and
-/// what is kept of an object is little.
+/// Checks that any JSON is parsed where an object is expected, with the same result from text and from a buffer, in an
+/// event and in a list, and that the kept part of an object is bounded.
 pub fn check(data: &[u8]) {
     let [choice, lines @ ..] = data else { return };
     for line in lines.split(|byte| *byte == b'\n') {
@@ -49,7 +49,7 @@ fn is_sound<K: Watched>(line: &[u8]) {
 }
 
 fn any_value_is_parsed<K: Watched>(value: &Value) {
-    // Written again, without doubled fields, which no API server writes.
+    // Serialized again to remove duplicate fields, which an API server never writes.
     let text = value.to_string();
     let from_text = parse::<K>(&text);
     from_text.is_read_soundly();

@@ -1,4 +1,4 @@
-//! A backend that knows every sandbox, does nothing, and records what it is asked.
+//! A backend that has every sandbox, does nothing, and records its calls.
 
 use std::{mem, sync::Arc};
 
@@ -18,7 +18,7 @@ use lifecycle::{
 use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
 
-/// A call, and the sandbox that it is about.
+/// A call and its sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub what: &'static str,
@@ -32,7 +32,7 @@ pub struct Recorder(Arc<Mutex<Vec<Call>>>);
 // === impl Recorder ===
 
 impl Recorder {
-    /// The calls since the last time.
+    /// Returns the calls since the previous use of this function.
     pub fn take(&self) -> Vec<Call> {
         mem::take(&mut *self.0.lock())
     }
