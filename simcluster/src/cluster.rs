@@ -221,7 +221,7 @@ impl Cluster {
         }
         // Reserves the node ports and the address of a Service. A conflict is what the caller asked for.
         for port in node_ports(&object) {
-            let _ = state.ports.take(port);
+            let _ = state.ports.allocate(port);
         }
         Ok(state.store.put(resource, object).full_value())
     }

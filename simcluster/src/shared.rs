@@ -173,14 +173,14 @@ impl State {
     /// Releases the node ports and the address of a Service that was removed or not stored.
     pub fn release(&mut self, service: &Value) {
         for port in node_ports(service) {
-            self.ports.free(port);
+            self.ports.release(port);
         }
         self.free_address(service);
     }
 
     pub fn free_address(&mut self, service: &Value) {
         if let Ok(address) = text_at(service, &["spec", "clusterIP"]).parse() {
-            self.addresses.free(address);
+            self.addresses.release(address);
         }
     }
 
@@ -192,17 +192,17 @@ impl State {
         self.store.restore(snapshot, keep_counting);
         let has = self.node_ports();
         for port in had.difference(&has) {
-            self.ports.free(*port);
+            self.ports.release(*port);
         }
         for port in has.difference(&had) {
             // A port that another process has taken is allocated in the cluster only.
-            let _ = self.ports.take(*port);
+            let _ = self.ports.allocate(*port);
         }
         for address in addresses {
-            self.addresses.free(address);
+            self.addresses.release(address);
         }
         for address in self.cluster_addresses() {
-            self.addresses.take(address);
+            self.addresses.allocate(address);
         }
     }
 

@@ -173,7 +173,7 @@ fn name_of_selector(selector: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn asked(method: &str, path: &str) -> Attributes {
+    fn attributes(method: &str, path: &str) -> Attributes {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         Attributes::of(&method.parse().unwrap(), path, &Query::parse(query))
     }
@@ -229,7 +229,7 @@ mod tests {
             ("GET", "/apis", "forbidden: User \"u\" cannot get path \"/apis\"".to_owned()),
             ("POST", "/api/v1", "forbidden: User \"u\" cannot post path \"/api/v1\"".to_owned()),
         ] {
-            let error = asked(method, path).forbidden(&User::new("u"), "");
+            let error = attributes(method, path).forbidden(&User::new("u"), "");
             assert_eq!(error.message, message, "{method} {path}");
         }
     }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_field_selector_for_one_name_sets_the_name() {
         let Attributes::Resource(action) =
-            asked("GET", "/api/v1/namespaces/n/pods?watch=true&fieldSelector=metadata.name%3Da")
+            attributes("GET", "/api/v1/namespaces/n/pods?watch=true&fieldSelector=metadata.name%3Da")
         else {
             panic!("no resource")
         };
@@ -247,7 +247,8 @@ mod tests {
     /// Guards that authorization comes before the check whether a kind is served.
     #[test]
     fn unknown_resources_need_a_permission_too() {
-        let Attributes::Resource(action) = asked("PUT", "/apis/x.io/v3/namespaces/n/things/t/scale") else {
+        let Attributes::Resource(action) = attributes("PUT", "/apis/x.io/v3/namespaces/n/things/t/scale")
+        else {
             panic!("no resource")
         };
         let expected = Action {

@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// The result of a token lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Authentication {
     /// A valid token.
     User(User),
     /// An invalid token. Only a review shows the reason; other requests get a plain 401.
@@ -26,15 +26,15 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Looks a token up, first among the static tokens, then as a service account token.
-pub(super) fn token(shared: &Shared, token: &str, audiences: &[String]) -> Found {
+pub(super) fn token(shared: &Shared, token: &str, audiences: &[String]) -> Authentication {
     if let Some(user) = shared.access.tokens().get(token) {
-        return Found::User(user.clone().authenticated());
+        return Authentication::User(user.clone().authenticated());
     }
-    let Some(claims) = shared.access.signer.verify(token) else { return Found::Invalid(None) };
+    let Some(claims) = shared.access.signer.verify(token) else { return Authentication::Invalid(None) };
     let now = shared.clock.now().as_second();
     match check(&shared.state().store, &claims, audiences, now) {
-        Ok(user) => Found::User(user.authenticated()),
-        Err(why) => Found::Invalid(Some(why)),
+        Ok(user) => Authentication::User(user.authenticated()),
+        Err(why) => Authentication::Invalid(Some(why)),
     }
 }
 

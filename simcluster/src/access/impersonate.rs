@@ -15,7 +15,7 @@ const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 
 /// Returns the user that a request impersonates and the permissions that this needs, or `None`.
-pub(super) fn asked(headers: &HeaderMap) -> Result<Option<(User, Vec<Attributes>)>, ApiError> {
+pub(super) fn impersonated(headers: &HeaderMap) -> Result<Option<(User, Vec<Attributes>)>, ApiError> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or("").to_owned();
     let one = |name: &str| headers.get(name).map(text).unwrap_or_default();
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -100,18 +100,18 @@ mod tests {
     /// Guards that each field needs its own permission, and that a service account has its default groups.
     #[test]
     fn impersonation_headers_need_permissions() {
-        assert_eq!(asked(&headers(&[])), Ok(None));
-        assert!(asked(&headers(&[(GROUP, "g")])).is_err());
-        let (user, rights) = asked(&headers(&[(USER, "system:serviceaccount:n:s")])).unwrap().unwrap();
+        assert_eq!(impersonated(&headers(&[])), Ok(None));
+        assert!(impersonated(&headers(&[(GROUP, "g")])).is_err());
+        let (user, rights) = impersonated(&headers(&[(USER, "system:serviceaccount:n:s")])).unwrap().unwrap();
         assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:n", AUTHENTICATED]);
         let Attributes::Resource(right) = &rights[0] else { panic!("{rights:?}") };
         assert_eq!((right.combined(), &*right.namespace, &*right.name), ("serviceaccounts".into(), "n", "s"));
         let all = [(USER, "u"), (GROUP, "g"), (GROUP, "h"), (UID, "1"), ("impersonate-extra-a%2Fb", "x")];
-        let (user, rights) = asked(&headers(&all)).unwrap().unwrap();
+        let (user, rights) = impersonated(&headers(&all)).unwrap().unwrap();
         assert_eq!(rights.len(), 5);
         assert_eq!(user.groups, ["g", "h", AUTHENTICATED]);
         assert_eq!(user.extra["a/b"], ["x"]);
-        let (anonymous, _) = asked(&headers(&[(USER, "system:anonymous")])).unwrap().unwrap();
+        let (anonymous, _) = impersonated(&headers(&[(USER, "system:anonymous")])).unwrap().unwrap();
         assert_eq!(anonymous, User::anonymous());
     }
 }

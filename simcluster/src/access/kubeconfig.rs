@@ -184,7 +184,7 @@ mod tests {
         let refused = Kubeconfig::new("https://three").write(&path);
         assert!(matches!(refused, Err(KubeconfigError::Foreign { .. })), "{refused:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "apiVersion: v1\n");
-        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "temporary files are removed");
         let nowhere = Kubeconfig::new("https://four").write(&folder.0.join("no/such/folder"));
         assert!(matches!(nowhere, Err(KubeconfigError::Io { .. })), "{nowhere:?}");
     }

@@ -33,9 +33,9 @@ use crate::resource::Resource;
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult};
 use attributes::Attributes;
-use authenticate::Found;
+use authenticate::Authentication;
 use options::AccessOptions;
-use policy::Verdict;
+use policy::Decision;
 use user::User;
 
 /// Returns the default roles and bindings; none without RBAC.
@@ -48,14 +48,14 @@ pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query)
     let mut user = match authenticate::bearer(&head.headers) {
         None => User::anonymous(),
         Some(token) => match authenticate::token(shared, token, &[]) {
-            Found::User(user) => user,
-            Found::Invalid(_) if !shared.access.rbac => User::anonymous(),
-            Found::Invalid(_) => {
+            Authentication::User(user) => user,
+            Authentication::Invalid(_) if !shared.access.rbac => User::anonymous(),
+            Authentication::Invalid(_) => {
                 return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"));
             }
         },
     };
-    if let Some((other, rights)) = impersonate::asked(&head.headers)? {
+    if let Some((other, rights)) = impersonate::impersonated(&head.headers)? {
         for right in &rights {
             demand(shared, &user, right)?;
         }
@@ -67,13 +67,13 @@ pub(crate) fn admit(shared: &Shared, head: &http::request::Parts, query: &Query)
 
 /// Rejects an action that the user may not do.
 fn demand(shared: &Shared, user: &User, attributes: &Attributes) -> ApiResult<()> {
-    let Verdict { allowed, reason } = decide(shared, user, attributes);
+    let Decision { allowed, reason } = decide(shared, user, attributes);
     if allowed { Ok(()) } else { Err(attributes.forbidden(user, &reason)) }
 }
 
-fn decide(shared: &Shared, user: &User, attributes: &Attributes) -> Verdict {
+fn decide(shared: &Shared, user: &User, attributes: &Attributes) -> Decision {
     if !shared.access.rbac {
-        return Verdict { allowed: true, reason: String::new() };
+        return Decision { allowed: true, reason: String::new() };
     }
     policy::decide(&shared.state().store, user, attributes)
 }

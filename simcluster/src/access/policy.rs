@@ -10,7 +10,7 @@ use crate::store::{Object, Store, text_at};
 
 /// A decision about an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Decision {
     pub allowed: bool,
     /// The rule that allows the action, or the errors that were found; often empty.
     pub reason: String,
@@ -32,9 +32,9 @@ pub(super) struct Grants {
 }
 
 /// Decides whether a user may do an action.
-pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Verdict {
+pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Decision {
     if user.is_in(MASTERS) {
-        return Verdict { allowed: true, reason: String::new() };
+        return Decision { allowed: true, reason: String::new() };
     }
     let namespace = match attributes {
         Attributes::Resource(action) => action.namespace.as_str(),
@@ -42,14 +42,14 @@ pub(super) fn decide(store: &Store, user: &User, attributes: &Attributes) -> Ver
     };
     let Grants { rules, errors } = Grants::of(store, user, namespace);
     if let Some(grant) = rules.iter().find(|grant| grant.rule.allows(attributes)) {
-        return Verdict { allowed: true, reason: format!("RBAC: allowed by {}", grant.source) };
+        return Decision { allowed: true, reason: format!("RBAC: allowed by {}", grant.source) };
     }
     let reason = match errors.as_slice() {
         [] => String::new(),
         [one] => format!("RBAC: {one}"),
         many => format!("RBAC: [{}]", many.join(", ")),
     };
-    Verdict { allowed: false, reason }
+    Decision { allowed: false, reason }
 }
 
 // === impl Grants ===

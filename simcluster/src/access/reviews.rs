@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::attributes::{Action, Attributes};
-use super::authenticate::{self, Found};
-use super::policy::{Grants, Verdict};
+use super::authenticate::{self, Authentication};
+use super::policy::{Decision, Grants};
 use super::review_kind::ReviewKind;
 use super::rules::PolicyRule;
 use super::state::AUDIENCE;
@@ -19,49 +19,49 @@ use crate::status::{ApiError, ApiResult};
 use crate::store::text_at;
 
 /// Answers a review.
-pub(crate) fn answer(shared: &Shared, asked: &ReviewKind, request: &Request) -> ApiResult<Reply> {
+pub(crate) fn answer(shared: &Shared, kind: &ReviewKind, request: &Request) -> ApiResult<Reply> {
     if request.verb != Verb::Create {
         return Err(ApiError::method_not_allowed());
     }
-    let (group, kind) = asked.kind();
+    let (group, kind_name) = kind.kind();
     let mut review: Value = if request.body.is_empty() {
         json!({})
     } else {
         serde_json::from_slice(&request.body)
-            .map_err(|error| ApiError::bad_request(format!("the {kind} is no JSON: {error}")))?
+            .map_err(|error| ApiError::bad_request(format!("{kind_name} is not valid JSON: {error}")))?
     };
     if !review.is_object() {
-        return Err(ApiError::bad_request(format!("the {kind} is no JSON object")));
+        return Err(ApiError::bad_request(format!("{kind_name} is not a JSON object")));
     }
-    review["kind"] = kind.into();
+    review["kind"] = kind_name.into();
     review["apiVersion"] = format!("{group}/v1").into();
     review["metadata"] = json!({});
-    review["status"] = match asked {
-        ReviewKind::TokenReview => token_review(shared, asked, &review["spec"])?,
+    review["status"] = match kind {
+        ReviewKind::TokenReview => token_review(shared, kind, &review["spec"])?,
         ReviewKind::SelfSubjectReview => json!({"userInfo": request.user.info()}),
-        ReviewKind::SelfSubjectAccessReview => access(shared, asked, &review["spec"], &request.user)?,
-        ReviewKind::SubjectAccessReview => access(shared, asked, &review["spec"], &subject(asked, &review)?)?,
+        ReviewKind::SelfSubjectAccessReview => access(shared, kind, &review["spec"], &request.user)?,
+        ReviewKind::SubjectAccessReview => access(shared, kind, &review["spec"], &subject(kind, &review)?)?,
         ReviewKind::LocalSubjectAccessReview { namespace } => {
             if text_at(&review, &["spec", "resourceAttributes", "namespace"]) != namespace {
                 let why = "Invalid value: must match metadata.namespace";
-                return Err(asked.invalid("spec.resourceAttributes.namespace", "FieldValueInvalid", why));
+                return Err(kind.invalid("spec.resourceAttributes.namespace", "FieldValueInvalid", why));
             }
             review["metadata"] = json!({"namespace": namespace});
-            access(shared, asked, &review["spec"], &subject(asked, &review)?)?
+            access(shared, kind, &review["spec"], &subject(kind, &review)?)?
         }
         ReviewKind::SelfSubjectRulesReview => rules(shared, &review["spec"], &request.user)?,
         ReviewKind::TokenRequest { namespace, name } => {
-            return token_request::answer(shared, asked, namespace, name, review);
+            return token_request::answer(shared, kind, namespace, name, review);
         }
     };
-    if let ReviewKind::SelfSubjectReview = asked {
+    if let ReviewKind::SelfSubjectReview = kind {
         review["metadata"] = json!({"creationTimestamp": shared.clock.stamp()});
     }
     Ok(Reply::json(StatusCode::CREATED, review.to_string()))
 }
 
 /// Returns the user in the spec of an access review.
-fn subject(asked: &ReviewKind, review: &Value) -> ApiResult<User> {
+fn subject(kind: &ReviewKind, review: &Value) -> ApiResult<User> {
     let spec = &review["spec"];
     let list = |list: &Value| {
         let items = list.as_array().into_iter().flatten();
@@ -72,12 +72,12 @@ fn subject(asked: &ReviewKind, review: &Value) -> ApiResult<User> {
     text_at(spec, &["uid"]).clone_into(&mut user.uid);
     if user.name.is_empty() && user.groups.is_empty() {
         let why = "Invalid value: \"\": at least one of user or group must be specified";
-        return Err(asked.invalid("spec.user", "FieldValueInvalid", why));
+        return Err(kind.invalid("spec.user", "FieldValueInvalid", why));
     }
     Ok(user)
 }
 
-fn access(shared: &Shared, asked: &ReviewKind, spec: &Value, user: &User) -> ApiResult<Value> {
+fn access(shared: &Shared, kind: &ReviewKind, spec: &Value, user: &User) -> ApiResult<Value> {
     let text = |path: &[&str]| text_at(spec, path).to_owned();
     let (of_resource, of_path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     let attributes = match (of_resource.is_object(), of_path.is_object()) {
@@ -105,10 +105,10 @@ fn access(shared: &Shared, asked: &ReviewKind, spec: &Value, user: &User) -> Api
                     "exactly one of nonResourceAttributes or resourceAttributes must be specified",
                 )
             };
-            return Err(asked.invalid(field, "FieldValueInvalid", &format!("Invalid value: null: {why}")));
+            return Err(kind.invalid(field, "FieldValueInvalid", &format!("Invalid value: null: {why}")));
         }
     };
-    let Verdict { allowed, reason } = decide(shared, user, &attributes);
+    let Decision { allowed, reason } = decide(shared, user, &attributes);
     let mut status = json!({"allowed": allowed});
     if !reason.is_empty() {
         status["reason"] = reason.into();
@@ -144,21 +144,21 @@ fn rules(shared: &Shared, spec: &Value, user: &User) -> ApiResult<Value> {
     Ok(status)
 }
 
-fn token_review(shared: &Shared, asked: &ReviewKind, spec: &Value) -> ApiResult<Value> {
+fn token_review(shared: &Shared, kind: &ReviewKind, spec: &Value) -> ApiResult<Value> {
     let token = text_at(spec, &["token"]);
     if token.is_empty() {
-        return Err(asked.invalid("spec.token", "FieldValueRequired", "Required value: must be specified"));
+        return Err(kind.invalid("spec.token", "FieldValueRequired", "Required value: must be specified"));
     }
     let wanted = spec["audiences"].as_array().into_iter().flatten();
     let mut audiences: Vec<_> = wanted.filter_map(Value::as_str).map(str::to_owned).collect();
     Ok(match authenticate::token(shared, token, &audiences) {
-        Found::User(user) => {
+        Authentication::User(user) => {
             if audiences.is_empty() {
                 audiences.push(AUDIENCE.to_owned());
             }
             json!({"authenticated": true, "user": user.info(), "audiences": audiences})
         }
-        Found::Invalid(why) => {
+        Authentication::Invalid(why) => {
             let error = why.map_or_else(
                 || "invalid bearer token".to_owned(),
                 |why| format!("[invalid bearer token, {why}]"),

@@ -41,7 +41,7 @@ pub(super) enum BoundKind {
 /// Handles a `TokenRequest`.
 pub(super) fn answer(
     shared: &Shared,
-    asked: &ReviewKind,
+    review_kind: &ReviewKind,
     namespace: &str,
     name: &str,
     mut review: Value,
@@ -49,7 +49,7 @@ pub(super) fn answer(
     let mut state = shared.state();
     let account = state.store.get(SERVICE_ACCOUNTS, namespace, name);
     let account = account.ok_or_else(|| ApiError::not_found(SERVICE_ACCOUNTS, name))?;
-    let spec = TokenSpec::read(&state, asked, namespace, name, &review["spec"])?;
+    let spec = TokenSpec::read(&state, review_kind, namespace, name, &review["spec"])?;
     let now = shared.clock.now();
     let Some((token, until)) = issue(&shared.access, &mut state, &account, &spec, now) else {
         return Err(ApiError::internal("the token could not be signed"));
@@ -102,7 +102,7 @@ pub(super) fn issue(
 impl TokenSpec {
     fn read(
         state: &State,
-        asked: &ReviewKind,
+        review_kind: &ReviewKind,
         namespace: &str,
         account: &str,
         spec: &Value,
@@ -115,7 +115,7 @@ impl TokenSpec {
         };
         if !why.is_empty() {
             let why = format!("Invalid value: {seconds}: {why}");
-            return Err(asked.invalid("spec.expirationSeconds", "FieldValueInvalid", &why));
+            return Err(review_kind.invalid("spec.expirationSeconds", "FieldValueInvalid", &why));
         }
         let wanted = spec["audiences"].as_array().into_iter().flatten();
         let mut audiences: Vec<_> = wanted.filter_map(Value::as_str).map(str::to_owned).collect();

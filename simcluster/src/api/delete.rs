@@ -21,10 +21,10 @@ pub(crate) const ORPHAN: &str = "orphan";
 
 /// The propagation policy for dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dependents {
-    GoAfter,
-    GoBefore,
-    Stay,
+enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
 }
 
 /// The parameters of a deletion.
@@ -34,22 +34,22 @@ struct Deletion {
     grace: Option<i64>,
     uid: Option<String>,
     version: Option<String>,
-    dependents: Option<Dependents>,
-    /// Whether the deprecated `orphanDependents` is set, which changes the response.
-    accepted: bool,
+    propagation: Option<Propagation>,
+    /// Whether the deprecated `orphanDependents` is false. Then the response for a terminating object is 202.
+    answers_accepted: bool,
     dry_run: bool,
 }
 
 /// The effect of a delete.
 #[derive(Debug)]
-enum Fate {
+enum Effect {
     /// The object is already terminating and its deadline does not change.
-    AsItIs,
+    None,
     /// The object is marked as terminating, until its grace period ends or its last finalizer is removed.
-    Marked(Value),
+    Mark(Value),
     /// The object is marked and removed in one step. Watchers get both events.
-    MarkedAndGone(Value),
-    Gone,
+    MarkAndRemove(Value),
+    Remove,
 }
 
 /// Deletes one object.
@@ -60,14 +60,15 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
     let found = state.store.get(resource, target.space(), target.named());
     let old = found.ok_or_else(|| ApiError::not_found(resource, target.named()))?;
     deletion.check(&old)?;
-    let fate = decide(&old, &deletion, shared.clock.now());
-    let gone = matches!(fate, Fate::Gone | Fate::MarkedAndGone(_));
-    let object = if deletion.dry_run { tried(&old, fate) } else { carry_out(&mut state, &old, fate) };
+    let effect = decide(&old, &deletion, shared.clock.now());
+    let gone = matches!(effect, Effect::Remove | Effect::MarkAndRemove(_));
+    let object =
+        if deletion.dry_run { dry_run_result(&old, effect) } else { apply(&mut state, &old, effect) };
     drop(state);
     if gone && !returns_object(resource) {
         return Ok(Reply::json(StatusCode::OK, success(&old).to_string()));
     }
-    let status = if deletion.accepted && !gone { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if deletion.answers_accepted && !gone { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(Reply::object(status, target.resource, &object, request, shared))
 }
 
@@ -83,8 +84,8 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
     }
     if !deletion.dry_run {
         for old in &selected {
-            let fate = decide(old, &deletion, shared.clock.now());
-            carry_out(&mut state, old, fate);
+            let effect = decide(old, &deletion, shared.clock.now());
+            apply(&mut state, old, effect);
         }
     }
     let version = state.store.version();
@@ -95,19 +96,19 @@ pub(super) fn delete_collection(shared: &Shared, target: &Target, request: &Requ
 /// Deletes an object at once, after its grace period, or after its last finalizer, depending on its kind. Returns the
 /// object for the response.
 pub(crate) fn delete_object(state: &mut State, clock: &Clock, old: &Object, grace: Option<i64>) -> Object {
-    let fate = decide(old, &Deletion { grace, ..Deletion::default() }, clock.now());
-    carry_out(state, old, fate)
+    let effect = decide(old, &Deletion { grace, ..Deletion::default() }, clock.now());
+    apply(state, old, effect)
 }
 
 /// Like [`delete_object`], but deletes the dependents first.
 pub(crate) fn delete_after_dependents(state: &mut State, clock: &Clock, old: &Object) {
-    let deletion = Deletion { dependents: Some(Dependents::GoBefore), ..Deletion::default() };
-    let fate = decide(old, &deletion, clock.now());
-    carry_out(state, old, fate);
+    let deletion = Deletion { propagation: Some(Propagation::Foreground), ..Deletion::default() };
+    let effect = decide(old, &deletion, clock.now());
+    apply(state, old, effect);
 }
 
-fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
-    let finalizers = finalizers_after(old, deletion.dependents);
+fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Effect {
+    let finalizers = finalizers_after(old, deletion.propagation);
     let held = !finalizers.is_empty();
     let existing = old.value()["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     let (until, grace) = match (old.resource, old.terminating()) {
@@ -123,31 +124,31 @@ fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Fate {
             let sooner = until.saturating_sub(SignedDuration::from_secs(existing - grace)).unwrap_or(now);
             (sooner.max(now), grace)
         }
-        (_, true) => return Fate::AsItIs,
+        (_, true) => return Effect::None,
         (r, false) if r == NAMESPACES || held => (now, 0),
-        (_, false) => return Fate::Gone,
+        (_, false) => return Effect::Remove,
     };
     let mut marked = mark(old, until, grace);
     if old.resource != NAMESPACES || held {
         set_finalizers(&mut marked, &finalizers);
     }
     if old.resource == PODS && grace == 0 && !held {
-        Fate::MarkedAndGone(marked)
+        Effect::MarkAndRemove(marked)
     } else {
-        Fate::Marked(marked)
+        Effect::Mark(marked)
     }
 }
 
-fn carry_out(state: &mut State, old: &Object, fate: Fate) -> Object {
-    match fate {
-        Fate::AsItIs => old.clone(),
-        Fate::Marked(value) => state.store.put(old.resource, value),
-        Fate::MarkedAndGone(value) => {
+fn apply(state: &mut State, old: &Object, effect: Effect) -> Object {
+    match effect {
+        Effect::None => old.clone(),
+        Effect::Mark(value) => state.store.put(old.resource, value),
+        Effect::MarkAndRemove(value) => {
             let marked = state.store.put(old.resource, value);
             state.remove(old.resource, old.namespace(), old.name());
             marked
         }
-        Fate::Gone => {
+        Effect::Remove => {
             let gone = state.remove(old.resource, old.namespace(), old.name());
             gone.unwrap_or_else(|| old.clone())
         }
@@ -155,10 +156,10 @@ fn carry_out(state: &mut State, old: &Object, fate: Fate) -> Object {
 }
 
 /// Returns the result of a dry run.
-fn tried(old: &Object, fate: Fate) -> Object {
-    match fate {
-        Fate::AsItIs | Fate::Gone => old.clone(),
-        Fate::Marked(value) | Fate::MarkedAndGone(value) => Object::new(old.resource, old.version, value),
+fn dry_run_result(old: &Object, effect: Effect) -> Object {
+    match effect {
+        Effect::None | Effect::Remove => old.clone(),
+        Effect::Mark(value) | Effect::MarkAndRemove(value) => Object::new(old.resource, old.version, value),
     }
 }
 
@@ -175,15 +176,15 @@ fn success(object: &Object) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-fn finalizers_after(old: &Object, dependents: Option<Dependents>) -> Vec<String> {
+fn finalizers_after(old: &Object, propagation: Option<Propagation>) -> Vec<String> {
     let list = old.value()["metadata"]["finalizers"].as_array().into_iter().flatten();
     let mut finalizers: Vec<_> = list.filter_map(Value::as_str).map(str::to_owned).collect();
-    let Some(dependents) = dependents else { return finalizers };
+    let Some(propagation) = propagation else { return finalizers };
     finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
-    match dependents {
-        Dependents::GoAfter => {}
-        Dependents::GoBefore => finalizers.push(FOREGROUND.to_owned()),
-        Dependents::Stay => finalizers.push(ORPHAN.to_owned()),
+    match propagation {
+        Propagation::Background => {}
+        Propagation::Foreground => finalizers.push(FOREGROUND.to_owned()),
+        Propagation::Orphan => finalizers.push(ORPHAN.to_owned()),
     }
     finalizers
 }
@@ -252,10 +253,10 @@ impl Deletion {
             text(&["propagationPolicy"]).or_else(|| query.get("propagationPolicy").map(str::to_owned));
         let in_query = query.get("orphanDependents").map(|text| text == "true");
         let orphan = body["orphanDependents"].as_bool().or(in_query);
-        let dependents = match (policy.as_deref(), orphan) {
-            (Some("Foreground"), _) => Some(Dependents::GoBefore),
-            (Some("Orphan"), _) | (None, Some(true)) => Some(Dependents::Stay),
-            (Some("Background"), _) | (None, Some(false)) => Some(Dependents::GoAfter),
+        let propagation = match (policy.as_deref(), orphan) {
+            (Some("Foreground"), _) => Some(Propagation::Foreground),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
+            (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
             (None, None) => None,
             (Some(_), _) => {
                 options::check_delete(&json!({"propagationPolicy": policy}))?;
@@ -266,8 +267,8 @@ impl Deletion {
             grace: body["gracePeriodSeconds"].as_i64().or_else(|| query.number("gracePeriodSeconds")),
             uid: text(&["preconditions", "uid"]),
             version: text(&["preconditions", "resourceVersion"]),
-            dependents,
-            accepted: orphan == Some(false),
+            propagation,
+            answers_accepted: orphan == Some(false),
             dry_run: options::is_dry_run(query)
                 || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
         })
@@ -306,8 +307,8 @@ pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiR
     let old = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
     deletion.check(&old)?;
     if !deletion.dry_run {
-        let fate = decide(&old, &deletion, shared.clock.now());
-        carry_out(&mut state, &old, fate);
+        let effect = decide(&old, &deletion, shared.clock.now());
+        apply(&mut state, &old, effect);
     }
     drop(state);
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});

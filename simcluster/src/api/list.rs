@@ -25,7 +25,7 @@ pub(super) struct Selection {
 
 /// The metadata of a list.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(super) struct ListMeta {
     token: String,
     /// Unknown if there is a selector.
     remaining: Option<usize>,
@@ -75,7 +75,7 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
                 None => state.store.list(target.resource, target.namespace.as_deref()).filter(later).count(),
                 Some(past) => past.iter().filter(here).filter(|o| later(o)).count(),
             });
-            rest = Some(Rest { token, remaining });
+            rest = Some(ListMeta { token, remaining });
         }
     }
     drop(state);
@@ -89,7 +89,7 @@ pub(super) fn render(
     target: &Target,
     objects: &[Object],
     version: u64,
-    rest: Option<&Rest>,
+    rest: Option<&ListMeta>,
     request: &Request,
 ) -> Reply {
     let shown: Vec<_> = objects.iter().filter_map(|object| view::of(target.resource, object)).collect();

@@ -22,8 +22,8 @@ pub(super) fn writer(shared: &Shared, target: &Target, request: &Request) -> Wri
     }
 }
 
-/// Records a creation. With an apply, the writer owns the fields of the configuration (`config`); otherwise all fields of the new object
-/// but the status.
+/// Records a creation. With an apply, the writer owns the fields of `config`; otherwise all fields of the
+/// new object except the status.
 pub(super) fn created(config: &Value, value: &mut Value, writer: &Writer, target: &Target) {
     let Some(kind) = ownership::kind_of(target.resource.stored()) else { return };
     if writer.apply {
@@ -37,8 +37,8 @@ pub(super) fn created(config: &Value, value: &mut Value, writer: &Writer, target
     }
 }
 
-/// Records a change; `config` is what a server-side apply asked for. An object that is the same but for its managed fields
-/// is left unchanged.
+/// Records a change; `config` is what a server-side apply asked for. An object that differs only in its
+/// managed fields is left unchanged.
 pub(super) fn changed(
     old: &Value,
     new: &mut Value,

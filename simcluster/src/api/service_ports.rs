@@ -47,7 +47,7 @@ pub(super) fn reallocate(state: &mut State, old: &Value, new: &mut Value) -> Api
     allocate_ports(state, new, &before)?;
     let after = node_ports(new);
     for port in before.into_iter().filter(|port| !after.contains(port)) {
-        state.ports.free(port);
+        state.ports.release(port);
     }
     Ok(())
 }
@@ -60,9 +60,9 @@ fn allocate_address(state: &mut State, service: &mut Value) -> ApiResult<()> {
     let asked = text_at(spec, &["clusterIP"]).to_owned();
     let address = match asked.as_str() {
         "None" => asked,
-        "" => state.addresses.take_any(&mut state.random).to_string(),
+        "" => state.addresses.allocate_any(&mut state.random).to_string(),
         _ => match asked.parse::<Ipv4Addr>() {
-            Ok(address) if state.addresses.take(address) => asked,
+            Ok(address) if state.addresses.allocate(address) => asked,
             _ => {
                 let why = "failed to allocate IP: provided IP is already allocated";
                 let cause = Cause::invalid("spec.clusterIPs", &format!("[{asked:?}]"), why);
@@ -105,23 +105,23 @@ fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiR
     }
     let Some((place, asked, error)) = failure else { return Ok(()) };
     for port in allocated {
-        state.ports.free(port);
+        state.ports.release(port);
     }
     Err(refuse(state, &name, place, asked, error))
 }
 
 fn one_port(state: &mut State, asked: i64) -> Result<u16, PortError> {
     if asked == 0 {
-        return state.ports.take_any(&mut state.random);
+        return state.ports.allocate_any(&mut state.random);
     }
     let port = u16::try_from(asked).map_err(|_| PortError::OutOfRange)?;
-    state.ports.take(port).map(|()| port)
+    state.ports.allocate(port).map(|()| port)
 }
 
 fn refuse(state: &State, name: &str, place: usize, asked: i64, error: PortError) -> ApiError {
     let why = match error {
         PortError::Full => return ApiError::internal("failed to allocate a nodePort: range is full"),
-        PortError::Taken => error.to_string(),
+        PortError::Allocated => error.to_string(),
         PortError::OutOfRange => {
             format!("{error}. The range of valid ports is {}", state.ports.range_text())
         }

@@ -13,7 +13,7 @@ use crate::store::Snapshot;
 
 impl Cluster {
     /// Adds a fault rule after the existing ones. A rule with [`Effect::StaleRead`] serves the state at this moment.
-    #[expect(clippy::must_use_candidate, reason = "most rules are never taken back one by one")]
+    #[expect(clippy::must_use_candidate, reason = "most rules are never removed one by one")]
     pub fn fault(&self, rule: Rule) -> RuleId {
         let stale = rule.effect == Effect::StaleRead;
         let id = self.shared().faults().add(rule);
@@ -30,7 +30,7 @@ impl Cluster {
     }
 
     /// Removes a fault rule. Returns false if it does not exist. Calls that it has already affected stay affected.
-    #[expect(clippy::must_use_candidate, reason = "whoever made the rule knows that it is there")]
+    #[expect(clippy::must_use_candidate, reason = "the caller usually knows that the rule exists")]
     pub fn remove_fault(&self, id: RuleId) -> bool {
         let removed = self.shared().faults().remove(id);
         self.shared().keep_replicas(|kept| kept != id);

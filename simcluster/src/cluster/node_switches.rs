@@ -67,14 +67,14 @@ impl Cluster {
 impl Cluster {
     /// Starts a session in a sandbox. The sandbox lists it until it ends. The Pod need not exist yet. Returns false if
     /// a session of that kind and name exists.
-    #[expect(clippy::must_use_candidate, reason = "a session that is there is as good as one begun now")]
+    #[expect(clippy::must_use_candidate, reason = "an existing session has the same effect")]
     pub fn begin_session(&self, namespace: &str, pod: &str, kind: SessionKind, id: &str) -> bool {
         let since = self.now();
         self.shared().sessions().begin(namespace, pod, kind, id, since)
     }
 
     /// Ends a session. Returns false if it does not exist.
-    #[expect(clippy::must_use_candidate, reason = "a session that is gone is as good as one ended now")]
+    #[expect(clippy::must_use_candidate, reason = "a missing session has the same effect")]
     pub fn end_session(&self, namespace: &str, pod: &str, kind: SessionKind, id: &str) -> bool {
         self.shared().sessions().end(namespace, pod, kind, id)
     }

@@ -58,12 +58,12 @@ fn is_gone(store: &Store, reference: &Value, namespace: &str) -> bool {
 }
 
 /// Returns the key of a terminating object with a finalizer of the collector.
-pub(super) fn held(event: &Event) -> Option<Key> {
+pub(super) fn pending_owner(event: &Event) -> Option<Key> {
     waiting(&event.object).filter(|_| event.change != Change::Deleted)
 }
 
 /// Returns the keys of all terminating objects with a finalizer of the collector.
-pub(super) fn all_held(store: &Store) -> BTreeSet<Key> {
+pub(super) fn all_pending_owners(store: &Store) -> BTreeSet<Key> {
     RESOURCES
         .iter()
         .flat_map(|resource| store.list(resource, None))
@@ -77,12 +77,12 @@ fn waiting(object: &Object) -> Option<Key> {
 }
 
 /// Processes terminating owners: deletes or orphans their dependents, then removes the finalizer.
-pub(super) fn process_finalizers(state: &mut State, clock: &Clock, held: &mut BTreeSet<Key>) {
-    held.retain(|(index, namespace, name)| {
+pub(super) fn process_finalizers(state: &mut State, clock: &Clock, pending_owners: &mut BTreeSet<Key>) {
+    pending_owners.retain(|(index, namespace, name)| {
         let found = state.store.get(&RESOURCES[*index], namespace, name);
         let Some(owner) = found.filter(|owner| owner.terminating()) else { return false };
         if has(&owner, ORPHAN) {
-            disown(state, &owner);
+            remove_owner_references(state, &owner);
             drop_finalizer(state, &owner, ORPHAN);
             return false;
         }
@@ -103,7 +103,7 @@ pub(super) fn process_finalizers(state: &mut State, clock: &Clock, held: &mut BT
 }
 
 /// Removes an owner from the references of all its dependents.
-fn disown(state: &mut State, owner: &Object) {
+fn remove_owner_references(state: &mut State, owner: &Object) {
     for dependent in state.store.owned_by(owner.uid()) {
         let mut value = dependent.value().clone();
         if let Some(meta) = value["metadata"].as_object_mut() {

@@ -23,7 +23,7 @@ struct Controllers {
     epoch: u64,
     services: endpoints::Index,
     /// Terminating owners with a finalizer of the garbage collector.
-    held: BTreeSet<garbage::Key>,
+    pending_owners: BTreeSet<garbage::Key>,
     /// The source of generated names. It is separate, so that names of clients' objects do not depend on the timing of
     /// controllers.
     random: Random,
@@ -41,7 +41,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
         last_version,
         epoch,
         services: endpoints::Index::default(),
-        held: BTreeSet::new(),
+        pending_owners: BTreeSet::new(),
         random,
     };
     async move {
@@ -67,7 +67,7 @@ impl Controllers {
             // An old state was restored, maybe with old versions: only later events count.
             (self.epoch, self.last_version) = (epoch, state.store.begun());
             self.services = endpoints::Index::of(&state.store);
-            self.held = garbage::all_held(&state.store);
+            self.pending_owners = garbage::all_pending_owners(&state.store);
         }
         let mut events: Vec<Event> = Vec::new();
         let version = state.store.version();
@@ -82,12 +82,12 @@ impl Controllers {
         events.sort_by_key(|event| event.version);
         if missed {
             // The events are no longer in the window; rebuild from the current state.
-            self.held = garbage::all_held(&state.store);
+            self.pending_owners = garbage::all_pending_owners(&state.store);
             garbage::collect_all_orphans(&mut state, &shared.clock);
         }
         garbage::collect_orphans(&mut state, &shared.clock, &events);
-        self.held.extend(events.iter().filter_map(garbage::held));
-        garbage::process_finalizers(&mut state, &shared.clock, &mut self.held);
+        self.pending_owners.extend(events.iter().filter_map(garbage::pending_owner));
+        garbage::process_finalizers(&mut state, &shared.clock, &mut self.pending_owners);
         endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events, missed);
         claims::release(&mut state, &events);
         namespaces::end(&mut state, &shared.clock);

@@ -12,7 +12,7 @@ use crate::store::Object;
 
 /// The remaining objects of a namespace, by kind and by finalizer.
 #[derive(Debug, Default)]
-struct Left {
+struct Remaining {
     objects: BTreeMap<String, usize>,
     finalizers: BTreeMap<String, usize>,
 }
@@ -21,44 +21,45 @@ struct Left {
 pub(super) fn end(state: &mut State, clock: &Clock) {
     let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).collect();
     for namespace in ending {
-        let left = empty(state, clock, namespace.name());
+        let remaining = empty(state, clock, namespace.name());
         let held =
             namespace.value()["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
-        if left.objects.is_empty() && !held {
+        if remaining.objects.is_empty() && !held {
             state.remove(NAMESPACES, "", namespace.name());
             continue;
         }
-        report(state, clock, &namespace, &left);
+        report(state, clock, &namespace, &remaining);
     }
 }
 
 /// Deletes the contents of a namespace. Returns the remaining objects.
-fn empty(state: &mut State, clock: &Clock, name: &str) -> Left {
-    let mut left = Left::default();
+fn empty(state: &mut State, clock: &Clock, name: &str) -> Remaining {
+    let mut remaining = Remaining::default();
     for resource in RESOURCES.iter().filter(|resource| resource.namespaced) {
         let objects: Vec<_> = state.store.list(resource, Some(name)).collect();
         for object in objects.iter().filter(|object| !object.terminating()) {
             api::delete_object(state, clock, object, None);
         }
         for object in state.store.list(resource, Some(name)) {
-            left.count(resource, &object);
+            remaining.count(resource, &object);
         }
     }
-    left
+    remaining
 }
 
-fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
+fn report(state: &mut State, clock: &Clock, namespace: &Object, remaining: &Remaining) {
     let list = |counts: &BTreeMap<String, usize>, words: fn(&str, usize) -> String| {
         counts.iter().map(|(name, count)| words(name, *count)).collect::<Vec<_>>().join(", ")
     };
-    let objects = list(&left.objects, |name, count| format!("{name} has {count} resource instances"));
-    let finalizers = list(&left.finalizers, |name, count| format!("{name} in {count} resource instances"));
-    let remaining = if left.objects.is_empty() {
+    let objects = list(&remaining.objects, |name, count| format!("{name} has {count} resource instances"));
+    let finalizers =
+        list(&remaining.finalizers, |name, count| format!("{name} in {count} resource instances"));
+    let content = if remaining.objects.is_empty() {
         ("False", "ContentRemoved", "All content successfully removed".to_owned())
     } else {
         ("True", "SomeResourcesRemain", format!("Some resources are remaining: {objects}"))
     };
-    let held = if left.finalizers.is_empty() {
+    let finalizing = if remaining.finalizers.is_empty() {
         let why = "All content-preserving finalizers finished";
         ("False", "ContentHasNoFinalizers", why.to_owned())
     } else {
@@ -79,8 +80,8 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
             "NamespaceDeletionContentFailure",
             fine("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
         ),
-        ("NamespaceContentRemaining", remaining),
-        ("NamespaceFinalizersRemaining", held),
+        ("NamespaceContentRemaining", content),
+        ("NamespaceFinalizersRemaining", finalizing),
     ];
     let before = namespace.value()["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let written: Vec<_> = conditions
@@ -100,9 +101,9 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, left: &Left) {
     }
 }
 
-// === impl Left ===
+// === impl Remaining ===
 
-impl Left {
+impl Remaining {
     fn count(&mut self, resource: &Resource, object: &Object) {
         let group = if resource.group.is_empty() { String::new() } else { resource.group.to_owned() };
         *self.objects.entry(format!("{}.{group}", resource.plural)).or_default() += 1;

@@ -19,14 +19,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::endpoints::Sandbox;
 use super::sessions::SessionKind;
-use crate::ports::Held;
+use crate::ports::ReservedPort;
 use crate::shared::Shared;
 
 /// A node port.
 #[derive(Debug)]
 pub(super) enum Port {
     /// Bound; connections are refused.
-    Idle(Held),
+    Idle(ReservedPort),
     Serving(Server),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Server {
     /// Stops the task, also by being dropped.
     stop: DropGuard,
     /// Gives the port back.
-    task: JoinHandle<io::Result<Held>>,
+    task: JoinHandle<io::Result<ReservedPort>>,
 }
 
 // === impl Port ===
@@ -83,7 +83,7 @@ async fn run(
     listener: TcpListener,
     about: watch::Receiver<Arc<Sandbox>>,
     stop: CancellationToken,
-) -> io::Result<Held> {
+) -> io::Result<ReservedPort> {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -114,7 +114,7 @@ async fn run(
             }
         });
     }
-    Held::resume(listener)
+    ReservedPort::resume(listener)
 }
 
 fn answer(shared: &Shared, method: &Method, path: &str, about: &Sandbox) -> Response<Full<Bytes>> {
