@@ -19,7 +19,8 @@ pub(super) const CLAIM: Rule<String> = Rule::new(
     subdomain,
     "the name of a claim: lower-case letters, digits, '-' and '.', at most 253 characters",
 );
-pub(super) const IMAGE: Rule<String> = Rule::new(image, "an image reference without white space");
+pub(super) const IMAGE: Rule<String> =
+    Rule::new(image, "an image reference such as registry.example/sandbox:1, without quotes");
 pub(super) const HOST_PATH: Rule<String> =
     Rule::new(host_path, "an absolute path on the node without \"..\", such as /srv/x or C:\\x");
 pub(super) const HOST: Rule<String> =
@@ -53,11 +54,14 @@ pub fn subdomain(text: &str) -> Option<String> {
     (text.len() <= 253 && text.split('.').all(is_label)).then(|| text.to_owned())
 }
 
-/// An image reference. The check refuses only impossible ones; the registry checks the rest.
+/// An image reference. The check refuses only characters that no reference has, such as the quotes of an env file; the
+/// registry checks the rest.
 #[must_use]
 pub fn image(text: &str) -> Option<String> {
+    // Brackets are for a registry at an IPv6 address.
     let sound = (1..=IMAGE_MAX).contains(&text.len())
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c));
     sound.then(|| text.to_owned())
 }
 

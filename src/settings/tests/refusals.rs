@@ -41,7 +41,11 @@ fn invalid_values_are_reported_in_one_line() {
         ),
         (
             World::default().file("sandbox_image = ''"),
-            r#"error: sandbox_image: "" from settings.toml:1 is not allowed; allowed: an image reference without white space"#,
+            r#"error: sandbox_image: "" from settings.toml:1 is not allowed; allowed: an image reference such as registry.example/sandbox:1, without quotes"#,
+        ),
+        (
+            env("SANDBOX_IMAGE", "\"img:1\""),
+            r#"error: sandbox_image: "\"img:1\"" from the environment variable SANDBOX_IMAGE is not allowed; allowed: an image reference such as registry.example/sandbox:1, without quotes"#,
         ),
         (
             env("USERDATA_PVC_NAME", "user data"),
