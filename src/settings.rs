@@ -10,7 +10,7 @@
 //!                            └──▸ Problems, all of them, one line each
 //! ```
 //!
-//! A file such as [`mod@log`] declares the settings of its section, each once: variable, format with bounds, default and
+//! A file such as `log` declares the settings of its section, each once: variable, format with bounds, default and
 //! description. The flags, the messages, the documentation and the example file are derived from the declarations.
 //!
 //! Only [`environment::Environment::of_process`] reads the process environment.

@@ -66,13 +66,13 @@ impl KubeCluster {
         &self.connection
     }
 
-    /// Returns the namespace of all sandboxes. The caller must create it with [`Namespace::ensure_until_done`].
+    /// Returns the namespace of all sandboxes. The caller must create it with `Namespace::ensure_until_done`.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Returns the queue of Events. The caller must run it with [`Events::run`].
+    /// Returns the queue of Events. The caller must run it with `Events::run`.
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.events
