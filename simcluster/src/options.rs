@@ -109,7 +109,7 @@ impl Default for Options {
             sandbox_servers: None,
             namespaces: Vec::new(),
             watch_window: 10_000,
-            watch_window_bytes: 4 << 20,
+            watch_window_bytes: 2 << 20,
             call_log: 100_000,
             #[cfg(feature = "rbac")]
             access: AccessOptions::default(),

@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::resource::{ENDPOINTS, NAMESPACES, PODS, SERVICES, SLICES};
-use crate::selector::matches_all;
 use crate::shared::State;
-use crate::store::{Change, Event, Object, Store, text_at};
+use crate::store::{Change, Event, Labels, Object, Store, text_at};
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const ENDPOINTS_LABEL: &str = "endpoints.kubernetes.io/managed-by";
@@ -47,9 +46,7 @@ pub(super) fn update(
     let mut touched: BTreeSet<(String, String)> = BTreeSet::new();
     if missed {
         *index = Index::of(&state.store);
-        let own = |endpoints: &Object| {
-            endpoints.labels().is_some_and(|labels| labels.contains_key(ENDPOINTS_LABEL))
-        };
+        let own = |endpoints: &Object| endpoints.labels().get(ENDPOINTS_LABEL).is_some();
         let endpoints = state.store.list(ENDPOINTS, None).filter(own);
         let all = state.store.list(SERVICES, None).chain(endpoints);
         touched.extend(all.map(|object| (object.namespace().to_owned(), object.name().to_owned())));
@@ -77,9 +74,8 @@ pub(super) fn update(
 fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, namespace: &str, name: &str) {
     let service = state.store.get(SERVICES, namespace, name);
     let alive = state.store.get(NAMESPACES, "", namespace).is_some_and(|space| !space.terminating());
-    let selector =
-        service.as_ref().and_then(|service| service.value()["spec"]["selector"].as_object().cloned());
-    let Some((service, selector)) = service.zip(selector).filter(|(service, selector)| {
+    let with_selector = service.map(|service| (selector(&service), service));
+    let Some((selector, service)) = with_selector.filter(|(selector, service)| {
         alive && !selector.is_empty() && text_at(service.value(), &["spec", "type"]) != "ExternalName"
     }) else {
         // The garbage collector deletes slices; `Endpoints` have no owner.
@@ -91,7 +87,7 @@ fn write(state: &mut State, clock: &Clock, index: &Index, random: &mut Random, n
     let pods: Vec<Object> = index
         .candidates(namespace, &selector)
         .filter_map(|pod| state.store.get(PODS, namespace, pod))
-        .filter(|pod| matches_all(&selector, pod.labels()))
+        .filter(|pod| pod.labels().contains_all(&selector))
         .collect();
     let backends: Vec<_> = pods.iter().filter_map(|pod| Backend::of(pod, &service)).collect();
     put_slice(state, clock, random, &service, &backends);
@@ -109,7 +105,7 @@ fn put_slice(
     let ports = ports(service, backends, true);
     let owned = state.store.owned_by(service.uid());
     let existing = owned.iter().find(|object| object.resource == SLICES).cloned();
-    let mut labels = service.labels().cloned().unwrap_or_default();
+    let mut labels = service.value()["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     labels.insert(MANAGER_LABEL.to_owned(), "endpointslice-controller.k8s.io".into());
     labels.insert(SERVICE_LABEL.to_owned(), service.name().into());
     if text_at(service.value(), &["spec", "clusterIP"]) == "None" {
@@ -170,7 +166,7 @@ fn put_endpoints(
         },
         |endpoints| endpoints.value().clone(),
     );
-    let mut labels = service.labels().cloned().unwrap_or_default();
+    let mut labels = service.value()["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     labels.insert(ENDPOINTS_LABEL.to_owned(), "endpoint-controller".into());
     if text_at(service.value(), &["spec", "clusterIP"]) == "None" {
         labels.insert("service.kubernetes.io/headless".to_owned(), "".into());
@@ -262,7 +258,8 @@ impl Index {
     }
 
     fn insert(&mut self, service: &Object) {
-        let pairs = pairs(service.namespace(), service.value()["spec"]["selector"].as_object());
+        let selector = selector(service);
+        let pairs = pairs(service.namespace(), &selector);
         let rarest = pairs.min_by_key(|pair| self.by_label.get(pair).map_or(0, BTreeSet::len));
         if let Some(pair) = rarest {
             self.by_label.entry(pair.clone()).or_default().insert(service.name().to_owned());
@@ -309,15 +306,17 @@ impl Index {
     }
 
     /// Returns the names of the Pods that a selector may match.
-    fn candidates(&self, namespace: &str, selector: &Map<String, Value>) -> impl Iterator<Item = &str> {
-        let sets = pairs(namespace, Some(selector)).map(|pair| self.pods.get(&pair));
+    fn candidates(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = &str> {
+        let sets = pairs(namespace, selector).map(|pair| self.pods.get(&pair));
         let fewest = sets.min_by_key(|set| set.map_or(0, BTreeSet::len)).flatten();
         fewest.into_iter().flatten().map(String::as_str)
     }
 }
 
-fn pairs(namespace: &str, labels: Option<&Map<String, Value>>) -> impl Iterator<Item = Label> {
-    let labels = labels.into_iter().flatten();
-    labels
-        .map(move |(key, value)| (namespace.to_owned(), key.clone(), value.as_str().unwrap_or("").to_owned()))
+fn selector(service: &Object) -> Labels {
+    Labels::new(service.value()["spec"]["selector"].as_object())
+}
+
+fn pairs(namespace: &str, labels: &Labels) -> impl Iterator<Item = Label> {
+    labels.iter().map(move |(key, value)| (namespace.to_owned(), key.to_owned(), value.to_owned()))
 }

@@ -94,3 +94,50 @@ impl Controllers {
         quotas::update(&mut state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::resource::{ENDPOINTS, NAMESPACES, PODS, SERVICES};
+
+    /// Guards that endpoints become right even when the events that they follow from have left the watch window.
+    #[test]
+    fn endpoints_follow_changes_whose_events_were_missed() {
+        let shared = Arc::new(Shared::new(Options { seed: Some(1), ..Options::default() }));
+        let seen = shared.state().store.version();
+        let mut controllers = Controllers {
+            shared: Arc::clone(&shared),
+            seen,
+            epoch: 0,
+            services: endpoints::Index::default(),
+            held: BTreeSet::new(),
+            random: Random::seeded(1),
+        };
+        let mut step_without_events = || {
+            shared.state().store.forget_events();
+            controllers.step();
+            let endpoints = shared.state().store.get(ENDPOINTS, "ns", "svc");
+            endpoints.map(|endpoints| endpoints.value()["subsets"][0]["addresses"][0]["ip"].clone())
+        };
+        let put = |resource, value| drop(shared.state().store.put(resource, value));
+        let meta = |name: &str| json!({"namespace": "ns", "name": name, "uid": name, "labels": {"id": "a"}});
+        put(NAMESPACES, json!({"metadata": {"name": "ns"}}));
+        let spec = json!({"selector": {"id": "a"}, "ports": [{"port": 80, "protocol": "TCP"}]});
+        put(SERVICES, json!({"metadata": meta("svc"), "spec": spec}));
+        assert_eq!(step_without_events(), Some(json!(null)));
+
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        let status = json!({"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}], "conditions": ready});
+        put(PODS, json!({"metadata": meta("pod"), "spec": {"containers": []}, "status": status}));
+        assert_eq!(step_without_events(), Some(json!("10.0.0.1")));
+
+        shared.state().remove(PODS, "ns", "pod");
+        assert_eq!(step_without_events(), Some(json!(null)));
+
+        shared.state().remove(SERVICES, "ns", "svc");
+        assert_eq!(step_without_events(), None);
+    }
+}

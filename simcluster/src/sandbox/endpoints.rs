@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::ports::node_ports;
-use crate::selector::matches_all;
-use crate::store::{Object, text_at};
+use crate::store::{Labels, Object, text_at};
 
 /// What is to become of a node port.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +30,7 @@ pub(super) struct Endpoints {
 
 #[derive(Debug)]
 struct Service {
-    selector: Map<String, Value>,
+    selector: Labels,
     ports: Vec<u16>,
     /// The Pod it stands for now, by uid.
     behind: Option<String>,
@@ -39,7 +38,7 @@ struct Service {
 
 #[derive(Debug, Clone, PartialEq)]
 struct ReadyPod {
-    labels: Arc<Map<String, Value>>,
+    labels: Labels,
     sandbox: Arc<Sandbox>,
 }
 
@@ -63,7 +62,7 @@ impl Endpoints {
         if let Some(before) = self.services.remove(&key) {
             outcomes.extend(before.ports.iter().filter(|p| !ports.contains(p)).map(|p| Outcome::Release(*p)));
         }
-        let selector = object.value()["spec"]["selector"].as_object().cloned().unwrap_or_default();
+        let selector = Labels::new(object.value()["spec"]["selector"].as_object());
         if !ports.is_empty() && !selector.is_empty() {
             self.services.insert(key.clone(), Service { selector, ports, behind: None });
             outcomes.extend(self.settle(&key));
@@ -88,7 +87,7 @@ impl Endpoints {
             .services
             .iter()
             .filter(|((place, _), service)| {
-                let selects = |pod: &ReadyPod| matches_all(&service.selector, Some(&pod.labels));
+                let selects = |pod: &ReadyPod| pod.labels.contains_all(&service.selector);
                 *place == namespace && (before.as_ref().is_some_and(selects) || after.is_some_and(selects))
             })
             .map(|(key, _)| key.clone())
@@ -124,10 +123,8 @@ impl Endpoints {
     fn settle(&mut self, key: &(String, String)) -> Vec<Outcome> {
         let Some(service) = self.services.get_mut(key) else { return Vec::new() };
         let pods = self.ready.get(&key.0);
-        let mut fitting = pods
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter(|p| matches_all(&service.selector, Some(&p.labels)));
+        let mut fitting =
+            pods.into_iter().flat_map(BTreeMap::values).filter(|p| p.labels.contains_all(&service.selector));
         let kept = fitting.clone().find(|pod| Some(&pod.sandbox.uid) == service.behind.as_ref());
         let chosen = kept.or_else(|| fitting.next());
         service.behind = chosen.map(|pod| pod.sandbox.uid.clone());
@@ -155,7 +152,7 @@ impl ReadyPod {
             uid: pod.uid().to_owned(),
             image: text_at(&pod.value()["spec"]["containers"][0], &["image"]).to_owned(),
         };
-        Some(Self { labels: pod.shared_labels(), sandbox: Arc::new(sandbox) })
+        Some(Self { labels: pod.labels().clone(), sandbox: Arc::new(sandbox) })
     }
 }
 

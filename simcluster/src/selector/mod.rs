@@ -4,4 +4,4 @@ mod field;
 mod label;
 
 pub(crate) use field::{FieldSelector, check_syntax as check_fields};
-pub(crate) use label::{LabelSelector, matches_all};
+pub(crate) use label::LabelSelector;

@@ -2,6 +2,7 @@
 //!
 //! The store knows nothing of HTTP, validation or the node. It assigns versions, keeps order and tells watchers.
 
+mod labels;
 mod object;
 mod snapshot;
 mod window;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub(crate) use labels::Labels;
 pub(crate) use object::{Object, Record, text_at};
 pub use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired, WindowLimits};
@@ -129,7 +131,7 @@ impl Store {
             self.owned.entry(owner.to_owned()).or_default().insert(key(&object));
         }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
-        table.announce(Event { version, change, object: object.clone(), before });
+        table.announce(&Event { version, change, object: object.clone(), before });
         self.any.send_replace(version);
         object
     }
@@ -154,7 +156,7 @@ impl Store {
             object: object.clone(),
             before: Some(before),
         };
-        table.announce(event);
+        table.announce(&event);
         self.any.send_replace(self.version);
         Some(object)
     }
@@ -212,10 +214,9 @@ impl Store {
 // === impl Table ===
 
 impl Table {
-    fn announce(&mut self, event: Event) {
-        let version = event.version;
+    fn announce(&mut self, event: &Event) {
         self.window.push(event);
-        self.changed.send_replace(version);
+        self.changed.send_replace(event.version);
     }
 }
 

@@ -6,8 +6,9 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::Labels;
 use crate::resource::Resource;
 
 /// A handle on one version of an object.
@@ -27,8 +28,7 @@ pub(crate) struct Record {
     namespace: Box<str>,
     name: Box<str>,
     uid: Box<str>,
-    /// `None` where the object has none.
-    labels: Option<Arc<Map<String, Value>>>,
+    labels: Labels,
     /// The uids of its owners.
     owners: Box<[Box<str>]>,
     terminating: bool,
@@ -50,8 +50,8 @@ impl Object {
     ) -> Self {
         let meta = &value["metadata"];
         let text = |key| text_at(meta, &[key]).into();
-        let labels = meta.get("labels").and_then(Value::as_object);
-        let same = before.and_then(|before| before.labels.as_ref()).filter(|old| Some(&***old) == labels);
+        let labels = Labels::new(meta.get("labels").and_then(Value::as_object));
+        let same = before.map(|before| &before.labels).filter(|old| **old == labels);
         let owners = meta.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
         let record = Record {
             resource,
@@ -61,7 +61,7 @@ impl Object {
             namespace: text("namespace"),
             name: text("name"),
             uid: text("uid"),
-            labels: same.cloned().or_else(|| labels.cloned().map(Arc::new)),
+            labels: same.cloned().unwrap_or(labels),
             owners: owners.map(|owner| text_at(owner, &["uid"]).into()).collect(),
             terminating: meta.get("deletionTimestamp").is_some(),
         };
@@ -136,13 +136,8 @@ impl Record {
         &self.uid
     }
 
-    pub fn labels(&self) -> Option<&Map<String, Value>> {
-        self.labels.as_deref()
-    }
-
-    /// The labels, shared.
-    pub fn shared_labels(&self) -> Arc<Map<String, Value>> {
-        self.labels.clone().unwrap_or_default()
+    pub fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// The uids of its owners.

@@ -1,8 +1,9 @@
 //! The watch window: the latest events of one kind, from which watches are served.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use super::Object;
+use super::{Object, Record};
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub(crate) struct Event {
     pub before: Option<Object>,
 }
 
+/// An event without the room for parsed trees.
+#[derive(Debug)]
+struct Kept {
+    version: u64,
+    change: Change,
+    object: Arc<Record>,
+    before: Option<Arc<Record>>,
+}
+
 /// What was asked for has left the window. `oldest` is the first version still served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expired {
@@ -31,7 +41,7 @@ pub(crate) struct Expired {
 
 #[derive(Debug)]
 pub(super) struct Window {
-    events: VecDeque<Event>,
+    events: VecDeque<Kept>,
     limits: WindowLimits,
     /// The size of the JSON of all events.
     bytes: usize,
@@ -47,9 +57,30 @@ pub(crate) struct WindowLimits {
     pub bytes: usize,
 }
 
-// === impl Event ===
+// === impl Kept ===
 
-impl Event {
+impl Kept {
+    fn new(event: &Event) -> Self {
+        let record = |object: &Object| Arc::clone(object.record());
+        let Event { version, change, object, before } = event;
+        Self {
+            version: *version,
+            change: *change,
+            object: record(object),
+            before: before.as_ref().map(record),
+        }
+    }
+
+    fn event(&self) -> Event {
+        let Self { version, change, object, before } = self;
+        Event {
+            version: *version,
+            change: *change,
+            object: object.into(),
+            before: before.as_ref().map(Object::from),
+        }
+    }
+
     fn size(&self) -> usize {
         self.object.item_json().len()
     }
@@ -62,7 +93,8 @@ impl Window {
         Self { events: VecDeque::new(), limits, bytes: 0, floor }
     }
 
-    pub fn push(&mut self, event: Event) {
+    pub fn push(&mut self, event: &Event) {
+        let event = Kept::new(event);
         self.bytes += event.size();
         self.events.push_back(event);
         while self.events.len() > 1 && self.is_over_limit() {
@@ -78,7 +110,7 @@ impl Window {
             return Err(Expired { oldest: self.floor });
         }
         let first = self.events.partition_point(|event| event.version <= version);
-        Ok(self.events.range(first..).cloned().collect())
+        Ok(self.events.range(first..).map(Kept::event).collect())
     }
 
     pub fn forget(&mut self, version: u64) {
@@ -107,7 +139,7 @@ mod tests {
         for version in 1..=20 {
             let value = json!({"metadata": {"name": "a"}, "data": "x".repeat(300)});
             let object = Object::new(PODS, version, value);
-            window.push(Event { version, change: Change::Modified, object, before: None });
+            window.push(&Event { version, change: Change::Modified, object, before: None });
         }
         assert_eq!(window.events.len(), 2);
         assert_eq!(window.after(17).unwrap_err(), Expired { oldest: 18 });

@@ -119,12 +119,8 @@ fn node(object: &Object, age: &str) -> Value {
     if value["spec"]["unschedulable"] == true {
         words.push("SchedulingDisabled");
     }
-    let roles: Vec<_> = object
-        .labels()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
-        .collect();
+    let roles: Vec<_> =
+        object.labels().iter().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/")).collect();
     let address = |kind: &str| {
         let found = items(&status["addresses"]).find(|address| address["type"] == kind);
         or_none(found.map_or("", |address| text_at(address, &["address"])))

@@ -5,9 +5,8 @@ mod parser;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
-
 use crate::quote::quoted;
+use crate::store::Labels;
 use crate::validate::names;
 
 use lexer::Token;
@@ -46,8 +45,8 @@ impl LabelSelector {
         self.0.is_empty()
     }
 
-    /// Whether an object with these labels (`metadata.labels`, if any) is selected.
-    pub fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
+    /// Whether an object with these labels is selected.
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| requirement.matches(labels))
     }
 }
@@ -97,8 +96,8 @@ impl Requirement {
         Ok(Self { key: key.to_owned(), op })
     }
 
-    fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
-        let value = labels.and_then(|l| l.get(&self.key)).and_then(Value::as_str);
+    fn matches(&self, labels: &Labels) -> bool {
+        let value = labels.get(&self.key);
         let number = || value.and_then(|v| v.parse::<i64>().ok());
         match &self.op {
             Op::Exists => value.is_some(),
@@ -115,14 +114,9 @@ fn invalid(field: &str, value: &str, why: &str) -> String {
     format!("{field}: Invalid value: {}: {why}", quoted(value))
 }
 
-/// Whether labels hold every pair of a Service's `spec.selector`.
-pub(crate) fn matches_all(selector: &Map<String, Value>, labels: Option<&Map<String, Value>>) -> bool {
-    selector.iter().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -134,7 +128,7 @@ mod tests {
          regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
     fn selects(selector: &str, labels: &Value) -> bool {
-        LabelSelector::parse(selector).unwrap().matches(labels.as_object())
+        LabelSelector::parse(selector).unwrap().matches(&Labels::new(labels.as_object()))
     }
 
     /// Guards what each operator selects.
