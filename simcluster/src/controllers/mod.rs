@@ -107,13 +107,13 @@ mod tests {
     #[test]
     fn endpoints_follow_changes_whose_events_were_missed() {
         let shared = Arc::new(Shared::new(Options { seed: Some(1), ..Options::default() }));
-        let seen = shared.state().store.version();
+        let last_version = shared.state().store.version();
         let mut controllers = Controllers {
             shared: Arc::clone(&shared),
-            seen,
+            last_version,
             epoch: 0,
             services: endpoints::Index::default(),
-            held: BTreeSet::new(),
+            pending_owners: BTreeSet::new(),
             random: Random::seeded(1),
         };
         let mut step_without_events = || {
