@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Labels;
+use super::labels::Labels;
 use crate::resource::Resource;
 
 /// A handle on one version of an object.
