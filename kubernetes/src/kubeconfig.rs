@@ -101,7 +101,7 @@ pub(crate) struct Impersonation {
 /// The error for a kubeconfig that cannot be used. It contains nothing of its content but the name of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
-    /// It is neither UTF-8 nor UTF-16 with a byte order mark.
+    /// It is not UTF-8, and not UTF-16 with a byte order mark.
     #[error("it is not a valid kubeconfig: not text in UTF-8, or in UTF-16 with a byte order mark")]
     NotText,
     /// It is not YAML, or a field has the wrong type.

@@ -51,7 +51,7 @@ pub struct NodeOptions {
     pub memory_bytes: u64,
     /// The maximum number of Pods.
     pub pods: u64,
-    /// The default behaviour of Pods, if neither an annotation nor [`Cluster::set_pod_behaviour`](
+    /// The default behaviour of Pods, unless an annotation or [`Cluster::set_pod_behaviour`](
     /// crate::Cluster::set_pod_behaviour) sets one.
     pub behaviour: Behaviour,
     /// The lifetime of an Event of the node, since its last occurrence.

@@ -162,7 +162,7 @@ fn answer(output: &[u8], api_version: &str) -> Result<Answer, &'static str> {
     };
     let token = status.token.filter(|token| !token.expose_secret().is_empty());
     if token.is_none() && identity.is_none() {
-        return Err("it has neither a token nor a client certificate");
+        return Err("its token and its client certificate are missing");
     }
     let expires_at = status
         .expiration_timestamp

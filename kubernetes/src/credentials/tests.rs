@@ -153,8 +153,8 @@ async fn a_plugin_that_fails_is_named() {
         (String::new(), "not an ExecCredential in JSON"),
         (r#"echo '{"apiVersion":"v1","kind":"Status"}'"#.to_owned(), "its kind is not ExecCredential"),
         (printing("null"), "it has no status"),
-        (printing("{}"), "it has neither a token nor a client certificate"),
-        (printing(r#"{"token":""}"#), "it has neither a token nor a client certificate"),
+        (printing("{}"), "its token and its client certificate are missing"),
+        (printing(r#"{"token":""}"#), "its token and its client certificate are missing"),
         (
             printing(r#"{"token":"s3cret","clientKeyData":"s3cret"}"#),
             "a client certificate but no client key",

@@ -233,7 +233,7 @@ fn yaml_is_read_as_kubectl_reads_it() {
     assert!(read(with("insecure-skip-tls-verify: yes", "")).unwrap().insecure);
 }
 
-/// Guards that neither an error nor `Debug` shows the file's content.
+/// Guards that errors and `Debug` do not show the file's content.
 #[test]
 fn nothing_secret_is_shown() {
     let text = with(

@@ -95,8 +95,8 @@ async fn a_certificate_may_be_its_own_authority() {
         let port = serve(&own).await;
         assert!(call(port, &own.certificate, "api").await, "authority: {is_authority}");
         assert!(!call(port, &own.certificate, "other").await, "another name");
-        let stranger = self_signed("api", authority);
-        assert!(!call(port, &stranger.certificate, "api").await, "another authority");
+        let unlisted = self_signed("api", authority);
+        assert!(!call(port, &unlisted.certificate, "api").await, "another authority");
     }
     let expired = self_signed("api", |params| {
         authority(params);
