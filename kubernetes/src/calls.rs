@@ -94,46 +94,37 @@ impl Calls {
     ) -> Result<T, CallError> {
         let end = Instant::now() + deadline;
         let _permit = permit(&self.creates, creates_of(self.in_flight), end).await?;
-        parse(&self.read_until(request.map(Body::from), deadline, end).await?)
+        parse(&self.read_until(request.map(Body::from), deadline, deadline, end).await?)
     }
 
     /// Makes one call like [`Calls::request`], and returns the body as it is.
     pub async fn read(&self, request: Request<Body>, deadline: Duration) -> Result<Bytes, CallError> {
-        self.read_until(request, deadline, Instant::now() + deadline).await
+        self.read_long(request, deadline, deadline).await
     }
 
-    async fn read_until(
-        &self,
-        request: Request<Body>,
-        deadline: Duration,
-        end: Instant,
-    ) -> Result<Bytes, CallError> {
-        let _permit = permit(&self.permits, self.in_flight, end).await?;
-        let exchange = async { collect(self.exchange(request).await?, ANSWER_MAX).await };
-        timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
-    }
-
-    /// Makes one call whose answer may be long. Its head, and then each part of its body, must arrive within `silence`; the
-    /// whole within `deadline`.
+    /// Makes one call whose answer may be long. Its head, and then each part of its body, must arrive within `silence`;
+    /// the whole within `deadline`.
     pub async fn read_long(
         &self,
         request: Request<Body>,
         silence: Duration,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
-        let end = Instant::now() + deadline;
+        self.read_until(request, silence, deadline, Instant::now() + deadline).await
+    }
+
+    async fn read_until(
+        &self,
+        request: Request<Body>,
+        silence: Duration,
+        deadline: Duration,
+        end: Instant,
+    ) -> Result<Bytes, CallError> {
         let _permit = permit(&self.permits, self.in_flight, end).await?;
         let exchange = async {
-            let silent = |_| CallError::TimedOut { after: silence };
-            let answer = timeout(silence, self.exchange(request)).await.map_err(silent)??;
-            let mut body = Limited::new(answer.into_body(), ANSWER_MAX);
-            let mut read = BytesMut::new();
-            while let Some(frame) = timeout(silence, body.frame()).await.map_err(silent)? {
-                if let Ok(data) = frame.map_err(|error| unread(error, ANSWER_MAX))?.into_data() {
-                    read.extend_from_slice(&data);
-                }
-            }
-            Ok(read.freeze())
+            let head = timeout(silence, self.exchange(request)).await;
+            let answer = head.map_err(|_| CallError::TimedOut { after: silence })??;
+            collect(answer, ANSWER_MAX, silence).await
         };
         timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }
@@ -173,7 +164,7 @@ impl Calls {
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs);
         // The status code counts even if the body is incomplete.
-        let body = collect(response, ERROR_MAX).await.unwrap_or_default();
+        let body = collect(response, ERROR_MAX, Duration::MAX).await.unwrap_or_default();
         let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
     }
@@ -197,11 +188,18 @@ fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str
     response.headers().get(name)?.to_str().ok()
 }
 
-async fn collect(response: Response<Body>, max: usize) -> Result<Bytes, CallError> {
-    match Limited::new(response.into_body(), max).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(unread(error, max)),
+/// Reads a body of at most `max` bytes, each part of which must arrive within `silence`.
+async fn collect(response: Response<Body>, max: usize, silence: Duration) -> Result<Bytes, CallError> {
+    let mut body = Limited::new(response.into_body(), max);
+    let mut read = BytesMut::new();
+    while let Some(frame) =
+        timeout(silence, body.frame()).await.map_err(|_| CallError::TimedOut { after: silence })?
+    {
+        if let Ok(data) = frame.map_err(|error| unread(error, max))?.into_data() {
+            read.extend_from_slice(&data);
+        }
     }
+    Ok(read.freeze())
 }
 
 /// Converts the error of a body that was not read to its end.

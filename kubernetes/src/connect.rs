@@ -16,12 +16,13 @@ use lifecycle::{budget, traits::Clock};
 use parking_lot::RwLock;
 use tower::{BoxError, Service};
 
+use self::config::Configuration;
 pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options, ServiceAddress};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
     fault::CallError,
-    kubeconfig::Login,
+    kubeconfig::{Context, Login},
 };
 
 /// The limits on calls to the API server.
@@ -121,13 +122,20 @@ impl Connection {
     /// Returns an error if there is no usable configuration. An API server that cannot be reached is not an error here.
     pub async fn open(&self, options: &Options) -> Result<Opened, ConnectError> {
         let opened = async {
-            let context = config::context(options).await?;
-            if let Login::Plugin(plugin) = &context.login {
+            let configuration = Configuration::find(options).await?;
+            let Context { insecure, login, .. } = &configuration.context;
+            if *insecure {
+                tracing::warn!(
+                    "the API server's certificate is NOT checked: anyone on the way can read the credentials and act \
+                     in the cluster; give the name in the certificate instead of switching the check off"
+                );
+            }
+            if let Login::Plugin(plugin) = login {
                 *self.clients.write() =
                     Err(format!("waiting for the credential plugin {}", plugin.command.display()).into());
             }
-            let opened = Opened::load(context, options).await?;
-            self.connect(options, &opened)?;
+            let opened = Opened::load(configuration).await?;
+            self.connect(&opened)?;
             Ok(opened)
         };
         let opened = opened.await;
@@ -138,8 +146,8 @@ impl Connection {
     }
 
     /// Uses these credentials from the next call on.
-    fn connect(&self, options: &Options, opened: &Opened) -> Result<(), ConnectError> {
-        let built = opened.clients(options, &self.namespace, WATCH_TIMEOUT)?;
+    fn connect(&self, opened: &Opened) -> Result<(), ConnectError> {
+        let built = opened.clients(&self.namespace, WATCH_TIMEOUT)?;
         self.set_clients(built.calls, built.watch, Some(built.server.into()));
         Ok(())
     }

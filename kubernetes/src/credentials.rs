@@ -149,9 +149,8 @@ fn basic(name: &str, password: &SecretString) -> Result<HeaderValue, Credentials
 }
 
 fn sensitive(value: &str) -> Result<HeaderValue, CredentialsError> {
-    let mut value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes()));
-    if let Ok(value) = &mut value {
-        value.set_sensitive(true);
-    }
-    value.map_err(|_| CredentialsError::UnsendableToken)
+    let mut value =
+        HeaderValue::from_bytes(value.as_bytes()).map_err(|_| CredentialsError::UnsendableToken)?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -60,24 +60,24 @@ pub(crate) fn configure(mut config: Config, credentials: &Credentials) -> Result
     }
     let authorities = credentials.authority.as_ref().map(|Secret(pem)| authorities(pem)).transpose()?;
     config.root_cert =
-        authorities.as_ref().map(|found| found.iter().map(|certificate| certificate.to_vec()).collect());
+        authorities.as_ref().map(|(found, _)| found.iter().map(|certificate| certificate.to_vec()).collect());
     let refused = if credentials.identity.is_some() { TlsError::Identity } else { TlsError::Roots };
     let mut tls = config.rustls_client_config().map_err(|_| refused)?;
-    if let (Some(authorities), false) = (authorities, config.accept_invalid_certs) {
-        tls.dangerous().set_certificate_verifier(Arc::new(Verifier::new(authorities)?));
+    if let (Some((authorities, store)), false) = (authorities, config.accept_invalid_certs) {
+        tls.dangerous().set_certificate_verifier(Arc::new(Verifier::new(authorities, store)?));
     }
     Ok(tls)
 }
 
 /// Reads the certificates of a PEM file. Anything else in it, an invalid certificate included, is skipped, as Kubernetes' own
 /// clients do.
-fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn authorities(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), TlsError> {
     let mut store = RootCertStore::empty();
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)
         .filter(|certificate| store.add(certificate.clone()).is_ok())
         .collect();
-    if found.is_empty() { Err(TlsError::Authority) } else { Ok(found) }
+    if found.is_empty() { Err(TlsError::Authority) } else { Ok((found, store)) }
 }
 
 /// Names the kinds of keys that cannot be used. All others are left to the library.
@@ -103,9 +103,7 @@ struct Verifier {
 // === impl Verifier ===
 
 impl Verifier {
-    fn new(authorities: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(authorities.iter().cloned());
+    fn new(authorities: Vec<CertificateDer<'static>>, store: RootCertStore) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
         Ok(Self { usual: usual.map_err(|_| TlsError::Authority)?, authorities })

@@ -128,11 +128,20 @@ const KUBECONFIG_POLL: Duration = Duration::from_millis(500);
 /// The timeout for establishing a connection. Kubernetes' own clients allow 30 s, which is as long as our callers wait.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where the API server is and how to log in to it, with the options applied.
+#[derive(Debug, Clone)]
+pub(super) struct Configuration {
+    pub context: Context,
+    /// The server that the kubeconfig names, which the options may replace.
+    named_server: Uri,
+    /// Where the configuration comes from, for errors.
+    origin: String,
+}
+
 /// What a connection was opened with.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// The context as it was read, before the options are applied.
-    context: Context,
+    configuration: Configuration,
     loaded: Loaded,
 }
 
@@ -143,37 +152,62 @@ pub(super) struct Clients {
     pub server: String,
 }
 
+// === impl Configuration ===
+
+impl Configuration {
+    /// Reads the kubeconfig, or finds the Pod's service account. Waits up to [`KUBECONFIG_WAIT`] for a missing
+    /// kubeconfig.
+    ///
+    /// # Errors
+    /// Returns an error if there is no usable configuration.
+    pub(super) async fn find(options: &Options) -> Result<Self, ConnectError> {
+        match (find(&options.kubeconfig), &options.in_cluster) {
+            (Err(ConnectError::NotFound { .. }), Some(address)) => {
+                let context = service_account(address, Path::new(SERVICE_ACCOUNT))?;
+                return Ok(Self::new(options, context, "the Pod's service account".to_owned()));
+            }
+            (Err(ConnectError::NotFound { .. }), None) => wait_for(&options.kubeconfig).await?,
+            (found, _) => found?,
+        }
+        Self::read(options).await
+    }
+
+    async fn read(options: &Options) -> Result<Self, ConnectError> {
+        let path = &options.kubeconfig;
+        let bytes = credentials::read_file(path.clone())
+            .await
+            .map_err(|kind| ConnectError::Unreadable { path: path.clone(), kind })?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let context = Context::read(&bytes, directory)
+            .map_err(|why| ConnectError::Invalid { path: path.clone(), why })?;
+        Ok(Self::new(options, context, format!("Kubeconfig at {}", path.display())))
+    }
+
+    fn new(options: &Options, context: Context, origin: String) -> Self {
+        Self { named_server: context.server.clone(), context: apply(options, context), origin }
+    }
+}
+
 // === impl Opened ===
 
 impl Opened {
-    /// Loads the credentials of a context that [`context`] has read.
+    /// Loads the credentials of a configuration.
     ///
     /// # Errors
     /// Returns an error if they cannot be loaded.
-    pub(super) async fn load(context: Context, options: &Options) -> Result<Self, ConnectError> {
-        if apply(options, context.clone()).insecure {
-            tracing::warn!(
-                "the API server's certificate is NOT checked: anyone on the way can read the credentials and act in \
-                 the cluster; give the name in the certificate instead of switching the check off"
-            );
-        }
-        Self::from_context(context, options).await
-    }
-
-    async fn from_context(context: Context, options: &Options) -> Result<Self, ConnectError> {
-        let applied = apply(options, context.clone());
-        let loaded = credentials::load(&applied)
+    pub(super) async fn load(configuration: Configuration) -> Result<Self, ConnectError> {
+        let loaded = credentials::load(&configuration.context)
             .await
-            .map_err(|why| ConnectError::Credentials { origin: origin(options), why })?;
-        Ok(Self { context, loaded })
+            .map_err(|why| ConnectError::Credentials { origin: configuration.origin.clone(), why })?;
+        Ok(Self { configuration, loaded })
     }
 
     /// Loads the credentials again from where they came from, without reading the kubeconfig again.
     ///
     /// # Errors
     /// Returns an error if they cannot be loaded.
-    pub(super) async fn reload(&self, options: &Options) -> Result<Self, ConnectError> {
-        Self::from_context(self.context.clone(), options).await
+    pub(super) async fn reload(&self) -> Result<Self, ConnectError> {
+        Self::load(self.configuration.clone()).await
     }
 
     /// Reads the kubeconfig again, because the API server does not take the credentials.
@@ -183,18 +217,18 @@ impl Opened {
     /// before.
     pub(super) async fn reread(&self, options: &Options) -> Result<Self, ConnectError> {
         if find(&options.kubeconfig).is_err() {
-            return self.reload(options).await;
+            return self.reload().await;
         }
-        let context = read(&options.kubeconfig).await?;
-        if context.server != self.context.server {
+        let configuration = Configuration::read(options).await?;
+        if configuration.named_server != self.configuration.named_server {
             return Err(ConnectError::OtherServer { path: options.kubeconfig.clone() });
         }
-        Self::from_context(context, options).await
+        Self::load(configuration).await
     }
 
-    /// Returns whether both have the same credentials for the same server.
+    /// Returns whether both have the same credentials, valid for the same time.
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
-        self.loaded.credentials == other.loaded.credentials && self.context.server == other.context.server
+        self.loaded == other.loaded
     }
 
     /// Returns the time from which the credentials are no longer valid, if it is known.
@@ -204,7 +238,7 @@ impl Opened {
 
     /// Returns whether the credentials come from files that may be replaced at any time.
     pub(super) fn has_files(&self) -> bool {
-        let Context { authority, identity, login, .. } = &self.context;
+        let Context { authority, identity, login, .. } = &self.configuration.context;
         let contents =
             authority.iter().chain(identity.iter().flat_map(|(certificate, key)| [certificate, key]));
         let runs_plugin = matches!(login, Login::Plugin(_));
@@ -217,55 +251,18 @@ impl Opened {
     ///
     /// # Errors
     /// Returns an error if a certificate, a key or the proxy is not usable.
-    pub(super) fn clients(
-        &self,
-        options: &Options,
-        namespace: &str,
-        watch_timeout: Duration,
-    ) -> Result<Clients, ConnectError> {
-        let context = apply(options, self.context.clone());
+    pub(super) fn clients(&self, namespace: &str, watch_timeout: Duration) -> Result<Clients, ConnectError> {
+        let Configuration { context, origin, .. } = &self.configuration;
         let build = |read| {
             let timeouts = Timeouts { connect: CONNECT_TIMEOUT, read };
-            client::build(&context, &self.loaded.credentials, namespace, timeouts)
-                .map_err(|why| ConnectError::Client { origin: origin(options), why })
+            client::build(context, &self.loaded.credentials, namespace, timeouts)
+                .map_err(|why| ConnectError::Client { origin: origin.clone(), why })
         };
         // The watch's timeout is a safeguard in addition to its own timeouts. It starts with the request, not with the
         // idle connection.
         let (calls, watch) = (build(None)?, build(Some(watch_timeout + Duration::from_secs(10)))?);
         Ok(Clients { calls, watch, server: server(&context.server) })
     }
-}
-
-/// Reads the kubeconfig, or finds the Pod's service account. Waits up to [`KUBECONFIG_WAIT`] for a missing kubeconfig.
-///
-/// # Errors
-/// Returns an error if there is no usable configuration.
-pub(super) async fn context(options: &Options) -> Result<Context, ConnectError> {
-    match (find(&options.kubeconfig), &options.in_cluster) {
-        (Err(ConnectError::NotFound { .. }), Some(address)) => {
-            return service_account(address, Path::new(SERVICE_ACCOUNT));
-        }
-        (Err(ConnectError::NotFound { .. }), None) => wait_for(&options.kubeconfig).await?,
-        (found, _) => found?,
-    }
-    read(&options.kubeconfig).await
-}
-
-/// Says where the configuration comes from, for errors.
-fn origin(options: &Options) -> String {
-    if options.in_cluster.is_some() && find(&options.kubeconfig).is_err() {
-        "the Pod's service account".to_owned()
-    } else {
-        format!("Kubeconfig at {}", options.kubeconfig.display())
-    }
-}
-
-async fn read(path: &Path) -> Result<Context, ConnectError> {
-    let bytes = credentials::read_file(path.to_owned())
-        .await
-        .map_err(|kind| ConnectError::Unreadable { path: path.to_owned(), kind })?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    Context::read(&bytes, directory).map_err(|why| ConnectError::Invalid { path: path.to_owned(), why })
 }
 
 /// The directory of a Pod's service account.

@@ -6,6 +6,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -42,19 +43,19 @@ impl Connection {
     ///
     /// While they cannot be loaded, the old ones stay in use, and each new reason is logged once.
     pub async fn keep_credentials(&self, options: &Options, mut opened: Opened) -> Infallible {
-        let mut failures = 0;
+        let mut waits = waits();
         let mut last_failure: Option<Instant> = None;
         let mut logged = None;
         loop {
             let cause = self.next_cause(&opened).await;
-            if last_failure.is_none_or(|at| at.elapsed() > 2 * LONGEST_WAIT) {
-                failures = 0;
+            if last_failure.is_some_and(|at| at.elapsed() > 2 * LONGEST_WAIT) {
+                waits = self::waits();
             }
             let loaded = match cause {
                 Cause::Rejected => opened.reread(options).await,
-                Cause::Expiring | Cause::Interval => opened.reload(options).await,
+                Cause::Expiring | Cause::Interval => opened.reload().await,
             };
-            let renewed = match self.renew(options, &opened, loaded) {
+            let renewed = match loaded.and_then(|loaded| self.renew(&opened, loaded)) {
                 Ok(Some(renewed)) => {
                     tracing::info!(
                         ?cause,
@@ -84,24 +85,17 @@ impl Connection {
             };
             if !settled {
                 last_failure = Some(Instant::now());
-                sleep(wait_after(failures)).await;
-                failures += 1;
+                sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
             }
         }
     }
 
     /// Uses the loaded credentials if they differ. Returns them then.
-    fn renew(
-        &self,
-        options: &Options,
-        opened: &Opened,
-        loaded: Result<Opened, ConnectError>,
-    ) -> Result<Option<Opened>, ConnectError> {
-        let loaded = loaded?;
-        if loaded.is_equivalent(opened) && loaded.expires_at() == opened.expires_at() {
+    fn renew(&self, opened: &Opened, loaded: Opened) -> Result<Option<Opened>, ConnectError> {
+        if loaded.is_equivalent(opened) {
             return Ok(None);
         }
-        self.connect(options, &loaded)?;
+        self.connect(&loaded)?;
         Ok(Some(loaded))
     }
 
@@ -147,9 +141,10 @@ fn ends_at_once(opened: &Opened) -> bool {
     due_in(opened.expires_at(), Timestamp::now(), false).is_some_and(|(wait, _)| wait < FIRST_WAIT)
 }
 
-/// Returns how long to wait after this many earlier failures.
-fn wait_after(failures: u32) -> Duration {
-    FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
+/// Returns the waits after failures.
+fn waits() -> ExponentialBackoff {
+    let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT);
+    waits.without_max_times().build()
 }
 
 #[cfg(test)]

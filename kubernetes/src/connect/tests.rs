@@ -78,8 +78,8 @@ async fn a_kubeconfig_that_comes_late_is_found() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         place.file(KUBECONFIG);
     };
-    let (context, ()) = futures::future::join(config::context(&options), write).await;
-    assert_eq!(context.unwrap().server, "https://127.0.0.1:6443/");
+    let (configuration, ()) = futures::future::join(Configuration::find(&options), write).await;
+    assert_eq!(configuration.unwrap().context.server, "https://127.0.0.1:6443/");
 }
 
 /// Guards that each kind of unusable kubeconfig has its own error, returned at once, that does not quote the file.

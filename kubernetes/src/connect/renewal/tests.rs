@@ -28,7 +28,10 @@ fn the_next_renewal_is_computed() {
     ] {
         assert_eq!(due_in(expires_at, now, has_files), due, "{expires_at:?} {has_files}");
     }
-    assert_eq!([0, 1, 2, 5, 6, 60].map(wait_after), [s(1), s(2), s(4), s(32), s(60), s(60)]);
+    assert_eq!(
+        [0, 1, 2, 5, 6, 60].map(|failures| waits().nth(failures).unwrap()),
+        [s(1), s(2), s(4), s(32), s(60), s(60)]
+    );
 }
 
 /// An API server that takes one token, and a kubeconfig's directory.
@@ -206,8 +209,8 @@ async fn a_replaced_token_file_is_read() {
     let opened = world.connection.open(&options).await.unwrap();
     assert!(opened.has_files());
     world.write("tok", "t3");
-    let reloaded = opened.reload(&options).await.unwrap();
-    assert!(world.connection.renew(&options, &opened, Ok(reloaded)).unwrap().is_some());
+    let reloaded = opened.reload().await.unwrap();
+    assert!(world.connection.renew(&opened, reloaded).unwrap().is_some());
     *world.wanted.lock() = "t3";
     assert!(world.call().await);
 }
