@@ -1,6 +1,6 @@
 //! The actor of one sandbox. It executes what [`lifecycle::step`] decides.
 
-use std::{future::Future, mem, sync::Arc};
+use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use futures::future::OptionFuture;
 use lifecycle::{
@@ -128,18 +128,21 @@ impl State {
                         let (id, actor) = (self.id.clone(), myself.get_id());
                         let _ = self.supervisor.cast(Message::Stop { id, actor, handled: self.handled });
                     }
-                    Action::Create { pod, service } => next = Some(self.create(pod, service).await),
+                    Action::Create { pod, service, until } => {
+                        next = Some(self.create(pod, service, until).await);
+                    }
                     Action::Delete { pod, service } => next = Some(self.delete(pod, service).await),
                     Action::Read => next = Some(self.read(&seen).await),
                     Action::Write { uid, annotations } => {
                         let call = self.shared.cluster.write_annotations(self.id.clone(), uid, annotations);
-                        let outcome = done(limited(call).await, |pod| self.shared.view.wrote(&self.id, pod));
+                        let outcome = limited(call, budget::UNATTENDED_WRITE).await;
+                        let outcome = done(outcome, |pod| self.shared.view.wrote(&self.id, pod));
                         self.shared.write_log.note(&self.id, &outcome);
                         next = Some(Event::Written(outcome));
                     }
                     Action::Probe { url } => {
                         let call = self.shared.cluster.probe_activity(self.id.clone(), url);
-                        let busy = timeout(budget::CALL, call).await;
+                        let busy = timeout(budget::PROBE, call).await;
                         let busy = busy.unwrap_or_else(|_| Busy::Unanswered("no answer in time".to_owned()));
                         tracing::debug!(sandbox_id = %self.id, ?busy, "asked whether it is busy");
                         next = Some(Event::Probed(busy));
@@ -173,14 +176,20 @@ impl State {
     }
 
     /// Creates the objects in parallel. The node port is in the Service's answer, so neither write needs the other.
-    async fn create(&self, pod: Option<Manifest>, service: Option<Manifest>) -> Event<Waiter> {
+    async fn create(
+        &self,
+        pod: Option<Manifest>,
+        service: Option<Manifest>,
+        until: std::time::Instant,
+    ) -> Event<Waiter> {
         let Shared { cluster, view, .. } = &*self.shared;
+        let patience = Instant::from_std(until).saturating_duration_since(Instant::now());
         let pod = OptionFuture::from(pod.map(async |manifest| {
-            let outcome = limited(cluster.create_pod(self.id.clone(), manifest)).await;
+            let outcome = limited(cluster.create_pod(self.id.clone(), manifest, until), patience).await;
             done(outcome, |pod| view.wrote(&self.id, pod))
         }));
         let service = OptionFuture::from(service.map(async |manifest| {
-            let outcome = limited(cluster.create_service(self.id.clone(), manifest)).await;
+            let outcome = limited(cluster.create_service(self.id.clone(), manifest, until), patience).await;
             done(outcome, |service| view.wrote(&self.id, service))
         }));
         let (pod, service) = futures::join!(pod, service);
@@ -199,7 +208,7 @@ impl State {
     /// Reads the objects, of which the view showed these before.
     async fn read(&self, before: &Observed) -> Event<Waiter> {
         let Shared { cluster, view, .. } = &*self.shared;
-        Event::Read(match timeout(budget::CALL, cluster.read(self.id.clone())).await {
+        Event::Read(match timeout(budget::READ + budget::CALL_GRACE, cluster.read(self.id.clone())).await {
             Ok(Ok(Lookup { seen, foreign })) => {
                 view.record_lookup(&self.id, before, seen);
                 Ok(foreign)
@@ -250,20 +259,22 @@ impl State {
     async fn delete_pod(&self, only: Preconditions) -> Outcome<()> {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
-        let outcome = limited(cluster.delete_pod(self.id.clone(), only)).await;
+        let outcome = limited(cluster.delete_pod(self.id.clone(), only), budget::UNATTENDED_WRITE).await;
         done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
     }
 
     async fn delete_service(&self, only: Preconditions) -> Outcome<()> {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
-        let outcome = limited(cluster.delete_service(self.id.clone(), only)).await;
+        let outcome = limited(cluster.delete_service(self.id.clone(), only), budget::UNATTENDED_WRITE).await;
         done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
     }
 }
 
-async fn limited<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    timeout(budget::CALL, call).await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
+/// Waits for a write, and a little longer than its own deadline.
+async fn limited<T>(call: impl Future<Output = Outcome<T>>, deadline: Duration) -> Outcome<T> {
+    let call = timeout(deadline + budget::CALL_GRACE, call);
+    call.await.unwrap_or_else(|_| Outcome::Unknown(too_late()))
 }
 
 fn too_late() -> ClusterError {

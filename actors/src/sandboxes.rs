@@ -8,6 +8,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::{Clocks, Limits, LimitsPatch, Owner, Policy},
     observed::{Status, Uid},
+    operation::Operation,
     reap_limiter::ReapLimits,
     request::CreateRequest,
     step::{Event, Reply},
@@ -136,7 +137,7 @@ impl Sandboxes {
     async fn of_what_is_there(
         &self,
         id: SandboxId,
-        operation: &'static str,
+        operation: Operation,
         envelope: impl FnOnce(Waiter) -> Envelope,
     ) -> Result<Option<Status>, SandboxError> {
         // If the view shows an incomplete sandbox, the other object may exist.
@@ -242,7 +243,8 @@ impl Backend for Sandboxes {
         } else {
             creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
         };
-        let place_until = Instant::now() + budget::CREATE_TURN;
+        let now = Instant::now();
+        let (place_until, until) = (now + budget::CREATE_TURN, (now + budget::POST_PATIENCE).into_std());
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
             // An existing Pod is used as it is, whatever mounts this request contains.
@@ -260,10 +262,10 @@ impl Backend for Sandboxes {
                     Err(failure) => return Some(Err(failure)),
                 }
             };
-            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter };
+            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter, until };
             self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
         };
-        match within(budget::CREATE, "Sandbox creation", call).await? {
+        match within(budget::CREATE, Operation::CreateSandbox, call).await? {
             Some(Ok(Reply::Made(status))) => {
                 self.shared.common.reap_log.forget(&id);
                 Ok(status)
@@ -279,7 +281,7 @@ impl Backend for Sandboxes {
             self.shared.common.view.first_list(budget::FIRST_LIST).await;
             self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
         };
-        match within(budget::DELETE, "Sandbox deletion", call).await? {
+        match within(budget::DELETE, Operation::DeleteSandbox, call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
             Some(Err(failure)) => Err(failure),
             Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
@@ -288,7 +290,7 @@ impl Backend for Sandboxes {
 
     async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
-        self.of_what_is_there(id, "Touch", touch).await
+        self.of_what_is_there(id, Operation::Touch, touch).await
     }
 
     async fn change(
@@ -300,7 +302,7 @@ impl Backend for Sandboxes {
         let asked = Limits { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
         self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
         let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
-        self.of_what_is_there(id, "Change of the limits", change).await
+        self.of_what_is_there(id, Operation::ChangeLimits, change).await
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
@@ -377,7 +379,7 @@ impl Drop for StopOnDrop {
 
 async fn within<T>(
     deadline: Duration,
-    operation: &'static str,
+    operation: Operation,
     call: impl Future<Output = T>,
 ) -> Result<T, SandboxError> {
     tokio::time::timeout(deadline, call)

@@ -15,6 +15,7 @@ use std::time::Duration;
 use fake::{Fake, id, request};
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError},
+    operation::Operation,
     phase::Phase,
     request::{CreateRequest, ExtraMount},
     traits::{Kind, WatchSink as _},
@@ -115,7 +116,7 @@ async fn a_stuck_call_delays_only_its_own_sandbox() {
     let (stuck, free) = futures::join!(stuck, free);
     assert!(free < Duration::from_secs(1), "{free:?}");
     assert!(start.elapsed() <= lifecycle::budget::CREATE);
-    assert!(matches!(stuck, Err(SandboxError::Unavailable { .. })), "{stuck:?}");
+    assert!(matches!(stuck, Err(SandboxError::TimedOut { .. })), "{stuck:?}");
 }
 
 /// Guards that the Pod is deleted if its Service is refused.
@@ -124,7 +125,7 @@ async fn a_refused_service_leaves_no_pod() {
     let fake = Fake::start().await;
     fake.refuse("create_service a", ClusterErrorKind::QuotaExceeded);
     let failure = fake.sandboxes.create(request("a")).await.unwrap_err();
-    assert!(matches!(failure, SandboxError::Unavailable { operation: "Service creation", .. }));
+    assert!(matches!(failure, SandboxError::Unavailable { operation: Operation::CreateService, .. }));
     sleep(Duration::from_secs(5)).await;
     assert!(fake.is_empty());
     assert_eq!(fake.calls(), ["create_pod a", "create_service a", "delete_pod a"]);

@@ -1,8 +1,9 @@
 //! Implements the trait `Cluster` of `lifecycle`: the calls of the actors to Kubernetes.
 
+mod effect;
 mod operation;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use kube::core::{
@@ -20,7 +21,7 @@ use lifecycle::{
 use serde::Serialize;
 use serde_json::json;
 
-use self::operation::Operation;
+use self::{effect::Effect, operation::Operation};
 use crate::{
     annotations,
     connect::Connection,
@@ -88,11 +89,12 @@ impl KubeCluster {
         &self,
         id: &SandboxId,
         Manifest(body): Manifest,
+        until: Instant,
     ) -> Outcome<K::Observed> {
         let name = K::name(id);
-        let operation = Operation::<K>::new(&self.connection, Verb::Create, &name);
+        let operation = Operation::<K>::new(&self.connection, Verb::Create, &name).until(until);
         let build = || operation.path().create(&PostParams::default(), body.to_vec());
-        self.written(id, operation.run(build, Some(&self.namespace)).await)
+        self.written(id, operation.run(build, Some(Effect::Created), Some(&self.namespace)).await)
     }
 
     /// Deletes an object if the preconditions hold.
@@ -111,7 +113,10 @@ impl KubeCluster {
         };
         let name = K::name(id);
         let operation = Operation::<K>::new(&self.connection, Verb::Delete, &name);
-        match operation.run(|| operation.path().delete(&name, &params), None).await {
+        match operation
+            .run(|| operation.path().delete(&name, &params), Some(Effect::Deleted(&uid)), None)
+            .await
+        {
             Ok(object) => {
                 let terminating =
                     is_terminating(&object).then(|| object.observed(&self.template, id)).flatten();
@@ -141,7 +146,7 @@ impl KubeCluster {
     async fn get<K: SandboxObject>(&self, id: &SandboxId) -> Result<Option<K>, ClusterError> {
         let name = K::name(id);
         let operation = Operation::<K>::new(&self.connection, Verb::Get, &name);
-        match operation.run(|| operation.path().get(&name, &GetParams::default()), None).await {
+        match operation.run(|| operation.path().get(&name, &GetParams::default()), None, None).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.fault.kind == ClusterErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.fault),
@@ -164,7 +169,7 @@ impl KubeCluster {
 
 fn to_json(manifest: &impl Serialize) -> Result<Manifest, SandboxError> {
     let json = serde_json::to_vec(manifest).map_err(|error| SandboxError::Refused {
-        operation: "Sandbox creation",
+        operation: lifecycle::operation::Operation::CreateSandbox,
         fault: ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()),
     })?;
     Ok(Manifest(json.into()))
@@ -199,12 +204,22 @@ impl Cluster for KubeCluster {
         Ok(Manifests { pod, service: to_json(&manifest::service(&self.template, request))? })
     }
 
-    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>> {
-        Box::pin(async move { self.create::<Pod>(&id, manifest).await })
+    fn create_pod(
+        &self,
+        id: SandboxId,
+        manifest: Manifest,
+        until: Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move { self.create::<Pod>(&id, manifest, until).await })
     }
 
-    fn create_service(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedService>> {
-        Box::pin(async move { self.create::<Service>(&id, manifest).await })
+    fn create_service(
+        &self,
+        id: SandboxId,
+        manifest: Manifest,
+        until: Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedService>> {
+        Box::pin(async move { self.create::<Service>(&id, manifest, until).await })
     }
 
     fn delete_pod(
@@ -231,12 +246,13 @@ impl Cluster for KubeCluster {
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             // A null removes an annotation. The uid is immutable, so it acts as the patch's precondition.
-            let annotations: BTreeMap<_, _> = annotations::texts(&annotations).into();
+            let annotations = annotations::texts(&annotations).into();
+            let effect = Effect::Annotated(&annotations);
             let patch = Patch::Merge(json!({"metadata": {"uid": &*uid, "annotations": annotations}}));
             let name = names::pod(&id);
             let operation = Operation::<Pod>::new(&self.connection, Verb::Patch, &name);
             let build = || operation.path().patch(&name, &PatchParams::default(), &patch);
-            self.written(&id, operation.run(build, None).await)
+            self.written(&id, operation.run(build, Some(effect), None).await)
         })
     }
 

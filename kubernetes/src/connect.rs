@@ -30,8 +30,10 @@ use crate::{
 pub struct Limits {
     /// The maximum number of calls in flight. Each uses a connection. The watch is not counted.
     pub in_flight: usize,
-    /// The deadline of a write, including retries.
+    /// The time in which a write is retried, and after which an unanswered one is checked with a read.
     pub write: Duration,
+    /// The deadline of a write that is not a create.
+    pub unattended_write: Duration,
     /// The deadline of a read, including retries.
     pub read: Duration,
 }
@@ -68,7 +70,12 @@ const WATCH_IN_FLIGHT: usize = 2;
 impl Default for Limits {
     /// Uses the deadlines of the [`budget`].
     fn default() -> Self {
-        Self { in_flight: 64, write: budget::WRITE, read: budget::READ }
+        Self {
+            in_flight: 64,
+            write: budget::WRITE,
+            unattended_write: budget::UNATTENDED_WRITE,
+            read: budget::READ,
+        }
     }
 }
 

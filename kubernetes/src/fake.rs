@@ -34,6 +34,8 @@ pub struct Asked {
 pub enum Answer {
     /// A status and a JSON body.
     Json(u16, Value),
+    /// A status and a JSON body, after this time.
+    Late(Duration, u16, Value),
     /// A status, headers and any other body.
     Text(u16, Vec<(&'static str, &'static str)>, &'static str),
     /// No answer, ever.
@@ -120,6 +122,10 @@ async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxErro
     let full = |text: String| Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {});
     match answer {
         Answer::Json(code, body) => {
+            Ok(Response::builder().status(code).body(full(body.to_string()).boxed_unsync())?)
+        }
+        Answer::Late(wait, code, body) => {
+            tokio::time::sleep(wait).await;
             Ok(Response::builder().status(code).body(full(body.to_string()).boxed_unsync())?)
         }
         Answer::Text(code, headers, body) => {

@@ -155,7 +155,7 @@ impl Namespace {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .create(&PostParams::default(), body)
             .map_err(|error| unbuilt(&error))?;
-        self.call(Verb::Create, request, self.connection.limits().write).await.map(drop)
+        self.call(Verb::Create, request, self.connection.limits().unattended_write).await.map(drop)
     }
 
     async fn call(

@@ -112,8 +112,8 @@ impl World {
     async fn create_for(&self, request: &CreateRequest) -> (ObservedPod, ObservedService) {
         let id = &request.sandbox_id;
         let Manifests { pod, service } = self.kube.manifests(request).unwrap();
-        let pod = self.kube.create_pod(id.clone(), pod.unwrap());
-        let made = futures::future::join(pod, self.kube.create_service(id.clone(), service)).await;
+        let pod = self.kube.create_pod(id.clone(), pod.unwrap(), until());
+        let made = futures::future::join(pod, self.kube.create_service(id.clone(), service, until())).await;
         match made {
             (Outcome::Done(pod), Outcome::Done(service)) => (pod, service),
             other => panic!("{other:?}"),
@@ -129,9 +129,14 @@ fn only(uid: &Uid) -> Preconditions {
     Preconditions { uid: uid.clone(), version: None }
 }
 
+/// The time until which the caller of a create that begins now waits.
+fn until() -> std::time::Instant {
+    (Instant::now() + lifecycle::budget::POST_PATIENCE).into_std()
+}
+
 async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<ObservedPod> {
     let manifests = kube.manifests(&CreateRequest::new(id.clone())).unwrap();
-    kube.create_pod(id.clone(), manifests.pod.unwrap()).await
+    kube.create_pod(id.clone(), manifests.pod.unwrap(), until()).await
 }
 
 /// Guards that a sandbox costs four calls: two to create it and two to delete it. The watch reports its phases.

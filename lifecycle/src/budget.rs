@@ -4,9 +4,13 @@
 //!   client gives up            30 s POST    15 s DELETE    10 s GET, LIST
 //!   └ HTTP answers by          25 s         12 s            8 s
 //!     └ actor has answered by  24 s         11 s            -
-//!       └ a POST has waited by 22 s
-//!         └ a call ends by      8 s write, 5 s read; an actor waits 10 s for it at the most
+//!       └ a POST has waited, and its create ends, by 22 s
+//!         └ a failed call is tried again within  8 s write, 5 s read
 //! ```
+//!
+//! A write that has not been answered is not given up while the API server answers reads: an admission webhook may take
+//! 30 s. A create may take what is left of its caller's time, because nobody may ask for its sandbox again. Any other
+//! write goes on after its caller has been answered, for up to a minute.
 
 use std::time::Duration;
 
@@ -38,21 +42,30 @@ pub const CREATE: Duration = HTTP_CREATE.saturating_sub(seconds(1));
 /// The deadline of an actor's answer to a DELETE, a PATCH or a touch. The operation may continue after it.
 pub const DELETE: Duration = HTTP_DELETE.saturating_sub(seconds(1));
 
-/// The time that a POST may wait in the actor until an old Pod is gone. It leaves time to answer with an error.
+/// The time that a POST may wait in the actor until an old Pod is gone, and until its objects are created. It leaves
+/// time for a read, and to answer with an error.
 pub const POST_PATIENCE: Duration = CREATE.saturating_sub(seconds(2));
 
-/// The deadline of a write to the API server, including retries. A POST may need a write, a read and another write.
+/// The time in which a failed write to the API server is tried again. After as long without an answer, a read shows
+/// whether the answer was lost. A POST may need a write, a read and another write.
 pub const WRITE: Duration = seconds(8);
+
+/// The deadline of a write that its caller, if any, need not wait for: all but creates. The API server itself gives up
+/// on a request after 60 s.
+pub const UNATTENDED_WRITE: Duration = seconds(60);
 
 /// The deadline of a read from the API server, including retries.
 pub const READ: Duration = seconds(5);
 
-/// The time that an actor waits for a call. The call's own deadline is earlier; this one limits how long a call that
-/// misses it can block a mailbox.
-pub const CALL: Duration = WRITE.saturating_add(seconds(2));
+/// The time that an actor waits for the activity probes of a sandbox.
+pub const PROBE: Duration = seconds(10);
 
-/// The time that a POST may wait for a slot among all creates. After it, no time is left for a call.
-pub const CREATE_TURN: Duration = CREATE.saturating_sub(CALL);
+/// How much longer than a call's own deadline an actor waits for it. This limits how long a call that misses its
+/// deadline can block a mailbox.
+pub const CALL_GRACE: Duration = seconds(2);
+
+/// The time that a POST may wait for a slot among all creates. After it, no time is left for a write.
+pub const CREATE_TURN: Duration = CREATE.saturating_sub(WRITE).saturating_sub(CALL_GRACE);
 
 /// The time that a request waits for the first list after the start.
 pub const FIRST_LIST: Duration = HTTP_READ.saturating_sub(seconds(3));
@@ -66,12 +79,13 @@ mod tests {
     #[test]
     fn inner_deadlines_come_first() {
         for chain in [
-            &[CLIENT_CREATE, HTTP_CREATE, CREATE, POST_PATIENCE, CREATE_TURN, CALL, WRITE, READ][..],
-            &[CLIENT_DELETE, HTTP_DELETE, DELETE, CALL],
+            &[CLIENT_CREATE, HTTP_CREATE, CREATE, POST_PATIENCE, CREATE_TURN, WRITE, READ][..],
+            &[CLIENT_DELETE, HTTP_DELETE, DELETE, WRITE],
             &[CLIENT_READ, HTTP_READ, FIRST_LIST],
         ] {
             assert!(chain.windows(2).all(|pair| pair[0] > pair[1]), "{chain:?}");
         }
         assert!(WRITE + READ + WRITE <= POST_PATIENCE);
+        assert!(POST_PATIENCE + CALL_GRACE <= CREATE);
     }
 }

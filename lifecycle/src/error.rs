@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use crate::{
     ids::SandboxId,
+    operation::Operation,
     spec::Mismatch,
     text::{shortened, whole_seconds},
 };
+
+/// The retry delay after a deadline has passed.
+pub const TIMED_OUT_RETRY: Duration = Duration::from_secs(5);
 
 /// An error that a caller receives. `Display` is the text for the caller: what failed, with which value, why, and
 /// what to do. It contains no secret and no part of a kubeconfig.
@@ -67,16 +71,16 @@ pub enum SandboxError {
     /// The cluster refused permanently: a retry is useless until an operator acts.
     #[error("{operation} failed: {fault}")]
     Refused {
-        /// The operation that failed, such as `Pod creation`.
-        operation: &'static str,
+        /// The operation that failed.
+        operation: Operation,
         /// The cluster's error.
         fault: ClusterError,
     },
     /// The operation failed temporarily: a retry may succeed.
     #[error("{operation} failed for now: {fault}; try again in {} s", whole_seconds(*retry_after))]
     Unavailable {
-        /// The operation that failed, such as `Pod creation`.
-        operation: &'static str,
+        /// The operation that failed.
+        operation: Operation,
         /// The cluster's error, or what is missing.
         fault: ClusterError,
         /// The retry delay.
@@ -91,11 +95,26 @@ pub enum SandboxError {
         retry_after: Duration,
     },
     /// The deadline passed before the operation ended. The operation may still succeed.
-    #[error("{operation} did not end within {} s; it may still be done: ask again", whole_seconds(*after))]
+    #[error(
+        "{operation} did not end within {} s{}: ask again in {} s",
+        whole_seconds(*after), operation.after_its_deadline(), whole_seconds(TIMED_OUT_RETRY)
+    )]
     TimedOut {
         /// The operation that timed out.
-        operation: &'static str,
+        operation: Operation,
         /// The deadline that passed.
+        after: Duration,
+    },
+    /// The API server has not answered a create in time. Its effect, if it still has one, is undone.
+    #[error(
+        "{operation} was not answered by the API server within {} s, as when an admission webhook is slow; what was \
+         made is taken back: try again in {} s",
+        whole_seconds(*after), whole_seconds(TIMED_OUT_RETRY)
+    )]
+    Unanswered {
+        /// The operation that was not answered.
+        operation: Operation,
+        /// The time that the caller could wait.
         after: Duration,
     },
     /// Another operation on the sandbox is in progress, or too many requests are being served.

@@ -17,6 +17,7 @@ pub mod hold;
 pub mod ids;
 pub mod lifetime;
 pub mod observed;
+pub mod operation;
 pub mod phase;
 pub mod reap_limiter;
 pub mod request;

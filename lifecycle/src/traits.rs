@@ -1,6 +1,6 @@
 //! The traits between the crates: `actors` calls them, and `cluster` and the view implement them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -53,11 +53,21 @@ pub trait Cluster: Send + Sync + 'static {
     /// The error for the client, if the request does not fit the settings whether or not its sandbox exists.
     fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError>;
 
-    /// Creates the sandbox's Pod with one write.
-    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>>;
+    /// Creates the sandbox's Pod with one write, which ends at `until`.
+    fn create_pod(
+        &self,
+        id: SandboxId,
+        manifest: Manifest,
+        until: Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
-    /// Creates the sandbox's Service with one write. The answer contains the URL.
-    fn create_service(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedService>>;
+    /// Creates the sandbox's Service with one write, which ends at `until`. The answer contains the URL.
+    fn create_service(
+        &self,
+        id: SandboxId,
+        manifest: Manifest,
+        until: Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedService>>;
 
     /// Deletes the sandbox's Pod with one write, if it meets the preconditions.
     fn delete_pod(&self, id: SandboxId, only: Preconditions)

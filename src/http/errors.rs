@@ -8,7 +8,11 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use lifecycle::{error::SandboxError, spec, text::whole_seconds};
+use lifecycle::{
+    error::{SandboxError, TIMED_OUT_RETRY},
+    spec,
+    text::whole_seconds,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
@@ -312,7 +316,7 @@ impl From<SandboxError> for ApiError {
         use SandboxError::{
             BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch, MountOutsideState,
             NotOurs, Overloaded, Owned, Refused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut,
-            Unavailable,
+            Unanswered, Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);
@@ -338,7 +342,9 @@ impl From<SandboxError> for ApiError {
             Refused { fault, .. } => (StatusCode::INTERNAL_SERVER_ERROR, Some(fault.kind.name()), None),
             Unavailable { fault, retry_after, .. } => later(fault.kind.name(), retry_after),
             Stale { retry_after, .. } => later("Stale", retry_after),
-            TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, Some("TimedOut"), None),
+            TimedOut { .. } | Unanswered { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, Some("TimedOut"), Some(TIMED_OUT_RETRY))
+            }
             Busy { retry_after } | Overloaded { retry_after, .. } => later("Busy", retry_after),
             Restarting { .. } => later("Restarting", Duration::from_secs(1)),
             ShuttingDown { retry_after } => later("ShuttingDown", retry_after),

@@ -13,7 +13,7 @@ use std::{
 
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
-use lifecycle::{budget, error::SandboxError};
+use lifecycle::{budget, error::SandboxError, operation::Operation};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -61,18 +61,6 @@ struct Shared {
     rejected: AtomicUsize,
 }
 
-/// The kind of a request, which decides its deadline and its log level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Create,
-    Change,
-    Delete,
-    Touch,
-    Read,
-    /// Rare requests, and requests without a route.
-    Other,
-}
-
 /// `Retry-After` of a 503 during shutdown: another daemon is expected to run by then.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -102,37 +90,32 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// Returns the deadline of a request, and the name of its operation for the text of a 504.
-    fn of(&self, operation: Operation) -> (&'static str, Duration) {
+    /// Returns the deadline of a request.
+    fn of(&self, operation: Operation) -> Duration {
         match operation {
-            Operation::Create => ("Sandbox creation", self.create),
-            Operation::Change => ("Change of the limits", self.change),
-            Operation::Delete => ("Sandbox deletion", self.delete),
-            Operation::Touch => ("Touch", self.change),
-            Operation::Read | Operation::Other => ("The request", self.read),
+            Operation::CreateSandbox | Operation::CreatePod | Operation::CreateService => self.create,
+            Operation::DeleteSandbox | Operation::DeletePod | Operation::DeleteService => self.delete,
+            Operation::ChangeLimits | Operation::Touch => self.change,
+            Operation::Read => self.read,
         }
     }
 }
 
-// === impl Operation ===
-
-impl Operation {
-    fn of(method: &Method, path: &str) -> Self {
-        let path = path.trim_end_matches('/');
-        match *method {
-            Method::GET | Method::HEAD => Self::Read,
-            Method::DELETE => Self::Delete,
-            Method::PATCH => Self::Change,
-            Method::POST if path == "/api/sandboxes" => Self::Create,
-            Method::POST if path.ends_with("/touch") => Self::Touch,
-            _ => Self::Other,
-        }
+/// Returns the operation of a request, which decides its deadline.
+fn operation(method: &Method, path: &str) -> Operation {
+    let path = path.trim_end_matches('/');
+    match *method {
+        Method::DELETE => Operation::DeleteSandbox,
+        Method::PATCH => Operation::ChangeLimits,
+        Method::POST if path == "/api/sandboxes" => Operation::CreateSandbox,
+        Method::POST if path.ends_with("/touch") => Operation::Touch,
+        _ => Operation::Read,
     }
+}
 
-    /// Whether requests of this kind are frequent, thousands per second, and therefore logged at debug.
-    fn is_frequent(self) -> bool {
-        matches!(self, Self::Touch | Self::Read)
-    }
+/// Whether requests of this kind are frequent, thousands per second, and therefore logged at debug.
+fn is_frequent(method: &Method, operation: Operation) -> bool {
+    operation == Operation::Touch || matches!(*method, Method::GET | Method::HEAD)
 }
 
 // === impl Frontend ===
@@ -173,10 +156,10 @@ impl Frontend {
     {
         let start = Instant::now();
         let id = self.shared.ids.of(request.headers());
-        let operation = Operation::of(request.method(), request.uri().path());
+        let operation = operation(request.method(), request.uri().path());
         // A read has no span: the span would cost as much as the rest of the request. Its single log line
         // contains the id as a field instead.
-        let span = if operation.is_frequent() {
+        let span = if is_frequent(request.method(), operation) {
             tracing::debug_span!("request", request_id = id.as_str())
         } else {
             tracing::info_span!("request", request_id = id.as_str())
@@ -215,7 +198,7 @@ impl Frontend {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let (operation, after) = self.shared.deadlines.of(operation);
+        let after = self.shared.deadlines.of(operation);
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
         let ended = tokio::select! {
@@ -265,7 +248,7 @@ impl RequestInfo {
         }
         if status.is_server_error() && !HEALTH_ENDPOINTS.contains(&self.path.path()) {
             line!(tracing::Level::WARN);
-        } else if self.operation.is_frequent() {
+        } else if is_frequent(&self.method, self.operation) {
             line!(tracing::Level::DEBUG);
         } else {
             line!(tracing::Level::INFO);

@@ -57,7 +57,7 @@ fn id() -> SandboxId {
 async fn errors_have_their_status() {
     let fault = |kind| ClusterError::new(kind, "no more");
     let wait = Duration::from_millis(1500);
-    let (operation, after) = ("Pod creation", Duration::from_secs(9));
+    let (operation, after) = (Operation::CreatePod, Duration::from_secs(9));
     let (forbidden, quota) = (fault(ClusterErrorKind::Forbidden), fault(ClusterErrorKind::QuotaExceeded));
     for (error, status, retry_after, reason) in [
         (SandboxError::BadRequest("no".into()), 400, None, None),
@@ -77,7 +77,8 @@ async fn errors_have_their_status() {
             Some("QuotaExceeded"),
         ),
         (SandboxError::Stale { why: "x".into(), retry_after: Duration::ZERO }, 503, Some("1"), Some("Stale")),
-        (SandboxError::TimedOut { operation, after }, 504, None, Some("TimedOut")),
+        (SandboxError::TimedOut { operation, after }, 504, Some("5"), Some("TimedOut")),
+        (SandboxError::Unanswered { operation, after }, 504, Some("5"), Some("TimedOut")),
         (SandboxError::Busy { retry_after: wait }, 503, Some("2"), Some("Busy")),
         (SandboxError::Overloaded { what: "7 wait".into(), retry_after: wait }, 503, Some("2"), Some("Busy")),
         (SandboxError::Restarting { id: id() }, 503, Some("1"), Some("Restarting")),
@@ -127,8 +128,11 @@ async fn draining_answers_every_request() {
 async fn problem_documents_are_sent_on_request() {
     let fault = ClusterError::new(ClusterErrorKind::QuotaExceeded, "");
     let retry_after = Duration::from_secs(3);
-    let failing =
-        Fake::new(Script::Fails(SandboxError::Unavailable { operation: "Pod creation", fault, retry_after }));
+    let failing = Fake::new(Script::Fails(SandboxError::Unavailable {
+        operation: Operation::CreatePod,
+        fault,
+        retry_after,
+    }));
     let frontend = frontend(&failing);
     for (method, target, key, status, title) in [
         ("GET", "/api/sandboxes", "wrong", 401, "Unauthorized"),
@@ -194,6 +198,7 @@ async fn a_hanging_backend_is_a_504() {
         assert_eq!(answer.status(), 504, "{method}");
         assert_eq!(start.elapsed(), Duration::from_secs(seconds), "{method}");
         assert!(seconds < client_waits);
+        assert_eq!(header(&answer, "retry-after"), Some("5"), "{method}");
         let detail = json_of(&answer)["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(&format!("{seconds} s")), "{detail}");
     }

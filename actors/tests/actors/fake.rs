@@ -350,7 +350,12 @@ impl Cluster for Port {
         Ok(Manifests { pod, service: manifest })
     }
 
-    fn create_pod(&self, id: SandboxId, manifest: Manifest) -> BoxFuture<'_, Outcome<ObservedPod>> {
+    fn create_pod(
+        &self,
+        id: SandboxId,
+        manifest: Manifest,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("create_pod {id}")).await {
                 return Outcome::Refused(fault);
@@ -388,7 +393,12 @@ impl Cluster for Port {
         })
     }
 
-    fn create_service(&self, id: SandboxId, _: Manifest) -> BoxFuture<'_, Outcome<ObservedService>> {
+    fn create_service(
+        &self,
+        id: SandboxId,
+        _: Manifest,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Outcome<ObservedService>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("create_service {id}")).await {
                 return Outcome::Refused(fault);

@@ -1,6 +1,8 @@
+mod slow_admission;
+
 use std::time::Duration;
 
-use lifecycle::lifetime;
+use lifecycle::{budget::POST_PATIENCE, lifetime};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,12 +18,17 @@ fn id() -> SandboxId {
 
 fn create_pod(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedPod>> {
     let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
-    cluster.create_pod(id(), manifests.pod.unwrap())
+    cluster.create_pod(id(), manifests.pod.unwrap(), until())
 }
 
 fn create_service(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedService>> {
     let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
-    cluster.create_service(id(), manifests.service)
+    cluster.create_service(id(), manifests.service, until())
+}
+
+/// The time until which the caller of a create that begins now waits.
+fn until() -> std::time::Instant {
+    (Instant::now() + POST_PATIENCE).into_std()
 }
 
 fn uid() -> Uid {
@@ -152,8 +159,9 @@ async fn an_absent_cluster_is_told_in_time() {
     let (silent, log) = writes(|_, _| Answer::Silence);
     let begun = Instant::now();
     assert_eq!(kind(&create_service(&silent).await), (false, ClusterErrorKind::TimedOut));
-    assert_eq!(begun.elapsed(), Limits::default().write);
-    assert_eq!(log.len(), 1);
+    let Limits { write, read, .. } = Limits::default();
+    assert_eq!(begun.elapsed(), write + read, "a read is not answered either");
+    assert_eq!(log.len(), 2);
 }
 
 /// Guards that calls over the limit wait, and that they are rejected without being sent at their deadline.

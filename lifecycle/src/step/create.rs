@@ -11,6 +11,7 @@ use crate::{
     budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
     observed::Observed,
+    operation::Operation,
     request::CreateRequest,
     spec::{ObservedSpec, Requirements},
     traits::{Manifests, Outcome},
@@ -92,7 +93,7 @@ impl Step<'_> {
             Missing::Url if create.made.service => {
                 let fault =
                     ClusterError::new(ClusterErrorKind::Other, "the cluster gave the Service no node port");
-                self.undo(create, SandboxError::Refused { operation: "Service creation", fault })
+                self.undo(create, SandboxError::Refused { operation: Operation::CreateService, fault })
             }
             Missing::Url if create.attempts < MAX_ATTEMPTS => {
                 create.attempts += 1;
@@ -110,12 +111,14 @@ impl Step<'_> {
                     Err(failure) => return self.undo(create, failure),
                 };
                 let service = missing.service.then(|| create.manifests.service.clone());
-                (Existence::Creating { create, failure: None }.into(), vec![Action::Create { pod, service }])
+                let until = create.waiters.iter().map(|w| w.until).max().unwrap_or(self.ctx.now);
+                let action = Action::Create { pod, service, until };
+                (Existence::Creating { create, failure: None }.into(), vec![action])
             }
             Missing::Url | Missing::Objects(_) => {
                 let failure = create.last_unknown.take().unwrap_or_else(|| {
                     let why = "its objects are being changed by somebody else";
-                    failure_of("Sandbox creation", ClusterError::new(ClusterErrorKind::Conflict, why))
+                    failure_of(Operation::CreateSandbox, ClusterError::new(ClusterErrorKind::Conflict, why))
                 });
                 self.undo(create, failure)
             }
@@ -150,7 +153,7 @@ impl Step<'_> {
         let mut failure = None;
         let mut is_unknown = false;
         create.last_unknown = None;
-        for (operation, outcome) in [("Pod creation", pod), ("Service creation", service)] {
+        for (operation, outcome) in [(Operation::CreatePod, pod), (Operation::CreateService, service)] {
             match outcome {
                 None | Some(Outcome::Done(())) => {}
                 Some(Outcome::Unknown(fault)) => {
@@ -186,23 +189,26 @@ impl Step<'_> {
     ) -> Decision<W> {
         match (result, failure) {
             (Ok(None), None) if create.waiters.iter().all(|w| w.until <= self.ctx.now) => {
-                let failure = SandboxError::TimedOut { operation: "Sandbox creation", after: POST_PATIENCE };
-                self.undo(create, failure)
+                let operation = create.unanswered();
+                self.give_up(create, &SandboxError::Unanswered { operation, after: POST_PATIENCE })
             }
             (Ok(None), None) => self.create(create),
             (Ok(None), Some(failure)) => self.undo(create, failure),
             (Ok(Some(what)), _) => self.undo(create, SandboxError::NotOurs { id: self.ctx.id.clone(), what }),
             (Err(fault), failure) => {
-                let made = create.made;
-                let failed = create.fail(&failure.unwrap_or_else(|| failure_of("Sandbox creation", fault)));
-                let decision = if made.any() {
-                    self.back_off(PendingDelete::unpublished(made))
-                } else {
-                    self.settle(None)
-                };
-                after(failed, decision)
+                let failure = failure.unwrap_or_else(|| failure_of(Operation::CreateSandbox, fault));
+                self.give_up(create, &failure)
             }
         }
+    }
+
+    /// Fails a create whose outcome is not known, and undoes it later: a write may still take effect.
+    fn give_up<W>(&mut self, create: PendingCreate<W>, failure: &SandboxError) -> Decision<W> {
+        let made = create.made;
+        let failed = create.fail(failure);
+        let decision =
+            if made.any() { self.back_off(PendingDelete::unpublished(made)) } else { self.settle(None) };
+        after(failed, decision)
     }
 
     /// Deletes what the create has written, then fails it.
@@ -214,17 +220,25 @@ impl Step<'_> {
 // === impl PendingCreate ===
 
 impl<W> PendingCreate<W> {
-    pub(super) fn new(request: &CreateRequest, manifests: Manifests, waiter: W, now: Instant) -> Self {
+    pub(super) fn new(request: &CreateRequest, manifests: Manifests, waiter: W, until: Instant) -> Self {
         let requirements = Requirements::of(request);
         Self {
             manifests,
             expected: ObservedSpec::expected(request),
-            waiters: vec![PostWaiter { waiter, until: now + POST_PATIENCE, requirements }],
+            waiters: vec![PostWaiter { waiter, until, requirements }],
             pending_owner: request.owner.clone(),
             attempts: 0,
             verified: false,
             made: Objects::NONE,
             last_unknown: None,
+        }
+    }
+
+    /// Returns the write whose outcome is not known.
+    fn unanswered(&self) -> Operation {
+        match self.last_unknown {
+            Some(SandboxError::Unavailable { operation, .. }) => operation,
+            _ => Operation::CreateSandbox,
         }
     }
 

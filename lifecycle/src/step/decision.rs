@@ -10,6 +10,7 @@ use super::{
 use crate::{
     error::{ClusterError, SandboxError},
     observed::Status,
+    operation::Operation,
 };
 
 /// The retry delay while a sandbox is terminating: about half of its Pod's grace period.
@@ -68,7 +69,7 @@ pub(super) fn stale() -> SandboxError {
 }
 
 /// Converts a cluster error into the error for the caller of the operation.
-pub(super) fn failure_of(operation: &'static str, fault: ClusterError) -> SandboxError {
+pub(super) fn failure_of(operation: Operation, fault: ClusterError) -> SandboxError {
     if fault.kind.is_passing() {
         let retry_after = fault.retry_after.unwrap_or(Duration::from_secs(5)).max(Duration::from_secs(1));
         SandboxError::Unavailable { operation, fault, retry_after }

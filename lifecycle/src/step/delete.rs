@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::{ClusterError, SandboxError},
+    operation::Operation,
     traits::Outcome,
 };
 
@@ -69,7 +70,7 @@ impl Step<'_> {
         next: AfterDelete<W>,
         outcomes: [Option<Outcome<()>>; 2],
     ) -> Decision<W> {
-        let refusal = ["Pod deletion", "Service deletion"].into_iter().zip(outcomes).find_map(
+        let refusal = [Operation::DeletePod, Operation::DeleteService].into_iter().zip(outcomes).find_map(
             |(operation, outcome)| match outcome {
                 None | Some(Outcome::Done(())) => None,
                 Some(Outcome::Refused(fault) | Outcome::Unknown(fault)) => Some(failure_of(operation, fault)),
@@ -95,7 +96,7 @@ impl Step<'_> {
         match result {
             // One of the names may belong to a foreign object. Our object with the other name is deleted nevertheless.
             Ok(_) => self.delete(delete, AfterDelete::Nothing),
-            Err(fault) => self.retry_delete(delete, &failure_of("Sandbox deletion", fault)),
+            Err(fault) => self.retry_delete(delete, &failure_of(Operation::DeleteSandbox, fault)),
         }
     }
 

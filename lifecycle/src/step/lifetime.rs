@@ -12,6 +12,7 @@ use crate::{
     error::{ClusterErrorKind, SandboxError},
     hold::{Hold, HoldReason},
     lifetime::{LimitsPatch, Owner},
+    operation::Operation,
     traits::Outcome,
 };
 
@@ -135,7 +136,7 @@ impl Step<'_> {
         let reply = match outcome {
             Outcome::Done(()) => self.reply(),
             Outcome::Refused(fault) | Outcome::Unknown(fault) => {
-                Err(failure_of("Change of the limits", fault))
+                Err(failure_of(Operation::ChangeLimits, fault))
             }
         };
         after(answer([waiter], &reply), decision)

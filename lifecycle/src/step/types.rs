@@ -127,6 +127,8 @@ pub enum Event<W> {
         manifests: Manifests,
         /// The caller.
         waiter: W,
+        /// The time until which the caller waits for its sandbox.
+        until: Instant,
     },
     /// A caller requests the deletion.
     Delete {
@@ -200,6 +202,8 @@ pub enum Action<W> {
         pod: Option<Manifest>,
         /// The manifest of the Service, if it is to be created.
         service: Option<Manifest>,
+        /// The time until which a caller waits for it.
+        until: Instant,
     },
     /// Delete these objects, in parallel, with their uids as preconditions.
     Delete {

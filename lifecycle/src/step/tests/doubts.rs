@@ -110,7 +110,7 @@ fn a_create_in_the_dark_looks_first() {
     let mut fixture = Fixture::new();
     fixture.fresh = false;
     fixture.post(1);
-    assert_eq!(fixture.feed(Event::Read(Ok(None))), [create(Objects::BOTH)], "it looks once");
+    assert_eq!(fixture.feed(Event::Read(Ok(None))), [fixture.create(Objects::BOTH)], "it looks once");
 }
 
 /// Guards the same for a DELETE of an incomplete sandbox: the other object is deleted too.

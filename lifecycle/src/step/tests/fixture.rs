@@ -14,6 +14,7 @@ pub(super) use crate::{
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, Limits, LimitsPatch, Owner, Policy, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    operation::Operation,
     phase::Phase,
     request::CreateRequest,
     spec::ObservedSpec,
@@ -75,7 +76,28 @@ impl Fixture {
     }
 
     pub(super) fn request(&mut self, request: CreateRequest, waiter: u32) -> Vec<Action<u32>> {
-        self.feed(post(request, waiter))
+        let event = self.post_event(request, waiter);
+        self.feed(event)
+    }
+
+    /// Returns a POST of now, whose manifests show the request that they were built from.
+    pub(super) fn post_event(&self, request: CreateRequest, waiter: u32) -> Event<u32> {
+        let manifests = manifests(&request);
+        Event::Post { request: Arc::new(request), manifests, waiter, until: self.now + POST_PATIENCE }
+    }
+
+    /// Returns the create of these objects for a POST of now.
+    pub(super) fn create(&self, objects: Objects) -> Action<u32> {
+        self.create_for(&CreateRequest::new(self.id.clone()), objects)
+    }
+
+    pub(super) fn create_for(&self, request: &CreateRequest, objects: Objects) -> Action<u32> {
+        let Manifests { pod, service } = manifests(request);
+        Action::Create {
+            pod: objects.pod.then(|| pod.unwrap()),
+            service: objects.service.then_some(service),
+            until: self.now + POST_PATIENCE,
+        }
     }
 
     pub(super) fn delete(&mut self, waiter: u32) -> Vec<Action<u32>> {
@@ -99,12 +121,6 @@ impl Fixture {
     pub(super) fn advance_to(&mut self, at: Instant) {
         self.after(at.saturating_duration_since(self.now));
     }
-}
-
-/// Returns a POST whose manifests show the request that they were built from.
-pub(super) fn post(request: CreateRequest, waiter: u32) -> Event<u32> {
-    let manifests = manifests(&request);
-    Event::Post { request: Arc::new(request), manifests, waiter }
 }
 
 pub(super) fn manifests(request: &CreateRequest) -> Manifests {
@@ -152,15 +168,6 @@ pub(super) fn unknown<T>() -> Option<Outcome<T>> {
 }
 
 pub(super) const DONE: Option<Outcome<()>> = Some(Outcome::Done(()));
-
-pub(super) fn create(objects: Objects) -> Action<u32> {
-    create_for(&CreateRequest::new(SandboxId::parse("a").unwrap()), objects)
-}
-
-pub(super) fn create_for(request: &CreateRequest, objects: Objects) -> Action<u32> {
-    let Manifests { pod, service } = manifests(request);
-    Action::Create { pod: objects.pod.then(|| pod.unwrap()), service: objects.service.then_some(service) }
-}
 
 pub(super) fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {
     Action::Delete { pod: pod.map(uid), service: service.map(uid) }

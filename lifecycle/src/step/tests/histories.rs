@@ -89,7 +89,8 @@ impl FlakyCluster {
             Step::Post => {
                 self.asked += 1;
                 let request = CreateRequest::new(self.fixture.id.clone());
-                self.feed(post(request, self.asked));
+                let event = self.fixture.post_event(request, self.asked);
+                self.feed(event);
             }
             Step::Delete => {
                 self.asked += 1;

@@ -120,7 +120,8 @@ impl LimitedCluster {
                 self.asked += 1;
                 self.asked_limits = asked;
                 let request = CreateRequest { limits: asked, ..CreateRequest::new(self.fixture.id.clone()) };
-                self.feed(post(request, self.asked));
+                let event = self.fixture.post_event(request, self.asked);
+                self.feed(event);
             }
             Step::Touch => {
                 self.use_sandbox();

@@ -6,7 +6,7 @@ use super::fixture::*;
 #[test]
 fn a_post_writes_both_and_answers() {
     let mut fixture = Fixture::new();
-    assert_eq!(fixture.post(1), [create(Objects::BOTH)]);
+    assert_eq!(fixture.post(1), [fixture.create(Objects::BOTH)]);
     assert!(fixture.sandbox.stage.is_unpublished());
     fixture.seen = Observed { pod: Some(pod("p")), service: Some(service("s")) };
     assert_eq!(fixture.created(DONE, DONE), [made(1)]);
@@ -33,9 +33,9 @@ fn a_post_of_a_whole_sandbox_is_not_answered_from_an_old_view() {
 #[test]
 fn a_post_completes_a_half_pair() {
     let mut fixture = Fixture::with(Some(pod("p")), None);
-    assert_eq!(fixture.post(1), [create(Objects { pod: false, service: true })]);
+    assert_eq!(fixture.post(1), [fixture.create(Objects { pod: false, service: true })]);
     let mut fixture = Fixture::with(None, Some(service("s")));
-    assert_eq!(fixture.post(1), [create(Objects { pod: true, service: false })]);
+    assert_eq!(fixture.post(1), [fixture.create(Objects { pod: true, service: false })]);
 }
 
 /// Guards invariant 4: a POST waits until the old Pod is gone, and then creates a new one.
@@ -46,7 +46,7 @@ fn a_post_waits_for_a_terminating_pod() {
     assert_eq!(fixture.post(1), [Action::SetTimer(until)]);
     assert_eq!(fixture.feed(Event::Resync), [Action::SetTimer(until)]);
     fixture.seen.pod = None;
-    assert_eq!(fixture.feed(Event::Resync), [create(Objects::BOTH)]);
+    assert_eq!(fixture.feed(Event::Resync), [fixture.create(Objects::BOTH)]);
 }
 
 /// Guards invariant 7: while the old Pod does not terminate, each waiter is answered within its own patience.
@@ -90,7 +90,10 @@ fn a_refused_half_takes_the_other_back() {
     assert_eq!(fixture.created(DONE, refused(ClusterErrorKind::QuotaExceeded)), [remove(Some("p"), None)]);
     fixture.seen.pod = Some(dying("p"));
     let actions = fixture.feed(Event::Deleted { pod: DONE, service: None });
-    assert!(matches!(failure(&actions, 1), SandboxError::Unavailable { operation: "Service creation", .. }));
+    assert!(matches!(
+        failure(&actions, 1),
+        SandboxError::Unavailable { operation: Operation::CreateService, .. }
+    ));
 
     let mut fixture = Fixture::new();
     let _ = fixture.post(1);
@@ -98,7 +101,7 @@ fn a_refused_half_takes_the_other_back() {
     assert_eq!(fixture.created(refused(ClusterErrorKind::Forbidden), DONE), [remove(None, Some("s"))]);
     fixture.seen.service = None;
     let actions = fixture.feed(Event::Deleted { pod: None, service: DONE });
-    assert!(matches!(failure(&actions, 1), SandboxError::Refused { operation: "Pod creation", .. }));
+    assert!(matches!(failure(&actions, 1), SandboxError::Refused { operation: Operation::CreatePod, .. }));
     assert_eq!(actions.last(), Some(&Action::Stop));
 }
 
@@ -130,7 +133,7 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
     let mut fixture = Fixture::new();
     let mut actions = fixture.post(1);
     let mut rounds = 0;
-    while actions == [create(Objects::BOTH)] {
+    while actions == [fixture.create(Objects::BOTH)] {
         rounds += 1;
         assert_eq!(fixture.created(unknown(), unknown()), [Action::Read]);
         actions = fixture.feed(Event::Read(Ok(None)));
@@ -138,7 +141,7 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
     assert_eq!(rounds, MAX_ATTEMPTS);
     // The error is the cluster's own.
     assert!(
-        matches!(failure(&actions, 1), SandboxError::Unavailable { operation: "Pod creation", fault, .. }
+        matches!(failure(&actions, 1), SandboxError::Unavailable { operation: Operation::CreatePod, fault, .. }
             if fault.kind == ClusterErrorKind::TimedOut)
     );
 }
@@ -192,7 +195,7 @@ fn what_was_being_undone_is_not_given_unlooked_at() {
     assert_eq!(fixture.post(2), [Action::Read]);
     fixture.seen.service = None;
     let only_service = Objects { pod: false, service: true };
-    assert_eq!(fixture.feed(Event::Read(Ok(None))), [create(only_service)]);
+    assert_eq!(fixture.feed(Event::Read(Ok(None))), [fixture.create(only_service)]);
 }
 
 /// Guards that a foreign object with the name is a conflict, and that only our own object is deleted.
@@ -217,7 +220,7 @@ fn a_service_without_a_url_is_replaced_once() {
     assert_eq!(fixture.post(1), [remove(None, Some("s"))]);
     fixture.seen.service = None;
     let actions = fixture.feed(Event::Deleted { pod: None, service: DONE });
-    assert_eq!(actions, [create(Objects { pod: false, service: true })]);
+    assert_eq!(actions, [fixture.create(Objects { pod: false, service: true })]);
     fixture.seen.service = Some(nowhere);
     assert_eq!(fixture.created(None, DONE), [remove(None, Some("s"))]);
     fixture.seen.service = None;
@@ -258,7 +261,10 @@ fn a_failed_delete_is_finished_later() {
     let _ = fixture.delete(1);
     fixture.seen.service = None;
     let actions = fixture.feed(Event::Deleted { pod: unknown(), service: DONE });
-    assert!(matches!(failure(&actions, 1), SandboxError::Unavailable { operation: "Pod deletion", .. }));
+    assert!(matches!(
+        failure(&actions, 1),
+        SandboxError::Unavailable { operation: Operation::DeletePod, .. }
+    ));
     let Some(Action::SetTimer(at)) = actions.last() else { panic!("{actions:?}") };
     fixture.now = *at;
     assert_eq!(fixture.feed(Event::Due), [Action::Read]);

@@ -48,7 +48,7 @@ fn a_service_is_created_only_for_a_pod_that_fits() {
     assert_eq!(failure(&refused, 1), &SandboxError::Mismatch(Mismatch::FewerShellSessions));
     assert!(!refused.iter().any(|action| matches!(action, Action::Create { .. })), "{refused:?}");
     let created = post(&mut fixture, sessions(4), 2);
-    assert_eq!(created, [create_for(&sessions(4), Objects::SERVICE)]);
+    assert_eq!(created, [fixture.create_for(&sessions(4), Objects::SERVICE)]);
 }
 
 /// Guards invariant 3: rejected POSTs do not extend the grace of an orphan.
@@ -82,7 +82,7 @@ fn a_terminating_pod_is_waited_for_whatever_it_says() {
     assert!(matches!(failure(&refused, 2), SandboxError::StillTerminating { .. }));
     fixture.seen.pod = None;
     let created = fixture.feed(Event::Resync);
-    assert_eq!(created, [create_for(&sessions(12), Objects::BOTH)]);
+    assert_eq!(created, [fixture.create_for(&sessions(12), Objects::BOTH)]);
 }
 
 /// Guards that callers that wait together are each compared with their own requirements.
@@ -118,7 +118,8 @@ fn mounts_that_do_not_fit_are_a_bad_request() {
     let bad_post = |waiter| {
         let request = CreateRequest::new(id());
         let manifests = Manifests { pod: Err(failure_of_mounts.clone()), ..manifests(&request) };
-        Event::Post { request: Arc::new(request), manifests, waiter }
+        let until = Instant::now() + POST_PATIENCE;
+        Event::Post { request: Arc::new(request), manifests, waiter, until }
     };
     let mut fixture = Fixture::new();
     let actions = fixture.feed(bad_post(1));

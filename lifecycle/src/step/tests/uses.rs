@@ -31,7 +31,7 @@ fn what_is_completed_belongs_to_whom_it_is_given() {
     fixture.feed(Event::Resync);
     let actions = post_by(&mut fixture, "two", 1);
     assert!(
-        matches!(&actions[..], [Action::Create { pod, service }] if (pod.is_some(), service.is_some()) == (false, true))
+        matches!(&actions[..], [Action::Create { pod, service, .. }] if (pod.is_some(), service.is_some()) == (false, true))
     );
     fixture.seen.service = Some(service("s"));
     let actions = fixture.created(None, DONE);
@@ -57,8 +57,8 @@ fn what_has_gone_unseen_is_not_given() {
         let mut fixture = Fixture::with(Some(marked(Timestamp::UNIX_EPOCH)), Some(service("s")));
         fixture.feed(Event::Resync);
         let touch = || Event::Touch { waiter: Some(1), owner: None };
-        let post = || post(CreateRequest::new(SandboxId::parse("a").unwrap()), 1);
-        for event in [touch(), post()] {
+        let post = fixture.post_event(CreateRequest::new(SandboxId::parse("a").unwrap()), 1);
+        for event in [touch(), post] {
             fixture.after(HOUR / 2);
             let actions = fixture.feed(event);
             assert!(matches!(actions[..], [Action::Write { .. }]), "{actions:?}");

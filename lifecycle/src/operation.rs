@@ -1,0 +1,61 @@
+//! The names of operations in the texts of errors.
+
+use std::fmt;
+
+/// What a caller asked for, or the part of it that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A sandbox is created.
+    CreateSandbox,
+    /// The Pod of a sandbox is created.
+    CreatePod,
+    /// The Service of a sandbox is created.
+    CreateService,
+    /// A sandbox is deleted.
+    DeleteSandbox,
+    /// The Pod of a sandbox is deleted.
+    DeletePod,
+    /// The Service of a sandbox is deleted.
+    DeleteService,
+    /// The limits of a sandbox are changed.
+    ChangeLimits,
+    /// A sandbox is used.
+    Touch,
+    /// Anything else. It changes nothing.
+    Read,
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// Returns what is known of the operation after its deadline has passed, as the end of a sentence.
+    pub(crate) const fn after_its_deadline(self) -> &'static str {
+        match self {
+            Self::CreateSandbox | Self::CreatePod | Self::CreateService => {
+                "; whether the sandbox was made is not known"
+            }
+            Self::DeleteSandbox
+            | Self::DeletePod
+            | Self::DeleteService
+            | Self::ChangeLimits
+            | Self::Touch => " and goes on",
+            Self::Read => "",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CreateSandbox => "Sandbox creation",
+            Self::CreatePod => "Pod creation",
+            Self::CreateService => "Service creation",
+            Self::DeleteSandbox => "Sandbox deletion",
+            Self::DeletePod => "Pod deletion",
+            Self::DeleteService => "Service deletion",
+            Self::ChangeLimits => "Change of the limits",
+            Self::Touch => "Touch",
+            Self::Read => "The request",
+        })
+    }
+}
