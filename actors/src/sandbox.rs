@@ -136,7 +136,7 @@ impl State {
                     Action::Write { uid, annotations } => {
                         let call = self.shared.cluster.write_annotations(self.id.clone(), uid, annotations);
                         let outcome = limited(call, budget::UNATTENDED_WRITE).await;
-                        let outcome = done(outcome, |pod| self.shared.view.wrote(&self.id, pod));
+                        let outcome = outcome.map(|pod| self.shared.view.wrote(&self.id, pod));
                         self.shared.write_log.note(&self.id, &outcome);
                         next = Some(Event::Written(outcome));
                     }
@@ -186,11 +186,11 @@ impl State {
         let patience = Instant::from_std(until).saturating_duration_since(Instant::now());
         let pod = OptionFuture::from(pod.map(async |manifest| {
             let outcome = limited(cluster.create_pod(self.id.clone(), manifest, until), patience).await;
-            done(outcome, |pod| view.wrote(&self.id, pod))
+            outcome.map(|pod| pod.map(|pod| view.wrote(&self.id, pod)))
         }));
         let service = OptionFuture::from(service.map(async |manifest| {
             let outcome = limited(cluster.create_service(self.id.clone(), manifest, until), patience).await;
-            done(outcome, |service| view.wrote(&self.id, service))
+            outcome.map(|service| service.map(|service| view.wrote(&self.id, service)))
         }));
         let (pod, service) = futures::join!(pod, service);
         Event::Created { pod, service }
@@ -208,14 +208,18 @@ impl State {
     /// Reads the objects, of which the view showed these before.
     async fn read(&self, before: &Observed) -> Event<Waiter> {
         let Shared { cluster, view, .. } = &*self.shared;
-        Event::Read(match timeout(budget::READ + budget::CALL_GRACE, cluster.read(self.id.clone())).await {
-            Ok(Ok(Lookup { seen, foreign })) => {
-                view.record_lookup(&self.id, before, seen);
-                Ok(foreign)
-            }
-            Ok(Err(fault)) => Err(fault),
-            Err(_) => Err(too_late()),
-        })
+        Event::Read(
+            match timeout(budget::READ + budget::CALL_GRACE, cluster.read(self.id.clone(), before.into()))
+                .await
+            {
+                Ok(Ok(Lookup { seen, foreign })) => {
+                    view.record_lookup(&self.id, before, seen);
+                    Ok(foreign)
+                }
+                Ok(Err(fault)) => Err(fault),
+                Err(_) => Err(too_late()),
+            },
+        )
     }
 
     /// Deletes the sandbox if the reap limits allow it: first the Pod, and the Service only if the Pod met its
@@ -260,14 +264,14 @@ impl State {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
         let outcome = limited(cluster.delete_pod(self.id.clone(), only), budget::UNATTENDED_WRITE).await;
-        done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
+        outcome.map(|deletion| view.deleted(&self.id, &uid, deletion))
     }
 
     async fn delete_service(&self, only: Preconditions) -> Outcome<()> {
         let Shared { cluster, view, .. } = &*self.shared;
         let uid = only.uid.clone();
         let outcome = limited(cluster.delete_service(self.id.clone(), only), budget::UNATTENDED_WRITE).await;
-        done(outcome, |deletion| view.deleted(&self.id, &uid, deletion))
+        outcome.map(|deletion| view.deleted(&self.id, &uid, deletion))
     }
 }
 
@@ -279,16 +283,4 @@ async fn limited<T>(call: impl Future<Output = Outcome<T>>, deadline: Duration) 
 
 fn too_late() -> ClusterError {
     ClusterError::new(ClusterErrorKind::TimedOut, "the call to the cluster did not end in time")
-}
-
-/// Applies a successful outcome to the view. The next step depends only on whether the call succeeded.
-fn done<T>(outcome: Outcome<T>, apply: impl FnOnce(T)) -> Outcome<()> {
-    match outcome {
-        Outcome::Done(value) => {
-            apply(value);
-            Outcome::Done(())
-        }
-        Outcome::Refused(fault) => Outcome::Refused(fault),
-        Outcome::Unknown(fault) => Outcome::Unknown(fault),
-    }
 }

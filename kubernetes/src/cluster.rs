@@ -1,11 +1,13 @@
 //! Implements the trait `Cluster` of `lifecycle`: the calls of the actors to Kubernetes.
 
+mod admission;
 mod effect;
 mod operation;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{
     Resource,
     params::{self, DeleteParams, GetParams, Patch, PatchParams, PostParams},
@@ -16,7 +18,10 @@ use lifecycle::{
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
-    traits::{Busy, Cluster, Deletion, Kind, Lookup, Manifest, Manifests, Outcome, Preconditions, WatchSink},
+    traits::{
+        Busy, Cluster, Creation, Deletion, Foreign, Kind, KnownUids, Lookup, Manifest, Manifests, Outcome,
+        Preconditions, WatchSink,
+    },
 };
 use serde::Serialize;
 use serde_json::json;
@@ -84,17 +89,51 @@ impl KubeCluster {
         watch::watch(self.connection.clone(), self.template.clone(), kind, sink).await
     }
 
-    /// Creates an object, and converts the fields of the answer that are kept.
+    /// Creates an object, compares the answer with what was sent, and converts the fields that are kept.
     async fn create<K: SandboxObject>(
         &self,
         id: &SandboxId,
         Manifest(body): Manifest,
         until: Instant,
-    ) -> Outcome<K::Observed> {
+    ) -> Outcome<Creation<K::Observed>> {
         let name = K::name(id);
         let operation = Operation::<K>::new(&self.connection, Verb::Create, &name).until(until);
         let build = || operation.path().create(&PostParams::default(), body.to_vec());
-        self.written(id, operation.run(build, Some(Effect::Created), Some(&self.namespace)).await)
+        let answer = operation.run(build, Some(Effect::Created), Some(&self.namespace)).await;
+        let altered = match (&answer, serde_json::from_slice::<K>(&body)) {
+            (Ok(answered), Ok(sent)) => admission::check(id, &sent, answered).err(),
+            _ => None,
+        };
+        if let (Ok(answered), Some(_)) = (&answer, &altered) {
+            self.remove_renamed(id, answered).await;
+        }
+        match (self.written(id, answer), altered) {
+            (Outcome::Done(object), None) => Outcome::Done(Creation::AsSent(object)),
+            (Outcome::Done(object), Some(fault)) => Outcome::Done(Creation::Altered(object, fault)),
+            (Outcome::Refused(fault), _) => Outcome::Refused(fault),
+            (Outcome::Unknown(fault), _) => Outcome::Unknown(fault),
+        }
+    }
+
+    /// Deletes an object that this program has just created, if it was given another name: no later call finds it under
+    /// the sandbox's.
+    async fn remove_renamed<K: SandboxObject>(&self, id: &SandboxId, created: &K) {
+        let ObjectMeta { name: Some(name), uid: Some(uid), .. } = created.meta() else { return };
+        if *name == K::name(id) {
+            return;
+        }
+        let params = DeleteParams {
+            preconditions: Some(params::Preconditions { uid: Some(uid.clone()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let operation = Operation::<K>::new(&self.connection, Verb::Delete, name);
+        let build = || operation.path().delete(name, &params);
+        if let Err(error) = operation.run(build, Some(Effect::Deleted(uid)), None).await {
+            tracing::warn!(
+                sandbox_id = %id, kind = %K::kind(&()), name, fault = %error.fault,
+                "an object that a mutating admission has renamed could not be deleted; delete it"
+            );
+        }
     }
 
     /// Deletes an object if the preconditions hold.
@@ -118,8 +157,9 @@ impl KubeCluster {
             .await
         {
             Ok(object) => {
-                let terminating =
-                    is_terminating(&object).then(|| object.observed(&self.template, id)).flatten();
+                // The watch does not show the end of an object without our labels.
+                let is_followed = is_terminating(&object) && object.sandbox_id().is_some();
+                let terminating = is_followed.then(|| object.observed(&self.template, id)).flatten();
                 Outcome::Done(terminating.map_or(Deletion::Gone, Deletion::Terminating))
             }
             Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_another_life() => {
@@ -153,14 +193,17 @@ impl KubeCluster {
         }
     }
 
-    /// Reads an object. Returns it if it is ours, and its kind and name if it is foreign.
+    /// Reads an object. Returns it if it is ours, which an object with the known uid is, or says that it is foreign.
     async fn lookup<K: SandboxObject>(
         &self,
         id: &SandboxId,
-    ) -> Result<(Option<K::Observed>, Option<String>), ClusterError> {
+        known: Option<Uid>,
+    ) -> Result<(Option<K::Observed>, Option<Foreign>), ClusterError> {
         let Some(object) = self.get::<K>(id).await? else { return Ok((None, None)) };
-        if object.sandbox_id().is_none() {
-            return Ok((None, Some(format!("{} \"{}\"", K::kind(&()), K::name(id)))));
+        let is_known = known.is_some() && known == observe::uid(object.meta());
+        if object.sandbox_id().is_none() && !is_known {
+            let what = format!("{} \"{}\"", K::kind(&()), K::name(id));
+            return Ok((None, Some(Foreign { what, is_relabelled: object.looks_like(id) })));
         }
         let observed = object.observed(&self.template, id).ok_or_else(no_uid)?;
         Ok((Some(observed), None))
@@ -209,7 +252,7 @@ impl Cluster for KubeCluster {
         id: SandboxId,
         manifest: Manifest,
         until: Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>> {
         Box::pin(async move { self.create::<Pod>(&id, manifest, until).await })
     }
 
@@ -218,7 +261,7 @@ impl Cluster for KubeCluster {
         id: SandboxId,
         manifest: Manifest,
         until: Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedService>> {
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedService>>> {
         Box::pin(async move { self.create::<Service>(&id, manifest, until).await })
     }
 
@@ -271,9 +314,12 @@ impl Cluster for KubeCluster {
         })
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
+    fn read(&self, id: SandboxId, known: KnownUids) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
-            let (pod, service) = futures::join!(self.lookup::<Pod>(&id), self.lookup::<Service>(&id));
+            let (pod, service) = futures::join!(
+                self.lookup::<Pod>(&id, known.pod),
+                self.lookup::<Service>(&id, known.service)
+            );
             let ((pod, foreign_pod), (service, foreign_service)) = (pod?, service?);
             Ok(Lookup { seen: Observed { pod, service }, foreign: foreign_pod.or(foreign_service) })
         })

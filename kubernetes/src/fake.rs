@@ -177,7 +177,7 @@ pub fn pod(id: &str, uid: &str, version: u64, phase: &str) -> Value {
             "name": format!("sandbox-{id}"), "namespace": "rec", "uid": uid, "resourceVersion": version.to_string(),
             "labels": {"app": "deer-flow-sandbox", "sandbox-id": id},
         },
-        "spec": {"containers": []},
+        "spec": {"containers": [{"name": "sandbox"}]},
         "status": {"phase": phase},
     })
 }
@@ -190,7 +190,13 @@ pub fn service(id: &str, uid: &str, version: u64, node_port: u16) -> Value {
             "resourceVersion": version.to_string(),
             "labels": {"app": "deer-flow-sandbox", "sandbox-id": id},
         },
-        "spec": {"type": "NodePort", "ports": [{"name": "http", "port": 8080, "nodePort": node_port}]},
+        "spec": {
+            "type": "NodePort",
+            "selector": {"sandbox-id": id},
+            "ports": [
+                {"name": "http", "port": 8080, "targetPort": 8080, "protocol": "TCP", "nodePort": node_port},
+            ],
+        },
     })
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// A scalar, or a map or list of scalars. Buffers the value, because a deserializer cannot continue after it fails in
 /// the middle of a value. Do not use it for large values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scalar<T>(pub Option<T>);
 
 /// An object whose own fields are lenient. Buffers nothing.

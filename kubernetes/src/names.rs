@@ -86,6 +86,19 @@ pub(crate) fn pod_selector(id: &SandboxId) -> BTreeMap<String, String> {
     BTreeMap::from([(SANDBOX_ID.to_owned(), id.to_string())])
 }
 
+/// Returns the first label of a sandbox's object that differs in these labels, with its value in them.
+pub(crate) fn altered_label<'a>(
+    id: &SandboxId,
+    labels: Option<&'a BTreeMap<String, String>>,
+) -> Option<(&'static str, Option<&'a str>)> {
+    let value = |label: &str| labels.and_then(|labels| labels.get(label)).map(String::as_str);
+    [(APP.0, APP.1), (SANDBOX_ID, id.as_str())]
+        .into_iter()
+        .map(|(label, wanted)| (label, wanted, value(label)))
+        .find(|(_, wanted, now)| *now != Some(wanted))
+        .map(|(label, _, now)| (label, now))
+}
+
 /// Returns the sandbox that an object with these labels belongs to, or `None` for a foreign object.
 #[must_use]
 pub fn sandbox_id_of(labels: &BTreeMap<String, String>) -> Option<SandboxId> {

@@ -11,9 +11,10 @@ use lifecycle::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    lenient::Scalar,
     manifest::Template,
     names, observe,
-    types::{Pod, Service},
+    types::{Pod, Service, ServicePort},
 };
 
 /// A kind of object of which each sandbox has one.
@@ -39,6 +40,10 @@ pub trait SandboxObject:
     fn parse_name(name: &str) -> Option<SandboxId>;
     /// Returns the fields that are kept, or `None` if the object has no uid.
     fn observed(&self, template: &Template, id: &SandboxId) -> Option<Self::Observed>;
+    /// Returns whether the object looks like the sandbox's, whatever its labels.
+    fn looks_like(&self, id: &SandboxId) -> bool;
+    /// Returns the fields of the spec that a mutating admission has changed so that the object cannot be used.
+    fn altered_spec(&self, answered: &Self) -> Option<String>;
     /// Passes an event of the watch to the sink.
     fn emit(sink: &dyn WatchSink, event: WatchEvent<Self::Observed>);
 
@@ -68,6 +73,15 @@ impl SandboxObject for Pod {
         observe::pod(self)
     }
 
+    fn looks_like(&self, _: &SandboxId) -> bool {
+        self.has_sandbox_container
+    }
+
+    fn altered_spec(&self, answered: &Self) -> Option<String> {
+        (self.has_sandbox_container && !answered.has_sandbox_container)
+            .then(|| format!("spec.containers (none is called {:?})", names::SANDBOX_CONTAINER))
+    }
+
     fn emit(sink: &dyn WatchSink, event: WatchEvent<ObservedPod>) {
         sink.pods(event);
     }
@@ -88,6 +102,29 @@ impl SandboxObject for Service {
 
     fn observed(&self, template: &Template, id: &SandboxId) -> Option<ObservedService> {
         observe::service(template, id, self)
+    }
+
+    fn looks_like(&self, id: &SandboxId) -> bool {
+        self.selector == names::pod_selector(id)
+    }
+
+    fn altered_spec(&self, answered: &Self) -> Option<String> {
+        let ports = |service: &Self| -> Vec<_> {
+            let without_node_port =
+                |port: &ServicePort| ServicePort { node_port: Scalar::default(), ..port.clone() };
+            service.ports.iter().map(without_node_port).collect()
+        };
+        // A load balancer has node ports as well.
+        let keeps_its_type = answered.kind == self.kind || answered.kind.as_deref() == Some("LoadBalancer");
+        if answered.selector != self.selector {
+            Some(format!("spec.selector (now {:?})", answered.selector))
+        } else if ports(answered) != ports(self) {
+            Some("spec.ports".to_owned())
+        } else if !keeps_its_type {
+            Some(format!("spec.type (now {:?})", answered.kind.as_deref().unwrap_or_default()))
+        } else {
+            None
+        }
     }
 
     fn emit(sink: &dyn WatchSink, event: WatchEvent<ObservedService>) {

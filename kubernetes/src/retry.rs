@@ -81,6 +81,7 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::Forbidden
         | ClusterErrorKind::Invalid
         | ClusterErrorKind::Denied
+        | ClusterErrorKind::Mutated
         | ClusterErrorKind::Other => false,
     }
 }

@@ -41,6 +41,11 @@ struct VolumeMount {
 // === impl PodSpec ===
 
 impl PodSpec {
+    /// Returns whether one of the containers has the name of a sandbox's.
+    pub(crate) fn has_sandbox_container(&self) -> bool {
+        find(&self.containers, names::SANDBOX_CONTAINER).is_some()
+    }
+
     /// Returns the facts that API clients can read.
     pub(crate) fn observed(&self) -> ObservedSpec {
         let sandbox = find(&self.containers, names::SANDBOX_CONTAINER);

@@ -31,6 +31,8 @@ pub struct Pod {
     pub metadata: ObjectMeta,
     /// The facts of the spec that API clients can read. The spec itself is dropped.
     pub(crate) spec: ObservedSpec,
+    /// Whether one of the containers has the name of a sandbox's.
+    pub(crate) has_sandbox_container: bool,
     pub(crate) status: PodStatus,
 }
 
@@ -103,6 +105,10 @@ pub struct Service {
     pub metadata: ObjectMeta,
     /// The ports. A Service that this program creates has one.
     pub(crate) ports: Vec<ServicePort>,
+    /// The labels of the Pods that it selects.
+    pub(crate) selector: BTreeMap<String, String>,
+    /// Such as `NodePort`.
+    pub(crate) kind: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -116,12 +122,20 @@ struct ServiceFields {
 #[serde(default)]
 struct ServiceSpec {
     ports: Objects<ServicePort>,
+    selector: Scalar<BTreeMap<String, String>>,
+    #[serde(rename = "type")]
+    kind: Scalar<String>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ServicePort {
     pub(crate) name: Scalar<String>,
+    /// The port of the Service.
+    pub(crate) port: Scalar<u16>,
+    /// The port of the Pod: a number or a name.
+    pub(crate) target_port: Value,
+    pub(crate) protocol: Scalar<String>,
     /// The port on every node.
     pub(crate) node_port: Scalar<u16>,
 }
@@ -162,9 +176,11 @@ struct Metadata {
 impl From<Object<PodFields>> for Pod {
     fn from(Object(fields): Object<PodFields>) -> Self {
         let PodFields { metadata, spec, status } = fields.unwrap_or_default();
+        let spec = spec.0.unwrap_or_default();
         Self {
             metadata: metadata.into(),
-            spec: spec.0.unwrap_or_default().observed(),
+            has_sandbox_container: spec.has_sandbox_container(),
+            spec: spec.observed(),
             status: status.0.unwrap_or_default(),
         }
     }
@@ -173,7 +189,13 @@ impl From<Object<PodFields>> for Pod {
 impl From<Object<ServiceFields>> for Service {
     fn from(Object(fields): Object<ServiceFields>) -> Self {
         let ServiceFields { metadata, spec } = fields.unwrap_or_default();
-        Self { metadata: metadata.into(), ports: spec.0.unwrap_or_default().ports.0 }
+        let ServiceSpec { ports, selector, kind } = spec.0.unwrap_or_default();
+        Self {
+            metadata: metadata.into(),
+            ports: ports.0,
+            selector: selector.0.unwrap_or_default(),
+            kind: kind.0,
+        }
     }
 }
 

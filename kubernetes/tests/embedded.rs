@@ -19,7 +19,10 @@ use lifecycle::{
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
     request::CreateRequest,
-    traits::{Busy, Cluster as _, Deletion, Kind, Manifests, Outcome, Preconditions, WatchEvent, WatchSink},
+    traits::{
+        Busy, Cluster as _, Creation, Deletion, Kind, KnownUids, Manifests, Outcome, Preconditions,
+        WatchEvent, WatchSink,
+    },
 };
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
 use tokio::time::{Instant, sleep, timeout};
@@ -115,7 +118,9 @@ impl World {
         let pod = self.kube.create_pod(id.clone(), pod.unwrap(), until());
         let made = futures::future::join(pod, self.kube.create_service(id.clone(), service, until())).await;
         match made {
-            (Outcome::Done(pod), Outcome::Done(service)) => (pod, service),
+            (Outcome::Done(Creation::AsSent(pod)), Outcome::Done(Creation::AsSent(service))) => {
+                (pod, service)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -134,7 +139,7 @@ fn until() -> std::time::Instant {
     (Instant::now() + lifecycle::budget::POST_PATIENCE).into_std()
 }
 
-async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<ObservedPod> {
+async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<Creation<ObservedPod>> {
     let manifests = kube.manifests(&CreateRequest::new(id.clone())).unwrap();
     kube.create_pod(id.clone(), manifests.pod.unwrap(), until()).await
 }
@@ -152,7 +157,7 @@ async fn a_life_costs_four_calls() {
     let pods = world.view.pods.lock().unwrap().clone();
     assert_eq!(pods[&a].uid, pod.uid);
     assert_eq!(world.view.services.lock().unwrap()[&a].url, service.url);
-    let seen = world.kube.read(a.clone()).await.unwrap().seen;
+    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
     assert!(seen.is_whole());
 
     let removal = world.kube.delete_pod(a.clone(), only(&pod.uid)).await;
@@ -209,7 +214,10 @@ async fn what_is_written_of_a_life_is_read() {
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
     let watched = || world.view.pods.lock().unwrap()[&a].annotations.clone();
     world.until("watched", || watched() == annotations).await;
-    assert_eq!(world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap().annotations, annotations);
+    assert_eq!(
+        world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
+        annotations
+    );
     let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
     let texts = stored["metadata"]["annotations"].take();
     assert_eq!(texts["sandbox-provisioner/idle-timeout"], "1m");
@@ -225,7 +233,7 @@ async fn what_is_written_of_a_life_is_read() {
         world.kube.write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default()).await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(
-        world.kube.read(a).await.unwrap().seen.pod.unwrap().annotations,
+        world.kube.read(a, KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
         annotations,
         "another life is left alone"
     );
@@ -241,13 +249,13 @@ async fn a_stale_decision_deletes_nothing() {
     let stale = Preconditions { uid: pod.uid.clone(), version: Some(pod.version) };
     let refused = world.kube.delete_pod(a.clone(), stale).await;
     assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
-    let seen = world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap();
+    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap();
     assert!(!seen.terminating);
 
     let strange = Preconditions { uid: Uid("another".into()), version: Some(seen.version) };
     assert_eq!(world.kube.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
     assert!(
-        !world.kube.read(a.clone()).await.unwrap().seen.pod.unwrap().terminating,
+        !world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().terminating,
         "it was another one's name"
     );
 
@@ -335,7 +343,7 @@ async fn a_lost_answer_is_found_by_a_look() {
     let a = id("a");
     world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
     assert!(matches!(create_pod(&world.kube, &a).await, Outcome::Unknown(_)));
-    let seen = world.kube.read(a.clone()).await.unwrap().seen;
+    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
         create_pod(&world.kube, &a).await,
@@ -408,7 +416,9 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     let (watching, sink) = (Arc::clone(&kube), Arc::clone(&view));
     tasks.spawn(async move { match watching.watch(Kind::Pod, sink).await {} });
     // The namespace is missing. The create detects that, creates it and continues.
-    let Outcome::Done(pod) = create_pod(&kube, &id("a")).await else { panic!("not created") };
+    let Outcome::Done(Creation::AsSent(pod)) = create_pod(&kube, &id("a")).await else {
+        panic!("not created")
+    };
     assert_eq!(kube.namespace().unready_reason(), None);
     let told = async {
         while view.pods.lock().unwrap().get(&id("a")).map(|p| p.uid.clone()) != Some(pod.uid.clone()) {

@@ -186,6 +186,8 @@ pub enum ClusterErrorKind {
     Invalid,
     /// An admission webhook or plug-in denied the request.
     Denied,
+    /// A mutating admission has changed an object so that it cannot be used.
+    Mutated,
     /// 429: the API server limits the request rate.
     TooManyRequests,
     /// The API server could not be reached, or reported that it cannot serve. Nothing was done.
@@ -237,6 +239,7 @@ impl ClusterErrorKind {
             Self::Unauthorized => "Unauthorized",
             Self::Invalid => "Invalid",
             Self::Denied => "Denied",
+            Self::Mutated => "Mutated",
             Self::TooManyRequests => "TooManyRequests",
             Self::Unreachable => "Unreachable",
             Self::ServerError => "ServerError",
@@ -265,6 +268,7 @@ impl ClusterErrorKind {
             | Self::Forbidden
             | Self::Invalid
             | Self::Denied
+            | Self::Mutated
             | Self::Other => false,
         }
     }

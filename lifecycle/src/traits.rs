@@ -1,6 +1,6 @@
 //! The traits between the crates: `actors` calls them, and `cluster` and the view implement them.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -33,6 +33,15 @@ pub enum Outcome<T> {
     Unknown(ClusterError),
 }
 
+/// The result of an accepted create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation<T> {
+    /// The object is as it was sent, in all that this program relies on.
+    AsSent(T),
+    /// A mutating admission has changed the object so that it cannot be used. It must be deleted.
+    Altered(T, ClusterError),
+}
+
 /// The result of an accepted delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion<T> {
@@ -59,7 +68,7 @@ pub trait Cluster: Send + Sync + 'static {
         id: SandboxId,
         manifest: Manifest,
         until: Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedPod>>;
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>>;
 
     /// Creates the sandbox's Service with one write, which ends at `until`. The answer contains the URL.
     fn create_service(
@@ -67,7 +76,7 @@ pub trait Cluster: Send + Sync + 'static {
         id: SandboxId,
         manifest: Manifest,
         until: Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedService>>;
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedService>>>;
 
     /// Deletes the sandbox's Pod with one write, if it meets the preconditions.
     fn delete_pod(&self, id: SandboxId, only: Preconditions)
@@ -95,11 +104,12 @@ pub trait Cluster: Send + Sync + 'static {
     /// and drops an Event that cannot be written.
     fn record_event(&self, id: &SandboxId, pod: &Uid, reason: ReapReason, dry_run: bool);
 
-    /// Reads both objects by name from the API server, with two reads in parallel.
+    /// Reads both objects by name from the API server, with two reads in parallel. An object with a uid of the known ones
+    /// is the sandbox's, whatever its labels.
     ///
     /// # Errors
     /// The error of the first failed read. The result of the other read is then dropped.
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>>;
+    fn read(&self, id: SandboxId, known: KnownUids) -> BoxFuture<'_, Result<Lookup, ClusterError>>;
 
     /// Returns the uid of the Pod with the sandbox's name, whatever its labels; `None` if there is no such Pod. One
     /// read.
@@ -122,6 +132,51 @@ pub struct Manifests {
 /// The manifest of an object, as it is sent to the API server. Only the implementation of [`Cluster`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest(pub Arc<[u8]>);
+
+// === impl Outcome ===
+
+impl<T> Outcome<T> {
+    /// Converts the answer of a write that succeeded.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Done(answer) => Outcome::Done(convert(answer)),
+            Self::Refused(fault) => Outcome::Refused(fault),
+            Self::Unknown(fault) => Outcome::Unknown(fault),
+        }
+    }
+}
+
+// === impl Creation ===
+
+impl<T> Creation<T> {
+    /// Converts the object.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Creation<U> {
+        match self {
+            Self::AsSent(object) => Creation::AsSent(convert(object)),
+            Self::Altered(object, fault) => Creation::Altered(convert(object), fault),
+        }
+    }
+}
+
+// === impl Foreign ===
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = if self.is_relabelled { ", whose labels have been changed," } else { "" };
+        write!(f, "{}{why}", self.what)
+    }
+}
+
+// === impl KnownUids ===
+
+impl From<&Observed> for KnownUids {
+    fn from(Observed { pod, service }: &Observed) -> Self {
+        Self {
+            pod: pod.as_ref().map(|pod| pod.uid.clone()),
+            service: service.as_ref().map(|service| service.uid.clone()),
+        }
+    }
+}
 
 /// The preconditions of a delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,8 +207,26 @@ pub enum Busy {
 pub struct Lookup {
     /// The objects with our labels.
     pub seen: Observed,
-    /// The foreign object with one of the names, such as `Pod "sandbox-x"`.
-    pub foreign: Option<String>,
+    /// The foreign object with one of the names.
+    pub foreign: Option<Foreign>,
+}
+
+/// An object with one of the sandbox's names and without its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// The object, such as `Pod "sandbox-x"`.
+    pub what: String,
+    /// Whether it looks like a sandbox's object whose labels somebody has changed. It may be in use.
+    pub is_relabelled: bool,
+}
+
+/// The uids by which this program knows a sandbox's objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KnownUids {
+    /// The uid of the Pod.
+    pub pod: Option<Uid>,
+    /// The uid of the Service.
+    pub service: Option<Uid>,
 }
 
 /// An event of the shared watch for one kind of object. Events arrive in the order in which the watch received them.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[cfg(feature = "rbac")]
 use crate::access::{self, user::User};
@@ -101,7 +101,7 @@ async fn answer(
     let content_type = text(header::CONTENT_TYPE);
     #[cfg(feature = "kubectl")]
     let (content_type, body) = protobuf::decoded(content_type, body);
-    let request = Request {
+    let mut request = Request {
         verb: verb.unwrap_or(Verb::Get),
         route,
         query,
@@ -132,6 +132,7 @@ async fn answer(
         Some(Effect::DropBefore) => return Err(ConnectionLost::Reset),
         Some(Effect::Silent) => return silence(shared).await,
         Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
+        Some(Effect::Mutate(patch)) => mutate(&mut request, patch),
         Some(Effect::StaleRead) => replica = strike.rule.and_then(|rule| shared.replica(rule)),
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
@@ -157,6 +158,14 @@ async fn answer(
         return Ok(cut_body(response, after));
     }
     Ok(response)
+}
+
+/// Changes the object in a request. A body that is no JSON stays as it is.
+fn mutate(request: &mut Request, patch: &Value) {
+    if let Ok(mut sent) = serde_json::from_slice::<Value>(&request.body) {
+        json_patch::merge(&mut sent, patch);
+        request.body = sent.to_string().into();
+    }
 }
 
 /// Truncates the body of a response. The `Content-Length` stays, as with a broken connection.

@@ -1,6 +1,7 @@
 //! Faults, one at a time, on the whole daemon without its socket under a paused clock: what callers see, what operators
 //! see, and how the daemon recovers. `docs/failure-modes.md` lists them all.
 
+mod admission;
 mod api_server;
 mod namespace;
 mod objects;

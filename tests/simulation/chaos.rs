@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
+use serde_json::{Value, json};
 use simcluster::{Effect, Refusal, Rule, Verb, WatchFault};
 use testkit::NAMESPACE;
 use tokio::time::sleep;
@@ -98,10 +99,35 @@ fn change_manually(world: &World, rng: &mut Rng) {
     world.cluster.remove(resource, NAMESPACE, &name).unwrap();
 }
 
+/// Returns the rule of an admission webhook that takes up to 40 s for writes of some kind.
+fn slow_admission(rng: &mut Rng) -> Rule {
+    let rule = Rule::new(Effect::Delay(Duration::from_millis(rng.u64(1..40_000)))).writes();
+    match rng.u8(0..4) {
+        0 => rule.verb(Verb::Create),
+        1 => rule.verb(Verb::Delete),
+        2 => rule.resource("pods"),
+        _ => rule,
+    }
+}
+
+/// Returns the rule of an admission webhook that changes what is created, so that it can or cannot be used.
+fn mutating_admission(rng: &mut Rng) -> Rule {
+    let labels = |labels: Value| json!({ "metadata": { "labels": labels } });
+    let (resource, patch) = match rng.u8(0..6) {
+        0 => ("pods", labels(json!({"app": null, "sandbox-id": null, "team": "x"}))),
+        1 => ("pods", labels(json!({"app": "other"}))),
+        2 => ("services", labels(json!({"app": null, "sandbox-id": null}))),
+        3 => ("services", json!({"spec": {"selector": {"version": "v1"}}})),
+        4 => ("pods", labels(json!({"team": "x"}))),
+        _ => ("services", labels(json!({"team": "x"}))),
+    };
+    Rule::new(Effect::Mutate(patch)).verb(Verb::Create).resource(resource)
+}
+
 fn rule(rng: &mut Rng) -> Rule {
     let share = rng.f64();
     let seed = rng.u64(..);
-    let effect = match rng.u8(0..14) {
+    let effect = match rng.u8(0..16) {
         0 => Effect::Refuse(Refusal::TooManyRequests),
         1 => Effect::Refuse(Refusal::EtcdTimeout),
         2 => Effect::Refuse(Refusal::Unavailable),
@@ -115,6 +141,8 @@ fn rule(rng: &mut Rng) -> Rule {
         10 => Effect::Watch(WatchFault::CutAfter(rng.u64(0..5))),
         11 => Effect::Watch(WatchFault::ExpireAfter(rng.u64(0..5))),
         12 => Effect::CutBody(rng.u64(0..4_000)),
+        13 => return slow_admission(rng).share(share, seed),
+        14 => return mutating_admission(rng).share(share, seed),
         _ => Effect::Watch(WatchFault::Double),
     };
     let rule = Rule::new(effect);

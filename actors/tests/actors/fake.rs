@@ -23,8 +23,8 @@ use lifecycle::{
     request::CreateRequest,
     spec::ObservedSpec,
     traits::{
-        Busy, Clock, Cluster, Deletion, Kind, Lookup, Manifest, Manifests, Outcome, Preconditions,
-        WatchEvent, WatchSink,
+        Busy, Clock, Cluster, Creation, Deletion, Kind, KnownUids, Lookup, Manifest, Manifests, Outcome,
+        Preconditions, WatchEvent, WatchSink,
     },
 };
 use tokio::{
@@ -355,7 +355,7 @@ impl Cluster for Port {
         id: SandboxId,
         manifest: Manifest,
         _: std::time::Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedPod>> {
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("create_pod {id}")).await {
                 return Outcome::Refused(fault);
@@ -389,7 +389,7 @@ impl Cluster for Port {
                 pod
             };
             self.0.view().pods(WatchEvent::Applied(id.clone(), pod.clone()));
-            Outcome::Done(pod)
+            Outcome::Done(Creation::AsSent(pod))
         })
     }
 
@@ -398,7 +398,7 @@ impl Cluster for Port {
         id: SandboxId,
         _: Manifest,
         _: std::time::Instant,
-    ) -> BoxFuture<'_, Outcome<ObservedService>> {
+    ) -> BoxFuture<'_, Outcome<Creation<ObservedService>>> {
         Box::pin(async move {
             if let Err(fault) = self.0.call(format!("create_service {id}")).await {
                 return Outcome::Refused(fault);
@@ -414,7 +414,7 @@ impl Cluster for Port {
                 service
             };
             self.0.view().services(WatchEvent::Applied(id.clone(), service.clone()));
-            Outcome::Done(service)
+            Outcome::Done(Creation::AsSent(service))
         })
     }
 
@@ -485,7 +485,7 @@ impl Cluster for Port {
         })
     }
 
-    fn read(&self, id: SandboxId) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
+    fn read(&self, id: SandboxId, _: KnownUids) -> BoxFuture<'_, Result<Lookup, ClusterError>> {
         Box::pin(async move {
             self.0.call(format!("read {id}")).await?;
             let seen = self.0.state.lock().unwrap().objects.get(&id).cloned().unwrap_or_default();

@@ -16,12 +16,12 @@ fn id() -> SandboxId {
     SandboxId::parse("a").unwrap()
 }
 
-fn create_pod(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedPod>> {
+fn create_pod(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>> {
     let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
     cluster.create_pod(id(), manifests.pod.unwrap(), until())
 }
 
-fn create_service(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<ObservedService>> {
+fn create_service(cluster: &KubeCluster) -> BoxFuture<'_, Outcome<Creation<ObservedService>>> {
     let manifests = cluster.manifests(&CreateRequest::new(id())).unwrap();
     cluster.create_service(id(), manifests.service, until())
 }
@@ -75,8 +75,8 @@ async fn a_create_is_one_post_for_each_object() {
         }
     });
     let (pod, service) = futures::future::join(create_pod(&writes), create_service(&writes)).await;
-    let Outcome::Done(pod) = pod else { panic!("{pod:?}") };
-    let Outcome::Done(service) = service else { panic!("{service:?}") };
+    let Outcome::Done(Creation::AsSent(pod)) = pod else { panic!("{pod:?}") };
+    let Outcome::Done(Creation::AsSent(service)) = service else { panic!("{service:?}") };
     assert_eq!((pod.uid, pod.version.0, pod.terminating), (uid(), 5, false));
     assert_eq!(service.url.as_deref(), Some("http://host.docker.internal:31234"));
     let mut lines = log.lines();
@@ -97,7 +97,9 @@ async fn calls_without_a_connection_are_refused() {
     assert_eq!(kind(&created), (true, ClusterErrorKind::Unreachable));
     assert!(matches!(created, Outcome::Refused(fault) if fault.message == "not connected yet"));
     assert_eq!(kind(&cluster.delete_pod(id(), only()).await), (true, ClusterErrorKind::Unreachable));
-    assert!(matches!(cluster.read(id()).await, Err(fault) if fault.kind == ClusterErrorKind::Unreachable));
+    assert!(
+        matches!(cluster.read(id(), KnownUids::default()).await, Err(fault) if fault.kind == ClusterErrorKind::Unreachable)
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
@@ -112,7 +114,9 @@ async fn a_storm_costs_three_calls_an_operation() {
     assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After: 1 was waited for twice");
     assert_eq!(kind(&writes.delete_pod(id(), only()).await), (true, ClusterErrorKind::TooManyRequests));
     assert_eq!(log.len(), 6);
-    assert!(matches!(writes.read(id()).await, Err(f) if f.kind == ClusterErrorKind::TooManyRequests));
+    assert!(
+        matches!(writes.read(id(), KnownUids::default()).await, Err(f) if f.kind == ClusterErrorKind::TooManyRequests)
+    );
     assert!(log.len() <= 12, "two reads of at most three calls each");
 }
 
@@ -192,7 +196,7 @@ async fn creates_leave_calls_to_others() {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let begun = Instant::now();
         assert_eq!(writes.delete_pod(id(), only()).await, Outcome::Done(Deletion::Gone));
-        assert_eq!(writes.read(id()).await, Ok(Lookup::default()));
+        assert_eq!(writes.read(id(), KnownUids::default()).await, Ok(Lookup::default()));
         begun.elapsed()
     };
     let (_, took) = futures::join!(creates, others);
@@ -411,6 +415,53 @@ async fn a_deleted_object_is_gone_or_leaving() {
     assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Deletion::Gone));
 }
 
+/// Guards that a Pod whose labels were changed is recognised by its container, and that an object with a known uid is ours
+/// whatever its labels.
+#[tokio::test(start_paused = true)]
+async fn a_relabelled_object_is_recognised() {
+    let (writes, _) = writes(|_, asked| {
+        let mut found = match asked.path.contains("/pods/") {
+            true => pod("a", "ua", 5, "Running"),
+            false => service("a", "us", 6, 30001),
+        };
+        found["metadata"]["labels"] = json!({"team": "x"});
+        Answer::Json(200, found)
+    });
+    let Lookup { seen, foreign } = writes.read(id(), KnownUids::default()).await.unwrap();
+    assert_eq!(seen, Observed::default());
+    assert_eq!(foreign, Some(Foreign { what: "Pod \"sandbox-a\"".into(), is_relabelled: true }));
+    let known = KnownUids { pod: Some(uid()), service: None };
+    let Lookup { seen, foreign } = writes.read(id(), known).await.unwrap();
+    assert!(seen.pod.is_some() && seen.service.is_none());
+    assert_eq!(foreign, Some(Foreign { what: "Service \"sandbox-a-svc\"".into(), is_relabelled: true }));
+}
+
+/// Guards that a create whose answer differs from what was sent is reported as altered, and that an object with another
+/// name is deleted under it.
+#[tokio::test(start_paused = true)]
+async fn an_altered_create_is_reported() {
+    let (stripped, log) = writes(|_, _| {
+        let mut object = pod("a", "ua", 5, "Pending");
+        object["metadata"]["labels"] = json!({"team": "x"});
+        Answer::Json(201, object)
+    });
+    let Outcome::Done(Creation::Altered(pod_of_a, fault)) = create_pod(&stripped).await else {
+        panic!("not altered")
+    };
+    assert_eq!((pod_of_a.uid, fault.kind, log.len()), (uid(), ClusterErrorKind::Mutated, 1));
+    let (renamed, log) = writes(|_, asked| {
+        let mut object = pod("a", "ua", 5, "Pending");
+        object["metadata"]["name"] = json!("x-sandbox-a");
+        if asked.method == "POST" { Answer::Json(201, object) } else { Answer::Json(200, json!({})) }
+    });
+    assert!(matches!(create_pod(&renamed).await, Outcome::Done(Creation::Altered(..))));
+    assert_eq!(
+        log.lines(),
+        ["POST /api/v1/namespaces/rec/pods", "DELETE /api/v1/namespaces/rec/pods/x-sandbox-a"]
+    );
+    assert_eq!(log.all()[1].body["preconditions"], json!({"uid": "ua"}));
+}
+
 /// Guards that a lookup makes two reads, and that it reports missing and foreign objects.
 #[tokio::test(start_paused = true)]
 async fn a_look_tells_ours_absent_and_strange() {
@@ -421,7 +472,7 @@ async fn a_look_tells_ours_absent_and_strange() {
             failure(404, "NotFound", "services \"sandbox-a-svc\" not found")
         }
     });
-    let seen = ours.read(id()).await.unwrap().seen;
+    let seen = ours.read(id(), KnownUids::default()).await.unwrap().seen;
     assert!(seen.pod.is_some_and(|pod| pod.uid == uid()) && seen.service.is_none());
     assert_eq!(log.len(), 2);
 
@@ -431,6 +482,7 @@ async fn a_look_tells_ours_absent_and_strange() {
             if asked.path.contains("/pods/") {
                 let mut found = pod("a", "ua", 5, "Running");
                 found["metadata"]["labels"] = json!({"app": "nginx"});
+                found["spec"] = json!({"containers": [{"name": "nginx"}]});
                 return Answer::Json(200, found);
             }
             match status {
@@ -439,9 +491,10 @@ async fn a_look_tells_ours_absent_and_strange() {
                 _ => failure(403, "Forbidden", "no"),
             }
         });
-        match strange.read(id()).await {
+        match strange.read(id(), KnownUids::default()).await {
             Ok(look) => {
-                assert_eq!(look.foreign.as_deref(), Some("Pod \"sandbox-a\""));
+                let foreign = Foreign { what: "Pod \"sandbox-a\"".into(), is_relabelled: false };
+                assert_eq!(look.foreign, Some(foreign));
                 assert_eq!((look.seen.pod, look.seen.service.is_some()), (None, there));
             }
             Err(fault) => assert_eq!((fault.kind, status), (ClusterErrorKind::Forbidden, 403)),

@@ -14,7 +14,7 @@ use crate::{
     operation::Operation,
     request::CreateRequest,
     spec::{ObservedSpec, Requirements},
-    traits::{Manifests, Outcome},
+    traits::{Creation, Foreign, Manifests, Outcome},
 };
 
 /// The maximum number of write attempts of one POST: the first, one after a read, and one after a replacement.
@@ -142,11 +142,12 @@ impl Step<'_> {
     pub(super) fn created<W>(
         &mut self,
         mut create: PendingCreate<W>,
-        pod: Option<Outcome<()>>,
-        service: Option<Outcome<()>>,
+        pod: Option<Outcome<Creation<()>>>,
+        service: Option<Outcome<Creation<()>>>,
     ) -> Decision<W> {
-        let may_exist =
-            |outcome: &Option<Outcome<()>>| matches!(outcome, Some(Outcome::Done(()) | Outcome::Unknown(_)));
+        let may_exist = |outcome: &Option<Outcome<Creation<()>>>| {
+            matches!(outcome, Some(Outcome::Done(_) | Outcome::Unknown(_)))
+        };
         create.made.pod |= may_exist(&pod);
         create.made.service |= may_exist(&service);
 
@@ -155,7 +156,7 @@ impl Step<'_> {
         create.last_unknown = None;
         for (operation, outcome) in [(Operation::CreatePod, pod), (Operation::CreateService, service)] {
             match outcome {
-                None | Some(Outcome::Done(())) => {}
+                None | Some(Outcome::Done(Creation::AsSent(()))) => {}
                 Some(Outcome::Unknown(fault)) => {
                     is_unknown = true;
                     create.last_unknown.get_or_insert_with(|| failure_of(operation, fault));
@@ -168,7 +169,7 @@ impl Step<'_> {
                 {
                     is_unknown = true;
                 }
-                Some(Outcome::Refused(fault)) => {
+                Some(Outcome::Refused(fault) | Outcome::Done(Creation::Altered((), fault))) => {
                     failure.get_or_insert_with(|| failure_of(operation, fault));
                 }
             }
@@ -185,7 +186,7 @@ impl Step<'_> {
         &mut self,
         create: PendingCreate<W>,
         failure: Option<SandboxError>,
-        result: Result<Option<String>, ClusterError>,
+        result: Result<Option<Foreign>, ClusterError>,
     ) -> Decision<W> {
         match (result, failure) {
             (Ok(None), None) if create.waiters.iter().all(|w| w.until <= self.ctx.now) => {
@@ -194,7 +195,10 @@ impl Step<'_> {
             }
             (Ok(None), None) => self.create(create),
             (Ok(None), Some(failure)) => self.undo(create, failure),
-            (Ok(Some(what)), _) => self.undo(create, SandboxError::NotOurs { id: self.ctx.id.clone(), what }),
+            (Ok(Some(foreign)), _) => {
+                let (id, what) = (self.ctx.id.clone(), foreign.to_string());
+                self.undo(create, SandboxError::NotOurs { id, what })
+            }
             (Err(fault), failure) => {
                 let failure = failure.unwrap_or_else(|| failure_of(Operation::CreateSandbox, fault));
                 self.give_up(create, &failure)

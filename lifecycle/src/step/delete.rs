@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{ClusterError, SandboxError},
     operation::Operation,
-    traits::Outcome,
+    traits::{Foreign, Outcome},
 };
 
 /// The delay before the first retry. It doubles up to [`LONGEST_WAIT`].
@@ -91,7 +91,7 @@ impl Step<'_> {
     pub(super) fn read_before_delete<W>(
         &mut self,
         delete: PendingDelete<W>,
-        result: Result<Option<String>, ClusterError>,
+        result: Result<Option<Foreign>, ClusterError>,
     ) -> Decision<W> {
         match result {
             // One of the names may belong to a foreign object. Our object with the other name is deleted nevertheless.
@@ -115,13 +115,16 @@ impl Step<'_> {
 
     /// Handles the outcome of the read that confirms an orphan. Deletes only a confirmed orphan.
     ///
-    /// A Service selects only Pods with our labels, so a foreign Pod does not count as its Pod. A Pod may still be
-    /// reachable through a Service that has lost its labels, so the Pod is kept.
-    pub(super) fn confirm_orphan<W>(&mut self, result: &Result<Option<String>, ClusterError>) -> Decision<W> {
+    /// A Service selects only Pods with our labels, so a foreign Pod does not count as its Pod. An object whose
+    /// counterpart has lost its labels may be in use, so it is kept.
+    pub(super) fn confirm_orphan<W>(
+        &mut self,
+        result: &Result<Option<Foreign>, ClusterError>,
+    ) -> Decision<W> {
         let orphaned = orphaned(self.ctx.seen);
         let is_confirmed = match result {
             Ok(None) => orphaned.any(),
-            Ok(Some(_foreign)) => orphaned.service,
+            Ok(Some(foreign)) => orphaned.service && !foreign.is_relabelled,
             Err(_) => false,
         };
         if is_confirmed {

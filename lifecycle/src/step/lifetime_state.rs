@@ -72,7 +72,7 @@ impl LifetimeState {
                         if matches!(&**existence, Existence::Creating { create, .. } if create.made.pod)
                 ) || matches!(
                     event,
-                    Event::Created { pod: Some(Outcome::Done(()) | Outcome::Unknown(_)), .. }
+                    Event::Created { pod: Some(Outcome::Done(_) | Outcome::Unknown(_)), .. }
                 );
                 let activity = if is_ours {
                     Activity::of_new_pod(pod, ctx.clocks())

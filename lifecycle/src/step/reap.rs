@@ -13,7 +13,7 @@ use crate::{
     hold::{Hold, HoldReason},
     lifetime::ReapReason,
     observed::{ObservedPod, ResourceVersion, Uid},
-    traits::{Busy, Outcome, Preconditions},
+    traits::{Busy, Foreign, Outcome, Preconditions},
 };
 
 /// The retry delay after a reap that failed, or that could not be decided on because the view was stale.
@@ -145,7 +145,7 @@ impl Step<'_> {
     pub(super) fn confirm_reap<W>(
         &mut self,
         reason: ReapReason,
-        result: &Result<Option<String>, ClusterError>,
+        result: &Result<Option<Foreign>, ClusterError>,
     ) -> Decision<W> {
         let again = self.ctx.now + AGAIN;
         if self.ctx.live_pod().is_none() {

@@ -8,7 +8,7 @@ use crate::{
     observed::{Status, Uid},
     request::CreateRequest,
     spec::{ObservedSpec, Requirements},
-    traits::{Busy, Manifest, Manifests, Outcome, Preconditions},
+    traits::{Busy, Creation, Foreign, Manifest, Manifests, Outcome, Preconditions},
 };
 
 /// The stage of a sandbox. `W` is the handle through which a caller receives its answer.
@@ -162,9 +162,9 @@ pub enum Event<W> {
     /// The outcome of [`Action::Create`], for each object that it named.
     Created {
         /// The outcome for the Pod.
-        pod: Option<Outcome<()>>,
+        pod: Option<Outcome<Creation<()>>>,
         /// The outcome for the Service.
-        service: Option<Outcome<()>>,
+        service: Option<Outcome<Creation<()>>>,
     },
     /// The outcome of [`Action::Delete`], for each object that it named.
     Deleted {
@@ -173,8 +173,8 @@ pub enum Event<W> {
         /// The outcome for the Service.
         service: Option<Outcome<()>>,
     },
-    /// The outcome of [`Action::Read`]; the text names a foreign object, if there is one.
-    Read(Result<Option<String>, ClusterError>),
+    /// The outcome of [`Action::Read`], with the foreign object, if there is one.
+    Read(Result<Option<Foreign>, ClusterError>),
     /// The outcome of [`Action::Write`].
     Written(Outcome<()>),
     /// The outcome of [`Action::Probe`].

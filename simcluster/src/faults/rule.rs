@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::table::Subject;
 use crate::calls::Verb;
@@ -60,6 +61,9 @@ pub enum Effect {
     Refuse(Refusal),
     /// Wait first. Goes together with the effect of another rule.
     Delay(#[serde(with = "crate::duration")] Duration),
+    /// Change the object that a create or a patch sends by this JSON merge patch (RFC 7396), as a mutating admission
+    /// webhook does. On any other call it does nothing.
+    Mutate(Value),
     /// Drop the connection before anything took effect.
     DropBefore,
     /// Carry the call out, then drop the connection instead of answering.
@@ -328,6 +332,7 @@ mod tests {
             Effect::Refuse(other),
             Effect::Refuse(Refusal::EtcdTimeout),
             Effect::Delay(Duration::from_millis(1500)),
+            Effect::Mutate(serde_json::json!({"metadata": {"labels": null}})),
             Effect::DropAnswer,
             Effect::CutBody(10),
             Effect::StaleRead,

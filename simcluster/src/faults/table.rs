@@ -100,6 +100,7 @@ impl FaultTable {
                 Effect::Delay(more) => strike.delay += *more,
                 Effect::Watch(_) if subject.verb != Verb::Watch => {}
                 Effect::StaleRead if subject.verb.writes() => {}
+                Effect::Mutate(_) if !matches!(subject.verb, Verb::Create | Verb::Patch) => {}
                 effect if strike.effect.is_none() => {
                     strike.effect = Some(effect.clone());
                     strike.rule = Some(active.id);

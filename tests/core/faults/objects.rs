@@ -181,8 +181,8 @@ async fn a_half_deleted_by_hand() {
     }
 }
 
-/// Guards that a Pod whose label is changed manually becomes a foreign object: it is not touched, its Service is
-/// removed, and its name is in use.
+/// Guards that a Pod whose label is changed manually becomes a foreign object: it is not touched, its Service, through
+/// which it may be in use, is kept, and its name is in use.
 #[tokio::test(start_paused = true)]
 async fn a_pod_relabelled_for_good() {
     let daemon = Daemon::start().await;
@@ -193,12 +193,14 @@ async fn a_pod_relabelled_for_good() {
     let taken = daemon.post("a").await;
     assert_eq!(
         taken.to_string(),
-        "409 | NotOurs | Sandbox 'a' cannot be made: Pod \"sandbox-a\" is not managed by this service; choose another \
-         sandbox_id"
+        "409 | NotOurs | Sandbox 'a' cannot be made: Pod \"sandbox-a\", whose labels have been changed, is not managed \
+         by this service; choose another sandbox_id"
     );
     sleep(GRACE_OVER).await;
-    assert_eq!(daemon.objects(), ["pods sandbox-a"]);
+    assert_eq!(daemon.objects(), ["pods sandbox-a", "services sandbox-a-svc"]);
     assert_eq!(daemon.get("a").await.status, 404);
+    assert_eq!(daemon.delete("a").await.status, 200);
+    assert_eq!(daemon.objects(), ["pods sandbox-a"], "a DELETE takes what has our labels");
 }
 
 /// Guards that no sandbox has the Services of others in its environment, where Kubernetes puts them unless told not to.

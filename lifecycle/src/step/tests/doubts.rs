@@ -113,6 +113,28 @@ fn a_create_in_the_dark_looks_first() {
     assert_eq!(fixture.feed(Event::Read(Ok(None))), [fixture.create(Objects::BOTH)], "it looks once");
 }
 
+/// Guards that a create that is not answered in its caller's time is answered at once, and that what it makes later is
+/// deleted before anybody is shown it.
+#[test]
+fn a_create_without_an_answer_is_taken_back() {
+    let mut fixture = Fixture::new();
+    fixture.post(1);
+    fixture.after(POST_PATIENCE);
+    assert_eq!(fixture.created(unknown(), DONE), [Action::Read]);
+    fixture.seen.service = Some(service("s"));
+    let actions = fixture.feed(Event::Read(Ok(None)));
+    let told = SandboxError::Unanswered { operation: Operation::CreatePod, after: POST_PATIENCE };
+    assert_eq!(failure(&actions, 1), &told);
+    assert!(
+        told.to_string().starts_with("Pod creation was not answered by the API server within 22 s"),
+        "{told}"
+    );
+    assert!(fixture.sandbox.is_unpublished());
+    fixture.seen.pod = Some(pod("p"));
+    assert_eq!(fixture.after(Duration::from_secs(1)).feed(Event::Due), [Action::Read]);
+    assert_eq!(fixture.feed(Event::Read(Ok(None))), [remove(Some("p"), Some("s"))]);
+}
+
 /// Guards the same for a DELETE of an incomplete sandbox: the other object is deleted too.
 #[test]
 fn a_delete_in_the_dark_looks_first() {

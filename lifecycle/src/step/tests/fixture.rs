@@ -18,7 +18,7 @@ pub(super) use crate::{
     phase::Phase,
     request::CreateRequest,
     spec::ObservedSpec,
-    traits::{Busy, Manifest, Manifests, Outcome, Preconditions},
+    traits::{Busy, Creation, Foreign, Manifest, Manifests, Outcome, Preconditions},
 };
 
 /// A sandbox under test, with its observed objects and its clocks.
@@ -109,7 +109,7 @@ impl Fixture {
         pod: Option<Outcome<()>>,
         service: Option<Outcome<()>>,
     ) -> Vec<Action<u32>> {
-        self.feed(Event::Created { pod, service })
+        self.feed(created(pod, service))
     }
 
     pub(super) fn after(&mut self, wait: Duration) -> &mut Self {
@@ -121,6 +121,17 @@ impl Fixture {
     pub(super) fn advance_to(&mut self, at: Instant) {
         self.after(at.saturating_duration_since(self.now));
     }
+}
+
+/// Returns the outcome of a create whose objects are as they were sent.
+pub(super) fn created(pod: Option<Outcome<()>>, service: Option<Outcome<()>>) -> Event<u32> {
+    let as_sent = |outcome: Outcome<()>| outcome.map(Creation::AsSent);
+    Event::Created { pod: pod.map(as_sent), service: service.map(as_sent) }
+}
+
+/// Returns a foreign object.
+pub(super) fn foreign(what: &str) -> Foreign {
+    Foreign { what: what.to_owned(), is_relabelled: false }
 }
 
 pub(super) fn manifests(request: &CreateRequest) -> Manifests {

@@ -121,7 +121,7 @@ impl Simulation for FlakyCluster {
     fn create(&mut self, objects: Objects) -> Event<u32> {
         let pod = objects.pod.then(|| self.create_pod());
         let service = objects.service.then(|| self.create_service());
-        Event::Created { pod, service }
+        created(pod, service)
     }
 
     fn delete(&mut self, pod: Option<Uid>, service: Option<Uid>) -> Event<u32> {

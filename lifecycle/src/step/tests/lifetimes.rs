@@ -201,7 +201,7 @@ impl Simulation for LimitedCluster {
                 Some(ObservedService { version, ..service(&format!("s{}", version.0)) });
         }
         let done = |is_made: bool| is_made.then_some(Outcome::Done(()));
-        Event::Created { pod: done(objects.pod), service: done(objects.service) }
+        created(done(objects.pod), done(objects.service))
     }
 
     fn delete(&mut self, _: Option<Uid>, _: Option<Uid>) -> Event<u32> {

@@ -205,7 +205,7 @@ fn somebody_elses_object_is_left_alone() {
     let _ = fixture.post(1);
     fixture.seen.service = Some(service("s"));
     assert_eq!(fixture.created(refused(ClusterErrorKind::AlreadyExists), DONE), [Action::Read]);
-    let not_ours = Some("Pod \"sandbox-a\"".into());
+    let not_ours = Some(foreign("Pod \"sandbox-a\""));
     assert_eq!(fixture.feed(Event::Read(Ok(not_ours))), [remove(None, Some("s"))]);
     fixture.seen.service = None;
     let actions = fixture.feed(Event::Deleted { pod: None, service: DONE });
@@ -280,7 +280,7 @@ fn what_was_made_beside_somebody_elses_object_goes() {
     let _ = fixture.post(1);
     fixture.seen.service = Some(service("s"));
     let _ = fixture.created(refused(ClusterErrorKind::AlreadyExists), DONE);
-    let not_ours = || Event::Read(Ok(Some("Pod \"sandbox-a\"".into())));
+    let not_ours = || Event::Read(Ok(Some(foreign("Pod \"sandbox-a\""))));
     let _ = fixture.feed(not_ours());
     let actions = fixture.feed(Event::Deleted { pod: None, service: refused(ClusterErrorKind::Forbidden) });
     let Some(Action::SetTimer(at)) = actions.last() else { panic!("{actions:?}") };
@@ -348,7 +348,7 @@ fn an_orphan_is_removed_after_its_grace() {
 /// Guards that an object is not an orphan if the read finds its counterpart or a foreign object with that name.
 #[test]
 fn an_orphan_is_looked_at_before_it_is_removed() {
-    let not_ours = Ok(Some("Service \"sandbox-a-svc\"".into()));
+    let not_ours = Ok(Some(foreign("Service \"sandbox-a-svc\"")));
     for (result, service) in [(Ok(None), Some(service("s"))), (not_ours, None)] {
         let mut fixture = Fixture::with(Some(pod("p")), None);
         let _ = fixture.feed(Event::Resync);
@@ -366,8 +366,51 @@ fn a_service_beside_somebody_elses_pod_is_an_orphan() {
     let mut fixture = Fixture::with(None, Some(service("s")));
     let _ = fixture.feed(Event::Resync);
     let _ = fixture.after(ORPHAN_GRACE).feed(Event::Due);
-    let not_ours = Ok(Some("Pod \"sandbox-a\"".into()));
+    let not_ours = Ok(Some(foreign("Pod \"sandbox-a\"")));
     assert_eq!(fixture.feed(Event::Read(not_ours)), [remove(None, Some("s"))]);
+}
+
+/// Guards that a Service beside a Pod whose labels have been changed is kept, because the Pod may be in use, and that it
+/// is looked at again after another grace.
+#[test]
+fn a_service_beside_a_relabelled_pod_is_kept() {
+    let mut fixture = Fixture::with(None, Some(service("s")));
+    let _ = fixture.feed(Event::Resync);
+    let _ = fixture.after(ORPHAN_GRACE).feed(Event::Due);
+    let relabelled = Foreign { is_relabelled: true, ..foreign("Pod \"sandbox-a\"") };
+    let again = fixture.now + ORPHAN_GRACE;
+    assert_eq!(fixture.feed(Event::Read(Ok(Some(relabelled)))), [Action::SetTimer(again)]);
+    assert_eq!(fixture.after(ORPHAN_GRACE).feed(Event::Due), [Action::Read]);
+}
+
+/// Guards that objects that a mutating admission has changed are deleted before the caller is told which field was
+/// changed, whichever of the two it is.
+#[test]
+fn an_altered_object_is_taken_back() {
+    let altered = || {
+        let fault = ClusterError::new(ClusterErrorKind::Mutated, "metadata.labels");
+        Some(Outcome::Done(Creation::Altered((), fault)))
+    };
+    let as_sent = || Some(Outcome::Done(Creation::AsSent(())));
+    for (pod_outcome, service_outcome, operation) in [
+        (altered(), as_sent(), Operation::CreatePod),
+        (as_sent(), altered(), Operation::CreateService),
+        (altered(), altered(), Operation::CreatePod),
+    ] {
+        let mut fixture = Fixture::new();
+        let _ = fixture.post(1);
+        (fixture.seen.pod, fixture.seen.service) = (Some(pod("p")), Some(service("s")));
+        let actions = fixture.feed(Event::Created { pod: pod_outcome, service: service_outcome });
+        assert_eq!(actions, [remove(Some("p"), Some("s"))]);
+        assert!(fixture.sandbox.is_unpublished());
+        (fixture.seen.pod, fixture.seen.service) = (Some(dying("p")), None);
+        let actions = fixture.feed(Event::Deleted { pod: DONE, service: DONE });
+        assert!(
+            matches!(failure(&actions, 1), SandboxError::Refused { operation: told, fault }
+                if *told == operation && fault.kind == ClusterErrorKind::Mutated),
+            "{actions:?}"
+        );
+    }
 }
 
 /// Guards that the grace starts when the view is fresh, because a stale view does not prove that an object is absent.
