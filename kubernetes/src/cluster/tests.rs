@@ -420,9 +420,10 @@ async fn a_deleted_object_is_gone_or_leaving() {
 #[tokio::test(start_paused = true)]
 async fn a_relabelled_object_is_recognised() {
     let (writes, _) = writes(|_, asked| {
-        let mut found = match asked.path.contains("/pods/") {
-            true => pod("a", "ua", 5, "Running"),
-            false => service("a", "us", 6, 30001),
+        let mut found = if asked.path.contains("/pods/") {
+            pod("a", "ua", 5, "Running")
+        } else {
+            service("a", "us", 6, 30001)
         };
         found["metadata"]["labels"] = json!({"team": "x"});
         Answer::Json(200, found)
