@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
+    operation::Operation,
 };
 use proptest::prelude::*;
 use sandbox_provisioner::http::{body, frontend::Frontend};
