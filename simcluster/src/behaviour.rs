@@ -34,6 +34,8 @@ pub struct Behaviour {
     pub start: Option<Duration>,
     /// `pull=DURATION`: how long it takes to pull the image, or to fail to.
     pub pull: Option<Duration>,
+    /// `boot=DURATION`: how long its container runs before its probes succeed.
+    pub boot: Option<Duration>,
     /// `after=DURATION`: how long it is ready before its course takes it; `None` for [`Times::crash`](crate::Times).
     pub after: Option<Duration>,
     /// `terminate=DURATION`: how long its containers take to end once told to. If that is more than the grace period,
@@ -93,7 +95,7 @@ pub enum BehaviourError {
     #[error("a Pod has one course, and {0:?} is a second one")]
     SecondCourse(String),
     /// No setting has that name.
-    #[error("{0:?} is no setting of a behaviour; there are failures, start, pull, after and terminate")]
+    #[error("{0:?} is no setting of a behaviour; there are failures, start, pull, boot, after and terminate")]
     UnknownSetting(String),
     /// The value of a setting cannot be read.
     #[error("{value:?} is no value for {key}; {wanted} is wanted")]
@@ -226,6 +228,7 @@ impl Behaviour {
             "failures" => self.failures = Some(value.parse().map_err(|_| wrong("a whole number"))?),
             "start" => self.start = given()?,
             "pull" => self.pull = given()?,
+            "boot" => self.boot = given()?,
             "after" => self.after = given()?,
             "terminate" => self.terminate = given()?,
             _ => return Err(BehaviourError::UnknownSetting(key.to_owned())),
@@ -240,9 +243,13 @@ impl fmt::Display for Behaviour {
         if let Some(failures) = self.failures {
             write!(f, ", failures={failures}")?;
         }
-        for (key, value) in
-            [("start", self.start), ("pull", self.pull), ("after", self.after), ("terminate", self.terminate)]
-        {
+        for (key, value) in [
+            ("start", self.start),
+            ("pull", self.pull),
+            ("boot", self.boot),
+            ("after", self.after),
+            ("terminate", self.terminate),
+        ] {
             if let Some(value) = value {
                 let value = SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX);
                 write!(f, ", {key}={value:#}")?;
@@ -278,6 +285,7 @@ mod tests {
                 failures: Some(2),
                 start: Some(Duration::from_millis(1500)),
                 pull: Some(Duration::from_secs(90)),
+                boot: Some(Duration::from_secs(100)),
                 after: Some(Duration::ZERO),
                 terminate: Some(Duration::from_secs(3600)),
             };

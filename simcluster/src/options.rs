@@ -83,7 +83,7 @@ pub struct Times {
     pub network: Duration,
     /// From a ready network to `Running`.
     pub run: Duration,
-    /// From `Running` to ready.
+    /// From `Running` to the first readiness probe, if it has no delay.
     pub ready: Duration,
     /// From deletion to the exit of the containers; a shorter grace period takes precedence.
     pub terminate: Duration,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::image::{fingerprint, never_pulled, pull_error};
 use super::life::{Circumstances, Stage, any_container, back_off, relative_mount};
+use super::probes::limits_boot;
 use super::report::Context;
 use crate::behaviour::Course;
 use crate::store::text_at;
@@ -88,8 +89,13 @@ impl Writer<'_> {
                 self.run(restarts);
                 self.status["ready"] = false.into();
             }
+            Stage::Booted(restarts) => {
+                self.run(restarts);
+                self.status["started"] = true.into();
+            }
             Stage::Ready(restarts) | Stage::Synced(restarts) => {
                 self.run(restarts);
+                self.status["started"] = true.into();
                 self.status["ready"] = true.into();
             }
             Stage::Unready(..) => self.status["ready"] = false.into(),
@@ -97,6 +103,7 @@ impl Writer<'_> {
                 Course::Oom => self.end(KILLED, "OOMKilled"),
                 _ => self.end(3, "Error"),
             },
+            Stage::Killed(_) if limits_boot(self.container).is_some() => self.end(KILLED, "Error"),
             Stage::RunFailed(restarts) => self.fail_to_start(restarts),
             Stage::BackOff(restarts) => {
                 self.remember();
@@ -134,7 +141,7 @@ impl Writer<'_> {
         self.remember();
         self.status["state"] = json!({"running": {"startedAt": self.now}});
         self.create(restarts);
-        self.status["started"] = true.into();
+        self.status["started"] = self.container.get("startupProbe").is_none().into();
     }
 
     /// What is known of a container that exists.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::container::{start_error, who};
 use super::image::{never_pulled, pull_error};
 use super::life::{Circumstances, Stage};
+use super::probes::{deciding, limits_boot};
 use super::report::eviction_message;
 use crate::clock::{Clock, stamp};
 use crate::resource::{EVENTS, NAMESPACES};
@@ -174,7 +175,15 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
         }
         Stage::BackOff(_) => vec![back_off()],
         Stage::Unready(..) => {
-            probe_error(container).map(|why| vec![warning("Unhealthy", why)]).unwrap_or_default()
+            let started = pod["status"]["containerStatuses"][0]["started"] == true;
+            let failed = deciding(container, started).map(|(kind, probe)| probe_error(kind, probe));
+            failed.map(|why| vec![warning("Unhealthy", why)]).unwrap_or_default()
+        }
+        Stage::Killed(_) => {
+            let Some((kind, probe)) = limits_boot(container) else { return Vec::new() };
+            let failed = probe_error(if kind == "startup" { "Startup" } else { "Liveness" }, probe);
+            let killing = format!("Container {name} failed {kind} probe, will be restarted");
+            vec![warning("Unhealthy", failed), normal("Killing", killing)]
         }
         _ => Vec::new(),
     }
@@ -207,9 +216,8 @@ fn mount_error(pod: &Value) -> String {
     )
 }
 
-/// How a readiness probe fails; `None` without one.
-fn probe_error(container: &Value) -> Option<String> {
-    let probe = container.get("readinessProbe")?;
+/// How a probe fails.
+fn probe_error(kind: &str, probe: &Value) -> String {
     let why = if probe.get("httpGet").is_some() {
         "HTTP probe failed with statuscode: 503".to_owned()
     } else if let Some(socket) = probe.get("tcpSocket") {
@@ -217,7 +225,7 @@ fn probe_error(container: &Value) -> Option<String> {
     } else {
         String::new()
     };
-    Some(format!("Readiness probe failed: {why}"))
+    format!("{kind} probe failed: {why}")
 }
 
 // === impl Speaker ===

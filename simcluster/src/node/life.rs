@@ -8,10 +8,6 @@ use crate::behaviour::{Behaviour, Course};
 use crate::options::Times;
 use crate::store::text_at;
 
-/// How often a failing probe is reported before reports become rare, and how rare (the kubelet's own event filter:
-/// 25 at once, then one in five minutes).
-const PROBE_BURST: u32 = 25;
-const PROBE_LULL: Duration = Duration::from_secs(300);
 /// The first wait after a failed mount, and the longest (the kubelet's volume manager).
 const MOUNT_WAIT: Duration = Duration::from_millis(500);
 const MOUNT_WAIT_MAX: Duration = Duration::from_secs(122);
@@ -38,11 +34,15 @@ pub(super) enum Stage {
     RunFailed(u32),
     /// Running, not ready.
     Started(u32),
+    /// Running, and its startup probe has succeeded.
+    Booted(u32),
     Ready(u32),
     /// Ready, and the kubelet has looked again.
     Synced(u32),
     /// Running, and its probe has failed so often.
     Unready(u32, u32),
+    /// Its boot took longer than its probes allow.
+    Killed(u32),
     Exited(u32),
     BackOff(u32),
     Succeeded,
@@ -147,27 +147,19 @@ impl Circumstances<'_> {
                 (back_off(times, tries), if fails { Stage::NeverPulled(tries + 1) } else { self.image() })
             }
             // The first restart comes at once, later ones after a back-off.
-            Stage::RunFailed(0) | Stage::Exited(0) => (times.accept, self.run(1)),
-            Stage::RunFailed(restarts) | Stage::Exited(restarts) => (times.ready, Stage::BackOff(restarts)),
+            Stage::RunFailed(0) | Stage::Exited(0) | Stage::Killed(0) => (times.accept, self.run(1)),
+            Stage::RunFailed(restarts) | Stage::Exited(restarts) | Stage::Killed(restarts) => {
+                (times.ready, Stage::BackOff(restarts))
+            }
             Stage::BackOff(restarts) => (back_off(times, restarts.saturating_sub(1)), self.run(restarts + 1)),
-            Stage::Started(restarts) if self.behaviour.course == Course::NeverReady => {
-                (self.probe_period(), Stage::Unready(restarts, 0))
+            Stage::Started(restarts) if self.behaviour.crashes(restarts) => {
+                (times.ready.min(times.crash), Stage::Ready(restarts))
             }
-            Stage::Started(restarts) => {
-                let crashes = self.behaviour.crashes(restarts);
-                (if crashes { times.ready.min(times.crash) } else { times.ready }, Stage::Ready(restarts))
-            }
+            Stage::Started(restarts) => self.probed(restarts, None),
+            Stage::Booted(restarts) => self.booted(restarts),
             Stage::Ready(restarts) => self.fate(restarts).unwrap_or((times.sync, Stage::Synced(restarts))),
             Stage::Synced(restarts) => return self.fate(restarts),
-            Stage::Unready(restarts, fails) => {
-                let unready = matches!(self.behaviour.course, Course::NeverReady | Course::ReadinessLost);
-                let wait = if fails < PROBE_BURST { self.probe_period() } else { PROBE_LULL };
-                if unready {
-                    (wait, Stage::Unready(restarts, fails + 1))
-                } else {
-                    (self.probe_period(), Stage::Ready(restarts))
-                }
-            }
+            Stage::Unready(restarts, fails) => self.probed(restarts, Some(fails)),
             // The node is back.
             Stage::Lost => (times.accept, Stage::of(self.pod)),
             Stage::Abandoned => (times.accept, Stage::StopSeen),
@@ -224,8 +216,12 @@ impl Circumstances<'_> {
             return Stage::RunFailed(restarts);
         }
         let containers = self.pod["spec"]["containers"].as_array();
-        let probed = containers.is_some_and(|list| list.iter().any(|c| c.get("readinessProbe").is_some()));
-        if probed || unready { Stage::Started(restarts) } else { Stage::Ready(restarts) }
+        let delayed = |c: &Value| c.get("readinessProbe").or_else(|| c.get("startupProbe")).is_some();
+        if containers.is_some_and(|list| list.iter().any(delayed)) || unready {
+            Stage::Started(restarts)
+        } else {
+            Stage::Ready(restarts)
+        }
     }
 
     fn inits(&self) -> u32 {
@@ -244,11 +240,6 @@ impl Circumstances<'_> {
     /// Whether its containers outlive their grace period, and so are killed.
     pub fn is_killed(&self) -> bool {
         self.terminate() > grace(self.pod)
-    }
-
-    fn probe_period(&self) -> Duration {
-        let period = self.pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"].as_u64();
-        Duration::from_secs(period.unwrap_or(10).max(1))
     }
 }
 
@@ -392,6 +383,6 @@ mod tests {
     fn a_probe_that_fails_is_reported_often_at_first() {
         let seen = life("never-ready", Stage::Started(0), 40);
         let at = |fails| seen.iter().find(|(_, stage)| *stage == Stage::Unready(0, fails)).unwrap().0;
-        assert_eq!((at(0), at(1), at(25), at(26)), (1000, 2000, 26_000, 326_000));
+        assert_eq!((at(0), at(1), at(25), at(26)), (150, 1150, 25_150, 325_150));
     }
 }

@@ -11,6 +11,7 @@ mod image;
 mod life;
 mod object;
 mod presence;
+mod probes;
 mod report;
 mod resources;
 mod schedule;

@@ -91,6 +91,7 @@ fn write_resources(pod: &mut Value, stage: Stage) {
     match stage {
         Stage::Synced(_)
         | Stage::Unready(..)
+        | Stage::Killed(_)
         | Stage::Exited(_)
         | Stage::BackOff(_)
         | Stage::RunFailed(_)
@@ -114,9 +115,11 @@ fn write_phase(pod: &mut Value, stage: Stage) {
         | Stage::PullBackOff(_)
         | Stage::NeverPulled(_) => "Pending",
         Stage::Started(_)
+        | Stage::Booted(_)
         | Stage::Ready(_)
         | Stage::Synced(_)
         | Stage::Unready(..)
+        | Stage::Killed(_)
         | Stage::Exited(_)
         | Stage::RunFailed(_)
         | Stage::BackOff(_) => "Running",

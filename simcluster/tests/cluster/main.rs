@@ -10,6 +10,7 @@ mod kube_client;
 mod life;
 mod node;
 mod objects;
+mod probes;
 mod recorded;
 mod refusals;
 mod sandboxes;
