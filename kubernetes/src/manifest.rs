@@ -9,6 +9,7 @@ mod host_path;
 mod lark;
 mod mounts;
 mod pod;
+mod probes;
 mod service;
 mod skills_root;
 mod sub_path;
@@ -25,6 +26,7 @@ use serde::Serialize;
 pub use self::{
     host_path::is_absolute,
     mounts::MOUNTS_MAX,
+    probes::Probes,
     sub_path::{SubPathError, SubPathTemplate},
     template::{ServiceType, Template, UnknownServiceType},
 };

@@ -1,16 +1,20 @@
 //! The sandbox: its container, its Service, and the host name in its URL.
 
-use kubernetes::manifest::{ServiceType, Template};
+use std::time::Duration;
+
+use kubernetes::manifest::{Probes, ServiceType, Template};
 
 use super::{
-    format::{Number, OneOf, Rule},
+    format::{DurationRange, Number, OneOf, Rule, duration_text},
     reader::{Reader, Reported},
     rules,
     setting::{DefaultValue, Section, Setting},
 };
 
-pub(super) const SECTION: Section =
-    Section { heading: "Sandboxes", settings: &[&IMAGE, &CONTAINER_PORT, &SERVICE_TYPE, &NODE_HOST] };
+pub(super) const SECTION: Section = Section {
+    heading: "Sandboxes",
+    settings: &[&IMAGE, &CONTAINER_PORT, &PROBES, &BOOT_TIMEOUT, &SERVICE_TYPE, &NODE_HOST],
+};
 
 static IMAGE: Setting<Rule<String>> = Setting {
     variable: "SANDBOX_IMAGE",
@@ -24,6 +28,22 @@ static CONTAINER_PORT: Setting<Number<u16>> = Setting {
     format: Number(1..=u16::MAX),
     default: DefaultValue::Of(|| Template::default().container_port.to_string()),
     help: "Port on which the sandbox container serves HTTP",
+};
+
+/// Whether the probes are fast.
+static PROBES: Setting<OneOf<bool>> = Setting {
+    variable: "SANDBOX_PROBES",
+    format: OneOf(&[("fast", true), ("deerflow", false)]),
+    default: DefaultValue::Text("fast"),
+    help: "The kubelet's probes of a new sandbox: fast makes it ready within a second of its boot, deerflow are those of DeerFlow's provisioner",
+};
+
+/// Below ten seconds a node under load would kill images that boot normally. After an hour nobody waits any more.
+static BOOT_TIMEOUT: Setting<DurationRange> = Setting {
+    variable: "SANDBOX_BOOT_TIMEOUT",
+    format: DurationRange(Duration::from_secs(10)..=Duration::from_secs(60 * 60)),
+    default: DefaultValue::Of(|| duration_text(Probes::BOOT_TIMEOUT)),
+    help: "With fast probes, how long the sandbox container may boot before a failing liveness probe restarts it",
 };
 
 static SERVICE_TYPE: Setting<OneOf<ServiceType>> = Setting {
@@ -43,6 +63,8 @@ pub(super) static NODE_HOST: Setting<Rule<String>> = Setting {
 pub(super) fn read(reader: &Reader<'_>, template: &mut Template) -> Result<(), Reported> {
     template.image = reader.get(&IMAGE)?;
     template.container_port = reader.get(&CONTAINER_PORT)?;
+    let boot_timeout = reader.get(&BOOT_TIMEOUT)?;
+    template.probes = if reader.get(&PROBES)? { Probes::Fast { boot_timeout } } else { Probes::DeerFlow };
     template.service_type = reader.get(&SERVICE_TYPE)?;
     template.node_host = reader.get(&NODE_HOST)?;
     Ok(())

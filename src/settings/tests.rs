@@ -89,9 +89,10 @@ impl World {
 }
 
 /// Texts among which each setting finds valid values.
-const SAMPLES: [&str; 32] = [
+const SAMPLES: [&str; 33] = [
     "NodePort",
     "ClusterIP",
+    "deerflow",
     "127.0.0.1:1",
     "[::1]:0",
     "https://a:1",

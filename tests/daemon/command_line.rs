@@ -5,6 +5,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use serde_json::{Value, json};
+
 use crate::PROGRAM;
 
 /// Runs the program with these arguments and only these environment variables.
@@ -125,6 +127,32 @@ fn render_refuses_as_the_api_does() {
         let (status, out, err) = feed(&["render", "--request", "-"], input, Stdio::piped());
         assert_eq!((status, err.as_str()), (1, ""));
         assert!(out.contains(detail), "{out}");
+    }
+}
+
+/// Guards that `render` shows the probes that the settings choose.
+#[test]
+fn render_shows_the_probes_of_the_settings() {
+    for (flags, readiness, liveness) in [
+        (&[][..], json!({"periodSeconds": 1, "failureThreshold": 15}), json!({"initialDelaySeconds": 300})),
+        (&["--sandbox-boot-timeout", "20m"], json!({}), json!({"initialDelaySeconds": 1200})),
+        (
+            &["--sandbox-probes", "deerflow"],
+            json!({"initialDelaySeconds": 5, "periodSeconds": 5, "failureThreshold": 3}),
+            json!({"initialDelaySeconds": 10}),
+        ),
+    ] {
+        let arguments = [&["render", "--request", "-"], flags].concat();
+        let (status, out, err) = feed(&arguments, br#"{"sandbox_id":"a"}"#, Stdio::piped());
+        assert_eq!((status, err.as_str()), (0, ""));
+        let rendered: Value = serde_json::from_str(&out).unwrap();
+        let container = &rendered["pod"]["spec"]["containers"][0];
+        for (probe, wanted) in [("readinessProbe", readiness), ("livenessProbe", liveness)] {
+            for (field, value) in wanted.as_object().unwrap() {
+                assert_eq!(&container[probe][field], value, "{flags:?} {probe} {field}");
+            }
+        }
+        assert_eq!(container["startupProbe"], Value::Null);
     }
 }
 

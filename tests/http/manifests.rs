@@ -5,7 +5,7 @@
 //! annotations, `automountServiceAccountToken` and `enableServiceLinks`.
 
 use kubernetes::{
-    manifest::{self, Manifests, ServiceType, SubPathTemplate, Template},
+    manifest::{self, Manifests, Probes, ServiceType, SubPathTemplate, Template},
     names,
 };
 use lifecycle::{error::SandboxError, request::CreateRequest};
@@ -45,7 +45,7 @@ fn recordings(file: &str) -> Vec<Case> {
 
 /// Builds the template from environment variables, in a simpler way than the program's settings.
 fn template(env: &Map<String, Value>) -> Template {
-    let mut template = Template::default();
+    let mut template = Template { probes: Probes::DeerFlow, ..Template::default() };
     for (name, value) in env {
         let value = value.as_str().unwrap().to_owned();
         let set = || Some(value.clone()).filter(|value| !value.is_empty());

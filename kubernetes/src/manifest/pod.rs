@@ -4,28 +4,20 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Container, ContainerPort, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, ResourceRequirements,
-        SecurityContext, VolumeMount,
+        Container, ContainerPort, EnvVar, Pod, PodSpec, ResourceRequirements, SecurityContext, VolumeMount,
     },
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+    apimachinery::pkg::api::resource::Quantity,
 };
 use lifecycle::{error::SandboxError, request::CreateRequest};
 
 use super::{
     SkillsRoot, Template,
     lark::{self, Lark},
-    metadata, mounts, volumes,
+    metadata, mounts,
+    probes::ContainerProbes,
+    volumes,
 };
 use crate::{annotations, names};
-
-/// The path of the kubelet's probes. It answers once the sandbox can be used.
-const PROBE_PATH: &str = "/v1/sandbox";
-
-/// The initial delay and the period of the readiness probe, as in DeerFlow's provisioner.
-const READINESS_SECONDS: i32 = 5;
-
-/// The initial delay and the period of the liveness probe.
-const LIVENESS_SECONDS: i32 = 10;
 
 /// Builds the Pod. Returns an error if the request does not fit the settings.
 pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
@@ -81,6 +73,7 @@ fn env(request: &CreateRequest, lark: Lark<'_>) -> Option<Vec<EnvVar>> {
 }
 
 fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMount>) -> Container {
+    let ContainerProbes { readiness, liveness } = template.probes.of_port(template.container_port);
     Container {
         name: names::SANDBOX_CONTAINER.to_owned(),
         image: Some(template.image.clone()),
@@ -92,8 +85,8 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        readiness_probe: Some(probe(template.container_port, READINESS_SECONDS)),
-        liveness_probe: Some(probe(template.container_port, LIVENESS_SECONDS)),
+        readiness_probe: Some(readiness),
+        liveness_probe: Some(liveness),
         resources: Some(ResourceRequirements {
             requests: Some(quantities("100m", "256Mi", "500Mi")),
             limits: Some(quantities("1000m", "1Gi", "500Mi")),
@@ -107,21 +100,6 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
         }),
         volume_mounts: Some(mounts),
         ..Container::default()
-    }
-}
-
-fn probe(port: u16, seconds: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(PROBE_PATH.to_owned()),
-            port: IntOrString::Int(port.into()),
-            ..HTTPGetAction::default()
-        }),
-        initial_delay_seconds: Some(seconds),
-        period_seconds: Some(seconds),
-        timeout_seconds: Some(3),
-        failure_threshold: Some(3),
-        ..Probe::default()
     }
 }
 

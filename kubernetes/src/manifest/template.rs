@@ -2,7 +2,7 @@
 
 use std::{fmt, net::Ipv6Addr};
 
-use super::SubPathTemplate;
+use super::{Probes, SubPathTemplate};
 
 /// The settings of a sandbox's Pod, Service and URL, that is, everything that does not come from the request.
 ///
@@ -16,6 +16,8 @@ pub struct Template {
     pub image: String,
     /// The port on which the sandbox listens, in the Pod and on the Service (`SANDBOX_CONTAINER_PORT`); not 0.
     pub container_port: u16,
+    /// The kubelet's probes of the sandbox container (`SANDBOX_PROBES`).
+    pub probes: Probes,
     /// The type of the Service, which determines its URL (`SANDBOX_SERVICE_TYPE`).
     pub service_type: ServiceType,
     /// The host name or address at which callers reach node ports (`NODE_HOST`).
@@ -68,6 +70,7 @@ impl Default for Template {
             image: "enterprise-public-cn-beijing.cr.volces.com/vefaas-public/all-in-one-sandbox:latest"
                 .to_owned(),
             container_port: 8080,
+            probes: Probes::default(),
             service_type: ServiceType::default(),
             node_host: "host.docker.internal".to_owned(),
             threads_host_path: "/.deer-flow/threads".to_owned(),
