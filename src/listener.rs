@@ -6,6 +6,7 @@
 //! | sends many or long headers | hyper's 100 headers and [`Limits::head_bytes`]: 431 |
 //! | never reads its response | [`Limits::stall`] |
 //! | continues to send after the response | [`Limits::linger`] |
+//! | closes its sending side, or the whole connection, after a request | the deadline of the request |
 //! | opens too many connections | [`Limits::connections`]: an inactive one is closed, otherwise the new one is answered 503 |
 //!
 //! [`crate::http`] limits bodies and response times. The daemon does not terminate TLS.
@@ -14,6 +15,7 @@ mod connections;
 mod lingering_close;
 mod refusal;
 mod request_body;
+mod shared_stream;
 
 use std::{
     convert::Infallible,
@@ -49,6 +51,7 @@ pub use self::request_body::RequestBody;
 use self::{
     connections::Connections,
     lingering_close::{LINGERING_MAX, LingerPolicy, LingeringClose},
+    shared_stream::SharedStream,
 };
 use crate::http::frontend::Frontend;
 
@@ -117,8 +120,9 @@ impl Default for Limits {
 /// Serves until `stop` completes and [`Limits::delay`] has passed, then waits for connections to finish, at most
 /// [`Limits::drain`].
 ///
-/// If a peer disconnects, the future of its request is dropped. Dropping the future of this function closes every
-/// connection.
+/// If a peer resets its connection, the future of its request is dropped. A peer that closes its connection cannot be
+/// told from one that closes only its sending side and waits for the response, so its request is answered. Dropping
+/// the future of this function closes every connection.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,
@@ -185,6 +189,7 @@ impl Server {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_time)
+            .half_close(true)
             .max_header_size(limits.head_bytes)
             .max_buf_size(BUFFER);
         let permits = |count| Arc::new(Semaphore::new(count));
@@ -244,6 +249,7 @@ impl Server {
                 permits: lingering,
                 limit: limits.linger,
             };
+            let (stream, observer) = SharedStream::new(stream);
             let stream = LingeringClose::new(with_write_timeout(stream, limits.stall), policy);
             let service = service_fn(|request: Request<Incoming>| {
                 guard.start_request();
@@ -266,6 +272,7 @@ impl Server {
                         tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
                     }
                 }
+                () = observer.reset() => tracing::debug!(%peer, "the peer reset the connection"),
                 () = guard.evicted() => tracing::debug!(%peer, "an idle connection was evicted"),
             }
         }

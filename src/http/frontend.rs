@@ -148,7 +148,7 @@ impl Frontend {
 
     /// Answers a request: always within its deadline and with a well-formed body.
     ///
-    /// Dropping the future (the client disconnected) drops the route's future.
+    /// Dropping the future (the client reset its connection) drops the route's future.
     pub async fn answer<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,

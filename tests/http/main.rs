@@ -10,6 +10,7 @@ mod connections;
 mod contract;
 mod fake;
 mod frontend;
+mod half_close;
 mod lifetimes;
 mod log;
 mod manifests;
