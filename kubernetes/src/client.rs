@@ -22,6 +22,7 @@ use kube::{
     Client, Config,
     client::{Body, ConfigExt as _},
 };
+use lifecycle::budget;
 use rustls::pki_types::ServerName;
 use tower::{BoxError, Service, ServiceBuilder};
 
@@ -71,6 +72,9 @@ pub(crate) fn build(
     let mut http = HttpConnector::new();
     // The scheme is handled by the TLS connector around it.
     http.enforce_http(false);
+    // A connection whose other end is gone without a word would look like a slow admission.
+    #[cfg(target_os = "linux")]
+    http.set_tcp_user_timeout(Some(budget::WRITE));
     let builder = Builder { config, context, credentials, namespace, timeouts };
     let Some(proxy) = &context.proxy else {
         return builder.over(http);
