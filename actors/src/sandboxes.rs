@@ -143,6 +143,7 @@ impl Sandboxes {
         // If the view shows an incomplete sandbox, the other object may exist.
         if !self.shared.common.view.is_whole(&id) {
             self.fresh().await?;
+            self.readable(&id)?;
             if !self.shared.common.view.contains(&id) {
                 return Ok(None);
             }
@@ -208,6 +209,15 @@ impl Sandboxes {
         Err(SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY })
     }
 
+    /// Fails if an object of the sandbox is too large to be read: an answer would be made of an old state, or would deny
+    /// that the sandbox exists.
+    fn readable(&self, id: &SandboxId) -> Result<(), SandboxError> {
+        let Some(kind) = self.shared.common.view.unreadable(id) else { return Ok(()) };
+        let why =
+            format!("the {kind:?} of sandbox '{id}' is too large to be read; an operator can delete it");
+        Err(SandboxError::Stale { why, retry_after: STALE_RETRY })
+    }
+
     /// Asks the sandbox's actor through the supervisor. Returns `None` if the actor failed before it answered.
     async fn ask(
         &self,
@@ -247,6 +257,9 @@ impl Backend for Sandboxes {
         let (place_until, until) = (now + budget::CREATE_TURN, (now + budget::POST_PATIENCE).into_std());
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
+            if let Err(failure) = self.readable(&id) {
+                return Some(Err(failure));
+            }
             // An existing Pod is used as it is, whatever mounts this request contains.
             if let Err(failure) = &manifests.pod
                 && !common.view.has_usable_pod(&id)
@@ -330,6 +343,7 @@ impl Backend for Sandboxes {
 
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.fresh().await?;
+        self.readable(id)?;
         let status = self.shared.common.view.status(id);
         // If an earlier GET is still queued, this one adds nothing.
         if status.is_some()
@@ -346,6 +360,7 @@ impl Backend for Sandboxes {
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         let Inner { common, .. } = &*self.shared;
         common.view.first_list(budget::FIRST_LIST).await;
+        self.readable(id)?;
         match common.view.presence(id) {
             Presence::Present(uid) if common.view.is_fresh() => Ok(Some(uid)),
             Presence::Present(_) | Presence::Absent => {

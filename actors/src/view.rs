@@ -9,6 +9,7 @@ mod merge;
 mod tests;
 
 use std::{
+    collections::HashSet,
     fmt, mem,
     sync::{
         OnceLock,
@@ -64,6 +65,10 @@ pub(crate) enum Presence {
 pub(crate) struct Row {
     pod: Option<Known<ObservedPod>>,
     service: Option<Known<ObservedService>>,
+    /// The resourceVersion of the list in which the object was too large to be read, until it is read again. The
+    /// object above is then its state before that.
+    pod_unreadable: Option<ResourceVersion>,
+    service_unreadable: Option<ResourceVersion>,
     /// The expiry, as set by the actor.
     expiry: Option<Expiry>,
     /// Whether the sandbox is unpublished.
@@ -76,6 +81,7 @@ pub(crate) struct Row {
 pub(crate) trait Object: Observation + Clone + PartialEq {
     fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
     fn known(row: &Row) -> Option<&Known<Self>>;
+    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion>;
     fn lists(view: &View) -> &AtomicU64;
 }
 
@@ -150,6 +156,13 @@ impl View {
 
     fn new_revision(&self) {
         self.revision.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns which kind of object of the sandbox exists but was too large to be read: its state is not known.
+    pub(crate) fn unreadable(&self, id: &SandboxId) -> Option<Kind> {
+        let row = self.rows.get(id)?;
+        let of_kind = |unreadable: Option<_>, kind| unreadable.map(|_| kind);
+        of_kind(row.pod_unreadable, Kind::Pod).or(of_kind(row.service_unreadable, Kind::Service))
     }
 
     /// Returns whether there is a row for the sandbox, published or not.
@@ -262,7 +275,11 @@ impl View {
             if self.gone().outdates(&object) {
                 return Change::None;
             }
-            merge::apply(T::slot(&mut entry.or_default()), object, source)
+            let mut row = entry.or_default();
+            // A late answer to an own call may be older than the list.
+            let read_again = T::unreadable(&mut row).take_if(|since| object.version() > *since).is_some();
+            let change = merge::apply(T::slot(&mut row), object, source);
+            if read_again { Change::Shape } else { change }
         };
         if change > Change::None {
             self.new_revision();
@@ -307,18 +324,25 @@ impl View {
     }
 
     /// Applies a complete list. An object that is not in the list is gone, unless it was written after the list was
-    /// requested.
-    fn listed<T: Object>(&self, kind: Kind, items: Vec<(SandboxId, T)>, version: ResourceVersion) {
+    /// requested. One that is unreadable keeps its state, but no answer is made of it.
+    fn listed<T: Object>(
+        &self,
+        kind: Kind,
+        items: Vec<(SandboxId, T)>,
+        unreadable: &[SandboxId],
+        version: ResourceVersion,
+    ) {
+        let unreadable: HashSet<_> = unreadable.iter().collect();
+        self.set_unreadable::<T>(&unreadable, version);
         let listing = T::lists(self).load(Ordering::SeqCst);
-        let named: std::collections::HashSet<_> =
-            items.iter().map(|(_, object)| object.uid().clone()).collect();
+        let named: HashSet<_> = items.iter().map(|(_, object)| object.uid().clone()).collect();
         let mut vanished: Vec<_> = self
             .rows
             .iter()
             .filter_map(|row| {
                 let known = T::known(row.value())?;
                 let uid = known.object.uid();
-                (!named.contains(uid) && known.is_disproved_by(listing))
+                (!named.contains(uid) && !unreadable.contains(row.key()) && known.is_disproved_by(listing))
                     .then(|| (row.key().clone(), uid.clone()))
             })
             .collect();
@@ -335,6 +359,30 @@ impl View {
         self.freshness.listed(kind);
     }
 
+    /// Sets whose object is unreadable, as of a complete list.
+    fn set_unreadable<T: Object>(&self, unreadable: &HashSet<&SandboxId>, version: ResourceVersion) {
+        self.rows.retain(|id, row| {
+            if !unreadable.contains(id) && T::unreadable(row).take().is_some() {
+                self.new_revision();
+            }
+            !row.is_void()
+        });
+        for id in unreadable {
+            *T::unreadable(&mut self.rows.entry((*id).clone()).or_default()) = Some(version);
+            self.new_revision();
+        }
+    }
+
+    /// Records that the watch has shown the deletion of an object that was perhaps unreadable.
+    fn set_readable<T: Object>(&self, id: &SandboxId) {
+        if let Entry::Occupied(mut row) = self.rows.entry(id.clone()) {
+            *T::unreadable(row.get_mut()) = None;
+            if row.get().is_void() {
+                row.remove();
+            }
+        }
+    }
+
     fn watched<T: Object>(&self, kind: Kind, event: WatchEvent<T>) {
         let (id, change) = match event {
             WatchEvent::Applied(id, object) => {
@@ -342,10 +390,13 @@ impl View {
                 (id, change)
             }
             WatchEvent::Deleted(id, uid, version) => {
+                self.set_readable::<T>(&id);
                 let change = self.end::<T>(&id, &uid, version);
                 (id, change)
             }
-            WatchEvent::Listed(items, version) => return self.listed(kind, items, version),
+            WatchEvent::Listed { objects, unreadable, version } => {
+                return self.listed(kind, objects, &unreadable, version);
+            }
         };
         self.notify(&id, change);
     }
@@ -394,7 +445,7 @@ impl Row {
     }
 
     fn status(&self) -> Option<Status> {
-        if self.unpublished {
+        if self.unpublished || self.is_unreadable() {
             return None;
         }
         let status = Observed::status_of(
@@ -405,16 +456,21 @@ impl Row {
     }
 
     fn is_whole(&self) -> bool {
-        self.pod.as_ref().is_some_and(|known| !known.object.terminating)
+        !self.is_unreadable()
+            && self.pod.as_ref().is_some_and(|known| !known.object.terminating)
             && self
                 .service
                 .as_ref()
                 .is_some_and(|known| !known.object.terminating && known.object.url.is_some())
     }
 
+    fn is_unreadable(&self) -> bool {
+        self.pod_unreadable.is_some() || self.service_unreadable.is_some()
+    }
+
     /// Returns whether the row contains nothing.
     fn is_void(&self) -> bool {
-        self.pod.is_none() && self.service.is_none() && !self.unpublished
+        self.pod.is_none() && self.service.is_none() && !self.unpublished && !self.is_unreadable()
     }
 }
 
@@ -429,6 +485,10 @@ impl Object for ObservedPod {
         row.pod.as_ref()
     }
 
+    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion> {
+        &mut row.pod_unreadable
+    }
+
     fn lists(view: &View) -> &AtomicU64 {
         &view.pod_lists
     }
@@ -441,6 +501,10 @@ impl Object for ObservedService {
 
     fn known(row: &Row) -> Option<&Known<Self>> {
         row.service.as_ref()
+    }
+
+    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion> {
+        &mut row.service_unreadable
     }
 
     fn lists(view: &View) -> &AtomicU64 {

@@ -21,9 +21,6 @@ use tower::BoxError;
 
 use crate::{clock::ServerClock, fault::CallError};
 
-/// The maximum length of an answer, in bytes: a page of 500 Pods is about 10 MiB.
-pub const ANSWER_MAX: usize = 64 << 20;
-
 /// The maximum length of the body of an error, in bytes.
 const ERROR_MAX: usize = 64 << 10;
 
@@ -34,6 +31,8 @@ pub struct Calls {
     /// A permit for each call in flight. `kube` uses HTTP/1.1, so each is a connection.
     permits: Arc<Semaphore>,
     in_flight: usize,
+    /// The maximum length of an answer, in bytes.
+    answer_max: usize,
     /// A second permit for each create in flight.
     creates: Arc<Semaphore>,
     clock: Arc<ServerClock>,
@@ -53,13 +52,21 @@ pub const fn creates_of(in_flight: usize) -> usize {
 // === impl Calls ===
 
 impl Calls {
-    /// Creates a client that makes at most this number of calls at once and sets the clock by their answers.
-    pub fn new(client: Client, in_flight: usize, clock: Arc<ServerClock>, server: Option<Arc<str>>) -> Self {
+    /// Creates a client that makes at most this number of calls at once, reads this number of bytes of an answer, and
+    /// sets the clock by the answers.
+    pub fn new(
+        client: Client,
+        in_flight: usize,
+        answer_max: usize,
+        clock: Arc<ServerClock>,
+        server: Option<Arc<str>>,
+    ) -> Self {
         let in_flight = in_flight.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             client,
             permits: Arc::new(Semaphore::new(in_flight)),
             in_flight,
+            answer_max,
             creates: Arc::new(Semaphore::new(creates_of(in_flight))),
             clock,
             server,
@@ -70,6 +77,11 @@ impl Calls {
     /// Returns these calls with another client of the same API server. The calls in flight still count.
     pub fn with_client(&self, client: Client) -> Self {
         Self { client, rejected: Arc::default(), ..self.clone() }
+    }
+
+    /// Returns the maximum length of an answer, in bytes.
+    pub const fn answer_max(&self) -> usize {
+        self.answer_max
     }
 
     /// Waits until the API server does not take this client's credentials.
@@ -124,7 +136,7 @@ impl Calls {
         let exchange = async {
             let head = timeout(silence, self.exchange(request)).await;
             let answer = head.map_err(|_| CallError::TimedOut { after: silence })??;
-            collect(answer, ANSWER_MAX, silence).await
+            collect(answer, self.answer_max, silence).await
         };
         timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }

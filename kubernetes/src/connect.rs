@@ -36,6 +36,8 @@ pub struct Limits {
     pub unattended_write: Duration,
     /// The deadline of a read, including retries.
     pub read: Duration,
+    /// The maximum length of an answer, in bytes. An event of a watch may have a quarter of it.
+    pub answer: usize,
 }
 
 /// A connection to the API server, which may not exist yet. Until it does, each call fails with the reason.
@@ -62,6 +64,10 @@ struct Clients {
 /// `kube`, would leave a dead connection unnoticed for as long.
 pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The maximum length of an answer, in bytes: a page of 500 Pods is about 10 MiB, and the API server's own maximum for an
+/// object is 1.5 MiB.
+const ANSWER_MAX: usize = 64 << 20;
+
 /// The maximum number of calls of the watch in flight: one list or watch request for each of the two kinds.
 const WATCH_IN_FLIGHT: usize = 2;
 
@@ -75,6 +81,7 @@ impl Default for Limits {
             write: budget::WRITE,
             unattended_write: budget::UNATTENDED_WRITE,
             read: budget::READ,
+            answer: ANSWER_MAX,
         }
     }
 }
@@ -165,8 +172,14 @@ impl Connection {
         *clients = Ok(match &*clients {
             Ok(old) => Clients { calls: old.calls.with_client(calls), watch: old.watch.with_client(watch) },
             Err(_) => Clients {
-                calls: Calls::new(calls, self.limits.in_flight, self.clock.clone(), server.clone()),
-                watch: Calls::new(watch, WATCH_IN_FLIGHT, self.clock.clone(), server),
+                calls: Calls::new(
+                    calls,
+                    self.limits.in_flight,
+                    self.limits.answer,
+                    self.clock.clone(),
+                    server.clone(),
+                ),
+                watch: Calls::new(watch, WATCH_IN_FLIGHT, self.limits.answer, self.clock.clone(), server),
             },
         });
     }

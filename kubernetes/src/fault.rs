@@ -71,7 +71,7 @@ pub enum CallError {
     #[error("the watch was closed before its time")]
     Closed,
     /// The answer was a success, but longer than what is read.
-    #[error("the answer is longer than {} MiB", max >> 20)]
+    #[error("the answer is longer than {} KiB", max >> 10)]
     TooLarge {
         /// The maximum length, in bytes.
         max: usize,

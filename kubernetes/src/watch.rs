@@ -17,10 +17,11 @@
 mod body;
 mod connection_state;
 mod events;
+mod oversized;
 mod page_size;
 mod transport;
 
-use std::{convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 
 use kube_runtime::watcher::Event;
 use lifecycle::{
@@ -85,6 +86,8 @@ struct Follower<K> {
     page_size: PageSize,
     /// Whether a failure was logged since the watch was last up to date, so that the log has one line for each change.
     failing: bool,
+    /// The names of the objects that were too large to be read in the last list.
+    unreadable: BTreeSet<String>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -99,6 +102,7 @@ impl<K: SandboxObject> Follower<K> {
             backoff: Backoff::default(),
             page_size: PageSize::default(),
             failing: false,
+            unreadable: BTreeSet::new(),
             kind: PhantomData,
         }
     }
@@ -136,8 +140,10 @@ impl<K: SandboxObject> Follower<K> {
                 Event::InitDone => {
                     let version = events.list_version();
                     tracing::debug!(kind = %K::kind(&()), objects = listed.len(), version, "listed");
-                    let of = ResourceVersion::parse(Some(&version));
-                    K::emit(&*self.sink, WatchEvent::Listed(std::mem::take(&mut listed), of));
+                    let unreadable = self.unreadable(events.take_unreadable());
+                    let objects = std::mem::take(&mut listed);
+                    let version = ResourceVersion::parse(Some(&version));
+                    K::emit(&*self.sink, WatchEvent::Listed { objects, unreadable, version });
                     self.synced();
                     relist.as_mut().reset(Instant::now() + RELIST);
                 }
@@ -145,6 +151,18 @@ impl<K: SandboxObject> Follower<K> {
                 Event::Delete(object) => self.deleted(&object),
             }
         }
+    }
+
+    /// Returns the sandboxes whose object was too large to be read. Logs each name that the last list did not have.
+    fn unreadable(&mut self, names: Vec<String>) -> Vec<SandboxId> {
+        let before = std::mem::take(&mut self.unreadable);
+        self.unreadable = names.into_iter().collect();
+        for name in self.unreadable.difference(&before) {
+            tracing::warn!(
+                kind = %K::kind(&()), name, "the object is too large to be read; its sandbox is answered 503 until it is smaller or deleted"
+            );
+        }
+        self.unreadable.iter().filter_map(|name| K::parse_name(name)).collect()
     }
 
     fn observed(&self, object: &K) -> Option<(SandboxId, K::Observed)> {

@@ -43,7 +43,7 @@ fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
     match event {
         WatchEvent::Applied(id, row) => drop(rows.insert(id, row)),
         WatchEvent::Deleted(id, ..) => drop(rows.remove(&id)),
-        WatchEvent::Listed(all, _) => *rows = all.into_iter().collect(),
+        WatchEvent::Listed { objects, .. } => *rows = objects.into_iter().collect(),
     }
 }
 

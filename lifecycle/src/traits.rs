@@ -237,9 +237,15 @@ pub enum WatchEvent<T> {
     /// The object with this uid is gone, or has lost our labels, as of this resourceVersion. A later observation
     /// means that it has its labels again.
     Deleted(SandboxId, Uid, ResourceVersion),
-    /// A complete list with its resourceVersion. An object that is not in the list is gone as of that
-    /// resourceVersion.
-    Listed(Vec<(SandboxId, T)>, ResourceVersion),
+    /// A complete list. An object that is not in the list is gone as of the list's resourceVersion.
+    Listed {
+        /// The objects that were read.
+        objects: Vec<(SandboxId, T)>,
+        /// The sandboxes whose object exists but is too large to be read. Its state is unknown.
+        unreadable: Vec<SandboxId>,
+        /// The resourceVersion of the list.
+        version: ResourceVersion,
+    },
 }
 
 /// The receiver of the shared watch's events, implemented by the view. It never blocks.

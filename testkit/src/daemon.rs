@@ -32,6 +32,8 @@ pub struct Setup {
     cluster: Option<Cluster>,
     /// Whether the daemon listens on a port.
     listens: bool,
+    /// The maximum length of an answer of the API server, instead of the usual.
+    answer_max: Option<usize>,
 }
 
 enum Running {
@@ -73,6 +75,11 @@ impl Setup {
         self.set("KUBECONFIG_PATH", path.to_str().unwrap())
     }
 
+    /// Reads at most this number of bytes of an answer of the API server.
+    pub fn answer_max(self, bytes: usize) -> Self {
+        Self { answer_max: Some(bytes), ..self }
+    }
+
     /// Listens on a port. Sockets do not work under a paused clock.
     pub fn listening(self) -> Self {
         Self { listens: true, ..self }
@@ -83,7 +90,9 @@ impl Setup {
     pub fn settings(&self) -> Settings {
         let environment = Environment::from_lookup(|name| self.variables.get(name).map(Into::into));
         let loaded = load::for_serving(None, &environment, &FlagValues::default());
-        loaded.map(|loaded| loaded.settings).unwrap()
+        let mut settings = loaded.map(|loaded| loaded.settings).unwrap();
+        settings.kubernetes.limits.answer = self.answer_max.unwrap_or(settings.kubernetes.limits.answer);
+        settings
     }
 
     /// Starts the daemon, which may not be ready yet.

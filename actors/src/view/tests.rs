@@ -36,6 +36,11 @@ fn service(uid: &str, version: u64) -> ObservedService {
     }
 }
 
+/// Returns a complete list without unreadable objects.
+fn list<T>(objects: Vec<(SandboxId, T)>, version: ResourceVersion) -> WatchEvent<T> {
+    WatchEvent::Listed { objects, unreadable: vec![], version }
+}
+
 fn view() -> View {
     View::new(Duration::from_secs(60))
 }
@@ -96,10 +101,10 @@ async fn an_old_list_does_not_hide_a_new_sandbox() {
     let view = view();
     view.relist_started(Kind::Pod);
     view.wrote(&id("new"), pod("p", 9));
-    view.pods(WatchEvent::Listed(vec![(id("old"), pod("q", 1))], ResourceVersion(8)));
+    view.pods(list(vec![(id("old"), pod("q", 1))], ResourceVersion(8)));
     assert!(view.contains(&id("new")));
     view.relist_started(Kind::Pod);
-    view.pods(WatchEvent::Listed(vec![], ResourceVersion(10)));
+    view.pods(list(vec![], ResourceVersion(10)));
     assert!(view.is_empty());
 }
 
@@ -115,10 +120,65 @@ async fn what_comes_back_is_known_again() {
     assert!(view.is_empty(), "as it was when it left");
     view.pods(WatchEvent::Applied(id("a"), pod("p", 3)));
     assert!(view.contains(&id("a")));
-    view.pods(WatchEvent::Listed(vec![], ResourceVersion(4)));
+    view.pods(list(vec![], ResourceVersion(4)));
     assert!(view.is_empty());
     view.pods(WatchEvent::Applied(id("a"), pod("p", 5)));
     assert!(view.contains(&id("a")));
+}
+
+/// Guards that no answer is made of an object that is too large to be read, whether it was known before or not, and that
+/// it is not taken for gone.
+#[tokio::test]
+async fn an_unreadable_object_is_neither_shown_nor_gone() {
+    let view = view();
+    view.pods(list(vec![(id("a"), pod("p", 1))], ResourceVersion(4)));
+    view.services(list(vec![(id("a"), service("s", 1)), (id("b"), service("t", 1))], ResourceVersion(4)));
+    let unreadable = |version| WatchEvent::Listed {
+        objects: vec![],
+        unreadable: vec![id("a"), id("b")],
+        version: ResourceVersion(version),
+    };
+    view.pods(unreadable(10));
+    for id in [id("a"), id("b")] {
+        assert_eq!(view.unreadable(&id), Some(Kind::Pod));
+        assert_eq!(view.status(&id), None);
+        assert!(view.contains(&id) && !view.is_whole(&id));
+    }
+    assert!(view.statuses().is_empty());
+    assert_eq!(view.snapshot(&id("a")).pod.unwrap().uid, Uid("p".into()), "as it was before");
+    // An answer that is older than the list changes nothing.
+    view.wrote(&id("a"), pod("p", 9));
+    assert_eq!(view.unreadable(&id("a")), Some(Kind::Pod));
+
+    let revision = view.revision();
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 11)));
+    assert_eq!(view.unreadable(&id("a")), None);
+    assert_eq!(view.status(&id("a")).unwrap().phase, Phase::Running);
+    assert_ne!(view.revision(), revision);
+    view.pods(WatchEvent::Deleted(id("b"), Uid("q".into()), ResourceVersion(12)));
+    assert_eq!(view.unreadable(&id("b")), None);
+    assert!(view.contains(&id("b")), "its Service");
+}
+
+/// Guards that a later list that reads an unreadable object, or does not have it, replaces what was known.
+#[tokio::test]
+async fn a_later_list_settles_what_was_unreadable() {
+    let view = view();
+    let unreadable = vec![id("a"), id("b"), id("c")];
+    view.services(WatchEvent::Listed { objects: vec![], unreadable, version: ResourceVersion(10) });
+    assert_eq!(view.unreadable(&id("a")), Some(Kind::Service));
+    assert_eq!(view.len(), 3);
+    view.pods(list(vec![(id("a"), pod("p", 1))], ResourceVersion(10)));
+    view.services(WatchEvent::Listed {
+        objects: vec![(id("a"), service("s", 1))],
+        unreadable: vec![id("c")],
+        version: ResourceVersion(20),
+    });
+    assert!(view.status(&id("a")).is_some());
+    assert!(!view.contains(&id("b")));
+    assert_eq!(view.unreadable(&id("c")), Some(Kind::Service));
+    view.services(list(vec![(id("a"), service("s", 1))], ResourceVersion(30)));
+    assert_eq!(view.len(), 1);
 }
 
 /// Guards that statuses are sorted by id, for any order of events.

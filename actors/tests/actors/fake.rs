@@ -223,8 +223,8 @@ impl Fake {
         let pods = objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.pod.clone()?))).collect();
         let services =
             objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.service.clone()?))).collect();
-        view.pods(WatchEvent::Listed(pods, version));
-        view.services(WatchEvent::Listed(services, version));
+        view.pods(WatchEvent::Listed { objects: pods, unreadable: vec![], version });
+        view.services(WatchEvent::Listed { objects: services, unreadable: vec![], version });
     }
 
     /// Stops all reports of the watch.

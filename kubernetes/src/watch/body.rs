@@ -20,12 +20,6 @@ use crate::{
     fault::{CallError, Verb},
 };
 
-/// The maximum length of an event, in bytes: many times the API server's own maximum for an object (1.5 MiB).
-///
-/// `kube` itself buffers an event of any length. With this limit it buffers at most this much and one frame, and briefly
-/// a copy of it as text.
-const EVENT_MAX: usize = 16 << 20;
-
 /// Body that records when everything the server sent has been received.
 ///
 /// Two things prove that: a frame that ends with the end of an event, and the orderly end of the watch at its timeout.
@@ -39,17 +33,20 @@ pub struct WatchBody<B> {
     silence: Pin<Box<Sleep>>,
     /// The number of bytes of the incomplete last event.
     unfinished: usize,
-    /// [`EVENT_MAX`], except in tests.
+    /// The maximum length of an event, in bytes.
+    ///
+    /// `kube` itself buffers an event of any length. With this limit it buffers at most this much and one frame, and
+    /// briefly a copy of it as text.
     max: usize,
 }
 
 // === impl WatchBody ===
 
 impl<B> WatchBody<B> {
-    /// Wraps the body of a watch that was requested at this time.
-    pub fn new(body: B, opened: Instant, state: Arc<ConnectionState>) -> Self {
+    /// Wraps the body of a watch that was requested at this time and whose events have at most `max` bytes.
+    pub fn new(body: B, max: usize, opened: Instant, state: Arc<ConnectionState>) -> Self {
         let silence = Box::pin(sleep_until(Instant::now() + SILENCE_MAX));
-        Self { body, state, opened, silence, unfinished: 0, max: EVENT_MAX }
+        Self { body, state, opened, silence, unfinished: 0, max }
     }
 
     fn received(&mut self, data: &[u8]) -> Result<(), CallError> {
@@ -57,7 +54,7 @@ impl<B> WatchBody<B> {
             let before = if newlines == 0 { self.unfinished } else { 0 };
             self.unfinished = before.saturating_add(part.len());
             if self.unfinished > self.max {
-                return Err(CallError::Unreadable);
+                return Err(CallError::TooLarge { max: self.max });
             }
         }
         // A frame with the start of another event proves nothing, because that event is not passed on yet.

@@ -27,6 +27,7 @@ pub struct ConnectionState(Mutex<Inner>);
 struct Inner {
     is_synced: bool,
     list_version: String,
+    unreadable: Vec<String>,
     failure: Option<FailedCall>,
 }
 
@@ -51,6 +52,16 @@ impl ConnectionState {
     /// Returns the version of the last list.
     pub fn list_version(&self) -> String {
         self.0.lock().list_version.clone()
+    }
+
+    /// Records that the list has an object of this name that was not read.
+    pub fn add_unreadable(&self, name: String) {
+        self.0.lock().unreadable.push(name);
+    }
+
+    /// Returns the names of the objects of the last list that were not read.
+    pub fn take_unreadable(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unreadable)
     }
 
     /// Records why a call failed.

@@ -66,6 +66,11 @@ impl<K: SandboxObject> Events<K> {
     pub fn list_version(&self) -> String {
         self.state.list_version()
     }
+
+    /// Returns the names of the objects of the last list that were too large to be read.
+    pub fn take_unreadable(&self) -> Vec<String> {
+        self.state.take_unreadable()
+    }
 }
 
 /// Converts an error that is not recorded by the connection: an error event, or data that cannot be parsed.

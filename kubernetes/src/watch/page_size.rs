@@ -15,7 +15,7 @@ use std::{
 use http::Uri;
 
 use super::PAGE_SILENCE;
-use crate::{calls::ANSWER_MAX, fault::CallError};
+use crate::fault::CallError;
 
 /// The largest number, as in `client-go`: about 10 MiB of Pods as this program creates them.
 pub const MAX: u32 = 500;
@@ -37,10 +37,10 @@ impl PageSize {
         self.0.load(Relaxed)
     }
 
-    /// Takes note of a page of this many bytes that took this long. The next has twice as many objects if they will surely
-    /// fit.
-    pub fn succeeded(&self, bytes: usize, took: Duration) {
-        if bytes < ANSWER_MAX / 8 && took < PAGE_SILENCE / 8 {
+    /// Takes note of a page of this many bytes, of at most `max`, that took this long. The next has twice as many objects
+    /// if they will surely fit.
+    pub fn succeeded(&self, bytes: usize, max: usize, took: Duration) {
+        if bytes < max / 8 && took < PAGE_SILENCE / 8 {
             self.0.store(self.get().saturating_mul(2).min(MAX), Relaxed);
         }
     }
@@ -73,6 +73,7 @@ pub fn with_limit(uri: &Uri, limit: u32) -> Option<Uri> {
 mod tests {
     use super::*;
 
+    const ANSWER_MAX: usize = 64 << 20;
     const TOO_LARGE: CallError = CallError::TooLarge { max: ANSWER_MAX };
 
     /// Guards that the number is halved down to one and grows back, and only for errors that depend on the size.
@@ -85,11 +86,11 @@ mod tests {
         }
         assert!(!size.failed(&TOO_LARGE), "one object cannot be divided");
         assert_eq!(size.get(), 1);
-        size.succeeded(ANSWER_MAX / 8, Duration::ZERO);
-        size.succeeded(1000, PAGE_SILENCE / 8);
+        size.succeeded(ANSWER_MAX / 8, ANSWER_MAX, Duration::ZERO);
+        size.succeeded(1000, ANSWER_MAX, PAGE_SILENCE / 8);
         assert_eq!(size.get(), 1, "a long or slow page does not grow");
         for expected in [2, 4, 8, 16, 32, 64, 128, 256, 500, 500] {
-            size.succeeded(1000, Duration::from_secs(1));
+            size.succeeded(1000, ANSWER_MAX, Duration::from_secs(1));
             assert_eq!(size.get(), expected);
         }
         let late = CallError::TimedOut { after: Duration::from_secs(10) };

@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::*;
+use crate::connect::Limits;
 use crate::fake::{self, Answer, Asked, End, Log, failure, list, pod};
+
+/// The maximum length of an answer, less than usual.
+const ANSWER_MAX: usize = 100 << 10;
 
 /// A sink that records each report as a short line, with its time.
 #[derive(Default)]
@@ -65,9 +69,11 @@ impl WatchSink for RecordedSink {
         self.record(match event {
             WatchEvent::Applied(id, pod) => format!("{id} {}", pod.phase),
             WatchEvent::Deleted(id, Uid(uid), _) => format!("{id} gone {uid}"),
-            WatchEvent::Listed(all, version) => {
+            WatchEvent::Listed { objects, unreadable, version } => {
                 self.list_versions.lock().unwrap().push(version);
-                let all: Vec<_> = all.iter().map(|(id, pod)| format!("{id} {}", pod.phase)).collect();
+                let objects = objects.iter().map(|(id, pod)| format!("{id} {}", pod.phase));
+                let all: Vec<_> =
+                    objects.chain(unreadable.iter().map(|id| format!("{id} unreadable"))).collect();
                 format!("listed [{}]", all.join(", "))
             }
         });
@@ -78,7 +84,9 @@ impl WatchSink for RecordedSink {
         let rows: Vec<(SandboxId, Arc<str>)> = match event {
             WatchEvent::Applied(id, service) => vec![(id, url(&service))],
             WatchEvent::Deleted(..) => vec![],
-            WatchEvent::Listed(all, _) => all.iter().map(|(id, s)| (id.clone(), url(s))).collect(),
+            WatchEvent::Listed { objects, .. } => {
+                objects.iter().map(|(id, s)| (id.clone(), url(s))).collect()
+            }
         };
         self.record(format!("{rows:?}"));
     }
@@ -97,7 +105,7 @@ async fn follow(
     length: Duration,
     script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
 ) -> (Arc<RecordedSink>, Log) {
-    let (connection, log) = fake::server(script);
+    let (connection, log) = fake::limited(script, Limits { answer: ANSWER_MAX, ..Limits::default() });
     let recorded = Arc::new(RecordedSink::default());
     let watch = watch(connection, Arc::default(), Kind::Pod, Arc::clone(&recorded) as Arc<dyn WatchSink>);
     let _ = timeout(length, watch).await;
@@ -325,7 +333,7 @@ fn page_of_forty(asked: &Asked) -> Answer {
 /// later pages grow again.
 #[tokio::test(start_paused = true)]
 async fn a_page_that_is_too_long_is_divided() {
-    let too_long: &str = Box::leak("x".repeat((64 << 20) + 1).into_boxed_str());
+    let too_long: &str = Box::leak("x".repeat(ANSWER_MAX + 1).into_boxed_str());
     let (recorded, log) = follow(seconds(5), move |_, asked| {
         if asked.is_watch() {
             return at_once(vec![], End::Never);
@@ -340,6 +348,90 @@ async fn a_page_that_is_too_long_is_divided() {
     let asked = log.all();
     let limits: Vec<_> = asked.iter().filter_map(|asked| parameter(asked, "limit")).collect();
     assert_eq!(limits, ["500", "250", "125", "62", "31", "15", "7", "14", "28"]);
+}
+
+/// Answers with the next page of five Pods, of which the third is too large to be read, or names it in a table.
+fn page_with_a_large_object(asked: &Asked, too_long: &'static str) -> Answer {
+    let start: usize = parameter(asked, "continue").map_or(0, |next| next.parse().unwrap());
+    let limit: usize = parameter(asked, "limit").unwrap().parse().unwrap();
+    let end = (start + limit).min(5);
+    let next = if end < 5 { end.to_string() } else { String::new() };
+    if parameter(asked, "includeObject") == Some("None") {
+        let row = json!({"cells": [format!("sandbox-s{start}"), "1/1"], "object": null});
+        let columns = json!([{"name": "Name", "format": "name"}, {"name": "Ready", "format": ""}]);
+        let metadata = json!({"resourceVersion": "10", "continue": next});
+        let table =
+            json!({"kind": "Table", "metadata": metadata, "columnDefinitions": columns, "rows": [row]});
+        return Answer::Json(200, table);
+    }
+    if (start..end).contains(&2) {
+        return Answer::Text(200, vec![], too_long);
+    }
+    let items: Vec<_> = (start..end).map(|n| pod(&format!("s{n}"), &format!("u{n}"), 9, "Running")).collect();
+    list(10, &next, &items)
+}
+
+/// Guards that an object that is too large to be read is reported by name and hides no other, and that the list after
+/// it continues with longer pages.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_too_large_hides_no_other() {
+    let too_long: &str = Box::leak("x".repeat(ANSWER_MAX + 1).into_boxed_str());
+    let (recorded, log) = follow(RELIST + seconds(5), move |_, asked| {
+        if asked.is_watch() { quiet() } else { page_with_a_large_object(asked, too_long) }
+    })
+    .await;
+    let listed = "listed [s0 Running, s1 Running, s3 Running, s4 Running, s2 unreadable]".to_owned();
+    assert_eq!(recorded.events(), [listed.clone(), listed]);
+    assert_eq!(recorded.failure(), None);
+    let asked = log.all();
+    let first = asked.iter().take_while(|asked| !asked.is_watch());
+    let limits: Vec<_> = first.filter_map(|asked| parameter(asked, "limit")).collect();
+    // The third object alone is requested twice: as it is, and as a table.
+    let (halved, alone) = limits.split_at(8);
+    assert_eq!(halved, ["500", "250", "125", "62", "31", "15", "7", "3"]);
+    assert_eq!(alone, ["1", "2", "1", "2", "1", "1", "1", "2"]);
+}
+
+/// Guards that a server that does not answer with a table of one object fails the list, which therefore hides nothing.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_too_large_and_not_named_fails_the_list() {
+    let too_long: &str = Box::leak("x".repeat(ANSWER_MAX + 1).into_boxed_str());
+    let two = json!({"kind": "Table", "metadata": {"resourceVersion": "10"},
+        "columnDefinitions": [{"format": "name"}], "rows": [{"cells": ["sandbox-a"]}, {"cells": ["sandbox-b"]}]});
+    let others: [Box<dyn Fn() -> Answer + Send + Sync>; 3] = [
+        Box::new(move || Answer::Text(200, vec![], too_long)),
+        Box::new(move || Answer::Json(200, two.clone())),
+        Box::new(|| list(10, "", &[pod("a", "ua", 9, "Running")])),
+    ];
+    for other in others {
+        let (recorded, _) = follow(seconds(1), move |_, asked| {
+            if asked.query.contains("includeObject") { other() } else { Answer::Text(200, vec![], too_long) }
+        })
+        .await;
+        assert_eq!(recorded.events(), [""; 0]);
+        let failure = recorded.failure().unwrap();
+        assert!(failure.contains("the answer is longer than 100 KiB"), "{failure}");
+    }
+}
+
+/// Guards that an event that is too long ends the watch, and that the list then shows the object.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_too_long_is_listed() {
+    let (recorded, log) = follow(seconds(5), |before, asked| match (asked.is_watch(), before) {
+        (false, 0) => list(10, "", &[]),
+        (false, _) => list(20, "", &[pod("a", "ua", 15, "Running")]),
+        (true, 1) => {
+            let mut large = pod("a", "ua", 15, "Running");
+            large["metadata"]["annotations"] = json!({"note": "x".repeat(ANSWER_MAX / 4)});
+            at_once(vec![event("ADDED", &large)], End::Never)
+        }
+        (true, _) => at_once(vec![], End::Never),
+    })
+    .await;
+    let failure = recorded.failure().unwrap();
+    assert!(failure.contains("the answer is longer than 25 KiB"), "{failure}");
+    assert_eq!(recorded.events(), ["listed []", "listed [a Running]"]);
+    assert_eq!(log.len(), 4, "the watch continues after the list");
 }
 
 /// Guards that after a page that did not arrive in time the next list has shorter pages.

@@ -20,6 +20,7 @@ use super::{
     HEAD_TIMEOUT, PAGE_SILENCE, PAGE_TIMEOUT,
     body::WatchBody,
     connection_state::{ConnectionState, Recorded},
+    oversized,
     page_size::{PageSize, with_limit},
 };
 use crate::{
@@ -48,13 +49,16 @@ pub fn client(connection: &Connection, state: &Arc<ConnectionState>, page_size: 
             // `kube` names the call in an extension of the request.
             if request.extensions().get() == Some(&"watch") {
                 let opened = Instant::now();
-                let answer = async { calls?.open(request, HEAD_TIMEOUT).await };
-                let answer = answer.await.map_err(|error| state.fail(Verb::Watch, error))?;
-                Ok(answer.map(|body| Either::Left(WatchBody::new(body, opened, state))))
+                let answer = async {
+                    let calls = calls?;
+                    Ok((calls.open(request, HEAD_TIMEOUT).await?, calls.answer_max() / 4))
+                };
+                let (answer, max) = answer.await.map_err(|error| state.fail(Verb::Watch, error))?;
+                Ok(answer.map(|body| Either::Left(WatchBody::new(body, max, opened, state))))
             } else {
                 let (parts, _) = request.into_parts();
                 let page = async {
-                    let page = read_page(&calls?, &parts, &page_size).await?;
+                    let page = read_page(&calls?, &parts, &page_size, &state).await?;
                     Ok((version(&page)?, page))
                 };
                 let (version, page) = page.await.map_err(|error| state.fail(Verb::List, error))?;
@@ -66,23 +70,38 @@ pub fn client(connection: &Connection, state: &Arc<ConnectionState>, page_size: 
     Client::new(service, namespace)
 }
 
-/// Reads a page of a list, with as many objects as can be read.
-async fn read_page(calls: &Calls, request: &Parts, page_size: &PageSize) -> Result<Bytes, CallError> {
+/// Reads a page of a list, with as many objects as can be read. An object that is too large alone is left out, and
+/// recorded in `state`.
+async fn read_page(
+    calls: &Calls,
+    request: &Parts,
+    page_size: &PageSize,
+    state: &ConnectionState,
+) -> Result<Bytes, CallError> {
     loop {
         let asked = Instant::now();
-        let mut sized =
-            Request::get(with_limit(&request.uri, page_size.get()).unwrap_or(request.uri.clone()));
+        let uri = with_limit(&request.uri, page_size.get()).unwrap_or(request.uri.clone());
+        let mut sized = Request::get(&uri);
         if let Some(headers) = sized.headers_mut() {
             headers.clone_from(&request.headers);
         }
         let sized = sized.body(Body::empty()).map_err(|_| CallError::Unreadable)?;
         match calls.read_long(sized, PAGE_SILENCE, PAGE_TIMEOUT).await {
             Ok(page) => {
-                page_size.succeeded(page.len(), asked.elapsed());
+                page_size.succeeded(page.len(), calls.answer_max(), asked.elapsed());
                 return Ok(page);
             }
             Err(error) if page_size.failed(&error) => {
                 tracing::debug!(%error, objects = page_size.get(), "a page of a list is requested with fewer objects");
+            }
+            Err(error @ CallError::TooLarge { .. }) => {
+                let table = oversized::request(request, &uri)?;
+                let table = calls.read_long(table, PAGE_SILENCE, PAGE_TIMEOUT).await?;
+                let skipped = oversized::parse(&table).ok_or(error)?;
+                if let Some(name) = skipped.name {
+                    state.add_unreadable(name);
+                }
+                return Ok(skipped.page);
             }
             Err(error) => return Err(error),
         }

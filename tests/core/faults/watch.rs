@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb, WatchFault};
 use tokio::time::{Instant, sleep};
@@ -12,6 +13,9 @@ use super::recovered;
 
 /// More objects than one page of a list.
 const MORE_THAN_A_PAGE: usize = 600;
+
+/// The maximum length of an answer in the tests of objects that exceed it.
+const ANSWER_MAX: usize = 256 << 10;
 
 async fn listed(daemon: &Daemon) -> (u16, Value) {
     let answer = daemon.fetch("/api/sandboxes").await;
@@ -189,4 +193,85 @@ async fn a_list_that_is_too_long_for_one_answer() {
     daemon.restart().await;
     recovered("all are listed after a restart", async || listed(&daemon).await == (200, json!(300))).await;
     assert!(!daemon.logged("WARN").contains("the watch is failing"), "{}", daemon.logged("WARN"));
+}
+
+/// Creates the objects of the sandbox `s1`. The one of this kind has an annotation longer than what is read of one
+/// answer.
+fn put_large(cluster: &Cluster, resource: &str) {
+    put(cluster, 1);
+    let note = "x".repeat(ANSWER_MAX);
+    let annotate =
+        move |object: &mut Value| object["metadata"]["annotations"] = json!({"example.com/note": note});
+    cluster.change(resource, NAMESPACE, large_name(resource), annotate).unwrap();
+}
+
+fn large_name(resource: &str) -> &'static str {
+    if resource == "pods" { "sandbox-s1" } else { "sandbox-s1-svc" }
+}
+
+/// Guards that an object that is too large to be read ends nothing, hides no other sandbox, is named in the log once, and
+/// that its own sandbox is 503 and never a wrong 404 or an orphan, at the start and later.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_too_large_to_be_read() {
+    for resource in ["pods", "services"] {
+        let cluster = Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) });
+        for n in [0, 2] {
+            put(&cluster, n);
+        }
+        put_large(&cluster, resource);
+        let daemon = Setup::new(&[]).cluster(cluster).answer_max(ANSWER_MAX).start().await.ready().await;
+        let others = async || {
+            assert_eq!(listed(&daemon).await, (200, json!(2)), "{resource}");
+            assert_eq!(daemon.get("s2").await.status, 200, "{resource}");
+        };
+        others().await;
+        let before = daemon.objects();
+        for path in ["/api/sandboxes/s1", "/api/sandboxes/s1/presence"] {
+            let answer = daemon.fetch(path).await;
+            assert_eq!(answer.status, 503, "{resource} {path}: {answer}");
+            assert!(answer.retry_after().is_some(), "{resource} {path}");
+            assert!(answer.text().contains("too large to be read"), "{resource} {path}: {answer}");
+        }
+        let touch = daemon.call(Method::POST, "/api/sandboxes/s1/touch", None).await;
+        assert_eq!(touch.status, 503, "{resource}: {touch}");
+        assert_eq!(daemon.post("s1").await.status, 503, "{resource}");
+        // Longer than the time after which an orphan is deleted, and than the interval of lists.
+        sleep(Duration::from_secs(900)).await;
+        others().await;
+        assert_eq!(daemon.get("s1").await.status, 503, "{resource}");
+        assert_eq!(daemon.objects(), before, "{resource}");
+        let warned = daemon.logged("the object is too large to be read");
+        assert_eq!(warned.lines().count(), 1, "{resource}: {warned}");
+        assert!(warned.contains("sandbox-s1"), "{warned}");
+
+        let shrink = |object: &mut Value| object["metadata"]["annotations"] = json!({});
+        daemon.cluster.change(resource, NAMESPACE, large_name(resource), shrink).unwrap();
+        recovered("it is shown", async || daemon.get("s1").await.status == 200).await;
+        assert_eq!(listed(&daemon).await, (200, json!(3)), "{resource}");
+    }
+}
+
+/// Guards that an object that becomes too large for an event of the watch, or for a list too, ends nothing, and that a
+/// DELETE of it works.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_grows_too_large() {
+    for (size, readable) in [(ANSWER_MAX / 4, true), (ANSWER_MAX, false)] {
+        let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+        let daemon = Setup::new(&[]).cluster(cluster).answer_max(ANSWER_MAX).start().await.ready().await;
+        daemon.running("a").await;
+        daemon.running("b").await;
+        let note = "x".repeat(size);
+        let annotate = |pod: &mut Value| pod["metadata"]["annotations"]["example.com/note"] = note.into();
+        daemon.cluster.change("pods", NAMESPACE, "sandbox-a", annotate).unwrap();
+        sleep(Duration::from_secs(10)).await;
+        let expected = if readable { 200 } else { 503 };
+        assert_eq!(daemon.get("a").await.status, expected, "{size}");
+        assert_eq!(daemon.get("b").await.status, 200, "{size}");
+        assert_eq!(daemon.unready().await, [""; 0], "{size}");
+        assert!(daemon.logged("is longer than 64 KiB").contains("the watch of Pods"), "{size}");
+        daemon.running("c").await;
+        assert_eq!(daemon.delete("a").await.status, 200, "{size}");
+        recovered("it is gone", async || daemon.get("a").await.status == 404).await;
+        assert_eq!(listed(&daemon).await, (200, json!(2)), "{size}");
+    }
 }

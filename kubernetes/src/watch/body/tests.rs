@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const EVENT_MAX: usize = 1000;
+
 /// What became of a body: whether it was synced at last, and why it failed.
 type Shown = (bool, Option<String>);
 
@@ -18,7 +20,7 @@ fn body(
         chunks.iter().map(|c| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(c)))).collect();
     let state = Arc::<ConnectionState>::default();
     let body = StreamBody::new(futures::stream::iter(frames));
-    (WatchBody { max, ..WatchBody::new(body, opened, Arc::clone(&state)) }, state)
+    (WatchBody::new(body, max, opened, Arc::clone(&state)), state)
 }
 
 fn failure(state: &ConnectionState) -> Option<String> {
@@ -101,7 +103,7 @@ async fn half_an_event_does_not_put_off_the_bound_on_silence() {
         let frames = futures::stream::once(frame).chain(futures::stream::pending()).boxed();
         let state = Arc::<ConnectionState>::default();
         let begun = Instant::now();
-        let mut body = WatchBody::new(StreamBody::new(frames), begun, Arc::clone(&state));
+        let mut body = WatchBody::new(StreamBody::new(frames), EVENT_MAX, begun, Arc::clone(&state));
         body.frame().await.unwrap().unwrap();
         assert!(body.frame().await.unwrap().is_err());
         assert_eq!(begun.elapsed().as_secs(), after.as_secs());
@@ -120,6 +122,7 @@ proptest! {
         let chunks: Vec<&[u8]> = text.as_bytes().chunks(chunk).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let (_, failed) = runtime.unwrap().block_on(read(max, &chunks));
+        prop_assert!(failed.iter().all(|failed| failed.contains("is longer than")), "{:?}", failed);
         let too_long = lengths.iter().any(|length| *length > max);
         prop_assert_eq!(failed.is_some(), too_long, "{:?}", failed);
     }
