@@ -37,7 +37,9 @@ pub fn check(data: &[u8]) {
                 Ok(again),
                 "a round trip changes the request"
             );
-            ignores_unknown_fields(content_type, body, &request);
+            if str::from_utf8(body).is_ok() && !body.contains(&0) {
+                ignores_unknown_fields(content_type, body, &request);
+            }
             builds_valid_objects(&request);
         }
         Err(error) => is_well_formed(&error, body),
@@ -91,11 +93,11 @@ fn to_json(request: &CreateRequest) -> Value {
     })
 }
 
-/// Checks that an additional field changes nothing. It is inserted into the text, because a `Value` would change
+/// Checks that an additional field changes nothing, whatever is in it. The body is in UTF-8, without zeros. It is inserted into the text, because a `Value` would change
 /// integers beyond 64 bits.
 fn ignores_unknown_fields(content_type: Option<&str>, body: &[u8], request: &CreateRequest) {
     let end = body.iter().rposition(|byte| *byte == b'}').expect("an accepted body is an object");
-    let more = br#", "a_later_field": {"x": [null]}"#;
+    let more = br#", "a_later_field": {"x": [null, NaN, -Infinity, 1e400, "\ud83d"]}"#;
     let body = [&body[..end], more, &body[end..]].concat();
     assert_eq!(request::create(content_type, &body).as_ref(), Ok(request));
 }
@@ -131,7 +133,8 @@ fn is_well_formed(error: &ApiError, body: &[u8]) {
     assert!(!error.to_string().is_empty());
     let detail = error.detail();
     if error.status() == StatusCode::BAD_REQUEST {
-        assert!(detail.is_string() && str::from_utf8(body).is_err(), "{detail}");
+        let is_other_encoding = body.contains(&0);
+        assert!(detail.is_string() && (is_other_encoding || str::from_utf8(body).is_err()), "{detail}");
         return;
     }
     let entries = detail.as_array().expect("a list of fields");
@@ -142,7 +145,8 @@ fn is_well_formed(error: &ApiError, body: &[u8]) {
         }
         assert_eq!(entry["loc"][0], "body", "{entry}");
         if let Some(at) = entry["loc"][1].as_u64() {
-            assert!(at <= body.len() as u64, "{entry} is about a position in the body");
+            // Half a surrogate pair of two bytes becomes an escape sequence of six.
+            assert!(at <= body.len() as u64 * 3, "{entry} is about a position in the body");
         }
         let length = entry.to_string().len();
         assert!(length <= ECHO_MAX + 1024, "{length} bytes for one error: {entry}");

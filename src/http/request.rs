@@ -1,12 +1,15 @@
 //! Parsing of request bodies by the rules of `FastAPI` and pydantic, which DeerFlow's clients know.
 //!
 //! Unknown fields are ignored, absent fields have their defaults, and booleans and integers may be written as strings.
+//! A body may be in any encoding of Unicode, and an ignored value may be one that only Python reads, such as `NaN`.
 //! The test `errors_are_those_of_fastapi` compares the errors with recordings.
 
+mod encoding;
 mod field_error;
 mod fields;
 mod integer;
 mod json;
+mod substitutes;
 
 use std::time::Duration;
 
@@ -36,10 +39,14 @@ use super::errors::ApiError;
 /// ```
 ///
 /// # Errors
-/// A 422 with all errors, in the order of the fields, at most [`ERRORS_MAX`]; a 400 if the body is not UTF-8.
+/// A 422 with all errors, in the order of the fields, at most [`ERRORS_MAX`]; a 400 if the body is not valid in its
+/// encoding.
 pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, ApiError> {
-    let body = json::parse(content_type, body)?;
-    let mut fields = Fields::of_body(&body)?;
+    json::parse(content_type, body, read_create)
+}
+
+fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
+    let mut fields = Fields::of_body(body)?;
     // All fields are parsed, whether or not the id is valid, so that one answer contains every error.
     let sandbox_id = fields.required("sandbox_id", |value| sandbox_id(value).map(Some));
     let thread_id = fields.optional("thread_id", or_null(thread_id));
@@ -87,14 +94,17 @@ pub fn create(content_type: Option<&str>, body: &[u8]) -> Result<CreateRequest, 
 /// # Errors
 /// As from [`create`]. A body that changes nothing is an error.
 pub fn limits(content_type: Option<&str>, body: &[u8]) -> Result<LimitsPatch, ApiError> {
-    let body = json::parse(content_type, body)?;
-    let mut fields = Fields::of_body(&body)?;
+    json::parse(content_type, body, read_limits)
+}
+
+fn read_limits(body: &Value) -> Result<LimitsPatch, ApiError> {
+    let mut fields = Fields::of_body(body)?;
     let ttl = fields.optional("ttl", |value| limit(value).map(Some));
     let idle_timeout = fields.optional("idle_timeout", |value| limit(value).map(Some));
     let patch = fields.finish(Some(LimitsPatch { ttl, idle_timeout }))?;
     if patch == LimitsPatch::default() {
         let problem = Problem::value_error("at least one of ttl and idle_timeout is needed");
-        return Err(FieldError::new(problem, vec![Loc::Field("body")], &body).into());
+        return Err(FieldError::new(problem, vec![Loc::Field("body")], body).into());
     }
     Ok(patch)
 }

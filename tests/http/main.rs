@@ -14,5 +14,6 @@ mod half_close;
 mod lifetimes;
 mod log;
 mod manifests;
+mod python_bodies;
 mod server;
 mod validation;

@@ -300,10 +300,10 @@ fn a_change_changes_something() {
     assert_eq!(change(Some("application/merge-patch+json"), r#"{"ttl":null}"#), Value::Null);
 }
 
-/// Guards that texts which only Python accepts are rejected as invalid JSON, at the position where `serde_json`
-/// stops.
+/// Guards that texts which only Python accepts are rejected as invalid JSON in a value that is used, at the position
+/// where `serde_json` stops.
 #[test]
-fn texts_that_only_python_accepts_are_rejected() {
+fn used_values_that_only_python_accepts_are_rejected() {
     let deep = "[".repeat(500) + &"]".repeat(500);
     for (body, at, error) in [
         (r#"{"sandbox_id":NaN}"#, 14, "expected value at line 1 column 15"),

@@ -2,18 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiError, FieldError, Loc, Problem};
+use super::{ApiError, FieldError, Loc, Problem, encoding, substitutes::SUBSTITUTES};
 
-/// Parses a body as JSON.
+/// Parses a body as JSON, and reads the value.
 ///
 /// Only `application/json` and `application/…+json` are accepted. `FastAPI` treats any other body as a text, which is
 /// not an object. This includes a body without a content type, which a web page could send to a daemon on its user's
 /// own machine without a CORS preflight.
 ///
+/// What only Python's parser accepts is accepted in values that `read` ignores, and invalid elsewhere.
+///
 /// # Errors
-/// A 422 with one error. A 400 if the content type is JSON and the body is not UTF-8: `FastAPI` distinguishes this
-/// from a body that is text and not valid JSON.
-pub(super) fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Value, ApiError> {
+/// A 422 with one error, or those of `read`. A 400 if the content type is JSON and the body is not valid in its
+/// encoding: `FastAPI` distinguishes this from a body that is text and not valid JSON.
+pub(super) fn parse<T: PartialEq>(
+    content_type: Option<&str>,
+    body: &[u8],
+    read: impl Fn(&Value) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
     let refuse = |problem, input| ApiError::from(FieldError::new(problem, vec![Loc::Field("body")], &input));
     if body.is_empty() {
         return Err(refuse(Problem::MISSING, Value::Null));
@@ -21,10 +27,18 @@ pub(super) fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Value, Ap
     if !content_type.is_some_and(is_json) {
         return Err(refuse(Problem::MODEL_ATTRIBUTES_TYPE, String::from_utf8_lossy(body).into()));
     }
-    let text = str::from_utf8(body).map_err(|_| ApiError::unreadable_body())?;
-    // Python's parser skips a byte order mark, too.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut value = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
+    let text = encoding::decode(body).ok_or_else(ApiError::unreadable_body)?;
+    let error = match value_of(&text) {
+        Ok(value) => return read(&value),
+        Err(error) => error,
+    };
+    let [first, second] = SUBSTITUTES
+        .map(|substitutes| value_of(&substitutes.apply(&text)).ok().and_then(|value| read(&value).ok()));
+    first.filter(|first| second.as_ref() == Some(first)).ok_or_else(|| not_json(&text, &error))
+}
+
+fn value_of(text: &str) -> serde_json::Result<Value> {
+    let mut value = serde_json::from_str(text)?;
     keep_large_integer(&mut value, text);
     Ok(value)
 }
