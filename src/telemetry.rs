@@ -1,5 +1,7 @@
 //! The log: text for a terminal, and one JSON object per line otherwise.
 
+mod escape;
+
 use std::{
     io::{self, IsTerminal},
     panic,
@@ -11,6 +13,8 @@ use tracing_subscriber::{
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
 };
+
+use self::escape::{EscapedFields, EscapedJson};
 
 /// Libraries that log too much, each with its most verbose level unless the filter names it: the actor library logs
 /// every actor, the HTTP library every connection. The Kubernetes client and its watcher log every failure, which the
@@ -82,14 +86,14 @@ fn text_lines<W>(writer: W, colours: bool) -> Box<dyn Layer<Layered> + Send + Sy
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    fmt::layer().with_writer(writer).with_ansi(colours).boxed()
+    fmt::layer().fmt_fields(EscapedFields).with_writer(writer).with_ansi(colours).boxed()
 }
 
 fn json_lines<W>(writer: W) -> Box<dyn Layer<Layered> + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+    fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(EscapedJson(writer)).boxed()
 }
 
 /// The subscriber below the writing layer.
@@ -103,54 +107,4 @@ fn log_panic(info: &panic::PanicHookInfo<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use testkit::Log;
-
-    use super::*;
-
-    /// Returns the JSON lines that `work` logs with this filter.
-    fn logged(filter: &str, work: impl FnOnce()) -> Vec<serde_json::Value> {
-        let log = Log::default();
-        let writer = log.clone();
-        let layer = json_lines(move || writer.clone());
-        let subscriber = Registry::default().with(parse(filter).unwrap()).with(layer);
-        let guard = testkit::listen(subscriber);
-        work();
-        drop(guard);
-        log.lines("").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// Guards that a line is one JSON object with its fields at the top level and the request id in its span.
-    #[test]
-    fn lines_are_json_with_the_request_id() {
-        let lines = logged("info", || {
-            tracing::info_span!("request", request_id = "r-1")
-                .in_scope(|| tracing::info!(status = 200, "answered"));
-        });
-        assert_eq!(lines.len(), 1);
-        assert_eq!((&lines[0]["message"], &lines[0]["status"]), (&"answered".into(), &200.into()));
-        assert_eq!(lines[0]["span"]["request_id"], "r-1");
-    }
-
-    /// Guards that a verbose library is capped at every level, unless the filter names it.
-    #[test]
-    fn libraries_are_capped() {
-        let library = || tracing::info!(target: "kube_client", "a call");
-        assert_eq!(logged("info", library).len(), 0);
-        assert_eq!(logged("trace", library).len(), 0);
-        assert_eq!(logged("kube_client=info", library).len(), 1);
-        assert_eq!(logged("trace", || tracing::warn!(target: "kube_runtime", "forbidden")).len(), 0);
-        assert_eq!(logged("debug", || tracing::debug!("ours")).len(), 1);
-        for crate_of_ours in ["actors", "kubernetes", "lifecycle", "sandbox_provisioner", "simcluster"] {
-            let targets = parse("info").unwrap();
-            assert!(targets.would_enable(crate_of_ours, &tracing::Level::INFO), "{crate_of_ours}");
-        }
-    }
-
-    /// Guards that the error for an invalid filter contains the filter and an example.
-    #[test]
-    fn an_invalid_filter_is_named() {
-        let error = parse("a=loud").unwrap_err().to_string();
-        assert!(error.contains("\"a=loud\"") && error.contains("info,sandbox_provisioner=debug"), "{error}");
-    }
-}
+mod tests;
