@@ -114,9 +114,11 @@ async fn read(part: Part, content: &Content) -> Result<Secret, CredentialsError>
 /// Reads a token from a file. White space around it does not count: editors and `echo` end a file with a line end.
 async fn token_file(path: PathBuf, fallback: Option<&SecretString>) -> Result<HeaderValue, CredentialsError> {
     match (read_file(path.clone()).await, fallback) {
-        (Ok(bytes), _) => match String::from_utf8_lossy(&bytes).trim() {
-            "" => Err(CredentialsError::EmptyToken { path }),
-            token => bearer(token),
+        (Ok(bytes), fallback) => match (String::from_utf8_lossy(&bytes).trim(), fallback) {
+            // As a file that cannot be read.
+            ("", Some(token)) => bearer(token.expose_secret()),
+            ("", None) => Err(CredentialsError::EmptyToken { path }),
+            (token, _) => bearer(token),
         },
         (Err(_), Some(token)) => bearer(token.expose_secret()),
         (Err(kind), None) => Err(CredentialsError::Unreadable { part: Part::TokenFile, path, kind }),

@@ -109,7 +109,8 @@ fn containers(status: &PodStatus) -> Option<Reason> {
     }
     // All containers are still starting.
     let (name, message) = all().find_map(waiting)?;
-    let no_pod_sandbox = name == "ContainerCreating"
+    // A Pod with init containers waits with `PodInitializing` from its start on.
+    let no_pod_sandbox = ON_ITS_WAY.contains(&name)
         && condition(status, "PodReadyToStartContainers")
             .is_some_and(|c| c.status.as_deref() == Some("False"));
     Some(Reason::new(name, if no_pod_sandbox { Some(Reason::NO_POD_SANDBOX) } else { message }))

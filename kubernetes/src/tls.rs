@@ -91,9 +91,9 @@ fn check_key(pem: &[u8]) -> Result<(), TlsError> {
     if is_p521 { Err(TlsError::CurveP521) } else { Ok(()) }
 }
 
-/// Checks the API server's certificate as usual, and also accepts one that is its own authority: a self-signed
-/// certificate that the kubeconfig names as the certificate authority. Kubernetes' own clients accept it, whereas
-/// webpki accepts no certificate of an authority as a server's.
+/// Checks the API server's certificate as usual, and also accepts one that the kubeconfig itself names as the
+/// certificate authority. Kubernetes' own clients accept it, whereas webpki accepts no certificate of an authority as a
+/// server's, and no certificate without that of its issuer.
 #[derive(Debug)]
 struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
@@ -121,8 +121,8 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         match self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             // "An authority is used as a server" has no variant of its own. Whether the certificate is expired is
-            // checked before it, and has one.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+            // checked before both, and has one.
+            Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer))
                 if self.authorities.iter().any(|authority| authority.as_ref() == end_entity.as_ref()) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

@@ -138,7 +138,9 @@ impl Reason {
                     }
                 }
             }
-            "ContainerCreating" if self.message.as_deref() == Some(Self::NO_POD_SANDBOX) => {
+            "ContainerCreating" | "PodInitializing"
+                if self.message.as_deref() == Some(Self::NO_POD_SANDBOX) =>
+            {
                 "if this lasts, a volume cannot be mounted or the network cannot be set up; see `kubectl describe pod`"
             }
             "ContainerCreating" | "PodInitializing" => {

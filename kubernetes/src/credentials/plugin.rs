@@ -115,18 +115,21 @@ pub(super) async fn run(plugin: &Plugin, authority: Option<&Secret>) -> Result<A
     let stdout = child.stdout.take();
     let work = async {
         if let Some(stdout) = stdout {
-            stdout.take(OUTPUT_MAX).read_to_end(&mut output).await?;
+            stdout.take(OUTPUT_MAX + 1).read_to_end(&mut output).await?;
         }
-        child.wait().await
+        // The plugin waits for ever to write the rest. It is killed when it is dropped.
+        if output.len() as u64 > OUTPUT_MAX { Ok(None) } else { child.wait().await.map(Some) }
     };
     let status = tokio::time::timeout(TIMEOUT, work)
         .await
         .map_err(|_| PluginError::TimedOut { command: command(), after: TIMEOUT })?
         .map_err(|error| PluginError::NotStarted { command: command(), kind: error.kind() })?;
+    let unusable = |why| PluginError::Unusable { command: command(), why };
+    let Some(status) = status else { return Err(unusable("more than 1 MiB")) };
     if !status.success() {
         return Err(PluginError::Failed { command: command(), status });
     }
-    answer(&output, &plugin.api_version).map_err(|why| PluginError::Unusable { command: command(), why })
+    answer(&output, &plugin.api_version).map_err(unusable)
 }
 
 /// The variable's value that tells a plugin what is asked of it.
@@ -153,7 +156,10 @@ fn answer(output: &[u8], api_version: &str) -> Result<Answer, &'static str> {
         return Err("its apiVersion is not the one in the kubeconfig");
     }
     let status = credential.status.ok_or("it has no status")?;
-    let identity = match (status.client_certificate_data, status.client_key_data) {
+    // An empty string counts as absent.
+    let certificate = status.client_certificate_data.filter(|pem| !pem.is_empty());
+    let key = status.client_key_data.filter(|pem| !pem.expose_secret().is_empty());
+    let identity = match (certificate, key) {
         (Some(certificate), Some(key)) => {
             Some((Secret(certificate.into_bytes()), Secret(key.expose_secret().as_bytes().to_vec())))
         }

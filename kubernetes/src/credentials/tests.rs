@@ -85,9 +85,35 @@ async fn a_token_file_may_end_in_a_line_end() {
         "{error}"
     );
     assert_eq!(directory.header("token: old, tokenFile: absent").await.unwrap(), "Bearer old");
+    directory.write("tok", "\n");
+    assert_eq!(
+        directory.header("token: old, tokenFile: tok").await.unwrap(),
+        "Bearer old",
+        "the file is empty"
+    );
     directory.write("tok", "new\n");
     assert_eq!(directory.header("token: old, tokenFile: tok").await.unwrap(), "Bearer new");
     assert_eq!(directory.header("username: me, password: pw").await.unwrap(), "Basic bWU6cHc=");
+}
+
+/// Guards that a path that is not a file of a usual size is refused with what it is for, whatever it is for.
+#[tokio::test]
+async fn what_is_not_a_usual_file_is_named() {
+    let directory = Directory::new().await;
+    std::fs::create_dir(directory.path().join("folder")).unwrap();
+    let identity =
+        |certificate: &str| format!("client-certificate: {certificate}, client-key: {certificate}");
+    for (file, why) in [("folder", "is a directory"), ("/dev/zero", "file too large"), ("a/b", "not found")] {
+        for (cluster, user, part) in [
+            (format!("certificate-authority: {file}"), "token: t".to_owned(), "certificate authority"),
+            (String::new(), identity(file), "user's client certificate"),
+            (String::new(), format!("tokenFile: {file}"), "user's token file"),
+        ] {
+            let error = directory.load(&cluster, &user).await.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("its {part} cannot be read from")), "{error}");
+            assert!(error.contains(file) && error.contains(why), "{error}");
+        }
+    }
 }
 
 /// Guards that files are read only if they are needed: without a check of the certificate its authority is not.
@@ -135,6 +161,19 @@ async fn a_plugin_may_give_a_certificate() {
     let credentials = directory.load("", EXEC).await.unwrap().credentials;
     assert_eq!(credentials.identity, Some((Secret(b"cert".to_vec()), Secret(b"key".to_vec()))));
     assert_eq!(credentials.authorization, None);
+    for (status, has_identity) in [
+        (r#"{"token":"good","clientCertificateData":"","clientKeyData":""}"#, false),
+        (
+            r#"{"token":"good","clientCertificateData":null,"clientKeyData":null,"expirationTimestamp":null}"#,
+            false,
+        ),
+        (r#"{"token":"good","clientCertificateData":"cert","clientKeyData":"key"}"#, true),
+    ] {
+        directory.plugin(&printing(status));
+        let credentials = directory.load("", EXEC).await.unwrap().credentials;
+        assert_eq!(credentials.identity.is_some(), has_identity, "{status}");
+        assert_eq!(credentials.authorization.unwrap(), "Bearer good");
+    }
 }
 
 /// Guards that every failure of a plugin names the plugin and what happened, and shows nothing that it printed.
@@ -152,7 +191,17 @@ async fn a_plugin_that_fails_is_named() {
         ("echo s3cret".to_owned(), "not an ExecCredential in JSON"),
         (String::new(), "not an ExecCredential in JSON"),
         (r#"echo '{"apiVersion":"v1","kind":"Status"}'"#.to_owned(), "its kind is not ExecCredential"),
+        ("exec cat /dev/zero".to_owned(), "more than 1 MiB"),
+        (r#"echo '{"kind":"ExecCredential"}'"#.to_owned(), "its apiVersion is not the one"),
+        (
+            printing(r#"{"token":"s3cret","clientCertificateData":""}"#) + "; exit 1",
+            "failed with exit status: 1",
+        ),
         (printing("null"), "it has no status"),
+        (
+            printing(r#"{"clientCertificateData":"","clientKeyData":""}"#),
+            "its client certificate are missing",
+        ),
         (printing("{}"), "its token and its client certificate are missing"),
         (printing(r#"{"token":""}"#), "its token and its client certificate are missing"),
         (

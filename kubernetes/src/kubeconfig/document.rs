@@ -23,21 +23,24 @@ pub(super) struct Document {
 
 #[derive(Debug, Deserialize)]
 struct NamedContext {
-    name: String,
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
     #[serde(default)]
     context: Option<Context>,
 }
 
 #[derive(Debug, Deserialize)]
 struct NamedCluster {
-    name: String,
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
     #[serde(default)]
     cluster: Option<Cluster>,
 }
 
 #[derive(Debug, Deserialize)]
 struct NamedUser {
-    name: String,
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
     #[serde(default)]
     user: Option<User>,
 }
@@ -72,7 +75,8 @@ pub(super) struct Cluster {
 /// What a cluster's entry tells credential plugins that ask for it.
 #[derive(Debug, Clone, Deserialize)]
 struct NamedExtension {
-    name: String,
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
     #[serde(default)]
     extension: serde_json::Value,
 }
@@ -167,17 +171,17 @@ impl Document {
     }
 
     pub fn take_context(&mut self, name: &str) -> Option<Context> {
-        let found = self.contexts.as_mut()?.iter_mut().find(|named| named.name == name)?;
+        let found = self.contexts.as_mut()?.iter_mut().find(|named| named.name.as_deref() == Some(name))?;
         Some(found.context.take().unwrap_or_default())
     }
 
     pub fn take_cluster(&mut self, name: &str) -> Option<Cluster> {
-        let found = self.clusters.as_mut()?.iter_mut().find(|named| named.name == name)?;
+        let found = self.clusters.as_mut()?.iter_mut().find(|named| named.name.as_deref() == Some(name))?;
         Some(found.cluster.take().unwrap_or_default())
     }
 
     pub fn take_user(&mut self, name: &str) -> Option<User> {
-        let found = self.users.as_mut()?.iter_mut().find(|named| named.name == name)?;
+        let found = self.users.as_mut()?.iter_mut().find(|named| named.name.as_deref() == Some(name))?;
         Some(found.user.take().unwrap_or_default())
     }
 }
@@ -188,7 +192,10 @@ impl Cluster {
     /// Returns the configuration that this entry holds for credential plugins.
     pub fn exec_extension(&self) -> Option<&serde_json::Value> {
         let extensions = self.extensions.as_deref().unwrap_or_default();
-        extensions.iter().find(|named| named.name == EXEC_EXTENSION).map(|named| &named.extension)
+        extensions
+            .iter()
+            .find(|named| named.name.as_deref() == Some(EXEC_EXTENSION))
+            .map(|named| &named.extension)
     }
 }
 

@@ -31,6 +31,9 @@ fn token(text: impl AsRef<[u8]>) -> String {
 fn base64_may_have_line_ends() {
     for written in [
         "certificate-authority-data: YXV0aG9yaXR5",
+        "certificate-authority-data: \"\\tYXV0\\taG9yaXR5\\t\"",
+        "certificate-authority-data: \"\\n\\r\\nYXV0aG9yaXR5\"",
+        "certificate-authority: ignored, certificate-authority-data: YXV0aG9yaXR5",
         "certificate-authority-data: \"YXV0aG9y\\naXR5\"",
         "certificate-authority-data: \"YXV0aG9y\\r\\naXR5\\r\\n\"",
         "certificate-authority-data: \"YXV0aG9y aXR5\\n\"",
@@ -97,6 +100,35 @@ fn a_key_may_be_given_twice() {
     assert_eq!(token(format!("preferences: {{}}\npreferences: {{}}\n{}", with("", "token: good"))), "good");
 }
 
+/// Guards the same in the entries of lists and in what a plugin is told, and for a merge key beside the key itself.
+#[test]
+fn a_key_may_be_given_twice_at_every_level() {
+    let text = "current-context: old\n\
+                contexts: [{name: old, name: x, context: {user: old}, context: {cluster: d, cluster: c, user: u}}]\n\
+                base: &base {server: \"https://old\"}\n\
+                clusters: [{name: c, cluster: {<<: *base, server: \"https://api\"}}]\n\
+                users: []\n\
+                users: [{name: u, user: {exec: {command: old, command: plug, apiVersion: old,\
+                apiVersion: client.authentication.k8s.io/v1, env: [{name: A, value: old, value: new}]}}}]\n\
+                current-context: x\n";
+    let context = read(text).unwrap();
+    assert_eq!(context.server, "https://api/");
+    let Login::Plugin(plugin) = context.login else { panic!("{:?}", context.login) };
+    assert_eq!(plugin.command, Path::new("plug"));
+    assert_eq!(plugin.env[0].1.expose_secret(), "new");
+}
+
+/// Guards that an entry without a name is skipped, as one of another name is.
+#[test]
+fn an_entry_without_a_name_is_skipped() {
+    let text = "current-context: x\n\
+                contexts: [{context: {cluster: d}}, {name: null}, {name: x, context: {cluster: c, user: u}}]\n\
+                clusters: [{cluster: {server: \"%\"}}, {name: \"\"}, {name: c, cluster: {server: \"http://api\", \
+                extensions: [{extension: {version: v1.34.0}}, {name: cluster_info}]}}]\n\
+                users: [{user: {token: old}}, {name: u, user: {token: good}}]\n";
+    assert_eq!(token(text), "good");
+}
+
 /// Guards that every encoding with a byte order mark is read, and that half a character is an error, not a panic.
 #[test]
 fn a_byte_order_mark_names_the_encoding() {
@@ -128,6 +160,10 @@ fn a_server_may_lack_its_scheme() {
         ("api:6443", "", "client-certificate: c, client-key: k", "https://api:6443/"),
         ("HTTPS://API:6443", "", "", "https://api:6443/"),
         ("https://api/k8s/clusters/c-1", "", "", "https://api/k8s/clusters/c-1"),
+        ("https://api:6443/", "", "", "https://api:6443/"),
+        ("https://[fd00::1]:6443/path/", "", "", "https://[fd00::1]:6443/path/"),
+        ("https://me:pw@api", "", "", "https://me:pw@api/"),
+        ("api:6443/", "tls-server-name: kind", "", "http://api:6443/"),
     ] {
         let text = with(cluster, user).replace("https://api:6443", server);
         let uri = read(text).unwrap().server;

@@ -273,7 +273,12 @@ fn a_node_that_is_not_ready_is_the_reason() {
     for (status, reason) in [
         (conditions(unready.clone(), "True"), "NodeNotReady"),
         (conditions(unready.clone(), "False"), "ContainersNotReady"),
-        (conditions(unready, "Unknown"), "ContainersNotReady"),
+        (conditions(unready.clone(), "Unknown"), "ContainersNotReady"),
+        (json!({"phase": "Running", "conditions": [unready]}), "ContainersNotReady"),
+        (
+            json!({"phase": "Running", "reason": "NodeLost", "conditions": [{"type": "Ready", "status": "False"}]}),
+            "NodeLost",
+        ),
         (conditions(named, "True"), "ReadinessGatesNotReady"),
     ] {
         assert_eq!(told(&status).2.as_deref(), Some(reason), "{status}");
@@ -283,17 +288,28 @@ fn a_node_that_is_not_ready_is_the_reason() {
 /// Guards that an image pull is not suspected while the Pod's volumes or network are not set up.
 #[test]
 fn a_pod_without_volumes_or_network_is_not_pulling() {
-    let creating = |condition: &str| {
-        let status = json!({
-            "phase": "Pending", "conditions": [{"type": "PodReadyToStartContainers", "status": condition}],
-            "containerStatuses": [{"name": "sandbox", "state": {"waiting": {"reason": "ContainerCreating"}}}],
-        });
-        seen(&json!({"metadata": {"uid": "u"}, "status": status})).reason.unwrap()
-    };
-    assert!(creating("False").hint().unwrap().contains("a volume cannot be mounted"));
-    for condition in ["True", "Unknown"] {
-        let reason = creating(condition);
-        assert_eq!(reason.message, None);
-        assert!(reason.hint().unwrap().contains("the image is being pulled"));
+    let waits = |name: &str, reason: &str| json!({"name": name, "state": {"waiting": {"reason": reason}}});
+    // With an init container, all containers wait with another reason.
+    for containers in [
+        json!({"containerStatuses": [waits("sandbox", "ContainerCreating")]}),
+        json!({
+            "initContainerStatuses": [waits("lark-cli-init", "PodInitializing")],
+            "containerStatuses": [waits("sandbox", "PodInitializing")],
+        }),
+    ] {
+        let starting = |conditions: Value| {
+            let mut status = containers.clone();
+            status["phase"] = "Pending".into();
+            status["conditions"] = conditions;
+            seen(&json!({"metadata": {"uid": "u"}, "status": status})).reason.unwrap()
+        };
+        let condition = |status: &str| json!([{"type": "PodReadyToStartContainers", "status": status}]);
+        let reason = starting(condition("False"));
+        assert!(reason.hint().unwrap().contains("a volume cannot be mounted"), "{reason:?}");
+        for conditions in [condition("True"), condition("Unknown"), json!([])] {
+            let reason = starting(conditions);
+            assert_eq!(reason.message, None);
+            assert!(reason.hint().unwrap().contains("the image is being pulled"));
+        }
     }
 }

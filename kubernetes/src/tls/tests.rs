@@ -1,5 +1,5 @@
 use http::Request;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -105,6 +105,33 @@ async fn a_certificate_may_be_its_own_authority() {
     assert!(!call(serve(&expired).await, &expired.certificate, "api").await, "expired");
 }
 
+/// Guards that a server's certificate may be named itself in place of its issuer's, and is checked like any other.
+#[tokio::test]
+async fn a_servers_certificate_may_be_the_authority() {
+    let mut params = CertificateParams::default();
+    authority(&mut params);
+    params.distinguished_name.push(DnType::CommonName, "an authority");
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let signed = |change: fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(["api".to_owned()]).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Identity {
+            certificate: pem("CERTIFICATE", params.signed_by(&key, &issuer).unwrap().der()),
+            key: pem("PRIVATE KEY", &key.serialize_der()),
+        }
+    };
+    let server = signed(|_| ());
+    let port = serve(&server).await;
+    assert!(call(port, &server.certificate, "api").await);
+    assert!(!call(port, &server.certificate, "other").await, "another name");
+    assert!(!call(port, &signed(|_| ()).certificate, "api").await, "another certificate of the same issuer");
+    let expired = signed(|params| {
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    });
+    assert!(!call(serve(&expired).await, &expired.certificate, "api").await, "expired");
+}
+
 /// Guards that a certificate signed by the authority is accepted, whatever else the authority's file contains.
 #[tokio::test]
 async fn a_broken_certificate_beside_the_authority_is_skipped() {
@@ -164,4 +191,15 @@ fn an_unsupported_key_is_named() {
         "the key of another certificate"
     );
     assert_eq!(configured("", &own.key), Err(TlsError::Identity));
+    // The kubelet writes both into one file.
+    let both = own.certificate.clone() + &own.key;
+    assert_eq!(configured(&both, &both), Ok(()));
+    let text = format!("some text\r\n{}", own.key.replace('\n', "\r\n"));
+    assert_eq!(configured(&own.certificate, &text), Ok(()));
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let certificate = CertificateParams::new(["me".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let key = pem("PRIVATE KEY", &key.serialize_der());
+        assert_eq!(configured(&pem("CERTIFICATE", certificate.der()), &key), Ok(()), "{algorithm:?}");
+    }
 }
