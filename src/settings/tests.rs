@@ -355,6 +355,46 @@ fn an_api_key_is_found_in_each_of_its_places() {
     );
 }
 
+/// Guards that the quotes and line ends of an env file, which a shell drops and Docker does not, are refused or change
+/// nothing, except in settings that may have any text.
+#[test]
+fn the_marks_of_an_env_file_are_refused() {
+    const ANY_TEXT: [&str; 4] = [
+        "api_key",
+        "kubeconfig_path",
+        "skills_pvc_subpath_template",
+        "deerflow_lark_broker_deny_subcommands",
+    ];
+    for spec in settings().filter(|spec| !ANY_TEXT.contains(&spec.name.as_str())) {
+        let [sample, _] = samples(spec);
+        let load = |value: &str| World::default().env(spec.variable, value).load().ok();
+        let plain = load(sample).map(|loaded| format!("{:?}", loaded.settings));
+        for quoted in [format!("\"{sample}\""), format!("'{sample}'")] {
+            assert!(load(&quoted).is_none(), "{}={quoted}", spec.variable);
+        }
+        for marked in [format!("{sample}\r"), format!("{sample}\n"), format!(" {sample}")] {
+            let loaded = load(&marked).map(|loaded| format!("{:?}", loaded.settings));
+            assert!(loaded.is_none() || loaded == plain, "{}={marked:?}", spec.variable);
+        }
+    }
+}
+
+/// Guards which numbers are read, and that `--check` prints them as TOML has them.
+#[test]
+fn numbers_are_decimal() {
+    for text in ["08080", "8080", "+8080", "0008080"] {
+        let loaded = World::default().env("SANDBOX_CONTAINER_PORT", text).load().unwrap();
+        let printed = show::to_toml(&loaded.values);
+        assert!(printed.contains("\nsandbox_container_port = 8080"), "{text}: {printed}");
+    }
+    for text in
+        ["0x1F90", "0o17620", "8_080", "8080.0", "8e3", "-8080", "\u{668}", "80 80", "8080 ", "0", "65536"]
+    {
+        let refusal = World::default().env("SANDBOX_CONTAINER_PORT", text).refusal();
+        assert!(refusal.contains("a number from 1 to 65535"), "{text}: {refusal}");
+    }
+}
+
 proptest! {
     /// What `--check` prints is a settings file with the same meaning.
     #[test]
