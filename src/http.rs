@@ -28,6 +28,7 @@ mod reaper;
 mod request_id;
 pub(crate) mod responses;
 mod touch;
+mod wait;
 
 pub use actors::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};

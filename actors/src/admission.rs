@@ -34,7 +34,7 @@ pub(crate) struct AdmissionQueue {
 }
 
 /// A permit of a queue. It is released on drop.
-pub(crate) struct Permit {
+pub struct Permit {
     room: Arc<AdmissionQueue>,
     id: SandboxId,
     /// The lock of the sandbox, shared by all its permits: a semaphore with one permit.
@@ -87,6 +87,13 @@ impl AdmissionQueue {
 }
 
 // === impl Permit ===
+
+impl Permit {
+    /// Returns the sandbox for which it was taken.
+    pub(crate) fn id(&self) -> &SandboxId {
+        &self.id
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {

@@ -10,6 +10,7 @@ use lifecycle::{
     observed::{Status, Uid},
     request::CreateRequest,
 };
+use tokio::time::Instant;
 
 use crate::{reap_log::Reaped, view::Revision};
 
@@ -30,6 +31,9 @@ pub struct ReaperState {
 /// A future may be dropped when the client disconnects or the deadline passes. The backend decides whether the
 /// work continues.
 pub trait Backend: Clone + Send + Sync + 'static {
+    /// The right to wait for one sandbox.
+    type WaitPermit: Send;
+
     /// Creates the sandbox, or finds it complete.
     fn create(&self, request: CreateRequest) -> impl Future<Output = Result<Status, SandboxError>> + Send;
 
@@ -66,6 +70,17 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Returns the state of the sandbox; `None` if it does not exist.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Takes a permit for [`Backend::settled`]. Fails if too many requests are waiting.
+    fn wait_permit(&self, id: &SandboxId) -> Result<Self::WaitPermit, SandboxError>;
+
+    /// Waits until the sandbox of the permit is ready or has failed for good, at most until `end`, and not while the
+    /// daemon drains. Returns the state that it has reached; `None` if it does not exist any more.
+    fn settled(
+        &self,
+        permit: Self::WaitPermit,
+        end: Instant,
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
     /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;

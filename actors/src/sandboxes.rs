@@ -17,9 +17,11 @@ use lifecycle::{
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub use crate::{admission::Permit, backend::ReaperState, reap_log::Reaped};
 use crate::{
-    admission::{AdmissionQueue, Creates, Permit, QueueLimits, RETRY},
+    admission::{AdmissionQueue, Creates, QueueLimits, RETRY},
     backend::Backend,
     limiter::Limiter,
     messages::{Envelope, Message, Waiter},
@@ -30,7 +32,6 @@ use crate::{
     view::{Presence, Revision, View},
     write_log::WriteLog,
 };
-pub use crate::{backend::ReaperState, reap_log::Reaped};
 
 /// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
 /// maximum of connections. One sandbox can have a quarter of it, so that a stuck sandbox leaves permits for the
@@ -39,6 +40,10 @@ const QUEUE_LIMITS: QueueLimits = QueueLimits { all: 1024, per_sandbox: 256 };
 
 /// The maximum number of queued GETs that count as activity: one for each sandbox is enough.
 const VIEW_LIMITS: QueueLimits = QueueLimits { all: usize::MAX, per_sandbox: 1 };
+
+/// The maximum number of requests that wait for a sandbox to be ready. Half of the default maximum of connections stays
+/// for requests that are answered at once.
+const WAIT_LIMITS: QueueLimits = QueueLimits { all: 512, per_sandbox: 64 };
 
 /// The retry delay while the observed state is stale.
 const STALE_RETRY: Duration = Duration::from_secs(5);
@@ -74,6 +79,10 @@ struct Inner {
     changes: Arc<AdmissionQueue>,
     /// The queue of GETs that count as activity.
     views: Arc<AdmissionQueue>,
+    /// The requests that wait for a sandbox to be ready.
+    waits: Arc<AdmissionQueue>,
+    /// Is cancelled when nothing waits any more, because the daemon drains.
+    draining: CancellationToken,
 }
 
 // === impl Sandboxes ===
@@ -123,6 +132,8 @@ impl Sandboxes {
             creates: Creates::new(creates_at_once, QUEUE_LIMITS),
             changes: AdmissionQueue::new(QUEUE_LIMITS),
             views: AdmissionQueue::new(VIEW_LIMITS),
+            waits: AdmissionQueue::new(WAIT_LIMITS),
+            draining: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(inner) })
     }
@@ -173,6 +184,11 @@ impl Sandboxes {
         let _ = self.shared.supervisor.get_cell().wait(None).await;
     }
 
+    /// Ends all waits for a sandbox to be ready, and later ones at once: they return the state that it has reached.
+    pub fn end_waits(&self) {
+        self.shared.draining.cancel();
+    }
+
     /// Ends every actor immediately, also during a call.
     pub fn kill(&self) {
         self.close();
@@ -190,6 +206,8 @@ impl Sandboxes {
         self.shared.creates.close();
         self.shared.changes.close();
         self.shared.views.close();
+        self.shared.waits.close();
+        self.end_waits();
     }
 
     /// Takes a permit for a request that creates nothing.
@@ -205,8 +223,12 @@ impl Sandboxes {
         if self.shared.common.view.is_fresh() {
             return Ok(());
         }
+        Err(self.stale())
+    }
+
+    fn stale(&self) -> SandboxError {
         let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        Err(SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY })
+        SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY }
     }
 
     /// Fails if an object of the sandbox is too large to be read: an answer would be made of an old state, or would deny
@@ -241,6 +263,8 @@ impl Sandboxes {
 }
 
 impl Backend for Sandboxes {
+    type WaitPermit = Permit;
+
     async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let id = request.sandbox_id.clone();
         let Inner { common, creates, .. } = &*self.shared;
@@ -352,6 +376,25 @@ impl Backend for Sandboxes {
         {
             let _ = self.shared.supervisor.cast(Message::Deliver(id.clone(), Envelope::of_view(permit)));
         }
+        Ok(status)
+    }
+
+    fn wait_permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
+        self.shared.waits.enter(id).map_err(|full| full.into_failure(id))
+    }
+
+    async fn settled(&self, permit: Permit, end: Instant) -> Result<Option<Status>, SandboxError> {
+        let Inner { common, draining, .. } = &*self.shared;
+        let status = tokio::select! {
+            biased;
+            status = common.view.settled(permit.id()) => status,
+            () = draining.cancelled() => common.view.status(permit.id()),
+            () = tokio::time::sleep_until(end) => common.view.status(permit.id()),
+        };
+        if !common.view.is_fresh() {
+            return Err(self.stale());
+        }
+        self.readable(permit.id())?;
         Ok(status)
     }
 

@@ -7,6 +7,7 @@ mod freshness;
 mod merge;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::{
     collections::HashSet,
@@ -22,6 +23,7 @@ use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
     observed::{Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    readiness::Readiness,
     traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -29,6 +31,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::{
     freshness::Freshness,
     merge::{Change, Gone, Known, Source},
+    waits::Waits,
 };
 
 /// The in-memory table of all observed objects. The map is private: methods take and return owned values, and no
@@ -42,6 +45,8 @@ pub struct View {
     service_lists: AtomicU64,
     /// A counter that is incremented after every change that callers could see.
     revision: AtomicU64,
+    /// The requests that wait for a change of a row.
+    waits: Waits,
     /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
@@ -98,6 +103,7 @@ impl View {
             pod_lists: AtomicU64::new(0),
             service_lists: AtomicU64::new(0),
             revision: AtomicU64::new(0),
+            waits: Waits::default(),
             listener: OnceLock::new(),
         }
     }
@@ -165,6 +171,20 @@ impl View {
         of_kind(row.pod_unreadable, Kind::Pod).or(of_kind(row.service_unreadable, Kind::Service))
     }
 
+    /// Publishes a change of a row. The row must not be locked.
+    fn changed(&self, id: &SandboxId) {
+        self.new_revision();
+        self.waits.changed(id);
+    }
+
+    /// Waits until the sandbox is ready, has failed for good, or is not shown any more. Returns its status.
+    pub(crate) async fn settled(&self, id: &SandboxId) -> Option<Status> {
+        let is_over =
+            |status: Option<&Status>| status.is_none_or(|status| Readiness::of(status) != Readiness::Waiting);
+        let look = || Some(self.status(id)).filter(|status| is_over(status.as_ref()));
+        self.waits.add(id).until(look).await
+    }
+
     /// Returns whether there is a row for the sandbox, published or not.
     #[must_use]
     pub fn contains(&self, id: &SandboxId) -> bool {
@@ -225,7 +245,7 @@ impl View {
             }
             Entry::Vacant(_) => {}
         }
-        self.new_revision();
+        self.changed(id);
     }
 
     /// Sets the expiry of the sandbox.
@@ -282,7 +302,7 @@ impl View {
             if read_again { Change::Shape } else { change }
         };
         if change > Change::None {
-            self.new_revision();
+            self.changed(id);
         }
         change
     }
@@ -303,7 +323,7 @@ impl View {
                 change
             }
         };
-        self.new_revision();
+        self.changed(id);
         change
     }
 

@@ -36,6 +36,12 @@ pub const HTTP_DELETE: Duration = CLIENT_DELETE.saturating_sub(seconds(3));
 /// The deadline of the response to a GET or a LIST. They are answered from memory and wait only for the first list.
 pub const HTTP_READ: Duration = CLIENT_READ.saturating_sub(seconds(2));
 
+/// The longest time that a caller can wait for a sandbox to be ready, and the time without a `timeout` of its own.
+pub const WAIT: Duration = CLIENT_CREATE.saturating_sub(seconds(5));
+
+/// The deadline of the response to a request that waits. It leaves time for the answer after [`WAIT`].
+pub const HTTP_WAIT: Duration = CLIENT_CREATE.saturating_sub(seconds(3));
+
 /// The deadline of an actor's answer to a POST. The operation may continue after it.
 pub const CREATE: Duration = HTTP_CREATE.saturating_sub(seconds(1));
 
@@ -82,6 +88,7 @@ mod tests {
             &[CLIENT_CREATE, HTTP_CREATE, CREATE, POST_PATIENCE, CREATE_TURN, WRITE, READ][..],
             &[CLIENT_DELETE, HTTP_DELETE, DELETE, WRITE],
             &[CLIENT_READ, HTTP_READ, FIRST_LIST],
+            &[CLIENT_CREATE, HTTP_WAIT, WAIT],
         ] {
             assert!(chain.windows(2).all(|pair| pair[0] > pair[1]), "{chain:?}");
         }

@@ -75,6 +75,8 @@ pub struct Status {
     pub url: Arc<str>,
     /// The phase of its Pod, or `Terminating`.
     pub phase: Phase,
+    /// Whether the URL works: the Pod is ready and not terminating, and its Service has an address.
+    pub ready: bool,
     /// Why the Pod does not run, if the cluster reports a reason.
     pub reason: Option<Arc<Reason>>,
     /// The uid of its Pod.
@@ -189,6 +191,7 @@ impl Observed {
         Some(Status {
             url,
             phase: if pod.terminating { Phase::Terminating } else { pod.phase },
+            ready: pod.ready && !pod.terminating,
             reason: pod.reason.clone(),
             pod: pod.uid.clone(),
             created: pod.created,

@@ -1,9 +1,9 @@
-//! `POST /api/sandboxes`
+//! `POST /api/sandboxes`, with or without a wait
 
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
-use lifecycle::request::CreateRequest;
+use lifecycle::{error::SandboxError, observed::Status, phase::Phase, request::CreateRequest};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     errors::{ApiError, reply},
     path, request,
     responses::{self, Sandbox},
+    wait::{self, Wait},
 };
 
 /// The usual size of a response, in bytes: an id, a URL, a uid, a time and the reason of a new sandbox.
@@ -21,10 +22,11 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
     path::sandboxes()
         .and(warp::post())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional())
         .and(warp::body::stream())
-        .then(move |headers, body| {
+        .then(move |headers, wait, body| {
             let (backend, body_reader) = (backend.clone(), body_reader.clone());
-            async move { reply(answer(&backend, headers, body, &body_reader).await) }
+            async move { reply(answer(&backend, headers, wait, body, &body_reader).await) }
         })
         .boxed()
 }
@@ -32,6 +34,7 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
 async fn answer<B, S, D, E>(
     backend: &B,
     headers: HeaderMap,
+    wait: Option<Wait>,
     body: S,
     body_reader: &BodyReader,
 ) -> Result<Response, ApiError>
@@ -41,7 +44,23 @@ where
     D: Buf,
 {
     let (request, owner) = body_reader.parse(&headers, body, request::create).await?;
+    let end = wait::end(wait.as_ref())?;
     let id = request.sandbox_id.clone();
-    let status = backend.create(CreateRequest { owner, ..request }).await?;
+    // Before the create, so that a request over the limit makes nothing.
+    let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
+    let mut status = backend.create(CreateRequest { owner, ..request }).await?;
+    if let Some((permit, end)) = permit {
+        status = settled(status, backend.settled(permit, end).await);
+    }
     responses::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
+}
+
+/// The state that a created sandbox has reached. It exists, so its POST is a 200 whatever has become of the wait: of a
+/// sandbox that is gone again, a `Terminating` one; of a cluster that has become unreachable, the state before.
+fn settled(created: Status, waited: Result<Option<Status>, SandboxError>) -> Status {
+    match waited {
+        Ok(Some(status)) => status,
+        Ok(None) => Status { phase: Phase::Terminating, ready: false, ..created },
+        Err(_) => created,
+    }
 }

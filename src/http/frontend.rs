@@ -24,6 +24,7 @@ use super::{
     auth::Auth,
     errors::{ApiError, ErrorFormat},
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
+    wait::Wait,
 };
 
 /// How long a request may take, from its last header to its answer; past it, the answer is a 504.
@@ -40,6 +41,8 @@ pub struct Deadlines {
     pub change: Duration,
     /// For everything else, which is answered from memory.
     pub read: Duration,
+    /// For a POST or GET that waits for a sandbox to be ready.
+    pub wait: Duration,
 }
 
 /// The routes in their front end. Cheap to clone.
@@ -85,6 +88,7 @@ impl Default for Deadlines {
             delete: budget::HTTP_DELETE,
             change: budget::HTTP_DELETE,
             read: budget::HTTP_READ,
+            wait: budget::HTTP_WAIT,
         }
     }
 }
@@ -185,7 +189,7 @@ impl Frontend {
         .await
     }
 
-    async fn route<B>(&self, request: Request<B>, operation: Operation) -> Response
+    async fn route<B>(&self, mut request: Request<B>, operation: Operation) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -198,7 +202,13 @@ impl Frontend {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let after = self.shared.deadlines.of(operation);
+        let after = match Wait::of(request.uri()) {
+            Some(wait) if matches!(operation, Operation::CreateSandbox | Operation::Read) => {
+                request.extensions_mut().insert(wait);
+                self.shared.deadlines.wait
+            }
+            _ => self.shared.deadlines.of(operation),
+        };
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
         let ended = tokio::select! {
@@ -222,7 +232,7 @@ impl Frontend {
 
 impl RequestInfo {
     /// Logs one line per request: changes at info, reads and touches at debug, server errors at warn except for
-    /// probes. The line omits the query, which this API does not use and which may contain secrets.
+    /// probes. The line omits the query, which may contain secrets.
     fn log(
         &self,
         status: StatusCode,

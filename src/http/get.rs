@@ -1,4 +1,4 @@
-//! `GET /api/sandboxes/{id}`
+//! `GET /api/sandboxes/{id}`, with or without a wait
 
 use lifecycle::{ids::SandboxId, observed::Status};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
@@ -8,6 +8,7 @@ use super::{
     errors::{ApiError, reply},
     path::{self, PathId},
     responses::{self, Sandbox},
+    wait::{self, Wait},
 };
 
 /// The usual size of a response without a reason, in bytes: an id, a URL, a uid and a time.
@@ -16,16 +17,24 @@ const USUAL_SIZE: usize = 320;
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::sandbox()
         .and(warp::get())
-        .then(move |id| {
+        .and(warp::ext::optional())
+        .then(move |id, wait| {
             let backend = backend.clone();
-            async move { reply(answer(&backend, id).await) }
+            async move { reply(answer(&backend, id, wait).await) }
         })
         .boxed()
 }
 
-async fn answer<B: Backend>(backend: &B, id: PathId) -> Result<Response, ApiError> {
+async fn answer<B: Backend>(backend: &B, id: PathId, wait: Option<Wait>) -> Result<Response, ApiError> {
+    let end = wait::end(wait.as_ref())?;
     let id = id.usable()?;
-    let status = backend.get(&id).await?;
+    let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
+    let mut status = backend.get(&id).await?;
+    if let Some((permit, end)) = permit
+        && status.is_some()
+    {
+        status = backend.settled(permit, end).await?;
+    }
     shown(backend, &id, status)
 }
 

@@ -18,8 +18,8 @@ use super::errors::ApiError;
 /// The media type of every JSON response except problem documents.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; the others are present only
-/// if they have a value.
+/// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; those after `ready` are present
+/// only if they have a value.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct Sandbox<'a> {
@@ -32,6 +32,8 @@ pub(super) struct Sandbox<'a> {
     container_id: &'a str,
     /// Null if the Pod has only parts of a broker, or if other containers can read its credentials.
     lark_cli_broker: Option<bool>,
+    /// Whether the URL works.
+    ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +107,7 @@ impl<'a> Sandbox<'a> {
             max_shell_sessions: status.spec.max_shell_sessions,
             container_id: &status.pod.0,
             lark_cli_broker: status.spec.lark_cli_broker,
+            ready: status.ready,
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(|reason| reason.hint()),
@@ -210,13 +213,14 @@ mod tests {
         serde_json::to_value(Sandbox::new(&SandboxId::parse("abc").unwrap(), status)).unwrap()
     }
 
-    /// Guards that a sandbox without a reason has exactly the fields of the contract, and that an unknown value is null
+    /// Guards that a sandbox without a reason has exactly the fields of the contract and `ready`, and that an unknown value is null
     /// and not absent.
     #[test]
     fn a_sandbox_has_the_fields_of_the_contract() {
         let status = Status {
             url: "http://n:31234".into(),
             phase: Phase::Running,
+            ready: true,
             reason: None,
             pod: Uid("u-1".into()),
             created: None,
@@ -225,7 +229,7 @@ mod tests {
         };
         let mut wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:31234", "status": "Running",
-            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false, "ready": true,
         });
         assert_eq!(written(&status), wanted);
         let spec = ObservedSpec { max_shell_sessions: None, lark_cli_broker: None };
@@ -247,6 +251,7 @@ mod tests {
         let status = Status {
             url: "http://n:1".into(),
             phase: Phase::Pending,
+            ready: false,
             reason: Some(Reason::new("OOMKilled", Some("killed")).into()),
             pod: Uid("u-1".into()),
             created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
@@ -255,7 +260,7 @@ mod tests {
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Pending",
-            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false, "ready": false,
             "reason": "OOMKilled", "message": "killed",
             "hint": "the sandbox needed more memory than its limit", "created_at": "2026-01-02T03:04:05Z",
         });
@@ -275,6 +280,7 @@ mod tests {
         let status = Status {
             url: "http://n:1".into(),
             phase: Phase::Running,
+            ready: true,
             reason: None,
             pod: Uid("u-1".into()),
             created: None,
@@ -283,7 +289,7 @@ mod tests {
         };
         let wanted = json!({
             "sandbox_id": "abc", "sandbox_url": "http://n:1", "status": "Running",
-            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false,
+            "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false, "ready": true,
             "expires_at": "2026-01-02T03:19:05.123Z", "idle_since": "2026-01-02T03:04:05Z",
             "reap_reason": "IdleTimeout",
         });

@@ -128,10 +128,11 @@ impl Daemon {
         Err(Ended { part })
     }
 
-    /// Stops gracefully: first it is not ready, then it accepts no connections. Requests in flight finish, or are
+    /// Stops gracefully: first it is not ready and no request waits for a sandbox any more, then it accepts no connections. Requests in flight finish, or are
     /// answered 503 shortly before the drain deadline. Then the actors finish their operations.
     pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
+        self.core.sandboxes().end_waits();
         let drain_token = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
         let drained = tokio::select! {
             drained = &mut self.http.0 => drained,

@@ -5,3 +5,4 @@
 mod deerflow;
 mod faults;
 mod load;
+mod readiness;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::Method;
 use serde_json::json;
-use simcluster::{Cluster, Effect, Options, Rule, Verb};
-use testkit::{Answer, Client, NAMESPACE, Process, ServedCluster, command, within};
+use simcluster::{Cluster, Course, Effect, NodeOptions, Options, Rule, Verb};
+use testkit::{Answer, Client, NAMESPACE, Process, ServedCluster, Setup, command, within};
 use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::PROGRAM;
@@ -180,4 +180,25 @@ async fn what_hangs_does_not_keep_the_daemon() {
         daemon.signal("TERM").await;
         assert_eq!(daemon.status().await, Some(0), "{reason}");
     }
+}
+
+/// Guards that a shutdown does not wait for the requests that wait for a sandbox: they are answered with the state
+/// reached.
+#[tokio::test]
+async fn waits_for_a_sandbox_end_with_the_drain() {
+    let node = NodeOptions { behaviour: Course::NeverReady.into(), ..NodeOptions::default() };
+    let cluster = Cluster::start(Options { node: Some(node), ..Options::default() });
+    let daemon = Setup::new(&[]).cluster(cluster).listening().start().await.ready().await;
+    let client = daemon.client();
+    client.post("a").await;
+    client.until_phase("a", "Running").await;
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.fetch("/api/sandboxes/a?wait=ready").await }
+    });
+    let stopped = daemon.stop().await;
+    assert_eq!((stopped.rejected, stopped.cut), (0, 0));
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(false)));
+    assert!(answer.took < Duration::from_secs(20), "{:?}", answer.took);
 }

@@ -23,7 +23,7 @@ use lifecycle::{
     spec::ObservedSpec,
 };
 use sandbox_provisioner::http::Backend;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// The uid of every sandbox's Pod.
 pub const UID: &str = "e6edabb4-c58f-4781-964c-8c43eb2987d3";
@@ -146,6 +146,7 @@ fn running() -> Status {
     Status {
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
+        ready: true,
         reason: None,
         pod: Uid(UID.into()),
         created: None,
@@ -155,6 +156,18 @@ fn running() -> Status {
 }
 
 impl Backend for Fake {
+    type WaitPermit = SandboxId;
+
+    fn wait_permit(&self, id: &SandboxId) -> Result<SandboxId, SandboxError> {
+        Ok(id.clone())
+    }
+
+    async fn settled(&self, id: SandboxId, end: Instant) -> Result<Option<Status>, SandboxError> {
+        let left = end.duration_since(Instant::now()).as_millis();
+        self.shared.calls.lock().unwrap().push(format!("wait {} for {left} ms", id.as_str()));
+        Ok(self.shared.sandboxes.lock().unwrap().get(&id).cloned())
+    }
+
     async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         let mut call = format!("create {}{}", request.sandbox_id.as_str(), by(request.owner.as_ref()));
         if request.limits != Limits::default() {

@@ -92,7 +92,7 @@ async fn a_patch_changes_the_given_limits() {
             answer,
             json!({
                 "sandbox_id": "abc", "sandbox_url": "http://127.0.0.1:31234", "status": "Running",
-                "max_shell_sessions": 10, "container_id": UID, "lark_cli_broker": false,
+                "max_shell_sessions": 10, "container_id": UID, "lark_cli_broker": false, "ready": true,
                 "expires_at": "2026-01-02T03:19:05Z", "idle_since": "2026-01-02T03:04:05Z",
                 "reap_reason": "IdleTimeout",
             })

@@ -17,3 +17,4 @@ mod manifests;
 mod python_bodies;
 mod server;
 mod validation;
+mod wait;

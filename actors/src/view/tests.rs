@@ -265,3 +265,45 @@ async fn editions_tell_lists_apart() {
     view.services(WatchEvent::Deleted(id("a"), Uid("s".into()), ResourceVersion(2)));
     assert!(is_new(&view));
 }
+
+/// Guards that a wait ends with the first status that is ready, failed or gone, that no change is missed, that changes
+/// of other sandboxes do not matter, and that nothing is kept of a wait that has ended or was dropped.
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_the_change_that_settles_it() {
+    let view = Arc::new(view());
+    let starting = |version| ObservedPod { ready: false, phase: Phase::Pending, ..pod("p", version) };
+    view.wrote(&id("a"), starting(1));
+    view.wrote(&id("a"), service("s", 1));
+    let spawn = || {
+        let view = view.clone();
+        tokio::spawn(async move { view.settled(&id("a")).await })
+    };
+    let pause = || tokio::time::sleep(Duration::from_secs(1));
+
+    let (ready, dropped) = (spawn(), spawn());
+    pause().await;
+    view.wrote(&id("b"), pod("q", 1));
+    view.pods(WatchEvent::Applied(id("a"), starting(2)));
+    pause().await;
+    assert!(!ready.is_finished() && !dropped.is_finished());
+    dropped.abort();
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 3)));
+    let started = tokio::time::Instant::now();
+    assert!(ready.await.unwrap().unwrap().ready);
+    assert!(view.settled(&id("a")).await.unwrap().ready);
+    assert_eq!(started.elapsed(), Duration::ZERO);
+
+    let failed = ObservedPod { ready: false, phase: Phase::Failed, ..pod("p", 5) };
+    let gone = WatchEvent::Deleted(id("a"), Uid("p".into()), ResourceVersion(6));
+    for (event, wanted) in [(WatchEvent::Applied(id("a"), failed), Some(Phase::Failed)), (gone, None)] {
+        view.pods(WatchEvent::Applied(id("a"), starting(4)));
+        let settled = view.clone();
+        let wait = tokio::spawn(async move { settled.settled(&id("a")).await });
+        pause().await;
+        view.pods(event);
+        assert_eq!(wait.await.unwrap().map(|status| status.phase), wanted);
+        view.pods(WatchEvent::Applied(id("a"), starting(7)));
+    }
+    drop(dropped.await);
+    assert!(view.waits.is_empty());
+}

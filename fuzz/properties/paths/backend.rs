@@ -17,6 +17,7 @@ use lifecycle::{
 };
 use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
+use tokio::time::Instant;
 
 /// A call and its sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,7 @@ fn running() -> Status {
     Status {
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
+        ready: true,
         reason: None,
         pod: Uid("e6edabb4-c58f-4781-964c-8c43eb2987d3".into()),
         created: None,
@@ -56,6 +58,16 @@ fn running() -> Status {
 }
 
 impl Backend for Recorder {
+    type WaitPermit = ();
+
+    fn wait_permit(&self, _: &SandboxId) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
+    async fn settled(&self, (): (), _: Instant) -> Result<Option<Status>, SandboxError> {
+        Ok(Some(running()))
+    }
+
     async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
         self.note("create", Some(&request.sandbox_id));
         Ok(running())

@@ -69,7 +69,7 @@ impl Schedule {
 // === impl Circumstances: probes ===
 
 impl Circumstances<'_> {
-    /// What follows for a container that runs and is not ready, after so many reported failures of its probe.
+    /// Returns the next stage of a container that runs and is not ready, after this many reported failures of its probe.
     pub(super) fn probed(&self, restarts: u32, failures: Option<u32>) -> (Duration, Stage) {
         let container = &self.pod["spec"]["containers"][0];
         let started = self.pod["status"]["containerStatuses"][0]["started"] == true;
@@ -123,7 +123,7 @@ impl Circumstances<'_> {
         (limit.at_or_after(boot) > exhausted).then_some(exhausted)
     }
 
-    /// What follows once the startup probe has succeeded: the readiness probe, a period later.
+    /// Returns the next stage after the startup probe has succeeded: the readiness probe runs a period later.
     pub(super) fn booted(&self, restarts: u32) -> (Duration, Stage) {
         let readiness = Schedule::of(&self.pod["spec"]["containers"][0]["readinessProbe"]);
         let unready = self.behaviour.course == Course::NeverReady;

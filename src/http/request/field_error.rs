@@ -116,6 +116,12 @@ impl Problem {
         Self::with("greater_than", format!("Input should be greater than {bound}"), json!({ "gt": bound }))
     }
 
+    /// A value other than the only one that is allowed.
+    pub(crate) fn literal(expected: &str) -> Self {
+        let expected = format!("'{expected}'");
+        Self::with("literal_error", format!("Input should be {expected}"), json!({ "expected": expected }))
+    }
+
     /// A value that is not a string, so not a duration.
     pub(crate) fn time_delta_type(rule: &str) -> Self {
         let text = format!("Input should be a valid timedelta, written as a string: {rule}");

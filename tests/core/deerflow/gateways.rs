@@ -66,6 +66,7 @@ async fn lives(daemon: &Daemon, name: &str, body: &Value) {
     let shown = ok(Method::GET, &path, &Value::Null).await;
     let mut expected = created.clone();
     expected["status"] = "Running".into();
+    expected["ready"] = true.into();
     for field in ["reason", "message", "hint"] {
         expected.as_object_mut().unwrap().remove(field);
     }

@@ -39,6 +39,7 @@ fn ill<T>() -> T {
 }
 
 impl Backend for Ill {
+    type WaitPermit = ();
     async fn create(&self, _: CreateRequest) -> Result<Status, SandboxError> {
         ill()
     }
@@ -66,6 +67,12 @@ impl Backend for Ill {
         ill()
     }
     async fn get(&self, _: &SandboxId) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    fn wait_permit(&self, _: &SandboxId) -> Result<(), SandboxError> {
+        ill()
+    }
+    async fn settled(&self, (): (), _: tokio::time::Instant) -> Result<Option<Status>, SandboxError> {
         ill()
     }
     async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {

@@ -188,6 +188,7 @@ pub(super) fn made(waiter: u32) -> Action<u32> {
     let status = Status {
         url: "http://h:30000".into(),
         phase: Phase::Running,
+        ready: true,
         reason: None,
         pod: uid("p"),
         created: None,

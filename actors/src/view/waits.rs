@@ -1,0 +1,80 @@
+//! The requests that wait for a change of a row. They cost a change of another row one look into a map.
+
+use std::{collections::HashMap, sync::Arc};
+
+use lifecycle::ids::SandboxId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The waiting requests, by the sandbox for which they wait.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    by_id: Mutex<HashMap<SandboxId, Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    changed: Arc<Notify>,
+    requests: usize,
+}
+
+/// A waiting request. It is removed on drop.
+#[derive(Debug)]
+pub(super) struct Wait<'a> {
+    waits: &'a Waits,
+    id: &'a SandboxId,
+    changed: Arc<Notify>,
+}
+
+// === impl Waits ===
+
+impl Waits {
+    /// Adds a request that waits for changes of this sandbox's row.
+    pub(super) fn add<'a>(&'a self, id: &'a SandboxId) -> Wait<'a> {
+        let mut by_id = self.by_id.lock();
+        let waiting = by_id.entry(id.clone()).or_default();
+        waiting.requests += 1;
+        Wait { waits: self, id, changed: waiting.changed.clone() }
+    }
+
+    /// Wakes the requests that wait for this sandbox. Call it after each change of the row, without its lock.
+    pub(super) fn changed(&self, id: &SandboxId) {
+        if let Some(waiting) = self.by_id.lock().get(id) {
+            waiting.changed.notify_waiters();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.lock().is_empty()
+    }
+}
+
+// === impl Wait ===
+
+impl Wait<'_> {
+    /// Returns the first value that `look` finds. It looks now, and again after each change.
+    pub(super) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            // Enabled before the look, so that a change after the look is not missed.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut by_id = self.waits.by_id.lock();
+        if let Some(waiting) = by_id.get_mut(self.id) {
+            waiting.requests -= 1;
+            if waiting.requests == 0 {
+                by_id.remove(self.id);
+            }
+        }
+    }
+}
