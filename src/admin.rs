@@ -18,6 +18,8 @@ pub struct Check {
     pub name: &'static str,
     /// `Err` with a sentence about what is missing. Everyone who can reach the daemon can read it.
     pub outcome: Result<(), String>,
+    /// Whether the daemon is ready without it. The report then only mentions it.
+    pub optional: bool,
 }
 
 /// Runs every check, in the order of the report. It reads only memory.
@@ -34,6 +36,8 @@ struct Report<'a> {
 struct ReportedCheck<'a> {
     name: &'static str,
     ok: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
@@ -60,7 +64,7 @@ fn reads() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 
 /// 200 if every check passes, else 503. The report contains the checks with `?verbose`, and if one fails.
 fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
-    let ready = checks.iter().all(|check| check.outcome.is_ok());
+    let ready = checks.iter().all(|check| check.optional || check.outcome.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let verbose = query.split('&').any(|pair| pair.split('=').next() == Some("verbose"));
     let mut response = if accepts(headers, "application/json") {
@@ -83,11 +87,14 @@ fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
 /// The checks in the format of Kubernetes' own `/readyz?verbose`, with what is missing after "failed".
 fn listed(checks: &[Check], ready: bool) -> String {
     let mut lines = String::new();
-    for Check { name, outcome } in checks {
+    for Check { name, outcome, optional } in checks {
         // Writing to a String cannot fail.
         let _ = match outcome {
             Ok(()) => writeln!(lines, "[+]{name} ok"),
-            Err(why) => writeln!(lines, "[-]{name} failed: {}", why.replace(['\r', '\n'], " ")),
+            Err(why) => {
+                let failed = if *optional { "failed (optional)" } else { "failed" };
+                writeln!(lines, "[-]{name} {failed}: {}", why.replace(['\r', '\n'], " "))
+            }
         };
     }
     lines.push_str(if ready { "readyz check passed\n" } else { "readyz check failed\n" });
@@ -106,6 +113,6 @@ fn text(status: StatusCode, body: String) -> Response {
 impl<'a> From<&'a Check> for ReportedCheck<'a> {
     fn from(check: &'a Check) -> Self {
         let message = check.outcome.as_ref().err().map(String::as_str);
-        Self { name: check.name, ok: message.is_none(), message }
+        Self { name: check.name, ok: message.is_none(), optional: check.optional, message }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     collections::HashSet,
     fmt, mem,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,6 +23,8 @@ use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
     observed::{Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    phase::Reason,
+    pod_event::{PodEvent, PodEvents},
     readiness::Readiness,
     traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
@@ -74,12 +76,21 @@ pub(crate) struct Row {
     /// object above is then its state before that.
     pod_unreadable: Option<ResourceVersion>,
     service_unreadable: Option<ResourceVersion>,
+    /// The Kubernetes Events about the Pod. Boxed, because most Pods are ready and have none.
+    events: Option<Box<Told>>,
     /// The expiry, as set by the actor.
     expiry: Option<Expiry>,
     /// Whether the sandbox is unpublished.
     unpublished: bool,
     /// Whether the listener was notified and the actor has not looked since. One notification is enough.
     notified: bool,
+}
+
+/// The Kubernetes Events about one Pod.
+#[derive(Debug)]
+struct Told {
+    pod: Uid,
+    events: PodEvents,
 }
 
 /// A kind of object: its field in a row, and its counter of lists.
@@ -128,6 +139,11 @@ impl View {
     /// Returns since when all existing objects are known; `None` until both kinds have been listed once.
     pub(crate) fn known_since(&self) -> Option<tokio::time::Instant> {
         self.freshness.since()
+    }
+
+    /// Waits until both kinds have been listed once.
+    pub async fn loaded(&self) {
+        self.freshness.first_list(Duration::MAX).await;
     }
 
     /// Waits until both kinds have been listed once, at most for `patience`.
@@ -248,6 +264,12 @@ impl View {
         self.changed(id);
     }
 
+    /// Returns the status of an actor's answer with the reason that callers see.
+    pub(crate) fn explained(&self, id: &SandboxId, status: Status) -> Status {
+        let reason = self.rows.get(id).and_then(|row| row.reason());
+        Status { reason: reason.or(status.reason), ..status }
+    }
+
     /// Sets the expiry of the sandbox.
     pub(crate) fn set_expiry(&self, id: &SandboxId, expiry: Option<Expiry>) {
         if let Some(mut row) = self.rows.get_mut(id) {
@@ -299,12 +321,28 @@ impl View {
             // A late answer to an own call may be older than the list.
             let read_again = T::unreadable(&mut row).take_if(|since| object.version() > *since).is_some();
             let change = merge::apply(T::slot(&mut row), object, source);
+            row.drop_outdated_events();
             if read_again { Change::Shape } else { change }
         };
         if change > Change::None {
             self.changed(id);
         }
         change
+    }
+
+    /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
+    fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
+        let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
+            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
+            if pod.object.uid != *uid {
+                return false;
+            }
+            let told = events.get_or_insert_with(|| Told::new(uid.clone()).into());
+            told.events.record(event, pod.object.ready)
+        });
+        if is_news {
+            self.changed(id);
+        }
     }
 
     /// Removes the object with this uid. Observations up to this resourceVersion no longer count. Returns the effect.
@@ -317,6 +355,7 @@ impl View {
             Entry::Occupied(mut row) => {
                 self.gone().note(uid.clone(), version);
                 let change = merge::remove(T::slot(row.get_mut()), uid);
+                row.get_mut().drop_outdated_events();
                 if row.get().is_void() {
                     row.remove();
                 }
@@ -439,6 +478,10 @@ impl WatchSink for View {
         self.watched(Kind::Service, event);
     }
 
+    fn pod_event(&self, id: &SandboxId, pod: &Uid, event: PodEvent) {
+        self.told(id, pod, event);
+    }
+
     fn synced(&self, kind: Kind) {
         self.freshness.synced(kind);
     }
@@ -451,6 +494,14 @@ impl WatchSink for View {
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn new(pod: Uid) -> Self {
+        Self { pod, events: PodEvents::default() }
     }
 }
 
@@ -472,7 +523,21 @@ impl Row {
             self.pod.as_ref().map(|known| &known.object),
             self.service.as_ref().map(|known| &known.object),
         )?;
-        Some(Status { expiry: self.expiry, ..status })
+        Some(Status { expiry: self.expiry, reason: self.reason().or(status.reason), ..status })
+    }
+
+    /// Returns the reason that the Events know better than the Pod's status.
+    fn reason(&self) -> Option<Arc<Reason>> {
+        let (told, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
+        told.events.explain(&pod.object).map(Arc::new)
+    }
+
+    /// Drops the Events once they no longer matter: the Pod is ready, or it is another one.
+    fn drop_outdated_events(&mut self) {
+        self.events.take_if(|told| {
+            let pod = self.pod.as_ref().map(|known| &known.object);
+            pod.is_none_or(|pod| pod.uid != told.pod || (pod.ready && !pod.terminating))
+        });
     }
 
     fn is_whole(&self) -> bool {

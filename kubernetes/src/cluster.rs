@@ -39,7 +39,7 @@ use crate::{
     observe,
     probe::{ProbeOptions, Prober},
     types::{Pod, Service},
-    watch,
+    watch::{self, pod_events},
 };
 
 /// The Kubernetes calls of the actors, for one cluster. Usable from startup: while there is no connection, every call is
@@ -50,6 +50,7 @@ pub struct KubeCluster {
     /// Creates the namespace if a create finds it missing.
     namespace: Namespace,
     events: Events,
+    pod_events: pod_events::State,
     prober: Prober,
 }
 
@@ -63,7 +64,7 @@ impl KubeCluster {
         let namespace = Namespace::new(connection.clone());
         let events = Events::new(connection.clone());
         let prober = Prober::new(options, connection.clone());
-        Self { connection, template, namespace, events, prober }
+        Self { connection, template, namespace, events, pod_events: pod_events::State::default(), prober }
     }
 
     /// Returns the connection of the calls.
@@ -87,6 +88,17 @@ impl KubeCluster {
     /// Watches one kind of object. Ends only when it is dropped.
     pub async fn watch(&self, kind: Kind, sink: Arc<dyn WatchSink>) -> Infallible {
         watch::watch(self.connection.clone(), self.template.clone(), kind, sink).await
+    }
+
+    /// Watches the Kubernetes Events about Pods. Ends only when it is dropped.
+    pub async fn watch_pod_events(&self, sink: Arc<dyn WatchSink>) -> Infallible {
+        pod_events::watch(self.connection.clone(), sink, self.pod_events.clone()).await
+    }
+
+    /// Returns why the watch on Events does not work; `None` while it does.
+    #[must_use]
+    pub fn pod_events_failure(&self) -> Option<String> {
+        self.pod_events.why_not()
     }
 
     /// Creates an object, compares the answer with what was sent, and converts the fields that are kept.

@@ -17,8 +17,8 @@ use crate::{
     types::{Pod, Service, ServicePort},
 };
 
-/// A kind of object of which each sandbox has one.
-pub trait SandboxObject:
+/// A kind of object that is watched in the namespace of the sandboxes.
+pub trait WatchedObject:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + DeserializeOwned
     + Clone
@@ -27,6 +27,21 @@ pub trait SandboxObject:
     + Send
     + 'static
 {
+}
+
+impl<K> WatchedObject for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Default
+        + fmt::Debug
+        + Send
+        + 'static
+{
+}
+
+/// A kind of object of which each sandbox has one.
+pub trait SandboxObject: WatchedObject {
     /// The fields that are kept.
     type Observed: Send;
     /// The kind, for the sink of the watch.

@@ -140,6 +140,34 @@ pub(crate) struct ServicePort {
     pub(crate) node_port: Scalar<u16>,
 }
 
+/// An Event about a Pod, reduced to the fields that are read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Object<PodEventFields>")]
+pub struct PodEvent {
+    /// The same fields as those of a [`Pod`].
+    pub metadata: ObjectMeta,
+    /// The Pod that it is about.
+    pub(crate) involved_object: InvolvedObject,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodEventFields {
+    metadata: Object<Metadata>,
+    involved_object: Object<InvolvedObject>,
+    reason: Scalar<String>,
+    message: Scalar<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct InvolvedObject {
+    pub(crate) name: Scalar<String>,
+    pub(crate) uid: Scalar<String>,
+}
+
 /// A namespace, reduced to the fields that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -171,7 +199,7 @@ struct Metadata {
     finalizers: Scalar<Vec<String>>,
 }
 
-// === impl Pod and Service ===
+// === impl Pod, Service and PodEvent ===
 
 impl From<Object<PodFields>> for Pod {
     fn from(Object(fields): Object<PodFields>) -> Self {
@@ -195,6 +223,18 @@ impl From<Object<ServiceFields>> for Service {
             ports: ports.0,
             selector: selector.0.unwrap_or_default(),
             kind: kind.0,
+        }
+    }
+}
+
+impl From<Object<PodEventFields>> for PodEvent {
+    fn from(Object(fields): Object<PodEventFields>) -> Self {
+        let PodEventFields { metadata, involved_object, reason, message } = fields.unwrap_or_default();
+        Self {
+            metadata: metadata.into(),
+            involved_object: involved_object.0.unwrap_or_default(),
+            reason: reason.0.unwrap_or_default(),
+            message: message.0.unwrap_or_default(),
         }
     }
 }
@@ -233,6 +273,7 @@ macro_rules! resource {
 }
 resource!(Pod, "Pod", "pods");
 resource!(Service, "Service", "services");
+resource!(PodEvent, "Event", "events");
 
 // === impl Metadata ===
 

@@ -19,11 +19,12 @@ mod connection_state;
 mod events;
 mod oversized;
 mod page_size;
+pub(crate) mod pod_events;
 mod transport;
 
 use std::{collections::BTreeSet, convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 
-use kube_runtime::watcher::Event;
+use kube_runtime::watcher::{Config, Event};
 use lifecycle::{
     ids::SandboxId,
     observed::ResourceVersion,
@@ -40,6 +41,7 @@ use crate::{
     connect::{Connection, WATCH_TIMEOUT},
     fault::{Verb, classify},
     manifest::Template,
+    names,
     object::SandboxObject,
     observe, retry,
     types::{Pod, Service},
@@ -117,7 +119,8 @@ impl<K: SandboxObject> Follower<K> {
 
     /// Lists and then watches, until the next full list is due.
     async fn follow(&mut self) -> Result<(), FailedCall> {
-        let mut events = Events::<K>::new(&self.connection, &self.page_size);
+        let mut events =
+            Events::<K>::new(&self.connection, &self.page_size, Config::default().labels(names::SELECTOR));
         let mut listed = Vec::new();
         let relist = sleep(Duration::MAX);
         pin!(relist);
@@ -223,4 +226,4 @@ impl<K: SandboxObject> Follower<K> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

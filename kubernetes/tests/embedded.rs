@@ -48,6 +48,8 @@ fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
 }
 
 impl WatchSink for View {
+    fn pod_event(&self, _: &SandboxId, _: &Uid, _: lifecycle::pod_event::PodEvent) {}
+
     fn relist_started(&self, _: Kind) {}
 
     fn pods(&self, event: WatchEvent<ObservedPod>) {

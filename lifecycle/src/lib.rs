@@ -19,6 +19,7 @@ pub mod lifetime;
 pub mod observed;
 pub mod operation;
 pub mod phase;
+pub mod pod_event;
 pub mod readiness;
 pub mod reap_limiter;
 pub mod request;

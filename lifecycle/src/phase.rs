@@ -117,6 +117,21 @@ impl Reason {
             && !message.contains("node was low on resource")
     }
 
+    /// Returns the advice for a volume that cannot be mounted. The kubelet's message names the volume of the manifest.
+    fn hint_of_mount(&self) -> &'static str {
+        let message = self.message.as_deref().unwrap_or_default();
+        let is_about = |volume: &str| message.contains(&format!("volume \"{volume}"));
+        if is_about("user-data") {
+            "check THREADS_HOST_PATH or USERDATA_PVC_NAME: the path or the claim must exist where the Pod runs"
+        } else if is_about("skills\"") {
+            "check SKILLS_HOST_PATH or SKILLS_PVC_NAME: the path or the claim must exist where the Pod runs"
+        } else if is_about("skills-") || is_about("extra-") || is_about("lark-") {
+            "check DEER_FLOW_HOST_BASE_DIR: the path must exist on the node where the Pod runs"
+        } else {
+            "a volume could not be mounted; check the host paths or the claims"
+        }
+    }
+
     /// Returns what an operator can do about it, if there is better advice than the cluster's message.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -143,10 +158,17 @@ impl Reason {
             {
                 "if this lasts, a volume cannot be mounted or the network cannot be set up; see `kubectl describe pod`"
             }
+            "ContainerCreating"
+                if self.message.as_deref().is_some_and(|m| m.starts_with("Pulling image")) =>
+            {
+                "the image is being pulled; pre-pull it on the nodes to make starts fast"
+            }
             "ContainerCreating" | "PodInitializing" => {
                 "usually the image is being pulled; pre-pull it on the nodes to make starts fast"
             }
-            "Unschedulable" => "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`",
+            "Unschedulable" | "FailedScheduling" => {
+                "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`"
+            }
             "CrashLoopBackOff" | "Error" if is_sandbox => "the sandbox container exits; see `kubectl logs`",
             "CrashLoopBackOff" | "Error" => "the named container exits; see `kubectl logs -c` with its name",
             "OOMKilled" if is_sandbox => "the sandbox needed more memory than its limit",
@@ -157,7 +179,22 @@ impl Reason {
             "CreateContainerConfigError" | "CreateContainerError" => {
                 "the container could not be made; see `kubectl describe pod`"
             }
-            "FailedMount" => "a volume could not be mounted; check the host paths or the claims",
+            "FailedMount" => self.hint_of_mount(),
+            "FailedAttachVolume" => {
+                "the volume of a claim cannot be attached to the node; check USERDATA_PVC_NAME and SKILLS_PVC_NAME"
+            }
+            "FailedCreatePodSandBox" => {
+                "the node's network plug-in or container runtime fails; see `kubectl describe pod` and the node's log"
+            }
+            "Unhealthy" => "it is starting, or does not answer its probe; see `kubectl logs`",
+            "Failed" => {
+                "the container could not be made or its image not be pulled; see `kubectl describe pod`"
+            }
+            "BackOff" => {
+                "it has failed and is tried again later; see `kubectl describe pod` and `kubectl logs`"
+            }
+            "Killing" => "the kubelet stops a container; see `kubectl describe pod`",
+            "Preempted" => "a Pod of higher priority has taken its place; DELETE and POST make a new one",
             "NodeLost" => "the node stopped answering; the Pod's state is not known",
             _ => return None,
         })

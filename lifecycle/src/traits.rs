@@ -10,6 +10,7 @@ use crate::{
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
+    pod_event::PodEvent,
     request::CreateRequest,
 };
 
@@ -257,6 +258,8 @@ pub trait WatchSink: Send + Sync + 'static {
     fn pods(&self, event: WatchEvent<ObservedPod>);
     /// Applies an event of a Service.
     fn services(&self, event: WatchEvent<ObservedService>);
+    /// Applies a Kubernetes Event about the Pod with this uid.
+    fn pod_event(&self, id: &SandboxId, pod: &Uid, event: PodEvent);
     /// Reports that the watch of this kind is up to date: the reported state is the cluster's current state.
     fn synced(&self, kind: Kind);
     /// Reports that the watch of this kind fails, with the reason. Its state ages from the last

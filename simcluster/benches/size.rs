@@ -1,7 +1,7 @@
 //! How the cluster bears 10,000 Pods, 10,000 Services and 20 watchers: `cargo bench -p simcluster --bench size`.
 //!
 //! In the process and over a socket: a LIST of all Pods, beside the mere making of the same JSON; and the time from a
-//! change until the last of the watchers has its event. Nothing here fails: it prints what it measured.
+//! change until the last of the watchers has its event. It prints the measurements and never fails.
 
 #![allow(
     missing_docs,
@@ -72,7 +72,7 @@ async fn main() {
 
 async fn measure(name: &str, way: &Way, cluster: &Cluster, making: Duration) {
     let mut watchers = Watchers::open(way).await;
-    // All Pods anew, so that nothing is at hand yet.
+    // Put all Pods again, so that nothing is cached yet.
     for pod in cluster.objects("pods", Some(NS)) {
         cluster.put("pods", pod).unwrap();
     }

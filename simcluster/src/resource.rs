@@ -24,15 +24,15 @@ pub(crate) struct Resource {
     pub status: bool,
     /// Whether `metadata.generation` is kept.
     pub generation: bool,
-    /// What `kubectl` accepts instead of the plural.
+    /// The names that `kubectl` accepts instead of the plural.
     pub short: &'static [&'static str],
     /// Whether `kubectl get all` shows it.
     pub in_all: bool,
     /// The fields it can be selected by beside `metadata.name` and `metadata.namespace`. Most kinds have none.
     pub fields: &'static [&'static str],
-    /// What discovery says of the form it is stored in.
+    /// The storage version hash of discovery.
     pub hash: &'static str,
-    /// What lies below an object, beside its status.
+    /// The subresources besides the status.
     pub subresources: &'static [Sub],
 }
 

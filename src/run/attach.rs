@@ -30,7 +30,13 @@ pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, vie
     };
     let follow = |kind| cluster.watch(kind, view.clone());
     let namespace = cluster.namespace().ensure_until_done();
-    futures::join!(credentials, namespace, cluster.events().run(), follow(Kind::Pod), follow(Kind::Service));
+    // The view drops Events about Pods that it does not know yet.
+    let pod_events = async {
+        view.loaded().await;
+        cluster.watch_pod_events(view.clone()).await
+    };
+    let (pods, services) = (follow(Kind::Pod), follow(Kind::Service));
+    futures::join!(credentials, namespace, cluster.events().run(), pods, services, pod_events);
 }
 
 /// A missing or invalid kubeconfig may be fixed while the daemon runs: a mount appears late, or an operator reads the

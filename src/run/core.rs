@@ -105,7 +105,8 @@ fn auth(key: Option<&SecretString>) -> Auth {
 
 /// The checks of `/readyz`.
 fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationToken) -> Checks {
-    let or_why = |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err) };
+    let or_why =
+        |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err), optional: false };
     Arc::new(move || {
         let missing = sandboxes.missing();
         let watch = |name: &'static str| {
@@ -118,6 +119,7 @@ fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationTok
             or_why("namespace", cluster.namespace().unready_reason()),
             watch("watch-pods"),
             watch("watch-services"),
+            Check { optional: true, ..or_why("watch-events", cluster.pod_events_failure()) },
         ]
     })
 }

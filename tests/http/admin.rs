@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::{fake::Fake, server};
 
 fn checks(namespace: Result<(), String>) -> Vec<Check> {
-    vec![Check { name: "watch-pods", outcome: Ok(()) }, Check { name: "namespace", outcome: namespace }]
+    let check = |name, outcome| Check { name, outcome, optional: false };
+    vec![check("watch-pods", Ok(())), check("namespace", namespace)]
 }
 
 async fn ask(checks: Vec<Check>, method: &str, target: &str, accept: &str) -> Response<String> {
@@ -50,6 +51,23 @@ async fn readiness_is_json_on_request() {
     ]});
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(serde_json::from_str::<Value>(answer.body()).unwrap(), wanted);
+}
+
+/// Guards that a failed optional check is shown, and that the daemon is ready without it.
+#[tokio::test]
+async fn an_optional_check_is_only_shown() {
+    let optional = || {
+        let missing = Check { name: "watch-events", outcome: Err("no right".to_owned()), optional: true };
+        checks(Ok(())).into_iter().chain([missing]).collect()
+    };
+    let answer = ask(optional(), "GET", "/readyz?verbose", "*/*").await;
+    let text = "[+]watch-pods ok\n[+]namespace ok\n[-]watch-events failed (optional): no right\nreadyz check passed\n";
+    assert_eq!((answer.status().as_u16(), answer.body().as_str()), (200, text));
+    let answer = ask(optional(), "GET", "/readyz", "application/json").await;
+    let report: Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!((answer.status().as_u16(), &report["status"]), (200, &json!("ok")));
+    let shown = json!({"name": "watch-events", "ok": false, "optional": true, "message": "no right"});
+    assert_eq!(report["checks"][2], shown);
 }
 
 /// Guards that probes may use GET and HEAD, and no other method.

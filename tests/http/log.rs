@@ -31,7 +31,7 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
         .header("x-api-key", KEY)
         .header("x-request-id", "r-1")
         .header("content-type", "application/json");
-    let missing = Check { name: "namespace", outcome: Err("missing".to_owned()) };
+    let missing = Check { name: "namespace", outcome: Err("missing".to_owned()), optional: false };
     let frontend = server::frontend(fake, body::Limits::default(), vec![missing]);
     frontend.answer(request.body(Full::<Bytes>::from(r#"{"sandbox_id":"abc"}"#)).unwrap(), None).await;
     drop(guard);

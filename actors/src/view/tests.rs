@@ -206,7 +206,7 @@ async fn news_are_notified_once_until_looked_at() {
     view.services(WatchEvent::Applied(id("a"), service("s", 1)));
     assert_eq!(notified.load(Ordering::SeqCst), 1);
     view.snapshot(&id("a"));
-    let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None).into());
+    let reason = Some(Reason::new("Unschedulable", None).into());
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { reason, ..pod("p", 2) }));
     assert_eq!(notified.load(Ordering::SeqCst), 1, "a reason changes no decision");
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 3) }));

@@ -14,8 +14,7 @@ use super::{
 use crate::{
     connect::{Connection, WATCH_TIMEOUT},
     fault::{CallError, Verb},
-    names,
-    object::SandboxObject,
+    object::WatchedObject,
 };
 
 /// One watcher. Drop it at its first error: it would resume the watch, which proves nothing until the next event or
@@ -27,15 +26,15 @@ pub struct Events<K> {
 
 // === impl Events ===
 
-impl<K: SandboxObject> Events<K> {
-    /// Creates a watcher. It makes no call before [`Events::next`].
-    pub fn new(connection: &Connection, page_size: &PageSize) -> Self {
+impl<K: WatchedObject> Events<K> {
+    /// Creates a watcher of the objects that `selected` selects. It makes no call before [`Events::next`].
+    pub fn new(connection: &Connection, page_size: &PageSize, selected: Config) -> Self {
         let state = Arc::<ConnectionState>::default();
         let client = transport::client(connection, &state, page_size);
         let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(u32::MAX);
         // The list is read from the cluster's store, not from a cache that may lag behind (the default): a restart
         // never goes back in time.
-        let config = Config::default().labels(names::SELECTOR).page_size(page_size::MAX).timeout(seconds);
+        let config = selected.page_size(page_size::MAX).timeout(seconds);
         let api = Api::namespaced(client, connection.namespace());
         Self { watcher: watcher(api, config).boxed(), state }
     }

@@ -20,7 +20,7 @@ const ANSWER_MAX: usize = 100 << 10;
 
 /// A sink that records each report as a short line, with its time.
 #[derive(Default)]
-struct RecordedSink {
+pub(crate) struct RecordedSink {
     lines: Mutex<Vec<(Instant, String)>>,
     list_versions: Mutex<Vec<ResourceVersion>>,
 }
@@ -40,7 +40,7 @@ impl RecordedSink {
     }
 
     /// Returns only the events.
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.lines().into_iter().filter(|l| l != "synced" && !l.starts_with("failing")).collect()
     }
 
@@ -89,6 +89,10 @@ impl WatchSink for RecordedSink {
             }
         };
         self.record(format!("{rows:?}"));
+    }
+
+    fn pod_event(&self, id: &SandboxId, Uid(uid): &Uid, event: lifecycle::pod_event::PodEvent) {
+        self.record(format!("{id} {uid} {} {}", event.kind.name(), event.message));
     }
 
     fn synced(&self, _: Kind) {

@@ -62,7 +62,7 @@ pub enum Effect {
     /// Wait first. Goes together with the effect of another rule.
     Delay(#[serde(with = "crate::duration")] Duration),
     /// Change the object that a create or a patch sends by this JSON merge patch (RFC 7396), as a mutating admission
-    /// webhook does. On any other call it does nothing.
+    /// webhook does. Other calls stay as they are.
     Mutate(Value),
     /// Drop the connection before anything took effect.
     DropBefore,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simcluster::{Behaviour, Cluster, NodeOptions, Options};
+use simcluster::{Behaviour, Cluster, Effect, NodeOptions, Options, Refusal, Rule};
 use tokio::time::sleep;
 
 use testkit::{Daemon, NAMESPACE};
@@ -31,8 +31,37 @@ async fn fares(behaviour: &str, shown: &str, hint: &str) {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_cannot_be_pulled() {
     let hint = "check SANDBOX_IMAGE and that the nodes can pull it (registry, credentials, network)";
-    fares("image-pull-error", "200 | Pending | ErrImagePull | failed to pull and unpack image", hint).await;
-    fares("image-pull-error", "200 | Pending | ImagePullBackOff | Back-off pulling image", hint).await;
+    let words = "Failed to pull image \"";
+    fares("image-pull-error", &format!("200 | Pending | ErrImagePull | {words}"), hint).await;
+    fares("image-pull-error", &format!("200 | Pending | ImagePullBackOff | {words}"), hint).await;
+}
+
+/// Guards that a host path that does not exist is told as such, with the volume, the path and the setting: the status of
+/// the Pod only says that its container is being created.
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_cannot_be_mounted() {
+    let hint = "check DEER_FLOW_HOST_BASE_DIR: the path must exist on the node where the Pod runs";
+    let words = "MountVolume.SetUp failed for volume \"skills-public\" : hostPath type check failed: \
+                 /.deer-flow/skills_view/public is not a directory";
+    fares("mount-error", &format!("200 | Pending | FailedMount | {words}"), hint).await;
+}
+
+/// Guards that without the right to watch Events the daemon is ready, and gives the reasons of the Pods' status.
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_watch_events() {
+    let node = Some(NodeOptions { behaviour: "mount-error".parse().unwrap(), ..NodeOptions::default() });
+    let cluster = Cluster::start(Options { node, ..Options::with_namespace(NAMESPACE) });
+    cluster.fault(Rule::new(Effect::Refuse(Refusal::Forbidden)).resource("events"));
+    let daemon = Daemon::on(cluster).await;
+    daemon.until_ready().await;
+    daemon.post("a").await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(daemon.get("a").await.body["reason"], "ContainerCreating");
+    let report = daemon.fetch("/readyz?verbose").await;
+    assert_eq!(report.status, 200);
+    let text = report.text();
+    assert!(text.contains("[-]watch-events failed (optional): Forbidden"), "{text}");
+    assert_eq!(daemon.logged("INFO").matches("not allowed to watch Events").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,84 @@
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::*;
+use crate::{
+    fake::{self, Answer, Asked, End, Log, failure, list},
+    watch::tests::RecordedSink,
+};
+
+/// Watches the Events of a scripted server for this long.
+async fn follow(
+    length: Duration,
+    script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
+) -> (Vec<String>, Option<String>, Log) {
+    let (connection, log) = fake::server(script);
+    let (sink, state) = (Arc::new(RecordedSink::default()), State::default());
+    let _ = timeout(length, watch(connection, Arc::clone(&sink) as Arc<dyn WatchSink>, state.clone())).await;
+    (sink.events(), state.why_not(), log)
+}
+
+fn event(pod: &str, reason: &str, version: u64) -> Value {
+    json!({
+        "metadata": {"name": format!("{pod}.{version:x}"), "namespace": "rec", "resourceVersion": version.to_string()},
+        "involvedObject": {"kind": "Pod", "namespace": "rec", "name": pod, "uid": "ua"},
+        "reason": reason, "message": "words", "type": "Warning", "count": 3,
+        "source": {"component": "kubelet"},
+    })
+}
+
+/// Guards that the Events about sandboxes' Pods are passed on, of the list and of the watch, and no others. An Event
+/// with odd fields is like one about no sandbox.
+#[tokio::test(start_paused = true)]
+async fn events_about_sandboxes_are_passed_on() {
+    let line = |event: Value| (Duration::ZERO, json!({"type": "ADDED", "object": event}).to_string());
+    let (told, failed, log) = follow(Duration::from_secs(5), move |_, asked| {
+        if asked.is_watch() {
+            let lines = vec![
+                line(event("sandbox-a", "Unhealthy", 12)),
+                line(json!({"metadata": {"resourceVersion": "13"}, "involvedObject": 7, "reason": [], "message": {}})),
+                line(event("sandbox-b", "FailedMount", 14)),
+            ];
+            return Answer::Watch(lines, End::Never);
+        }
+        list(
+            11,
+            "",
+            &[
+                event("sandbox-a", "FailedMount", 9),
+                event("other", "FailedMount", 8),
+                event("sandbox-a", "Danced", 7),
+            ],
+        )
+    })
+    .await;
+    assert_eq!(told, ["a ua FailedMount words", "a ua Unhealthy words", "b ua FailedMount words"]);
+    assert_eq!(failed, None);
+    assert_eq!(log.lines(), ["GET /api/v1/namespaces/rec/events"; 2]);
+    assert!(log.all().iter().all(|asked| asked.query.contains("fieldSelector=involvedObject.kind%3DPod")));
+}
+
+/// Guards that without the right nothing breaks: the reason is known, and the API server is asked rarely.
+#[tokio::test(start_paused = true)]
+async fn without_the_right_it_is_asked_rarely() {
+    let (told, failed, log) = follow(Duration::from_secs(3600), |_, _| {
+        failure(403, "Forbidden", "events is forbidden: User \"x\" cannot list resource \"events\"")
+    })
+    .await;
+    assert_eq!(told, [""; 0]);
+    assert!(failed.unwrap().contains("cannot list resource"));
+    assert!(log.len() <= 13, "{}", log.len());
+}
+
+/// Guards that a watch that works again is noticed, and that the Events of the meantime are passed on.
+#[tokio::test(start_paused = true)]
+async fn it_resumes_after_an_outage() {
+    let (told, failed, _) = follow(Duration::from_secs(60), |before, asked| match before {
+        0..=3 => Answer::Broken(std::io::ErrorKind::ConnectionRefused),
+        _ if asked.is_watch() => Answer::Watch(vec![], End::InOrderAfter(Duration::from_secs(30))),
+        _ => list(11, "", &[event("sandbox-a", "FailedMount", 9)]),
+    })
+    .await;
+    assert_eq!(told, ["a ua FailedMount words"]);
+    assert_eq!(failed, None);
+}

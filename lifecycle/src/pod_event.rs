@@ -1,0 +1,210 @@
+//! What Kubernetes' Events tell about a Pod that its own status does not, such as why a volume cannot be mounted.
+
+use crate::{
+    observed::{ObservedPod, ResourceVersion},
+    phase::{Phase, Reason},
+    text::shortened,
+};
+
+/// An Event about a sandbox's Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodEvent {
+    /// What happened.
+    pub kind: PodEventKind,
+    /// The text of the Event, shortened to [`Reason::MESSAGE_MAX`] bytes.
+    pub message: Box<str>,
+    /// The resourceVersion of the Event, which orders the Events of a namespace.
+    pub version: ResourceVersion,
+}
+
+/// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodEventKind {
+    /// No node fits.
+    FailedScheduling,
+    /// A volume of a claim cannot be attached to the node.
+    FailedAttachVolume,
+    /// A volume cannot be mounted.
+    FailedMount,
+    /// The network of the Pod cannot be set up, or the container runtime fails.
+    FailedCreatePodSandBox,
+    /// A container cannot be made or its image cannot be pulled.
+    Failed,
+    /// A container or the pull of its image is repeated later.
+    BackOff,
+    /// A probe has failed.
+    Unhealthy,
+    /// The kubelet stops a container.
+    Killing,
+    /// A Pod of higher priority has taken its place.
+    Preempted,
+    /// The node has evicted the Pod.
+    Evicted,
+    /// The node is not ready.
+    NodeNotReady,
+    /// The Pod has a node.
+    Scheduled,
+    /// An image is being pulled.
+    Pulling,
+    /// An image is on the node.
+    Pulled,
+    /// A container was created.
+    Created,
+    /// A container was started.
+    Started,
+}
+
+/// The newest Event of each kind about one Pod that is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PodEvents(Vec<PodEvent>);
+
+/// The reasons in a Pod's status that only say that it is not ready yet. An Event may know why.
+const VAGUE: [&str; 4] = ["ContainerCreating", "PodInitializing", "ContainersNotReady", "NodeNotReady"];
+
+// === impl PodEventKind ===
+
+impl PodEventKind {
+    const ALL: [Self; 16] = [
+        Self::FailedScheduling,
+        Self::FailedAttachVolume,
+        Self::FailedMount,
+        Self::FailedCreatePodSandBox,
+        Self::Failed,
+        Self::BackOff,
+        Self::Unhealthy,
+        Self::Killing,
+        Self::Preempted,
+        Self::Evicted,
+        Self::NodeNotReady,
+        Self::Scheduled,
+        Self::Pulling,
+        Self::Pulled,
+        Self::Created,
+        Self::Started,
+    ];
+
+    /// Parses the reason of an Event. Returns `None` for one that is not kept.
+    #[must_use]
+    pub fn parse(reason: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == reason)
+    }
+
+    /// Returns Kubernetes' name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailedScheduling => "FailedScheduling",
+            Self::FailedAttachVolume => "FailedAttachVolume",
+            Self::FailedMount => "FailedMount",
+            Self::FailedCreatePodSandBox => "FailedCreatePodSandBox",
+            Self::Failed => "Failed",
+            Self::BackOff => "BackOff",
+            Self::Unhealthy => "Unhealthy",
+            Self::Killing => "Killing",
+            Self::Preempted => "Preempted",
+            Self::Evicted => "Evicted",
+            Self::NodeNotReady => "NodeNotReady",
+            Self::Scheduled => "Scheduled",
+            Self::Pulling => "Pulling",
+            Self::Pulled => "Pulled",
+            Self::Created => "Created",
+            Self::Started => "Started",
+        }
+    }
+
+    /// Returns whether the Event says why a Pod is deleted that its client has not deleted.
+    const fn ends_pods(self) -> bool {
+        matches!(self, Self::Preempted | Self::Evicted | Self::NodeNotReady)
+    }
+
+    /// Returns whether the Event is about the time before the containers run.
+    const fn is_of_the_start(self) -> bool {
+        self.is_progress()
+            || matches!(
+                self,
+                Self::FailedScheduling
+                    | Self::FailedAttachVolume
+                    | Self::FailedMount
+                    | Self::FailedCreatePodSandBox
+            )
+    }
+
+    /// Returns whether the Event shows that the start goes on, and so ends the trouble before it.
+    const fn is_progress(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Pulling | Self::Pulled | Self::Created | Self::Started)
+    }
+}
+
+// === impl PodEvent ===
+
+impl PodEvent {
+    /// Creates an Event, if its reason is kept and its message says something: the kubelet repeats the reason in the Pod's
+    /// status as an Event of its own, such as `Error: ImagePullBackOff`.
+    #[must_use]
+    pub fn new(reason: &str, message: &str, version: ResourceVersion) -> Option<Self> {
+        let kind = PodEventKind::parse(reason)?;
+        let repeats_the_status = kind == PodEventKind::Failed
+            && message.strip_prefix("Error: ").is_some_and(|rest| !rest.contains(char::is_whitespace));
+        let message = shortened(message, Reason::MESSAGE_MAX).into();
+        (!repeats_the_status).then_some(Self { kind, message, version })
+    }
+}
+
+// === impl PodEvents ===
+
+impl PodEvents {
+    /// Adds an Event. Returns whether it is news: it is not if a newer one of its kind is known, nor if it is
+    /// about the start of a Pod that is ready.
+    pub fn record(&mut self, event: PodEvent, is_ready: bool) -> bool {
+        if is_ready && event.kind.is_of_the_start() {
+            return false;
+        }
+        match self.0.iter_mut().find(|known| known.kind == event.kind) {
+            Some(known) if known.version >= event.version => false,
+            Some(known) => {
+                *known = event;
+                true
+            }
+            None => {
+                self.0.push(event);
+                true
+            }
+        }
+    }
+
+    /// Returns the reason why the Pod does not run: that of its status, or that of the newest Event where the status does
+    /// not know more than that the Pod is not ready.
+    #[must_use]
+    pub fn explain(&self, pod: &ObservedPod) -> Option<Reason> {
+        let newest = self.0.iter().max_by_key(|event| event.version);
+        let is_vague = pod.reason.as_deref().is_none_or(|reason| VAGUE.contains(&&*reason.name));
+        if pod.terminating {
+            let newest = newest.filter(|event| is_vague && event.kind.ends_pods())?;
+            return Some(Reason::new(newest.kind.name(), Some(&newest.message)));
+        }
+        if pod.ready {
+            return None;
+        }
+        match pod.reason.as_deref() {
+            Some(reason) if matches!(&*reason.name, "ErrImagePull" | "ImagePullBackOff") => {
+                let failed = self.0.iter().find(|event| event.kind == PodEventKind::Failed)?;
+                let words = Reason::new(&reason.name, Some(&failed.message));
+                Some(Reason { container: reason.container, ..words })
+            }
+            Some(_) if !is_vague => None,
+            None if pod.phase != Phase::Pending && pod.phase != Phase::Running => None,
+            reason => {
+                let newest = newest?;
+                if !newest.kind.is_progress() {
+                    return Some(Reason::new(newest.kind.name(), Some(&newest.message)));
+                }
+                let reason = reason.filter(|reason| &*reason.name == "ContainerCreating")?;
+                let is_pulling = newest.kind == PodEventKind::Pulling;
+                is_pulling.then(|| Reason::new(&reason.name, Some(&newest.message)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
