@@ -170,6 +170,32 @@ async fn a_proxy_counts_for_its_own_address_only() {
     }
 }
 
+/// Guards that whom the user acts as is refused by name if a header cannot have it, and that empty values are absent.
+#[tokio::test]
+async fn an_impersonation_that_cannot_be_sent_is_named() {
+    let place = Place::new("impersonation");
+    let user = |fields: &str| KUBECONFIG.replace("token: s3cret-token", &format!("token: t, {fields}"));
+    for fields in [
+        r#"as: "s3cret\n""#,
+        r#"as: me, as-uid: "s3cret\r""#,
+        r#"as: me, as-groups: ["a", "s3cret\0"]"#,
+        r#"as: me, as-user-extra: {k: ["s3cret\n"]}"#,
+    ] {
+        let error = refusal(&options(place.file(&user(fields)))).await;
+        assert!(
+            error.contains("its user's as, as-uid, as-groups or as-user-extra cannot be sent"),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    for fields in [
+        "as: me, as-groups: [a, b], as-user-extra: {k: [v]}",
+        r#"as: "", as-groups: null, as-user-extra: {}"#,
+    ] {
+        unconnected().open(&options(place.file(&user(fields)))).await.unwrap();
+    }
+}
+
 /// Guards what a Pod's service account needs: an address and a token. Its namespace is not read, and its certificate
 /// authority only if it is there.
 #[test]
