@@ -24,8 +24,10 @@ pub struct Backoff(ExponentialBackoff);
 /// Returns the longest wait after such an error.
 pub fn longest_after(error: &CallError) -> Duration {
     match error {
-        // A proxy answers with these codes while the API server behind it is away.
+        // A proxy answers with these codes while the API server behind it is away. A 429 is the API server's own.
         CallError::Answered { code: 502..=504, .. }
+        | CallError::Answered { code: ..=428 | 430..=499, status: None, .. }
+        | CallError::Foreign { .. }
         | CallError::Transport { .. }
         | CallError::TimedOut { .. }
         | CallError::Overloaded { .. }

@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{
     Request, Response, StatusCode,
-    header::{DATE, HeaderName, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::{Client, client::Body, core::Status};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, timeout, timeout_at},
@@ -165,10 +165,13 @@ impl Calls {
         if let Some(date) = header(&response, &DATE) {
             self.clock.update(date, sent);
         }
-        if response.status().is_success() {
-            return Ok(response);
-        }
         let code = response.status().as_u16();
+        if response.status().is_success() {
+            return match foreign(&response) {
+                Some(content) => Err(CallError::Foreign { code, content }),
+                None => Ok(response),
+            };
+        }
         if response.status() == StatusCode::UNAUTHORIZED {
             self.rejected.notify_one();
         }
@@ -177,7 +180,8 @@ impl Calls {
             .map(Duration::from_secs);
         // The status code counts even if the body is incomplete.
         let body = collect(response, ERROR_MAX, Duration::MAX).await.unwrap_or_default();
-        let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure).map(Box::new);
+        let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure);
+        let status = status.filter(|_| kind(&body).as_deref() == Some("Status")).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
     }
 }
@@ -191,9 +195,40 @@ async fn permit(permits: &Semaphore, bound: usize, end: Instant) -> Result<Semap
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    // Our types parse from any JSON value, but the API server always answers with an object.
+    // Our types parse from any JSON value. An object of another program must not be taken for one of Kubernetes.
+    let object = serde_json::from_slice(body).ok().filter(|_| kind(body).is_some());
+    object.ok_or(CallError::Unreadable)
+}
+
+/// Returns the kind of an object of Kubernetes.
+fn kind(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: String,
+    }
     let is_object = body.trim_ascii_start().starts_with(b"{");
-    serde_json::from_slice(body).ok().filter(|_| is_object).ok_or(CallError::Unreadable)
+    is_object.then(|| serde_json::from_slice::<Kind>(body).ok()).flatten().map(|object| object.kind)
+}
+
+/// Returns the form of a successful answer that Kubernetes does not use, such as `text/html`.
+fn foreign(response: &Response<Body>) -> Option<Box<str>> {
+    if response.status() == StatusCode::NO_CONTENT {
+        return Some("no body".into());
+    }
+    let named = |name| response.headers().get(name).map(|value| value.to_str().unwrap_or("unknown"));
+    if let Some(encoding) =
+        named(&CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+    {
+        return Some(format!("the encoding {}", word(encoding)).into());
+    }
+    let media_type = word(named(&CONTENT_TYPE)?);
+    (media_type != "application/json").then(|| media_type.into())
+}
+
+/// Returns the first word of a header, reduced to what such words contain: a proxy may write anything there.
+fn word(header: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '.' | '-');
+    header.chars().take_while(is_plain).take(60).collect::<String>().to_ascii_lowercase()
 }
 
 fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str> {

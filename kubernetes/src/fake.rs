@@ -32,7 +32,7 @@ pub struct Asked {
 
 /// The answer to a request.
 pub enum Answer {
-    /// A status and a JSON body.
+    /// A status and a JSON body. It is an object of Kubernetes; [`Answer::Text`] may be anything.
     Json(u16, Value),
     /// A status and a JSON body, after this time.
     Late(Duration, u16, Value),
@@ -122,11 +122,14 @@ async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxErro
     let full = |text: String| Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {});
     match answer {
         Answer::Json(code, body) => {
+            let body = with_kind(code, body);
             Ok(Response::builder().status(code).body(full(body.to_string()).boxed_unsync())?)
         }
         Answer::Late(wait, code, body) => {
             tokio::time::sleep(wait).await;
-            Ok(Response::builder().status(code).body(full(body.to_string()).boxed_unsync())?)
+            Ok(Response::builder()
+                .status(code)
+                .body(full(with_kind(code, body).to_string()).boxed_unsync())?)
         }
         Answer::Text(code, headers, body) => {
             let mut response = Response::builder().status(code);
@@ -159,6 +162,15 @@ async fn respond(answer: Answer) -> Result<Response<UnsyncBoxBody<Bytes, BoxErro
             ))
         }
     }
+}
+
+/// Adds the kind, which the API server names in each object.
+fn with_kind(code: u16, mut body: Value) -> Value {
+    let kind = if code < 400 { "Any" } else { "Status" };
+    if let Some(object) = body.as_object_mut() {
+        object.entry("kind").or_insert(kind.into());
+    }
+    body
 }
 
 /// Returns a Kubernetes `Status` of a failure.

@@ -70,6 +70,16 @@ pub enum CallError {
     /// A watch was closed early, without an error.
     #[error("the watch was closed before its time")]
     Closed,
+    /// The answer was a success, but not in the form that Kubernetes uses: a proxy or load balancer gave it.
+    #[error(
+        "HTTP {code} with {content}, which is not from Kubernetes but from a proxy or load balancer before it"
+    )]
+    Foreign {
+        /// The HTTP status code.
+        code: u16,
+        /// The form of the body, such as `text/html`.
+        content: Box<str>,
+    },
     /// The answer was a success, but longer than what is read.
     #[error("the answer is longer than {} KiB", max >> 10)]
     TooLarge {
@@ -120,7 +130,7 @@ pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
         CallError::NotConnected { .. } | CallError::Closed => {
             ClassifiedError::new(ClusterErrorKind::Unreachable, &error.to_string(), Certainty::NotDone)
         }
-        CallError::TooLarge { .. } | CallError::Unreadable => {
+        CallError::Foreign { .. } | CallError::TooLarge { .. } | CallError::Unreadable => {
             ClassifiedError::new(ClusterErrorKind::ServerError, &error.to_string(), Certainty::Unknown)
         }
     }
@@ -130,14 +140,16 @@ pub fn classify(verb: Verb, error: &CallError) -> ClassifiedError {
 
 fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Duration>) -> ClassifiedError {
     let Some(status) = status else {
-        // This is not an error of Kubernetes. A proxy may have written the text, so it is not passed on. A proxy does
-        // not know which objects exist, so its 404 does not mean that an object is gone.
-        let (kind, certainty) = match code {
-            404 | 409 => (ClusterErrorKind::Other, Certainty::NotDone),
-            _ => by_code(verb, code),
+        let (kind, certainty) = without_status(verb, code);
+        // A proxy may have written the text, so it is not passed on.
+        let said = match code {
+            429 => "HTTP 429".to_owned(),
+            407 => "HTTP 407: a proxy before the API server requires credentials".to_owned(),
+            _ => format!(
+                "HTTP {code} without a Kubernetes status: a proxy or load balancer before the API server may have answered"
+            ),
         };
-        return ClassifiedError::new(kind, &format!("HTTP {code}"), certainty)
-            .after(patience(kind, header, None));
+        return ClassifiedError::new(kind, &said, certainty).after(patience(kind, header, None));
     };
     let (kind, certainty) = by_words(verb, code, status).unwrap_or_else(|| by_code(verb, code));
     let said: Cow<'_, str> = match kind {
@@ -146,6 +158,23 @@ fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Durat
         _ => without_credentials(&status.message),
     };
     ClassifiedError::new(kind, &said, certainty).after(patience(kind, header, Some(status)))
+}
+
+/// Returns the meaning of an error without a `Status` in its body. Kubernetes sends that only with a 429 and with some
+/// 5xx. A proxy does not know which objects exist and who may do what, so its 404 does not mean that an object is gone,
+/// and its 403 does not mean that a permission is missing. It passes, or an operator must act on the proxy.
+fn without_status(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
+    match code {
+        // The credentials may be meant for the proxy.
+        401 |
+        // The request is too large for the proxy. A retry does not help.
+        413 |
+        408 | 429 => by_code(verb, code),
+        // Some proxies answer 503 when the connection behind them breaks, after the API server got the request.
+        503 => (ClusterErrorKind::Unreachable, Certainty::Unknown),
+        500.. => by_code(verb, code),
+        _ => (ClusterErrorKind::Unreachable, Certainty::NotDone),
+    }
 }
 
 /// The message for a 401.

@@ -181,7 +181,7 @@ async fn retry_after_is_kept() {
     let detailed = || {
         Answer::Json(
             504,
-            serde_json::json!({"status": "Failure", "code": 504, "details": {"retryAfterSeconds": 3}}),
+            serde_json::json!({"kind": "Status", "status": "Failure", "code": 504, "details": {"retryAfterSeconds": 3}}),
         )
     };
     assert_eq!(seconds(meaning(Verb::Get, detailed).await), Some(3));
@@ -193,12 +193,105 @@ async fn retry_after_is_kept() {
 async fn a_foreign_error_page_is_not_passed_on() {
     let page = "<html>Your request: Authorization: Bearer s3cret</html>";
     let failed = meaning(Verb::Get, move || Answer::Text(502, vec![], page)).await;
-    assert_eq!(failed.fault.message, "HTTP 502");
+    assert!(failed.fault.message.starts_with("HTTP 502 without a Kubernetes status"), "{}", failed.fault);
+    assert!(!failed.fault.message.contains("s3cret"));
     // Its status code is not trusted either: a wrong 404 would make callers delete a running sandbox.
     for verb in [Verb::Get, Verb::Delete, Verb::Create] {
         let failed = meaning(verb, || Answer::Text(404, vec![], "404 page not found\n")).await;
-        assert_eq!(failed.fault.kind, ClusterErrorKind::Other, "{verb:?}");
+        assert_eq!(failed.fault.kind, ClusterErrorKind::Unreachable, "{verb:?}");
     }
+}
+
+const VERBS: [Verb; 4] = [Verb::Create, Verb::Delete, Verb::Patch, Verb::Get];
+
+/// Guards against wrong answers for each status of a proxy, with each body that is not a `Status` of Kubernetes: none
+/// says that an object is missing, exists or conflicts, that a permission is missing or that a retry is useless. A 413
+/// is the exception, because the request stays too large.
+#[tokio::test(start_paused = true)]
+async fn no_status_of_a_proxy_is_one_of_kubernetes() {
+    let bodies = [
+        "<!doctype html><html>Please sign in</html>",
+        "",
+        "{}",
+        "[]",
+        "404 page not found\n",
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"status":"Failure","message":"pods \"sandbox-a\" not found","reason":"NotFound","code":404}"#,
+        r#"{"kind":"Error","status":"Failure","message":"exceeded quota","reason":"AlreadyExists","code":409}"#,
+        "\u{1f}\u{8b}\u{8}\0gzip",
+    ];
+    let statuses = [300, 301, 302, 307, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410, 412, 418, 422, 429];
+    for code in statuses.into_iter().chain([431, 451, 499, 500, 501, 502, 503, 504, 505, 520, 599]) {
+        for (body, verb) in bodies.iter().flat_map(|body| VERBS.map(|verb| (*body, verb))) {
+            let failed = meaning(verb, move || Answer::Text(code, vec![], body)).await;
+            let kind = match code {
+                401 => ClusterErrorKind::Unauthorized,
+                429 => ClusterErrorKind::TooManyRequests,
+                408 | 504 => ClusterErrorKind::TimedOut,
+                500..=502 | 505.. => ClusterErrorKind::ServerError,
+                _ => ClusterErrorKind::Unreachable,
+            };
+            assert_eq!(failed.fault.kind, kind, "{verb:?} {code} {body}");
+            assert!(failed.fault.kind.is_passing(), "a 503 with Retry-After: {code}");
+            let unknown = code == 408 || code >= 500;
+            assert_eq!(failed.certainty, if unknown { Unknown } else { NotDone }, "{code}");
+            assert!(failed.fault.message.starts_with(&format!("HTTP {code}")), "{}", failed.fault);
+            assert!(!failed.is_another_life() && !failed.is_another_state());
+        }
+    }
+    let failed = meaning(Verb::Create, || Answer::Text(413, vec![], "<html>")).await;
+    assert_eq!((failed.fault.kind, failed.certainty), (ClusterErrorKind::Invalid, NotDone));
+}
+
+/// Guards that a success of a proxy is not taken for one of Kubernetes, that its outcome is unknown, and that it is told
+/// as what it is.
+#[tokio::test(start_paused = true)]
+async fn no_success_of_a_proxy_is_one_of_kubernetes() {
+    let html = "HTTP 200 with text/html";
+    let unreadable = "the answer could not be understood";
+    for (code, headers, body, message) in [
+        (200, vec![("content-type", "text/html; charset=utf-8")], "<html>", html),
+        (200, vec![("content-type", "TEXT/HTML")], "{}", html),
+        (200, vec![], "<html>", unreadable),
+        (200, vec![], "", unreadable),
+        (200, vec![], "[]", unreadable),
+        (200, vec![], "{}", unreadable),
+        (200, vec![("content-type", "application/json")], r#"{"status":"ok"}"#, unreadable),
+        (200, vec![], r#"{"kind":7,"metadata":{"uid":"u"}}"#, unreadable),
+        (
+            200,
+            vec![("content-type", "application/vnd.kubernetes.protobuf")],
+            "k8s",
+            "HTTP 200 with application/vnd",
+        ),
+        (200, vec![("content-encoding", "gzip")], "\u{1f}\u{8b}", "HTTP 200 with the encoding gzip"),
+        (200, vec![("content-type", "text/Bearer s3cret")], "x", "HTTP 200 with text/bearer, which"),
+        (202, vec![("content-type", "text/plain")], "queued", "HTTP 202 with text/plain"),
+        (204, vec![], "", "HTTP 204 with no body"),
+        (204, vec![("content-type", "application/json")], "", "HTTP 204 with no body"),
+    ] {
+        for verb in VERBS {
+            let (headers, expected) = (headers.clone(), message);
+            let failed = meaning(verb, move || Answer::Text(code, headers.clone(), body)).await;
+            assert_eq!(
+                (failed.fault.kind, failed.certainty),
+                (ClusterErrorKind::ServerError, Unknown),
+                "{body}"
+            );
+            assert!(failed.fault.message.starts_with(expected), "{verb:?} {code} {body}: {}", failed.fault);
+            assert!(
+                failed.fault.message.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{}",
+                failed.fault
+            );
+        }
+    }
+    let json =
+        || Answer::Text(200, vec![("content-type", "application/json; charset=utf-8")], r#"{"kind":"Pod"}"#);
+    let (connection, _) = fake::server(move |_, _| json());
+    let request = http::Request::get("/").body(Vec::new()).unwrap();
+    let answer = connection.calls().unwrap().request::<Value>(request, Duration::from_secs(5)).await;
+    assert_eq!(answer.unwrap()["kind"], "Pod");
 }
 
 /// Guards that credentials are masked in an answer in Kubernetes' own format, because a webhook or proxy may repeat

@@ -121,7 +121,8 @@ async fn serve(listener: TcpListener, wanted: Arc<Mutex<&'static str>>) {
         let text = String::from_utf8_lossy(&request[..read]).to_lowercase();
         let taken = text.contains(&format!("authorization: bearer {}\r\n", *wanted.lock()));
         let status = if taken { "200 OK" } else { "401 Unauthorized" };
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+        let body = "{\"kind\":\"Pod\"}";
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{body}");
         let _ = stream.write_all(answer.as_bytes()).await;
     }
 }
