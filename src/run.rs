@@ -7,6 +7,7 @@ mod daemon;
 mod render;
 mod serve;
 mod signals;
+mod staleness;
 mod welcome;
 
 pub use self::{

@@ -21,6 +21,7 @@ mod oversized;
 mod page_size;
 pub(crate) mod pod_events;
 mod transport;
+mod troubles;
 
 use std::{collections::BTreeSet, convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{connection_state::FailedCall, events::Events, page_size::PageSize};
+use self::{connection_state::FailedCall, events::Events, page_size::PageSize, troubles::Troubles};
 use crate::{
     backoff::{self, Backoff},
     connect::{Connection, WATCH_TIMEOUT},
@@ -86,8 +87,7 @@ struct Follower<K> {
     sink: Arc<dyn WatchSink>,
     backoff: Backoff,
     page_size: PageSize,
-    /// Whether a failure was logged since the watch was last up to date, so that the log has one line for each change.
-    failing: bool,
+    troubles: Troubles,
     /// The names of the objects that were too large to be read in the last list.
     unreadable: BTreeSet<String>,
     kind: PhantomData<fn() -> K>,
@@ -103,7 +103,7 @@ impl<K: SandboxObject> Follower<K> {
             sink,
             backoff: Backoff::default(),
             page_size: PageSize::default(),
-            failing: false,
+            troubles: Troubles::default(),
             unreadable: BTreeSet::new(),
             kind: PhantomData,
         }
@@ -197,7 +197,7 @@ impl<K: SandboxObject> Follower<K> {
     /// Reports that the state is up to date.
     fn synced(&mut self) {
         self.sink.synced(K::KIND);
-        if std::mem::take(&mut self.failing) {
+        if self.troubles.up_to_date(Instant::now()) {
             tracing::info!(kind = %K::kind(&()), "the watch is up to date again");
         }
     }
@@ -214,10 +214,10 @@ impl<K: SandboxObject> Follower<K> {
         let failed = classify(verb, &error);
         let doing = if verb == Verb::List { "list" } else { "watch" };
         let why = format!("the {doing} of {}s failed: {}", K::kind(&()), failed.fault);
-        if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%why, "the watch is still failing");
-        } else {
+        if self.troubles.is_new(&why, Instant::now()) {
             tracing::warn!(%why, "the watch is failing");
+        } else {
+            tracing::debug!(%why, "the watch is still failing");
         }
         self.sink.failing(K::KIND, &why);
         let longest = backoff::longest_after(&error);

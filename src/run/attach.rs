@@ -9,6 +9,8 @@ use kubernetes::{
 };
 use lifecycle::traits::{Kind, WatchSink as _};
 
+use super::staleness;
+
 /// How long to wait before an invalid kubeconfig is read again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -36,7 +38,15 @@ pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, vie
         cluster.watch_pod_events(view.clone()).await
     };
     let (pods, services) = (follow(Kind::Pod), follow(Kind::Service));
-    futures::join!(credentials, namespace, cluster.events().run(), pods, services, pod_events);
+    futures::join!(
+        credentials,
+        namespace,
+        cluster.events().run(),
+        pods,
+        services,
+        pod_events,
+        staleness::report(view.clone())
+    );
 }
 
 /// A missing or invalid kubeconfig may be fixed while the daemon runs: a mount appears late, or an operator reads the

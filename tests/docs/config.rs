@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::root;
 
-/// Guards that the DaemonSet pulls the default sandbox image without running it, and that it is a DaemonSet without unknown
+/// Guards that the `DaemonSet` pulls the default sandbox image without running it, and that it has no unknown
 /// fields.
 #[test]
 fn the_daemon_set_pulls_the_sandbox_image() {
@@ -21,6 +21,10 @@ fn the_daemon_set_pulls_the_sandbox_image() {
     let [tool, sandbox] = &init_containers[..] else { panic!("{init_containers:?}") };
     assert_eq!(sandbox.image, Some(Template::default().image));
     let program = &sandbox.command.as_ref().unwrap()[0];
-    assert_eq!(tool.command.as_ref().unwrap().last(), Some(program), "it runs the program of the other image");
+    assert_eq!(
+        tool.command.as_ref().unwrap().last(),
+        Some(program),
+        "it runs the program of the other image"
+    );
     assert_ne!(spec.containers[0].image, sandbox.image);
 }

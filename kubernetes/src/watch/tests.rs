@@ -485,6 +485,44 @@ async fn a_foreign_success_is_not_an_empty_list() {
     }
 }
 
+/// Guards that no answer of a proxy lists or deletes anything or proves that the watch works, that it is told as what it
+/// is, and that the watch recovers within 5 s of its end.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_a_proxy_says_nothing_about_objects() {
+    let html = || vec![("content-type", "text/html")];
+    for (code, headers, body) in [
+        (200, html(), "<html>Please sign in</html>"),
+        (204, vec![], ""),
+        (302, html(), ""),
+        (403, html(), "<html>"),
+        (404, html(), "<html>"),
+        (404, vec![], r#"{"message":"no Route matched with those values"}"#),
+        (407, html(), "<html>"),
+        (410, html(), "<html>"),
+        (503, html(), "<html>"),
+    ] {
+        for watch in [false, true] {
+            let (begun, headers) = (Instant::now(), headers.clone());
+            let (recorded, log) = follow(seconds(70), move |before, asked| {
+                let between = before > 0 && begun.elapsed() < seconds(60);
+                match asked.is_watch() {
+                    is_watch if is_watch == watch && between => Answer::Text(code, headers.clone(), body),
+                    true if before == 1 => at_once(vec![], End::InOrder),
+                    true => at_once(vec![], End::Never),
+                    false => list(10, "", &[pod("a", "ua", 9, "Running")]),
+                }
+            })
+            .await;
+            assert!(recorded.events().iter().all(|event| event == "listed [a Running]"), "{code}");
+            let failures: Vec<_> = recorded.lines().into_iter().filter(|l| l.contains("proxy")).collect();
+            assert!(failures.iter().any(|line| line.contains(&format!("HTTP {code}"))), "{failures:?}");
+            let after = log.all().into_iter().find(|asked| asked.at >= seconds(60)).unwrap();
+            assert!(after.at < seconds(65), "{code} {watch}: {:?}", after.at);
+            assert!(recorded.last_synced().unwrap() >= begun + seconds(60), "{code} {watch}");
+        }
+    }
+}
+
 /// Guards that an invalid object does not affect the others, and that foreign objects are not reported.
 #[tokio::test(start_paused = true)]
 async fn an_invalid_object_affects_no_other() {

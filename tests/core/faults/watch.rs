@@ -275,3 +275,39 @@ async fn an_object_that_grows_too_large() {
         assert_eq!(listed(&daemon).await, (200, json!(2)), "{size}");
     }
 }
+
+/// Guards that each trouble that lasts is logged once, also after a harmless one, and so are the staleness that it causes
+/// and its end.
+#[tokio::test(start_paused = true)]
+async fn each_lasting_trouble_is_logged_once() {
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    // The harmless one: a list mends it.
+    daemon.cluster.cut_watches();
+    sleep(Duration::from_secs(5)).await;
+    let lines = |words| daemon.logged(words).lines().count();
+    assert_eq!(
+        lines("the watch of Pods failed: ServerError (the connection broke"),
+        1,
+        "{}",
+        daemon.logged("")
+    );
+    for (refusal, words) in
+        [(Refusal::EtcdTimeout, "etcdserver: request timed out"), (Refusal::Forbidden, "is forbidden")]
+    {
+        daemon.cluster.clear_faults();
+        daemon.cluster.fault(Rule::new(Effect::Refuse(refusal)).verb(Verb::List).resource("pods"));
+        daemon.cluster.cut_watches();
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(daemon.get("a").await.status, 503);
+        let told = daemon.logged("the watch is failing");
+        assert_eq!(told.lines().filter(|line| line.contains(words)).count(), 1, "{told}");
+        assert_eq!(lines("cluster state is stale: requests"), 1, "{}", daemon.logged("WARN"));
+    }
+    daemon.cluster.clear_faults();
+    recovered("it is answered again", async || daemon.get("a").await.status == 200).await;
+    sleep(Duration::from_secs(2)).await;
+    for words in ["cluster state is fresh again", "cluster state is stale: requests"] {
+        assert_eq!(lines(words), 1, "{words}: {}", daemon.logged(""));
+    }
+}

@@ -1,0 +1,38 @@
+//! Reports when the cluster state becomes stale, and when it is fresh again.
+
+use std::{sync::Arc, time::Duration};
+
+use actors::view::View;
+use lifecycle::traits::Kind;
+use tokio::time::{Instant, sleep};
+
+/// How often the state is checked.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Logs each change while it is polled. It never ends by itself.
+///
+/// The first list is reported by the readiness check and by the failures of the watch. The state can be stale only after
+/// it.
+pub(super) async fn report(view: Arc<View>) {
+    loop {
+        until(&view, true).await;
+        until(&view, false).await;
+        let since = Instant::now();
+        let why: Vec<_> = [Kind::Pod, Kind::Service]
+            .into_iter()
+            .filter_map(|kind| view.unready_reason(kind).map(|why| format!("{kind:?}s: {why}")))
+            .collect();
+        tracing::warn!(
+            why = why.join("; "),
+            "cluster state is stale: requests are answered 503 until it is fresh"
+        );
+        until(&view, true).await;
+        tracing::info!(stale_for = since.elapsed().as_secs(), "cluster state is fresh again");
+    }
+}
+
+async fn until(view: &View, fresh: bool) {
+    while view.is_fresh() != fresh {
+        sleep(INTERVAL).await;
+    }
+}
