@@ -105,6 +105,12 @@ pub fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -> Optio
     service::url(template, id, node_port)
 }
 
+/// Returns the URL of a sandbox in the cluster, whatever the type of its Service.
+#[must_use]
+pub fn internal_url(template: &Template, id: &SandboxId) -> String {
+    service::internal_url(template, id)
+}
+
 impl From<MountError> for SandboxError {
     fn from(error: MountError) -> Self {
         let text = error.to_string();

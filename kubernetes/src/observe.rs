@@ -48,11 +48,16 @@ pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service)
     // used.
     let port = ports.iter().find(|p| p.name.as_deref() == Some(names::HTTP_PORT)).or(ports.first());
     let node_port = port.and_then(|p| *p.node_port).filter(|p| *p != 0);
+    let url = manifest::url(template, id, node_port);
+    // DeerFlow's provisioner hides a sandbox without a node port, so those that it made stay hidden.
+    let is_ours = service.metadata.labels.as_ref().is_some_and(names::is_made_by_us);
+    let internal_url = (url.is_none() && is_ours).then(|| Arc::from(manifest::internal_url(template, id)));
     Some(ObservedService {
         uid: uid(&service.metadata)?,
         version: ResourceVersion::parse(service.metadata.resource_version.as_deref()),
         terminating: service.metadata.deletion_timestamp.is_some(),
-        url: manifest::url(template, id, node_port).map(Arc::from),
+        url: url.map(Arc::from),
+        internal_url,
     })
 }
 

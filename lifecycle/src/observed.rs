@@ -57,6 +57,9 @@ pub struct ObservedService {
     pub terminating: bool,
     /// The URL of the sandbox; `None` while the Service has no usable port.
     pub url: Option<Arc<str>>,
+    /// The URL in the cluster, if the Service has no usable port outside it: it was created under another
+    /// `SANDBOX_SERVICE_TYPE`, or its node port was removed.
+    pub internal_url: Option<Arc<str>>,
 }
 
 /// The observed objects of one sandbox.
@@ -143,6 +146,16 @@ impl Observation for ObservedService {
     }
 }
 
+// === impl ObservedService ===
+
+impl ObservedService {
+    /// Returns the URL, or the one in the cluster if there is no other.
+    #[must_use]
+    pub fn any_url(&self) -> Option<&Arc<str>> {
+        self.url.as_ref().or(self.internal_url.as_ref())
+    }
+}
+
 // === impl ResourceVersion ===
 
 impl ResourceVersion {
@@ -167,11 +180,11 @@ impl Observed {
         self.pod.is_none() && self.service.is_none()
     }
 
-    /// Returns whether the sandbox is complete: a Pod and a Service with a URL exist, and neither is terminating.
+    /// Returns whether the sandbox is complete: a Pod and a Service exist, and neither is terminating.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.pod.as_ref().is_some_and(|p| !p.terminating)
-            && self.service.as_ref().is_some_and(|s| !s.terminating && s.url.is_some())
+            && self.service.as_ref().is_some_and(|s| !s.terminating)
     }
 
     /// Returns the status that callers see.
@@ -186,13 +199,14 @@ impl Observed {
     /// terminating, the sandbox exists and is `Terminating`.
     #[must_use]
     pub fn status_of(pod: Option<&ObservedPod>, service: Option<&ObservedService>) -> Option<Status> {
-        let url = service.filter(|s| !s.terminating)?.url.clone()?;
+        let service = service.filter(|s| !s.terminating)?;
         let pod = pod?;
+        let no_node_port = || service.url.is_none().then(|| Arc::new(Reason::no_node_port()));
         Some(Status {
-            url,
+            url: service.any_url()?.clone(),
             phase: if pod.terminating { Phase::Terminating } else { pod.phase },
-            ready: pod.ready && !pod.terminating,
-            reason: pod.reason.clone(),
+            ready: pod.ready && !pod.terminating && service.url.is_some(),
+            reason: pod.reason.clone().or_else(no_node_port),
             pod: pod.uid.clone(),
             created: pod.created,
             spec: pod.spec,

@@ -106,6 +106,12 @@ impl Reason {
         }
     }
 
+    /// Returns the reason for a sandbox whose Service has no node port although the settings ask for one.
+    #[must_use]
+    pub fn no_node_port() -> Self {
+        Self::new("NoNodePort", Some("its Service has no node port, so its URL works in the cluster only"))
+    }
+
     /// The message of a Pod whose volumes or network are not set up yet, so that no image is being pulled.
     pub const NO_POD_SANDBOX: &str = "the Pod's volumes or network are not set up yet";
 
@@ -195,6 +201,9 @@ impl Reason {
             }
             "Killing" => "the kubelet stops a container; see `kubectl describe pod`",
             "Preempted" => "a Pod of higher priority has taken its place; DELETE and POST make a new one",
+            "NoNodePort" => {
+                "it was made with another SANDBOX_SERVICE_TYPE; a POST of it replaces its Service, or set the type back"
+            }
             "NodeLost" => "the node stopped answering; the Pod's state is not known",
             _ => return None,
         })

@@ -7,6 +7,7 @@ mod namespace;
 mod objects;
 mod pods;
 mod requests;
+mod service_type;
 mod watch;
 
 use std::time::Duration;

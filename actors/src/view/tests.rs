@@ -33,6 +33,7 @@ fn service(uid: &str, version: u64) -> ObservedService {
         version: ResourceVersion(version),
         terminating: false,
         url: Some("http://h:30000".into()),
+        internal_url: None,
     }
 }
 

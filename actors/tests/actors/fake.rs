@@ -327,6 +327,7 @@ impl State {
             version: ResourceVersion(version),
             terminating: false,
             url: Some(format!("http://127.0.0.1:{}", 30000 + version).into()),
+            internal_url: None,
         }
     }
 }

@@ -39,11 +39,12 @@ pub(super) fn url(template: &Template, id: &SandboxId, node_port: Option<u16>) -
             let port = node_port.filter(|port| *port != 0)?;
             Some(format!("http://{}:{port}", template.url_host()))
         }
-        ServiceType::ClusterIP => Some(format!(
-            "http://{}.{}.svc.cluster.local:{}",
-            names::service(id),
-            template.namespace,
-            template.container_port
-        )),
+        ServiceType::ClusterIP => Some(internal_url(template, id)),
     }
+}
+
+/// Returns the URL in the cluster: the DNS name of the Service.
+pub(super) fn internal_url(template: &Template, id: &SandboxId) -> String {
+    let (service, namespace, port) = (names::service(id), &template.namespace, template.container_port);
+    format!("http://{service}.{namespace}.svc.cluster.local:{port}")
 }

@@ -35,7 +35,7 @@ impl LifetimeState {
     ) -> Result<(Lifetime<W>, Action<W>), Hold> {
         if limit == ReapReason::Idle {
             let service = ctx.seen.service.as_ref().filter(|service| !service.terminating);
-            if let Some(url) = service.and_then(|service| service.url.clone()) {
+            if let Some(url) = service.and_then(|service| service.any_url().cloned()) {
                 return Ok((Lifetime::Probing, Action::Probe { url }));
             }
             // Without an observed Service the sandbox cannot be probed. The Service may only have lost its label and

@@ -167,6 +167,7 @@ pub(super) fn service(name: &str) -> ObservedService {
         version: ResourceVersion(1),
         terminating: false,
         url: Some("http://h:30000".into()),
+        internal_url: None,
     }
 }
 

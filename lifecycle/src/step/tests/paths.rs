@@ -215,7 +215,7 @@ fn somebody_elses_object_is_left_alone() {
 /// Guards that a Service without a URL is replaced, and that the create fails if the new one has no URL either.
 #[test]
 fn a_service_without_a_url_is_replaced_once() {
-    let nowhere = ObservedService { url: None, ..service("s") };
+    let nowhere = ObservedService { url: None, internal_url: Some("http://s".into()), ..service("s") };
     let mut fixture = Fixture::with(Some(pod("p")), Some(nowhere.clone()));
     assert_eq!(fixture.post(1), [remove(None, Some("s"))]);
     fixture.seen.service = None;
