@@ -9,7 +9,14 @@ use simcluster::{Effect, Refusal, Rule, Verb, WatchFault};
 use testkit::NAMESPACE;
 use tokio::time::sleep;
 
-use super::{clients, oracle::Oracle, world::World};
+use super::{
+    clients,
+    oracle::Oracle,
+    world::{ANSWER_MAX, World},
+};
+
+/// The annotation of another tool.
+const NOTE: &str = "example.com/note";
 
 /// Injects faults forever.
 pub async fn reign(world: &World, mut rng: Rng) {
@@ -57,6 +64,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
                 world.cluster.step_clock(SignedDuration::from_hours(if forward { 1 } else { -1 }));
                 world.oracle.borrow_mut().stepped(forward);
             }
+            12 if rng.bool() => grow(world, &mut rng, hold).await,
             12 => change_manually(world, &mut rng),
             _ => {
                 world.kill_daemon();
@@ -81,6 +89,35 @@ async fn last(world: &World, rng: &mut Rng, long: Duration) {
         sleep(long).await;
     }
     troubled();
+}
+
+/// Lets another tool's annotation on a Pod grow, up to a size that cannot be read, and removes it after this time.
+async fn grow(world: &World, rng: &mut Rng, hold: Duration) {
+    let id = clients::ids().nth(rng.usize(0..clients::ids().len() - 1)).unwrap();
+    let size = rng.usize(1..2 * ANSWER_MAX);
+    world.history.note(format_args!("for {hold:?} the Pod of {id} has an annotation of {size} bytes"));
+    let grow = |pod: &mut Value| pod["metadata"]["annotations"][NOTE] = "x".repeat(size).into();
+    // The Pod may not exist.
+    let _ = world.cluster.change("pods", NAMESPACE, &format!("sandbox-{id}"), grow);
+    world.oracle.borrow_mut().changed_manually(id);
+    last(world, rng, hold).await;
+    shrink(world);
+}
+
+/// Removes what [`grow`] has added, from all Pods.
+pub fn shrink(world: &World) {
+    for id in clients::ids() {
+        let name = format!("sandbox-{id}");
+        let has_note = |pod: &Value| pod["metadata"]["annotations"][NOTE].is_string();
+        if world.cluster.object("pods", NAMESPACE, &name).is_some_and(|pod| has_note(&pod)) {
+            let shrink = |pod: &mut Value| {
+                pod["metadata"]["annotations"].as_object_mut().unwrap().remove(NOTE);
+            };
+            world.cluster.change("pods", NAMESPACE, &name, shrink).unwrap();
+            // The daemon reads the Pod again with its next event or list.
+            world.oracle.borrow_mut().changed_manually(id);
+        }
+    }
 }
 
 /// Manually deletes the Pod or the Service of a sandbox.

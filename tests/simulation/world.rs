@@ -11,11 +11,11 @@ use http::{Method, Request};
 use sandbox_provisioner::{run::Core, settings::Settings};
 use serde_json::Value;
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Client, NAMESPACE};
+use testkit::{Answer, Client, NAMESPACE, Setup};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{foreign_objects, history::History, oracle::Oracle};
+use super::{chaos, foreign_objects, history::History, oracle::Oracle};
 
 /// The settings of every daemon. No sandbox answers activity probes here, and other tests cover the reap limits.
 const SETTINGS: [(&str, &str); 4] = [
@@ -24,6 +24,10 @@ const SETTINGS: [(&str, &str); 4] = [
     ("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited"),
     ("PROVISIONER_REAP_MAX_SHARE", "100"),
 ];
+
+/// The longest answer of the API server that the daemon reads: far less than in reality, so that large objects are cheap.
+/// An event of the watch may have a quarter of it.
+pub const ANSWER_MAX: usize = 256 << 10;
 
 /// The time without faults before the final check: the grace of an orphan, a late update, and a deletion.
 const CALM: Duration = Duration::from_secs(200);
@@ -68,7 +72,7 @@ impl World {
             history,
             process: Rc::default(),
             starts: Rc::default(),
-            settings: Rc::new(testkit::settings(&SETTINGS)),
+            settings: Rc::new(Setup::new(&SETTINGS).answer_max(ANSWER_MAX).settings()),
         };
         world.start_daemon().await;
         world
@@ -180,6 +184,7 @@ impl World {
         self.cluster.clear_faults();
         self.cluster.stall_watches(false);
         self.cluster.set_away(false);
+        chaos::shrink(self);
         if !self.is_up() {
             self.start_daemon().await;
         }
