@@ -112,19 +112,17 @@ impl KubeCluster {
         let operation = Operation::<K>::new(&self.connection, Verb::Create, &name).until(until);
         let build = || operation.path().create(&PostParams::default(), body.to_vec());
         let answer = operation.run(build, Some(Effect::Created), Some(&self.namespace)).await;
-        let altered = match (&answer, serde_json::from_slice::<K>(&body)) {
-            (Ok(answered), Ok(sent)) => admission::check(id, &sent, answered).err(),
-            _ => None,
-        };
+        let altered = answer.as_ref().ok().and_then(|answered| {
+            let sent = serde_json::from_slice(&body).ok()?;
+            admission::check(id, &sent, answered).err()
+        });
         if let (Ok(answered), Some(_)) = (&answer, &altered) {
             self.remove_renamed(id, answered).await;
         }
-        match (self.written(id, answer), altered) {
-            (Outcome::Done(object), None) => Outcome::Done(Creation::AsSent(object)),
-            (Outcome::Done(object), Some(fault)) => Outcome::Done(Creation::Altered(object, fault)),
-            (Outcome::Refused(fault), _) => Outcome::Refused(fault),
-            (Outcome::Unknown(fault), _) => Outcome::Unknown(fault),
-        }
+        self.written(id, answer).map(|object| match altered {
+            None => Creation::AsSent(object),
+            Some(fault) => Creation::Altered(object, fault),
+        })
     }
 
     /// Deletes an object that this program has just created, if it was given another name: no later call finds it under
