@@ -5,15 +5,18 @@
 
 mod freshness;
 mod merge;
+mod pod_events;
+mod row;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod waits;
 
 use std::{
     collections::HashSet,
     fmt, mem,
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,9 +25,8 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     ids::SandboxId,
-    observed::{Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
-    phase::Reason,
-    pod_event::{PodEvent, PodEvents},
+    observed::{Expiry, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    pod_event::PodEvent,
     readiness::Readiness,
     traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
@@ -32,7 +34,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::{
     freshness::Freshness,
-    merge::{Change, Gone, Known, Source},
+    merge::{Change, Gone, Source},
+    row::{Object, Row},
     waits::Waits,
 };
 
@@ -66,39 +69,6 @@ pub(crate) enum Presence {
     Absent,
     /// A create is in flight, or its outcome is unknown.
     Unknown,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    pod: Option<Known<ObservedPod>>,
-    service: Option<Known<ObservedService>>,
-    /// The resourceVersion of the list in which the object was too large to be read, until it is read again. The
-    /// object above is then its state before that.
-    pod_unreadable: Option<ResourceVersion>,
-    service_unreadable: Option<ResourceVersion>,
-    /// The Kubernetes Events about the Pod. Boxed, because most Pods are ready and have none.
-    events: Option<Box<Told>>,
-    /// The expiry, as set by the actor.
-    expiry: Option<Expiry>,
-    /// Whether the sandbox is unpublished.
-    unpublished: bool,
-    /// Whether the listener was notified and the actor has not looked since. One notification is enough.
-    notified: bool,
-}
-
-/// The Kubernetes Events about one Pod.
-#[derive(Debug)]
-struct Told {
-    pod: Uid,
-    events: PodEvents,
-}
-
-/// A kind of object: its field in a row, and its counter of lists.
-pub(crate) trait Object: Observation + Clone + PartialEq {
-    fn slot(row: &mut Row) -> &mut Option<Known<Self>>;
-    fn known(row: &Row) -> Option<&Known<Self>>;
-    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion>;
-    fn lists(view: &View) -> &AtomicU64;
 }
 
 // === impl View ===
@@ -180,13 +150,6 @@ impl View {
         self.revision.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns which kind of object of the sandbox exists but was too large to be read: its state is not known.
-    pub(crate) fn unreadable(&self, id: &SandboxId) -> Option<Kind> {
-        let row = self.rows.get(id)?;
-        let of_kind = |unreadable: Option<_>, kind| unreadable.map(|_| kind);
-        of_kind(row.pod_unreadable, Kind::Pod).or(of_kind(row.service_unreadable, Kind::Service))
-    }
-
     /// Publishes a change of a row. The row must not be locked.
     fn changed(&self, id: &SandboxId) {
         self.new_revision();
@@ -264,12 +227,6 @@ impl View {
         self.changed(id);
     }
 
-    /// Returns the status of an actor's answer with the reason that callers see.
-    pub(crate) fn explained(&self, id: &SandboxId, status: Status) -> Status {
-        let reason = self.rows.get(id).and_then(|row| row.reason());
-        Status { reason: reason.or(status.reason), ..status }
-    }
-
     /// Sets the expiry of the sandbox.
     pub(crate) fn set_expiry(&self, id: &SandboxId, expiry: Option<Expiry>) {
         if let Some(mut row) = self.rows.get_mut(id) {
@@ -328,21 +285,6 @@ impl View {
             self.changed(id);
         }
         change
-    }
-
-    /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
-    fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
-        let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
-            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
-            if pod.object.uid != *uid {
-                return false;
-            }
-            let told = events.get_or_insert_with(|| Told::new(uid.clone()).into());
-            told.events.record(event, pod.object.ready)
-        });
-        if is_news {
-            self.changed(id);
-        }
     }
 
     /// Removes the object with this uid. Observations up to this resourceVersion no longer count. Returns the effect.
@@ -418,30 +360,6 @@ impl View {
         self.freshness.listed(kind);
     }
 
-    /// Sets whose object is unreadable, as of a complete list.
-    fn set_unreadable<T: Object>(&self, unreadable: &HashSet<&SandboxId>, version: ResourceVersion) {
-        self.rows.retain(|id, row| {
-            if !unreadable.contains(id) && T::unreadable(row).take().is_some() {
-                self.new_revision();
-            }
-            !row.is_void()
-        });
-        for id in unreadable {
-            *T::unreadable(&mut self.rows.entry((*id).clone()).or_default()) = Some(version);
-            self.new_revision();
-        }
-    }
-
-    /// Records that the watch has shown the deletion of an object that was perhaps unreadable.
-    fn set_readable<T: Object>(&self, id: &SandboxId) {
-        if let Entry::Occupied(mut row) = self.rows.entry(id.clone()) {
-            *T::unreadable(row.get_mut()) = None;
-            if row.get().is_void() {
-                row.remove();
-            }
-        }
-    }
-
     fn watched<T: Object>(&self, kind: Kind, event: WatchEvent<T>) {
         let (id, change) = match event {
             WatchEvent::Applied(id, object) => {
@@ -494,105 +412,5 @@ impl WatchSink for View {
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("rows", &self.rows.len()).finish_non_exhaustive()
-    }
-}
-
-// === impl Told ===
-
-impl Told {
-    fn new(pod: Uid) -> Self {
-        Self { pod, events: PodEvents::default() }
-    }
-}
-
-// === impl Row ===
-
-impl Row {
-    fn seen(&self) -> Observed {
-        Observed {
-            pod: self.pod.as_ref().map(|known| known.object.clone()),
-            service: self.service.as_ref().map(|known| known.object.clone()),
-        }
-    }
-
-    fn status(&self) -> Option<Status> {
-        if self.unpublished || self.is_unreadable() {
-            return None;
-        }
-        let status = Observed::status_of(
-            self.pod.as_ref().map(|known| &known.object),
-            self.service.as_ref().map(|known| &known.object),
-        )?;
-        Some(Status { expiry: self.expiry, reason: self.reason().or(status.reason), ..status })
-    }
-
-    /// Returns the reason that the Events know better than the Pod's status.
-    fn reason(&self) -> Option<Arc<Reason>> {
-        let (told, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
-        told.events.explain(&pod.object).map(Arc::new)
-    }
-
-    /// Drops the Events once they no longer matter: the Pod is ready, or it is another one.
-    fn drop_outdated_events(&mut self) {
-        self.events.take_if(|told| {
-            let pod = self.pod.as_ref().map(|known| &known.object);
-            pod.is_none_or(|pod| pod.uid != told.pod || (pod.ready && !pod.terminating))
-        });
-    }
-
-    fn is_whole(&self) -> bool {
-        !self.is_unreadable()
-            && self.pod.as_ref().is_some_and(|known| !known.object.terminating)
-            && self
-                .service
-                .as_ref()
-                .is_some_and(|known| !known.object.terminating && known.object.url.is_some())
-    }
-
-    fn is_unreadable(&self) -> bool {
-        self.pod_unreadable.is_some() || self.service_unreadable.is_some()
-    }
-
-    /// Returns whether the row contains nothing.
-    fn is_void(&self) -> bool {
-        self.pod.is_none() && self.service.is_none() && !self.unpublished && !self.is_unreadable()
-    }
-}
-
-// === impl Object ===
-
-impl Object for ObservedPod {
-    fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
-        &mut row.pod
-    }
-
-    fn known(row: &Row) -> Option<&Known<Self>> {
-        row.pod.as_ref()
-    }
-
-    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion> {
-        &mut row.pod_unreadable
-    }
-
-    fn lists(view: &View) -> &AtomicU64 {
-        &view.pod_lists
-    }
-}
-
-impl Object for ObservedService {
-    fn slot(row: &mut Row) -> &mut Option<Known<Self>> {
-        &mut row.service
-    }
-
-    fn known(row: &Row) -> Option<&Known<Self>> {
-        row.service.as_ref()
-    }
-
-    fn unreadable(row: &mut Row) -> &mut Option<ResourceVersion> {
-        &mut row.service_unreadable
-    }
-
-    fn lists(view: &View) -> &AtomicU64 {
-        &view.service_lists
     }
 }

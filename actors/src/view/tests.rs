@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use lifecycle::{
     observed::{ResourceVersion, Uid},
-    phase::Phase,
+    phase::{Phase, Reason},
 };
 
 use super::*;

@@ -1,0 +1,70 @@
+//! The Kubernetes Events about the Pods, from which a sandbox that does not start has its reason.
+
+use std::sync::Arc;
+
+use lifecycle::{
+    ids::SandboxId,
+    observed::{Status, Uid},
+    phase::Reason,
+    pod_event::{PodEvent, PodEvents},
+};
+
+use super::{View, row::Row};
+
+/// The Kubernetes Events about one Pod.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pod: Uid,
+    events: PodEvents,
+}
+
+// === impl View ===
+
+impl View {
+    /// Returns the status of an actor's answer with the reason that callers see.
+    pub(crate) fn explained(&self, id: &SandboxId, status: Status) -> Status {
+        let reason = self.rows.get(id).and_then(|row| row.reason());
+        Status { reason: reason.or(status.reason), ..status }
+    }
+
+    /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
+    pub(super) fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
+        let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
+            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
+            if pod.object.uid != *uid {
+                return false;
+            }
+            let told = events.get_or_insert_with(|| Told::new(uid.clone()).into());
+            told.events.record(event, pod.object.ready)
+        });
+        if is_news {
+            self.changed(id);
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn new(pod: Uid) -> Self {
+        Self { pod, events: PodEvents::default() }
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// Returns the reason that the Events know better than the Pod's status.
+    pub(super) fn reason(&self) -> Option<Arc<Reason>> {
+        let (told, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
+        told.events.explain(&pod.object).map(Arc::new)
+    }
+
+    /// Drops the Events once they no longer matter: the Pod is ready, or it is another one.
+    pub(super) fn drop_outdated_events(&mut self) {
+        self.events.take_if(|told| {
+            let pod = self.pod.as_ref().map(|known| &known.object);
+            pod.is_none_or(|pod| pod.uid != told.pod || (pod.ready && !pod.terminating))
+        });
+    }
+}
