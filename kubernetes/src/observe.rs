@@ -1,5 +1,7 @@
 //! Converts Kubernetes objects to the observed objects of `lifecycle`. All functions are pure.
 
+mod exit;
+
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,7 +35,7 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
         phase,
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        reason: if phase == Phase::Running && ready { None } else { reason(status).map(Arc::new) },
+        reason: if phase == Phase::Running && ready { None } else { reason(pod).map(Arc::new) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
         spec: pod.spec,
         annotations: annotations::read(&pod.metadata),
@@ -65,10 +67,11 @@ pub fn service(template: &manifest::Template, id: &SandboxId, service: &Service)
 
 /// Returns the most specific reason why a Pod does not run. The order is: the state of the whole Pod, the scheduler,
 /// the containers, and last the readiness condition, which names no cause.
-fn reason(status: &PodStatus) -> Option<Reason> {
+fn reason(pod: &Pod) -> Option<Reason> {
+    let status = &pod.status;
     whole_pod(status)
         .or_else(|| unschedulable(status))
-        .or_else(|| containers(status))
+        .or_else(|| containers(pod))
         .or_else(|| unready(status))
         // Kubernetes sets this phase only if it cannot reach the node.
         .or_else(|| (status.phase.as_deref() == Some("Unknown")).then(|| Reason::new("NodeLost", None)))
@@ -90,7 +93,8 @@ fn unschedulable(status: &PodStatus) -> Option<Reason> {
 }
 
 /// Returns the reason of a container. A failing container takes precedence over one that is still starting.
-fn containers(status: &PodStatus) -> Option<Reason> {
+fn containers(pod: &Pod) -> Option<Reason> {
+    let status = &pod.status;
     let main = || status.container_statuses.iter();
     let all = || status.init_container_statuses.iter().chain(main());
     let waits_for_trouble =
@@ -99,18 +103,20 @@ fn containers(status: &PodStatus) -> Option<Reason> {
         let last = container.last_state.0.as_ref().and_then(|s| s.terminated.0.as_ref());
         // During the back-off, report why the container was killed: more memory helps, its log does not.
         if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
-            return Some(ended(container, last));
+            return Some(ended(pod, container, last));
         }
-        return Some(about(container, Reason::new(name, message)));
+        let how = last.filter(|_| name == "CrashLoopBackOff").map(|last| exit::words(last, None));
+        let message = message.into_iter().chain(how.as_deref()).collect::<Vec<_>>().join("; ");
+        return Some(about(container, Reason::new(name, Some(&message))));
     }
     let failed = all().find_map(|c| terminated(c).filter(|t| *t.exit_code != Some(0)).map(|t| (c, t)));
     if let Some((container, end)) = failed {
-        return Some(ended(container, end));
+        return Some(ended(pod, container, end));
     }
     // A completed init container is normal. A completed main container is the end of the Pod's work.
     let completed = main().find_map(|c| terminated(c).map(|t| (c, t)));
     if let Some((container, end)) = completed {
-        return Some(ended(container, end));
+        return Some(ended(pod, container, end));
     }
     // All containers are still starting.
     let (name, message) = all().find_map(waiting)?;
@@ -160,19 +166,23 @@ fn terminated(container: &ContainerStatus) -> Option<&StateDetails> {
     container.state.0.as_ref()?.terminated.0.as_ref()
 }
 
-fn ended(container: &ContainerStatus, end: &StateDetails) -> Reason {
+/// Returns the reason of a container that has ended. Its message is the container's own, unless the exit says more.
+fn ended(pod: &Pod, container: &ContainerStatus, end: &StateDetails) -> Reason {
     let fallback = if *end.exit_code == Some(0) { "Completed" } else { "Error" };
     let name = text(end.reason.as_ref()).unwrap_or(fallback);
-    if let Some(message) = text(end.message.as_ref()) {
+    let own_message = text(end.message.as_ref());
+    if let Some(message) = own_message.filter(|_| !exit::is_explained(end)) {
         return about(container, Reason::new(name, Some(message)));
     }
     let who = container.name.as_deref().unwrap_or("?");
-    let code = end.exit_code.map_or_else(|| "an unknown code".to_owned(), |c| format!("code {c}"));
+    let limit = pod.memory_limits.iter().find(|(of, _)| of == who).map(|(_, limit)| limit.as_str());
+    let how = exit::words(end, limit);
     let again = match *container.restart_count {
         Some(n) if n > 0 => format!(", restarted {n} times"),
         _ => String::new(),
     };
-    about(container, Reason::new(name, Some(&format!("container {who} exited with {code}{again}"))))
+    let own_message = own_message.map(|message| format!(": {message}")).unwrap_or_default();
+    about(container, Reason::new(name, Some(&format!("container {who} {how}{again}{own_message}"))))
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a Condition> {

@@ -4,7 +4,7 @@ use lifecycle::spec::{ObservedSpec, ShellSessions};
 use serde::Deserialize;
 
 use crate::{
-    lenient::{Objects, Scalar},
+    lenient::{Object, Objects, Scalar},
     names,
 };
 
@@ -22,6 +22,19 @@ struct Container {
     name: Scalar<String>,
     env: Objects<Variable>,
     volume_mounts: Objects<VolumeMount>,
+    resources: Object<Resources>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resources {
+    limits: Object<Quantities>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Quantities {
+    memory: Scalar<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -44,6 +57,12 @@ impl PodSpec {
     /// Returns whether one of the containers has the name of a sandbox's.
     pub(crate) fn has_sandbox_container(&self) -> bool {
         find(&self.containers, names::SANDBOX_CONTAINER).is_some()
+    }
+
+    /// Returns the memory limits of the containers that have one, by name.
+    pub(crate) fn memory_limits(&self) -> Vec<(String, String)> {
+        let all = self.containers.iter().chain(self.init_containers.iter());
+        all.filter_map(|container| Some((container.name.0.clone()?, container.memory_limit()?))).collect()
     }
 
     /// Returns the facts that API clients can read.
@@ -70,6 +89,10 @@ fn find<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
 // === impl Container ===
 
 impl Container {
+    fn memory_limit(&self) -> Option<String> {
+        self.resources.0.as_ref()?.limits.0.as_ref()?.memory.0.clone()
+    }
+
     /// Returns the default if the variable is not set, and `None` if it is not a positive integer.
     fn max_shell_sessions(&self) -> Option<ShellSessions> {
         // If two variables have the same name, Kubernetes uses the last.

@@ -33,6 +33,8 @@ pub struct Pod {
     pub(crate) spec: ObservedSpec,
     /// Whether one of the containers has the name of a sandbox's.
     pub(crate) has_sandbox_container: bool,
+    /// The memory limits of the containers that have one, by name.
+    pub(crate) memory_limits: Vec<(String, String)>,
     pub(crate) status: PodStatus,
 }
 
@@ -91,6 +93,8 @@ pub(crate) struct ContainerState {
 pub(crate) struct StateDetails {
     /// The exit code of the main process. A waiting container has none.
     pub(crate) exit_code: Scalar<i64>,
+    /// The signal that ended the main process. Most container runtimes only give the exit code.
+    pub(crate) signal: Scalar<i64>,
     /// The reason as one word, such as `ImagePullBackOff` or `OOMKilled`.
     pub(crate) reason: Scalar<String>,
     /// The text that belongs to the reason, or the end of the container's log.
@@ -209,6 +213,7 @@ impl From<Object<PodFields>> for Pod {
             metadata: metadata.into(),
             has_sandbox_container: spec.has_sandbox_container(),
             spec: spec.observed(),
+            memory_limits: spec.memory_limits(),
             status: status.0.unwrap_or_default(),
         }
     }

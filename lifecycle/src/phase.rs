@@ -182,6 +182,9 @@ impl Reason {
             "Evicted" if self.is_over_own_limit() => "the sandbox used more disk than its limit",
             "Evicted" => "the node ran short of a resource and evicted the Pod",
             "NodeNotReady" => "the Pod's node is not ready; see `kubectl get nodes`",
+            "RunContainerError" | "StartError" => {
+                "the container could not be started; see `kubectl describe pod`"
+            }
             "CreateContainerConfigError" | "CreateContainerError" => {
                 "the container could not be made; see `kubectl describe pod`"
             }

@@ -18,20 +18,60 @@ fn recorded(file: &str) -> Vec<Value> {
     serde_json::from_str(file).unwrap()
 }
 
-/// Guards the reason of every Pod state that was recorded from a real kubelet.
+/// Guards the reason, the words and the advice of every Pod state that was recorded from a real kubelet.
 #[test]
 fn recorded_states_have_their_reason() {
+    let exits = "the sandbox container exits";
     let mut expected = vec![
-        ("badmount", Phase::Pending, false, Some("ContainerCreating")),
-        ("crash", Phase::Running, false, Some("Error")),
-        ("done", Phase::Succeeded, false, Some("Completed")),
-        ("failed", Phase::Failed, false, Some("Error")),
-        ("neverpull", Phase::Pending, false, Some("ErrImageNeverPull")),
-        ("nopull", Phase::Pending, false, Some("ImagePullBackOff")),
+        (
+            "badmount",
+            Phase::Pending,
+            false,
+            Some(("ContainerCreating", "the Pod's volumes or network are not set up yet", "a volume cannot")),
+        ),
+        (
+            "crash",
+            Phase::Running,
+            false,
+            Some(("Error", "container sandbox exited with code 3, restarted 4 times", exits)),
+        ),
+        ("done", Phase::Succeeded, false, Some(("Completed", "container sandbox exited with code 0", ""))),
+        ("failed", Phase::Failed, false, Some(("Error", "container sandbox exited with code 3", exits))),
+        (
+            "neverpull",
+            Phase::Pending,
+            false,
+            Some(("ErrImageNeverPull", "Container image \"docker.io/local/none:1\" is not", "SANDBOX_IMAGE")),
+        ),
+        (
+            "nopull",
+            Phase::Pending,
+            false,
+            Some(("ImagePullBackOff", "Back-off pulling image \"127.0.0.1:9/none/such:1\"", "SANDBOX_IMAGE")),
+        ),
         ("ok", Phase::Running, true, None),
-        ("oom", Phase::Running, false, Some("OOMKilled")),
-        ("relmount", Phase::Running, false, Some("RunContainerError")),
-        ("unready", Phase::Running, false, Some("ContainersNotReady")),
+        (
+            "oom",
+            Phase::Running,
+            false,
+            Some((
+                "OOMKilled",
+                "container sandbox was killed: out of memory, limit 64Mi, exit code 137, restarted 4 times",
+                "the sandbox needed more memory than its limit",
+            )),
+        ),
+        (
+            "relmount",
+            Phase::Running,
+            false,
+            Some(("RunContainerError", "failed to create containerd task", "could not be started")),
+        ),
+        (
+            "unready",
+            Phase::Running,
+            false,
+            Some(("ContainersNotReady", "containers with unready status: [sandbox]", "")),
+        ),
     ];
     for case in recorded(include_str!("../../../tests/recordings/pod-states.json")) {
         let name = case["name"].as_str().unwrap();
@@ -40,7 +80,13 @@ fn recorded_states_have_their_reason() {
         let (_, phase, ready, reason) = expected.remove(at);
         let pod = seen(&case["pod"]);
         assert_eq!((pod.phase, pod.ready), (phase, ready), "{name}");
-        assert_eq!(pod.reason.as_ref().map(|r| &*r.name), reason, "{name}");
+        assert_eq!(pod.reason.as_ref().map(|r| &*r.name), reason.map(|(reason, ..)| reason), "{name}");
+        if let (Some(told), Some((_, words, hint))) = (&pod.reason, reason) {
+            let message = told.message.as_deref().unwrap_or_default();
+            assert!(message.starts_with(words), "{name}: {message}");
+            assert_eq!(told.hint().is_some(), !hint.is_empty(), "{name}: {:?}", told.hint());
+            assert!(told.hint().unwrap_or_default().contains(hint), "{name}: {:?}", told.hint());
+        }
         assert!(
             pod.created.is_some() && pod.version > ResourceVersion::UNKNOWN && !pod.terminating,
             "{name}"
@@ -49,13 +95,62 @@ fn recorded_states_have_their_reason() {
     assert!(expected.is_empty(), "no such recordings: {expected:?}");
 }
 
-/// Guards that the exit code is reported if the kubelet gives no message.
+/// Guards that the exit of a container is told with the limit of that container, its own message, and during the
+/// back-off too.
 #[test]
-fn a_crash_shows_its_exit_code() {
-    let states = recorded(include_str!("../../../tests/recordings/pod-states.json"));
-    let crash = states.iter().find(|case| case["name"] == "crash").unwrap();
-    let message = seen(&crash["pod"]).reason.unwrap().message.clone().unwrap();
-    assert_eq!(&*message, "container sandbox exited with code 3, restarted 4 times");
+fn an_exit_is_told_with_what_is_known_of_it() {
+    let spec = json!({
+        "containers": [
+            {"name": "sandbox", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}},
+            {"name": "istio-proxy", "resources": {"limits": {"memory": "128Mi"}}},
+            {"name": "odd", "resources": {"limits": {"memory": 7}}},
+        ],
+        "initContainers": [{"name": "lark-cli-init", "resources": {"limits": {"memory": "64Mi"}}}],
+    });
+    let oom = |name: &str| json!({"name": name, "restartCount": 2, "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}});
+    let back_off = |end: Value| {
+        json!({"name": "sandbox", "lastState": {"terminated": end}, "state": {"waiting": {
+        "reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=sandbox pod=sandbox-a"}}})
+    };
+    let ended = |end: Value| json!({"name": "sandbox", "state": {"terminated": end}});
+    for (statuses, message) in [
+        (
+            json!({"containerStatuses": [oom("sandbox")]}),
+            "container sandbox was killed: out of memory, limit 1Gi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [oom("istio-proxy")]}),
+            "container istio-proxy was killed: out of memory, limit 128Mi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"initContainerStatuses": [oom("lark-cli-init")]}),
+            "container lark-cli-init was killed: out of memory, limit 64Mi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [oom("odd")]}),
+            "container odd was killed: out of memory, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 139}))]}),
+            "back-off 10s restarting failed container=sandbox pod=sandbox-a; was killed by signal 11 (SIGSEGV), exit code 139",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 3}))]}),
+            "back-off 10s restarting failed container=sandbox pod=sandbox-a; exited with code 3",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 137, "reason": "OOMKilled"}))]}),
+            "container sandbox was killed: out of memory, limit 1Gi, exit code 137",
+        ),
+        (json!({"containerStatuses": [ended(json!({"exitCode": 2, "message": "no key"}))]}), "no key"),
+        (
+            json!({"containerStatuses": [ended(json!({"exitCode": 127, "message": "sh: x: not found"}))]}),
+            "container sandbox exited with code 127 (the command was not found): sh: x: not found",
+        ),
+    ] {
+        let pod = json!({"metadata": {"uid": "u"}, "spec": spec, "status": statuses});
+        assert_eq!(seen(&pod).reason.unwrap().message.as_deref(), Some(message), "{statuses}");
+    }
 }
 
 /// Guards that the scheduler's recorded message is passed on unchanged.

@@ -74,7 +74,8 @@ async fn a_crash_loop() {
 
 #[tokio::test(start_paused = true)]
 async fn an_oom_kill() {
-    let shown = "200 | Running | OOMKilled | container sandbox exited with code 137, restarted 1 times";
+    let shown = "200 | Running | OOMKilled | container sandbox was killed: out of memory, limit 1Gi, exit code 137, \
+                 restarted 1 times";
     fares("oom", shown, "the sandbox needed more memory than its limit").await;
 }
 
