@@ -4,6 +4,7 @@
 //! The fuzz targets and the normal test of the corpus (`tests/fuzz_corpus`) run the same functions.
 
 pub mod annotations;
+pub mod kubeconfig;
 pub mod mounts;
 pub mod paths;
 pub mod probes;
@@ -16,8 +17,9 @@ pub mod watch;
 pub type Property = fn(&[u8]);
 
 /// Every target with its name, which is also the directory of its corpus.
-pub const ALL: [(&str, Property); 7] = [
+pub const ALL: [(&str, Property); 8] = [
     ("annotations", annotations::check),
+    ("kubeconfig", kubeconfig::check),
     ("mounts", mounts::check),
     ("paths", paths::check),
     ("probes", probes::check),

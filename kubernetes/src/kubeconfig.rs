@@ -18,7 +18,7 @@ use document::{Cluster, Document, Exec, User};
 
 /// The cluster and the user of the current context.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
+pub struct Context {
     /// The API server's address.
     pub server: Uri,
     /// The name that the API server's certificate must contain, instead of the host of its address.
@@ -39,7 +39,7 @@ pub(crate) struct Context {
 
 /// A value that stands in the kubeconfig or in a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum Content {
     /// The decoded value.
     Inline(Secret),
     /// The file that holds it.
@@ -48,11 +48,11 @@ pub(crate) enum Content {
 
 /// Bytes that are not printed.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(pub Vec<u8>);
+pub struct Secret(pub Vec<u8>);
 
 /// How a user logs in, besides a client certificate.
 #[derive(Debug, Clone)]
-pub(crate) enum Login {
+pub enum Login {
     /// Not at all.
     None,
     /// With this bearer token.
@@ -72,7 +72,7 @@ pub(crate) enum Login {
 
 /// A credential plugin: a program that prints credentials.
 #[derive(Debug, Clone)]
-pub(crate) struct Plugin {
+pub struct Plugin {
     /// The program, as the kubeconfig names it. A path is made absolute.
     pub command: PathBuf,
     /// Its arguments. They may be secret.
@@ -87,7 +87,7 @@ pub(crate) struct Plugin {
 
 /// Whom a user acts as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Impersonation {
+pub struct Impersonation {
     /// The user's name.
     pub user: Option<String>,
     /// The user's uid.

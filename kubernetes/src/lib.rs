@@ -24,7 +24,6 @@ mod credentials;
 mod events;
 #[cfg(test)]
 mod fake;
-mod kubeconfig;
 mod lenient;
 pub mod manifest;
 mod namespace;
@@ -37,6 +36,7 @@ mod watch;
 // The fuzz targets and the integration tests also need these.
 pub mod annotations;
 pub mod fault;
+pub mod kubeconfig;
 pub mod names;
 pub mod object;
 pub mod observe;
