@@ -202,12 +202,12 @@ impl Frontend {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let after = match Wait::of(request.uri()) {
-            Some(wait) if matches!(operation, Operation::CreateSandbox | Operation::Read) => {
+        let after = match Wait::of(operation, request.uri()) {
+            Some(wait) => {
                 request.extensions_mut().insert(wait);
                 self.shared.deadlines.wait
             }
-            _ => self.shared.deadlines.of(operation),
+            None => self.shared.deadlines.of(operation),
         };
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use lifecycle::{budget, text::whole_seconds};
+use lifecycle::{budget, operation::Operation, text::whole_seconds};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -27,10 +27,14 @@ pub(super) struct Wait {
 // === impl Wait ===
 
 impl Wait {
-    /// Returns the parameters of a request about sandboxes; `None` if it does not wait. Of a parameter that is sent
+    /// Returns the parameters of a POST or a GET of one sandbox; `None` if it does not wait. Of a parameter that is sent
     /// twice the last one counts, as with FastAPI.
-    pub(super) fn of(uri: &Uri) -> Option<Self> {
-        let query = uri.query().filter(|_| uri.path().starts_with("/api/sandboxes"))?;
+    pub(super) fn of(operation: Operation, uri: &Uri) -> Option<Self> {
+        let query = uri.query()?;
+        let id = uri.path().strip_prefix("/api/sandboxes/").is_some_and(|id| !id.is_empty());
+        if operation != Operation::CreateSandbox && !(operation == Operation::Read && id) {
+            return None;
+        }
         let last = |name| {
             let pairs = query.rsplit('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
             pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
@@ -89,8 +93,8 @@ mod tests {
 
     use super::*;
 
-    fn timeout(uri: &str) -> Option<Result<Duration, Value>> {
-        let wait = Wait::of(&uri.parse().unwrap())?;
+    fn timeout(operation: Operation, uri: &str) -> Option<Result<Duration, Value>> {
+        let wait = Wait::of(operation, &uri.parse().unwrap())?;
         Some(wait.end().map(|end| end.duration_since(wait.start)).map_err(|error| error.detail()))
     }
 
@@ -104,12 +108,22 @@ mod tests {
             ("/api/sandboxes/a?timeout=5s", None),
             ("/other?wait=ready", None),
             ("/api/sandboxes/a?wait=ready", seconds(25)),
-            ("/api/sandboxes?wait=ready&timeout=25s", seconds(25)),
+            ("/api/sandboxes/a?wait=ready&timeout=25s", seconds(25)),
             ("/api/sandboxes/a?timeout=1s+500ms&wait=%72eady", Some(Ok(Duration::from_millis(1500)))),
             ("/api/sandboxes/a?wait=ready&timeout=0s", seconds(0)),
             ("/api/sandboxes/a?wait=x&wait=ready&timeout=x&timeout=3s", seconds(3)),
         ] {
-            assert_eq!(timeout(uri), wanted, "{uri}");
+            assert_eq!(timeout(Operation::Read, uri), wanted, "{uri}");
+        }
+        let (post, list) = (Operation::CreateSandbox, "/api/sandboxes?wait=ready");
+        assert_eq!(timeout(post, list), seconds(25));
+        for (operation, uri) in [
+            (Operation::Read, list),
+            (Operation::Read, "/api/sandboxes/?wait=ready"),
+            (Operation::Touch, "/api/sandboxes/a/touch?wait=ready"),
+            (Operation::ChangeLimits, "/api/sandboxes/a?wait=ready"),
+        ] {
+            assert_eq!(timeout(operation, uri), None, "{uri}");
         }
     }
 
@@ -117,7 +131,7 @@ mod tests {
     #[test]
     fn invalid_parameters_are_refused() {
         let refused = |uri: &str| {
-            let errors = timeout(uri).unwrap().unwrap_err();
+            let errors = timeout(Operation::Read, uri).unwrap().unwrap_err();
             let errors = errors.as_array().unwrap().clone();
             errors
                 .into_iter()
