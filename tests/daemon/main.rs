@@ -11,6 +11,7 @@ mod contract;
 mod lifetimes;
 mod proxies;
 mod races;
+mod real_cluster;
 mod restart;
 mod secrets;
 mod shutdown;
