@@ -154,6 +154,8 @@ pub struct PodEvent {
     pub(crate) involved_object: InvolvedObject,
     pub(crate) reason: String,
     pub(crate) message: String,
+    /// When it last happened.
+    pub(crate) at: Option<Timestamp>,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,6 +165,17 @@ struct PodEventFields {
     involved_object: Object<InvolvedObject>,
     reason: Scalar<String>,
     message: Scalar<String>,
+    /// Of the first occurrence. Written by components that use `events.k8s.io`.
+    event_time: Scalar<Timestamp>,
+    series: Object<EventSeries>,
+    /// Written by all other components, such as the kubelet, in whole seconds.
+    last_timestamp: Scalar<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct EventSeries {
+    last_observed_time: Scalar<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -234,12 +247,22 @@ impl From<Object<ServiceFields>> for Service {
 
 impl From<Object<PodEventFields>> for PodEvent {
     fn from(Object(fields): Object<PodEventFields>) -> Self {
-        let PodEventFields { metadata, involved_object, reason, message } = fields.unwrap_or_default();
+        let PodEventFields {
+            metadata,
+            involved_object,
+            reason,
+            message,
+            event_time,
+            series,
+            last_timestamp,
+        } = fields.unwrap_or_default();
+        let last_observed = series.0.and_then(|series| series.last_observed_time.0);
         Self {
             metadata: metadata.into(),
             involved_object: involved_object.0.unwrap_or_default(),
             reason: reason.0.unwrap_or_default(),
             message: message.0.unwrap_or_default(),
+            at: last_observed.or(last_timestamp.0).or(event_time.0),
         }
     }
 }

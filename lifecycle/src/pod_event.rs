@@ -1,5 +1,7 @@
 //! What Kubernetes' Events tell about a Pod that its own status does not, such as why a volume cannot be mounted.
 
+use jiff::Timestamp;
+
 use crate::{
     observed::{ObservedPod, ResourceVersion},
     phase::{Phase, Reason},
@@ -15,6 +17,10 @@ pub struct PodEvent {
     pub message: Box<str>,
     /// The resourceVersion of the Event, which orders the Events of a namespace.
     pub version: ResourceVersion,
+    /// When it last happened, by the clock of the component that has written it.
+    pub at: Option<Timestamp>,
+    /// Whether a list has shown it, so that it may have happened long ago.
+    pub is_listed: bool,
 }
 
 /// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
@@ -146,7 +152,13 @@ impl PodEvent {
         let repeats_the_status = kind == PodEventKind::Failed
             && message.strip_prefix("Error: ").is_some_and(|rest| !rest.contains(char::is_whitespace));
         let message = shortened(message, Reason::MESSAGE_MAX).into();
-        (!repeats_the_status).then_some(Self { kind, message, version })
+        (!repeats_the_status).then_some(Self { kind, message, version, at: None, is_listed: false })
+    }
+
+    /// Sets when it last happened, and whether a list has shown it.
+    #[must_use]
+    pub fn happened(self, at: Option<Timestamp>, is_listed: bool) -> Self {
+        Self { at, is_listed, ..self }
     }
 }
 

@@ -65,7 +65,8 @@ pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: Stat
                 }
             };
             match events.next(working).await {
-                Ok(Event::InitApply(event) | Event::Apply(event)) => pass_on(&event, &*sink),
+                Ok(Event::InitApply(event)) => pass_on(&event, true, &*sink),
+                Ok(Event::Apply(event)) => pass_on(&event, false, &*sink),
                 // An Event is deleted an hour after it was made. What it told may still hold.
                 Ok(Event::Init | Event::InitDone | Event::Delete(_)) => {}
                 Err(failed) => break failed,
@@ -89,15 +90,15 @@ pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: Stat
     }
 }
 
-/// Passes an Event to the sink if it is about a sandbox's Pod.
-fn pass_on(event: &PodEvent, sink: &dyn WatchSink) {
+/// Passes an Event, of a list or of the watch, to the sink if it is about a sandbox's Pod.
+fn pass_on(event: &PodEvent, is_listed: bool, sink: &dyn WatchSink) {
     let about = &event.involved_object;
     let id = about.name.as_deref().and_then(Pod::parse_name);
     let uid = about.uid.as_deref().map(|uid| Uid(uid.into()));
     let version = ResourceVersion::parse(event.metadata.resource_version.as_deref());
     let kept = pod_event::PodEvent::new(&event.reason, &event.message, version);
     if let (Some(id), Some(uid), Some(kept)) = (id, uid, kept) {
-        sink.pod_event(&id, &uid, kept);
+        sink.pod_event(&id, &uid, kept.happened(event.at, is_listed));
     }
 }
 

@@ -92,7 +92,9 @@ impl WatchSink for RecordedSink {
     }
 
     fn pod_event(&self, id: &SandboxId, Uid(uid): &Uid, event: lifecycle::pod_event::PodEvent) {
-        self.record(format!("{id} {uid} {} {}", event.kind.name(), event.message));
+        let from = if event.is_listed { "list" } else { "watch" };
+        let at = event.at.map(|at| format!(" at {at}, {from}")).unwrap_or_default();
+        self.record(format!("{id} {uid} {} {}{at}", event.kind.name(), event.message));
     }
 
     fn synced(&self, _: Kind) {

@@ -58,6 +58,39 @@ async fn events_about_sandboxes_are_passed_on() {
     assert!(log.all().iter().all(|asked| asked.query.contains("fieldSelector=involvedObject.kind%3DPod")));
 }
 
+/// Guards that an Event comes with the time of its last occurrence, in each of the fields that components write, and
+/// with whether it is old news.
+#[tokio::test(start_paused = true)]
+async fn an_event_has_its_time() {
+    let at = |fields: Value, version| {
+        let mut event = event("sandbox-a", "Pulled", version);
+        event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        event
+    };
+    let (told, _, _) = follow(Duration::from_secs(5), move |_, asked| {
+        let (first, last) = ("2026-01-02T03:04:05Z", "2026-01-02T03:05:00Z");
+        let kubelet = at(json!({"firstTimestamp": first, "lastTimestamp": last, "eventTime": null}), 9);
+        let series = json!({"count": 2, "lastObservedTime": "2026-01-02T03:06:00.5Z"});
+        let micro = "2026-01-02T03:04:05.123456Z";
+        if asked.is_watch() {
+            let scheduler = at(json!({"lastTimestamp": null, "eventTime": micro, "series": series}), 12);
+            let line = json!({"type": "ADDED", "object": scheduler}).to_string();
+            return Answer::Watch(vec![(Duration::ZERO, line)], End::Never);
+        }
+        let odd = at(json!({"lastTimestamp": 7, "eventTime": micro, "series": "x"}), 10);
+        list(11, "", &[kubelet, odd])
+    })
+    .await;
+    assert_eq!(
+        told,
+        [
+            "a ua Pulled words at 2026-01-02T03:05:00Z, list",
+            "a ua Pulled words at 2026-01-02T03:04:05.123456Z, list",
+            "a ua Pulled words at 2026-01-02T03:06:00.5Z, watch",
+        ]
+    );
+}
+
 /// Guards that without the right nothing breaks: the reason is known, and the API server is asked rarely.
 #[tokio::test(start_paused = true)]
 async fn without_the_right_it_is_asked_rarely() {
