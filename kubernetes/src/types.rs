@@ -247,15 +247,8 @@ impl From<Object<ServiceFields>> for Service {
 
 impl From<Object<PodEventFields>> for PodEvent {
     fn from(Object(fields): Object<PodEventFields>) -> Self {
-        let PodEventFields {
-            metadata,
-            involved_object,
-            reason,
-            message,
-            event_time,
-            series,
-            last_timestamp,
-        } = fields.unwrap_or_default();
+        let PodEventFields { metadata, involved_object, reason, message, event_time, series, last_timestamp } =
+            fields.unwrap_or_default();
         let last_observed = series.0.and_then(|series| series.last_observed_time.0);
         Self {
             metadata: metadata.into(),
