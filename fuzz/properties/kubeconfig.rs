@@ -11,8 +11,8 @@ const SECRET_MIN: usize = 8;
 /// The maximum length of an escaped byte of a name, such as `\u{7f}`.
 const ESCAPED_MAX: usize = 10;
 
-/// Checks that a kubeconfig means the same in every encoding, that an accepted one has what a connection needs, and
-/// that neither an error nor `Debug` shows a secret.
+/// Checks that a kubeconfig means the same in every encoding, that an accepted one suffices for a connection, and that
+/// errors and `Debug` show no secret.
 pub fn check(data: &[u8]) {
     let directory = Path::new("/home/me/.kube");
     let read = Context::read(data, directory);
@@ -77,7 +77,7 @@ fn can_connect(context: &Context, directory: &Path) {
 /// Checks that `Debug` does not show the secrets.
 fn shows_no_secret(context: &Context) {
     let shown = format!("{context:?}");
-    // What stands in the file at a place that is not secret, too, is not a secret.
+    // A text that the file repeats in a field that is not secret is not a secret.
     let public = format!("{:?}", without_secrets(context.clone()));
     let is_hidden = |secret: &str| {
         let quoted = format!("{secret:?}");

@@ -7,8 +7,7 @@
 //! The image answers 200 to `GET /v1/sandbox` on port 8080 as soon as it runs. The nodes must be reachable from here: by
 //! the `InternalIP` of the first one, or by `NODE_HOST`. Each test makes a namespace of its own and deletes it.
 //!
-//! The same steps run on the embedded cluster over sockets in every run, without the bounds on time, so that they work
-//! when somebody has a cluster.
+//! Every run of the tests takes the same steps on the embedded cluster over sockets, without the bounds on time.
 
 #![allow(clippy::disallowed_methods, reason = "the environment names the cluster, as for kubectl")]
 
@@ -250,7 +249,7 @@ async fn a_wait_ends_with_the_condition() {
     assert!(late <= WAIT_ENDS, "{late:?}");
 }
 
-/// Guards that a host path that does not exist is told as such.
+/// Guards that the reason names a host path that does not exist.
 #[tokio::test]
 #[ignore = "needs a real cluster; see the module's documentation"]
 async fn a_failed_mount_is_told() {

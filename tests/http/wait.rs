@@ -1,4 +1,4 @@
-//! `?wait=ready`: which requests wait, and with which parameters.
+//! `?wait=ready`: the requests that wait, and their parameters.
 
 use bytes::Bytes;
 use http::Request;

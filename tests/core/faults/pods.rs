@@ -36,8 +36,8 @@ async fn an_image_that_cannot_be_pulled() {
     fares("image-pull-error", &format!("200 | Pending | ImagePullBackOff | {words}"), hint).await;
 }
 
-/// Guards that a host path that does not exist is told as such, with the volume, the path and the setting: the status of
-/// the Pod only says that its container is being created.
+/// Guards that the reason names a host path that does not exist, its volume and its setting: the status of the Pod only
+/// says that its container is being created.
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_cannot_be_mounted() {
     let hint = "check DEER_FLOW_HOST_BASE_DIR: the path must exist on the node where the Pod runs";
