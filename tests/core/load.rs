@@ -1,7 +1,7 @@
 //! Overload of the whole daemon on a slow embedded cluster.
 
 use actors::backend::Backend as _;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use lifecycle::{budget, error::SandboxError, ids::SandboxId, request::CreateRequest};
@@ -92,4 +92,25 @@ async fn a_flood_of_creates_is_dealt_with() {
     sleep(Duration::from_secs(30)).await;
     let counts = ["pods", "services"].map(|resource| daemon.cluster.count(resource, Some(NAMESPACE)));
     assert_eq!(counts, [made + 1; 2], "what was refused was not made");
+}
+
+/// Guards that a quiet cluster gets no calls but those of the three watches, each one call every 30 s, and a list of Pods
+/// and of Services every five minutes.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_cluster_gets_only_the_watches() {
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    sleep(Duration::from_secs(60)).await;
+    let mark = daemon.cluster.mark();
+    sleep(Duration::from_secs(600)).await;
+    let mut counts = BTreeMap::<_, usize>::new();
+    for call in daemon.cluster.calls_since(mark) {
+        *counts.entry((call.resource, call.verb.to_string())).or_default() += 1;
+    }
+    let counts: Vec<_> =
+        counts.iter().map(|((resource, verb), n)| format!("{verb} {resource}: {n}")).collect();
+    assert_eq!(
+        counts,
+        ["watch events: 20", "list pods: 2", "watch pods: 20", "list services: 2", "watch services: 20"]
+    );
 }
