@@ -72,14 +72,14 @@ impl WatchSink for View {
 }
 
 /// A cluster, the calls to it, and a view that the watch feeds until this is dropped.
-struct World {
+struct Fixture {
     cluster: Cluster,
     kube: Arc<KubeCluster>,
     view: Arc<View>,
     _watches: tokio::task::JoinSet<()>,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         Self::with_probes(ProbeOptions::default())
     }
@@ -149,27 +149,27 @@ async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<Creation<Obse
 /// Guards that a sandbox costs four calls: two to create it and two to delete it. The watch reports its phases.
 #[tokio::test(start_paused = true)]
 async fn a_life_costs_four_calls() {
-    let world = World::new();
-    world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
+    let fixture = Fixture::new();
+    fixture.until("listed", || fixture.view.heard.lock().unwrap().is_some()).await;
     let a = id("a");
-    let mark = world.cluster.mark();
-    let (pod, service) = world.create(&a).await;
+    let mark = fixture.cluster.mark();
+    let (pod, service) = fixture.create(&a).await;
     assert!(service.url.as_deref().unwrap().starts_with("http://host.docker.internal:3"));
-    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
-    let pods = world.view.pods.lock().unwrap().clone();
+    fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
+    let pods = fixture.view.pods.lock().unwrap().clone();
     assert_eq!(pods[&a].uid, pod.uid);
-    assert_eq!(world.view.services.lock().unwrap()[&a].url, service.url);
-    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
+    assert_eq!(fixture.view.services.lock().unwrap()[&a].url, service.url);
+    let seen = fixture.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
     assert!(seen.is_whole());
 
-    let removal = world.kube.delete_pod(a.clone(), only(&pod.uid)).await;
+    let removal = fixture.kube.delete_pod(a.clone(), only(&pod.uid)).await;
     assert!(matches!(&removal, Outcome::Done(Deletion::Terminating(pod)) if pod.terminating), "{removal:?}");
-    let removal = world.kube.delete_service(a.clone(), only(&service.uid)).await;
+    let removal = fixture.kube.delete_service(a.clone(), only(&service.uid)).await;
     assert_eq!(removal, Outcome::Done(Deletion::Gone));
-    world.until("gone", || world.phase(&a).is_none()).await;
-    assert!(world.view.services.lock().unwrap().is_empty());
+    fixture.until("gone", || fixture.phase(&a).is_none()).await;
+    assert!(fixture.view.services.lock().unwrap().is_empty());
 
-    let calls: Vec<_> = world
+    let calls: Vec<_> = fixture
         .cluster
         .calls_since(mark)
         .into_iter()
@@ -185,7 +185,7 @@ async fn a_life_costs_four_calls() {
 /// watch, a lookup, and a list after a restart.
 #[tokio::test(start_paused = true)]
 async fn what_is_written_of_a_life_is_read() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let a = id("a");
     let mut asked = CreateRequest::new(a.clone());
     asked.limits = lifetime::Limits {
@@ -193,49 +193,51 @@ async fn what_is_written_of_a_life_is_read() {
         idle_timeout: Some(Duration::from_secs(900)),
     };
     asked.owner = Owner::parse("gateway-1");
-    let mark = world.cluster.mark();
-    let (pod, _) = world.create_for(&asked).await;
+    let mark = fixture.cluster.mark();
+    let (pod, _) = fixture.create_for(&asked).await;
     let written =
-        world.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
+        fixture.cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Create).count();
     assert_eq!(written, 2, "limits cost no further call");
     assert_eq!(
         pod.annotations,
         LifetimeAnnotations { limits: asked.limits, last_activity: pod.created, owner: asked.owner }
     );
     assert!(pod.created.is_some());
-    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+    fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
 
     let annotations = LifetimeAnnotations {
         limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) },
         last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: Owner::parse("gateway-2"),
     };
-    let written = world.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await;
+    let written = fixture.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await;
     let Outcome::Done(patched) = written else { panic!("{written:?}") };
     assert_eq!((&patched.annotations, &patched.uid), (&annotations, &pod.uid));
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
-    let watched = || world.view.pods.lock().unwrap()[&a].annotations.clone();
-    world.until("watched", || watched() == annotations).await;
+    let watched = || fixture.view.pods.lock().unwrap()[&a].annotations.clone();
+    fixture.until("watched", || watched() == annotations).await;
     assert_eq!(
-        world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
+        fixture.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
         annotations
     );
-    let mut stored = world.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
+    let mut stored = fixture.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
     let texts = stored["metadata"]["annotations"].take();
     assert_eq!(texts["sandbox-provisioner/idle-timeout"], "1m");
     assert_eq!(texts["sandbox-provisioner/ttl"], serde_json::Value::Null, "taken away");
     assert_eq!(texts["sandbox-provisioner/thread-id"], "a", "what is not ours to write stays");
 
-    world.view.pods.lock().unwrap().clear();
-    world.cluster.restart();
-    world.until("listed anew", || world.view.pods.lock().unwrap().contains_key(&a)).await;
+    fixture.view.pods.lock().unwrap().clear();
+    fixture.cluster.restart();
+    fixture.until("listed anew", || fixture.view.pods.lock().unwrap().contains_key(&a)).await;
     assert_eq!(watched(), annotations);
 
-    let another =
-        world.kube.write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default()).await;
+    let another = fixture
+        .kube
+        .write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default())
+        .await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(
-        world.kube.read(a, KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
+        fixture.kube.read(a, KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,
         annotations,
         "another life is left alone"
     );
@@ -244,26 +246,26 @@ async fn what_is_written_of_a_life_is_read() {
 /// Guards that a reap with an outdated resourceVersion deletes nothing, and that one with the current state succeeds.
 #[tokio::test(start_paused = true)]
 async fn a_stale_decision_deletes_nothing() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let a = id("a");
-    let (pod, _) = world.create(&a).await;
-    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
+    let (pod, _) = fixture.create(&a).await;
+    fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
     let stale = Preconditions { uid: pod.uid.clone(), version: Some(pod.version) };
-    let refused = world.kube.delete_pod(a.clone(), stale).await;
+    let refused = fixture.kube.delete_pod(a.clone(), stale).await;
     assert!(matches!(refused, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
-    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap();
+    let seen = fixture.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap();
     assert!(!seen.terminating);
 
     let strange = Preconditions { uid: Uid("another".into()), version: Some(seen.version) };
-    assert_eq!(world.kube.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
+    assert_eq!(fixture.kube.delete_pod(a.clone(), strange).await, Outcome::Done(Deletion::Gone));
     assert!(
-        !world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().terminating,
+        !fixture.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen.pod.unwrap().terminating,
         "it was another one's name"
     );
 
     let fresh = Preconditions { uid: seen.uid, version: Some(seen.version) };
     assert!(seen.version > ResourceVersion::UNKNOWN);
-    let removal = world.kube.delete_pod(a, fresh).await;
+    let removal = fixture.kube.delete_pod(a, fresh).await;
     assert!(matches!(removal, Outcome::Done(Deletion::Terminating(_))), "{removal:?}");
 }
 
@@ -271,16 +273,16 @@ async fn a_stale_decision_deletes_nothing() {
 /// otherwise.
 #[tokio::test(start_paused = true)]
 async fn events_arrive() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let a = id("a");
-    let (pod, _) = world.create(&a).await;
-    world.kube.record_event(&a, &pod.uid, ReapReason::Idle, false);
+    let (pod, _) = fixture.create(&a).await;
+    fixture.kube.record_event(&a, &pod.uid, ReapReason::Idle, false);
     let ours = || {
-        let mut events = world.cluster.objects("events", Some(NAMESPACE));
+        let mut events = fixture.cluster.objects("events", Some(NAMESPACE));
         events.retain(|event| event["reportingComponent"] == "sandbox-provisioner");
         events
     };
-    let _ = timeout(Duration::from_secs(1), world.kube.events().run()).await;
+    let _ = timeout(Duration::from_secs(1), fixture.kube.events().run()).await;
     let events = ours();
     assert_eq!(events.len(), 1, "{events:?}");
     // `kubectl describe pod` selects and prints these fields.
@@ -291,11 +293,11 @@ async fn events_arrive() {
     assert_eq!(events[0]["message"], ReapReason::Idle.description());
 
     let forbidden = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::Create).resource("events");
-    world.cluster.fault(forbidden.times(2));
+    fixture.cluster.fault(forbidden.times(2));
     for _ in 0..3 {
-        world.kube.record_event(&a, &pod.uid, ReapReason::Ttl, true);
+        fixture.kube.record_event(&a, &pod.uid, ReapReason::Ttl, true);
     }
-    let _ = timeout(Duration::from_secs(1), world.kube.events().run()).await;
+    let _ = timeout(Duration::from_secs(1), fixture.kube.events().run()).await;
     let last = ours().into_iter().filter(|event| event["reason"] == "WouldReapTTLExpired").count();
     assert_eq!(last, 1, "two were refused, the third was written");
 }
@@ -303,52 +305,52 @@ async fn events_arrive() {
 /// Guards that a cluster without a metrics API does not prevent a reap.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_without_metrics_shows_no_work() {
-    let world = World::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
+    let fixture = Fixture::with_probes(ProbeOptions { idle_cpu_millis: Some(50), ..ProbeOptions::default() });
     let a = id("a");
-    let (_, service) = world.create(&a).await;
-    assert_eq!(world.kube.probe_activity(a, service.url.unwrap()).await, Busy::No);
+    let (_, service) = fixture.create(&a).await;
+    assert_eq!(fixture.kube.probe_activity(a, service.url.unwrap()).await, Busy::No);
 }
 
 /// Guards that within 5 s after an outage of one minute the state is fresh and contains the changes of that time.
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_over_within_five_seconds() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let (a, b) = (id("a"), id("b"));
-    world.create(&a).await;
-    world.create(&b).await;
-    world.until("both run", || [&a, &b].iter().all(|id| world.phase(id) == Some(Phase::Running))).await;
+    fixture.create(&a).await;
+    fixture.create(&b).await;
+    fixture.until("both run", || [&a, &b].iter().all(|id| fixture.phase(id) == Some(Phase::Running))).await;
 
-    world.cluster.set_away(true);
+    fixture.cluster.set_away(true);
     sleep(Duration::from_secs(5)).await;
-    let before = *world.view.heard.lock().unwrap();
-    world.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
-    world.cluster.expire_watch_window();
+    let before = *fixture.view.heard.lock().unwrap();
+    fixture.cluster.remove("pods", NAMESPACE, "sandbox-a").unwrap();
+    fixture.cluster.expire_watch_window();
     assert!(matches!(
-        create_pod(&world.kube, &id("c")).await,
+        create_pod(&fixture.kube, &id("c")).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Unreachable
     ));
     sleep(Duration::from_secs(55)).await;
-    assert_eq!(*world.view.heard.lock().unwrap(), before, "nobody was heard meanwhile");
-    assert_eq!(world.phase(&a), Some(Phase::Running), "what was known is kept, and ages");
+    assert_eq!(*fixture.view.heard.lock().unwrap(), before, "nobody was heard meanwhile");
+    assert_eq!(fixture.phase(&a), Some(Phase::Running), "what was known is kept, and ages");
 
-    world.cluster.set_away(false);
+    fixture.cluster.set_away(false);
     let back = Instant::now();
-    world.until("proved again", || *world.view.heard.lock().unwrap() > before).await;
+    fixture.until("proved again", || *fixture.view.heard.lock().unwrap() > before).await;
     assert!(back.elapsed() <= Duration::from_secs(5), "{:?}", back.elapsed());
-    assert_eq!((world.phase(&a), world.phase(&b)), (None, Some(Phase::Running)));
+    assert_eq!((fixture.phase(&a), fixture.phase(&b)), (None, Some(Phase::Running)));
 }
 
 /// Guards that a create with a lost answer is reported as unknown, and that a lookup finds the object.
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_found_by_a_look() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let a = id("a");
-    world.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
-    assert!(matches!(create_pod(&world.kube, &a).await, Outcome::Unknown(_)));
-    let seen = world.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
+    fixture.cluster.fault(Rule::new(Effect::DropAnswer).verb(Verb::Create).times(1));
+    assert!(matches!(create_pod(&fixture.kube, &a).await, Outcome::Unknown(_)));
+    let seen = fixture.kube.read(a.clone(), KnownUids::default()).await.unwrap().seen;
     assert!(seen.pod.is_some() && seen.service.is_none());
     assert!(matches!(
-        create_pod(&world.kube, &a).await,
+        create_pod(&fixture.kube, &a).await,
         Outcome::Refused(fault) if fault.kind == ClusterErrorKind::AlreadyExists
     ));
 }
@@ -356,32 +358,32 @@ async fn a_lost_answer_is_found_by_a_look() {
 /// Guards that one operation survives a short storm of 429.
 #[tokio::test(start_paused = true)]
 async fn a_short_storm_is_ridden_out() {
-    let world = World::new();
-    world.until("listed", || world.view.heard.lock().unwrap().is_some()).await;
-    world.cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(2));
-    assert!(matches!(create_pod(&world.kube, &id("a")).await, Outcome::Done(_)));
-    assert_eq!(world.cluster.count_calls(Verb::Create, "pods"), 3);
-    assert_eq!(world.cluster.count("pods", Some(NAMESPACE)), 1);
+    let fixture = Fixture::new();
+    fixture.until("listed", || fixture.view.heard.lock().unwrap().is_some()).await;
+    fixture.cluster.fault(Rule::new(Effect::Refuse(Refusal::TooManyRequests)).verb(Verb::Create).times(2));
+    assert!(matches!(create_pod(&fixture.kube, &id("a")).await, Outcome::Done(_)));
+    assert_eq!(fixture.cluster.count_calls(Verb::Create, "pods"), 3);
+    assert_eq!(fixture.cluster.count("pods", Some(NAMESPACE)), 1);
 }
 
 /// Guards that a quiet watch reports no error for a day, and that an expired watch window costs one list.
 #[tokio::test(start_paused = true)]
 async fn a_restarted_api_server_costs_a_list() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let a = id("a");
-    world.create(&a).await;
-    world.until("running", || world.phase(&a) == Some(Phase::Running)).await;
-    world.view.troubles.lock().unwrap().clear();
+    fixture.create(&a).await;
+    fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
+    fixture.view.troubles.lock().unwrap().clear();
     sleep(Duration::from_secs(600)).await;
-    assert_eq!(*world.view.troubles.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(*fixture.view.troubles.lock().unwrap(), Vec::<String>::new());
 
-    let lists = world.cluster.count_calls(Verb::List, "pods");
-    world.cluster.restart();
+    let lists = fixture.cluster.count_calls(Verb::List, "pods");
+    fixture.cluster.restart();
     sleep(Duration::from_secs(40)).await;
-    assert_eq!(world.phase(&a), Some(Phase::Running));
-    let lists = world.cluster.count_calls(Verb::List, "pods") - lists;
+    assert_eq!(fixture.phase(&a), Some(Phase::Running));
+    let lists = fixture.cluster.count_calls(Verb::List, "pods") - lists;
     assert!((1..=2).contains(&lists), "{lists} lists");
-    let heard = world.view.heard.lock().unwrap().unwrap();
+    let heard = fixture.view.heard.lock().unwrap().unwrap();
     assert!(heard.elapsed() <= Duration::from_secs(31));
 }
 

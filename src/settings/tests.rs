@@ -25,7 +25,7 @@ mod refusals;
 
 /// The sources of settings. The files that it writes live as long as it does.
 #[derive(Default)]
-struct World {
+struct Inputs {
     variables: BTreeMap<String, OsString>,
     flags: FlagValues,
     config: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl Drop for Directory {
     }
 }
 
-impl World {
+impl Inputs {
     fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.into());
         self
@@ -159,34 +159,37 @@ fn line(spec: &Spec, value: &str) -> String {
 fn the_later_source_wins() {
     for spec in settings() {
         let [one, two] = samples(spec);
-        let in_force = |world: &World| {
-            let loaded = world.load().unwrap_or_else(|problems| panic!("{}: {problems}", spec.name));
+        let in_force = |inputs: &Inputs| {
+            let loaded = inputs.load().unwrap_or_else(|problems| panic!("{}: {problems}", spec.name));
             let raw = loaded.values.find(spec.variable).unwrap();
             (raw.text.clone(), raw.origin.to_string())
         };
-        let world = World::default().file(&format!("\n{}", line(spec, one)));
-        let (text, origin) = in_force(&world);
+        let inputs = Inputs::default().file(&format!("\n{}", line(spec, one)));
+        let (text, origin) = in_force(&inputs);
         assert_eq!(text, one);
         assert!(origin.ends_with("settings.toml:2"), "{origin}");
 
-        let world = world.env(spec.variable, two);
-        assert_eq!(in_force(&world), (two.to_owned(), format!("the environment variable {}", spec.variable)));
+        let inputs = inputs.env(spec.variable, two);
+        assert_eq!(
+            in_force(&inputs),
+            (two.to_owned(), format!("the environment variable {}", spec.variable))
+        );
 
         let Some(flag) = &spec.flag else { continue };
-        let world = world.flag(&spec.name, one);
-        assert_eq!(in_force(&world), (one.to_owned(), format!("the flag --{flag}")));
+        let inputs = inputs.flag(&spec.name, one);
+        assert_eq!(in_force(&inputs), (one.to_owned(), format!("the flag --{flag}")));
     }
 }
 
 /// Guards that no section forgets to read a setting that it declares.
 #[test]
 fn each_setting_has_an_effect() {
-    let debug = |world: World| format!("{:?}", world.load().unwrap().settings);
+    let debug = |inputs: Inputs| format!("{:?}", inputs.load().unwrap().settings);
     // The authentication has an effect only on public addresses.
     for spec in settings().filter(|spec| !["api_key", "auth"].contains(&spec.name.as_str())) {
-        let world =
-            || World::default().flag("embedded", if spec.name == "embedded" { "false" } else { "true" });
-        assert_ne!(debug(world()), debug(world().flag(&spec.name, samples(spec)[0])), "{}", spec.name);
+        let inputs =
+            || Inputs::default().flag("embedded", if spec.name == "embedded" { "false" } else { "true" });
+        assert_ne!(debug(inputs()), debug(inputs().flag(&spec.name, samples(spec)[0])), "{}", spec.name);
     }
 }
 
@@ -218,7 +221,7 @@ fn names_follow_one_rule() {
 /// Without settings the defaults are those of DeerFlow's provisioner, and only this machine is served.
 #[test]
 fn the_defaults_are_those_of_deerflow() {
-    let settings = World::default().load().unwrap().settings;
+    let settings = Inputs::default().load().unwrap().settings;
     assert_eq!(settings.template, ::kubernetes::manifest::Template::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8002");
     assert!(settings.http.api_key.is_none() && settings.embedded.is_none());
@@ -234,7 +237,7 @@ fn the_defaults_are_those_of_deerflow() {
 /// By default nothing is reaped, as in DeerFlow's provisioner.
 #[test]
 fn by_default_nothing_expires() {
-    let settings = World::default().load().unwrap().settings;
+    let settings = Inputs::default().load().unwrap().settings;
     assert_eq!(settings.policy, Policy::default());
     assert_eq!(settings.policy.limits(Limits::default()), Limits::default());
     assert_eq!(settings.reap_limits, ReapLimits::default());
@@ -266,7 +269,7 @@ fn lifetimes_arrive() {
         reap_stop_for = "13m"
         reap_grace = "14s"
     "#;
-    let settings = World::default().file(file).load().unwrap().settings;
+    let settings = Inputs::default().file(file).load().unwrap().settings;
     let seconds = Duration::from_secs;
     let limits = |ttl, idle| Limits { ttl: Some(seconds(ttl)), idle_timeout: Some(seconds(idle)) };
     let policy = Policy {
@@ -291,33 +294,33 @@ fn lifetimes_arrive() {
     assert_eq!(settings.reap_limits, limits);
     assert_eq!((settings.probes.probes, settings.probes.idle_cpu_millis), (vec![], Some(50)));
 
-    let unlimited = World::default().env("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited");
+    let unlimited = Inputs::default().env("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited");
     assert_eq!(unlimited.load().unwrap().settings.reap_limits.max_per_minute, None);
 }
 
 /// An empty variable counts as absent, except where DeerFlow's provisioner gives it a meaning; an empty flag unsets.
 #[test]
 fn empty_values() {
-    let mut world = World::default().file("k8s_namespace = \"a\"\nskills_pvc_name = \"b\"\n");
+    let mut inputs = Inputs::default().file("k8s_namespace = \"a\"\nskills_pvc_name = \"b\"\n");
     for spec in SETTINGS.iter().filter(|spec| spec.name != "deer_flow_host_base_dir") {
-        world = world.env(spec.variable, "");
+        inputs = inputs.env(spec.variable, "");
     }
-    let template = world.load().unwrap().settings.template;
+    let template = inputs.load().unwrap().settings.template;
     assert_eq!((template.namespace.as_str(), template.skills_pvc.as_deref()), ("a", Some("b")));
     assert_eq!(template.host_base_dir, "/.deer-flow");
 
-    let world = world.env("DEER_FLOW_HOST_BASE_DIR", "").flag("skills_pvc_name", "");
-    let template = world.load().unwrap().settings.template;
+    let inputs = inputs.env("DEER_FLOW_HOST_BASE_DIR", "").flag("skills_pvc_name", "");
+    let template = inputs.load().unwrap().settings.template;
     assert_eq!((template.host_base_dir.as_str(), template.skills_pvc), ("", None));
 }
 
 /// A Pod's own variables show that a service account can replace the kubeconfig.
 #[test]
 fn a_pod_is_detected() {
-    let world = World::default().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
-    let address = |world: &World| world.load().unwrap().settings.kubernetes.connect.in_cluster.unwrap();
-    assert_eq!((address(&world).host.as_str(), address(&world).port.as_str()), ("10.0.0.1", "443"));
-    assert_eq!(address(&world.env("KUBERNETES_SERVICE_PORT", "6443")).port, "6443");
+    let inputs = Inputs::default().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    let address = |inputs: &Inputs| inputs.load().unwrap().settings.kubernetes.connect.in_cluster.unwrap();
+    assert_eq!((address(&inputs).host.as_str(), address(&inputs).port.as_str()), ("10.0.0.1", "443"));
+    assert_eq!(address(&inputs.env("KUBERNETES_SERVICE_PORT", "6443")).port, "6443");
 }
 
 /// The simulated sandboxes answer on this machine, so their URLs contain its address by default.
@@ -326,28 +329,28 @@ fn embedded_sandboxes_have_a_url_that_works() {
     for (bind, host) in
         [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")]
     {
-        let world = World::default().flag("embedded", "true").flag("embedded_bind", bind);
-        assert_eq!(world.load().unwrap().settings.template.node_host, host, "{bind}");
-        let world = world.env("NODE_HOST", "example.org");
-        assert_eq!(world.load().unwrap().settings.template.node_host, "example.org");
+        let inputs = Inputs::default().flag("embedded", "true").flag("embedded_bind", bind);
+        assert_eq!(inputs.load().unwrap().settings.template.node_host, host, "{bind}");
+        let inputs = inputs.env("NODE_HOST", "example.org");
+        assert_eq!(inputs.load().unwrap().settings.template.node_host, "example.org");
     }
 }
 
 /// The API key is read from a variable, the settings file, or a file of its own, without its line end.
 #[test]
 fn an_api_key_is_found_in_each_of_its_places() {
-    for world in [
-        World::default().env("PROVISIONER_API_KEY", "hunter2"),
-        World::default().file("api_key = 'hunter2'"),
-        World::default().key_file("hunter2\n"),
-        World::default().key_file("hunter2\r\n"),
+    for inputs in [
+        Inputs::default().env("PROVISIONER_API_KEY", "hunter2"),
+        Inputs::default().file("api_key = 'hunter2'"),
+        Inputs::default().key_file("hunter2\n"),
+        Inputs::default().key_file("hunter2\r\n"),
         // The later source wins.
-        World::default().file("api_key = 'other'").key_file("hunter2"),
+        Inputs::default().file("api_key = 'other'").key_file("hunter2"),
     ] {
-        let settings = world.flag("listen", "0.0.0.0:8002").load().unwrap().settings;
+        let settings = inputs.flag("listen", "0.0.0.0:8002").load().unwrap().settings;
         assert_eq!(settings.http.api_key.unwrap().expose_secret(), "hunter2");
     }
-    let both = World::default().env("PROVISIONER_API_KEY", "hunter2").key_file("other");
+    let both = Inputs::default().env("PROVISIONER_API_KEY", "hunter2").key_file("other");
     assert_eq!(
         both.refusal(),
         "error: api_key: a hidden value from the environment variable PROVISIONER_API_KEY and a file from the \
@@ -367,7 +370,7 @@ fn the_marks_of_an_env_file_are_refused() {
     ];
     for spec in settings().filter(|spec| !ANY_TEXT.contains(&spec.name.as_str())) {
         let [sample, _] = samples(spec);
-        let load = |value: &str| World::default().env(spec.variable, value).load().ok();
+        let load = |value: &str| Inputs::default().env(spec.variable, value).load().ok();
         let plain = load(sample).map(|loaded| format!("{:?}", loaded.settings));
         for quoted in [format!("\"{sample}\""), format!("'{sample}'")] {
             assert!(load(&quoted).is_none(), "{}={quoted}", spec.variable);
@@ -383,14 +386,14 @@ fn the_marks_of_an_env_file_are_refused() {
 #[test]
 fn numbers_are_decimal() {
     for text in ["08080", "8080", "+8080", "0008080"] {
-        let loaded = World::default().env("SANDBOX_CONTAINER_PORT", text).load().unwrap();
+        let loaded = Inputs::default().env("SANDBOX_CONTAINER_PORT", text).load().unwrap();
         let printed = show::to_toml(&loaded.values);
         assert!(printed.contains("\nsandbox_container_port = 8080"), "{text}: {printed}");
     }
     for text in
         ["0x1F90", "0o17620", "8_080", "8080.0", "8e3", "-8080", "\u{668}", "80 80", "8080 ", "0", "65536"]
     {
-        let refusal = World::default().env("SANDBOX_CONTAINER_PORT", text).refusal();
+        let refusal = Inputs::default().env("SANDBOX_CONTAINER_PORT", text).refusal();
         assert!(refusal.contains("a number from 1 to 65535"), "{text}: {refusal}");
     }
 }
@@ -399,30 +402,30 @@ proptest! {
     /// What `--check` prints is a settings file with the same meaning.
     #[test]
     fn what_is_printed_means_the_same(choices in prop::collection::vec(0..5_u8, SETTINGS.len())) {
-        let mut world = World::default();
+        let mut inputs = Inputs::default();
         let mut text = String::new();
         // A hidden key is not printed.
         for (spec, choice) in settings().filter(|spec| spec.name != "api_key").zip(choices) {
             let [one, two] = samples(spec);
             match choice {
                 0 => text.push_str(&line(spec, one)),
-                1 => world = world.env(spec.variable, two),
-                2 => world = world.flag(&spec.name, one),
-                3 if spec.is_optional => world = world.flag(&spec.name, ""),
+                1 => inputs = inputs.env(spec.variable, two),
+                2 => inputs = inputs.flag(&spec.name, one),
+                3 if spec.is_optional => inputs = inputs.flag(&spec.name, ""),
                 _ => {}
             }
         }
-        let first = world.file(&text).load().unwrap();
+        let first = inputs.file(&text).load().unwrap();
         let printed = show::to_toml(&first.values);
-        let second = World::default().file(&printed).load().unwrap();
+        let second = Inputs::default().file(&printed).load().unwrap();
         prop_assert_eq!(format!("{:?}", first.settings), format!("{:?}", second.settings));
     }
 
     /// No value of any setting breaks the rule of one line per problem.
     #[test]
     fn any_text_is_taken_or_refused_in_one_line(index in 0..SETTINGS.len(), text in "\\PC{0,300}|[\\x00-\\x7f]{0,40}") {
-        let world = World::default().flag(&SETTINGS[index].name, &text);
-        if let Err(problems) = world.load() {
+        let inputs = Inputs::default().flag(&SETTINGS[index].name, &text);
+        if let Err(problems) = inputs.load() {
             prop_assert_eq!(problems.to_string().lines().count(), 1);
             prop_assert_eq!(problems.0.len(), 1);
         }
@@ -432,10 +435,10 @@ proptest! {
     #[test]
     fn numbers_are_printed_as_toml(zeros in 0..4_usize, number in 1..=1024_u32) {
         let text = format!("{}{number}", "0".repeat(zeros));
-        let loaded = World::default().env("PROVISIONER_MAX_IN_FLIGHT", &text).load().unwrap();
+        let loaded = Inputs::default().env("PROVISIONER_MAX_IN_FLIGHT", &text).load().unwrap();
         let printed = show::to_toml(&loaded.values);
         prop_assert!(printed.contains(&format!("\nmax_in_flight = {number}  # from the environment")), "{}", printed);
-        let again = World::default().file(&printed).load().unwrap().settings;
+        let again = Inputs::default().file(&printed).load().unwrap().settings;
         prop_assert_eq!(format!("{:?}", again), format!("{:?}", loaded.settings));
     }
 }

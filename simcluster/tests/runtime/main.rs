@@ -11,7 +11,7 @@ mod clients;
 mod controller;
 mod reflectors;
 mod weaknesses;
-mod world;
+mod workload;
 
 use std::time::Duration;
 
@@ -58,9 +58,9 @@ async fn hour(seed: u64) {
     cluster.fault(Rule::new(Effect::Delay(Duration::from_millis(20))));
     let reflectors = Reflectors::start(&cluster);
     let keeper = Keeper::start(&cluster);
-    let world = world::World::new(&cluster, seed).await;
+    let workload = workload::Workload::new(&cluster, seed).await;
     tokio::join!(
-        world.run(&cluster, HOUR),
+        workload.run(&cluster, HOUR),
         chaos::run(&cluster, 2 * seed, HOUR),
         chaos::run(&cluster, 2 * seed + 1, HOUR),
     );

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use super::{
     super::{sections::SETTINGS, setting::Spec},
-    World, line,
+    Inputs, line,
 };
 
 /// The beginning of the example file.
@@ -107,13 +107,13 @@ fn write_the_generated_files() {
 #[test]
 fn the_example_file_is_valid() {
     let example = example_file();
-    let debug = |world: World| format!("{:?}", world.load().unwrap().settings);
-    assert_eq!(debug(World::default().file(&example)), debug(World::default()));
+    let debug = |inputs: Inputs| format!("{:?}", inputs.load().unwrap().settings);
+    assert_eq!(debug(Inputs::default().file(&example)), debug(Inputs::default()));
     for spec in SETTINGS.iter() {
         let start = format!("# {} = ", spec.name);
         let shown = example.lines().find(|line| line.starts_with(&start)).unwrap();
         if spec.name != "api_key_file" {
-            assert_eq!(World::default().file(shown.trim_start_matches("# ")).refusal(), "", "{shown}");
+            assert_eq!(Inputs::default().file(shown.trim_start_matches("# ")).refusal(), "", "{shown}");
         }
     }
 }

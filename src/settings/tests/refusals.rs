@@ -1,22 +1,22 @@
 //! The messages for invalid settings.
 
-use super::{super::show, World};
+use super::{super::show, Inputs};
 
 /// Each invalid value gives one line with the setting, the value, its origin and the allowed values.
 #[test]
 fn invalid_values_are_reported_in_one_line() {
-    let env = |name: &str, value: &str| World::default().env(name, value);
-    for (world, message) in [
+    let env = |name: &str, value: &str| Inputs::default().env(name, value);
+    for (inputs, message) in [
         (
             env("SANDBOX_CONTAINER_PORT", "0"),
             r#"error: sandbox_container_port: "0" from the environment variable SANDBOX_CONTAINER_PORT is not allowed; allowed: a number from 1 to 65535"#,
         ),
         (
-            World::default().file("# first\nsandbox_container_port = 65536"),
+            Inputs::default().file("# first\nsandbox_container_port = 65536"),
             r#"error: sandbox_container_port: "65536" from settings.toml:2 is not allowed; allowed: a number from 1 to 65535"#,
         ),
         (
-            World::default().flag("sandbox_service_type", "LoadBalancer"),
+            Inputs::default().flag("sandbox_service_type", "LoadBalancer"),
             r#"error: sandbox_service_type: "LoadBalancer" from the flag --sandbox-service-type is not allowed; allowed: NodePort or ClusterIP"#,
         ),
         (
@@ -40,7 +40,7 @@ fn invalid_values_are_reported_in_one_line() {
             r#"error: k8s_namespace: "Deer_Flow" from the environment variable K8S_NAMESPACE is not allowed; allowed: a DNS label: 1 to 63 lower-case letters, digits or '-', with a letter or digit at both ends"#,
         ),
         (
-            World::default().file("sandbox_image = ''"),
+            Inputs::default().file("sandbox_image = ''"),
             r#"error: sandbox_image: "" from settings.toml:1 is not allowed; allowed: an image reference such as registry.example/sandbox:1, without quotes"#,
         ),
         (
@@ -76,61 +76,69 @@ fn invalid_values_are_reported_in_one_line() {
             r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a duration such as 90s, 15m or 2h 30m, from 40s to 1h"#,
         ),
         (
-            World::default().file("k8s_namspace = 'a'"),
+            Inputs::default().file("k8s_namspace = 'a'"),
             r#"error: "k8s_namspace" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
         ),
         (
-            World::default().file("K8S_NAMESPACE = 'a'"),
+            Inputs::default().file("K8S_NAMESPACE = 'a'"),
             r#"error: "K8S_NAMESPACE" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
         ),
         (
-            World::default().file("\n\n[zebra]\nx = 1"),
+            Inputs::default().file("\n\n[zebra]\nx = 1"),
             r#"error: "zebra" at settings.toml:3 is not a setting; config/sandbox-provisioner.toml lists all of them"#,
         ),
         (
-            World::default().file("max_in_flight = [64]"),
+            Inputs::default().file("max_in_flight = [64]"),
             "error: max_in_flight: a list at settings.toml:1 is not allowed; allowed: a number from 1 to 1024",
         ),
     ] {
-        assert_eq!(world.refusal(), message);
+        assert_eq!(inputs.refusal(), message);
     }
 }
 
 /// A file that is not TOML is reported with its position, and no other setting is checked.
 #[test]
 fn a_broken_file_is_the_only_problem() {
-    let world = World::default().file("listen = '0.0.0.0:1'\napi_key = hunter2\n").env("NODE_HOST", "/");
-    let refusal = world.refusal();
+    let inputs = Inputs::default().file("listen = '0.0.0.0:1'\napi_key = hunter2\n").env("NODE_HOST", "/");
+    let refusal = inputs.refusal();
     assert!(refusal.starts_with("error: the settings file is not TOML at settings.toml:2: "), "{refusal}");
     assert!(refusal.lines().count() == 1 && !refusal.contains("hunter2"), "{refusal}");
-    let world = World { config: Some("/nowhere/x.toml".into()), ..World::default() };
+    let inputs = Inputs { config: Some("/nowhere/x.toml".into()), ..Inputs::default() };
     assert!(
-        world
+        inputs
             .refusal()
             .starts_with("error: the settings file \"/nowhere/x.toml\" (named by --config) cannot")
     );
     // A device without an end must not be read to its end.
-    let world = World { config: Some("/dev/zero".into()), ..World::default() };
+    let inputs = Inputs { config: Some("/dev/zero".into()), ..Inputs::default() };
     assert!(
-        world.refusal().ends_with("cannot be read: it is larger than 1048576 bytes"),
+        inputs.refusal().ends_with("cannot be read: it is larger than 1048576 bytes"),
         "{}",
-        world.refusal()
+        inputs.refusal()
     );
-    let world = World::default().flag("api_key_file", "/dev/zero");
-    assert!(world.refusal().contains("cannot be read: it is larger than 65536 bytes"), "{}", world.refusal());
-    let world = World::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
-    assert!(world.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "), "{}", world.refusal());
+    let inputs = Inputs::default().flag("api_key_file", "/dev/zero");
+    assert!(
+        inputs.refusal().contains("cannot be read: it is larger than 65536 bytes"),
+        "{}",
+        inputs.refusal()
+    );
+    let inputs = Inputs::default().env("SANDBOX_PROVISIONER_CONFIG", "/nowhere/x.toml");
+    assert!(
+        inputs.refusal().contains("SANDBOX_PROVISIONER_CONFIG) cannot be read: "),
+        "{}",
+        inputs.refusal()
+    );
 }
 
 /// Five mistakes give five lines.
 #[test]
 fn all_problems_are_reported() {
-    let world = World::default()
+    let inputs = Inputs::default()
         .file("nonsense = 1\nsandbox_image = ' '")
         .env("SANDBOX_CONTAINER_PORT", "x")
         .flag("node_host", "a b")
         .flag("log_level", "loud");
-    let refusal = world.refusal();
+    let refusal = inputs.refusal();
     for name in ["nonsense", "sandbox_image", "sandbox_container_port", "node_host", "log_level"] {
         assert_eq!(refusal.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {refusal}");
     }
@@ -140,18 +148,18 @@ fn all_problems_are_reported() {
 /// The same for the settings about lifetimes. The message for a default above the maximum names both settings.
 #[test]
 fn invalid_lifetimes_are_reported_in_one_line() {
-    let env = |name: &str, value: &str| World::default().env(name, value);
-    for (world, message) in [
+    let env = |name: &str, value: &str| Inputs::default().env(name, value);
+    for (inputs, message) in [
         (
             env("PROVISIONER_DEFAULT_TTL", "2h").flag("max_ttl", "90m"),
             r#"error: default_ttl: "2h" from the environment variable PROVISIONER_DEFAULT_TTL is not allowed, as max_ttl is "90m" from the flag --max-ttl; allowed: at most that"#,
         ),
         (
-            World::default().file("max_idle_timeout = '1h'\ndefault_idle_timeout = '1h 1s'"),
+            Inputs::default().file("max_idle_timeout = '1h'\ndefault_idle_timeout = '1h 1s'"),
             r#"error: default_idle_timeout: "1h 1s" from settings.toml:2 is not allowed, as max_idle_timeout is "1h" from settings.toml:1; allowed: at most that"#,
         ),
         (
-            World::default().file("finished_timeout = 60"),
+            Inputs::default().file("finished_timeout = 60"),
             r#"error: finished_timeout: "60" from settings.toml:1 is not allowed; allowed: a duration such as 90s, 15m or 2h 30m, from 1s to 365d"#,
         ),
         (
@@ -159,7 +167,7 @@ fn invalid_lifetimes_are_reported_in_one_line() {
             r#"error: reap_max_per_minute: "0" from the environment variable PROVISIONER_REAP_MAX_PER_MINUTE is not allowed; allowed: a number from 1 to 1000000, or unlimited"#,
         ),
         (
-            World::default().file("reap_max_share = 101"),
+            Inputs::default().file("reap_max_share = 101"),
             r#"error: reap_max_share: "101" from settings.toml:1 is not allowed; allowed: a number from 1 to 100"#,
         ),
         (
@@ -167,7 +175,7 @@ fn invalid_lifetimes_are_reported_in_one_line() {
             r#"error: idle_probes: "/v1/x" from the environment variable PROVISIONER_IDLE_PROBES is not allowed; allowed: PATH#/POINTER, an HTTP path and a JSON pointer, several of them separated by commas; or none"#,
         ),
     ] {
-        assert_eq!(world.refusal(), message);
+        assert_eq!(inputs.refusal(), message);
     }
 }
 
@@ -175,20 +183,20 @@ fn invalid_lifetimes_are_reported_in_one_line() {
 #[test]
 fn secrets_stay_secret() {
     let secret = "hunter2\u{e9}";
-    for world in [
-        World::default().env("PROVISIONER_API_KEY", secret),
-        World::default().file(&format!("api_key = '{secret}'")),
-        World::default().key_file(secret),
-        World::default().key_file(" hunter2"),
-        World::default().flag("api_key_file", "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
-        World::default().env("K8S_API_SERVER", "https://h/?token=hunter2"),
+    for inputs in [
+        Inputs::default().env("PROVISIONER_API_KEY", secret),
+        Inputs::default().file(&format!("api_key = '{secret}'")),
+        Inputs::default().key_file(secret),
+        Inputs::default().key_file(" hunter2"),
+        Inputs::default().flag("api_key_file", "/nowhere/key").env("K8S_API_SERVER", "https://u:hunter2@h"),
+        Inputs::default().env("K8S_API_SERVER", "https://h/?token=hunter2"),
     ] {
-        let refusal = world.refusal();
+        let refusal = inputs.refusal();
         assert!(refusal.starts_with("error: "), "{refusal}");
         assert!(!refusal.contains("hunter"), "{refusal}");
     }
-    let world = World::default().env("PROVISIONER_API_KEY", "hunter2");
-    let loaded = world.load().unwrap();
+    let inputs = Inputs::default().env("PROVISIONER_API_KEY", "hunter2");
+    let loaded = inputs.load().unwrap();
     let printed = show::to_toml(&loaded.values);
     assert!(
         printed.contains("# api_key is set, and hidden (from the environment variable PROVISIONER_API_KEY)")

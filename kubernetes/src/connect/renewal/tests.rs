@@ -35,14 +35,14 @@ fn the_next_renewal_is_computed() {
 }
 
 /// An API server that takes one token, and a kubeconfig's directory.
-struct World {
+struct ApiServer {
     directory: tempfile::TempDir,
     port: u16,
     wanted: Arc<Mutex<&'static str>>,
     connection: Connection,
 }
 
-impl World {
+impl ApiServer {
     async fn new() -> Self {
         let wanted = Arc::new(Mutex::new("t1"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,32 +131,32 @@ async fn serve(listener: TcpListener, wanted: Arc<Mutex<&'static str>>) {
 #[tokio::test]
 async fn a_plugin_is_run_again_after_a_401() {
     for expiry in ["", ",\"expirationTimestamp\":\"2126-01-01T00:00:00Z\""] {
-        let world = World::new().await;
+        let server = ApiServer::new().await;
         // A shell runs the script: a program that was just written may be busy in another test's process.
-        world.write(
+        server.write(
             "plug",
             &format!(
                 "echo run >> runs\nprintf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\
                  \"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"{expiry}}}}}' \"$(cat tok)\"\n"
             ),
         );
-        world.write("tok", "t1");
-        let script = format!("cd {0} && . ./plug", world.path().display());
-        world.kubeconfig(
-            world.port,
+        server.write("tok", "t1");
+        let script = format!("cd {0} && . ./plug", server.path().display());
+        server.kubeconfig(
+            server.port,
             &format!(
                 "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, args: [\"-c\", {script:?}], \
                  interactiveMode: Never}}"
             ),
         );
-        let runs = || std::fs::read_to_string(world.path().join("runs")).unwrap().lines().count();
-        world
+        let runs = || std::fs::read_to_string(server.path().join("runs")).unwrap().lines().count();
+        server
             .keeping(async {
                 assert_eq!(runs(), 1, "one run for all clients");
-                world.write("tok", "t2");
-                *world.wanted.lock() = "t2";
-                futures::future::join_all((0..20).map(|_| world.call())).await;
-                world.call_until_taken().await;
+                server.write("tok", "t2");
+                *server.wanted.lock() = "t2";
+                futures::future::join_all((0..20).map(|_| server.call())).await;
+                server.call_until_taken().await;
                 assert_eq!(runs(), 2, "one run for all refused calls");
             })
             .await;
@@ -166,14 +166,14 @@ async fn a_plugin_is_run_again_after_a_401() {
 /// Guards that a kubeconfig that was replaced is read again after a 401.
 #[tokio::test]
 async fn a_replaced_kubeconfig_is_read_after_a_401() {
-    let world = World::new().await;
-    world.kubeconfig(world.port, "token: t1");
-    world
+    let server = ApiServer::new().await;
+    server.kubeconfig(server.port, "token: t1");
+    server
         .keeping(async {
-            world.kubeconfig(world.port, "token: t2");
-            *world.wanted.lock() = "t2";
-            assert!(!world.call().await);
-            world.call_until_taken().await;
+            server.kubeconfig(server.port, "token: t2");
+            *server.wanted.lock() = "t2";
+            assert!(!server.call().await);
+            server.call_until_taken().await;
         })
         .await;
 }
@@ -181,37 +181,37 @@ async fn a_replaced_kubeconfig_is_read_after_a_401() {
 /// Guards that a kubeconfig that now names another API server is not followed there: the sandboxes are elsewhere.
 #[tokio::test]
 async fn a_kubeconfig_for_another_server_is_not_followed() {
-    let (world, other) = (World::new().await, World::new().await);
-    world.kubeconfig(world.port, "token: t1");
-    let options = world.options();
-    let opened = world.connection.open(&options).await.unwrap();
-    world.kubeconfig(other.port, "token: t1");
+    let (server, other) = (ApiServer::new().await, ApiServer::new().await);
+    server.kubeconfig(server.port, "token: t1");
+    let options = server.options();
+    let opened = server.connection.open(&options).await.unwrap();
+    server.kubeconfig(other.port, "token: t1");
     let error = opened.reread(&options).await.unwrap_err().to_string();
     assert!(error.contains("now names another API server; restart the daemon"), "{error}");
-    std::fs::remove_file(world.path().join("config")).unwrap();
+    std::fs::remove_file(server.path().join("config")).unwrap();
     assert!(opened.reread(&options).await.unwrap().is_equivalent(&opened), "a missing file changes nothing");
 }
 
 /// Guards that a token file that was replaced is read after a 401 at once, and each minute without one.
 #[tokio::test]
 async fn a_replaced_token_file_is_read() {
-    let world = World::new().await;
-    world.kubeconfig(world.port, "tokenFile: tok");
-    world.write("tok", "t1\n");
-    world
+    let server = ApiServer::new().await;
+    server.kubeconfig(server.port, "tokenFile: tok");
+    server.write("tok", "t1\n");
+    server
         .keeping(async {
-            world.write("tok", "t2\n");
-            *world.wanted.lock() = "t2";
-            assert!(!world.call().await);
-            world.call_until_taken().await;
+            server.write("tok", "t2\n");
+            *server.wanted.lock() = "t2";
+            assert!(!server.call().await);
+            server.call_until_taken().await;
         })
         .await;
-    let options = world.options();
-    let opened = world.connection.open(&options).await.unwrap();
+    let options = server.options();
+    let opened = server.connection.open(&options).await.unwrap();
     assert!(opened.has_files());
-    world.write("tok", "t3");
+    server.write("tok", "t3");
     let reloaded = opened.reload().await.unwrap();
-    assert!(world.connection.renew(&opened, reloaded).unwrap().is_some());
-    *world.wanted.lock() = "t3";
-    assert!(world.call().await);
+    assert!(server.connection.renew(&opened, reloaded).unwrap().is_some());
+    *server.wanted.lock() = "t3";
+    assert!(server.call().await);
 }

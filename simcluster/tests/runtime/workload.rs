@@ -18,7 +18,7 @@ const NAMES: u8 = 20;
 
 /// Makes, changes and deletes objects: some by calls, which the faults strike too and whose outcome nobody looks at,
 /// some by hand, which nothing holds up.
-pub struct World {
+pub struct Workload {
     random: Rng,
     pods: Api<Pod>,
     services: Api<Service>,
@@ -26,9 +26,9 @@ pub struct World {
     spec: Value,
 }
 
-// === impl World ===
+// === impl Workload ===
 
-impl World {
+impl Workload {
     /// Prepares it, while nothing goes wrong yet.
     pub async fn new(cluster: &Cluster, seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
