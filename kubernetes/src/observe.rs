@@ -2,6 +2,8 @@
 
 mod exit;
 
+mod times;
+
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -37,6 +39,7 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         reason: if phase == Phase::Running && ready { None } else { reason(pod).map(Arc::new) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        times: times::of(status),
         spec: pod.spec,
         annotations: annotations::read(&pod.metadata),
     })

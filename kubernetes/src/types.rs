@@ -67,6 +67,8 @@ pub(crate) struct Condition {
     pub(crate) status: Scalar<String>,
     pub(crate) reason: Scalar<String>,
     pub(crate) message: Scalar<String>,
+    #[serde(rename = "lastTransitionTime")]
+    pub(crate) since: Scalar<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -79,18 +81,21 @@ pub(crate) struct ContainerStatus {
     pub(crate) last_state: Object<ContainerState>,
 }
 
-/// The state of a container. At most one field is set; neither is set while the container runs.
+/// The state of a container. At most one field is set.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ContainerState {
     /// The container has not started, or waits for a restart.
     pub(crate) waiting: Object<StateDetails>,
+    pub(crate) running: Object<StateDetails>,
     pub(crate) terminated: Object<StateDetails>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct StateDetails {
+    /// The start of the main process. A waiting container has none.
+    pub(crate) started_at: Scalar<Timestamp>,
     /// The exit code of the main process. A waiting container has none.
     pub(crate) exit_code: Scalar<i64>,
     /// The signal that ended the main process. Most container runtimes only give the exit code.

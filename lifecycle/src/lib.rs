@@ -26,4 +26,5 @@ pub mod request;
 pub mod spec;
 pub mod step;
 pub mod text;
+pub mod timeline;
 pub mod traits;

@@ -40,10 +40,23 @@ pub struct ObservedPod {
     pub reason: Option<Arc<Reason>>,
     /// The creation time.
     pub created: Option<Timestamp>,
+    /// When it came closer to running.
+    pub times: PodTimes,
     /// The part of the spec that callers are shown.
     pub spec: ObservedSpec,
     /// The lifetime annotations.
     pub annotations: LifetimeAnnotations,
+}
+
+/// When a Pod came closer to running, by the clocks of its cluster and in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PodTimes {
+    /// When it got a node.
+    pub scheduled: Option<Timestamp>,
+    /// When the sandbox's container was started for the last time.
+    pub started: Option<Timestamp>,
+    /// Since when it is ready.
+    pub ready: Option<Timestamp>,
 }
 
 /// The last observed state of a Service.

@@ -143,6 +143,7 @@ mod tests {
             terminating: false,
             reason: None,
             created: None,
+            times: lifecycle::observed::PodTimes::default(),
             spec: lifecycle::spec::ObservedSpec::default(),
             annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
         }

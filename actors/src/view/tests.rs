@@ -22,6 +22,7 @@ fn pod(uid: &str, version: u64) -> ObservedPod {
         terminating: false,
         reason: None,
         created: None,
+        times: lifecycle::observed::PodTimes::default(),
         spec: lifecycle::spec::ObservedSpec::default(),
         annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
     }

@@ -17,7 +17,7 @@ use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, Limits, Policy, ReapReason},
-    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
+    observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
     phase::Phase,
     reap_limiter::ReapLimits,
     request::CreateRequest,
@@ -315,6 +315,7 @@ impl State {
             terminating: false,
             reason: None,
             created: None,
+            times: PodTimes::default(),
             spec: ObservedSpec::default(),
             annotations: LifetimeAnnotations::default(),
         }

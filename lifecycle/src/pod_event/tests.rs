@@ -1,5 +1,9 @@
 use super::*;
-use crate::{lifetime::LifetimeAnnotations, observed::Uid, spec::ObservedSpec};
+use crate::{
+    lifetime::LifetimeAnnotations,
+    observed::{PodTimes, Uid},
+    spec::ObservedSpec,
+};
 
 /// Returns a Pod that is not ready, with this reason in its status.
 fn pod(phase: Phase, reason: Option<Reason>) -> ObservedPod {
@@ -11,6 +15,7 @@ fn pod(phase: Phase, reason: Option<Reason>) -> ObservedPod {
         terminating: false,
         reason: reason.map(Into::into),
         created: None,
+        times: PodTimes::default(),
         spec: ObservedSpec::default(),
         annotations: LifetimeAnnotations::default(),
     }

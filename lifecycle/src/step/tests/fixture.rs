@@ -13,7 +13,7 @@ pub(super) use crate::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, Limits, LimitsPatch, Owner, Policy, ReapReason},
-    observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
+    observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Status, Uid},
     operation::Operation,
     phase::Phase,
     request::CreateRequest,
@@ -152,6 +152,7 @@ pub(super) fn pod(name: &str) -> ObservedPod {
         terminating: false,
         reason: None,
         created: None,
+        times: PodTimes::default(),
         spec: ObservedSpec::default(),
         annotations: LifetimeAnnotations::default(),
     }
