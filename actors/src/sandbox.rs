@@ -159,7 +159,8 @@ impl State {
     fn decide(&mut self, event: Event<Waiter>, seen: &Observed) -> Vec<Action<Waiter>> {
         let Shared { view, policy, .. } = &*self.shared;
         let Clocks { monotonic: now, wall } = self.shared.clocks();
-        let context = Context { id: &self.id, now, wall, policy, seen, fresh: view.is_fresh() };
+        let pull = view.pull_time(&self.id);
+        let context = Context { id: &self.id, now, wall, policy, seen, pull, fresh: view.is_fresh() };
         let was_unpublished = self.sandbox.is_unpublished();
         let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
         self.sandbox = sandbox;

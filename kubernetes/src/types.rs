@@ -161,6 +161,8 @@ pub struct PodEvent {
     pub(crate) message: String,
     /// When it last happened.
     pub(crate) at: Option<Timestamp>,
+    /// When it first happened, on the clock of its reporter.
+    pub(crate) first_at: Option<Timestamp>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +176,7 @@ struct PodEventFields {
     event_time: Scalar<Timestamp>,
     series: Object<EventSeries>,
     /// Written by all other components, such as the kubelet, in whole seconds.
+    first_timestamp: Scalar<Timestamp>,
     last_timestamp: Scalar<Timestamp>,
 }
 
@@ -184,10 +187,12 @@ struct EventSeries {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct InvolvedObject {
     pub(crate) name: Scalar<String>,
     pub(crate) uid: Scalar<String>,
+    /// The part of the Pod that it is about, such as `spec.containers{sandbox}`.
+    pub(crate) field_path: Scalar<String>,
 }
 
 /// A namespace, reduced to the fields that are read.
@@ -252,15 +257,18 @@ impl From<Object<ServiceFields>> for Service {
 
 impl From<Object<PodEventFields>> for PodEvent {
     fn from(Object(fields): Object<PodEventFields>) -> Self {
-        let PodEventFields { metadata, involved_object, reason, message, event_time, series, last_timestamp } =
-            fields.unwrap_or_default();
-        let last_observed = series.0.and_then(|series| series.last_observed_time.0);
+        let fields = fields.unwrap_or_default();
+        let metadata = ObjectMeta::from(fields.metadata);
+        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let event_time = fields.event_time.0;
+        let last_observed = fields.series.0.and_then(|series| series.last_observed_time.0);
         Self {
-            metadata: metadata.into(),
-            involved_object: involved_object.0.unwrap_or_default(),
-            reason: reason.0.unwrap_or_default(),
-            message: message.0.unwrap_or_default(),
-            at: last_observed.or(last_timestamp.0).or(event_time.0),
+            metadata,
+            involved_object: fields.involved_object.0.unwrap_or_default(),
+            reason: fields.reason.0.unwrap_or_default(),
+            message: fields.message.0.unwrap_or_default(),
+            at: last_observed.or(fields.last_timestamp.0).or(event_time),
+            first_at: fields.first_timestamp.0.or(event_time).or(created),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     lifetime::{Clocks, LIMIT_MAX, Limits, Policy, ReapReason, WRITE_STEP},
     observed::ObservedPod,
     phase::Phase,
+    pull::PullTime,
 };
 
 /// The time at which a limit is reached.
@@ -32,6 +33,8 @@ pub struct Activity {
     pub written: Option<Instant>,
     /// Since when the Pod has not been ready, as far as this process knows; `None` after it was ready once.
     unready_since: Option<Instant>,
+    /// How long the pulls of its images take, as last known.
+    pull: Option<PullTime>,
     /// The phase, and since when the Pod has been in it.
     phase_since: (Phase, Instant),
 }
@@ -67,6 +70,7 @@ impl Activity {
             } else {
                 clocks.monotonic
             }),
+            pull: None,
             phase_since: (pod.phase, clocks.monotonic),
         }
     }
@@ -83,6 +87,7 @@ impl Activity {
                 .last_activity
                 .map(|written| clocks.instant(written).min(clocks.monotonic)),
             unready_since: Some(clocks.monotonic),
+            pull: None,
             phase_since: (pod.phase, clocks.monotonic),
         }
     }
@@ -95,6 +100,20 @@ impl Activity {
         if self.phase_since.0 != pod.phase {
             self.phase_since = (pod.phase, now);
         }
+    }
+
+    /// Updates how long the pulls of the Pod's images take. Unknown times change nothing: the view drops the Events of a
+    /// Pod that was ready for a moment.
+    pub fn see_pull(&mut self, pull: Option<PullTime>) {
+        self.pull = pull.or(self.pull);
+    }
+
+    /// Returns the time in which the Pod must become ready, with that of the pulls.
+    fn start_limit(&self, policy: &Policy) -> Option<Duration> {
+        // The time of a Pod that ran when it was adopted starts after its pulls.
+        let counted = self.pull.filter(|_| self.unready_since == Some(self.created_at));
+        let pull = counted.map_or(Duration::ZERO, |pull| pull.within(policy.pull_allowance));
+        Some(policy.start_timeout?.saturating_add(pull))
     }
 
     /// Records activity.
@@ -140,7 +159,11 @@ impl Activity {
         [
             (ReapReason::Ttl, Some(self.created_at), limits.ttl),
             (ReapReason::Idle, Some(self.last_activity), limits.idle_timeout),
-            (ReapReason::NeverReady, self.unready_since.filter(|_| !ended && !lost), policy.start_timeout),
+            (
+                ReapReason::NeverReady,
+                self.unready_since.filter(|_| !ended && !lost),
+                self.start_limit(policy),
+            ),
             (ReapReason::Finished, ended.then_some(since), policy.finished_timeout),
             (ReapReason::NodeLost, lost.then_some(since), policy.lost_timeout),
         ]

@@ -20,6 +20,7 @@ pub mod observed;
 pub mod operation;
 pub mod phase;
 pub mod pod_event;
+pub mod pull;
 pub mod readiness;
 pub mod reap_limiter;
 pub mod request;

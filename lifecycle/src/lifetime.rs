@@ -67,8 +67,10 @@ pub struct Policy {
     pub max: Limits,
     /// Whether a GET of a sandbox counts as activity.
     pub get_counts: bool,
-    /// The time in which a sandbox must become ready.
+    /// The time in which a sandbox must become ready, apart from the pull of its images.
     pub start_timeout: Option<Duration>,
+    /// The longest time for the pull of its images that a sandbox gets in addition to `start_timeout`.
+    pub pull_allowance: Duration,
     /// How long a Pod is kept after it has ended (`Succeeded`, `Failed`).
     pub finished_timeout: Option<Duration>,
     /// How long a Pod is kept after its node was lost (`Unknown`).
@@ -144,6 +146,7 @@ impl Default for Policy {
             max: Limits::default(),
             get_counts: false,
             start_timeout: None,
+            pull_allowance: Duration::from_secs(15 * 60),
             finished_timeout: None,
             lost_timeout: None,
             owner_lease: Duration::from_secs(300),

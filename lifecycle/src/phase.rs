@@ -202,6 +202,9 @@ impl Reason {
             "BackOff" => {
                 "it has failed and is tried again later; see `kubectl describe pod` and `kubectl logs`"
             }
+            "Killing" if self.message.as_deref().is_some_and(|m| m.contains("failed liveness probe")) => {
+                "it boots longer than SANDBOX_BOOT_TIMEOUT, or does not answer any more; see `kubectl logs --previous`"
+            }
             "Killing" => "the kubelet stops a container; see `kubectl describe pod`",
             "Preempted" => "a Pod of higher priority has taken its place; DELETE and POST make a new one",
             "NoNodePort" => {

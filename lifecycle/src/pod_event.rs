@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::{
     observed::{ObservedPod, ResourceVersion},
     phase::{Phase, Reason},
+    pull::{PullStep, PullTime, Pulls},
     text::shortened,
 };
 
@@ -21,6 +22,10 @@ pub struct PodEvent {
     pub at: Option<Timestamp>,
     /// Whether a list has shown it, so that it may have happened long ago.
     pub is_listed: bool,
+    /// The container that it is about, as the field of the Pod's spec; empty if it is about the whole Pod.
+    pub container: Box<str>,
+    /// When it first happened, on the clock of the node.
+    pub first_at: Option<Timestamp>,
 }
 
 /// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
@@ -60,9 +65,13 @@ pub enum PodEventKind {
     Started,
 }
 
-/// The newest Event of each kind about one Pod that is not ready.
+/// What is kept of the Events about one Pod that is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PodEvents(Vec<PodEvent>);
+pub struct PodEvents {
+    /// The newest Event of each kind.
+    newest: Vec<PodEvent>,
+    pulls: Pulls,
+}
 
 /// The reasons in a Pod's status that only say that it is not ready yet. An Event may know why.
 const VAGUE: [&str; 4] = ["ContainerCreating", "PodInitializing", "ContainersNotReady", "NodeNotReady"];
@@ -118,6 +127,15 @@ impl PodEventKind {
         }
     }
 
+    /// Returns what the Event says about the pull of an image.
+    const fn pull_step(self) -> Option<PullStep> {
+        match self {
+            Self::Pulling => Some(PullStep::Began),
+            Self::Pulled => Some(PullStep::Ended),
+            _ => None,
+        }
+    }
+
     /// Returns whether the Event says why a Pod is deleted that its client has not deleted.
     const fn ends_pods(self) -> bool {
         matches!(self, Self::Preempted | Self::Evicted | Self::NodeNotReady)
@@ -144,7 +162,7 @@ impl PodEventKind {
 // === impl PodEvent ===
 
 impl PodEvent {
-    /// Creates an Event, if its reason is kept and its message says something: the kubelet repeats the reason in the Pod's
+    /// Creates an Event about the whole Pod and without a time, if its reason is kept and its message says something: the kubelet repeats the reason in the Pod's
     /// status as an Event of its own, such as `Error: ImagePullBackOff`.
     #[must_use]
     pub fn new(reason: &str, message: &str, version: ResourceVersion) -> Option<Self> {
@@ -152,7 +170,15 @@ impl PodEvent {
         let repeats_the_status = kind == PodEventKind::Failed
             && message.strip_prefix("Error: ").is_some_and(|rest| !rest.contains(char::is_whitespace));
         let message = shortened(message, Reason::MESSAGE_MAX).into();
-        (!repeats_the_status).then_some(Self { kind, message, version, at: None, is_listed: false })
+        (!repeats_the_status).then(|| Self {
+            kind,
+            message,
+            version,
+            at: None,
+            is_listed: false,
+            container: Box::default(),
+            first_at: None,
+        })
     }
 
     /// Sets when it last happened, and whether a list has shown it.
@@ -171,24 +197,33 @@ impl PodEvents {
         if is_ready && event.kind.is_of_the_start() {
             return false;
         }
-        match self.0.iter_mut().find(|known| known.kind == event.kind) {
+        if let (Some(step), Some(at)) = (event.kind.pull_step(), event.first_at) {
+            self.pulls.record(&event.container, step, at);
+        }
+        match self.newest.iter_mut().find(|known| known.kind == event.kind) {
             Some(known) if known.version >= event.version => false,
             Some(known) => {
                 *known = event;
                 true
             }
             None => {
-                self.0.push(event);
+                self.newest.push(event);
                 true
             }
         }
+    }
+
+    /// Returns how long the pulls of the Pod's images take; `None` if no pull is known.
+    #[must_use]
+    pub fn pull_time(&self) -> Option<PullTime> {
+        self.pulls.time()
     }
 
     /// Returns the reason why the Pod does not run: that of its status, or that of the newest Event where the status does
     /// not know more than that the Pod is not ready.
     #[must_use]
     pub fn explain(&self, pod: &ObservedPod) -> Option<Reason> {
-        let newest = self.0.iter().max_by_key(|event| event.version);
+        let newest = self.newest.iter().max_by_key(|event| event.version);
         let is_vague = pod.reason.as_deref().is_none_or(|reason| VAGUE.contains(&&*reason.name));
         if pod.terminating {
             let newest = newest.filter(|event| is_vague && event.kind.ends_pods())?;
@@ -199,7 +234,7 @@ impl PodEvents {
         }
         match pod.reason.as_deref() {
             Some(reason) if matches!(&*reason.name, "ErrImagePull" | "ImagePullBackOff") => {
-                let failed = self.0.iter().find(|event| event.kind == PodEventKind::Failed)?;
+                let failed = self.newest.iter().find(|event| event.kind == PodEventKind::Failed)?;
                 let words = Reason::new(&reason.name, Some(&failed.message));
                 Some(Reason { container: reason.container, ..words })
             }

@@ -20,6 +20,7 @@ pub(super) const SECTION: Section = Section {
         &MAX_IDLE_TIMEOUT,
         &GET_COUNTS_AS_USE,
         &START_TIMEOUT,
+        &PULL_ALLOWANCE,
         &FINISHED_TIMEOUT,
         &NODE_LOST_TIMEOUT,
         &OWNER_LEASE,
@@ -68,7 +69,15 @@ static START_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
     variable: "PROVISIONER_START_TIMEOUT",
     format: LIMIT,
     default: DefaultValue::None { example: "15m" },
-    help: "How long a sandbox may take to become ready, including the pull of its image",
+    help: "How long a sandbox may take to become ready, apart from the pull of its images",
+};
+
+/// With zero the pull counts towards the start timeout. A pull of more than a day does not end.
+static PULL_ALLOWANCE: Setting<DurationRange> = Setting {
+    variable: "PROVISIONER_PULL_ALLOWANCE",
+    format: DurationRange(Duration::ZERO..=Duration::from_secs(24 * 60 * 60)),
+    default: DefaultValue::Of(|| duration_text(Policy::default().pull_allowance)),
+    help: "Maximum time for the pull of its images that does not count towards the start timeout",
 };
 
 static FINISHED_TIMEOUT: Setting<Optional<DurationRange>> = Setting {
@@ -103,6 +112,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Policy, Reported> {
         max: Limits { ttl: reader.get(&MAX_TTL)?, idle_timeout: reader.get(&MAX_IDLE_TIMEOUT)? },
         get_counts: reader.get(&GET_COUNTS_AS_USE)?,
         start_timeout: reader.get(&START_TIMEOUT)?,
+        pull_allowance: reader.get(&PULL_ALLOWANCE)?,
         finished_timeout: reader.get(&FINISHED_TIMEOUT)?,
         lost_timeout: reader.get(&NODE_LOST_TIMEOUT)?,
         owner_lease: reader.get(&OWNER_LEASE)?,

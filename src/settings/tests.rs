@@ -256,6 +256,7 @@ fn lifetimes_arrive() {
         max_idle_timeout = "4s"
         get_counts_as_use = true
         start_timeout = "5s"
+        pull_allowance = "15s"
         finished_timeout = "6s"
         node_lost_timeout = "7s"
         owner_lease = "8s"
@@ -277,6 +278,7 @@ fn lifetimes_arrive() {
         max: limits(3, 4),
         get_counts: true,
         start_timeout: Some(seconds(5)),
+        pull_allowance: seconds(15),
         finished_timeout: Some(seconds(6)),
         lost_timeout: Some(seconds(7)),
         owner_lease: seconds(8),

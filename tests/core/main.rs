@@ -5,4 +5,5 @@
 mod deerflow;
 mod faults;
 mod load;
+mod pulls;
 mod readiness;

@@ -7,9 +7,10 @@ use lifecycle::{
     observed::{Status, Uid},
     phase::Reason,
     pod_event::{PodEvent, PodEvents},
+    pull::PullTime,
 };
 
-use super::{View, row::Row};
+use super::{View, merge::Change, row::Row};
 
 /// The Kubernetes Events about one Pod.
 #[derive(Debug)]
@@ -27,18 +28,28 @@ impl View {
         Status { reason: reason.or(status.reason), ..status }
     }
 
+    /// Returns how long the pulls of the Pod's images take, as far as it is known.
+    pub(crate) fn pull_time(&self, id: &SandboxId) -> Option<PullTime> {
+        self.rows.get(id)?.events.as_ref()?.events.pull_time()
+    }
+
     /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
     pub(super) fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
-        let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
-            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
+        let (is_news, moves_a_limit) = self.rows.get_mut(id).map_or((false, false), |mut row| {
+            let Row { pod: Some(pod), events, .. } = &mut *row else { return (false, false) };
             if pod.object.uid != *uid {
-                return false;
+                return (false, false);
             }
             let told = events.get_or_insert_with(|| Told::new(uid.clone()).into());
-            told.events.record(event, pod.object.ready)
+            let before = told.events.pull_time();
+            let is_news = told.events.record(event, pod.object.ready);
+            (is_news, told.events.pull_time() != before)
         });
         if is_news {
             self.changed(id);
+        }
+        if moves_a_limit {
+            self.notify(id, Change::Shape);
         }
     }
 }

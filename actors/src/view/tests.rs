@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::AtomicUsize};
 use lifecycle::{
     observed::{ResourceVersion, Uid},
     phase::{Phase, Reason},
+    pull::PullTime,
 };
 
 use super::*;
@@ -213,6 +214,36 @@ async fn news_are_notified_once_until_looked_at() {
     assert_eq!(notified.load(Ordering::SeqCst), 1, "a reason changes no decision");
     view.pods(WatchEvent::Applied(id("a"), ObservedPod { terminating: true, ..pod("p", 3) }));
     assert_eq!(notified.load(Ordering::SeqCst), 2);
+}
+
+/// Guards that an actor is notified of the Events that move the start timeout, because the pull of an image does not count,
+/// and of no others.
+#[tokio::test]
+async fn the_begin_and_the_end_of_a_pull_are_notified() {
+    let view = view();
+    view.pods(WatchEvent::Applied(id("a"), ObservedPod { ready: false, ..pod("p", 1) }));
+    let notified = Arc::new(AtomicUsize::new(0));
+    let count = notified.clone();
+    view.set_listener(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let tell = |uid: &str, reason: &str, version, second| {
+        view.snapshot(&id("a"));
+        let event = PodEvent::new(reason, "words", ResourceVersion(version)).unwrap();
+        let first_at = Some(jiff::Timestamp::from_second(second).unwrap());
+        view.pod_event(&id("a"), &Uid(uid.into()), PodEvent { first_at, ..event });
+        notified.swap(0, Ordering::SeqCst)
+    };
+    assert_eq!(tell("p", "Scheduled", 1, 0), 0);
+    assert_eq!(tell("another", "Pulling", 2, 10), 0);
+    assert_eq!(view.pull_time(&id("a")), None);
+    assert_eq!(tell("p", "Pulling", 3, 10), 1);
+    assert_eq!(view.pull_time(&id("a")), Some(PullTime::Running));
+    assert_eq!(tell("p", "Pulling", 4, 10), 0, "it is tried again");
+    assert_eq!(tell("p", "BackOff", 5, 20), 0);
+    assert_eq!(tell("p", "Pulled", 6, 40), 1);
+    assert_eq!(view.pull_time(&id("a")), Some(PullTime::Took(Duration::from_secs(31))));
+    assert_eq!(tell("p", "Started", 7, 41), 0);
 }
 
 /// Guards that an actor is not notified of its own writes, and that no change of the watch around them is lost.

@@ -98,7 +98,9 @@ fn pass_on(event: &PodEvent, is_listed: bool, sink: &dyn WatchSink) {
     let version = ResourceVersion::parse(event.metadata.resource_version.as_deref());
     let kept = pod_event::PodEvent::new(&event.reason, &event.message, version);
     if let (Some(id), Some(uid), Some(kept)) = (id, uid, kept) {
-        sink.pod_event(&id, &uid, kept.happened(event.at, is_listed));
+        let container = about.field_path.as_deref().unwrap_or_default().into();
+        let kept = kept.happened(event.at, is_listed);
+        sink.pod_event(&id, &uid, pod_event::PodEvent { container, first_at: event.first_at, ..kept });
     }
 }
 

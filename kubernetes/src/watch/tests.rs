@@ -94,6 +94,10 @@ impl WatchSink for RecordedSink {
     fn pod_event(&self, id: &SandboxId, Uid(uid): &Uid, event: lifecycle::pod_event::PodEvent) {
         let from = if event.is_listed { "list" } else { "watch" };
         let at = event.at.map(|at| format!(" at {at}, {from}")).unwrap_or_default();
+        let container = Some(&event.container).filter(|container| !container.is_empty());
+        let first =
+            event.first_at.zip(container).map(|(at, container)| format!(", first {at} of {container}"));
+        let at = at + &first.unwrap_or_default();
         self.record(format!("{id} {uid} {} {}{at}", event.kind.name(), event.message));
     }
 

@@ -8,6 +8,7 @@ use crate::{
     ids::SandboxId,
     lifetime::{Clocks, Limits, Policy},
     observed::{Observed, ObservedPod},
+    pull::PullTime,
 };
 
 /// The inputs of a step besides the event.
@@ -23,6 +24,8 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// The observed objects in the shared view, including the outcome that this event reports.
     pub seen: &'a Observed,
+    /// How long the pulls of the Pod's images take, as far as it is known.
+    pub pull: Option<PullTime>,
     /// Whether the view is fresh. In a stale view the absence of an object proves nothing.
     pub fresh: bool,
 }

@@ -89,6 +89,7 @@ impl LifetimeState {
                 }
             }
         };
+        lifetime.activity.see_pull(ctx.pull);
         // The timers of the other stages replace that of `Steady`.
         let is_steady = matches!(stage, Stage::Steady { .. });
         lifetime.timer = lifetime.timer.filter(|at| is_steady && *at > ctx.now);

@@ -7,5 +7,6 @@ mod holds;
 mod interpreter;
 mod lifetimes;
 mod paths;
+mod pulls;
 mod requirements;
 mod uses;

@@ -91,6 +91,31 @@ async fn an_event_has_its_time() {
     );
 }
 
+/// Guards that the container and the time of an Event are passed on: that of its first occurrence, also if it was repeated,
+/// and for Events of the newer API, or with odd times, the next best.
+#[tokio::test(start_paused = true)]
+async fn an_event_has_its_container_and_its_first_time() {
+    let with = |version: u64, more: Value| {
+        let mut event = event("sandbox-a", "Pulling", version);
+        event["metadata"]["creationTimestamp"] = "2026-01-01T00:00:09Z".into();
+        event["involvedObject"]["fieldPath"] = "spec.containers{sandbox}".into();
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let items = [
+        with(1, json!({"firstTimestamp": "2026-01-01T00:00:01Z", "lastTimestamp": "2026-01-01T00:00:05Z"})),
+        with(2, json!({"firstTimestamp": null, "eventTime": "2026-01-01T00:00:02.345678Z"})),
+        with(3, json!({"firstTimestamp": "yesterday", "eventTime": null})),
+    ];
+    let (told, ..) = follow(Duration::from_secs(5), move |_, asked| {
+        if asked.is_watch() { Answer::Watch(vec![], End::Never) } else { list(11, "", &items) }
+    })
+    .await;
+    let of = |time: &str| format!(", first 2026-01-01T00:00:{time}Z of spec.containers{{sandbox}}");
+    let all = ["01", "02.345678", "09"].map(of);
+    assert!(told.len() == 3 && told.iter().zip(&all).all(|(told, of)| told.ends_with(of)), "{told:?}");
+}
+
 /// Guards that without the right nothing breaks: the reason is known, and the API server is asked rarely.
 #[tokio::test(start_paused = true)]
 async fn without_the_right_it_is_asked_rarely() {

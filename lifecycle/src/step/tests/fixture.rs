@@ -16,6 +16,7 @@ pub(super) use crate::{
     observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Status, Uid},
     operation::Operation,
     phase::Phase,
+    pull::PullTime,
     request::CreateRequest,
     spec::ObservedSpec,
     traits::{Busy, Creation, Foreign, Manifest, Manifests, Outcome, Preconditions},
@@ -29,6 +30,7 @@ pub(super) struct Fixture {
     pub(super) now: Instant,
     pub(super) wall: Timestamp,
     pub(super) policy: Policy,
+    pub(super) pull: Option<PullTime>,
     pub(super) fresh: bool,
     /// The timer, if a simulation keeps it.
     pub(super) timer: Option<Instant>,
@@ -44,6 +46,7 @@ impl Fixture {
             wall: Timestamp::UNIX_EPOCH,
             seen: Observed::default(),
             now: Instant::now(),
+            pull: None,
             fresh: true,
             timer: None,
         }
@@ -67,6 +70,7 @@ impl Fixture {
             wall: self.wall,
             policy: &self.policy,
             seen: &self.seen,
+            pull: self.pull,
             fresh: self.fresh,
         }
     }
