@@ -12,7 +12,10 @@ use lifecycle::{
 };
 use tokio::time::Instant;
 
-use crate::{reap_log::Reaped, view::Revision};
+use crate::{
+    reap_log::Reaped,
+    view::{Revision, Start, change_reader::ChangeReader},
+};
 
 /// The state of the reaper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +87,14 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;
+
+    /// Returns a reader of the changes of one sandbox, or of all. Returns `None` if the sandbox does not exist and
+    /// `start` misses nothing of it. Fails if too many are reading, and if a GET or LIST would fail.
+    fn changes(
+        &self,
+        only: Option<&SandboxId>,
+        start: Start,
+    ) -> impl Future<Output = Result<Option<ChangeReader>, SandboxError>> + Send;
 
     /// Returns all sandboxes that a LIST contains, in the order of their ids.
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;

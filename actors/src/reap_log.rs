@@ -44,12 +44,13 @@ struct Records {
 
 impl ReapLog {
     /// Records that the sandbox was reaped.
-    pub(crate) fn note(&self, id: &SandboxId, reason: ReapReason, at: Timestamp) {
+    pub(crate) fn note(&self, id: &SandboxId, reaped: Reaped) {
+        let reason = reaped.reason;
         tracing::info!(sandbox_id = %id, reason = reason.name(), "reaped: {}", reason.description());
         let now = Instant::now();
         let mut records = self.records.lock();
         records.total += 1;
-        records.by_id.insert(id.clone(), (now, Reaped { reason, at }));
+        records.by_id.insert(id.clone(), (now, reaped));
         records.order.push_back((now, id.clone()));
         records.forget_old(now);
     }
@@ -101,7 +102,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reaps_are_remembered_for_an_hour() {
         let log = ReapLog::default();
-        let note = |n, reason| log.note(&id(n), reason, Timestamp::UNIX_EPOCH);
+        let note = |n, reason| log.note(&id(n), Reaped { reason, at: Timestamp::UNIX_EPOCH });
         note(0, ReapReason::Idle);
         note(1, ReapReason::Ttl);
         assert_eq!(log.get(&id(0)).unwrap().reason, ReapReason::Idle);

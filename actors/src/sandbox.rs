@@ -3,6 +3,7 @@
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use futures::future::OptionFuture;
+use jiff::Timestamp;
 use lifecycle::{
     budget,
     error::{ClusterError, ClusterErrorKind},
@@ -20,7 +21,7 @@ use tracing::Instrument as _;
 use crate::{
     limiter::Limiter,
     messages::{Envelope, Message, Waiter},
-    reap_log::ReapLog,
+    reap_log::{ReapLog, Reaped},
     timer::Timer,
     view::View,
     write_log::WriteLog,
@@ -56,6 +57,8 @@ pub(crate) struct State {
     sandbox: step::Sandbox<Waiter>,
     /// The expiry that the view has.
     expiry: Option<Expiry>,
+    /// When the reap in progress was sent.
+    reaping_since: Option<Timestamp>,
     /// The number of events taken. The supervisor stops the actor only if it has sent no more than these.
     handled: u64,
 }
@@ -85,7 +88,8 @@ impl Actor for Sandbox {
         // An earlier actor that failed may have left these set. From here on, only the cluster state counts.
         shared.view.set_unpublished(&id, false);
         shared.view.set_expiry(&id, None);
-        Ok(State { id, shared, supervisor, sandbox: step::Sandbox::default(), expiry: None, handled: 0 })
+        let sandbox = step::Sandbox::default();
+        Ok(State { id, shared, supervisor, sandbox, expiry: None, reaping_since: None, handled: 0 })
     }
 
     async fn handle(
@@ -122,7 +126,10 @@ impl State {
                     Action::Answer(waiter, answer) => waiter.send(answer),
                     Action::SetTimer(at) => self.shared.timer.set(self.id.clone(), Instant::from_std(at)),
                     Action::RecordReap(reason) => {
-                        self.shared.reap_log.note(&self.id, reason, self.shared.clock.wall());
+                        let at = self.reaping_since.take().unwrap_or_else(|| self.shared.clock.wall());
+                        let reaped = Reaped { reason, at };
+                        self.shared.reap_log.note(&self.id, reaped);
+                        self.shared.view.reaped(&self.id, reaped);
                     }
                     Action::Stop => {
                         let (id, actor) = (self.id.clone(), myself.get_id());
@@ -226,7 +233,7 @@ impl State {
     /// Deletes the sandbox if the reap limits allow it: first the Pod, and the Service only if the Pod met its
     /// preconditions. A sandbox that has changed since the decision stays complete.
     async fn reap(
-        &self,
+        &mut self,
         pod: Preconditions,
         service: Option<Preconditions>,
         reason: ReapReason,
@@ -236,7 +243,12 @@ impl State {
         let uid = pod.uid.clone();
         match limiter.ask(view, &self.id, reason, clocks) {
             Admission::Allow => {
+                self.reaping_since = Some(clocks.wall);
+                view.reap_started(&self.id, Reaped { reason, at: clocks.wall });
                 let pod = self.delete_pod(pod).await;
+                if !matches!(pod, Outcome::Done(())) {
+                    view.reap_failed(&self.id);
+                }
                 let service = match &pod {
                     Outcome::Done(()) => {
                         cluster.record_event(&self.id, &uid, reason, false);

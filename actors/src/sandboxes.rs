@@ -12,11 +12,11 @@ use lifecycle::{
     reap_limiter::ReapLimits,
     request::CreateRequest,
     step::{Event, Reply},
-    traits::{Clock, Cluster, Kind},
+    traits::{Clock, Cluster},
 };
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::{admission::Permit, backend::ReaperState, reap_log::Reaped};
@@ -29,7 +29,7 @@ use crate::{
     sandbox::Shared,
     supervisor::Supervisor,
     timer::{self, Timer},
-    view::{Presence, Revision, View},
+    view::{Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
     write_log::WriteLog,
 };
 
@@ -45,9 +45,6 @@ const VIEW_LIMITS: QueueLimits = QueueLimits { all: usize::MAX, per_sandbox: 1 }
 /// for requests that are answered at once.
 const WAIT_LIMITS: QueueLimits = QueueLimits { all: 512, per_sandbox: 64 };
 
-/// The retry delay while the observed state is stale.
-const STALE_RETRY: Duration = Duration::from_secs(5);
-
 /// The settings of the actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -59,6 +56,8 @@ pub struct Rules {
     pub reap_limits: ReapLimits,
     /// The number of creates that are executed concurrently. Others wait.
     pub creates_at_once: usize,
+    /// The maximum number of event streams.
+    pub streams_max: usize,
 }
 
 /// A handle to the supervisor and the view. Every request clones it, which only increments a reference count.
@@ -81,6 +80,9 @@ struct Inner {
     views: Arc<AdmissionQueue>,
     /// The requests that wait for a sandbox to be ready.
     waits: Arc<AdmissionQueue>,
+    /// Permits of event streams.
+    streams: Arc<Semaphore>,
+    streams_max: usize,
     /// Is cancelled when nothing waits any more, because the daemon drains.
     draining: CancellationToken,
 }
@@ -96,7 +98,7 @@ impl Sandboxes {
     /// # Errors
     /// The error of the supervisor if it cannot be spawned.
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
-        let Rules { staleness, policy, reap_limits, creates_at_once } = rules;
+        let Rules { staleness, policy, reap_limits, creates_at_once, streams_max } = rules;
         let (timer, requests) = Timer::new();
         let common = Arc::new(Shared {
             cluster,
@@ -133,6 +135,8 @@ impl Sandboxes {
             changes: AdmissionQueue::new(QUEUE_LIMITS),
             views: AdmissionQueue::new(VIEW_LIMITS),
             waits: AdmissionQueue::new(WAIT_LIMITS),
+            streams: Arc::new(Semaphore::new(streams_max)),
+            streams_max,
             draining: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(inner) })
@@ -172,10 +176,7 @@ impl Sandboxes {
     /// Returns the failed readiness checks, by name; empty if the service is ready.
     #[must_use]
     pub fn missing(&self) -> Vec<(&'static str, String)> {
-        [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)]
-            .into_iter()
-            .filter_map(|(name, kind)| self.shared.common.view.unready_reason(kind).map(|why| (name, why)))
-            .collect()
+        self.view().unready_watches().collect()
     }
 
     /// Waits until the supervisor has ended. After that no request succeeds, so the process must be restarted, unless
@@ -185,8 +186,10 @@ impl Sandboxes {
     }
 
     /// Ends all waits for a sandbox to be ready, and later ones at once: they return the state that it has reached.
+    /// Ends all event streams too.
     pub fn end_waits(&self) {
         self.shared.draining.cancel();
+        self.view().end_readers();
     }
 
     /// Ends every actor immediately, also during a call.
@@ -223,21 +226,13 @@ impl Sandboxes {
         if self.shared.common.view.is_fresh() {
             return Ok(());
         }
-        Err(self.stale())
-    }
-
-    fn stale(&self) -> SandboxError {
-        let why: Vec<_> = self.missing().into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY }
+        Err(self.view().stale())
     }
 
     /// Fails if an object of the sandbox is too large to be read: an answer would be made of an old state, or would deny
     /// that the sandbox exists.
     fn readable(&self, id: &SandboxId) -> Result<(), SandboxError> {
-        let Some(kind) = self.shared.common.view.unreadable(id) else { return Ok(()) };
-        let why =
-            format!("the {kind:?} of sandbox '{id}' is too large to be read; an operator can delete it");
-        Err(SandboxError::Stale { why, retry_after: STALE_RETRY })
+        self.view().unreadable(id).map_or(Ok(()), |kind| Err(unreadable(id, kind)))
     }
 
     /// Asks the sandbox's actor through the supervisor. Returns `None` if the actor failed before it answered.
@@ -392,7 +387,7 @@ impl Backend for Sandboxes {
             () = tokio::time::sleep_until(end) => common.view.status(permit.id()),
         };
         if !common.view.is_fresh() {
-            return Err(self.stale());
+            return Err(common.view.stale());
         }
         self.readable(permit.id())?;
         Ok(status)
@@ -416,6 +411,26 @@ impl Backend for Sandboxes {
                 retry_after: Duration::from_secs(1),
             }),
         }
+    }
+
+    async fn changes(
+        &self,
+        only: Option<&SandboxId>,
+        start: Start,
+    ) -> Result<Option<ChangeReader>, SandboxError> {
+        let Inner { streams, streams_max, draining, .. } = &*self.shared;
+        if draining.is_cancelled() {
+            return Err(SandboxError::ShuttingDown { retry_after: RETRY });
+        }
+        let Ok(permit) = streams.clone().try_acquire_owned() else {
+            let what = format!("{streams_max} event streams are open, which is the maximum");
+            return Err(SandboxError::Overloaded { what, retry_after: STALE_RETRY });
+        };
+        self.fresh().await?;
+        if let Some(id) = only {
+            self.readable(id)?;
+        }
+        Ok(self.view().changes(only, start).map(|reader| reader.with_permit(permit)))
     }
 
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {

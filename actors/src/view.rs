@@ -3,6 +3,9 @@
 //! The shared watch and the answers to our own calls update it, in any order. Each observation has a uid and a
 //! resourceVersion, so the result does not depend on the order.
 
+mod change;
+mod change_log;
+pub mod change_reader;
 mod freshness;
 mod merge;
 mod pod_events;
@@ -16,7 +19,7 @@ use std::{
     collections::HashSet,
     fmt, mem,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,6 +27,7 @@ use std::{
 
 use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
+    error::SandboxError,
     ids::SandboxId,
     observed::{Expiry, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
     pod_event::PodEvent,
@@ -31,10 +35,17 @@ use lifecycle::{
     traits::{Deletion, Kind, WatchEvent, WatchSink},
 };
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
+pub(crate) use self::freshness::STALE_RETRY;
+pub use self::{
+    change::{Change, ChangeKind, Visible, unreadable},
+    change_log::{Position, Start},
+};
 use self::{
+    change_log::ChangeLog,
     freshness::Freshness,
-    merge::{Change, Gone, Source},
+    merge::{Effect, Gone, Source},
     row::{Object, Row},
     waits::Waits,
 };
@@ -50,8 +61,12 @@ pub struct View {
     service_lists: AtomicU64,
     /// A counter that is incremented after every change that callers could see.
     revision: AtomicU64,
-    /// The requests that wait for a change of a row.
-    waits: Waits,
+    /// The requests that wait for changes of a row.
+    waits: Arc<Waits>,
+    /// The changes that callers could see.
+    changes: ChangeLog,
+    /// Is notified when `changes` has another one.
+    appended: Arc<Notify>,
     /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
@@ -84,7 +99,9 @@ impl View {
             pod_lists: AtomicU64::new(0),
             service_lists: AtomicU64::new(0),
             revision: AtomicU64::new(0),
-            waits: Waits::default(),
+            waits: Arc::default(),
+            changes: ChangeLog::new(change_log::CAPACITY),
+            appended: Arc::default(),
             listener: OnceLock::new(),
         }
     }
@@ -104,6 +121,18 @@ impl View {
     #[must_use]
     pub fn unready_reason(&self, kind: Kind) -> Option<String> {
         self.freshness.unready_reason(kind)
+    }
+
+    /// Returns the error for a read while the view is stale.
+    pub(crate) fn stale(&self) -> SandboxError {
+        let why: Vec<_> = self.unready_watches().map(|(name, why)| format!("{name}: {why}")).collect();
+        SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY }
+    }
+
+    /// Returns the watches that are not ready, with the reasons.
+    pub(crate) fn unready_watches(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let watches = [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)];
+        watches.into_iter().filter_map(|(name, kind)| self.unready_reason(kind).map(|why| (name, why)))
     }
 
     /// Returns since when all existing objects are known; `None` until both kinds have been listed once.
@@ -153,7 +182,21 @@ impl View {
     /// Publishes a change of a row. The row must not be locked.
     fn changed(&self, id: &SandboxId) {
         self.new_revision();
-        self.waits.changed(id);
+        if self.changes.publish(id, || self.visible(id)) {
+            self.wake_readers_of(id);
+        } else {
+            // A wait may end although a caller sees no change: the sandbox is still not shown.
+            self.waits.changed(id);
+        }
+    }
+
+    /// Returns what a GET of the sandbox returns.
+    fn visible(&self, id: &SandboxId) -> Visible {
+        let Some(row) = self.rows.get(id) else { return Visible::Gone(None) };
+        match row.unreadable() {
+            Some(kind) => Visible::Unreadable(kind),
+            None => row.status().map_or(Visible::Gone(None), Visible::Present),
+        }
     }
 
     /// Waits until the sandbox is ready, has failed for good, or is not shown any more. Returns its status.
@@ -232,7 +275,7 @@ impl View {
         if let Some(mut row) = self.rows.get_mut(id) {
             row.expiry = expiry;
         }
-        self.new_revision();
+        self.changed(id);
     }
 
     /// Applies an object from the answer to our own call. The actor looks after its calls, so it is not notified.
@@ -266,33 +309,33 @@ impl View {
     }
 
     /// Merges an observation. Returns its effect.
-    fn apply<T: Object>(&self, id: &SandboxId, object: T, source: Source) -> Change {
+    fn apply<T: Object>(&self, id: &SandboxId, object: T, source: Source) -> Effect {
         let change = {
             let entry = self.rows.entry(id.clone());
             // Checked while the row is locked, because `end` records a deletion while it holds the lock. So no late
             // observation restores a deleted object.
             if self.gone().outdates(&object) {
-                return Change::None;
+                return Effect::None;
             }
             let mut row = entry.or_default();
             // A late answer to an own call may be older than the list.
             let read_again = T::unreadable(&mut row).take_if(|since| object.version() > *since).is_some();
             let change = merge::apply(T::slot(&mut row), object, source);
             row.drop_outdated_events();
-            if read_again { Change::Shape } else { change }
+            if read_again { Effect::Shape } else { change }
         };
-        if change > Change::None {
+        if change > Effect::None {
             self.changed(id);
         }
         change
     }
 
     /// Removes the object with this uid. Observations up to this resourceVersion no longer count. Returns the effect.
-    fn end<T: Object>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) -> Change {
+    fn end<T: Object>(&self, id: &SandboxId, uid: &Uid, version: ResourceVersion) -> Effect {
         let change = match self.rows.entry(id.clone()) {
             Entry::Vacant(_) => {
                 self.gone().note(uid.clone(), version);
-                Change::None
+                Effect::None
             }
             Entry::Occupied(mut row) => {
                 self.gone().note(uid.clone(), version);
@@ -314,9 +357,9 @@ impl View {
 
     /// Notifies the listener of a change that the watch has reported, unless the actor has yet to look after an earlier
     /// notification.
-    fn notify(&self, id: &SandboxId, change: Change) {
+    fn notify(&self, id: &SandboxId, change: Effect) {
         let is_first = || self.rows.get_mut(id).is_none_or(|mut row| !mem::replace(&mut row.notified, true));
-        if change == Change::Shape
+        if change == Effect::Shape
             && is_first()
             && let Some(listener) = self.listener.get()
         {
@@ -330,10 +373,10 @@ impl View {
         &self,
         kind: Kind,
         items: Vec<(SandboxId, T)>,
-        unreadable: &[SandboxId],
+        unreadable: Vec<SandboxId>,
         version: ResourceVersion,
     ) {
-        let unreadable: HashSet<_> = unreadable.iter().collect();
+        let unreadable: HashSet<_> = unreadable.into_iter().collect();
         self.set_unreadable::<T>(&unreadable, version);
         let listing = T::lists(self).load(Ordering::SeqCst);
         let named: HashSet<_> = items.iter().map(|(_, object)| object.uid().clone()).collect();
@@ -357,6 +400,7 @@ impl View {
             let change = self.end::<T>(&id, &uid, version);
             self.notify(&id, change);
         }
+        self.set_others_readable::<T>(&unreadable);
         self.freshness.listed(kind);
     }
 
@@ -372,7 +416,7 @@ impl View {
                 (id, change)
             }
             WatchEvent::Listed { objects, unreadable, version } => {
-                return self.listed(kind, objects, &unreadable, version);
+                return self.listed(kind, objects, unreadable, version);
             }
         };
         self.notify(&id, change);

@@ -36,6 +36,9 @@ struct Clock {
     failing: Mutex<Option<String>>,
 }
 
+/// The retry delay while the view is stale.
+pub(crate) const STALE_RETRY: Duration = Duration::from_secs(5);
+
 /// A time that is never reached: 584 years after the start.
 const NEVER: u64 = u64::MAX;
 

@@ -15,7 +15,7 @@ pub(crate) struct Known<T> {
 
 /// The effect of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Change {
+pub(super) enum Effect {
     /// Nothing has changed.
     None,
     /// The status has changed, but nothing that a decision depends on.
@@ -59,23 +59,23 @@ pub(super) fn apply<T: Observation + PartialEq>(
     slot: &mut Option<Known<T>>,
     object: T,
     source: Source,
-) -> Change {
+) -> Effect {
     let written_during = match source {
         Source::Watch | Source::List { .. } => None,
         Source::OwnCall { listing } => Some(listing),
     };
     let Some(known) = slot else {
         *slot = Some(Known { object, written_during });
-        return Change::Shape;
+        return Effect::Shape;
     };
     if known.object.uid() == object.uid() {
         if written_during.is_none() {
             known.written_during = None;
         }
         if object.version() < known.object.version() || object == known.object {
-            return Change::None;
+            return Effect::None;
         }
-        let change = if object.is_equivalent(&known.object) { Change::Looks } else { Change::Shape };
+        let change = if object.is_equivalent(&known.object) { Effect::Looks } else { Effect::Shape };
         known.object = object;
         return change;
     }
@@ -83,15 +83,15 @@ pub(super) fn apply<T: Observation + PartialEq>(
     // across uids. The exception is a cluster restored from a backup: there a list shows which object exists.
     let replaced = matches!(source, Source::List { listing } if known.is_disproved_by(listing));
     if !replaced && object.version() < known.object.version() {
-        return Change::None;
+        return Effect::None;
     }
     *slot = Some(Known { object, written_during });
-    Change::Shape
+    Effect::Shape
 }
 
 /// Merges the deletion of an object. A deletion of another object with the same name changes nothing.
-pub(super) fn remove<T: Observation>(slot: &mut Option<Known<T>>, uid: &Uid) -> Change {
-    if slot.take_if(|known| known.object.uid() == uid).is_some() { Change::Shape } else { Change::None }
+pub(super) fn remove<T: Observation>(slot: &mut Option<Known<T>>, uid: &Uid) -> Effect {
+    if slot.take_if(|known| known.object.uid() == uid).is_some() { Effect::Shape } else { Effect::None }
 }
 
 impl<T> Known<T> {
@@ -153,12 +153,12 @@ mod tests {
     #[test]
     fn the_newer_observation_counts() {
         let mut slot = None;
-        assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Change::Shape);
-        assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Change::None);
+        assert_eq!(apply(&mut slot, pod("a", 5), Source::Watch), Effect::Shape);
+        assert_eq!(apply(&mut slot, pod("a", 4), Source::Watch), Effect::None);
         let reason = Some(lifecycle::phase::Reason::new("Unschedulable", None).into());
-        assert_eq!(apply(&mut slot, ObservedPod { reason, ..pod("a", 6) }, Source::Watch), Change::Looks);
+        assert_eq!(apply(&mut slot, ObservedPod { reason, ..pod("a", 6) }, Source::Watch), Effect::Looks);
         let dying = ObservedPod { terminating: true, ..pod("a", 7) };
-        assert_eq!(apply(&mut slot, dying, Source::Watch), Change::Shape);
+        assert_eq!(apply(&mut slot, dying, Source::Watch), Effect::Shape);
     }
 
     /// Guards that a late observation or deletion of an earlier object with the same name does not affect the current
@@ -167,9 +167,9 @@ mod tests {
     fn an_earlier_life_changes_nothing() {
         let mut slot = None;
         let _ = apply(&mut slot, pod("new", 9), Source::OwnCall { listing: 1 });
-        assert_eq!(apply(&mut slot, pod("old", 8), Source::Watch), Change::None);
-        assert_eq!(remove(&mut slot, &Uid("old".into())), Change::None);
-        assert_eq!(remove(&mut slot, &Uid("new".into())), Change::Shape);
+        assert_eq!(apply(&mut slot, pod("old", 8), Source::Watch), Effect::None);
+        assert_eq!(remove(&mut slot, &Uid("old".into())), Effect::None);
+        assert_eq!(remove(&mut slot, &Uid("new".into())), Effect::Shape);
         assert!(slot.is_none());
     }
 
@@ -192,11 +192,11 @@ mod tests {
     fn a_list_tells_which_life_is_present() {
         let mut slot = None;
         let _ = apply(&mut slot, pod("old", 900), Source::Watch);
-        assert_eq!(apply(&mut slot, pod("new", 8), Source::Watch), Change::None);
-        assert_eq!(apply(&mut slot, pod("new", 8), Source::List { listing: 3 }), Change::Shape);
+        assert_eq!(apply(&mut slot, pod("new", 8), Source::Watch), Effect::None);
+        assert_eq!(apply(&mut slot, pod("new", 8), Source::List { listing: 3 }), Effect::Shape);
         let mut slot = None;
         let _ = apply(&mut slot, pod("new", 9), Source::OwnCall { listing: 3 });
-        assert_eq!(apply(&mut slot, pod("old", 8), Source::List { listing: 3 }), Change::None);
+        assert_eq!(apply(&mut slot, pod("old", 8), Source::List { listing: 3 }), Effect::None);
     }
 
     /// Guards that an object is gone as of a resourceVersion: a later observation means that it returned.

@@ -15,26 +15,39 @@ use super::{
 impl View {
     /// Returns which kind of object of the sandbox exists but was too large to be read: its state is not known.
     pub(crate) fn unreadable(&self, id: &SandboxId) -> Option<Kind> {
-        let row = self.rows.get(id)?;
-        let of_kind = |unreadable: Option<_>, kind| unreadable.map(|_| kind);
-        of_kind(row.pod_unreadable, Kind::Pod).or(of_kind(row.service_unreadable, Kind::Service))
+        self.rows.get(id)?.unreadable()
     }
 
-    /// Sets whose object is unreadable, as of a complete list.
+    /// Sets which objects are unreadable, as of a complete list.
     pub(super) fn set_unreadable<T: Object>(
         &self,
-        unreadable: &HashSet<&SandboxId>,
+        unreadable: &HashSet<SandboxId>,
         version: ResourceVersion,
     ) {
+        for id in unreadable {
+            *T::unreadable(&mut self.rows.entry(id.clone()).or_default()) = Some(version);
+        }
+        self.all_changed(unreadable.iter().cloned().collect());
+    }
+
+    /// Sets that no other objects are unreadable, once all objects of the list are applied: before that, the state of
+    /// an object that was unreadable would be the old one, or none.
+    pub(super) fn set_others_readable<T: Object>(&self, unreadable: &HashSet<SandboxId>) {
+        let mut readable = Vec::new();
         self.rows.retain(|id, row| {
             if !unreadable.contains(id) && T::unreadable(row).take().is_some() {
-                self.new_revision();
+                readable.push(id.clone());
             }
             !row.is_void()
         });
-        for id in unreadable {
-            *T::unreadable(&mut self.rows.entry((*id).clone()).or_default()) = Some(version);
-            self.new_revision();
+        self.all_changed(readable);
+    }
+
+    /// Publishes changes in a fixed order, so that simulations are reproducible.
+    fn all_changed(&self, mut ids: Vec<SandboxId>) {
+        ids.sort_unstable();
+        for id in ids {
+            self.changed(&id);
         }
     }
 
@@ -52,7 +65,13 @@ impl View {
 // === impl Row ===
 
 impl Row {
+    /// Returns which kind of object was too large to be read.
+    pub(super) fn unreadable(&self) -> Option<Kind> {
+        let of_kind = |unreadable: Option<_>, kind| unreadable.map(|_| kind);
+        of_kind(self.pod_unreadable, Kind::Pod).or(of_kind(self.service_unreadable, Kind::Service))
+    }
+
     pub(super) fn is_unreadable(&self) -> bool {
-        self.pod_unreadable.is_some() || self.service_unreadable.is_some()
+        self.unreadable().is_some()
     }
 }

@@ -1,4 +1,4 @@
-//! The requests that wait for a change of a row. They cost a change of another row one look into a map.
+//! The requests that wait for changes of a row. They cost a change of another row one look into a map.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,26 +20,34 @@ struct Waiting {
 
 /// A waiting request. It is removed on drop.
 #[derive(Debug)]
-pub(super) struct Wait<'a> {
-    waits: &'a Waits,
-    id: &'a SandboxId,
-    changed: Arc<Notify>,
+pub(super) struct Wait {
+    waits: Arc<Waits>,
+    id: SandboxId,
+    /// Is notified after each change.
+    pub(super) changed: Arc<Notify>,
 }
 
 // === impl Waits ===
 
 impl Waits {
     /// Adds a request that waits for changes of this sandbox's row.
-    pub(super) fn add<'a>(&'a self, id: &'a SandboxId) -> Wait<'a> {
+    pub(super) fn add(self: &Arc<Self>, id: &SandboxId) -> Wait {
         let mut by_id = self.by_id.lock();
         let waiting = by_id.entry(id.clone()).or_default();
         waiting.requests += 1;
-        Wait { waits: self, id, changed: waiting.changed.clone() }
+        Wait { waits: self.clone(), id: id.clone(), changed: waiting.changed.clone() }
     }
 
     /// Wakes the requests that wait for this sandbox. Call it after each change of the row, without its lock.
     pub(super) fn changed(&self, id: &SandboxId) {
         if let Some(waiting) = self.by_id.lock().get(id) {
+            waiting.changed.notify_waiters();
+        }
+    }
+
+    /// Wakes all requests.
+    pub(super) fn wake_all(&self) {
+        for waiting in self.by_id.lock().values() {
             waiting.changed.notify_waiters();
         }
     }
@@ -52,7 +60,12 @@ impl Waits {
 
 // === impl Wait ===
 
-impl Wait<'_> {
+impl Wait {
+    /// Returns the sandbox for which it waits.
+    pub(super) fn id(&self) -> &SandboxId {
+        &self.id
+    }
+
     /// Returns the first value that `look` finds. It looks now, and again after each change.
     pub(super) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
@@ -67,13 +80,13 @@ impl Wait<'_> {
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for Wait {
     fn drop(&mut self) {
         let mut by_id = self.waits.by_id.lock();
-        if let Some(waiting) = by_id.get_mut(self.id) {
+        if let Some(waiting) = by_id.get_mut(&self.id) {
             waiting.requests -= 1;
             if waiting.requests == 0 {
-                by_id.remove(self.id);
+                by_id.remove(&self.id);
             }
         }
     }

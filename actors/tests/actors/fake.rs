@@ -95,7 +95,13 @@ impl Fake {
 
     async fn on(world: Arc<World>, policy: Policy, reap_limits: ReapLimits) -> Self {
         let port = Arc::new(Port(world.clone()));
-        let rules = Rules { staleness: STALENESS, policy, reap_limits, creates_at_once: CREATES_AT_ONCE };
+        let rules = Rules {
+            staleness: STALENESS,
+            policy,
+            reap_limits,
+            creates_at_once: CREATES_AT_ONCE,
+            streams_max: 8,
+        };
         let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
         *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, world, ticking: None }

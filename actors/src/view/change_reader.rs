@@ -1,0 +1,136 @@
+//! A reader of the log of changes.
+
+use std::{fmt, mem, sync::Arc};
+
+use lifecycle::{error::SandboxError, ids::SandboxId};
+use tokio::sync::{OwnedSemaphorePermit, futures::OwnedNotified};
+
+use super::{
+    View,
+    change::Change,
+    change_log::{Cursor, Next, Position, Start},
+    waits::Wait,
+};
+use crate::reap_log::Reaped;
+
+/// Reads the changes of one sandbox, or of all, from a place in the log.
+///
+/// A clone reads on its own from the same place.
+#[derive(Clone)]
+pub struct ChangeReader {
+    view: Arc<View>,
+    cursor: Cursor,
+    /// Whether the reader knows the view as fresh, as it is at the beginning.
+    fresh: bool,
+    /// The sandbox, if it is about only one.
+    only: Option<Arc<Wait>>,
+    /// The right to read, for a limit of the number of readers.
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// What a reader reads.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A change, and the position after it.
+    Change(Arc<Change>, Position),
+    /// Changes were missed. The present state follows.
+    Reset,
+    /// A copy that has all changes up to this position is complete.
+    Synced(Position),
+    /// The view is stale. A GET now fails with this error.
+    Stale(SandboxError),
+    /// The view is fresh again.
+    Fresh,
+    /// The sandbox is gone, or the daemon stops.
+    Ended,
+}
+
+// === impl ChangeReader ===
+
+impl ChangeReader {
+    /// Returns what comes next; `None` if that is nothing yet. It does no I/O and does not wait.
+    pub fn read(&mut self) -> Option<News> {
+        let log = &self.view.changes;
+        Some(match log.next(&mut self.cursor, self.only.as_deref().map(Wait::id)) {
+            Next::Change(change) => {
+                let position = log.position(change.number);
+                News::Change(change, position)
+            }
+            Next::Reset => News::Reset,
+            Next::Synced(number) => News::Synced(log.position(number)),
+            Next::Ended => News::Ended,
+            Next::Nothing => {
+                let fresh = self.view.is_fresh();
+                if mem::replace(&mut self.fresh, fresh) == fresh {
+                    return None;
+                }
+                if fresh { News::Fresh } else { News::Stale(self.view.stale()) }
+            }
+        })
+    }
+
+    /// Returns a future that completes when there may be something to read. Call it before [`ChangeReader::read`], so
+    /// that nothing in between is missed.
+    pub fn notified(&self) -> OwnedNotified {
+        self.only.as_ref().map_or(&self.view.appended, |wait| &wait.changed).clone().notified_owned()
+    }
+
+    /// Keeps this permit for as long as it reads.
+    #[must_use]
+    pub(crate) fn with_permit(self, permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Some(Arc::new(permit)), ..self }
+    }
+}
+
+impl fmt::Debug for ChangeReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeReader").field("cursor", &self.cursor).finish_non_exhaustive()
+    }
+}
+
+// === impl View ===
+
+impl View {
+    /// Returns a reader of the changes of one sandbox or of all; `None` if there is nothing to read about the sandbox.
+    #[must_use]
+    pub fn changes(self: &Arc<Self>, only: Option<&SandboxId>, start: Start) -> Option<ChangeReader> {
+        let cursor = self.changes.cursor(start, only)?;
+        let only = only.map(|id| Arc::new(self.waits.add(id)));
+        Some(ChangeReader { view: self.clone(), cursor, fresh: true, only, _permit: None })
+    }
+
+    /// Wakes all readers. Call it when the view has become stale or fresh.
+    pub fn wake_readers(&self) {
+        self.appended.notify_waiters();
+        self.waits.wake_all();
+    }
+
+    /// Records that the sandbox is being reaped: its end, if it comes, is this reap.
+    pub(crate) fn reap_started(&self, id: &SandboxId, reaped: Reaped) {
+        self.changes.reap_started(id, reaped);
+    }
+
+    /// Records that the sandbox was not reaped, or that this is unknown.
+    pub(crate) fn reap_failed(&self, id: &SandboxId) {
+        self.changes.reap_failed(id);
+    }
+
+    /// Records that the sandbox was reaped.
+    pub(crate) fn reaped(&self, id: &SandboxId, reaped: Reaped) {
+        if self.changes.reaped(id, reaped) {
+            self.wake_readers_of(id);
+        }
+    }
+
+    /// Wakes those that read changes of this sandbox.
+    pub(super) fn wake_readers_of(&self, id: &SandboxId) {
+        self.appended.notify_waiters();
+        self.waits.changed(id);
+    }
+
+    /// Ends all readers.
+    pub(crate) fn end_readers(&self) {
+        self.changes.close();
+        self.wake_readers();
+    }
+}
