@@ -17,6 +17,7 @@ pub mod request;
 mod change;
 mod create;
 mod delete;
+mod events;
 mod fallback;
 mod get;
 mod health;
@@ -26,6 +27,7 @@ mod path;
 mod presence;
 mod reaper;
 mod request_id;
+pub mod response_body;
 pub(crate) mod responses;
 mod touch;
 mod wait;
@@ -59,6 +61,8 @@ pub fn routes<B: Backend>(
         .or(delete::route(backend.clone()))
         .unify()
         .or(change::route(backend.clone(), body_reader))
+        .unify()
+        .or(events::route(backend.clone()))
         .unify()
         .or(reaper::route(backend.clone()))
         .unify()

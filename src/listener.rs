@@ -8,6 +8,7 @@
 //! | continues to send after the response | [`Limits::linger`] |
 //! | closes its sending side, or the whole connection, after a request | the deadline of the request |
 //! | opens too many connections | [`Limits::connections`]: an inactive one is closed, otherwise the new one is answered 503 |
+//! | keeps streams of events open | a limit of their own, instead of [`Limits::connections`] |
 //!
 //! [`crate::http`] limits bodies and response times. The daemon does not terminate TLS.
 
@@ -38,10 +39,11 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -212,20 +214,10 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
         }
-        let slots = Arc::clone(&self.slots);
-        let slot = Arc::clone(&slots).try_acquire_owned().ok();
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
         if slot.is_some() || self.connections.evict_idle() {
-            let connection = self.connection(stream, peer);
-            self.tasks.spawn(async move {
-                // The permit of the closed connection becomes free within a moment.
-                let slot = match slot {
-                    Some(slot) => Ok(slot),
-                    None => slots.acquire_owned().await,
-                };
-                if slot.is_ok() {
-                    connection.await;
-                }
-            });
+            let connection = self.connection(stream, peer, slot);
+            self.tasks.spawn(connection);
         } else if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             let connections = self.limits.connections;
             tracing::warn!(%peer, connections, "refused a connection: too many are open");
@@ -233,14 +225,26 @@ impl Server {
         }
     }
 
-    /// Serves one connection to its end.
-    fn connection(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<> {
+    /// Serves one connection to its end. Without a slot it waits for one first.
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = ()> + use<> {
         let (frontend, guard) = (self.frontend.clone(), self.connections.enter());
         let closing = Arc::clone(&self.closing);
         let (http, limits, lingering) = (self.http.clone(), self.limits, Arc::clone(&self.lingering));
         // The receiver is created before the task is spawned, so that a stop in between is not missed.
         let watcher = self.graceful.watcher();
+        let slots = Arc::clone(&self.slots);
         async move {
+            // The permit of a closed connection becomes free within a moment.
+            let slot = match slot {
+                Some(slot) => Some(slot),
+                None => slots.acquire_owned().await.ok(),
+            };
+            let slot = Mutex::new(slot);
             // Initially true: hyper itself answers a head that it cannot parse, without calling this service.
             let unread = Arc::new(AtomicBool::new(true));
             let policy = LingerPolicy {
@@ -254,13 +258,20 @@ impl Server {
             let service = service_fn(|request: Request<Incoming>| {
                 guard.start_request();
                 let request = request.map(|body| RequestBody::new(body, Arc::clone(&unread)));
-                let (frontend, unread, closing, guard) = (&frontend, &unread, &closing, &guard);
+                let (frontend, unread, closing, guard, slot) = (&frontend, &unread, &closing, &guard, &slot);
                 async move {
                     let mut response = frontend.answer(request, Some(peer)).await;
-                    if unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
+                    let is_stream = response.body().is_stream();
+                    if is_stream || unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
                         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     }
-                    guard.end_request();
+                    if is_stream {
+                        // Streams have a limit of their own, and leave the slots for other requests. The connection
+                        // stays busy, and ends with the stream.
+                        slot.lock().take();
+                    } else {
+                        guard.end_request();
+                    }
                     Ok::<_, Infallible>(response)
                 }
             });

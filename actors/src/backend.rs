@@ -88,11 +88,14 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;
 
-    /// Returns a reader of the changes of one sandbox, or of all. Returns `None` if the sandbox does not exist and
-    /// `start` misses nothing of it. Fails if too many are reading, and if a GET or LIST would fail.
-    fn changes(
+    /// Returns a reader of the changes of all sandboxes. Fails if too many are reading, or if a list would fail.
+    fn changes(&self, start: Start) -> impl Future<Output = Result<ChangeReader, SandboxError>> + Send;
+
+    /// Returns a reader of the changes of one sandbox; `None` if it does not exist, and the reader knows that. Fails if
+    /// too many are reading, or if a GET would fail.
+    fn changes_of(
         &self,
-        only: Option<&SandboxId>,
+        id: &SandboxId,
         start: Start,
     ) -> impl Future<Output = Result<Option<ChangeReader>, SandboxError>> + Send;
 

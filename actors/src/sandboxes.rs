@@ -16,7 +16,10 @@ use lifecycle::{
 };
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::{admission::Permit, backend::ReaperState, reap_log::Reaped};
@@ -218,6 +221,18 @@ impl Sandboxes {
         self.shared.changes.enter(id).map_err(|full| full.into_failure(id))
     }
 
+    /// Takes a permit for an event stream.
+    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, SandboxError> {
+        let Inner { streams, streams_max, draining, .. } = &*self.shared;
+        if draining.is_cancelled() {
+            return Err(SandboxError::ShuttingDown { retry_after: RETRY });
+        }
+        streams.clone().try_acquire_owned().map_err(|_| {
+            let what = format!("{streams_max} event streams are open, which is the maximum");
+            SandboxError::Overloaded { what, retry_after: STALE_RETRY }
+        })
+    }
+
     async fn fresh(&self) -> Result<(), SandboxError> {
         if self.shared.common.view.is_fresh() {
             return Ok(());
@@ -413,24 +428,17 @@ impl Backend for Sandboxes {
         }
     }
 
-    async fn changes(
-        &self,
-        only: Option<&SandboxId>,
-        start: Start,
-    ) -> Result<Option<ChangeReader>, SandboxError> {
-        let Inner { streams, streams_max, draining, .. } = &*self.shared;
-        if draining.is_cancelled() {
-            return Err(SandboxError::ShuttingDown { retry_after: RETRY });
-        }
-        let Ok(permit) = streams.clone().try_acquire_owned() else {
-            let what = format!("{streams_max} event streams are open, which is the maximum");
-            return Err(SandboxError::Overloaded { what, retry_after: STALE_RETRY });
-        };
+    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
+        let permit = self.stream_permit()?;
         self.fresh().await?;
-        if let Some(id) = only {
-            self.readable(id)?;
-        }
-        Ok(self.view().changes(only, start).map(|reader| reader.with_permit(permit)))
+        Ok(self.view().changes(start).with_permit(permit))
+    }
+
+    async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
+        let permit = self.stream_permit()?;
+        self.fresh().await?;
+        self.readable(id)?;
+        Ok(self.view().changes_of(id, start).map(|reader| reader.with_permit(permit)))
     }
 
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {

@@ -217,10 +217,7 @@ impl ApiError {
             ErrorFormat::FastApi if self.status == StatusCode::UNAUTHORIZED => {
                 (None, "Unauthorized".to_owned())
             }
-            ErrorFormat::FastApi => {
-                let body = self.extended(json!({ "detail": self.detail }), "status");
-                (Some(responses::JSON), body)
-            }
+            ErrorFormat::FastApi => (Some(responses::JSON), self.body().to_string()),
             ErrorFormat::Problem => {
                 let mut body = json!({
                     "type": "about:blank",
@@ -233,7 +230,8 @@ impl ApiError {
                     body["errors"] = json!(fields);
                 }
                 // The status of a problem document is a number, so the status of the sandbox has another name.
-                (Some(HeaderValue::from_static(PROBLEM_JSON)), self.extended(body, "sandbox_status"))
+                let body = self.extended(body, "sandbox_status");
+                (Some(HeaderValue::from_static(PROBLEM_JSON)), body.to_string())
             }
         };
         let mut response = Response::new(body.into());
@@ -257,8 +255,13 @@ impl ApiError {
         response
     }
 
-    /// Adds the fields that both formats have, and returns the text of the body.
-    fn extended(&self, mut body: Value, status: &str) -> String {
+    /// The body in FastAPI's format.
+    pub(super) fn body(&self) -> Value {
+        self.extended(json!({ "detail": self.detail }), "status")
+    }
+
+    /// Adds the fields that both formats have.
+    fn extended(&self, mut body: Value, status: &str) -> Value {
         if let Some(reason) = self.reason {
             body["reason"] = reason.into();
         }
@@ -272,7 +275,7 @@ impl ApiError {
                 body["reaped"] = json!(responses::Reaped::from(reaped));
             }
         }
-        body.to_string()
+        body
     }
 }
 

@@ -17,13 +17,15 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
     let presence = path::presence().map(|_: PathId| refuse("GET"));
     let touch = path::touch().map(|_: PathId| refuse("POST"));
+    let all_events = path::events().map(|| refuse("GET"));
+    let events = path::sandbox_events().map(|_: PathId| refuse("GET")).or(all_events).unify();
     let reaper = path::reaper().map(|| refuse("GET"));
     let resume = path::reaper_resume().map(|| refuse("POST"));
     let sandboxes = path::sandboxes().map(|| refuse("POST"));
     let capabilities = path::capabilities().map(|| refuse("GET"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
-    let ours = presence.or(touch).unify().or(reaper).unify().or(resume).unify();
+    let ours = presence.or(touch).unify().or(events).unify().or(reaper).unify().or(resume).unify();
     let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     deerflow.or(ours).unify().or(admin).unify().boxed()
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use actors::view::change_reader::ChangeReader;
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
 use lifecycle::{budget, error::SandboxError, operation::Operation};
@@ -23,7 +24,9 @@ use warp::{Reply, filters::BoxedFilter, reply::Response};
 use super::{
     auth::Auth,
     errors::{ApiError, ErrorFormat},
+    events::EventBody,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
+    response_body::ResponseBody,
     wait::Wait,
 };
 
@@ -150,10 +153,15 @@ impl Frontend {
         self.shared.rejected.load(Ordering::Relaxed)
     }
 
-    /// Answers a request: always within its deadline and with a well-formed body.
+    /// Answers a request: always within its deadline and with a well-formed body. A stream of events has only begun
+    /// within its deadline.
     ///
     /// Dropping the future (the client reset its connection) drops the route's future.
-    pub async fn answer<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> http::Response<ResponseBody>
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -183,7 +191,11 @@ impl Frontend {
             }
             info.log(response.status(), error.as_ref(), start.elapsed(), peer, unnamed.then_some(&id));
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
-            response
+            let reader = response.extensions_mut().remove::<ChangeReader>();
+            response.map(|body| match reader {
+                Some(reader) => ResponseBody::Events(EventBody::new(reader)),
+                None => ResponseBody::Whole(body),
+            })
         }
         .instrument(span)
         .await

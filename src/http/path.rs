@@ -63,6 +63,16 @@ pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + C
     warp::path!("api" / "sandboxes" / PathId / "touch")
 }
 
+/// `/api/sandboxes/{id}/events`
+pub(super) fn sandbox_events() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "events")
+}
+
+/// `/api/events`
+pub(super) fn events() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "events")
+}
+
 /// `/api/reaper`
 pub(super) fn reaper() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("api" / "reaper")

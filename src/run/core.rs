@@ -57,6 +57,7 @@ impl Core {
             policy: settings.policy,
             reap_limits: settings.reap_limits,
             creates_at_once: limits.creates_at_once(),
+            streams_max: settings.http.max_streams,
         };
         let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;
         let attached = Task(tokio::spawn(attach::run(options, cluster.clone(), sandboxes.view().clone())));

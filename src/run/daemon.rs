@@ -80,8 +80,14 @@ impl Daemon {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, StartError> {
-        let settings::Http { listen, api_key: _, max_connections, drain_deadline, drain_delay } =
-            &settings.http;
+        let settings::Http {
+            listen,
+            api_key: _,
+            max_connections,
+            max_streams: _,
+            drain_deadline,
+            drain_delay,
+        } = &settings.http;
 
         let listener = TcpListener::bind(listen)
             .await

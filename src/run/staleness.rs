@@ -1,4 +1,4 @@
-//! Reports when the cluster state becomes stale, and when it is fresh again.
+//! Reports when the cluster state becomes stale, and when it is fresh again: in the log and to the event streams.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 /// How often the state is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Logs each change while it is polled. It never ends by itself.
+/// Reports each change while it is polled. It never ends by itself.
 ///
 /// The first list is reported by the readiness check and by the failures of the watch. The state can be stale only after
 /// it.
@@ -17,6 +17,7 @@ pub(super) async fn report(view: Arc<View>) {
     loop {
         until(&view, true).await;
         until(&view, false).await;
+        view.wake_readers();
         let since = Instant::now();
         let why: Vec<_> = [Kind::Pod, Kind::Service]
             .into_iter()
@@ -27,6 +28,7 @@ pub(super) async fn report(view: Arc<View>) {
             "cluster state is stale: requests are answered 503 until it is fresh"
         );
         until(&view, true).await;
+        view.wake_readers();
         tracing::info!(stale_for = since.elapsed().as_secs(), "cluster state is fresh again");
     }
 }

@@ -15,7 +15,16 @@ use super::{
 
 pub(super) const SECTION: Section = Section {
     heading: "HTTP service",
-    settings: &[&LISTEN, &API_KEY, &API_KEY_FILE, &AUTH, &MAX_CONNECTIONS, &DRAIN_DEADLINE, &DRAIN_DELAY],
+    settings: &[
+        &LISTEN,
+        &API_KEY,
+        &API_KEY_FILE,
+        &AUTH,
+        &MAX_CONNECTIONS,
+        &MAX_STREAMS,
+        &DRAIN_DEADLINE,
+        &DRAIN_DELAY,
+    ],
 };
 
 static LISTEN: Setting<Rule<SocketAddr>> = Setting {
@@ -62,6 +71,13 @@ static MAX_CONNECTIONS: Setting<Number<usize>> = Setting {
     help: "Maximum number of open connections; a further one is answered 503",
 };
 
+static MAX_STREAMS: Setting<Number<usize>> = Setting {
+    variable: "PROVISIONER_MAX_STREAMS",
+    format: Number(0..=65536),
+    default: DefaultValue::Text("5000"),
+    help: "Maximum number of open event streams, besides the other connections; a further one is answered 503",
+};
+
 /// Zero would interrupt every request. No request lasts longer than 30 s, so more than ten minutes is probably a
 /// typing error.
 static DRAIN_DEADLINE: Setting<DurationRange> = Setting {
@@ -90,6 +106,8 @@ pub struct Http {
     pub api_key: Option<SecretString>,
     /// The number of open connections; a further one is answered 503 and closed.
     pub max_connections: usize,
+    /// The number of open event streams, whose connections do not count among `max_connections`.
+    pub max_streams: usize,
     /// How long a shutdown waits for requests in flight.
     pub drain_deadline: Duration,
     /// How much of that time new connections are still accepted, while the daemon is not ready.
@@ -101,6 +119,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Http, Reported> {
         api_key: api_key(reader)?,
         listen: reader.get(&LISTEN)?,
         max_connections: reader.get(&MAX_CONNECTIONS)?,
+        max_streams: reader.get(&MAX_STREAMS)?,
         drain_deadline: reader.get(&DRAIN_DEADLINE)?,
         drain_delay: reader.get(&DRAIN_DELAY)?,
     })

@@ -1,19 +1,22 @@
 //! A client of the HTTP API.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{error::Error, fmt::Debug, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use sandbox_provisioner::http::frontend::Frontend;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 
-use crate::{Answer, until};
+use crate::{Answer, Events, until};
 
 /// The time after which every caller has given up (invariant 7).
 const GIVEN_UP: Duration = Duration::from_secs(29);
@@ -150,6 +153,25 @@ impl Client {
         answer.map(|(head, body)| Answer::new(head, body, start.elapsed()))
     }
 
+    /// Opens a stream of events, after the event with this id.
+    pub async fn events(&self, path: &str, after: Option<&str>) -> Result<Events, Box<Answer>> {
+        let mut request = Request::get(path);
+        for (name, value) in [("last-event-id", after), ("x-api-key", self.key.as_deref())] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let request = request.body(Full::default()).unwrap();
+        let start = Instant::now();
+        match &self.transport {
+            Transport::Direct(frontend) => opened(frontend.answer(request, None).await, None, start).await,
+            Transport::Socket(address) => {
+                let (response, connection) = send(*address, request).await.expect("the daemon answers");
+                opened(response, Some(connection), start).await
+            }
+        }
+    }
+
     /// Waits until a sandbox was created, runs and is ready.
     pub async fn running(&self, id: &str) {
         let created = self.post(id).await;
@@ -177,18 +199,45 @@ impl Client {
     }
 }
 
-/// Sends a request on a new connection.
-async fn exchange(
+/// Returns the stream of a response, or an answer that is not a stream.
+async fn opened<B>(
+    response: Response<B>,
+    connection: Option<JoinHandle<()>>,
+    start: Instant,
+) -> Result<Events, Box<Answer>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<NoAnswer> + Debug,
+{
+    let (head, body) = response.into_parts();
+    if head.status == StatusCode::OK {
+        assert_eq!(head.headers["content-type"], "text/event-stream");
+        return Ok(Events::new(body, connection));
+    }
+    let bytes = body.collect().await.expect("the body is complete").to_bytes();
+    Err(Box::new(Answer::new(head, bytes, start.elapsed())))
+}
+
+/// Sends a request on a new connection, and returns the beginning of the response and the connection.
+async fn send(
     address: SocketAddr,
     mut request: Request<Full<Bytes>>,
-) -> Result<(http::response::Parts, Bytes), NoAnswer> {
+) -> Result<(Response<Incoming>, JoinHandle<()>), NoAnswer> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let connection = tokio::spawn(async move { drop(connection.await) });
     request.headers_mut().insert("host", address.to_string().parse()?);
-    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok((sender.send_request(request).await?, connection))
+}
+
+/// Sends a request on a new connection, and returns the whole response.
+async fn exchange(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<(http::response::Parts, Bytes), NoAnswer> {
+    let (response, connection) = send(address, request).await?;
+    let (head, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
-    drop(sender);
     connection.abort();
     Ok((head, body))
 }

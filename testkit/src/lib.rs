@@ -3,7 +3,7 @@
 //! - [`Daemon`] runs in the test's process, on an embedded cluster. [`Setup`] changes its settings and its cluster.
 //! - [`Process`] is the real program.
 //! - [`ServedCluster`] is an embedded cluster on a port, for a daemon that reaches it through a kubeconfig.
-//! - [`Client`] calls the HTTP API of any of them and returns an [`Answer`].
+//! - [`Client`] calls the HTTP API of any of them and returns an [`Answer`], or [`Events`].
 
 #![allow(clippy::missing_panics_doc, reason = "a fixture panics to fail the test")]
 #![allow(
@@ -17,6 +17,7 @@ mod answer;
 mod client;
 mod cluster;
 mod daemon;
+mod events;
 mod log;
 mod process;
 mod wait;
@@ -26,6 +27,7 @@ pub use self::{
     client::Client,
     cluster::{ServedCluster, object_names},
     daemon::{Daemon, Setup, settings},
+    events::{Event, Events},
     log::{Log, listen},
     process::{Process, command},
     wait::{until, within},

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 use simcluster::{Cluster, Course, Effect, NodeOptions, Options, Rule, Verb};
 use testkit::{Answer, Client, NAMESPACE, Process, ServedCluster, Setup, command, within};
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{net::TcpStream, task::JoinHandle, time::Instant};
 
 use crate::PROGRAM;
 
@@ -201,4 +201,26 @@ async fn waits_for_a_sandbox_end_with_the_drain() {
     let answer = waiting.await.unwrap();
     assert_eq!((answer.status, &answer.body["ready"]), (200, &json!(false)));
     assert!(answer.took < Duration::from_secs(20), "{:?}", answer.took);
+}
+
+/// Guards that a shutdown ends the streams of events in order, does not wait for them, and does not count them as cut.
+#[tokio::test]
+async fn streams_end_with_the_drain() {
+    let daemon =
+        Setup::new(&[]).cluster(Cluster::start(Options::default())).listening().start().await.ready().await;
+    let client = daemon.client();
+    client.post("a").await;
+    let mut streams = Vec::new();
+    for path in ["/api/events", "/api/sandboxes/a/events"] {
+        let mut events = client.events(path, None).await.unwrap();
+        events.until("synced").await;
+        streams.push(events);
+    }
+    let start = Instant::now();
+    let stopped = daemon.stop().await;
+    assert_eq!((stopped.rejected, stopped.cut), (0, 0));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    for events in &mut streams {
+        events.until("end").await;
+    }
 }

@@ -3,14 +3,15 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
-    view::Revision,
+    view::{Revision, Start, View, change_reader::ChangeReader},
 };
 use jiff::Timestamp;
 use lifecycle::{
@@ -57,6 +58,8 @@ struct Shared {
     sandboxes: Mutex<BTreeMap<SandboxId, Status>>,
     reaped: Mutex<BTreeMap<SandboxId, Reaped>>,
     stopped_until: Mutex<Option<Timestamp>>,
+    /// The changes that streams read, apart from the other calls.
+    view: OnceLock<Arc<View>>,
     /// The number of changes of `sandboxes`.
     changes: AtomicU64,
     /// Is notified by each call.
@@ -94,6 +97,11 @@ impl Fake {
     /// Returns all calls, such as `get abc` or `touch abc by gateway-1`.
     pub fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// Returns the view whose changes the streams show.
+    pub fn view(&self) -> &Arc<View> {
+        self.shared.view.get_or_init(|| Arc::new(View::new(Duration::from_secs(60))))
     }
 
     /// Waits for the first call.
@@ -240,6 +248,16 @@ impl Backend for Fake {
         self.play("list".to_owned()).await?;
         let sandboxes = self.shared.sandboxes.lock().unwrap();
         Ok(sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect())
+    }
+
+    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
+        self.play("changes".to_owned()).await?;
+        Ok(self.view().changes(start))
+    }
+
+    async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
+        self.play(format!("changes of {}", id.as_str())).await?;
+        Ok(self.view().changes_of(id, start))
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

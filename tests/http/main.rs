@@ -8,6 +8,7 @@ mod bad_input;
 mod client;
 mod connections;
 mod contract;
+mod events;
 mod fake;
 mod frontend;
 mod half_close;

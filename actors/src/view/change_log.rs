@@ -149,24 +149,18 @@ impl ChangeLog {
         Position { epoch: self.epoch, number }
     }
 
-    /// Returns the place of a new reader; `None` if it would read about one sandbox, and there is nothing to tell.
-    pub(super) fn cursor(&self, start: Start, only: Option<&SandboxId>) -> Option<Cursor> {
+    /// Returns the place of a new reader about all sandboxes.
+    pub(super) fn cursor(&self, start: Start) -> Cursor {
+        self.records().cursor(start, self.epoch)
+    }
+
+    /// Returns the place of a new reader about one sandbox; `None` if it does not exist, and the reader knows that.
+    pub(super) fn cursor_of(&self, id: &SandboxId, start: Start) -> Option<Cursor> {
         let records = self.records();
-        let cursor = match start {
-            Start::Present => Cursor::Present { after: 0, until: records.last },
-            Start::After(Position { epoch, number })
-                if epoch == self.epoch && (records.oldest() - 1..=records.last).contains(&number) =>
-            {
-                Cursor::Changes { after: number, complete: Some(records.last) }
-            }
-            Start::After(_) | Start::Reset => Cursor::Reset,
-        };
-        let Some(id) = only else { return Some(cursor) };
+        let cursor = records.cursor(start, self.epoch);
         let latest = records.latest.get(id)?;
-        match cursor {
-            Cursor::Changes { after, .. } if latest.number > after => Some(cursor),
-            _ => Some(cursor).filter(|_| !latest.visible.is_gone()),
-        }
+        let has_missed = matches!(cursor, Cursor::Changes { after, .. } if after < latest.number);
+        (has_missed || !latest.visible.is_gone()).then_some(cursor)
     }
 
     /// Reads on, about one sandbox or about all.
@@ -194,6 +188,18 @@ impl Records {
     fn recent(&self, number: u64) -> Option<&Arc<Change>> {
         let index = number.checked_sub(self.oldest())?;
         self.recent.get(usize::try_from(index).ok()?)
+    }
+
+    fn cursor(&self, start: Start, epoch: u32) -> Cursor {
+        match start {
+            Start::Present => Cursor::Present { after: 0, until: self.last },
+            Start::After(position)
+                if position.epoch == epoch && (self.oldest() - 1..=self.last).contains(&position.number) =>
+            {
+                Cursor::Changes { after: position.number, complete: Some(self.last) }
+            }
+            Start::After(_) | Start::Reset => Cursor::Reset,
+        }
     }
 
     fn append(&mut self, id: &SandboxId, mut visible: Visible) -> bool {

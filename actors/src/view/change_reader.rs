@@ -91,11 +91,18 @@ impl fmt::Debug for ChangeReader {
 // === impl View ===
 
 impl View {
-    /// Returns a reader of the changes of one sandbox or of all; `None` if there is nothing to read about the sandbox.
+    /// Returns a reader of the changes of all sandboxes.
     #[must_use]
-    pub fn changes(self: &Arc<Self>, only: Option<&SandboxId>, start: Start) -> Option<ChangeReader> {
-        let cursor = self.changes.cursor(start, only)?;
-        let only = only.map(|id| Arc::new(self.waits.add(id)));
+    pub fn changes(self: &Arc<Self>, start: Start) -> ChangeReader {
+        let cursor = self.changes.cursor(start);
+        ChangeReader { view: self.clone(), cursor, fresh: true, only: None, _permit: None }
+    }
+
+    /// Returns a reader of the changes of one sandbox; `None` if it does not exist, and the reader knows that.
+    #[must_use]
+    pub fn changes_of(self: &Arc<Self>, id: &SandboxId, start: Start) -> Option<ChangeReader> {
+        let cursor = self.changes.cursor_of(id, start)?;
+        let only = Some(Arc::new(self.waits.add(id)));
         Some(ChangeReader { view: self.clone(), cursor, fresh: true, only, _permit: None })
     }
 
@@ -128,8 +135,8 @@ impl View {
         self.waits.changed(id);
     }
 
-    /// Ends all readers.
-    pub(crate) fn end_readers(&self) {
+    /// Ends all readers, and later ones at once.
+    pub fn end_readers(&self) {
         self.changes.close();
         self.wake_readers();
     }

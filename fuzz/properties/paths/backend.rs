@@ -1,10 +1,10 @@
 //! A backend that has every sandbox, does nothing, and records its calls.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
-    view::Revision,
+    view::{Revision, Start, View, change_reader::ChangeReader},
 };
 use lifecycle::{
     error::SandboxError,
@@ -55,6 +55,13 @@ fn running() -> Status {
         spec: ObservedSpec::default(),
         expiry: None,
     }
+}
+
+/// Returns a view whose readers have ended.
+fn ended() -> Arc<View> {
+    let view = Arc::new(View::new(Duration::from_secs(60)));
+    view.end_readers();
+    view
 }
 
 impl Backend for Recorder {
@@ -120,6 +127,16 @@ impl Backend for Recorder {
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.note("list", None);
         Ok(Vec::new())
+    }
+
+    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
+        self.note("changes", None);
+        Ok(ended().changes(start))
+    }
+
+    async fn changes_of(&self, id: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
+        self.note("changes", Some(id));
+        Ok(None)
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

@@ -2,6 +2,7 @@
 
 use std::{process::Stdio, sync::Arc};
 
+use actors::view::{Start, change_reader::ChangeReader};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -81,6 +82,12 @@ impl Backend for Ill {
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         ill()
     }
+    async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {
+        ill()
+    }
+    async fn changes_of(&self, _: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
+        ill()
+    }
     async fn revision(&self) -> Result<actors::view::Revision, SandboxError> {
         ill()
     }
@@ -125,6 +132,8 @@ fn panicking_child() {
             ("PATCH", "/api/sandboxes/abc"),
             ("DELETE", "/api/sandboxes/abc"),
             ("POST", "/api/sandboxes/abc/touch"),
+            ("GET", "/api/events"),
+            ("GET", "/api/sandboxes/abc/events"),
             ("GET", "/api/reaper"),
             ("POST", "/api/reaper/resume"),
         ] {

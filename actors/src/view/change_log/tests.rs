@@ -83,7 +83,10 @@ fn read(log: &ChangeLog, cursor: &mut Cursor, only: Option<&SandboxId>) -> Vec<S
 
 fn start(log: &ChangeLog, start: Start, only: Option<&str>) -> Option<(Cursor, Vec<String>)> {
     let only = only.map(id);
-    let mut cursor = log.cursor(start, only.as_ref())?;
+    let mut cursor = match &only {
+        Some(id) => log.cursor_of(id, start)?,
+        None => log.cursor(start),
+    };
     let read = read(log, &mut cursor, only.as_ref());
     Some((cursor, read))
 }
@@ -169,7 +172,7 @@ fn a_slow_reader_is_cut_to_the_present_state() {
     let log = ChangeLog::new(3);
     publish(&log, &["a=1", "b=1"]);
     let (mut slow, _) = start(&log, Start::Present, None).unwrap();
-    let mut slower = log.cursor(Start::Present, None).unwrap();
+    let mut slower = log.cursor(Start::Present);
     assert_eq!(show(&log.next(&mut slower, None)), "added a=1");
     let (mut quiet, _) = start(&log, Start::Present, Some("a")).unwrap();
     let only = id("a");
@@ -218,8 +221,7 @@ fn the_end_of_a_reap_has_its_reason() {
 fn readers_end_with_the_log() {
     let log = ChangeLog::new(CAPACITY);
     publish(&log, &["a=1"]);
-    let (mut all, mut one) =
-        (log.cursor(Start::Present, None).unwrap(), log.cursor(Start::Present, Some(&id("a"))).unwrap());
+    let (mut all, mut one) = (log.cursor(Start::Present), log.cursor_of(&id("a"), Start::Present).unwrap());
     log.close();
     assert_eq!(read(&log, &mut all, None), ["ended"]);
     assert_eq!(read(&log, &mut one, Some(&id("a"))), ["ended"]);
@@ -275,7 +277,7 @@ struct Client {
 
 impl Client {
     fn new(log: &ChangeLog) -> Self {
-        let cursor = log.cursor(Start::Present, None).unwrap();
+        let cursor = log.cursor(Start::Present);
         Self { cursor, copy: BTreeMap::new(), complete: false, last_id: None }
     }
 
@@ -304,7 +306,7 @@ impl Client {
     }
 
     fn resume(&mut self, log: &ChangeLog) {
-        self.cursor = log.cursor(self.last_id.map_or(Start::Present, Start::After), None).unwrap();
+        self.cursor = log.cursor(self.last_id.map_or(Start::Present, Start::After));
         if self.last_id.is_none() {
             self.copy.clear();
         }

@@ -1,0 +1,90 @@
+//! The body of a stream of events.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actors::view::change_reader::ChangeReader;
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::{
+    sync::futures::OwnedNotified,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::text;
+
+/// The longest silence: less than the shortest time-out of usual proxies and clients, 10 s.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// The events that a reader reads, and a comment after each [`SILENCE`].
+///
+/// It has no buffer: what the client does not take is not read. So a slow client costs no memory, and when it reads
+/// again, the log has what it has missed or the present state.
+pub struct EventBody {
+    reader: ChangeReader,
+    /// Completes when there may be something to read.
+    notified: Pin<Box<OwnedNotified>>,
+    /// Completes after the silence that follows an earlier event. It is moved only then, because events are frequent.
+    silence: Pin<Box<Sleep>>,
+    last_sent: Instant,
+}
+
+// === impl EventBody ===
+
+impl EventBody {
+    pub(in crate::http) fn new(reader: ChangeReader) -> Self {
+        let notified = Box::pin(reader.notified());
+        Self { reader, notified, silence: Box::pin(sleep(SILENCE)), last_sent: Instant::now() }
+    }
+
+    /// Returns whether there has been silence for long enough. Otherwise the task is woken then.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.silence.as_mut().poll(cx).is_ready() {
+            let end = self.last_sent + SILENCE;
+            let is_over = end <= Instant::now();
+            self.silence.as_mut().reset(if is_over { Instant::now() + SILENCE } else { end });
+            if is_over {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let text = loop {
+            // The notification was requested before this read, so a change after the read completes it.
+            if let Some(news) = this.reader.read() {
+                break text::of(&news);
+            }
+            if this.notified.as_mut().poll(cx).is_ready() {
+                this.notified.set(this.reader.notified());
+            } else if this.is_silent(cx) {
+                break Some(text::COMMENT);
+            } else {
+                return Poll::Pending;
+            }
+        };
+        this.last_sent = Instant::now();
+        Poll::Ready(text.map(|text| Ok(Frame::data(text))))
+    }
+}
+
+impl fmt::Debug for EventBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBody").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
