@@ -172,13 +172,17 @@ impl State {
         let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
         self.sandbox = sandbox;
         let is_unpublished = self.sandbox.is_unpublished();
-        if is_unpublished != was_unpublished {
-            view.set_unpublished(&self.id, is_unpublished);
+        // Nobody sees a sandbox without its expiry.
+        if is_unpublished && !was_unpublished {
+            view.set_unpublished(&self.id, true);
         }
         let expiry = self.sandbox.expiry(context);
         if expiry != self.expiry {
             self.expiry = expiry;
             view.set_expiry(&self.id, expiry);
+        }
+        if was_unpublished && !is_unpublished {
+            view.set_unpublished(&self.id, false);
         }
         actions
     }

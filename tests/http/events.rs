@@ -37,6 +37,7 @@ fn show(view: &View, name: &str, number: u64) {
         created: None,
         spec: ObservedSpec::default(),
         annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
+        times: lifecycle::observed::PodTimes::default(),
     };
     view.pods(WatchEvent::Applied(id.clone(), pod));
     let service = ObservedService {

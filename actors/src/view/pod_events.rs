@@ -10,7 +10,7 @@ use lifecycle::{
     pull::PullTime,
 };
 
-use super::{View, merge::Change, row::Row};
+use super::{View, merge::Effect, row::Row};
 
 /// The Kubernetes Events about one Pod.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl View {
             self.changed(id);
         }
         if moves_a_limit {
-            self.notify(id, Change::Shape);
+            self.notify(id, Effect::Shape);
         }
     }
 }
