@@ -172,7 +172,7 @@ impl State {
         let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
         self.sandbox = sandbox;
         let is_unpublished = self.sandbox.is_unpublished();
-        // Nobody sees a sandbox without its expiry.
+        // In this order no caller sees a sandbox without its expiry.
         if is_unpublished && !was_unpublished {
             view.set_unpublished(&self.id, true);
         }

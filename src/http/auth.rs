@@ -6,7 +6,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Who may use `/api`. Its `Debug` does not show the key.
+/// The callers that may use `/api`. Its `Debug` does not show the key.
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// Callers that send this key, in `X-API-Key` or as `Authorization: Bearer`.

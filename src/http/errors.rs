@@ -41,7 +41,7 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// `Allow`; only with a 405.
     allow: Option<&'static str>,
-    /// What the caller can do about it.
+    /// Advice for the caller.
     hint: Option<Box<str>>,
     /// The sandbox that does not exist.
     missing: Option<Box<Missing>>,

@@ -153,8 +153,8 @@ impl Frontend {
         self.shared.rejected.load(Ordering::Relaxed)
     }
 
-    /// Answers a request: always within its deadline and with a well-formed body. A stream of events has only begun
-    /// within its deadline.
+    /// Answers a request: always within its deadline and with a well-formed body. The deadline of a stream of
+    /// events is for its first byte.
     ///
     /// Dropping the future (the client reset its connection) drops the route's future.
     pub async fn answer<B>(

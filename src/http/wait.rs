@@ -17,7 +17,7 @@ use super::{
 /// the request, because most requests have no query, and a filter for it would cost each of them time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wait {
-    /// What to wait for.
+    /// The awaited state.
     state: String,
     timeout: Option<String>,
     /// When the request arrived.

@@ -13,7 +13,7 @@ pub struct Setting<F> {
     pub format: F,
     /// The value of a setting that is not given.
     pub default: DefaultValue,
-    /// What it does: a sentence without the full stop.
+    /// Its effect: a sentence without the full stop.
     pub help: &'static str,
 }
 
@@ -67,7 +67,7 @@ pub struct Spec {
     pub is_optional: bool,
     /// The allowed values; completes "allowed: ".
     pub allowed: String,
-    /// What it does.
+    /// Its effect.
     pub help: &'static str,
     /// The heading of its section.
     pub heading: &'static str,

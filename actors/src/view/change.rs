@@ -24,7 +24,7 @@ pub enum Visible {
     Gone(Option<Reaped>),
 }
 
-/// What has changed. If several things have changed at once, the first of these names.
+/// The kind of a change. If several things have changed at once, the first of these kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The sandbox was created, or was found when the daemon started.
@@ -62,9 +62,9 @@ pub struct Change {
     pub(super) previous: u64,
     /// The sandbox.
     pub id: SandboxId,
-    /// What has changed.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// What a GET returns since then.
+    /// The result of a GET since then.
     pub visible: Visible,
     /// See [`Change::text`].
     text: OnceLock<Bytes>,

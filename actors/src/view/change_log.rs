@@ -65,7 +65,7 @@ pub(super) enum Cursor {
     Ended,
 }
 
-/// What a reader reads next.
+/// The next item for a reader.
 #[derive(Debug, Clone)]
 pub(super) enum Next {
     /// A change.

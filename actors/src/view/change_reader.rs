@@ -28,7 +28,7 @@ pub struct ChangeReader {
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-/// What a reader reads.
+/// An item that a reader reads.
 #[derive(Debug, Clone)]
 pub enum News {
     /// A change, and the position after it.

@@ -1,4 +1,4 @@
-//! A row of the view: what is known of one sandbox.
+//! A row of the view: the known objects of one sandbox.
 
 use std::sync::atomic::AtomicU64;
 

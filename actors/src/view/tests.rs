@@ -163,7 +163,7 @@ async fn an_unreadable_object_is_neither_shown_nor_gone() {
     assert!(view.contains(&id("b")), "its Service");
 }
 
-/// Guards that a later list that reads an unreadable object, or does not have it, replaces what was known.
+/// Guards that a later list with or without an unreadable object replaces the known state.
 #[tokio::test]
 async fn a_later_list_settles_what_was_unreadable() {
     let view = view();

@@ -23,8 +23,8 @@ const SILENCE: Duration = Duration::from_secs(8);
 
 /// The events that a reader reads, and a comment after each [`SILENCE`].
 ///
-/// It has no buffer: what the client does not take is not read. So a slow client costs no memory, and when it reads
-/// again, the log has what it has missed or the present state.
+/// It has no buffer, and reads the next event only when the client takes it. So a slow client costs no memory. When it
+/// reads again, it gets the missed events from the log, or the present state.
 pub struct EventBody {
     reader: ChangeReader,
     /// Completes when there may be something to read.

@@ -251,7 +251,7 @@ fn positions_are_read_back() {
     }
 }
 
-/// What happens in a history of the property below.
+/// A step of a history in the property below.
 #[derive(Debug, Clone)]
 enum Step {
     /// The sandbox with this number has this state, or is gone.
@@ -281,7 +281,7 @@ impl Client {
         Self { cursor, copy: BTreeMap::new(), complete: false, last_id: None }
     }
 
-    /// Applies what it reads next. Returns whether there was something.
+    /// Applies the next item. Returns whether there was one.
     fn read(&mut self, log: &ChangeLog) -> bool {
         match log.next(&mut self.cursor, None) {
             Next::Nothing | Next::Ended => return false,
