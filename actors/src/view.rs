@@ -28,6 +28,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     error::SandboxError,
+    exit::ExitLog,
     ids::SandboxId,
     observed::{Expiry, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
     pod_event::PodEvent,
@@ -442,6 +443,10 @@ impl WatchSink for View {
 
     fn pod_event(&self, id: &SandboxId, pod: &Uid, event: PodEvent) {
         self.told(id, pod, event);
+    }
+
+    fn exit_log(&self, id: &SandboxId, pod: &Uid, log: ExitLog) {
+        self.logged(id, pod, log);
     }
 
     fn synced(&self, kind: Kind) {

@@ -21,6 +21,12 @@ use tower::BoxError;
 
 use crate::{clock::ServerClock, fault::CallError};
 
+/// The media type of objects.
+const JSON: &str = "application/json";
+
+/// The media type of logs.
+const TEXT: &str = "text/plain";
+
 /// The maximum length of the body of an error, in bytes.
 const ERROR_MAX: usize = 64 << 10;
 
@@ -134,11 +140,25 @@ impl Calls {
     ) -> Result<Bytes, CallError> {
         let _permit = permit(&self.permits, self.in_flight, end).await?;
         let exchange = async {
-            let head = timeout(silence, self.exchange(request)).await;
+            let head = timeout(silence, self.exchange(request, JSON)).await;
             let answer = head.map_err(|_| CallError::TimedOut { after: silence })??;
             collect(answer, self.answer_max, silence).await
         };
         timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
+    }
+
+    /// Makes one call whose answer is a text of at most `max` bytes, such as a log. Ends within `deadline`.
+    pub async fn text(
+        &self,
+        request: Request<Body>,
+        max: usize,
+        deadline: Duration,
+    ) -> Result<String, CallError> {
+        let end = Instant::now() + deadline;
+        let _permit = permit(&self.permits, self.in_flight, end).await?;
+        let exchange = async { collect(self.exchange(request, TEXT).await?, max, deadline).await };
+        let body = timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })??;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// Opens a call with an endless answer. Waits only for its head, within `deadline`.
@@ -151,11 +171,13 @@ impl Calls {
     ) -> Result<Response<Body>, CallError> {
         let end = Instant::now() + deadline;
         let _permit = permit(&self.permits, self.in_flight, end).await?;
-        timeout_at(end, self.exchange(request)).await.map_err(|_| CallError::TimedOut { after: deadline })?
+        timeout_at(end, self.exchange(request, JSON))
+            .await
+            .map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
-    /// Sends a request, and converts an unsuccessful answer to an error.
-    async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
+    /// Sends a request whose answer has this media type, and converts an unsuccessful answer to an error.
+    async fn exchange(&self, request: Request<Body>, media_type: &str) -> Result<Response<Body>, CallError> {
         let sent = Instant::now();
         let response = self
             .client
@@ -167,7 +189,7 @@ impl Calls {
         }
         let code = response.status().as_u16();
         if response.status().is_success() {
-            return match foreign(&response) {
+            return match foreign(&response, media_type) {
                 Some(content) => Err(CallError::Foreign { code, content }),
                 None => Ok(response),
             };
@@ -210,8 +232,9 @@ fn kind(body: &[u8]) -> Option<String> {
     is_object.then(|| serde_json::from_slice::<Kind>(body).ok()).flatten().map(|object| object.kind)
 }
 
-/// Returns the form of a successful answer that Kubernetes does not use, such as `text/html`.
-fn foreign(response: &Response<Body>) -> Option<Box<str>> {
+/// Returns the form of a successful answer that Kubernetes does not use where it answers with `expected`, such as
+/// `text/html`.
+fn foreign(response: &Response<Body>, expected: &str) -> Option<Box<str>> {
     if response.status() == StatusCode::NO_CONTENT {
         return Some("no body".into());
     }
@@ -222,7 +245,7 @@ fn foreign(response: &Response<Body>) -> Option<Box<str>> {
         return Some(format!("the encoding {}", word(encoding)).into());
     }
     let media_type = word(named(&CONTENT_TYPE)?);
-    (media_type != "application/json").then(|| media_type.into())
+    (media_type != expected).then(|| media_type.into())
 }
 
 /// Returns the first word of a header, reduced to what such words contain: a proxy may write anything there.

@@ -31,6 +31,7 @@ use crate::{
     annotations,
     connect::Connection,
     events::Events,
+    exit_logs::ExitLogs,
     fault::{Certainty, ClassifiedError, Verb},
     manifest::{self, Template},
     names,
@@ -51,6 +52,7 @@ pub struct KubeCluster {
     namespace: Namespace,
     events: Events,
     pod_events: pod_events::State,
+    exit_logs: Arc<ExitLogs>,
     prober: Prober,
 }
 
@@ -64,7 +66,15 @@ impl KubeCluster {
         let namespace = Namespace::new(connection.clone());
         let events = Events::new(connection.clone());
         let prober = Prober::new(options, connection.clone());
-        Self { connection, template, namespace, events, pod_events: pod_events::State::default(), prober }
+        let exit_logs = Arc::new(ExitLogs::new(connection.clone(), 0));
+        let pod_events = pod_events::State::default();
+        Self { connection, template, namespace, events, pod_events, exit_logs, prober }
+    }
+
+    /// Sets how many of the last lines of a container's log the reason of its end has. The default is none.
+    #[must_use]
+    pub fn with_exit_logs(self, lines: u16) -> Self {
+        Self { exit_logs: Arc::new(ExitLogs::new(self.connection.clone(), lines)), ..self }
     }
 
     /// Returns the connection of the calls.
@@ -87,6 +97,7 @@ impl KubeCluster {
 
     /// Watches one kind of object. Ends only when it is dropped.
     pub async fn watch(&self, kind: Kind, sink: Arc<dyn WatchSink>) -> Infallible {
+        let sink = if kind == Kind::Pod { self.exit_logs.tap(sink) } else { sink };
         watch::watch(self.connection.clone(), self.template.clone(), kind, sink).await
     }
 
@@ -99,6 +110,18 @@ impl KubeCluster {
     #[must_use]
     pub fn pod_events_failure(&self) -> Option<String> {
         self.pod_events.why_not()
+    }
+
+    /// Reads the logs of containers that have ended, if the settings ask for it. Ends only when it is dropped.
+    pub async fn read_exit_logs(&self, sink: Arc<dyn WatchSink>) -> Infallible {
+        self.exit_logs.run(sink).await
+    }
+
+    /// Returns whether the logs of containers that have ended can be read, as far as it is known; `None` if the settings do
+    /// not ask for them.
+    #[must_use]
+    pub fn exit_logs_check(&self) -> Option<Result<(), String>> {
+        self.exit_logs.is_on().then(|| self.exit_logs.why_not().map_or(Ok(()), Err))
     }
 
     /// Creates an object, compares the answer with what was sent, and converts the fields that are kept.

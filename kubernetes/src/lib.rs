@@ -3,6 +3,7 @@
 //! ```text
 //!   connect ─▸ Connection ─┬─▸ cluster ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET
 //!                          ├─▸ events ──▸ POST of Events
+//!                          ├─▸ exit_logs ──▸ GET of logs
 //!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
 //!                          └─▸ namespace
 //!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
@@ -22,6 +23,7 @@ pub mod cluster;
 pub mod connect;
 mod credentials;
 mod events;
+mod exit_logs;
 #[cfg(test)]
 mod fake;
 mod lenient;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
+    exit::Exit,
     ids::SandboxId,
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::{Container, Phase, Reason},
@@ -106,20 +107,21 @@ fn containers(pod: &Pod) -> Option<Reason> {
         let last = container.last_state.0.as_ref().and_then(|s| s.terminated.0.as_ref());
         // During the back-off, report why the container was killed: more memory helps, its log does not.
         if let Some(last) = last.filter(|l| l.reason.as_deref() == Some("OOMKilled")) {
-            return Some(ended(pod, container, last));
+            return Some(ended(pod, container, last, true));
         }
         let how = last.filter(|_| name == "CrashLoopBackOff").map(|last| exit::words(last, None));
         let message = message.into_iter().chain(how.as_deref()).collect::<Vec<_>>().join("; ");
-        return Some(about(container, Reason::new(name, Some(&message))));
+        let exit = last.and_then(|last| exit_of(container, last, true));
+        return Some(Reason { exit, ..about(container, Reason::new(name, Some(&message))) });
     }
     let failed = all().find_map(|c| terminated(c).filter(|t| *t.exit_code != Some(0)).map(|t| (c, t)));
     if let Some((container, end)) = failed {
-        return Some(ended(pod, container, end));
+        return Some(ended(pod, container, end, false));
     }
     // A completed init container is normal. A completed main container is the end of the Pod's work.
     let completed = main().find_map(|c| terminated(c).map(|t| (c, t)));
     if let Some((container, end)) = completed {
-        return Some(ended(pod, container, end));
+        return Some(ended(pod, container, end, false));
     }
     // All containers are still starting.
     let (name, message) = all().find_map(waiting)?;
@@ -170,7 +172,18 @@ fn terminated(container: &ContainerStatus) -> Option<&StateDetails> {
 }
 
 /// Returns the reason of a container that has ended. Its message is the container's own, unless the exit says more.
-fn ended(pod: &Pod, container: &ContainerStatus, end: &StateDetails) -> Reason {
+fn ended(pod: &Pod, container: &ContainerStatus, end: &StateDetails, is_previous: bool) -> Reason {
+    let exit = exit_of(container, end, is_previous);
+    Reason { exit, ..end_in_words(pod, container, end) }
+}
+
+/// Returns the end of a container, unless the kubelet does not say when it was.
+fn exit_of(container: &ContainerStatus, end: &StateDetails, is_previous: bool) -> Option<Box<Exit>> {
+    let (name, at) = (container.name.as_deref()?, (*end.finished_at)?);
+    Some(Box::new(Exit { container: name.into(), at, is_previous }))
+}
+
+fn end_in_words(pod: &Pod, container: &ContainerStatus, end: &StateDetails) -> Reason {
     let fallback = if *end.exit_code == Some(0) { "Completed" } else { "Error" };
     let name = text(end.reason.as_ref()).unwrap_or(fallback);
     let own_message = text(end.message.as_ref());

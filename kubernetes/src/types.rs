@@ -96,6 +96,8 @@ pub(crate) struct ContainerState {
 pub(crate) struct StateDetails {
     /// The start of the main process. A waiting container has none.
     pub(crate) started_at: Scalar<Timestamp>,
+    /// The end of the main process. A waiting container has none.
+    pub(crate) finished_at: Scalar<Timestamp>,
     /// The exit code of the main process. A waiting container has none.
     pub(crate) exit_code: Scalar<i64>,
     /// The signal that ended the main process. Most container runtimes only give the exit code.

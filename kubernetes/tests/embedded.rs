@@ -49,6 +49,7 @@ fn merge<T>(rows: &Mutex<BTreeMap<SandboxId, T>>, event: WatchEvent<T>) {
 
 impl WatchSink for View {
     fn pod_event(&self, _: &SandboxId, _: &Uid, _: lifecycle::pod_event::PodEvent) {}
+    fn exit_log(&self, _: &SandboxId, _: &Uid, _: lifecycle::exit::ExitLog) {}
 
     fn relist_started(&self, _: Kind) {}
 

@@ -13,6 +13,7 @@
 pub mod activity;
 pub mod budget;
 pub mod error;
+pub mod exit;
 pub mod hold;
 pub mod ids;
 pub mod lifetime;

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::text::{shortened, truncated};
+use crate::{
+    exit::Exit,
+    text::{shortened, truncated},
+};
 
 /// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -34,6 +37,8 @@ pub struct Reason {
     pub message: Option<Box<str>>,
     /// The container that it is about, if it is about one.
     pub container: Container,
+    /// The end of the container that it is about, if it is about one.
+    pub exit: Option<Box<Exit>>,
 }
 
 /// A container of a sandbox's Pod, which tells the setting to check.
@@ -103,6 +108,7 @@ impl Reason {
             name: truncated(name, Self::NAME_MAX).into(),
             message: message.map(|message| shortened(message, Self::MESSAGE_MAX).into()),
             container: Container::Sandbox,
+            exit: None,
         }
     }
 

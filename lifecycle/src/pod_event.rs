@@ -1,4 +1,4 @@
-//! What Kubernetes' Events tell about a Pod that its own status does not, such as why a volume cannot be mounted.
+//! Kubernetes' Events about a Pod. They tell more than its status does, such as why a volume cannot be mounted.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::{
 /// An Event about a sandbox's Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodEvent {
-    /// What happened.
+    /// The kind of the Event.
     pub kind: PodEventKind,
     /// The text of the Event, shortened to [`Reason::MESSAGE_MAX`] bytes.
     pub message: Box<str>,
@@ -65,7 +65,7 @@ pub enum PodEventKind {
     Started,
 }
 
-/// What is kept of the Events about one Pod that is not ready.
+/// The Events about one Pod that is not ready, as far as they are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PodEvents {
     /// The newest Event of each kind.

@@ -37,10 +37,10 @@ struct Pull {
     ended: Option<Timestamp>,
 }
 
-/// Whether a pull has begun or ended.
+/// Whether a pull has started or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullStep {
-    /// The kubelet has begun to pull the image.
+    /// The kubelet pulls the image.
     Began,
     /// The image is on the node.
     Ended,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     error::{ClusterError, SandboxError},
+    exit::ExitLog,
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
@@ -260,6 +261,8 @@ pub trait WatchSink: Send + Sync + 'static {
     fn services(&self, event: WatchEvent<ObservedService>);
     /// Applies a Kubernetes Event about the Pod with this uid.
     fn pod_event(&self, id: &SandboxId, pod: &Uid, event: PodEvent);
+    /// Applies the last lines of the log of a container of the Pod with this uid.
+    fn exit_log(&self, id: &SandboxId, pod: &Uid, log: ExitLog);
     /// Reports that the watch of this kind is up to date: the reported state is the cluster's current state.
     fn synced(&self, kind: Kind);
     /// Reports that the watch of this kind fails, with the reason. Its state ages from the last

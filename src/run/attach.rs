@@ -45,6 +45,7 @@ pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, vie
         pods,
         services,
         pod_events,
+        cluster.read_exit_logs(view.clone()),
         staleness::report(view.clone())
     );
 }

@@ -51,7 +51,9 @@ impl Core {
             None => (Connection::new(namespace, limits), Some(settings.kubernetes.connect.clone())),
         };
         let template = Arc::new(settings.template.clone());
-        let cluster = Arc::new(KubeCluster::new(connection.clone(), template, settings.probes.clone()));
+        let cluster = KubeCluster::new(connection.clone(), template, settings.probes.clone())
+            .with_exit_logs(settings.kubernetes.exit_log_lines);
+        let cluster = Arc::new(cluster);
         let rules = Rules {
             staleness: settings.kubernetes.staleness_limit,
             policy: settings.policy,
@@ -122,6 +124,9 @@ fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationTok
             watch("watch-services"),
             Check { optional: true, ..or_why("watch-events", cluster.pod_events_failure()) },
         ]
+        .into_iter()
+        .chain(cluster.exit_logs_check().map(|outcome| Check { name: "read-logs", outcome, optional: true }))
+        .collect()
     })
 }
 

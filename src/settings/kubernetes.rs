@@ -25,6 +25,7 @@ pub(super) const SECTION: Section = Section {
         &INSECURE_SKIP_TLS_VERIFY,
         &MAX_IN_FLIGHT,
         &STALENESS_LIMIT,
+        &EXIT_LOG_LINES,
     ],
 };
 
@@ -79,6 +80,14 @@ static STALENESS_LIMIT: Setting<DurationRange> = Setting {
     help: "Maximum age of the known cluster state; when it is older, requests are answered 503",
 };
 
+/// More lines do not fit into the message of a reason.
+static EXIT_LOG_LINES: Setting<Number<u16>> = Setting {
+    variable: "PROVISIONER_EXIT_LOG_LINES",
+    format: Number(0..=20),
+    default: DefaultValue::Text("0"),
+    help: "How many of the last lines of a container's log the message of its exit has; needs the right to get pods/log, and 0 reads no log",
+};
+
 /// The connection to the cluster.
 #[derive(Debug, Clone)]
 pub struct Kubernetes {
@@ -88,6 +97,8 @@ pub struct Kubernetes {
     pub limits: Limits,
     /// The maximum age of the known cluster state before requests are answered 503.
     pub staleness_limit: Duration,
+    /// How many of the last lines of a container's log the message of its exit has.
+    pub exit_log_lines: u16,
 }
 
 /// Reads the connection. `in_cluster` is the API server's address if this process runs in a Pod, whose service account
@@ -108,5 +119,6 @@ pub(super) fn read(
         },
         limits: Limits { in_flight: reader.get(&MAX_IN_FLIGHT)?, ..Limits::default() },
         staleness_limit: reader.get(&STALENESS_LIMIT)?,
+        exit_log_lines: reader.get(&EXIT_LOG_LINES)?,
     })
 }

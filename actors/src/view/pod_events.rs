@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lifecycle::{
+    exit::ExitLog,
     ids::SandboxId,
     observed::{Status, Uid},
     phase::Reason,
@@ -17,6 +18,8 @@ use super::{View, merge::Effect, row::Row};
 pub(crate) struct Told {
     pod: Uid,
     events: PodEvents,
+    /// The last lines of the log of a container that has ended.
+    log: Option<ExitLog>,
 }
 
 // === impl View ===
@@ -52,13 +55,28 @@ impl View {
             self.notify(id, Effect::Shape);
         }
     }
+
+    /// Keeps the last lines of the log of a container of the Pod with this uid. Those of any other Pod are dropped.
+    pub(super) fn logged(&self, id: &SandboxId, uid: &Uid, log: ExitLog) {
+        let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
+            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
+            if pod.object.uid != *uid || pod.object.ready {
+                return false;
+            }
+            events.get_or_insert_with(|| Told::new(uid.clone()).into()).log = Some(log);
+            true
+        });
+        if is_news {
+            self.changed(id);
+        }
+    }
 }
 
 // === impl Told ===
 
 impl Told {
     fn new(pod: Uid) -> Self {
-        Self { pod, events: PodEvents::default() }
+        Self { pod, events: PodEvents::default(), log: None }
     }
 }
 
@@ -68,7 +86,8 @@ impl Row {
     /// Returns the reason that the Events know better than the Pod's status.
     pub(super) fn reason(&self) -> Option<Arc<Reason>> {
         let (told, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
-        told.events.explain(&pod.object).map(Arc::new)
+        let with_log = || told.log.as_ref()?.added_to(pod.object.reason.as_deref()?);
+        told.events.explain(&pod.object).or_else(with_log).map(Arc::new)
     }
 
     /// Drops the Events once they no longer matter: the Pod is ready, or it is another one.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use lifecycle::{
+    exit::Exit,
     observed::{ResourceVersion, Uid},
     phase::{Phase, Reason},
     pull::PullTime,
@@ -244,6 +245,43 @@ async fn the_begin_and_the_end_of_a_pull_are_notified() {
     assert_eq!(tell("p", "Pulled", 6, 40), 1);
     assert_eq!(view.pull_time(&id("a")), Some(PullTime::Took(Duration::from_secs(31))));
     assert_eq!(tell("p", "Started", 7, 41), 0);
+}
+
+/// Guards that the lines of a log are shown with the end that they belong to, and are dropped with another end, another Pod
+/// or once the Pod is ready.
+#[tokio::test]
+async fn the_lines_of_a_log_are_shown_with_their_end() {
+    let view = view();
+    let exit = |second| {
+        let at = jiff::Timestamp::from_second(second).unwrap();
+        Exit { container: "sandbox".into(), at, is_previous: false }
+    };
+    let crashed = |version, second| {
+        let reason = Reason { exit: Some(exit(second).into()), ..Reason::new("Error", Some("exited")) };
+        ObservedPod { ready: false, reason: Some(reason.into()), ..pod("p", version) }
+    };
+    let message = || {
+        let reason = view.status(&id("a")).unwrap().reason?;
+        Some(reason.message.clone().unwrap().to_string())
+    };
+    let tell = |uid: &str, second, words| {
+        view.exit_log(&id("a"), &Uid(uid.into()), ExitLog::new(exit(second), words, 3).unwrap());
+    };
+    view.services(WatchEvent::Applied(id("a"), service("s", 1)));
+    view.pods(WatchEvent::Applied(id("a"), crashed(1, 10)));
+    tell("another", 10, "of another Pod");
+    assert_eq!(message().as_deref(), Some("exited"));
+    let before = view.revision();
+    tell("p", 10, "no key");
+    assert_ne!(view.revision(), before);
+    assert_eq!(message().as_deref(), Some("exited; log: no key"));
+    view.pods(WatchEvent::Applied(id("a"), crashed(2, 20)));
+    assert_eq!(message().as_deref(), Some("exited"));
+    view.pods(WatchEvent::Applied(id("a"), pod("p", 3)));
+    tell("p", 20, "too late");
+    assert_eq!(message(), None);
+    view.pods(WatchEvent::Applied(id("a"), crashed(4, 20)));
+    assert_eq!(message().as_deref(), Some("exited"));
 }
 
 /// Guards that an actor is not notified of its own writes, and that no change of the watch around them is lost.

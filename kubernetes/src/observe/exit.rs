@@ -23,9 +23,9 @@ pub(super) fn is_explained(end: &StateDetails) -> bool {
     cause(end, None).is_some()
 }
 
-/// What the exit code stands for.
+/// The meaning of an exit code.
 enum Cause {
-    /// By what it was killed.
+    /// The signal or the limit that killed it.
     Killed(String),
     /// Why it exited by itself.
     Exited(&'static str),

@@ -4,7 +4,7 @@ use super::*;
 use crate::object::SandboxObject as _;
 
 /// Parses the JSON of a Pod and converts it.
-fn seen(pod: &Value) -> ObservedPod {
+pub(super) fn seen(pod: &Value) -> ObservedPod {
     super::pod(&serde_json::from_value(pod.clone()).unwrap()).unwrap()
 }
 
@@ -14,7 +14,7 @@ fn told(status: &Value) -> (Phase, bool, Option<String>) {
     (pod.phase, pod.ready, pod.reason.map(|r| r.name.to_string()))
 }
 
-fn recorded(file: &str) -> Vec<Value> {
+pub(super) fn recorded(file: &str) -> Vec<Value> {
     serde_json::from_str(file).unwrap()
 }
 
@@ -93,64 +93,6 @@ fn recorded_states_have_their_reason() {
         );
     }
     assert!(expected.is_empty(), "no such recordings: {expected:?}");
-}
-
-/// Guards that the exit of a container is told with the limit of that container, its own message, and during the
-/// back-off too.
-#[test]
-fn an_exit_is_told_with_what_is_known_of_it() {
-    let spec = json!({
-        "containers": [
-            {"name": "sandbox", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}},
-            {"name": "istio-proxy", "resources": {"limits": {"memory": "128Mi"}}},
-            {"name": "odd", "resources": {"limits": {"memory": 7}}},
-        ],
-        "initContainers": [{"name": "lark-cli-init", "resources": {"limits": {"memory": "64Mi"}}}],
-    });
-    let oom = |name: &str| json!({"name": name, "restartCount": 2, "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}});
-    let back_off = |end: Value| {
-        json!({"name": "sandbox", "lastState": {"terminated": end}, "state": {"waiting": {
-        "reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=sandbox pod=sandbox-a"}}})
-    };
-    let ended = |end: Value| json!({"name": "sandbox", "state": {"terminated": end}});
-    for (statuses, message) in [
-        (
-            json!({"containerStatuses": [oom("sandbox")]}),
-            "container sandbox was killed: out of memory, limit 1Gi, exit code 137, restarted 2 times",
-        ),
-        (
-            json!({"containerStatuses": [oom("istio-proxy")]}),
-            "container istio-proxy was killed: out of memory, limit 128Mi, exit code 137, restarted 2 times",
-        ),
-        (
-            json!({"initContainerStatuses": [oom("lark-cli-init")]}),
-            "container lark-cli-init was killed: out of memory, limit 64Mi, exit code 137, restarted 2 times",
-        ),
-        (
-            json!({"containerStatuses": [oom("odd")]}),
-            "container odd was killed: out of memory, exit code 137, restarted 2 times",
-        ),
-        (
-            json!({"containerStatuses": [back_off(json!({"exitCode": 139}))]}),
-            "back-off 10s restarting failed container=sandbox pod=sandbox-a; was killed by signal 11 (SIGSEGV), exit code 139",
-        ),
-        (
-            json!({"containerStatuses": [back_off(json!({"exitCode": 3}))]}),
-            "back-off 10s restarting failed container=sandbox pod=sandbox-a; exited with code 3",
-        ),
-        (
-            json!({"containerStatuses": [back_off(json!({"exitCode": 137, "reason": "OOMKilled"}))]}),
-            "container sandbox was killed: out of memory, limit 1Gi, exit code 137",
-        ),
-        (json!({"containerStatuses": [ended(json!({"exitCode": 2, "message": "no key"}))]}), "no key"),
-        (
-            json!({"containerStatuses": [ended(json!({"exitCode": 127, "message": "sh: x: not found"}))]}),
-            "container sandbox exited with code 127 (the command was not found): sh: x: not found",
-        ),
-    ] {
-        let pod = json!({"metadata": {"uid": "u"}, "spec": spec, "status": statuses});
-        assert_eq!(seen(&pod).reason.unwrap().message.as_deref(), Some(message), "{statuses}");
-    }
 }
 
 /// Guards that the scheduler's recorded message is passed on unchanged.

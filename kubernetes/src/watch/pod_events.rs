@@ -67,7 +67,7 @@ pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: Stat
             match events.next(working).await {
                 Ok(Event::InitApply(event)) => pass_on(&event, true, &*sink),
                 Ok(Event::Apply(event)) => pass_on(&event, false, &*sink),
-                // An Event is deleted an hour after it was made. What it told may still hold.
+                // An Event is deleted an hour after it was made. Its message may still hold.
                 Ok(Event::Init | Event::InitDone | Event::Delete(_)) => {}
                 Err(failed) => break failed,
             }

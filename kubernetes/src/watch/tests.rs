@@ -101,6 +101,10 @@ impl WatchSink for RecordedSink {
         self.record(format!("{id} {uid} {} {}{at}", event.kind.name(), event.message));
     }
 
+    fn exit_log(&self, id: &SandboxId, Uid(uid): &Uid, log: lifecycle::exit::ExitLog) {
+        self.record(format!("{id} {uid} {log:?}"));
+    }
+
     fn synced(&self, _: Kind) {
         self.record("synced".to_owned());
     }

@@ -29,7 +29,7 @@ fn each_sequence_of_events_has_its_time() {
     for (steps, time) in [
         (&[][..], None),
         (&[("a", Began, 100)], running),
-        // The time is told in whole seconds.
+        // Times have whole seconds.
         (&[("a", Began, 100), ("a", Ended, 100)], Some(took(1))),
         (&[("a", Began, 100), ("a", Ended, 700)], Some(took(601))),
         (&[("a", Ended, 700), ("a", Began, 100)], Some(took(601))),

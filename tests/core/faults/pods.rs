@@ -5,7 +5,7 @@ use std::time::Duration;
 use simcluster::{Behaviour, Cluster, Effect, NodeOptions, Options, Refusal, Rule};
 use tokio::time::sleep;
 
-use testkit::{Daemon, NAMESPACE};
+use testkit::{Daemon, NAMESPACE, Setup};
 
 use super::recovered;
 
@@ -122,4 +122,69 @@ async fn a_lost_node() {
         .await;
     daemon.running("a").await;
     daemon.running("b").await;
+}
+
+/// Starts a daemon whose sandboxes crash, and which quotes two lines of their logs.
+async fn quoting(cluster: Cluster) -> Daemon {
+    let setup = Setup::new(&[("PROVISIONER_EXIT_LOG_LINES", "2")]).cluster(cluster);
+    setup.start().await.ready().await
+}
+
+fn crashing() -> Cluster {
+    let node = Some(NodeOptions { behaviour: "crash-loop".parse().unwrap(), ..NodeOptions::default() });
+    Cluster::start(Options { node, ..Options::with_namespace(NAMESPACE) })
+}
+
+/// Returns the number of logs that the daemon has read.
+fn logs_read(daemon: &Daemon) -> usize {
+    daemon.calls().iter().filter(|call| call.contains("pods/log")).count()
+}
+
+/// Guards that the reason of an exit has the last lines of the container's log if the settings ask for it, that the log is
+/// read once for each exit and never for a GET, and that it is not read by default.
+#[tokio::test(start_paused = true)]
+async fn the_last_lines_of_the_log() {
+    let daemon = quoting(crashing()).await;
+    daemon.post("a").await;
+    let words = "log: sandbox started in pod deer-flow/sandbox-a | sandbox ended with exit code 3";
+    recovered("the back-off quotes the log", async || {
+        let body = daemon.get("a").await.body;
+        body["reason"] == "CrashLoopBackOff" && body["message"].as_str().unwrap_or_default().ends_with(words)
+    })
+    .await;
+    let before = logs_read(&daemon);
+    for _ in 0..100 {
+        daemon.get("a").await;
+    }
+    assert_eq!(logs_read(&daemon), before);
+    sleep(Duration::from_secs(600)).await;
+    let pod = daemon.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
+    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap();
+    let read = u64::try_from(logs_read(&daemon)).unwrap();
+    assert!(read >= 2 && read <= restarts + 1, "{read} logs, {restarts} restarts");
+    assert!(daemon.fetch("/readyz?verbose").await.text().contains("[+]read-logs ok"));
+
+    let daemon = Daemon::on(crashing()).await.ready().await;
+    daemon.post("a").await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(logs_read(&daemon), 0);
+    assert!(!daemon.fetch("/readyz?verbose").await.text().contains("read-logs"));
+}
+
+/// Guards that without the right to read logs the daemon is ready, gives the reasons without lines, and says once what is
+/// missing.
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_read_logs() {
+    let cluster = crashing();
+    cluster.fault(Rule::new(Effect::Refuse(Refusal::Forbidden)).resource("pods/log"));
+    let daemon = quoting(cluster).await;
+    daemon.post("a").await;
+    sleep(Duration::from_secs(1200)).await;
+    let message = daemon.get("a").await.body["message"].as_str().unwrap().to_owned();
+    assert!(!message.contains("log:"), "{message}");
+    let report = daemon.fetch("/readyz?verbose").await;
+    assert_eq!(report.status, 200);
+    assert!(report.text().contains("[-]read-logs failed (optional): Forbidden"), "{}", report.text());
+    assert_eq!(daemon.logged("WARN").matches("not allowed to read logs").count(), 1);
+    assert!(logs_read(&daemon) <= 5, "{}", logs_read(&daemon));
 }

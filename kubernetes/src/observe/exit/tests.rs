@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::observe::tests::{recorded, seen};
 
 fn end(end: &Value) -> StateDetails {
     serde_json::from_value(end.clone()).unwrap()
@@ -46,4 +47,84 @@ fn each_exit_has_its_words() {
         let is_plain = expected.starts_with("exited with") && !expected.contains('(');
         assert_eq!(is_explained(&end(&state)), !is_plain, "{state}");
     }
+}
+
+/// Guards that the words of an exit have the limit of that container and its own message, and are kept during the
+/// back-off.
+#[test]
+fn an_exit_is_told_with_what_is_known_of_it() {
+    let spec = json!({
+        "containers": [
+            {"name": "sandbox", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}},
+            {"name": "istio-proxy", "resources": {"limits": {"memory": "128Mi"}}},
+            {"name": "odd", "resources": {"limits": {"memory": 7}}},
+        ],
+        "initContainers": [{"name": "lark-cli-init", "resources": {"limits": {"memory": "64Mi"}}}],
+    });
+    let oom = |name: &str| json!({"name": name, "restartCount": 2, "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}});
+    let back_off = |end: Value| {
+        json!({"name": "sandbox", "lastState": {"terminated": end}, "state": {"waiting": {
+        "reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=sandbox pod=sandbox-a"}}})
+    };
+    let ended = |end: Value| json!({"name": "sandbox", "state": {"terminated": end}});
+    for (statuses, message) in [
+        (
+            json!({"containerStatuses": [oom("sandbox")]}),
+            "container sandbox was killed: out of memory, limit 1Gi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [oom("istio-proxy")]}),
+            "container istio-proxy was killed: out of memory, limit 128Mi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"initContainerStatuses": [oom("lark-cli-init")]}),
+            "container lark-cli-init was killed: out of memory, limit 64Mi, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [oom("odd")]}),
+            "container odd was killed: out of memory, exit code 137, restarted 2 times",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 139}))]}),
+            "back-off 10s restarting failed container=sandbox pod=sandbox-a; was killed by signal 11 (SIGSEGV), exit code 139",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 3}))]}),
+            "back-off 10s restarting failed container=sandbox pod=sandbox-a; exited with code 3",
+        ),
+        (
+            json!({"containerStatuses": [back_off(json!({"exitCode": 137, "reason": "OOMKilled"}))]}),
+            "container sandbox was killed: out of memory, limit 1Gi, exit code 137",
+        ),
+        (json!({"containerStatuses": [ended(json!({"exitCode": 2, "message": "no key"}))]}), "no key"),
+        (
+            json!({"containerStatuses": [ended(json!({"exitCode": 127, "message": "sh: x: not found"}))]}),
+            "container sandbox exited with code 127 (the command was not found): sh: x: not found",
+        ),
+    ] {
+        let pod = json!({"metadata": {"uid": "u"}, "spec": spec, "status": statuses});
+        assert_eq!(seen(&pod).reason.unwrap().message.as_deref(), Some(message), "{statuses}");
+    }
+}
+
+/// Guards that the same end of a container is recognized along the recorded life of a crash loop, and differs from the ends
+/// before and after it.
+#[test]
+fn each_end_of_a_crash_loop_is_told_apart() {
+    let lives = recorded(include_str!("../../../../tests/recordings/pod-lifecycles.json"));
+    let life = lives.iter().find(|life| life["name"] == "loop").unwrap();
+    let mut ends: Vec<(String, bool)> = life["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| {
+            let mut event = event.clone();
+            event["metadata"]["uid"] = "u".into();
+            let exit = seen(&event).reason?.exit.clone()?;
+            Some((exit.at.to_string(), exit.is_previous))
+        })
+        .collect();
+    ends.dedup();
+    let end = |second: &str, is_previous| (format!("2026-11-21T05:{second}Z"), is_previous);
+    assert_eq!(ends, [end("13:55", false), end("13:57", false), end("13:57", true), end("14:09", false)]);
 }

@@ -4,7 +4,7 @@ use super::fixture::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What happens at a second of the sandbox's life.
+/// An event at a second of the sandbox's life.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The view's pull time.
