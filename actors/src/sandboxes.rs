@@ -289,6 +289,7 @@ impl Backend for Sandboxes {
         };
         let now = Instant::now();
         let (place_until, until) = (now + budget::CREATE_TURN, (now + budget::POST_PATIENCE).into_std());
+        let received = now.into_std();
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
             if let Err(failure) = self.readable(&id) {
@@ -309,7 +310,8 @@ impl Backend for Sandboxes {
                     Err(failure) => return Some(Err(failure)),
                 }
             };
-            let event = |waiter| Event::Post { request: Arc::new(request), manifests, waiter, until };
+            let event =
+                |waiter| Event::Post { request: Arc::new(request), manifests, waiter, received, until };
             self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
         };
         match within(budget::CREATE, Operation::CreateSandbox, call).await? {

@@ -112,7 +112,7 @@ impl Step<'_> {
                 };
                 let service = missing.service.then(|| create.manifests.service.clone());
                 let until = create.waiters.iter().map(|w| w.until).max().unwrap_or(self.ctx.now);
-                let action = Action::Create { pod, service, until };
+                let action = Action::Create { pod, service, received: create.received, until };
                 (Existence::Creating { create, failure: None }.into(), vec![action])
             }
             Missing::Url | Missing::Objects(_) => {
@@ -224,12 +224,19 @@ impl Step<'_> {
 // === impl PendingCreate ===
 
 impl<W> PendingCreate<W> {
-    pub(super) fn new(request: &CreateRequest, manifests: Manifests, waiter: W, until: Instant) -> Self {
+    pub(super) fn new(
+        request: &CreateRequest,
+        manifests: Manifests,
+        waiter: W,
+        received: Instant,
+        until: Instant,
+    ) -> Self {
         let requirements = Requirements::of(request);
         Self {
             manifests,
             expected: ObservedSpec::expected(request),
             waiters: vec![PostWaiter { waiter, until, requirements }],
+            received,
             pending_owner: request.owner.clone(),
             attempts: 0,
             verified: false,

@@ -15,8 +15,8 @@ impl Step<'_> {
             {
                 (Existence::Waiting(create).into(), answer([waiter], &Err(self.still_terminating())))
             }
-            (Existence::Waiting(mut create), Event::Post { request, manifests, waiter, until }) => {
-                let joining = PendingCreate::new(&request, manifests, waiter, until);
+            (Existence::Waiting(mut create), Event::Post { request, manifests, waiter, received, until }) => {
+                let joining = PendingCreate::new(&request, manifests, waiter, received, until);
                 create.waiters.extend(joining.waiters);
                 create.pending_owner = joining.pending_owner.or(create.pending_owner);
                 self.create(create)
@@ -32,16 +32,20 @@ impl Step<'_> {
 
             // The failed create has an unknown outcome and may have succeeded; then this POST uses its objects. A
             // delete with an unknown outcome may also have removed them since, so read first.
-            (Existence::DeleteBackoff { delete, .. }, Event::Post { request, manifests, waiter, until })
-                if delete.unpublished =>
-            {
-                let create = PendingCreate::new(&request, manifests, waiter, until);
+            (
+                Existence::DeleteBackoff { delete, .. },
+                Event::Post { request, manifests, waiter, received, until },
+            ) if delete.unpublished => {
+                let create = PendingCreate::new(&request, manifests, waiter, received, until);
                 let create = PendingCreate { made: delete.targets, ..create };
                 (Existence::Creating { create, failure: None }.into(), vec![Action::Read])
             }
             // The requested deletion completes first. Then the sandbox is created again.
-            (Existence::DeleteBackoff { delete, .. }, Event::Post { request, manifests, waiter, until }) => {
-                let create = PendingCreate::new(&request, manifests, waiter, until);
+            (
+                Existence::DeleteBackoff { delete, .. },
+                Event::Post { request, manifests, waiter, received, until },
+            ) => {
+                let create = PendingCreate::new(&request, manifests, waiter, received, until);
                 self.delete(delete, AfterDelete::Create(create))
             }
             // The outcome of the earlier attempt is unknown, so read before answering.

@@ -18,8 +18,8 @@ impl Step<'_> {
     /// Handles an event while no request is pending. Every request starts here.
     pub(super) fn steady<W>(&mut self, orphan_since: Option<Instant>, event: Event<W>) -> Decision<W> {
         match event {
-            Event::Post { request, manifests, waiter, until } => {
-                let mut create = PendingCreate::new(&request, manifests, waiter, until);
+            Event::Post { request, manifests, waiter, received, until } => {
+                let mut create = PendingCreate::new(&request, manifests, waiter, received, until);
                 let rejected = self.reject_mismatches(&mut create);
                 let decision = if create.waiters.is_empty() {
                     self.settle(orphan_since)

@@ -68,6 +68,8 @@ pub(crate) struct PendingCreate<W> {
     /// The spec of the Pod that the manifest describes.
     pub(crate) expected: ObservedSpec,
     pub(crate) waiters: Vec<PostWaiter<W>>,
+    /// When the first caller's request arrived.
+    pub(crate) received: Instant,
     /// The owner from the last request.
     pub(crate) pending_owner: Option<Owner>,
     /// The number of write attempts so far.
@@ -127,6 +129,8 @@ pub enum Event<W> {
         manifests: Manifests,
         /// The caller.
         waiter: W,
+        /// When the request arrived.
+        received: Instant,
         /// The time until which the caller waits for its sandbox.
         until: Instant,
     },
@@ -202,6 +206,8 @@ pub enum Action<W> {
         pod: Option<Manifest>,
         /// The manifest of the Service, if it is to be created.
         service: Option<Manifest>,
+        /// When the first caller's request arrived.
+        received: Instant,
         /// The time until which a caller waits for it.
         until: Instant,
     },

@@ -87,7 +87,13 @@ impl Fixture {
     /// Returns a POST of now, whose manifests show the request that they were built from.
     pub(super) fn post_event(&self, request: CreateRequest, waiter: u32) -> Event<u32> {
         let manifests = manifests(&request);
-        Event::Post { request: Arc::new(request), manifests, waiter, until: self.now + POST_PATIENCE }
+        Event::Post {
+            request: Arc::new(request),
+            manifests,
+            waiter,
+            received: self.now,
+            until: self.now + POST_PATIENCE,
+        }
     }
 
     /// Returns the create of these objects for a POST of now.
@@ -100,6 +106,7 @@ impl Fixture {
         Action::Create {
             pod: objects.pod.then(|| pod.unwrap()),
             service: objects.service.then_some(service),
+            received: self.now,
             until: self.now + POST_PATIENCE,
         }
     }

@@ -43,7 +43,7 @@ pub(super) trait Simulation {
                         self.reaped(reason);
                         None
                     }
-                    Action::Create { pod, service, until: _ } => {
+                    Action::Create { pod, service, received: _, until: _ } => {
                         let objects = Objects { pod: pod.is_some(), service: service.is_some() };
                         assert!(objects.any(), "a call about nothing");
                         Some(self.create(objects))

@@ -118,8 +118,9 @@ fn mounts_that_do_not_fit_are_a_bad_request() {
     let bad_post = |waiter| {
         let request = CreateRequest::new(id());
         let manifests = Manifests { pod: Err(failure_of_mounts.clone()), ..manifests(&request) };
-        let until = Instant::now() + POST_PATIENCE;
-        Event::Post { request: Arc::new(request), manifests, waiter, until }
+        let received = Instant::now();
+        let until = received + POST_PATIENCE;
+        Event::Post { request: Arc::new(request), manifests, waiter, received, until }
     };
     let mut fixture = Fixture::new();
     let actions = fixture.feed(bad_post(1));
