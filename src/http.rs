@@ -29,6 +29,7 @@ mod reaper;
 mod request_id;
 pub mod response_body;
 pub(crate) mod responses;
+mod timeline;
 mod touch;
 mod wait;
 
@@ -55,6 +56,8 @@ pub fn routes<B: Backend>(
         .or(presence::route(backend.clone()))
         .unify()
         .or(touch::route(backend.clone()))
+        .unify()
+        .or(timeline::route(backend.clone()))
         .unify()
         .or(create::route(backend.clone(), body_reader.clone()))
         .unify()

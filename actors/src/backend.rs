@@ -9,6 +9,7 @@ use lifecycle::{
     lifetime::{LimitsPatch, Owner},
     observed::{Status, Uid},
     request::CreateRequest,
+    timeline::Report,
 };
 use tokio::time::Instant;
 
@@ -84,6 +85,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
         permit: Self::WaitPermit,
         end: Instant,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Reports what happened to the sandbox, or to the last one with this id if it ended within the last hour; `None` if
+    /// there is neither.
+    fn timeline(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Report>, SandboxError>> + Send;
 
     /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;

@@ -11,7 +11,8 @@ use lifecycle::{
     lifetime::{Clocks, Policy, ReapReason},
     observed::{Expiry, Observed, Uid},
     reap_limiter::Admission,
-    step::{self, Action, Context, Event},
+    step::{self, Action, Context, Event, Reply},
+    timeline::DeleteReason,
     traits::{Busy, Clock, Cluster, Lookup, Manifest, Outcome, Preconditions},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) view: Arc<View>,
     pub(crate) timer: Timer,
     pub(crate) policy: Policy,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limiter: Limiter,
     pub(crate) reap_log: ReapLog,
     pub(crate) write_log: WriteLog,
@@ -61,6 +62,37 @@ pub(crate) struct State {
     reaping_since: Option<Timestamp>,
     /// The number of events taken. The supervisor stops the actor only if it has sent no more than these.
     handled: u64,
+}
+
+/// Why an actor does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// A request that uses the sandbox.
+    Use,
+    /// A DELETE.
+    Delete,
+    /// The observed objects, or a limit.
+    Other,
+}
+
+// === impl Cause ===
+
+impl Cause {
+    fn of(event: &Event<Waiter>) -> Self {
+        match event {
+            Event::Post { .. } | Event::Touch { .. } | Event::Change { .. } => Self::Use,
+            Event::Delete { .. } => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns why the actor deletes a sandbox that callers have seen. One that they have not seen has failed to start.
+    const fn of_delete(self) -> DeleteReason {
+        match self {
+            Self::Delete => DeleteReason::Requested,
+            Self::Use | Self::Other => DeleteReason::Orphan,
+        }
+    }
 }
 
 // === impl Shared ===
@@ -118,27 +150,47 @@ impl Actor for Sandbox {
 impl State {
     /// Handles the event, and then the outcome of every call that it leads to.
     async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Envelope>) {
+        let mut cause = Cause::of(&first);
+        if matches!(first, Event::Touch { waiter: None, .. }) {
+            self.shared.view.touched(&self.id);
+        }
         let mut next = Some(first);
         while let Some(event) = next.take() {
             let seen = self.shared.view.snapshot(&self.id);
             for action in self.decide(event, &seen) {
                 match action {
-                    Action::Answer(waiter, answer) => waiter.send(answer),
+                    Action::Answer(waiter, answer) => {
+                        if cause == Cause::Use && matches!(answer, Ok(Reply::Made(_))) {
+                            self.shared.view.touched(&self.id);
+                        }
+                        waiter.send(answer);
+                    }
                     Action::SetTimer(at) => self.shared.timer.set(self.id.clone(), Instant::from_std(at)),
                     Action::RecordReap(reason) => {
                         let at = self.reaping_since.take().unwrap_or_else(|| self.shared.clock.wall());
                         let reaped = Reaped { reason, at };
                         self.shared.reap_log.note(&self.id, reaped);
                         self.shared.view.reaped(&self.id, reaped);
+                        self.shared.view.note_reap(&self.id, reason);
                     }
                     Action::Stop => {
                         let (id, actor) = (self.id.clone(), myself.get_id());
                         let _ = self.supervisor.cast(Message::Stop { id, actor, handled: self.handled });
                     }
-                    Action::Create { pod, service, until } => {
+                    Action::Create { pod, service, received, until } => {
+                        // The answer that follows is the begin of the sandbox, and not a use.
+                        cause = Cause::Other;
+                        if pod.is_some() {
+                            self.shared.view.creating(&self.id, received);
+                        }
                         next = Some(self.create(pod, service, until).await);
                     }
-                    Action::Delete { pod, service } => next = Some(self.delete(pod, service).await),
+                    Action::Delete { pod, service } => {
+                        if pod.is_some() {
+                            self.shared.view.deleting(&self.id, cause.of_delete());
+                        }
+                        next = Some(self.delete(pod, service).await);
+                    }
                     Action::Read => next = Some(self.read(&seen).await),
                     Action::Write { uid, annotations } => {
                         let call = self.shared.cluster.write_annotations(self.id.clone(), uid, annotations);

@@ -12,6 +12,7 @@ use lifecycle::{
     reap_limiter::ReapLimits,
     request::CreateRequest,
     step::{Event, Reply},
+    timeline::Report,
     traits::{Clock, Cluster},
 };
 pub use ractor::SpawnErr;
@@ -103,16 +104,17 @@ impl Sandboxes {
     pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, reap_limits, creates_at_once, streams_max } = rules;
         let (timer, requests) = Timer::new();
+        let clock: Arc<dyn Clock> = Arc::new(clock);
         let common = Arc::new(Shared {
             cluster,
-            view: Arc::new(View::new(staleness)),
+            view: Arc::new(View::new(staleness, clock.clone())),
             timer,
             policy,
             limiter: Limiter::new(
                 reap_limits,
                 Clocks { monotonic: Instant::now().into_std(), wall: clock.wall() },
             ),
-            clock: Box::new(clock),
+            clock,
             reap_log: ReapLog::default(),
             write_log: WriteLog::default(),
         });
@@ -408,6 +410,12 @@ impl Backend for Sandboxes {
         }
         self.readable(permit.id())?;
         Ok(status)
+    }
+
+    async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        self.fresh().await?;
+        self.readable(id)?;
+        Ok(self.shared.common.view.timeline(id))
     }
 
     // A Pod that the watch shows is answered from memory. Otherwise the Pod is read by its name: the watch may lag

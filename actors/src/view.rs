@@ -12,6 +12,7 @@ mod pod_events;
 mod row;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod unreadable;
 mod waits;
 
@@ -33,7 +34,7 @@ use lifecycle::{
     observed::{Expiry, Observed, ObservedPod, ObservedService, ResourceVersion, Status, Uid},
     pod_event::PodEvent,
     readiness::Readiness,
-    traits::{Deletion, Kind, WatchEvent, WatchSink},
+    traits::{Clock, Deletion, Kind, WatchEvent, WatchSink},
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -50,6 +51,7 @@ use self::{
     row::{Object, Row},
     waits::Waits,
 };
+use crate::timelines::Timelines;
 
 /// The in-memory table of all observed objects. The map is private: methods take and return owned values, and no
 /// guard is held across a call to other code.
@@ -68,6 +70,8 @@ pub struct View {
     changes: ChangeLog,
     /// Is notified when `changes` has another one.
     appended: Arc<Notify>,
+    /// The timelines of sandboxes that are over. Those of the others are in the rows.
+    timelines: Timelines,
     /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
@@ -92,7 +96,7 @@ pub(crate) enum Presence {
 impl View {
     /// Creates an empty view whose staleness limit is `staleness`.
     #[must_use]
-    pub fn new(staleness: Duration) -> Self {
+    pub fn new(staleness: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             rows: DashMap::new(),
             gone: Mutex::default(),
@@ -103,6 +107,7 @@ impl View {
             waits: Arc::default(),
             changes: ChangeLog::new(change_log::CAPACITY),
             appended: Arc::default(),
+            timelines: Timelines::new(clock),
             listener: OnceLock::new(),
         }
     }
@@ -259,9 +264,8 @@ impl View {
         match self.rows.entry(id.clone()) {
             Entry::Occupied(mut row) => {
                 row.get_mut().unpublished = unpublished;
-                if row.get().is_void() {
-                    row.remove();
-                }
+                self.note(id, row.get_mut(), false);
+                self.remove_if_void(row);
             }
             Entry::Vacant(place) if unpublished => {
                 place.insert(Row { unpublished, ..Row::default() });
@@ -323,7 +327,11 @@ impl View {
             let read_again = T::unreadable(&mut row).take_if(|since| object.version() > *since).is_some();
             let change = merge::apply(T::slot(&mut row), object, source);
             row.drop_outdated_events();
-            if read_again { Effect::Shape } else { change }
+            let change = if read_again { Effect::Shape } else { change };
+            if change > Effect::None {
+                self.note(id, &mut row, matches!(source, Source::List { .. }));
+            }
+            change
         };
         if change > Effect::None {
             self.changed(id);
@@ -342,9 +350,8 @@ impl View {
                 self.gone().note(uid.clone(), version);
                 let change = merge::remove(T::slot(row.get_mut()), uid);
                 row.get_mut().drop_outdated_events();
-                if row.get().is_void() {
-                    row.remove();
-                }
+                self.note(id, row.get_mut(), false);
+                self.remove_if_void(row);
                 change
             }
         };

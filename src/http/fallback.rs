@@ -16,6 +16,7 @@ use crate::admin;
 pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
     let presence = path::presence().map(|_: PathId| refuse("GET"));
+    let timeline = path::timeline().map(|_: PathId| refuse("GET"));
     let touch = path::touch().map(|_: PathId| refuse("POST"));
     let all_events = path::events().map(|| refuse("GET"));
     let events = path::sandbox_events().map(|_: PathId| refuse("GET")).or(all_events).unify();
@@ -25,7 +26,8 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let capabilities = path::capabilities().map(|| refuse("GET"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
-    let ours = presence.or(touch).unify().or(events).unify().or(reaper).unify().or(resume).unify();
+    let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
+    let ours = of_one.or(reaper).unify().or(resume).unify();
     let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     deerflow.or(ours).unify().or(admin).unify().boxed()
 }

@@ -58,6 +58,11 @@ pub(super) fn presence() -> impl Filter<Extract = (PathId,), Error = Rejection> 
     warp::path!("api" / "sandboxes" / PathId / "presence")
 }
 
+/// `/api/sandboxes/{id}/timeline`
+pub(super) fn timeline() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "timeline")
+}
+
 /// `/api/sandboxes/{id}/touch`
 pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes" / PathId / "touch")

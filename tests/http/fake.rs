@@ -22,6 +22,8 @@ use lifecycle::{
     phase::Phase,
     request::CreateRequest,
     spec::ObservedSpec,
+    timeline::Report,
+    traits::Clock,
 };
 use sandbox_provisioner::http::Backend;
 use tokio::{sync::Notify, time::Instant};
@@ -60,11 +62,21 @@ struct Shared {
     stopped_until: Mutex<Option<Timestamp>>,
     /// The changes that streams read, apart from the other calls.
     view: OnceLock<Arc<View>>,
+    timelines: Mutex<BTreeMap<SandboxId, Report>>,
     /// The number of changes of `sandboxes`.
     changes: AtomicU64,
     /// Is notified by each call.
     called: Notify,
     gate: Notify,
+}
+
+/// A wall clock that stands still.
+struct Wall;
+
+impl Clock for Wall {
+    fn wall(&self) -> Timestamp {
+        at("2026-01-02T03:04:05Z")
+    }
 }
 
 // === impl Fake ===
@@ -94,6 +106,13 @@ impl Fake {
         fake
     }
 
+    /// Creates a backend that reports this of the sandbox.
+    pub fn that_reports(id: &str, report: Report) -> Self {
+        let fake = Self::default();
+        fake.shared.timelines.lock().unwrap().insert(SandboxId::parse(id).unwrap(), report);
+        fake
+    }
+
     /// Returns all calls, such as `get abc` or `touch abc by gateway-1`.
     pub fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
@@ -101,7 +120,7 @@ impl Fake {
 
     /// Returns the view whose changes the streams show.
     pub fn view(&self) -> &Arc<View> {
-        self.shared.view.get_or_init(|| Arc::new(View::new(Duration::from_secs(60))))
+        self.shared.view.get_or_init(|| Arc::new(View::new(Duration::from_secs(60), Arc::new(Wall))))
     }
 
     /// Waits for the first call.
@@ -237,6 +256,11 @@ impl Backend for Fake {
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.play(format!("get {}", id.as_str())).await?;
         Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned())
+    }
+
+    async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        self.play(format!("timeline {}", id.as_str())).await?;
+        Ok(self.shared.timelines.lock().unwrap().get(id).cloned())
     }
 
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {

@@ -17,5 +17,6 @@ mod log;
 mod manifests;
 mod python_bodies;
 mod server;
+mod timeline;
 mod validation;
 mod wait;

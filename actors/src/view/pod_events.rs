@@ -39,14 +39,18 @@ impl View {
     /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
     pub(super) fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
         let (is_news, moves_a_limit) = self.rows.get_mut(id).map_or((false, false), |mut row| {
-            let Row { pod: Some(pod), events, .. } = &mut *row else { return (false, false) };
-            if pod.object.uid != *uid {
-                return (false, false);
-            }
-            let told = events.get_or_insert_with(|| Told::new(uid.clone()).into());
+            let row = &mut *row;
+            let pod = row.pod.as_ref().filter(|pod| pod.object.uid == *uid);
+            let Some(is_ready) = pod.map(|pod| pod.object.ready) else { return (false, false) };
+            self.note_event(row, &event);
+            let told = row.events.get_or_insert_with(|| Told::new(uid.clone()).into());
             let before = told.events.pull_time();
-            let is_news = told.events.record(event, pod.object.ready);
-            (is_news, told.events.pull_time() != before)
+            let is_news = told.events.record(event, is_ready);
+            let moves_a_limit = told.events.pull_time() != before;
+            if is_news {
+                self.note(id, row, false);
+            }
+            (is_news, moves_a_limit)
         });
         if is_news {
             self.changed(id);

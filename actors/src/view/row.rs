@@ -7,6 +7,7 @@ use lifecycle::observed::{
 };
 
 use super::{View, merge::Known, pod_events::Told};
+use crate::timelines::Open;
 
 #[derive(Debug, Default)]
 pub(crate) struct Row {
@@ -18,6 +19,8 @@ pub(crate) struct Row {
     pub(super) service_unreadable: Option<ResourceVersion>,
     /// The Kubernetes Events about the Pod. Boxed, because most Pods are ready and have none.
     pub(super) events: Option<Box<Told>>,
+    /// What happened to the sandbox.
+    pub(super) timeline: Open,
     /// The expiry, as set by the actor.
     pub(super) expiry: Option<Expiry>,
     /// Whether the sandbox is unpublished.

@@ -15,6 +15,15 @@ fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
+/// A wall clock that stands still.
+struct Noon;
+
+impl Clock for Noon {
+    fn wall(&self) -> jiff::Timestamp {
+        "2026-01-02T12:00:00Z".parse().unwrap()
+    }
+}
+
 fn pod(uid: &str, version: u64) -> ObservedPod {
     ObservedPod {
         uid: Uid(uid.into()),
@@ -46,7 +55,7 @@ fn list<T>(objects: Vec<(SandboxId, T)>, version: ResourceVersion) -> WatchEvent
 }
 
 fn view() -> View {
-    View::new(Duration::from_secs(60))
+    View::new(Duration::from_secs(60), Arc::new(Noon))
 }
 
 /// Guards that a sandbox is shown only with both objects, as `Terminating` while its Pod is, and never while

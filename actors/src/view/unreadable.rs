@@ -38,7 +38,11 @@ impl View {
             if !unreadable.contains(id) && T::unreadable(row).take().is_some() {
                 readable.push(id.clone());
             }
-            !row.is_void()
+            let is_void = row.is_void();
+            if is_void {
+                self.timelines.end(id, &mut row.timeline);
+            }
+            !is_void
         });
         self.all_changed(readable);
     }
@@ -55,9 +59,7 @@ impl View {
     pub(super) fn set_readable<T: Object>(&self, id: &SandboxId) {
         if let Entry::Occupied(mut row) = self.rows.entry(id.clone()) {
             *T::unreadable(row.get_mut()) = None;
-            if row.get().is_void() {
-                row.remove();
-            }
+            self.remove_if_void(row);
         }
     }
 }

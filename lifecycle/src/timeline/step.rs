@@ -172,7 +172,9 @@ impl Step {
         match (self, later) {
             (Self::Pulling(image), Self::Pulling(again))
             | (Self::Pulled { image, .. }, Self::Pulled { image: again, .. }) => image == again,
-            (Self::Deleting(_), Self::Deleting(_)) | (Self::Reaped(_), Self::Reaped(_)) => true,
+            (Self::Deleting(_), Self::Deleting(_))
+            | (Self::Reaped(_), Self::Reaped(_))
+            | (Self::Gone, Self::Gone) => true,
             _ => false,
         }
     }

@@ -12,6 +12,7 @@ use lifecycle::{
     lifetime::{LimitsPatch, Owner},
     observed::{Status, Uid},
     request::CreateRequest,
+    timeline::Report,
 };
 use sandbox_provisioner::{
     http::{
@@ -74,6 +75,9 @@ impl Backend for Ill {
         ill()
     }
     async fn settled(&self, (): (), _: tokio::time::Instant) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    async fn timeline(&self, _: &SandboxId) -> Result<Option<Report>, SandboxError> {
         ill()
     }
     async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {
