@@ -8,6 +8,8 @@ mod fake;
 mod lifetimes;
 #[path = "actors/load.rs"]
 mod load;
+#[path = "actors/timeline.rs"]
+mod timeline;
 
 use actors::backend::Backend as _;
 use std::time::Duration;

@@ -124,6 +124,7 @@ impl Timeline {
     /// Adds the steps from the last observed state to this one. `room` bounds the size of all texts, in bytes.
     pub fn observe(&mut self, seen: &Snapshot<'_>, clocks: Clocks, room: usize) {
         let now = self.millisecond(clocks.monotonic);
+        let is_first = self.entries.is_empty();
         self.is_shown |= seen.is_shown;
         match seen.pod {
             Some(pod) => self.observe_pod(pod, seen, now, room),
@@ -132,7 +133,7 @@ impl Timeline {
             }
             None => {}
         }
-        self.observe_service(seen, now, room);
+        self.observe_service(seen, seen.is_listed || is_first, now, room);
         self.observe_readiness(seen, now, room);
         let trouble = seen.reason.as_ref().filter(|reason| !EXPECTED.contains(&&*reason.name));
         if let Some(reason) = trouble
@@ -161,20 +162,18 @@ impl Timeline {
             }
             self.started = Some(started).max(self.started);
         }
-        if pod.terminating && !self.is_terminating() {
+        if pod.terminating && !self.entries.has_rank(Step::Terminating.rank()) {
             self.entries.insert(Step::Terminating, now, room);
         }
     }
 
-    fn observe_service(&mut self, seen: &Snapshot<'_>, now: i64, room: usize) {
+    fn observe_service(&mut self, seen: &Snapshot<'_>, is_old: bool, now: i64, room: usize) {
         let has_service = seen.service.is_some_and(|service| !service.terminating);
-        // The time at which a listed Service was created is not known.
-        if has_service && !self.has_service && !seen.is_listed {
+        // The time at which an old Service was created is not known.
+        if has_service && !self.has_service && !is_old {
             self.entries.insert(Step::ServiceCreated, now, room);
         }
-        let is_deleted =
-            || self.is_terminating() || self.entries.has_rank(Step::Deleting(DeleteReason::Orphan).rank());
-        if !has_service && self.has_service && seen.pod.is_some() && !is_deleted() {
+        if !has_service && self.has_service && seen.pod.is_some() && !self.is_ending() {
             self.entries.insert(Step::ServiceGone, now, room);
         }
         self.has_service = has_service;
@@ -188,7 +187,7 @@ impl Timeline {
             Some(pod) if !self.is_ready => {
                 self.entries.insert(Step::Ready, time(pod.times.ready, seen.is_listed, now), room);
             }
-            None if self.is_ready && !self.is_terminating() => self.entries.insert(Step::NotReady, now, room),
+            None if self.is_ready && !self.is_ending() => self.entries.insert(Step::NotReady, now, room),
             Some(_) | None => {}
         }
         self.is_ready = ready.is_some();
@@ -212,9 +211,9 @@ impl Timeline {
         Report::of(self.pod.clone(), &self.entries, self.millisecond(clocks.monotonic))
     }
 
-    /// Returns whether the Pod terminates or is gone.
-    fn is_terminating(&self) -> bool {
-        self.entries.has_rank(Step::Terminating.rank()) || self.entries.has_rank(Step::Gone.rank())
+    /// Returns whether the sandbox is being deleted.
+    fn is_ending(&self) -> bool {
+        self.entries.iter().any(|entry| entry.step.is_end())
     }
 
     fn gone_at(&self) -> Option<i64> {

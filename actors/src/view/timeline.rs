@@ -28,6 +28,8 @@ impl View {
     pub(crate) fn creating(&self, id: &SandboxId, received: Instant) {
         if let Some(mut row) = self.rows.get_mut(id) {
             self.timelines.begin(id, &mut row.timeline, received);
+            // A Service that exists is that of an earlier Pod.
+            self.note(id, &mut row, true);
         }
     }
 
@@ -108,3 +110,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

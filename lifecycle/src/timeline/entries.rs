@@ -36,6 +36,10 @@ impl Entries {
         self.list.iter()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(super) fn text_len(&self) -> usize {
         self.text
     }

@@ -159,6 +159,11 @@ impl Step {
         !matches!(self, Self::Touched(_) | Self::Warning(_))
     }
 
+    /// Returns whether the step is one of the end.
+    pub(super) const fn is_end(&self) -> bool {
+        matches!(self, Self::Deleting(_) | Self::Reaped(_) | Self::Terminating | Self::Gone)
+    }
+
     /// Returns whether this step comes after the other one in the life of every sandbox.
     pub(super) fn follows(&self, other: &Self) -> bool {
         match (other, self) {
