@@ -35,7 +35,7 @@ const IMAGES_MAX: usize = 16;
 /// The timeline of an existing sandbox. Boxed, because rows without a Pod have none.
 pub(crate) type Open = Option<Box<Timeline>>;
 
-/// What all timelines share, and those of sandboxes that are over.
+/// The state that all timelines share, and the timelines of sandboxes that are over.
 pub(crate) struct Timelines {
     clock: Arc<dyn Clock>,
     ended: Mutex<Recent<Box<Timeline>>>,

@@ -167,7 +167,9 @@ fn named(method: &Method, path: &str) -> Option<String> {
     let (segment, operation) = (names.next()?, names.next());
     let is_route = matches!(
         (method.as_str(), operation),
-        ("GET" | "DELETE" | "PATCH", None) | ("POST", Some("touch")) | ("GET", Some("presence" | "events"))
+        ("GET" | "DELETE" | "PATCH", None)
+            | ("POST", Some("touch"))
+            | ("GET", Some("presence" | "events" | "timeline"))
     );
     if !is_route || names.next().is_some() {
         return None;

@@ -1,9 +1,9 @@
-//! The timeline of a sandbox: what happened to it and when, so that an operator sees where the time went.
+//! The timeline of a sandbox: its steps and their times, so that an operator sees where the time went.
 //!
-//! It is made of the differences between observed states, of Events, and of the daemon's own calls. Times are those at
-//! which this process learned of a step, because its clock is one clock and has milliseconds. A list may show what
-//! happened long ago, such as after a restart; then the times are Kubernetes' own, which have whole seconds and come from
-//! the clocks of several machines. A step is never earlier than the one before it, and no duration is negative.
+//! The steps are the differences between observed states, some Events, and the daemon's own calls. The time of a step is
+//! that at which this process learned of it: one clock, in milliseconds. A list can show a step that happened long ago,
+//! such as after a restart. Then the time is Kubernetes' own, in whole seconds and from the clocks of several machines. A
+//! step is never earlier than the one before it, and no duration is negative.
 
 mod entries;
 mod report;

@@ -1,4 +1,4 @@
-//! `GET /api/sandboxes/{id}/timeline`: what happened to a sandbox, and where the time went.
+//! `GET /api/sandboxes/{id}/timeline`: the steps of a sandbox, and the slowest one.
 
 use std::time::Duration;
 

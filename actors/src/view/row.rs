@@ -19,7 +19,7 @@ pub(crate) struct Row {
     pub(super) service_unreadable: Option<ResourceVersion>,
     /// The Kubernetes Events about the Pod. Boxed, because most Pods are ready and have none.
     pub(super) events: Option<Box<Told>>,
-    /// What happened to the sandbox.
+    /// The steps of the sandbox so far.
     pub(super) timeline: Open,
     /// The expiry, as set by the actor.
     pub(super) expiry: Option<Expiry>,

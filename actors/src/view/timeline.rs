@@ -42,7 +42,7 @@ impl View {
         }
     }
 
-    /// Records that the daemon deletes the sandbox, unless nobody has seen it yet.
+    /// Records that the daemon deletes the sandbox, unless callers have not seen it yet.
     pub(crate) fn deleting(&self, id: &SandboxId, reason: DeleteReason) {
         if let Some(mut row) = self.rows.get_mut(id)
             && !row.unpublished

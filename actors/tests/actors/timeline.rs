@@ -101,8 +101,8 @@ async fn waits_before_the_create_show() {
     assert_eq!(steps(&fake, "a").await[..4], wanted);
 }
 
-/// Guards that a sandbox that no caller has seen has no timeline: neither while it is created nor after it has failed; and that
-/// an earlier one keeps its own.
+/// Guards that a sandbox that no caller has seen has no timeline, while it is created and after it has failed, and that an
+/// earlier one keeps its own.
 #[tokio::test(start_paused = true)]
 async fn an_unpublished_sandbox_is_not_shown() {
     let fake = Fake::start().await;

@@ -6,6 +6,7 @@ use actors::{
     sandboxes::{Reaped, ReaperState},
     view::{Revision, Start, View, change_reader::ChangeReader},
 };
+use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
@@ -14,6 +15,8 @@ use lifecycle::{
     phase::Phase,
     request::CreateRequest,
     spec::ObservedSpec,
+    timeline::Report,
+    traits::Clock,
 };
 use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
@@ -57,9 +60,18 @@ fn running() -> Status {
     }
 }
 
+/// A wall clock that stands still.
+struct Epoch;
+
+impl Clock for Epoch {
+    fn wall(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
 /// Returns a view whose readers have ended.
 fn ended() -> Arc<View> {
-    let view = Arc::new(View::new(Duration::from_secs(60)));
+    let view = Arc::new(View::new(Duration::from_secs(60), Arc::new(Epoch)));
     view.end_readers();
     view
 }
@@ -117,6 +129,11 @@ impl Backend for Recorder {
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
         self.note("get", Some(id));
         Ok(Some(running()))
+    }
+
+    async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        self.note("timeline", Some(id));
+        Ok(None)
     }
 
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {

@@ -124,8 +124,8 @@ impl Entries {
         self.list.iter_mut().rev().map(|entry| &mut entry.step).take_while(|step| !step.is_progress())
     }
 
-    /// Drops entries until they are within the limits: the oldest of those that matter least. The steps of the start and
-    /// of the end stay.
+    /// Drops entries until they are within the limits: first uses and warnings, the oldest first. The steps that each start
+    /// and each end has stay.
     pub(super) fn shrink_to(&mut self, room: usize) {
         while self.list.len() > ENTRIES_MAX || self.text > room {
             let must_free_text = self.text > room;

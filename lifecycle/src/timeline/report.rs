@@ -1,4 +1,4 @@
-//! What a timeline tells: each step with its time and duration, and where the time went.
+//! The report of a timeline: each step with its time and duration, and the slowest one.
 
 use std::{sync::Arc, time::Duration};
 

@@ -8,7 +8,7 @@ use crate::{
     pod_event::{PodEvent, PodEventKind},
 };
 
-/// What happened to a sandbox.
+/// A step in the life of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The POST arrived.

@@ -201,7 +201,7 @@ fn the_slowest_interval_names_its_problem() {
     assert_eq!((&*problem.name, problem.message.as_deref()), ("FailedMount", Some("still none")));
 }
 
-/// Guards that a reason that every start has is not a warning, and that a problem that comes again is told again.
+/// Guards that a reason that every start has is not a warning, and that a problem that comes back is another one.
 #[test]
 fn only_problems_are_warnings() {
     let mut sandbox = Fixture::new();
@@ -290,7 +290,7 @@ fn clocks_that_differ_change_no_order() {
     }
 }
 
-/// Guards that a step of the wall clock changes neither durations nor the order.
+/// Guards that a step of the wall clock changes no duration and no time.
 #[test]
 fn a_step_of_the_wall_clock_changes_no_duration() {
     for step in [-3600, 3600] {
@@ -325,7 +325,7 @@ fn touches_are_coalesced() {
     assert_eq!(touched.last_at.unwrap().duration_since(touched.at).as_secs(), 9 + 1);
 }
 
-/// Guards the end of a sandbox: who has ended it, and when, also where the daemon's own step becomes known last.
+/// Guards the steps of an end and their order, also where the daemon's own step becomes known last.
 #[test]
 fn an_end_has_its_reason() {
     let reaped = Step::Reaped(ReapReason::Idle);
