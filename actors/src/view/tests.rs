@@ -3,10 +3,12 @@
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use lifecycle::{
-    exit::Exit,
-    observed::{ResourceVersion, Uid},
+    exit::{Exit, ExitLog},
+    observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::{Phase, Reason},
+    pod_event::PodEvent,
     pull::PullTime,
+    traits::{WatchEvent, WatchSink as _},
 };
 
 use super::*;
