@@ -107,7 +107,7 @@ async fn an_event_follows_the_watch_at_once() {
     assert!(changed.elapsed() <= Duration::from_millis(50), "{:?}", changed.elapsed());
 }
 
-/// Guards that a resumed stream shows exactly what was missed, also the end of a sandbox, and that an id of an
+/// Guards that a resumed stream shows exactly the missed changes, also the end of a sandbox, and that an id of an
 /// earlier process, or one that is not an id, leads to a reset and the present state.
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_resumed() {
