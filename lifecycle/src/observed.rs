@@ -55,6 +55,8 @@ pub struct PodTimes {
     pub scheduled: Option<Timestamp>,
     /// When the sandbox's container was started for the last time.
     pub started: Option<Timestamp>,
+    /// How often the sandbox's container was started again.
+    pub restarts: u32,
     /// Since when it is ready.
     pub ready: Option<Timestamp>,
 }

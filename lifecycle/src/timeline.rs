@@ -32,6 +32,9 @@ pub const TEXT_MAX: usize = 4096;
 /// The reasons that every healthy sandbox has while it starts.
 const EXPECTED: [&str; 3] = ["ContainerCreating", "PodInitializing", "ContainersNotReady"];
 
+/// The reasons that a healthy sandbox can have while it terminates: its container ends.
+const EXPECTED_AT_THE_END: [&str; 2] = ["Completed", "Error"];
+
 /// The timeline of one sandbox, from its POST or its first observation until its Pod is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
@@ -40,8 +43,8 @@ pub struct Timeline {
     entries: Entries,
     /// The uid of the Pod; `None` before it exists.
     pod: Option<Uid>,
-    /// When the container was started, as far as known.
-    started: Option<Timestamp>,
+    /// How often the container was started again.
+    restarts: u32,
     /// The last problem, until it is over.
     reason: Option<Arc<Reason>>,
     has_service: bool,
@@ -75,7 +78,7 @@ impl Timeline {
             anchor: clocks,
             entries: Entries::default(),
             pod: None,
-            started: None,
+            restarts: 0,
             reason: None,
             has_service: false,
             is_ready: false,
@@ -135,7 +138,10 @@ impl Timeline {
         }
         self.observe_service(seen, seen.is_listed || is_first, now, room);
         self.observe_readiness(seen, now, room);
-        let trouble = seen.reason.as_ref().filter(|reason| !EXPECTED.contains(&&*reason.name));
+        let is_expected = |name: &str| {
+            EXPECTED.contains(&name) || (self.is_ending() && EXPECTED_AT_THE_END.contains(&name))
+        };
+        let trouble = seen.reason.as_ref().filter(|reason| !is_expected(&reason.name));
         if let Some(reason) = trouble
             && self.reason.as_ref() != Some(reason)
         {
@@ -154,13 +160,14 @@ impl Timeline {
         if times.scheduled.is_some() && !self.entries.has_rank(Step::Scheduled.rank()) {
             self.entries.insert(Step::Scheduled, at(times.scheduled), room);
         }
-        if let Some(started) = times.started {
-            if self.started.is_none() {
-                self.entries.insert(Step::Started, at(times.started), room);
-            } else if self.started < times.started {
-                self.entries.insert(Step::Restarted, at(times.started), room);
-            }
-            self.started = Some(started).max(self.started);
+        if times.started.is_some() && !self.entries.has_rank(Step::Started.rank()) {
+            self.entries.insert(Step::Started, at(times.started), room);
+            self.restarts = times.restarts;
+        }
+        // By number, because a time in whole seconds may be the same.
+        if times.restarts > self.restarts {
+            self.entries.insert(Step::Restarted, at(times.started), room);
+            self.restarts = times.restarts;
         }
         if pod.terminating && !self.entries.has_rank(Step::Terminating.rank()) {
             self.entries.insert(Step::Terminating, now, room);

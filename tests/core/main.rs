@@ -8,3 +8,4 @@ mod faults;
 mod load;
 mod pulls;
 mod readiness;
+mod timeline;

@@ -16,7 +16,13 @@ pub(super) fn of(status: &PodStatus) -> PodTimes {
     };
     let is_sandbox = |c: &&ContainerStatus| c.name.as_deref() == Some(names::SANDBOX_CONTAINER);
     let container = status.container_statuses.iter().find(is_sandbox);
-    PodTimes { scheduled: since("PodScheduled"), started: container.and_then(started), ready: since("Ready") }
+    let restarts = container.and_then(|container| *container.restart_count);
+    PodTimes {
+        scheduled: since("PodScheduled"),
+        started: container.and_then(started),
+        restarts: restarts.and_then(|count| count.try_into().ok()).unwrap_or(0),
+        ready: since("Ready"),
+    }
 }
 
 fn is_true(condition: &Condition, kind: &str) -> bool {
@@ -41,7 +47,7 @@ mod tests {
     fn times(conditions: &Value, statuses: &Value) -> [Option<i64>; 3] {
         let status = json!({"conditions": conditions, "containerStatuses": statuses});
         let pod: crate::types::Pod = serde_json::from_value(json!({ "status": status })).unwrap();
-        let PodTimes { scheduled, started, ready } = of(&pod.status);
+        let PodTimes { scheduled, started, ready, restarts: _ } = of(&pod.status);
         [scheduled, started, ready].map(|time| time.map(Timestamp::as_second))
     }
 
@@ -76,6 +82,18 @@ mod tests {
             ),
         ] {
             assert_eq!(times(&conditions, &statuses), wanted, "{conditions} {statuses}");
+        }
+    }
+
+    /// Guards that the restarts are those of the sandbox's container, and that an odd number counts as none.
+    #[test]
+    fn restarts_are_those_of_the_sandbox() {
+        for (count, wanted) in [(json!(3), 3), (json!(-1), 0), (json!("x"), 0), (json!(1_u64 << 40), 0)] {
+            let statuses =
+                json!([{"name": "proxy", "restartCount": 9}, {"name": "sandbox", "restartCount": count}]);
+            let pod = json!({"status": {"containerStatuses": statuses}});
+            let pod: crate::types::Pod = serde_json::from_value(pod).unwrap();
+            assert_eq!(of(&pod.status).restarts, wanted, "{count}");
         }
     }
 }

@@ -80,10 +80,14 @@ impl Report {
 // === impl Interval ===
 
 impl Interval {
-    /// Returns the image that the time was spent on.
+    /// Returns the image whose pull took the time.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
-        self.to.as_ref().and_then(Step::image).or(self.from.image())
+        match (&self.from, &self.to) {
+            (_, Some(to @ Step::Pulled { was_present: false, .. })) => to.image(),
+            (from @ Step::Pulling(_), _) => from.image(),
+            _ => None,
+        }
     }
 }
 

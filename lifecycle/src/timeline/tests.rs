@@ -221,6 +221,34 @@ fn only_problems_are_warnings() {
     );
 }
 
+/// Guards that the exit of a container is a warning, unless the sandbox is being deleted.
+#[test]
+fn an_exit_is_a_warning_before_the_end() {
+    let mut sandbox = Fixture::new();
+    sandbox.see(0, |_| {});
+    sandbox.warn(10, "Error", "exited with code 3");
+    sandbox.timeline.record(Step::Deleting(DeleteReason::Requested), None, sandbox.clocks, TEXT_MAX);
+    sandbox.see(10, |pod| pod.terminating = true);
+    sandbox.warn(10, "Completed", "exited with code 0");
+    sandbox.warn(10, "Preempted", "by another Pod");
+    assert_eq!(
+        sandbox.steps(),
+        ["pod_created +0", "warning +10", "deleting +10", "terminating +10", "warning +20"]
+    );
+}
+
+/// Guards that an image that was on the node already is not what took the time.
+#[test]
+fn an_image_that_was_present_took_no_time() {
+    let mut sandbox = Fixture::requested(0);
+    sandbox.see(1, scheduled);
+    sandbox.event(9000, "Pulled", "Container image \"i\" already present on machine");
+    assert_eq!(sandbox.slowest(), "scheduled > pulled 9000");
+    assert_eq!(sandbox.report().slowest.unwrap().image(), None);
+    sandbox.event(9900, "Pulled", "Successfully pulled image \"j\" in 9s");
+    assert_eq!(sandbox.report().slowest.unwrap().image(), Some("j"));
+}
+
 /// Guards that a step that becomes known late is in its place, with a duration that is not negative: two watches and the
 /// answers of calls are not ordered with each other.
 #[test]
@@ -247,7 +275,7 @@ fn a_listed_sandbox_has_kubernetes_times() {
     sandbox.pass(600_000);
     sandbox.timeline = Timeline::new(sandbox.clocks);
     let mut pod = ObservedPod { created: at(0), ..pod() };
-    pod.times = PodTimes { scheduled: at(0), started: at(13), ready: at(14) };
+    pod.times = PodTimes { scheduled: at(0), started: at(13), restarts: 2, ready: at(14) };
     pod.ready = true;
     sandbox.pod = Some(pod);
     sandbox.look(0, true);
@@ -276,7 +304,7 @@ fn clocks_that_differ_change_no_order() {
         sandbox.look(10, false);
         sandbox.pod = Some(ObservedPod { created: at(skew), ready: true, ..pod() });
         sandbox.pod.as_mut().unwrap().times =
-            PodTimes { scheduled: at(skew), started: at(skew - 1), ready: at(skew) };
+            PodTimes { scheduled: at(skew), started: at(skew - 1), restarts: 0, ready: at(skew) };
         sandbox.look(500, true);
         let report = sandbox.report();
         let names: Vec<_> = report.steps.iter().map(|step| step.step.name()).collect();
@@ -368,7 +396,7 @@ fn what_others_do_shows() {
         started(pod);
         ready(pod);
     });
-    sandbox.see(100, |pod| (pod.ready, pod.times.started) = (false, at(9)));
+    sandbox.see(100, |pod| (pod.ready, pod.times.restarts) = (false, 1));
     sandbox.see(100, |pod| (pod.ready, pod.times.started) = (true, None));
     sandbox.service = None;
     sandbox.look(100, false);

@@ -87,7 +87,7 @@ fn steps(view: &View) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn listed_events_have_their_own_times() {
     let view = view();
-    let times = PodTimes { scheduled: Some(at(60)), started: Some(at(40)), ready: Some(at(38)) };
+    let times = PodTimes { scheduled: Some(at(60)), started: Some(at(40)), restarts: 0, ready: Some(at(38)) };
     list(&view, ObservedPod { times, ready: true, phase: Phase::Running, ..pod("p", 1) });
     view.pod_event(&id(), &Uid("q".into()), event("Pulling", 59, true));
     view.pod_event(&id(), &Uid("p".into()), event("Pulling", 58, true));

@@ -41,7 +41,12 @@ fn happen(sandbox: &mut Fixture, happening: Happening) {
         Happening::Observe { pod: state, second, has_service, reason, is_listed } => {
             let observed = |state: u8| {
                 let time = |bit: u8| at(second).filter(|_| state & bit != 0);
-                let times = PodTimes { scheduled: time(1), started: time(2), ready: time(4) };
+                let times = PodTimes {
+                    scheduled: time(1),
+                    started: time(2),
+                    restarts: u32::from(state / 16),
+                    ready: time(4),
+                };
                 let (ready, terminating) = (state & 4 != 0, state & 8 != 0);
                 ObservedPod { times, ready, terminating, created: at(second), ..pod() }
             };
