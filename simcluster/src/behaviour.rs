@@ -26,7 +26,7 @@ pub const ANNOTATION: &str = "simcluster/behaviour";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Behaviour {
-    /// What becomes of it.
+    /// The states that the Pod goes through.
     pub course: Course,
     /// `failures=N`: how often it fails before all goes well; `None` for always. For pulls, mounts, crashes and starts.
     pub failures: Option<u32>,
@@ -43,7 +43,7 @@ pub struct Behaviour {
     pub terminate: Option<Duration>,
 }
 
-/// What becomes of a Pod.
+/// The states that a Pod goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Course {
     /// `normal`: starts, gets ready, runs until it is deleted.
@@ -74,10 +74,10 @@ pub enum Course {
     Succeed,
     /// `fail`: exits with status 3 and is not started again.
     Fail,
-    /// `evicted`: is ended by the node for want of memory (phase `Failed`, reason `Evicted`).
+    /// `evicted`: the node ends the Pod because memory is low (phase `Failed`, reason `Evicted`).
     Evicted,
-    /// `node-lost`: its kubelet falls silent. It is not ready any more, is deleted once it no longer tolerates that
-    /// (reason `NodeLost`), and stays in deletion for ever. Its phase stays what it was, as in Kubernetes today.
+    /// `node-lost`: its kubelet goes silent. It becomes unready, is deleted once it no longer tolerates that (reason
+    /// `NodeLost`), and keeps terminating for ever. Its phase does not change, as in Kubernetes today.
     NodeLost,
     /// `unknown`: as `node-lost`, and its phase is `Unknown`, which the API has and clients must expect.
     Unknown,
@@ -85,7 +85,7 @@ pub enum Course {
     StuckTerminating,
 }
 
-/// A text that is no behaviour.
+/// Not a valid behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BehaviourError {
     /// No course has that name.
@@ -102,9 +102,9 @@ pub enum BehaviourError {
     Value {
         /// The setting.
         key: String,
-        /// What was given.
+        /// The value that was given.
         value: String,
-        /// What it takes.
+        /// The values that the setting takes.
         wanted: &'static str,
     },
 }
@@ -171,7 +171,7 @@ impl From<Course> for Behaviour {
 }
 
 impl Behaviour {
-    /// What a Pod's annotation asks for; `None` without one. One that cannot be read is logged and counts as none.
+    /// Parses a Pod's annotation; `None` without one. An invalid one is logged and ignored.
     pub(crate) fn of(pod: &Value) -> Option<Self> {
         let text = text_at(pod, &["metadata", "annotations", ANNOTATION]);
         if text.is_empty() {

@@ -20,7 +20,7 @@ impl Query {
         self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
-    /// Returns whether a boolean option is true, as Kubernetes parses it: present and neither `0` nor `false`.
+    /// Returns whether a boolean option is true, as Kubernetes parses it: present, and not `0` or `false`.
     pub fn is_on(&self, key: &str) -> bool {
         self.0.iter().any(|(k, v)| k == key && !matches!(v.as_str(), "0" | "false"))
     }

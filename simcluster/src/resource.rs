@@ -36,7 +36,7 @@ pub(crate) struct Resource {
     pub subresources: &'static [Sub],
 }
 
-/// What lies below an object, under a path of its own.
+/// A subresource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sub {
     Status,
@@ -71,7 +71,7 @@ pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 // === impl Resource ===
 
 impl PartialEq for Resource {
-    /// A kind is told by its place and its group: a view shares the place of what it shows.
+    /// Compares index and group: a view has the index of the resource it shows, and another group.
     fn eq(&self, other: &Self) -> bool {
         self.index == other.index && self.group == other.group
     }
@@ -100,7 +100,7 @@ impl Resource {
         &RESOURCES[self.index]
     }
 
-    /// What lies below its objects.
+    /// Returns the subresources.
     pub fn subs(&self) -> impl Iterator<Item = Sub> {
         let status = self.status.then_some(Sub::Status);
         self.subresources.iter().copied().chain(status)
@@ -116,7 +116,7 @@ impl Resource {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// What comes before `"metadata"` in the JSON of an object: kind and version.
+    /// Returns the start of an object's JSON, up to `"metadata"`: kind and version.
     pub fn head(&self) -> String {
         format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", self.kind, self.api_version())
     }
@@ -138,7 +138,7 @@ impl Sub {
         }
     }
 
-    /// What can be done with it.
+    /// Returns the verbs that the subresource supports.
     pub fn verbs(self) -> &'static [&'static str] {
         match self {
             Self::Status | Self::EphemeralContainers | Self::Resize => &["get", "patch", "update"],

@@ -160,7 +160,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Changes the object in a request. A body that is no JSON stays as it is.
+/// Changes the object in a request. A body that is not JSON stays as it is.
 fn mutate(request: &mut Request, patch: &Value) {
     if let Ok(mut sent) = serde_json::from_slice::<Value>(&request.body) {
         json_patch::merge(&mut sent, patch);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::resource::{NEW_EVENTS, Resource};
 use crate::store::Object;
 
-/// What a member is called in the core form and in the newer one, where the two differ.
+/// Members whose names differ: in the core form, and in the newer one.
 const RENAMED: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -32,7 +32,7 @@ pub(crate) fn of(resource: &'static Resource, object: &Object) -> Option<Object>
     Some(Object::new(resource, object.version, value))
 }
 
-/// What a client sent, as it is stored.
+/// Returns an object from a client as it is stored.
 pub(crate) fn stored(resource: &Resource, value: Value) -> Value {
     if resource != NEW_EVENTS {
         return value;

@@ -33,12 +33,12 @@ spec: {type: NodePort, selector: {app: x}, ports: [{port: 80}]}
 struct Kubectl {
     cluster: Cluster,
     server: String,
-    /// Where it keeps what it learns of the server: a place of its own for each test.
+    /// Its cache of the server's discovery, in a directory of its own for each test.
     home: PathBuf,
     task: JoinHandle<()>,
 }
 
-/// What a command came to.
+/// The result of a command.
 struct Outcome {
     ok: bool,
     out: String,
@@ -90,7 +90,7 @@ impl Kubectl {
         Outcome { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Runs a command that must succeed, and returns what it printed.
+    /// Runs a command that must succeed, and returns its output.
     async fn run(&self, line: &str) -> String {
         self.must(line, "").await
     }
@@ -145,7 +145,7 @@ async fn create_and_apply_are_validated_by_the_server() {
     );
 }
 
-/// Guards `apply` on the client's side: what is applied no more goes, what does not change is left alone.
+/// Guards client-side `apply`: removed fields are deleted, unchanged objects are left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_changes_what_differs() {
     let Some(kubectl) = Kubectl::start("apply").await else { return };

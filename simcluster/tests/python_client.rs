@@ -14,7 +14,7 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_secs(120);
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python_client.py");
 
-/// Whether the script ended well, and what it said; `None` where it cannot run.
+/// Returns whether the script succeeded, and its output; `None` where it cannot run.
 async fn run(test: &str, cluster: &Cluster) -> Option<(bool, String)> {
     #[expect(clippy::disallowed_methods, reason = "whoever runs the tests chooses the interpreter")]
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
@@ -49,7 +49,7 @@ async fn the_original_s_library_makes_finds_follows_and_removes_a_sandbox() {
     assert_eq!((cluster.count("pods", None), cluster.count("services", None)), (0, 0));
 }
 
-/// Guards the script itself: of a server that is wrong in one thing it says so.
+/// Guards that the script fails on a server with a single fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_wrong_is_found_out() {
     let refuse = |status| {

@@ -1,5 +1,5 @@
-//! Privilege escalation: the writer of a role needs the permissions that it grants, or the verb `escalate`; the writer
-//! of a binding needs the permissions of its role, or the verb `bind` (`k8s.io/kubernetes/pkg/registry/rbac`).
+//! Privilege escalation: writing a role requires the permissions that it grants, or the verb `escalate`; writing a
+//! binding requires the permissions of its role, or the verb `bind` (`k8s.io/kubernetes/pkg/registry/rbac`).
 
 use serde_json::Value;
 

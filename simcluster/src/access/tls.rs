@@ -57,8 +57,8 @@ const YEARS: i32 = 1;
 // === impl Tls ===
 
 impl Tls {
-    /// Creates an authority and a certificate for 127.0.0.1, `::1`, `localhost`, `host.docker.internal`, the DNS names
-    /// of the Service `kubernetes`, and more names or addresses.
+    /// Creates an authority and a certificate for 127.0.0.1, `::1`, `localhost`, `host.docker.internal`, the Service
+    /// `kubernetes` (its DNS names), and more names or addresses.
     ///
     /// # Errors
     ///

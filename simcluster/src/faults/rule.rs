@@ -1,4 +1,4 @@
-//! What a fault rule says: which calls, how often, and what then happens.
+//! Fault rules: the calls that they match, how often they apply, and their effect.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::table::Subject;
 use crate::calls::Verb;
 use crate::resource::Resource;
 
-/// Which calls a rule is about; what is `None` matches all.
+/// Matches calls. A field that is `None` matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Matcher {
@@ -53,7 +53,7 @@ pub enum Timing {
     },
 }
 
-/// What a rule does to a call.
+/// The effect of a rule on a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
@@ -72,7 +72,7 @@ pub enum Effect {
     HangAnswer,
     /// Carry the call out, and break the connection after this many bytes of the body of the answer.
     CutBody(u64),
-    /// Neither carry the call out nor ever answer.
+    /// Do not carry the call out, and never answer.
     Silent,
     /// A call that reads is answered by a server that has stopped at the state there was when the rule was made, as a
     /// replica that lags behind. A watch hears nothing from it. On a call that writes it does nothing.
@@ -159,13 +159,13 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Which calls; all, where nothing is said.
+    /// The calls that it matches; all by default.
     #[serde(default)]
     pub when: Matcher,
-    /// How often; always, where nothing is said.
+    /// How often it applies; always by default.
     #[serde(default)]
     pub timing: Timing,
-    /// What happens.
+    /// The effect on a call.
     pub effect: Effect,
 }
 
@@ -175,7 +175,7 @@ pub enum RuleError {
     /// No such kind is served.
     #[error("no resource is called {0:?}; a path that is no resource begins with a slash")]
     UnknownResource(String),
-    /// A share is no share.
+    /// A share is not between 0 and 1.
     #[error("a share lies between 0 and 1, and {0} does not")]
     Share(f64),
     /// As [`RuleError::Share`], in thousandths.
@@ -184,9 +184,9 @@ pub enum RuleError {
     /// Calls are counted from 1.
     #[error("{what} must be at least {least}")]
     TooSmall {
-        /// What is too small.
+        /// The number that is too small.
         what: &'static str,
-        /// What it has to be.
+        /// The least value that it may have.
         least: u64,
     },
     /// The status would not refuse anything.

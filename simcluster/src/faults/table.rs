@@ -1,4 +1,4 @@
-//! The rules in force, and what they make of a call. Pure.
+//! The rules in force, and the effect on each call. Pure.
 
 use std::time::Duration;
 
@@ -19,23 +19,23 @@ pub struct RuleId(pub(crate) u64);
 pub struct ActiveRule {
     /// Its number.
     pub id: RuleId,
-    /// What it says.
+    /// The rule.
     pub rule: Rule,
-    /// How many calls it was asked about and is meant for, whether it struck them or not.
+    /// How many calls matched it, whether it applied to them or not.
     pub matched: u64,
 }
 
-/// What the rules make of one call.
+/// The faults of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Strike {
     pub delay: Duration,
-    /// The first effect, other than a delay, of a rule that strikes.
+    /// The first effect, other than a delay, of a rule that applies.
     pub effect: Option<Effect>,
-    /// The rule it is of.
+    /// The rule with that effect.
     pub rule: Option<RuleId>,
 }
 
-/// What the rules look at.
+/// The properties of a call that rules match.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub verb: Verb,

@@ -1,4 +1,4 @@
-//! What a fault makes of the events of one watch. Pure but for the time that some faults take, which the watch waits.
+//! Applies a fault to the events of one watch. Pure, except that the watch waits as long as some faults take.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::random::Random;
 /// How long events wait for company before they are shuffled.
 const COMPANY: Duration = Duration::from_secs(1);
 
-/// The fault of one watch, with what it counts.
+/// The fault of one watch, with its counters.
 #[derive(Debug)]
 pub(crate) struct Twist {
     fault: Option<WatchFault>,
@@ -20,18 +20,18 @@ pub(crate) struct Twist {
     random: Random,
 }
 
-/// What is to become of lines that are ready.
+/// How to send lines that are ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// All may go.
+    /// Send all.
     Go,
-    /// One may go, and then it is to be asked again.
+    /// Send one, and ask again.
     One,
-    /// The connection breaks here.
+    /// Break the connection.
     Cut,
-    /// Nothing is heard any more.
+    /// Send nothing from now on.
     Stall,
-    /// The version is too old all of a sudden.
+    /// Report that the version is too old.
     Expire,
 }
 
@@ -86,7 +86,7 @@ impl Twist {
         }
     }
 
-    /// What is to become of lines that are ready, or would be.
+    /// Returns how to send lines that are ready, or would be.
     pub fn verdict(&self) -> Verdict {
         let reached = |limit: u64, then| if self.sent >= limit { then } else { Verdict::One };
         match self.fault {

@@ -1,4 +1,4 @@
-//! What a kubelet reports of the containers of a Pod at each stage. Pure.
+//! The container statuses that a kubelet reports at each stage of a Pod. Pure.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(super) fn who(pod: &Value) -> String {
     format!("{}_{}({})", meta("name"), meta("namespace"), meta("uid"))
 }
 
-/// What containerd says of a container that cannot be started; `{id}` stands for the container's id.
+/// Returns containerd's error for a container that cannot be started; `{id}` stands for the container's id.
 pub(super) fn start_error(pod: &Value) -> String {
     let (path, at) = relative_mount(pod).unwrap_or(("no/such/dir", "/mnt"));
     let inside = format!("/run/containerd/io.containerd.runtime.v2.task/k8s.io/{{id}}/{path}");
@@ -126,7 +126,7 @@ impl Writer<'_> {
         self.status["state"] = json!({"waiting": {"reason": reason, "message": message}});
     }
 
-    /// What ended becomes what was before.
+    /// Copies a terminated state to `lastState`.
     fn remember(&mut self) {
         if let Some(ended) = self.status["state"].get("terminated").cloned() {
             self.status["lastState"] = json!({"terminated": ended});
@@ -144,7 +144,7 @@ impl Writer<'_> {
         self.status["started"] = self.container.get("startupProbe").is_none().into();
     }
 
-    /// What is known of a container that exists.
+    /// Writes the status of a container that exists.
     fn create(&mut self, restarts: u32) {
         let image = text_at(self.container, &["image"]);
         self.status["imageID"] = format!("sha256:{:064x}", fingerprint(image)).into();
@@ -185,7 +185,7 @@ impl Writer<'_> {
         self.status["started"] = false.into();
     }
 
-    /// The Pod is stopped: whatever still ran was told to, and did or was killed.
+    /// Stops the container with its Pod: it ends by itself or is killed.
     fn stop(&mut self) {
         let state = &self.status["state"];
         if state.get("running").is_some() {

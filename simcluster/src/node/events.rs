@@ -1,7 +1,7 @@
 //! The Events a scheduler, a kubelet and a node controller write.
 //!
-//! What is said is worked out from the Pod and its stage ([`about`]); how it is kept is the shell's: one Event a
-//! message, counted up when it comes again, and gone an hour after that ([`Journal`]).
+//! [`about`] computes the Events from the Pod and its stage; [`Journal`] keeps one Event a message, counts repetitions,
+//! and deletes it an hour after the last one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::resource::{EVENTS, NAMESPACES};
 use crate::shared::State;
 use crate::store::{Object, text_at};
 
-/// What is said of a Pod.
+/// The content of an Event about a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saying {
     pub warning: bool,
     pub reason: &'static str,
     pub message: String,
-    /// The part of the Pod it is about, if it is not all of it.
+    /// The part of the Pod, if it is not about all of it.
     pub field: Option<String>,
     pub by: Speaker,
 }
@@ -44,7 +44,7 @@ pub(super) struct Journal {
     node: String,
     ttl: Duration,
     normal: bool,
-    /// By the Pod's uid: what has been said of it, with the name of the Event.
+    /// The Events of each Pod, by its uid: the content and the name.
     said: HashMap<String, Vec<(Saying, String)>>,
     /// When to look at which Event (namespace and name) whether it is old enough to go.
     aging: BTreeMap<(Instant, u64), (String, String)>,
@@ -73,7 +73,7 @@ impl Saying {
     }
 }
 
-/// What is said of a Pod that has come to a stage, in order.
+/// Returns the Events about a Pod that has reached a stage, in order.
 pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec<Saying> {
     let pod = around.pod;
     let name = |key| text_at(pod, &["metadata", key]);
@@ -119,7 +119,7 @@ impl Saying {
     }
 }
 
-/// What a kubelet says of one container.
+/// Returns the kubelet's Events about one container.
 fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> Vec<Saying> {
     let pod = around.pod;
     let (image, name) = (text_at(container, &["image"]), text_at(container, &["name"]));
@@ -240,7 +240,7 @@ impl Speaker {
         }
     }
 
-    /// What was done, in an Event of the new form, which the scheduler alone writes; others write the old one.
+    /// Returns the action of an Event in the new form, which only the scheduler writes.
     fn action(reason: &str) -> &'static str {
         if reason == "Scheduled" { "Binding" } else { "Scheduling" }
     }
@@ -262,10 +262,10 @@ impl Journal {
         }
     }
 
-    /// Writes what is said of a Pod; what was said before is counted up.
+    /// Writes an Event about a Pod, or counts a repetition.
     pub fn write(&mut self, state: &mut State, clock: &Clock, pod: &Object, saying: Saying) {
         let home = state.store.get(NAMESPACES, "", pod.namespace());
-        // Nothing new is made in a namespace that ends.
+        // A terminating namespace accepts no new objects.
         if home.is_none_or(|namespace| namespace.terminating()) || (!saying.warning && !self.normal) {
             return;
         }
@@ -339,7 +339,7 @@ impl Journal {
         event
     }
 
-    /// Forgets what was said of a Pod; its Events stay until they are old.
+    /// Forgets which Events a Pod has; they stay until they are old.
     pub fn forget(&mut self, uid: &str) {
         self.said.remove(uid);
     }

@@ -6,16 +6,16 @@ use super::resources::Amount;
 use crate::behaviour::Course;
 use crate::store::text_at;
 
-/// What the scheduler knows of the node.
+/// The node as the scheduler knows it.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
     /// The Node object.
     pub node: &'a Value,
-    /// All it has.
+    /// The whole capacity.
     pub capacity: Amount,
-    /// What the Pods on it have asked for.
+    /// The sum of the requests of its Pods.
     pub used: Amount,
-    /// Whether nothing is heard of it.
+    /// Whether the node is unreachable.
     pub lost: bool,
 }
 

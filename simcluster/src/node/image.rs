@@ -11,7 +11,7 @@ struct Reference<'a> {
 /// The registry of images that name none.
 const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// What containerd says of an image whose registry refuses the connection.
+/// Returns containerd's error for an image whose registry refuses the connection.
 pub(super) fn pull_error(image: &str) -> String {
     let reference = Reference::of(image);
     let Reference { registry, path, tag } = &reference;
@@ -26,12 +26,12 @@ pub(super) fn pull_error(image: &str) -> String {
     )
 }
 
-/// What a kubelet says of an image that is absent and must not be pulled.
+/// Returns the kubelet's message for an image that is absent and must not be pulled.
 pub(super) fn never_pulled(image: &str) -> String {
     format!("Container image {image:?} is not present with pull policy of Never")
 }
 
-/// A number for a text that is always the same (FNV-1a).
+/// Hashes a text (FNV-1a).
 pub(super) fn fingerprint(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -12,7 +12,7 @@ use crate::store::text_at;
 const MOUNT_WAIT: Duration = Duration::from_millis(500);
 const MOUNT_WAIT_MAX: Duration = Duration::from_secs(122);
 
-/// Where a Pod is in its life. Numbers count restarts or tries; of two, the first counts restarts.
+/// A stage in the life of a Pod. Numbers count restarts or tries; the first of two counts restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Created, nothing has happened.
@@ -63,13 +63,13 @@ pub(super) enum Stage {
     Gone,
 }
 
-/// What decides about a Pod's next stage.
+/// The inputs that decide a Pod's next stage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances<'a> {
     pub behaviour: Behaviour,
     pub times: &'a Times,
     pub pod: &'a Value,
-    /// Whether the whole node has fallen silent.
+    /// Whether the whole node is unreachable.
     pub node_lost: bool,
 }
 
@@ -178,7 +178,7 @@ impl Circumstances<'_> {
         })
     }
 
-    /// What a Pod's course does to it once it is ready.
+    /// Returns the stage after `Ready` that a Pod's course prescribes.
     fn fate(&self, restarts: u32) -> Option<(Duration, Stage)> {
         let never = text_at(self.pod, &["spec", "restartPolicy"]) == "Never";
         let stage = match self.behaviour.course {
@@ -193,7 +193,7 @@ impl Circumstances<'_> {
         Some((self.after(), stage))
     }
 
-    /// What comes first once there is a network: the image.
+    /// Returns the first stage once there is a network: that of the image.
     fn image(&self) -> Stage {
         match self.behaviour.course {
             Course::ImageNeverPull => Stage::NeverPulled(0),
@@ -208,7 +208,7 @@ impl Circumstances<'_> {
         self.behaviour.pull.is_some() || self.pod["spec"]["containers"][0]["imagePullPolicy"] == "Always"
     }
 
-    /// What becomes of a start. Without a probe a container is ready as soon as it runs.
+    /// Returns the stage of a container that starts. Without a probe it is ready as soon as it runs.
     fn run(&self, restarts: u32) -> Stage {
         let unready = self.behaviour.course == Course::NeverReady;
         let course = self.behaviour.course == Course::RunError && self.behaviour.fails(restarts);
@@ -375,7 +375,7 @@ mod tests {
         let expected = [(500, Stage::Lost), (300_500, Stage::Abandoned)];
         assert_eq!(life("node-lost", Stage::Ready(0), 99), expected);
         assert_eq!(stages("node-lost", Stage::Stopping, 99), [Stage::Abandoned]);
-        // Once the node is back, it finishes what was asked for.
+        // Once the node is back, it finishes the deletion.
         assert_eq!(stages("normal", Stage::Abandoned, 99).last(), Some(&Stage::Gone));
     }
 

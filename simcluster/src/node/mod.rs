@@ -1,8 +1,8 @@
 //! The simulated node: a scheduler, a kubelet and a node controller in one, for all Pods.
 //!
-//! What a Pod does next, and when, is decided in [`life`]; how that looks in its status, in [`report`] and
-//! [`container`]; what is said about it, in [`events`]; whether it fits, in [`fit`]. This file is the shell: one task,
-//! one ordered set of due times.
+//! [`life`] decides a Pod's next stage and when it comes; [`report`] and [`container`] write it into the status;
+//! [`events`] describes it; [`fit`] decides whether the Pod fits. This file is the shell: one task, one ordered set of
+//! due times.
 
 mod container;
 mod events;
@@ -39,28 +39,28 @@ use settings::Settings;
 struct Node {
     shared: Arc<Shared>,
     options: NodeOptions,
-    /// What may change at run time; the latest that was looked at.
+    /// The settings that were last read; they may change at run time.
     settings: Settings,
     journal: Journal,
     /// By uid.
     pods: HashMap<String, Running>,
-    /// What is due when; the number tells apart what is due at the same time, in the order it was planned.
+    /// The uid of the Pod whose next stage is due at each time. The number orders equal times as they were planned.
     due: BTreeMap<(Instant, u64), String>,
     planned: u64,
     /// Pods that did not fit, in the order they came.
     waiting: BTreeSet<(u64, String)>,
-    /// What the Pods on the node have asked for.
+    /// The sum of the requests of the node's Pods.
     used: Amount,
-    /// When the cluster takes the node for lost, while it is silent and has not been.
+    /// When the node is marked unreachable, while it is silent and not yet marked.
     deadline: Option<Instant>,
-    /// Which life of the store this is; a restored one starts another.
+    /// The epoch of the store; restoring a snapshot starts another.
     epoch: u64,
 }
 
 struct Running {
     namespace: String,
     name: String,
-    /// Its place among those that wait for room.
+    /// Its place among the Pods that wait for capacity.
     number: u64,
     behaviour: Behaviour,
     /// Its grace period, to notice one that is cut short.
@@ -69,7 +69,7 @@ struct Running {
     stage: Stage,
     /// The stage it comes to next, with its place in `due`.
     next: Option<(Stage, (Instant, u64))>,
-    /// What it takes of the node.
+    /// The part of the node's capacity that it takes.
     takes: Option<Amount>,
 }
 
@@ -130,7 +130,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-// === impl Node: what it is told ===
+// === impl Node: inputs ===
 
 impl Node {
     fn new(shared: Arc<Shared>, options: NodeOptions, settings: Settings, epoch: u64) -> Self {
@@ -167,7 +167,7 @@ impl Node {
             // The window was lost, or too small for what happened at once.
             Ok(_) | Err(_) => {
                 if epoch != self.epoch {
-                    // Another state: what was known of any Pod may be wrong now.
+                    // The store holds another state, and the statuses that were written may be wrong.
                     let all: Vec<_> = self.pods.keys().cloned().collect();
                     for uid in &all {
                         self.forget(uid);
@@ -274,7 +274,7 @@ impl Node {
     }
 }
 
-// === impl Node: what it does ===
+// === impl Node: outputs ===
 
 impl Node {
     /// When there is something to do.
@@ -283,7 +283,7 @@ impl Node {
         due.into_iter().chain(self.journal.next()).chain(self.deadline).min()
     }
 
-    /// Plans what comes after the present stage of a Pod, in place of what was planned.
+    /// Plans the stage after the present one of a Pod, and cancels the one planned before.
     fn plan(&mut self, uid: &str, pod: &Value) {
         let Some(running) = self.pods.get_mut(uid) else { return };
         if let Some((_, at)) = running.next.take() {
@@ -342,7 +342,7 @@ impl Node {
         }
     }
 
-    /// Brings a Pod to a stage: writes what a kubelet would, and says what it would.
+    /// Brings a Pod to a stage: writes its status and its Events.
     fn reach(&mut self, cluster: &mut State, pod: &Object, stage: Stage) -> Object {
         let behaviour = self.pods.get(pod.uid()).map(|running| running.behaviour).unwrap_or_default();
         let around = Circumstances {
@@ -376,7 +376,7 @@ impl Node {
     }
 }
 
-/// Stores what the node wrote, without a new generation: binding and status are no changes of the spec by a user.
+/// Stores a write of the node, without a new generation: binding and status do not change the spec.
 fn commit_status(cluster: &mut State, old: &Object, new: Value) -> Object {
     if new == *old.value() { old.clone() } else { cluster.store.put(PODS, new) }
 }

@@ -8,7 +8,7 @@ use crate::validate::quantity::Quantity;
 
 /// The release the cluster behaves as.
 const RELEASE: &str = "v1.36.2";
-/// The taint of a node nothing is heard of.
+/// The taint of an unreachable node.
 pub(super) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// A node that has just registered and is ready.

@@ -1,4 +1,4 @@
-//! The node as the cluster sees it: its object, which it registers and which is marked when nothing is heard of it.
+//! The Node object: the node registers it, and the node controller marks it when the node is unreachable.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::resource::NODES;
 // === impl Node: its presence ===
 
 impl Node {
-    /// Writes the Node object as a kubelet does that starts or goes on: it is there, ready, and has what it has.
+    /// Writes the Node object as a kubelet that starts or goes on does: ready, with its capacity.
     pub(super) fn register(&self) {
         let now = self.shared.clock.stamp();
         let mut state = self.shared.state();

@@ -1,4 +1,4 @@
-//! What a kubelet (or, where there is none, the control plane) reports of a Pod at each stage of its life. Pure.
+//! The status that a kubelet (or, without one, the control plane) reports of a Pod at each stage of its life. Pure.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::resources::{allocated, in_force};
 use crate::behaviour::Course;
 use crate::store::text_at;
 
-/// What the shell knows that the Pod does not.
+/// Values for the status that are not in the Pod.
 #[derive(Debug)]
 pub(super) struct Context {
     /// The time, as Kubernetes writes it.
@@ -129,7 +129,7 @@ fn write_phase(pod: &mut Value, stage: Stage) {
         _ => return,
     };
     pod["status"]["phase"] = phase.into();
-    // What was said of a node that is back.
+    // The reason is left from a node that is back.
     if text_at(pod, &["status", "reason"]) == "NodeLost"
         && let Some(status) = pod["status"].as_object_mut()
     {
@@ -197,7 +197,7 @@ fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
     pod["status"]["conditions"] = conditions.into();
 }
 
-/// The kubelet ended the Pod for want of memory.
+/// Writes that the kubelet ended the Pod because memory is low.
 fn evict(pod: &mut Value, now: &str) {
     let message = eviction_message(pod);
     pod["status"]["reason"] = "Evicted".into();
@@ -205,7 +205,7 @@ fn evict(pod: &mut Value, now: &str) {
     disrupt(pod, "TerminationByKubelet", &message, now);
 }
 
-/// What the kubelet says of an eviction. The amounts are made up; the words are its own.
+/// Returns the kubelet's message for an eviction. The amounts are made up; the wording is the kubelet's.
 pub(super) fn eviction_message(pod: &Value) -> String {
     let container = &pod["spec"]["containers"][0];
     let request = text_at(container, &["resources", "requests", "memory"]);

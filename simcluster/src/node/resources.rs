@@ -1,10 +1,10 @@
-//! What Pods ask of the node, what it has left, and how the kubelet reports it. Pure.
+//! The resources that Pods request, that the node has left, and that the kubelet reports. Pure.
 
 use serde_json::{Map, Value, json};
 
 use crate::validate::quantity::Quantity;
 
-/// What the kernel shows as the memory limit of a Pod without one.
+/// The memory limit that the kernel shows for a Pod without one.
 const NO_LIMIT: &str = "9007199254740988Ki";
 
 /// An amount of what a node has.
@@ -23,7 +23,7 @@ impl Amount {
         Self { cpu: Quantity::whole(0), memory: Quantity::whole(0), pods: 0 }
     }
 
-    /// What a Pod requests: its containers together, or its greediest init container if that is more.
+    /// Sums the requests of a Pod's containers; takes the largest init container's if that is more.
     pub fn requested(pod: &Value) -> Self {
         let amount = |key: &str| {
             let one = |container: &Value| Quantity::from_json(container["resources"]["requests"].get(key)?);
@@ -51,7 +51,7 @@ impl Amount {
         }
     }
 
-    /// What of it is more than there is, in the scheduler's words and order.
+    /// Returns the reasons why this amount exceeds the capacity, in the scheduler's wording and order.
     pub fn lacking(self, capacity: Self) -> Vec<&'static str> {
         [
             (self.cpu.exceeds(capacity.cpu), "Insufficient cpu"),
@@ -64,7 +64,7 @@ impl Amount {
     }
 }
 
-/// What a kubelet reports as the resources in force for a whole Pod.
+/// Returns the resources that a kubelet reports as in force for a whole Pod.
 pub(super) fn in_force(pod: &Value) -> Value {
     let limits = summed(pod, "limits", true);
     let requests = summed(pod, "requests", false);
@@ -78,7 +78,7 @@ pub(super) fn in_force(pod: &Value) -> Value {
     all
 }
 
-/// What the node has set aside for a whole Pod; empty for one that asks for nothing.
+/// Returns the resources that the node allocates to a whole Pod; empty for one that requests none.
 pub(super) fn allocated(pod: &Value) -> Map<String, Value> {
     summed(pod, "requests", false)
 }

@@ -1,4 +1,4 @@
-//! The scheduler: which Pods the node takes, and who waits for room.
+//! The scheduler: binds Pods that fit, and lets the others wait for capacity.
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::store::Object;
 // === impl Node: the scheduler ===
 
 impl Node {
-    /// Something may fit now that did not: the scheduler looks again at all that wait, oldest first.
+    /// Plans another attempt for all Pods that wait, oldest first, because one may fit now.
     pub(super) fn retry(&mut self) {
         for (_, uid) in std::mem::take(&mut self.waiting) {
             let Some(running) = self.pods.get_mut(&uid) else { continue };
@@ -35,7 +35,7 @@ impl Node {
         }
     }
 
-    /// Binds a Pod to the node, or says why not.
+    /// Binds a Pod to the node, or reports why it does not fit.
     pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Object) -> (Stage, Object) {
         let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, pod.clone()) };
         let node = cluster.store.get(NODES, "", &self.options.name);
@@ -47,7 +47,7 @@ impl Node {
         };
         let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
         if let Err(why) = room.check(pod.value(), running.behaviour.course, claimed) {
-            // The same answer as before is no news.
+            // The same message was already reported.
             if pod.value()["status"]["conditions"][0]["message"] == why.as_str() {
                 return (Stage::Unschedulable, pod.clone());
             }

@@ -1,4 +1,4 @@
-//! What of the node can be changed while it runs.
+//! The settings of the node that can change while it runs.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use crate::options::{Capacity, NodeOptions};
 use crate::store::text_at;
 use crate::validate::quantity::Quantity;
 
-/// The node's settings; whoever holds the cluster writes them, the node follows.
+/// The node's settings. The handle of the cluster writes them, and the node follows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// How Pods behave that nothing else is said of.
+    /// The behaviour of Pods without one of their own.
     pub behaviour: Behaviour,
-    /// How certain Pods behave, by namespace and name, before they exist too.
+    /// The behaviour of certain Pods, by namespace and name, also before they exist.
     pub pods: HashMap<(String, String), Behaviour>,
-    /// All that the node has.
+    /// The whole capacity.
     pub capacity: Capacity,
-    /// Whether nothing is heard of it.
+    /// Whether the node is unreachable.
     pub lost: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What becomes of a Pod while nothing is heard of its node: the part of the node controller and of the eviction by
-//! taints. Pure.
+//! The stages of a Pod while its node is unreachable, as the node controller and the taint-based eviction set them.
+//! Pure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::store::text_at;
 // === impl Circumstances: silence ===
 
 impl Circumstances<'_> {
-    /// What follows while nothing is heard of the node.
+    /// Returns the next stage while the node is unreachable.
     pub(super) fn next_in_silence(&self, stage: Stage) -> Option<(Duration, Stage)> {
         let soon = Duration::ZERO;
         Some(match stage {
@@ -25,14 +25,14 @@ impl Circumstances<'_> {
         })
     }
 
-    /// Whether nothing is heard of this Pod any more, or soon will not be.
+    /// Whether this Pod is unreachable, or soon will be.
     pub(super) fn is_silent(&self, stage: Stage) -> bool {
         let alone = matches!(self.behaviour.course, Course::NodeLost | Course::Unknown);
         let reached = matches!(stage, Stage::Ready(_) | Stage::Synced(_) | Stage::Unready(..) | Stage::Lost);
         self.node_lost || (alone && (reached || stage.is_stopping()))
     }
 
-    /// How long the Pod bears an unreachable node; `None` for ever.
+    /// How long the Pod tolerates an unreachable node; `None` for ever.
     fn tolerated(&self) -> Option<Duration> {
         let list = self.pod["spec"]["tolerations"].as_array().into_iter().flatten();
         let fitting = list.filter(|t| {

@@ -15,7 +15,7 @@ pub(super) struct Field {
     pub many: bool,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug)]
 pub(super) enum Kind {
     Text,
@@ -80,7 +80,7 @@ const fn lists(number: u64, name: &'static str, message: &'static Message) -> Fi
     many(number, name, Kind::Message(message))
 }
 
-// === what is around and inside ===
+// === messages around and inside others ===
 
 pub(super) static ENVELOPE: [Field; 2] = [below(1, "typeMeta", &TYPE_META), one(2, "raw", Bytes)];
 static TYPE_META: [Field; 2] = [one(1, "apiVersion", Text), one(2, "kind", Text)];

@@ -45,7 +45,7 @@ fn messages_become_the_json_they_stand_for() {
     assert_eq!(read("v1", "ResourceQuota", &field(2, &hard)).unwrap()["spec"]["hard"], json!({"pods": "5"}));
 }
 
-/// What cannot be read is refused whole: nothing is made of half a message.
+/// A body with an unreadable part is refused whole.
 #[test]
 fn broken_and_unknown_bodies_are_not_read() {
     let whole = body("v1", "Namespace", &field(1, &field(1, b"n")));

@@ -18,7 +18,7 @@ pub(super) const BLANK: Resource = Resource {
     subresources: &[],
 };
 
-/// What the kinds of RBAC share.
+/// The fields that the RBAC kinds share.
 const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
 
 /// Every kind that is stored; all of them are served as version `v1` of their group.

@@ -1,4 +1,4 @@
-//! Which Pod stands behind which node port. Pure: fed with changes, it says what is to become of ports.
+//! Maps each node port to the Pod behind it. Pure: takes changes, returns what to do with ports.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ports::node_ports;
 use crate::store::{Labels, Object, text_at};
 
-/// What is to become of a node port.
+/// A decision about a node port.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
     /// Answer for this sandbox.
@@ -42,7 +42,7 @@ struct ReadyPod {
     sandbox: Arc<Sandbox>,
 }
 
-/// What a sandbox's server says about its Pod.
+/// The Pod as a sandbox's server describes it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sandbox {
     pub namespace: String,

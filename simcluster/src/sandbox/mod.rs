@@ -1,7 +1,7 @@
 //! For each sandbox: a small HTTP server on the node port of every Service whose selector finds a ready Pod.
 //!
-//! What is to be served where is worked out in [`endpoints`] from the changes of Pods and Services; this file makes it so,
-//! one listener a port. A port that nothing is behind stays bound and refuses connections.
+//! [`endpoints`] computes from the changes of Pods and Services which port serves which sandbox; this file runs one
+//! listener a port. A port without a ready Pod stays bound and refuses connections.
 //!
 //! A sandbox answers, with our own words and shapes:
 //!
@@ -31,7 +31,7 @@ struct Seen {
     epoch: u64,
 }
 
-/// Runs the sandbox servers until they are aborted. What happens from the call on is seen, not from the first poll on.
+/// Runs the sandbox servers until they are aborted. It sees changes from the call on, not from the first poll on.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
     let (mut pods, mut services, mut seen) = {
         let state = shared.state();

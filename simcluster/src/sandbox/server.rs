@@ -33,7 +33,7 @@ pub(super) enum Port {
 /// A listener with a task that answers on it.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// What the answers say.
+    /// The sandbox that the answers describe.
     about: watch::Sender<Arc<Sandbox>>,
     /// Stops the task, also by being dropped.
     stop: DropGuard,

@@ -1,4 +1,4 @@
-//! Who works in the sandboxes: sessions that are said to be there, for those who ask whether a sandbox is busy.
+//! The simulated sessions in the sandboxes, for clients that ask whether a sandbox is busy.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What kind of work a session is; each has its own list in the sandbox.
+/// The kind of work that a session does; each kind has its own list in the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionKind {
@@ -26,7 +26,7 @@ pub enum SessionKind {
 pub struct Session {
     /// Its name, unique among its kind in its sandbox.
     pub session_id: String,
-    /// What kind it is.
+    /// The kind of work.
     pub kind: SessionKind,
     /// When it began, by the cluster's wall clock.
     pub created_at: Timestamp,

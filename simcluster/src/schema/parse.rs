@@ -1,5 +1,5 @@
-//! Reading the table of types. It is part of the program, so that a slip in it is found by the tests, not at run time:
-//! what cannot be understood is `Shape::Anything`.
+//! Parses the table of types. The table is part of the program, so tests find its mistakes. An unknown shape becomes
+//! `Shape::Anything`.
 
 use std::collections::BTreeMap;
 

@@ -127,7 +127,7 @@ fn stored_field(resource: &Resource, label: &str) -> Result<String, String> {
         || (label == "metadata.namespace" && namespaced)
         || resource.fields.contains(&label);
     match label {
-        // What very old clients send for it.
+        // Very old clients send this.
         "spec.host" if known => Ok("spec.nodeName".to_owned()),
         _ if known => Ok(view::stored_path(resource, label)),
         _ if resource.fields.is_empty() => Err(format!(

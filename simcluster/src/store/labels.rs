@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// The labels of an object or the pairs of a Service's selector, in one allocation.
 ///
-/// Each pair is a key, a line feed, a value, a line feed. Neither keys nor values can contain one.
+/// Each pair is a key, a line feed, a value, a line feed. Keys and values cannot contain one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Labels(Arc<str>);
 

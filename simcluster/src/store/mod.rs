@@ -1,4 +1,4 @@
-//! What the cluster remembers: one table a resource, one version counter, one watch window a resource.
+//! The state of the cluster: one table a resource, one version counter, one watch window a resource.
 //!
 //! The store knows nothing of HTTP, validation or the node. It assigns versions, keeps order and tells watchers.
 
@@ -31,9 +31,9 @@ pub(crate) struct Store {
     /// The version at which it last did.
     begun: u64,
     tables: Vec<Table>,
-    /// By the uid of an owner: what names it in its `ownerReferences`.
+    /// The objects that name an owner in their `ownerReferences`, by its uid.
     owned: HashMap<String, BTreeSet<Key>>,
-    /// The version of the last change anywhere, for those who wait for any.
+    /// The version of the last change of any resource, for tasks that wait for one.
     any: watch::Sender<u64>,
 }
 
@@ -136,7 +136,7 @@ impl Store {
         object
     }
 
-    /// Removes an object; what is returned is its last state, under the version of the removal.
+    /// Removes an object, and returns its last state under the version of the removal.
     pub fn remove(&mut self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Object> {
         let table = &mut self.tables[resource.index];
         let names = table.objects.get_mut(namespace)?;
@@ -195,13 +195,13 @@ impl Store {
         self.any.subscribe()
     }
 
-    /// What names an owner in its `ownerReferences`.
+    /// Returns the objects that name an owner in their `ownerReferences`.
     pub fn owned_by(&self, uid: &str) -> Vec<Object> {
         let keys = self.owned.get(uid).into_iter().flatten();
         keys.filter_map(|(index, namespace, name)| self.get(&RESOURCES[*index], namespace, name)).collect()
     }
 
-    /// Forgets all events: whoever asks for anything before now is too late.
+    /// Drops all events: a watch from an earlier version is too old.
     pub fn forget_events(&mut self) {
         for table in &mut self.tables {
             table.window.forget(self.version);

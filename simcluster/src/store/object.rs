@@ -1,5 +1,5 @@
-//! Stored objects. What is kept of one is its JSON, which is a tenth of the size of its tree; the tree is parsed by those
-//! who need it and lives as long as their handle.
+//! Stored objects. The store keeps the JSON, which is a tenth of the size of its tree. A handle parses the tree on
+//! first use, and drops it with itself.
 
 use std::fmt;
 use std::ops::Deref;

@@ -21,19 +21,19 @@ impl Store {
         Snapshot { version: self.version, objects }
     }
 
-    /// Which life of the store this is; it changes when another state takes the place of its own. Who follows the
-    /// store by versions must then look at everything anew.
+    /// Counts how often the store was restored. A client that follows the store by versions lists everything again when
+    /// this changes.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The version this life began at.
+    /// The first version of this epoch.
     pub fn begun(&self) -> u64 {
         self.begun
     }
 
-    /// Takes on an old state without its events. With `keep_counting` versions go on from where they are; without,
-    /// they go back too, and versions that have been given out are given out again for something else.
+    /// Restores a state without its events. With `keep_counting` versions continue; without, they go back too, and the
+    /// store assigns versions again that it has already used.
     pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
         self.epoch += 1;
         self.version = if keep_counting { self.version + 1 } else { snapshot.version };
@@ -79,7 +79,7 @@ mod tests {
             assert_eq!(store.owned_by("o").len(), 1);
             assert_eq!(store.version(), if keep_counting { late + 1 } else { then });
             assert_ne!(store.epoch(), epoch);
-            // Whoever had seen what is gone now is told so, as long as versions tell.
+            // A client that saw the lost objects finds out, unless versions went back too.
             assert_eq!(store.events_after(PODS, late).is_err(), keep_counting);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::object::{Object, Record};
 
-/// What happened to an object.
+/// A kind of change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Added,
@@ -33,7 +33,7 @@ struct Kept {
     before: Option<Arc<Record>>,
 }
 
-/// What was asked for has left the window. `oldest` is the first version still served.
+/// The version has left the window. `oldest` is the first version still served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expired {
     pub oldest: u64,

@@ -185,7 +185,7 @@ fn claim(object: &Object, age: &str) -> Value {
         _ => "",
     };
     let modes: Vec<_> = items(&value["status"]["accessModes"]).filter_map(Value::as_str).map(short).collect();
-    // Only a bound claim shows what it has.
+    // Only a bound claim shows its capacity and modes.
     let (capacity, modes) = if volume.is_empty() {
         (String::new(), String::new())
     } else {

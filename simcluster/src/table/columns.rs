@@ -9,7 +9,7 @@ pub(super) struct Column {
     pub description: &'static str,
     /// 0 is always shown, 1 only in the wide form.
     pub priority: u8,
-    /// What the cells are: text, but for times that the client is to write.
+    /// The type of the cells: text, but for times that the client formats.
     pub kind: &'static str,
 }
 

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::age::age;
 use crate::store::{Object, text_at};
 
-/// What a Pod's containers add up to.
+/// A summary of a Pod's containers.
 #[derive(Debug, Default)]
 struct Summary {
     ready: usize,
     restarts: i64,
     last_restart: Option<Timestamp>,
-    /// The one word for how the Pod is: its phase, or better the reason it is not what it should be.
+    /// The state of the Pod in one word: its phase, or the reason why it is not ready.
     reason: String,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn cells(object: &Object, age_cell: &str, now: Timestamp) -> Value {
     ])
 }
 
-/// What the row says beside its cells: whether the Pod has ended.
+/// Returns the conditions of a row: whether the Pod has ended.
 pub(super) fn conditions(object: &Object) -> Option<Value> {
     let (reason, message) = match text_at(object.value(), &["status", "phase"]) {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),

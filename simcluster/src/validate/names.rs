@@ -1,5 +1,5 @@
-//! Validation of names and labels. The messages are those of `k8s.io/apimachinery`: `pkg/util/validation` for names,
-//! which counts characters, and `pkg/api/validate/content` for labels, which counts bytes.
+//! Validates names and labels. The messages are those of `k8s.io/apimachinery`: `pkg/util/validation` counts characters
+//! of names, and `pkg/api/validate/content` counts bytes of labels.
 
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' \
      or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \

@@ -33,8 +33,8 @@ async fn control_as(
     (status, serde_json::from_slice(&bytes).unwrap())
 }
 
-/// Guards that a rule comes in force as it is written, is listed with what it did, and goes again; and that none of
-/// this is in the record.
+/// Guards that a rule is in force once written, is listed with its count of calls, and can be removed; and that the
+/// record of calls shows none of this.
 #[tokio::test(start_paused = true)]
 async fn rules_come_and_go() {
     let cluster = still_cluster();
@@ -52,7 +52,7 @@ async fn rules_come_and_go() {
     assert_eq!(cluster.calls().len(), 2);
 }
 
-/// Guards that mistakes are told from another, each by a sentence that helps.
+/// Guards that each kind of mistake is answered with its reason.
 #[tokio::test(start_paused = true)]
 async fn mistakes_are_refused_with_their_reason() {
     let cluster = still_cluster();
@@ -143,7 +143,7 @@ async fn every_switch_is_within_reach() {
     assert_eq!(control(&cluster, "GET", "/", "").await.1["away"], false);
 }
 
-/// Guards the switches against those who have no business with them, where rights are asked for.
+/// Guards that with RBAC only a cluster admin reaches the control endpoint.
 #[tokio::test(start_paused = true)]
 async fn only_who_may_do_everything_reaches_the_switches() {
     let access = AccessOptions::rbac().token("root", User::admin()).token("other", User::new("someone"));

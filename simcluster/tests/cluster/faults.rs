@@ -23,7 +23,7 @@ async fn a_refused_create_has_no_effect() {
     assert_eq!(seen, [(Verb::Create, Some("a"), Some(500)), (Verb::Create, Some("a"), Some(201))]);
 }
 
-/// Guards the hardest fault: the write took effect, but nobody learns of it.
+/// Guards the lost answer, with the write carried out or not.
 #[tokio::test(start_paused = true)]
 async fn an_answer_can_be_lost_after_or_before_the_effect() {
     for (effect, made) in [(Effect::DropAnswer, 1), (Effect::DropBefore, 0)] {

@@ -1,4 +1,4 @@
-//! What goes because its owner is gone.
+//! Garbage collection: objects whose owner is gone.
 
 use serde_json::{Value, json};
 use simcluster::{Cluster, Options};
@@ -18,8 +18,8 @@ async fn nothing_is_left(cluster: &Cluster) {
     cluster.wait_for("services", Some(NS), SOON, <[_]>::is_empty).await.unwrap();
 }
 
-/// Guards writers that come too late: what they make for an owner that is gone does not stay, nor what they make for an
-/// earlier one of that name.
+/// Guards that an object is collected when its owner was deleted before it was created, also if a new object has the
+/// owner's name.
 #[tokio::test(start_paused = true)]
 async fn what_is_made_for_an_owner_that_is_gone_goes_too() {
     let cluster = still_cluster();

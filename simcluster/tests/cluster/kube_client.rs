@@ -8,7 +8,7 @@ use simcluster::serve;
 
 use crate::client::{NS, SOON, cluster, is_ready, pod, service};
 
-/// Guards that `kube` reads what it gets: create, list, patch, watch, delete.
+/// Guards that `kube` understands the answers: create, list, patch, watch, delete.
 #[tokio::test(start_paused = true)]
 async fn kube_works_in_process() {
     let cluster = cluster();

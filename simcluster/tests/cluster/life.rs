@@ -1,4 +1,4 @@
-//! How Pods fare: what each behaviour comes to. The details are held against recordings in `recorded`.
+//! The life of Pods: the results of each behaviour. `recorded` compares the details with recordings.
 
 use serde_json::{Value, json};
 use simcluster::Cluster;
@@ -35,7 +35,7 @@ async fn behaviours_show_what_real_kubelets_show() {
     }
 }
 
-/// Guards that an out-of-memory kill is told from other exits.
+/// Guards that an out-of-memory kill has its own reason.
 #[tokio::test(start_paused = true)]
 async fn an_oom_kill_is_named() {
     let cluster = cluster();

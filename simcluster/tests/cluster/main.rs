@@ -1,4 +1,4 @@
-//! The cluster from outside: what a client sees of it, and what the handle does to it.
+//! The cluster from outside: the API for clients, and the functions of the handle.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

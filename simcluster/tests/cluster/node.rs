@@ -1,4 +1,4 @@
-//! The node as a whole: how full it gets, how it falls silent, and what it says.
+//! The node as a whole: its capacity, its silence, and its Events.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ fn reasons(cluster: &Cluster) -> Vec<String> {
     events.iter().map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Guards capacity: what does not fit waits, with the scheduler's words, and is taken in the order it came once there is
-/// room: after a deletion, an end, or a larger node.
+/// Guards capacity: a Pod that does not fit waits with the scheduler's message. Pods are bound in the order they came
+/// once there is capacity: after a deletion, an end, or a larger node.
 #[tokio::test(start_paused = true)]
 async fn a_full_node_makes_pods_wait_for_room() {
     let node = NodeOptions { cpu_millis: 2000, ..NodeOptions::default() };
@@ -203,7 +203,7 @@ async fn a_slow_end_ends_with_the_grace_period() {
     assert_eq!((&ended["exitCode"], &last["object"]["status"]["phase"]), (&json!(137), &json!("Failed")));
 }
 
-/// Guards delays: of the start, of the pull, and for all Pods at once.
+/// Guards the delays that behaviours set: the start's, the pull's, and those of all Pods at once.
 #[tokio::test(start_paused = true)]
 async fn starts_and_pulls_take_as_long_as_is_said() {
     let behaviour: Behaviour = "start=5s, pull=20s".parse().unwrap();

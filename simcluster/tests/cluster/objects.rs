@@ -33,7 +33,7 @@ async fn pages_make_up_the_whole() {
     }
 }
 
-/// Guards optimistic concurrency: of two writers with one version, the second is told.
+/// Guards optimistic concurrency: the second write of the same version is a conflict.
 #[tokio::test(start_paused = true)]
 async fn a_put_of_a_stale_version_is_a_conflict() {
     let cluster = still_cluster();
@@ -133,7 +133,7 @@ async fn without_a_seed_no_uid_is_repeated() {
     assert_eq!(names.len(), 3);
 }
 
-/// Guards quotas on amounts: what is asked for is added up, what ended or went counts no more.
+/// Guards quotas on amounts: requests add up, and ended or deleted Pods do not count.
 #[tokio::test(start_paused = true)]
 async fn a_quota_counts_amounts_and_forgets_what_is_gone() {
     let cluster = still_cluster();

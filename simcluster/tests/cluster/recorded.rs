@@ -1,5 +1,5 @@
-//! What a real kubelet was recorded to report, held against what the simulated node reports: every state, every event
-//! of two lives, and what is said in Events. Only what differs from run to run is masked.
+//! Compares the reports of the simulated node with recordings of a real kubelet: every state, every watch event of two
+//! lives, and the Events. Only values that differ from run to run are masked.
 
 use serde_json::{Value, json};
 use simcluster::{BEHAVIOUR_ANNOTATION, Cluster};
@@ -68,7 +68,7 @@ fn sayings(events: &[Value]) -> Vec<Value> {
     all
 }
 
-/// Which behaviour each recorded Pod had; its spec is the recorded one.
+/// The behaviour of each recorded Pod; its spec is the recorded one.
 const STATES: [(&str, &str); 10] = [
     ("badmount", "mount-error"),
     ("crash", "crash-loop"),

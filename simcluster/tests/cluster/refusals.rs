@@ -77,7 +77,7 @@ async fn names_of_services_are_dns_labels() {
     }
 }
 
-/// Guards generated names: what is wrong with the start is said of it and of the name made of it.
+/// Guards that a generated name is refused with the errors of `generateName` and of `name`.
 #[tokio::test(start_paused = true)]
 async fn a_generated_name_is_refused_with_its_start() {
     let cluster = still_cluster();

@@ -43,7 +43,7 @@ async fn a_sandbox_answers_while_it_is_ready() {
         answer.is_some_and(|a| a.starts_with("HTTP/1.1 200") && a.contains("\"pod\":\"a\""))
     })
     .await;
-    // Whoever works in it can be seen.
+    // Its sessions can be listed.
     let sessions = async || ask(port, "/v1/bash/sessions").await.unwrap();
     assert!(sessions().await.contains("\"data\":[]"), "{}", sessions().await);
     cluster.begin_session(NS, "a", SessionKind::Bash, "s1");
@@ -53,7 +53,7 @@ async fn a_sandbox_answers_while_it_is_ready() {
     assert!(ask(port, "/v1/other").await.unwrap().starts_with("HTTP/1.1 404"));
     delete(&cluster, "pods/a?gracePeriodSeconds=0").await;
     ask_until(port, |answer| answer.is_none()).await;
-    // The port is still ours: nobody else can have it, until the Service goes.
+    // The port stays reserved until the Service is deleted.
     assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
     delete(&cluster, "services/a-svc").await;
 }

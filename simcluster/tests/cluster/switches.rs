@@ -41,7 +41,7 @@ async fn reads_can_be_stale() {
     assert_eq!((get(&cluster, "pods/old").await.0, get(&cluster, "pods/new").await.0), (404, 200));
 }
 
-/// Guards the restored backup, in both ways of counting: what a client of a list and of a watch then meets.
+/// Guards a restored backup, with versions that continue or go back: the results of a list and of a watch after it.
 #[tokio::test(start_paused = true)]
 async fn an_old_state_can_come_back() {
     for keep_counting in [true, false] {
@@ -185,7 +185,7 @@ async fn an_hour_of_faults_is_repeatable() {
     assert!(real.elapsed() < Duration::from_secs(60));
 }
 
-/// Guards that what the rules do to one client they do in the order the calls come, whoever asks.
+/// Guards that a rule counts only the calls that match it, in the order they come.
 #[tokio::test(start_paused = true)]
 async fn a_count_is_of_calls_that_match() {
     let cluster = still_cluster();

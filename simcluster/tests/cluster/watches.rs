@@ -1,4 +1,4 @@
-//! Watches: what they show, when they say that they are alive, how they end.
+//! Watches: their events, their bookmarks, and their ends.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn a_watch_without_a_version_begins_with_the_present() {
     assert_eq!(watch.line().await, ("ADDED".into(), "b".into()));
 }
 
-/// Guards the selector: what comes into view is ADDED, what leaves it is DELETED, whatever really happened.
+/// Guards that a watch with a selector reports an object that starts to match as ADDED, and one that stops as DELETED.
 #[tokio::test(start_paused = true)]
 async fn a_selector_makes_objects_come_and_go() {
     let cluster = still_cluster();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::Response;
 
-/// What the recorder's run and ours call the same thing: recorded first, ours second.
+/// Pairs of values that stand for the same thing: the recorder's first, ours second.
 #[derive(Debug, Default)]
 pub struct Mapping(Vec<(String, String)>);
 

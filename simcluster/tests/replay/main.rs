@@ -1,9 +1,9 @@
 //! Replays what a real API server 1.36.2 was recorded to answer, and holds the embedded one against it.
 //!
-//! The recordings are played in their order on one cluster without a node; [`script`] stands in for those who acted
-//! beside the recorder (the scheduler, a node that accepts every Pod). Uids, times, versions, node ports and addresses
-//! differ from run to run: [`compare`] maps the recorded ones to ours where a later request uses them, and masks them
-//! where two answers are compared.
+//! The recordings are played in their order on one cluster without a node; [`script`] simulates the scheduler and the
+//! node that ran beside the recorder. Uids, times, versions, node ports and addresses differ from run to run:
+//! [`compare`] maps the recorded ones to ours where a later request uses them, and masks them where two answers are
+//! compared.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

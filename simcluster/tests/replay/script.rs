@@ -1,4 +1,4 @@
-//! What happened beside the recorded requests: the scheduler, and the recorder's node that accepts every Pod.
+//! The writes beside the recorded requests: the scheduler's, and those of the recorder's node, which accepts every Pod.
 
 use serde_json::{Value, json};
 use simcluster::{AccessOptions, Cluster, Effect, NodeOptions, Options, Refusal, Rule, User, Verb};
@@ -9,7 +9,7 @@ const WHEN: &str = "2026-11-21T04:20:13Z";
 /// The recorder, who may do everything.
 const RECORDER: &str = "recorder";
 
-/// Who the recorded requests were made by: the recorder, and somebody without any right.
+/// The users of the recorded requests: the recorder, and one without any permission.
 pub fn users() -> AccessOptions {
     AccessOptions::rbac().token(RECORDER, User::admin()).token("nobody", User::new("provisioner"))
 }
@@ -67,7 +67,7 @@ pub async fn before(recording: &str, cluster: &Cluster) -> Option<Cluster> {
     None
 }
 
-/// What goes on while a recorded watch is open.
+/// Makes the changes that were made while a recorded watch was open.
 pub fn during(recording: &str, cluster: &Cluster) -> JoinHandle<()> {
     let watched = ["pods-watch-lifecycle", "pods-watch-selector-leaves"].contains(&recording);
     let cluster = cluster.clone();
@@ -84,7 +84,7 @@ pub fn during(recording: &str, cluster: &Cluster) -> JoinHandle<()> {
     })
 }
 
-/// Ends what was set up for one recording only.
+/// Removes the faults of one recording.
 pub fn after(_: &str, cluster: &Cluster) {
     cluster.clear_faults();
 }
@@ -108,7 +108,7 @@ fn condition(kind: &str) -> Value {
     json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": WHEN})
 }
 
-/// What the scheduler writes.
+/// Writes as the scheduler does.
 fn schedule(cluster: &Cluster, pod: &str) {
     let write = |pod: &mut Value| {
         pod["spec"]["nodeName"] = "fake-0".into();
@@ -117,7 +117,7 @@ fn schedule(cluster: &Cluster, pod: &str) {
     cluster.put_by("pods", "rec", pod, write);
 }
 
-/// What the recorder's node writes.
+/// Writes as the recorder's node does.
 fn run(cluster: &Cluster, pod: &str) {
     let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition);
     let write = |pod: &mut Value| {

@@ -1,4 +1,4 @@
-//! What goes wrong, drawn from a seed.
+//! Faults, drawn from a seed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use fastrand::Rng;
 use simcluster::{Cluster, Effect, Refusal, Rule, Verb, WatchFault};
 use tokio::time::{Instant, sleep};
 
-/// Lets one thing after another go wrong for so long. Several may run on one cluster; each takes back what it did.
+/// Applies one random fault after another for this long. Several may run on one cluster; each removes its own faults.
 pub async fn run(cluster: &Cluster, seed: u64, length: Duration) {
     let mut random = Rng::with_seed(seed);
     let end = Instant::now() + length;

@@ -13,8 +13,8 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::NS;
 
-/// How long an answer's head may take. `kube` itself waits without end for the answer to a list and for a watch to
-/// open, so whoever wants to outlive a silent server brings this.
+/// How long an answer's head may take. `kube` itself has no deadline for the answer to a list or the start of a watch,
+/// so a client that must survive a silent server needs this one.
 const HEAD: Duration = Duration::from_secs(15);
 
 /// As `Client::new` makes it: no retries, no deadline.
@@ -38,9 +38,9 @@ pub fn with_retries(cluster: &Cluster) -> Client {
     Client::new(service, NS)
 }
 
-/// The service, with each call on a task of its own, as a connection has one: a call goes on while nobody polls for its
-/// answer. A `Controller` does not poll any of its watches while it waits after a failure of one of them, and that can
-/// take longer than the deadline: the answers must be there when it looks again.
+/// The service, with each call on a task of its own, as a connection has: a call continues while its caller does not
+/// poll. A `Controller` does not poll any of its watches while it waits after a failure of one of them, and that can
+/// take longer than the deadline: the answers must be there when it polls again.
 fn connection(
     cluster: &Cluster,
 ) -> impl Service<Request<Body>, Response = Response<simcluster::Body>, Error = BoxError, Future: Send>

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::reflectors::{difference, held, in_cluster, quick};
 use crate::{NS, clients};
 
-/// What holds a Pod until the controller has seen its end.
+/// The finalizer that holds a Pod until the controller has seen its deletion.
 const FINALIZER: &str = "simcluster.test/keeper";
 
 /// The running controller.
@@ -65,7 +65,7 @@ impl Keeper {
         self.context.failures.load(Ordering::Relaxed)
     }
 
-    /// What is not as it should be once nothing goes wrong any more; nothing, if all is.
+    /// Returns the differences from the cluster that remain once all faults are over.
     pub fn wrong(&self, cluster: &Cluster) -> Vec<String> {
         let there = in_cluster(cluster, "pods");
         let mut wrong = difference("pods of the controller", &held(&self.pods), &there);

@@ -1,8 +1,8 @@
 //! `kube-runtime`, as controllers in production use it, through hours of faults in moments of real time.
 //!
-//! What it reads at the end must be what the store holds. Two kinds of fault are left out of the hour, because no real
-//! server has them and no client can mend them: events that are left out, and events in another order. What becomes of
-//! them, and what `kube` must be told so as not to wait for ever, is in [`weaknesses`].
+//! Its cache must equal the store at the end. The hour leaves out two kinds of fault, because no real server has them
+//! and no client can repair them: lost events, and events in another order. [`weaknesses`] tests them, and the settings
+//! that `kube` needs so as not to wait for ever.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -28,8 +28,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// fifteen doubling retries waits for 82 s, and up to twice that if it jitters.
 const RECOVERY: Duration = Duration::from_secs(330);
 
-/// Guards that a client library nobody here wrote survives whatever the switches do, and that the cluster leads it back
-/// to the truth: every object by uid and version, none too many, and each reconciled in its last state.
+/// Guards that `kube-runtime` survives all faults, and holds the state of the store afterwards: every object by uid and
+/// version, none too many, and each reconciled in its last state.
 #[tokio::test(start_paused = true)]
 async fn after_an_hour_of_faults_clients_hold_what_the_store_holds() {
     hour(1).await;
@@ -53,8 +53,8 @@ async fn hour(seed: u64) {
         ..Options::with_namespace(NS)
     };
     let cluster = Cluster::start(options);
-    // No call is free. Otherwise a controller that is a step behind could write, and see undone what it wrote,
-    // without end in one moment.
+    // Every call takes time. Otherwise a controller that is a step behind could write, see its write undone, and repeat
+    // this without end in one moment of the paused clock.
     cluster.fault(Rule::new(Effect::Delay(Duration::from_millis(20))));
     let reflectors = Reflectors::start(&cluster);
     let keeper = Keeper::start(&cluster);

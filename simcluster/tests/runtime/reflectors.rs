@@ -108,7 +108,7 @@ pub fn paged() -> Config {
     quick().page_size(4)
 }
 
-/// What a reflector holds.
+/// Returns the objects that a reflector holds.
 pub fn held<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -> Held {
     let of = |object: Arc<K>| {
         (object.name_any(), (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default()))
@@ -116,7 +116,7 @@ pub fn held<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -
     store.state().into_iter().map(of).collect()
 }
 
-/// What the cluster holds.
+/// Returns the objects that the cluster holds.
 pub fn in_cluster(cluster: &Cluster, resource: &str) -> Held {
     let text = |object: &serde_json::Value, key| object["metadata"][key].as_str().unwrap_or("").to_owned();
     let objects = cluster.objects(resource, Some(NS));

@@ -1,5 +1,5 @@
-//! What `kube-runtime` does not survive by itself. Each test fails if a later release does, or if the fault no longer
-//! does what it says; then the settings of the other tests can be thought over.
+//! Faults that `kube-runtime` does not survive by itself. A test fails if a later release survives it, or if the fault
+//! has no effect; then the settings of the other tests can change.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -63,7 +63,7 @@ async fn an_event_that_is_left_out_is_lost_until_the_next_list() {
     let cluster = Cluster::start(Options::with_namespace(NS));
     let lossy = cluster.fault(Rule::new(Effect::Watch(WatchFault::Lossy(1))));
     let mut tasks = JoinSet::new();
-    // Bookmarks come once a minute, and lead it past what it has not seen.
+    // Bookmarks come once a minute, and move its version past the lost events.
     let store = keep(&mut tasks, clients::with_deadline(&cluster), Config::default());
     sleep(Duration::from_secs(1)).await;
     put(&cluster, "a");
@@ -111,15 +111,15 @@ async fn a_controller_that_lists_in_pages_misses_what_changed_meanwhile() {
     }
 }
 
-/// A reconciliation that does nothing but to note what it was given.
+/// Records the version of the object, and does nothing else.
 async fn note(object: Arc<ConfigMap>, reconciled: Arc<Mutex<Held>>) -> Result<Action, Infallible> {
     let version = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
     reconciled.lock().unwrap().insert(object.name_any(), version);
     Ok(Action::await_change())
 }
 
-/// What `Client::new` on the service does not have and a client made of a `Config` does: retries of 429, 503 and 504, of
-/// writes too. A broken connection is retried by neither.
+/// Guards that only a client made of a `Config` retries 429, 503 and 504, also for writes; `Client::new` does not.
+/// Neither retries a broken connection.
 #[tokio::test(start_paused = true)]
 async fn retries_are_the_configuration_s_and_not_the_service_s() {
     let cluster = Cluster::start(Options { node: None, ..Options::with_namespace(NS) });

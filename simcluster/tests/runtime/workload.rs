@@ -1,4 +1,4 @@
-//! What happens to objects meanwhile, drawn from a seed.
+//! Changes of objects, drawn from a seed.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::clients;
 /// Few, so that names come again with another uid.
 const NAMES: u8 = 20;
 
-/// Makes, changes and deletes objects: some by calls, which the faults strike too and whose outcome nobody looks at,
-/// some by hand, which nothing holds up.
+/// Creates, changes and deletes objects: some by calls, which faults affect too and whose results are ignored, some
+/// through the handle, which faults do not affect.
 pub struct Workload {
     random: Rng,
     pods: Api<Pod>,
