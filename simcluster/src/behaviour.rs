@@ -89,16 +89,18 @@ pub enum Course {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BehaviourError {
     /// No course has that name.
-    #[error("{0:?} is no behaviour; there are {list}", list = Course::list())]
+    #[error("{0:?} is not a behaviour: expected one of {list}", list = Course::list())]
     UnknownCourse(String),
     /// More than one course.
     #[error("a Pod has one course, and {0:?} is a second one")]
     SecondCourse(String),
     /// No setting has that name.
-    #[error("{0:?} is no setting of a behaviour; there are failures, start, pull, boot, after and terminate")]
+    #[error(
+        "{0:?} is not a setting of a behaviour: expected one of failures, start, pull, boot, after, terminate"
+    )]
     UnknownSetting(String),
     /// The value of a setting cannot be read.
-    #[error("{value:?} is no value for {key}; {wanted} is wanted")]
+    #[error("{value:?} is not valid for {key}: expected {wanted}")]
     Value {
         /// The setting.
         key: String,
@@ -297,10 +299,13 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_with_its_reason() {
         let error = |text: &str| text.parse::<Behaviour>().unwrap_err().to_string();
-        assert!(error("crash").starts_with("\"crash\" is no behaviour; there are normal, image-pull-error"));
+        assert!(
+            error("crash")
+                .starts_with("\"crash\" is not a behaviour: expected one of normal, image-pull-error")
+        );
         assert_eq!(error("oom, fail"), "a Pod has one course, and \"fail\" is a second one");
-        assert!(error("oom, x=1").starts_with("\"x\" is no setting"));
-        assert_eq!(error("failures=-1"), "\"-1\" is no value for failures; a whole number is wanted");
+        assert!(error("oom, x=1").starts_with("\"x\" is not a setting"));
+        assert_eq!(error("failures=-1"), "\"-1\" is not valid for failures: expected a whole number");
         assert!(error("pull=-1s").contains("a duration such as 500ms"));
     }
 }

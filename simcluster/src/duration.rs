@@ -12,9 +12,8 @@ pub(crate) fn serialize<S: Serializer>(duration: &Duration, out: S) -> Result<S:
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
-    parse(&text).ok_or_else(|| {
-        D::Error::custom(format!("{text:?} is no duration; one is written like 500ms, 5s or 1m 30s"))
-    })
+    parse(&text)
+        .ok_or_else(|| D::Error::custom(format!("{text:?} is not a duration such as 500ms, 5s or 1m 30s")))
 }
 
 /// Parses a duration. Returns `None` if it is invalid or negative.

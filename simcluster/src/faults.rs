@@ -1,14 +1,14 @@
 //! Fault switches: rules that make chosen calls fail in chosen ways.
 //!
-//! A [`Rule`] says which calls it is about ([`Matcher`]), how often it strikes ([`Timing`]) and what then happens
-//! ([`Effect`]). Deciding is pure ([`FaultTable::strike`]); the server in front of the handlers carries it out, and what
-//! goes wrong with an open watch, the watch itself by its [`Twist`].
+//! A [`Rule`] has the calls that it matches ([`Matcher`]), how often it applies ([`Timing`]), and its effect
+//! ([`Effect`]). The decision is pure ([`FaultTable::apply`]). The server in front of the handlers carries it out; an
+//! open watch carries out its own faults with its [`WatchDelivery`].
 
+mod delivery;
 mod rule;
 mod table;
-mod twist;
 
+pub(crate) use delivery::{Delivery, WatchDelivery};
 pub use rule::{Effect, Matcher, Refusal, Rule, RuleError, Timing, WatchFault};
 pub use table::{ActiveRule, RuleId};
-pub(crate) use table::{FaultTable, Strike, Subject};
-pub(crate) use twist::{Twist, Verdict};
+pub(crate) use table::{CallFaults, FaultTable, Subject};

@@ -17,7 +17,7 @@ use crate::body::{Body, ConnectionLost};
 use crate::calls::{Call, Verb};
 use crate::cluster::Cluster;
 use crate::control;
-use crate::faults::{Effect, Refusal, Strike, Subject};
+use crate::faults::{CallFaults, Effect, Refusal, Subject};
 #[cfg(feature = "kubectl")]
 use crate::protobuf;
 use crate::query::Query;
@@ -113,9 +113,9 @@ async fn answer(
         user: User::anonymous(),
         body,
     };
-    let (seq, strike) = arrive(shared, head, &request);
-    if !strike.delay.is_zero() {
-        tokio::time::sleep(strike.delay).await;
+    let (seq, faults) = arrive(shared, head, &request);
+    if !faults.delay.is_zero() {
+        tokio::time::sleep(faults.delay).await;
         if shared.link.borrow().away {
             return Err(ConnectionLost::Reset);
         }
@@ -123,7 +123,7 @@ async fn answer(
     let mut watch_fault = None;
     // A fault may select a stale replica.
     let mut replica = None;
-    match &strike.effect {
+    match &faults.effect {
         Some(Effect::Refuse(refusal)) => {
             let response = injected(refusal, &request);
             shared.calls().answered(seq, response.status().as_u16());
@@ -133,7 +133,7 @@ async fn answer(
         Some(Effect::Silent) => return silence(shared).await,
         Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
         Some(Effect::Mutate(patch)) => mutate(&mut request, patch),
-        Some(Effect::StaleRead) => replica = strike.rule.and_then(|rule| shared.replica(rule)),
+        Some(Effect::StaleRead) => replica = faults.rule.and_then(|rule| shared.replica(rule)),
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
     #[cfg(feature = "rbac")]
@@ -148,13 +148,13 @@ async fn answer(
         }
         Ok(request) => api::handle(replica.as_ref().unwrap_or(shared), &request, watch_fault),
     };
-    match strike.effect {
+    match faults.effect {
         Some(Effect::DropAnswer) => return Err(ConnectionLost::Reset),
         Some(Effect::HangAnswer) => return silence(shared).await,
         _ => {}
     }
     shared.calls().answered(seq, response.status().as_u16());
-    if let Some(Effect::CutBody(after)) = strike.effect {
+    if let Some(Effect::CutBody(after)) = faults.effect {
         return Ok(cut_body(response, after));
     }
     Ok(response)
@@ -178,7 +178,7 @@ fn cut_body(response: http::Response<Body>, after: u64) -> http::Response<Body> 
 }
 
 /// Records a call and applies the fault rules to it.
-fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u64, Strike) {
+fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u64, CallFaults) {
     let mut call = Call {
         seq: 0,
         at: shared.clock.elapsed(),
@@ -196,14 +196,14 @@ fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u
             call.name = api::peek_name(&request.body);
         }
     }
-    let strike = shared.faults().strike(Subject {
+    let faults = shared.faults().apply(Subject {
         verb: call.verb,
         resource: &call.resource,
         namespace: call.namespace.as_deref(),
         name: call.name.as_deref(),
     });
     let seq = shared.calls().arrived(call);
-    (seq, strike)
+    (seq, faults)
 }
 
 /// Never responds, but ends with the connection if the server becomes unavailable.

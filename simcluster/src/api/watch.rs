@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::list::{Selection, parse_version};
 use crate::body::{Body, ConnectionLost};
 use crate::defaults;
-use crate::faults::{Twist, Verdict, WatchFault};
+use crate::faults::{Delivery, WatchDelivery, WatchFault};
 use crate::form::{self, Form};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -47,7 +47,7 @@ struct Watcher {
     /// Lines that are ready to be sent.
     lines: VecDeque<Vec<u8>>,
     /// The fault of this watch.
-    twist: Twist,
+    delivery: WatchDelivery,
     bookmarks: bool,
     /// The version of the last bookmark, if no event followed it.
     last_bookmark: Option<u64>,
@@ -94,14 +94,14 @@ pub(super) fn watch(
         link,
         cuts,
         lines: VecDeque::new(),
-        twist: Twist::new(fault),
+        delivery: WatchDelivery::new(fault),
         bookmarks: query.is_on("allowWatchBookmarks"),
         last_bookmark: None,
         next_bookmark: now + BOOKMARK_EVERY,
         deadline: now + timeout,
         ended: false,
     };
-    if watcher.twist.expires_at_once() {
+    if watcher.delivery.expires_at_once() {
         watcher.expire(current);
     } else if from_now {
         watcher.last_version = current;
@@ -133,7 +133,7 @@ impl Watcher {
             if link.away || link.cuts != self.cuts {
                 return self.lost();
             }
-            if link.stalled || self.twist.verdict() == Verdict::Stall {
+            if link.stalled || self.delivery.next() == Delivery::Stall {
                 // Only the end of the connection ends the stall. The sender lives as long as the cluster.
                 self.link.changed().await.ok()?;
                 continue;
@@ -149,13 +149,13 @@ impl Watcher {
             self.changed.borrow_and_update();
             self.process_events();
             if !self.lines.is_empty() {
-                if let Some(late) = self.twist.wait() {
+                if let Some(late) = self.delivery.wait() {
                     tokio::time::sleep(late).await;
                     // New events may be part of a reordering.
                     if !self.ended {
                         self.process_events();
                     }
-                    self.twist.shuffle(&mut self.lines);
+                    self.delivery.shuffle(&mut self.lines);
                 }
                 continue;
             }
@@ -171,19 +171,19 @@ impl Watcher {
 
     /// Returns all lines that are ready as one chunk, or a single line if a fault counts them.
     fn take_lines(&mut self) -> Ready {
-        match self.twist.verdict() {
-            Verdict::Cut => return Ready::Cut,
-            Verdict::Stall => return Ready::Nothing,
-            Verdict::Expire if !self.ended => {
+        match self.delivery.next() {
+            Delivery::Cut => return Ready::Cut,
+            Delivery::Stall => return Ready::Nothing,
+            Delivery::Expire if !self.ended => {
                 self.lines.clear();
                 self.expire(self.last_version);
             }
-            Verdict::One => {
+            Delivery::One => {
                 let Some(line) = self.lines.pop_front() else { return Ready::Nothing };
-                self.twist.sent_one();
+                self.delivery.sent_one();
                 return Ready::Lines(line.into());
             }
-            Verdict::Go | Verdict::Expire => {}
+            Delivery::All | Delivery::Expire => {}
         }
         let Some(mut all) = self.lines.pop_front() else { return Ready::Nothing };
         for line in self.lines.drain(..) {
@@ -245,7 +245,7 @@ impl Watcher {
         let shown = view::of(self.target.resource, object);
         let object = shown.as_ref().unwrap_or(object);
         self.last_bookmark = None;
-        let copies = self.twist.copies();
+        let copies = self.delivery.copies();
         if copies == 0 {
             return;
         }

@@ -75,8 +75,7 @@ pub(super) fn server(request: &ControlRequest<'_>, rest: &[&str]) -> Answer {
     match (request.method, rest) {
         (&Method::PUT, []) => match request.read()? {
             Server { away: true, time: Some(text) } => {
-                let wrong =
-                    || ControlError::Invalid(format!("{text:?} is no duration; one is written like 30s"));
+                let wrong = || ControlError::Invalid(format!("{text:?} is not a duration such as 30s"));
                 cluster.away_for(duration::parse(&text).ok_or_else(wrong)?);
                 done()
             }
@@ -148,7 +147,7 @@ pub(super) fn calls(request: &ControlRequest<'_>) -> Answer {
             let since = match request.query.get("since") {
                 None => 0,
                 Some(text) => text.parse().map_err(|_| {
-                    ControlError::Invalid(format!("since is the number of a call, and {text:?} is no number"))
+                    ControlError::Invalid(format!("since must be the number of a call, not {text:?}"))
                 })?,
             };
             let next: Value = cluster.mark().0.into();
@@ -166,9 +165,9 @@ pub(super) fn calls(request: &ControlRequest<'_>) -> Answer {
 pub(super) fn clock(request: &ControlRequest<'_>) -> Answer {
     if *request.method == Method::POST {
         let Step { step } = request.read()?;
-        let by: SignedDuration = step.parse().map_err(|_| {
-            ControlError::Invalid(format!("{step:?} is no duration; one is written like 1h or -90s"))
-        })?;
+        let by: SignedDuration = step
+            .parse()
+            .map_err(|_| ControlError::Invalid(format!("{step:?} is not a duration such as 1h or -90s")))?;
         request.cluster.step_clock(by);
     } else if *request.method != Method::GET {
         return Err(request.no_such_method());

@@ -65,7 +65,7 @@ impl Controllers {
         let epoch = state.store.epoch();
         if epoch != self.epoch {
             // An old state was restored, maybe with old versions: only later events count.
-            (self.epoch, self.last_version) = (epoch, state.store.begun());
+            (self.epoch, self.last_version) = (epoch, state.store.epoch_start());
             self.services = endpoints::Index::of(&state.store);
             self.pending_owners = garbage::all_pending_owners(&state.store);
         }

@@ -30,7 +30,7 @@ pub struct Matcher {
     pub name_prefix: Option<String>,
 }
 
-/// How often a rule strikes, counted in calls that match it.
+/// How often a rule applies, counted in calls that match it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Timing {
@@ -47,7 +47,7 @@ pub enum Timing {
     Share {
         /// The share, 0.0 to 1.0.
         share: f64,
-        /// The seed; equal seeds strike the same calls.
+        /// The seed; equal seeds select the same calls.
         #[serde(default)]
         seed: u64,
     },
@@ -101,7 +101,7 @@ pub enum WatchFault {
     LossyShare {
         /// The share, in thousandths.
         per_mille: u16,
-        /// The seed; each watch that the rule strikes loses the same places.
+        /// The seed; each watch that the rule applies to loses the same places.
         #[serde(default)]
         seed: u64,
     },
@@ -173,13 +173,13 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RuleError {
     /// No such kind is served.
-    #[error("no resource is called {0:?}; a path that is no resource begins with a slash")]
+    #[error("unknown resource {0:?}: expected a plural, or a path that begins with a slash")]
     UnknownResource(String),
     /// A share is not between 0 and 1.
-    #[error("a share lies between 0 and 1, and {0} does not")]
+    #[error("a share must be between 0 and 1, not {0}")]
     Share(f64),
     /// As [`RuleError::Share`], in thousandths.
-    #[error("a share of events lies between 0 and 1000 thousandths, and {0} does not")]
+    #[error("a share of events must be between 0 and 1000 thousandths, not {0}")]
     PerMille(u16),
     /// Calls are counted from 1.
     #[error("{what} must be at least {least}")]
@@ -190,7 +190,7 @@ pub enum RuleError {
         least: u64,
     },
     /// The status would not refuse anything.
-    #[error("a refusal has a status from 400 to 599, and {0} is none")]
+    #[error("the status of a refusal must be 400 to 599, not {0}")]
     Status(u16),
 }
 
@@ -352,9 +352,9 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         let silent = || Rule::new(Effect::Silent);
         let cases = [
-            (silent().resource("pod"), "no resource is called \"pod\""),
+            (silent().resource("pod"), "unknown resource \"pod\""),
             (silent().nth(0), "nth must be at least 1"),
-            (silent().share(1.5, 0), "a share lies between 0 and 1, and 1.5 does not"),
+            (silent().share(1.5, 0), "a share must be between 0 and 1, not 1.5"),
             (Rule::new(Effect::Watch(WatchFault::Lossy(0))), "lossy must be at least 1"),
             (Rule::new(Effect::Watch(WatchFault::Reorder { among: 1, seed: 0 })), "among must be at least 2"),
         ];

@@ -27,7 +27,7 @@ pub struct ActiveRule {
 
 /// The faults of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Strike {
+pub(crate) struct CallFaults {
     pub delay: Duration,
     /// The first effect, other than a delay, of a rule that applies.
     pub effect: Option<Effect>,
@@ -89,26 +89,26 @@ impl FaultTable {
         self.rules.clear();
     }
 
-    /// Counts the call with every rule that matches it and says what is to become of it.
-    pub fn strike(&mut self, subject: Subject<'_>) -> Strike {
-        let mut strike = Strike::default();
+    /// Counts the call with every rule that matches it, and returns its faults.
+    pub fn apply(&mut self, subject: Subject<'_>) -> CallFaults {
+        let mut faults = CallFaults::default();
         for active in &mut self.rules {
-            if !active.rule.when.matches(subject) || !active.strikes() {
+            if !active.rule.when.matches(subject) || !active.applies() {
                 continue;
             }
             match &active.rule.effect {
-                Effect::Delay(more) => strike.delay += *more,
+                Effect::Delay(more) => faults.delay += *more,
                 Effect::Watch(_) if subject.verb != Verb::Watch => {}
                 Effect::StaleRead if subject.verb.writes() => {}
                 Effect::Mutate(_) if !matches!(subject.verb, Verb::Create | Verb::Patch) => {}
-                effect if strike.effect.is_none() => {
-                    strike.effect = Some(effect.clone());
-                    strike.rule = Some(active.id);
+                effect if faults.effect.is_none() => {
+                    faults.effect = Some(effect.clone());
+                    faults.rule = Some(active.id);
                 }
                 _ => {}
             }
         }
-        strike
+        faults
     }
 }
 
@@ -116,7 +116,7 @@ impl FaultTable {
 
 impl Active {
     #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty for a share")]
-    fn strikes(&mut self) -> bool {
+    fn applies(&mut self) -> bool {
         self.seen += 1;
         match self.rule.timing {
             Timing::Always => true,
@@ -139,11 +139,11 @@ mod tests {
     fn hits(rule: Rule, calls: usize) -> Vec<bool> {
         let mut table = FaultTable::default();
         table.add(rule);
-        (0..calls).map(|_| table.strike(CREATE).effect.is_some()).collect()
+        (0..calls).map(|_| table.apply(CREATE).effect.is_some()).collect()
     }
 
     #[test]
-    fn a_rule_strikes_only_what_it_names() {
+    fn a_rule_applies_only_to_the_calls_it_names() {
         let rule = || Rule::new(Effect::Silent);
         let cases = [
             (rule(), true),
@@ -182,12 +182,12 @@ mod tests {
         let dropped = table.add(Rule::new(Effect::DropAnswer));
         table.add(Rule::new(Effect::Delay(Duration::from_secs(2))));
         table.add(Rule::new(Effect::Silent));
-        let strike = table.strike(CREATE);
-        assert_eq!((strike.delay, strike.effect), (Duration::from_secs(3), Some(Effect::DropAnswer)));
-        assert_eq!(strike.rule, Some(dropped));
+        let faults = table.apply(CREATE);
+        assert_eq!((faults.delay, faults.effect), (Duration::from_secs(3), Some(Effect::DropAnswer)));
+        assert_eq!(faults.rule, Some(dropped));
         table.remove(dropped);
-        assert_eq!(table.strike(CREATE).effect, Some(Effect::Silent));
+        assert_eq!(table.apply(CREATE).effect, Some(Effect::Silent));
         table.clear();
-        assert_eq!(table.strike(CREATE), Strike::default());
+        assert_eq!(table.apply(CREATE), CallFaults::default());
     }
 }

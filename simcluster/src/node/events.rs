@@ -1,6 +1,6 @@
 //! The Events a scheduler, a kubelet and a node controller write.
 //!
-//! [`about`] computes the Events from the Pod and its stage; [`Journal`] keeps one Event a message, counts repetitions,
+//! [`about`] computes the Events from the Pod and its stage; [`EventRecorder`] keeps one Event a message, counts repetitions,
 //! and deletes it an hour after the last one.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,17 +21,17 @@ use crate::store::{Object, text_at};
 
 /// The content of an Event about a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Saying {
+pub(super) struct EventContent {
     pub warning: bool,
     pub reason: &'static str,
     pub message: String,
     /// The part of the Pod, if it is not about all of it.
     pub field: Option<String>,
-    pub by: Speaker,
+    pub component: Component,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speaker {
+pub(super) enum Component {
     Kubelet,
     Scheduler,
     NodeController,
@@ -40,28 +40,28 @@ pub(super) enum Speaker {
 
 /// The Events that the node keeps.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct EventRecorder {
     node: String,
     ttl: Duration,
     normal: bool,
     /// The Events of each Pod, by its uid: the content and the name.
-    said: HashMap<String, Vec<(Saying, String)>>,
+    written: HashMap<String, Vec<(EventContent, String)>>,
     /// When to look at which Event (namespace and name) whether it is old enough to go.
     aging: BTreeMap<(Instant, u64), (String, String)>,
     /// How many are in `aging` or were; tells apart what is due at the same time.
-    numbered: u64,
+    scheduled: u64,
     /// Makes names unique: the last time stamp that was used in one, in nanoseconds.
     last: i128,
 }
 
-// === impl Saying ===
+// === impl EventContent ===
 
-impl Saying {
+impl EventContent {
     fn kubelet(warning: bool, reason: &'static str, message: String) -> Self {
-        Self { warning, reason, message, field: None, by: Speaker::Kubelet }
+        Self { warning, reason, message, field: None, component: Component::Kubelet }
     }
 
-    /// The saying as one about a container.
+    /// The content as one about a container.
     fn of(mut self, container: &str) -> Self {
         self.field = Some(format!("spec.containers{{{container}}}"));
         self
@@ -69,34 +69,37 @@ impl Saying {
 
     /// The scheduler's word on a Pod that does not fit.
     pub fn failed_scheduling(why: &str) -> Self {
-        Self { by: Speaker::Scheduler, ..Self::kubelet(true, "FailedScheduling", why.to_owned()) }
+        Self { component: Component::Scheduler, ..Self::kubelet(true, "FailedScheduling", why.to_owned()) }
     }
 }
 
 /// Returns the Events about a Pod that has reached a stage, in order.
-pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec<Saying> {
+pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec<EventContent> {
     let pod = around.pod;
     let name = |key| text_at(pod, &["metadata", key]);
     if stage == Stage::Scheduled {
         let message = format!("Successfully assigned {}/{} to {node}", name("namespace"), name("name"));
-        return vec![Saying { by: Speaker::Scheduler, ..Saying::kubelet(false, "Scheduled", message) }];
+        return vec![EventContent {
+            component: Component::Scheduler,
+            ..EventContent::kubelet(false, "Scheduled", message)
+        }];
     }
     match stage {
-        Stage::MountFailed(_) => vec![Saying::kubelet(true, "FailedMount", mount_error(pod))],
+        Stage::MountFailed(_) => vec![EventContent::kubelet(true, "FailedMount", mount_error(pod))],
         Stage::Evicted => {
-            let evicted = Saying::kubelet(true, "Evicted", eviction_message(pod));
+            let evicted = EventContent::kubelet(true, "Evicted", eviction_message(pod));
             [vec![evicted], stopping(pod)].concat()
         }
         Stage::StopSeen => stopping(pod),
         Stage::Lost => {
-            let lost = Saying::kubelet(true, "NodeNotReady", "Node is not ready".to_owned());
-            vec![Saying { by: Speaker::NodeController, ..lost }]
+            let lost = EventContent::kubelet(true, "NodeNotReady", "Node is not ready".to_owned());
+            vec![EventContent { component: Component::NodeController, ..lost }]
         }
         Stage::Abandoned if name("deletionTimestamp").is_empty() => {
             let message = format!("Marking for deletion Pod {}/{}", name("namespace"), name("name"));
-            vec![Saying {
-                by: Speaker::TaintManager,
-                ..Saying::kubelet(false, "TaintManagerEviction", message)
+            vec![EventContent {
+                component: Component::TaintManager,
+                ..EventContent::kubelet(false, "TaintManagerEviction", message)
             }]
         }
         Stage::Init(place) => {
@@ -111,7 +114,7 @@ pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec
     }
 }
 
-impl Saying {
+impl EventContent {
     /// The same of an init container.
     fn of_init(mut self, container: &Value) -> Self {
         self.field = Some(format!("spec.initContainers{{{}}}", text_at(container, &["name"])));
@@ -120,11 +123,11 @@ impl Saying {
 }
 
 /// Returns the kubelet's Events about one container.
-fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> Vec<Saying> {
+fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> Vec<EventContent> {
     let pod = around.pod;
     let (image, name) = (text_at(container, &["image"]), text_at(container, &["name"]));
-    let normal = |reason, message: String| Saying::kubelet(false, reason, message).of(name);
-    let warning = |reason, message: String| Saying::kubelet(true, reason, message).of(name);
+    let normal = |reason, message: String| EventContent::kubelet(false, reason, message).of(name);
+    let warning = |reason, message: String| EventContent::kubelet(true, reason, message).of(name);
     let pulled = || {
         if around.pulls() {
             let took = around.behaviour.pull.unwrap_or_default();
@@ -189,12 +192,12 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
     }
 }
 
-fn stopping(pod: &Value) -> Vec<Saying> {
+fn stopping(pod: &Value) -> Vec<EventContent> {
     let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
     let running = statuses.filter(|status| status["state"].get("running").is_some());
     let told = |status: &Value| {
         let name = text_at(status, &["name"]);
-        Saying::kubelet(false, "Killing", format!("Stopping container {name}")).of(name)
+        EventContent::kubelet(false, "Killing", format!("Stopping container {name}")).of(name)
     };
     running.map(told).collect()
 }
@@ -228,9 +231,9 @@ fn probe_error(kind: &str, probe: &Value) -> String {
     format!("{kind} probe failed: {why}")
 }
 
-// === impl Speaker ===
+// === impl Component ===
 
-impl Speaker {
+impl Component {
     fn name(self) -> &'static str {
         match self {
             Self::Kubelet => "kubelet",
@@ -246,36 +249,36 @@ impl Speaker {
     }
 }
 
-// === impl Journal ===
+// === impl EventRecorder ===
 
-impl Journal {
+impl EventRecorder {
     /// Events go `ttl` after their message last came. Without `normal`, warnings alone are kept.
     pub fn new(node: &str, ttl: Duration, normal: bool) -> Self {
         Self {
             node: node.to_owned(),
             ttl,
             normal,
-            said: HashMap::new(),
+            written: HashMap::new(),
             aging: BTreeMap::new(),
-            numbered: 0,
+            scheduled: 0,
             last: 0,
         }
     }
 
     /// Writes an Event about a Pod, or counts a repetition.
-    pub fn write(&mut self, state: &mut State, clock: &Clock, pod: &Object, saying: Saying) {
+    pub fn write(&mut self, state: &mut State, clock: &Clock, pod: &Object, content: EventContent) {
         let home = state.store.get(NAMESPACES, "", pod.namespace());
         // A terminating namespace accepts no new objects.
-        if home.is_none_or(|namespace| namespace.terminating()) || (!saying.warning && !self.normal) {
+        if home.is_none_or(|namespace| namespace.terminating()) || (!content.warning && !self.normal) {
             return;
         }
         let now = clock.now();
-        let said = self.said.entry(pod.uid().to_owned()).or_default();
-        let before = said.iter().find(|(before, _)| *before == saying).map(|(_, name)| name.clone());
+        let written = self.written.entry(pod.uid().to_owned()).or_default();
+        let before = written.iter().find(|(before, _)| *before == content).map(|(_, name)| name.clone());
         let before = before.and_then(|name| state.store.get(EVENTS, pod.namespace(), &name));
         if let Some(before) = before {
             let mut event = before.value().clone();
-            if saying.by == Speaker::Scheduler {
+            if content.component == Component::Scheduler {
                 let count = event["series"]["count"].as_i64().unwrap_or(1) + 1;
                 event["series"] = json!({"count": count, "lastObservedTime": micro(now)});
             } else {
@@ -287,41 +290,41 @@ impl Journal {
         }
         self.last = now.as_nanosecond().max(self.last + 1);
         let name = format!("{}.{:016x}", pod.name(), self.last);
-        let mut event = self.event(pod, &saying, now);
+        let mut event = self.event(pod, &content, now);
         event["metadata"] = json!({
             "name": name, "namespace": pod.namespace(), "uid": state.random.uid(),
             "creationTimestamp": stamp(now),
         });
         state.store.put(EVENTS, event);
-        self.numbered += 1;
-        let place = (Instant::now() + self.ttl, self.numbered);
+        self.scheduled += 1;
+        let place = (Instant::now() + self.ttl, self.scheduled);
         self.aging.insert(place, (pod.namespace().to_owned(), name.clone()));
-        let said = self.said.entry(pod.uid().to_owned()).or_default();
-        said.retain(|(before, _)| *before != saying);
-        said.push((saying, name));
+        let written = self.written.entry(pod.uid().to_owned()).or_default();
+        written.retain(|(before, _)| *before != content);
+        written.push((content, name));
     }
 
-    fn event(&self, pod: &Object, saying: &Saying, now: jiff::Timestamp) -> Value {
+    fn event(&self, pod: &Object, content: &EventContent, now: jiff::Timestamp) -> Value {
         let mut about = json!({
             "kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid(), "apiVersion": "v1",
             "resourceVersion": pod.version.to_string(),
         });
-        if let Some(field) = &saying.field {
+        if let Some(field) = &content.field {
             about["fieldPath"] = field.as_str().into();
         }
-        let who = saying.by.name();
-        let kind = if saying.warning { "Warning" } else { "Normal" };
+        let who = content.component.name();
+        let kind = if content.warning { "Warning" } else { "Normal" };
         let common = json!({
-            "involvedObject": about, "reason": saying.reason, "message": saying.message, "type": kind,
+            "involvedObject": about, "reason": content.reason, "message": content.message, "type": kind,
             "reportingComponent": who,
         });
-        let more = if saying.by == Speaker::Scheduler {
+        let more = if content.component == Component::Scheduler {
             json!({
                 "source": {}, "firstTimestamp": null, "lastTimestamp": null, "eventTime": micro(now),
-                "action": Speaker::action(saying.reason), "reportingInstance": format!("{who}-{}", self.node),
+                "action": Component::action(content.reason), "reportingInstance": format!("{who}-{}", self.node),
             })
         } else {
-            let kubelet = saying.by == Speaker::Kubelet;
+            let kubelet = content.component == Component::Kubelet;
             let source = if kubelet {
                 json!({"component": who, "host": self.node})
             } else {
@@ -341,7 +344,7 @@ impl Journal {
 
     /// Forgets which Events a Pod has; they stay until they are old.
     pub fn forget(&mut self, uid: &str) {
-        self.said.remove(uid);
+        self.written.remove(uid);
     }
 
     /// When the next Event may be old enough to go.

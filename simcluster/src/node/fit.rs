@@ -8,7 +8,7 @@ use crate::store::text_at;
 
 /// The node as the scheduler knows it.
 #[derive(Debug)]
-pub(super) struct Room<'a> {
+pub(super) struct NodeInfo<'a> {
     /// The Node object.
     pub node: &'a Value,
     /// The whole capacity.
@@ -19,9 +19,9 @@ pub(super) struct Room<'a> {
     pub lost: bool,
 }
 
-// === impl Room ===
+// === impl NodeInfo ===
 
-impl Room<'_> {
+impl NodeInfo<'_> {
     /// The error is the scheduler's message. `claimed` says whether there is a claim of a name.
     pub fn check(&self, pod: &Value, course: Course, claimed: impl Fn(&str) -> bool) -> Result<(), String> {
         let spec = &pod["spec"];
@@ -81,8 +81,8 @@ mod tests {
 
     fn check(pod: &Value, used: Amount) -> Result<(), String> {
         let node = json!({"metadata": {"labels": {"kubernetes.io/hostname": "sim-node"}}});
-        let room = Room { node: &node, capacity: amount(64, 256 << 30, 100), used, lost: false };
-        room.check(pod, Course::Normal, |claim| claim == "c")
+        let node_info = NodeInfo { node: &node, capacity: amount(64, 256 << 30, 100), used, lost: false };
+        node_info.check(pod, Course::Normal, |claim| claim == "c")
     }
 
     fn asks(key: &str, amount: &str) -> Value {
@@ -125,16 +125,18 @@ mod tests {
     #[test]
     fn nothing_is_put_on_a_cordoned_node() {
         let node = json!({"spec": {"unschedulable": true}});
-        let room = Room { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: false };
-        let why = room.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        let node_info =
+            NodeInfo { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: false };
+        let why = node_info.check(&json!({}), Course::Normal, |_| true).unwrap_err();
         assert!(why.contains("1 node(s) were unschedulable."), "{why}");
     }
 
     #[test]
     fn nothing_is_put_on_a_silent_node() {
         let node = json!({});
-        let room = Room { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
-        let why = room.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        let node_info =
+            NodeInfo { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
+        let why = node_info.check(&json!({}), Course::Normal, |_| true).unwrap_err();
         assert!(why.contains("1 node(s) had untolerated taint(s)."), "{why}");
     }
 }

@@ -102,7 +102,7 @@ impl Stage {
         )
     }
 
-    /// Whether its containers have ended for good, so that it needs no room on the node.
+    /// Whether its containers have ended for good, so that it needs no capacity of the node.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Evicted | Self::Gone)
     }

@@ -30,7 +30,7 @@ use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
-use events::Journal;
+use events::EventRecorder;
 use life::{Circumstances, Stage};
 use resources::Amount;
 use settings::Settings;
@@ -41,7 +41,7 @@ struct Node {
     options: NodeOptions,
     /// The settings that were last read; they may change at run time.
     settings: Settings,
-    journal: Journal,
+    recorder: EventRecorder,
     /// By uid.
     pods: HashMap<String, Running>,
     /// The uid of the Pod whose next stage is due at each time. The number orders equal times as they were planned.
@@ -135,7 +135,7 @@ async fn sleep_until(at: Option<Instant>) {
 impl Node {
     fn new(shared: Arc<Shared>, options: NodeOptions, settings: Settings, epoch: u64) -> Self {
         Self {
-            journal: Journal::new(&options.name, options.event_ttl, options.normal_events),
+            recorder: EventRecorder::new(&options.name, options.event_ttl, options.normal_events),
             shared,
             options,
             settings,
@@ -246,9 +246,9 @@ impl Node {
                 self.due.remove(&at);
             }
             self.waiting.remove(&(running.number, uid.to_owned()));
-            self.make_room(running.takes);
+            self.release_capacity(running.takes);
         }
-        self.journal.forget(uid);
+        self.recorder.forget(uid);
         self.shared.state().manual_pods.remove(uid);
     }
 
@@ -280,7 +280,7 @@ impl Node {
     /// When there is something to do.
     fn next(&self) -> Option<Instant> {
         let due = self.due.keys().next().map(|(at, _)| *at);
-        due.into_iter().chain(self.journal.next()).chain(self.deadline).min()
+        due.into_iter().chain(self.recorder.next()).chain(self.deadline).min()
     }
 
     /// Plans the stage after the present one of a Pod, and cancels the one planned before.
@@ -305,7 +305,7 @@ impl Node {
     /// Does all that is due.
     fn act(&mut self) {
         let shared = Arc::clone(&self.shared);
-        self.journal.expire(&mut shared.state(), &shared.clock);
+        self.recorder.expire(&mut shared.state(), &shared.clock);
         self.notice_silence();
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
             let uid = entry.remove();
@@ -337,7 +337,7 @@ impl Node {
                 self.waiting.insert((running.number, uid.clone()));
             }
             let freed = if stage.is_over() { running.takes.take() } else { None };
-            self.make_room(freed);
+            self.release_capacity(freed);
             self.plan(&uid, pod.value());
         }
     }
@@ -366,8 +366,8 @@ impl Node {
         }
         report::write(&mut value, stage, &around, &context);
         let mut written = commit_status(cluster, pod, value);
-        for saying in events::about(stage, &around, &self.options.name) {
-            self.journal.write(cluster, &self.shared.clock, &written, saying);
+        for content in events::about(stage, &around, &self.options.name) {
+            self.recorder.write(cluster, &self.shared.clock, &written, content);
         }
         if stage == Stage::Abandoned && !pod.terminating() {
             written = api::delete_object(cluster, &self.shared.clock, &written, None);

@@ -23,7 +23,7 @@ pub(super) struct Context {
 
 pub(super) const NODE_ADDRESS: &str = "192.0.2.2";
 
-/// Writes the scheduler's verdict.
+/// Writes the scheduler's decision.
 pub(super) fn unschedulable(pod: &mut Value, why: &str, now: &str) {
     let generation = pod["metadata"]["generation"].clone();
     pod["status"]["conditions"] = json!([{

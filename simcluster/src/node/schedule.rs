@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::events::Saying;
-use super::fit::Room;
+use super::events::EventContent;
+use super::fit::NodeInfo;
 use super::life::Stage;
 use super::resources::Amount;
 use super::{Node, commit_status, report};
@@ -28,7 +28,7 @@ impl Node {
         }
     }
 
-    pub(super) fn make_room(&mut self, taken: Option<Amount>) {
+    pub(super) fn release_capacity(&mut self, taken: Option<Amount>) {
         if let Some(taken) = taken {
             self.used = self.used.minus(taken);
             self.retry();
@@ -39,14 +39,14 @@ impl Node {
     pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Object) -> (Stage, Object) {
         let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, pod.clone()) };
         let node = cluster.store.get(NODES, "", &self.options.name);
-        let room = Room {
+        let node_info = NodeInfo {
             node: node.as_ref().map_or(&Value::Null, |node| node.value()),
             capacity: self.settings.capacity(),
             used: self.used,
             lost: self.settings.lost,
         };
         let claimed = |claim: &str| cluster.store.get(CLAIMS, pod.namespace(), claim).is_some();
-        if let Err(why) = room.check(pod.value(), running.behaviour.course, claimed) {
+        if let Err(why) = node_info.check(pod.value(), running.behaviour.course, claimed) {
             // The same message was already reported.
             if pod.value()["status"]["conditions"][0]["message"] == why.as_str() {
                 return (Stage::Unschedulable, pod.clone());
@@ -54,8 +54,8 @@ impl Node {
             let mut value = pod.value().clone();
             report::unschedulable(&mut value, &why, &self.shared.clock.stamp());
             let written = commit_status(cluster, pod, value);
-            let saying = Saying::failed_scheduling(&why);
-            self.journal.write(cluster, &self.shared.clock, &written, saying);
+            let content = EventContent::failed_scheduling(&why);
+            self.recorder.write(cluster, &self.shared.clock, &written, content);
             return (Stage::Unschedulable, written);
         }
         let takes = Amount::requested(pod.value());

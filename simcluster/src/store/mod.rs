@@ -26,10 +26,10 @@ use window::Window;
 pub(crate) struct Store {
     /// The version of the last change anywhere.
     version: u64,
-    /// Goes up when an old state is taken on.
+    /// Goes up when a snapshot is restored.
     epoch: u64,
-    /// The version at which it last did.
-    begun: u64,
+    /// The version at which it last went up.
+    epoch_start: u64,
     tables: Vec<Table>,
     /// The objects that name an owner in their `ownerReferences`, by its uid.
     owned: HashMap<String, BTreeSet<Key>>,
@@ -70,7 +70,7 @@ impl Store {
         Self {
             version: FIRST_VERSION,
             epoch: 0,
-            begun: FIRST_VERSION,
+            epoch_start: FIRST_VERSION,
             tables,
             owned: HashMap::new(),
             any: watch::Sender::new(FIRST_VERSION),

@@ -56,7 +56,7 @@ impl Object {
         let record = Record {
             resource,
             version,
-            // Without the spare room of a growing string.
+            // Without the spare capacity of a growing string.
             json: value.to_string().into_boxed_str().into_boxed_bytes().into(),
             namespace: text("namespace"),
             name: text("name"),

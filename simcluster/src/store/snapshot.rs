@@ -28,8 +28,8 @@ impl Store {
     }
 
     /// The first version of this epoch.
-    pub fn begun(&self) -> u64 {
-        self.begun
+    pub fn epoch_start(&self) -> u64 {
+        self.epoch_start
     }
 
     /// Restores a state without its events. With `keep_counting` versions continue; without, they go back too, and the
@@ -37,7 +37,7 @@ impl Store {
     pub fn restore(&mut self, snapshot: &Snapshot, keep_counting: bool) {
         self.epoch += 1;
         self.version = if keep_counting { self.version + 1 } else { snapshot.version };
-        self.begun = self.version;
+        self.epoch_start = self.version;
         self.owned.clear();
         for (table, objects) in self.tables.iter_mut().zip(&snapshot.objects) {
             table.objects.clone_from(objects);

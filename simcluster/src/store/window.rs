@@ -24,7 +24,7 @@ pub(crate) struct Event {
     pub before: Option<Object>,
 }
 
-/// An event without the room for parsed trees.
+/// An event without parsed trees.
 #[derive(Debug)]
 struct Kept {
     version: u64,

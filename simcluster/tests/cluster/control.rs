@@ -60,21 +60,15 @@ async fn mistakes_are_refused_with_their_reason() {
         ("POST", "/faults", "{", 400, "invalid body: EOF"),
         ("POST", "/faults", r#"{"effect": "explode"}"#, 400, "invalid body: unknown variant `explode`"),
         ("POST", "/faults", r#"{"effect": "silent", "x": 1}"#, 400, "invalid body: unknown field `x`"),
-        ("POST", "/faults", r#"{"effect": {"delay": "5"}}"#, 400, "invalid body: \"5\" is no duration"),
-        (
-            "POST",
-            "/faults",
-            r#"{"effect": "silent", "when": {"resource": "pod"}}"#,
-            400,
-            "no resource is called",
-        ),
+        ("POST", "/faults", r#"{"effect": {"delay": "5"}}"#, 400, "invalid body: \"5\" is not a duration"),
+        ("POST", "/faults", r#"{"effect": "silent", "when": {"resource": "pod"}}"#, 400, "unknown resource"),
         ("PATCH", "/faults", "", 405, "/simcluster/v1/faults does not support PATCH"),
         ("GET", "/fault", "", 404, "unknown path /simcluster/v1/fault;"),
-        ("PUT", "/node", r#"{"behaviour": "explode"}"#, 400, "invalid body: \"explode\" is no behaviour;"),
+        ("PUT", "/node", r#"{"behaviour": "explode"}"#, 400, "invalid body: \"explode\" is not a behaviour:"),
         ("PUT", "/server", r#"{"away": false, "for": "1s"}"#, 400, "\"for\" goes with"),
         ("POST", "/snapshots/7/restore", "", 404, "unknown snapshot \"7\""),
-        ("POST", "/clock", r#"{"step": "later"}"#, 400, "\"later\" is no duration"),
-        ("GET", "/calls?since=x", "", 400, "since is the number of a call"),
+        ("POST", "/clock", r#"{"step": "later"}"#, 400, "\"later\" is not a duration"),
+        ("GET", "/calls?since=x", "", 400, "since must be the number of a call"),
     ];
     for (method, path, body, status, start) in cases {
         let (found, answer) = control(&cluster, method, path, body).await;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::{NS, Watch, call, create, get, pod, send, still_cluster};
 
-/// Guards that a refusal strikes the calls it names, changes nothing, and is in the record.
+/// Guards that a refusal applies to the calls it names, changes nothing, and is in the record.
 #[tokio::test(start_paused = true)]
 async fn a_refused_create_has_no_effect() {
     let cluster = still_cluster();

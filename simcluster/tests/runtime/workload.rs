@@ -47,7 +47,7 @@ impl Workload {
             let name = format!("sandbox-{}", self.random.u8(..NAMES));
             match self.random.u8(0..10) {
                 0..=5 => self.call(&name).await,
-                _ => self.meddle(cluster, &name),
+                _ => self.change_directly(cluster, &name),
             }
             sleep(seconds(&mut self.random, 0..10)).await;
         }
@@ -71,7 +71,7 @@ impl Workload {
         }
     }
 
-    fn meddle(&mut self, cluster: &Cluster, name: &str) {
+    fn change_directly(&mut self, cluster: &Cluster, name: &str) {
         let there = cluster.object("pods", NS, name).is_some();
         match self.random.u8(0..4) {
             // Never in place of one that is there: nothing turns an object into one with another uid.

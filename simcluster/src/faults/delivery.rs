@@ -11,7 +11,7 @@ const COMPANY: Duration = Duration::from_secs(1);
 
 /// The fault of one watch, with its counters.
 #[derive(Debug)]
-pub(crate) struct Twist {
+pub(crate) struct WatchDelivery {
     fault: Option<WatchFault>,
     /// Events that were to be sent.
     seen: u64,
@@ -22,9 +22,9 @@ pub(crate) struct Twist {
 
 /// How to send lines that are ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Delivery {
     /// Send all.
-    Go,
+    All,
     /// Send one, and ask again.
     One,
     /// Break the connection.
@@ -35,9 +35,9 @@ pub(crate) enum Verdict {
     Expire,
 }
 
-// === impl Twist ===
+// === impl WatchDelivery ===
 
-impl Twist {
+impl WatchDelivery {
     pub fn new(fault: Option<WatchFault>) -> Self {
         let seed = match fault {
             Some(WatchFault::LossyShare { seed, .. } | WatchFault::Reorder { seed, .. }) => seed,
@@ -87,14 +87,14 @@ impl Twist {
     }
 
     /// Returns how to send lines that are ready, or would be.
-    pub fn verdict(&self) -> Verdict {
-        let reached = |limit: u64, then| if self.sent >= limit { then } else { Verdict::One };
+    pub fn next(&self) -> Delivery {
+        let reached = |limit: u64, then| if self.sent >= limit { then } else { Delivery::One };
         match self.fault {
-            Some(WatchFault::Stall) => Verdict::Stall,
-            Some(WatchFault::CutAfter(limit)) => reached(limit, Verdict::Cut),
-            Some(WatchFault::StallAfter(limit)) => reached(limit, Verdict::Stall),
-            Some(WatchFault::ExpireAfter(limit)) => reached(limit, Verdict::Expire),
-            _ => Verdict::Go,
+            Some(WatchFault::Stall) => Delivery::Stall,
+            Some(WatchFault::CutAfter(limit)) => reached(limit, Delivery::Cut),
+            Some(WatchFault::StallAfter(limit)) => reached(limit, Delivery::Stall),
+            Some(WatchFault::ExpireAfter(limit)) => reached(limit, Delivery::Expire),
+            _ => Delivery::All,
         }
     }
 
@@ -112,7 +112,7 @@ mod tests {
     fn a_shuffle_is_repeatable_and_keeps_every_event_near_its_place() {
         let shuffled = || {
             let mut lines: VecDeque<_> = (0..12_u8).map(|n| vec![n]).collect();
-            Twist::new(Some(WatchFault::Reorder { among: 4, seed: 3 })).shuffle(&mut lines);
+            WatchDelivery::new(Some(WatchFault::Reorder { among: 4, seed: 3 })).shuffle(&mut lines);
             lines.into_iter().map(|line| line[0]).collect::<Vec<_>>()
         };
         let order = shuffled();
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn a_share_of_events_is_lost_at_the_same_places_each_time() {
         let copies = || {
-            let mut twist = Twist::new(Some(WatchFault::LossyShare { per_mille: 300, seed: 1 }));
-            (0..1000).map(|_| twist.copies()).collect::<Vec<_>>()
+            let mut delivery = WatchDelivery::new(Some(WatchFault::LossyShare { per_mille: 300, seed: 1 }));
+            (0..1000).map(|_| delivery.copies()).collect::<Vec<_>>()
         };
         assert_eq!(copies(), copies());
         let sent: usize = copies().iter().sum();
@@ -137,18 +137,18 @@ mod tests {
     #[test]
     fn what_ends_a_watch_ends_it_after_so_many_events() {
         let faults = [
-            (WatchFault::CutAfter(2), Verdict::Cut),
-            (WatchFault::StallAfter(2), Verdict::Stall),
-            (WatchFault::ExpireAfter(2), Verdict::Expire),
+            (WatchFault::CutAfter(2), Delivery::Cut),
+            (WatchFault::StallAfter(2), Delivery::Stall),
+            (WatchFault::ExpireAfter(2), Delivery::Expire),
         ];
         for (fault, end) in faults {
-            let mut twist = Twist::new(Some(fault));
+            let mut delivery = WatchDelivery::new(Some(fault));
             let mut seen = Vec::new();
             for _ in 0..3 {
-                seen.push(twist.verdict());
-                twist.sent_one();
+                seen.push(delivery.next());
+                delivery.sent_one();
             }
-            assert_eq!(seen, [Verdict::One, Verdict::One, end]);
+            assert_eq!(seen, [Delivery::One, Delivery::One, end]);
         }
     }
 }
