@@ -1,5 +1,5 @@
 //! `sandbox-provisioner health`: asks a daemon whether it is alive. Container health checks run it, because the image
-//! contains neither a shell nor curl.
+//! has no shell and no curl.
 
 use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
 

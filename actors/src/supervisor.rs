@@ -188,8 +188,8 @@ impl State {
 impl Child {
     fn send(&mut self, envelope: Envelope) {
         self.sent += 1;
-        // The send fails only if the actor failed just before, and its termination event is on the way. The reply
-        // port is dropped with the envelope, so the caller is told to retry.
+        // The send fails only if the actor failed just before, and its termination event is on the way. The reply port
+        // is dropped with the envelope, so the caller gets a retryable error.
         let _ = self.actor.cast(envelope);
     }
 }

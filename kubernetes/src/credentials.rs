@@ -1,6 +1,6 @@
 //! Loads the credentials that a kubeconfig names: reads files and runs its credential plugin.
 //!
-//! They are loaded as a whole, once for all clients. What has changed since is found by comparing two results.
+//! They are loaded as a whole, once for all clients. Comparing two results shows the changes between them.
 
 mod plugin;
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub enum CredentialsError {
     /// A file cannot be read.
     #[error("its {part} cannot be read from {} ({kind})", path.display())]
     Unreadable {
-        /// What the file holds.
+        /// The contents of the file.
         part: Part,
         /// The path of the file.
         path: PathBuf,
@@ -64,7 +64,8 @@ pub enum CredentialsError {
     Plugin(#[from] PluginError),
 }
 
-/// How long one file may take to be read. A file system that is away, or a pipe that nobody writes to, ends here.
+/// How long one file may take to be read. It ends the read of an unreachable file system, or of a pipe without a
+/// writer.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest file that is read, in bytes.

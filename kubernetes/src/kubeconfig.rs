@@ -33,7 +33,7 @@ pub struct Context {
     pub identity: Option<(Content, Content)>,
     /// How the user logs in.
     pub login: Login,
-    /// Whom the user acts as.
+    /// The impersonated user, if there is one.
     pub impersonation: Impersonation,
 }
 
@@ -81,11 +81,11 @@ pub struct Plugin {
     pub env: Vec<(String, SecretString)>,
     /// The version of the exchange.
     pub api_version: String,
-    /// What it is told about the cluster, if it asks.
+    /// The part about the cluster that it gets, if it asks.
     pub cluster: Option<serde_json::Value>,
 }
 
-/// Whom a user acts as.
+/// The user to impersonate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Impersonation {
     /// The user's name.

@@ -1,4 +1,4 @@
-//! What a Pod and a Service of a sandbox have in common, and in what they differ.
+//! The common interface of a sandbox's Pod and Service, and their differences.
 
 use std::fmt;
 

@@ -31,7 +31,7 @@ pub struct Progress {
     pub jitter: f64,
 }
 
-/// What to do after a failed try.
+/// The decision after a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Next {

@@ -174,7 +174,7 @@ struct PodEventFields {
     involved_object: Object<InvolvedObject>,
     reason: Scalar<String>,
     message: Scalar<String>,
-    /// Of the first occurrence. Written by components that use `events.k8s.io`.
+    /// The time of the first occurrence. Written by components that use `events.k8s.io`.
     event_time: Scalar<Timestamp>,
     series: Object<EventSeries>,
     /// Written by all other components, such as the kubelet, in whole seconds.

@@ -8,9 +8,9 @@
 //!         └ a failed call is tried again within  8 s write, 5 s read
 //! ```
 //!
-//! A write that has not been answered is not given up while the API server answers reads: an admission webhook may take
-//! 30 s. A create may take what is left of its caller's time, because nobody may ask for its sandbox again. Any other
-//! write goes on after its caller has been answered, for up to a minute.
+//! A write without an answer is not given up while the API server answers reads: an admission webhook may take 30 s. A
+//! create may take the rest of its caller's time, because its sandbox may never be requested again. Any other write
+//! goes on after its caller has been answered, for up to a minute.
 
 use std::time::Duration;
 

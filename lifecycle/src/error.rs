@@ -12,8 +12,8 @@ use crate::{
 /// The retry delay after a deadline has passed.
 pub const TIMED_OUT_RETRY: Duration = Duration::from_secs(5);
 
-/// An error that a caller receives. `Display` is the text for the caller: what failed, with which value, why, and
-/// what to do. It contains no secret and no part of a kubeconfig.
+/// An error that a caller receives. `Display` is the text for the caller: the operation, the value, the reason, and the
+/// next step. It contains no secret and no part of a kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SandboxError {
     /// The request asks for something that the settings do not allow. The text is written for the client.
@@ -107,8 +107,8 @@ pub enum SandboxError {
     },
     /// The API server has not answered a create in time. Its effect, if it still has one, is undone.
     #[error(
-        "{operation} was not answered by the API server within {} s, as when an admission webhook is slow; what was \
-         made is taken back: try again in {} s",
+        "{operation} was not answered by the API server within {} s, as when an admission webhook is slow; created \
+         objects will be deleted; try again in {} s",
         whole_seconds(*after), whole_seconds(TIMED_OUT_RETRY)
     )]
     Unanswered {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a caller asked for, or the part of it that failed.
+/// A caller's operation, or the part of it that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// A sandbox is created.

@@ -1,4 +1,4 @@
-//! What a client asks for with `POST /api/sandboxes`.
+//! The contents of `POST /api/sandboxes`.
 
 use crate::{
     ids::{SandboxId, ThreadId, UserId},

@@ -63,7 +63,7 @@ pub struct Sandbox<W> {
 /// Decides the next stage and the actions that lead to it.
 ///
 /// The function is total over all stages and events. An event that cannot occur (an outcome without a call) changes
-/// nothing. A request during a call, which the actor never passes in, is told to retry.
+/// nothing. A request during a call, which the actor never passes in, gets a retryable error.
 pub fn step<W>(sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandbox<W>, Vec<Action<W>>) {
     let Sandbox { stage, lifetime } = sandbox;
     let lifetime = LifetimeState::observe(lifetime, &stage, &event, ctx);

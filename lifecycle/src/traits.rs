@@ -218,7 +218,7 @@ pub struct Lookup {
 pub struct Foreign {
     /// The object, such as `Pod "sandbox-x"`.
     pub what: String,
-    /// Whether it looks like a sandbox's object whose labels somebody has changed. It may be in use.
+    /// Whether it looks like a sandbox's object whose labels were changed manually. It may be in use.
     pub is_relabelled: bool,
 }
 

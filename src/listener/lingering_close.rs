@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(start.elapsed(), 2 * LIMIT);
     }
 
-    /// Guards that the wait ends after a limit if the peer does not close, a shorter one at a shutdown, and that there
-    /// is no wait without unread data.
+    /// Guards that the wait ends after a limit if the peer does not close, after a shorter one at a shutdown, and at
+    /// once without unread data.
     #[tokio::test(start_paused = true)]
     async fn the_close_does_not_wait_forever() {
         for (unread, closing, wait) in [

@@ -38,7 +38,7 @@ static PROBES: Setting<OneOf<bool>> = Setting {
     help: "The kubelet's probes of a new sandbox: fast makes it ready within a second of its boot, deerflow are those of DeerFlow's provisioner",
 };
 
-/// Below ten seconds a node under load would kill images that boot normally. After an hour nobody waits any more.
+/// Below ten seconds a node under load would kill images that boot normally. No caller waits longer than an hour.
 static BOOT_TIMEOUT: Setting<DurationRange> = Setting {
     variable: "SANDBOX_BOOT_TIMEOUT",
     format: DurationRange(Duration::from_secs(10)..=Duration::from_secs(60 * 60)),

@@ -401,7 +401,7 @@ fn numbers_are_decimal() {
 }
 
 proptest! {
-    /// What `--check` prints is a settings file with the same meaning.
+    /// Guards that the output of `--check` is a settings file with the same meaning.
     #[test]
     fn what_is_printed_means_the_same(choices in prop::collection::vec(0..5_u8, SETTINGS.len())) {
         let mut inputs = Inputs::default();

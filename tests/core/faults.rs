@@ -1,5 +1,5 @@
-//! Faults, one at a time, on the whole daemon without its socket under a paused clock: what callers see, what operators
-//! see, and how the daemon recovers. `docs/failure-modes.md` lists them all.
+//! Faults, one at a time, on the whole daemon without its socket under a paused clock: the responses to callers, the
+//! signals for operators, and the recovery. `docs/failure-modes.md` lists them all.
 
 mod admission;
 mod api_server;

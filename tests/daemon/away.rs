@@ -83,7 +83,7 @@ async fn an_outage_does_not_fill_the_log() {
 
 /// Guards that an unusable kubeconfig is read repeatedly but logged once, and that requests get the reason.
 #[tokio::test(start_paused = true)]
-async fn an_unusable_kubeconfig_is_told_of_once() {
+async fn an_unusable_kubeconfig_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     std::fs::create_dir(&path).unwrap();

@@ -17,7 +17,7 @@ async fn phases_are_followed() {
 
 /// Guards that an expired watch window causes a new list, and that objects deleted meanwhile are then gone.
 #[tokio::test]
-async fn an_expired_window_is_listed_anew() {
+async fn an_expired_window_starts_a_new_list() {
     let daemon = Daemon::listening().await;
     let client = daemon.client();
     for id in ["a", "b"] {

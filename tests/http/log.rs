@@ -41,7 +41,7 @@ async fn logged(level: Level, fake: Fake, method: &str, target: &str) -> Vec<Val
 }
 
 /// Guards that a change logs one line, and that a read or touch logs none at the default level, unless it fails. Each
-/// line contains the request id once, in its span or as a field, and neither the query nor the key.
+/// line contains the request id once, in its span or as a field, but not the query or the key.
 #[tokio::test]
 async fn a_request_logs_one_line() {
     let failing = || Fake::new(Script::Fails(SandboxError::BadRequest("no".into())));

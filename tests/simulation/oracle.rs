@@ -1,5 +1,5 @@
-//! Checks the invariants against every answer and against the cluster: which answers callers may get, and which objects
-//! may remain at the end.
+//! Checks the invariants against every answer and against the cluster: the answers that callers may get, and the
+//! objects that may remain at the end.
 //!
 //! While creates and deletes of one id overlap, or answers are lost, the outcome is unknown. Nothing is asserted about
 //! the id until one of them runs alone and is answered.

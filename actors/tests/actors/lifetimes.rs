@@ -148,8 +148,8 @@ async fn deadlines_outlive_the_process() {
     assert!(!fake.holds("idle"));
 }
 
-/// Guards in 2,000 interleavings that a touch during a reap succeeds or fails completely: the sandbox exists exactly
-/// if the caller was told so.
+/// Guards in 2,000 interleavings that a touch during a reap succeeds or fails completely: the sandbox exists exactly if
+/// the caller's touch succeeded.
 #[tokio::test(start_paused = true)]
 async fn a_touch_that_races_a_reap() {
     let (mut kept, mut lost) = (0, 0);

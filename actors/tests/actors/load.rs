@@ -1,4 +1,4 @@
-//! Tests under overload: which requests wait, which are rejected, and which must not be affected.
+//! Tests under overload: the requests that wait, those that are rejected, and those that must not be affected.
 
 use actors::backend::Backend as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Compares a created object with what was sent: a mutating admission may have changed it so that it cannot be used.
+//! Compares a created object with the request: a mutating admission may have changed it so that it cannot be used.
 
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind},
@@ -7,7 +7,7 @@ use lifecycle::{
 
 use crate::{names, object::SandboxObject};
 
-/// Returns the error if the answer to a create differs from what was sent in a field that this program relies on: the
+/// Returns the error if the answer to a create differs from the request in a field that this program relies on: the
 /// name, the labels by which the object is watched and selected, and the parts of the spec that make up the URL.
 pub fn check<K: SandboxObject>(id: &SandboxId, sent: &K, answered: &K) -> Result<(), ClusterError> {
     let (kind, name) = (K::kind(&()), K::name(id));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// What a write changes.
+/// The effect of a write.
 #[derive(Debug, Clone, Copy)]
 pub enum Effect<'a> {
     /// The object exists.

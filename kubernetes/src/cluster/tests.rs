@@ -415,8 +415,8 @@ async fn a_deleted_object_is_gone_or_leaving() {
     assert_eq!(status.delete_service(id(), only()).await, Outcome::Done(Deletion::Gone));
 }
 
-/// Guards that a Pod whose labels were changed is recognised by its container, and that an object with a known uid is ours
-/// whatever its labels.
+/// Guards that a Pod whose labels were changed is recognised by its container, and that an object with a known uid is
+/// ours with any labels.
 #[tokio::test(start_paused = true)]
 async fn a_relabelled_object_is_recognised() {
     let (writes, _) = writes(|_, asked| {
@@ -437,7 +437,7 @@ async fn a_relabelled_object_is_recognised() {
     assert_eq!(foreign, Some(Foreign { what: "Service \"sandbox-a-svc\"".into(), is_relabelled: true }));
 }
 
-/// Guards that a create whose answer differs from what was sent is reported as altered, and that an object with another
+/// Guards that a create whose answer differs from the request is reported as altered, and that an object with another
 /// name is deleted under it.
 #[tokio::test(start_paused = true)]
 async fn an_altered_create_is_reported() {

@@ -138,7 +138,7 @@ pub(super) struct Configuration {
     origin: String,
 }
 
-/// What a connection was opened with.
+/// The settings and credentials of an open connection.
 #[derive(Debug, Clone)]
 pub struct Opened {
     configuration: Configuration,

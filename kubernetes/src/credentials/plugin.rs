@@ -1,4 +1,4 @@
-//! Runs a credential plugin and reads what it prints.
+//! Runs a credential plugin and parses its output.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{io::AsyncReadExt as _, process::Command};
 
 use crate::kubeconfig::{Plugin, Secret};
 
-/// What a plugin has printed.
+/// The output of a plugin.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub token: Option<SecretString>,
@@ -90,8 +90,7 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// Runs the plugin once. It gets no input, and what it writes to its standard error is dropped, because it may contain
-/// credentials.
+/// Runs the plugin once. It gets no input, and its standard error is dropped, because it may contain credentials.
 ///
 /// # Errors
 /// Returns an error if the plugin cannot be run, fails, takes too long or prints no credentials.

@@ -96,7 +96,7 @@ async fn a_token_file_may_end_in_a_line_end() {
     assert_eq!(directory.header("username: me, password: pw").await.unwrap(), "Basic bWU6cHc=");
 }
 
-/// Guards that a path that is not a file of a usual size is refused with what it is for, whatever it is for.
+/// Guards that a path that is not a file of a usual size is refused with its use.
 #[tokio::test]
 async fn what_is_not_a_usual_file_is_named() {
     let directory = Directory::new().await;
@@ -127,7 +127,7 @@ async fn only_files_that_are_needed_are_read() {
     assert_eq!(directory.load(&insecure, "token: t").await.unwrap().credentials.authority, None);
 }
 
-/// Guards what a plugin is told, and that it is run once.
+/// Guards the input of a plugin, and that it is run once.
 #[tokio::test]
 async fn a_plugin_is_run_once_and_told_about_the_cluster() {
     let directory = Directory::new().await;

@@ -243,8 +243,8 @@ async fn no_status_of_a_proxy_is_one_of_kubernetes() {
     assert_eq!((failed.fault.kind, failed.certainty), (ClusterErrorKind::Invalid, NotDone));
 }
 
-/// Guards that a success of a proxy is not taken for one of Kubernetes, that its outcome is unknown, and that it is told
-/// as what it is.
+/// Guards that a success of a proxy is not taken for one of Kubernetes, that its outcome is unknown, and that the error
+/// names the proxy's answer.
 #[tokio::test(start_paused = true)]
 async fn no_success_of_a_proxy_is_one_of_kubernetes() {
     let html = "HTTP 200 with text/html";

@@ -72,7 +72,7 @@ pub(super) struct Cluster {
     extensions: Option<Vec<NamedExtension>>,
 }
 
-/// What a cluster's entry tells credential plugins that ask for it.
+/// The part of a cluster's entry for credential plugins that ask for it.
 #[derive(Debug, Clone, Deserialize)]
 struct NamedExtension {
     #[serde(default, deserialize_with = "text")]
@@ -152,8 +152,8 @@ const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 // === impl Document ===
 
 impl Document {
-    /// Reads all documents of a file. Of two entries with one name the first counts, as when kubectl merges files; of
-    /// two equal keys in one mapping the last counts.
+    /// Reads all documents of a file. The first entry of a name counts, as when kubectl merges files; the last of two
+    /// equal keys in one mapping counts.
     pub fn read(bytes: &[u8]) -> Result<Self, KubeconfigError> {
         let text = decode(bytes).ok_or(KubeconfigError::NotText)?;
         let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };

@@ -100,7 +100,7 @@ fn a_key_may_be_given_twice() {
     assert_eq!(token(format!("preferences: {{}}\npreferences: {{}}\n{}", with("", "token: good"))), "good");
 }
 
-/// Guards the same in the entries of lists and in what a plugin is told, and for a merge key beside the key itself.
+/// Guards the same in the entries of lists and in a plugin's cluster, and for a merge key beside the key itself.
 #[test]
 fn a_key_may_be_given_twice_at_every_level() {
     let text = "current-context: old\n\

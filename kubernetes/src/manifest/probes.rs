@@ -13,7 +13,7 @@ const PATH: &str = "/v1/sandbox";
 /// How long a probe waits for its answer.
 const TIMEOUT_SECONDS: i32 = 3;
 
-/// Which probes a sandbox has (`SANDBOX_PROBES`).
+/// The probes of a sandbox (`SANDBOX_PROBES`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probes {
     /// A readiness probe every second from the start, and a liveness probe that begins after the boot.

@@ -193,7 +193,7 @@ async fn events_that_arrive_together_are_reported_before_synced() {
         }
         let lines: Vec<_> =
             (0..50).map(|n| event("ADDED", &pod(&format!("s{n}"), "u", 11 + n, "Running"))).collect();
-        // A bookmark among them is handed to nobody, and proves no more than the rest.
+        // A bookmark among them is not passed on, and does not prove that more was read.
         let lines = [lines[..20].join("\n"), bookmark(31), lines[20..].join("\n")].join("\n");
         Answer::Watch(vec![(seconds(1), lines)], End::Never)
     })
@@ -495,8 +495,8 @@ async fn a_foreign_success_is_not_an_empty_list() {
     }
 }
 
-/// Guards that no answer of a proxy lists or deletes anything or proves that the watch works, that it is told as what it
-/// is, and that the watch recovers within 5 s of its end.
+/// Guards that no answer of a proxy lists or deletes an object or proves that the watch works, that the error names the
+/// proxy's answer, and that the watch recovers within 5 s of its end.
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_a_proxy_says_nothing_about_objects() {
     let html = || vec![("content-type", "text/html")];
@@ -551,16 +551,16 @@ async fn an_invalid_object_affects_no_other() {
         }
         let mut odd = pod("x", "ux", 3, "Hovering");
         odd["status"]["conditions"] = "none".into();
-        let mut stranger = pod("y", "uy", 3, "Running");
-        stranger["metadata"]["name"] = "nginx".into();
-        list(10, "", &[odd, json!(7), stranger, pod("a", "ua", 9, "Running"), pod("b", "ub", 9, "Running")])
+        let mut foreign = pod("y", "uy", 3, "Running");
+        foreign["metadata"]["name"] = "nginx".into();
+        list(10, "", &[odd, json!(7), foreign, pod("a", "ua", 9, "Running"), pod("b", "ub", 9, "Running")])
     })
     .await;
     assert_eq!(
         recorded.events(),
         [
             "listed [x Unknown, a Running, b Running]",
-            // Neither carries its id's label any more: what we knew under the name is gone.
+            // The label of their id is gone, so the objects under these names are gone.
             "c gone uc",
             "b gone ub",
             "a Succeeded",

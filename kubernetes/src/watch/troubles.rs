@@ -1,4 +1,4 @@
-//! Which failures of a watch are logged: each distinct one once while it lasts.
+//! Decides which failures of a watch are logged: each distinct one once while it lasts.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// that fails every few seconds would fill the log.
 pub const OVER_AFTER: Duration = Duration::from_secs(60);
 
-/// The maximum number of failures that are told apart. A message that is different each time is not logged forever.
+/// The maximum number of distinct failures. A message that is different each time is not logged forever.
 const MAX: usize = 8;
 
 /// The failures of a watch that last.

@@ -116,8 +116,8 @@ fn a_later_step_ends_the_trouble() {
     assert_eq!(events(&[mount, ("Started", "")]).explain(&unready), None);
 }
 
-/// Guards that the registry's own words are told, also while the pull waits for its next try, and that the kubelet's
-/// repetitions of the status do not hide them.
+/// Guards that the reason contains the registry's message, also while the pull waits for its next try, and that the
+/// kubelet's repetitions of the status do not hide it.
 #[test]
 fn the_words_of_the_registry_are_kept() {
     let words = "Failed to pull image \"i\": 401 Unauthorized";

@@ -117,7 +117,7 @@ impl Step<'_> {
             }
             Missing::Url | Missing::Objects(_) => {
                 let failure = create.last_unknown.take().unwrap_or_else(|| {
-                    let why = "its objects are being changed by somebody else";
+                    let why = "another client is changing its objects";
                     failure_of(Operation::CreateSandbox, ClusterError::new(ClusterErrorKind::Conflict, why))
                 });
                 self.undo(create, failure)

@@ -1,4 +1,4 @@
-//! What all decisions share: the step in progress, and the answers to callers.
+//! Code that all decisions share: the step in progress, and the answers to callers.
 
 use std::time::Duration;
 

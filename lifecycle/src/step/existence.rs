@@ -1,4 +1,4 @@
-//! The state machine of existence: what happens to each event while objects are created or deleted.
+//! The state machine of existence: handles each event while objects are created or deleted.
 
 use super::{
     decision::{BUSY_RETRY, Decision, Step, after, answer},

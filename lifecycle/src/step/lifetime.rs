@@ -1,4 +1,4 @@
-//! The state machine of the lifetime: what happens to each event while a sandbox is used, changed or reaped.
+//! The state machine of the lifetime: handles each event while a sandbox is used, changed or reaped.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
     traits::Outcome,
 };
 
-/// What the lifetime of a steady sandbox needs next.
+/// The next need of a steady sandbox's lifetime.
 pub(super) enum Upkeep<W> {
     /// This call.
     Call(Lifetime<W>, Action<W>),

@@ -84,7 +84,7 @@ impl Step<'_> {
         }
     }
 
-    /// Handles an event that this stage does not expect: a request waits for a call or is told to retry.
+    /// Handles an event that this stage does not expect: a request waits for a call or gets a retryable error.
     pub(super) fn not_now<W>(&self, stage: Stage<W>, event: Event<W>) -> Decision<W> {
         let reply = match &event {
             Event::Post { .. } | Event::Delete { .. } => Err(SandboxError::Busy { retry_after: BUSY_RETRY }),

@@ -101,7 +101,7 @@ pub(crate) struct PendingDelete<W> {
     pub(crate) unpublished: bool,
 }
 
-/// What happens after a deletion.
+/// The continuation after a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AfterDelete<W> {
     Nothing,

@@ -179,7 +179,7 @@ fn invalid_lifetimes_are_reported_in_one_line() {
     }
 }
 
-/// Neither a message nor `--check` nor `Debug` shows an API key, even an invalid one, or a password in a URL.
+/// Guards that messages, `--check` and `Debug` never show an API key, even an invalid one, or a password in a URL.
 #[test]
 fn secrets_stay_secret() {
     let secret = "hunter2\u{e9}";

@@ -40,8 +40,8 @@ async fn a_webhook_that_takes_its_time() {
     }
 }
 
-/// Guards that a webhook that is slower than any caller waits is told as what it is, that nothing is left of the create,
-/// and that a create succeeds as soon as the webhook is faster.
+/// Guards that the error names a webhook that is slower than callers wait, that the create leaves nothing behind, and
+/// that a create succeeds as soon as the webhook is faster.
 #[tokio::test(start_paused = true)]
 async fn a_webhook_slower_than_callers_wait() {
     for resource in ["pods", "services"] {
@@ -54,7 +54,7 @@ async fn a_webhook_slower_than_callers_wait() {
             failed.to_string(),
             format!(
                 "504 after 5 s | TimedOut | {operation} was not answered by the API server within 22 s, as when an \
-                 admission webhook is slow; what was made is taken back: try again in 5 s"
+                 admission webhook is slow; created objects will be deleted; try again in 5 s"
             )
         );
         assert_eq!(daemon.get("a").await.status, 404);

@@ -131,7 +131,7 @@ async fn a_finalizer_that_holds() {
 /// Guards that a foreign object with the name of the Pod or the Service is a 409 that names it. It is never deleted,
 /// and the other object is removed.
 #[tokio::test(start_paused = true)]
-async fn an_object_of_somebody_else() {
+async fn a_foreign_object() {
     let theirs =
         |name: &str, spec: Value| json!({"metadata": {"namespace": NAMESPACE, "name": name}, "spec": spec});
     for (resource, object, what) in [
@@ -181,8 +181,8 @@ async fn a_half_deleted_by_hand() {
     }
 }
 
-/// Guards that a Pod whose label is changed manually becomes a foreign object: it is not touched, its Service, through
-/// which it may be in use, is kept, and its name is in use.
+/// Guards that a Pod whose label is changed manually becomes a foreign object: it is not touched, its Service is kept,
+/// because it may be in use, and its name is in use.
 #[tokio::test(start_paused = true)]
 async fn a_pod_relabelled_for_good() {
     let daemon = Daemon::start().await;

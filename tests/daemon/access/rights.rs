@@ -87,7 +87,7 @@ async fn rights_that_go_and_come_back() {
 
 /// Guards that the message for an expired token differs from that for a missing permission.
 #[tokio::test]
-async fn a_token_that_ends_is_told() {
+async fn an_expired_token_is_reported() {
     let guarded = Guarded::shipped().await;
     let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
     daemon.until_ready().await;

@@ -8,7 +8,7 @@ use super::*;
 
 const EVENT_MAX: usize = 1000;
 
-/// What became of a body: whether it was synced at last, and why it failed.
+/// The result of a body: whether it was synced at last, and why it failed.
 type Shown = (bool, Option<String>);
 
 fn body(

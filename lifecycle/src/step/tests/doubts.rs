@@ -113,8 +113,8 @@ fn a_create_in_the_dark_looks_first() {
     assert_eq!(fixture.feed(Event::Read(Ok(None))), [fixture.create(Objects::BOTH)], "it looks once");
 }
 
-/// Guards that a create that is not answered in its caller's time is answered at once, and that what it makes later is
-/// deleted before anybody is shown it.
+/// Guards that a create without an answer in its caller's time fails at once, and that objects it creates later are
+/// deleted and never shown.
 #[test]
 fn a_create_without_an_answer_is_taken_back() {
     let mut fixture = Fixture::new();
@@ -206,7 +206,7 @@ fn a_busy_sandbox_that_lost_its_service_stays() {
 /// Guards that a Pod whose create had an unknown outcome is as old as the create, whatever its `creationTimestamp`:
 /// the API server's clock may have been stepped.
 #[test]
-fn what_was_made_in_doubt_is_young() {
+fn a_create_with_a_lost_answer_is_young() {
     for is_watched in [false, true] {
         let mut fixture = Fixture::new();
         fixture.post(1);

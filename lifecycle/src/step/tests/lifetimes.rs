@@ -47,7 +47,7 @@ struct LimitedCluster {
     versions: u64,
     busy: bool,
     mute_since: Option<Instant>,
-    /// The time of the first failed probe. What happens between two probes is unknown.
+    /// The time of the first failed probe. The activity between two probes is unknown.
     unanswered_since: Option<Instant>,
     /// Until when the delay after failed probes is accepted.
     excused_until: Instant,

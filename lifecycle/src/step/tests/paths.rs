@@ -146,7 +146,7 @@ fn a_lost_write_is_repeated_a_bounded_number_of_times() {
     );
 }
 
-/// Guards that if the read fails too, the caller is told, and the objects are deleted later if they exist.
+/// Guards that if the read fails too, the caller gets an error, and the objects are deleted later if they exist.
 #[test]
 fn a_create_in_doubt_is_cleaned_up_later() {
     let mut fixture = Fixture::new();
@@ -179,8 +179,8 @@ fn a_create_in_doubt_is_found_by_the_retry() {
     assert_eq!(fixture.feed(Event::Read(Ok(None))), [made(2)]);
 }
 
-/// Guards invariant 2: the objects of an undone create may be gone although the view shows them, because the outcome
-/// of a delete is unknown. A POST reads before it returns them.
+/// Guards invariant 2: a POST reads the objects of an undone create before it returns them. They may be gone although
+/// the view shows them, because the outcome of the delete is unknown.
 #[test]
 fn what_was_being_undone_is_not_given_unlooked_at() {
     let mut fixture = Fixture::new();
@@ -200,7 +200,7 @@ fn what_was_being_undone_is_not_given_unlooked_at() {
 
 /// Guards that a foreign object with the name is a conflict, and that only our own object is deleted.
 #[test]
-fn somebody_elses_object_is_left_alone() {
+fn a_foreign_object_is_left_alone() {
     let mut fixture = Fixture::new();
     let _ = fixture.post(1);
     fixture.seen.service = Some(service("s"));
@@ -254,7 +254,7 @@ fn a_delete_in_the_dark_is_not_acknowledged() {
     assert!(matches!(failure(&fixture.delete(1), 1), SandboxError::Stale { .. }));
 }
 
-/// Guards that the caller of a failed DELETE is told, and that the deletion is completed later.
+/// Guards that the caller of a failed DELETE gets an error, and that the deletion is completed later.
 #[test]
 fn a_failed_delete_is_finished_later() {
     let mut fixture = Fixture::with(Some(pod("p")), Some(service("s")));
@@ -275,7 +275,7 @@ fn a_failed_delete_is_finished_later() {
 
 /// Guards that an object that was created beside a foreign object is deleted, also if the first delete fails.
 #[test]
-fn what_was_made_beside_somebody_elses_object_goes() {
+fn an_object_beside_a_foreign_one_is_deleted() {
     let mut fixture = Fixture::new();
     let _ = fixture.post(1);
     fixture.seen.service = Some(service("s"));
@@ -362,7 +362,7 @@ fn an_orphan_is_looked_at_before_it_is_removed() {
 
 /// Guards that a Service beside a foreign Pod is an orphan, because it selects only Pods with our labels.
 #[test]
-fn a_service_beside_somebody_elses_pod_is_an_orphan() {
+fn a_service_beside_a_foreign_pod_is_an_orphan() {
     let mut fixture = Fixture::with(None, Some(service("s")));
     let _ = fixture.feed(Event::Resync);
     let _ = fixture.after(ORPHAN_GRACE).feed(Event::Due);
@@ -383,8 +383,8 @@ fn a_service_beside_a_relabelled_pod_is_kept() {
     assert_eq!(fixture.after(ORPHAN_GRACE).feed(Event::Due), [Action::Read]);
 }
 
-/// Guards that objects that a mutating admission has changed are deleted before the caller is told which field was
-/// changed, whichever of the two it is.
+/// Guards that objects that a mutating admission has changed, Pod or Service, are deleted, and that the error then
+/// names the field.
 #[test]
 fn an_altered_object_is_taken_back() {
     let altered = || {
