@@ -124,7 +124,7 @@ impl KubeCluster {
         self.exit_logs.is_on().then(|| self.exit_logs.why_not().map_or(Ok(()), Err))
     }
 
-    /// Creates an object, compares the answer with what was sent, and converts the fields that are kept.
+    /// Creates an object, compares the answer with the request, and converts the fields that are kept.
     async fn create<K: SandboxObject>(
         &self,
         id: &SandboxId,
