@@ -1,7 +1,7 @@
 //! The Events a scheduler, a kubelet and a node controller write.
 //!
-//! [`about`] computes the Events from the Pod and its stage; [`EventRecorder`] keeps one Event a message, counts repetitions,
-//! and deletes it an hour after the last one.
+//! [`about`] computes the Events from the Pod and its stage; [`EventRecorder`] keeps one Event a message, counts
+//! repetitions, and deletes it an hour after the last one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
