@@ -12,6 +12,7 @@
 mod chaos;
 mod churn;
 mod clients;
+mod follower;
 mod foreign_objects;
 mod history;
 mod kill_points;

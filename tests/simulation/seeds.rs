@@ -8,10 +8,12 @@ use std::{
 };
 
 use fastrand::Rng;
-use tokio::task::JoinSet;
+use http::Method;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     chaos, clients,
+    follower::{self, Copy},
     history::History,
     world::{World, simulate},
 };
@@ -39,12 +41,36 @@ async fn life(seed: u64, history: History) {
             }
         }
     };
+    let chaos = rng.fork();
+    let copy = Copy::default();
+    let mut followers = JoinSet::new();
+    followers.spawn_local(follower::follow(world.clone(), rng.fork(), copy.clone()));
     tokio::select! {
         biased;
         () = everybody => {}
-        () = chaos::reign(&world, rng.fork()) => {}
+        () = chaos::reign(&world, chaos) => {}
     }
     world.calm_down().await;
+    check(&world, &copy).await;
+    // A panic of the follower shows here.
+    followers.abort_all();
+    while let Some(Err(error)) = followers.join_next().await {
+        if error.is_panic() {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+/// Checks that a copy becomes the present state.
+async fn check(world: &World, copy: &Copy) {
+    for _ in 0..120 {
+        let list = world.insist(Method::GET, "/api/sandboxes", None, &[200]).await;
+        if copy.equals(&list.body) {
+            return;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    panic!("a client that follows the events does not know the sandboxes");
 }
 
 /// Runs the history of a seed. After a failure, prints its end and the seed to run it again.

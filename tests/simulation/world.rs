@@ -11,7 +11,7 @@ use http::{Method, Request};
 use sandbox_provisioner::{run::Core, settings::Settings};
 use serde_json::Value;
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Client, NAMESPACE, Setup};
+use testkit::{Answer, Client, Events, NAMESPACE, Setup};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -149,6 +149,27 @@ impl World {
             "a 503 says when to come again: {method} {path}: {body}"
         );
         Some(answer)
+    }
+
+    /// Opens a stream of all events. Returns `None` if the daemon is down or refuses it, and the token of its end.
+    pub async fn events(&self, after: Option<&str>) -> Option<(Events, CancellationToken)> {
+        let (client, killed) = {
+            let process = self.process.borrow();
+            let process = process.as_ref()?;
+            (Client::direct(process.core.edge().clone()), process.killed.clone())
+        };
+        let opened = tokio::select! {
+            biased;
+            () = killed.cancelled() => return None,
+            opened = client.events("/api/events", after) => opened,
+        };
+        match opened {
+            Ok(events) => Some((events, killed)),
+            Err(answer) => {
+                assert_eq!(answer.status, 503, "{answer}");
+                None
+            }
+        }
     }
 
     /// Repeats the call until the status is one of these, like a client that needs it.

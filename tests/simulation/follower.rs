@@ -1,0 +1,85 @@
+//! A client that keeps a copy of all sandboxes by their events, reads slowly at times, and disconnects often.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+
+use fastrand::Rng;
+use serde_json::Value;
+use testkit::Event;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::world::World;
+
+/// The copy; clones share it.
+#[derive(Clone, Default)]
+pub struct Copy {
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    sandboxes: BTreeMap<String, Value>,
+    /// Whether the present state was read to its end.
+    is_complete: bool,
+    last_id: Option<String>,
+}
+
+/// Keeps the copy up to date for ever.
+pub async fn follow(world: World, mut rng: Rng, copy: Copy) {
+    loop {
+        let last_id = copy.state.borrow().last_id.clone();
+        let Some((mut events, killed)) = world.events(last_id.as_deref()).await else {
+            sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let end = Instant::now() + Duration::from_millis(rng.u64(1..60_000));
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = killed.cancelled() => break,
+                () = sleep_until(end) => break,
+                event = events.next() => event,
+            };
+            let Some(event) = event else { break };
+            copy.apply(event);
+            if rng.u8(0..50) == 0 {
+                sleep(Duration::from_millis(rng.u64(1..20_000))).await;
+            }
+        }
+    }
+}
+
+// === impl Copy ===
+
+impl Copy {
+    fn apply(&self, event: Event) {
+        let mut state = self.state.borrow_mut();
+        state.last_id = event.id.or(state.last_id.take());
+        let id = event.data["sandbox_id"].as_str().map(str::to_owned);
+        match (&*event.name, id) {
+            ("reset", _) => {
+                state.sandboxes.clear();
+                state.is_complete = false;
+            }
+            ("synced", _) => state.is_complete = true,
+            ("deleted" | "reaped", Some(id)) => drop(state.sandboxes.remove(&id)),
+            (_, Some(id)) => drop(state.sandboxes.insert(id, event.data)),
+            (name, None) => assert!(name.starts_with(':') || ["stale", "fresh"].contains(&name), "{name}"),
+        }
+    }
+
+    /// Returns whether the copy is complete and equals this list, apart from the expiries, which may differ by less than
+    /// a second.
+    pub fn equals(&self, list: &Value) -> bool {
+        let without_expiry = |sandbox: &Value| {
+            let mut sandbox = sandbox.clone();
+            for field in ["expires_at", "reap_held"] {
+                sandbox.as_object_mut().unwrap().remove(field);
+            }
+            sandbox
+        };
+        let state = self.state.borrow();
+        let mine: Vec<_> = state.sandboxes.values().map(without_expiry).collect();
+        let theirs: Vec<_> = list["sandboxes"].as_array().unwrap().iter().map(without_expiry).collect();
+        state.is_complete && mine == theirs
+    }
+}
