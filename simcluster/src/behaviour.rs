@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_its_reason() {
+    fn an_invalid_behaviour_is_refused_with_its_reason() {
         let error = |text: &str| text.parse::<Behaviour>().unwrap_err().to_string();
         assert!(
             error("crash")

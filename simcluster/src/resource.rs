@@ -90,7 +90,7 @@ impl Resource {
         Self::all().find(|r| r.group == group && r.plural == plural)
     }
 
-    /// The resource of that plural in any group, for callers who name one by hand.
+    /// Returns the first resource with this plural in any group.
     pub fn by_plural(plural: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.plural == plural)
     }

@@ -1,6 +1,6 @@
-//! The library that DeerFlow's provisioner is written with (`kubernetes` on `PyPI`), against the cluster on a port. It
-//! runs where `PYTHON` (else `python3`) has it; elsewhere the tests say so and pass, and so they do where `PYTHON` is
-//! empty.
+//! Runs the Python client that DeerFlow's provisioner uses (`kubernetes` on `PyPI`) against the cluster on a port.
+//! Without that package in `PYTHON` (else `python3`), or if `PYTHON` is empty, the tests say that they are skipped, and
+//! pass.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,7 +40,7 @@ async fn run(test: &str, cluster: &Cluster) -> Option<(bool, String)> {
     Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
-/// Guards every call of the provisioner that this one takes the place of, and a watch.
+/// Guards every call of DeerFlow's provisioner, and a watch.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_original_s_library_makes_finds_follows_and_removes_a_sandbox() {
     let cluster = Cluster::start(Options::default());

@@ -131,7 +131,7 @@ impl fmt::Debug for Kubeconfig {
     }
 }
 
-/// Returns whether a path is free or has an empty file or one that a cluster wrote.
+/// Returns whether the path has no file, an empty file, or a file that a cluster wrote.
 fn is_replaceable(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     match File::open(path) {

@@ -77,11 +77,11 @@ pub enum Effect {
     /// A call that reads is answered by a server that has stopped at the state there was when the rule was made, as a
     /// replica that lags behind. A watch hears nothing from it. On a call that writes it does nothing.
     StaleRead,
-    /// A watch opens and then goes wrong. On any other call it does nothing.
+    /// A watch opens and then fails. Has no effect on other calls.
     Watch(WatchFault),
 }
 
-/// How an opened watch goes wrong.
+/// The failure of an open watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum WatchFault {
@@ -169,7 +169,7 @@ pub struct Rule {
     pub effect: Effect,
 }
 
-/// A rule that cannot be meant.
+/// An invalid rule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RuleError {
     /// No such kind is served.
@@ -268,12 +268,12 @@ impl Rule {
 }
 
 impl Rule {
-    /// Whether the rule can be meant: a kind that is served, shares that are shares, counts that can be reached.
-    /// [`Cluster::fault`](crate::Cluster::fault) takes any rule; the control endpoint takes only those that pass.
+    /// Checks the rule: its kind is served, its shares are between 0 and 1, and its counts can be reached.
+    /// [`Cluster::fault`](crate::Cluster::fault) takes any rule; the control endpoint takes only valid ones.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// Returns the first error that is found.
     pub fn check(&self) -> Result<(), RuleError> {
         if let Some(resource) = &self.when.resource {
             let plural = resource.split('/').next().unwrap_or(resource);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn an_invalid_rule_is_refused() {
         let silent = || Rule::new(Effect::Silent);
         let cases = [
             (silent().resource("pod"), "unknown resource \"pod\""),

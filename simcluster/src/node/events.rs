@@ -146,7 +146,7 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
     let started = || normal("Started", "Container started".to_owned());
     let back_off =
         || warning("BackOff", format!("Back-off restarting failed container {name} in pod {}", who(pod)));
-    // Whether the stage is reached by a start: else it only goes on.
+    // Whether the container starts in this stage, or runs already.
     let starts = pod["status"]["containerStatuses"][0]["state"].get("running").is_none();
     match stage {
         Stage::Pulling(_) => vec![normal("Pulling", format!("Pulling image {image:?}"))],

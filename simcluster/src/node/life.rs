@@ -203,7 +203,7 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Whether the image is asked for, though it may be there.
+    /// Whether the kubelet pulls the image, even if it is present.
     pub fn pulls(&self) -> bool {
         self.behaviour.pull.is_some() || self.pod["spec"]["containers"][0]["imagePullPolicy"] == "Always"
     }
@@ -245,7 +245,7 @@ impl Circumstances<'_> {
 
 /// How long to wait after the n-th failure, counted from 0.
 pub(super) fn back_off(times: &Times, failures: u32) -> Duration {
-    // Without a floor, a setting of zero would try for ever without pause.
+    // Without a minimum, a setting of zero would retry forever without a pause.
     let first = times.back_off.max(Duration::from_millis(1));
     first.saturating_mul(1 << failures.min(5)).min(first.saturating_mul(30))
 }

@@ -63,11 +63,11 @@ struct Running {
     /// Its place among the Pods that wait for capacity.
     number: u64,
     behaviour: Behaviour,
-    /// Its grace period, to notice one that is cut short.
+    /// Its grace period, to notice when it is shortened.
     grace: Option<u64>,
-    /// The stage it is in.
+    /// The present stage.
     stage: Stage,
-    /// The stage it comes to next, with its place in `due`.
+    /// The next stage, with its key in `due`.
     next: Option<(Stage, (Instant, u64))>,
     /// The part of the node's capacity that it takes.
     takes: Option<Amount>,

@@ -78,8 +78,7 @@ pub(crate) fn of(resource: &Resource) -> Option<&'static Struct> {
     named(&type_name(resource.group, resource.kind))
 }
 
-/// The name a kind of a group has in the table: the first word of the group goes before the kind, for any but the core
-/// group.
+/// The name of a kind in the table. Outside the core group it begins with the first word of the group.
 pub(crate) fn type_name(group: &str, kind: &str) -> String {
     match group.split('.').next().unwrap_or("") {
         "" => kind.to_owned(),

@@ -35,7 +35,7 @@ fn field(shape: &'static str, rest: &[&'static str]) -> Field {
         Some(keys) if !keys.starts_with("patch=") => {
             (Sharing::Keyed(keys.split(',').collect()), keys.split(',').next())
         }
-        // A list that says nothing of itself is replaced whole.
+        // A list without a merge strategy is replaced whole.
         _ if matches!(shape, Shape::List(_)) => (Sharing::Whole, None),
         _ => (Sharing::Members, None),
     };

@@ -84,7 +84,7 @@ impl Summary {
         summary
     }
 
-    /// Takes in the init containers, up to the one that is not done; whether there is one.
+    /// Counts the init containers, up to the first that is not done. Returns whether there is one.
     fn count_init(&mut self, pod: &Value) -> bool {
         let total = pod["spec"]["initContainers"].as_array().map_or(0, Vec::len);
         for (place, container) in items(&pod["status"]["initContainerStatuses"]).enumerate() {

@@ -21,7 +21,7 @@ async fn nothing_is_left(cluster: &Cluster) {
 /// Guards that an object is collected when its owner was deleted before it was created, also if a new object has the
 /// owner's name.
 #[tokio::test(start_paused = true)]
-async fn what_is_made_for_an_owner_that_is_gone_goes_too() {
+async fn an_object_whose_owner_is_gone_is_collected() {
     let cluster = still_cluster();
     let gone = create(&cluster, &pod("a")).await;
     delete(&cluster, "pods/a").await;
@@ -41,7 +41,7 @@ async fn an_owner_s_end_is_noticed_though_its_event_has_left_the_window() {
     let cluster = Cluster::start(options);
     let owner = create(&cluster, &pod("a")).await;
     assert_eq!(call(&cluster, "POST", "services", &owned("s", &owner)).await.0, 201);
-    // By hand, so that the collector gets no turn in between.
+    // Through the handle, so that the collector does not run in between.
     cluster.remove("pods", NS, "a").unwrap();
     for name in ["b", "c"] {
         cluster.put("pods", json!({"metadata": {"namespace": NS, "name": name}})).unwrap();

@@ -58,9 +58,9 @@ async fn a_stuck_pod_goes_by_force_only() {
     assert_eq!(cluster.count("pods", Some(NS)), 0);
 }
 
-/// Guards that a phase set by hand stays: the node does not set it right.
+/// Guards that the node does not change a phase that the handle has set.
 #[tokio::test(start_paused = true)]
-async fn the_node_lets_go_of_what_was_set_by_hand() {
+async fn a_phase_set_by_the_handle_stays() {
     let cluster = cluster();
     create(&cluster, &client::pod("a")).await;
     cluster.set_phase(NS, "a", "Unknown").unwrap();
@@ -70,9 +70,9 @@ async fn the_node_lets_go_of_what_was_set_by_hand() {
     cluster.wait_for("pods", Some(NS), SOON, <[_]>::is_empty).await.unwrap();
 }
 
-/// Guards the end of a namespace: its Pods end gracefully, then it goes.
+/// Guards the deletion of a namespace: its Pods terminate gracefully, then the namespace is gone.
 #[tokio::test(start_paused = true)]
-async fn a_namespace_goes_after_all_that_is_in_it() {
+async fn a_namespace_ends_after_its_pods() {
     let cluster = cluster();
     create(&cluster, &client::pod("a")).await;
     cluster.wait_for("pods", Some(NS), SOON, |pods| pods.iter().all(is_ready)).await.unwrap();

@@ -110,7 +110,7 @@ async fn a_node_is_lost_and_comes_back() {
     assert_eq!(ready_condition(), (json!("True"), json!("KubeletReady")));
 }
 
-/// Guards cordoning: nothing new comes to the node until that is undone.
+/// Guards cordoning: no new Pod is bound to the node until it is uncordoned.
 #[tokio::test(start_paused = true)]
 async fn a_cordoned_node_takes_nothing_new() {
     let cluster = cluster();

@@ -46,7 +46,7 @@ async fn a_put_of_a_stale_version_is_a_conflict() {
     assert_eq!((status, &body["reason"]), (409, &"Conflict".into()));
 }
 
-/// Guards deletes by precondition: only the object that was decided on goes.
+/// Guards deletes with a precondition: a new object with the same name stays.
 #[tokio::test(start_paused = true)]
 async fn a_delete_by_uid_spares_a_successor() {
     let cluster = still_cluster();

@@ -83,7 +83,7 @@ const STATES: [(&str, &str); 10] = [
     ("unready", "never-ready"),
 ];
 
-/// Guards every recorded state: the whole status is reported at some time, and the same is said in Events.
+/// Guards every recorded state: the node reports the same status at some time, and writes the same Events.
 #[tokio::test(start_paused = true)]
 async fn every_recorded_state_is_reported() {
     let recorded = recording(include_str!("../../../tests/recordings/pod-states.json"));

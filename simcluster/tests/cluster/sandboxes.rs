@@ -58,7 +58,7 @@ async fn a_sandbox_answers_while_it_is_ready() {
     delete(&cluster, "services/a-svc").await;
 }
 
-/// Guards the end: when the last handle goes, all that the cluster runs goes too.
+/// Guards that the sandbox servers stop when the last handle of the cluster is dropped.
 #[tokio::test]
 async fn sandboxes_end_with_the_last_handle() {
     let cluster = Cluster::start(Options {

@@ -66,10 +66,10 @@ async fn an_old_state_can_come_back() {
     }
 }
 
-/// Guards that the node works with what came back: a Pod that was gone runs again, and one that was never made is
-/// forgotten.
+/// Guards that the node follows a restored state: it starts a Pod again, and forgets a Pod that the state does not
+/// have.
 #[tokio::test(start_paused = true)]
-async fn the_node_takes_up_an_old_state() {
+async fn the_node_follows_a_restored_state() {
     let cluster = cluster();
     let snapshot = cluster.snapshot();
     create(&cluster, &pod("a")).await;

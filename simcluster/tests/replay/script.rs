@@ -137,7 +137,7 @@ fn run(cluster: &Cluster, pod: &str) {
     cluster.put_by("pods", "rec", pod, write);
 }
 
-/// Changes by hand that do not count as changes of the spec.
+/// Writes through the handle that do not count as changes of the spec.
 trait PutBy {
     fn put_by(&self, resource: &str, namespace: &str, name: &str, write: impl FnOnce(&mut Value));
 }

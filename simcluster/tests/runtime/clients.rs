@@ -22,7 +22,7 @@ pub fn bare(cluster: &Cluster) -> Client {
     Client::new(cluster.service(), NS)
 }
 
-/// With a deadline for heads and no retries: each failure comes to the watcher, whose back-off then counts.
+/// With a deadline for heads and no retries: the watcher sees each failure, and its own back-off applies.
 pub fn with_deadline(cluster: &Cluster) -> Client {
     let service = ServiceBuilder::new().layer(TimeoutLayer::new(HEAD)).service(connection(cluster));
     Client::new(service, NS)

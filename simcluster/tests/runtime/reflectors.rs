@@ -98,7 +98,7 @@ impl Reflectors {
     }
 }
 
-/// A watcher's settings whose watches end soon, so that one that died in silence is soon given up.
+/// A watcher's settings with short watches, so that one that hangs is given up soon.
 pub fn quick() -> Config {
     Config::default().timeout(30)
 }

@@ -88,7 +88,7 @@ async fn an_event_that_is_left_out_is_lost_until_the_next_list() {
 async fn a_controller_that_lists_in_pages_misses_what_changed_meanwhile() {
     for (config, misses) in [(paged(), true), (quick(), false)] {
         let cluster = Cluster::start(Options::with_namespace(NS));
-        // Between two pages some time goes by.
+        // Time passes between two pages.
         cluster.fault(Rule::new(Effect::Delay(Duration::from_millis(20))));
         let names = || (0..10).map(|n| n.to_string());
         names().for_each(|name| put(&cluster, &name));

@@ -29,7 +29,7 @@ pub struct Workload {
 // === impl Workload ===
 
 impl Workload {
-    /// Prepares it, while nothing goes wrong yet.
+    /// Prepares it before the faults start.
     pub async fn new(cluster: &Cluster, seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let client = clients::with_deadline(cluster);
@@ -74,7 +74,7 @@ impl Workload {
     fn change_directly(&mut self, cluster: &Cluster, name: &str) {
         let there = cluster.object("pods", NS, name).is_some();
         match self.random.u8(0..4) {
-            // Never in place of one that is there: nothing turns an object into one with another uid.
+            // Only if there is no Pod of that name: an object never changes its uid.
             0 if !there => {
                 let mut pod = pod(name, &mut self.random);
                 pod["spec"] = self.spec.clone();

@@ -54,7 +54,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// As [`Parser::peek`], and goes past it.
+    /// Returns the next lexeme, and consumes it.
     fn next(&mut self) -> Lexeme<'a> {
         let lexeme = self.peek();
         self.position += 1;
