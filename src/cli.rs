@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
+use lifecycle::ids::{PROFILE_NAME_PATTERN, ProfileName};
+
 use crate::settings::{Kind, SETTINGS, Spec, is_log, sources::FlagValues};
 
 /// Gives AI-agent backends isolated sandboxes on Kubernetes over a small REST API.
@@ -34,6 +36,9 @@ pub enum Command {
         /// File with the body of a POST /api/sandboxes; '-' reads standard input.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
+        /// Profile to use instead of the request's.
+        #[arg(long, value_name = "NAME", value_parser = profile_name)]
+        profile: Option<ProfileName>,
         /// The settings.
         #[command(flatten)]
         settings: SettingsArgs,
@@ -123,6 +128,11 @@ pub struct NodePortRange {
     last: u16,
 }
 
+/// Parses the name of a profile.
+fn profile_name(text: &str) -> Result<ProfileName, String> {
+    ProfileName::parse(text).ok_or_else(|| format!("expected {PROFILE_NAME_PATTERN}"))
+}
+
 /// Not a valid node port range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a node port range is FIRST-LAST, with 1 <= FIRST <= LAST <= 65535, such as 30000-32767")]
@@ -154,6 +164,7 @@ const RENDER_EXAMPLES: &str = "\
 Examples:
   echo '{\"sandbox_id\":\"abc-123\"}' | sandbox-provisioner render --request -
   sandbox-provisioner render --request body.json --userdata-pvc-name userdata
+  sandbox-provisioner render --request body.json --config settings.toml --profile large
 
 Exit status: 0 with {\"pod\":…,\"service\":…} on standard output, 1 with the error that the API would return,
 2 for invalid settings or flags.";

@@ -25,6 +25,7 @@ mod list;
 mod owner;
 mod path;
 mod presence;
+pub mod profiles;
 mod reaper;
 mod request_id;
 pub mod response_body;
@@ -36,7 +37,7 @@ mod wait;
 pub use actors::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-pub use self::capabilities::Capabilities;
+pub use self::{capabilities::Capabilities, profiles::Profiles};
 use crate::admin::{self, Checks};
 
 /// Every route of the program, including those of [`admin`]. A request that no route takes is a 404.
@@ -46,6 +47,7 @@ use crate::admin::{self, Checks};
 pub fn routes<B: Backend>(
     backend: B,
     capabilities: Capabilities,
+    profiles: Profiles,
     limits: body::Limits,
     checks: Checks,
 ) -> BoxedFilter<(Response,)> {
@@ -59,7 +61,7 @@ pub fn routes<B: Backend>(
         .unify()
         .or(timeline::route(backend.clone()))
         .unify()
-        .or(create::route(backend.clone(), body_reader.clone()))
+        .or(create::route(backend.clone(), body_reader.clone(), profiles.clone()))
         .unify()
         .or(delete::route(backend.clone()))
         .unify()
@@ -72,6 +74,8 @@ pub fn routes<B: Backend>(
         .or(health::route())
         .unify()
         .or(capabilities::route(capabilities))
+        .unify()
+        .or(profiles::route(profiles))
         .unify()
         .or(admin::route(checks))
         .unify()

@@ -37,15 +37,15 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
         Command::Serve { settings: args, check } => {
             let loaded = load::for_serving(args.config.as_deref(), environment, &args.flags.0)?;
             if check {
-                let shown = stdout::deliver(&show::to_toml(&loaded.values));
+                let shown = stdout::deliver(&show::to_toml(&loaded));
                 if shown { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             } else {
                 run::serve(loaded.settings).await
             }
         }
-        Command::Render { request, settings: args } => {
+        Command::Render { request, profile, settings: args } => {
             let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
-            run::render(&loaded.settings, &request)
+            run::render(&loaded.settings, &request, profile)
         }
         Command::Cluster(args) => {
             let log = load::log_only(environment, &args.log.0)?;

@@ -4,6 +4,7 @@ mod attach;
 mod cluster;
 mod core;
 mod daemon;
+mod profiles;
 mod render;
 mod serve;
 mod signals;

@@ -30,6 +30,7 @@ pub mod load;
 mod log;
 mod probing;
 pub mod problem;
+mod profiles;
 mod reader;
 mod reaping;
 pub mod rules;

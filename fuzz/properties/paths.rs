@@ -99,7 +99,8 @@ impl Face {
         let backend = Recorder::default();
         let limits = body::Limits { bytes: 1 << 10, time: Duration::from_secs(1) };
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-        let routes = api::routes(backend.clone(), capabilities, limits, Arc::new(Vec::new));
+        let routes =
+            api::routes(backend.clone(), capabilities, api::Profiles::default(), limits, Arc::new(Vec::new));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { edge: Frontend::new(routes, Auth::Key(KEY.into()), Deadlines::default()), backend, runtime }
     }

@@ -35,7 +35,7 @@ pub fn check(data: &[u8]) {
     match loaded {
         Ok(loaded) => {
             assert!(!format!("{:?}", loaded.settings).contains(KEY));
-            let shown = show::to_toml(&loaded.values);
+            let shown = show::to_toml(&loaded);
             assert!(!shown.contains(KEY), "{shown}");
             let again = read(
                 &shown,

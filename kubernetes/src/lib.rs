@@ -30,6 +30,7 @@ mod lenient;
 pub mod manifest;
 mod namespace;
 pub mod probe;
+pub mod profile;
 mod retry;
 mod spec;
 mod tls;

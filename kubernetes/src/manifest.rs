@@ -10,6 +10,7 @@ mod lark;
 mod mounts;
 mod pod;
 mod probes;
+mod profile;
 mod service;
 mod skills_root;
 mod sub_path;
@@ -35,7 +36,10 @@ use self::{
     mounts::{MountError, MountPath},
     skills_root::{InvalidSkillsRoot, SkillsCategory, SkillsRoot},
 };
-use crate::names;
+use crate::{
+    names,
+    profile::{Amount, Quantity},
+};
 
 /// The Pod and the Service of a sandbox, as they are sent to the API server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,14 +69,25 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 }
 
 /// Checks the fields that must be valid whether or not the sandbox exists: the skills root, and whether the Lark
-/// command line is requested as runtime or as broker.
+/// command line is requested as runtime or as broker, and the profile.
 ///
 /// # Errors
 /// Returns [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or
 /// [`SandboxError::LarkBrokerRequired`].
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
-    Lark::of(template, request).map(drop)
+    Lark::of(template, request)?;
+    request.profile.as_ref().map_or(Ok(()), |name| pod::find_profile(template, name).map(drop))
+}
+
+/// Returns the requests and limits of the sandbox container without a profile, by the fields of a profile.
+#[must_use]
+pub fn default_resources() -> [(&'static str, Amount); 3] {
+    let [cpu, memory, storage] = pod::DEFAULT_RESOURCES.map(|(_, request, limit)| Amount {
+        request: Quantity::parse(request),
+        limit: Quantity::parse(limit),
+    });
+    [("cpu", cpu), ("memory", memory), ("ephemeral_storage", storage)]
 }
 
 /// Builds only the Pod of a sandbox.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::ids::SandboxId;
+use lifecycle::ids::{ProfileName, SandboxId};
 
 /// The label of all sandbox objects, with its value. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
 const APP: (&str, &str) = ("app", "deer-flow-sandbox");
@@ -30,6 +30,9 @@ pub const IDLE_TIMEOUT: &str = "sandbox-provisioner/idle-timeout";
 pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
 /// The annotation that holds the owner, the name that the last client gave itself.
 pub const OWNER: &str = "sandbox-provisioner/owner";
+
+/// The label of a Pod that holds the profile with which it was created.
+pub const PROFILE: &str = "sandbox-provisioner/profile";
 
 /// The container that serves the sandbox's API.
 pub(crate) const SANDBOX_CONTAINER: &str = "sandbox";
@@ -69,6 +72,11 @@ pub fn labels(id: &SandboxId) -> BTreeMap<String, String> {
     labels
 }
 
+/// Returns the label that all sandbox objects have.
+pub(crate) fn app_label() -> BTreeMap<String, String> {
+    BTreeMap::from([(APP.0.to_owned(), APP.1.to_owned())])
+}
+
 /// Returns the labels of a namespace that this program creates: Kubernetes' recommended ones.
 pub(crate) fn namespace_labels() -> BTreeMap<String, String> {
     [
@@ -106,6 +114,24 @@ pub fn sandbox_id_of(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
         return None;
     }
     SandboxId::parse(labels.get(SANDBOX_ID)?).ok()
+}
+
+/// Returns the profile that the labels of a Pod name.
+pub(crate) fn profile_of(labels: &BTreeMap<String, String>) -> Option<ProfileName> {
+    ProfileName::parse(labels.get(PROFILE)?)
+}
+
+/// Returns whether a label key is one that this program or Kubernetes' recommendation gives a meaning.
+pub(crate) fn is_reserved_label(key: &str) -> bool {
+    key == APP.0
+        || key == SANDBOX_ID
+        || ["sandbox-provisioner", "app.kubernetes.io"]
+            .contains(&key.split_once('/').map_or("", |(prefix, _)| prefix))
+}
+
+/// Returns whether this program sets an environment variable of the sandbox container.
+pub(crate) fn is_reserved_variable(name: &str) -> bool {
+    name == MAX_SHELL_SESSIONS || name.starts_with("DEERFLOW_")
 }
 
 /// Returns whether this program created an object with these labels. DeerFlow's provisioner does not set the label.

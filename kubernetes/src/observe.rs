@@ -41,7 +41,7 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
         reason: if phase == Phase::Running && ready { None } else { reason(pod).map(Arc::new) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
         times: times::of(status),
-        spec: pod.spec,
+        spec: pod.spec.clone(),
         annotations: annotations::read(&pod.metadata),
     })
 }

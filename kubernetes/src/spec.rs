@@ -1,6 +1,8 @@
 //! Reads a few facts from a Pod's spec while it is parsed. The spec itself is dropped.
 
-use lifecycle::spec::{ObservedSpec, ShellSessions};
+use std::sync::Arc;
+
+use lifecycle::spec::{ObservedSpec, Resources, ShellSessions};
 use serde::Deserialize;
 
 use crate::{
@@ -22,19 +24,21 @@ struct Container {
     name: Scalar<String>,
     env: Objects<Variable>,
     volume_mounts: Objects<VolumeMount>,
-    resources: Object<Resources>,
+    resources: Object<ContainerResources>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Resources {
+struct ContainerResources {
     limits: Object<Quantities>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "kebab-case")]
 struct Quantities {
+    cpu: Scalar<String>,
     memory: Scalar<String>,
+    ephemeral_storage: Scalar<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -78,6 +82,8 @@ impl PodSpec {
                 (false, false) => Some(false),
                 (true, false) | (false, true) => None,
             },
+            profile: None,
+            resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),
         }
     }
 }
@@ -91,6 +97,16 @@ fn find<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
 impl Container {
     fn memory_limit(&self) -> Option<String> {
         self.resources.0.as_ref()?.limits.0.as_ref()?.memory.0.clone()
+    }
+
+    fn limits(&self) -> Resources {
+        let limits = self.resources.0.as_ref().and_then(|resources| resources.limits.0.as_ref());
+        let text = |of: fn(&Quantities) -> &Scalar<String>| limits.and_then(|limits| of(limits).0.clone());
+        Resources {
+            cpu: text(|limits| &limits.cpu),
+            memory: text(|limits| &limits.memory),
+            ephemeral_storage: text(|limits| &limits.ephemeral_storage),
+        }
     }
 
     /// Returns the default if the variable is not set, and `None` if it is not a positive integer.

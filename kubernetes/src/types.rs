@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::{
     annotations,
     lenient::{Object, Objects, Scalar},
+    names,
     spec::PodSpec,
 };
 
@@ -234,10 +235,12 @@ impl From<Object<PodFields>> for Pod {
     fn from(Object(fields): Object<PodFields>) -> Self {
         let PodFields { metadata, spec, status } = fields.unwrap_or_default();
         let spec = spec.0.unwrap_or_default();
+        let metadata: ObjectMeta = metadata.into();
+        let profile = metadata.labels.as_ref().and_then(names::profile_of);
         Self {
-            metadata: metadata.into(),
+            metadata,
             has_sandbox_container: spec.has_sandbox_container(),
-            spec: spec.observed(),
+            spec: ObservedSpec { profile, ..spec.observed() },
             memory_limits: spec.memory_limits(),
             status: status.0.unwrap_or_default(),
         }

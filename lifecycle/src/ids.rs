@@ -13,6 +13,9 @@ pub const SANDBOX_ID_MAX: usize = 63 - "sandbox-".len() - "-svc".len();
 /// The pattern of a `sandbox_id`, for error texts.
 pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
 
+/// The pattern of the name of a profile, for error texts.
+pub const PROFILE_NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
 /// The pattern of a `thread_id`, from DeerFlow's provisioner.
 pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 
@@ -47,6 +50,10 @@ pub struct ThreadId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UserId(Arc<str>);
 
+/// The name of a profile: a DNS label of 1 to 63 characters, because it is the value of a label.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProfileName(Arc<str>);
+
 // === impl SandboxId ===
 
 impl SandboxId {
@@ -61,16 +68,42 @@ impl SandboxId {
     /// # Errors
     /// [`SandboxIdError`] if a Pod and a Service cannot have this name.
     pub fn parse(text: &str) -> Result<Self, SandboxIdError> {
-        let bytes = text.as_bytes();
-        let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let usable = (1..=SANDBOX_ID_MAX).contains(&bytes.len())
-            && bytes.iter().all(|b| letter(b) || *b == b'-')
-            && bytes.first().is_some_and(letter)
-            && bytes.last().is_some_and(letter);
-        if usable { Ok(Self(text.into())) } else { Err(SandboxIdError) }
+        if is_dns_label(text, SANDBOX_ID_MAX) { Ok(Self(text.into())) } else { Err(SandboxIdError) }
     }
 
     /// Returns the id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Returns whether a text is a DNS label of at most this length.
+fn is_dns_label(text: &str, max: usize) -> bool {
+    let bytes = text.as_bytes();
+    let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (1..=max).contains(&bytes.len())
+        && bytes.iter().all(|b| letter(b) || *b == b'-')
+        && bytes.first().is_some_and(letter)
+        && bytes.last().is_some_and(letter)
+}
+
+// === impl ProfileName ===
+
+impl ProfileName {
+    /// Parses a name; returns `None` if it is not a DNS label of 1 to 63 characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_dns_label(text, 63).then(|| Self(text.into()))
+    }
+
+    /// Returns the name of the profile for requests that name none.
+    #[must_use]
+    pub fn default_profile() -> Self {
+        Self("default".into())
+    }
+
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -138,7 +171,7 @@ macro_rules! text_traits {
         }
     )*};
 }
-text_traits!(SandboxId, ThreadId, UserId);
+text_traits!(SandboxId, ThreadId, UserId, ProfileName);
 
 #[cfg(test)]
 mod tests {

@@ -224,7 +224,7 @@ impl Observed {
             reason: pod.reason.clone().or_else(no_node_port),
             pod: pod.uid.clone(),
             created: pod.created,
-            spec: pod.spec,
+            spec: pod.spec.clone(),
             expiry: None,
         })
     }

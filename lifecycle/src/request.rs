@@ -1,7 +1,7 @@
 //! The contents of `POST /api/sandboxes`.
 
 use crate::{
-    ids::{SandboxId, ThreadId, UserId},
+    ids::{ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, Owner},
     spec::ShellSessions,
 };
@@ -27,6 +27,8 @@ pub struct CreateRequest {
     pub provision_lark_cli_broker: bool,
     /// The number of concurrent shell sessions; `None` leaves it to the image.
     pub max_shell_sessions: Option<ShellSessions>,
+    /// The profile of the Pod; `None` for the settings alone.
+    pub profile: Option<ProfileName>,
     /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
     /// The owner. It comes from a header, not from the body.
@@ -60,6 +62,7 @@ impl CreateRequest {
             provision_lark_cli_runtime: false,
             provision_lark_cli_broker: false,
             max_shell_sessions: None,
+            profile: None,
             limits: Limits::default(),
             owner: None,
         }

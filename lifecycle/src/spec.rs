@@ -3,18 +3,18 @@
 //! DeerFlow's Gateway relies on these answers. They are read from the Pod itself, because another client may have
 //! created it.
 
-use std::{fmt, num::NonZeroU128};
+use std::{fmt, num::NonZeroU128, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use crate::request::CreateRequest;
+use crate::{ids::ProfileName, request::CreateRequest};
 
 /// A number of shell sessions: a positive integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ShellSessions(NonZeroU128);
 
-/// The part of a Pod's spec that callers are shown. A field is `None` if the spec contradicts itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The part of a Pod's spec that callers are shown. The first two fields are `None` if the spec contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedSpec {
     /// The number of shell sessions that the container `sandbox` allows; `None` if its variable is not a positive
     /// integer.
@@ -22,6 +22,24 @@ pub struct ObservedSpec {
     /// Whether the Lark command line runs in a broker; `None` if only a part of the broker exists, or if the sandbox
     /// can read the credentials that the broker keeps from it.
     pub lark_cli_broker: Option<bool>,
+    /// The profile with which the Pod was created.
+    pub profile: Option<ProfileName>,
+    /// The limits of the container `sandbox`.
+    pub resources: Arc<Resources>,
+}
+
+/// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Resources {
+    /// Such as `500m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Such as `1Gi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Such as `500Mi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<String>,
 }
 
 /// The requirements of a request for an existing Pod. Absent fields require nothing.
@@ -53,6 +71,16 @@ pub enum Mismatch {
         "Existing sandbox has an incompatible Lark broker mode; replacement must be coordinated by the Gateway"
     )]
     LarkBroker,
+}
+
+// === impl Resources ===
+
+impl Resources {
+    /// Returns whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 // === impl ShellSessions ===
@@ -92,6 +120,8 @@ impl ObservedSpec {
         Self {
             max_shell_sessions: request.max_shell_sessions.or(Some(ShellSessions::DEFAULT)),
             lark_cli_broker: Some(request.provision_lark_cli_broker),
+            profile: request.profile.clone(),
+            resources: Arc::default(),
         }
     }
 }
@@ -99,7 +129,12 @@ impl ObservedSpec {
 impl Default for ObservedSpec {
     /// Returns the spec of a Pod that sets neither.
     fn default() -> Self {
-        Self { max_shell_sessions: Some(ShellSessions::DEFAULT), lark_cli_broker: Some(false) }
+        Self {
+            max_shell_sessions: Some(ShellSessions::DEFAULT),
+            lark_cli_broker: Some(false),
+            profile: None,
+            resources: Arc::default(),
+        }
     }
 }
 
@@ -179,7 +214,11 @@ mod tests {
             for (required_broker, observed_broker, by_broker) in broker {
                 let requirements =
                     Requirements { max_shell_sessions: required, lark_cli_broker: required_broker };
-                let spec = ObservedSpec { max_shell_sessions: allowed, lark_cli_broker: observed_broker };
+                let spec = ObservedSpec {
+                    max_shell_sessions: allowed,
+                    lark_cli_broker: observed_broker,
+                    ..ObservedSpec::default()
+                };
                 assert_eq!(
                     requirements.check(&spec),
                     by_sessions.and(by_broker),

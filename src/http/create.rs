@@ -10,7 +10,9 @@ use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
-    path, request,
+    path,
+    profiles::Profiles,
+    request,
     responses::{self, Sandbox},
     wait::{self, Wait},
 };
@@ -18,15 +20,19 @@ use super::{
 /// The usual size of a response, in bytes: an id, a URL, a uid, a time and the reason of a new sandbox.
 const USUAL_SIZE: usize = 384;
 
-pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(
+    backend: B,
+    body_reader: BodyReader,
+    profiles: Profiles,
+) -> BoxedFilter<(Response,)> {
     path::sandboxes()
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional())
         .and(warp::body::stream())
         .then(move |headers, wait, body| {
-            let (backend, body_reader) = (backend.clone(), body_reader.clone());
-            async move { reply(answer(&backend, headers, wait, body, &body_reader).await) }
+            let (backend, body_reader, profiles) = (backend.clone(), body_reader.clone(), profiles.clone());
+            async move { reply(answer(&backend, headers, wait, body, &body_reader, &profiles).await) }
         })
         .boxed()
 }
@@ -37,6 +43,7 @@ async fn answer<B, S, D, E>(
     wait: Option<Wait>,
     body: S,
     body_reader: &BodyReader,
+    profiles: &Profiles,
 ) -> Result<Response, ApiError>
 where
     B: Backend,
@@ -45,14 +52,16 @@ where
 {
     let (request, owner) = body_reader.parse(&headers, body, request::create).await?;
     let end = wait::end(wait.as_ref())?;
-    let id = request.sandbox_id.clone();
+    let (id, asked) = (request.sandbox_id.clone(), request.profile.clone());
+    let request = profiles.apply(request);
     // Before the create, so that a request over the limit makes nothing.
     let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
     let mut status = backend.create(CreateRequest { owner, ..request }).await?;
     if let Some((permit, end)) = permit {
         status = settled(status, backend.settled(permit, end).await);
     }
-    responses::ok(&Sandbox::new(&id, &status), USUAL_SIZE)
+    let not_applied = asked.as_ref().filter(|asked| status.spec.profile.as_ref() != Some(*asked));
+    responses::ok(&Sandbox::new(&id, &status).without_profile(not_applied), USUAL_SIZE)
 }
 
 /// The state that a created sandbox has reached. It exists, so its POST is a 200 whatever has become of the wait: of a

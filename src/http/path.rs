@@ -93,6 +93,11 @@ pub(super) fn sandboxes() -> impl Filter<Extract = (), Error = Rejection> + Copy
     warp::path!("api" / "sandboxes")
 }
 
+/// `/api/profiles`
+pub(super) fn profiles() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "profiles")
+}
+
 /// `/api/capabilities`
 pub(super) fn capabilities() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("api" / "capabilities")

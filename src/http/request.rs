@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use lifecycle::{
     ids::{
-        PATH_MAX, PATH_SEGMENT_MAX, SANDBOX_ID_PATTERN, SandboxId, SandboxIdError, THREAD_ID_PATTERN,
-        ThreadId, USER_ID_PATTERN, UserId,
+        PATH_MAX, PATH_SEGMENT_MAX, PROFILE_NAME_PATTERN, ProfileName, SANDBOX_ID_PATTERN, SandboxId,
+        SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
     request::{CreateRequest, ExtraMount},
@@ -61,6 +61,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
     let provision_lark_cli_runtime = fields.optional("provision_lark_cli_runtime", boolean);
     let provision_lark_cli_broker = fields.optional("provision_lark_cli_broker", boolean);
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
+    let profile = fields.optional("profile", or_null(profile));
     let limits =
         Limits { ttl: fields.optional("ttl", limit), idle_timeout: fields.optional("idle_timeout", limit) };
     let request = sandbox_id.map(|sandbox_id| CreateRequest {
@@ -73,6 +74,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         provision_lark_cli_runtime,
         provision_lark_cli_broker,
         max_shell_sessions,
+        profile,
         limits,
         owner: None,
     });
@@ -112,6 +114,10 @@ fn read_limits(body: &Value) -> Result<LimitsPatch, ApiError> {
 fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
     let rule = |error: SandboxIdError| Problem::pattern(SANDBOX_ID_PATTERN, Some(&error.to_string()));
     SandboxId::parse(text(value)?).map_err(rule)
+}
+
+fn profile(value: &Value) -> Result<ProfileName, Problem> {
+    ProfileName::parse(text(value)?).ok_or_else(|| Problem::pattern(PROFILE_NAME_PATTERN, None))
 }
 
 fn thread_id(value: &Value) -> Result<ThreadId, Problem> {

@@ -6,9 +6,9 @@ use http::{HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use lifecycle::{
     hold::Held,
-    ids::SandboxId,
+    ids::{ProfileName, SandboxId},
     observed::{Expiry, Status, Uid},
-    spec::ShellSessions,
+    spec::{Resources, ShellSessions},
 };
 use serde::Serialize;
 use warp::reply::Response;
@@ -34,6 +34,13 @@ pub(super) struct Sandbox<'a> {
     lark_cli_broker: Option<bool>,
     /// Whether the URL works.
     ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a ProfileName>,
+    /// The profile that a POST named, if the sandbox existed with another one or with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_not_applied: Option<&'a ProfileName>,
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    resources: &'a Resources,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,12 +115,20 @@ impl<'a> Sandbox<'a> {
             container_id: &status.pod.0,
             lark_cli_broker: status.spec.lark_cli_broker,
             ready: status.ready,
+            profile: status.spec.profile.as_ref(),
+            profile_not_applied: None,
+            resources: &status.spec.resources,
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(|reason| reason.hint()),
             created_at: status.created,
             expiry: status.expiry.map(Lifetime::from),
         }
+    }
+
+    /// Adds the profile that a POST named and that the sandbox does not have.
+    pub(super) fn without_profile(self, not_applied: Option<&'a ProfileName>) -> Self {
+        Self { profile_not_applied: not_applied, ..self }
     }
 }
 
@@ -232,7 +247,8 @@ mod tests {
             "max_shell_sessions": 10, "container_id": "u-1", "lark_cli_broker": false, "ready": true,
         });
         assert_eq!(written(&status), wanted);
-        let spec = ObservedSpec { max_shell_sessions: None, lark_cli_broker: None };
+        let spec =
+            ObservedSpec { max_shell_sessions: None, lark_cli_broker: None, ..ObservedSpec::default() };
         wanted["max_shell_sessions"] = Value::Null;
         wanted["lark_cli_broker"] = Value::Null;
         assert_eq!(written(&Status { spec, ..status }), wanted);

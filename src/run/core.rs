@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::attach;
+use super::{attach, profiles};
 use crate::{
     admin::{Check, Checks},
     http::{
@@ -70,7 +70,8 @@ impl Core {
         };
         let stop = CancellationToken::new();
         let checks = checks(cluster, sandboxes.clone(), stop.clone());
-        let routes = http::routes(sandboxes.clone(), capabilities, body::Limits::default(), checks);
+        let profiles = profiles::of(&settings.template);
+        let routes = http::routes(sandboxes.clone(), capabilities, profiles, body::Limits::default(), checks);
         let edge = Frontend::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
         Ok(Self { sandboxes, edge, stop, attached })
     }

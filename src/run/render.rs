@@ -3,9 +3,10 @@
 use std::{io::Read as _, path::Path, process::ExitCode};
 
 use kubernetes::manifest::{self, Template};
-use lifecycle::request::CreateRequest;
+use lifecycle::{ids::ProfileName, request::CreateRequest};
 use serde_json::{Value, json};
 
+use super::profiles;
 use crate::{
     http::{body, errors::ApiError, request},
     settings::Settings,
@@ -17,7 +18,7 @@ use crate::{
 /// Exit status: 0 with the manifests on standard output, 1 with the error on standard output, or on standard error if
 /// the request cannot be read.
 #[must_use]
-pub fn render(settings: &Settings, request: &Path) -> ExitCode {
+pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>) -> ExitCode {
     let bytes = match read(request) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -25,7 +26,7 @@ pub fn render(settings: &Settings, request: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (answer, status) = match rendered(&settings.template, &bytes) {
+    let (answer, status) = match rendered(&settings.template, &bytes, profile) {
         Ok(manifests) => (manifests, ExitCode::SUCCESS),
         Err(detail) => (json!({ "detail": detail }), ExitCode::FAILURE),
     };
@@ -45,8 +46,10 @@ fn read(request: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The manifests, or the error.
-fn rendered(template: &Template, bytes: &[u8]) -> Result<Value, Value> {
+fn rendered(template: &Template, bytes: &[u8], profile: Option<ProfileName>) -> Result<Value, Value> {
     let request = parsed(bytes).map_err(|error| error.detail())?;
+    let request = CreateRequest { profile: profile.or(request.profile), ..request };
+    let request = profiles::of(template).apply(request);
     let manifests = manifest::build(template, &request).map_err(|error| Value::from(error.to_string()))?;
     Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
 }

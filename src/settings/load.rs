@@ -16,6 +16,7 @@ use super::{
     http::{self, API_KEY, API_KEY_FILE},
     kubernetes as connection, lark, lifetimes, log, probing,
     problem::{Origin, Problem, Problems},
+    profiles::{self, WrittenProfiles},
     reader::{Reader, Reported},
     reaping, sandbox,
     sections::SETTINGS,
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The values as text, for [`super::show::to_toml`].
     pub values: Sources,
+    /// The profiles as they were written.
+    pub profiles: WrittenProfiles,
 }
 
 /// Reads the settings for a daemon, which requires an API key unless it listens on a loopback address.
@@ -84,7 +87,7 @@ fn load(
     serving: bool,
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let mut in_file = Vec::new();
+    let mut in_file = file::File::default();
     if let Some((path, named_by)) = named(config, environment) {
         // Without the file the other settings would be checked against wrong values.
         let text = read(&path, FILE_MAX).map_err(|error| {
@@ -95,16 +98,21 @@ fn load(
         })?;
         in_file = file::parse(&path, &text, &mut problems).map_err(Problems)?;
     }
-    let mut sources = Sources::new(&SETTINGS, in_file, |name| environment.get(name), flags, &mut problems);
+    let mut sources =
+        Sources::new(&SETTINGS, in_file.values, |name| environment.get(name), flags, &mut problems);
     problems.extend(http::choose_key(&mut sources).err());
     embedded::set_node_host_default(&mut sources);
     problems.extend(read_key_file(&mut sources).err());
 
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
-    let settings = sections(&mut reader, environment.in_cluster());
+    let mut settings = sections(&mut reader, environment.in_cluster());
     problems.extend(reader.into_problems());
+    let template = settings.as_mut().ok().map(|settings| &mut settings.template);
+    profiles::read(&in_file.profiles, template, &mut problems);
     match settings {
-        Ok(settings) if problems.is_empty() => Ok(Loaded { settings, values: sources }),
+        Ok(settings) if problems.is_empty() => {
+            Ok(Loaded { settings, values: sources, profiles: in_file.profiles })
+        }
         _ => Err(Problems(problems)),
     }
 }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use super::{
     format::{Exposure, Kind},
+    load::Loaded,
     sections::SETTINGS,
-    sources::Sources,
 };
 
 /// Prints the effective values as TOML, each with its origin in a comment. Reading the result gives the same settings.
 /// Secrets are not printed.
 #[must_use]
-pub fn to_toml(values: &Sources) -> String {
+pub fn to_toml(Loaded { values, profiles, .. }: &Loaded) -> String {
     let mut out = String::new();
     let mut heading = "";
     for spec in SETTINGS.iter() {
@@ -34,7 +34,7 @@ pub fn to_toml(values: &Sources) -> String {
             None => writeln!(out, "# {name} is not set"),
         };
     }
-    out
+    out + &profiles.to_toml()
 }
 
 /// Returns a valid value as TOML. A number is printed as it was parsed: TOML has no leading zeros.

@@ -21,6 +21,7 @@ use super::{
 };
 
 mod documents;
+mod profiles;
 mod refusals;
 
 /// The sources of settings. The files that it writes live as long as it does.
@@ -389,7 +390,7 @@ fn the_marks_of_an_env_file_are_refused() {
 fn numbers_are_decimal() {
     for text in ["08080", "8080", "+8080", "0008080"] {
         let loaded = Inputs::default().env("SANDBOX_CONTAINER_PORT", text).load().unwrap();
-        let printed = show::to_toml(&loaded.values);
+        let printed = show::to_toml(&loaded);
         assert!(printed.contains("\nsandbox_container_port = 8080"), "{text}: {printed}");
     }
     for text in
@@ -418,7 +419,7 @@ proptest! {
             }
         }
         let first = inputs.file(&text).load().unwrap();
-        let printed = show::to_toml(&first.values);
+        let printed = show::to_toml(&first);
         let second = Inputs::default().file(&printed).load().unwrap();
         prop_assert_eq!(format!("{:?}", first.settings), format!("{:?}", second.settings));
     }
@@ -438,7 +439,7 @@ proptest! {
     fn numbers_are_printed_as_toml(zeros in 0..4_usize, number in 1..=1024_u32) {
         let text = format!("{}{number}", "0".repeat(zeros));
         let loaded = Inputs::default().env("PROVISIONER_MAX_IN_FLIGHT", &text).load().unwrap();
-        let printed = show::to_toml(&loaded.values);
+        let printed = show::to_toml(&loaded);
         prop_assert!(printed.contains(&format!("\nmax_in_flight = {number}  # from the environment")), "{}", printed);
         let again = Inputs::default().file(&printed).load().unwrap().settings;
         prop_assert_eq!(format!("{:?}", again), format!("{:?}", loaded.settings));

@@ -6,6 +6,7 @@ mod deerflow;
 mod events;
 mod faults;
 mod load;
+mod profiles;
 mod pulls;
 mod readiness;
 mod timeline;

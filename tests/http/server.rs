@@ -84,6 +84,7 @@ fn listen() -> TcpListener {
 /// Returns the routes in their front end, as the program builds them.
 pub fn frontend(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend {
     let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-    let routes = api::routes(fake, capabilities, body, Arc::new(move || checks.clone()));
+    let routes =
+        api::routes(fake, capabilities, api::Profiles::default(), body, Arc::new(move || checks.clone()));
     Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default())
 }

@@ -224,7 +224,7 @@ mod tests {
             }),
             ..expiry(5, at(20))
         };
-        let gone = ObservedSpec { max_shell_sessions: None, ..ready.spec };
+        let gone = ObservedSpec { max_shell_sessions: None, ..ready.spec.clone() };
         let cases = [
             (status(), status(), None),
             (status(), running.clone(), Some("status")),

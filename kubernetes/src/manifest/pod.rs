@@ -8,16 +8,20 @@ use k8s_openapi::{
     },
     apimachinery::pkg::api::resource::Quantity,
 };
-use lifecycle::{error::SandboxError, request::CreateRequest};
+use lifecycle::{error::SandboxError, ids::ProfileName, request::CreateRequest};
 
 use super::{
     SkillsRoot, Template,
     lark::{self, Lark},
     metadata, mounts,
     probes::ContainerProbes,
-    volumes,
+    profile, volumes,
 };
-use crate::{annotations, names};
+use crate::{annotations, names, profile::Profile};
+
+/// The requests and limits of the sandbox container without a profile, from DeerFlow's provisioner.
+pub(super) const DEFAULT_RESOURCES: [(&str, &str, &str); 3] =
+    [("cpu", "100m", "1000m"), ("memory", "256Mi", "1Gi"), ("ephemeral-storage", "500Mi", "500Mi")];
 
 /// Builds the Pod. Returns an error if the request does not fit the settings.
 pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
@@ -46,7 +50,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     let mut metadata = metadata(template, request);
     metadata.name = Some(names::pod(&request.sandbox_id));
     metadata.annotations.get_or_insert_default().extend(annotations::of_request(request));
-    Ok(Pod {
+    let mut pod = Pod {
         metadata,
         spec: Some(PodSpec {
             // A sandbox does not need access to the API server.
@@ -61,6 +65,25 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
             ..PodSpec::default()
         }),
         status: None,
+    };
+    if let Some(name) = &request.profile {
+        profile::apply(find_profile(template, name)?, name, &mut pod);
+    }
+    Ok(pod)
+}
+
+/// Returns a profile of the settings.
+pub(super) fn find_profile<'a>(
+    template: &'a Template,
+    name: &ProfileName,
+) -> Result<&'a Profile, SandboxError> {
+    template.profiles.get(name).ok_or_else(|| {
+        let names: Vec<_> = template.profiles.iter().map(|(name, _)| name.as_str()).collect();
+        let known = match &*names {
+            [] => "no profiles are configured".to_owned(),
+            names => format!("the profiles are {}", names.join(", ")),
+        };
+        SandboxError::BadRequest(format!("there is no profile '{name}'; {known}"))
     })
 }
 
@@ -88,8 +111,8 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
         readiness_probe: Some(readiness),
         liveness_probe: Some(liveness),
         resources: Some(ResourceRequirements {
-            requests: Some(quantities("100m", "256Mi", "500Mi")),
-            limits: Some(quantities("1000m", "1Gi", "500Mi")),
+            requests: Some(quantities(DEFAULT_RESOURCES.map(|(name, request, _)| (name, request)))),
+            limits: Some(quantities(DEFAULT_RESOURCES.map(|(name, _, limit)| (name, limit)))),
             ..ResourceRequirements::default()
         }),
         security_context: Some(SecurityContext {
@@ -103,8 +126,6 @@ fn sandbox(template: &Template, env: Option<Vec<EnvVar>>, mounts: Vec<VolumeMoun
     }
 }
 
-fn quantities(cpu: &str, memory: &str, storage: &str) -> BTreeMap<String, Quantity> {
-    [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)]
-        .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
-        .into()
+fn quantities(amounts: [(&str, &str); 3]) -> BTreeMap<String, Quantity> {
+    amounts.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).into()
 }

@@ -3,12 +3,13 @@
 use std::{fmt, net::Ipv6Addr};
 
 use super::{Probes, SubPathTemplate};
+use crate::profile::Profiles;
 
 /// The settings of a sandbox's Pod, Service and URL, that is, everything that does not come from the request.
 ///
 /// The values are not checked here. Check host paths with [`super::is_absolute`] and parse the sub-path with
 /// [`SubPathTemplate::parse`] before. [`Template::default`] holds the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     /// The namespace of all sandboxes (`K8S_NAMESPACE`).
     pub namespace: String,
@@ -44,6 +45,8 @@ pub struct Template {
     /// The subcommands that the broker refuses, comma-separated (`DEERFLOW_LARK_BROKER_DENY_SUBCOMMANDS`); `None` if
     /// unset or empty. The text is passed to the broker unchanged.
     pub lark_broker_deny_subcommands: Option<String>,
+    /// The profiles that a request may name.
+    pub profiles: Profiles,
 }
 
 /// The type of a sandbox's Service, which determines how callers reach it.
@@ -82,6 +85,7 @@ impl Default for Template {
             lark_init_image: None,
             lark_broker_image: None,
             lark_broker_deny_subcommands: None,
+            profiles: Profiles::default(),
         }
     }
 }

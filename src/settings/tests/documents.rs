@@ -62,6 +62,8 @@ fn example_file() -> String {
             write!(out, "# {}", line(spec, &spec.example)).unwrap();
         }
     }
+    out += "\n# ---- Profiles ----\n\n# Named variants of a sandbox's Pod; see docs/profiles.md. Example:\n# [profiles.large]\n# \
+            cpu = 2\n# memory = \"4Gi\"\n";
     out
 }
 

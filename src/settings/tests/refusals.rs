@@ -197,7 +197,7 @@ fn secrets_stay_secret() {
     }
     let inputs = Inputs::default().env("PROVISIONER_API_KEY", "hunter2");
     let loaded = inputs.load().unwrap();
-    let printed = show::to_toml(&loaded.values);
+    let printed = show::to_toml(&loaded);
     assert!(
         printed.contains("# api_key is set, and hidden (from the environment variable PROVISIONER_API_KEY)")
     );

@@ -127,7 +127,13 @@ fn panicking_child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-        let routes = api::routes(Ill, capabilities, body::Limits::default(), Arc::new(Vec::new));
+        let routes = api::routes(
+            Ill,
+            capabilities,
+            api::Profiles::default(),
+            body::Limits::default(),
+            Arc::new(Vec::new),
+        );
         let edge = Frontend::new(routes, Auth::Key(key().into()), Deadlines::default());
         for (method, path) in [
             ("POST", "/api/sandboxes"),

@@ -1,0 +1,163 @@
+//! The effect of a profile on a sandbox's Pod.
+//!
+//! It reaches the Pod's own fields and the container `sandbox`, and with its security level every container. It never
+//! reaches the name, the labels of this program, the Service or a host path.
+
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod, PodSecurityContext,
+        PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use lifecycle::ids::ProfileName;
+
+use super::volumes::volume_mount;
+use crate::{
+    names,
+    profile::{Amount, Level, Profile, Quantity, Security, Spread},
+};
+
+/// Applies a profile to a Pod that was built from the settings and a request.
+pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
+    let labels = pod.metadata.labels.get_or_insert_default();
+    for (key, value) in &profile.labels {
+        labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    labels.insert(names::PROFILE.to_owned(), name.to_string());
+    let annotations = pod.metadata.annotations.get_or_insert_default();
+    for (key, value) in &profile.annotations {
+        annotations.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    let Some(spec) = &mut pod.spec else { return };
+    place(profile, spec);
+    secure(profile.security, spec);
+    if let Some(mount) = profile.automount_service_account_token {
+        spec.automount_service_account_token = Some(mount);
+    }
+    spec.host_users = profile.host_users.or(spec.host_users);
+    if let Some(secrets) = &profile.image_pull_secrets {
+        let reference = |name: &String| LocalObjectReference { name: name.clone() };
+        spec.image_pull_secrets = Some(secrets.iter().map(reference).collect());
+    }
+    memory_volume(spec, "shm", "/dev/shm", profile.shm_size.as_ref(), Some("Memory"));
+    memory_volume(spec, "tmp", "/tmp", profile.tmp_size.as_ref(), None);
+    if let Some(sandbox) =
+        spec.containers.iter_mut().find(|container| container.name == names::SANDBOX_CONTAINER)
+    {
+        contain(profile, sandbox);
+    }
+}
+
+/// Sets where the Pod runs.
+fn place(profile: &Profile, spec: &mut PodSpec) {
+    if !profile.node_selector.is_empty() {
+        spec.node_selector = Some(profile.node_selector.clone());
+    }
+    spec.tolerations.clone_from(&profile.tolerations);
+    spec.affinity = profile.affinity.as_deref().cloned();
+    spec.runtime_class_name.clone_from(&profile.runtime_class);
+    spec.priority_class_name.clone_from(&profile.priority_class);
+    spec.scheduler_name.clone_from(&profile.scheduler_name);
+    let mut constraints = profile.topology_spread_constraints.clone().unwrap_or_default();
+    let action = match profile.spread {
+        None | Some(Spread::None) => None,
+        Some(Spread::Preferred) => Some("ScheduleAnyway"),
+        Some(Spread::Required) => Some("DoNotSchedule"),
+    };
+    constraints.extend(action.map(|action| TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        when_unsatisfiable: action.to_owned(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(names::app_label()),
+            ..LabelSelector::default()
+        }),
+        ..TopologySpreadConstraint::default()
+    }));
+    spec.topology_spread_constraints = (!constraints.is_empty()).then_some(constraints);
+}
+
+/// Sets what the containers may do on the node.
+fn secure(security: Security, spec: &mut PodSpec) {
+    let level = security.level();
+    let restricted = level == Level::Restricted;
+    let seccomp = (level != Level::DeerFlow)
+        .then(|| SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None });
+    let context = PodSecurityContext {
+        run_as_user: security.run_as_user,
+        run_as_group: security.run_as_group,
+        fs_group: security.fs_group,
+        run_as_non_root: restricted.then_some(true),
+        seccomp_profile: seccomp,
+        ..PodSecurityContext::default()
+    };
+    if context != PodSecurityContext::default() {
+        spec.security_context = Some(context);
+    }
+    if restricted {
+        let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
+        for container in containers {
+            let context = container.security_context.take().unwrap_or_default();
+            container.security_context = Some(SecurityContext {
+                privileged: Some(false),
+                allow_privilege_escalation: Some(false),
+                capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+                ..context
+            });
+        }
+    }
+}
+
+/// Adds a volume that exists as long as the Pod, of at most this size.
+fn memory_volume(spec: &mut PodSpec, name: &str, path: &str, size: Option<&Quantity>, medium: Option<&str>) {
+    let Some(size) = size else { return };
+    let source = EmptyDirVolumeSource {
+        medium: medium.map(str::to_owned),
+        size_limit: Some(size.to_kubernetes()),
+        ..EmptyDirVolumeSource::default()
+    };
+    let volume = Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() };
+    spec.volumes.get_or_insert_default().push(volume);
+    for container in &mut spec.containers {
+        if container.name == names::SANDBOX_CONTAINER {
+            container.volume_mounts.get_or_insert_default().push(volume_mount(name, path, false));
+        }
+    }
+}
+
+/// Sets the image, the resources and the environment of the sandbox container.
+fn contain(profile: &Profile, sandbox: &mut Container) {
+    if let Some(image) = &profile.image {
+        sandbox.image = Some(image.clone());
+    }
+    let resources = sandbox.resources.get_or_insert_default();
+    for (name, amount) in [
+        ("cpu", &profile.cpu),
+        ("memory", &profile.memory),
+        ("ephemeral-storage", &profile.ephemeral_storage),
+    ] {
+        set_amount(resources, name, amount);
+    }
+    if profile.env.is_empty() {
+        return;
+    }
+    let own = profile.env.iter().map(|(name, value)| EnvVar {
+        name: name.clone(),
+        value: Some(value.0.clone()),
+        ..EnvVar::default()
+    });
+    // Kubernetes uses the last of two variables with one name, so those of this program come last.
+    let ours = sandbox.env.take().unwrap_or_default();
+    sandbox.env = Some(own.chain(ours).collect());
+}
+
+fn set_amount(resources: &mut ResourceRequirements, name: &str, amount: &Amount) {
+    for (values, quantity) in
+        [(&mut resources.requests, &amount.request), (&mut resources.limits, &amount.limit)]
+    {
+        if let Some(quantity) = quantity {
+            values.get_or_insert_default().insert(name.to_owned(), quantity.to_kubernetes());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The fields of a profile: how each is parsed, and what is allowed.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
+use lifecycle::ids::ProfileName;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    Amount, Hidden, Level, Profile, Quantity, Spread,
+    rules::{
+        ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
+        VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
+    },
+};
+
+/// The names of all fields.
+pub const FIELDS: [&str; 28] = [
+    "extends",
+    "description",
+    "image",
+    "cpu",
+    "memory",
+    "ephemeral_storage",
+    "env",
+    "labels",
+    "annotations",
+    "node_selector",
+    "tolerations",
+    "affinity",
+    "topology_spread_constraints",
+    "spread",
+    "runtime_class",
+    "priority_class",
+    "scheduler_name",
+    "image_pull_secrets",
+    "security",
+    "run_as_user",
+    "run_as_group",
+    "fs_group",
+    "automount_service_account_token",
+    "host_users",
+    "shm_size",
+    "tmp_size",
+    "ttl",
+    "idle_timeout",
+];
+
+/// Why the value of a field cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The path in the field, such as `[0].effect`; empty for the field itself.
+    pub path: String,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+}
+
+type Parsed<T> = Result<T, FieldError>;
+
+impl Profile {
+    /// Sets a field from its value in the settings file.
+    ///
+    /// # Errors
+    /// The field is unknown, or its value is not allowed.
+    pub fn set(&mut self, field: &str, value: &Value) -> Result<(), FieldError> {
+        match field {
+            "extends" => self.extends = Some(text(value, ProfileName::parse, PROFILE_NAME)?),
+            "description" => self.description = Some(text(value, one_line, ONE_LINE)?),
+            "image" => self.image = Some(text(value, image, IMAGE)?),
+            "cpu" => self.cpu = amount(value)?,
+            "memory" => self.memory = amount(value)?,
+            "ephemeral_storage" => self.ephemeral_storage = amount(value)?,
+            "env" => self.env = env(value)?,
+            "labels" => self.labels = map(value, (own_label, OWN_LABEL), label_value, LABEL_VALUE)?,
+            "annotations" => self.annotations = map(value, (own_label, OWN_LABEL), any_text, ANY_TEXT)?,
+            "node_selector" => {
+                self.node_selector = map(value, (label_key, LABEL_KEY), label_value, LABEL_VALUE)?;
+            }
+            "tolerations" => self.tolerations = Some(kubernetes::<Vec<Toleration>>(value)?),
+            "affinity" => self.affinity = Some(Box::new(kubernetes::<Affinity>(value)?)),
+            "topology_spread_constraints" => {
+                self.topology_spread_constraints = Some(kubernetes::<Vec<TopologySpreadConstraint>>(value)?);
+            }
+            "spread" => self.spread = Some(one_of(value, &SPREADS)?),
+            "runtime_class" => self.runtime_class = Some(text(value, object_name, OBJECT_NAME)?),
+            "priority_class" => self.priority_class = Some(text(value, object_name, OBJECT_NAME)?),
+            "scheduler_name" => self.scheduler_name = Some(text(value, object_name, OBJECT_NAME)?),
+            "image_pull_secrets" => self.image_pull_secrets = Some(object_names(value)?),
+            "security" => self.security.level = Some(one_of(value, &LEVELS)?),
+            "run_as_user" => self.security.run_as_user = Some(user_id(value)?),
+            "run_as_group" => self.security.run_as_group = Some(user_id(value)?),
+            "fs_group" => self.security.fs_group = Some(user_id(value)?),
+            "automount_service_account_token" => self.automount_service_account_token = Some(boolean(value)?),
+            "host_users" => self.host_users = Some(boolean(value)?),
+            "shm_size" => self.shm_size = Some(quantity(value)?),
+            "tmp_size" => self.tmp_size = Some(quantity(value)?),
+            "ttl" => self.ttl = Some(text(value, limit, LIMIT)?),
+            "idle_timeout" => self.idle_timeout = Some(text(value, limit, LIMIT)?),
+            _ => return Err(FieldError::new(String::new(), "it is not a field of a profile".to_owned())),
+        }
+        Ok(())
+    }
+}
+
+const SPREADS: [(&str, Spread); 3] =
+    [("none", Spread::None), ("preferred", Spread::Preferred), ("required", Spread::Required)];
+const LEVELS: [(&str, Level); 3] =
+    [("deerflow", Level::DeerFlow), ("baseline", Level::Baseline), ("restricted", Level::Restricted)];
+
+// === impl FieldError ===
+
+impl FieldError {
+    fn new(path: String, message: String) -> Self {
+        Self { path, message }
+    }
+
+    /// A value that is not allowed.
+    fn not_allowed(value: &Value, allowed: &str) -> Self {
+        Self::new(String::new(), format!("{} is not allowed; allowed: {allowed}", shown(value)))
+    }
+
+    /// The same error in a part of the field.
+    fn within(self, part: &str) -> Self {
+        Self { path: format!("{part}{}", self.path), ..self }
+    }
+}
+
+/// Returns a value for an error text, shortened.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
+        value => {
+            let text = value.to_string();
+            let end = text.floor_char_boundary(100);
+            if end < text.len() { format!("{}…", &text[..end]) } else { text }
+        }
+    }
+}
+
+fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, allowed: &str) -> Parsed<T> {
+    value.as_str().and_then(parse).ok_or_else(|| FieldError::not_allowed(value, allowed))
+}
+
+fn one_of<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
+    let found = all.iter().find(|(name, _)| value == name).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+        FieldError::not_allowed(value, &names.join(", "))
+    })
+}
+
+fn boolean(value: &Value) -> Parsed<bool> {
+    value.as_bool().ok_or_else(|| FieldError::not_allowed(value, "true or false"))
+}
+
+/// Parses a user or group id. The upper bound is that of Linux.
+fn user_id(value: &Value) -> Parsed<i64> {
+    let id = value.as_i64().filter(|id| (0..=i64::from(u32::MAX - 1)).contains(id));
+    id.ok_or_else(|| FieldError::not_allowed(value, "a number between 0 and 4294967294"))
+}
+
+fn quantity(value: &Value) -> Parsed<Quantity> {
+    // TOML has numbers, which are quantities without a suffix.
+    let text =
+        if value.is_number() { value.to_string() } else { value.as_str().unwrap_or_default().to_owned() };
+    Quantity::parse(&text).ok_or_else(|| FieldError::not_allowed(value, Quantity::ALLOWED))
+}
+
+/// Parses a quantity that is both the request and the limit, or a table with either.
+fn amount(value: &Value) -> Parsed<Amount> {
+    let Value::Object(parts) = value else {
+        let both = quantity(value).map_err(|error| {
+            let allowed = format!("{}, or a table with request and limit", Quantity::ALLOWED);
+            FieldError { message: error.message.replace(Quantity::ALLOWED, &allowed), ..error }
+        })?;
+        return Ok(Amount { request: Some(both.clone()), limit: Some(both) });
+    };
+    let mut amount = Amount::default();
+    for (part, value) in parts {
+        let parsed = match part.as_str() {
+            "request" => &mut amount.request,
+            "limit" => &mut amount.limit,
+            _ => {
+                let message = format!("{part:?} is not allowed; allowed: request and limit");
+                return Err(FieldError::new(String::new(), message));
+            }
+        };
+        *parsed = Some(quantity(value).map_err(|error| error.within(&format!(".{part}")))?);
+    }
+    Ok(amount)
+}
+
+fn map<V>(
+    value: &Value,
+    (key_of, keys): (fn(&str) -> Option<String>, &str),
+    parse: impl Fn(&str) -> Option<V>,
+    values: &str,
+) -> Parsed<BTreeMap<String, V>> {
+    let entries = value.as_object().ok_or_else(|| FieldError::not_allowed(value, "a table of texts"))?;
+    let entry = |(key, value): (&String, &Value)| {
+        let Some(known) = key_of(key) else {
+            return Err(FieldError::new(
+                String::new(),
+                format!("the key {key:?} is not allowed; allowed: {keys}"),
+            ));
+        };
+        Ok((known, text(value, &parse, values).map_err(|error| error.within(&format!(".{key}")))?))
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// Parses environment variables. Their values may be secret, so no error shows one.
+fn env(value: &Value) -> Parsed<BTreeMap<String, Hidden>> {
+    let hide = |error: FieldError| {
+        if error.path.is_empty() {
+            error
+        } else {
+            FieldError { message: "the value is not a text".to_owned(), ..error }
+        }
+    };
+    map(value, (variable, VARIABLE), |text| Some(Hidden(text.to_owned())), ANY_TEXT).map_err(hide)
+}
+
+/// Parses a value in Kubernetes' own shape. A field that Kubernetes does not have is an error: it would have no effect.
+fn kubernetes<T: DeserializeOwned + Serialize>(value: &Value) -> Parsed<T> {
+    let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+        FieldError::new(format!("{dot}{path}"), error.inner().to_string())
+    })?;
+    let kept = serde_json::to_value(&parsed).unwrap_or_default();
+    match lost(value, &kept) {
+        Some(path) => Err(FieldError::new(path, "Kubernetes has no such field".to_owned())),
+        None => Ok(parsed),
+    }
+}
+
+/// Returns the path of the first field that was not kept.
+fn lost(written: &Value, kept: &Value) -> Option<String> {
+    match (written, kept) {
+        (Value::Object(written), Value::Object(kept)) => written.iter().find_map(|(key, value)| {
+            let within = kept.get(key).map_or(Some(String::new()), |kept| lost(value, kept))?;
+            Some(format!(".{key}{within}"))
+        }),
+        (Value::Array(written), Value::Array(kept)) => {
+            let mut pairs = written.iter().zip(kept).enumerate();
+            pairs.find_map(|(index, (written, kept))| Some(format!("[{index}]{}", lost(written, kept)?)))
+        }
+        _ => None,
+    }
+}
+
+fn object_names(value: &Value) -> Parsed<Vec<String>> {
+    let names = value.as_array().ok_or_else(|| FieldError::not_allowed(value, "a list of names"))?;
+    let name = |(index, value)| {
+        text(value, object_name, OBJECT_NAME).map_err(|error| error.within(&format!("[{index}]")))
+    };
+    names.iter().enumerate().map(name).collect()
+}

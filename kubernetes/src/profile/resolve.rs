@@ -1,0 +1,143 @@
+//! Resolves `extends`, and checks the resulting profiles.
+
+use std::collections::BTreeMap;
+
+use lifecycle::ids::ProfileName;
+
+use super::{Amount, Level, Profile};
+
+/// The profiles by their names, with the fields of those that they extend.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Profiles(BTreeMap<ProfileName, Profile>);
+
+/// Why a profile cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// It extends a profile that does not exist.
+    #[error("profiles.{profile}.extends: there is no profile {base:?}")]
+    UnknownBase {
+        /// The profile.
+        profile: ProfileName,
+        /// The profile that it names.
+        base: ProfileName,
+    },
+    /// It extends itself, directly or through others.
+    #[error("profiles.{0}.extends: the profile extends itself")]
+    Circle(ProfileName),
+    /// A request is above its limit.
+    #[error(
+        "profiles.{profile}.{resource}: the request {request:?} is above the limit {limit:?}; set both, or a lower \
+         request"
+    )]
+    RequestAboveLimit {
+        /// The profile.
+        profile: ProfileName,
+        /// The field.
+        resource: &'static str,
+        /// The request, which may be that of the settings.
+        request: String,
+        /// The limit, which may be that of the settings.
+        limit: String,
+    },
+    /// The level needs a user that is not root.
+    #[error("profiles.{0}.run_as_user: security = \"restricted\" needs a user that is not 0")]
+    Root(ProfileName),
+    /// The level forbids host paths, and the settings mount some.
+    #[error(
+        "profiles.{0}.security: the levels baseline and restricted forbid host paths; set USERDATA_PVC_NAME and \
+         SKILLS_PVC_NAME, or use security = \"deerflow\""
+    )]
+    HostPaths(ProfileName),
+}
+
+// === impl Profiles ===
+
+impl Profiles {
+    /// Resolves the profiles. `defaults` are the resources of a Pod without a profile, and `has_host_paths` is whether
+    /// the settings mount any.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn new(
+        written: &BTreeMap<ProfileName, Profile>,
+        defaults: &[(&'static str, Amount); 3],
+        has_host_paths: bool,
+    ) -> Result<Self, Vec<ProfileError>> {
+        let mut errors = Vec::new();
+        let mut resolved = BTreeMap::new();
+        for name in written.keys() {
+            match resolve(written, name) {
+                Ok(profile) => {
+                    errors.extend(check(name, &profile, defaults, has_host_paths));
+                    resolved.insert(name.clone(), profile);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Self(resolved)) } else { Err(errors) }
+    }
+
+    /// Returns a profile.
+    #[must_use]
+    pub fn get(&self, name: &ProfileName) -> Option<&Profile> {
+        self.0.get(name)
+    }
+
+    /// Returns all profiles, in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&ProfileName, &Profile)> {
+        self.0.iter()
+    }
+
+    /// Returns whether there are no profiles.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn resolve(written: &BTreeMap<ProfileName, Profile>, name: &ProfileName) -> Result<Profile, ProfileError> {
+    let unknown = |profile: &ProfileName, base: &ProfileName| ProfileError::UnknownBase {
+        profile: profile.clone(),
+        base: base.clone(),
+    };
+    let mut profile = written.get(name).cloned().unwrap_or_default();
+    let (mut at, mut next) = (name, profile.extends.clone());
+    let mut passed = vec![name];
+    while let Some(base) = next {
+        let (base, fields) = written.get_key_value(&base).ok_or_else(|| unknown(at, &base))?;
+        if passed.contains(&base) {
+            return Err(ProfileError::Circle(name.clone()));
+        }
+        passed.push(base);
+        profile = profile.or(fields);
+        (at, next) = (base, fields.extends.clone());
+    }
+    Ok(profile)
+}
+
+fn check(
+    name: &ProfileName,
+    profile: &Profile,
+    defaults: &[(&'static str, Amount); 3],
+    has_host_paths: bool,
+) -> Vec<ProfileError> {
+    let amounts = [&profile.cpu, &profile.memory, &profile.ephemeral_storage];
+    let above = amounts.into_iter().zip(defaults).filter_map(|(own, (resource, default))| {
+        let Amount { request: Some(request), limit: Some(limit) } = own.clone().or(default) else {
+            return None;
+        };
+        (request > limit).then(|| ProfileError::RequestAboveLimit {
+            profile: name.clone(),
+            resource,
+            request: request.as_str().to_owned(),
+            limit: limit.as_str().to_owned(),
+        })
+    });
+    let level = profile.security.level();
+    let root = level == Level::Restricted && profile.security.run_as_user.is_none_or(|user| user == 0);
+    let host_paths = level != Level::DeerFlow && has_host_paths;
+    let mut errors: Vec<_> = above.collect();
+    errors.extend(root.then(|| ProfileError::Root(name.clone())));
+    errors.extend(host_paths.then(|| ProfileError::HostPaths(name.clone())));
+    errors
+}

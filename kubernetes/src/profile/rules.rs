@@ -1,0 +1,94 @@
+//! The texts that are allowed in the fields of a profile: for each kind a function that returns a valid text, and its
+//! description for error texts.
+
+use std::time::Duration;
+
+use lifecycle::lifetime::{LIMIT_MAX, LIMIT_MIN};
+
+use crate::names;
+
+pub(super) const PROFILE_NAME: &str = "the name of a profile: 1 to 63 lower-case letters, digits or '-', with a letter or digit at \
+                            both ends";
+pub(super) const ONE_LINE: &str = "one line of at most 200 bytes";
+pub(super) const ANY_TEXT: &str = "any text";
+pub(super) const IMAGE: &str = "an image reference such as registry.example/sandbox:1, without quotes";
+pub(super) const OBJECT_NAME: &str = "the name of a Kubernetes object: lower-case letters, digits, '-' and '.', at most 253 \
+                           characters";
+pub(super) const LIMIT: &str = "a duration such as \"90s\", \"15m\" or \"2h 30m\", between 1s and 365d";
+pub(super) const LABEL_KEY: &str = "a label key such as \"tier\" or \"example.com/tier\"";
+pub(super) const OWN_LABEL: &str = "a key such as \"tier\" or \"example.com/tier\", and none of app, sandbox-id, \
+                         app.kubernetes.io/… and sandbox-provisioner/…, which this program sets";
+pub(super) const LABEL_VALUE: &str =
+    "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends, or empty";
+pub(super) const VARIABLE: &str = "the name of an environment variable: letters, digits and '_', not beginning with a digit, and \
+                        not MAX_SHELL_SESSIONS or DEERFLOW_…, which this program sets";
+
+/// The longest label value and the longest name in a label key.
+const LABEL_MAX: usize = 63;
+/// The longest name of an object, and the longest prefix of a label key.
+const NAME_MAX: usize = 253;
+/// The longest image reference, as for `SANDBOX_IMAGE`.
+const IMAGE_MAX: usize = 1024;
+
+pub(super) fn one_line(text: &str) -> Option<String> {
+    (text.len() <= 200 && !text.contains(char::is_control)).then(|| text.to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it has the type of a parser")]
+pub(super) fn any_text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+pub(super) fn image(text: &str) -> Option<String> {
+    let sound = (1..=IMAGE_MAX).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c));
+    sound.then(|| text.to_owned())
+}
+
+pub(super) fn limit(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok().filter(|limit| (LIMIT_MIN..=LIMIT_MAX).contains(limit))
+}
+
+pub(super) fn object_name(text: &str) -> Option<String> {
+    is_subdomain(text).then(|| text.to_owned())
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let label = |label: &str| {
+        let ends = [label.bytes().next(), label.bytes().last()];
+        ends.into_iter().all(|end| end.is_some_and(letter)) && label.bytes().all(|b| letter(b) || b == b'-')
+    };
+    text.len() <= NAME_MAX && text.split('.').all(label)
+}
+
+/// Returns whether a text is a label value that is not empty, or the name in a label key.
+fn is_label(text: &str) -> bool {
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.len() <= LABEL_MAX
+        && ends.into_iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+pub(super) fn label_key(text: &str) -> Option<String> {
+    let valid = match text.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
+        None => is_label(text),
+    };
+    valid.then(|| text.to_owned())
+}
+
+pub(super) fn own_label(text: &str) -> Option<String> {
+    label_key(text).filter(|key| !names::is_reserved_label(key))
+}
+
+pub(super) fn label_value(text: &str) -> Option<String> {
+    (text.is_empty() || is_label(text)).then(|| text.to_owned())
+}
+
+pub(super) fn variable(text: &str) -> Option<String> {
+    let valid = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (valid && !names::is_reserved_variable(text)).then(|| text.to_owned())
+}
