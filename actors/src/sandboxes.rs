@@ -398,6 +398,8 @@ impl Backend for Sandboxes {
     }
 
     async fn settled(&self, permit: Permit, end: Instant) -> Result<Option<Status>, SandboxError> {
+        self.fresh().await?;
+        self.readable(permit.id())?;
         let Inner { common, draining, .. } = &*self.shared;
         let status = tokio::select! {
             biased;

@@ -29,12 +29,11 @@ async fn answer<B: Backend>(backend: &B, id: PathId, wait: Option<Wait>) -> Resu
     let end = wait::end(wait.as_ref())?;
     let id = id.usable()?;
     let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
-    let mut status = backend.get(&id).await?;
-    if let Some((permit, end)) = permit
-        && status.is_some()
-    {
-        status = backend.settled(permit, end).await?;
-    }
+    // A wait is no use of the sandbox, and a GET without one is.
+    let status = match permit {
+        Some((permit, end)) => backend.settled(permit, end).await?,
+        None => backend.get(&id).await?,
+    };
     shown(backend, &id, status)
 }
 
