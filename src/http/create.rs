@@ -64,8 +64,8 @@ where
     responses::ok(&Sandbox::new(&id, &status).without_profile(not_applied), USUAL_SIZE)
 }
 
-/// The state that a created sandbox has reached. It exists, so its POST is a 200 whatever has become of the wait: of a
-/// sandbox that is gone again, a `Terminating` one; of a cluster that has become unreachable, the state before.
+/// Returns the state that a created sandbox has reached. Its POST is a 200 in any case: a sandbox that was deleted
+/// meanwhile is `Terminating`, and if the cluster cannot be reached any more, the state before the wait is returned.
 fn settled(created: Status, waited: Result<Option<Status>, SandboxError>) -> Status {
     match waited {
         Ok(Some(status)) => status,

@@ -29,7 +29,7 @@ async fn answer<B: Backend>(backend: &B, id: PathId, wait: Option<Wait>) -> Resu
     let end = wait::end(wait.as_ref())?;
     let id = id.usable()?;
     let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
-    // A wait is no use of the sandbox, and a GET without one is.
+    // A GET that waits does not count as use.
     let status = match permit {
         Some((permit, end)) => backend.settled(permit, end).await?,
         None => backend.get(&id).await?,

@@ -46,7 +46,7 @@ mod tests {
         })
     }
 
-    /// Guards that one valid name is an owner, that no header is no owner, and that everything else is rejected.
+    /// Guards that one valid name is an owner, that without the header there is none, and that everything else is rejected.
     #[test]
     fn owners_are_parsed_or_rejected() {
         let longest = [b'a'; OWNER_MAX];

@@ -27,8 +27,8 @@ pub(super) struct Wait {
 // === impl Wait ===
 
 impl Wait {
-    /// Returns the parameters of a POST or a GET of one sandbox; `None` if it does not wait. Of a parameter that is sent
-    /// twice the last one counts, as with FastAPI.
+    /// Returns the parameters of a POST or a GET of one sandbox; `None` if it does not wait. If a parameter is sent twice,
+    /// the last one counts, as with FastAPI.
     pub(super) fn of(operation: Operation, uri: &Uri) -> Option<Self> {
         let query = uri.query()?;
         let id = uri.path().strip_prefix("/api/sandboxes/").is_some_and(|id| !id.is_empty());

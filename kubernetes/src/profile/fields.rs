@@ -52,7 +52,7 @@ pub const FIELDS: [&str; 28] = [
 pub struct FieldError {
     /// The path in the field, such as `[0].effect`; empty for the field itself.
     pub path: String,
-    /// What is wrong, and what is allowed.
+    /// The problem, and the allowed values.
     pub message: String,
 }
 
