@@ -13,6 +13,7 @@
 //! [`crate::http`] limits bodies and response times. The daemon does not terminate TLS.
 
 mod connections;
+mod event_stream;
 mod lingering_close;
 mod refusal;
 mod request_body;
@@ -33,12 +34,9 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use http::{HeaderValue, Request, header::CONNECTION};
+use http::{HeaderValue, Request, Version, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -48,14 +46,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
 pub use self::request_body::RequestBody;
 use self::{
     connections::Connections,
+    event_stream::Handover,
     lingering_close::{LINGERING_MAX, LingerPolicy, LingeringClose},
     shared_stream::SharedStream,
 };
-use crate::http::frontend::Frontend;
+use crate::http::{frontend::Frontend, response_body::ResponseBody};
 
 /// How many 503 responses to surplus connections are written at once. Further ones are closed without a response.
 const REFUSALS: usize = 64;
@@ -153,10 +153,10 @@ pub async fn serve(
         server.accept(stream, peer);
     }
     drop(listener);
-    let Server { graceful, mut tasks, .. } = server;
+    let Server { stopping, mut tasks, .. } = server;
     let finished = timeout(limits.drain, async {
         sleep(LATE_COMERS.min(limits.delay)).await;
-        graceful.shutdown().await;
+        stopping.cancel();
         while let Some(ended) = tasks.join_next().await {
             log_panic(ended);
         }
@@ -180,7 +180,8 @@ struct Server {
     lingering: Arc<Semaphore>,
     /// Set after the stop.
     closing: Arc<AtomicBool>,
-    graceful: GracefulShutdown,
+    /// Is cancelled when connections have to end after their present request.
+    stopping: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -204,7 +205,7 @@ impl Server {
             refusals: permits(REFUSALS),
             lingering: permits(LINGERING_MAX),
             closing: Arc::default(),
-            graceful: GracefulShutdown::new(),
+            stopping: CancellationToken::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -235,8 +236,7 @@ impl Server {
         let (frontend, guard) = (self.frontend.clone(), self.connections.enter());
         let closing = Arc::clone(&self.closing);
         let (http, limits, lingering) = (self.http.clone(), self.limits, Arc::clone(&self.lingering));
-        // The receiver is created before the task is spawned, so that a stop in between is not missed.
-        let watcher = self.graceful.watcher();
+        let stopping = self.stopping.clone();
         let slots = Arc::clone(&self.slots);
         async move {
             // The permit of a closed connection becomes free within a moment.
@@ -255,12 +255,18 @@ impl Server {
             };
             let (stream, observer) = SharedStream::new(stream);
             let stream = LingeringClose::new(with_write_timeout(stream, limits.stall), policy);
+            let (handover, is_first) = (Handover::default(), AtomicBool::new(true));
             let service = service_fn(|request: Request<Incoming>| {
                 guard.start_request();
                 let request = request.map(|body| RequestBody::new(body, Arc::clone(&unread)));
-                let (frontend, unread, closing, guard, slot) = (&frontend, &unread, &closing, &guard, &slot);
+                let is_first = is_first.swap(false, Ordering::Relaxed);
+                let is_http_1_1 = request.version() == Version::HTTP_11;
+                let (frontend, unread, closing, guard) = (&frontend, &unread, &closing, &guard);
+                let (slot, handover) = (&slot, &handover);
                 async move {
-                    let mut response = frontend.answer(request, Some(peer)).await;
+                    // Boxed, because hyper keeps the memory of this future for the whole connection, which a stream of
+                    // events does not need after its beginning.
+                    let mut response = Box::pin(frontend.answer(request, Some(peer))).await;
                     let is_stream = response.body().is_stream();
                     if is_stream || unread.load(Ordering::Relaxed) || closing.load(Ordering::Relaxed) {
                         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -269,18 +275,34 @@ impl Server {
                         // Streams have a limit of their own, and leave the slots for other requests. The connection
                         // stays busy, and ends with the stream.
                         slot.lock().take();
+                        // Before the first response there is nothing that hyper still has to write or read.
+                        if is_first && is_http_1_1 && !unread.load(Ordering::Relaxed) {
+                            return handover.give(response).await;
+                        }
                     } else {
                         guard.end_request();
                     }
                     Ok::<_, Infallible>(response)
                 }
             });
+            let served = async {
+                // Boxed, so that a stream does not keep its memory.
+                let mut connection = Box::new(http.serve_connection(TokioIo::new(stream), service));
+                let response = tokio::select! {
+                    biased;
+                    ended = serve_until(&mut connection, &stopping) => return ended.map_err(Into::into),
+                    response = handover.take() => response,
+                };
+                let stream = connection.into_parts().io.into_inner();
+                event_stream::write(response, stream).await.map_err(Into::into)
+            };
             tokio::select! {
                 biased;
-                ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)) => {
+                ended = served => {
                     if let Err(error) = ended {
+                        let error: Box<dyn Error + Send + Sync> = error;
                         // Errors caused by the peer: time-outs, resets, invalid HTTP.
-                        tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended early");
+                        tracing::debug!(%peer, error = &*error, "a connection ended early");
                     }
                 }
                 () = observer.reset() => tracing::debug!(%peer, "the peer reset the connection"),
@@ -288,6 +310,25 @@ impl Server {
             }
         }
     }
+}
+
+/// Serves a connection to its end, which is that of its present request once `stopping` is cancelled.
+async fn serve_until<I, S>(
+    connection: &mut http1::Connection<I, S>,
+    stopping: &CancellationToken,
+) -> hyper::Result<()>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    tokio::select! {
+        biased;
+        ended = &mut *connection => return ended,
+        () = stopping.cancelled() => {}
+    }
+    Pin::new(&mut *connection).graceful_shutdown();
+    connection.await
 }
 
 /// Limits how long a write may wait for the peer to read.

@@ -199,3 +199,42 @@ async fn streams_end_in_order() {
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(timeout(LONG, ended).await.unwrap().unwrap().aborted, 0);
 }
+
+/// Guards that a stream works on a connection that has had another request, and for a client with HTTP/1.0, whose stream
+/// has no chunks.
+#[tokio::test]
+async fn streams_work_on_every_connection() {
+    let server = Server::start(Fake::default());
+    let view = fresh(&server.fake).clone();
+    let synced = "event: synced\ndata: {}\n\n";
+    let old = get("/api/events").replace("HTTP/1.1", "HTTP/1.0");
+    for (requests, is_chunked) in [(get("/health") + &get("/api/events"), true), (old, false)] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        read_until(&mut stream, &mut text, synced).await;
+        assert_eq!(text.contains("transfer-encoding: chunked"), is_chunked, "{text}");
+        show(&view, "a", if is_chunked { 1 } else { 2 });
+        read_until(&mut stream, &mut text, "\"sandbox_id\":\"a\"").await;
+    }
+}
+
+/// Guards that many events that are read at once arrive whole and in order.
+#[tokio::test]
+async fn many_events_arrive_in_order() {
+    let server = Server::start(Fake::default());
+    let view = fresh(&server.fake).clone();
+    let mut events = testkit::Client::at(server.address)
+        .with_key(Some(crate::server::KEY))
+        .events("/api/events", None)
+        .await
+        .unwrap();
+    events.until("synced").await;
+    for number in 1..=1000 {
+        show(&view, "a", number);
+    }
+    for number in 1..=1000 {
+        let event = events.next().await.unwrap();
+        assert_eq!(event.data["sandbox_url"], format!("http://h:{number}"));
+    }
+}
