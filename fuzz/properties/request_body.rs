@@ -88,6 +88,7 @@ fn to_json(request: &CreateRequest) -> Value {
         "max_shell_sessions": request.max_shell_sessions.map(|limit| limit.to_string()),
         "provision_lark_cli_runtime": request.provision_lark_cli_runtime,
         "provision_lark_cli_broker": request.provision_lark_cli_broker,
+        "profile": request.profile,
         "ttl": duration(request.limits.ttl),
         "idle_timeout": duration(request.limits.idle_timeout),
     })
@@ -117,11 +118,15 @@ fn builds_valid_objects(request: &CreateRequest) {
         match manifest::build(template, request) {
             Ok(manifests) => validation::check(&manifests, request.user_id.as_str().len()),
             Err(error) => {
-                let has_optional_parts = !request.extra_mounts.is_empty()
+                let has_optional_parts = request.profile.is_some()
+                    || !request.extra_mounts.is_empty()
                     || request.skills_container_path.is_some()
                     || request.provision_lark_cli_runtime
                     || request.provision_lark_cli_broker;
-                assert!(has_optional_parts, "only mounts, the skills root and Lark are rejected: {error}");
+                assert!(
+                    has_optional_parts,
+                    "only mounts, profiles, the skills root and Lark are rejected: {error}"
+                );
                 assert!(error.to_string().len() < 5_000, "{error}");
             }
         }
