@@ -35,16 +35,16 @@ pub(crate) struct AdmissionQueue {
 
 /// A permit of a queue. It is released on drop.
 pub struct Permit {
-    room: Arc<AdmissionQueue>,
+    queue: Arc<AdmissionQueue>,
     id: SandboxId,
     /// The lock of the sandbox, shared by all its permits: a semaphore with one permit.
-    turn: Arc<Semaphore>,
+    lock: Arc<Semaphore>,
 }
 
 /// The queue of creates, and the slots in which they are executed.
 pub(crate) struct Creates {
-    pub(crate) room: Arc<AdmissionQueue>,
-    places: Arc<Semaphore>,
+    pub(crate) queue: Arc<AdmissionQueue>,
+    slots: Arc<Semaphore>,
     /// The number of slots.
     at_once: usize,
     /// The moving average of how long a slot is held.
@@ -53,8 +53,8 @@ pub(crate) struct Creates {
 
 /// The right to execute a create. It travels with the message and is dropped when the message has been handled.
 pub(crate) struct CreatePermit {
-    _turn: OwnedSemaphorePermit,
-    _place: Option<Slot>,
+    _lock: OwnedSemaphorePermit,
+    _slot: Option<Slot>,
 }
 
 struct Slot {
@@ -66,14 +66,14 @@ struct Slot {
 // === impl AdmissionQueue ===
 
 impl AdmissionQueue {
-    pub(crate) fn new(seats: QueueLimits) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::new(Counts::new(seats)) })
+    pub(crate) fn new(limits: QueueLimits) -> Arc<Self> {
+        Arc::new(Self { counts: Mutex::new(Counts::new(limits)) })
     }
 
     /// Takes a permit for a request about this sandbox.
     pub(crate) fn enter(self: &Arc<Self>, id: &SandboxId) -> Result<Permit, Rejected> {
-        let turn = self.counts().enter(id)?;
-        Ok(Permit { room: self.clone(), id: id.clone(), turn })
+        let lock = self.counts().enter(id)?;
+        Ok(Permit { queue: self.clone(), id: id.clone(), lock })
     }
 
     /// Rejects all requests from now on.
@@ -97,7 +97,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.room.counts().leave(&self.id);
+        self.queue.counts().leave(&self.id);
     }
 }
 
@@ -105,11 +105,11 @@ impl Drop for Permit {
 
 impl Creates {
     /// Creates `at_once` slots, and a queue with these limits.
-    pub(crate) fn new(at_once: usize, seats: QueueLimits) -> Self {
+    pub(crate) fn new(at_once: usize, limits: QueueLimits) -> Self {
         let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            room: AdmissionQueue::new(seats),
-            places: Arc::new(Semaphore::new(at_once)),
+            queue: AdmissionQueue::new(limits),
+            slots: Arc::new(Semaphore::new(at_once)),
             at_once,
             held: Arc::default(),
         }
@@ -117,45 +117,45 @@ impl Creates {
 
     /// Rejects all requests from now on, and also those that wait for a slot.
     pub(crate) fn close(&self) {
-        self.room.close();
-        self.places.close();
+        self.queue.close();
+        self.slots.close();
     }
 
-    /// Waits for the sandbox's lock, then until `end` for a slot if `needs_place` then returns true.
-    pub(crate) async fn pass(
+    /// Waits for the sandbox's lock, then until `end` for a slot if `needs_slot` then returns true.
+    pub(crate) async fn admit(
         &self,
         permit: &Permit,
         end: Instant,
-        needs_place: impl FnOnce() -> bool,
+        needs_slot: impl FnOnce() -> bool,
     ) -> Result<CreatePermit, SandboxError> {
-        let turn = permit.turn.clone().acquire_owned().await.map_err(|_| closing())?;
-        let place = if needs_place() { Some(self.place(&permit.id, end).await?) } else { None };
-        Ok(CreatePermit { _turn: turn, _place: place })
+        let lock = permit.lock.clone().acquire_owned().await.map_err(|_| closing())?;
+        let slot = if needs_slot() { Some(self.slot(&permit.id, end).await?) } else { None };
+        Ok(CreatePermit { _lock: lock, _slot: slot })
     }
 
-    async fn place(&self, id: &SandboxId, end: Instant) -> Result<Slot, SandboxError> {
+    async fn slot(&self, id: &SandboxId, end: Instant) -> Result<Slot, SandboxError> {
         // A free slot is taken even after `end`: the remaining time may be enough.
-        let permit = match self.places.clone().try_acquire_owned() {
+        let permit = match self.slots.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => timeout_at(end, self.places.clone().acquire_owned())
+            Err(_) => timeout_at(end, self.slots.clone().acquire_owned())
                 .await
-                .map_err(|_| self.crowded(id, "could not be made in time", self.room.counts().len()))?
+                .map_err(|_| self.overloaded(id, "could not be made in time", self.queue.counts().len()))?
                 .map_err(|_| closing())?,
         };
         Ok(Slot { _permit: permit, since: Instant::now(), held: self.held.clone() })
     }
 
     /// Returns the error for a request without a permit.
-    pub(crate) fn refusal(&self, id: &SandboxId, full: Rejected) -> SandboxError {
-        match full {
-            Rejected::All { taken } => self.crowded(id, "cannot be made now", taken),
-            other @ (Rejected::Closed | Rejected::OfOne { .. }) => other.into_failure(id),
+    pub(crate) fn rejection(&self, id: &SandboxId, rejected: Rejected) -> SandboxError {
+        match rejected {
+            Rejected::All { taken } => self.overloaded(id, "cannot be made now", taken),
+            other @ (Rejected::Closed | Rejected::PerSandbox { .. }) => other.into_failure(id),
         }
     }
 
     /// Returns the error for a sandbox that cannot be created because of too many other creates.
-    fn crowded(&self, id: &SandboxId, what: &str, seats: usize) -> SandboxError {
-        let waiting = seats.saturating_sub(self.at_once);
+    fn overloaded(&self, id: &SandboxId, what: &str, permits: usize) -> SandboxError {
+        let waiting = permits.saturating_sub(self.at_once);
         let held = *self.held.lock();
         SandboxError::Overloaded {
             what: format!("Sandbox '{id}' {what}: {} others are being made and {waiting} wait", self.at_once),
@@ -183,7 +183,7 @@ impl Rejected {
         match self {
             Self::Closed => closing(),
             Self::All { .. } => SandboxError::Busy { retry_after: RETRY },
-            Self::OfOne { taken } => SandboxError::Overloaded {
+            Self::PerSandbox { taken } => SandboxError::Overloaded {
                 what: format!("{taken} requests for sandbox '{id}' are waiting already"),
                 retry_after: RETRY,
             },

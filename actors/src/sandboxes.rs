@@ -220,7 +220,7 @@ impl Sandboxes {
 
     /// Takes a permit for a request that creates nothing.
     fn permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
-        self.shared.changes.enter(id).map_err(|full| full.into_failure(id))
+        self.shared.changes.enter(id).map_err(|rejected| rejected.into_failure(id))
     }
 
     /// Takes a permit for an event stream.
@@ -287,10 +287,10 @@ impl Backend for Sandboxes {
         let permit = if is_there {
             self.permit(&id)?
         } else {
-            creates.room.enter(&id).map_err(|full| creates.refusal(&id, full))?
+            creates.queue.enter(&id).map_err(|rejected| creates.rejection(&id, rejected))?
         };
         let now = Instant::now();
-        let (place_until, until) = (now + budget::CREATE_TURN, (now + budget::POST_PATIENCE).into_std());
+        let (slot_until, until) = (now + budget::CREATE_SLOT, (now + budget::POST_PATIENCE).into_std());
         let received = now.into_std();
         let call = async {
             common.view.first_list(budget::FIRST_LIST).await;
@@ -303,18 +303,18 @@ impl Backend for Sandboxes {
             {
                 return Some(Err(failure.clone()));
             }
-            let pass = if is_there {
+            let create_permit = if is_there {
                 None
             } else {
                 // Another POST may have created the sandbox while this one waited for the lock.
-                match creates.pass(&permit, place_until, || !common.view.is_whole(&id)).await {
-                    Ok(pass) => Some(pass),
+                match creates.admit(&permit, slot_until, || !common.view.is_whole(&id)).await {
+                    Ok(permit) => Some(permit),
                     Err(failure) => return Some(Err(failure)),
                 }
             };
             let event =
                 |waiter| Event::Post { request: Arc::new(request), manifests, waiter, received, until };
-            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), pass)).await
+            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), create_permit)).await
         };
         match within(budget::CREATE, Operation::CreateSandbox, call).await? {
             Some(Ok(Reply::Made(status))) => {
@@ -394,7 +394,7 @@ impl Backend for Sandboxes {
     }
 
     fn wait_permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
-        self.shared.waits.enter(id).map_err(|full| full.into_failure(id))
+        self.shared.waits.enter(id).map_err(|rejected| rejected.into_failure(id))
     }
 
     async fn settled(&self, permit: Permit, end: Instant) -> Result<Option<Status>, SandboxError> {

@@ -71,7 +71,7 @@ pub const PROBE: Duration = seconds(10);
 pub const CALL_GRACE: Duration = seconds(2);
 
 /// The time that a POST may wait for a slot among all creates. After it, no time is left for a write.
-pub const CREATE_TURN: Duration = CREATE.saturating_sub(WRITE).saturating_sub(CALL_GRACE);
+pub const CREATE_SLOT: Duration = CREATE.saturating_sub(WRITE).saturating_sub(CALL_GRACE);
 
 /// The time that a request waits for the first list after the start.
 pub const FIRST_LIST: Duration = HTTP_READ.saturating_sub(seconds(3));
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn inner_deadlines_come_first() {
         for chain in [
-            &[CLIENT_CREATE, HTTP_CREATE, CREATE, POST_PATIENCE, CREATE_TURN, WRITE, READ][..],
+            &[CLIENT_CREATE, HTTP_CREATE, CREATE, POST_PATIENCE, CREATE_SLOT, WRITE, READ][..],
             &[CLIENT_DELETE, HTTP_DELETE, DELETE, WRITE],
             &[CLIENT_READ, HTTP_READ, FIRST_LIST],
             &[CLIENT_CREATE, HTTP_WAIT, WAIT],

@@ -28,7 +28,7 @@ pub(crate) enum Rejected {
         taken: usize,
     },
     /// All permits that one sandbox may have are in use.
-    OfOne {
+    PerSandbox {
         /// The number of permits in use.
         taken: usize,
     },
@@ -36,23 +36,23 @@ pub(crate) enum Rejected {
 
 /// The permits in use.
 pub(super) struct Counts {
-    seats: QueueLimits,
+    limits: QueueLimits,
     taken: usize,
     closed: bool,
-    by_id: HashMap<SandboxId, Of>,
+    by_id: HashMap<SandboxId, SandboxPermits>,
 }
 
 /// The permits in use of one sandbox: at least one.
-struct Of {
+struct SandboxPermits {
     taken: usize,
-    turn: Arc<Semaphore>,
+    lock: Arc<Semaphore>,
 }
 
 // === impl Counts ===
 
 impl Counts {
-    pub(super) fn new(seats: QueueLimits) -> Self {
-        Self { seats, taken: 0, closed: false, by_id: HashMap::new() }
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        Self { limits, taken: 0, closed: false, by_id: HashMap::new() }
     }
 
     /// Takes a permit. Returns the lock that all permits of this sandbox share.
@@ -60,28 +60,28 @@ impl Counts {
         if self.closed {
             return Err(Rejected::Closed);
         }
-        let per_sandbox = self.by_id.get(id).map_or(0, |of| of.taken);
-        if per_sandbox >= self.seats.per_sandbox {
-            return Err(Rejected::OfOne { taken: per_sandbox });
+        let per_sandbox = self.by_id.get(id).map_or(0, |permits| permits.taken);
+        if per_sandbox >= self.limits.per_sandbox {
+            return Err(Rejected::PerSandbox { taken: per_sandbox });
         }
-        if self.taken >= self.seats.all {
+        if self.taken >= self.limits.all {
             return Err(Rejected::All { taken: self.taken });
         }
         self.taken += 1;
-        let of = self
+        let permits = self
             .by_id
             .entry(id.clone())
-            .or_insert_with(|| Of { taken: 0, turn: Arc::new(Semaphore::new(1)) });
-        of.taken += 1;
-        Ok(of.turn.clone())
+            .or_insert_with(|| SandboxPermits { taken: 0, lock: Arc::new(Semaphore::new(1)) });
+        permits.taken += 1;
+        Ok(permits.lock.clone())
     }
 
     /// Releases a permit.
     pub(super) fn leave(&mut self, id: &SandboxId) {
-        let Some(of) = self.by_id.get_mut(id) else { return };
-        of.taken -= 1;
+        let Some(permits) = self.by_id.get_mut(id) else { return };
+        permits.taken -= 1;
         self.taken -= 1;
-        if of.taken == 0 {
+        if permits.taken == 0 {
             self.by_id.remove(id);
         }
     }

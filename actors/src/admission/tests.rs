@@ -21,7 +21,7 @@ proptest! {
     /// entry is kept for a released permit.
     #[test]
     fn seats_are_counted(history in prop::collection::vec((any::<bool>(), 0_usize..4), 0..60)) {
-        let room = AdmissionQueue::new(QUEUE_LIMITS);
+        let queue = AdmissionQueue::new(QUEUE_LIMITS);
         let names = ["a", "b", "c", "d"];
         let mut taken: [Vec<Permit>; 4] = Default::default();
         for (comes, who) in history {
@@ -30,17 +30,17 @@ proptest! {
                 taken[who].pop();
                 continue;
             }
-            match room.enter(&id(names[who])) {
+            match queue.enter(&id(names[who])) {
                 Ok(permit) => {
                     prop_assert!(all < QUEUE_LIMITS.all && per_sandbox < QUEUE_LIMITS.per_sandbox);
                     taken[who].push(permit);
                 }
-                Err(Rejected::OfOne { taken }) => prop_assert_eq!((taken, per_sandbox), (QUEUE_LIMITS.per_sandbox, QUEUE_LIMITS.per_sandbox)),
-                Err(full) => prop_assert_eq!((full, all), (Rejected::All { taken: QUEUE_LIMITS.all }, QUEUE_LIMITS.all)),
+                Err(Rejected::PerSandbox { taken }) => prop_assert_eq!((taken, per_sandbox), (QUEUE_LIMITS.per_sandbox, QUEUE_LIMITS.per_sandbox)),
+                Err(rejected) => prop_assert_eq!((rejected, all), (Rejected::All { taken: QUEUE_LIMITS.all }, QUEUE_LIMITS.all)),
             }
         }
         drop(taken);
-        prop_assert_eq!(room.counts().len(), 0);
+        prop_assert_eq!(queue.counts().len(), 0);
     }
 }
 
@@ -67,23 +67,23 @@ fn the_retry_is_the_queues() {
 async fn places_are_given_in_order() {
     let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
     let end = Instant::now() + secs(10);
-    let [a, b, c] = ["a", "b", "c"].map(|name| creates.room.enter(&id(name)).unwrap());
-    let first = creates.pass(&a, end, || true).await.unwrap();
-    let mut second = Box::pin(creates.pass(&b, end, || true));
-    let mut third = Box::pin(creates.pass(&c, end, || true));
+    let [a, b, c] = ["a", "b", "c"].map(|name| creates.queue.enter(&id(name)).unwrap());
+    let first = creates.admit(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.admit(&b, end, || true));
+    let mut third = Box::pin(creates.admit(&c, end, || true));
     assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
     sleep(secs(3)).await;
     drop(first);
     let second = second.await.unwrap();
     assert!((&mut third).now_or_never().is_none());
     let Err(SandboxError::Overloaded { what, retry_after }) = third.await else {
-        panic!("there was one place")
+        panic!("there was one slot")
     };
     assert_eq!(Instant::now(), end);
     assert!(what.contains("'c'") && what.contains("1 others are being made and 2 wait"), "{what}");
-    assert_eq!(retry_after, secs(9), "two others wait, and a place was held for 3 s");
+    assert_eq!(retry_after, secs(9), "two others wait, and a slot was held for 3 s");
     drop(second);
-    creates.pass(&c, end, || true).now_or_never().expect("a free place is taken, late as it is").unwrap();
+    creates.admit(&c, end, || true).now_or_never().expect("a free slot is taken, late as it is").unwrap();
 }
 
 /// Guards that one POST of a sandbox is admitted at a time, and that it does not wait for a slot that it does not
@@ -92,13 +92,13 @@ async fn places_are_given_in_order() {
 async fn a_sandbox_has_one_turn() {
     let creates = Creates::new(1, QueueLimits { all: 9, per_sandbox: 9 });
     let end = Instant::now() + secs(10);
-    let [a, again, b] = ["a", "a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
-    let first = creates.pass(&a, end, || true).await.unwrap();
-    let mut second = Box::pin(creates.pass(&again, end, || false));
-    assert!((&mut second).now_or_never().is_none(), "its turn has not come");
-    assert!(creates.pass(&b, end, || false).now_or_never().is_some(), "another sandbox's has");
+    let [a, again, b] = ["a", "a", "b"].map(|name| creates.queue.enter(&id(name)).unwrap());
+    let first = creates.admit(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.admit(&again, end, || false));
+    assert!((&mut second).now_or_never().is_none(), "its lock is held");
+    assert!(creates.admit(&b, end, || false).now_or_never().is_some(), "another sandbox has its own");
     drop(first);
-    second.now_or_never().expect("its turn has come").unwrap();
+    second.now_or_never().expect("its lock is free").unwrap();
 }
 
 /// Guards that after a close new and waiting requests are rejected.
@@ -106,11 +106,11 @@ async fn a_sandbox_has_one_turn() {
 async fn a_close_sends_those_away_who_wait() {
     let creates = Creates::new(1, QUEUE_LIMITS);
     let end = Instant::now() + secs(10);
-    let [a, b] = ["a", "b"].map(|name| creates.room.enter(&id(name)).unwrap());
-    let _first = creates.pass(&a, end, || true).await.unwrap();
-    let mut second = Box::pin(creates.pass(&b, end, || true));
+    let [a, b] = ["a", "b"].map(|name| creates.queue.enter(&id(name)).unwrap());
+    let _first = creates.admit(&a, end, || true).await.unwrap();
+    let mut second = Box::pin(creates.admit(&b, end, || true));
     assert!((&mut second).now_or_never().is_none());
     creates.close();
     assert!(matches!(second.await, Err(SandboxError::ShuttingDown { .. })));
-    assert_eq!(creates.room.enter(&id("c")).err(), Some(Rejected::Closed));
+    assert_eq!(creates.queue.enter(&id("c")).err(), Some(Rejected::Closed));
 }

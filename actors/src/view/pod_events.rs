@@ -63,11 +63,12 @@ impl View {
     /// Keeps the last lines of the log of a container of the Pod with this uid. Those of any other Pod are dropped.
     pub(super) fn logged(&self, id: &SandboxId, uid: &Uid, log: ExitLog) {
         let is_news = self.rows.get_mut(id).is_some_and(|mut row| {
-            let Row { pod: Some(pod), events, .. } = &mut *row else { return false };
-            if pod.object.uid != *uid || pod.object.ready {
+            let row = &mut *row;
+            if row.pod.as_ref().is_none_or(|pod| pod.object.uid != *uid || pod.object.ready) {
                 return false;
             }
-            events.get_or_insert_with(|| Told::new(uid.clone()).into()).log = Some(log);
+            row.events.get_or_insert_with(|| Told::new(uid.clone()).into()).log = Some(log);
+            self.note(id, row, false);
             true
         });
         if is_news {

@@ -43,12 +43,12 @@ pub const CREATES_AT_ONCE: usize = 4;
 /// The fixture of a test.
 pub struct Fake {
     pub sandboxes: Sandboxes,
-    world: Arc<World>,
+    shared: Arc<Shared>,
     ticking: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct World {
+struct Shared {
     state: Mutex<State>,
     sandboxes: Mutex<Option<Sandboxes>>,
     stalled: AtomicBool,
@@ -71,7 +71,7 @@ struct State {
     /// The result of an activity probe of each sandbox; `No` if there is no entry.
     busy: HashMap<SandboxId, Busy>,
     /// The recorded Events, such as `a IdleTimeout`.
-    told: Vec<String>,
+    recorded: Vec<String>,
 }
 
 pub fn id(text: &str) -> SandboxId {
@@ -93,8 +93,8 @@ impl Fake {
         Self::on(Arc::default(), policy, reap_limits).await
     }
 
-    async fn on(world: Arc<World>, policy: Policy, reap_limits: ReapLimits) -> Self {
-        let port = Arc::new(Port(world.clone()));
+    async fn on(shared: Arc<Shared>, policy: Policy, reap_limits: ReapLimits) -> Self {
+        let port = Arc::new(Port(shared.clone()));
         let rules = Rules {
             staleness: STALENESS,
             policy,
@@ -102,9 +102,9 @@ impl Fake {
             creates_at_once: CREATES_AT_ONCE,
             streams_max: 8,
         };
-        let sandboxes = Sandboxes::start(port, rules, Wall(world.clone())).await.unwrap();
-        *world.sandboxes.lock().unwrap() = Some(sandboxes.clone());
-        Self { sandboxes, world, ticking: None }
+        let sandboxes = Sandboxes::start(port, rules, Wall(shared.clone())).await.unwrap();
+        *shared.sandboxes.lock().unwrap() = Some(sandboxes.clone());
+        Self { sandboxes, shared, ticking: None }
     }
 
     /// Kills the process and starts another one that adopts the cluster's objects.
@@ -119,63 +119,63 @@ impl Fake {
             ticking.abort();
         }
         self.sandboxes.ended().await;
-        Self::on(self.world.clone(), policy, reap_limits).await
+        Self::on(self.shared.clone(), policy, reap_limits).await
     }
 
     /// Steps the wall clock.
     pub fn step_clock(&self, seconds: i64) {
-        self.world.off.fetch_add(seconds, Ordering::SeqCst);
+        self.shared.off.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// Sets the result of the sandbox's activity probes.
     pub fn set_busy(&self, name: &str, busy: Busy) {
-        self.world.state.lock().unwrap().busy.insert(id(name), busy);
+        self.shared.state.lock().unwrap().busy.insert(id(name), busy);
     }
 
     /// Sets the Pod's phase and reports it to the watch.
     pub fn set_phase(&self, name: &str, phase: Phase, ready: bool) {
         let pod = {
-            let mut state = self.world.state.lock().unwrap();
+            let mut state = self.shared.state.lock().unwrap();
             let version = ResourceVersion(state.next());
             let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
             (pod.phase, pod.ready, pod.version) = (phase, ready, version);
             pod.clone()
         };
-        self.world.view().pods(WatchEvent::Applied(id(name), pod));
+        self.shared.view().pods(WatchEvent::Applied(id(name), pod));
     }
 
     /// Changes the limits on the Pod manually. The watch reports it unless `silent` is set.
     pub fn annotate(&self, name: &str, limits: Limits, silent: bool) {
         let pod = {
-            let mut state = self.world.state.lock().unwrap();
+            let mut state = self.shared.state.lock().unwrap();
             let version = ResourceVersion(state.next());
             let pod = state.objects.get_mut(&id(name)).unwrap().pod.as_mut().unwrap();
             (pod.annotations.limits, pod.version) = (limits, version);
             pod.clone()
         };
         if !silent {
-            self.world.view().pods(WatchEvent::Applied(id(name), pod));
+            self.shared.view().pods(WatchEvent::Applied(id(name), pod));
         }
     }
 
     /// Deletes the Service manually.
     pub fn lose_service(&self, name: &str) {
         let (uid, version) = {
-            let mut state = self.world.state.lock().unwrap();
+            let mut state = self.shared.state.lock().unwrap();
             let service = state.objects.get_mut(&id(name)).unwrap().service.take().unwrap();
             (service.uid, ResourceVersion(state.next()))
         };
-        self.world.view().services(WatchEvent::Deleted(id(name), uid, version));
+        self.shared.view().services(WatchEvent::Deleted(id(name), uid, version));
     }
 
     /// Lets new Pods stay `Pending` and not ready.
     pub fn make_unready(&self) {
-        self.world.unready.store(true, Ordering::SeqCst);
+        self.shared.unready.store(true, Ordering::SeqCst);
     }
 
     /// Returns the recorded Events, such as `a IdleTimeout`.
-    pub fn told(&self) -> Vec<String> {
-        self.world.state.lock().unwrap().told.clone()
+    pub fn recorded(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().recorded.clone()
     }
 
     /// Returns the number of calls whose name starts with `call`, such as `write_annotations`.
@@ -185,28 +185,28 @@ impl Fake {
 
     /// Returns whether the sandbox is complete in the cluster and not terminating.
     pub fn holds(&self, name: &str) -> bool {
-        self.world.state.lock().unwrap().objects.get(&id(name)).is_some_and(Observed::is_whole)
+        self.shared.state.lock().unwrap().objects.get(&id(name)).is_some_and(Observed::is_whole)
     }
 
     /// Returns the number of complete sandboxes in the cluster.
     pub fn fleet(&self) -> usize {
-        self.world.state.lock().unwrap().objects.values().filter(|seen| seen.is_whole()).count()
+        self.shared.state.lock().unwrap().objects.values().filter(|seen| seen.is_whole()).count()
     }
 
     /// Lets calls with this name succeed again.
     pub fn allow(&self, call: &str) {
-        self.world.state.lock().unwrap().refusals.remove(call);
+        self.shared.state.lock().unwrap().refusals.remove(call);
     }
 
     /// Starts the watch, which then reports every second that it is up to date.
     pub async fn run(mut self) -> Self {
         self.list();
-        let world = self.world.clone();
+        let shared = self.shared.clone();
         self.ticking = Some(tokio::spawn(async move {
             loop {
                 sleep(Duration::from_secs(1)).await;
-                if !world.stalled.load(Ordering::SeqCst) {
-                    let view = world.view();
+                if !shared.stalled.load(Ordering::SeqCst) {
+                    let view = shared.view();
                     view.synced(Kind::Pod);
                     view.synced(Kind::Service);
                 }
@@ -222,8 +222,8 @@ impl Fake {
 
     /// Reports a complete list of both kinds.
     pub fn list(&self) {
-        let view = self.world.view();
-        let (objects, version) = self.world.state.lock().unwrap().list();
+        let view = self.shared.view();
+        let (objects, version) = self.shared.state.lock().unwrap().list();
         view.relist_started(Kind::Pod);
         view.relist_started(Kind::Service);
         let pods = objects.iter().filter_map(|(id, seen)| Some((id.clone(), seen.pod.clone()?))).collect();
@@ -235,43 +235,43 @@ impl Fake {
 
     /// Stops all reports of the watch.
     pub fn stall(&self) {
-        self.world.stalled.store(true, Ordering::SeqCst);
+        self.shared.stalled.store(true, Ordering::SeqCst);
     }
 
     /// Adds a sandbox that an earlier process created.
     pub fn hold(&self, name: &str) {
-        let mut state = self.world.state.lock().unwrap();
+        let mut state = self.shared.state.lock().unwrap();
         let (pod, service) = (state.pod(), state.service());
         state.objects.insert(id(name), Observed { pod: Some(pod), service: Some(service) });
     }
 
     pub fn calls(&self) -> Vec<String> {
-        self.world.state.lock().unwrap().calls.clone()
+        self.shared.state.lock().unwrap().calls.clone()
     }
 
     pub fn delay(&self, call: &str, delay: Duration) {
-        self.world.state.lock().unwrap().delays.insert(call.to_owned(), delay);
+        self.shared.state.lock().unwrap().delays.insert(call.to_owned(), delay);
     }
 
     pub fn refuse(&self, call: &str, kind: ClusterErrorKind) {
-        self.world.state.lock().unwrap().refusals.insert(call.to_owned(), kind);
+        self.shared.state.lock().unwrap().refusals.insert(call.to_owned(), kind);
     }
 
     pub fn panic_once(&self, call: &str) {
-        self.world.state.lock().unwrap().panics.push(call.to_owned());
+        self.shared.state.lock().unwrap().panics.push(call.to_owned());
     }
 
     pub fn is_empty(&self) -> bool {
-        self.world.state.lock().unwrap().objects.values().all(Observed::is_empty)
+        self.shared.state.lock().unwrap().objects.values().all(Observed::is_empty)
     }
 
     pub fn holds_half(&self, name: &str) -> bool {
-        let state = self.world.state.lock().unwrap();
+        let state = self.shared.state.lock().unwrap();
         state.objects.get(&id(name)).is_some_and(|seen| !seen.is_empty() && !seen.is_whole())
     }
 }
 
-impl World {
+impl Shared {
     fn wall(&self) -> Timestamp {
         let since = self.start.get_or_init(Instant::now).elapsed();
         let off = SignedDuration::from_secs(self.off.load(Ordering::SeqCst));
@@ -339,7 +339,7 @@ impl State {
     }
 }
 
-struct Port(Arc<World>);
+struct Port(Arc<Shared>);
 
 impl Cluster for Port {
     /// A manifest is the number of the request that it was built from.
@@ -452,15 +452,15 @@ impl Cluster for Port {
                 pod.version = ResourceVersion(version);
                 pod.clone()
             };
-            let world = self.0.clone();
+            let shared = self.0.clone();
             tokio::spawn(async move {
                 sleep(TERMINATION).await;
                 let version = {
-                    let mut state = world.state.lock().unwrap();
+                    let mut state = shared.state.lock().unwrap();
                     state.objects.get_mut(&id).unwrap().pod = None;
                     ResourceVersion(state.next())
                 };
-                world.view().pods(WatchEvent::Deleted(id, only.uid, version));
+                shared.view().pods(WatchEvent::Deleted(id, only.uid, version));
             });
             Outcome::Done(Deletion::Terminating(pod))
         })
@@ -530,13 +530,13 @@ impl Cluster for Port {
     }
 
     fn record_event(&self, id: &SandboxId, _pod: &Uid, reason: ReapReason, dry_run: bool) {
-        let told = format!("{id} {}{}", if dry_run { "would " } else { "" }, reason.name());
-        self.0.state.lock().unwrap().told.push(told);
+        let recorded = format!("{id} {}{}", if dry_run { "would " } else { "" }, reason.name());
+        self.0.state.lock().unwrap().recorded.push(recorded);
     }
 }
 
 /// A wall clock that follows tokio's paused clock and can be stepped.
-struct Wall(Arc<World>);
+struct Wall(Arc<Shared>);
 
 impl Clock for Wall {
     fn wall(&self) -> Timestamp {

@@ -54,7 +54,7 @@ async fn a_ttl_ends_a_sandbox() {
     assert!(!fake.holds("a"));
     assert_eq!(fake.sandboxes.get(&id("a")).await.unwrap(), None);
     assert_eq!(fake.sandboxes.reaped(&id("a")).unwrap().reason, ReapReason::Ttl);
-    assert_eq!(fake.told(), ["a TTLExpired"]);
+    assert_eq!(fake.recorded(), ["a TTLExpired"]);
     assert_eq!(fake.sandboxes.reaper().reaped, 1);
     fake.sandboxes.create(with("a", None, None)).await.unwrap();
     assert_eq!(fake.sandboxes.reaped(&id("a")), None, "a new life");
@@ -318,7 +318,7 @@ async fn one_that_cannot_be_deleted_stops_nothing() {
         fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
         sleep(seconds(600)).await;
         assert_eq!(fake.sandboxes.reaper().stopped_until, None);
-        assert_eq!(fake.told(), Vec::<String>::new(), "nothing was reaped");
+        assert_eq!(fake.recorded(), Vec::<String>::new(), "nothing was reaped");
         assert_eq!(fake.count("delete_service"), 0, "what cannot go stays whole");
         let most = if kind == ClusterErrorKind::Forbidden { 11 } else { 120 };
         assert!(fake.count("delete_pod") <= most, "{}", fake.count("delete_pod"));
@@ -328,7 +328,7 @@ async fn one_that_cannot_be_deleted_stops_nothing() {
         fake.allow("delete_pod a");
         sleep(seconds(62)).await;
         assert!(!fake.holds("a"));
-        assert_eq!(fake.told(), ["b TTLExpired", "a TTLExpired"]);
+        assert_eq!(fake.recorded(), ["b TTLExpired", "a TTLExpired"]);
     }
 }
 
@@ -357,7 +357,7 @@ async fn what_has_changed_stays_whole() {
     fake.annotate("a", longer, false);
     sleep(seconds(600)).await;
     assert!(fake.holds("a"));
-    assert_eq!((fake.told(), fake.sandboxes.reaper().reaped), (vec![], 0));
+    assert_eq!((fake.recorded(), fake.sandboxes.reaper().reaped), (vec![], 0));
 }
 
 /// Guards that a sandbox whose limit is extended manually during its activity probe is not reaped for the old limit.
@@ -521,7 +521,7 @@ async fn a_dry_run() {
     fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
     sleep(seconds(1_000)).await;
     assert!(fake.holds("a"));
-    assert_eq!(fake.told(), ["a would TTLExpired"]);
+    assert_eq!(fake.recorded(), ["a would TTLExpired"]);
     assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaper().dry_runs), (0, 1));
 }
 

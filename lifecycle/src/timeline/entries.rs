@@ -114,7 +114,10 @@ impl Entries {
             let warning = Warning { reason, count: 1, last: at };
             return self.insert(Step::Warning(Box::new(warning)), at, room);
         };
-        **warning = Warning { reason, count: warning.count.saturating_add(1), last: at.max(warning.last) };
+        // The log of an exit comes after the exit.
+        let has_more_words = reason.exit.is_some() && reason.exit == warning.reason.exit;
+        let count = warning.count.saturating_add(u32::from(!has_more_words));
+        **warning = Warning { reason, count, last: at.max(warning.last) };
         self.text = self.list.iter().map(|entry| entry.step.text_len()).sum();
         self.shrink_to(room);
     }

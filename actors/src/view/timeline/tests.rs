@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use lifecycle::{
+    exit::{Exit, ExitLog},
     lifetime::LifetimeAnnotations,
     observed::{ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
-    phase::Phase,
+    phase::{Phase, Reason},
     spec::ObservedSpec,
     traits::{Clock, Kind, WatchEvent, WatchSink as _},
 };
@@ -118,6 +119,27 @@ async fn another_pod_has_another_timeline() {
     assert_eq!(steps(&view), ["pod_created +0", "gone +0"]);
     view.services(WatchEvent::Deleted(id(), Uid("s".into()), ResourceVersion(7)));
     assert_eq!((view.len(), steps(&view)), (0, vec!["pod_created +0".to_owned(), "gone +0".to_owned()]));
+}
+
+/// Guards that the log of an exit adds its words to the warning about the exit, and that another exit counts.
+#[tokio::test(start_paused = true)]
+async fn the_log_of_an_exit_is_in_its_warning() {
+    let view = view();
+    let exit = |second| Exit { container: "sandbox".into(), at: at(second), is_previous: false };
+    let crashed = |version, second| {
+        let reason = Reason { exit: Some(exit(second).into()), ..Reason::new("Error", Some("exited")) };
+        ObservedPod { reason: Some(reason.into()), ..pod("p", version) }
+    };
+    let warning = || {
+        let report = view.timeline(&id()).unwrap();
+        let Step::Warning(warning) = report.steps[1].step.clone() else { panic!("{report:?}") };
+        (warning.count, warning.reason.message.clone().unwrap().to_string(), report.steps.len())
+    };
+    list(&view, crashed(1, 20));
+    view.exit_log(&id(), &Uid("p".into()), ExitLog::new(exit(20), "no key", 3).unwrap());
+    assert_eq!(warning(), (1, "exited; log: no key".to_owned(), 2));
+    view.pods(WatchEvent::Applied(id(), crashed(2, 10)));
+    assert_eq!(warning(), (2, "exited".to_owned(), 2));
 }
 
 /// Guards that an Event that gives the reason is a warning, and that a row without a Pod costs no timeline.
