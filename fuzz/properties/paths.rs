@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use kubernetes::names;
-use lifecycle::ids::{SandboxId, ThreadId, UserId};
+use lifecycle::ids::{PATH_SEGMENT_MAX, SandboxId, ThreadId, UserId};
 use sandbox_provisioner::http::{
     self as api, Capabilities,
     auth::Auth,
@@ -71,7 +71,7 @@ fn ids(text: &str) {
     }
     let words = !text.is_empty() && text.chars().all(word);
     assert_eq!(ThreadId::parse(text).is_some(), words && text.len() <= 64, "{text:?}");
-    assert_eq!(UserId::parse(text).is_some(), words, "{text:?}");
+    assert_eq!(UserId::parse(text).is_some(), words && text.len() <= PATH_SEGMENT_MAX, "{text:?}");
 }
 
 // === paths ===
