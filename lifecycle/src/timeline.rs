@@ -160,9 +160,9 @@ impl Timeline {
         if times.scheduled.is_some() && !self.entries.has_rank(Step::Scheduled.rank()) {
             self.entries.insert(Step::Scheduled, at(times.scheduled), room);
         }
-        if times.started.is_some() && !self.entries.has_rank(Step::Started.rank()) {
+        // After a restart of the container the time is that of its last start, and the first one is not known any more.
+        if times.started.is_some() && times.restarts == 0 && !self.entries.has_rank(Step::Started.rank()) {
             self.entries.insert(Step::Started, at(times.started), room);
-            self.restarts = times.restarts;
         }
         // By number, because a time in whole seconds may be the same.
         if times.restarts > self.restarts {

@@ -111,14 +111,16 @@ fn steps(entries: &Entries) -> Vec<ReportedStep> {
 /// Returns the longest interval between two steps up to readiness. Before that the time since the last step counts, unless
 /// the sandbox is over.
 fn slowest(entries: &Entries, now: Option<i64>) -> Option<Interval> {
-    let steps = || entries.iter().filter(|entry| entry.step.is_progress());
+    // A restart of the container is a part of the interval in which it fails.
+    let is_counted = |entry: &&Entry| entry.step.is_progress() && entry.step != Step::Restarted;
+    let steps = || entries.iter().filter(is_counted);
     let is_ready = |entry: &Entry| entry.step == Step::Ready;
     let count = steps().position(is_ready).map_or(usize::MAX, |index| index + 1);
     let start = steps().take(count);
     let open =
         now.filter(|_| count == usize::MAX).and_then(|now| steps().next_back().map(|last| (last, None, now)));
     let closed = start.clone().zip(start.skip(1)).map(|(from, to)| (from, Some(to), to.at));
-    let (from, to, until) = closed.chain(open).reduce(longer)?;
+    let (from, to, until) = closed.chain(open).reduce(longer).filter(|(from, _, until)| *until > from.at)?;
     Some(Interval {
         from: from.step.clone(),
         to: to.map(|to| to.step.clone()),

@@ -286,8 +286,14 @@ fn a_listed_sandbox_has_kubernetes_times() {
         let step = Step::of_event(&event, |image| image.into()).unwrap();
         sandbox.timeline.record(step, at(second), sandbox.clocks, TEXT_MAX);
     }
-    let wanted =
-        ["pod_created +0", "scheduled +0", "pulling +1000", "pulled +11000", "started +1000", "ready +1000"];
+    let wanted = [
+        "pod_created +0",
+        "scheduled +0",
+        "pulling +1000",
+        "pulled +11000",
+        "restarted +1000",
+        "ready +1000",
+    ];
     assert_eq!(sandbox.steps(), wanted);
     assert_eq!(sandbox.report().ready_after, Some(Duration::from_secs(14)));
     assert_eq!(sandbox.slowest(), "pulling > pulled 11000");
