@@ -83,9 +83,9 @@ pub fn check(template: &Template, request: &CreateRequest) -> Result<(), Sandbox
 /// Returns the requests and limits of the sandbox container without a profile, by the fields of a profile.
 #[must_use]
 pub fn default_resources() -> [(&'static str, Amount); 3] {
-    let [cpu, memory, storage] = pod::DEFAULT_RESOURCES.map(|(_, request, limit)| Amount {
-        request: Quantity::parse(request),
-        limit: Quantity::parse(limit),
+    let [cpu, memory, storage] = pod::DEFAULT_RESOURCES.map(|(name, request, limit)| {
+        let parse = if name == "cpu" { Quantity::parse_cores } else { Quantity::parse_bytes };
+        Amount { request: parse(request), limit: parse(limit) }
     });
     [("cpu", cpu), ("memory", memory), ("ephemeral_storage", storage)]
 }

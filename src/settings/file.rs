@@ -1,6 +1,6 @@
 //! The settings file: TOML, one key per setting, and the tables of the profiles.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
@@ -102,7 +102,12 @@ fn read_profiles(
             });
         }
     }
-    fields.sort_by_key(|field| field.line);
+    // The tables of one profile may be apart in the file.
+    let mut first = BTreeMap::<String, usize>::new();
+    for WrittenField { profile, line, .. } in &*fields {
+        first.entry(profile.clone()).and_modify(|first| *first = (*first).min(*line)).or_insert(*line);
+    }
+    fields.sort_by_key(|field| (first.get(&field.profile).copied(), field.line));
     Ok(())
 }
 

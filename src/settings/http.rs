@@ -73,7 +73,7 @@ static MAX_CONNECTIONS: Setting<Number<usize>> = Setting {
 
 static MAX_STREAMS: Setting<Number<usize>> = Setting {
     variable: "PROVISIONER_MAX_STREAMS",
-    format: Number(0..=65536),
+    format: Number(1..=65536),
     default: DefaultValue::Text("5000"),
     help: "Maximum number of open event streams, besides the other connections; a further one is answered 503",
 };

@@ -107,8 +107,7 @@ fn load(
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
     let mut settings = sections(&mut reader, environment.in_cluster());
     problems.extend(reader.into_problems());
-    let template = settings.as_mut().ok().map(|settings| &mut settings.template);
-    profiles::read(&in_file.profiles, template, &mut problems);
+    profiles::read(&in_file.profiles, settings.as_mut().ok(), &mut problems);
     match settings {
         Ok(settings) if problems.is_empty() => {
             Ok(Loaded { settings, values: sources, profiles: in_file.profiles })

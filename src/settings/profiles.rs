@@ -1,15 +1,19 @@
 //! The profiles: tables of the settings file, `[profiles.NAME]`. Variables and flags cannot define them.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
 
 use kubernetes::{
-    manifest::{Template, default_resources},
+    manifest::default_resources,
     profile::{FIELDS, Profile, Profiles},
 };
-use lifecycle::ids::ProfileName;
+use lifecycle::{ids::ProfileName, lifetime::Limits};
 use serde_json::Value;
 
-use super::problem::{Origin, Problem};
+use super::{
+    Settings,
+    format::duration_text,
+    problem::{Origin, Problem},
+};
 
 /// The key of the tables in the settings file.
 pub(super) const KEY: &str = "profiles";
@@ -37,8 +41,8 @@ const ENV: &str = "env";
 /// The similarity, from 0 to 1, below which no field is suggested.
 const LIKENESS: f64 = 0.8;
 
-/// Reads the profiles into the template, or only checks their fields without one. Adds every problem.
-pub(super) fn read(written: &WrittenProfiles, template: Option<&mut Template>, problems: &mut Vec<Problem>) {
+/// Reads the profiles into the other settings, or only checks their fields without those. Adds every problem.
+pub(super) fn read(written: &WrittenProfiles, settings: Option<&mut Settings>, problems: &mut Vec<Problem>) {
     let before = problems.len();
     let mut profiles = BTreeMap::<_, Profile>::new();
     for WrittenField { profile: name, field, line } in &written.fields {
@@ -60,12 +64,32 @@ pub(super) fn read(written: &WrittenProfiles, template: Option<&mut Template>, p
                 .push(Problem::new(format!("profiles.{name}.{field}{path} at {origin}: {message}{hint}")));
         }
     }
-    let Some(template) = template.filter(|_| problems.len() == before) else { return };
+    let Some(Settings { template, policy, .. }) = settings.filter(|_| problems.len() == before) else {
+        return;
+    };
     let has_host_paths = template.userdata_pvc.is_none() || template.skills_pvc.is_none();
     match Profiles::new(&profiles, &default_resources(), has_host_paths) {
-        Ok(profiles) => template.profiles = profiles,
+        Ok(profiles) => {
+            problems
+                .extend(profiles.iter().flat_map(|(name, profile)| above_maximum(name, profile, policy.max)));
+            template.profiles = profiles;
+        }
         Err(errors) => problems.extend(errors.iter().map(|error| Problem::new(error.to_string()))),
     }
+}
+
+/// Returns a problem for each limit of a profile that no request may set.
+fn above_maximum(name: &ProfileName, profile: &Profile, max: Limits) -> impl Iterator<Item = Problem> {
+    let limits = [
+        ("ttl", profile.ttl, "max_ttl", max.ttl),
+        ("idle_timeout", profile.idle_timeout, "max_idle_timeout", max.idle_timeout),
+    ];
+    let problem = move |(field, limit, setting, max): (_, Option<Duration>, _, Option<Duration>)| {
+        let (limit, max) = limit.zip(max).filter(|(limit, max)| limit > max)?;
+        let (limit, max) = (duration_text(limit), duration_text(max));
+        Some(Problem::new(format!("profiles.{name}.{field}: {limit} is above {setting}, which is {max}")))
+    };
+    limits.into_iter().filter_map(problem)
 }
 
 /// Returns the field that was probably meant, or all fields.

@@ -68,9 +68,11 @@ impl Profile {
             "extends" => self.extends = Some(text(value, ProfileName::parse, PROFILE_NAME)?),
             "description" => self.description = Some(text(value, one_line, ONE_LINE)?),
             "image" => self.image = Some(text(value, image, IMAGE)?),
-            "cpu" => self.cpu = amount(value)?,
-            "memory" => self.memory = amount(value)?,
-            "ephemeral_storage" => self.ephemeral_storage = amount(value)?,
+            "cpu" => self.cpu = amount(value, Quantity::parse_cores, Quantity::ALLOWED_CORES)?,
+            "memory" => self.memory = amount(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)?,
+            "ephemeral_storage" => {
+                self.ephemeral_storage = amount(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)?;
+            }
             "env" => self.env = env(value)?,
             "labels" => self.labels = map(value, (own_label, OWN_LABEL), label_value, LABEL_VALUE)?,
             "annotations" => self.annotations = map(value, (own_label, OWN_LABEL), any_text, ANY_TEXT)?,
@@ -93,8 +95,8 @@ impl Profile {
             "fs_group" => self.security.fs_group = Some(user_id(value)?),
             "automount_service_account_token" => self.automount_service_account_token = Some(boolean(value)?),
             "host_users" => self.host_users = Some(boolean(value)?),
-            "shm_size" => self.shm_size = Some(quantity(value)?),
-            "tmp_size" => self.tmp_size = Some(quantity(value)?),
+            "shm_size" => self.shm_size = Some(bytes(value)?),
+            "tmp_size" => self.tmp_size = Some(bytes(value)?),
             "ttl" => self.ttl = Some(text(value, limit, LIMIT)?),
             "idle_timeout" => self.idle_timeout = Some(text(value, limit, LIMIT)?),
             _ => return Err(FieldError::new(String::new(), "it is not a field of a profile".to_owned())),
@@ -161,20 +163,22 @@ fn user_id(value: &Value) -> Parsed<i64> {
     id.ok_or_else(|| FieldError::not_allowed(value, "a number between 0 and 4294967294"))
 }
 
-fn quantity(value: &Value) -> Parsed<Quantity> {
+fn quantity(value: &Value, parse: fn(&str) -> Option<Quantity>, allowed: &str) -> Parsed<Quantity> {
     // TOML has numbers, which are quantities without a suffix.
     let text =
         if value.is_number() { value.to_string() } else { value.as_str().unwrap_or_default().to_owned() };
-    Quantity::parse(&text).ok_or_else(|| FieldError::not_allowed(value, Quantity::ALLOWED))
+    parse(&text).ok_or_else(|| FieldError::not_allowed(value, allowed))
+}
+
+fn bytes(value: &Value) -> Parsed<Quantity> {
+    quantity(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)
 }
 
 /// Parses a quantity that is both the request and the limit, or a table with either.
-fn amount(value: &Value) -> Parsed<Amount> {
+fn amount(value: &Value, parse: fn(&str) -> Option<Quantity>, allowed: &str) -> Parsed<Amount> {
     let Value::Object(parts) = value else {
-        let both = quantity(value).map_err(|error| {
-            let allowed = format!("{}, or a table with request and limit", Quantity::ALLOWED);
-            FieldError { message: error.message.replace(Quantity::ALLOWED, &allowed), ..error }
-        })?;
+        let allowed = format!("{allowed}, or a table with request and limit");
+        let both = quantity(value, parse, &allowed)?;
         return Ok(Amount { request: Some(both.clone()), limit: Some(both) });
     };
     let mut amount = Amount::default();
@@ -187,7 +191,7 @@ fn amount(value: &Value) -> Parsed<Amount> {
                 return Err(FieldError::new(String::new(), message));
             }
         };
-        *parsed = Some(quantity(value).map_err(|error| error.within(&format!(".{part}")))?);
+        *parsed = Some(quantity(value, parse, allowed).map_err(|error| error.within(&format!(".{part}")))?);
     }
     Ok(amount)
 }
@@ -213,14 +217,15 @@ fn map<V>(
 
 /// Parses environment variables. Their values may be secret, so no error shows one.
 fn env(value: &Value) -> Parsed<BTreeMap<String, Hidden>> {
-    let hide = |error: FieldError| {
-        if error.path.is_empty() {
-            error
-        } else {
-            FieldError { message: "the value is not a text".to_owned(), ..error }
-        }
+    if !value.is_object() {
+        return Err(FieldError::new(String::new(), "it is not a table of texts".to_owned()));
+    }
+    let hide = |error: FieldError| match error.path.as_str() {
+        "" => error,
+        _ => FieldError { message: "the value is not a text without NUL".to_owned(), ..error },
     };
-    map(value, (variable, VARIABLE), |text| Some(Hidden(text.to_owned())), ANY_TEXT).map_err(hide)
+    let text = |text: &str| (!text.contains('\0')).then(|| Hidden(text.to_owned()));
+    map(value, (variable, VARIABLE), text, ANY_TEXT).map_err(hide)
 }
 
 /// Parses a value in Kubernetes' own shape. A field that Kubernetes does not have is an error: it would have no effect.
@@ -232,9 +237,46 @@ fn kubernetes<T: DeserializeOwned + Serialize>(value: &Value) -> Parsed<T> {
         FieldError::new(format!("{dot}{path}"), error.inner().to_string())
     })?;
     let kept = serde_json::to_value(&parsed).unwrap_or_default();
-    match lost(value, &kept) {
-        Some(path) => Err(FieldError::new(path, "Kubernetes has no such field".to_owned())),
-        None => Ok(parsed),
+    if let Some(path) = lost(value, &kept) {
+        return Err(FieldError::new(path, "Kubernetes has no such field".to_owned()));
+    }
+    invalid_value(&kept).map_or(Ok(parsed), Err)
+}
+
+/// Returns the first value in Kubernetes' own shapes that its API server refuses. The names of the fields tell what is
+/// allowed, because no two of these shapes use one name for different things.
+fn invalid_value(value: &Value) -> Option<FieldError> {
+    let allowed = |key: &str, value: &Value| {
+        let one_of = |names: &'static [&'static str]| {
+            value.as_str().filter(|text| !names.contains(text)).map(|_| names.join(", "))
+        };
+        match key {
+            "effect" => one_of(&["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+            "operator" => one_of(&["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Equal"]),
+            "whenUnsatisfiable" => one_of(&["DoNotSchedule", "ScheduleAnyway"]),
+            "nodeAffinityPolicy" | "nodeTaintsPolicy" => one_of(&["Honor", "Ignore"]),
+            "topologyKey" => (value == "").then(|| "a label key".to_owned()),
+            "maxSkew" => value.as_i64().filter(|skew| *skew < 1).map(|_| "a number above 0".to_owned()),
+            "weight" => {
+                let weight = value.as_i64().filter(|weight| !(1..=100).contains(weight));
+                weight.map(|_| "a number between 1 and 100".to_owned())
+            }
+            _ => None,
+        }
+    };
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            let error = match allowed(key, value) {
+                Some(allowed) => FieldError::not_allowed(value, &allowed),
+                None => invalid_value(value)?,
+            };
+            Some(error.within(&format!(".{key}")))
+        }),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| invalid_value(item).map(|error| error.within(&format!("[{index}]")))),
+        _ => None,
     }
 }
 

@@ -200,6 +200,13 @@ fn a_profile_leaves_alone_what_is_not_its_own() {
     );
 }
 
+fn is_refused(field: &str, value: &Value, path: &str, words: &str) {
+    let error = Profile::default().set(field, value).unwrap_err();
+    assert_eq!(error.path, path, "{field} = {value}: {error:?}");
+    assert!(error.message.contains(words), "{field} = {value}: {}", error.message);
+    assert!(!error.message.contains(char::is_control) && error.message.len() < 500, "{}", error.message);
+}
+
 /// Guards that each value that is not allowed gets a sentence with its path and what is allowed, and is not used.
 #[test]
 fn values_that_are_not_allowed_are_refused() {
@@ -208,9 +215,9 @@ fn values_that_are_not_allowed_are_refused() {
         ("description", json!("a\nb"), "", "one line"),
         ("image", json!("\"img\""), "", "without quotes"),
         ("image", json!(7), "", "7 is not allowed; allowed: an image reference"),
-        ("cpu", json!("two"), "", "\"two\" is not allowed; allowed: a Kubernetes quantity"),
-        ("cpu", json!("-1"), "", "above zero"),
-        ("cpu", json!(0), "", "above zero"),
+        ("cpu", json!("two"), "", "\"two\" is not allowed; allowed: a number of cores"),
+        ("cpu", json!("-1"), "", "a number of cores"),
+        ("cpu", json!(0), "", "a number of cores"),
         ("cpu", json!(["1"]), "", "a list is not allowed"),
         (
             "cpu",
@@ -220,9 +227,11 @@ fn values_that_are_not_allowed_are_refused() {
         ),
         ("memory", json!({"limit": "1GB"}), ".limit", "\"1GB\" is not allowed"),
         ("memory", json!(true), "", "or a table with request and limit"),
-        ("ephemeral_storage", json!("1 Gi"), "", "quantity"),
-        ("env", json!(["A=b"]), "", "a table of texts"),
-        ("env", json!({"A": 12_345}), ".A", "the value is not a text"),
+        ("ephemeral_storage", json!("1 Gi"), "", "a number of bytes"),
+        ("env", json!(["A=b"]), "", "it is not a table of texts"),
+        ("env", json!("A=b"), "", "it is not a table of texts"),
+        ("env", json!({"A": "b\0"}), ".A", "the value is not a text without NUL"),
+        ("env", json!({"A": 12_345}), ".A", "the value is not a text without NUL"),
         ("env", json!({"1A": "b"}), "", "the key \"1A\" is not allowed"),
         ("env", json!({"MAX_SHELL_SESSIONS": "9"}), "", "which this program sets"),
         ("env", json!({"DEERFLOW_LARK_BROKER_URL": "x"}), "", "which this program sets"),
@@ -236,18 +245,6 @@ fn values_that_are_not_allowed_are_refused() {
         ("annotations", json!({"sandbox-provisioner/ttl": "1h"}), "", "which this program sets"),
         ("node_selector", json!({"a": 1}), ".a", "1 is not allowed"),
         ("node_selector", json!("a=b"), "", "a table of texts"),
-        ("tolerations", json!({"key": "x"}), "", "expected"),
-        ("tolerations", json!([{"key": 7}]), "[0].key", "expected a string"),
-        ("tolerations", json!([{}, {"efect": "NoSchedule"}]), "[1].efect", "Kubernetes has no such field"),
-        ("affinity", json!({"podAntiAfinity": {}}), ".podAntiAfinity", "Kubernetes has no such field"),
-        (
-            "affinity",
-            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                {"matchExpressions": [{"key": "a", "operator": "In", "value": ["b"]}]}]}}}),
-            ".nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].value",
-            "Kubernetes has no such field",
-        ),
-        ("topology_spread_constraints", json!([{"maxSkew": "1"}]), "[0].maxSkew", "expected"),
         ("spread", json!("even"), "", "\"even\" is not allowed; allowed: none, preferred, required"),
         ("runtime_class", json!("gVisor"), "", "the name of a Kubernetes object"),
         ("priority_class", json!(""), "", "the name of a Kubernetes object"),
@@ -260,16 +257,66 @@ fn values_that_are_not_allowed_are_refused() {
         ("fs_group", json!(4_294_967_295_i64), "", "between 0 and 4294967294"),
         ("automount_service_account_token", json!("no"), "", "true or false"),
         ("host_users", json!(0), "", "true or false"),
-        ("shm_size", json!("0"), "", "above zero"),
+        ("shm_size", json!(64), "", "a number of bytes from \"1Mi\""),
         ("tmp_size", json!({"limit": "1Gi"}), "", "a table is not allowed"),
         ("ttl", json!(60), "", "60 is not allowed; allowed: a duration"),
         ("ttl", json!("0s"), "", "between 1s and 365d"),
         ("idle_timeout", json!("400d"), "", "between 1s and 365d"),
     ] {
-        let error = Profile::default().set(field, &value).unwrap_err();
-        assert_eq!(error.path, path, "{field} = {value}: {error:?}");
-        assert!(error.message.contains(words), "{field} = {value}: {}", error.message);
-        assert!(!error.message.contains(char::is_control) && error.message.len() < 500, "{}", error.message);
+        is_refused(field, &value, path, words);
+    }
+}
+
+/// Guards that Kubernetes' own shapes are checked as its API server checks them: types, names of fields and values.
+#[test]
+fn the_shapes_of_kubernetes_are_checked() {
+    for (field, value, path, words) in [
+        ("tolerations", json!({"key": "x"}), "", "expected"),
+        ("tolerations", json!([{"key": 7}]), "[0].key", "expected a string"),
+        ("tolerations", json!([{}, {"efect": "NoSchedule"}]), "[1].efect", "Kubernetes has no such field"),
+        (
+            "tolerations",
+            json!([{"operator": "Exist"}]),
+            "[0].operator",
+            "\"Exist\" is not allowed; allowed: In",
+        ),
+        ("tolerations", json!([{"effect": "No"}]), "[0].effect", "allowed: NoSchedule, "),
+        (
+            "affinity",
+            json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 500, "podAffinityTerm": {"topologyKey": "zone"}}]}}),
+            ".podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight",
+            "between 1 and 100",
+        ),
+        (
+            "affinity",
+            json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
+            ".podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey",
+            "a label key",
+        ),
+        (
+            "topology_spread_constraints",
+            json!([{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]),
+            "[0].maxSkew",
+            "above 0",
+        ),
+        (
+            "topology_spread_constraints",
+            json!([{"maxSkew": 1, "topologyKey": "zone"}]),
+            "[0].whenUnsatisfiable",
+            "\"\" is not allowed; allowed: DoNotSchedule",
+        ),
+        ("affinity", json!({"podAntiAfinity": {}}), ".podAntiAfinity", "Kubernetes has no such field"),
+        (
+            "affinity",
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "a", "operator": "In", "value": ["b"]}]}]}}}),
+            ".nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].value",
+            "Kubernetes has no such field",
+        ),
+        ("topology_spread_constraints", json!([{"maxSkew": "1"}]), "[0].maxSkew", "expected"),
+    ] {
+        is_refused(field, &value, path, words);
     }
 }
 
@@ -291,7 +338,7 @@ fn a_profile_extends_another() {
     let top = profiles.get(&name("top")).unwrap();
     assert_eq!(
         (top.cpu.request.as_ref(), top.cpu.limit.as_ref()),
-        (Quantity::parse("1").as_ref(), Quantity::parse("4").as_ref())
+        (Quantity::parse_cores("1").as_ref(), Quantity::parse_cores("4").as_ref())
     );
     assert_eq!(
         top.env.iter().map(|(k, v)| (k.as_str(), v.0.as_str())).collect::<Vec<_>>(),

@@ -35,8 +35,8 @@ fn every_problem_is_reported_with_its_place() {
         (
             "[profiles.a]\ncpu = 'two'\nmemory = 0\n[profiles.B]\n",
             &[
-                "profiles.a.cpu at settings.toml:2: \"two\" is not allowed; allowed: a Kubernetes quantity",
-                "profiles.a.memory at settings.toml:3: 0 is not allowed; allowed: a Kubernetes quantity",
+                "profiles.a.cpu at settings.toml:2: \"two\" is not allowed; allowed: a number of cores",
+                "profiles.a.memory at settings.toml:3: 0 is not allowed; allowed: a number of bytes",
                 "the profile \"B\" at settings.toml:4 has no valid name; allowed: 1 to 63 lower-case letters",
             ][..],
         ),
@@ -68,6 +68,10 @@ fn every_problem_is_reported_with_its_place() {
             "[profiles.a]\nsecurity = 'baseline'\n",
             &["profiles.a.security: the levels baseline and restricted forbid"],
         ),
+        (
+            "max_ttl = '1h'\nmax_idle_timeout = '1h'\n[profiles.a]\nttl = '2h'\nidle_timeout = '1h'\n",
+            &["profiles.a.ttl: 2h is above max_ttl, which is 1h"],
+        ),
         // With another problem in the file.
         (
             "k8s_namespace = 'A'\n[profiles.a]\nspread = 'even'\n",
@@ -98,6 +102,12 @@ fn printed_profiles_read_as_the_same() {
     let printed = show::to_toml(&first);
     assert!(printed.contains("\n[profiles.large]  # from "), "{printed}");
     let second = Inputs::default().file(&printed).load().unwrap();
+    assert_eq!(second.settings.template.profiles, first.settings.template.profiles);
+
+    // The tables of one profile may be apart in the file.
+    let apart = "[profiles.a]\ncpu = 1\n[profiles.b]\ncpu = 1\n[profiles.a.labels]\nx = 'y'\n";
+    let first = Inputs::default().file(apart).load().unwrap();
+    let second = Inputs::default().file(&show::to_toml(&first)).load().unwrap();
     assert_eq!(second.settings.template.profiles, first.settings.template.profiles);
 
     let secret = Inputs::default().file("[profiles.a]\nenv = { TOKEN = 's3cret' }\n").load().unwrap();
