@@ -130,7 +130,7 @@ impl Problem {
 
     /// A string that is not a duration, or a duration out of bounds.
     pub(crate) fn time_delta_parsing(rule: &str) -> Self {
-        let text = format!("Input should be a valid duration: {rule}");
+        let text = format!("Input should be {rule}");
         Self::with("time_delta_parsing", text, json!({ "error": rule }))
     }
 
