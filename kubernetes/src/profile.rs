@@ -20,6 +20,7 @@ pub use self::{
     fields::{FIELDS, FieldError},
     quantity::{Amount, Quantity},
     resolve::{ProfileError, Profiles},
+    rules::{IMAGE_MAX, is_image},
     security::{Level, Security},
 };
 

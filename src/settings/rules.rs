@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::Uri;
-use kubernetes::{manifest::is_absolute, probe::Probe};
+use kubernetes::{manifest::is_absolute, probe::Probe, profile::is_image};
 
 use super::format::{Exposure, Rule};
 
@@ -37,9 +37,6 @@ pub(super) const PROBES: Rule<Vec<Probe>> = Rule::new(
 );
 pub(super) const ONE_LINE: Rule<String> = Rule::new(one_line, "any text without control characters");
 
-/// The longest accepted image reference: enough for a name of 255 bytes, a tag of 128 and a digest of 135.
-const IMAGE_MAX: usize = 1024;
-
 /// A DNS label, the format of a namespace name ([Kubernetes, object names]).
 ///
 /// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
@@ -58,11 +55,7 @@ pub fn subdomain(text: &str) -> Option<String> {
 /// registry checks the rest.
 #[must_use]
 pub fn image(text: &str) -> Option<String> {
-    // Brackets are for a registry at an IPv6 address.
-    let sound = (1..=IMAGE_MAX).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c));
-    sound.then(|| text.to_owned())
+    is_image(text).then(|| text.to_owned())
 }
 
 /// An absolute path on a node, of Linux or Windows, without `..`, which Kubernetes refuses.
@@ -169,6 +162,8 @@ fn is_host_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kubernetes::profile::IMAGE_MAX;
+
     use super::*;
 
     fn check(rule: &str, takes: impl Fn(&str) -> bool, good: &[&str], bad: &[&str]) {

@@ -27,8 +27,8 @@ pub(super) const VARIABLE: &str = "the name of an environment variable: letters,
 const LABEL_MAX: usize = 63;
 /// The longest name of an object, and the longest prefix of a label key.
 const NAME_MAX: usize = 253;
-/// The longest image reference, as for `SANDBOX_IMAGE`.
-const IMAGE_MAX: usize = 1024;
+/// The longest accepted image reference: enough for a name of 255 bytes, a tag of 128 and a digest of 135.
+pub const IMAGE_MAX: usize = 1024;
 
 pub(super) fn one_line(text: &str) -> Option<String> {
     (text.len() <= 200 && !text.contains(char::is_control)).then(|| text.to_owned())
@@ -40,10 +40,17 @@ pub(super) fn any_text(text: &str) -> Option<String> {
 }
 
 pub(super) fn image(text: &str) -> Option<String> {
-    let sound = (1..=IMAGE_MAX).contains(&text.len())
+    is_image(text).then(|| text.to_owned())
+}
+
+/// Returns whether a text can be an image reference, here and as `SANDBOX_IMAGE`. Only characters that no reference has
+/// are refused, such as quotes; the registry checks the rest.
+#[must_use]
+pub fn is_image(text: &str) -> bool {
+    // Brackets are for a registry at an IPv6 address.
+    (1..=IMAGE_MAX).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c));
-    sound.then(|| text.to_owned())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c))
 }
 
 pub(super) fn limit(text: &str) -> Option<Duration> {
