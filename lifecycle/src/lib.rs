@@ -17,6 +17,7 @@ pub mod exit;
 pub mod hold;
 pub mod ids;
 pub mod lifetime;
+pub mod network;
 pub mod observed;
 pub mod operation;
 pub mod phase;
