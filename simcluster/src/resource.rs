@@ -65,6 +65,8 @@ pub(crate) const CLUSTER_ROLE_BINDINGS: &Resource = &RESOURCES[14];
 pub(crate) const NODES: &Resource = &RESOURCES[15];
 pub(crate) const ENDPOINTS: &Resource = &RESOURCES[16];
 pub(crate) const SLICES: &Resource = &RESOURCES[17];
+pub(crate) const PRIORITY_CLASSES: &Resource = &RESOURCES[18];
+pub(crate) const RUNTIME_CLASSES: &Resource = &RESOURCES[19];
 /// Events in their newer form.
 pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 

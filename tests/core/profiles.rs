@@ -175,6 +175,12 @@ preferredDuringSchedulingIgnoredDuringExecution = [
 ]
 ";
     let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+    for (kind, class) in [
+        ("runtimeclasses", json!({"metadata": {"name": "gvisor"}, "handler": "runsc"})),
+        ("priorityclasses", json!({"metadata": {"name": "low"}, "value": -10})),
+    ] {
+        cluster.put(kind, class).unwrap();
+    }
     let daemon = with(&cluster, file).await;
     let made = create(&daemon, "a", &json!("all")).await;
     assert_eq!(made.status, 200, "{made}");

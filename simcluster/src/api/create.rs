@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "kubectl")]
 use super::managed_fields;
-use super::{decode, options, quota, service_account, service_ports};
+use super::{decode, options, pod_classes, pod_security, quota, service_account, service_ports};
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
@@ -27,8 +27,13 @@ pub(super) fn create(shared: &Shared, target: &Target, request: &Request) -> Api
     if target.resource == NEW_EVENTS {
         validate::new_event(&value)?;
     }
-    let object = create_object(&mut shared.state(), shared, target, request, value)?;
-    let warnings = decoded.warnings.into_iter().chain(warnings(&object)).collect();
+    let mut state = shared.state();
+    let object = create_object(&mut state, shared, target, request, value)?;
+    let namespace = state.store.get(NAMESPACES, "", target.space());
+    drop(state);
+    let namespace = namespace.as_ref().map(Object::value);
+    let insecure = pod_security::warning(namespace, object.resource, object.value());
+    let warnings = decoded.warnings.into_iter().chain(warnings(&object)).chain(insecure).collect();
     let reply = Reply::object(StatusCode::CREATED, target.resource, &object, request, shared);
     Ok(reply.with_warnings(warnings))
 }
@@ -49,6 +54,7 @@ pub(super) fn create_object(
     let config = value.clone();
     fill_metadata(state, resource, namespace, &mut value, shared.clock.stamp())?;
     defaults::new_object(resource, &mut value, &mut state.random);
+    pod_classes::admit(&state.store, resource, &mut value)?;
     #[cfg(feature = "kubectl")]
     managed_fields::created(&config, &mut value, &managed_fields::writer(shared, target, request), target);
     let name = text_at(&value, &["metadata", "name"]).to_owned();
@@ -60,6 +66,10 @@ pub(super) fn create_object(
     // After an error, the allocated ports and addresses must be released.
     let admitted = validate::new_object(resource, &value)
         .and_then(|()| service_account::admit(&state.store, resource, &value))
+        .and_then(|()| {
+            let namespace = state.store.get(NAMESPACES, "", namespace);
+            pod_security::admit(namespace.as_ref().map(Object::value), resource, &value)
+        })
         .and_then(|()| quota::admit(&state.store, resource, &value))
         .and_then(|()| {
             if versioned {

@@ -11,6 +11,8 @@ mod list;
 mod managed_fields;
 mod options;
 mod pod;
+mod pod_classes;
+mod pod_security;
 mod quota;
 mod service_account;
 mod service_ports;

@@ -30,6 +30,8 @@ pub(crate) fn empty(resource: &Resource) -> Value {
                 "architecture": "",
             },
         }}),
+        (_, "PriorityClass") => json!({"value": 0}),
+        (_, "RuntimeClass") => json!({"handler": ""}),
         (_, "Role" | "ClusterRole") => json!({"rules": null}),
         (_, "RoleBinding" | "ClusterRoleBinding") => {
             json!({"roleRef": {"apiGroup": "", "kind": "", "name": ""}})

@@ -66,6 +66,9 @@ pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
         r if r == SERVICES => service::fill(value),
         r if r.kind == "Secret" => other::secret(value),
         r if r.kind == "NetworkPolicy" => other::policy(value),
+        r if r.kind == "PriorityClass" => {
+            set_default(value, "preemptionPolicy", json!("PreemptLowerPriority"));
+        }
         _ => {}
     }
 }

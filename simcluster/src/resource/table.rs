@@ -22,7 +22,7 @@ pub(super) const BLANK: Resource = Resource {
 const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
 
 /// Every kind that is stored; all of them are served as version `v1` of their group.
-pub(crate) static RESOURCES: [Resource; 18] = [
+pub(crate) static RESOURCES: [Resource; 20] = [
     Resource {
         plural: "namespaces",
         hash: "Q3oi5N2YM8M=",
@@ -217,6 +217,28 @@ pub(crate) static RESOURCES: [Resource; 18] = [
         kind: "EndpointSlice",
         generation: true,
         hash: "Nx3SIv6I0mE=",
+        ..BLANK
+    },
+    Resource {
+        index: 18,
+        group: "scheduling.k8s.io",
+        plural: "priorityclasses",
+        singular: "priorityclass",
+        kind: "PriorityClass",
+        namespaced: false,
+        generation: true,
+        short: &["pc"],
+        hash: "1QwjyaZjj3Y=",
+        ..BLANK
+    },
+    Resource {
+        index: 19,
+        group: "node.k8s.io",
+        plural: "runtimeclasses",
+        singular: "runtimeclass",
+        kind: "RuntimeClass",
+        namespaced: false,
+        hash: "WQTu1GL3T2Q=",
         ..BLANK
     },
 ];

@@ -140,6 +140,15 @@ const BINDING: [Column; 6] = [
     column("Groups", "Groups in the roleBinding", 1),
     column("ServiceAccounts", "ServiceAccounts in the roleBinding", 1),
 ];
+const PRIORITY_CLASS: [Column; 5] = [
+    NAME,
+    Column { kind: "integer", ..column("Value", "The priority of Pods of this class.", 0) },
+    Column { kind: "boolean", ..column("Global-Default", "Whether Pods without a class get this one.", 0) },
+    AGE,
+    column("PreemptionPolicy", "Whether Pods of this class take the place of Pods with a lower priority.", 0),
+];
+const RUNTIME_CLASS: [Column; 3] =
+    [NAME, column("Handler", "The runtime that the kubelet uses for Pods of this class.", 0), AGE];
 const OTHER: [Column; 2] = [NAME, AGE];
 
 /// The columns of a kind.
@@ -160,6 +169,8 @@ pub(super) fn of(resource: &Resource) -> &'static [Column] {
             "ServiceAccount" => &ACCOUNT,
             "Lease" => &LEASE,
             "NetworkPolicy" => &POLICY,
+            "PriorityClass" => &PRIORITY_CLASS,
+            "RuntimeClass" => &RUNTIME_CLASS,
             "Role" | "ClusterRole" => &ROLE,
             "RoleBinding" | "ClusterRoleBinding" => &BINDING,
             _ => &OTHER,

@@ -22,6 +22,10 @@ pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
         r if r == LEASES => lease(&value["spec"]),
         r if ["ConfigMap", "Secret"].contains(&r.kind) => data(value),
         r if r.kind == "NetworkPolicy" => policy(&value["spec"]),
+        r if r.kind == "RuntimeClass" => {
+            let handler = text_at(value, &["handler"]);
+            names::label(handler).iter().map(|why| Cause::invalid_text("handler", handler, why)).collect()
+        }
         _ => Vec::new(),
     }
 }
