@@ -119,7 +119,7 @@ mod tests {
         store
     }
 
-    fn admitted(store: &Store, spec: Value) -> Result<Value, String> {
+    fn admitted(store: &Store, spec: &Value) -> Result<Value, String> {
         let mut pod = json!({"metadata": {"namespace": "n", "name": "p"}, "spec": spec});
         admit(store, PODS, &mut pod).map_err(|error| error.message)?;
         Ok(pod["spec"].take())
@@ -143,13 +143,13 @@ mod tests {
                 ),
             ),
         ] {
-            let found = admitted(&store, spec.clone());
+            let found = admitted(&store, &spec);
             let found = found.map(|spec| (spec["priority"].clone(), spec["preemptionPolicy"].clone()));
             assert_eq!(found, wanted.map_err(|why| format!("pods \"p\" is forbidden: {why}")), "{spec}");
         }
         store
             .put(PRIORITY_CLASSES, json!({"metadata": {"name": "usual"}, "value": 7, "globalDefault": true}));
-        let spec = admitted(&store, json!({"priority": 0})).unwrap();
+        let spec = admitted(&store, &json!({"priority": 0})).unwrap();
         assert_eq!((&spec["priority"], &spec["priorityClassName"]), (&json!(7), &json!("usual")));
     }
 
@@ -157,12 +157,12 @@ mod tests {
     #[test]
     fn a_pod_gets_the_overhead_and_the_nodes_of_its_runtime() {
         let store = store();
-        let spec =
-            admitted(&store, json!({"runtimeClassName": "gvisor", "nodeSelector": {"disk": "ssd"}})).unwrap();
+        let spec = admitted(&store, &json!({"runtimeClassName": "gvisor", "nodeSelector": {"disk": "ssd"}}))
+            .unwrap();
         assert_eq!(spec["overhead"], json!({"memory": "120Mi"}));
         assert_eq!(spec["nodeSelector"], json!({"disk": "ssd", "pool": "gvisor"}));
         assert_eq!(spec["tolerations"], json!([{"key": "gvisor", "operator": "Exists"}]));
-        assert_eq!(admitted(&store, json!({"runtimeClassName": "plain"})).unwrap()["overhead"], Value::Null);
+        assert_eq!(admitted(&store, &json!({"runtimeClassName": "plain"})).unwrap()["overhead"], Value::Null);
         for (spec, why) in [
             (json!({"runtimeClassName": "kata"}), "pod rejected: RuntimeClass \"kata\" not found"),
             (
@@ -178,7 +178,7 @@ mod tests {
                 "conflict: runtimeClass.scheduling.nodeSelector[pool] = gvisor; pod.spec.nodeSelector[pool] = other",
             ),
         ] {
-            assert_eq!(admitted(&store, spec).unwrap_err(), format!("pods \"p\" is forbidden: {why}"));
+            assert_eq!(admitted(&store, &spec).unwrap_err(), format!("pods \"p\" is forbidden: {why}"));
         }
     }
 }
