@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     names,
-    profile::{Amount, Quantity},
+    profile::{Amount, OverrideError, Quantity},
 };
 
 /// The Pod and the Service of a sandbox, as they are sent to the API server.
@@ -69,7 +69,7 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 }
 
 /// Checks the fields that must be valid whether or not the sandbox exists: the skills root, and whether the Lark
-/// command line is requested as runtime or as broker, and the profile.
+/// command line is requested as runtime or as broker, the profile, and what the request sets in its place.
 ///
 /// # Errors
 /// Returns [`SandboxError::BadRequest`], [`SandboxError::LarkBrokerNotConfigured`] or
@@ -77,7 +77,7 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request)?;
-    request.profile.as_ref().map_or(Ok(()), |name| pod::find_profile(template, name).map(drop))
+    pod::profile_of(template, request).map(drop)
 }
 
 /// Returns the requests and limits of the sandbox container without a profile, by the fields of a profile.
@@ -133,6 +133,12 @@ impl From<MountError> for SandboxError {
             MountError::OutsideState { root, .. } => Self::MountOutsideState { text, root },
             _ => Self::BadRequest(text),
         }
+    }
+}
+
+impl From<OverrideError> for SandboxError {
+    fn from(error: OverrideError) -> Self {
+        Self::BadRequest(error.to_string())
     }
 }
 

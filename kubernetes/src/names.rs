@@ -134,6 +134,29 @@ pub(crate) fn is_reserved_variable(name: &str) -> bool {
     name == MAX_SHELL_SESSIONS || name.starts_with("DEERFLOW_")
 }
 
+/// How the names begin of the environment variables of the sandbox container that this program or Kubernetes sets, beside
+/// [`MAX_SHELL_SESSIONS`].
+pub(crate) const FIXED_VARIABLES: [&str; 2] = ["DEERFLOW_", "KUBERNETES_"];
+
+/// Returns whether no request can set an environment variable, because this program or Kubernetes does.
+pub(crate) fn is_fixed_variable(name: &str) -> bool {
+    name == MAX_SHELL_SESSIONS || FIXED_VARIABLES.iter().any(|fixed| name.starts_with(fixed))
+}
+
+/// Returns whether no request can set a label, because this program or Kubernetes does.
+pub(crate) fn is_fixed_label(key: &str) -> bool {
+    key == APP.0
+        || key == SANDBOX_ID
+        || key.split_once('/').is_some_and(|(domain, _)| is_fixed_domain(domain))
+}
+
+/// Returns whether the labels with this domain have a meaning for this program or for Kubernetes.
+pub(crate) fn is_fixed_domain(domain: &str) -> bool {
+    let is_of =
+        |owner: &str| domain.strip_suffix(owner).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+    domain == "sandbox-provisioner" || is_of("kubernetes.io") || is_of("k8s.io")
+}
+
 /// Returns whether this program created an object with these labels. DeerFlow's provisioner does not set the label.
 pub(crate) fn is_made_by_us(labels: &BTreeMap<String, String>) -> bool {
     labels.get(MANAGED_BY).map(String::as_str) == Some(MANAGED_BY_VALUE)

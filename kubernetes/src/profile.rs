@@ -4,21 +4,27 @@
 //! `manifest` applies a profile to a Pod.
 
 mod fields;
+mod overrides;
+mod pattern;
 mod quantity;
+mod request;
 mod resolve;
 mod rules;
 mod security;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
-use lifecycle::ids::ProfileName;
+use lifecycle::{ids::ProfileName, text::Hidden};
 
 pub use self::{
     fields::{FIELDS, FieldError},
+    overrides::{Bounds, OverrideError, Overrides},
+    pattern::Pattern,
     quantity::{Amount, Quantity},
+    request::check_without_profile,
     resolve::{ProfileError, Profiles},
     rules::{IMAGE_MAX, is_image},
     security::{Level, Security},
@@ -77,6 +83,8 @@ pub struct Profile {
     pub ttl: Option<Duration>,
     /// The idle timeout of a sandbox whose request sets none.
     pub idle_timeout: Option<Duration>,
+    /// What a request may set in place of the profile.
+    pub overrides: Overrides,
 }
 
 /// How sandboxes are spread over the nodes.
@@ -89,10 +97,6 @@ pub enum Spread {
     /// Evenly; a sandbox that would break that stays Pending.
     Required,
 }
-
-/// A text that may be secret, such as the value of an environment variable. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(pub String);
 
 // === impl Profile ===
 
@@ -134,14 +138,7 @@ impl Profile {
             tmp_size: self.tmp_size.or_else(|| base.tmp_size.clone()),
             ttl: self.ttl.or(base.ttl),
             idle_timeout: self.idle_timeout.or(base.idle_timeout),
+            overrides: self.overrides.or(&base.overrides),
         }
-    }
-}
-
-// === impl Hidden ===
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
     }
 }

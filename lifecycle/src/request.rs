@@ -1,9 +1,12 @@
 //! The contents of `POST /api/sandboxes`.
 
+use std::collections::BTreeMap;
+
 use crate::{
     ids::{ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, Owner},
-    spec::ShellSessions,
+    spec::{Resources, ShellSessions},
+    text::Hidden,
 };
 
 /// A create request whose fields are all well-formed.
@@ -29,10 +32,26 @@ pub struct CreateRequest {
     pub max_shell_sessions: Option<ShellSessions>,
     /// The profile of the Pod; `None` for the settings alone.
     pub profile: Option<ProfileName>,
+    /// What the request sets in place of the profile.
+    pub overrides: RequestedOverrides,
     /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
     /// The owner. It comes from a header, not from the body.
     pub owner: Option<Owner>,
+}
+
+/// What a request sets in place of its profile, as the caller wrote it. The profile's bounds are checked when the Pod is
+/// built.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestedOverrides {
+    /// The limits of the container `sandbox`.
+    pub resources: Resources,
+    /// Environment variables of the container `sandbox`.
+    pub env: BTreeMap<String, Hidden>,
+    /// Labels of the Pod.
+    pub labels: BTreeMap<String, String>,
+    /// The image of the container `sandbox`.
+    pub image: Option<String>,
 }
 
 /// A host directory to mount in the sandbox.
@@ -63,6 +82,7 @@ impl CreateRequest {
             provision_lark_cli_broker: false,
             max_shell_sessions: None,
             profile: None,
+            overrides: RequestedOverrides::default(),
             limits: Limits::default(),
             owner: None,
         }

@@ -1,6 +1,10 @@
-//! Texts for callers: truncated values and rounded durations.
+//! Texts for callers: truncated values, rounded durations, and values that are not shown.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
+
+/// A text that may be secret, such as the value of an environment variable. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
 
 /// Returns the longest start of a text with at most `max` bytes, without a part of a character.
 #[must_use]
@@ -23,4 +27,12 @@ pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
 #[must_use]
 pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+// === impl Hidden ===
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
 }

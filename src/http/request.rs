@@ -9,6 +9,7 @@ mod field_error;
 mod fields;
 mod integer;
 mod json;
+mod overrides;
 mod substitutes;
 
 use std::time::Duration;
@@ -62,6 +63,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
     let provision_lark_cli_broker = fields.optional("provision_lark_cli_broker", boolean);
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
     let profile = fields.optional("profile", or_null(profile));
+    let overrides = overrides::read(&mut fields);
     let limits =
         Limits { ttl: fields.optional("ttl", limit), idle_timeout: fields.optional("idle_timeout", limit) };
     let request = sandbox_id.map(|sandbox_id| CreateRequest {
@@ -75,6 +77,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         provision_lark_cli_broker,
         max_shell_sessions,
         profile,
+        overrides,
         limits,
         owner: None,
     });

@@ -11,13 +11,16 @@ use k8s_openapi::{
 use lifecycle::{error::SandboxError, ids::ProfileName, request::CreateRequest};
 
 use super::{
-    SkillsRoot, Template,
+    SkillsRoot, Template, default_resources,
     lark::{self, Lark},
     metadata, mounts,
     probes::ContainerProbes,
     profile, volumes,
 };
-use crate::{annotations, names, profile::Profile};
+use crate::{
+    annotations, names,
+    profile::{Profile, check_without_profile},
+};
 
 /// The requests and limits of the sandbox container without a profile, from DeerFlow's provisioner.
 pub(super) const DEFAULT_RESOURCES: [(&str, &str, &str); 3] =
@@ -66,17 +69,27 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
         }),
         status: None,
     };
-    if let Some(name) = &request.profile {
-        profile::apply(find_profile(template, name)?, name, &mut pod);
+    if let Some((name, profile)) = profile_of(template, request)? {
+        profile::apply(&profile, name, &mut pod);
     }
     Ok(pod)
 }
 
+/// Returns the profile of a request, with what the request sets in its place.
+pub(super) fn profile_of<'a>(
+    template: &Template,
+    request: &'a CreateRequest,
+) -> Result<Option<(&'a ProfileName, Profile)>, SandboxError> {
+    let Some(name) = &request.profile else {
+        check_without_profile(&request.overrides)?;
+        return Ok(None);
+    };
+    let profile = find_profile(template, name)?;
+    Ok(Some((name, profile.with_request(name, &request.overrides, &default_resources())?)))
+}
+
 /// Returns a profile of the settings.
-pub(super) fn find_profile<'a>(
-    template: &'a Template,
-    name: &ProfileName,
-) -> Result<&'a Profile, SandboxError> {
+fn find_profile<'a>(template: &'a Template, name: &ProfileName) -> Result<&'a Profile, SandboxError> {
     template.profiles.get(name).ok_or_else(|| {
         let names: Vec<_> = template.profiles.iter().map(|(name, _)| name.as_str()).collect();
         let known = match &*names {

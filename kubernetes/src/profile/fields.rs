@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
-use lifecycle::ids::ProfileName;
+use lifecycle::{ids::ProfileName, text::Hidden};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Amount, Hidden, Level, Profile, Quantity, Spread,
+    Amount, Level, Overrides, Profile, Quantity, Spread,
     rules::{
         ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
         VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The names of all fields.
-pub const FIELDS: [&str; 28] = [
+pub const FIELDS: [&str; 29] = [
     "extends",
     "description",
     "image",
@@ -45,6 +45,7 @@ pub const FIELDS: [&str; 28] = [
     "tmp_size",
     "ttl",
     "idle_timeout",
+    "overrides",
 ];
 
 /// Why the value of a field cannot be used.
@@ -56,7 +57,7 @@ pub struct FieldError {
     pub message: String,
 }
 
-type Parsed<T> = Result<T, FieldError>;
+pub(super) type Parsed<T> = Result<T, FieldError>;
 
 impl Profile {
     /// Sets a field from its value in the settings file.
@@ -99,6 +100,7 @@ impl Profile {
             "tmp_size" => self.tmp_size = Some(bytes(value)?),
             "ttl" => self.ttl = Some(text(value, limit, LIMIT)?),
             "idle_timeout" => self.idle_timeout = Some(text(value, limit, LIMIT)?),
+            "overrides" => self.overrides = Overrides::parse(value)?,
             _ => return Err(FieldError::new(String::new(), "it is not a field of a profile".to_owned())),
         }
         Ok(())
@@ -113,23 +115,23 @@ const LEVELS: [(&str, Level); 3] =
 // === impl FieldError ===
 
 impl FieldError {
-    fn new(path: String, message: String) -> Self {
+    pub(super) fn new(path: String, message: String) -> Self {
         Self { path, message }
     }
 
     /// A value that is not allowed.
-    fn not_allowed(value: &Value, allowed: &str) -> Self {
+    pub(super) fn not_allowed(value: &Value, allowed: &str) -> Self {
         Self::new(String::new(), format!("{} is not allowed; allowed: {allowed}", shown(value)))
     }
 
     /// The same error in a part of the field.
-    fn within(self, part: &str) -> Self {
+    pub(super) fn within(self, part: &str) -> Self {
         Self { path: format!("{part}{}", self.path), ..self }
     }
 }
 
 /// Returns a value for an error text, shortened.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
@@ -141,11 +143,11 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, allowed: &str) -> Parsed<T> {
+pub(super) fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, allowed: &str) -> Parsed<T> {
     value.as_str().and_then(parse).ok_or_else(|| FieldError::not_allowed(value, allowed))
 }
 
-fn one_of<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
+pub(super) fn one_of<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
     let found = all.iter().find(|(name, _)| value == name).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
@@ -163,7 +165,11 @@ fn user_id(value: &Value) -> Parsed<i64> {
     id.ok_or_else(|| FieldError::not_allowed(value, "a number between 0 and 4294967294"))
 }
 
-fn quantity(value: &Value, parse: fn(&str) -> Option<Quantity>, allowed: &str) -> Parsed<Quantity> {
+pub(super) fn quantity(
+    value: &Value,
+    parse: fn(&str) -> Option<Quantity>,
+    allowed: &str,
+) -> Parsed<Quantity> {
     // TOML has numbers, which are quantities without a suffix.
     let text =
         if value.is_number() { value.to_string() } else { value.as_str().unwrap_or_default().to_owned() };

@@ -62,6 +62,13 @@ impl Quantity {
         &self.text
     }
 
+    /// Returns whether another quantity is the same amount, however it is written.
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "the same amount is computed the same way")]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.amount == other.amount
+    }
+
     /// Converts it to Kubernetes' own type.
     #[must_use]
     pub fn to_kubernetes(&self) -> KubernetesQuantity {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lifecycle::ids::ProfileName;
 
-use super::{Amount, Level, Profile};
+use super::{Amount, Bounds, Level, Overrides, Profile, Quantity};
 
 /// The profiles by their names, with the fields of those that they extend.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,6 +38,41 @@ pub enum ProfileError {
         request: String,
         /// The limit, which may be that of the settings.
         limit: String,
+    },
+    /// No amount is within the bounds of a field that a request may set.
+    #[error(
+        "profiles.{profile}.overrides.{field}: the minimum {min:?} is above {}, which is {max:?}",
+        if *is_own { "the profile's own amount" } else { "the maximum" }
+    )]
+    NothingBetween {
+        /// The profile.
+        profile: ProfileName,
+        /// The field.
+        field: &'static str,
+        /// The minimum.
+        min: String,
+        /// The maximum.
+        max: String,
+        /// Whether the maximum is the profile's own amount, because no other is set.
+        is_own: bool,
+    },
+    /// The profile's own amount is not within the bounds of what a request may set: no request could return to it.
+    #[error(
+        "profiles.{profile}.overrides.{field}: the profile's own amount {own:?} is not between {} and {}; set other \
+         bounds, or another amount",
+        min.as_deref().unwrap_or("0"), max.as_deref().unwrap_or("itself")
+    )]
+    OutsideItsBounds {
+        /// The profile.
+        profile: ProfileName,
+        /// The field.
+        field: &'static str,
+        /// The profile's own amount, which may be that of the settings.
+        own: String,
+        /// The minimum.
+        min: Option<String>,
+        /// The maximum.
+        max: Option<String>,
     },
     /// The level needs a user that is not root.
     #[error("profiles.{0}.run_as_user: security = \"restricted\" needs a user that is not 0")]
@@ -133,11 +168,34 @@ fn check(
             limit: limit.as_str().to_owned(),
         })
     });
+    let Overrides { cpu, memory, ephemeral_storage, .. } = &profile.overrides;
+    let bounds = [cpu, memory, ephemeral_storage].into_iter().zip(amounts).zip(defaults);
+    let outside = bounds.filter_map(|((bounds, own), (resource, default))| {
+        check_bounds(name, resource, bounds.as_ref()?, own.limit.as_ref().or(default.limit.as_ref()))
+    });
     let level = profile.security.level();
     let root = level == Level::Restricted && profile.security.run_as_user.is_none_or(|user| user == 0);
     let host_paths = level != Level::DeerFlow && has_host_paths;
-    let mut errors: Vec<_> = above.collect();
+    let mut errors: Vec<_> = above.chain(outside).collect();
     errors.extend(root.then(|| ProfileError::Root(name.clone())));
     errors.extend(host_paths.then(|| ProfileError::HostPaths(name.clone())));
     errors
+}
+
+/// Checks the bounds of a field that a request may set, beside the amount that the profile itself has.
+fn check_bounds(
+    profile: &ProfileName,
+    field: &'static str,
+    bounds: &Bounds,
+    own: Option<&Quantity>,
+) -> Option<ProfileError> {
+    let text = |quantity: &Quantity| quantity.as_str().to_owned();
+    let (min, max) = (bounds.min.as_ref(), bounds.max(own));
+    if let Some((min, max)) = min.zip(max).filter(|(min, max)| min > max) {
+        let (min, max, is_own) = (text(min), text(max), bounds.max.is_none());
+        return Some(ProfileError::NothingBetween { profile: profile.clone(), field, min, max, is_own });
+    }
+    let own = own.filter(|own| min.is_some_and(|min| *own < min) || max.is_some_and(|max| *own > max))?;
+    let (own, min, max) = (text(own), min.map(text), max.map(text));
+    Some(ProfileError::OutsideItsBounds { profile: profile.clone(), field, own, min, max })
 }

@@ -50,7 +50,11 @@ pub fn is_image(text: &str) -> bool {
     // Brackets are for a registry at an IPv6 address.
     (1..=IMAGE_MAX).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c))
+        && text.chars().all(is_image_character)
+}
+
+pub(super) fn is_image_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-/:@+[]".contains(c)
 }
 
 pub(super) fn limit(text: &str) -> Option<Duration> {
@@ -84,6 +88,12 @@ pub(super) fn label_key(text: &str) -> Option<String> {
         None => is_label(text),
     };
     valid.then(|| text.to_owned())
+}
+
+/// Returns whether a label key can begin with a text.
+pub(super) fn is_label_beginning(text: &str) -> bool {
+    // A key that begins with the text, if there is one: it ends as each part of a key may end.
+    !text.is_empty() && label_key(&format!("{text}a")).is_some()
 }
 
 pub(super) fn own_label(text: &str) -> Option<String> {

@@ -73,6 +73,7 @@ fn every_field() -> Value {
         "tmp_size": "1Gi",
         "ttl": "8h",
         "idle_timeout": "15m",
+        "overrides": {"cpu": {"max": "4"}},
     })
 }
 

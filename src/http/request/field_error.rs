@@ -23,6 +23,8 @@ pub(crate) struct FieldError {
 pub(crate) enum Loc {
     /// A field of an object.
     Field(&'static str),
+    /// A key of an object whose keys are the caller's own.
+    Key(String),
     /// The index of an element in an array, or of a character in a text.
     Index(usize),
 }
@@ -42,11 +44,17 @@ pub(crate) struct Problem {
 /// recognize the error, and small enough that responses stay small.
 pub const ECHO_MAX: usize = 1024;
 
+/// The field whose values may be secret.
+const ENV: &str = "env";
+/// Stands in an error for a value that is not shown.
+const HIDDEN: &str = "[hidden]";
+
 // === impl FieldError ===
 
 impl FieldError {
     pub(crate) fn new(problem: Problem, loc: Vec<Loc>, input: &Value) -> Self {
-        Self { problem, loc, input: echo(input) }
+        let input = if shows_variables(&loc, input) { HIDDEN.into() } else { echo(input) };
+        Self { problem, loc, input }
     }
 }
 
@@ -57,6 +65,7 @@ impl fmt::Display for FieldError {
             let dot = if index == 0 { "" } else { "." };
             match loc {
                 Loc::Field(name) => write!(f, "{dot}{name}")?,
+                Loc::Key(key) => write!(f, "{dot}{key}")?,
                 Loc::Index(index) => write!(f, "{dot}{index}")?,
             }
         }
@@ -80,6 +89,7 @@ impl Problem {
     pub(crate) const BOOL_PARSING: Self =
         Self::new("bool_parsing", "Input should be a valid boolean, unable to interpret input");
     pub(crate) const LIST_TYPE: Self = Self::new("list_type", "Input should be a valid list");
+    pub(crate) const DICT_TYPE: Self = Self::new("dict_type", "Input should be a valid dictionary");
     pub(crate) const INT_TYPE: Self = Self::new("int_type", "Input should be a valid integer");
     pub(crate) const INT_PARSING: Self =
         Self::new("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
@@ -112,6 +122,19 @@ impl Problem {
         Self::with("string_too_long", text, json!({ "max_length": max }))
     }
 
+    /// An object with too many keys.
+    pub(crate) fn too_many(max: usize, found: usize) -> Self {
+        let text = format!("Dictionary should have at most {max} items after validation, not {found}");
+        let context = json!({ "field_type": "Dictionary", "max_length": max, "actual_length": found });
+        Self::with("too_long", text, context)
+    }
+
+    /// A key that the object does not have.
+    pub(crate) fn extra_forbidden(allowed: &str) -> Self {
+        let text = format!("Extra inputs are not permitted; the fields are {allowed}");
+        Self { text: text.into(), ..Self::new("extra_forbidden", "") }
+    }
+
     pub(crate) fn greater_than(bound: u8) -> Self {
         Self::with("greater_than", format!("Input should be greater than {bound}"), json!({ "gt": bound }))
     }
@@ -141,6 +164,17 @@ impl Problem {
 
     pub(crate) fn json_invalid(error: &serde_json::Error) -> Self {
         Self::with("json_invalid", "JSON decode error".to_owned(), json!({ "error": error.to_string() }))
+    }
+}
+
+/// Returns whether an invalid value contains environment variables: it is a part of them, an object with them, or the text
+/// of a whole body with them.
+fn shows_variables(loc: &[Loc], input: &Value) -> bool {
+    match input {
+        _ if loc.get(1) == Some(&Loc::Field(ENV)) => true,
+        Value::Object(fields) => fields.contains_key(ENV),
+        Value::String(text) => loc.len() == 1 && text.contains("\"env\""),
+        _ => false,
     }
 }
 

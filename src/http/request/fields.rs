@@ -1,11 +1,17 @@
 //! Parsing of a JSON object field by field, collecting all errors.
 
+use std::collections::BTreeMap;
+
+use lifecycle::text::shortened;
 use serde_json::{Map, Value};
 
 use super::field_error::{FieldError, Loc, Problem};
 
 /// The maximum number of entries of one 422. It bounds the response to a body with many invalid mounts.
 pub const ERRORS_MAX: usize = 64;
+
+/// The longest key of an object whose keys are the caller's own, in bytes: the longest key of a label.
+const KEY_MAX: usize = 253 + 1 + 63;
 
 /// A JSON object, its path in the body, and the errors found in it.
 ///
@@ -96,6 +102,79 @@ impl<'a> Fields<'a> {
         parse: impl FnOnce(&'a Value) -> Result<T, Problem>,
     ) -> T {
         if self.map.contains_key(name) { self.required(name, parse) } else { T::default() }
+    }
+
+    /// Parses an optional object, or null, with the given function. An absent one has no fields.
+    pub(super) fn object<T: Default>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&mut Fields<'a>) -> T,
+    ) -> T {
+        let Some(value) = self.map.get(name).filter(|value| !value.is_null()) else { return T::default() };
+        let path = [&self.path[..], &[Loc::Field(name)]].concat();
+        match Self::new(value, path) {
+            Ok(mut object) => {
+                let parsed = parse(&mut object);
+                self.add(object.errors);
+                parsed
+            }
+            Err(errors) => {
+                self.add(errors);
+                T::default()
+            }
+        }
+    }
+
+    /// Adds an error for each field of the object that is not one of these.
+    pub(super) fn only(&mut self, names: &[&'static str]) {
+        let allowed = names.join(", ");
+        for (name, value) in self.map.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+            self.add_at(
+                Loc::Key(shortened(name, KEY_MAX).into_owned()),
+                Problem::extra_forbidden(&allowed),
+                value,
+            );
+        }
+    }
+
+    /// Parses an optional object, or null, whose keys are the caller's own, of at most `max` entries.
+    pub(super) fn entries<T>(
+        &mut self,
+        name: &'static str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> BTreeMap<String, T> {
+        self.object(name, |entries| {
+            let map = entries.map;
+            if map.len() > max {
+                let path = entries.path.clone();
+                entries.add(vec![FieldError::new(Problem::too_many(max, map.len()), path, &Value::Null)]);
+                return BTreeMap::new();
+            }
+            let mut parsed = BTreeMap::new();
+            for (key, value) in map {
+                let at = || Loc::Key(shortened(key, KEY_MAX).into_owned());
+                if key.len() > KEY_MAX {
+                    entries.add_at(at(), Problem::too_long(KEY_MAX), &Value::Null);
+                    continue;
+                }
+                match text(value).and_then(&parse) {
+                    Ok(value) => drop(parsed.insert(key.clone(), value)),
+                    Err(problem) => entries.add_at(at(), problem, value),
+                }
+            }
+            parsed
+        })
+    }
+
+    /// Adds an error about the whole of a field.
+    pub(super) fn refuse(&mut self, name: &'static str, problem: Problem) {
+        self.add_at(Loc::Field(name), problem, &Value::Null);
+    }
+
+    fn add_at(&mut self, loc: Loc, problem: Problem, input: &Value) {
+        let path = [&self.path[..], &[loc]].concat();
+        self.add(vec![FieldError::new(problem, path, input)]);
     }
 
     /// Parses an optional array of objects.
