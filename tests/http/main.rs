@@ -15,6 +15,7 @@ mod half_close;
 mod lifetimes;
 mod log;
 mod manifests;
+mod overrides;
 mod python_bodies;
 mod server;
 mod timeline;

@@ -89,7 +89,6 @@ impl Problem {
     pub(crate) const BOOL_PARSING: Self =
         Self::new("bool_parsing", "Input should be a valid boolean, unable to interpret input");
     pub(crate) const LIST_TYPE: Self = Self::new("list_type", "Input should be a valid list");
-    pub(crate) const DICT_TYPE: Self = Self::new("dict_type", "Input should be a valid dictionary");
     pub(crate) const INT_TYPE: Self = Self::new("int_type", "Input should be a valid integer");
     pub(crate) const INT_PARSING: Self =
         Self::new("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
@@ -172,7 +171,7 @@ impl Problem {
 fn shows_variables(loc: &[Loc], input: &Value) -> bool {
     match input {
         _ if loc.get(1) == Some(&Loc::Field(ENV)) => true,
-        Value::Object(fields) => fields.contains_key(ENV),
+        Value::Object(_) | Value::Array(_) => input.to_string().contains("\"env\""),
         Value::String(text) => loc.len() == 1 && text.contains("\"env\""),
         _ => false,
     }
