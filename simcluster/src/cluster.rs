@@ -14,10 +14,10 @@ use crate::calls::{Call, CallMark, Verb};
 use crate::defaults;
 use crate::options::Options;
 use crate::ports::node_ports;
-use crate::resource::{NAMESPACES, PODS, Resource};
+use crate::resource::{CLASSES, NAMESPACES, PODS, Resource};
 use crate::shared::Shared;
 use crate::store::text_at;
-use crate::{controllers, node, sandbox};
+use crate::{controllers, node, sandbox, storage};
 
 mod faults;
 mod node_switches;
@@ -83,8 +83,13 @@ impl Cluster {
             // The resources are known and all objects have names.
             let _ = cluster.put(resource.plural, object);
         }
+        if shared.options.standard_class {
+            // As above.
+            let _ = cluster.put(CLASSES.plural, storage::standard_class());
+        }
         let mut tasks = cluster.inner.tasks.lock();
         tasks.spawn(controllers::run(Arc::clone(shared)));
+        tasks.spawn(storage::run(Arc::clone(shared)));
         if let Some(options) = &shared.options.node {
             tasks.spawn(node::run(Arc::clone(shared), options.clone()));
         }

@@ -10,14 +10,17 @@ use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
 
 /// The groups in the order of the real server. Only groups with resources are served.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 11] = [
     "events.k8s.io",
     "authentication.k8s.io",
     "authorization.k8s.io",
     "networking.k8s.io",
     "policy",
     "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "scheduling.k8s.io",
     "coordination.k8s.io",
+    "node.k8s.io",
     "discovery.k8s.io",
 ];
 /// Groups that contain only reviews, no objects.

@@ -103,6 +103,7 @@ mod serve;
 mod service;
 mod shared;
 mod status;
+mod storage;
 mod store;
 #[cfg(feature = "kubectl")]
 mod table;

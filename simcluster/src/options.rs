@@ -26,6 +26,8 @@ pub struct Options {
     pub sandbox_servers: Option<IpAddr>,
     /// Namespaces to create at the start, in addition to `default` and `kube-system`.
     pub namespaces: Vec<String>,
+    /// Whether the default storage class `standard` exists, as on a cluster of kind.
+    pub standard_class: bool,
     /// The number of events of each kind in the watch window.
     pub watch_window: usize,
     /// The size of the watch window of each kind, in bytes of JSON.
@@ -108,6 +110,7 @@ impl Default for Options {
             node_ports: 30000..=32767,
             sandbox_servers: None,
             namespaces: Vec::new(),
+            standard_class: true,
             watch_window: 10_000,
             watch_window_bytes: 2 << 20,
             call_log: 100_000,

@@ -67,6 +67,8 @@ pub(crate) const ENDPOINTS: &Resource = &RESOURCES[16];
 pub(crate) const SLICES: &Resource = &RESOURCES[17];
 pub(crate) const PRIORITY_CLASSES: &Resource = &RESOURCES[18];
 pub(crate) const RUNTIME_CLASSES: &Resource = &RESOURCES[19];
+pub(crate) const CLASSES: &Resource = &RESOURCES[20];
+pub(crate) const VOLUMES: &Resource = &RESOURCES[21];
 /// Events in their newer form.
 pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 

@@ -4,6 +4,7 @@ mod age;
 mod cells;
 mod columns;
 mod pod;
+mod storage;
 mod words;
 
 use jiff::Timestamp;

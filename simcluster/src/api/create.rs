@@ -11,12 +11,12 @@ use crate::access;
 use crate::defaults;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::resource::{NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
+use crate::resource::{CLAIMS, NAMESPACES, NEW_EVENTS, PODS, Resource, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
-use crate::{validate, view};
+use crate::{storage, validate, view};
 
 /// The maximum length of the prefix of a generated name, in bytes: a DNS label without the five random characters.
 const MAX_PREFIX: usize = 63 - 5;
@@ -55,6 +55,9 @@ pub(super) fn create_object(
     fill_metadata(state, resource, namespace, &mut value, shared.clock.stamp())?;
     defaults::new_object(resource, &mut value, &mut state.random);
     pod_classes::admit(&state.store, resource, &mut value)?;
+    if resource == CLAIMS {
+        storage::set_class(&state.store, &mut value);
+    }
     #[cfg(feature = "kubectl")]
     managed_fields::created(&config, &mut value, &managed_fields::writer(shared, target, request), target);
     let name = text_at(&value, &["metadata", "name"]).to_owned();
@@ -70,7 +73,7 @@ pub(super) fn create_object(
             let namespace = state.store.get(NAMESPACES, "", namespace);
             pod_security::admit(namespace.as_ref().map(Object::value), resource, &value)
         })
-        .and_then(|()| quota::admit(&state.store, resource, &value))
+        .and_then(|()| quota::admit(&state.store, resource, &value, None))
         .and_then(|()| {
             if versioned {
                 let why = "resourceVersion should not be set on objects to be created";

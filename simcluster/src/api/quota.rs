@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::defaults::uses_node_ports;
-use crate::resource::{PODS, QUOTAS, Resource, SERVICES};
+use crate::resource::{CLAIMS, PODS, QUOTAS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
 use crate::validate::quantity::Quantity;
@@ -15,12 +15,25 @@ use crate::validate::quantity::Quantity;
 /// Amounts by their name in a quota.
 type Amounts = BTreeMap<String, Quantity>;
 
-/// Rejects a new object that would exceed a quota of its namespace.
-pub(super) fn admit(store: &Store, resource: &Resource, value: &Value) -> ApiResult<()> {
+/// Rejects a new object, or a change of one, that would exceed a quota of its namespace.
+pub(super) fn admit(
+    store: &Store,
+    resource: &Resource,
+    value: &Value,
+    before: Option<&Value>,
+) -> ApiResult<()> {
     let namespace = text_at(value, &["metadata", "namespace"]);
     for quota in store.list(QUOTAS, Some(namespace)) {
         let Some(hard) = quota.value()["spec"]["hard"].as_object() else { continue };
-        let requested = charge(resource, value, hard);
+        let mut requested = charge(resource, value, hard);
+        if let Some(before) = before {
+            // Only the growth counts.
+            let held = charge(resource, before, hard);
+            for (key, amount) in &mut requested {
+                *amount = amount.minus(held.get(key).copied().unwrap_or_else(zero));
+            }
+            requested.retain(|_, amount| amount.exceeds(zero()));
+        }
         if requested.is_empty() {
             continue;
         }
@@ -66,7 +79,7 @@ pub(crate) fn status(store: &Store, namespace: &str, quota: &Value) -> Value {
 
 fn usage(store: &Store, namespace: &str, hard: &Map<String, Value>) -> Amounts {
     let mut used = Amounts::new();
-    for resource in [PODS, SERVICES] {
+    for resource in [PODS, SERVICES, CLAIMS] {
         for object in store.list(resource, Some(namespace)) {
             for (key, amount) in charge(resource, object.value(), hard) {
                 used.entry(key).and_modify(|sum| *sum = sum.plus(amount)).or_insert(amount);
@@ -110,6 +123,17 @@ fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amou
             }
             if kind == "LoadBalancer" {
                 add("services.loadbalancers", count(1));
+            }
+        }
+        r if r == CLAIMS => {
+            let size = value["spec"]["resources"]["requests"].get("storage").and_then(Quantity::from_json);
+            let class = text_at(value, &["spec", "storageClassName"]);
+            let prefix = format!("{class}.storageclass.storage.k8s.io/");
+            for prefix in ["", prefix.as_str()].into_iter().take(if class.is_empty() { 1 } else { 2 }) {
+                add(&format!("{prefix}persistentvolumeclaims"), count(1));
+                if let Some(size) = size {
+                    add(&format!("{prefix}requests.storage"), size);
+                }
             }
         }
         _ => add(resource.plural, count(1)),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 #[cfg(feature = "kubectl")]
 use super::{apply, managed_fields};
-use super::{create, decode, options, service_ports};
+use super::{create, decode, options, quota, service_ports};
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
@@ -13,14 +13,14 @@ use crate::patch::PatchKind;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::{
-    CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ENDPOINTS, EVENTS, LEASES, NAMESPACES, ROLE_BINDINGS, ROLES,
-    Resource, SERVICE_ACCOUNTS, SERVICES, Sub,
+    CLAIMS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ENDPOINTS, EVENTS, LEASES, NAMESPACES, ROLE_BINDINGS,
+    ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Sub,
 };
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
-use crate::{validate, view};
+use crate::{storage, validate, view};
 
 /// Kinds that a `PUT` creates if the object does not exist (`AllowCreateOnUpdate`).
 const CREATED_BY_PUT: [&Resource; 7] =
@@ -138,6 +138,10 @@ pub(super) fn change(
     match target.sub {
         Some(_) => validate::changed_meta(resource, old.value(), &new)?,
         None => validate::changed_object(resource, old.value(), &new)?,
+    }
+    if resource == CLAIMS && target.sub.is_none() {
+        storage::admit_growth(&state.store, old, &new)?;
+        quota::admit(&state.store, resource, &new, Some(old.value()))?;
     }
     #[cfg(feature = "kubectl")]
     {

@@ -1,14 +1,11 @@
-//! Persistent volume claims: a deleted claim stays until no Pod uses it. Claims are never bound, because there are no
-//! volumes.
-
-use serde_json::Value;
+//! The protection of claims: a deleted claim stays until no Pod that has a node uses it.
 
 use crate::api;
+use crate::defaults::CLAIM_PROTECTION;
 use crate::resource::{CLAIMS, PODS};
 use crate::shared::State;
+use crate::storage::claims_of;
 use crate::store::{Change, Event, Object, text_at};
-
-const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// Removes the finalizer of terminating claims that no Pod uses any longer.
 pub(super) fn release(state: &mut State, events: &[Event]) {
@@ -22,27 +19,25 @@ pub(super) fn release(state: &mut State, events: &[Event]) {
     for claim in dying {
         let used = state.store.list(PODS, Some(claim.namespace())).any(|pod| uses(&pod, claim.name()));
         let finalizers = claim.value()["metadata"]["finalizers"].as_array();
-        if used || !finalizers.is_some_and(|list| list.iter().any(|finalizer| finalizer == PROTECTION)) {
+        if used || !finalizers.is_some_and(|list| list.iter().any(|finalizer| finalizer == CLAIM_PROTECTION))
+        {
             continue;
         }
         let mut value = claim.value().clone();
         if let Some(list) = value["metadata"]["finalizers"].as_array_mut() {
-            list.retain(|finalizer| finalizer != PROTECTION);
+            list.retain(|finalizer| finalizer != CLAIM_PROTECTION);
         }
         api::commit_change(state, &claim, value);
     }
 }
 
 fn has_ended(event: &Event) -> bool {
-    event.change == Change::Deleted || ended(&event.object)
+    let phase = text_at(event.object.value(), &["status", "phase"]);
+    event.change == Change::Deleted || matches!(phase, "Succeeded" | "Failed")
 }
 
-fn ended(pod: &Object) -> bool {
-    matches!(text_at(pod.value(), &["status", "phase"]), "Succeeded" | "Failed")
-}
-
+/// Whether a Pod keeps a claim. One that has ended does so too, until it is deleted; one without a node does not.
 fn uses(pod: &Object, claim: &str) -> bool {
-    let volumes = pod.value()["spec"]["volumes"].as_array().into_iter().flatten();
-    let names = |volume: &Value| text_at(volume, &["persistentVolumeClaim", "claimName"]) == claim;
-    !ended(pod) && volumes.into_iter().any(names)
+    let scheduled = !text_at(pod.value(), &["spec", "nodeName"]).is_empty();
+    scheduled && claims_of(pod.value()).any(|name| name == claim)
 }

@@ -9,8 +9,9 @@ pub(crate) fn empty(resource: &Resource) -> Value {
     match (resource.group, resource.kind) {
         (_, "Pod") => json!({"spec": {"containers": null}, "status": {}}),
         (_, "Service") => json!({"spec": {}, "status": {"loadBalancer": {}}}),
-        (_, "Namespace" | "ResourceQuota") => json!({"spec": {}, "status": {}}),
+        (_, "Namespace" | "ResourceQuota" | "PersistentVolume") => json!({"spec": {}, "status": {}}),
         (_, "PersistentVolumeClaim") => json!({"spec": {"resources": {}}, "status": {}}),
+        (_, "StorageClass") => json!({"provisioner": ""}),
         ("", "Event") => json!({
             "involvedObject": {}, "source": {}, "firstTimestamp": null, "lastTimestamp": null, "eventTime": null,
             "reportingComponent": "", "reportingInstance": "",

@@ -4,16 +4,18 @@ mod empty;
 mod other;
 mod pod;
 mod service;
+mod storage;
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use empty::empty;
 pub(crate) use service::uses_node_ports;
+pub(crate) use storage::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::random::Random;
-use crate::resource::{CLAIMS, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES};
+use crate::resource::{CLAIMS, CLASSES, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES, VOLUMES};
 
 /// Sets the defaults of a new object. Its metadata is complete already.
 pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Random) {
@@ -49,8 +51,11 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
         }
         r if r == QUOTAS => value["status"] = json!({}),
         r if r == CLAIMS => {
-            value["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
-            set_default(&mut value["spec"], "volumeMode", json!("Filesystem"));
+            storage::claim(value);
+            value["status"] = json!({"phase": "Pending"});
+        }
+        r if r == VOLUMES => {
+            storage::volume(value);
             value["status"] = json!({"phase": "Pending"});
         }
         r => changed_object(r, value),
@@ -64,6 +69,7 @@ pub(crate) fn changed_object(resource: &Resource, value: &mut Value) {
     match resource {
         r if r == PODS => pod::fill_spec(&mut value["spec"]),
         r if r == SERVICES => service::fill(value),
+        r if r == CLASSES => storage::class(value),
         r if r.kind == "Secret" => other::secret(value),
         r if r.kind == "NetworkPolicy" => other::policy(value),
         r if r.kind == "PriorityClass" => {

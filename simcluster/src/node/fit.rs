@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::resources::Amount;
+use super::selector;
+use super::volumes::PodVolumes;
 use crate::behaviour::Course;
-use crate::store::text_at;
 
 /// The node as the scheduler knows it.
 #[derive(Debug)]
@@ -22,16 +23,12 @@ pub(super) struct NodeInfo<'a> {
 // === impl NodeInfo ===
 
 impl NodeInfo<'_> {
-    /// The error is the scheduler's message. `claimed` says whether there is a claim of a name.
-    pub fn check(&self, pod: &Value, course: Course, claimed: impl Fn(&str) -> bool) -> Result<(), String> {
+    /// The error is the scheduler's message.
+    pub fn check(&self, pod: &Value, course: Course, volumes: &PodVolumes) -> Result<(), String> {
         let spec = &pod["spec"];
-        for volume in spec["volumes"].as_array().into_iter().flatten() {
-            let claim = text_at(volume, &["persistentVolumeClaim", "claimName"]);
-            if !claim.is_empty() && !claimed(claim) {
-                return Err(format!(
-                    "0/1 nodes are available: persistentvolumeclaim {claim:?} not found. not found"
-                ));
-            }
+        if let Some(why) = &volumes.error {
+            // "not found" is what is left of the search for victims, which needs an earlier step's result.
+            return Err(format!("0/1 nodes are available: {why}. not found"));
         }
         if course == Course::Unschedulable || self.node["spec"]["unschedulable"] == true {
             return Err(refused("node(s) were unschedulable", false));
@@ -52,7 +49,20 @@ impl NodeInfo<'_> {
             return Err(refused(&never.join(", 1 "), false));
         }
         let now = self.used.plus(wanted).lacking(self.capacity);
-        if now.is_empty() { Ok(()) } else { Err(refused(&now.join(", 1 "), true)) }
+        if !now.is_empty() {
+            return Err(refused(&now.join(", 1 "), true));
+        }
+        if volumes.taken {
+            let why = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+            return Err(refused(why, true));
+        }
+        if !volumes.affinities.iter().all(|required| selector::matches(required, self.node)) {
+            return Err(refused("node(s) didn't match PersistentVolume's node affinity", false));
+        }
+        if volumes.unbindable {
+            return Err(refused("node(s) didn't find available persistent volumes to bind", false));
+        }
+        Ok(())
     }
 }
 
@@ -82,7 +92,7 @@ mod tests {
     fn check(pod: &Value, used: Amount) -> Result<(), String> {
         let node = json!({"metadata": {"labels": {"kubernetes.io/hostname": "sim-node"}}});
         let node_info = NodeInfo { node: &node, capacity: amount(64, 256 << 30, 100), used, lost: false };
-        node_info.check(pod, Course::Normal, |claim| claim == "c")
+        node_info.check(pod, Course::Normal, &PodVolumes::default())
     }
 
     fn asks(key: &str, amount: &str) -> Value {
@@ -104,12 +114,6 @@ mod tests {
         assert!(why(&elsewhere).contains("1 node(s) didn't match Pod's node affinity/selector."));
         let here = json!({"spec": {"nodeSelector": {"kubernetes.io/hostname": "sim-node"}}});
         assert_eq!(check(&here, free), Ok(()));
-        let claims = |name: &str| json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]}});
-        assert_eq!(check(&claims("c"), free), Ok(()));
-        assert_eq!(
-            why(&claims("missing")),
-            "0/1 nodes are available: persistentvolumeclaim \"missing\" not found. not found"
-        );
     }
 
     #[test]
@@ -127,7 +131,7 @@ mod tests {
         let node = json!({"spec": {"unschedulable": true}});
         let node_info =
             NodeInfo { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: false };
-        let why = node_info.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        let why = node_info.check(&json!({}), Course::Normal, &PodVolumes::default()).unwrap_err();
         assert!(why.contains("1 node(s) were unschedulable."), "{why}");
     }
 
@@ -136,7 +140,7 @@ mod tests {
         let node = json!({});
         let node_info =
             NodeInfo { node: &node, capacity: amount(1, 1, 1), used: amount(0, 0, 0), lost: true };
-        let why = node_info.check(&json!({}), Course::Normal, |_| true).unwrap_err();
+        let why = node_info.check(&json!({}), Course::Normal, &PodVolumes::default()).unwrap_err();
         assert!(why.contains("1 node(s) had untolerated taint(s)."), "{why}");
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Stage {
     New,
     Scheduled,
     Unschedulable,
+    /// A node is chosen, and its claims are being bound.
+    Binding,
     /// The kubelet has it: `ContainerCreating`.
     Accepted,
     MountFailed(u32),
@@ -102,6 +104,11 @@ impl Stage {
         )
     }
 
+    /// Whether it waits for another attempt of the scheduler.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Unschedulable | Self::Binding)
+    }
+
     /// Whether its containers have ended for good, so that it needs no capacity of the node.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Evicted | Self::Gone)
@@ -172,7 +179,12 @@ impl Circumstances<'_> {
             }
             Stage::Stopped(true) => (soon, Stage::Cleaned),
             Stage::Stopped(false) | Stage::Cleaned => (soon, Stage::Gone),
-            Stage::Unschedulable | Stage::Succeeded | Stage::Failed | Stage::Evicted | Stage::Gone => {
+            Stage::Unschedulable
+            | Stage::Binding
+            | Stage::Succeeded
+            | Stage::Failed
+            | Stage::Evicted
+            | Stage::Gone => {
                 return None;
             }
         })

@@ -15,8 +15,10 @@ mod probes;
 mod report;
 mod resources;
 mod schedule;
+mod selector;
 pub(crate) mod settings;
 mod silence;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use tokio::time::Instant;
 use crate::api;
 use crate::behaviour::Behaviour;
 use crate::options::NodeOptions;
-use crate::resource::{CLAIMS, NODES, PODS};
+use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
 use events::EventRecorder;
@@ -76,11 +78,12 @@ struct Running {
 /// Runs the node until it is aborted.
 pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
     let mut settings = shared.node.subscribe();
-    let (mut changed, mut claims, mut nodes, mut seen, epoch) = {
+    let (mut changed, mut claims, mut classes, mut nodes, mut seen, epoch) = {
         let state = shared.state();
         let store = &state.store;
         let subscribe = |resource| store.subscribe(resource);
-        (subscribe(PODS), subscribe(CLAIMS), subscribe(NODES), store.version(), store.epoch())
+        let all = (subscribe(PODS), subscribe(CLAIMS), subscribe(CLASSES), subscribe(NODES));
+        (all.0, all.1, all.2, all.3, store.version(), store.epoch())
     };
     let mut node = Node::new(shared, options, settings.borrow_and_update().clone(), epoch);
     node.register();
@@ -102,6 +105,13 @@ pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
                     return;
                 }
                 claims.borrow_and_update();
+                node.retry();
+            }
+            changed = classes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                classes.borrow_and_update();
                 node.retry();
             }
             // A node that is uncordoned, or has other labels.
@@ -207,7 +217,7 @@ impl Node {
             running.stage = Stage::Stopping;
             changed = true;
         }
-        let waits = running.stage == Stage::Unschedulable;
+        let waits = running.stage.waits();
         if changed && waits {
             self.retry();
         } else if changed {
@@ -333,7 +343,7 @@ impl Node {
                 continue;
             };
             running.stage = stage;
-            if stage == Stage::Unschedulable {
+            if stage.waits() {
                 self.waiting.insert((running.number, uid.clone()));
             }
             let freed = if stage.is_over() { running.takes.take() } else { None };

@@ -18,7 +18,7 @@ impl Circumstances<'_> {
             Stage::New => (self.times.schedule, Stage::Scheduled),
             Stage::Lost => (self.tolerated()?, Stage::Abandoned),
             Stage::Stopping => (soon, Stage::Abandoned),
-            stage if stage.is_stopping() || stage.is_over() || stage == Stage::Unschedulable => return None,
+            stage if stage.is_stopping() || stage.is_over() || stage.waits() => return None,
             // One Pod alone is lost when it has been ready for a while; a node, when its lease has run out.
             _ if !self.node_lost => (self.after(), Stage::Lost),
             _ => (self.times.node_grace, Stage::Lost),

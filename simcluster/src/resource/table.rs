@@ -22,7 +22,7 @@ pub(super) const BLANK: Resource = Resource {
 const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
 
 /// Every kind that is stored; all of them are served as version `v1` of their group.
-pub(crate) static RESOURCES: [Resource; 20] = [
+pub(crate) static RESOURCES: [Resource; 22] = [
     Resource {
         plural: "namespaces",
         hash: "Q3oi5N2YM8M=",
@@ -239,6 +239,28 @@ pub(crate) static RESOURCES: [Resource; 20] = [
         kind: "RuntimeClass",
         namespaced: false,
         hash: "WQTu1GL3T2Q=",
+        ..BLANK
+    },
+    Resource {
+        index: 20,
+        group: "storage.k8s.io",
+        plural: "storageclasses",
+        singular: "storageclass",
+        kind: "StorageClass",
+        namespaced: false,
+        short: &["sc"],
+        hash: "K+m6uJwbjGY=",
+        ..BLANK
+    },
+    Resource {
+        index: 21,
+        plural: "persistentvolumes",
+        singular: "persistentvolume",
+        kind: "PersistentVolume",
+        namespaced: false,
+        status: true,
+        short: &["pv"],
+        hash: "HN/zwEC+JgM=",
         ..BLANK
     },
 ];

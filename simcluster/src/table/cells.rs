@@ -1,10 +1,10 @@
-//! The rows of all kinds but Pods.
+//! The rows of all kinds but Pods and those of storage.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::age::age;
-use super::pod;
+use super::{pod, storage};
 use crate::store::{Object, text_at};
 
 /// How many addresses a cell lists before it only counts them.
@@ -23,7 +23,9 @@ pub(super) fn of(object: &Object, now: Timestamp) -> Value {
         "Node" => node(object, &age),
         "Endpoints" => json!([name, endpoints(value), age]),
         "EndpointSlice" => slice(object, &age),
-        "PersistentVolumeClaim" => claim(object, &age),
+        "PersistentVolumeClaim" => storage::claim(object, &age),
+        "PersistentVolume" => storage::volume(object, &age),
+        "StorageClass" => storage::class(object, &age),
         "ResourceQuota" => quota(object, &age),
         "ConfigMap" => {
             json!([name, (size(&value["data"]) + size(&value["binaryData"])).to_string(), age])
@@ -178,42 +180,6 @@ fn slice(object: &Object, age: &str) -> Value {
         or_unset(shortened(&ports)),
         or_unset(shortened(&addresses)),
         age
-    ])
-}
-
-fn claim(object: &Object, age: &str) -> Value {
-    let value = &object.value();
-    let spec = &value["spec"];
-    let volume = text_at(spec, &["volumeName"]);
-    let short = |mode: &str| match mode {
-        "ReadWriteOnce" => "RWO",
-        "ReadOnlyMany" => "ROX",
-        "ReadWriteMany" => "RWX",
-        "ReadWriteOncePod" => "RWOP",
-        _ => "",
-    };
-    let modes: Vec<_> = items(&value["status"]["accessModes"]).filter_map(Value::as_str).map(short).collect();
-    // Only a bound claim shows its capacity and modes.
-    let (capacity, modes) = if volume.is_empty() {
-        (String::new(), String::new())
-    } else {
-        (text_at(value, &["status", "capacity", "storage"]).to_owned(), modes.join(","))
-    };
-    let phase = if object.terminating() { "Terminating" } else { text_at(value, &["status", "phase"]) };
-    let unset = |key: &str| match text_at(spec, &[key]) {
-        "" => "<unset>".to_owned(),
-        text => text.to_owned(),
-    };
-    json!([
-        object.name(),
-        phase,
-        volume,
-        capacity,
-        modes,
-        text_at(spec, &["storageClassName"]),
-        unset("volumeAttributesClassName"),
-        age,
-        unset("volumeMode"),
     ])
 }
 

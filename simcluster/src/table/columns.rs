@@ -111,6 +111,27 @@ const CLAIM: [Column; 9] = [
     AGE,
     column("VolumeMode", words::MODE, 1),
 ];
+const STORAGE_CLASS: [Column; 6] = [
+    NAME,
+    column("Provisioner", words::PROVISIONER, 0),
+    column("ReclaimPolicy", words::CLASS_RECLAIM, 0),
+    column("VolumeBindingMode", words::BINDING_MODE, 0),
+    column("AllowVolumeExpansion", words::EXPANSION, 0),
+    AGE,
+];
+const PERSISTENT_VOLUME: [Column; 11] = [
+    NAME,
+    column("Capacity", words::VOLUME_CAPACITY, 0),
+    column("Access Modes", words::VOLUME_ACCESS, 0),
+    column("Reclaim Policy", words::VOLUME_RECLAIM, 0),
+    column("Status", words::VOLUME_PHASE, 0),
+    column("Claim", words::CLAIM_REF, 0),
+    column("StorageClass", words::VOLUME_CLASS, 0),
+    column("VolumeAttributesClass", words::ATTRIBUTES, 0),
+    column("Reason", words::VOLUME_REASON, 0),
+    AGE,
+    column("VolumeMode", words::MODE, 1),
+];
 const QUOTA: [Column; 4] = [
     NAME,
     AGE,
@@ -163,6 +184,8 @@ pub(super) fn of(resource: &Resource) -> &'static [Column] {
             "Endpoints" => &ENDPOINTS,
             "EndpointSlice" => &SLICE,
             "PersistentVolumeClaim" => &CLAIM,
+            "PersistentVolume" => &PERSISTENT_VOLUME,
+            "StorageClass" => &STORAGE_CLASS,
             "ResourceQuota" => &QUOTA,
             "ConfigMap" => &CONFIG_MAP,
             "Secret" => &SECRET,

@@ -14,6 +14,7 @@ mod service;
 mod shape;
 #[cfg(feature = "kubectl")]
 mod spec_diff;
+mod storage;
 mod volumes;
 
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub(crate) use shape::check_fields;
 
 #[cfg(feature = "rbac")]
 use crate::access;
-use crate::resource::{EVENTS, NAMESPACES, PODS, Resource, SERVICES};
+use crate::resource::{CLAIMS, CLASSES, EVENTS, NAMESPACES, PODS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::text_at;
 use names::NameRule;
@@ -58,6 +59,8 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
             causes.extend(service::check(new));
             causes.extend(service::check_change(old, new));
         }
+        r if r == CLAIMS => causes.extend(storage::claim_change(old, new)),
+        r if r == CLASSES => causes.extend(storage::class_change(old, new)),
         _ => {}
     }
     refuse(resource, new, &causes)

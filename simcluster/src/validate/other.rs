@@ -1,14 +1,13 @@
-//! Validation of the other kinds: claims, quotas, config maps, leases, network policies.
+//! Validation of the other kinds: quotas, config maps, leases, network policies.
 
 use serde_json::Value;
 
-use super::names;
 use super::quantity::Quantity;
-use crate::resource::{CLAIMS, LEASES, QUOTAS, Resource};
+use super::{names, storage};
+use crate::resource::{CLAIMS, CLASSES, LEASES, QUOTAS, Resource, VOLUMES};
 use crate::status::Cause;
 use crate::store::text_at;
 
-const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 /// The maximum size of the data of a config map or Secret, in bytes (`MaxSecretSize`).
 const DATA_LIMIT: usize = 1024 * 1024;
 const KEY_RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
@@ -17,7 +16,9 @@ const KEY_RULE: &str = "a valid config key must consist of alphanumeric characte
 /// Validates a new object.
 pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
     match resource {
-        r if r == CLAIMS => claim(&value["spec"]),
+        r if r == CLAIMS => storage::claim(&value["spec"]),
+        r if r == CLASSES => storage::class(value),
+        r if r == VOLUMES => storage::volume(value),
         r if r == QUOTAS => quota(&value["spec"]),
         r if r == LEASES => lease(&value["spec"]),
         r if ["ConfigMap", "Secret"].contains(&r.kind) => data(value),
@@ -28,27 +29,6 @@ pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
         }
         _ => Vec::new(),
     }
-}
-
-fn claim(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let modes: Vec<_> = spec["accessModes"].as_array().into_iter().flatten().collect();
-    if modes.is_empty() {
-        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
-    }
-    for mode in modes.iter().filter_map(|mode| mode.as_str()).filter(|mode| !MODES.contains(mode)) {
-        causes.push(Cause::unsupported("spec.accessModes", mode, &MODES));
-    }
-    match spec["resources"]["requests"].get("storage").and_then(Quantity::from_json) {
-        None => causes.push(Cause::required("spec.resources[storage]", "")),
-        Some(amount) if !amount.exceeds(Quantity::whole(0)) => causes.push(Cause::invalid_text(
-            "spec.resources[storage]",
-            &amount.canonical(),
-            "must be greater than zero",
-        )),
-        Some(_) => {}
-    }
-    causes
 }
 
 fn quota(spec: &Value) -> Vec<Cause> {

@@ -14,5 +14,6 @@ mod probes;
 mod recorded;
 mod refusals;
 mod sandboxes;
+mod storage;
 mod switches;
 mod watches;

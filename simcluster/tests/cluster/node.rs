@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simcluster::{Behaviour, Capacity, Cluster, Course, NodeOptions, Options};
 
-use crate::client::{self, NS, SOON, behaving, cluster, create, delete, is_ready, pod};
+use crate::client::{self, NS, SOON, behaving, call, cluster, create, delete, is_ready, pod};
 
 fn asking(name: &str, cpu: &str) -> Value {
     let mut pod = pod(name);
@@ -67,8 +67,10 @@ async fn a_pod_waits_for_its_claim() {
     let pod = until(&cluster, SOON, |p| p["status"]["conditions"][0]["reason"] == "Unschedulable").await;
     let message = &pod["status"]["conditions"][0]["message"];
     assert_eq!(message, "0/1 nodes are available: persistentvolumeclaim \"data\" not found. not found");
-    let claim = json!({"metadata": {"name": "data", "namespace": NS}, "spec": {}});
-    cluster.put("persistentvolumeclaims", claim).unwrap();
+    let size = json!({"requests": {"storage": "1Gi"}});
+    let claim =
+        json!({"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": size}});
+    assert_eq!(call(&cluster, "POST", "persistentvolumeclaims", &claim).await.0, 201);
     until(&cluster, SOON, is_ready).await;
 }
 

@@ -55,7 +55,9 @@ struct Response {
 async fn recordings_are_answered_as_the_real_server_did() {
     let recordings: Vec<Recording> =
         serde_json::from_str(include_str!("../../../tests/recordings/transcripts.json")).unwrap();
-    let options = Options { node: None, access: script::users(), ..Options::default() };
+    // The recorder had no storage class.
+    let options =
+        Options { node: None, standard_class: false, access: script::users(), ..Options::default() };
     let mut cluster = Cluster::start(options);
     let mut mapping = Mapping::default();
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! The diff of a Pod's spec, as the server prints it: both specs with all fields in the order of Go's types, and then
+//! The diff of the spec of a Pod or a claim, as the server prints it: both specs with all fields in the order of Go's types, and then
 //! the lines that differ.
 
 mod unified;
@@ -32,18 +32,30 @@ enum Tree {
 
 /// Returns the lines that differ, with three lines of context.
 pub(super) fn spec_diff(old: &Value, new: &Value) -> String {
+    let printed = |spec: &Value| printed("PodSpec", &with_security_context(spec));
     unified::diff(&printed(old), &printed(new))
 }
 
-fn printed(spec: &Value) -> Vec<String> {
+/// As [`spec_diff`], for the specs of a claim.
+pub(super) fn claim_diff(old: &Value, new: &Value) -> String {
+    let printed = |spec: &Value| printed("PersistentVolumeClaimSpec", spec);
+    unified::diff(&printed(old), &printed(new))
+}
+
+/// Moves the fields of a Pod's spec that the server has in the security context there.
+fn with_security_context(spec: &Value) -> Value {
     let mut spec = spec.clone();
     for key in IN_SECURITY_CONTEXT {
         if let Some(value) = spec.as_object_mut().and_then(|fields| fields.remove(key)) {
             spec["securityContext"][key] = value;
         }
     }
+    spec
+}
+
+fn printed(kind: &str, spec: &Value) -> Vec<String> {
     let mut text = String::new();
-    members("PodSpec", &spec).write(&mut text, 0);
+    members(kind, spec).write(&mut text, 0);
     text.lines().map(|line| format!("{line}\n")).collect()
 }
 

@@ -1,0 +1,83 @@
+//! Node selectors, as in node affinity and in the affinity of volumes. Pure.
+
+use serde_json::Value;
+
+use crate::store::text_at;
+
+/// Whether a node matches a `NodeSelector`: one of its terms does.
+pub(super) fn matches(selector: &Value, node: &Value) -> bool {
+    let terms = selector["nodeSelectorTerms"].as_array();
+    terms.is_some_and(|terms| terms.iter().any(|term| term_matches(term, node)))
+}
+
+/// Whether a node matches all requirements of a term. An empty term matches no node.
+pub(super) fn term_matches(term: &Value, node: &Value) -> bool {
+    let labels = |key: &str| node["metadata"]["labels"].get(key).and_then(Value::as_str);
+    // The only field is the name.
+    let fields = |key: &str| (key == "metadata.name").then(|| text_at(node, &["metadata", "name"]));
+    let list = |key: &str| term[key].as_array().map_or(&[][..], Vec::as_slice);
+    let (expressions, on_fields) = (list("matchExpressions"), list("matchFields"));
+    let empty = expressions.is_empty() && on_fields.is_empty();
+    !empty
+        && expressions.iter().all(|requirement| requirement_matches(requirement, labels))
+        && on_fields.iter().all(|requirement| requirement_matches(requirement, fields))
+}
+
+/// Whether the value of a requirement's key is as required.
+fn requirement_matches<'a>(requirement: &Value, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let value = value(text_at(requirement, &["key"]));
+    let values = requirement["values"].as_array().map_or(&[][..], Vec::as_slice);
+    let named = || value.is_some_and(|value| values.iter().any(|one| one == value));
+    let number = |text: &str| text.parse::<i64>().ok();
+    let compared = |holds: fn(i64, i64) -> bool| {
+        let bound = values.first().and_then(Value::as_str).and_then(number);
+        value.and_then(number).zip(bound).is_some_and(|(value, bound)| holds(value, bound))
+    };
+    match text_at(requirement, &["operator"]) {
+        "In" => named(),
+        "NotIn" => !named(),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "Gt" => compared(|value, bound| value > bound),
+        "Lt" => compared(|value, bound| value < bound),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Guards every operator of a requirement, with a label that is there and one that is not.
+    #[test]
+    fn every_operator_compares_as_kubernetes_does() {
+        let node = json!({"metadata": {"name": "n", "labels": {"zone": "a", "cores": "8"}}});
+        for (key, operator, values, expected) in [
+            ("zone", "In", json!(["b", "a"]), true),
+            ("zone", "In", json!(["b"]), false),
+            ("none", "In", json!(["a"]), false),
+            ("zone", "NotIn", json!(["a"]), false),
+            ("zone", "NotIn", json!(["b"]), true),
+            ("none", "NotIn", json!(["a"]), true),
+            ("zone", "Exists", json!([]), true),
+            ("none", "Exists", json!([]), false),
+            ("zone", "DoesNotExist", json!([]), false),
+            ("none", "DoesNotExist", json!([]), true),
+            ("cores", "Gt", json!(["7"]), true),
+            ("cores", "Gt", json!(["8"]), false),
+            ("cores", "Lt", json!(["9"]), true),
+            ("zone", "Lt", json!(["9"]), false),
+            ("none", "Gt", json!(["0"]), false),
+        ] {
+            let term = json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+            assert_eq!(term_matches(&term, &node), expected, "{term}");
+        }
+        let name = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]});
+        assert!(term_matches(&name, &node));
+        assert!(!term_matches(&json!({}), &node));
+        assert!(matches(&json!({"nodeSelectorTerms": [{}, name]}), &node));
+        assert!(!matches(&json!({"nodeSelectorTerms": []}), &node));
+    }
+}

@@ -1,0 +1,91 @@
+//! What a Pod's claims mean for its scheduling.
+
+use serde_json::Value;
+
+use crate::resource::{CLAIMS, CLASSES, PODS, VOLUMES};
+use crate::shared::State;
+use crate::storage::{NO_PROVISIONER, claims_of, is_bound};
+use crate::store::{Object, text_at};
+
+/// The claims of a Pod, as the scheduler sees them.
+#[derive(Debug, Default)]
+pub(super) struct PodVolumes {
+    /// Why no node can take the Pod, whatever it is.
+    pub error: Option<String>,
+    /// Whether another Pod has a claim that only one Pod may use.
+    pub taken: bool,
+    /// The required node affinities of the bound volumes.
+    pub affinities: Vec<Value>,
+    /// The claims that are bound once a node is chosen.
+    pub unbound: Vec<Object>,
+    /// Whether an unbound claim waits for a volume that nobody makes.
+    pub unbindable: bool,
+}
+
+// === impl PodVolumes ===
+
+impl PodVolumes {
+    pub fn of(state: &State, pod: &Object) -> Self {
+        let mut found = Self::default();
+        for name in claims_of(pod.value()) {
+            let claim = match find(state, pod, name) {
+                Ok(claim) => claim,
+                Err(why) => return Self { error: Some(why), ..Self::default() },
+            };
+            found.add(state, pod, claim);
+        }
+        found
+    }
+
+    fn add(&mut self, state: &State, pod: &Object, claim: Object) {
+        let spec = &claim.value()["spec"];
+        let modes = spec["accessModes"].as_array();
+        if modes.is_some_and(|list| list.iter().any(|mode| mode == "ReadWriteOncePod")) {
+            self.taken |= is_used_by_another(state, pod, claim.name());
+        }
+        if is_bound(claim.value()) {
+            let volume = state.store.get(VOLUMES, "", text_at(spec, &["volumeName"]));
+            let required = volume.and_then(|v| v.value().pointer("/spec/nodeAffinity/required").cloned());
+            self.affinities.extend(required);
+            return;
+        }
+        let class = state.store.get(CLASSES, "", text_at(spec, &["storageClassName"]));
+        let class = class.as_ref().map_or(&Value::Null, |class| class.value());
+        let delayed = class["volumeBindingMode"] == "WaitForFirstConsumer";
+        if !delayed || !text_at(spec, &["volumeName"]).is_empty() {
+            self.error.get_or_insert("pod has unbound immediate PersistentVolumeClaims".to_owned());
+            return;
+        }
+        self.unbindable |= class["provisioner"] == NO_PROVISIONER;
+        self.unbound.push(claim);
+    }
+}
+
+/// Returns a claim that a Pod can use, or the scheduler's message.
+fn find(state: &State, pod: &Object, name: &str) -> Result<Object, String> {
+    let Some(claim) = state.store.get(CLAIMS, pod.namespace(), name) else {
+        return Err(format!("persistentvolumeclaim {name:?} not found"));
+    };
+    if claim.value()["status"]["phase"] == "Lost" {
+        let volume = text_at(claim.value(), &["spec", "volumeName"]);
+        return Err(format!(
+            "persistentvolumeclaim {name:?} bound to non-existent persistentvolume {volume:?}"
+        ));
+    }
+    if claim.terminating() {
+        return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
+    }
+    Ok(claim)
+}
+
+fn is_used_by_another(state: &State, pod: &Object, claim: &str) -> bool {
+    let scheduled = |other: &Object| !text_at(other.value(), &["spec", "nodeName"]).is_empty();
+    let ended =
+        |other: &Object| matches!(text_at(other.value(), &["status", "phase"]), "Succeeded" | "Failed");
+    state.store.list(PODS, Some(pod.namespace())).any(|other| {
+        other.uid() != pod.uid()
+            && scheduled(&other)
+            && !ended(&other)
+            && claims_of(other.value()).any(|name| name == claim)
+    })
+}
