@@ -30,15 +30,18 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Print the Pod and the Service that a request would create, without a cluster.
+    /// Print the Pod and the Service that a request would create, or the network policies, without a cluster.
     #[command(after_help = RENDER_EXAMPLES)]
     Render {
         /// File with the body of a POST /api/sandboxes; '-' reads standard input.
-        #[arg(long, value_name = "FILE")]
-        request: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "network_policies")]
+        request: Option<PathBuf>,
         /// Profile to use instead of the request's.
         #[arg(long, value_name = "NAME", value_parser = profile_name)]
         profile: Option<ProfileName>,
+        /// Print the network policies of the settings as YAML, for `kubectl apply`.
+        #[arg(long, conflicts_with_all = ["request", "profile"])]
+        network_policies: bool,
         /// The settings.
         #[command(flatten)]
         settings: SettingsArgs,
@@ -165,8 +168,9 @@ Examples:
   echo '{\"sandbox_id\":\"abc-123\"}' | sandbox-provisioner render --request -
   sandbox-provisioner render --request body.json --userdata-pvc-name userdata
   sandbox-provisioner render --request body.json --config settings.toml --profile large
+  sandbox-provisioner render --network-policies --config settings.toml | kubectl apply -f -
 
-Exit status: 0 with {\"pod\":…,\"service\":…} on standard output, 1 with the error that the API would return,
+Exit status: 0 with {\"pod\":…,\"service\":…} or the policies on standard output, 1 with the error that the API would return,
 2 for invalid settings or flags.";
 
 const CLUSTER_EXAMPLES: &str = "\

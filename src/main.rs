@@ -43,9 +43,12 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
                 run::serve(loaded.settings).await
             }
         }
-        Command::Render { request, profile, settings: args } => {
+        Command::Render { request, profile, network_policies: _, settings: args } => {
             let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
-            run::render(&loaded.settings, &request, profile)
+            match request {
+                Some(request) => run::render(&loaded.settings, &request, profile),
+                None => run::render_network_policies(&loaded.settings),
+            }
         }
         Command::Cluster(args) => {
             let log = load::log_only(environment, &args.log.0)?;

@@ -15,7 +15,7 @@ pub use self::{
     cluster::cluster,
     core::Core,
     daemon::{Daemon, StartError, Stopped},
-    render::render,
+    render::{render, render_network_policies},
     serve::serve,
 };
 

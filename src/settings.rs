@@ -28,6 +28,7 @@ mod lark;
 mod lifetimes;
 pub mod load;
 mod log;
+mod network;
 mod probing;
 pub mod problem;
 mod profiles;

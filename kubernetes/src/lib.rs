@@ -29,6 +29,7 @@ mod fake;
 mod lenient;
 pub mod manifest;
 mod namespace;
+pub mod network;
 pub mod probe;
 pub mod profile;
 mod retry;

@@ -33,6 +33,8 @@ pub const OWNER: &str = "sandbox-provisioner/owner";
 
 /// The label of a Pod that holds the profile with which it was created.
 pub const PROFILE: &str = "sandbox-provisioner/profile";
+/// The label of a Pod that holds its network mode. The network policies select Pods by it.
+pub const NETWORK: &str = "sandbox-provisioner/network";
 
 /// The container that serves the sandbox's API.
 pub(crate) const SANDBOX_CONTAINER: &str = "sandbox";

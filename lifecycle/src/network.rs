@@ -1,4 +1,4 @@
-//! The network modes: which hosts a sandbox can reach, and which hosts can reach it.
+//! The network modes of sandboxes.
 
 use std::fmt;
 

@@ -2,7 +2,10 @@
 
 use std::{io::Read as _, path::Path, process::ExitCode};
 
-use kubernetes::manifest::{self, Template};
+use kubernetes::{
+    manifest::{self, Template},
+    network,
+};
 use lifecycle::{ids::ProfileName, request::CreateRequest};
 use serde_json::{Value, json};
 
@@ -31,6 +34,27 @@ pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>)
         Err(detail) => (json!({ "detail": detail }), ExitCode::FAILURE),
     };
     if stdout::deliver(&format!("{answer:#}\n")) { status } else { ExitCode::FAILURE }
+}
+
+/// Prints the network policies of the settings.
+///
+/// Exit status: 0 with the policies on standard output.
+#[must_use]
+pub fn render_network_policies(settings: &Settings) -> ExitCode {
+    let Template { network, namespace, container_port, .. } = &settings.template;
+    match network::to_yaml(&network::policies(network, namespace, *container_port)) {
+        Ok(text) => {
+            if stdout::deliver(&text) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Reads at most one byte more than the API accepts, which shows that the body is too large.

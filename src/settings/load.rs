@@ -14,7 +14,7 @@ use super::{
     file,
     format::Invalid,
     http::{self, API_KEY, API_KEY_FILE},
-    kubernetes as connection, lark, lifetimes, log, probing,
+    kubernetes as connection, lark, lifetimes, log, network, probing,
     problem::{Origin, Problem, Problems},
     profiles::{self, WrittenProfiles},
     reader::{Reader, Reported},
@@ -125,6 +125,7 @@ fn sections(reader: &mut Reader<'_>, in_cluster: Option<ServiceAddress>) -> Resu
     sandbox::read(reader, &mut template)?;
     volumes::read(reader, &mut template)?;
     lark::read(reader, &mut template)?;
+    network::read(reader, &mut template)?;
     let mut policy = policy?;
     Ok(Settings {
         http: http?,

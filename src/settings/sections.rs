@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use super::{
-    embedded, http, kubernetes, lark, lifetimes, log, probing, reaping, sandbox,
+    embedded, http, kubernetes, lark, lifetimes, log, network, probing, reaping, sandbox,
     setting::{Section, Spec},
     volumes,
 };
 
 /// The sections, in the order of every listing.
-const SECTIONS: [&Section; 10] = [
+const SECTIONS: [&Section; 11] = [
     &http::SECTION,
     &kubernetes::SECTION,
     &sandbox::SECTION,
@@ -17,6 +17,7 @@ const SECTIONS: [&Section; 10] = [
     &probing::SECTION,
     &reaping::SECTION,
     &volumes::SECTION,
+    &network::SECTION,
     &lark::SECTION,
     &embedded::SECTION,
     &log::SECTION,

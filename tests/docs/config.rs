@@ -3,7 +3,10 @@
 use std::fs;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use kubernetes::manifest::Template;
+use kubernetes::{
+    manifest::Template,
+    network::{self, Network},
+};
 use serde_json::Value;
 
 use super::root;
@@ -27,4 +30,18 @@ fn the_daemon_set_pulls_the_sandbox_image() {
         "it runs the program of the other image"
     );
     assert_ne!(spec.containers[0].image, sandbox.image);
+}
+
+/// Guards that the policies for administrators are those that the daemon writes.
+#[test]
+fn the_network_policies_are_those_of_the_daemon() {
+    let written = fs::read_to_string(root().join("config/networkpolicies.yaml")).unwrap();
+    let sources = ["10.0.0.0/24", "gateways/app=gateway"].map(|source| source.parse().unwrap());
+    let network = Network { sources: sources.into(), ..Network::default() };
+    let template = Template::default();
+    let policies = network::policies(&network, &template.namespace, template.container_port);
+    let is_comment = |line: &&str| line.starts_with('#');
+    let text: String =
+        written.lines().filter(|line| !is_comment(line)).map(|line| format!("{line}\n")).collect();
+    assert_eq!(text, network::to_yaml(&policies).unwrap(), "print it with render --network-policies");
 }

@@ -3,7 +3,7 @@
 use std::{fmt, net::Ipv6Addr};
 
 use super::{Probes, SubPathTemplate};
-use crate::profile::Profiles;
+use crate::{network::Network, profile::Profiles};
 
 /// The settings of a sandbox's Pod, Service and URL, that is, everything that does not come from the request.
 ///
@@ -47,6 +47,8 @@ pub struct Template {
     pub lark_broker_deny_subcommands: Option<String>,
     /// The profiles that a request may name.
     pub profiles: Profiles,
+    /// The settings of the network policies.
+    pub network: Network,
 }
 
 /// The type of a sandbox's Service, which determines how callers reach it.
@@ -86,6 +88,7 @@ impl Default for Template {
             lark_broker_image: None,
             lark_broker_deny_subcommands: None,
             profiles: Profiles::default(),
+            network: Network::default(),
         }
     }
 }

@@ -82,12 +82,21 @@ fn is_label(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-pub(super) fn label_key(text: &str) -> Option<String> {
-    let valid = match text.split_once('/') {
+/// Returns whether a text can be the key of a label.
+pub(crate) fn is_label_key(text: &str) -> bool {
+    match text.split_once('/') {
         Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
         None => is_label(text),
-    };
-    valid.then(|| text.to_owned())
+    }
+}
+
+/// Returns whether a text can be the value of a label.
+pub(crate) fn is_label_value(text: &str) -> bool {
+    text.is_empty() || is_label(text)
+}
+
+pub(super) fn label_key(text: &str) -> Option<String> {
+    is_label_key(text).then(|| text.to_owned())
 }
 
 /// Returns whether a label key can begin with a text.
@@ -101,7 +110,7 @@ pub(super) fn own_label(text: &str) -> Option<String> {
 }
 
 pub(super) fn label_value(text: &str) -> Option<String> {
-    (text.is_empty() || is_label(text)).then(|| text.to_owned())
+    is_label_value(text).then(|| text.to_owned())
 }
 
 pub(super) fn variable(text: &str) -> Option<String> {

@@ -76,6 +76,14 @@ fn invalid_values_are_reported_in_one_line() {
             r#"error: staleness_limit: "1s\n" from the environment variable PROVISIONER_STALENESS_LIMIT is not allowed; allowed: a duration such as 90s, 15m or 2h 30m, from 40s to 1h"#,
         ),
         (
+            env("PROVISIONER_NETWORK_SOURCES", "10.0.0.0/24,10.1.2.3/8"),
+            r#"error: network_sources: "10.0.0.0/24,10.1.2.3/8" from the environment variable PROVISIONER_NETWORK_SOURCES is not allowed ("10.1.2.3/8" has bits after its prefix; write 10.0.0.0/8); allowed: addresses, ranges, and Pods as NAMESPACE/LABEL=VALUE or NAMESPACE/*, separated by commas"#,
+        ),
+        (
+            env("PROVISIONER_NETWORK_CLUSTER_RANGES", "0.0.0.0/0"),
+            r#"error: network_cluster_ranges: "0.0.0.0/0" from the environment variable PROVISIONER_NETWORK_CLUSTER_RANGES is not allowed ("0.0.0.0/0" is too wide; the widest ranges are /8 for IPv4 and /12 for IPv6); allowed: ranges such as 34.118.224.0/20, separated by commas"#,
+        ),
+        (
             Inputs::default().file("k8s_namspace = 'a'"),
             r#"error: "k8s_namspace" at settings.toml:1 is not a setting; did you mean "k8s_namespace"?"#,
         ),

@@ -1,0 +1,52 @@
+//! The network policies of the sandboxes, and whether the cluster enforces them.
+//!
+//! ```text
+//!   settings ──▸ policy ──▸ two NetworkPolicies, which select Pods by the label of their mode
+//! ```
+//!
+//! [`peer`] parses the peers of the settings, and [`policy`] builds the policies. Both are pure.
+
+mod peer;
+mod policy;
+mod ranges;
+
+use ipnet::IpNet;
+
+pub use self::{
+    peer::{Destination, Peer, PeerError, Ports, parse_range},
+    policy::{name, policies, to_yaml},
+};
+
+/// The settings of the network policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The peers that may reach the port of a restricted sandbox.
+    pub sources: Vec<Peer>,
+    /// The DNS servers that a restricted sandbox may ask. Without ports they are asked on port 53.
+    pub dns: Vec<Destination>,
+    /// The cluster's own ranges: those of Pods, Services and nodes. `allow-list` does not reach them.
+    pub cluster_ranges: Vec<IpNet>,
+    /// The destinations of an `allow-list` sandbox beside the public internet.
+    pub allow: Vec<Destination>,
+    /// The image of the Pods that check whether policies are enforced; `None` for that of the sandboxes.
+    pub check_image: Option<String>,
+}
+
+// === impl Network ===
+
+impl Network {
+    /// The DNS servers of most clusters.
+    pub const DEFAULT_DNS: &'static str = "kube-system/k8s-app=kube-dns";
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            dns: Self::DEFAULT_DNS.parse().into_iter().collect(),
+            cluster_ranges: Vec::new(),
+            allow: Vec::new(),
+            check_image: None,
+        }
+    }
+}
