@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`, as Kubernetes' own components serve them. Neither requires a key.
+//! `/livez`, `/readyz` and `/metrics`, as Kubernetes' own components serve them.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -7,9 +7,16 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
-use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
+use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::http::{errors::accepts, responses};
+use crate::{
+    http::{
+        auth::Auth,
+        errors::{ApiError, accepts},
+        responses,
+    },
+    metrics::{self, Metrics},
+};
 
 /// A condition that must hold for the daemon to be ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +31,15 @@ pub struct Check {
 
 /// Runs every check, in the order of the report. It reads only memory.
 pub type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
+
+/// What the routes of this module show. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    /// The checks of `/readyz`.
+    pub checks: Checks,
+    /// The metrics of `/metrics`, and who may read them; without metrics the path is unknown.
+    pub metrics: Option<(Metrics, Auth)>,
+}
 
 /// The JSON response.
 #[derive(Serialize)]
@@ -42,18 +58,28 @@ struct ReportedCheck<'a> {
     message: Option<&'a str>,
 }
 
-/// Both routes, for GET and HEAD.
-pub(crate) fn route(checks: Checks) -> BoxedFilter<(Response,)> {
+/// All routes, for GET and HEAD.
+pub(crate) fn route(Admin { checks, metrics }: Admin) -> BoxedFilter<(Response,)> {
     let live = warp::path!("livez").and(reads()).map(|| text(StatusCode::OK, "ok".to_owned()));
     let ready = warp::path!("readyz")
         .and(reads())
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .map(move |headers, query: String| readiness(&checks(), &headers, &query));
-    live.or(ready).unify().boxed()
+    let health = live.or(ready).unify();
+    match metrics {
+        Some((metrics, auth)) => health.or(metrics::route(metrics, auth)).unify().boxed(),
+        None => health.boxed(),
+    }
 }
 
-/// The paths of this module, with any method.
+/// The routes of a listener that serves nothing else. Any other request is a 404.
+pub(crate) fn routes(admin: Admin) -> BoxedFilter<(Response,)> {
+    let not_found = warp::any().map(|| ApiError::not_found().into_response());
+    route(admin).or(not_found).unify().boxed()
+}
+
+/// The health endpoints, with any method.
 pub(crate) fn paths() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::path!("livez").or(warp::path!("readyz")).unify()
 }
@@ -106,6 +132,16 @@ fn text(status: StatusCode, body: String) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Shows these checks, and no metrics.
+    #[must_use]
+    pub fn of_checks(checks: Checks) -> Self {
+        Self { checks, metrics: None }
+    }
 }
 
 // === impl ReportedCheck ===

@@ -12,6 +12,7 @@ pub mod body;
 pub mod capabilities;
 pub mod errors;
 pub mod frontend;
+pub mod metrics;
 pub mod request;
 
 mod change;
@@ -38,7 +39,7 @@ pub use actors::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 pub use self::{capabilities::Capabilities, profiles::Profiles};
-use crate::admin::{self, Checks};
+use crate::admin::{self, Admin};
 
 /// Every route of the program, including those of [`admin`]. A request that no route takes is a 404.
 ///
@@ -49,7 +50,7 @@ pub fn routes<B: Backend>(
     capabilities: Capabilities,
     profiles: Profiles,
     limits: body::Limits,
-    checks: Checks,
+    admin: Admin,
 ) -> BoxedFilter<(Response,)> {
     let body_reader = body::BodyReader::new(limits);
     // GET of one sandbox is the most frequent request, so it comes first and alone: each `or` that a response
@@ -77,7 +78,7 @@ pub fn routes<B: Backend>(
         .unify()
         .or(profiles::route(profiles))
         .unify()
-        .or(admin::route(checks))
+        .or(admin::route(admin))
         .unify()
         .or(fallback::other_methods())
         .unify()

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod health;
 pub mod http;
 pub mod listener;
+pub mod metrics;
 pub mod run;
 pub mod settings;
 pub mod stdout;

@@ -76,6 +76,11 @@ impl AdmissionQueue {
         Ok(Permit { queue: self.clone(), id: id.clone(), lock })
     }
 
+    /// Returns the number of requests in the queue, waiting or running.
+    pub(crate) fn len(&self) -> usize {
+        self.counts().len()
+    }
+
     /// Rejects all requests from now on.
     pub(crate) fn close(&self) {
         self.counts().close();

@@ -17,6 +17,7 @@ mod admission;
 pub mod backend;
 mod limiter;
 mod messages;
+mod metrics;
 mod reap_log;
 mod recent;
 mod sandbox;

@@ -169,6 +169,10 @@ impl State {
                     Action::RecordReap(reason) => {
                         let at = self.reaping_since.take().unwrap_or_else(|| self.shared.clock.wall());
                         let reaped = Reaped { reason, at };
+                        let late = self
+                            .expiry
+                            .and_then(|expiry| at.duration_since(expiry.expires_at).try_into().ok());
+                        self.shared.view.metrics.reaped(reason, late.unwrap_or_default());
                         self.shared.reap_log.note(&self.id, reaped);
                         self.shared.view.reaped(&self.id, reaped);
                         self.shared.view.note_reap(&self.id, reason);
@@ -323,6 +327,7 @@ impl State {
             }
             Admission::RetryAt(until) => Event::Deferred(until),
             Admission::DryRun => {
+                view.metrics.dry_run();
                 cluster.record_event(&self.id, &uid, reason, true);
                 Event::DryRun
             }

@@ -15,6 +15,7 @@ use lifecycle::{
     timeline::Report,
     traits::{Clock, Cluster},
 };
+use prometheus_client::registry::Registry;
 pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::{
@@ -29,6 +30,7 @@ use crate::{
     backend::Backend,
     limiter::Limiter,
     messages::{Envelope, Message, Waiter},
+    metrics::gauges::Gauges,
     reap_log::ReapLog,
     sandbox::Shared,
     supervisor::Supervisor,
@@ -188,6 +190,37 @@ impl Sandboxes {
     /// [`Sandboxes::shut_down`] ended it.
     pub async fn ended(&self) {
         let _ = self.shared.supervisor.get_cell().wait(None).await;
+    }
+
+    /// Adds the metrics of the sandboxes to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.view().metrics.register(registry);
+        registry.register_collector(Box::new(Gauges(self.clone())));
+    }
+
+    /// Returns the number of requests in each queue, by its name.
+    pub(crate) fn queues(&self) -> [(&'static str, u64); 4] {
+        let Inner { creates, changes, views, waits, .. } = &*self.shared;
+        let length = |queue: &AdmissionQueue| u64::try_from(queue.len()).unwrap_or(u64::MAX);
+        [
+            ("creates", length(&creates.queue)),
+            ("changes", length(changes)),
+            ("views", length(views)),
+            ("waits", length(waits)),
+        ]
+    }
+
+    /// Returns the number of open event streams, and the largest number of them.
+    pub(crate) fn streams(&self) -> (u64, u64) {
+        let Inner { streams, streams_max, .. } = &*self.shared;
+        let open = streams_max.saturating_sub(streams.available_permits());
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        (number(open), number(*streams_max))
+    }
+
+    /// Returns whether the reap limits have stopped the reaper.
+    pub(crate) fn is_reaper_stopped(&self) -> bool {
+        self.shared.common.limiter.stopped_until(Instant::now().into_std()).is_some()
     }
 
     /// Ends all waits for a sandbox to be ready, and later ones at once: they return the state that it has reached.

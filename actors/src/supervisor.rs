@@ -100,8 +100,13 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
-            SupervisionEvent::ActorTerminated(cell, _, _) => state.forget(cell.get_id()),
+            SupervisionEvent::ActorTerminated(cell, _, _) => {
+                state.shared.view.metrics.actors.dec();
+                state.forget(cell.get_id());
+            }
             SupervisionEvent::ActorFailed(cell, error) => {
+                state.shared.view.metrics.actors.dec();
+                state.shared.view.metrics.actor_restarts.inc();
                 let Some(id) = state.names.get(&cell.get_id()).cloned() else { return Ok(()) };
                 state.forget(cell.get_id());
                 let wait = state.note_failure(&id);
@@ -127,6 +132,7 @@ impl State {
             };
             match Actor::spawn_linked(None, Sandbox, arguments, myself.get_cell()).await {
                 Ok((actor, _)) => {
+                    self.shared.view.metrics.actors.inc();
                     self.names.insert(actor.get_id(), id.clone());
                     self.children.insert(id.clone(), Child { actor, sent: 0 });
                 }

@@ -49,7 +49,13 @@ use self::{
     row::{Object, Row},
     waits::Waits,
 };
-use crate::timelines::Timelines;
+use crate::{
+    metrics::{
+        Metrics,
+        gauges::{Group, Tally},
+    },
+    timelines::Timelines,
+};
 
 /// The in-memory table of all observed objects. The map is private: methods take and return owned values, and no
 /// guard is held across a call to other code.
@@ -70,6 +76,8 @@ pub struct View {
     appended: Arc<Notify>,
     /// The timelines of sandboxes that are over. Those of the others are in the rows.
     timelines: Timelines,
+    /// The counters of the daemon.
+    pub(crate) metrics: Metrics,
     /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
@@ -106,6 +114,7 @@ impl View {
             changes: ChangeLog::new(change_log::CAPACITY),
             appended: Arc::default(),
             timelines: Timelines::new(clock),
+            metrics: Metrics::default(),
             listener: OnceLock::new(),
         }
     }
@@ -171,6 +180,25 @@ impl View {
             .collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+
+    /// Counts the objects of all rows.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for row in &self.rows {
+            tally.services += u64::from(row.service.is_some());
+            tally.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
+            let Some(status) = row.status() else { continue };
+            tally.ready += u64::from(status.ready);
+            let profile = status.spec.profile.as_ref().map(ToString::to_string).unwrap_or_default();
+            *tally.groups.entry(Group { status: status.phase.as_str(), profile }).or_default() += 1;
+        }
+        tally
+    }
+
+    /// Returns the time since the watch of this kind was up to date; `None` before its first list.
+    pub(crate) fn age(&self, kind: Kind) -> Option<Duration> {
+        self.freshness.age(kind)
     }
 
     /// Returns the current revision. If it is read before [`View::statuses`], it is never newer than they are.

@@ -11,11 +11,13 @@ use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use kubernetes::names;
 use lifecycle::ids::{PATH_SEGMENT_MAX, SandboxId, ThreadId, UserId};
+use sandbox_provisioner::admin::Admin;
 use sandbox_provisioner::http::{
     self as api, Capabilities,
     auth::Auth,
     body,
     frontend::{Deadlines, Frontend},
+    metrics::HttpMetrics,
 };
 use serde_json::Value;
 
@@ -99,10 +101,19 @@ impl Face {
         let backend = Recorder::default();
         let limits = body::Limits { bytes: 1 << 10, time: Duration::from_secs(1) };
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-        let routes =
-            api::routes(backend.clone(), capabilities, api::Profiles::default(), limits, Arc::new(Vec::new));
+        let routes = api::routes(
+            backend.clone(),
+            capabilities,
+            api::Profiles::default(),
+            limits,
+            Admin::of_checks(Arc::new(Vec::new)),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { edge: Frontend::new(routes, Auth::Key(KEY.into()), Deadlines::default()), backend, runtime }
+        Self {
+            edge: Frontend::new(routes, Auth::Key(KEY.into()), Deadlines::default(), HttpMetrics::default()),
+            backend,
+            runtime,
+        }
     }
 
     fn is_sound(&self, method: &Method, uri: &Uri) {

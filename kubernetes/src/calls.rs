@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::BoxError;
 
-use crate::{clock::ServerClock, fault::CallError};
+use crate::{clock::ServerClock, fault::CallError, metrics::Metrics};
 
 /// The media type of objects.
 const JSON: &str = "application/json";
@@ -46,6 +46,7 @@ pub struct Calls {
     server: Option<Arc<str>>,
     /// Notified when the API server does not take this client's credentials.
     rejected: Arc<Notify>,
+    metrics: Metrics,
 }
 
 /// Returns the maximum number of creates among this number of calls in flight: three quarters, so that waiting creates
@@ -66,6 +67,7 @@ impl Calls {
         answer_max: usize,
         clock: Arc<ServerClock>,
         server: Option<Arc<str>>,
+        metrics: Metrics,
     ) -> Self {
         let in_flight = in_flight.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -77,6 +79,7 @@ impl Calls {
             clock,
             server,
             rejected: Arc::default(),
+            metrics,
         }
     }
 
@@ -111,7 +114,7 @@ impl Calls {
         deadline: Duration,
     ) -> Result<T, CallError> {
         let end = Instant::now() + deadline;
-        let _permit = permit(&self.creates, creates_of(self.in_flight), end).await?;
+        let _permit = self.permit(&self.creates, creates_of(self.in_flight), end).await?;
         parse(&self.read_until(request.map(Body::from), deadline, deadline, end).await?)
     }
 
@@ -138,7 +141,7 @@ impl Calls {
         deadline: Duration,
         end: Instant,
     ) -> Result<Bytes, CallError> {
-        let _permit = permit(&self.permits, self.in_flight, end).await?;
+        let _permit = self.permit(&self.permits, self.in_flight, end).await?;
         let exchange = async {
             let head = timeout(silence, self.exchange(request, JSON)).await;
             let answer = head.map_err(|_| CallError::TimedOut { after: silence })??;
@@ -155,7 +158,7 @@ impl Calls {
         deadline: Duration,
     ) -> Result<String, CallError> {
         let end = Instant::now() + deadline;
-        let _permit = permit(&self.permits, self.in_flight, end).await?;
+        let _permit = self.permit(&self.permits, self.in_flight, end).await?;
         let exchange = async { collect(self.exchange(request, TEXT).await?, max, deadline).await };
         let body = timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })??;
         Ok(String::from_utf8_lossy(&body).into_owned())
@@ -170,20 +173,43 @@ impl Calls {
         deadline: Duration,
     ) -> Result<Response<Body>, CallError> {
         let end = Instant::now() + deadline;
-        let _permit = permit(&self.permits, self.in_flight, end).await?;
+        let _permit = self.permit(&self.permits, self.in_flight, end).await?;
         timeout_at(end, self.exchange(request, JSON))
             .await
             .map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
+    async fn permit<'p>(
+        &self,
+        permits: &'p Semaphore,
+        bound: usize,
+        end: Instant,
+    ) -> Result<SemaphorePermit<'p>, CallError> {
+        let _counted = self.metrics.waiting();
+        match timeout_at(end, permits.acquire()).await {
+            // A permit at the deadline is too late: do not send a call whose answer is not awaited.
+            Ok(Ok(permit)) if Instant::now() < end => Ok(permit),
+            Ok(_) | Err(_) => Err(CallError::Overloaded { bound }),
+        }
+    }
+
+    /// Returns the host and the port of the API server.
+    fn host(&self) -> Option<&str> {
+        let server = self.server.as_deref()?;
+        let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+        rest.split('/').next()
+    }
+
     /// Sends a request whose answer has this media type, and converts an unsuccessful answer to an error.
     async fn exchange(&self, request: Request<Body>, media_type: &str) -> Result<Response<Body>, CallError> {
         let sent = Instant::now();
-        let response = self
-            .client
-            .send(request)
-            .await
-            .map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
+        let _counted = self.metrics.flying();
+        let method = request.method().clone();
+        let response = self.client.send(request).await;
+        let status = response.as_ref().ok().map(Response::status);
+        self.metrics.called(&method, self.host(), status, sent.elapsed());
+        let response =
+            response.map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
         if let Some(date) = header(&response, &DATE) {
             self.clock.update(date, sent);
         }
@@ -205,14 +231,6 @@ impl Calls {
         let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure);
         let status = status.filter(|_| kind(&body).as_deref() == Some("Status")).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
-    }
-}
-
-async fn permit(permits: &Semaphore, bound: usize, end: Instant) -> Result<SemaphorePermit<'_>, CallError> {
-    match timeout_at(end, permits.acquire()).await {
-        // A permit at the deadline is too late: do not send a call whose answer is not awaited.
-        Ok(Ok(permit)) if Instant::now() < end => Ok(permit),
-        Ok(_) | Err(_) => Err(CallError::Overloaded { bound }),
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use kube::{Client, client::Body};
 use lifecycle::{budget, traits::Clock};
 use parking_lot::RwLock;
+use prometheus_client::registry::Registry;
 use tower::{BoxError, Service};
 
 use self::config::Configuration;
@@ -23,6 +24,7 @@ use crate::{
     clock::ServerClock,
     fault::CallError,
     kubeconfig::{Context, Login},
+    metrics::Metrics,
 };
 
 /// The limits on calls to the API server.
@@ -50,6 +52,7 @@ pub struct Connection {
     clock: Arc<ServerClock>,
     /// The clients, or the reason why there are none yet.
     clients: Arc<RwLock<Result<Clients, Arc<str>>>>,
+    metrics: Metrics,
 }
 
 struct Clients {
@@ -107,6 +110,7 @@ impl Connection {
             limits,
             clock: Arc::default(),
             clients: Arc::new(RwLock::new(Err("not connected yet".into()))),
+            metrics: Metrics::default(),
         }
     }
 
@@ -178,8 +182,16 @@ impl Connection {
                     self.limits.answer,
                     self.clock.clone(),
                     server.clone(),
+                    self.metrics.clone(),
                 ),
-                watch: Calls::new(watch, WATCH_IN_FLIGHT, self.limits.answer, self.clock.clone(), server),
+                watch: Calls::new(
+                    watch,
+                    WATCH_IN_FLIGHT,
+                    self.limits.answer,
+                    self.clock.clone(),
+                    server,
+                    self.metrics.clone(),
+                ),
             },
         });
     }
@@ -205,6 +217,20 @@ impl Connection {
             Ok(clients) => Ok(which(clients).clone()),
             Err(why) => Err(CallError::NotConnected { why: why.clone() }),
         }
+    }
+
+    /// Adds the metrics of the calls to the API server that other Kubernetes clients have too.
+    pub fn register_shared_metrics(&self, registry: &mut Registry) {
+        self.metrics.register_shared(registry);
+    }
+
+    /// Adds the metrics of the calls to the API server that only this program has.
+    pub fn register_own_metrics(&self, registry: &mut Registry) {
+        self.metrics.register_own(registry);
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Returns the reason why there is no connection, or `None` if there is one.

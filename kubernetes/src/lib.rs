@@ -28,6 +28,7 @@ mod exit_logs;
 mod fake;
 mod lenient;
 pub mod manifest;
+mod metrics;
 mod namespace;
 pub mod network;
 pub mod probe;

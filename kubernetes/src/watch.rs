@@ -146,6 +146,7 @@ impl<K: SandboxObject> Follower<K> {
                     let unreadable = self.unreadable(events.take_unreadable());
                     let objects = std::mem::take(&mut listed);
                     let version = ResourceVersion::parse(Some(&version));
+                    self.connection.metrics().listed(K::KIND.name());
                     K::emit(&*self.sink, WatchEvent::Listed { objects, unreadable, version });
                     self.synced();
                     relist.as_mut().reset(Instant::now() + RELIST);
@@ -219,6 +220,7 @@ impl<K: SandboxObject> Follower<K> {
         } else {
             tracing::debug!(%why, "the watch is still failing");
         }
+        self.connection.metrics().watch_failed(K::KIND.name(), failed.fault.kind);
         self.sink.failing(K::KIND, &why);
         let longest = backoff::longest_after(&error);
         sleep(self.backoff.wait(longest, failed.fault.retry_after, retry::jitter())).await;

@@ -198,6 +198,9 @@ impl Policy {
 // === impl ReapReason ===
 
 impl ReapReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [Self::Ttl, Self::Idle, Self::NeverReady, Self::Finished, Self::NodeLost];
+
     /// Returns a stable name, in the style of Kubernetes' own reasons.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -7,6 +7,7 @@
 
 mod entries;
 mod report;
+mod start;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use self::entries::Entries;
 pub use self::{
     report::{Interval, Report, ReportedStep},
+    start::{Start, StartStage},
     step::{DeleteReason, Step, Uses, Warning},
 };
 use crate::{

@@ -278,3 +278,17 @@ pub enum Kind {
     /// A Service.
     Service,
 }
+
+impl Kind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Pod, Self::Service];
+
+    /// Returns the name that Kubernetes uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Service => "Service",
+        }
+    }
+}

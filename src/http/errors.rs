@@ -138,13 +138,18 @@ impl ApiError {
         }
     }
 
+    /// Returns the stable name of the error, if it has one.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
     /// 401: no usable key.
-    pub(super) fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
     /// 404: the path does not exist.
-    pub(super) fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")
     }
 
@@ -163,7 +168,7 @@ impl ApiError {
     }
 
     /// 405: the path has only these methods.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") }
     }
 

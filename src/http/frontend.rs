@@ -25,6 +25,8 @@ use super::{
     auth::Auth,
     errors::{ApiError, ErrorFormat},
     events::EventBody,
+    metrics::{Answered, HttpMetrics},
+    path,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
     response_body::ResponseBody,
     wait::Wait,
@@ -61,6 +63,7 @@ struct Shared {
     auth: Auth,
     deadlines: Deadlines,
     ids: RequestIds,
+    metrics: HttpMetrics,
     /// See [`Frontend::drain_token`].
     drain_token: CancellationToken,
     /// See [`Frontend::rejected`].
@@ -130,11 +133,17 @@ fn is_frequent(method: &Method, operation: Operation) -> bool {
 impl Frontend {
     /// Serves these [`routes`](super::routes).
     #[must_use]
-    pub fn new(routes: BoxedFilter<(Response,)>, auth: Auth, deadlines: Deadlines) -> Self {
+    pub fn new(
+        routes: BoxedFilter<(Response,)>,
+        auth: Auth,
+        deadlines: Deadlines,
+        metrics: HttpMetrics,
+    ) -> Self {
         let shared = Shared {
             auth,
             deadlines,
             ids: RequestIds::new(),
+            metrics,
             drain_token: CancellationToken::new(),
             rejected: AtomicUsize::new(0),
         };
@@ -189,6 +198,15 @@ impl Frontend {
             if let Some(error) = &error {
                 response = error.write(info.format, info.path.path());
             }
+            self.shared.metrics.answered(
+                &info.method,
+                &Answered {
+                    route: path::route_name(info.path.path()),
+                    status: response.status(),
+                    create_failure: info.create_failure(error.as_ref()),
+                    took: start.elapsed(),
+                },
+            );
             info.log(response.status(), error.as_ref(), start.elapsed(), peer, unnamed.then_some(&id));
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
             let reader = response.extensions_mut().remove::<ChangeReader>();
@@ -243,6 +261,12 @@ impl Frontend {
 // === impl RequestInfo ===
 
 impl RequestInfo {
+    /// Returns the reason of a failed create.
+    fn create_failure(&self, error: Option<&ApiError>) -> Option<&'static str> {
+        let is_create = matches!(self.operation, Operation::CreateSandbox);
+        error.filter(|_| is_create).map(|error| error.reason().unwrap_or("InvalidRequest"))
+    }
+
     /// Logs one line per request: changes at info, reads and touches at debug, server errors at warn except for
     /// probes. The line omits the query, which may contain secrets.
     fn log(

@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{attach, profiles};
 use crate::{
-    admin::{Check, Checks},
+    admin::{self, Admin, Check, Checks},
     http::{
         self, Capabilities,
         auth::Auth,
         body,
         frontend::{Deadlines, Frontend},
+        metrics::HttpMetrics,
     },
+    metrics::Metrics,
     settings::Settings,
 };
 
@@ -25,6 +27,7 @@ use crate::{
 pub struct Core {
     sandboxes: Sandboxes,
     edge: Frontend,
+    admin: Frontend,
     /// Cancelled before the core stops; from then on it is not ready.
     stop: CancellationToken,
     /// Connects, then updates the view until it is dropped.
@@ -69,17 +72,41 @@ impl Core {
             lark_cli_broker_image: settings.template.lark_broker_image.is_some(),
         };
         let stop = CancellationToken::new();
-        let checks = checks(cluster, sandboxes.clone(), stop.clone());
+        let checks = checks(cluster.clone(), sandboxes.clone(), stop.clone());
+        let http_metrics = HttpMetrics::default();
+        let metrics = Metrics::new(
+            |registry| cluster.connection().register_shared_metrics(registry),
+            |registry| {
+                http_metrics.register(registry);
+                sandboxes.register_metrics(registry);
+                cluster.connection().register_own_metrics(registry);
+            },
+        );
+        let key = auth(settings.http.api_key.as_ref());
+        let metrics_auth = if settings.http.metrics_need_key { key.clone() } else { Auth::Open };
+        let admin = Admin { checks, metrics: Some((metrics, metrics_auth)) };
+        // A listener of their own takes the metrics from the main one.
+        let main = match settings.http.metrics_listen {
+            Some(_) => Admin { metrics: None, ..admin.clone() },
+            None => admin.clone(),
+        };
         let profiles = profiles::of(&settings.template);
-        let routes = http::routes(sandboxes.clone(), capabilities, profiles, body::Limits::default(), checks);
-        let edge = Frontend::new(routes, auth(settings.http.api_key.as_ref()), Deadlines::default());
-        Ok(Self { sandboxes, edge, stop, attached })
+        let routes = http::routes(sandboxes.clone(), capabilities, profiles, body::Limits::default(), main);
+        let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone());
+        let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
+        Ok(Self { sandboxes, edge, admin, stop, attached })
     }
 
     /// The backend of the routes.
     #[must_use]
     pub fn edge(&self) -> &Frontend {
         &self.edge
+    }
+
+    /// The routes of a listener for the metrics alone.
+    #[must_use]
+    pub(super) fn admin(&self) -> &Frontend {
+        &self.admin
     }
 
     /// Cancel this token before the core stops: it still answers, but is not ready.

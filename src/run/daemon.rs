@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use actors::sandboxes::Sandboxes;
+use futures::future::OptionFuture;
 use tokio::net::TcpListener;
 
 use super::core::{Core, Task};
@@ -22,6 +23,8 @@ pub struct Daemon {
     address: SocketAddr,
     /// Serves until the core is stopped, then drains.
     http: Task<listener::Drained>,
+    /// The listener of the metrics, if they have one of their own.
+    metrics: Option<(SocketAddr, Task<listener::Drained>)>,
     core: Core,
     /// The deadline for the last request at a shutdown.
     drain_deadline: Duration,
@@ -32,11 +35,13 @@ pub struct Daemon {
 pub enum StartError {
     /// The address is in use, or not an address of this machine.
     #[error(
-        "cannot listen on {address}: {source}; choose another address with --listen, PROVISIONER_LISTEN or `listen` in the settings file"
+        "cannot listen on {address}: {source}; choose another address with {setting} in the settings file"
     )]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// How to choose another address.
+        setting: &'static str,
         /// The error of the operating system.
         source: io::Error,
     },
@@ -48,6 +53,25 @@ pub enum StartError {
 /// How long before the drain deadline waiting requests are answered 503, so that no connection is closed without a
 /// response. With a shorter drain deadline, half of it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The limits of the listener of the metrics, which a few scrapers use. A scrape in flight at a shutdown ends at once.
+const METRICS_LIMITS: listener::Limits = listener::Limits {
+    connections: 64,
+    head_time: Duration::from_secs(10),
+    head_bytes: 32 << 10,
+    stall: Duration::from_secs(10),
+    linger: Duration::from_secs(2),
+    delay: Duration::ZERO,
+    drain: Duration::from_secs(1),
+};
+
+/// Listens on an address. Returns the address that the system has chosen if the port was 0.
+async fn bind(listen: SocketAddr, setting: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address: listen, setting, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
 
 /// How a shutdown ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,15 +109,17 @@ impl Daemon {
             api_key: _,
             max_connections,
             max_streams: _,
+            metrics_listen,
+            metrics_need_key: _,
             drain_deadline,
             drain_delay,
         } = &settings.http;
 
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|source| StartError::Listen { address: *listen, source })?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: *listen, source })?;
+        let (listener, address) = bind(*listen, "--listen, PROVISIONER_LISTEN or `listen`").await?;
+        let metrics_listener = match metrics_listen {
+            Some(listen) => Some(bind(*listen, "PROVISIONER_METRICS_LISTEN or `metrics_listen`").await?),
+            None => None,
+        };
 
         let core = Core::start(settings, embedded).await?;
         let edge = core.edge().clone();
@@ -104,16 +130,26 @@ impl Daemon {
             drain: drain_deadline.saturating_sub(delay),
             ..listener::Limits::default()
         };
-        let stopped = core.stop().clone().cancelled_owned();
-        let http = Task(tokio::spawn(listener::serve(listener, limits, edge, stopped)));
+        let stopped = || core.stop().clone().cancelled_owned();
+        let http = Task(tokio::spawn(listener::serve(listener, limits, edge, stopped())));
+        let metrics = metrics_listener.map(|(listener, address)| {
+            let served = listener::serve(listener, METRICS_LIMITS, core.admin().clone(), stopped());
+            (address, Task(tokio::spawn(served)))
+        });
 
-        Ok(Self { address, http, core, drain_deadline: *drain_deadline })
+        Ok(Self { address, http, metrics, core, drain_deadline: *drain_deadline })
     }
 
     /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address on which it serves the metrics, if that is another one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(address, _)| *address)
     }
 
     /// The handle that the routes use.
@@ -127,8 +163,10 @@ impl Daemon {
     /// # Errors
     /// If a part has ended: then the whole daemon must stop.
     pub async fn run(&mut self) -> Result<Infallible, Ended> {
+        let metrics = OptionFuture::from(self.metrics.as_mut().map(|(_, served)| &mut served.0));
         let part = tokio::select! {
             _ = &mut self.http.0 => "HTTP service",
+            Some(_) = metrics => "listener of the metrics",
             part = self.core.ended() => part,
         };
         Err(Ended { part })

@@ -39,6 +39,9 @@ pub async fn serve(settings: Settings) -> ExitCode {
         );
     }
     welcome::print(&settings, daemon.address());
+    if let Some(address) = daemon.metrics_address() {
+        tracing::info!(%address, "the metrics are on an address of their own");
+    }
 
     tokio::select! {
         ended = daemon.run() => {

@@ -22,6 +22,8 @@ pub(super) const SECTION: Section = Section {
         &AUTH,
         &MAX_CONNECTIONS,
         &MAX_STREAMS,
+        &METRICS_LISTEN,
+        &METRICS_AUTH,
         &DRAIN_DEADLINE,
         &DRAIN_DELAY,
     ],
@@ -78,6 +80,23 @@ static MAX_STREAMS: Setting<Number<usize>> = Setting {
     help: "Maximum number of open event streams, besides the other connections; a further one is answered 503",
 };
 
+static METRICS_LISTEN: Setting<Optional<Rule<SocketAddr>>> = Setting {
+    variable: "PROVISIONER_METRICS_LISTEN",
+    format: Optional(Rule::new(
+        |text| text.parse().ok(),
+        "an IP address and a port, such as 127.0.0.1:9090 or [::]:9090",
+    )),
+    default: DefaultValue::None { example: "0.0.0.0:9090" },
+    help: "Listen address for /metrics, which the main address then does not serve",
+};
+
+static METRICS_AUTH: Setting<OneOf<bool>> = Setting {
+    variable: "PROVISIONER_METRICS_AUTH",
+    format: OneOf(&[("none", false), ("key", true)]),
+    default: DefaultValue::Text("none"),
+    help: "With 'key' a scrape of /metrics needs the API key, as a bearer token",
+};
+
 /// Zero would interrupt every request. No request lasts longer than 30 s, so more than ten minutes is probably a
 /// typing error.
 static DRAIN_DEADLINE: Setting<DurationRange> = Setting {
@@ -108,6 +127,10 @@ pub struct Http {
     pub max_connections: usize,
     /// The number of open event streams, whose connections do not count among `max_connections`.
     pub max_streams: usize,
+    /// The listen address of `/metrics`; `None` serves it on `listen`.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether `/metrics` requires the API key.
+    pub metrics_need_key: bool,
     /// How long a shutdown waits for requests in flight.
     pub drain_deadline: Duration,
     /// How much of that time new connections are still accepted, while the daemon is not ready.
@@ -120,6 +143,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Http, Reported> {
         listen: reader.get(&LISTEN)?,
         max_connections: reader.get(&MAX_CONNECTIONS)?,
         max_streams: reader.get(&MAX_STREAMS)?,
+        metrics_listen: reader.get(&METRICS_LISTEN)?,
+        metrics_need_key: reader.get(&METRICS_AUTH)?,
         drain_deadline: reader.get(&DRAIN_DEADLINE)?,
         drain_delay: reader.get(&DRAIN_DELAY)?,
     })

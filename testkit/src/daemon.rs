@@ -167,6 +167,15 @@ impl Daemon {
         self.client.clone()
     }
 
+    /// Returns a client, without a key, of the address on which a listening daemon serves its metrics alone.
+    #[must_use]
+    pub fn metrics_client(&self) -> Client {
+        match &self.running {
+            Some(Running::Listening(daemon)) => Client::at(daemon.metrics_address().unwrap()),
+            _ => panic!("the daemon does not listen"),
+        }
+    }
+
     /// Returns the handle that the routes use.
     #[must_use]
     pub fn sandboxes(&self) -> &actors::sandboxes::Sandboxes {

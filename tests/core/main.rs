@@ -6,6 +6,7 @@ mod deerflow;
 mod events;
 mod faults;
 mod load;
+mod metrics;
 mod pod_security;
 mod profiles;
 mod pulls;

@@ -9,6 +9,7 @@ mod calls;
 mod command_line;
 mod contract;
 mod lifetimes;
+mod metrics;
 mod proxies;
 mod races;
 mod real_cluster;

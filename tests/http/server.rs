@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sandbox_provisioner::{
-    admin::Check,
+    admin::{Admin, Check},
     http::{
         self as api, Capabilities,
         auth::Auth,
         body,
         frontend::{Deadlines, Frontend},
+        metrics::HttpMetrics,
     },
     listener::{self, Drained},
 };
@@ -84,7 +85,12 @@ fn listen() -> TcpListener {
 /// Returns the routes in their front end, as the program builds them.
 pub fn frontend(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend {
     let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-    let routes =
-        api::routes(fake, capabilities, api::Profiles::default(), body, Arc::new(move || checks.clone()));
-    Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default())
+    let routes = api::routes(
+        fake,
+        capabilities,
+        api::Profiles::default(),
+        body,
+        Admin::of_checks(Arc::new(move || checks.clone())),
+    );
+    Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default(), HttpMetrics::default())
 }

@@ -110,6 +110,12 @@ impl Freshness {
         }
     }
 
+    /// Returns the time since the watch of this kind was up to date; `None` before its first list.
+    pub(super) fn age(&self, kind: Kind) -> Option<Duration> {
+        let synced = self.clock(kind).synced()?;
+        Some(Duration::from_nanos(self.now().saturating_sub(synced)))
+    }
+
     /// Returns since when all existing objects are known; `None` before that.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since.get().copied()

@@ -47,6 +47,7 @@ impl View {
         if let Some(mut row) = self.rows.get_mut(id)
             && !row.unpublished
         {
+            self.metrics.deleted(reason);
             self.record(&mut row, Step::Deleting(reason));
         }
     }
@@ -97,7 +98,11 @@ impl View {
                 is_shown,
                 is_listed,
             };
+            let was_ready = open.as_ref().is_some_and(|timeline| timeline.was_ready());
             self.timelines.change(&mut open, |timeline, clocks, room| timeline.observe(&seen, clocks, room));
+            if !was_ready && let Some(start) = open.as_ref().and_then(|timeline| timeline.start()) {
+                self.metrics.started(&start);
+            }
         }
         row.timeline = open;
     }

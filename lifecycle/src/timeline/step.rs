@@ -235,6 +235,9 @@ impl Warning {
 // === impl DeleteReason ===
 
 impl DeleteReason {
+    /// All reasons.
+    pub const ALL: [Self; 2] = [Self::Requested, Self::Orphan];
+
     /// Returns a stable name, in the style of Kubernetes' own reasons.
     #[must_use]
     pub const fn name(self) -> &'static str {

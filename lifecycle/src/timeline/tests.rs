@@ -178,6 +178,41 @@ fn a_slow_pull_is_the_slowest_step() {
     assert_eq!(report.steps[8].at, "2026-01-02T12:00:14.25Z".parse().unwrap());
 }
 
+/// Guards the stages of a start, which add up to its duration, and that only a whole start that this process has seen has
+/// them.
+#[test]
+fn a_start_has_stages() {
+    let mut sandbox = Fixture::requested(5);
+    sandbox.service = Some(service());
+    sandbox.see(20, |_| {});
+    sandbox.see(30, scheduled);
+    sandbox.event(100, "Pulling", "Pulling image \"a\"");
+    sandbox.event(200, "Pulled", "Successfully pulled image \"a\" in 1s (1s including waiting).");
+    sandbox.event(400, "Pulling", "Pulling image \"b\"");
+    sandbox.event(800, "Pulled", "Successfully pulled image \"b\" in 1s (1s including waiting).");
+    sandbox.see(150, started);
+    assert_eq!((sandbox.timeline.was_ready(), sandbox.timeline.start()), (false, None));
+    sandbox.see(1000, ready);
+    let start = sandbox.timeline.start().unwrap();
+    let stages: Vec<_> = start.stages.iter().map(|(stage, took)| (stage.name(), took.as_millis())).collect();
+    assert_eq!(
+        stages,
+        [
+            ("accepted", 5),
+            ("created", 20),
+            ("scheduled", 30),
+            ("pulled", 1500),
+            ("started", 150),
+            ("ready", 1000)
+        ]
+    );
+    assert_eq!(start.total, start.stages.iter().map(|(_, took)| *took).sum());
+    let mut adopted = Fixture::new();
+    adopted.service = Some(service());
+    adopted.see(10, ready);
+    assert_eq!((adopted.timeline.was_ready(), adopted.timeline.start()), (true, None));
+}
+
 /// Guards that the interval in which most of the time went names the problem that it had, and that repetitions of a problem are one
 /// warning.
 #[test]

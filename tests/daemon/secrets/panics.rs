@@ -15,11 +15,13 @@ use lifecycle::{
     timeline::Report,
 };
 use sandbox_provisioner::{
+    admin::Admin,
     http::{
         self as api, Backend, Capabilities,
         auth::Auth,
         body,
         frontend::{Deadlines, Frontend},
+        metrics::HttpMetrics,
     },
     telemetry::{self, Format},
 };
@@ -132,9 +134,10 @@ fn panicking_child() {
             capabilities,
             api::Profiles::default(),
             body::Limits::default(),
-            Arc::new(Vec::new),
+            Admin::of_checks(Arc::new(Vec::new)),
         );
-        let edge = Frontend::new(routes, Auth::Key(key().into()), Deadlines::default());
+        let edge =
+            Frontend::new(routes, Auth::Key(key().into()), Deadlines::default(), HttpMetrics::default());
         for (method, path) in [
             ("POST", "/api/sandboxes"),
             ("GET", "/api/sandboxes"),

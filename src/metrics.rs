@@ -1,0 +1,89 @@
+//! `GET /metrics`: the metrics of the whole program, in the text formats of `OpenMetrics` and Prometheus.
+//!
+//! Each part counts for itself and adds its metrics to the registry. A scrape reads memory only: no call to the cluster,
+//! and no label that is an id, so that the number of series does not grow with the number of sandboxes.
+
+mod process;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, prometheus_text, text},
+    metrics::info::Info,
+    registry::Registry,
+};
+use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+
+use crate::http::{
+    auth::Auth,
+    errors::{ApiError, accepts},
+};
+
+/// The prefix of the program's own metrics.
+const PREFIX: &str = "sandbox_provisioner";
+
+/// The media type of the `OpenMetrics` text format.
+const OPENMETRICS: &str = "application/openmetrics-text";
+const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Registry>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Creates the registry. `shared` adds metrics with names that other programs use too, `own` those of this program.
+    pub(crate) fn new(shared: impl FnOnce(&mut Registry), own: impl FnOnce(&mut Registry)) -> Self {
+        let mut registry = Registry::default();
+        process::register(&mut registry);
+        shared(&mut registry);
+        let ours = registry.sub_registry_with_prefix(PREFIX);
+        let build = Build { version: env!("CARGO_PKG_VERSION") };
+        ours.register("build", "The version of the program", Info::new(build));
+        own(ours);
+        Self(Arc::new(registry))
+    }
+
+    /// Returns the metrics in the format that the request accepts. Prometheus' own format is the default.
+    fn answer(&self, openmetrics: bool) -> Response {
+        let mut body = String::new();
+        let (encoded, media_type) = if openmetrics {
+            (text::encode(&mut body, &self.0), OPENMETRICS_TYPE)
+        } else {
+            (prometheus_text::encode(&mut body, &self.0), prometheus_text::CONTENT_TYPE)
+        };
+        let mut response = Response::new(body.into());
+        // Writing to a String cannot fail.
+        if encoded.is_err() {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response
+    }
+}
+
+/// The route, for the callers whom `auth` allows.
+pub(crate) fn route(metrics: Metrics, auth: Auth) -> BoxedFilter<(Response,)> {
+    let other_methods =
+        warp::path!("metrics").map(|| ApiError::method_not_allowed("GET, HEAD").into_response());
+    warp::path!("metrics")
+        .and(warp::get().or(warp::head()).unify())
+        .and(warp::header::headers_cloned())
+        .map(move |headers| {
+            if auth.allows(&headers) {
+                metrics.answer(accepts(&headers, OPENMETRICS))
+            } else {
+                ApiError::unauthorized().into_response()
+            }
+        })
+        .or(other_methods)
+        .unify()
+        .boxed()
+}
