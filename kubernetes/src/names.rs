@@ -79,6 +79,12 @@ pub(crate) fn app_label() -> BTreeMap<String, String> {
     BTreeMap::from([(APP.0.to_owned(), APP.1.to_owned())])
 }
 
+/// Returns the label of the Pods that pull the image on every node, of `config/prepull.yaml`.
+#[must_use]
+pub fn prepull_label() -> BTreeMap<String, String> {
+    BTreeMap::from([("app.kubernetes.io/name".to_owned(), "sandbox-image".to_owned())])
+}
+
 /// Returns the labels of a namespace that this program creates: Kubernetes' recommended ones.
 pub(crate) fn namespace_labels() -> BTreeMap<String, String> {
     [

@@ -62,6 +62,8 @@ pub struct Profile {
     pub topology_spread_constraints: Option<Vec<TopologySpreadConstraint>>,
     /// How sandboxes are spread over the nodes: a short form of a topology spread constraint.
     pub spread: Option<Spread>,
+    /// Whether nodes that have the image are preferred: a short form of a Pod affinity.
+    pub image_locality: Option<ImageLocality>,
     /// The `RuntimeClass`, such as that of gVisor or Kata.
     pub runtime_class: Option<String>,
     /// The `PriorityClass`.
@@ -99,6 +101,15 @@ pub enum Spread {
     Required,
 }
 
+/// Whether nodes that have the image are preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageLocality {
+    /// As the scheduler likes. It takes the images of nodes into account, with a small weight.
+    None,
+    /// Nodes with a Pod of the `DaemonSet` that pulls the image, if there is capacity.
+    Preferred,
+}
+
 // === impl Profile ===
 
 impl Profile {
@@ -126,6 +137,7 @@ impl Profile {
                 .topology_spread_constraints
                 .or_else(|| base.topology_spread_constraints.clone()),
             spread: self.spread.or(base.spread),
+            image_locality: self.image_locality.or(base.image_locality),
             runtime_class: self.runtime_class.or_else(|| base.runtime_class.clone()),
             priority_class: self.priority_class.or_else(|| base.priority_class.clone()),
             scheduler_name: self.scheduler_name.or_else(|| base.scheduler_name.clone()),

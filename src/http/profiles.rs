@@ -1,16 +1,22 @@
 //! `GET /api/profiles`: the profiles that a create may name; and what a profile adds to a create.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use lifecycle::{ids::ProfileName, lifetime::Limits, request::CreateRequest, spec::Resources};
+use lifecycle::{
+    ids::ProfileName, lifetime::Limits, network::NetworkMode, request::CreateRequest, spec::Resources,
+};
 use serde::{Serialize, Serializer};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{errors::reply, path, responses};
 
 /// All profiles, in order of their names. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Profiles(Arc<[Profile]>);
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    all: Arc<[Profile]>,
+    /// Returns whether two quantities of Kubernetes are the same amount.
+    is_same_amount: fn(&str, &str) -> bool,
+}
 
 /// A profile, as callers see it.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +34,43 @@ pub struct Profile {
     /// The idle timeout, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
     pub idle_timeout: Option<Duration>,
+    /// What a request may set in place of the profile.
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
+}
+
+/// What a request may set in place of a profile. An absent field cannot be set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Overrides {
+    /// The bounds of the resources.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<&'static str, Bounds>,
+    /// The patterns of the names of environment variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// The beginnings of the keys of labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// The patterns of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Vec<String>>,
+    /// The network modes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Vec<NetworkMode>>,
+    /// The bounds of the size of the workspace, by the name `size`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub workspace: BTreeMap<&'static str, Bounds>,
+}
+
+/// The least and the largest amount that a request may set, as Kubernetes writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Bounds {
+    /// The minimum; without one, any amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    /// The maximum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -42,7 +85,7 @@ pub(super) fn route(profiles: Profiles) -> BoxedFilter<(Response,)> {
         .and(warp::get())
         .map(move || {
             let default = profiles.default_profile().map(|profile| &profile.name);
-            reply(responses::ok(&List { profiles: &profiles.0, default }, 256))
+            reply(responses::ok(&List { profiles: &profiles.all, default }, 256))
         })
         .boxed()
 }
@@ -55,10 +98,10 @@ fn duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result
 // === impl Profiles ===
 
 impl Profiles {
-    /// Creates the list.
+    /// Creates the list. The function says whether two quantities of Kubernetes are the same amount.
     #[must_use]
-    pub fn new(profiles: impl IntoIterator<Item = Profile>) -> Self {
-        Self(profiles.into_iter().collect())
+    pub fn new(profiles: impl IntoIterator<Item = Profile>, is_same_amount: fn(&str, &str) -> bool) -> Self {
+        Self { all: profiles.into_iter().collect(), is_same_amount }
     }
 
     fn default_profile(&self) -> Option<&Profile> {
@@ -66,7 +109,21 @@ impl Profiles {
     }
 
     fn find(&self, name: &ProfileName) -> Option<&Profile> {
-        self.0.iter().find(|profile| profile.name == *name)
+        self.all.iter().find(|profile| profile.name == *name)
+    }
+
+    /// Returns the resources that a request sets and that the sandbox does not have.
+    pub(super) fn not_applied(&self, wanted: Resources, actual: &Resources) -> Resources {
+        let differs = |wanted: Option<String>, actual: &Option<String>| {
+            let is_same =
+                |wanted: &str| actual.as_ref().is_some_and(|actual| (self.is_same_amount)(wanted, actual));
+            wanted.filter(|wanted| !is_same(wanted))
+        };
+        Resources {
+            cpu: differs(wanted.cpu, &actual.cpu),
+            memory: differs(wanted.memory, &actual.memory),
+            ephemeral_storage: differs(wanted.ephemeral_storage, &actual.ephemeral_storage),
+        }
     }
 
     /// Adds the profile `default` to a request that names none, and the limits of the profile to one that sets none. The
@@ -83,6 +140,21 @@ impl Profiles {
             limits: Limits { ttl: ttl.or(profile.ttl), idle_timeout: idle_timeout.or(profile.idle_timeout) },
             ..request
         }
+    }
+}
+
+impl Default for Profiles {
+    /// Returns no profiles.
+    fn default() -> Self {
+        Self::new([], |one, other| one == other)
+    }
+}
+
+// === impl Overrides ===
+
+impl Overrides {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -103,18 +175,44 @@ mod tests {
             resources: Resources::default(),
             ttl: ttl.map(Duration::from_secs),
             idle_timeout: None,
+            overrides: Overrides::default(),
+        }
+    }
+
+    fn profiles(all: impl IntoIterator<Item = Profile>) -> Profiles {
+        Profiles::new(all, |one, other| one.trim_end() == other)
+    }
+
+    /// Guards that a resource that the sandbox has, however it is written, counts as applied, and that one which the
+    /// request does not set is not compared.
+    #[test]
+    fn only_other_resources_are_not_applied() {
+        let resources = |cpu: Option<&str>, memory: Option<&str>| Resources {
+            cpu: cpu.map(str::to_owned),
+            memory: memory.map(str::to_owned),
+            ephemeral_storage: None,
+        };
+        for (wanted, actual, differs) in [
+            (resources(None, None), resources(Some("1"), Some("1Gi")), resources(None, None)),
+            (resources(Some("1"), None), resources(Some("1"), Some("1Gi")), resources(None, None)),
+            (resources(Some("1 "), None), resources(Some("1"), None), resources(None, None)),
+            (
+                resources(Some("2"), Some("1Gi")),
+                resources(Some("1"), Some("1Gi")),
+                resources(Some("2"), None),
+            ),
+            (resources(Some("2"), Some("1Gi")), resources(None, None), resources(Some("2"), Some("1Gi"))),
+        ] {
+            assert_eq!(profiles([]).not_applied(wanted, &actual), differs);
         }
     }
 
     /// Guards which profile and which limits a request gets.
     #[test]
     fn a_request_gets_its_profile_and_its_limits() {
-        let all = Profiles::new([
-            profile("default", Some(60)),
-            profile("large", Some(120)),
-            profile("plain", None),
-        ]);
-        let some = Profiles::new([profile("large", Some(120))]);
+        let all =
+            profiles([profile("default", Some(60)), profile("large", Some(120)), profile("plain", None)]);
+        let some = profiles([profile("large", Some(120))]);
         for (profiles, asked, ttl, given, given_ttl) in [
             (&all, None, None, name("default"), Some(60)),
             (&all, None, Some(7), name("default"), Some(7)),

@@ -41,6 +41,9 @@ pub(super) struct Sandbox<'a> {
     profile_not_applied: Option<&'a ProfileName>,
     #[serde(skip_serializing_if = "Resources::is_empty")]
     resources: &'a Resources,
+    /// The resources that a POST set and that the sandbox, which existed, does not have.
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    resources_not_applied: Resources,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +121,7 @@ impl<'a> Sandbox<'a> {
             profile: status.spec.profile.as_ref(),
             profile_not_applied: None,
             resources: &status.spec.resources,
+            resources_not_applied: Resources::default(),
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(|reason| reason.hint()),
@@ -126,9 +130,9 @@ impl<'a> Sandbox<'a> {
         }
     }
 
-    /// Adds the profile that a POST named and that the sandbox does not have.
-    pub(super) fn without_profile(self, not_applied: Option<&'a ProfileName>) -> Self {
-        Self { profile_not_applied: not_applied, ..self }
+    /// Adds the profile and the resources that a POST named and that the sandbox does not have.
+    pub(super) fn without(self, profile: Option<&'a ProfileName>, resources: Resources) -> Self {
+        Self { profile_not_applied: profile, resources_not_applied: resources, ..self }
     }
 }
 

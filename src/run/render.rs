@@ -86,3 +86,35 @@ fn parsed(bytes: &[u8]) -> Result<CreateRequest, ApiError> {
     }
     request::create(Some("application/json"), bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kubernetes::{
+        manifest::default_resources,
+        profile::{Profile, Profiles},
+    };
+
+    use super::*;
+
+    /// Guards that `render` shows what a request sets in place of its profile, and refuses what the profile does not allow.
+    #[test]
+    fn overrides_are_rendered() {
+        let mut profile = Profile::default();
+        profile.set("overrides", &json!({"cpu": {"max": "4"}, "env": ["LANG"]})).unwrap();
+        let written = BTreeMap::from([(ProfileName::default_profile(), profile)]);
+        let profiles = Profiles::new(&written, &default_resources(), true).unwrap();
+        let template = Template { profiles, ..Template::default() };
+        let request = |cpu: &str| {
+            json!({"sandbox_id": "a", "resources": {"cpu": cpu}, "env": {"LANG": "de"}})
+                .to_string()
+                .into_bytes()
+        };
+        let of = |cpu| rendered(&template, &request(cpu), None);
+        let sandbox = of("2").unwrap()["pod"]["spec"]["containers"][0].clone();
+        assert_eq!(sandbox["resources"]["limits"]["cpu"], "2");
+        assert_eq!(sandbox["env"], json!([{"name": "LANG", "value": "de"}]));
+        assert_eq!(of("8").unwrap_err(), "resources.cpu: 8 is above 4, the maximum of the profile default");
+    }
+}

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad_profiles;
 mod deerflow;
 mod events;
 mod faults;
 mod load;
 mod metrics;
+mod overrides;
 mod pod_security;
 mod profiles;
 mod pulls;

@@ -20,7 +20,7 @@ ttl = '8h'
 ";
 
 /// Starts a daemon with this settings file.
-async fn with(cluster: &Cluster, file: &str) -> Daemon {
+pub(crate) async fn with(cluster: &Cluster, file: &str) -> Daemon {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings.toml");
     std::fs::write(&path, file).unwrap();
@@ -154,6 +154,7 @@ topology_spread_constraints = [
     { maxSkew = 2, topologyKey = 'zone', whenUnsatisfiable = 'ScheduleAnyway' },
 ]
 spread = 'preferred'
+image_locality = 'preferred'
 runtime_class = 'gvisor'
 priority_class = 'low'
 scheduler_name = 'default-scheduler'

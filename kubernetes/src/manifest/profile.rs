@@ -5,8 +5,9 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod, PodSecurityContext,
-        PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume,
+        Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod,
+        PodAffinityTerm, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext,
+        TopologySpreadConstraint, Volume, WeightedPodAffinityTerm,
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -15,8 +16,11 @@ use lifecycle::ids::ProfileName;
 use super::volumes::volume_mount;
 use crate::{
     names,
-    profile::{Amount, Level, Profile, Quantity, Security, Spread},
+    profile::{Amount, ImageLocality, Level, Profile, Quantity, Security, Spread},
 };
+
+/// The label of nodes that is different on each.
+const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Applies a profile to a Pod that was built from the settings and a request.
 pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
@@ -56,6 +60,9 @@ fn place(profile: &Profile, spec: &mut PodSpec) {
     }
     spec.tolerations.clone_from(&profile.tolerations);
     spec.affinity = profile.affinity.as_deref().cloned();
+    if profile.image_locality == Some(ImageLocality::Preferred) {
+        prefer_nodes_with_image(spec.affinity.get_or_insert_default());
+    }
     spec.runtime_class_name.clone_from(&profile.runtime_class);
     spec.priority_class_name.clone_from(&profile.priority_class);
     spec.scheduler_name.clone_from(&profile.scheduler_name);
@@ -67,7 +74,7 @@ fn place(profile: &Profile, spec: &mut PodSpec) {
     };
     constraints.extend(action.map(|action| TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: "kubernetes.io/hostname".to_owned(),
+        topology_key: HOSTNAME.to_owned(),
         when_unsatisfiable: action.to_owned(),
         label_selector: Some(LabelSelector {
             match_labels: Some(names::app_label()),
@@ -76,6 +83,24 @@ fn place(profile: &Profile, spec: &mut PodSpec) {
         ..TopologySpreadConstraint::default()
     }));
     spec.topology_spread_constraints = (!constraints.is_empty()).then_some(constraints);
+}
+
+/// Prefers nodes on which a Pod of the `DaemonSet` of `config/prepull.yaml` pulls the image. A Pod cannot name the images
+/// that its node should have.
+fn prefer_nodes_with_image(affinity: &mut Affinity) {
+    let term = WeightedPodAffinityTerm {
+        weight: 100,
+        pod_affinity_term: PodAffinityTerm {
+            topology_key: HOSTNAME.to_owned(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(names::prepull_label()),
+                ..LabelSelector::default()
+            }),
+            ..PodAffinityTerm::default()
+        },
+    };
+    let pods = affinity.pod_affinity.get_or_insert_default();
+    pods.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(term);
 }
 
 /// Sets what the containers may do on the node.

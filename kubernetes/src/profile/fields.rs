@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Amount, Level, Overrides, Profile, Quantity, Spread,
+    Amount, ImageLocality, Level, Overrides, Profile, Quantity, Spread,
     rules::{
         ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
         VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The names of all fields.
-pub const FIELDS: [&str; 29] = [
+pub const FIELDS: [&str; 30] = [
     "extends",
     "description",
     "image",
@@ -31,6 +31,7 @@ pub const FIELDS: [&str; 29] = [
     "affinity",
     "topology_spread_constraints",
     "spread",
+    "image_locality",
     "runtime_class",
     "priority_class",
     "scheduler_name",
@@ -86,6 +87,7 @@ impl Profile {
                 self.topology_spread_constraints = Some(kubernetes::<Vec<TopologySpreadConstraint>>(value)?);
             }
             "spread" => self.spread = Some(one_of(value, &SPREADS)?),
+            "image_locality" => self.image_locality = Some(one_of(value, &LOCALITIES)?),
             "runtime_class" => self.runtime_class = Some(text(value, object_name, OBJECT_NAME)?),
             "priority_class" => self.priority_class = Some(text(value, object_name, OBJECT_NAME)?),
             "scheduler_name" => self.scheduler_name = Some(text(value, object_name, OBJECT_NAME)?),
@@ -109,6 +111,8 @@ impl Profile {
 
 const SPREADS: [(&str, Spread); 3] =
     [("none", Spread::None), ("preferred", Spread::Preferred), ("required", Spread::Required)];
+const LOCALITIES: [(&str, ImageLocality); 2] =
+    [("none", ImageLocality::None), ("preferred", ImageLocality::Preferred)];
 const LEVELS: [(&str, Level); 3] =
     [("deerflow", Level::DeerFlow), ("baseline", Level::Baseline), ("restricted", Level::Restricted)];
 

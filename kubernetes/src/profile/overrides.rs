@@ -338,8 +338,9 @@ impl Bounds {
         Self { min: self.min.or_else(|| base.min.clone()), max: self.max.or_else(|| base.max.clone()) }
     }
 
-    /// Returns the maximum: without one of its own, the amount that the profile has.
-    pub(super) fn max<'a>(&'a self, own: Option<&'a Quantity>) -> Option<&'a Quantity> {
+    /// Returns the maximum: without one of its own, `own`, the amount that the profile has.
+    #[must_use]
+    pub fn max<'a>(&'a self, own: Option<&'a Quantity>) -> Option<&'a Quantity> {
         self.max.as_ref().or(own)
     }
 

@@ -69,6 +69,38 @@ impl Quantity {
         self.amount == other.amount
     }
 
+    /// Returns whether two texts of Kubernetes are the same amount, such as `1000m` and `1`.
+    #[must_use]
+    pub fn is_same_text(one: &str, other: &str) -> bool {
+        let any = |text| Self::parse(text, 0.0..=f64::MAX);
+        one == other || any(one).zip(any(other)).is_some_and(|(one, other)| one.is_same(&other))
+    }
+
+    /// Returns the quantity as Kubernetes writes it in the objects that it stores: with the largest suffix that needs no
+    /// fraction.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let is_binary = self.text.ends_with('i');
+        if is_binary && self.amount >= 1024.0 {
+            return shorten(self.amount.ceil(), 1024.0, &["", "Ki", "Mi", "Gi", "Ti", "Pi"]);
+        }
+        let thousandths = (self.amount * 1000.0).round();
+        #[expect(
+            clippy::float_cmp,
+            reason = "amounts that are no thousandths are never written in another form"
+        )]
+        if thousandths / 1000.0 != self.amount {
+            return self.text.clone();
+        }
+        let is_exponent = self.text.contains(['e', 'E']);
+        let suffixes: &[&str] = if is_exponent {
+            &["e-3", "", "e3", "e6", "e9", "e12", "e15"]
+        } else {
+            &["m", "", "k", "M", "G", "T", "P"]
+        };
+        shorten(thousandths, 1000.0, suffixes)
+    }
+
     /// Converts it to Kubernetes' own type.
     #[must_use]
     pub fn to_kubernetes(&self) -> KubernetesQuantity {
@@ -80,6 +112,20 @@ impl PartialOrd for Quantity {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.amount.partial_cmp(&other.amount)
     }
+}
+
+/// Writes a whole number with the last of these suffixes that needs no fraction. Each stands for `base` times the one
+/// before it.
+fn shorten(mut number: f64, base: f64, suffixes: &[&str]) -> String {
+    let mut suffixes = suffixes.iter();
+    let mut suffix = suffixes.next();
+    while number % base == 0.0
+        && let Some(next) = suffixes.next()
+    {
+        number /= base;
+        suffix = Some(next);
+    }
+    format!("{number}{}", suffix.unwrap_or(&""))
 }
 
 // === impl Amount ===
@@ -125,6 +171,43 @@ mod tests {
             "99999999999999999999Gi",
         ] {
             assert_eq!(Quantity::parse_bytes(text), None, "{text:?}");
+        }
+    }
+
+    /// Guards that the canonical form is that of Kubernetes' objects, and that it is the same amount.
+    #[test]
+    fn quantities_have_a_canonical_form() {
+        for (text, canonical) in [
+            ("1000m", "1"),
+            ("1", "1"),
+            ("0.5", "500m"),
+            ("1.5", "1500m"),
+            ("2000", "2k"),
+            ("1e3", "1e3"),
+            ("1e2", "100"),
+            ("0.0015", "0.0015"),
+            ("1024Mi", "1Gi"),
+            ("1000Mi", "1000Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Gi", "512Mi"),
+            ("1024Ki", "1Mi"),
+            ("0.1Gi", "107374183"),
+            ("1000M", "1G"),
+            ("1048576", "1048576"),
+            ("1Pi", "1Pi"),
+            ("5E9", "5e9"),
+        ] {
+            let quantity = Quantity::parse(text, 0.0..=f64::MAX).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(quantity.canonical(), canonical, "{text}");
+            assert!(text == "0.1Gi" || Quantity::is_same_text(text, canonical), "{text}");
+        }
+        for (one, other) in [("1", "2"), ("1Gi", "1G"), ("x", "y"), ("", "1")] {
+            assert!(!Quantity::is_same_text(one, other), "{one} {other}");
+        }
+        for (one, other) in
+            [("100m", "0.1"), ("300m", "0.3"), ("7m", "0.007"), ("4Gi", "4294967296"), ("0", "0")]
+        {
+            assert!(Quantity::is_same_text(one, other), "{one} {other}");
         }
     }
 

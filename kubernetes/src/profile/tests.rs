@@ -59,6 +59,7 @@ fn every_field() -> Value {
             {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
         ],
         "spread": "required",
+        "image_locality": "preferred",
         "runtime_class": "gvisor",
         "priority_class": "low",
         "scheduler_name": "other",
@@ -124,6 +125,13 @@ fn each_field_reaches_the_pod() {
                 "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
                 "labelSelector": {"matchLabels": {"app": "deer-flow-sandbox"}},
             }),
+        ),
+        (
+            &spec["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"],
+            json!([{"weight": 100, "podAffinityTerm": {
+                "topologyKey": "kubernetes.io/hostname",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "sandbox-image"}},
+            }}]),
         ),
         (&spec["runtimeClassName"], json!("gvisor")),
         (&spec["priorityClassName"], json!("low")),
@@ -247,6 +255,7 @@ fn values_that_are_not_allowed_are_refused() {
         ("node_selector", json!({"a": 1}), ".a", "1 is not allowed"),
         ("node_selector", json!("a=b"), "", "a table of texts"),
         ("spread", json!("even"), "", "\"even\" is not allowed; allowed: none, preferred, required"),
+        ("image_locality", json!("required"), "", "\"required\" is not allowed; allowed: none, preferred"),
         ("runtime_class", json!("gVisor"), "", "the name of a Kubernetes object"),
         ("priority_class", json!(""), "", "the name of a Kubernetes object"),
         ("scheduler_name", json!("a..b"), "", "the name of a Kubernetes object"),
