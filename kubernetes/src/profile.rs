@@ -86,7 +86,7 @@ pub struct Profile {
     pub ttl: Option<Duration>,
     /// The idle timeout of a sandbox whose request sets none.
     pub idle_timeout: Option<Duration>,
-    /// What a request may set in place of the profile.
+    /// The fields that a request may set, with their bounds.
     pub overrides: Overrides,
 }
 

@@ -1,4 +1,4 @@
-//! What a request sets in place of its profile reaches only its own fields of the Pod, whatever both are.
+//! A request that sets fields in place of its profile changes only these fields of the Pod.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests end their test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,7 +184,7 @@ fn own_fields(overrides: &RequestedOverrides) -> BTreeSet<String> {
     own
 }
 
-/// Returns the value that each variable of the sandbox container has: of two with one name, Kubernetes uses the last.
+/// Returns the value that each variable of the sandbox container has. If two have one name, Kubernetes uses the last.
 fn variables(manifests: &Manifests) -> BTreeMap<String, Option<String>> {
     let sandbox = &manifests.pod.spec.as_ref().unwrap().containers[0];
     assert_eq!(sandbox.name, "sandbox");

@@ -32,7 +32,7 @@ pub struct CreateRequest {
     pub max_shell_sessions: Option<ShellSessions>,
     /// The profile of the Pod; `None` for the settings alone.
     pub profile: Option<ProfileName>,
-    /// What the request sets in place of the profile.
+    /// The values that the request sets in place of the profile.
     pub overrides: RequestedOverrides,
     /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
@@ -40,7 +40,7 @@ pub struct CreateRequest {
     pub owner: Option<Owner>,
 }
 
-/// What a request sets in place of its profile, as the caller wrote it. The profile's bounds are checked when the Pod is
+/// The values that a request sets in place of its profile, as the caller wrote them. The bounds are checked when the Pod is
 /// built.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestedOverrides {

@@ -34,12 +34,12 @@ pub struct Profile {
     /// The idle timeout, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
     pub idle_timeout: Option<Duration>,
-    /// What a request may set in place of the profile.
+    /// The fields that a request may set, with their bounds.
     #[serde(skip_serializing_if = "Overrides::is_empty")]
     pub overrides: Overrides,
 }
 
-/// What a request may set in place of a profile. An absent field cannot be set.
+/// The fields that a request may set in place of a profile, with their bounds. An absent field cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Overrides {
     /// The bounds of the resources.

@@ -1,5 +1,5 @@
-//! What a request may set in place of a profile, and between which values. An operator writes it as
-//! `[profiles.NAME.overrides]`; what is not written there, no request can set.
+//! The fields that a request may set in place of its profile, with their bounds. An operator writes them as
+//! `[profiles.NAME.overrides]`. A request can set no other field.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::names;
 
-/// What a request may set in place of a profile. An absent field cannot be set.
+/// The fields that a request may set in place of a profile, with their bounds. An absent field cannot be set.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Overrides {
     /// The CPU limit.

@@ -1,4 +1,4 @@
-//! Applies what a request sets in place of its profile.
+//! Applies the values that a request sets in place of its profile.
 //!
 //! The result is a profile, so a request reaches no other part of a Pod than a profile does.
 

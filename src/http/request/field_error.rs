@@ -166,8 +166,8 @@ impl Problem {
     }
 }
 
-/// Returns whether an invalid value contains environment variables: it is a part of them, an object with them, or the text
-/// of a whole body with them.
+/// Returns whether an invalid value contains environment variables. It is a part of them, or an object or the text of a
+/// body with them.
 fn shows_variables(loc: &[Loc], input: &Value) -> bool {
     match input {
         _ if loc.get(1) == Some(&Loc::Field(ENV)) => true,

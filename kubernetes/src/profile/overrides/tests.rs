@@ -1,4 +1,4 @@
-//! What a request may set: parsing, merging and checking the bounds, and what a request gets.
+//! The fields that a request may set: parsing, merging and checking the bounds, and the resulting Pod.
 
 use std::collections::BTreeMap;
 
