@@ -28,7 +28,8 @@ async fn real_request_bodies_are_served_through_a_whole_life() {
         // The claims are the operator's; no Pod is scheduled before they exist.
         for claim in ["skills", "userdata"] {
             let metadata = json!({"name": claim, "namespace": daemon.namespace()});
-            let spec = json!({"accessModes": ["ReadWriteMany"]});
+            let requests = json!({"storage": "1Gi"});
+            let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": requests}});
             let claim = json!({"metadata": metadata, "spec": spec});
             daemon.cluster.put("persistentvolumeclaims", claim).unwrap();
         }
