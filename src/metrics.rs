@@ -4,6 +4,7 @@
 //! and no label that is an id, so that the number of series does not grow with the number of sandboxes.
 
 mod process;
+mod readiness;
 
 use std::sync::Arc;
 
@@ -15,9 +16,13 @@ use prometheus_client::{
 };
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::http::{
-    auth::Auth,
-    errors::{ApiError, accepts},
+use self::readiness::Readiness;
+use crate::{
+    admin::Checks,
+    http::{
+        auth::Auth,
+        errors::{ApiError, accepts},
+    },
 };
 
 /// The prefix of the program's own metrics.
@@ -40,13 +45,18 @@ struct Build {
 
 impl Metrics {
     /// Creates the registry. `shared` adds metrics with names that other programs use too, `own` those of this program.
-    pub(crate) fn new(shared: impl FnOnce(&mut Registry), own: impl FnOnce(&mut Registry)) -> Self {
+    pub(crate) fn new(
+        checks: Checks,
+        shared: impl FnOnce(&mut Registry),
+        own: impl FnOnce(&mut Registry),
+    ) -> Self {
         let mut registry = Registry::default();
         process::register(&mut registry);
         shared(&mut registry);
         let ours = registry.sub_registry_with_prefix(PREFIX);
         let build = Build { version: env!("CARGO_PKG_VERSION") };
         ours.register("build", "The version of the program", Info::new(build));
+        ours.register_collector(Box::new(Readiness(checks)));
         own(ours);
         Self(Arc::new(registry))
     }

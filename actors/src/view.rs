@@ -31,6 +31,7 @@ use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
     observed::{Expiry, Observed, ResourceVersion, Status, Uid},
+    phase::Phase,
     readiness::Readiness,
     traits::{Clock, Deletion, Kind},
 };
@@ -52,7 +53,7 @@ use self::{
 use crate::{
     metrics::{
         Metrics,
-        gauges::{Group, Tally},
+        gauges::{Group, ReasonLabel, Tally},
     },
     timelines::Timelines,
 };
@@ -190,6 +191,9 @@ impl View {
             tally.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
             let Some(status) = row.status() else { continue };
             tally.ready += u64::from(status.ready);
+            if !status.ready && status.phase != Phase::Terminating {
+                *tally.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
+            }
             let profile = status.spec.profile.as_ref().map(ToString::to_string).unwrap_or_default();
             *tally.groups.entry(Group { status: status.phase.as_str(), profile }).or_default() += 1;
         }

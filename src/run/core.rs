@@ -75,6 +75,7 @@ impl Core {
         let checks = checks(cluster.clone(), sandboxes.clone(), stop.clone());
         let http_metrics = HttpMetrics::default();
         let metrics = Metrics::new(
+            checks.clone(),
             |registry| cluster.connection().register_shared_metrics(registry),
             |registry| {
                 http_metrics.register(registry);

@@ -40,6 +40,10 @@ impl Scrape {
         *found.unwrap_or_else(|| panic!("there is no {name} in {:#?}", self.0.keys()))
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(&format!("sandbox_provisioner_{name}"))
+    }
+
     /// Returns the names without labels and without the suffixes of histograms.
     fn names(&self) -> BTreeSet<String> {
         let bare = |series: &String| {
@@ -178,6 +182,8 @@ async fn every_metric_is_documented() {
     daemon.cluster.cut_watches();
     daemon.running("a").await;
     daemon.post("B").await;
+    daemon.cluster.set_behaviour("unschedulable".parse().unwrap());
+    daemon.post("c").await;
     let page = include_str!("../../docs/metrics.md");
     let documented: BTreeSet<_> = page
         .lines()
@@ -186,9 +192,11 @@ async fn every_metric_is_documented() {
         .map(str::to_owned)
         .collect();
     let mut served = Scrape::of(&daemon).await.names();
-    until("the watch has failed", async || {
-        served = Scrape::of(&daemon).await.names();
-        served.contains("sandbox_provisioner_watch_failures_total")
+    let unschedulable = "sandboxes_not_ready{reason=\"Unschedulable\"}";
+    until("the watch has failed, and a sandbox has no node", async || {
+        let scrape = Scrape::of(&daemon).await;
+        served = scrape.names();
+        served.contains("sandbox_provisioner_watch_failures_total") && scrape.has(unschedulable)
     })
     .await;
     assert_eq!(documented, served);

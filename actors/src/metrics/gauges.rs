@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use lifecycle::traits::Kind;
+use lifecycle::{phase::Reason, traits::Kind};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric},
@@ -11,6 +11,9 @@ use prometheus_client::{
 };
 
 use crate::sandboxes::Sandboxes;
+
+/// The label of reasons that this program does not know.
+const OTHER: &str = "Other";
 
 /// The gauges of one cluster's sandboxes.
 pub(crate) struct Gauges(pub(crate) Sandboxes);
@@ -31,10 +34,18 @@ pub(crate) struct Tally {
     pub(crate) groups: BTreeMap<Group, u64>,
     /// How many of them are ready.
     pub(crate) ready: u64,
+    /// How many of the others are not terminating, by their reason.
+    pub(crate) not_ready: BTreeMap<ReasonLabel, u64>,
     /// The Pods without a Service, and the Services without a Pod.
     pub(crate) orphans: u64,
     /// The Services.
     pub(crate) services: u64,
+}
+
+/// Why sandboxes are not ready.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(crate) struct ReasonLabel {
+    reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,13 +58,26 @@ struct QueueLabel {
     queue: &'static str,
 }
 
+// === impl ReasonLabel ===
+
+impl ReasonLabel {
+    /// Returns the label of a reason. Anyone who can write a Pod's status can invent reasons, so only those that this
+    /// program knows have a label of their own.
+    pub(crate) fn of(reason: Option<&Reason>) -> Self {
+        let known = |reason: &Reason| {
+            if reason.hint().is_some() { reason.name.to_string() } else { OTHER.to_owned() }
+        };
+        Self { reason: reason.map(known).unwrap_or_default() }
+    }
+}
+
 // === impl Gauges ===
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let Self(sandboxes) = self;
         let view = sandboxes.view();
-        let Tally { groups, ready, orphans, services } = view.tally();
+        let Tally { groups, ready, not_ready, orphans, services } = view.tally();
         family(&mut encoder, "sandboxes", "Sandboxes, by status and profile", None, groups)?;
         gauge(&mut encoder, "sandboxes_ready", "Sandboxes whose URL works", ready)?;
         gauge(
@@ -67,6 +91,13 @@ impl Collector for Gauges {
             "services",
             "Services of sandboxes; one of type NodePort has a node port",
             services,
+        )?;
+        family(
+            &mut encoder,
+            "sandboxes_not_ready",
+            "Sandboxes that are not ready, by reason",
+            None,
+            not_ready,
         )?;
         let age = |kind: Kind| Some((KindLabel { kind: kind.name() }, view.age(kind)?.as_secs_f64()));
         let ages = Kind::ALL.into_iter().filter_map(age);
