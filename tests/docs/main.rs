@@ -5,6 +5,7 @@
 
 mod config;
 mod imports;
+mod monitoring;
 mod prose;
 
 use std::{
