@@ -23,6 +23,7 @@ mod fallback;
 mod get;
 mod health;
 mod list;
+mod network;
 mod owner;
 mod path;
 mod presence;
@@ -71,6 +72,8 @@ pub fn routes<B: Backend>(
         .or(events::route(backend.clone()))
         .unify()
         .or(reaper::route(backend.clone()))
+        .unify()
+        .or(network::route(backend.clone()))
         .unify()
         .or(health::route())
         .unify()

@@ -7,6 +7,7 @@ use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
     lifetime::{LimitsPatch, Owner},
+    network::NetworkReport,
     observed::{Status, Uid},
     request::CreateRequest,
     timeline::Report,
@@ -71,6 +72,14 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Resumes the reaper; returns whether it was stopped.
     fn resume_reaping(&self) -> bool;
+
+    /// Returns the state of the network policies and of their check.
+    fn network(&self) -> NetworkReport {
+        NetworkReport::default()
+    }
+
+    /// Starts a check whether the network policies are enforced, unless one is running.
+    fn check_network(&self) {}
 
     /// Returns the state of the sandbox; `None` if it does not exist.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;

@@ -7,6 +7,7 @@ use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
     lifetime::{Clocks, Limits, LimitsPatch, Owner, Policy},
+    network::NetworkReport,
     observed::{Status, Uid},
     operation::Operation,
     reap_limiter::ReapLimits,
@@ -410,6 +411,14 @@ impl Backend for Sandboxes {
             let _ = self.shared.supervisor.cast(Message::Resumed);
         }
         was_stopped
+    }
+
+    fn network(&self) -> NetworkReport {
+        self.shared.common.cluster.network()
+    }
+
+    fn check_network(&self) {
+        self.shared.common.cluster.check_network();
     }
 
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {

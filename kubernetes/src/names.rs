@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::ids::{ProfileName, SandboxId};
+use lifecycle::{
+    ids::{ProfileName, SandboxId},
+    network::NetworkMode,
+};
 
 /// The label of all sandbox objects, with its value. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
 const APP: (&str, &str) = ("app", "deer-flow-sandbox");
@@ -127,6 +130,11 @@ pub fn sandbox_id_of(labels: &BTreeMap<String, String>) -> Option<SandboxId> {
 /// Returns the profile that the labels of a Pod name.
 pub(crate) fn profile_of(labels: &BTreeMap<String, String>) -> Option<ProfileName> {
     ProfileName::parse(labels.get(PROFILE)?)
+}
+
+/// Returns the network mode that the labels of a Pod name.
+pub(crate) fn network_of(labels: &BTreeMap<String, String>) -> Option<NetworkMode> {
+    NetworkMode::parse(labels.get(NETWORK)?)
 }
 
 /// Returns whether a label key is one that this program or Kubernetes' recommendation gives a meaning.

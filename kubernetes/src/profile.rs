@@ -4,6 +4,7 @@
 //! `manifest` applies a profile to a Pod.
 
 mod fields;
+mod network;
 mod overrides;
 mod pattern;
 mod quantity;
@@ -22,6 +23,7 @@ use lifecycle::{ids::ProfileName, text::Hidden};
 pub(crate) use self::rules::{is_label_key, is_label_value};
 pub use self::{
     fields::{FIELDS, FieldError},
+    network::ProfileNetwork,
     overrides::{Bounds, OverrideError, Overrides},
     pattern::Pattern,
     quantity::{Amount, Quantity},
@@ -82,6 +84,8 @@ pub struct Profile {
     pub shm_size: Option<Quantity>,
     /// The size of a volume at `/tmp`.
     pub tmp_size: Option<Quantity>,
+    /// The network of the Pod.
+    pub network: Option<ProfileNetwork>,
     /// The time to live of a sandbox whose request sets none.
     pub ttl: Option<Duration>,
     /// The idle timeout of a sandbox whose request sets none.
@@ -149,6 +153,7 @@ impl Profile {
             host_users: self.host_users.or(base.host_users),
             shm_size: self.shm_size.or_else(|| base.shm_size.clone()),
             tmp_size: self.tmp_size.or_else(|| base.tmp_size.clone()),
+            network: self.network.or(base.network),
             ttl: self.ttl.or(base.ttl),
             idle_timeout: self.idle_timeout.or(base.idle_timeout),
             overrides: self.overrides.or(&base.overrides),

@@ -83,6 +83,7 @@ impl PodSpec {
                 (true, false) | (false, true) => None,
             },
             profile: None,
+            network: None,
             resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),
         }
     }

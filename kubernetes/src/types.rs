@@ -237,10 +237,11 @@ impl From<Object<PodFields>> for Pod {
         let spec = spec.0.unwrap_or_default();
         let metadata: ObjectMeta = metadata.into();
         let profile = metadata.labels.as_ref().and_then(names::profile_of);
+        let network = metadata.labels.as_ref().and_then(names::network_of);
         Self {
             metadata,
             has_sandbox_container: spec.has_sandbox_container(),
-            spec: ObservedSpec { profile, ..spec.observed() },
+            spec: ObservedSpec { profile, network, ..spec.observed() },
             memory_limits: spec.memory_limits(),
             status: status.0.unwrap_or_default(),
         }

@@ -12,6 +12,7 @@ use kubernetes::{
 use lifecycle::{
     error::SandboxError,
     ids::{ProfileName, SandboxId},
+    network::NetworkMode,
     request::{CreateRequest, RequestedOverrides},
     spec::{Resources, ShellSessions},
     text::Hidden,
@@ -83,6 +84,7 @@ fn overrides() -> impl Strategy<Value = Value> {
         field("env", select(vec![json!(["*"]), json!(["FEATURE_*", "LANG"]), json!([])])),
         field("labels", select(vec![json!(["team.example.com/"]), json!(["a", "s", "t"])])),
         field("image", select(vec![json!(["*"]), json!(["ghcr.io/org/sandbox:*"])])),
+        field("network", select(vec![json!(["open", "isolated", "allow-list"]), json!(["isolated"])])),
     ])
 }
 
@@ -100,6 +102,7 @@ fn profile() -> impl Strategy<Value = Value> {
         field("tmp_size", Just(json!("64Mi"))),
         field("run_as_user", Just(json!(1000))),
         field("security", select(vec![json!("deerflow"), json!("baseline")])),
+        field("network", select(vec![json!("open"), json!("isolated")])),
         field("overrides", overrides()),
     ])
 }
@@ -119,8 +122,15 @@ fn request() -> impl Strategy<Value = (RequestedOverrides, bool, bool)> {
     let resources = (text(CORES), text(BYTES), text(BYTES))
         .prop_map(|(cpu, memory, ephemeral_storage)| Resources { cpu, memory, ephemeral_storage });
     let image = option::weighted(0.2, select(&IMAGES[..]).prop_map(str::to_owned));
-    let overrides = (resources, texts(&VARIABLES, Hidden), texts(&LABELS, |text| text), image)
-        .prop_map(|(resources, env, labels, image)| RequestedOverrides { resources, env, labels, image });
+    let network = option::weighted(0.2, select(NetworkMode::ALL.to_vec()));
+    let overrides = (resources, texts(&VARIABLES, Hidden), texts(&LABELS, |text| text), image, network)
+        .prop_map(|(resources, env, labels, image, network)| RequestedOverrides {
+            resources,
+            env,
+            labels,
+            image,
+            network,
+        });
     (overrides, any::<bool>(), any::<bool>())
 }
 
@@ -166,7 +176,7 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut BTreeSet<Stri
 
 /// Returns the JSON pointers that a request may change.
 fn own_fields(overrides: &RequestedOverrides) -> BTreeSet<String> {
-    let RequestedOverrides { resources, env, labels, image } = overrides;
+    let RequestedOverrides { resources, env, labels, image, network } = overrides;
     let sandbox = "/pod/spec/containers/0";
     let mut own: BTreeSet<_> =
         labels.keys().map(|key| format!("/pod/metadata/labels/{}", key.replace('/', "~1"))).collect();
@@ -180,6 +190,7 @@ fn own_fields(overrides: &RequestedOverrides) -> BTreeSet<String> {
         }
     }
     own.extend(image.as_ref().map(|_| format!("{sandbox}/image")));
+    own.extend(network.map(|_| "/pod/metadata/labels/sandbox-provisioner~1network".to_owned()));
     own.extend((!env.is_empty()).then(|| format!("{sandbox}/env")));
     own
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     ids::SandboxId,
+    network::NetworkMode,
     operation::Operation,
     spec::Mismatch,
     text::{shortened, whole_seconds},
@@ -33,6 +34,20 @@ pub enum SandboxError {
     /// The request asks for the Lark command line without the configured broker. `Display` is DeerFlow's own text.
     #[error("Configured Lark broker is required; refresh provisioner capabilities")]
     LarkBrokerRequired,
+    /// The sandbox's profile requires that the policy of its network mode is enforced, and it is not, or this is not
+    /// known. Nothing was created.
+    #[error(
+        "the profile requires an enforced network policy ({mode}): {why}{}",
+        retry_after.map_or(String::new(), |wait| format!("; try again in {} s", whole_seconds(wait)))
+    )]
+    NetworkNotEnforced {
+        /// The network mode.
+        mode: NetworkMode,
+        /// Why it is not known to be enforced, and what an operator can do.
+        why: String,
+        /// The retry delay, if a check may succeed later.
+        retry_after: Option<Duration>,
+    },
     /// The sandbox exists and does not meet the request's requirements. Nothing was changed.
     #[error("{0}")]
     Mismatch(#[from] Mismatch),

@@ -1,7 +1,8 @@
 //! The network modes of sandboxes.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 /// The network of a sandbox. Each mode but [`Open`](Self::Open) is a policy that selects its Pods by a label.
@@ -13,6 +14,35 @@ pub enum NetworkMode {
     Isolated,
     /// As [`Isolated`](Self::Isolated), and the sandbox also reaches the public internet and the configured networks.
     AllowList,
+}
+
+/// Whether the cluster enforces the policies of the restricted modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforced {
+    /// A check has shown it.
+    Yes,
+    /// A check has shown that it does not, or a policy is missing.
+    No,
+    /// No check has shown either yet.
+    #[default]
+    Unknown,
+}
+
+/// The state of the policies and of the check, for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkReport {
+    /// Whether a profile has a restricted mode, or lets a request choose one.
+    pub is_used: bool,
+    /// Whether the policies are enforced.
+    pub enforced: Enforced,
+    /// The result of the last check in words.
+    pub message: Arc<str>,
+    /// When the last check ended.
+    pub checked_at: Option<Timestamp>,
+    /// Whether a check is running.
+    pub is_checking: bool,
+    /// Why the policies are not known to be as the settings say.
+    pub policies: Option<Arc<str>>,
 }
 
 // === impl NetworkMode ===
@@ -51,6 +81,26 @@ impl fmt::Display for NetworkMode {
 }
 
 impl Serialize for NetworkMode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+// === impl Enforced ===
+
+impl Enforced {
+    /// Returns the name for callers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Serialize for Enforced {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }

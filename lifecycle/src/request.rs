@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, Owner},
+    network::NetworkMode,
     spec::{Resources, ShellSessions},
     text::Hidden,
 };
@@ -52,6 +53,8 @@ pub struct RequestedOverrides {
     pub labels: BTreeMap<String, String>,
     /// The image of the container `sandbox`.
     pub image: Option<String>,
+    /// The network mode of the Pod.
+    pub network: Option<NetworkMode>,
 }
 
 /// A host directory to mount in the sandbox.

@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroU128, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use crate::{ids::ProfileName, request::CreateRequest};
+use crate::{ids::ProfileName, network::NetworkMode, request::CreateRequest};
 
 /// A number of shell sessions: a positive integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub struct ObservedSpec {
     pub lark_cli_broker: Option<bool>,
     /// The profile with which the Pod was created.
     pub profile: Option<ProfileName>,
+    /// The network mode with which the Pod was created.
+    pub network: Option<NetworkMode>,
     /// The limits of the container `sandbox`.
     pub resources: Arc<Resources>,
 }
@@ -121,6 +123,7 @@ impl ObservedSpec {
             max_shell_sessions: request.max_shell_sessions.or(Some(ShellSessions::DEFAULT)),
             lark_cli_broker: Some(request.provision_lark_cli_broker),
             profile: request.profile.clone(),
+            network: request.overrides.network,
             resources: Arc::default(),
         }
     }
@@ -133,6 +136,7 @@ impl Default for ObservedSpec {
             max_shell_sessions: Some(ShellSessions::DEFAULT),
             lark_cli_broker: Some(false),
             profile: None,
+            network: None,
             resources: Arc::default(),
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     exit::ExitLog,
     ids::SandboxId,
     lifetime::{LifetimeAnnotations, ReapReason},
+    network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     pod_event::PodEvent,
     request::CreateRequest,
@@ -98,6 +99,14 @@ pub trait Cluster: Send + Sync + 'static {
         uid: Uid,
         annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>>;
+
+    /// Returns the state of the network policies and of their check. Makes no call.
+    fn network(&self) -> NetworkReport {
+        NetworkReport::default()
+    }
+
+    /// Starts a check whether the network policies are enforced, unless one is running. Never waits.
+    fn check_network(&self) {}
 
     /// Asks the sandbox itself, and the cluster's metrics, whether the sandbox is busy.
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;

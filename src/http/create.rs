@@ -53,7 +53,7 @@ where
     let (request, owner) = body_reader.parse(&headers, body, request::create).await?;
     let end = wait::end(wait.as_ref())?;
     let (id, asked) = (request.sandbox_id.clone(), request.profile.clone());
-    let resources = request.overrides.resources.clone();
+    let (resources, network) = (request.overrides.resources.clone(), request.overrides.network);
     let request = profiles.apply(request);
     // Before the create, so that a request over the limit makes nothing.
     let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
@@ -63,7 +63,9 @@ where
     }
     let not_applied = asked.as_ref().filter(|asked| status.spec.profile.as_ref() != Some(*asked));
     let resources = profiles.not_applied(resources, &status.spec.resources);
-    responses::ok(&Sandbox::new(&id, &status).without(not_applied, resources), USUAL_SIZE)
+    let network = network.filter(|network| status.spec.network != Some(*network));
+    let sandbox = Sandbox::new(&id, &status).with_network(&status, backend.network().enforced);
+    responses::ok(&sandbox.without(not_applied, resources, network), USUAL_SIZE)
 }
 
 /// Returns the state that a created sandbox has reached. Its POST is a 200 in any case: a sandbox that was deleted

@@ -323,8 +323,8 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
             BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch, MountOutsideState,
-            NotOurs, Overloaded, Owned, Refused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut,
-            Unanswered, Unavailable,
+            NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, Restarting, ShuttingDown, Stale,
+            StillTerminating, TimedOut, Unanswered, Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);
@@ -339,6 +339,9 @@ impl From<SandboxError> for ApiError {
             // A retry does not help until the image is configured: no `Retry-After`.
             LarkBrokerNotConfigured => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some("LarkBrokerNotConfigured"), None)
+            }
+            NetworkNotEnforced { retry_after, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some("NetworkNotEnforced"), retry_after)
             }
             LarkBrokerRequired => (StatusCode::CONFLICT, Some("LarkBrokerRequired"), None),
             Mismatch(mismatch) => (StatusCode::CONFLICT, Some(mismatch.name()), None),

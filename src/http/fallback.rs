@@ -25,10 +25,11 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandboxes = path::sandboxes().map(|| refuse("POST"));
     let capabilities = path::capabilities().map(|| refuse("GET"));
     let profiles = path::profiles().map(|| refuse("GET"));
+    let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
     let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
-    let ours = of_one.or(reaper).unify().or(resume).unify().or(profiles).unify();
+    let ours = of_one.or(reaper).unify().or(resume).unify().or(profiles).unify().or(network).unify();
     let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     deerflow.or(ours).unify().or(admin).unify().boxed()
 }

@@ -44,7 +44,10 @@ pub(super) fn shown<B: Backend>(
     status: Option<Status>,
 ) -> Result<Response, ApiError> {
     match status {
-        Some(status) => responses::ok(&Sandbox::new(id, &status), USUAL_SIZE),
+        Some(status) => {
+            let enforced = backend.network().enforced;
+            responses::ok(&Sandbox::new(id, &status).with_network(&status, enforced), USUAL_SIZE)
+        }
         None => Err(ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))),
     }
 }

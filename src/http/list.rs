@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actors::view::Revision;
 use bytes::Bytes;
+use lifecycle::network::Enforced;
 use parking_lot::Mutex;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
@@ -20,8 +21,8 @@ use super::{
 /// The usual size of one running sandbox in the list, in bytes: an id, a URL, a uid and a time.
 const USUAL_ITEM_SIZE: usize = 288;
 
-/// The last list that was written, and its revision.
-type Written = Arc<Mutex<Option<(Revision, Bytes)>>>;
+/// The last list that was written, its revision, and whether the network policies are enforced, which it shows too.
+type Written = Arc<Mutex<Option<(Revision, Enforced, Bytes)>>>;
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     let written = Written::default();
@@ -36,12 +37,14 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 
 async fn answer<B: Backend>(backend: &B, written: &Written) -> Result<Response, ApiError> {
     let revision = backend.revision().await?;
+    let enforced = backend.network().enforced;
     let last = written.lock().clone();
-    if let Some((_, text)) = last.filter(|(shown, _)| *shown == revision) {
+    if let Some((.., text)) = last.filter(|(shown, how, _)| (*shown, *how) == (revision, enforced)) {
         return Ok(responses::json(text));
     }
     let sandboxes = backend.list().await?;
-    let text = responses::text(&SandboxList::new(&sandboxes), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
-    *written.lock() = Some((revision, text.clone()));
+    let text =
+        responses::text(&SandboxList::new(&sandboxes, enforced), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
+    *written.lock() = Some((revision, enforced, text.clone()));
     Ok(responses::json(text))
 }

@@ -88,6 +88,11 @@ pub(super) fn reaper_resume() -> impl Filter<Extract = (), Error = Rejection> + 
     warp::path!("api" / "reaper" / "resume")
 }
 
+/// `/api/network/check`
+pub(super) fn network_check() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "network" / "check")
+}
+
 /// `/api/sandboxes`
 pub(super) fn sandboxes() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes")

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lifecycle::{
     hold::Held,
     ids::{ProfileName, SandboxId},
+    network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
     spec::{Resources, ShellSessions},
 };
@@ -44,6 +45,12 @@ pub(super) struct Sandbox<'a> {
     /// The resources that a POST set and that the sandbox, which existed, does not have.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     resources_not_applied: Resources,
+    /// Present in answers, not in event streams: the result of a check is not a change of the sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<SandboxNetwork>,
+    /// The network mode that a POST named, if the sandbox existed with another one or with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_not_applied: Option<NetworkMode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +61,15 @@ pub(super) struct Sandbox<'a> {
     created_at: Option<Timestamp>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     expiry: Option<Lifetime>,
+}
+
+/// The network of a sandbox.
+#[derive(Debug, Serialize)]
+struct SandboxNetwork {
+    mode: NetworkMode,
+    /// Absent for a mode without a policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforced: Option<Enforced>,
 }
 
 /// The lifetime of a sandbox with limits.
@@ -122,6 +138,8 @@ impl<'a> Sandbox<'a> {
             profile_not_applied: None,
             resources: &status.spec.resources,
             resources_not_applied: Resources::default(),
+            network: None,
+            network_not_applied: None,
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(|reason| reason.hint()),
@@ -130,9 +148,28 @@ impl<'a> Sandbox<'a> {
         }
     }
 
-    /// Adds the profile and the resources that a POST named and that the sandbox does not have.
-    pub(super) fn without(self, profile: Option<&'a ProfileName>, resources: Resources) -> Self {
-        Self { profile_not_applied: profile, resources_not_applied: resources, ..self }
+    /// Adds the network of the sandbox, if it was created with a network mode.
+    pub(super) fn with_network(self, status: &Status, enforced: Enforced) -> Self {
+        let network = status
+            .spec
+            .network
+            .map(|mode| SandboxNetwork { mode, enforced: mode.is_restricted().then_some(enforced) });
+        Self { network, ..self }
+    }
+
+    /// Adds the profile, the resources and the network mode that a POST named and that the sandbox does not have.
+    pub(super) fn without(
+        self,
+        profile: Option<&'a ProfileName>,
+        resources: Resources,
+        network: Option<NetworkMode>,
+    ) -> Self {
+        Self {
+            profile_not_applied: profile,
+            resources_not_applied: resources,
+            network_not_applied: network,
+            ..self
+        }
     }
 }
 
@@ -167,11 +204,10 @@ pub(super) fn to_the_millisecond(time: Timestamp) -> Timestamp {
 // === impl SandboxList ===
 
 impl<'a> SandboxList<'a> {
-    pub(super) fn new(sandboxes: &'a [(SandboxId, Status)]) -> Self {
-        Self {
-            sandboxes: sandboxes.iter().map(|(id, status)| Sandbox::new(id, status)).collect(),
-            count: sandboxes.len(),
-        }
+    pub(super) fn new(sandboxes: &'a [(SandboxId, Status)], enforced: Enforced) -> Self {
+        let sandbox =
+            |(id, status): &'a (SandboxId, Status)| Sandbox::new(id, status).with_network(status, enforced);
+        Self { sandboxes: sandboxes.iter().map(sandbox).collect(), count: sandboxes.len() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     format::{Boolean, Format as _, Rule},
+    network,
     problem::Origin,
     reader::{Reader, Reported},
     rules, sandbox,
@@ -28,6 +29,9 @@ static EMBEDDED_BIND: Setting<Rule<IpAddr>> = Setting {
     help: "Address on which the simulated sandboxes of the embedded cluster listen, each on its node port",
 };
 
+/// The addresses of the embedded cluster's nodes.
+const NODES: &str = "192.0.2.0/24";
+
 /// The embedded cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Embedded {
@@ -38,6 +42,15 @@ pub struct Embedded {
 pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Embedded>, Reported> {
     let sandbox_bind = reader.get(&EMBEDDED_BIND)?;
     Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind }))
+}
+
+/// On the embedded cluster the only source of connections is its node.
+pub(super) fn set_network_sources_default(sources: &mut Sources) {
+    let embedded = sources.get(&EMBEDDED).is_some_and(|raw| raw.text == "true");
+    if embedded && sources.get(&network::SOURCES).is_none() {
+        let (text, origin) = (NODES.to_owned(), Origin::DefaultFor(EMBEDDED.name()));
+        sources.set(&network::SOURCES, RawValue { text, origin });
+    }
 }
 
 /// On the embedded cluster the default host name does not resolve, so the default is the address on which the

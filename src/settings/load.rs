@@ -102,6 +102,7 @@ fn load(
         Sources::new(&SETTINGS, in_file.values, |name| environment.get(name), flags, &mut problems);
     problems.extend(http::choose_key(&mut sources).err());
     embedded::set_node_host_default(&mut sources);
+    embedded::set_network_sources_default(&mut sources);
     problems.extend(read_key_file(&mut sources).err());
 
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);

@@ -72,6 +72,9 @@ pub(super) fn read(written: &WrittenProfiles, settings: Option<&mut Settings>, p
         Ok(profiles) => {
             problems
                 .extend(profiles.iter().flat_map(|(name, profile)| above_maximum(name, profile, policy.max)));
+            if template.network.sources.is_empty() {
+                problems.extend(profiles.iter().filter_map(|(name, profile)| without_sources(name, profile)));
+            }
             template.profiles = profiles;
         }
         Err(errors) => problems.extend(errors.iter().map(|error| Problem::new(error.to_string()))),
@@ -90,6 +93,21 @@ fn above_maximum(name: &ProfileName, profile: &Profile, max: Limits) -> impl Ite
         Some(Problem::new(format!("profiles.{name}.{field}: {limit} is above {setting}, which is {max}")))
     };
     limits.into_iter().filter_map(problem)
+}
+
+/// Returns a problem for a profile whose sandboxes could not be reached.
+fn without_sources(name: &ProfileName, profile: &Profile) -> Option<Problem> {
+    let mode = profile.network.map(|network| network.mode).filter(|mode| mode.is_restricted());
+    let (field, mode) = if let Some(mode) = mode {
+        ("network", mode)
+    } else {
+        let modes = profile.overrides.network.as_deref()?;
+        ("overrides.network", modes.iter().copied().find(|mode| mode.is_restricted())?)
+    };
+    Some(Problem::new(format!(
+        "profiles.{name}.{field}: nothing could reach a sandbox of the mode {mode}; set network_sources \
+         (PROVISIONER_NETWORK_SOURCES) to the addresses or Pods of your backend and, for node ports, of the nodes"
+    )))
 }
 
 /// Returns the field that was probably meant, or all fields.

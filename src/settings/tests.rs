@@ -339,6 +339,17 @@ fn embedded_sandboxes_have_a_url_that_works() {
     }
 }
 
+/// Guards that the embedded cluster's node is a source by default, so that restricted sandboxes are reached there.
+#[test]
+fn embedded_sandboxes_are_reached_from_the_node() {
+    let sources = |inputs: &Inputs| inputs.load().unwrap().settings.template.network.sources.clone();
+    let file = "[profiles.a]\nnetwork = 'isolated'\n";
+    let inputs = Inputs::default().file(file).flag("embedded", "true");
+    assert_eq!(sources(&inputs), ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(sources(&inputs.flag("network_sources", "10.0.0.7")), ["10.0.0.7".parse().unwrap()]);
+    assert_eq!(sources(&Inputs::default()), []);
+}
+
 /// The API key is read from a variable, the settings file, or a file of its own, without its line end.
 #[test]
 fn an_api_key_is_found_in_each_of_its_places() {

@@ -29,6 +29,9 @@ pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
     labels.insert(names::PROFILE.to_owned(), name.to_string());
+    if let Some(network) = profile.network {
+        labels.insert(names::NETWORK.to_owned(), network.mode.to_string());
+    }
     let annotations = pod.metadata.annotations.get_or_insert_default();
     for (key, value) in &profile.annotations {
         annotations.entry(key.clone()).or_insert_with(|| value.clone());

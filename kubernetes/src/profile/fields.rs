@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Amount, ImageLocality, Level, Overrides, Profile, Quantity, Spread,
+    Amount, ImageLocality, Level, Overrides, Profile, ProfileNetwork, Quantity, Spread,
     rules::{
         ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
         VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The names of all fields.
-pub const FIELDS: [&str; 30] = [
+pub const FIELDS: [&str; 31] = [
     "extends",
     "description",
     "image",
@@ -44,6 +44,7 @@ pub const FIELDS: [&str; 30] = [
     "host_users",
     "shm_size",
     "tmp_size",
+    "network",
     "ttl",
     "idle_timeout",
     "overrides",
@@ -100,6 +101,7 @@ impl Profile {
             "host_users" => self.host_users = Some(boolean(value)?),
             "shm_size" => self.shm_size = Some(bytes(value)?),
             "tmp_size" => self.tmp_size = Some(bytes(value)?),
+            "network" => self.network = Some(ProfileNetwork::parse(value)?),
             "ttl" => self.ttl = Some(text(value, limit, LIMIT)?),
             "idle_timeout" => self.idle_timeout = Some(text(value, limit, LIMIT)?),
             "overrides" => self.overrides = Overrides::parse(value)?,

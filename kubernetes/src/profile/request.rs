@@ -21,6 +21,7 @@ const RESOURCES: [(&str, &str); 3] = [
 ];
 const ENV: &str = "env = [\"NAME\"]";
 const LABELS: &str = "labels = [\"team.example.com/\"]";
+const NETWORK: &str = "network = [\"isolated\"]";
 const IMAGE: &str = "image = [\"registry.example/sandbox:*\"]";
 
 /// Returns the error of a request that has no profile and sets what only a profile can allow.
@@ -36,7 +37,8 @@ pub fn check_without_profile(requested: &RequestedOverrides) -> Result<(), Overr
         .map(|(_, allowed)| allowed)
         .or_else(|| (!requested.env.is_empty()).then_some(("env", ENV)))
         .or_else(|| (!requested.labels.is_empty()).then_some(("labels", LABELS)))
-        .or_else(|| requested.image.is_some().then_some(("image", IMAGE)));
+        .or_else(|| requested.image.is_some().then_some(("image", IMAGE)))
+        .or_else(|| requested.network.is_some().then_some(("network", NETWORK)));
     match first {
         Some((field, setting)) => Err(OverrideError::NoProfile { field: field.to_owned(), setting }),
         None => Ok(()),
@@ -57,7 +59,7 @@ impl Profile {
         requested: &RequestedOverrides,
         defaults: &[(&'static str, Amount); 3],
     ) -> Result<Self, OverrideError> {
-        let RequestedOverrides { resources, env, labels, image } = requested;
+        let RequestedOverrides { resources, env, labels, image, network } = requested;
         let mut profile = self.clone();
         let Overrides { cpu, memory, ephemeral_storage, .. } = &self.overrides;
         for (index, (wanted, bounds, amount)) in [
@@ -90,6 +92,10 @@ impl Profile {
         if let Some(image) = image {
             self.overrides.check_image(name, image)?;
             profile.image = Some(image.clone());
+        }
+        if let Some(mode) = *network {
+            self.overrides.check_network(name, mode)?;
+            profile.set_network_mode(mode);
         }
         Ok(profile)
     }

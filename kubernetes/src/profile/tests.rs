@@ -72,6 +72,7 @@ fn every_field() -> Value {
         "host_users": false,
         "shm_size": "64Mi",
         "tmp_size": "1Gi",
+        "network": {"mode": "isolated", "enforcement": "required"},
         "ttl": "8h",
         "idle_timeout": "15m",
         "overrides": {"cpu": {"max": "4"}},
@@ -101,6 +102,7 @@ fn each_field_reaches_the_pod() {
     for (found, expected) in [
         (&metadata["labels"]["example.com/tier"], json!("large")),
         (&metadata["labels"]["sandbox-provisioner/profile"], json!("x")),
+        (&metadata["labels"]["sandbox-provisioner/network"], json!("isolated")),
         (&metadata["annotations"]["example.com/owner"], json!("the team")),
         (&sandbox["image"], json!("registry.example/large:1")),
         (

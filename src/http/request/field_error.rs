@@ -144,6 +144,16 @@ impl Problem {
         Self::with("literal_error", format!("Input should be {expected}"), json!({ "expected": expected }))
     }
 
+    /// A value other than the allowed ones, of which there are at least two.
+    pub(crate) fn one_of(expected: &[&str]) -> Self {
+        let quoted: Vec<_> = expected.iter().map(|expected| format!("'{expected}'")).collect();
+        let expected = match &*quoted {
+            [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+            all => all.join(", "),
+        };
+        Self::with("literal_error", format!("Input should be {expected}"), json!({ "expected": expected }))
+    }
+
     /// A value that is not a string, so not a duration.
     pub(crate) fn time_delta_type(rule: &str) -> Self {
         let text = format!("Input should be a valid timedelta, written as a string: {rule}");

@@ -1,6 +1,6 @@
 //! The fields of a create that stand in place of its profile's: their shapes. The bounds are the profile's.
 
-use lifecycle::{request::RequestedOverrides, spec::Resources, text::Hidden};
+use lifecycle::{network::NetworkMode, request::RequestedOverrides, spec::Resources, text::Hidden};
 use serde_json::Value;
 
 use super::{
@@ -28,7 +28,12 @@ pub(super) fn read(fields: &mut Fields<'_>) -> RequestedOverrides {
     }
     let labels = fields.entries("labels", LABELS_MAX, |value| Ok(value.to_owned()));
     let image = fields.optional("image", or_null(|value| text(value).map(str::to_owned)));
-    RequestedOverrides { resources, env, labels, image }
+    let network = fields.optional("network", or_null(network));
+    RequestedOverrides { resources, env, labels, image, network }
+}
+
+fn network(value: &Value) -> Result<NetworkMode, Problem> {
+    NetworkMode::parse(text(value)?).ok_or_else(|| Problem::one_of(&NetworkMode::ALL.map(NetworkMode::name)))
 }
 
 /// Parses the field `resources`.

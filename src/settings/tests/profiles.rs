@@ -72,6 +72,14 @@ fn every_problem_is_reported_with_its_place() {
             "max_ttl = '1h'\nmax_idle_timeout = '1h'\n[profiles.a]\nttl = '2h'\nidle_timeout = '1h'\n",
             &["profiles.a.ttl: 2h is above max_ttl, which is 1h"],
         ),
+        (
+            "[profiles.a]\nnetwork = 'isolated'\n[profiles.b]\noverrides = { network = ['open', 'allow-list'] }\n\
+             [profiles.c]\nnetwork = 'open'\n",
+            &[
+                "profiles.a.network: nothing could reach a sandbox of the mode isolated; set network_sources",
+                "profiles.b.overrides.network: nothing could reach a sandbox of the mode allow-list; set",
+            ],
+        ),
         // With another problem in the file.
         (
             "k8s_namespace = 'A'\n[profiles.a]\nspread = 'even'\n",

@@ -74,6 +74,7 @@ fn requested(fields: &Value) -> RequestedOverrides {
         env: texts(&fields["env"]).into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
         labels: texts(&fields["labels"]),
         image: text(&fields["image"]),
+        network: fields["network"].as_str().and_then(NetworkMode::parse),
     }
 }
 

@@ -1,0 +1,56 @@
+//! `GET /api/network/check` and `POST /api/network/check`: whether the cluster enforces the network policies.
+
+use jiff::Timestamp;
+use lifecycle::network::{Enforced, NetworkReport};
+use serde::Serialize;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{Backend, errors::reply, path, responses};
+
+/// The result of the last check, and the state of the policies.
+#[derive(Serialize)]
+struct Report {
+    enforced: Enforced,
+    /// The result in words.
+    message: String,
+    /// When the last check ended; null before the first.
+    checked_at: Option<Timestamp>,
+    /// Whether a check is running.
+    checking: bool,
+    /// `ok`, or what differs from the settings.
+    policies: String,
+}
+
+pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
+    let shown = backend.clone();
+    let report = path::network_check().and(warp::get()).map(move || answer(&shown));
+    let check = path::network_check().and(warp::post()).map(move || {
+        backend.check_network();
+        answer(&backend)
+    });
+    report.or(check).unify().boxed()
+}
+
+fn answer<B: Backend>(backend: &B) -> Response {
+    reply(responses::ok(&Report::from(backend.network()), 256))
+}
+
+// === impl Report ===
+
+impl From<NetworkReport> for Report {
+    fn from(report: NetworkReport) -> Self {
+        let NetworkReport { is_used, enforced, message, checked_at, is_checking, policies } = report;
+        let policies = match policies {
+            Some(why) => why.to_string(),
+            None if is_used => "ok".to_owned(),
+            None => "not used: no profile has a restricted network mode".to_owned(),
+        };
+        Self {
+            enforced,
+            message: message.to_string(),
+            checked_at: checked_at.map(responses::to_the_millisecond),
+            checking: is_checking,
+            policies,
+        }
+    }
+}
