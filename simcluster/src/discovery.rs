@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "rbac")]
 use crate::access::review_kind::ReviewKind;
+use crate::options::Resize;
 use crate::reply::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
@@ -28,7 +29,7 @@ const REVIEW_GROUPS: &[&str] =
     if cfg!(feature = "rbac") { &["authentication.k8s.io", "authorization.k8s.io"] } else { &[] };
 
 /// Returns the response for a path without an object, or `None` if the path is not served.
-pub(crate) fn answer(route: &Route) -> Option<Reply> {
+pub(crate) fn answer(route: &Route, resize: Resize) -> Option<Reply> {
     let value = match route {
         Route::Health => return Some(Reply::text(StatusCode::OK, "ok")),
         Route::Version => version(),
@@ -47,7 +48,7 @@ pub(crate) fn answer(route: &Route) -> Option<Reply> {
             found["apiVersion"] = "v1".into();
             found
         }
-        Route::Resources(name) => resources(name)?,
+        Route::Resources(name) => resources(name, resize)?,
         _ => return None,
     };
     Some(Reply::json(StatusCode::OK, value.to_string()))
@@ -76,11 +77,12 @@ fn group(name: &str) -> Value {
     json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
-fn resources(group: &str) -> Option<Value> {
+fn resources(group: &str, resize: Resize) -> Option<Value> {
     let mut list: Vec<Value> = Vec::new();
     for resource in Resource::all().filter(|resource| resource.group == group) {
         list.push(describe(resource));
-        list.extend(resource.subs().map(|sub| describe_below(resource, sub)));
+        let served = |sub: &Sub| *sub != Sub::Resize || resize != Resize::Absent;
+        list.extend(resource.subs().filter(served).map(|sub| describe_below(resource, sub)));
     }
     #[cfg(feature = "rbac")]
     list.extend(ReviewKind::described(group));

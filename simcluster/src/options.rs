@@ -26,6 +26,8 @@ pub struct Options {
     pub sandbox_servers: Option<IpAddr>,
     /// Namespaces to create at the start, in addition to `default` and `kube-system`.
     pub namespaces: Vec<String>,
+    /// How Pods are resized in place.
+    pub resize: Resize,
     /// Whether the default storage class `standard` exists, as on a cluster of kind.
     pub standard_class: bool,
     /// The number of events of each kind in the watch window.
@@ -37,6 +39,19 @@ pub struct Options {
     /// Access control. Off by default: all requests are allowed.
     #[cfg(feature = "rbac")]
     pub access: AccessOptions,
+}
+
+/// How a cluster resizes Pods in place, which differs by its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resize {
+    /// There is no subresource `resize`, as before 1.33.
+    Absent,
+    /// A size that the node can never hold is accepted, and the Pod has the condition `PodResizePending` with the reason
+    /// `Infeasible`, as in 1.33 and 1.34.
+    Unchecked,
+    /// Such a size is rejected, as since 1.35.
+    #[default]
+    Checked,
 }
 
 /// The settings of the simulated node. All except its name and times can be changed at run time with methods of
@@ -110,6 +125,7 @@ impl Default for Options {
             node_ports: 30000..=32767,
             sandbox_servers: None,
             namespaces: Vec::new(),
+            resize: Resize::default(),
             standard_class: true,
             watch_window: 10_000,
             watch_window_bytes: 2 << 20,

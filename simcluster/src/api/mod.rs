@@ -14,6 +14,7 @@ mod pod;
 mod pod_classes;
 mod pod_security;
 mod quota;
+mod resize;
 mod service_account;
 mod service_ports;
 mod update;
@@ -36,6 +37,7 @@ use crate::discovery;
 use crate::faults::WatchFault;
 #[cfg(feature = "kubectl")]
 use crate::openapi;
+use crate::options::Resize;
 use crate::reply::{Reply, refuse};
 use crate::request::Request;
 use crate::resource::Sub;
@@ -56,7 +58,7 @@ pub(crate) fn handle(
         Route::OpenApi | Route::OpenApiOf(_) => {
             openapi::answer(&request.route).ok_or_else(|| not_served(request))
         }
-        other => discovery::answer(other).ok_or_else(|| not_served(request)),
+        other => discovery::answer(other, shared.options.resize).ok_or_else(|| not_served(request)),
     };
     match result {
         Ok(reply) => reply.into(),
@@ -70,6 +72,9 @@ fn handle_object(
     request: &Request,
     watch_fault: Option<WatchFault>,
 ) -> ApiResult<Reply> {
+    if target.sub == Some(Sub::Resize) && shared.options.resize == Resize::Absent {
+        return Err(not_served(request));
+    }
     options::check(target, request)?;
     match target.sub {
         Some(Sub::Log) => return pod::log(shared, target, request),

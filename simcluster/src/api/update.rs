@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 #[cfg(feature = "kubectl")]
 use super::{apply, managed_fields};
-use super::{create, decode, options, quota, service_ports};
+use super::{create, decode, options, quota, resize, service_ports};
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
@@ -111,10 +111,6 @@ pub(super) fn check_name_and_namespace(value: &Value, target: &Target) -> ApiRes
 /// Validates the new state of an object against the old state and stores it.
 pub(super) fn change(
     state: &mut State,
-    #[cfg_attr(
-        not(any(feature = "kubectl", feature = "rbac")),
-        expect(unused_variables, reason = "managed fields have times, and RBAC has a state")
-    )]
     shared: &Shared,
     target: &Target,
     request: &Request,
@@ -126,6 +122,9 @@ pub(super) fn change(
     check_version(&new, origin, old)?;
     keep_system_fields(old.value(), &mut new);
     create::drop_empty(&mut new);
+    if target.sub == Some(Sub::Resize) {
+        defaults::changed_object(resource, &mut new);
+    }
     restore_unaffected_parts(target, old.value(), &mut new);
     if target.sub.is_none() {
         defaults::changed_object(resource, &mut new);
@@ -136,6 +135,11 @@ pub(super) fn change(
     #[cfg(feature = "rbac")]
     access::guard_rights(shared, state, &request.user, resource, Some(old.value()), &new)?;
     match target.sub {
+        Some(Sub::Resize) => {
+            validate::resized_pod(old.value(), &new)?;
+            resize::admit(&state.store, shared.options.resize, old, &new)?;
+            quota::admit(&state.store, resource, &new, Some(old.value()))?;
+        }
         Some(_) => validate::changed_meta(resource, old.value(), &new)?,
         None => validate::changed_object(resource, old.value(), &new)?,
     }
@@ -200,7 +204,7 @@ fn restore_unaffected_parts(target: &Target, old: &Value, new: &mut Value) {
                 new["spec"]["ephemeralContainers"] = containers;
             }
         }
-        Some(Sub::Resize) => resize(old, new),
+        Some(Sub::Resize) => resize::restore(old, new),
         Some(Sub::Finalize) => {
             let finalizers = new["spec"].get("finalizers").cloned();
             *new = old.clone();
@@ -214,18 +218,6 @@ fn restore_unaffected_parts(target: &Target, old: &Value, new: &mut Value) {
             if target.resource == NAMESPACES {
                 keep(new, "spec");
             }
-        }
-    }
-}
-
-/// Returns the old Pod with the resources of the new Pod's containers.
-fn resize(old: &Value, new: &mut Value) {
-    let wanted = std::mem::replace(new, old.clone());
-    for container in new["spec"]["containers"].as_array_mut().into_iter().flatten() {
-        let same = |other: &&Value| other["name"] == container["name"];
-        let list = wanted["spec"]["containers"].as_array().into_iter().flatten();
-        if let Some(resources) = list.clone().find(same).and_then(|other| other.get("resources")) {
-            container["resources"] = resources.clone();
         }
     }
 }

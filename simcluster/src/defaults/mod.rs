@@ -9,6 +9,7 @@ mod storage;
 use serde_json::{Map, Value, json};
 
 pub(crate) use empty::empty;
+pub(crate) use pod::qos_class;
 pub(crate) use service::uses_node_ports;
 pub(crate) use storage::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 
@@ -25,7 +26,7 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
         r if r == PODS => {
             value["status"] = json!({"phase": "Pending"});
             pod::fill(value, random);
-            value["status"]["qosClass"] = pod::qos_class(&value["spec"]).into();
+            value["status"]["qosClass"] = qos_class(&value["spec"]).into();
         }
         r if r == SERVICES => {
             value["status"] = json!({"loadBalancer": {}});

@@ -51,7 +51,7 @@ pub(super) fn fill_spec(spec: &mut Value) {
 }
 
 /// Returns the quality-of-service class for the requests and limits.
-pub(super) fn qos_class(spec: &Value) -> &'static str {
+pub(crate) fn qos_class(spec: &Value) -> &'static str {
     let containers =
         || ["containers", "initContainers"].into_iter().filter_map(|l| spec[l].as_array()).flatten();
     let amounts = |c: &Value, kind: &str| -> Vec<(&str, Option<Quantity>)> {

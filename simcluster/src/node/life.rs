@@ -221,7 +221,7 @@ impl Circumstances<'_> {
     }
 
     /// Returns the stage of a container that starts. Without a probe it is ready as soon as it runs.
-    fn run(&self, restarts: u32) -> Stage {
+    pub fn run(&self, restarts: u32) -> Stage {
         let unready = self.behaviour.course == Course::NeverReady;
         let course = self.behaviour.course == Course::RunError && self.behaviour.fails(restarts);
         if course || relative_mount(self.pod).is_some() {

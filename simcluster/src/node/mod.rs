@@ -13,6 +13,8 @@ mod object;
 mod presence;
 mod probes;
 mod report;
+mod resize;
+mod resizes;
 mod resources;
 mod schedule;
 mod selector;
@@ -32,8 +34,11 @@ use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Object};
+pub(crate) use resources::requested;
+
 use events::EventRecorder;
 use life::{Circumstances, Stage};
+use resizes::Resizes;
 use resources::Amount;
 use settings::Settings;
 
@@ -53,6 +58,7 @@ struct Node {
     waiting: BTreeSet<(u64, String)>,
     /// The sum of the requests of the node's Pods.
     used: Amount,
+    resizes: Resizes,
     /// When the node is marked unreachable, while it is silent and not yet marked.
     deadline: Option<Instant>,
     /// The epoch of the store; restoring a snapshot starts another.
@@ -154,6 +160,7 @@ impl Node {
             planned: 0,
             waiting: BTreeSet::new(),
             used: Amount::none(),
+            resizes: Resizes::default(),
             deadline: None,
             epoch,
         }
@@ -223,6 +230,7 @@ impl Node {
         } else if changed {
             self.plan(uid, pod.value());
         }
+        self.see_size(pod);
     }
 
     fn meet(&mut self, pod: &Object, behaviour: Behaviour, grace: Option<u64>) {
@@ -256,6 +264,7 @@ impl Node {
                 self.due.remove(&at);
             }
             self.waiting.remove(&(running.number, uid.to_owned()));
+            self.resizes.forget(uid);
             self.release_capacity(running.takes);
         }
         self.recorder.forget(uid);
@@ -272,6 +281,7 @@ impl Node {
         }
         if !self.settings.lost {
             self.register();
+            self.resizes.retry();
         }
         let pods: Vec<_> = self.shared.state().store.list(PODS, None).collect();
         for pod in pods {
@@ -290,7 +300,8 @@ impl Node {
     /// When there is something to do.
     fn next(&self) -> Option<Instant> {
         let due = self.due.keys().next().map(|(at, _)| *at);
-        due.into_iter().chain(self.recorder.next()).chain(self.deadline).min()
+        let other = self.recorder.next().into_iter().chain(self.resizes.next()).chain(self.deadline);
+        due.into_iter().chain(other).min()
     }
 
     /// Plans the stage after the present one of a Pod, and cancels the one planned before.
@@ -350,6 +361,7 @@ impl Node {
             self.release_capacity(freed);
             self.plan(&uid, pod.value());
         }
+        self.act_on_sizes();
     }
 
     /// Brings a Pod to a stage: writes its status and its Events.

@@ -23,16 +23,9 @@ impl Amount {
         Self { cpu: Quantity::whole(0), memory: Quantity::whole(0), pods: 0 }
     }
 
-    /// Sums the requests of a Pod's containers; takes the largest init container's if that is more.
+    /// Returns what a Pod requests.
     pub fn requested(pod: &Value) -> Self {
-        let amount = |key: &str| {
-            let one = |container: &Value| Quantity::from_json(container["resources"]["requests"].get(key)?);
-            let list = |name: &str| pod["spec"][name].as_array().into_iter().flatten();
-            let together = list("containers").filter_map(one).fold(Quantity::whole(0), Quantity::plus);
-            let first = list("initContainers").filter_map(one);
-            first.fold(together, |most, one| if one.exceeds(most) { one } else { most })
-        };
-        Self { cpu: amount("cpu"), memory: amount("memory"), pods: 1 }
+        Self { cpu: requested(pod, "cpu"), memory: requested(pod, "memory"), pods: 1 }
     }
 
     pub fn plus(self, other: Self) -> Self {
@@ -62,6 +55,25 @@ impl Amount {
         .filter_map(|(lacks, word)| lacks.then_some(word))
         .collect()
     }
+}
+
+/// Returns how much of a resource a Pod requests: the sum of its containers and sidecars, or what its init containers
+/// need one after the other if that is more, and the overhead of its runtime.
+pub(crate) fn requested(pod: &Value, key: &str) -> Quantity {
+    let zero = Quantity::whole(0);
+    let one = |container: &Value| container["resources"]["requests"].get(key).and_then(Quantity::from_json);
+    let list = |name: &str| pod["spec"][name].as_array().into_iter().flatten();
+    let (mut sidecars, mut most) = (zero, zero);
+    for container in list("initContainers") {
+        let with = sidecars.plus(one(container).unwrap_or(zero));
+        if container["restartPolicy"] == "Always" {
+            sidecars = with;
+        }
+        most = if with.exceeds(most) { with } else { most };
+    }
+    let together = list("containers").filter_map(one).fold(sidecars, Quantity::plus);
+    let sum = if most.exceeds(together) { most } else { together };
+    pod["spec"]["overhead"].get(key).and_then(Quantity::from_json).map_or(sum, |overhead| sum.plus(overhead))
 }
 
 /// Returns the resources that a kubelet reports as in force for a whole Pod.
@@ -117,6 +129,21 @@ mod tests {
         assert_eq!(in_force(&limited), expected);
         let half = pod(&[json!({"limits": {"memory": "64Mi"}}), json!({})]);
         assert_eq!(in_force(&half), json!({"limits": {"memory": "9007199254740988Ki"}}));
+    }
+
+    /// Guards that sidecars run beside the containers, and that a runtime's overhead counts.
+    #[test]
+    fn sidecars_and_overhead_are_added() {
+        let mut asking = pod(&[json!({"requests": {"cpu": "1"}})]);
+        let init = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+        let mut sidecar = init("2");
+        sidecar["restartPolicy"] = "Always".into();
+        asking["spec"]["initContainers"] = json!([sidecar, init("500m")]);
+        assert_eq!(requested(&asking, "cpu"), Quantity::whole(3));
+        asking["spec"]["initContainers"][1] = init("4");
+        assert_eq!(requested(&asking, "cpu"), Quantity::whole(6));
+        asking["spec"]["overhead"] = json!({"cpu": "1"});
+        assert_eq!(requested(&asking, "cpu"), Quantity::whole(7));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Node {
         if let Some(taken) = taken {
             self.used = self.used.minus(taken);
             self.retry();
+            self.resizes.retry();
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod names;
 mod other;
 mod pod;
 pub(crate) mod quantity;
+mod resize;
 mod service;
 #[cfg(any(test, not(feature = "kubectl")))]
 mod shape;
@@ -69,6 +70,13 @@ pub(crate) fn changed_object(resource: &Resource, old: &Value, new: &Value) -> A
 /// Validates a change that affects only metadata or a subresource.
 pub(crate) fn changed_meta(resource: &Resource, old: &Value, new: &Value) -> ApiResult<()> {
     refuse(resource, new, &check_changed_meta(old, new))
+}
+
+/// Validates a Pod with other resources.
+pub(crate) fn resized_pod(old: &Value, new: &Value) -> ApiResult<()> {
+    let mut causes = check_changed_meta(old, new);
+    causes.extend(resize::check(old, new));
+    refuse(PODS, new, &causes)
 }
 
 /// Validates an event of the newer API group, whose rules are stricter.

@@ -76,6 +76,16 @@ impl Quantity {
         Self { nanos: i128::from(number) * (NANO / 1000), format: Format::Decimal }
     }
 
+    /// Returns the amount in thousandths, rounded up.
+    pub fn millis(self) -> i128 {
+        (self.nanos + NANO / 1000 - 1).div_euclid(NANO / 1000)
+    }
+
+    /// Returns the amount in whole units, rounded up.
+    pub fn units(self) -> i128 {
+        (self.nanos + NANO - 1).div_euclid(NANO)
+    }
+
     /// Returns whether this is more than another quantity.
     pub fn exceeds(self, other: Self) -> bool {
         self.nanos > other.nanos

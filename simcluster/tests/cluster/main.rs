@@ -13,6 +13,7 @@ mod objects;
 mod probes;
 mod recorded;
 mod refusals;
+mod resize;
 mod sandboxes;
 mod storage;
 mod switches;
