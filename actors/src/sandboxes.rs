@@ -174,7 +174,7 @@ impl Sandboxes {
         let permit = self.permit(&id)?;
         let call = self.ask(&id, permit, envelope);
         match within(budget::DELETE, operation, call).await? {
-            Some(Ok(Reply::Made(status))) => Ok(Some(self.view().explained(&id, status))),
+            Some(Ok(Reply::Made(status))) => Ok(Some(self.view().explained(&id, *status))),
             Some(Ok(Reply::Gone)) => Ok(None),
             Some(Err(failure)) => Err(failure),
             None => Err(SandboxError::Restarting { id }),
@@ -353,7 +353,7 @@ impl Backend for Sandboxes {
         match within(budget::CREATE, Operation::CreateSandbox, call).await? {
             Some(Ok(Reply::Made(status))) => {
                 self.shared.common.reap_log.forget(&id);
-                Ok(common.view.explained(&id, status))
+                Ok(common.view.explained(&id, *status))
             }
             Some(Err(failure)) => Err(failure),
             Some(Ok(Reply::Gone)) | None => Err(SandboxError::Restarting { id }),

@@ -12,7 +12,7 @@ const ANNOTATIONS_MAX: usize = 256 << 10;
 ///
 /// `annotations` is the size of the caller's own annotations: a user id has no limit except that of the body.
 pub fn check(manifests: &Manifests, annotations: usize) {
-    let Manifests { pod, service } = manifests;
+    let Manifests { pod, service, workspace: _ } = manifests;
     pod_is_valid(pod, annotations);
     service_is_valid(service);
     let labels = pod.metadata.labels.as_ref().unwrap();

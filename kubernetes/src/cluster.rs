@@ -3,6 +3,7 @@
 mod admission;
 mod effect;
 mod operation;
+mod workspace;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -128,7 +129,7 @@ impl KubeCluster {
     async fn create<K: SandboxObject>(
         &self,
         id: &SandboxId,
-        Manifest(body): Manifest,
+        body: Arc<[u8]>,
         until: Instant,
     ) -> Outcome<Creation<K::Observed>> {
         let name = K::name(id);
@@ -243,12 +244,12 @@ impl KubeCluster {
     }
 }
 
-fn to_json(manifest: &impl Serialize) -> Result<Manifest, SandboxError> {
+fn to_json(manifest: &impl Serialize) -> Result<Arc<[u8]>, SandboxError> {
     let json = serde_json::to_vec(manifest).map_err(|error| SandboxError::Refused {
         operation: lifecycle::operation::Operation::CreateSandbox,
         fault: ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()),
     })?;
-    Ok(Manifest(json.into()))
+    Ok(json.into())
 }
 
 /// Returns the error for an answer that cannot be addressed by a later call.
@@ -276,8 +277,12 @@ impl<T> From<ClassifiedError> for Outcome<T> {
 impl Cluster for KubeCluster {
     fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError> {
         manifest::check(&self.template, request)?;
-        let pod = manifest::pod(&self.template, request).and_then(|pod| to_json(&pod));
-        Ok(Manifests { pod, service: to_json(&manifest::service(&self.template, request))? })
+        let pod = manifest::pod(&self.template, request).and_then(|pod| {
+            let workspace = manifest::workspace(&self.template, request)?.map(Arc::new);
+            Ok(Manifest { object: to_json(&pod)?, workspace })
+        });
+        let service = to_json(&manifest::service(&self.template, request))?;
+        Ok(Manifests { pod, service: Manifest::new(service) })
     }
 
     fn create_pod(
@@ -286,7 +291,16 @@ impl Cluster for KubeCluster {
         manifest: Manifest,
         until: Instant,
     ) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>> {
-        Box::pin(async move { self.create::<Pod>(&id, manifest, until).await })
+        Box::pin(async move {
+            let Manifest { object, workspace } = manifest;
+            if let Some(workspace) = workspace
+                && let Err(fault) = self.provide_workspace(&id, &workspace, until).await
+            {
+                // The Pod was certainly not created.
+                return Outcome::Refused(fault);
+            }
+            self.create::<Pod>(&id, object, until).await
+        })
     }
 
     fn create_service(
@@ -295,7 +309,7 @@ impl Cluster for KubeCluster {
         manifest: Manifest,
         until: Instant,
     ) -> BoxFuture<'_, Outcome<Creation<ObservedService>>> {
-        Box::pin(async move { self.create::<Service>(&id, manifest, until).await })
+        Box::pin(async move { self.create::<Service>(&id, manifest.object, until).await })
     }
 
     fn delete_pod(

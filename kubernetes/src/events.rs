@@ -1,4 +1,4 @@
-//! Writes Kubernetes Events for Pods that are reaped, as `kubectl describe pod` shows them.
+//! Writes Kubernetes Events for Pods that are reaped and claims that are deleted, as `kubectl describe` shows them.
 //!
 //! ```text
 //!   record ──▸ bounded queue ──▸ run: kube_runtime's Recorder, one call at a time
@@ -27,6 +27,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::ReapReason,
     observed::Uid,
+    workspace::{WorkspaceId, retention::DeleteReason},
 };
 use tokio::sync::{Mutex, mpsc};
 use tower::service_fn;
@@ -66,16 +67,27 @@ impl Events {
 
     /// Queues an Event that says why the Pod with this uid is reaped or, in a dry run, would be reaped. Never waits: if
     /// the queue is full, the Event is dropped.
-    pub fn record(&self, id: &SandboxId, Uid(uid): &Uid, reason: ReapReason, dry_run: bool) {
-        let pod = ObjectReference {
+    pub fn record(&self, id: &SandboxId, pod: &Uid, reason: ReapReason, dry_run: bool) {
+        let event = event(reason.name(), reason.description(), dry_run);
+        self.enqueue(event, "Pod", names::pod(id), pod);
+    }
+
+    /// Queues an Event that says why the claim with this uid is deleted or, in a dry run, would be deleted.
+    pub fn record_claim(&self, id: &WorkspaceId, claim: &Uid, reason: DeleteReason, dry_run: bool) {
+        let event = event(reason.name(), reason.description(), dry_run);
+        self.enqueue(event, "PersistentVolumeClaim", names::claim(id), claim);
+    }
+
+    fn enqueue(&self, event: Event, kind: &str, name: String, Uid(uid): &Uid) {
+        let object = ObjectReference {
             api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            name: Some(names::pod(id)),
+            kind: Some(kind.to_owned()),
+            name: Some(name),
             namespace: Some(self.connection.namespace().to_owned()),
             uid: Some(uid.to_string()),
             ..ObjectReference::default()
         };
-        if self.queue.try_send((event(reason, dry_run), pod)).is_err() {
+        if self.queue.try_send((event, object)).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             // Log only at powers of two, so that a burst does not fill the log.
             if dropped.is_power_of_two() {
@@ -118,11 +130,11 @@ impl Events {
     }
 }
 
-fn event(reason: ReapReason, dry_run: bool) -> Event {
+fn event(reason: &str, description: &str, dry_run: bool) -> Event {
     let (reason, note) = if dry_run {
-        (format!("WouldReap{}", reason.name()), format!("dry run, nothing is done: {}", reason.description()))
+        (format!("WouldReap{reason}"), format!("dry run, nothing is done: {description}"))
     } else {
-        (reason.name().to_owned(), reason.description().to_owned())
+        (reason.to_owned(), description.to_owned())
     };
     Event { type_: EventType::Normal, reason, note: Some(note), action: "Reap".to_owned(), secondary: None }
 }

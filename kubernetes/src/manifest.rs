@@ -16,12 +16,18 @@ mod skills_root;
 mod sub_path;
 mod template;
 mod volumes;
+mod workspace;
 
 use k8s_openapi::{
-    api::core::v1::{Pod, Service},
+    api::core::v1::{PersistentVolumeClaim, Pod, Service},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use lifecycle::{error::SandboxError, ids::SandboxId, request::CreateRequest};
+use lifecycle::{
+    error::SandboxError,
+    ids::{ProfileName, SandboxId},
+    request::CreateRequest,
+    workspace::{Size, Workspace},
+};
 use serde::Serialize;
 
 pub use self::{
@@ -48,6 +54,9 @@ pub struct Manifests {
     pub pod: Pod,
     /// The Service that selects the Pod.
     pub service: Service,
+    /// The claim of the Pod's workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<PersistentVolumeClaim>,
 }
 
 /// Builds a sandbox's Pod and Service.
@@ -65,7 +74,8 @@ pub struct Manifests {
 /// # Errors
 /// Returns the errors of [`check`], and [`SandboxError::BadRequest`] if the caller's mounts do not fit the settings.
 pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, SandboxError> {
-    Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request) })
+    let workspace = workspace::Wanted::of(template, request)?.map(|wanted| wanted.claim(template));
+    Ok(Manifests { pod: pod::build(template, request)?, service: service(template, request), workspace })
 }
 
 /// Checks the fields that must be valid whether or not the sandbox exists: the skills root, and whether the Lark
@@ -77,7 +87,8 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request)?;
-    pod::profile_of(template, request).map(drop)
+    pod::profile_of(template, request)?;
+    workspace::check(template, request)
 }
 
 /// Returns the requests and limits of the sandbox container without a profile, by the fields of a profile.
@@ -96,6 +107,26 @@ pub fn default_resources() -> [(&'static str, Amount); 3] {
 /// Returns the same errors as [`build`].
 pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxError> {
     pod::build(template, request)
+}
+
+/// Builds what a create needs for the workspace of a sandbox; `None` if its profile has none.
+///
+/// # Errors
+/// Returns [`SandboxError::BadRequest`] if the request does not have the ids of the workspace's scope.
+pub fn workspace(template: &Template, request: &CreateRequest) -> Result<Option<Workspace>, SandboxError> {
+    workspace::Wanted::of(template, request)?.map(|wanted| wanted.into_workspace(template)).transpose()
+}
+
+/// Checks whether a workspace of this profile may have this size.
+///
+/// # Errors
+/// Returns [`SandboxError::BadRequest`] with the bound.
+pub fn workspace_size(
+    template: &Template,
+    profile: Option<&ProfileName>,
+    size: &str,
+) -> Result<Size, SandboxError> {
+    workspace::checked_size(template, profile, size)
 }
 
 /// Builds only the Service of a sandbox.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lifecycle::{
     ids::{ProfileName, SandboxId},
     network::NetworkMode,
+    workspace::WorkspaceId,
 };
 
 /// The label of all sandbox objects, with its value. An object needs it and [`SANDBOX_ID`] to be adopted or deleted.
@@ -39,6 +40,26 @@ pub const PROFILE: &str = "sandbox-provisioner/profile";
 /// The label of a Pod that holds its network mode. The network policies select Pods by it.
 pub const NETWORK: &str = "sandbox-provisioner/network";
 
+/// The label of a workspace's claim, and of the Pods that mount it, with the workspace's id.
+pub const WORKSPACE: &str = "sandbox-provisioner/workspace";
+/// The label of a workspace's claim with the scope.
+pub const WORKSPACE_SCOPE: &str = "sandbox-provisioner/workspace-scope";
+/// The annotation of a claim that holds the sandbox whose workspace it is.
+pub const WORKSPACE_SANDBOX: &str = "sandbox-provisioner/sandbox-id";
+/// The annotation of a Pod that holds the size of the workspace that was asked for.
+pub const WORKSPACE_SIZE: &str = "sandbox-provisioner/workspace-size";
+/// The annotation of a claim, and of the Pods that mount it, that says what happens after the last sandbox.
+pub const WHEN_DELETED: &str = "sandbox-provisioner/when-deleted";
+/// The annotation of a claim that says how long it is kept after its last use, such as `7d`.
+pub const KEEP_FOR: &str = "sandbox-provisioner/keep-for";
+/// The annotation of a claim with the time at which a create has last taken it.
+pub const LAST_USED: &str = "sandbox-provisioner/last-used";
+/// The annotation of a claim with the time since which no Pod uses it.
+pub const UNUSED_SINCE: &str = "sandbox-provisioner/unused-since";
+
+/// The begin of the names of claims.
+const CLAIM_PREFIX: &str = "workspace-";
+
 /// The container that serves the sandbox's API.
 pub(crate) const SANDBOX_CONTAINER: &str = "sandbox";
 /// The environment variable of [`SANDBOX_CONTAINER`] that limits its shell sessions.
@@ -53,6 +74,8 @@ pub(crate) const LARK_SHIM_CONTAINER: &str = "lark-cli-shim-init";
 pub(crate) const LARK_CONFIG_PATH: &str = "/mnt/integrations/lark-cli/config";
 pub(crate) const LARK_DATA_PATH: &str = "/mnt/integrations/lark-cli/data";
 pub(crate) const LARK_RUNTIME_PATH: &str = "/mnt/integrations/lark-cli/runtime";
+/// The thread's own directory in a sandbox.
+pub const USER_DATA_PATH: &str = "/mnt/user-data";
 /// The name of the sandbox's port, in the Pod and in the Service.
 pub(crate) const HTTP_PORT: &str = "http";
 
@@ -66,6 +89,17 @@ pub fn pod(id: &SandboxId) -> String {
 #[must_use]
 pub fn service(id: &SandboxId) -> String {
     format!("sandbox-{id}-svc")
+}
+
+/// Returns the name of a workspace's claim.
+#[must_use]
+pub fn claim(id: &WorkspaceId) -> String {
+    format!("{CLAIM_PREFIX}{id}")
+}
+
+/// Returns the workspace that a label names.
+pub(crate) fn workspace_of(labels: &BTreeMap<String, String>) -> Option<WorkspaceId> {
+    WorkspaceId::parse(labels.get(WORKSPACE)?)
 }
 
 /// Returns the labels of a sandbox's Pod and Service.

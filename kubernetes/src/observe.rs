@@ -1,7 +1,7 @@
 //! Converts Kubernetes objects to the observed objects of `lifecycle`. All functions are pure.
 
+mod claim;
 mod exit;
-
 mod times;
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use lifecycle::{
     phase::{Container, Phase, Reason},
 };
 
+pub use self::claim::claim;
 use crate::{
     annotations, manifest, names,
     types::{Condition, ContainerStatus, Pod, PodStatus, Service, StateDetails},

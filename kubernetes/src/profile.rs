@@ -14,6 +14,7 @@ mod rules;
 mod security;
 #[cfg(test)]
 mod tests;
+pub(crate) mod workspace;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,9 +29,10 @@ pub use self::{
     pattern::Pattern,
     quantity::{Amount, Quantity},
     request::check_without_profile,
-    resolve::{ProfileError, Profiles},
+    resolve::{HostPaths, ProfileError, Profiles},
     rules::{IMAGE_MAX, is_image},
     security::{Level, Security},
+    workspace::{AccessMode, Mount, Workspace},
 };
 
 /// A variant of a sandbox's Pod. An absent field leaves what the settings say.
@@ -86,6 +88,8 @@ pub struct Profile {
     pub tmp_size: Option<Quantity>,
     /// The network of the Pod.
     pub network: Option<ProfileNetwork>,
+    /// Storage that outlives the Pod.
+    pub workspace: Option<Workspace>,
     /// The time to live of a sandbox whose request sets none.
     pub ttl: Option<Duration>,
     /// The idle timeout of a sandbox whose request sets none.
@@ -154,6 +158,7 @@ impl Profile {
             shm_size: self.shm_size.or_else(|| base.shm_size.clone()),
             tmp_size: self.tmp_size.or_else(|| base.tmp_size.clone()),
             network: self.network.or(base.network),
+            workspace: self.workspace.or_else(|| base.workspace.clone()),
             ttl: self.ttl.or(base.ttl),
             idle_timeout: self.idle_timeout.or(base.idle_timeout),
             overrides: self.overrides.or(&base.overrides),

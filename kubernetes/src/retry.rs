@@ -82,6 +82,12 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::Invalid
         | ClusterErrorKind::Denied
         | ClusterErrorKind::Mutated
+        | ClusterErrorKind::WorkspaceTerminating
+        | ClusterErrorKind::WorkspaceLost
+        | ClusterErrorKind::WorkspaceMismatch
+        | ClusterErrorKind::WorkspaceNotOurs
+        | ClusterErrorKind::WorkspaceInUse
+        | ClusterErrorKind::WorkspaceNotExpandable
         | ClusterErrorKind::Other => false,
     }
 }

@@ -85,6 +85,7 @@ impl PodSpec {
             profile: None,
             network: None,
             resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),
+            workspace: None,
         }
     }
 }

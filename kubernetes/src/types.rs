@@ -7,12 +7,15 @@
 //! not an object gives an object without a name. One invalid object therefore never fails the list that contains it.
 //! Values of fixed sets, such as the phase, stay text.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
-use lifecycle::spec::ObservedSpec;
+use lifecycle::{
+    spec::ObservedSpec,
+    workspace::{PodWorkspace, WhenDeleted},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -212,6 +215,12 @@ pub(crate) struct NamespaceStatus {
     pub(crate) phase: Scalar<String>,
 }
 
+/// The annotations of a Pod that are read.
+const POD_ANNOTATIONS: [&str; 6] = {
+    let [ttl, idle_timeout, last_activity, owner] = annotations::KEYS;
+    [ttl, idle_timeout, last_activity, owner, names::WORKSPACE_SIZE, names::WHEN_DELETED]
+};
+
 /// The metadata fields that are read.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -235,14 +244,15 @@ impl From<Object<PodFields>> for Pod {
     fn from(Object(fields): Object<PodFields>) -> Self {
         let PodFields { metadata, spec, status } = fields.unwrap_or_default();
         let spec = spec.0.unwrap_or_default();
-        let metadata: ObjectMeta = metadata.into();
+        let mut metadata = metadata.0.unwrap_or_default().keeping(&POD_ANNOTATIONS);
+        let workspace = workspace_of(&mut metadata).map(Arc::new);
         let profile = metadata.labels.as_ref().and_then(names::profile_of);
         let network = metadata.labels.as_ref().and_then(names::network_of);
         Self {
-            metadata,
             has_sandbox_container: spec.has_sandbox_container(),
-            spec: ObservedSpec { profile, network, ..spec.observed() },
+            spec: ObservedSpec { profile, network, workspace, ..spec.observed() },
             memory_limits: spec.memory_limits(),
+            metadata,
             status: status.0.unwrap_or_default(),
         }
     }
@@ -311,6 +321,10 @@ macro_rules! resource {
         }
     };
 }
+mod claim;
+
+pub use self::claim::Claim;
+
 resource!(Pod, "Pod", "pods");
 resource!(Service, "Service", "services");
 resource!(PodEvent, "Event", "events");
@@ -319,30 +333,47 @@ resource!(PodEvent, "Event", "events");
 
 impl From<Object<Metadata>> for ObjectMeta {
     fn from(Object(metadata): Object<Metadata>) -> Self {
-        let read = metadata.unwrap_or_default();
-        Self {
-            name: read.name.0,
-            namespace: read.namespace.0,
-            uid: read.uid.0,
-            resource_version: read.resource_version.0,
-            labels: read.labels.0,
-            annotations: read.annotations.0.map(lifetime_annotations).filter(|kept| !kept.is_empty()),
-            creation_timestamp: read.creation_timestamp.0.map(Time),
-            deletion_timestamp: read.deletion_timestamp.map(|time| {
+        metadata.unwrap_or_default().keeping(&annotations::KEYS)
+    }
+}
+
+impl Metadata {
+    /// Converts the metadata with only these annotations: others may hold a whole manifest.
+    fn keeping(self, keys: &[&str]) -> ObjectMeta {
+        let keep = |all: BTreeMap<String, Scalar<String>>| -> BTreeMap<String, String> {
+            let kept = all.into_iter().filter(|(key, _)| keys.contains(&key.as_str()));
+            kept.filter_map(|(key, text)| Some((key, text.0?))).collect()
+        };
+        ObjectMeta {
+            name: self.name.0,
+            namespace: self.namespace.0,
+            uid: self.uid.0,
+            resource_version: self.resource_version.0,
+            labels: self.labels.0,
+            annotations: self.annotations.0.map(keep).filter(|kept| !kept.is_empty()),
+            creation_timestamp: self.creation_timestamp.0.map(Time),
+            deletion_timestamp: self.deletion_timestamp.map(|time| {
                 let time = time.as_str().and_then(|text| text.parse().ok());
                 Time(time.unwrap_or(Timestamp::UNIX_EPOCH))
             }),
-            deletion_grace_period_seconds: read.deletion_grace_period_seconds.0,
-            finalizers: read.finalizers.0,
-            ..Self::default()
+            deletion_grace_period_seconds: self.deletion_grace_period_seconds.0,
+            finalizers: self.finalizers.0,
+            ..ObjectMeta::default()
         }
     }
 }
 
-/// Returns only the annotations in [`annotations::KEYS`]: others may hold a whole manifest.
-fn lifetime_annotations(all: BTreeMap<String, Scalar<String>>) -> BTreeMap<String, String> {
-    let kept = all.into_iter().filter(|(key, _)| annotations::KEYS.contains(&key.as_str()));
-    kept.filter_map(|(key, text)| Some((key, text.0?))).collect()
+/// Returns the workspace that a Pod mounts. Removes its annotations, which nothing else reads.
+fn workspace_of(metadata: &mut ObjectMeta) -> Option<PodWorkspace> {
+    let id = metadata.labels.as_ref().and_then(names::workspace_of);
+    let annotations = metadata.annotations.as_mut();
+    let [size, when_deleted] = match annotations {
+        Some(annotations) => [names::WORKSPACE_SIZE, names::WHEN_DELETED].map(|key| annotations.remove(key)),
+        None => [None, None],
+    };
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    let when_deleted = when_deleted.as_deref().and_then(WhenDeleted::parse);
+    Some(PodWorkspace { id: id?, size: size.map(Arc::from), when_deleted })
 }
 
 #[cfg(test)]

@@ -211,6 +211,18 @@ pub enum ClusterErrorKind {
     ServerError,
     /// The call timed out. The outcome is unknown.
     TimedOut,
+    /// The claim of the workspace is still being deleted.
+    WorkspaceTerminating,
+    /// The claim of the workspace has lost its volume.
+    WorkspaceLost,
+    /// The claim of the workspace has another size, class or access mode than the request asks for.
+    WorkspaceMismatch,
+    /// A foreign object has the name of the workspace's claim.
+    WorkspaceNotOurs,
+    /// A Pod uses the workspace, or a create has just taken it.
+    WorkspaceInUse,
+    /// The storage class does not allow that the workspace grows.
+    WorkspaceNotExpandable,
     /// Any other error.
     Other,
 }
@@ -218,9 +230,13 @@ pub enum ClusterErrorKind {
 // === impl SandboxError ===
 
 impl SandboxError {
-    /// Returns what the caller can do, for an error whose text is DeerFlow's own and does not say so.
+    /// Returns what the caller can do, for an error whose text does not say so because it is DeerFlow's or the API
+    /// server's.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Self::Refused { fault, .. } | Self::Unavailable { fault, .. } = self {
+            return fault.hint().map(str::to_owned);
+        }
         let Self::MountOutsideState { root, .. } = self else { return None };
         Some(if root.is_empty() {
             "no extra mount is allowed here: DEER_FLOW_HOST_BASE_DIR is empty, and THREADS_HOST_PATH is not called \
@@ -259,6 +275,12 @@ impl ClusterErrorKind {
             Self::Unreachable => "Unreachable",
             Self::ServerError => "ServerError",
             Self::TimedOut => "TimedOut",
+            Self::WorkspaceTerminating => "WorkspaceTerminating",
+            Self::WorkspaceLost => "WorkspaceLost",
+            Self::WorkspaceMismatch => "WorkspaceMismatch",
+            Self::WorkspaceNotOurs => "WorkspaceNotOurs",
+            Self::WorkspaceInUse => "WorkspaceInUse",
+            Self::WorkspaceNotExpandable => "WorkspaceNotExpandable",
             Self::Other => "Other",
         }
     }
@@ -277,13 +299,19 @@ impl ClusterErrorKind {
             | Self::TooManyRequests
             | Self::Unreachable
             | Self::ServerError
-            | Self::TimedOut => true,
+            | Self::TimedOut
+            | Self::WorkspaceTerminating => true,
             Self::AlreadyExists
             | Self::NotFound
             | Self::Forbidden
             | Self::Invalid
             | Self::Denied
             | Self::Mutated
+            | Self::WorkspaceLost
+            | Self::WorkspaceMismatch
+            | Self::WorkspaceNotOurs
+            | Self::WorkspaceInUse
+            | Self::WorkspaceNotExpandable
             | Self::Other => false,
         }
     }
@@ -299,6 +327,31 @@ impl ClusterError {
     #[must_use]
     pub fn new(kind: ClusterErrorKind, message: &str) -> Self {
         Self { kind, message: shortened(message, Self::MESSAGE_MAX).into_owned(), retry_after: None }
+    }
+
+    /// Returns what an operator or a caller can do, if it is about a workspace.
+    fn hint(&self) -> Option<&'static str> {
+        let is_about_claims = self.message.contains("persistentvolumeclaims");
+        Some(match self.kind {
+            ClusterErrorKind::QuotaExceeded if is_about_claims => {
+                "the quota on claims or on their storage is used up; delete workspaces that are not needed \
+                 (GET /api/workspaces), or raise the quota"
+            }
+            ClusterErrorKind::Forbidden if is_about_claims => {
+                "workspaces need rights on persistentvolumeclaims; config/rbac.yaml has them"
+            }
+            ClusterErrorKind::WorkspaceTerminating => {
+                "it ends when the last Pod that mounts it has ended; `kubectl describe pvc` shows which"
+            }
+            ClusterErrorKind::WorkspaceLost => "DELETE /api/workspaces/{id} removes the claim",
+            ClusterErrorKind::WorkspaceMismatch => {
+                "PATCH /api/workspaces/{id} enlarges it; a claim of another class or mode must be deleted first"
+            }
+            ClusterErrorKind::WorkspaceNotExpandable => {
+                "set allowVolumeExpansion in the StorageClass, if its driver can"
+            }
+            _ => return None,
+        })
     }
 
     /// Sets the retry delay that the cluster asked for.

@@ -31,3 +31,4 @@ pub mod step;
 pub mod text;
 pub mod timeline;
 pub mod traits;
+pub mod workspace;

@@ -19,6 +19,10 @@ pub enum Operation {
     DeleteService,
     /// The limits of a sandbox are changed.
     ChangeLimits,
+    /// A workspace is deleted.
+    DeleteWorkspace,
+    /// A workspace is enlarged.
+    EnlargeWorkspace,
     /// A sandbox is used.
     Touch,
     /// Anything else. It changes nothing.
@@ -38,6 +42,8 @@ impl Operation {
             | Self::DeletePod
             | Self::DeleteService
             | Self::ChangeLimits
+            | Self::DeleteWorkspace
+            | Self::EnlargeWorkspace
             | Self::Touch => " and goes on",
             Self::Read => "",
         }
@@ -54,6 +60,8 @@ impl fmt::Display for Operation {
             Self::DeletePod => "Pod deletion",
             Self::DeleteService => "Service deletion",
             Self::ChangeLimits => "Change of the limits",
+            Self::DeleteWorkspace => "Workspace deletion",
+            Self::EnlargeWorkspace => "Workspace enlargement",
             Self::Touch => "Touch",
             Self::Read => "The request",
         })

@@ -8,6 +8,7 @@ use crate::{
     network::NetworkMode,
     spec::{Resources, ShellSessions},
     text::Hidden,
+    workspace::WorkspaceRequest,
 };
 
 /// A create request whose fields are all well-formed.
@@ -35,6 +36,8 @@ pub struct CreateRequest {
     pub profile: Option<ProfileName>,
     /// The values that the request sets in place of the profile.
     pub overrides: RequestedOverrides,
+    /// The changes of the profile's workspace.
+    pub workspace: Option<WorkspaceRequest>,
     /// The requested limits. The defaults of the settings apply to absent ones.
     pub limits: Limits,
     /// The owner. It comes from a header, not from the body.
@@ -86,6 +89,7 @@ impl CreateRequest {
             max_shell_sessions: None,
             profile: None,
             overrides: RequestedOverrides::default(),
+            workspace: None,
             limits: Limits::default(),
             owner: None,
         }

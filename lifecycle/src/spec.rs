@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroU128, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use crate::{ids::ProfileName, network::NetworkMode, request::CreateRequest};
+use crate::{ids::ProfileName, network::NetworkMode, request::CreateRequest, workspace::PodWorkspace};
 
 /// A number of shell sessions: a positive integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,8 @@ pub struct ObservedSpec {
     pub network: Option<NetworkMode>,
     /// The limits of the container `sandbox`.
     pub resources: Arc<Resources>,
+    /// The workspace that the Pod mounts.
+    pub workspace: Option<Arc<PodWorkspace>>,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
@@ -125,6 +127,7 @@ impl ObservedSpec {
             profile: request.profile.clone(),
             network: request.overrides.network,
             resources: Arc::default(),
+            workspace: None,
         }
     }
 }
@@ -138,6 +141,7 @@ impl Default for ObservedSpec {
             profile: None,
             network: None,
             resources: Arc::default(),
+            workspace: None,
         }
     }
 }

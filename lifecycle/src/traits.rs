@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use crate::{
     error::{ClusterError, SandboxError},
     exit::ExitLog,
-    ids::SandboxId,
+    ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     pod_event::PodEvent,
     request::CreateRequest,
+    workspace::{Size, Workspace, WorkspaceId, claim::ObservedClaim, retention::DeleteReason},
 };
 
 /// The wall clock.
@@ -130,6 +131,56 @@ pub trait Cluster: Send + Sync + 'static {
     fn find_pod(&self, id: SandboxId) -> BoxFuture<'_, Result<Option<Uid>, ClusterError>>;
 }
 
+/// The calls about the claims of workspaces, other than those of a create.
+pub trait Workspaces: Send + Sync + 'static {
+    /// Deletes the claim if it meets the preconditions and no Pod uses it.
+    fn delete_claim(
+        &self,
+        id: WorkspaceId,
+        only: Preconditions,
+    ) -> BoxFuture<'_, Outcome<Deletion<ObservedClaim>>>;
+
+    /// Writes to the claim that no Pod uses it since this time, if it meets the preconditions.
+    fn mark_unused(
+        &self,
+        id: WorkspaceId,
+        only: Preconditions,
+        since: Timestamp,
+    ) -> BoxFuture<'_, Outcome<ObservedClaim>>;
+
+    /// Checks whether a workspace of this profile may have this size. Makes no call.
+    ///
+    /// # Errors
+    /// The error for the client.
+    fn check_size(&self, profile: Option<&ProfileName>, size: &str) -> Result<Size, SandboxError>;
+
+    /// Asks for a larger volume, if the claim meets the preconditions.
+    fn enlarge(
+        &self,
+        id: WorkspaceId,
+        only: Preconditions,
+        size: Size,
+    ) -> BoxFuture<'_, Outcome<ObservedClaim>>;
+
+    /// Records an Event about the claim with this uid: why it is deleted or, in a dry run, would be deleted. Never waits,
+    /// and drops an Event that cannot be written.
+    fn record_claim_event(&self, id: &WorkspaceId, claim: &Uid, reason: DeleteReason, dry_run: bool);
+}
+
+/// The receiver of the watch on claims. It never blocks.
+pub trait ClaimSink: Send + Sync + 'static {
+    /// Applies the state of a claim.
+    fn claim(&self, id: WorkspaceId, claim: ObservedClaim);
+    /// Reports that the claim with this uid is gone.
+    fn claim_gone(&self, id: &WorkspaceId, claim: &Uid);
+    /// Applies a complete list. A claim that is not in the list is gone.
+    fn claims_listed(&self, claims: Vec<(WorkspaceId, ObservedClaim)>);
+    /// Reports that the watch is up to date.
+    fn claims_synced(&self);
+    /// Reports that the watch fails, with the reason.
+    fn claims_failing(&self, why: &str);
+}
+
 /// The manifests of a sandbox, built once from a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifests {
@@ -142,7 +193,22 @@ pub struct Manifests {
 
 /// The manifest of an object, as it is sent to the API server. Only the implementation of [`Cluster`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest(pub Arc<[u8]>);
+pub struct Manifest {
+    /// The object.
+    pub object: Arc<[u8]>,
+    /// The workspace that must exist before a Pod is created.
+    pub workspace: Option<Arc<Workspace>>,
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// Creates the manifest of an object without a workspace.
+    #[must_use]
+    pub fn new(object: Arc<[u8]>) -> Self {
+        Self { object, workspace: None }
+    }
+}
 
 // === impl Outcome ===
 

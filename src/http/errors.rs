@@ -9,7 +9,7 @@ use http::{
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use lifecycle::{
-    error::{SandboxError, TIMED_OUT_RETRY},
+    error::{ClusterErrorKind, SandboxError, TIMED_OUT_RETRY},
     spec,
     text::whole_seconds,
 };
@@ -317,6 +317,18 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
     outcome.unwrap_or_else(Reply::into_response)
 }
 
+/// The status of a permanent refusal. One that the caller, or the owner of a workspace, can resolve is a 409.
+const fn status_of(refusal: ClusterErrorKind) -> StatusCode {
+    match refusal {
+        ClusterErrorKind::WorkspaceLost
+        | ClusterErrorKind::WorkspaceMismatch
+        | ClusterErrorKind::WorkspaceNotOurs
+        | ClusterErrorKind::WorkspaceInUse
+        | ClusterErrorKind::WorkspaceNotExpandable => StatusCode::CONFLICT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// Every temporary error is a 503 with `Retry-After`, also for a terminating sandbox: common HTTP clients respect
 /// that header only on 413, 429 and 503 (urllib3's `RETRY_AFTER_STATUS_CODES`), not on a 409.
 impl From<SandboxError> for ApiError {
@@ -350,7 +362,7 @@ impl From<SandboxError> for ApiError {
             // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients
             // respect automatically.
             Owned { .. } => (StatusCode::CONFLICT, Some("Owned"), None),
-            Refused { fault, .. } => (StatusCode::INTERNAL_SERVER_ERROR, Some(fault.kind.name()), None),
+            Refused { fault, .. } => (status_of(fault.kind), Some(fault.kind.name()), None),
             Unavailable { fault, retry_after, .. } => later(fault.kind.name(), retry_after),
             Stale { retry_after, .. } => later("Stale", retry_after),
             TimedOut { .. } | Unanswered { .. } => {

@@ -104,8 +104,11 @@ impl Deadlines {
     fn of(&self, operation: Operation) -> Duration {
         match operation {
             Operation::CreateSandbox | Operation::CreatePod | Operation::CreateService => self.create,
-            Operation::DeleteSandbox | Operation::DeletePod | Operation::DeleteService => self.delete,
-            Operation::ChangeLimits | Operation::Touch => self.change,
+            Operation::DeleteSandbox
+            | Operation::DeletePod
+            | Operation::DeleteService
+            | Operation::DeleteWorkspace => self.delete,
+            Operation::ChangeLimits | Operation::EnlargeWorkspace | Operation::Touch => self.change,
             Operation::Read => self.read,
         }
     }
@@ -114,7 +117,10 @@ impl Deadlines {
 /// Returns the operation of a request, which decides its deadline.
 fn operation(method: &Method, path: &str) -> Operation {
     let path = path.trim_end_matches('/');
+    let is_workspace = path.starts_with("/api/workspaces/");
     match *method {
+        Method::DELETE if is_workspace => Operation::DeleteWorkspace,
+        Method::PATCH if is_workspace => Operation::EnlargeWorkspace,
         Method::DELETE => Operation::DeleteSandbox,
         Method::PATCH => Operation::ChangeLimits,
         Method::POST if path == "/api/sandboxes" => Operation::CreateSandbox,

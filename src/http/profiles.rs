@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lifecycle::{
-    ids::ProfileName, lifetime::Limits, network::NetworkMode, request::CreateRequest, spec::Resources,
+    ids::ProfileName,
+    lifetime::Limits,
+    network::NetworkMode,
+    request::CreateRequest,
+    spec::Resources,
+    workspace::{Scope, WhenDeleted},
 };
 use serde::{Serialize, Serializer};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
@@ -28,6 +33,9 @@ pub struct Profile {
     pub description: Option<String>,
     /// The limits of the container `sandbox`.
     pub resources: Resources,
+    /// The workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
     /// The time to live, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
     pub ttl: Option<Duration>,
@@ -73,6 +81,22 @@ pub struct Bounds {
     pub max: Option<String>,
 }
 
+/// The workspace of a profile, as callers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Workspace {
+    /// Its size.
+    pub size: String,
+    /// Where the sandbox has it.
+    pub mount_path: String,
+    /// The sandboxes that share it.
+    pub scope: Scope,
+    /// Whether it is kept or deleted after the last sandbox, if the request does not say so.
+    pub when_deleted: WhenDeleted,
+    /// How long it is kept after its last use.
+    #[serde(serialize_with = "short")]
+    pub keep_for: Duration,
+}
+
 #[derive(Serialize)]
 struct List<'a> {
     profiles: &'a [Profile],
@@ -93,6 +117,10 @@ pub(super) fn route(profiles: Profiles) -> BoxedFilter<(Response,)> {
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(duration.unwrap_or_default()))
+}
+
+fn short<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
 }
 
 // === impl Profiles ===
@@ -173,6 +201,7 @@ mod tests {
             name: name(text).unwrap(),
             description: None,
             resources: Resources::default(),
+            workspace: None,
             ttl: ttl.map(Duration::from_secs),
             idle_timeout: None,
             overrides: Overrides::default(),

@@ -21,6 +21,7 @@ use lifecycle::{
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
     request::{CreateRequest, ExtraMount},
+    workspace::{WhenDeleted, WorkspaceRequest},
 };
 use serde_json::Value;
 
@@ -64,6 +65,13 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
     let profile = fields.optional("profile", or_null(profile));
     let overrides = overrides::read(&mut fields);
+    let workspace = fields.object("workspace", |workspace| {
+        workspace.only(&["size", "when_deleted"]);
+        Some(WorkspaceRequest {
+            size: workspace.optional("size", or_null(overrides::amount)),
+            when_deleted: workspace.optional("when_deleted", or_null(when_deleted)),
+        })
+    });
     let limits =
         Limits { ttl: fields.optional("ttl", limit), idle_timeout: fields.optional("idle_timeout", limit) };
     let request = sandbox_id.map(|sandbox_id| CreateRequest {
@@ -78,6 +86,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         max_shell_sessions,
         profile,
         overrides,
+        workspace,
         limits,
         owner: None,
     });
@@ -121,6 +130,10 @@ fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
 
 fn profile(value: &Value) -> Result<ProfileName, Problem> {
     ProfileName::parse(text(value)?).ok_or_else(|| Problem::pattern(PROFILE_NAME_PATTERN, None))
+}
+
+fn when_deleted(value: &Value) -> Result<WhenDeleted, Problem> {
+    WhenDeleted::parse(text(value)?).ok_or_else(|| Problem::literal("keep' or 'delete"))
 }
 
 fn thread_id(value: &Value) -> Result<ThreadId, Problem> {

@@ -10,6 +10,7 @@ use lifecycle::{
     network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
     spec::{Resources, ShellSessions},
+    workspace::{PodWorkspace, WhenDeleted, WorkspaceId},
 };
 use serde::Serialize;
 use warp::reply::Response;
@@ -52,6 +53,8 @@ pub(super) struct Sandbox<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     network_not_applied: Option<NetworkMode>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<Workspace<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
@@ -70,6 +73,16 @@ struct SandboxNetwork {
     /// Absent for a mode without a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     enforced: Option<Enforced>,
+}
+
+/// The workspace of a sandbox.
+#[derive(Debug, Serialize)]
+struct Workspace<'a> {
+    id: &'a WorkspaceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_deleted: Option<WhenDeleted>,
 }
 
 /// The lifetime of a sandbox with limits.
@@ -140,6 +153,7 @@ impl<'a> Sandbox<'a> {
             resources_not_applied: Resources::default(),
             network: None,
             network_not_applied: None,
+            workspace: status.spec.workspace.as_deref().map(Workspace::from),
             reason: reason.map(|r| &*r.name),
             message: reason.and_then(|r| r.message.as_deref()),
             hint: reason.and_then(|reason| reason.hint()),
@@ -173,7 +187,13 @@ impl<'a> Sandbox<'a> {
     }
 }
 
-// === impl Lifetime, Reaped ===
+// === impl Workspace, Lifetime, Reaped ===
+
+impl<'a> From<&'a PodWorkspace> for Workspace<'a> {
+    fn from(PodWorkspace { id, size, when_deleted }: &'a PodWorkspace) -> Self {
+        Self { id, size: size.as_deref(), when_deleted: *when_deleted }
+    }
+}
 
 impl From<Expiry> for Lifetime {
     fn from(Expiry { idle_since, expires_at, reason, held }: Expiry) -> Self {

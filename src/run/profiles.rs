@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use kubernetes::{
     manifest::{Template, default_resources},
-    profile::{self, Amount, Pattern, Quantity},
+    names,
+    profile::{self, Amount, Mount, Pattern, Quantity, Workspace},
 };
 use lifecycle::spec::Resources;
 
@@ -20,9 +21,10 @@ pub(super) fn of(template: &Template) -> http::Profiles {
             name: name.clone(),
             description: profile.description.clone(),
             resources: Resources { cpu, memory, ephemeral_storage },
+            workspace: profile.workspace.as_ref().map(workspace),
             ttl: profile.ttl,
             idle_timeout: profile.idle_timeout,
-            overrides: overrides(&profile.overrides, limits),
+            overrides: overrides(profile, limits),
         }
     });
     http::Profiles::new(profiles, Quantity::is_same_text)
@@ -36,9 +38,11 @@ fn limits(profile: &profile::Profile) -> [Option<Quantity>; 3] {
 }
 
 fn overrides(
-    overrides: &profile::Overrides,
+    profile: &profile::Profile,
     [cpu, memory, storage]: [Option<Quantity>; 3],
 ) -> http::profiles::Overrides {
+    let overrides = &profile.overrides;
+    let workspace = profile.workspace.as_ref().map(|workspace| &workspace.size);
     let bounds = |name, bounds: &Option<profile::Bounds>, own: Option<&Quantity>| {
         let bounds = bounds.as_ref()?;
         let (min, max) = (bounds.min.as_ref(), bounds.max(own));
@@ -59,6 +63,21 @@ fn overrides(
         labels: overrides.labels.clone(),
         image: texts(&overrides.image),
         network: overrides.network.clone(),
-        workspace: bounds("size", &overrides.workspace_size, None).into_iter().collect::<BTreeMap<_, _>>(),
+        workspace: bounds("size", &overrides.workspace_size, workspace)
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn workspace(workspace: &Workspace) -> http::profiles::Workspace {
+    http::profiles::Workspace {
+        size: workspace.size.as_str().to_owned(),
+        mount_path: match &workspace.mount {
+            Mount::Path(path) => path.clone(),
+            Mount::UserData => names::USER_DATA_PATH.to_owned(),
+        },
+        scope: workspace.scope,
+        when_deleted: workspace.when_deleted,
+        keep_for: workspace.keep_for,
     }
 }

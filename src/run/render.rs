@@ -16,7 +16,7 @@ use crate::{
     stdout,
 };
 
-/// Prints the Pod and the Service that the request would create, or the error that the API would return.
+/// Prints the Pod, the Service and the claim that the request would create, or the error that the API would return.
 ///
 /// Exit status: 0 with the manifests on standard output, 1 with the error on standard output, or on standard error if
 /// the request cannot be read.
@@ -75,7 +75,7 @@ fn rendered(template: &Template, bytes: &[u8], profile: Option<ProfileName>) -> 
     let request = CreateRequest { profile: profile.or(request.profile), ..request };
     let request = profiles::of(template).apply(request);
     let manifests = manifest::build(template, &request).map_err(|error| Value::from(error.to_string()))?;
-    Ok(json!({ "pod": manifests.pod, "service": manifests.service }))
+    Ok(json!(manifests))
 }
 
 /// Reads the request as the API does, with the same errors.
@@ -93,7 +93,7 @@ mod tests {
 
     use kubernetes::{
         manifest::default_resources,
-        profile::{Profile, Profiles},
+        profile::{HostPaths, Profile, Profiles},
     };
 
     use super::*;
@@ -104,7 +104,9 @@ mod tests {
         let mut profile = Profile::default();
         profile.set("overrides", &json!({"cpu": {"max": "4"}, "env": ["LANG"]})).unwrap();
         let written = BTreeMap::from([(ProfileName::default_profile(), profile)]);
-        let profiles = Profiles::new(&written, &default_resources(), true).unwrap();
+        let profiles =
+            Profiles::new(&written, &default_resources(), HostPaths { user_data: true, skills: true })
+                .unwrap();
         let template = Template { profiles, ..Template::default() };
         let request = |cpu: &str| {
             json!({"sandbox_id": "a", "resources": {"cpu": cpu}, "env": {"LANG": "de"}})

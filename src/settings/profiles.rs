@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration}
 
 use kubernetes::{
     manifest::default_resources,
-    profile::{FIELDS, Profile, Profiles},
+    profile::{FIELDS, HostPaths, Profile, Profiles},
 };
 use lifecycle::{ids::ProfileName, lifetime::Limits};
 use serde_json::Value;
@@ -67,8 +67,9 @@ pub(super) fn read(written: &WrittenProfiles, settings: Option<&mut Settings>, p
     let Some(Settings { template, policy, .. }) = settings.filter(|_| problems.len() == before) else {
         return;
     };
-    let has_host_paths = template.userdata_pvc.is_none() || template.skills_pvc.is_none();
-    match Profiles::new(&profiles, &default_resources(), has_host_paths) {
+    let host_paths =
+        HostPaths { user_data: template.userdata_pvc.is_none(), skills: template.skills_pvc.is_none() };
+    match Profiles::new(&profiles, &default_resources(), host_paths) {
         Ok(profiles) => {
             problems
                 .extend(profiles.iter().flat_map(|(name, profile)| above_maximum(name, profile, policy.max)));

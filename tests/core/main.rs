@@ -14,3 +14,4 @@ mod profiles;
 mod pulls;
 mod readiness;
 mod timeline;
+mod workspaces;

@@ -348,7 +348,7 @@ impl Cluster for Port {
             return Err(SandboxError::LarkBrokerNotConfigured);
         }
         let requests = &mut self.0.state.lock().unwrap().requests;
-        let manifest = Manifest(Arc::new(requests.len().to_ne_bytes()));
+        let manifest = Manifest::new(Arc::new(requests.len().to_ne_bytes()));
         requests.push(request.clone());
         let pod = if request.extra_mounts.is_empty() {
             Ok(manifest.clone())
@@ -370,7 +370,7 @@ impl Cluster for Port {
             }
             let pod = {
                 let mut state = self.0.state.lock().unwrap();
-                let number = usize::from_ne_bytes((*manifest.0).try_into().unwrap());
+                let number = usize::from_ne_bytes((*manifest.object).try_into().unwrap());
                 let request = state.requests[number].clone();
                 // Kubernetes truncates times to whole seconds.
                 let now = Timestamp::from_second(self.0.wall().as_second()).unwrap();

@@ -57,7 +57,7 @@ fn reasons_are_words_of_at_most_128() {
         ReapReason::Finished,
         ReapReason::NodeLost,
     ] {
-        let Event { reason, note, .. } = event(cause, true);
+        let Event { reason, note, .. } = event(cause.name(), cause.description(), true);
         assert!(note.is_some_and(|note| note.len() <= 1024));
         assert!(reason.len() <= 128 && reason.bytes().all(|b| b.is_ascii_alphanumeric()), "{reason}");
     }

@@ -15,11 +15,13 @@ use super::{
     lark::{self, Lark},
     metadata, mounts,
     probes::ContainerProbes,
-    profile, volumes,
+    profile,
+    volumes::{self, VolumeAndMount},
+    workspace::Wanted,
 };
 use crate::{
     annotations, names,
-    profile::{Profile, check_without_profile},
+    profile::{Level, Profile, check_without_profile},
 };
 
 /// The requests and limits of the sandbox container without a profile, from DeerFlow's provisioner.
@@ -35,8 +37,15 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     let kept = request.extra_mounts.iter().filter(|mount| !lark.replaces(mount, root));
     let extra = mounts::check(template, root, kept)?;
 
+    let workspace = Wanted::of(template, request)?;
+    if let Some(workspace) = &workspace {
+        workspace.check_mounts(root)?;
+    }
+    check_host_paths(template, request)?;
+
     let mut mounted = volumes::skills(template, root, request, &extra);
-    mounted.push(volumes::user_data(template, request));
+    let user_data = workspace.as_ref().and_then(Wanted::user_data);
+    mounted.push(volumes::user_data(template, request, user_data.as_deref()));
     mounted.extend(volumes::extra(template, root, &extra)?);
     let credentials = lark.credentials(template, root, request)?;
 
@@ -47,6 +56,11 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     let (credential_volumes, credential_mounts): (Vec<_>, Vec<_>) =
         credentials.into_iter().map(|mounted| (mounted.volume, mounted.mount)).unzip();
     volumes.extend(credential_volumes);
+    if let Some((claim, path)) = workspace.as_ref().and_then(Wanted::own_mount) {
+        let VolumeAndMount { volume, mount } = volumes::workspace(&claim, path);
+        volumes.push(volume);
+        mounts.push(mount);
+    }
 
     let mut containers = vec![sandbox(template, env(request, lark), mounts)];
     containers.extend(lark.broker(template, credential_mounts));
@@ -69,10 +83,28 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
         }),
         status: None,
     };
+    if let Some(workspace) = &workspace {
+        workspace.mark(&mut pod.metadata);
+    }
     if let Some((name, profile)) = profile_of(template, request)? {
         profile::apply(&profile, name, &mut pod);
     }
     Ok(pod)
+}
+
+/// Refuses mounts of host paths with a profile that forbids them. Without a claim for the users' data, every mount of a
+/// request is a host path.
+fn check_host_paths(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
+    let Some(name) = request.profile.as_ref().filter(|_| !request.extra_mounts.is_empty()) else {
+        return Ok(());
+    };
+    let forbids = find_profile(template, name)?.security.level() != Level::DeerFlow;
+    if !forbids || template.userdata_pvc.is_some() {
+        return Ok(());
+    }
+    Err(SandboxError::BadRequest(format!(
+        "extra_mounts: the profile {name} forbids host paths, and without USERDATA_PVC_NAME every extra mount is one"
+    )))
 }
 
 /// Returns the profile of a request, with what the request sets in its place.
@@ -89,7 +121,10 @@ pub(super) fn profile_of<'a>(
 }
 
 /// Returns a profile of the settings.
-fn find_profile<'a>(template: &'a Template, name: &ProfileName) -> Result<&'a Profile, SandboxError> {
+pub(super) fn find_profile<'a>(
+    template: &'a Template,
+    name: &ProfileName,
+) -> Result<&'a Profile, SandboxError> {
     template.profiles.get(name).ok_or_else(|| {
         let names: Vec<_> = template.profiles.iter().map(|(name, _)| name.as_str()).collect();
         let known = match &*names {

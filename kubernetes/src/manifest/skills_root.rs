@@ -3,6 +3,7 @@
 use lifecycle::request::CreateRequest;
 
 use super::mounts::Truncated;
+use crate::profile::workspace::overlap;
 
 /// The directory in the sandbox below which skills are mounted: an absolute, canonical path that does not overlap a
 /// reserved directory.
@@ -91,14 +92,6 @@ impl SkillsCategory {
             Self::Integrations => "integrations",
         }
     }
-}
-
-/// Returns whether two canonical paths are equal or one contains the other.
-fn overlap(a: &str, b: &str) -> bool {
-    let contains = |outer: &str, inner: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    contains(a, b) || contains(b, a)
 }
 
 #[cfg(test)]

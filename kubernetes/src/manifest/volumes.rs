@@ -7,8 +7,9 @@ use lifecycle::request::CreateRequest;
 
 use super::{
     MountError, SkillsCategory, SkillsRoot, Template, host_path,
-    mounts::{self, Mount, MountPath},
+    mounts::{self, MountPath},
 };
+use crate::names;
 
 /// A volume and its only mount in a container.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,7 @@ pub(super) fn skills(
     template: &Template,
     root: SkillsRoot<'_>,
     request: &CreateRequest,
-    extra: &[Mount],
+    extra: &[mounts::Mount],
 ) -> Vec<VolumeAndMount> {
     let is_replaced = |category| extra.iter().any(|mount| mount.path == MountPath::Skills(category));
     if SkillsCategory::ALL.into_iter().all(is_replaced) {
@@ -59,24 +60,32 @@ pub(super) fn skills(
         .collect()
 }
 
-/// Returns the thread's own directory, read-write.
-pub(super) fn user_data(template: &Template, request: &CreateRequest) -> VolumeAndMount {
+/// Returns the workspace of the sandbox, read-write.
+pub(super) fn workspace(claim: &str, path: &str) -> VolumeAndMount {
+    VolumeAndMount::claim("workspace", claim, None, path, false)
+}
+
+/// Returns the thread's own directory, read-write. The claim of a workspace may take the place of the settings' volume.
+pub(super) fn user_data(
+    template: &Template,
+    request: &CreateRequest,
+    workspace: Option<&str>,
+) -> VolumeAndMount {
     const NAME: &str = "user-data";
-    const PATH: &str = "/mnt/user-data";
     let thread = request.thread();
-    if let Some(claim) = &template.userdata_pvc {
+    if let Some(claim) = workspace.or(template.userdata_pvc.as_deref()) {
         let sub_path = format!("deer-flow/users/{}/threads/{thread}/user-data", request.user_id);
-        return VolumeAndMount::claim(NAME, claim, Some(sub_path), PATH, false);
+        return VolumeAndMount::claim(NAME, claim, Some(sub_path), names::USER_DATA_PATH, false);
     }
     let host_path = host_path::join(&template.threads_host_path, &[thread, "user-data"]);
-    VolumeAndMount::host_path(NAME, host_path, PATH, false)
+    VolumeAndMount::host_path(NAME, host_path, names::USER_DATA_PATH, false)
 }
 
 /// Returns the extra mounts of the request, numbered in their order.
 pub(super) fn extra(
     template: &Template,
     root: SkillsRoot<'_>,
-    mounts: &[Mount],
+    mounts: &[mounts::Mount],
 ) -> Result<Vec<VolumeAndMount>, MountError> {
     mounts
         .iter()
@@ -89,7 +98,7 @@ pub(super) fn extra(
 /// host path.
 pub(super) fn of_mount(
     template: &Template,
-    mount: &Mount,
+    mount: &mounts::Mount,
     name: &str,
     path: &str,
 ) -> Result<VolumeAndMount, MountError> {

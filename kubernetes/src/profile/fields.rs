@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Amount, ImageLocality, Level, Overrides, Profile, ProfileNetwork, Quantity, Spread,
+    Amount, ImageLocality, Level, Overrides, Profile, ProfileNetwork, Quantity, Spread, Workspace,
     rules::{
         ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
         VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The names of all fields.
-pub const FIELDS: [&str; 31] = [
+pub const FIELDS: [&str; 32] = [
     "extends",
     "description",
     "image",
@@ -45,6 +45,7 @@ pub const FIELDS: [&str; 31] = [
     "shm_size",
     "tmp_size",
     "network",
+    "workspace",
     "ttl",
     "idle_timeout",
     "overrides",
@@ -102,6 +103,7 @@ impl Profile {
             "shm_size" => self.shm_size = Some(bytes(value)?),
             "tmp_size" => self.tmp_size = Some(bytes(value)?),
             "network" => self.network = Some(ProfileNetwork::parse(value)?),
+            "workspace" => self.workspace = Some(Workspace::parse(value)?),
             "ttl" => self.ttl = Some(text(value, limit, LIMIT)?),
             "idle_timeout" => self.idle_timeout = Some(text(value, limit, LIMIT)?),
             "overrides" => self.overrides = Overrides::parse(value)?,
@@ -161,7 +163,7 @@ pub(super) fn one_of<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
     })
 }
 
-fn boolean(value: &Value) -> Parsed<bool> {
+pub(super) fn boolean(value: &Value) -> Parsed<bool> {
     value.as_bool().ok_or_else(|| FieldError::not_allowed(value, "true or false"))
 }
 
@@ -182,7 +184,7 @@ pub(super) fn quantity(
     parse(&text).ok_or_else(|| FieldError::not_allowed(value, allowed))
 }
 
-fn bytes(value: &Value) -> Parsed<Quantity> {
+pub(super) fn bytes(value: &Value) -> Parsed<Quantity> {
     quantity(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)
 }
 

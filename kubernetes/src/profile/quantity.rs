@@ -56,6 +56,12 @@ impl Quantity {
         range.contains(&amount).then(|| Self { text: text.to_owned(), amount })
     }
 
+    /// Returns the number of bytes of any quantity that Kubernetes has written.
+    pub(crate) fn bytes_of(text: &str) -> Option<u64> {
+        let anything = 0.0..=f64::MAX;
+        Self::parse(text, anything).map(|quantity| quantity.whole_bytes())
+    }
+
     /// Returns the quantity as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -99,6 +105,17 @@ impl Quantity {
             &["m", "", "k", "M", "G", "T", "P"]
         };
         shorten(thousandths, 1000.0, suffixes)
+    }
+
+    /// Returns the amount of a quantity of bytes.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the amount is positive and far below the largest number"
+    )]
+    pub const fn whole_bytes(&self) -> u64 {
+        self.amount as u64
     }
 
     /// Converts it to Kubernetes' own type.

@@ -4,11 +4,20 @@ use std::collections::BTreeMap;
 
 use lifecycle::ids::ProfileName;
 
-use super::{Amount, Bounds, Level, Overrides, Profile, Quantity};
+use super::{Amount, Bounds, Level, Mount, Overrides, Profile, Quantity};
 
 /// The profiles by their names, with the fields of those that they extend.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Profiles(BTreeMap<ProfileName, Profile>);
+
+/// The volumes that the settings put on host paths. The default is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostPaths {
+    /// The threads' own directories.
+    pub user_data: bool,
+    /// The skills.
+    pub skills: bool,
+}
 
 /// Why a profile cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +89,8 @@ pub enum ProfileError {
     /// The level forbids host paths, and the settings mount some.
     #[error(
         "profiles.{0}.security: the levels baseline and restricted forbid host paths; set USERDATA_PVC_NAME and \
-         SKILLS_PVC_NAME, or use security = \"deerflow\""
+         SKILLS_PVC_NAME, or use security = \"deerflow\"; in place of USERDATA_PVC_NAME the profile may have a \
+         workspace with user_data = true"
     )]
     HostPaths(ProfileName),
 }
@@ -88,22 +98,22 @@ pub enum ProfileError {
 // === impl Profiles ===
 
 impl Profiles {
-    /// Resolves the profiles. `defaults` are the resources of a Pod without a profile, and `has_host_paths` is whether
-    /// the settings mount any.
+    /// Resolves the profiles. `defaults` are the resources of a Pod without a profile, and `host_paths` are the
+    /// volumes that the settings put on host paths.
     ///
     /// # Errors
     /// Every problem.
     pub fn new(
         written: &BTreeMap<ProfileName, Profile>,
         defaults: &[(&'static str, Amount); 3],
-        has_host_paths: bool,
+        host_paths: HostPaths,
     ) -> Result<Self, Vec<ProfileError>> {
         let mut errors = Vec::new();
         let mut resolved = BTreeMap::new();
         for name in written.keys() {
             match resolve(written, name) {
                 Ok(profile) => {
-                    errors.extend(check(name, &profile, defaults, has_host_paths));
+                    errors.extend(check(name, &profile, defaults, host_paths));
                     resolved.insert(name.clone(), profile);
                 }
                 Err(error) => errors.push(error),
@@ -154,7 +164,7 @@ fn check(
     name: &ProfileName,
     profile: &Profile,
     defaults: &[(&'static str, Amount); 3],
-    has_host_paths: bool,
+    host_paths: HostPaths,
 ) -> Vec<ProfileError> {
     let amounts = [&profile.cpu, &profile.memory, &profile.ephemeral_storage];
     let above = amounts.into_iter().zip(defaults).filter_map(|(own, (resource, default))| {
@@ -173,10 +183,16 @@ fn check(
     let outside = bounds.filter_map(|((bounds, own), (resource, default))| {
         check_bounds(name, resource, bounds.as_ref()?, own.limit.as_ref().or(default.limit.as_ref()))
     });
+    let workspace = profile.overrides.workspace_size.as_ref().zip(profile.workspace.as_ref());
+    let workspace = workspace
+        .and_then(|(bounds, workspace)| check_bounds(name, "workspace.size", bounds, Some(&workspace.size)));
     let level = profile.security.level();
     let root = level == Level::Restricted && profile.security.run_as_user.is_none_or(|user| user == 0);
+    let keeps_user_data =
+        profile.workspace.as_ref().is_some_and(|workspace| workspace.mount == Mount::UserData);
+    let has_host_paths = host_paths.skills || (host_paths.user_data && !keeps_user_data);
     let host_paths = level != Level::DeerFlow && has_host_paths;
-    let mut errors: Vec<_> = above.chain(outside).collect();
+    let mut errors: Vec<_> = above.chain(outside).chain(workspace).collect();
     errors.extend(root.then(|| ProfileError::Root(name.clone())));
     errors.extend(host_paths.then(|| ProfileError::HostPaths(name.clone())));
     errors

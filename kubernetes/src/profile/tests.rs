@@ -27,7 +27,8 @@ fn profile(fields: &Value) -> Profile {
 fn resolve(fields: &Value, has_host_paths: bool) -> Result<Profiles, Vec<String>> {
     let written: BTreeMap<_, _> =
         fields.as_object().unwrap().iter().map(|(key, fields)| (name(key), profile(fields))).collect();
-    Profiles::new(&written, &manifest::default_resources(), has_host_paths)
+    let host_paths = HostPaths { user_data: has_host_paths, skills: has_host_paths };
+    Profiles::new(&written, &manifest::default_resources(), host_paths)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -73,6 +74,7 @@ fn every_field() -> Value {
         "shm_size": "64Mi",
         "tmp_size": "1Gi",
         "network": {"mode": "isolated", "enforcement": "required"},
+        "workspace": {"size": "10Gi", "scope": "sandbox"},
         "ttl": "8h",
         "idle_timeout": "15m",
         "overrides": {"cpu": {"max": "4"}},
@@ -199,7 +201,9 @@ fn a_profile_leaves_alone_what_is_not_its_own() {
     let (with, without) = (with.spec.unwrap(), without.spec.unwrap());
     let [volumes, more] = [&without, &with].map(|spec| spec.volumes.as_deref().unwrap());
     assert_eq!(&more[..volumes.len()], volumes);
-    assert!(more[volumes.len()..].iter().all(|volume| volume.empty_dir.is_some()));
+    assert!(
+        more[volumes.len()..].iter().all(|volume| volume.empty_dir.is_some() || volume.name == "workspace")
+    );
     let [broker, same] = [&without, &with].map(|spec| &spec.containers[1]);
     assert_eq!((&broker.image, &broker.env, &broker.resources), (&same.image, &same.env, &same.resources));
     let [env, more] = [&without, &with].map(|spec| spec.containers[0].env.as_deref().unwrap());

@@ -113,7 +113,7 @@ impl Step<'_> {
         match self.status() {
             None => Ok(Reply::Gone),
             Some(_) if self.ctx.live_pod().is_none() => Err(self.still_terminating()),
-            Some(status) => Ok(Reply::Made(status)),
+            Some(status) => Ok(Reply::Made(Box::new(status))),
         }
     }
 

@@ -255,7 +255,7 @@ pub enum Action<W> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The sandbox exists, with this status.
-    Made(Status),
+    Made(Box<Status>),
     /// The sandbox does not exist or is being deleted.
     Gone,
 }

@@ -46,7 +46,7 @@ pub(super) fn resources(fields: &mut Fields<'_>) -> Resources {
 }
 
 /// Parses a quantity as far as its type tells. Kubernetes takes numbers, too.
-fn amount(value: &Value) -> Result<String, Problem> {
+pub(super) fn amount(value: &Value) -> Result<String, Problem> {
     match value {
         Value::Number(number) => Ok(number.to_string()),
         value => text(value).map(str::to_owned),

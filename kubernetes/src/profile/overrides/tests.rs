@@ -14,7 +14,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     manifest::{self, Template},
-    profile::{Profile, Profiles},
+    profile::{HostPaths, Profile, Profiles},
 };
 
 fn name(text: &str) -> ProfileName {
@@ -32,7 +32,7 @@ fn resolve(fields: &Value) -> Result<Profiles, String> {
     };
     let written: BTreeMap<_, _> =
         fields.as_object().unwrap().iter().map(|(key, fields)| (name(key), profile(fields))).collect();
-    Profiles::new(&written, &manifest::default_resources(), false)
+    Profiles::new(&written, &manifest::default_resources(), HostPaths::default())
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 

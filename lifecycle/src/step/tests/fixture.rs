@@ -146,7 +146,7 @@ pub(super) fn foreign(what: &str) -> Foreign {
 }
 
 pub(super) fn manifests(request: &CreateRequest) -> Manifests {
-    let manifest = |kind: &str| Manifest(format!("{kind} {request:?}").into_bytes().into());
+    let manifest = |kind: &str| Manifest::new(format!("{kind} {request:?}").into_bytes().into());
     Manifests { pod: Ok(manifest("Pod")), service: manifest("Service") }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn made(waiter: u32) -> Action<u32> {
         spec: ObservedSpec::default(),
         expiry: None,
     };
-    Action::Answer(waiter, Ok(Reply::Made(status)))
+    Action::Answer(waiter, Ok(Reply::Made(Box::new(status))))
 }
 
 pub(super) fn gone(waiter: u32) -> Action<u32> {
