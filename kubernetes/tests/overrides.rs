@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use kubernetes::{
     manifest::{self, Manifests, Template},
-    profile::{Profile, Profiles},
+    profile::{HostPaths, Profile, Profiles},
 };
 use lifecycle::{
     error::SandboxError,
@@ -141,7 +141,7 @@ fn template(fields: &Value) -> Option<Template> {
     }
     let written = BTreeMap::from([(ProfileName::parse("x")?, profile)]);
     // A profile may be refused at the start, for example because its request is above its limit.
-    let profiles = Profiles::new(&written, &manifest::default_resources(), false).ok()?;
+    let profiles = Profiles::new(&written, &manifest::default_resources(), HostPaths::default()).ok()?;
     Some(Template {
         namespace: NAMESPACE.to_owned(),
         lark_broker_image: Some("broker:1".to_owned()),
