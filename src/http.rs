@@ -35,6 +35,7 @@ pub(crate) mod responses;
 mod timeline;
 mod touch;
 mod wait;
+mod workspaces;
 
 pub use actors::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
@@ -67,7 +68,9 @@ pub fn routes<B: Backend>(
         .unify()
         .or(delete::route(backend.clone()))
         .unify()
-        .or(change::route(backend.clone(), body_reader))
+        .or(change::route(backend.clone(), body_reader.clone()))
+        .unify()
+        .or(workspaces::route(backend.clone(), body_reader))
         .unify()
         .or(events::route(backend.clone()))
         .unify()

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     reap_log::Reaped,
     view::{Revision, Start, change_reader::ChangeReader},
+    workspaces::Workspaces,
 };
 
 /// The state of the reaper.
@@ -80,6 +81,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Starts a check whether the network policies are enforced, unless one is running.
     fn check_network(&self) {}
+
+    /// Returns the workspaces; `None` if no profile has one.
+    fn workspaces(&self) -> Option<&Workspaces> {
+        None
+    }
 
     /// Returns the state of the sandbox; `None` if it does not exist.
     fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;

@@ -26,4 +26,5 @@ mod supervisor;
 mod timelines;
 mod timer;
 pub mod view;
+pub mod workspaces;
 mod write_log;

@@ -14,7 +14,7 @@ use lifecycle::{
     request::CreateRequest,
     step::{Event, Reply},
     timeline::Report,
-    traits::{Clock, Cluster},
+    traits::{self, Clock, Cluster},
 };
 use prometheus_client::registry::Registry;
 pub use ractor::SpawnErr;
@@ -37,6 +37,7 @@ use crate::{
     supervisor::Supervisor,
     timer::{self, Timer},
     view::{Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
+    workspaces::Workspaces,
     write_log::WriteLog,
 };
 
@@ -71,6 +72,8 @@ pub struct Rules {
 #[derive(Clone)]
 pub struct Sandboxes {
     shared: Arc<Inner>,
+    /// `None` if no profile has a workspace.
+    workspaces: Option<Workspaces>,
 }
 
 /// A guard that stops the supervisor when the timer's task ends: without timers no failure would be repaired.
@@ -147,7 +150,17 @@ impl Sandboxes {
             streams_max,
             draining: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(inner) })
+        Ok(Self { shared: Arc::new(inner), workspaces: None })
+    }
+
+    /// Adds the workspaces, with the staleness limit and the reap limits of these rules. The watch on claims must feed
+    /// them, and [`Workspaces::clean_up`] must run.
+    #[must_use]
+    pub fn with_workspaces(self, cluster: Arc<dyn traits::Workspaces>, rules: &Rules) -> Self {
+        let Shared { view, clock, .. } = &*self.shared.common;
+        let (view, clock) = (view.clone(), clock.clone());
+        let workspaces = Workspaces::new(cluster, view, clock, rules.staleness, rules.reap_limits);
+        Self { workspaces: Some(workspaces), ..self }
     }
 
     /// Returns the view, which the shared watch must feed.
@@ -397,20 +410,30 @@ impl Backend for Sandboxes {
     fn reaper(&self) -> ReaperState {
         let Shared { limiter, reap_log, .. } = &*self.shared.common;
         let clocks = self.shared.common.clocks();
+        let workspaces = self.workspaces.as_ref();
+        let stopped_until = limiter
+            .stopped_until(clocks.monotonic)
+            .max(workspaces.and_then(|workspaces| workspaces.stopped_until(clocks.monotonic)));
         ReaperState {
-            stopped_until: limiter.stopped_until(clocks.monotonic).map(|until| clocks.wall_at(until)),
+            stopped_until: stopped_until.map(|until| clocks.wall_at(until)),
             reaped: reap_log.total(),
-            dry_runs: limiter.dry_runs(),
+            dry_runs: limiter.dry_runs() + workspaces.map_or(0, Workspaces::dry_runs),
         }
     }
 
     fn resume_reaping(&self) -> bool {
-        let was_stopped = self.shared.common.limiter.resume(Instant::now().into_std());
+        let now = Instant::now().into_std();
+        let was_stopped = self.shared.common.limiter.resume(now);
+        let workspaces = self.workspaces.as_ref().is_some_and(|workspaces| workspaces.resume(now));
         if was_stopped {
             // Otherwise the blocked sandboxes would wait until the stop would have ended.
             let _ = self.shared.supervisor.cast(Message::Resumed);
         }
-        was_stopped
+        was_stopped || workspaces
+    }
+
+    fn workspaces(&self) -> Option<&Workspaces> {
+        self.workspaces.as_ref()
     }
 
     fn network(&self) -> NetworkReport {

@@ -18,6 +18,7 @@ mod waits;
 mod watch_sink;
 
 use std::{
+    collections::BTreeMap,
     fmt, mem,
     sync::{
         Arc, OnceLock,
@@ -34,6 +35,7 @@ use lifecycle::{
     phase::Phase,
     readiness::Readiness,
     traits::{Clock, Deletion, Kind},
+    workspace::WorkspaceId,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -79,6 +81,8 @@ pub struct View {
     timelines: Timelines,
     /// The counters of the daemon.
     pub(crate) metrics: Metrics,
+    /// Is notified of every change, if something needs that.
+    notified: OnceLock<Arc<Notify>>,
     /// The callback for sandboxes whose actor should compare again.
     listener: OnceLock<Box<dyn Fn(SandboxId) + Send + Sync>>,
 }
@@ -116,6 +120,7 @@ impl View {
             appended: Arc::default(),
             timelines: Timelines::new(clock),
             metrics: Metrics::default(),
+            notified: OnceLock::new(),
             listener: OnceLock::new(),
         }
     }
@@ -129,6 +134,25 @@ impl View {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.freshness.is_fresh()
+    }
+
+    /// Sets what is notified of every change. Only the first call has an effect.
+    pub(crate) fn notify_of_changes(&self, notified: Arc<Notify>) {
+        let _ = self.notified.set(notified);
+    }
+
+    /// Returns the workspaces that Pods use, terminating ones too, with the sandboxes in order of their ids.
+    pub(crate) fn workspaces_in_use(&self) -> BTreeMap<WorkspaceId, Vec<SandboxId>> {
+        let mut used = BTreeMap::<_, Vec<_>>::new();
+        for row in &self.rows {
+            if let Some(workspace) = row.pod.as_ref().and_then(|known| known.object.spec.workspace.as_ref()) {
+                used.entry(workspace.id.clone()).or_default().push(row.key().clone());
+            }
+        }
+        for sandboxes in used.values_mut() {
+            sandboxes.sort_unstable();
+        }
+        used
     }
 
     /// Returns why the watch of this kind is not ready; `None` if it is.
@@ -217,6 +241,9 @@ impl View {
 
     /// Publishes a change of a row. The row must not be locked.
     fn changed(&self, id: &SandboxId) {
+        if let Some(notified) = self.notified.get() {
+            notified.notify_one();
+        }
         self.new_revision();
         if self.changes.publish(id, || self.visible(id)) {
             self.wake_readers_of(id);

@@ -20,8 +20,8 @@ use lifecycle::{
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
     traits::{
-        Busy, Cluster, Creation, Deletion, Foreign, Kind, KnownUids, Lookup, Manifest, Manifests, Outcome,
-        Preconditions, WatchSink,
+        Busy, ClaimSink, Cluster, Creation, Deletion, Foreign, Kind, KnownUids, Lookup, Manifest, Manifests,
+        Outcome, Preconditions, WatchSink,
     },
 };
 use serde::Serialize;
@@ -41,7 +41,7 @@ use crate::{
     observe,
     probe::{ProbeOptions, Prober},
     types::{Pod, Service},
-    watch::{self, pod_events},
+    watch::{self, claims, pod_events},
 };
 
 /// The Kubernetes calls of the actors, for one cluster. Usable from startup: while there is no connection, every call is
@@ -105,6 +105,11 @@ impl KubeCluster {
     /// Watches the Kubernetes Events about Pods. Ends only when it is dropped.
     pub async fn watch_pod_events(&self, sink: Arc<dyn WatchSink>) -> Infallible {
         pod_events::watch(self.connection.clone(), sink, self.pod_events.clone()).await
+    }
+
+    /// Watches the claims of workspaces. Ends only when it is dropped.
+    pub async fn watch_claims(&self, sink: Arc<dyn ClaimSink>) -> Infallible {
+        claims::watch(self.connection.clone(), sink).await
     }
 
     /// Returns why the watch on Events does not work; `None` while it does.

@@ -71,8 +71,8 @@ pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// object is 1.5 MiB.
 const ANSWER_MAX: usize = 64 << 20;
 
-/// The maximum number of calls of the watch in flight: one list or watch request for each of the three kinds.
-const WATCH_IN_FLIGHT: usize = 3;
+/// The maximum number of calls of the watch in flight: one list or watch request for each of the four kinds.
+const WATCH_IN_FLIGHT: usize = 4;
 
 // === impl Limits ===
 

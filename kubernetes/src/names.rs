@@ -44,6 +44,9 @@ pub const NETWORK: &str = "sandbox-provisioner/network";
 pub const WORKSPACE: &str = "sandbox-provisioner/workspace";
 /// The label of a workspace's claim with the scope.
 pub const WORKSPACE_SCOPE: &str = "sandbox-provisioner/workspace-scope";
+/// The label selector for lists and watches of the claims of workspaces.
+pub(crate) const WORKSPACE_SELECTOR: &str =
+    "app.kubernetes.io/managed-by=sandbox-provisioner,sandbox-provisioner/workspace";
 /// The annotation of a claim that holds the sandbox whose workspace it is.
 pub const WORKSPACE_SANDBOX: &str = "sandbox-provisioner/sandbox-id";
 /// The annotation of a Pod that holds the size of the workspace that was asked for.
@@ -95,6 +98,11 @@ pub fn service(id: &SandboxId) -> String {
 #[must_use]
 pub fn claim(id: &WorkspaceId) -> String {
     format!("{CLAIM_PREFIX}{id}")
+}
+
+/// Returns the workspace whose claim has this name.
+pub(crate) fn workspace_of_claim(name: &str) -> Option<WorkspaceId> {
+    WorkspaceId::parse(name.strip_prefix(CLAIM_PREFIX)?)
 }
 
 /// Returns the workspace that a label names.
@@ -261,5 +269,6 @@ mod tests {
     #[test]
     fn the_selector_contains_both_labels() {
         assert_eq!(SELECTOR, format!("{}={},{SANDBOX_ID}", APP.0, APP.1));
+        assert_eq!(WORKSPACE_SELECTOR, format!("{MANAGED_BY}={MANAGED_BY_VALUE},{WORKSPACE}"));
     }
 }

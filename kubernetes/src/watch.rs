@@ -15,6 +15,7 @@
 //! An error ends the watcher, and so does [`RELIST`]. The next watcher begins with a list.
 
 mod body;
+pub(crate) mod claims;
 mod connection_state;
 mod events;
 mod oversized;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    hash::Hash,
     time::{Duration, Instant},
 };
 
@@ -33,21 +34,22 @@ pub struct ReapLimits {
     pub grace: Duration,
 }
 
-/// The reaps and due sandboxes of the last window, and whether reaping is stopped.
+/// The reaps and due sandboxes of the last window, and whether reaping is stopped. Workspaces have a limiter of their own,
+/// with their ids.
 #[derive(Debug, Clone)]
-pub struct ReapLimiter {
+pub struct ReapLimiter<K = SandboxId> {
     policy: ReapLimits,
     /// When the reaps of the last window were allowed.
     recent: VecDeque<Instant>,
     /// The sandboxes that were due in the last window, with the time of their last request. They count towards the
     /// share even if they were not allowed: a low rate must not hide that nearly all sandboxes are due.
-    due: HashMap<SandboxId, Instant>,
+    due: HashMap<K, Instant>,
     /// The requests in order of time. An entry whose time differs from that in `due` is outdated.
-    order: VecDeque<(Instant, SandboxId)>,
+    order: VecDeque<(Instant, K)>,
     /// The sandboxes that were due when reaping stopped, or became due since.
-    blocked: HashSet<SandboxId>,
+    blocked: HashSet<K>,
     /// The sandboxes that a past stop blocked. They may be reaped and do not count towards the next stop.
-    exempt: HashSet<SandboxId>,
+    exempt: HashSet<K>,
     /// The largest number of existing sandboxes within the window.
     total: usize,
     /// Until when nothing is reaped, after the start or a step of the wall clock.
@@ -86,7 +88,7 @@ impl Default for ReapLimits {
 
 // === impl ReapLimiter ===
 
-impl ReapLimiter {
+impl<K: Clone + Eq + Hash> ReapLimiter<K> {
     /// Creates the limiter at the start of a process.
     #[must_use]
     pub fn new(policy: ReapLimits, clocks: Clocks) -> Self {
@@ -111,7 +113,17 @@ impl ReapLimiter {
 
     /// Asks to reap a sandbox. `total` is the number of existing sandboxes, including this one; it may include
     /// terminating ones.
-    pub fn ask(&mut self, id: &SandboxId, total: usize, clocks: Clocks) -> Admission {
+    pub fn ask(&mut self, id: &K, total: usize, clocks: Clocks) -> Admission {
+        self.ask_counted(id, Some(total), clocks)
+    }
+
+    /// Asks to delete a workspace whose sandbox was seen to end. It does not count towards the share: the end of many
+    /// sandboxes is also that of their workspaces.
+    pub fn ask_uncounted(&mut self, id: &K, clocks: Clocks) -> Admission {
+        self.ask_counted(id, None, clocks)
+    }
+
+    fn ask_counted(&mut self, id: &K, total: Option<usize>, clocks: Clocks) -> Admission {
         let now = clocks.monotonic;
         self.notice_step(clocks);
         self.forget_old(now);
@@ -128,7 +140,7 @@ impl ReapLimiter {
         if self.policy.dry_run {
             return Admission::DryRun;
         }
-        if !self.exempt.contains(id) {
+        if let Some(total) = total.filter(|_| !self.exempt.contains(id)) {
             self.total = if self.due.is_empty() { total } else { self.total.max(total) };
             self.due.insert(id.clone(), now);
             self.order.push_back((now, id.clone()));

@@ -11,7 +11,7 @@ use http::{
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError, TIMED_OUT_RETRY},
     spec,
-    text::whole_seconds,
+    text::{shortened, whole_seconds},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +25,9 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// Tells DeerFlow's Gateway to read `/api/capabilities` again before it repeats the request; the value says which
 /// capability has changed.
 static X_DEERFLOW_CAPABILITY_REFRESH: HeaderName = HeaderName::from_static("x-deerflow-capability-refresh");
+
+/// The longest part of the id of an unknown workspace that is returned, in bytes.
+const ID_SHOWN_MAX: usize = 64;
 
 /// An error as the caller sees it. It contains no secret.
 ///
@@ -151,6 +154,12 @@ impl ApiError {
     /// 404: the path does not exist.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")
+    }
+
+    /// 404: the workspace does not exist; `id` is the caller's own text.
+    pub(super) fn no_workspace(id: &str) -> Self {
+        let id = shortened(id, ID_SHOWN_MAX);
+        Self::new(StatusCode::NOT_FOUND, format!("Workspace '{id}' not found"))
     }
 
     /// 404: the sandbox does not exist; `id` is the caller's own text.

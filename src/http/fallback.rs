@@ -6,7 +6,7 @@ use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
     errors::ApiError,
-    path::{self, PathId},
+    path::{self, PathId, PathWorkspace},
 };
 use crate::admin;
 
@@ -24,12 +24,25 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let resume = path::reaper_resume().map(|| refuse("POST"));
     let sandboxes = path::sandboxes().map(|| refuse("POST"));
     let capabilities = path::capabilities().map(|| refuse("GET"));
+    let workspaces = path::workspaces().map(|| refuse("GET"));
+    let workspace = path::workspace().map(|_: PathWorkspace| refuse("DELETE, PATCH"));
+    let workspaces = workspaces.or(workspace).unify();
     let profiles = path::profiles().map(|| refuse("GET"));
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
     let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
-    let ours = of_one.or(reaper).unify().or(resume).unify().or(profiles).unify().or(network).unify();
+    let ours = of_one
+        .or(reaper)
+        .unify()
+        .or(resume)
+        .unify()
+        .or(profiles)
+        .unify()
+        .or(network)
+        .unify()
+        .or(workspaces)
+        .unify();
     let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     deerflow.or(ours).unify().or(admin).unify().boxed()
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use lifecycle::ids::SandboxId;
+use lifecycle::{ids::SandboxId, workspace::WorkspaceId};
 use percent_encoding::percent_decode_str;
 use warp::{Filter, Rejection};
 
@@ -46,6 +46,37 @@ impl FromStr for PathId {
         }
         Ok(SandboxId::parse(&text).map_or_else(|_| Self::Unusable(text.into_owned()), Self::Usable))
     }
+}
+
+/// The id of a workspace in a path, percent-decoded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PathWorkspace {
+    /// The id, if it is valid.
+    pub(super) id: Option<WorkspaceId>,
+    /// The caller's text.
+    pub(super) text: String,
+}
+
+impl FromStr for PathWorkspace {
+    type Err = PathIdError;
+
+    fn from_str(segment: &str) -> Result<Self, PathIdError> {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        if text.contains('/') {
+            return Err(PathIdError);
+        }
+        Ok(Self { id: WorkspaceId::parse(&text), text: text.into_owned() })
+    }
+}
+
+/// `/api/workspaces`
+pub(super) fn workspaces() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "workspaces")
+}
+
+/// `/api/workspaces/{id}`
+pub(super) fn workspace() -> impl Filter<Extract = (PathWorkspace,), Error = Rejection> + Copy {
+    warp::path!("api" / "workspaces" / PathWorkspace)
 }
 
 /// `/api/sandboxes/{id}`

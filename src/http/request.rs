@@ -123,6 +123,19 @@ fn read_limits(body: &Value) -> Result<LimitsPatch, ApiError> {
     Ok(patch)
 }
 
+/// Parses the body of a change of a workspace: its new size.
+///
+/// # Errors
+/// As from [`create`].
+pub fn workspace_size(content_type: Option<&str>, body: &[u8]) -> Result<String, ApiError> {
+    json::parse(content_type, body, |body| {
+        let mut fields = Fields::of_body(body)?;
+        fields.only(&["size"]);
+        let size = fields.required("size", |value| overrides::amount(value).map(Some));
+        Ok(fields.finish(size)?)
+    })
+}
+
 fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
     let rule = |error: SandboxIdError| Problem::pattern(SANDBOX_ID_PATTERN, Some(&error.to_string()));
     SandboxId::parse(text(value)?).map_err(rule)

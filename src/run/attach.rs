@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::view::View;
+use actors::{view::View, workspaces::Workspaces};
+use futures::future::OptionFuture;
 use kubernetes::{
     cluster::KubeCluster,
     connect::{Connection, Opened, Options},
@@ -16,7 +17,12 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Connects with these options unless there is a connection, then updates the view while it is polled. It never ends by
 /// itself.
-pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, view: Arc<View>) {
+pub(super) async fn run(
+    options: Option<Options>,
+    cluster: Arc<KubeCluster>,
+    view: Arc<View>,
+    workspaces: Option<Workspaces>,
+) {
     let connection = cluster.connection();
     let opened = match options {
         Some(options) => {
@@ -38,6 +44,10 @@ pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, vie
         cluster.watch_pod_events(view.clone()).await
     };
     let (pods, services) = (follow(Kind::Pod), follow(Kind::Service));
+    let claims = OptionFuture::from(workspaces.map(async |workspaces| {
+        let sink = Arc::new(workspaces.clone());
+        futures::join!(cluster.watch_claims(sink), workspaces.clean_up())
+    }));
     futures::join!(
         credentials,
         namespace,
@@ -45,6 +55,7 @@ pub(super) async fn run(options: Option<Options>, cluster: Arc<KubeCluster>, vie
         pods,
         services,
         pod_events,
+        claims,
         cluster.read_exit_logs(view.clone()),
         staleness::report(view.clone())
     );

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
+use actors::{
+    backend::Backend as _,
+    sandboxes::{Rules, Sandboxes, SpawnErr},
+};
 use kubernetes::{cluster::KubeCluster, connect::Connection};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -65,7 +68,14 @@ impl Core {
             streams_max: settings.http.max_streams,
         };
         let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;
-        let attached = Task(tokio::spawn(attach::run(options, cluster.clone(), sandboxes.view().clone())));
+        let sandboxes = if settings.template.profiles.have_workspaces() {
+            sandboxes.with_workspaces(cluster.clone(), &rules)
+        } else {
+            sandboxes
+        };
+        let workspaces = sandboxes.workspaces().cloned();
+        let attached = attach::run(options, cluster.clone(), sandboxes.view().clone(), workspaces);
+        let attached = Task(tokio::spawn(attached));
 
         let capabilities = Capabilities {
             lark_cli_init_image: settings.template.lark_init_image.is_some(),
@@ -154,6 +164,10 @@ fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationTok
             Check { optional: true, ..or_why("watch-events", cluster.pod_events_failure()) },
         ]
         .into_iter()
+        .chain(sandboxes.workspaces().map(|workspaces| Check {
+            optional: true,
+            ..or_why("watch-workspaces", workspaces.unready_reason())
+        }))
         .chain(cluster.exit_logs_check().map(|outcome| Check { name: "read-logs", outcome, optional: true }))
         .collect()
     })

@@ -1,11 +1,13 @@
 //! Workspaces on the whole daemon.
 
+mod cleanup;
 mod create;
+mod routes;
 
 use http::Method;
 use serde_json::{Value, json};
-use simcluster::Cluster;
-use testkit::{Answer, Daemon, NAMESPACE, Setup};
+use simcluster::{Cluster, Options};
+use testkit::{Answer, Daemon, NAMESPACE, Setup, until};
 
 /// Starts a daemon with this settings file.
 async fn with(cluster: &Cluster, file: &str) -> Daemon {
@@ -21,6 +23,35 @@ async fn create(daemon: &Daemon, id: &str, user: &str, workspace: Value) -> Answ
     let body =
         json!({"sandbox_id": id, "profile": "p", "thread_id": "t", "user_id": user, "workspace": workspace});
     daemon.call(Method::POST, "/api/sandboxes", Some(body)).await
+}
+
+/// A profile with these fields of a workspace.
+fn profile(workspace: &str) -> String {
+    format!(
+        "[profiles.p]\nworkspace = {{ size = '10Gi', {workspace} }}\n\n[profiles.p.overrides]\nworkspace.size = \
+         {{ min = '1Gi', max = '100Gi' }}\n"
+    )
+}
+
+fn cluster() -> Cluster {
+    Cluster::start(Options::with_namespace(NAMESPACE))
+}
+
+/// Creates a sandbox and waits until it runs.
+async fn run(daemon: &Daemon, id: &str) -> Answer {
+    let made = create(daemon, id, "u", Value::Null).await;
+    assert_eq!(made.status, 200, "{made}");
+    until("it runs", async || daemon.get(id).await.body["status"] == "Running").await;
+    made
+}
+
+/// Deletes a sandbox and waits until its Pod is gone.
+async fn delete(daemon: &Daemon, id: &str) {
+    assert_eq!(daemon.delete(id).await.status, 200);
+    until("the Pod is gone", async || {
+        daemon.cluster.object("pods", NAMESPACE, &format!("sandbox-{id}")).is_none()
+    })
+    .await;
 }
 
 /// Returns the claims of the namespace, by name.

@@ -133,6 +133,12 @@ impl Profiles {
         self.0.iter()
     }
 
+    /// Returns whether a profile has a workspace.
+    #[must_use]
+    pub fn have_workspaces(&self) -> bool {
+        self.0.values().any(|profile| profile.workspace.is_some())
+    }
+
     /// Returns whether there are no profiles.
     #[must_use]
     pub fn is_empty(&self) -> bool {

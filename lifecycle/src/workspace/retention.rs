@@ -100,6 +100,13 @@ impl Usage {
         }
     }
 
+    /// Returns whether a create may be about to make a Pod that uses the claim.
+    #[must_use]
+    pub fn may_be_taken(&self, claim: &ObservedClaim, now: Instant) -> bool {
+        let in_grace = self.unused.is_none_or(|since| now < since + GRACE);
+        in_grace && !self.saw_end && claim.unused_since.is_none()
+    }
+
     /// Decides what happens to the claim.
     pub fn decide(&self, claim: &ObservedClaim, now: Instant) -> Decision {
         let Some(unused) = self.unused.filter(|_| !claim.terminating) else { return Decision::Keep(None) };

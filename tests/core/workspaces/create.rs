@@ -4,38 +4,19 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
-use testkit::{Daemon, NAMESPACE, until};
+use simcluster::{Effect, Refusal, Rule, Verb};
+use testkit::{NAMESPACE, until};
 
-use super::{claim, claim_calls, claims, create, with};
-
-/// A profile with these fields of a workspace.
-fn profile(workspace: &str) -> String {
-    format!(
-        "[profiles.p]\nworkspace = {{ size = '10Gi', {workspace} }}\n\n[profiles.p.overrides]\nworkspace.size = {{ min = '1Gi', max = '100Gi' }}\n"
-    )
-}
+use super::{claim, claim_calls, claims, cluster, create, delete, profile, with};
 
 /// What an API server says of a claim that exceeds a quota.
 const QUOTA: &str = "persistentvolumeclaims \"workspace-0\" is forbidden: exceeded quota: storage, requested: \
                      requests.storage=10Gi, used: requests.storage=95Gi, limited: requests.storage=100Gi";
 
-fn cluster() -> Cluster {
-    Cluster::start(Options::with_namespace(NAMESPACE))
-}
-
 /// Makes a claim terminating for as long as it exists.
 fn terminate(claim: &mut Value) {
     claim["metadata"]["finalizers"] = json!(["example.com/backup"]);
     claim["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-}
-
-async fn delete(daemon: &Daemon, id: &str) {
-    assert_eq!(daemon.delete(id).await.status, 200);
-    until("the Pod is gone", async || {
-        daemon.cluster.object("pods", NAMESPACE, &format!("sandbox-{id}")).is_none()
-    })
-    .await;
 }
 
 /// Guards that a create makes the claim before the Pod with one call, that the Pod mounts it, and that the answers show
