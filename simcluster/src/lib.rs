@@ -125,7 +125,7 @@ pub use body::{Body, ConnectionLost};
 pub use calls::{Call, CallMark, Verb};
 pub use cluster::{ChangeError, Cluster};
 pub use faults::{ActiveRule, Effect, Matcher, Refusal, Rule, RuleError, RuleId, Timing, WatchFault};
-pub use options::{Capacity, NodeOptions, Options, Resize, Times};
+pub use options::{Capacity, NodeOptions, Options, OtherNode, Resize, Times};
 pub use sandbox::sessions::{Session, SessionKind};
 pub use serve::serve;
 pub use service::Service;

@@ -1,5 +1,6 @@
 //! The settings of a cluster.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -54,12 +55,16 @@ pub enum Resize {
     Checked,
 }
 
-/// The settings of the simulated node. All except its name and times can be changed at run time with methods of
-/// [`Cluster`](crate::Cluster).
+/// The settings of the simulated nodes. The capacity of the first one, the behaviour of Pods and whether the nodes are
+/// reachable can be changed at run time with methods of [`Cluster`](crate::Cluster).
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
-    /// The name.
+    /// The name of the first node.
     pub name: String,
+    /// The labels of the first node, in addition to those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// The other nodes; none by default.
+    pub others: Vec<OtherNode>,
     /// The durations of a Pod's steps.
     pub times: Times,
     /// The allocatable CPU in millicores. A Pod whose requests exceed the rest is unschedulable.
@@ -77,7 +82,18 @@ pub struct NodeOptions {
     pub normal_events: bool,
 }
 
-/// The node's resources for Pods.
+/// A node beside the first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherNode {
+    /// The name.
+    pub name: String,
+    /// The labels, in addition to those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// The resources for Pods.
+    pub capacity: Capacity,
+}
+
+/// A node's resources for Pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
@@ -151,6 +167,8 @@ impl Default for NodeOptions {
         let Capacity { cpu_millis, memory_bytes, pods } = Capacity::default();
         Self {
             name: "sim-node".to_owned(),
+            labels: BTreeMap::new(),
+            others: Vec::new(),
             times: Times::default(),
             cpu_millis,
             memory_bytes,
@@ -159,6 +177,32 @@ impl Default for NodeOptions {
             event_ttl: Duration::from_secs(3600),
             normal_events: true,
         }
+    }
+}
+
+impl NodeOptions {
+    /// Returns the default options with several equal nodes, one after the other in the zones `zone-a`, `zone-b` and
+    /// `zone-c`. A single node has no zone.
+    #[must_use]
+    pub fn several(count: usize) -> Self {
+        let mut options = Self::default();
+        if count < 2 {
+            return options;
+        }
+        let labels = |node: usize| {
+            let zone = ["zone-a", "zone-b", "zone-c"][node % 3].to_owned();
+            BTreeMap::from([("topology.kubernetes.io/zone".to_owned(), zone)])
+        };
+        let capacity = options.capacity();
+        let other =
+            |node| OtherNode { name: format!("sim-node-{}", node + 1), labels: labels(node), capacity };
+        options.labels = labels(0);
+        options.others = (1..count).map(other).collect();
+        options
+    }
+
+    pub(crate) fn capacity(&self) -> Capacity {
+        Capacity { cpu_millis: self.cpu_millis, memory_bytes: self.memory_bytes, pods: self.pods }
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) enum Component {
     Scheduler,
     NodeController,
     TaintManager,
+    AttachDetach,
 }
 
 /// The Events that the node keeps.
@@ -65,6 +66,14 @@ impl EventContent {
     fn of(mut self, container: &str) -> Self {
         self.field = Some(format!("spec.containers{{{container}}}"));
         self
+    }
+
+    /// The attach controller's word on a Pod whose volume is on another node.
+    pub fn failed_attach(why: &str) -> Self {
+        Self {
+            component: Component::AttachDetach,
+            ..Self::kubelet(true, "FailedAttachVolume", why.to_owned())
+        }
     }
 
     /// The scheduler's word on a Pod that does not fit.
@@ -240,6 +249,7 @@ impl Component {
             Self::Scheduler => "default-scheduler",
             Self::NodeController => "node-controller",
             Self::TaintManager => "taint-eviction-controller",
+            Self::AttachDetach => "attachdetach-controller",
         }
     }
 
@@ -265,8 +275,15 @@ impl EventRecorder {
         }
     }
 
-    /// Writes an Event about a Pod, or counts a repetition.
-    pub fn write(&mut self, state: &mut State, clock: &Clock, pod: &Object, content: EventContent) {
+    /// Writes an Event about a Pod on a node, or counts a repetition.
+    pub fn write(
+        &mut self,
+        state: &mut State,
+        clock: &Clock,
+        pod: &Object,
+        content: EventContent,
+        host: &str,
+    ) {
         let home = state.store.get(NAMESPACES, "", pod.namespace());
         // A terminating namespace accepts no new objects.
         if home.is_none_or(|namespace| namespace.terminating()) || (!content.warning && !self.normal) {
@@ -290,7 +307,7 @@ impl EventRecorder {
         }
         self.last = now.as_nanosecond().max(self.last + 1);
         let name = format!("{}.{:016x}", pod.name(), self.last);
-        let mut event = self.event(pod, &content, now);
+        let mut event = self.event(pod, &content, now, host);
         event["metadata"] = json!({
             "name": name, "namespace": pod.namespace(), "uid": state.random.uid(),
             "creationTimestamp": stamp(now),
@@ -304,7 +321,7 @@ impl EventRecorder {
         written.push((content, name));
     }
 
-    fn event(&self, pod: &Object, content: &EventContent, now: jiff::Timestamp) -> Value {
+    fn event(&self, pod: &Object, content: &EventContent, now: jiff::Timestamp, host: &str) -> Value {
         let mut about = json!({
             "kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid(), "apiVersion": "v1",
             "resourceVersion": pod.version.to_string(),
@@ -325,14 +342,11 @@ impl EventRecorder {
             })
         } else {
             let kubelet = content.component == Component::Kubelet;
-            let source = if kubelet {
-                json!({"component": who, "host": self.node})
-            } else {
-                json!({"component": who})
-            };
+            let source =
+                if kubelet { json!({"component": who, "host": host}) } else { json!({"component": who}) };
             json!({
                 "source": source, "firstTimestamp": stamp(now), "lastTimestamp": stamp(now), "count": 1,
-                "eventTime": null, "reportingInstance": if kubelet { self.node.as_str() } else { "" },
+                "eventTime": null, "reportingInstance": if kubelet { host } else { "" },
             })
         };
         let mut event = common;

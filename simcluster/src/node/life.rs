@@ -24,6 +24,8 @@ pub(super) enum Stage {
     /// The kubelet has it: `ContainerCreating`.
     Accepted,
     MountFailed(u32),
+    /// A volume of it is attached to another node.
+    AttachFailed(u32),
     /// Its network is up, its containers are not.
     Networked,
     /// Its n-th init container runs.
@@ -133,8 +135,9 @@ impl Circumstances<'_> {
                 Course::MountError if self.behaviour.fails(0) => (times.network, Stage::MountFailed(0)),
                 _ => (times.network + self.behaviour.start.unwrap_or(soon), Stage::Networked),
             },
+            Stage::AttachFailed(tries) => (mount_wait(tries), Stage::Networked),
             Stage::MountFailed(tries) => {
-                let wait = MOUNT_WAIT.saturating_mul(1 << tries.min(10)).min(MOUNT_WAIT_MAX);
+                let wait = mount_wait(tries);
                 let fails = self.behaviour.course == Course::MountError && self.behaviour.fails(tries + 1);
                 (wait, if fails { Stage::MountFailed(tries + 1) } else { Stage::Networked })
             }
@@ -253,6 +256,11 @@ impl Circumstances<'_> {
     pub fn is_killed(&self) -> bool {
         self.terminate() > grace(self.pod)
     }
+}
+
+/// How long to wait after the n-th failed mount, counted from 0.
+fn mount_wait(tries: u32) -> Duration {
+    MOUNT_WAIT.saturating_mul(1 << tries.min(10)).min(MOUNT_WAIT_MAX)
 }
 
 /// How long to wait after the n-th failure, counted from 0.

@@ -1,14 +1,14 @@
-//! The simulated node: a scheduler, a kubelet and a node controller in one, for all Pods.
+//! The simulated nodes: a scheduler, the kubelets and a node controller in one, for all Pods.
 //!
 //! [`life`] decides a Pod's next stage and when it comes; [`report`] and [`container`] write it into the status;
-//! [`events`] describes it; [`fit`] decides whether the Pod fits. This file is the shell: one task, one ordered set of
-//! due times.
+//! [`events`] describes it; [`scheduler`] decides which node takes the Pod. This file is the shell: one task for all
+//! nodes, one ordered set of due times.
 
 mod container;
 mod events;
-mod fit;
 mod image;
 mod life;
+mod machines;
 mod object;
 mod presence;
 mod probes;
@@ -17,7 +17,7 @@ mod resize;
 mod resizes;
 mod resources;
 mod schedule;
-mod selector;
+mod scheduler;
 pub(crate) mod settings;
 mod silence;
 mod volumes;
@@ -33,16 +33,17 @@ use crate::behaviour::Behaviour;
 use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
-use crate::store::{Change, Object};
+use crate::store::{Change, Labels, Object, text_at};
 pub(crate) use resources::requested;
 
 use events::EventRecorder;
 use life::{Circumstances, Stage};
+use machines::Machine;
 use resizes::Resizes;
 use resources::Amount;
 use settings::Settings;
 
-/// The node's memory of the Pods it runs.
+/// The memory of the nodes and of the Pods that they run.
 struct Node {
     shared: Arc<Shared>,
     options: NodeOptions,
@@ -56,8 +57,10 @@ struct Node {
     planned: u64,
     /// Pods that did not fit, in the order they came.
     waiting: BTreeSet<(u64, String)>,
-    /// The sum of the requests of the node's Pods.
-    used: Amount,
+    /// The nodes, the first one first.
+    machines: Vec<Machine>,
+    /// How many Pods have an affinity that concerns other Pods.
+    affine: usize,
     resizes: Resizes,
     /// When the node is marked unreachable, while it is silent and not yet marked.
     deadline: Option<Instant>,
@@ -77,8 +80,13 @@ struct Running {
     stage: Stage,
     /// The next stage, with its key in `due`.
     next: Option<(Stage, (Instant, u64))>,
+    /// The place of its node, once it has one.
+    node: usize,
     /// The part of the node's capacity that it takes.
     takes: Option<Amount>,
+    labels: Labels,
+    /// Its affinity, if that concerns other Pods.
+    affinity: Option<Box<Value>>,
 }
 
 /// Runs the node until it is aborted.
@@ -153,16 +161,17 @@ impl Node {
         Self {
             recorder: EventRecorder::new(&options.name, options.event_ttl, options.normal_events),
             shared,
-            options,
             settings,
             pods: HashMap::new(),
             due: BTreeMap::new(),
             planned: 0,
             waiting: BTreeSet::new(),
-            used: Amount::none(),
+            machines: Machine::all(&options),
+            affine: 0,
             resizes: Resizes::default(),
             deadline: None,
             epoch,
+            options,
         }
     }
 
@@ -218,6 +227,12 @@ impl Node {
         let Some(running) = self.pods.get_mut(uid) else {
             return self.meet(pod, behaviour, grace);
         };
+        if running.labels != *pod.labels() {
+            // Whom other Pods want to be near to may have changed.
+            running.labels = pod.labels().clone();
+            self.retry();
+        }
+        let Some(running) = self.pods.get_mut(uid) else { return };
         let mut changed = running.behaviour != behaviour || running.grace != grace;
         (running.behaviour, running.grace) = (behaviour, grace);
         if pod.terminating() && !running.stage.is_stopping() {
@@ -240,9 +255,14 @@ impl Node {
         }
         let bound = pod.value()["spec"].get("nodeName").is_some() && !stage.is_over();
         let takes = bound.then(|| Amount::requested(pod.value()));
+        let name = text_at(pod.value(), &["spec", "nodeName"]);
+        let node = self.machines.iter().position(|machine| machine.name == name).unwrap_or(0);
         if let Some(takes) = takes {
-            self.used = self.used.plus(takes);
+            self.machines[node].used = self.machines[node].used.plus(takes);
         }
+        let affinity = &pod.value()["spec"]["affinity"];
+        let affinity = scheduler::affinity::concerns_pods(affinity).then(|| Box::new(affinity.clone()));
+        self.affine += usize::from(affinity.is_some());
         self.planned += 1;
         let running = Running {
             namespace: pod.namespace().to_owned(),
@@ -252,7 +272,10 @@ impl Node {
             grace,
             stage,
             next: None,
+            node,
             takes,
+            labels: pod.labels().clone(),
+            affinity,
         };
         self.pods.insert(pod.uid().to_owned(), running);
         self.plan(pod.uid(), pod.value());
@@ -265,7 +288,8 @@ impl Node {
             }
             self.waiting.remove(&(running.number, uid.to_owned()));
             self.resizes.forget(uid);
-            self.release_capacity(running.takes);
+            self.affine -= usize::from(running.affinity.is_some());
+            self.release_capacity(running.node, running.takes);
         }
         self.recorder.forget(uid);
         self.shared.state().manual_pods.remove(uid);
@@ -339,7 +363,13 @@ impl Node {
                 running.stage = stage;
                 continue;
             }
+            let present = running.stage;
+            let attach_error =
+                (stage == Stage::Networked).then(|| self.attach_error(&cluster, &pod)).flatten();
             let reached = match stage {
+                Stage::Networked if let Some(why) = attach_error => {
+                    Some((self.wait_for_volume(&mut cluster, &pod, present, &why), pod))
+                }
                 Stage::Gone => {
                     api::delete_object(&mut cluster, &shared.clock, &pod, Some(0));
                     None
@@ -358,7 +388,8 @@ impl Node {
                 self.waiting.insert((running.number, uid.clone()));
             }
             let freed = if stage.is_over() { running.takes.take() } else { None };
-            self.release_capacity(freed);
+            let node = running.node;
+            self.release_capacity(node, freed);
             self.plan(&uid, pod.value());
         }
         self.act_on_sizes();
@@ -366,7 +397,10 @@ impl Node {
 
     /// Brings a Pod to a stage: writes its status and its Events.
     fn reach(&mut self, cluster: &mut State, pod: &Object, stage: Stage) -> Object {
-        let behaviour = self.pods.get(pod.uid()).map(|running| running.behaviour).unwrap_or_default();
+        let running = self.pods.get(pod.uid());
+        let behaviour = running.map(|running| running.behaviour).unwrap_or_default();
+        let place = running.map_or(0, |running| running.node);
+        let node = self.machines[place].name.clone();
         let around = Circumstances {
             behaviour,
             times: &self.options.times,
@@ -380,16 +414,17 @@ impl Node {
             now: self.shared.clock.stamp(),
             address: cluster.pod_addresses,
             container: cluster.random.next(),
-            node: self.options.name.clone(),
+            node: node.clone(),
+            host: machines::address(place),
         };
         let mut value = pod.value().clone();
         if stage == Stage::Scheduled {
-            value["spec"]["nodeName"] = self.options.name.as_str().into();
+            value["spec"]["nodeName"] = node.as_str().into();
         }
         report::write(&mut value, stage, &around, &context);
         let mut written = commit_status(cluster, pod, value);
-        for content in events::about(stage, &around, &self.options.name) {
-            self.recorder.write(cluster, &self.shared.clock, &written, content);
+        for content in events::about(stage, &around, &node) {
+            self.recorder.write(cluster, &self.shared.clock, &written, content, &node);
         }
         if stage == Stage::Abandoned && !pod.terminating() {
             written = api::delete_object(cluster, &self.shared.clock, &written, None);

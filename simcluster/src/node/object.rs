@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::report::NODE_ADDRESS;
+use super::machines::{Machine, address};
 use crate::options::Capacity;
 use crate::validate::quantity::Quantity;
 
@@ -11,19 +11,24 @@ const RELEASE: &str = "v1.36.2";
 /// The taint of an unreachable node.
 pub(super) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
-/// A node that has just registered and is ready.
-pub(super) fn new(name: &str, capacity: Capacity, now: &str) -> Value {
+/// The node at a place, which has just registered and is ready.
+pub(super) fn new(place: usize, machine: &Machine, capacity: Capacity, now: &str) -> Value {
+    let name = machine.name.as_str();
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let labels = json!({
+    let mut labels = json!({
         "beta.kubernetes.io/arch": arch, "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": arch,
         "kubernetes.io/hostname": name, "kubernetes.io/os": "linux",
     });
+    for (key, value) in &machine.labels {
+        labels[key] = value.as_str().into();
+    }
+    let pods = format!("10.{}.0.0/16", 244_usize.wrapping_add(place).min(255));
     let mut node = json!({
         "metadata": {"name": name, "labels": labels},
-        "spec": {"podCIDR": "10.244.0.0/16", "podCIDRs": ["10.244.0.0/16"]},
+        "spec": {"podCIDR": pods, "podCIDRs": [pods]},
         "status": {
             "addresses": [
-                {"type": "InternalIP", "address": NODE_ADDRESS},
+                {"type": "InternalIP", "address": address(place)},
                 {"type": "Hostname", "address": name},
             ],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
@@ -100,11 +105,20 @@ fn write_conditions(node: &mut Value, now: &str, conditions: &[(&str, &str, &str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::resources::Amount;
 
     #[test]
     fn a_node_that_is_lost_and_found_is_as_before() {
         let capacity = Capacity { cpu_millis: 1500, memory_bytes: 2 << 30, pods: 110 };
-        let fresh = new("n", capacity, "t");
+        let machine = Machine {
+            name: "n".to_owned(),
+            labels: [("zone".to_owned(), "a".to_owned())].into(),
+            capacity,
+            used: Amount::none(),
+        };
+        let fresh = new(1, &machine, capacity, "t");
+        assert_eq!(fresh["metadata"]["labels"]["zone"], "a");
+        assert_eq!(fresh["status"]["addresses"][0]["address"], "192.0.2.3");
         assert_eq!(fresh["status"]["capacity"]["cpu"], "1500m");
         assert_eq!(fresh["status"]["capacity"]["memory"], "2097152Ki");
         let mut node = fresh.clone();

@@ -1,4 +1,4 @@
-//! The Node object: the node registers it, and the node controller marks it when the node is unreachable.
+//! The Node objects: the nodes register them, and the node controller marks them when the nodes are unreachable.
 
 use tokio::time::Instant;
 
@@ -8,37 +8,41 @@ use crate::resource::NODES;
 // === impl Node: its presence ===
 
 impl Node {
-    /// Writes the Node object as a kubelet that starts or goes on does: ready, with its capacity.
+    /// Writes the Node objects as kubelets that start or go on do: ready, with their capacities.
     pub(super) fn register(&self) {
         let now = self.shared.clock.stamp();
         let mut state = self.shared.state();
-        let capacity = self.settings.capacity;
-        let Some(old) = state.store.get(NODES, "", &self.options.name) else {
-            let mut node = object::new(&self.options.name, capacity, &now);
-            node["metadata"]["uid"] = state.random.uid().into();
-            node["metadata"]["creationTimestamp"] = now.into();
-            state.store.put(NODES, node);
-            return;
-        };
-        let mut node = old.value().clone();
-        object::write_capacity(&mut node, capacity);
-        object::hear(&mut node, &now);
-        if node != *old.value() {
-            state.store.put(NODES, node);
+        for (place, machine) in self.machines.iter().enumerate() {
+            let capacity = if place == 0 { self.settings.capacity } else { machine.capacity };
+            let Some(old) = state.store.get(NODES, "", &machine.name) else {
+                let mut node = object::new(place, machine, capacity, &now);
+                node["metadata"]["uid"] = state.random.uid().into();
+                node["metadata"]["creationTimestamp"] = now.as_str().into();
+                state.store.put(NODES, node);
+                continue;
+            };
+            let mut node = old.value().clone();
+            object::write_capacity(&mut node, capacity);
+            object::hear(&mut node, &now);
+            if node != *old.value() {
+                state.store.put(NODES, node);
+            }
         }
     }
 
-    /// Marks the Node object once nothing has been heard of it for too long.
+    /// Marks the Node objects once nothing has been heard of the nodes for too long.
     pub(super) fn notice_silence(&mut self) {
         if self.deadline.is_none_or(|deadline| deadline > Instant::now()) {
             return;
         }
         self.deadline = None;
         let mut state = self.shared.state();
-        if let Some(old) = state.store.get(NODES, "", &self.options.name) {
-            let mut node = old.value().clone();
-            object::lose(&mut node, &self.shared.clock.stamp());
-            state.store.put(NODES, node);
+        for machine in &self.machines {
+            if let Some(old) = state.store.get(NODES, "", &machine.name) {
+                let mut node = old.value().clone();
+                object::lose(&mut node, &self.shared.clock.stamp());
+                state.store.put(NODES, node);
+            }
         }
     }
 }

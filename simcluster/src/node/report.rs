@@ -19,9 +19,9 @@ pub(super) struct Context {
     pub container: u64,
     /// The node's name.
     pub node: String,
+    /// The node's address.
+    pub host: String,
 }
-
-pub(super) const NODE_ADDRESS: &str = "192.0.2.2";
 
 /// Writes the scheduler's decision.
 pub(super) fn unschedulable(pod: &mut Value, why: &str, now: &str) {
@@ -55,8 +55,8 @@ pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, c
     pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();
     if pod["status"].get("startTime").is_none() {
         pod["status"]["startTime"] = context.now.as_str().into();
-        pod["status"]["hostIP"] = NODE_ADDRESS.into();
-        pod["status"]["hostIPs"] = json!([{"ip": NODE_ADDRESS}]);
+        pod["status"]["hostIP"] = context.host.as_str().into();
+        pod["status"]["hostIPs"] = json!([{"ip": context.host}]);
         pod["status"]["resources"] = json!({});
         let allocated = allocated(pod);
         if !allocated.is_empty() {

@@ -93,20 +93,24 @@ impl Node {
     }
 
     fn decide_resize(&mut self, cluster: &mut State, pod: &Object) {
-        let Some(running) = self.pods.get_mut(pod.uid()) else { return };
+        let Some(running) = self.pods.get(pod.uid()) else { return };
         let takes = running.takes.unwrap_or_else(Amount::none);
-        let (others, now) = (self.used.minus(takes), self.shared.clock.stamp());
+        let node = running.node;
+        let (others, now) = (self.machines[node].used.minus(takes), self.shared.clock.stamp());
+        let capacity = self.capacity(node);
         let mut value = pod.value().clone();
         if !resize::is_wanted(&value) {
             resize::remove_conditions(&mut value);
             commit_status(cluster, pod, value);
             return;
         }
-        let (reason, message) = match resize::decide(&value, others, self.settings.capacity()) {
+        let (reason, message) = match resize::decide(&value, others, capacity) {
             Decision::Allocate => {
                 let wanted = Amount::requested(&value);
-                running.takes = Some(wanted);
-                self.used = others.plus(wanted);
+                self.machines[node].used = others.plus(wanted);
+                if let Some(running) = self.pods.get_mut(pod.uid()) {
+                    running.takes = Some(wanted);
+                }
                 resize::write_allocated(&mut value, &now);
                 commit_status(cluster, pod, value);
                 self.resizes.plan(pod.uid().to_owned(), Instant::now() + self.options.times.run);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::options::Capacity;
 use crate::validate::quantity::Quantity;
 
 /// The memory limit that the kernel shows for a Pod without one.
@@ -21,6 +22,15 @@ impl Amount {
     /// Nothing at all.
     pub fn none() -> Self {
         Self { cpu: Quantity::whole(0), memory: Quantity::whole(0), pods: 0 }
+    }
+
+    /// Returns the whole of a capacity.
+    pub fn of(capacity: Capacity) -> Self {
+        Self {
+            cpu: Quantity::milli(capacity.cpu_millis),
+            memory: Quantity::whole(i64::try_from(capacity.memory_bytes).unwrap_or(i64::MAX)),
+            pods: capacity.pods,
+        }
     }
 
     /// Returns what a Pod requests.

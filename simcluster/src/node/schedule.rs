@@ -4,13 +4,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::events::EventContent;
-use super::fit::NodeInfo;
 use super::life::Stage;
+use super::machines::Machine;
 use super::resources::Amount;
+use super::scheduler::{self, Cluster, Incoming, NodeInfo, Placed};
 use super::volumes::PodVolumes;
 use super::{Node, commit_status, report};
 use crate::api;
-use crate::resource::NODES;
+use crate::behaviour::Course;
+use crate::resource::{NAMESPACES, NODES};
 use crate::shared::State;
 use crate::storage::SELECTED_NODE;
 use crate::store::Object;
@@ -31,48 +33,101 @@ impl Node {
         }
     }
 
-    pub(super) fn release_capacity(&mut self, taken: Option<Amount>) {
+    pub(super) fn release_capacity(&mut self, node: usize, taken: Option<Amount>) {
         if let Some(taken) = taken {
-            self.used = self.used.minus(taken);
+            self.machines[node].used = self.machines[node].used.minus(taken);
             self.retry();
             self.resizes.retry();
         }
     }
 
-    /// Binds a Pod to the node, first its claims, or reports why it does not fit.
+    /// Returns the whole capacity of a node.
+    pub(super) fn capacity(&self, node: usize) -> Amount {
+        let machine = &self.machines[node];
+        Amount::of(if node == 0 { self.settings.capacity } else { machine.capacity })
+    }
+
+    /// Binds a Pod to a node, first its claims, or reports why none takes it.
     pub(super) fn schedule(&mut self, cluster: &mut State, pod: &Object) -> (Stage, Object) {
         let Some(running) = self.pods.get_mut(pod.uid()) else { return (Stage::New, pod.clone()) };
-        let volumes = PodVolumes::of(cluster, pod);
+        let (course, before) = (running.behaviour.course, running.node);
         // A Pod whose claims are being bound has capacity reserved, which it asks for again.
         let reserved = running.takes.take();
         if let Some(reserved) = reserved {
-            self.used = self.used.minus(reserved);
+            self.machines[before].used = self.machines[before].used.minus(reserved);
         }
-        let node = cluster.store.get(NODES, "", &self.options.name);
-        let node_info = NodeInfo {
-            node: node.as_ref().map_or(&Value::Null, |node| node.value()),
-            capacity: self.settings.capacity(),
-            used: self.used,
-            lost: self.settings.lost,
+        let volumes = PodVolumes::of(cluster, pod);
+        let node = match self.choose(cluster, pod, course, &volumes) {
+            Ok(node) => node,
+            Err(why) => {
+                if reserved.is_some() {
+                    self.retry();
+                }
+                return (Stage::Unschedulable, self.refuse(cluster, pod, &why));
+            }
         };
-        if let Err(why) = node_info.check(pod.value(), running.behaviour.course, &volumes) {
-            if reserved.is_some() {
+        let takes = Amount::requested(pod.value());
+        self.machines[node].used = self.machines[node].used.plus(takes);
+        if let Some(running) = self.pods.get_mut(pod.uid()) {
+            (running.node, running.takes) = (node, Some(takes));
+        }
+        if volumes.unbound.is_empty() {
+            // Another Pod may wait for one like this.
+            if self.affine > 0 {
                 self.retry();
             }
-            return (Stage::Unschedulable, self.refuse(cluster, pod, &why));
-        }
-        let takes = Amount::requested(pod.value());
-        running.takes = Some(takes);
-        self.used = self.used.plus(takes);
-        if volumes.unbound.is_empty() {
             return (Stage::Scheduled, self.reach(cluster, pod, Stage::Scheduled));
         }
         for claim in &volumes.unbound {
             let mut value = claim.value().clone();
-            value["metadata"]["annotations"][SELECTED_NODE] = self.options.name.as_str().into();
+            value["metadata"]["annotations"][SELECTED_NODE] = self.machines[node].name.as_str().into();
             api::commit_change(cluster, claim, value);
         }
         (Stage::Binding, pod.clone())
+    }
+
+    fn choose(
+        &self,
+        state: &State,
+        pod: &Object,
+        course: Course,
+        volumes: &PodVolumes,
+    ) -> Result<usize, String> {
+        let found = |machine: &Machine| state.store.get(NODES, "", &machine.name);
+        let objects: Vec<_> = self.machines.iter().map(found).collect();
+        let nodes: Vec<_> = objects
+            .iter()
+            .enumerate()
+            .map(|(place, object)| NodeInfo {
+                node: object.as_ref().map_or(&Value::Null, |node| node.value()),
+                capacity: self.capacity(place),
+                used: self.machines[place].used,
+                lost: self.settings.lost,
+            })
+            .collect();
+        let spec = &pod.value()["spec"];
+        let others_matter = self.affine > 0 || spec["topologySpreadConstraints"].is_array();
+        let others = self
+            .pods
+            .iter()
+            .filter(|(uid, other)| others_matter && other.takes.is_some() && uid.as_str() != pod.uid());
+        let placed: Vec<_> = others
+            .map(|(_, other)| Placed {
+                namespace: &other.namespace,
+                labels: &other.labels,
+                node: other.node,
+                affinity: other.affinity.as_deref(),
+                terminating: other.stage.is_stopping(),
+            })
+            .collect();
+        let namespace_labels = |name: &str| {
+            let namespace = state.store.get(NAMESPACES, "", name);
+            namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default()
+        };
+        let there = Cluster { nodes: &nodes, placed: &placed, namespace_labels: &namespace_labels };
+        let incoming =
+            Incoming { pod: pod.value(), namespace: pod.namespace(), labels: pod.labels(), volumes, course };
+        scheduler::choose(&incoming, &there)
     }
 
     /// Reports why no node takes a Pod, unless that was reported already.
@@ -84,7 +139,7 @@ impl Node {
         report::unschedulable(&mut value, why, &self.shared.clock.stamp());
         let written = commit_status(cluster, pod, value);
         let content = EventContent::failed_scheduling(why);
-        self.recorder.write(cluster, &self.shared.clock, &written, content);
+        self.recorder.write(cluster, &self.shared.clock, &written, content, "");
         written
     }
 }

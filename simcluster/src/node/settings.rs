@@ -4,22 +4,20 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::resources::Amount;
 use crate::behaviour::Behaviour;
 use crate::options::{Capacity, NodeOptions};
 use crate::store::text_at;
-use crate::validate::quantity::Quantity;
 
-/// The node's settings. The handle of the cluster writes them, and the node follows.
+/// The settings of the nodes. The handle of the cluster writes them, and the node follows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// The behaviour of Pods without one of their own.
     pub behaviour: Behaviour,
     /// The behaviour of certain Pods, by namespace and name, also before they exist.
     pub pods: HashMap<(String, String), Behaviour>,
-    /// The whole capacity.
+    /// The whole capacity of the first node.
     pub capacity: Capacity,
-    /// Whether the node is unreachable.
+    /// Whether the nodes are unreachable.
     pub lost: bool,
 }
 
@@ -27,15 +25,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub fn of(options: &NodeOptions) -> Self {
-        Self {
-            behaviour: options.behaviour,
-            capacity: Capacity {
-                cpu_millis: options.cpu_millis,
-                memory_bytes: options.memory_bytes,
-                pods: options.pods,
-            },
-            ..Self::default()
-        }
+        Self { behaviour: options.behaviour, capacity: options.capacity(), ..Self::default() }
     }
 
     /// How a Pod behaves: as was said of it at run time, else by its annotation, else as all do.
@@ -44,13 +34,5 @@ impl Settings {
         let said =
             if self.pods.is_empty() { None } else { self.pods.get(&(meta("namespace"), meta("name"))) };
         said.copied().or_else(|| Behaviour::of(pod)).unwrap_or(self.behaviour)
-    }
-
-    pub(super) fn capacity(&self) -> Amount {
-        Amount {
-            cpu: Quantity::milli(self.capacity.cpu_millis),
-            memory: Quantity::whole(i64::try_from(self.capacity.memory_bytes).unwrap_or(i64::MAX)),
-            pods: self.capacity.pods,
-        }
     }
 }

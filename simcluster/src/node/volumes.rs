@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use super::Node;
+use super::events::EventContent;
+use super::life::Stage;
 use crate::resource::{CLAIMS, CLASSES, PODS, VOLUMES};
 use crate::shared::State;
 use crate::storage::{NO_PROVISIONER, claims_of, is_bound};
@@ -88,4 +91,54 @@ fn is_used_by_another(state: &State, pod: &Object, claim: &str) -> bool {
             && !ended(&other)
             && claims_of(other.value()).any(|name| name == claim)
     })
+}
+
+// === impl Node: attached volumes ===
+
+impl Node {
+    /// Returns why a volume of a Pod cannot be attached to its node: it may be on one node, and another Pod has it on
+    /// another.
+    pub(super) fn attach_error(&self, state: &State, pod: &Object) -> Option<String> {
+        if self.machines.len() < 2 {
+            return None;
+        }
+        claims_of(pod.value()).find_map(|name| {
+            let claim = state.store.get(CLAIMS, pod.namespace(), name)?;
+            let spec = &claim.value()["spec"];
+            let mut modes = spec["accessModes"].as_array()?.iter();
+            let volume = state.store.get(VOLUMES, "", text_at(spec, &["volumeName"]))?;
+            if modes.any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany")
+                || volume.value()["spec"].get("csi").is_none()
+            {
+                return None;
+            }
+            let elsewhere = |other: &Object| {
+                let node = text_at(other.value(), &["spec", "nodeName"]);
+                let own = text_at(pod.value(), &["spec", "nodeName"]);
+                !node.is_empty() && node != own && claims_of(other.value()).any(|claim| claim == name)
+            };
+            let others = state.store.list(PODS, Some(pod.namespace())).filter(elsewhere);
+            let names: Vec<_> = others.map(|other| other.name().to_owned()).collect();
+            let volume = volume.name();
+            (!names.is_empty()).then(|| {
+                let names = names.join(", ");
+                format!("Multi-Attach error for volume {volume:?} Volume is already used by pod(s) {names}")
+            })
+        })
+    }
+
+    /// Reports once that a Pod waits for a volume, and returns its stage.
+    pub(super) fn wait_for_volume(
+        &mut self,
+        cluster: &mut State,
+        pod: &Object,
+        present: Stage,
+        why: &str,
+    ) -> Stage {
+        if let Stage::AttachFailed(tries) = present {
+            return Stage::AttachFailed(tries.saturating_add(1));
+        }
+        self.recorder.write(cluster, &self.shared.clock, pod, EventContent::failed_attach(why), "");
+        Stage::AttachFailed(0)
+    }
 }

@@ -9,6 +9,7 @@ mod garbage;
 mod kube_client;
 mod life;
 mod node;
+mod nodes;
 mod objects;
 mod probes;
 mod recorded;

@@ -1,8 +1,17 @@
-//! Node selectors, as in node affinity and in the affinity of volumes. Pure.
+//! Selectors of nodes, as in node affinity and in the affinity of volumes, and of Pods by their labels. Pure.
 
 use serde_json::Value;
 
-use crate::store::text_at;
+use crate::store::{Labels, text_at};
+
+/// Whether a `LabelSelector` selects labels. An absent one selects nothing, an empty one everything.
+pub(super) fn selects(selector: &Value, labels: &Labels) -> bool {
+    let pairs = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut requirements = selector["matchExpressions"].as_array().into_iter().flatten();
+    selector.is_object()
+        && pairs.into_iter().all(|(key, value)| labels.get(key) == value.as_str())
+        && requirements.all(|requirement| requirement_matches(requirement, |key| labels.get(key)))
+}
 
 /// Whether a node matches a `NodeSelector`: one of its terms does.
 pub(super) fn matches(selector: &Value, node: &Value) -> bool {
@@ -49,6 +58,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Guards that an absent selector selects nothing and an empty one everything.
+    #[test]
+    fn a_label_selector_is_a_conjunction() {
+        let labels = Labels::new(json!({"app": "x", "tier": "a"}).as_object());
+        let expression = json!({"key": "tier", "operator": "NotIn", "values": ["a"]});
+        for (selector, expected) in [
+            (Value::Null, false),
+            (json!({}), true),
+            (json!({"matchLabels": {"app": "x"}}), true),
+            (json!({"matchLabels": {"app": "y"}}), false),
+            (json!({"matchLabels": {"app": "x"}, "matchExpressions": [expression]}), false),
+        ] {
+            assert_eq!(selects(&selector, &labels), expected, "{selector}");
+        }
+    }
 
     /// Guards every operator of a requirement, with a label that is there and one that is not.
     #[test]
