@@ -90,6 +90,9 @@ pub struct ClusterArgs {
     /// Node ports for Services.
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
     pub node_port_range: NodePortRange,
+    /// Number of nodes; more than one are in the zones `zone-a`, `zone-b` and `zone-c`.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub nodes: u8,
     /// Do not answer HTTP on the sandboxes' node ports.
     #[arg(long)]
     pub no_sandbox_servers: bool,

@@ -33,6 +33,8 @@
 //!   [`BEHAVIOUR_ANNOTATION`], for all Pods by [`NodeOptions::behaviour`] and [`Cluster::set_behaviour`], for one by
 //!   [`Cluster::set_pod_behaviour`]. By default a Pod runs and gets ready, unless it exceeds the capacity
 //!   ([`Cluster::set_capacity`]) or the node is unreachable ([`Cluster::set_node_lost`]).
+//!   Several nodes: [`NodeOptions::several`] and [`OtherNode`].
+//! - Releases and storage: [`Options::resize`] and [`Options::standard_class`]; other storage classes are objects.
 //! - Sandboxes: with [`Options::sandbox_servers`] each ready Pod of a `NodePort` Service serves `GET /v1/sandbox` on
 //!   its node port of the host, and the sessions of [`Cluster::begin_session`] at `/v1/shell/sessions`,
 //!   `/v1/bash/sessions`, `/v1/jupyter/sessions` and `/v1/nodejs/sessions`.
@@ -51,15 +53,15 @@
 //! # Limits
 //!
 //! These are not supported: client certificates and HTTP/2; responses in Protobuf; `exec`, `attach`, `port-forward`
-//! and proxies; kinds that sandboxes do not use, custom resources, webhooks; affinity, priorities and volumes (claims
-//! are never bound); the effect of network policies. Requests for them are rejected as a server without them does, or
+//! and proxies; kinds that sandboxes do not use, custom resources, webhooks; preemption, snapshots and
+//! clones of volumes; the effect of network policies. Requests for them are rejected as a server without them does, or
 //! stored without effect. `docs/embedded-cluster.md` has the list.
 //!
 //! # Structure
 //!
 //! `store` has the objects and does not know HTTP; `api` implements the verbs on it; `service` applies faults and
-//! records calls in front of them; `node` and `controllers` are tasks that write to the store as a kubelet and a
-//! controller manager do. `route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life` and
+//! records calls in front of them; `node`, `controllers` and `storage` are tasks that write to the store as a kubelet
+//! and a controller manager do. `route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life` and
 //! `node::report` are pure.
 
 #[cfg(feature = "rbac")]

@@ -10,7 +10,7 @@ use std::{
 
 #[cfg(not(feature = "rbac"))]
 use simcluster::Cluster;
-use simcluster::Options;
+use simcluster::{NodeOptions, Options};
 use tokio::net::TcpListener;
 
 use super::{signals::Signals, start_log};
@@ -42,6 +42,7 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
         .and_then(|signals| Ok((signals, listener.local_addr()?)))
         .map_err(|error| format!("cannot start: {error}"))?;
     let options = Options {
+        node: Some(NodeOptions::several(arguments.nodes.into())),
         node_ports: arguments.node_port_range.first()..=arguments.node_port_range.last(),
         // The simulated sandboxes listen on the same address as the API server.
         sandbox_servers: (!arguments.no_sandbox_servers).then_some(address.ip()),

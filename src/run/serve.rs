@@ -22,8 +22,9 @@ pub async fn serve(settings: Settings) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot listen for signals: {error}")),
     };
-    let embedded = settings.embedded.as_ref().map(|Embedded { sandbox_bind }| {
+    let embedded = settings.embedded.as_ref().map(|Embedded { sandbox_bind, nodes }| {
         simcluster::Cluster::start(simcluster::Options {
+            node: Some(simcluster::NodeOptions::several(*nodes)),
             sandbox_servers: Some(*sandbox_bind),
             ..simcluster::Options::default()
         })

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    format::{Boolean, Format as _, Rule},
+    format::{Boolean, Format as _, Number, Rule},
     network,
     problem::Origin,
     reader::{Reader, Reported},
@@ -13,7 +13,7 @@ use super::{
 };
 
 pub(super) const SECTION: Section =
-    Section { heading: "Embedded cluster", settings: &[&EMBEDDED, &EMBEDDED_BIND] };
+    Section { heading: "Embedded cluster", settings: &[&EMBEDDED, &EMBEDDED_BIND, &EMBEDDED_NODES] };
 
 static EMBEDDED: Setting<Boolean> = Setting {
     variable: "PROVISIONER_EMBEDDED",
@@ -29,6 +29,13 @@ static EMBEDDED_BIND: Setting<Rule<IpAddr>> = Setting {
     help: "Address on which the simulated sandboxes of the embedded cluster listen, each on its node port",
 };
 
+static EMBEDDED_NODES: Setting<Number<usize>> = Setting {
+    variable: "PROVISIONER_EMBEDDED_NODES",
+    format: Number(1..=100),
+    default: DefaultValue::Text("1"),
+    help: "Number of nodes of the embedded cluster; more than one are in the zones 'zone-a', 'zone-b' and 'zone-c'",
+};
+
 /// The addresses of the embedded cluster's nodes.
 const NODES: &str = "192.0.2.0/24";
 
@@ -37,11 +44,13 @@ const NODES: &str = "192.0.2.0/24";
 pub struct Embedded {
     /// The address on which the simulated sandboxes listen, each on its node port.
     pub sandbox_bind: IpAddr,
+    /// The number of nodes.
+    pub nodes: usize,
 }
 
 pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Embedded>, Reported> {
-    let sandbox_bind = reader.get(&EMBEDDED_BIND)?;
-    Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind }))
+    let (sandbox_bind, nodes) = (reader.get(&EMBEDDED_BIND)?, reader.get(&EMBEDDED_NODES)?);
+    Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind, nodes }))
 }
 
 /// On the embedded cluster the only source of connections is its node.
