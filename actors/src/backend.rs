@@ -10,6 +10,7 @@ use lifecycle::{
     network::NetworkReport,
     observed::{Status, Uid},
     request::CreateRequest,
+    spec::Resources,
     timeline::Report,
 };
 use tokio::time::Instant;
@@ -62,6 +63,14 @@ pub trait Backend: Clone + Send + Sync + 'static {
         &self,
         id: SandboxId,
         change: LimitsPatch,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+
+    /// Resizes the sandbox in place and records activity; `None` if it does not exist.
+    fn resize(
+        &self,
+        id: SandboxId,
+        resources: Resources,
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 

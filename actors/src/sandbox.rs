@@ -25,7 +25,7 @@ use crate::{
     reap_log::{ReapLog, Reaped},
     timer::Timer,
     view::View,
-    write_log::WriteLog,
+    write_log::{ResizeLog, WriteLog},
 };
 
 /// The state that all actors share.
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) limiter: Limiter,
     pub(crate) reap_log: ReapLog,
     pub(crate) write_log: WriteLog,
+    pub(crate) resize_log: ResizeLog,
 }
 
 /// The actor's behaviour. All state is in [`State`].
@@ -80,7 +81,9 @@ enum Cause {
 impl Cause {
     fn of(event: &Event<Waiter>) -> Self {
         match event {
-            Event::Post { .. } | Event::Touch { .. } | Event::Change { .. } => Self::Use,
+            Event::Post { .. } | Event::Touch { .. } | Event::Change { .. } | Event::Resize { .. } => {
+                Self::Use
+            }
             Event::Delete { .. } => Self::Delete,
             _ => Self::Other,
         }
@@ -202,6 +205,15 @@ impl State {
                         let outcome = outcome.map(|pod| self.shared.view.wrote(&self.id, pod));
                         self.shared.write_log.note(&self.id, &outcome);
                         next = Some(Event::Written(outcome));
+                    }
+                    Action::Resize { uid, resources, after_start } => {
+                        let call = self.shared.cluster.resize(self.id.clone(), uid, resources);
+                        let outcome = limited(call, budget::UNATTENDED_WRITE).await;
+                        let outcome = outcome.map(|pod| self.shared.view.wrote(&self.id, pod));
+                        if after_start {
+                            self.shared.resize_log.note(&self.id, &outcome);
+                        }
+                        next = Some(Event::Resized(outcome));
                     }
                     Action::Probe { url } => {
                         let call = self.shared.cluster.probe_activity(self.id.clone(), url);

@@ -12,6 +12,7 @@ use lifecycle::{
     operation::Operation,
     reap_limiter::ReapLimits,
     request::CreateRequest,
+    spec::Resources,
     step::{Event, Reply},
     timeline::Report,
     traits::{self, Clock, Cluster},
@@ -38,7 +39,7 @@ use crate::{
     timer::{self, Timer},
     view::{Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
     workspaces::Workspaces,
-    write_log::WriteLog,
+    write_log::{ResizeLog, WriteLog},
 };
 
 /// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
@@ -123,6 +124,7 @@ impl Sandboxes {
             clock,
             reap_log: ReapLog::default(),
             write_log: WriteLog::default(),
+            resize_log: ResizeLog::default(),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, common.clone()).await?;
         let notified = supervisor.clone();
@@ -401,6 +403,21 @@ impl Backend for Sandboxes {
         self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
         let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
         self.of_what_is_there(id, Operation::ChangeLimits, change).await
+    }
+
+    async fn resize(
+        &self,
+        id: SandboxId,
+        resources: Resources,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        self.fresh().await?;
+        self.readable(&id)?;
+        // A sandbox keeps its profile, so the bounds are known without its actor.
+        let Some(status) = self.view().status(&id) else { return Ok(None) };
+        self.shared.common.cluster.check_resize(status.spec.profile.as_ref(), &resources)?;
+        let resize = |waiter| Envelope::of_request(Event::Resize { resources, waiter, owner }, None);
+        self.of_what_is_there(id, Operation::Resize, resize).await
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {

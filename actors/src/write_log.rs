@@ -1,4 +1,4 @@
-//! The log of failed writes of lifetime annotations.
+//! The log of failed writes: of lifetime annotations, and of the CPU after the start.
 
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind},
@@ -38,6 +38,41 @@ impl WriteLog {
         } else {
             tracing::warn!(sandbox_id = %id, %fault,
                 "when a sandbox was used could not be written on its Pod; it is tried again");
+        }
+    }
+}
+
+/// The last reported reason why the CPU of ready sandboxes cannot be lowered.
+#[derive(Default)]
+pub(crate) struct ResizeLog {
+    reported: Mutex<Option<ClusterErrorKind>>,
+}
+
+impl ResizeLog {
+    /// Records the outcome of a resize that no caller has asked for. A failure is logged once, until one succeeds or fails
+    /// for another reason.
+    pub(crate) fn note(&self, id: &SandboxId, outcome: &Outcome<()>) {
+        match outcome {
+            Outcome::Done(()) => *self.reported.lock() = None,
+            Outcome::Refused(fault)
+                if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict) => {}
+            Outcome::Refused(fault) | Outcome::Unknown(fault) => self.report(id, fault),
+        }
+    }
+
+    fn report(&self, id: &SandboxId, fault: &ClusterError) {
+        if self.reported.lock().replace(fault.kind) == Some(fault.kind) {
+            return;
+        }
+        match fault.kind {
+            ClusterErrorKind::NotSupported => tracing::warn!(sandbox_id = %id, %fault,
+                "this cluster cannot resize Pods in place: sandboxes keep the start_cpu of their profile; use \
+                 Kubernetes 1.33 or later, or remove start_cpu"),
+            ClusterErrorKind::Forbidden => tracing::warn!(sandbox_id = %id, %fault,
+                "not allowed to resize Pods in place: sandboxes keep the start_cpu of their profile; give the role the \
+                 right \"patch\" on \"pods/resize\", as config/rbac.yaml shows"),
+            _ => tracing::warn!(sandbox_id = %id, %fault,
+                "the CPU of a ready sandbox could not be lowered to that of its profile; it is tried again"),
         }
     }
 }

@@ -10,7 +10,7 @@ use lifecycle::{
 };
 use sandbox_provisioner::http::{
     errors::ApiError,
-    request::{self, ECHO_MAX, ERRORS_MAX},
+    request::{self, Change, ECHO_MAX, ERRORS_MAX},
 };
 use serde_json::{Value, json};
 
@@ -44,8 +44,11 @@ pub fn check(data: &[u8]) {
         }
         Err(error) => is_well_formed(&error, body),
     }
-    match request::limits(content_type, body) {
-        Ok(change) => {
+    match request::change(content_type, body) {
+        Ok(Change::Resources(resources)) => {
+            assert!(is_json && !resources.is_empty(), "an accepted change changes something");
+        }
+        Ok(Change::Limits(change)) => {
             assert!(is_json);
             assert_ne!(change, LimitsPatch::default(), "an accepted change changes something");
             let limits = [change.ttl.flatten(), change.idle_timeout.flatten()];

@@ -3,6 +3,7 @@
 mod admission;
 mod effect;
 mod operation;
+mod resize;
 mod workspace;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
@@ -15,10 +16,11 @@ use kube::core::{
 };
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
-    ids::SandboxId,
+    ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
+    spec::Resources,
     traits::{
         Busy, ClaimSink, Cluster, Creation, Deletion, Foreign, Kind, KnownUids, Lookup, Manifest, Manifests,
         Outcome, Preconditions, WatchSink,
@@ -349,6 +351,14 @@ impl Cluster for KubeCluster {
             let build = || operation.path().patch(&name, &PatchParams::default(), &patch);
             self.written(&id, operation.run(build, Some(effect), None).await)
         })
+    }
+
+    fn check_resize(&self, profile: Option<&ProfileName>, resources: &Resources) -> Result<(), SandboxError> {
+        manifest::check_resize(&self.template, profile, resources)
+    }
+
+    fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move { self.resize_pod(&id, &uid, &resources).await })
     }
 
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {

@@ -235,6 +235,8 @@ fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(ClusterErrorKind,
         422 if verb == Verb::Patch && concerns_uid(status) => F::Conflict,
         409 if says("object is being deleted") => F::Terminating,
         409 if status.reason == "AlreadyExists" => F::AlreadyExists,
+        // A 404 about an object names it.
+        404 if verb == Verb::Patch && says("could not find the requested resource") => F::NotSupported,
         404 if verb == Verb::Create && concerns_namespace(status) => F::NamespaceMissing,
         _ => return None,
     };
@@ -258,6 +260,7 @@ fn by_code(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
         403 => (ClusterErrorKind::Forbidden, NotDone),
         // For a create, a 404 means that the path does not exist. A retry does not help.
         404 if verb != Verb::Create => (ClusterErrorKind::NotFound, NotDone),
+        405 if verb == Verb::Patch => (ClusterErrorKind::NotSupported, NotDone),
         409 => (ClusterErrorKind::Conflict, NotDone),
         429 => (ClusterErrorKind::TooManyRequests, NotDone),
         // The server, or a proxy in front of it, rejected the call before processing it.

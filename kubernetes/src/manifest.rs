@@ -25,7 +25,8 @@ use k8s_openapi::{
 use lifecycle::{
     error::SandboxError,
     ids::{ProfileName, SandboxId},
-    request::CreateRequest,
+    request::{CreateRequest, RequestedOverrides},
+    spec::Resources,
     workspace::{Size, Workspace},
 };
 use serde::Serialize;
@@ -87,8 +88,25 @@ pub fn build(template: &Template, request: &CreateRequest) -> Result<Manifests, 
 pub fn check(template: &Template, request: &CreateRequest) -> Result<(), SandboxError> {
     SkillsRoot::of(request)?;
     Lark::of(template, request)?;
-    pod::profile_of(template, request)?;
+    pod::with_overrides(template, request.profile.as_ref(), &request.overrides)?;
     workspace::check(template, request)
+}
+
+/// Checks whether the profile of a sandbox lets a request resize it to these limits.
+///
+/// # Errors
+/// Returns [`SandboxError::BadRequest`].
+pub fn check_resize(
+    template: &Template,
+    profile: Option<&ProfileName>,
+    resources: &Resources,
+) -> Result<(), SandboxError> {
+    if resources.ephemeral_storage.is_some() {
+        let why = "resources.ephemeral_storage: Kubernetes resizes only cpu and memory in place; create the sandbox again";
+        return Err(SandboxError::BadRequest(why.to_owned()));
+    }
+    let overrides = RequestedOverrides { resources: resources.clone(), ..RequestedOverrides::default() };
+    pod::with_overrides(template, profile, &overrides).map(drop)
 }
 
 /// Returns the requests and limits of the sandbox container without a profile, by the fields of a profile.

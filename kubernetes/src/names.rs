@@ -35,6 +35,9 @@ pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
 /// The annotation that holds the owner, the name that the last client gave itself.
 pub const OWNER: &str = "sandbox-provisioner/owner";
 
+/// The annotation that holds the limit of CPU that the sandbox container gets once it is ready, such as `500m`.
+pub const CPU_AFTER_START: &str = "sandbox-provisioner/cpu-after-start";
+
 /// The label of a Pod that holds the profile with which it was created.
 pub const PROFILE: &str = "sandbox-provisioner/profile";
 /// The label of a Pod that holds its network mode. The network policies select Pods by it.

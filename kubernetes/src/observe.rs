@@ -2,6 +2,7 @@
 
 mod claim;
 mod exit;
+mod resize;
 mod times;
 
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use lifecycle::{
     ids::SandboxId,
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::{Container, Phase, Reason},
+    spec::ObservedSpec,
 };
 
 pub use self::claim::claim;
 use crate::{
     annotations, manifest, names,
+    profile::Quantity,
     types::{Condition, ContainerStatus, Pod, PodStatus, Service, StateDetails},
 };
 
@@ -42,9 +45,22 @@ pub fn pod(pod: &Pod) -> Option<ObservedPod> {
         reason: if phase == Phase::Running && ready { None } else { reason(pod).map(Arc::new) },
         created: pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
         times: times::of(status),
-        spec: pod.spec.clone(),
+        spec: ObservedSpec {
+            resize: resize::of(pod),
+            cpu_after_start: cpu_after_start(pod),
+            ..pod.spec.clone()
+        },
         annotations: annotations::read(&pod.metadata),
     })
+}
+
+/// Returns the limit of CPU that the container `sandbox` is to get once it is ready, unless it has it.
+fn cpu_after_start(pod: &Pod) -> Option<Box<str>> {
+    let wanted = pod.metadata.annotations.as_ref()?.get(names::CPU_AFTER_START)?;
+    let wanted = Quantity::parse_cores(wanted)?;
+    let is_there =
+        pod.spec.resources.cpu.as_ref().is_some_and(|cpu| Quantity::is_same_text(cpu, wanted.as_str()));
+    (!is_there).then(|| wanted.as_str().into())
 }
 
 /// Converts a Service and computes its URL with the template. Returns `None` if it has no uid.

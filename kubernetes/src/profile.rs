@@ -46,6 +46,8 @@ pub struct Profile {
     pub image: Option<String>,
     /// The CPU of the sandbox container, in cores.
     pub cpu: Amount,
+    /// The limit of CPU until the sandbox is ready.
+    pub start_cpu: Option<Quantity>,
     /// The memory of the sandbox container, in bytes.
     pub memory: Amount,
     /// The writable layer and the logs of the sandbox container, in bytes.
@@ -133,6 +135,7 @@ impl Profile {
             description: self.description.or_else(|| base.description.clone()),
             image: self.image.or_else(|| base.image.clone()),
             cpu: self.cpu.or(&base.cpu),
+            start_cpu: self.start_cpu.or_else(|| base.start_cpu.clone()),
             memory: self.memory.or(&base.memory),
             ephemeral_storage: self.ephemeral_storage.or(&base.ephemeral_storage),
             env: map(self.env, &base.env),

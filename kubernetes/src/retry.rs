@@ -80,6 +80,7 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::NotFound
         | ClusterErrorKind::Forbidden
         | ClusterErrorKind::Invalid
+        | ClusterErrorKind::NotSupported
         | ClusterErrorKind::Denied
         | ClusterErrorKind::Mutated
         | ClusterErrorKind::WorkspaceTerminating

@@ -27,13 +27,15 @@ struct Container {
     resources: Object<ContainerResources>,
 }
 
-#[derive(Default, Deserialize)]
+/// The resources of a container.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct ContainerResources {
+pub(crate) struct ContainerResources {
     limits: Object<Quantities>,
+    requests: Object<Quantities>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct Quantities {
     cpu: Scalar<String>,
@@ -69,6 +71,15 @@ impl PodSpec {
         all.filter_map(|container| Some((container.name.0.clone()?, container.memory_limit()?))).collect()
     }
 
+    /// Returns the requests of the container `sandbox`.
+    pub(crate) fn requests(&self) -> Resources {
+        let sandbox = find(&self.containers, names::SANDBOX_CONTAINER);
+        sandbox
+            .and_then(|container| container.resources.0.as_ref())
+            .map(ContainerResources::requests)
+            .unwrap_or_default()
+    }
+
     /// Returns the facts that API clients can read.
     pub(crate) fn observed(&self) -> ObservedSpec {
         let sandbox = find(&self.containers, names::SANDBOX_CONTAINER);
@@ -86,12 +97,38 @@ impl PodSpec {
             network: None,
             resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),
             workspace: None,
+            resize: None,
+            cpu_after_start: None,
         }
     }
 }
 
 fn find<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
     containers.iter().find(|container| container.name.as_deref() == Some(name))
+}
+
+// === impl ContainerResources ===
+
+impl ContainerResources {
+    pub(crate) fn limits(&self) -> Resources {
+        self.limits.0.as_ref().map(Quantities::texts).unwrap_or_default()
+    }
+
+    fn requests(&self) -> Resources {
+        self.requests.0.as_ref().map(Quantities::texts).unwrap_or_default()
+    }
+}
+
+// === impl Quantities ===
+
+impl Quantities {
+    fn texts(&self) -> Resources {
+        Resources {
+            cpu: self.cpu.0.clone(),
+            memory: self.memory.0.clone(),
+            ephemeral_storage: self.ephemeral_storage.0.clone(),
+        }
+    }
 }
 
 // === impl Container ===
@@ -102,13 +139,7 @@ impl Container {
     }
 
     fn limits(&self) -> Resources {
-        let limits = self.resources.0.as_ref().and_then(|resources| resources.limits.0.as_ref());
-        let text = |of: fn(&Quantities) -> &Scalar<String>| limits.and_then(|limits| of(limits).0.clone());
-        Resources {
-            cpu: text(|limits| &limits.cpu),
-            memory: text(|limits| &limits.memory),
-            ephemeral_storage: text(|limits| &limits.ephemeral_storage),
-        }
+        self.resources.0.as_ref().map(ContainerResources::limits).unwrap_or_default()
     }
 
     /// Returns the default if the variable is not set, and `None` if it is not a positive integer.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
 use lifecycle::{
-    spec::ObservedSpec,
+    spec::{ObservedSpec, Resources},
     workspace::{PodWorkspace, WhenDeleted},
 };
 use serde::Deserialize;
@@ -23,18 +23,20 @@ use crate::{
     annotations,
     lenient::{Object, Objects, Scalar},
     names,
-    spec::PodSpec,
+    spec::{ContainerResources, PodSpec},
 };
 
 /// A Pod, reduced to the fields that are read.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Object<PodFields>")]
 pub struct Pod {
-    /// The name, namespace, uid, resourceVersion, labels, times, finalizers and lifetime annotations. All other fields
-    /// are empty.
+    /// The name, namespace, uid, resourceVersion, generation, labels, times, finalizers and our annotations. All other
+    /// fields are empty.
     pub metadata: ObjectMeta,
     /// The facts of the spec that API clients can read. The spec itself is dropped.
     pub(crate) spec: ObservedSpec,
+    /// The requests of the container `sandbox`.
+    pub(crate) requests: Resources,
     /// Whether one of the containers has the name of a sandbox's.
     pub(crate) has_sandbox_container: bool,
     /// The memory limits of the containers that have one, by name.
@@ -60,6 +62,8 @@ pub(crate) struct PodStatus {
     pub(crate) conditions: Objects<Condition>,
     pub(crate) init_container_statuses: Objects<ContainerStatus>,
     pub(crate) container_statuses: Objects<ContainerStatus>,
+    /// The generation of the spec that the status is about.
+    pub(crate) observed_generation: Scalar<i64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -73,6 +77,8 @@ pub(crate) struct Condition {
     pub(crate) message: Scalar<String>,
     #[serde(rename = "lastTransitionTime")]
     pub(crate) since: Scalar<Timestamp>,
+    #[serde(rename = "observedGeneration")]
+    pub(crate) observed_generation: Scalar<i64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -83,6 +89,8 @@ pub(crate) struct ContainerStatus {
     pub(crate) state: Object<ContainerState>,
     /// The state before the last restart.
     pub(crate) last_state: Object<ContainerState>,
+    /// The resources that the container has. Only a kubelet that can resize reports them.
+    pub(crate) resources: Object<ContainerResources>,
 }
 
 /// The state of a container. At most one field is set.
@@ -216,9 +224,10 @@ pub(crate) struct NamespaceStatus {
 }
 
 /// The annotations of a Pod that are read.
-const POD_ANNOTATIONS: [&str; 6] = {
+const POD_ANNOTATIONS: [&str; 7] = {
     let [ttl, idle_timeout, last_activity, owner] = annotations::KEYS;
-    [ttl, idle_timeout, last_activity, owner, names::WORKSPACE_SIZE, names::WHEN_DELETED]
+    let [size, when_deleted] = [names::WORKSPACE_SIZE, names::WHEN_DELETED];
+    [ttl, idle_timeout, last_activity, owner, size, when_deleted, names::CPU_AFTER_START]
 };
 
 /// The metadata fields that are read.
@@ -229,6 +238,7 @@ struct Metadata {
     namespace: Scalar<String>,
     uid: Scalar<String>,
     resource_version: Scalar<String>,
+    generation: Scalar<i64>,
     labels: Scalar<BTreeMap<String, String>>,
     annotations: Object<BTreeMap<String, Scalar<String>>>,
     creation_timestamp: Scalar<Timestamp>,
@@ -250,6 +260,7 @@ impl From<Object<PodFields>> for Pod {
         let network = metadata.labels.as_ref().and_then(names::network_of);
         Self {
             has_sandbox_container: spec.has_sandbox_container(),
+            requests: spec.requests(),
             spec: ObservedSpec { profile, network, workspace, ..spec.observed() },
             memory_limits: spec.memory_limits(),
             metadata,
@@ -349,6 +360,7 @@ impl Metadata {
             namespace: self.namespace.0,
             uid: self.uid.0,
             resource_version: self.resource_version.0,
+            generation: self.generation.0,
             labels: self.labels.0,
             annotations: self.annotations.0.map(keep).filter(|kept| !kept.is_empty()),
             creation_timestamp: self.creation_timestamp.0.map(Time),

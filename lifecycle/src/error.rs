@@ -51,6 +51,15 @@ pub enum SandboxError {
     /// The sandbox exists and does not meet the request's requirements. Nothing was changed.
     #[error("{0}")]
     Mismatch(#[from] Mismatch),
+    /// The cluster cannot resize a sandbox in place.
+    #[error(
+        "this cluster cannot resize a sandbox in place: its API server has no subresource pods/resize, which \
+         Kubernetes has since 1.33; create the sandbox again with the resources"
+    )]
+    ResizeNotSupported,
+    /// The cluster refuses the resize. Nothing was changed.
+    #[error("the cluster refuses the resize: {0}")]
+    ResizeRefused(String),
     /// A foreign object has the name of one of the sandbox's objects.
     #[error(
         "Sandbox '{id}' cannot be made: {what} is not managed by this service; choose another sandbox_id"
@@ -199,6 +208,8 @@ pub enum ClusterErrorKind {
     Unauthorized,
     /// 400 or 422: the object is not valid.
     Invalid,
+    /// 404 or 405 on a patch: the API server has no such subresource.
+    NotSupported,
     /// An admission webhook or plug-in denied the request.
     Denied,
     /// A mutating admission has changed an object so that it cannot be used.
@@ -269,6 +280,7 @@ impl ClusterErrorKind {
             Self::Forbidden => "Forbidden",
             Self::Unauthorized => "Unauthorized",
             Self::Invalid => "Invalid",
+            Self::NotSupported => "NotSupported",
             Self::Denied => "Denied",
             Self::Mutated => "Mutated",
             Self::TooManyRequests => "TooManyRequests",
@@ -305,6 +317,7 @@ impl ClusterErrorKind {
             | Self::NotFound
             | Self::Forbidden
             | Self::Invalid
+            | Self::NotSupported
             | Self::Denied
             | Self::Mutated
             | Self::WorkspaceLost

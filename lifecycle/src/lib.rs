@@ -26,6 +26,7 @@ pub mod pull;
 pub mod readiness;
 pub mod reap_limiter;
 pub mod request;
+pub mod resize;
 pub mod spec;
 pub mod step;
 pub mod text;

@@ -8,6 +8,7 @@ use crate::{
     hold::Held,
     lifetime::{LifetimeAnnotations, ReapReason},
     phase::{Phase, Reason},
+    resize::Resize,
     spec::ObservedSpec,
 };
 
@@ -128,6 +129,8 @@ pub trait Observation {
     fn version(&self) -> ResourceVersion;
     /// Returns whether two observations lead to the same decisions.
     fn is_equivalent(&self, other: &Self) -> bool;
+    /// Adds what only the earlier observation of the same object shows.
+    fn follow(&mut self, _earlier: &Self) {}
 }
 
 // === impl Observation ===
@@ -143,7 +146,17 @@ impl Observation for ObservedPod {
 
     fn is_equivalent(&self, other: &Self) -> bool {
         let expiry = |pod: &Self| (pod.phase, pod.ready, pod.terminating);
-        self.uid == other.uid && expiry(self) == expiry(other) && self.annotations == other.annotations
+        self.uid == other.uid
+            && expiry(self) == expiry(other)
+            && self.annotations == other.annotations
+            && self.spec.cpu_after_start == other.spec.cpu_after_start
+    }
+
+    fn follow(&mut self, earlier: &Self) {
+        // The cluster reports only a resize that is in progress.
+        if self.spec.resize.is_none() && earlier.spec.resize.is_some() {
+            self.spec.resize = Some(Box::new(Resize::DONE));
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Operation {
     DeleteWorkspace,
     /// A workspace is enlarged.
     EnlargeWorkspace,
+    /// A sandbox is resized.
+    Resize,
     /// A sandbox is used.
     Touch,
     /// Anything else. It changes nothing.
@@ -44,6 +46,7 @@ impl Operation {
             | Self::ChangeLimits
             | Self::DeleteWorkspace
             | Self::EnlargeWorkspace
+            | Self::Resize
             | Self::Touch => " and goes on",
             Self::Read => "",
         }
@@ -62,6 +65,7 @@ impl fmt::Display for Operation {
             Self::ChangeLimits => "Change of the limits",
             Self::DeleteWorkspace => "Workspace deletion",
             Self::EnlargeWorkspace => "Workspace enlargement",
+            Self::Resize => "Resize",
             Self::Touch => "Touch",
             Self::Read => "The request",
         })

@@ -7,7 +7,9 @@ use std::{fmt, num::NonZeroU128, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use crate::{ids::ProfileName, network::NetworkMode, request::CreateRequest, workspace::PodWorkspace};
+use crate::{
+    ids::ProfileName, network::NetworkMode, request::CreateRequest, resize::Resize, workspace::PodWorkspace,
+};
 
 /// A number of shell sessions: a positive integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,10 @@ pub struct ObservedSpec {
     pub resources: Arc<Resources>,
     /// The workspace that the Pod mounts.
     pub workspace: Option<Arc<PodWorkspace>>,
+    /// The resize that is in progress, or the last one.
+    pub resize: Option<Box<Resize>>,
+    /// The limit of CPU that the container `sandbox` is to get once it is ready, if it does not have it yet.
+    pub cpu_after_start: Option<Box<str>>,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
@@ -80,6 +86,9 @@ pub enum Mismatch {
 // === impl Resources ===
 
 impl Resources {
+    /// No limits.
+    pub const NONE: Self = Self { cpu: None, memory: None, ephemeral_storage: None };
+
     /// Returns whether nothing is limited.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -128,6 +137,8 @@ impl ObservedSpec {
             network: request.overrides.network,
             resources: Arc::default(),
             workspace: None,
+            resize: None,
+            cpu_after_start: None,
         }
     }
 }
@@ -142,6 +153,8 @@ impl Default for ObservedSpec {
             network: None,
             resources: Arc::default(),
             workspace: None,
+            resize: None,
+            cpu_after_start: None,
         }
     }
 }

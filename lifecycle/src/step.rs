@@ -25,6 +25,8 @@
 //! Steady ── other limit ───────▸ Reaping ────────── unknown ────▸ ConfirmingReap ◂──▸ ReapUnknown
 //! Steady ── used or returned ──▸ RecordingUse ───── Written ────▸ Steady, then Answer
 //! Steady ── Event::Change ─────▸ Updating ───────── Written ────▸ Steady, then Answer
+//! Steady ── Event::Resize ─────▸ Resizing ───────── Resized ────▸ Steady, then Answer
+//! Steady ── ready after start ─▸ Resizing ───────── Resized ────▸ Steady
 //! ```
 
 mod context;
@@ -35,6 +37,7 @@ mod existence;
 mod lifetime;
 mod lifetime_state;
 mod reap;
+mod resize;
 mod steady;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use crate::{
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     pod_event::PodEvent,
     request::CreateRequest,
+    spec::Resources,
     workspace::{Size, Workspace, WorkspaceId, claim::ObservedClaim, retention::DeleteReason},
 };
 
@@ -108,6 +109,15 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Starts a check whether the network policies are enforced, unless one is running. Never waits.
     fn check_network(&self) {}
+
+    /// Checks whether the profile lets a request set these limits of an existing sandbox. Makes no call.
+    ///
+    /// # Errors
+    /// The error for the client.
+    fn check_resize(&self, profile: Option<&ProfileName>, resources: &Resources) -> Result<(), SandboxError>;
+
+    /// Sets these limits of the container `sandbox` in place with one write, after a read, if the Pod still has this uid.
+    fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
     /// Asks the sandbox itself, and the cluster's metrics, whether the sandbox is busy.
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;

@@ -1,8 +1,9 @@
-//! `PATCH /api/sandboxes/{id}`: changes the limits of a sandbox.
+//! `PATCH /api/sandboxes/{id}`: changes the limits of a sandbox, or resizes it in place.
 
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
+use lifecycle::resize::Resize;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     errors::{ApiError, reply},
     get,
     path::{self, PathId},
-    request,
+    request::{self, Change},
 };
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
@@ -39,8 +40,18 @@ where
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let (patch, owner) = body_reader.parse(&headers, body, request::limits).await?;
+    let (change, owner) = body_reader.parse(&headers, body, request::change).await?;
     let id = id.usable()?;
-    let status = backend.change(id.clone(), patch, owner).await?;
+    let status = match change {
+        Change::Limits(limits) => backend.change(id.clone(), limits, owner).await?,
+        Change::Resources(resources) => {
+            let status = backend.resize(id.clone(), resources, owner).await?;
+            // The caller has asked for a resize, so its response always says how far it is.
+            status.map(|mut status| {
+                status.spec.resize.get_or_insert_with(|| Box::new(Resize::DONE));
+                status
+            })
+        }
+    };
     get::shown(backend, &id, status)
 }

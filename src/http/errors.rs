@@ -344,8 +344,8 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
             BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch, MountOutsideState,
-            NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, Restarting, ShuttingDown, Stale,
-            StillTerminating, TimedOut, Unanswered, Unavailable,
+            NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported, ResizeRefused,
+            Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered, Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);
@@ -366,6 +366,8 @@ impl From<SandboxError> for ApiError {
             }
             LarkBrokerRequired => (StatusCode::CONFLICT, Some("LarkBrokerRequired"), None),
             Mismatch(mismatch) => (StatusCode::CONFLICT, Some(mismatch.name()), None),
+            ResizeNotSupported => (StatusCode::NOT_IMPLEMENTED, Some("ResizeNotSupported"), None),
+            ResizeRefused(_) => (StatusCode::BAD_REQUEST, Some("ResizeRefused"), None),
             NotOurs { .. } => (StatusCode::CONFLICT, Some("NotOurs"), None),
             StillTerminating { retry_after, .. } => later("StillTerminating", retry_after),
             // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients

@@ -108,7 +108,9 @@ impl Deadlines {
             | Operation::DeletePod
             | Operation::DeleteService
             | Operation::DeleteWorkspace => self.delete,
-            Operation::ChangeLimits | Operation::EnlargeWorkspace | Operation::Touch => self.change,
+            Operation::ChangeLimits | Operation::Resize | Operation::EnlargeWorkspace | Operation::Touch => {
+                self.change
+            }
             Operation::Read => self.read,
         }
     }

@@ -7,7 +7,7 @@ use lifecycle::{
     lifetime::Limits,
     network::NetworkMode,
     request::CreateRequest,
-    spec::Resources,
+    spec::{ObservedSpec, Resources},
     workspace::{Scope, WhenDeleted},
 };
 use serde::{Serialize, Serializer};
@@ -36,6 +36,9 @@ pub struct Profile {
     /// The workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
+    /// The limit of CPU until the sandbox is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_cpu: Option<String>,
     /// The time to live, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
     pub ttl: Option<Duration>,
@@ -141,14 +144,17 @@ impl Profiles {
     }
 
     /// Returns the resources that a request sets and that the sandbox does not have.
-    pub(super) fn not_applied(&self, wanted: Resources, actual: &Resources) -> Resources {
+    pub(super) fn not_applied(&self, wanted: Resources, spec: &ObservedSpec) -> Resources {
+        let actual = &*spec.resources;
+        // A sandbox that has more CPU for its start is to get this one afterwards.
+        let cpu = spec.cpu_after_start.as_deref().map(str::to_owned).or_else(|| actual.cpu.clone());
         let differs = |wanted: Option<String>, actual: &Option<String>| {
             let is_same =
                 |wanted: &str| actual.as_ref().is_some_and(|actual| (self.is_same_amount)(wanted, actual));
             wanted.filter(|wanted| !is_same(wanted))
         };
         Resources {
-            cpu: differs(wanted.cpu, &actual.cpu),
+            cpu: differs(wanted.cpu, &cpu),
             memory: differs(wanted.memory, &actual.memory),
             ephemeral_storage: differs(wanted.ephemeral_storage, &actual.ephemeral_storage),
         }
@@ -202,6 +208,7 @@ mod tests {
             description: None,
             resources: Resources::default(),
             workspace: None,
+            start_cpu: None,
             ttl: ttl.map(Duration::from_secs),
             idle_timeout: None,
             overrides: Overrides::default(),
@@ -232,7 +239,16 @@ mod tests {
             ),
             (resources(Some("2"), Some("1Gi")), resources(None, None), resources(Some("2"), Some("1Gi"))),
         ] {
-            assert_eq!(profiles([]).not_applied(wanted, &actual), differs);
+            let spec = ObservedSpec { resources: Arc::new(actual), ..ObservedSpec::default() };
+            assert_eq!(profiles([]).not_applied(wanted, &spec), differs);
+        }
+        let started = ObservedSpec {
+            resources: Arc::new(resources(Some("4"), None)),
+            cpu_after_start: Some("1".into()),
+            ..ObservedSpec::default()
+        };
+        for (cpu, differs) in [(Some("1"), None), (Some("4"), Some("4"))] {
+            assert_eq!(profiles([]).not_applied(resources(cpu, None), &started).cpu.as_deref(), differs);
         }
     }
 

@@ -9,6 +9,7 @@ use lifecycle::{
     ids::{ProfileName, SandboxId},
     network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
+    resize::Resize,
     spec::{Resources, ShellSessions},
     workspace::{PodWorkspace, WhenDeleted, WorkspaceId},
 };
@@ -43,6 +44,9 @@ pub(super) struct Sandbox<'a> {
     profile_not_applied: Option<&'a ProfileName>,
     #[serde(skip_serializing_if = "Resources::is_empty")]
     resources: &'a Resources,
+    /// The resize that is in progress, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resize: Option<&'a Resize>,
     /// The resources that a POST set and that the sandbox, which existed, does not have.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     resources_not_applied: Resources,
@@ -150,6 +154,7 @@ impl<'a> Sandbox<'a> {
             profile: status.spec.profile.as_ref(),
             profile_not_applied: None,
             resources: &status.spec.resources,
+            resize: status.spec.resize.as_deref(),
             resources_not_applied: Resources::default(),
             network: None,
             network_not_applied: None,

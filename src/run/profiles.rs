@@ -22,6 +22,7 @@ pub(super) fn of(template: &Template) -> http::Profiles {
             description: profile.description.clone(),
             resources: Resources { cpu, memory, ephemeral_storage },
             workspace: profile.workspace.as_ref().map(workspace),
+            start_cpu: profile.start_cpu.as_ref().map(Quantity::canonical),
             ttl: profile.ttl,
             idle_timeout: profile.idle_timeout,
             overrides: overrides(profile, limits),

@@ -21,7 +21,7 @@ use lifecycle::{
     observed::{Expiry, Status, Uid},
     phase::Phase,
     request::CreateRequest,
-    spec::ObservedSpec,
+    spec::{ObservedSpec, Resources},
     timeline::Report,
     traits::Clock,
 };
@@ -237,6 +237,18 @@ impl Backend for Fake {
         *status = limited();
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
         Ok(Some(status.clone()))
+    }
+
+    async fn resize(
+        &self,
+        id: SandboxId,
+        resources: Resources,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        let amounts = [resources.cpu, resources.memory, resources.ephemeral_storage];
+        let amounts: Vec<_> = amounts.into_iter().flatten().collect();
+        self.play(format!("resize {}{} to {}", id.as_str(), by(owner.as_ref()), amounts.join(", "))).await?;
+        Ok(self.shared.sandboxes.lock().unwrap().get(&id).cloned())
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {

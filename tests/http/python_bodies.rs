@@ -3,7 +3,7 @@
 use http::StatusCode;
 use lifecycle::{lifetime::LimitsPatch, request::CreateRequest};
 use proptest::prelude::*;
-use sandbox_provisioner::http::request;
+use sandbox_provisioner::http::request::{self, Change};
 use serde_json::json;
 
 const JSON: Option<&str> = Some("application/json");
@@ -67,8 +67,9 @@ fn ignored_values_may_be_what_only_python_reads() {
         }
         let body = mounts(&format!(r#","note":{value}"#));
         assert!(create(&body).is_some() && create(&body) == create(mounts("")), "{body}");
-        let patch = request::limits(JSON, format!(r#"{{"ttl":null,"note":{value}}}"#).as_bytes());
-        assert_eq!(patch, Ok(LimitsPatch { ttl: Some(None), idle_timeout: None }), "{value}");
+        let patch = request::change(JSON, format!(r#"{{"ttl":null,"note":{value}}}"#).as_bytes());
+        let limits = LimitsPatch { ttl: Some(None), idle_timeout: None };
+        assert_eq!(patch, Ok(Change::Limits(limits)), "{value}");
     }
     assert_eq!(create(r#"{"sandbox_id":"a","user_id":"u","\ud83d":1}"#), plain);
 }
@@ -103,7 +104,7 @@ fn used_values_that_only_python_reads_are_refused() {
         let body = format!(r#"{{"sandbox_id":"a","extra_mounts":[{value}]}}"#);
         assert_eq!(refusal(&body), Some(StatusCode::UNPROCESSABLE_ENTITY), "{body}");
         for limit in ["ttl", "idle_timeout"] {
-            let patch = request::limits(JSON, format!(r#"{{"{limit}":{value}}}"#).as_bytes());
+            let patch = request::change(JSON, format!(r#"{{"{limit}":{value}}}"#).as_bytes());
             assert!(patch.is_err(), "{limit} {value}");
         }
     }

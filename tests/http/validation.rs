@@ -15,7 +15,7 @@ use lifecycle::{
 use proptest::prelude::*;
 use sandbox_provisioner::http::{
     errors::ApiError,
-    request::{self, ECHO_MAX, ERRORS_MAX},
+    request::{self, Change, ECHO_MAX, ERRORS_MAX},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,7 +43,10 @@ fn create(body: &Value) -> Result<CreateRequest, ApiError> {
 }
 
 fn limits(body: &Value) -> Result<LimitsPatch, ApiError> {
-    request::limits(JSON, body.to_string().as_bytes())
+    request::change(JSON, body.to_string().as_bytes()).map(|change| match change {
+        Change::Limits(limits) => limits,
+        Change::Resources(_) => LimitsPatch::default(),
+    })
 }
 
 fn json_detail(body: &[u8]) -> Value {
@@ -280,7 +283,7 @@ fn errors_of_limits_come_last() {
 /// Guards that a change is a JSON object that changes something, with the content-type rules of a create.
 #[test]
 fn a_change_changes_something() {
-    let change = |content_type, body: &str| detail_of(request::limits(content_type, body.as_bytes()));
+    let change = |content_type, body: &str| detail_of(request::change(content_type, body.as_bytes()));
     for (content_type, body, kind, path) in [
         (JSON, "{}", "value_error", json!(["body"])),
         (JSON, r#"{"TTL":"1h"}"#, "value_error", json!(["body"])),
@@ -296,7 +299,7 @@ fn a_change_changes_something() {
         assert_eq!((&entries[0]["type"], &entries[0]["loc"]), (&json!(kind), &path), "{body}");
     }
     let entry = &change(JSON, "{}")[0];
-    assert_eq!(entry["msg"], "Value error, at least one of ttl and idle_timeout is needed");
+    assert_eq!(entry["msg"], "Value error, at least one of ttl, idle_timeout and resources is needed");
     assert_eq!(change(Some("application/merge-patch+json"), r#"{"ttl":null}"#), Value::Null);
 }
 
@@ -424,7 +427,7 @@ proptest! {
     /// Guards that an accepted change changes something, and that a rejected one has an error.
     #[test]
     fn any_near_change_is_answered(body in near_requests()) {
-        match request::limits(JSON, body.to_string().as_bytes()) {
+        match limits(&body) {
             Ok(change) => prop_assert_ne!(change, LimitsPatch::default()),
             Err(error) => has_well_formed_errors(&error)?,
         }

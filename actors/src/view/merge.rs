@@ -57,7 +57,7 @@ pub(super) struct Gone {
 /// Merges an observation of an existing object.
 pub(super) fn apply<T: Observation + PartialEq>(
     slot: &mut Option<Known<T>>,
-    object: T,
+    mut object: T,
     source: Source,
 ) -> Effect {
     let written_during = match source {
@@ -72,6 +72,7 @@ pub(super) fn apply<T: Observation + PartialEq>(
         if written_during.is_none() {
             known.written_during = None;
         }
+        object.follow(&known.object);
         if object.version() < known.object.version() || object == known.object {
             return Effect::None;
         }

@@ -15,13 +15,13 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
-    ids::SandboxId,
+    ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, Limits, Policy, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
     phase::Phase,
     reap_limiter::ReapLimits,
     request::CreateRequest,
-    spec::ObservedSpec,
+    spec::{ObservedSpec, Resources},
     traits::{
         Busy, Clock, Cluster, Creation, Deletion, Kind, KnownUids, Lookup, Manifest, Manifests, Outcome,
         Preconditions, WatchEvent, WatchSink,
@@ -518,6 +518,29 @@ impl Cluster for Port {
                 return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
             };
             (pod.annotations, pod.version) = (annotations, version);
+            Outcome::Done(pod.clone())
+        })
+    }
+
+    fn check_resize(&self, _: Option<&ProfileName>, resources: &Resources) -> Result<(), SandboxError> {
+        let refused = resources.ephemeral_storage.is_some();
+        if refused { Err(SandboxError::BadRequest("beyond the bounds".to_owned())) } else { Ok(()) }
+    }
+
+    fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move {
+            let cpu = resources.cpu.as_deref().unwrap_or_default();
+            if let Err(fault) = self.0.call(format!("resize {id} {cpu}")).await {
+                return Outcome::Refused(fault);
+            }
+            let mut state = self.0.state.lock().unwrap();
+            let version = ResourceVersion(state.next());
+            let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
+            let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
+                return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
+            };
+            pod.version = version;
+            (pod.spec.cpu_after_start, pod.spec.resources) = (None, Arc::new(resources));
             Outcome::Done(pod.clone())
         })
     }

@@ -14,7 +14,7 @@ use lifecycle::{
     observed::{Status, Uid},
     phase::Phase,
     request::CreateRequest,
-    spec::ObservedSpec,
+    spec::{ObservedSpec, Resources},
     timeline::Report,
     traits::Clock,
 };
@@ -109,6 +109,16 @@ impl Backend for Recorder {
         _: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
         self.note("change", Some(&id));
+        Ok(Some(running()))
+    }
+
+    async fn resize(
+        &self,
+        id: SandboxId,
+        _: Resources,
+        _: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        self.note("resize", Some(&id));
         Ok(Some(running()))
     }
 

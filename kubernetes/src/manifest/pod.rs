@@ -8,7 +8,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::api::resource::Quantity,
 };
-use lifecycle::{error::SandboxError, ids::ProfileName, request::CreateRequest};
+use lifecycle::{
+    error::SandboxError,
+    ids::ProfileName,
+    request::{CreateRequest, RequestedOverrides},
+};
 
 use super::{
     SkillsRoot, Template, default_resources,
@@ -86,7 +90,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
     if let Some(workspace) = &workspace {
         workspace.mark(&mut pod.metadata);
     }
-    if let Some((name, profile)) = profile_of(template, request)? {
+    if let Some((name, profile)) = with_overrides(template, request.profile.as_ref(), &request.overrides)? {
         profile::apply(&profile, name, &mut pod);
     }
     Ok(pod)
@@ -107,17 +111,18 @@ fn check_host_paths(template: &Template, request: &CreateRequest) -> Result<(), 
     )))
 }
 
-/// Returns the profile of a request, with what the request sets in its place.
-pub(super) fn profile_of<'a>(
+/// Returns the profile of a request, with the values that the request sets in its place.
+pub(super) fn with_overrides<'a>(
     template: &Template,
-    request: &'a CreateRequest,
+    profile: Option<&'a ProfileName>,
+    overrides: &RequestedOverrides,
 ) -> Result<Option<(&'a ProfileName, Profile)>, SandboxError> {
-    let Some(name) = &request.profile else {
-        check_without_profile(&request.overrides)?;
+    let Some(name) = profile else {
+        check_without_profile(overrides)?;
         return Ok(None);
     };
     let profile = find_profile(template, name)?;
-    Ok(Some((name, profile.with_request(name, &request.overrides, &default_resources())?)))
+    Ok(Some((name, profile.with_request(name, overrides, &default_resources())?)))
 }
 
 /// Returns a profile of the settings.

@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use lifecycle::ids::ProfileName;
 
-use super::volumes::volume_mount;
+use super::{default_resources, volumes::volume_mount};
 use crate::{
     names,
     profile::{Amount, ImageLocality, Level, Profile, Quantity, Security, Spread},
@@ -53,6 +53,9 @@ pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
         spec.containers.iter_mut().find(|container| container.name == names::SANDBOX_CONTAINER)
     {
         contain(profile, sandbox);
+        if let Some(after_start) = raise_cpu(profile, sandbox) {
+            annotations.insert(names::CPU_AFTER_START.to_owned(), after_start);
+        }
     }
 }
 
@@ -178,6 +181,18 @@ fn contain(profile: &Profile, sandbox: &mut Container) {
     // Kubernetes uses the last of two variables with one name, so those of this program come last.
     let ours = sandbox.env.take().unwrap_or_default();
     sandbox.env = Some(own.chain(ours).collect());
+}
+
+/// Raises the CPU until the sandbox is ready. Returns the limit that it has afterwards, if that is another one.
+fn raise_cpu(profile: &Profile, sandbox: &mut Container) -> Option<String> {
+    let [(name, default), _, _] = default_resources();
+    let amount = profile.cpu.clone().or(&default);
+    let (start, limit) = (profile.start_cpu.as_ref()?, amount.limit.as_ref()?);
+    if start <= limit {
+        return None;
+    }
+    set_amount(sandbox.resources.get_or_insert_default(), name, &amount.with_limit(start.clone()));
+    Some(limit.canonical())
 }
 
 fn set_amount(resources: &mut ResourceRequirements, name: &str, amount: &Amount) {

@@ -16,11 +16,12 @@ use super::{
 };
 
 /// The names of all fields.
-pub const FIELDS: [&str; 32] = [
+pub const FIELDS: [&str; 33] = [
     "extends",
     "description",
     "image",
     "cpu",
+    "start_cpu",
     "memory",
     "ephemeral_storage",
     "env",
@@ -73,6 +74,9 @@ impl Profile {
             "description" => self.description = Some(text(value, one_line, ONE_LINE)?),
             "image" => self.image = Some(text(value, image, IMAGE)?),
             "cpu" => self.cpu = amount(value, Quantity::parse_cores, Quantity::ALLOWED_CORES)?,
+            "start_cpu" => {
+                self.start_cpu = Some(quantity(value, Quantity::parse_cores, Quantity::ALLOWED_CORES)?);
+            }
             "memory" => self.memory = amount(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)?,
             "ephemeral_storage" => {
                 self.ephemeral_storage = amount(value, Quantity::parse_bytes, Quantity::ALLOWED_BYTES)?;

@@ -48,7 +48,7 @@ pub struct Bounds {
 pub enum OverrideError {
     /// The request has no profile, and only a profile says what can be set.
     #[error(
-        "{field}: the request has no profile, so it cannot set this; an operator allows it with {setting} in \
+        "{field}: without a profile, no request can set this; an operator allows it with {setting} in \
              [profiles.default.overrides]"
     )]
     NoProfile {

@@ -75,11 +75,16 @@ impl Quantity {
         self.amount == other.amount
     }
 
+    /// Parses an amount from an object of Kubernetes, whatever it is.
+    pub(crate) fn of_kubernetes(text: &str) -> Option<Self> {
+        Self::parse(text, 0.0..=f64::MAX)
+    }
+
     /// Returns whether two texts of Kubernetes are the same amount, such as `1000m` and `1`.
     #[must_use]
     pub fn is_same_text(one: &str, other: &str) -> bool {
-        let any = |text| Self::parse(text, 0.0..=f64::MAX);
-        one == other || any(one).zip(any(other)).is_some_and(|(one, other)| one.is_same(&other))
+        let same = |(one, other): (Self, Self)| one.is_same(&other);
+        one == other || Self::of_kubernetes(one).zip(Self::of_kubernetes(other)).is_some_and(same)
     }
 
     /// Returns the quantity as Kubernetes writes it in the objects that it stores: with the largest suffix that needs no
@@ -149,7 +154,7 @@ fn shorten(mut number: f64, base: f64, suffixes: &[&str]) -> String {
 
 impl Amount {
     /// Fills absent values from a base.
-    pub(super) fn or(self, base: &Self) -> Self {
+    pub(crate) fn or(self, base: &Self) -> Self {
         Self {
             request: self.request.or_else(|| base.request.clone()),
             limit: self.limit.or_else(|| base.limit.clone()),

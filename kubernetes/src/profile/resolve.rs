@@ -48,6 +48,18 @@ pub enum ProfileError {
         /// The limit, which may be that of the settings.
         limit: String,
     },
+    /// The CPU at the start is below that after it.
+    #[error(
+        "profiles.{profile}.start_cpu: {start:?} is below the limit of cpu, which is {limit:?}; set at least that"
+    )]
+    StartBelowLimit {
+        /// The profile.
+        profile: ProfileName,
+        /// The CPU at the start.
+        start: String,
+        /// The limit, which may be that of the settings.
+        limit: String,
+    },
     /// No amount is within the bounds of a field that a request may set.
     #[error(
         "profiles.{profile}.overrides.{field}: the minimum {min:?} is above {}, which is {max:?}",
@@ -192,13 +204,20 @@ fn check(
     let workspace = profile.overrides.workspace_size.as_ref().zip(profile.workspace.as_ref());
     let workspace = workspace
         .and_then(|(bounds, workspace)| check_bounds(name, "workspace.size", bounds, Some(&workspace.size)));
+    let cpu_limit = profile.cpu.limit.as_ref().or(defaults[0].1.limit.as_ref());
+    let start = profile.start_cpu.as_ref().zip(cpu_limit).filter(|(start, limit)| start < limit);
+    let start = start.map(|(start, limit)| ProfileError::StartBelowLimit {
+        profile: name.clone(),
+        start: start.as_str().to_owned(),
+        limit: limit.as_str().to_owned(),
+    });
     let level = profile.security.level();
     let root = level == Level::Restricted && profile.security.run_as_user.is_none_or(|user| user == 0);
     let keeps_user_data =
         profile.workspace.as_ref().is_some_and(|workspace| workspace.mount == Mount::UserData);
     let has_host_paths = host_paths.skills || (host_paths.user_data && !keeps_user_data);
     let host_paths = level != Level::DeerFlow && has_host_paths;
-    let mut errors: Vec<_> = above.chain(outside).chain(workspace).collect();
+    let mut errors: Vec<_> = above.chain(outside).chain(workspace).chain(start).collect();
     errors.extend(root.then(|| ProfileError::Root(name.clone())));
     errors.extend(host_paths.then(|| ProfileError::HostPaths(name.clone())));
     errors

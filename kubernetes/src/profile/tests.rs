@@ -46,6 +46,7 @@ fn every_field() -> Value {
         "description": "A large one",
         "image": "registry.example/large:1",
         "cpu": {"request": "500m", "limit": "2"},
+        "start_cpu": "3",
         "memory": "4Gi",
         "ephemeral_storage": {"limit": "5Gi"},
         "env": {"HTTP_PROXY": "http://proxy:3128"},
@@ -111,9 +112,10 @@ fn each_field_reaches_the_pod() {
             &sandbox["resources"],
             json!({
                 "requests": {"cpu": "500m", "memory": "4Gi", "ephemeral-storage": "500Mi"},
-                "limits": {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "5Gi"},
+                "limits": {"cpu": "3", "memory": "4Gi", "ephemeral-storage": "5Gi"},
             }),
         ),
+        (&metadata["annotations"]["sandbox-provisioner/cpu-after-start"], json!("2")),
         (&sandbox["env"], json!([{"name": "HTTP_PROXY", "value": "http://proxy:3128"}])),
         (&spec["nodeSelector"], json!({"pool": "sandboxes"})),
         (&spec["tolerations"][0]["key"], json!("sandboxes")),
@@ -164,6 +166,27 @@ fn each_field_reaches_the_pod() {
     let mounts = sandbox["volumeMounts"].as_array().unwrap();
     for (name, path) in [("shm", "/dev/shm"), ("tmp", "/tmp")] {
         assert!(mounts.iter().any(|mount| mount["name"] == name && mount["mountPath"] == path), "{name}");
+    }
+}
+
+/// Guards which CPU a Pod starts with: more than it is to have, with a request that follows as for every other limit, and
+/// the later limit in an annotation. Without more, there is no annotation.
+#[test]
+fn a_sandbox_starts_with_more_cpu() {
+    for (fields, requests, limits, after) in [
+        (json!({"cpu": {"request": "200m", "limit": "1"}, "start_cpu": "4"}), "200m", "4", Some("1")),
+        (json!({"cpu": "500m", "start_cpu": "2"}), "2", "2", Some("500m")),
+        (json!({"cpu": "0.5", "start_cpu": "2"}), "2", "2", Some("500m")),
+        (json!({"start_cpu": "2"}), "100m", "2", Some("1")),
+        (json!({"start_cpu": "1"}), "100m", "1000m", None),
+        (json!({"cpu": "2"}), "2", "2", None),
+    ] {
+        let pod = pod(&fields);
+        let annotation = pod.metadata.annotations.as_ref().unwrap().get(names::CPU_AFTER_START);
+        assert_eq!(annotation.map(String::as_str), after, "{fields}");
+        let resources = pod.spec.unwrap().containers[0].resources.clone().unwrap();
+        assert_eq!(resources.requests.unwrap()["cpu"].0, requests, "{fields}");
+        assert_eq!(resources.limits.unwrap()["cpu"].0, limits, "{fields}");
     }
 }
 
@@ -240,6 +263,7 @@ fn values_that_are_not_allowed_are_refused() {
             "",
             "\"max\" is not allowed; allowed: request and limit",
         ),
+        ("start_cpu", json!({"limit": "2"}), "", "a table is not allowed; allowed: a number of cores"),
         ("memory", json!({"limit": "1GB"}), ".limit", "\"1GB\" is not allowed"),
         ("memory", json!(true), "", "or a table with request and limit"),
         ("ephemeral_storage", json!("1 Gi"), "", "a number of bytes"),
@@ -382,6 +406,11 @@ fn profiles_that_cannot_work_are_refused() {
         "{above}"
     );
     assert!(above.contains("profiles.b.cpu: the request \"1500m\" is above the limit \"1000m\""), "{above}");
+    let start = refused(json!({"a": {"start_cpu": "500m"}}), false);
+    assert_eq!(
+        start,
+        "profiles.a.start_cpu: \"500m\" is below the limit of cpu, which is \"1000m\"; set at least that"
+    );
     for user in [json!({"security": "restricted"}), json!({"security": "restricted", "run_as_user": 0})] {
         assert!(refused(json!({ "a": user }), false).contains("a user that is not 0"));
     }

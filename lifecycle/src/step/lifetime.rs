@@ -29,6 +29,7 @@ impl Step<'_> {
         match (lifetime, event) {
             (Lifetime::RecordingUse(waiters), Event::Written(outcome)) => self.recorded(waiters, &outcome),
             (Lifetime::Updating(waiter), Event::Written(outcome)) => self.updated(waiter, outcome),
+            (Lifetime::Resizing(waiter), Event::Resized(outcome)) => self.resized(waiter, outcome),
 
             (Lifetime::Probing, Event::Probed(busy)) => self.probed(&busy),
             (Lifetime::Reaping(reason), Event::Reaped { pod, service }) => self.reaped(reason, pod, service),
@@ -53,6 +54,7 @@ impl Step<'_> {
             (
                 stage @ (Lifetime::RecordingUse(_)
                 | Lifetime::Updating(_)
+                | Lifetime::Resizing(_)
                 | Lifetime::Probing
                 | Lifetime::Reaping(_)
                 | Lifetime::ReapUnknown { .. }
@@ -102,7 +104,7 @@ impl Step<'_> {
         after(answer(waiters, &self.reply()), decision)
     }
 
-    fn record_use(&mut self, owner: Option<Owner>) {
+    pub(super) fn record_use(&mut self, owner: Option<Owner>) {
         if let (Some(lifetime), Some(pod)) = (&mut self.lifetime, self.ctx.pod_of_whole()) {
             lifetime.record_use(owner, pod, self.ctx);
         }
@@ -160,6 +162,12 @@ impl Step<'_> {
             Ok(None) => None,
             Err(not_before) => Some(not_before),
         };
+        let lower_at = match lifetime.lowering.wanted(pod, ctx) {
+            Ok(Some(resize)) if fresh => return Upkeep::Call(Lifetime::Resizing(None), resize),
+            Ok(Some(_)) => Some(now + AGAIN),
+            Ok(None) => None,
+            Err(not_before) => Some(not_before),
+        };
         lifetime.hold = lifetime.hold.filter(|hold| hold.until > now);
         let limits = ctx.limits(pod);
         let ahead = lifetime.activity.ahead(limits, policy, now);
@@ -174,7 +182,7 @@ impl Step<'_> {
                 },
             },
         };
-        Upkeep::Wake([write_at, limit_at, ahead].into_iter().flatten().min())
+        Upkeep::Wake([write_at, lower_at, limit_at, ahead].into_iter().flatten().min())
     }
 
     /// Returns the error if the event is a DELETE by an owner that may not delete the sandbox, because the lease of

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     context::Context,
+    resize::Lowering,
     types::{Action, Event, Existence, Stage},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(crate) struct LifetimeState {
     /// Since when activity probes have failed.
     pub(super) unanswered_since: Option<Instant>,
     pending_write: PendingWrite,
+    pub(super) lowering: Lowering,
 }
 
 /// The parts of a lifetime that are not yet written to the Pod.
@@ -86,6 +88,7 @@ impl LifetimeState {
                     hold: None,
                     unanswered_since: None,
                     pending_write: PendingWrite::default(),
+                    lowering: Lowering::default(),
                 }
             }
         };

@@ -38,6 +38,13 @@ impl Step<'_> {
                 let reply = self.reply().map(|_| Reply::Gone);
                 after(answer([waiter], &reply), self.settle(orphan_since))
             }
+            Event::Resize { resources, waiter, owner } => {
+                if let Some(resize) = self.resize(resources, owner) {
+                    return (Lifetime::Resizing(Some(waiter)).into(), vec![resize]);
+                }
+                let reply = self.reply().map(|_| Reply::Gone);
+                after(answer([waiter], &reply), self.settle(orphan_since))
+            }
             Event::Resumed => {
                 if let Some(lifetime) = &mut self.lifetime {
                     lifetime.hold = None;
@@ -49,6 +56,7 @@ impl Step<'_> {
             | Event::Deleted { .. }
             | Event::Read(_)
             | Event::Written(_)
+            | Event::Resized(_)
             | Event::Probed(_)
             | Event::Reaped { .. }
             | Event::Deferred(_)
@@ -89,7 +97,7 @@ impl Step<'_> {
         let reply = match &event {
             Event::Post { .. } | Event::Delete { .. } => Err(SandboxError::Busy { retry_after: BUSY_RETRY }),
             Event::Touch { .. } if !self.ctx.fresh => Err(stale()),
-            Event::Touch { .. } | Event::Change { .. } => {
+            Event::Touch { .. } | Event::Change { .. } | Event::Resize { .. } => {
                 let is_shown = self.ctx.seen.status().is_some() && !stage.is_unpublished();
                 if is_shown { Err(self.still_terminating()) } else { Ok(Reply::Gone) }
             }
@@ -100,6 +108,7 @@ impl Step<'_> {
             | Event::Deleted { .. }
             | Event::Read(_)
             | Event::Written(_)
+            | Event::Resized(_)
             | Event::Probed(_)
             | Event::Reaped { .. }
             | Event::Deferred(_)

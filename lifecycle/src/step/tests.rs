@@ -9,4 +9,5 @@ mod lifetimes;
 mod paths;
 mod pulls;
 mod requirements;
+mod resizes;
 mod uses;

@@ -7,7 +7,7 @@ use crate::{
     lifetime::{LifetimeAnnotations, LimitsPatch, Owner, ReapReason},
     observed::{Status, Uid},
     request::CreateRequest,
-    spec::{ObservedSpec, Requirements},
+    spec::{ObservedSpec, Requirements, Resources},
     traits::{Busy, Creation, Foreign, Manifest, Manifests, Outcome, Preconditions},
 };
 
@@ -58,6 +58,8 @@ pub(crate) enum Lifetime<W> {
     RecordingUse(Vec<W>),
     /// The limits are being written for this caller. A call is in flight.
     Updating(W),
+    /// The container is being resized, for this caller or because it is ready. A call is in flight.
+    Resizing(Option<W>),
 }
 
 /// A create in progress and its callers.
@@ -157,6 +159,15 @@ pub enum Event<W> {
         /// The owner that the caller claims to be.
         owner: Option<Owner>,
     },
+    /// A caller resizes the sandbox in place.
+    Resize {
+        /// The new limits of its container.
+        resources: Resources,
+        /// The caller.
+        waiter: W,
+        /// The owner that the caller claims to be.
+        owner: Option<Owner>,
+    },
     /// The observed objects may have changed.
     Resync,
     /// The time of the last [`Action::SetTimer`] is reached.
@@ -181,6 +192,8 @@ pub enum Event<W> {
     Read(Result<Option<Foreign>, ClusterError>),
     /// The outcome of [`Action::Write`].
     Written(Outcome<()>),
+    /// The outcome of [`Action::Resize`].
+    Resized(Outcome<()>),
     /// The outcome of [`Action::Probe`].
     Probed(Busy),
     /// The outcome of [`Action::Reap`]. The Service is deleted only after the Pod.
@@ -226,6 +239,15 @@ pub enum Action<W> {
         uid: Uid,
         /// The complete annotations.
         annotations: LifetimeAnnotations,
+    },
+    /// Resize the container of the Pod with this uid.
+    Resize {
+        /// The uid of the Pod.
+        uid: Uid,
+        /// The new limits.
+        resources: Resources,
+        /// Whether it lowers the CPU because the sandbox is ready. No caller has asked for it.
+        after_start: bool,
     },
     /// Probe the sandbox for activity.
     Probe {
@@ -331,9 +353,10 @@ impl<W> Event<W> {
     /// Returns the caller that this event must answer.
     pub fn into_waiter(self) -> Option<W> {
         match self {
-            Self::Post { waiter, .. } | Self::Delete { waiter, .. } | Self::Change { waiter, .. } => {
-                Some(waiter)
-            }
+            Self::Post { waiter, .. }
+            | Self::Delete { waiter, .. }
+            | Self::Change { waiter, .. }
+            | Self::Resize { waiter, .. } => Some(waiter),
             Self::Touch { waiter, .. } => waiter,
             Self::Resync
             | Self::Due
@@ -342,6 +365,7 @@ impl<W> Event<W> {
             | Self::Deleted { .. }
             | Self::Read(_)
             | Self::Written(_)
+            | Self::Resized(_)
             | Self::Probed(_)
             | Self::Reaped { .. }
             | Self::Deferred(_)

@@ -12,6 +12,7 @@ use lifecycle::{
     lifetime::{LimitsPatch, Owner},
     observed::{Status, Uid},
     request::CreateRequest,
+    spec::Resources,
     timeline::Report,
 };
 use sandbox_provisioner::{
@@ -57,6 +58,14 @@ impl Backend for Ill {
         &self,
         _: SandboxId,
         _: LimitsPatch,
+        _: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        ill()
+    }
+    async fn resize(
+        &self,
+        _: SandboxId,
+        _: Resources,
         _: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
         ill()

@@ -363,7 +363,7 @@ fn a_field_without_bounds_is_refused() {
         assert_eq!(
             refused(None),
             format!(
-                "{field}: the request has no profile, so it cannot set this; an operator allows it with {setting} in \
+                "{field}: without a profile, no request can set this; an operator allows it with {setting} in \
                  [profiles.default.overrides]"
             )
         );

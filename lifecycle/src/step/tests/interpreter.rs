@@ -54,6 +54,7 @@ pub(super) trait Simulation {
                     }
                     Action::Read => Some(self.read()),
                     Action::Write { uid, annotations } => Some(self.write(&uid, annotations)),
+                    Action::Resize { .. } => panic!("no sandbox of a simulation is resized"),
                     Action::Probe { .. } => Some(self.probe()),
                     Action::Reap { pod, service, reason } => Some(self.reap(&pod, service.as_ref(), reason)),
                 };

@@ -1,0 +1,62 @@
+//! The resize of a sandbox in place: another limit of CPU or memory without a restart.
+
+use serde::{Serialize, Serializer};
+
+use crate::spec::Resources;
+
+/// A resize, as far as the cluster reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resize {
+    /// How far it is.
+    pub state: ResizeState,
+    /// What the node says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Box<str>>,
+    /// The limits that the container has until the resize is done.
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    pub actual: Resources,
+}
+
+/// How far a resize is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResizeState {
+    /// It is in the Pod, and the node has not looked at it yet.
+    Proposed,
+    /// The node changes the container.
+    InProgress,
+    /// The node has not enough free resources now, and tries again.
+    Deferred,
+    /// The node can never do it.
+    Infeasible,
+    /// The container has the limits of the Pod.
+    Done,
+}
+
+// === impl Resize ===
+
+impl Resize {
+    /// A resize that is done.
+    pub const DONE: Self = Self { state: ResizeState::Done, message: None, actual: Resources::NONE };
+}
+
+// === impl ResizeState ===
+
+impl ResizeState {
+    /// Returns the name that callers see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proposed => "Proposed",
+            Self::InProgress => "InProgress",
+            Self::Deferred => "Deferred",
+            Self::Infeasible => "Infeasible",
+            Self::Done => "Done",
+        }
+    }
+}
+
+impl Serialize for ResizeState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
