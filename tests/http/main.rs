@@ -17,6 +17,7 @@ mod log;
 mod manifests;
 mod overrides;
 mod python_bodies;
+mod resizes;
 mod server;
 mod timeline;
 mod validation;

@@ -1,3 +1,4 @@
+mod resizes;
 mod slow_admission;
 
 use std::time::Duration;
