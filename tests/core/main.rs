@@ -13,5 +13,6 @@ mod pod_security;
 mod profiles;
 mod pulls;
 mod readiness;
+mod resizes;
 mod timeline;
 mod workspaces;

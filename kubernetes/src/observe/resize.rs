@@ -13,6 +13,7 @@ use lifecycle::{
 use crate::{
     names,
     profile::Quantity,
+    spec::ContainerResources,
     types::{Condition, Pod},
 };
 
@@ -27,7 +28,7 @@ pub(super) fn of(pod: &Pod) -> Option<Box<Resize>> {
         .iter()
         .find(|status| status.name.as_deref() == Some(names::SANDBOX_CONTAINER));
     // A kubelet that cannot resize does not report it.
-    let actual = sandbox.and_then(|status| status.resources.0.as_ref()).map(|resources| resources.limits());
+    let actual = sandbox.and_then(|status| status.resources.0.as_ref()).map(ContainerResources::limits);
     let generation = pod.metadata.generation.filter(|generation| *generation > 0);
     let facts = Facts {
         is_applied: actual.as_ref().map(|actual| is_same(&pod.spec.resources, actual)),

@@ -82,13 +82,11 @@ impl Lowering {
         if !pod.ready || !ctx.seen.is_whole() {
             return Ok(None);
         }
-        match self.not_before.filter(|at| *at > ctx.now) {
-            Some(at) => Err(at),
-            None => {
-                let resources = Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
-                Ok(Some(Action::Resize { uid: pod.uid.clone(), resources, after_start: true }))
-            }
+        if let Some(at) = self.not_before.filter(|at| *at > ctx.now) {
+            return Err(at);
         }
+        let resources = Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
+        Ok(Some(Action::Resize { uid: pod.uid.clone(), resources, after_start: true }))
     }
 
     /// Records an attempt. Also after a success the next one waits: the Pod may not have changed.

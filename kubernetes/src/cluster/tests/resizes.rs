@@ -98,7 +98,12 @@ fn a_resize_is_checked_against_the_profile() {
     profile.set("overrides", &json!({"cpu": {"max": "4"}})).unwrap();
     let name = ProfileName::parse("large").unwrap();
     let written = std::collections::BTreeMap::from([(name.clone(), profile)]);
-    let profiles = crate::profile::Profiles::new(&written, &manifest::default_resources(), false).unwrap();
+    let profiles = crate::profile::Profiles::new(
+        &written,
+        &manifest::default_resources(),
+        crate::profile::HostPaths::default(),
+    )
+    .unwrap();
     let template = Template { profiles, ..Template::default() };
     let check = |profile: Option<&ProfileName>, resources: &Resources| {
         manifest::check_resize(&template, profile, resources).map_err(|error| error.to_string())

@@ -70,7 +70,7 @@ fn a_caller_resizes_a_sandbox() {
         let actions = fixture.feed(Event::Resized(outcome.clone()));
         match expected {
             None => {
-                assert!(matches!(&actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}")
+                assert!(matches!(&actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}");
             }
             Some(error) => assert_eq!(actions[0], Action::Answer(1, Err(error)), "{outcome:?}"),
         }
