@@ -90,7 +90,7 @@ impl Inputs {
 }
 
 /// Texts among which each setting finds valid values.
-const SAMPLES: [&str; 33] = [
+const SAMPLES: [&str; 34] = [
     "NodePort",
     "ClusterIP",
     "deerflow",
@@ -102,6 +102,7 @@ const SAMPLES: [&str; 33] = [
     "{thread_id}",
     "/a?b=c#/d/~1,/e#/f",
     "none",
+    "key",
     "true",
     "text",
     "json",
