@@ -94,7 +94,7 @@ static METRICS_AUTH: Setting<OneOf<bool>> = Setting {
     variable: "PROVISIONER_METRICS_AUTH",
     format: OneOf(&[("none", false), ("key", true)]),
     default: DefaultValue::Text("none"),
-    help: "With 'key' a scrape of /metrics needs the API key, as a bearer token",
+    help: "With 'key' a scrape of /metrics needs the API key, if there is one, as a bearer token",
 };
 
 /// Zero would interrupt every request. No request lasts longer than 30 s, so more than ten minutes is probably a

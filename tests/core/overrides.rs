@@ -8,6 +8,8 @@ use testkit::{Answer, Daemon, NAMESPACE, until};
 use crate::profiles::with;
 
 const PROFILES: &str = "
+network_sources = '10.0.0.0/24'
+
 [profiles.default]
 cpu = { request = '200m', limit = '1000m' }
 memory = '1Gi'
