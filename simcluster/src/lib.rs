@@ -95,6 +95,7 @@ mod quote;
 mod random;
 mod reply;
 mod request;
+mod requests;
 mod resource;
 mod route;
 mod sandbox;

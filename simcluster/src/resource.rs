@@ -72,6 +72,11 @@ pub(crate) const VOLUMES: &Resource = &RESOURCES[21];
 /// Events in their newer form.
 pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 
+/// The finalizer of a claim: it stays as long as a Pod uses it.
+pub(crate) const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
+/// The finalizer of a volume: it stays as long as a claim is bound to it.
+pub(crate) const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
+
 // === impl Resource ===
 
 impl PartialEq for Resource {

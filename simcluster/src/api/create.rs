@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "kubectl")]
 use super::managed_fields;
-use super::{decode, options, pod_classes, pod_security, quota, service_account, service_ports};
+use super::{
+    decode, options, pod_classes, pod_security, quota, service_account, service_ports, storage_class,
+};
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
@@ -16,7 +18,7 @@ use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
-use crate::{storage, validate, view};
+use crate::{validate, view};
 
 /// The maximum length of the prefix of a generated name, in bytes: a DNS label without the five random characters.
 const MAX_PREFIX: usize = 63 - 5;
@@ -56,7 +58,7 @@ pub(super) fn create_object(
     defaults::new_object(resource, &mut value, &mut state.random);
     pod_classes::admit(&state.store, resource, &mut value)?;
     if resource == CLAIMS {
-        storage::set_class(&state.store, &mut value);
+        storage_class::set_class(&state.store, &mut value);
     }
     #[cfg(feature = "kubectl")]
     managed_fields::created(&config, &mut value, &managed_fields::writer(shared, target, request), target);

@@ -17,6 +17,7 @@ mod quota;
 mod resize;
 mod service_account;
 mod service_ports;
+mod storage_class;
 mod update;
 mod watch;
 
@@ -27,6 +28,7 @@ use http::StatusCode;
 pub(crate) use decode::peek_name;
 pub(crate) use delete::{FOREGROUND, ORPHAN, delete_after_dependents, delete_object};
 pub(crate) use quota::status as quota_status;
+pub(crate) use storage_class::{default_class, set_class};
 pub(crate) use update::commit as commit_change;
 
 #[cfg(feature = "rbac")]

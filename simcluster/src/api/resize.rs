@@ -1,9 +1,9 @@
-//! A Pod's `resize`: which changes it takes over, and the admission that asks whether the node is large enough.
+//! A Pod's `resize`: it changes only resources, and the node must be large enough.
 
 use serde_json::Value;
 
-use crate::node::requested;
 use crate::options::Resize;
+use crate::requests::requested;
 use crate::resource::{NODES, PODS};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Object, Store, text_at};

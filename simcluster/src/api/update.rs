@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 #[cfg(feature = "kubectl")]
 use super::{apply, managed_fields};
-use super::{create, decode, options, quota, resize, service_ports};
+use super::{create, decode, options, quota, resize, service_ports, storage_class};
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
@@ -20,7 +20,7 @@ use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Object, text_at};
-use crate::{storage, validate, view};
+use crate::{validate, view};
 
 /// Kinds that a `PUT` creates if the object does not exist (`AllowCreateOnUpdate`).
 const CREATED_BY_PUT: [&Resource; 7] =
@@ -144,7 +144,7 @@ pub(super) fn change(
         None => validate::changed_object(resource, old.value(), &new)?,
     }
     if resource == CLAIMS && target.sub.is_none() {
-        storage::admit_growth(&state.store, old, &new)?;
+        storage_class::admit_growth(&state.store, old, &new)?;
         quota::admit(&state.store, resource, &new, Some(old.value()))?;
     }
     #[cfg(feature = "kubectl")]

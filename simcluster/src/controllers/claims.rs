@@ -1,8 +1,7 @@
 //! The protection of claims: a deleted claim stays until no Pod that has a node uses it.
 
 use crate::api;
-use crate::defaults::CLAIM_PROTECTION;
-use crate::resource::{CLAIMS, PODS};
+use crate::resource::{CLAIM_PROTECTION, CLAIMS, PODS};
 use crate::shared::State;
 use crate::storage::claims_of;
 use crate::store::{Change, Event, Object, text_at};

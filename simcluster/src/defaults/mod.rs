@@ -9,13 +9,12 @@ mod storage;
 use serde_json::{Map, Value, json};
 
 pub(crate) use empty::empty;
-pub(crate) use pod::qos_class;
 pub(crate) use service::uses_node_ports;
-pub(crate) use storage::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::random::Random;
+use crate::requests::qos_class;
 use crate::resource::{CLAIMS, CLASSES, EVENTS, NAMESPACES, PODS, QUOTAS, Resource, SERVICES, VOLUMES};
 
 /// Sets the defaults of a new object. Its metadata is complete already.

@@ -50,28 +50,6 @@ pub(super) fn fill_spec(spec: &mut Value) {
     }
 }
 
-/// Returns the quality-of-service class for the requests and limits.
-pub(crate) fn qos_class(spec: &Value) -> &'static str {
-    let containers =
-        || ["containers", "initContainers"].into_iter().filter_map(|l| spec[l].as_array()).flatten();
-    let amounts = |c: &Value, kind: &str| -> Vec<(&str, Option<Quantity>)> {
-        let of = &c["resources"][kind];
-        ["cpu", "memory"].map(|key| (key, of.get(key).and_then(Quantity::from_json))).to_vec()
-    };
-    let mut any = false;
-    let mut guaranteed = true;
-    for container in containers() {
-        let (requests, limits) = (amounts(container, "requests"), amounts(container, "limits"));
-        any |= requests.iter().chain(&limits).any(|(_, amount)| amount.is_some());
-        guaranteed &= limits.iter().all(|(_, amount)| amount.is_some()) && requests == limits;
-    }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
-
 fn fill_container(container: &mut Value) {
     set_default(container, "terminationMessagePath", json!("/dev/termination-log"));
     set_default(container, "terminationMessagePolicy", json!("File"));
@@ -200,14 +178,5 @@ mod tests {
         ] {
             assert_eq!(pulls_always(image), always, "{image}");
         }
-    }
-
-    #[test]
-    fn qos_class_follows_from_requests_and_limits() {
-        let spec = |resources: Value| json!({"containers": [{"resources": resources}]});
-        let full = json!({"cpu": "1", "memory": "1Gi"});
-        assert_eq!(qos_class(&spec(json!({}))), "BestEffort");
-        assert_eq!(qos_class(&spec(json!({"limits": full, "requests": full}))), "Guaranteed");
-        assert_eq!(qos_class(&spec(json!({"requests": {"cpu": "1"}}))), "Burstable");
     }
 }

@@ -3,12 +3,8 @@
 use serde_json::{Value, json};
 
 use super::set_default;
+use crate::resource::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use crate::validate::quantity::Quantity;
-
-/// The finalizer of a claim: it stays as long as a Pod uses it.
-pub(crate) const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
-/// The finalizer of a volume: it stays as long as a claim is bound to it.
-pub(crate) const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 
 /// Sets the defaults of a new claim.
 pub(super) fn claim(value: &mut Value) {

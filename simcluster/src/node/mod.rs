@@ -34,8 +34,6 @@ use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Labels, Object, text_at};
-pub(crate) use resources::requested;
-
 use events::EventRecorder;
 use life::{Circumstances, Stage};
 use machines::Machine;
@@ -228,7 +226,7 @@ impl Node {
             return self.meet(pod, behaviour, grace);
         };
         if running.labels != *pod.labels() {
-            // Whom other Pods want to be near to may have changed.
+            // Other Pods may want to be near this one, or no longer.
             running.labels = pod.labels().clone();
             self.retry();
         }

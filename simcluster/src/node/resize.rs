@@ -1,4 +1,4 @@
-//! Resizing in place: what the kubelet decides about a Pod whose spec has other resources than its containers. Pure.
+//! Resizing in place: the kubelet's decision about a Pod whose spec has other resources than its containers. Pure.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ pub(super) fn is_pending(pod: &Value, message: &str) -> bool {
     })
 }
 
-/// Whether the conditions speak of a resize that nobody wants any longer.
+/// Whether the conditions are of a resize that was taken back.
 pub(super) fn is_stale(pod: &Value) -> bool {
     condition(pod, PENDING).is_some() && !is_wanted(pod)
 }
@@ -49,7 +49,7 @@ pub(super) fn decide(pod: &Value, others: Amount, capacity: Amount) -> Decision 
     let wanted = Amount::requested(pod);
     let cpu = |amount: Amount| amount.cpu.millis();
     let memory = |amount: Amount| amount.memory.units();
-    // Of two that lack, the memory is named here, and the CPU below.
+    // If both lack, this names the memory, and the other message the CPU.
     for (lacks, name, wanted, has) in [
         (wanted.memory.exceeds(capacity.memory), "memory", memory(wanted), memory(capacity)),
         (wanted.cpu.exceeds(capacity.cpu), "cpu", cpu(wanted), cpu(capacity)),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::options::Capacity;
+use crate::requests::requested;
 use crate::validate::quantity::Quantity;
 
 /// The memory limit that the kernel shows for a Pod without one.
@@ -67,25 +68,6 @@ impl Amount {
     }
 }
 
-/// Returns how much of a resource a Pod requests: the sum of its containers and sidecars, or what its init containers
-/// need one after the other if that is more, and the overhead of its runtime.
-pub(crate) fn requested(pod: &Value, key: &str) -> Quantity {
-    let zero = Quantity::whole(0);
-    let one = |container: &Value| container["resources"]["requests"].get(key).and_then(Quantity::from_json);
-    let list = |name: &str| pod["spec"][name].as_array().into_iter().flatten();
-    let (mut sidecars, mut most) = (zero, zero);
-    for container in list("initContainers") {
-        let with = sidecars.plus(one(container).unwrap_or(zero));
-        if container["restartPolicy"] == "Always" {
-            sidecars = with;
-        }
-        most = if with.exceeds(most) { with } else { most };
-    }
-    let together = list("containers").filter_map(one).fold(sidecars, Quantity::plus);
-    let sum = if most.exceeds(together) { most } else { together };
-    pod["spec"]["overhead"].get(key).and_then(Quantity::from_json).map_or(sum, |overhead| sum.plus(overhead))
-}
-
 /// Returns the resources that a kubelet reports as in force for a whole Pod.
 pub(super) fn in_force(pod: &Value) -> Value {
     let limits = summed(pod, "limits", true);
@@ -139,21 +121,6 @@ mod tests {
         assert_eq!(in_force(&limited), expected);
         let half = pod(&[json!({"limits": {"memory": "64Mi"}}), json!({})]);
         assert_eq!(in_force(&half), json!({"limits": {"memory": "9007199254740988Ki"}}));
-    }
-
-    /// Guards that sidecars run beside the containers, and that a runtime's overhead counts.
-    #[test]
-    fn sidecars_and_overhead_are_added() {
-        let mut asking = pod(&[json!({"requests": {"cpu": "1"}})]);
-        let init = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
-        let mut sidecar = init("2");
-        sidecar["restartPolicy"] = "Always".into();
-        asking["spec"]["initContainers"] = json!([sidecar, init("500m")]);
-        assert_eq!(requested(&asking, "cpu"), Quantity::whole(3));
-        asking["spec"]["initContainers"][1] = init("4");
-        assert_eq!(requested(&asking, "cpu"), Quantity::whole(6));
-        asking["spec"]["overhead"] = json!({"cpu": "1"});
-        assert_eq!(requested(&asking, "cpu"), Quantity::whole(7));
     }
 
     #[test]

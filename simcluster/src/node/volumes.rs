@@ -1,4 +1,4 @@
-//! What a Pod's claims mean for its scheduling.
+//! The claims of a Pod, for the scheduler and for the attachment of volumes.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub(super) struct PodVolumes {
     pub affinities: Vec<Value>,
     /// The claims that are bound once a node is chosen.
     pub unbound: Vec<Object>,
-    /// Whether an unbound claim waits for a volume that nobody makes.
+    /// Whether an unbound claim waits for a volume without a provisioner.
     pub unbindable: bool,
 }
 

@@ -1,10 +1,10 @@
-//! What comes next for a claim. Pure.
+//! The next step of a claim. Pure.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BIND_COMPLETED, LOCAL_PATH, NO_PROVISIONER, SELECTED_NODE};
+use super::names::{BIND_COMPLETED, LOCAL_PATH, NO_PROVISIONER, SELECTED_NODE};
 use crate::duration;
 use crate::store::text_at;
 use crate::validate::quantity::Quantity;

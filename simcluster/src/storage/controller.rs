@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{admission, claim, object, volume};
+use super::names::claims_of;
+use super::{claim, object, volume};
 use crate::api;
-use crate::resource::{CLAIMS, CLASSES, PODS, RESOURCES, VOLUMES};
+use crate::resource::{CLAIMS, CLASSES, PODS, RESOURCES, VOLUME_PROTECTION, VOLUMES};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Event, Object, text_at};
 
@@ -180,7 +181,7 @@ fn next(state: &State, key: &Key) -> Option<(Duration, Step)> {
     let class = state.store.get(CLASSES, "", text_at(spec, &["storageClassName"]));
     let volume = state.store.get(VOLUMES, "", text_at(spec, &["volumeName"]));
     let default = match spec.get("storageClassName") {
-        None => admission::default_class(&state.store),
+        None => api::default_class(&state.store),
         Some(_) => None,
     };
     let view = claim::View {
@@ -198,7 +199,7 @@ fn change_claim(state: &mut State, claim: &Object, step: claim::Step, now: &str)
     let value = match (step, volume) {
         (claim::Step::SetClass, _) => {
             let mut value = claim.value().clone();
-            admission::set_class(&state.store, &mut value);
+            api::set_class(&state.store, &mut value);
             value
         }
         (claim::Step::Provision, _) => {
@@ -240,7 +241,7 @@ fn change_volume(state: &mut State, volume: &Object, step: volume::Step, now: &s
         }
         volume::Step::Unprotect => {
             if let Some(list) = value["metadata"]["finalizers"].as_array_mut() {
-                list.retain(|finalizer| finalizer != crate::defaults::VOLUME_PROTECTION);
+                list.retain(|finalizer| finalizer != VOLUME_PROTECTION);
             }
         }
     }
@@ -255,7 +256,7 @@ fn waits_for_pod(claim: &serde_json::Value) -> bool {
 /// Whether a Pod with a claim runs.
 fn runs_with(state: &State, claim: &Object) -> bool {
     let runs = |pod: &Object| pod.value()["status"]["phase"] == "Running";
-    let uses = |pod: &Object| super::claims_of(pod.value()).any(|name| name == claim.name());
+    let uses = |pod: &Object| claims_of(pod.value()).any(|name| name == claim.name());
     state.store.list(PODS, Some(claim.namespace())).any(|pod| runs(&pod) && uses(&pod))
 }
 

@@ -1,38 +1,15 @@
-//! Storage: the controller that binds claims to volumes, a provisioner, a resizer, and the admission rules.
+//! Storage: the controller that binds claims to volumes, a provisioner and a resizer.
 //!
-//! [`claim`] and [`volume`] decide what comes next for a claim or a volume; [`object`] writes it. This file is the
+//! [`claim`] and [`volume`] decide the next step of a claim or a volume; [`object`] writes it. [`controller`] is the
 //! shell: one task, and the times at which steps are due.
 
-mod admission;
 mod claim;
 mod controller;
+mod names;
 mod object;
 mod volume;
 
-use serde_json::Value;
-
-use crate::store::text_at;
-
-pub(crate) use admission::{admit_growth, set_class};
 pub(crate) use claim::is_bound;
 pub(crate) use controller::run;
+pub(crate) use names::{NO_PROVISIONER, SELECTED_NODE, claims_of};
 pub(crate) use object::standard_class;
-
-/// The provisioner of kind and of k3s: a volume is a directory of one node.
-pub(crate) const LOCAL_PATH: &str = "rancher.io/local-path";
-/// The provisioner of classes whose volumes an administrator makes.
-pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
-/// The node that the scheduler has chosen for a claim.
-pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-/// The mark of a claim whose binding is complete.
-const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
-/// The mark of a volume that a provisioner made.
-const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
-
-/// Returns the names of the claims that a Pod mounts.
-pub(crate) fn claims_of(pod: &Value) -> impl Iterator<Item = &str> {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-    volumes
-        .map(|volume| text_at(volume, &["persistentVolumeClaim", "claimName"]))
-        .filter(|name| !name.is_empty())
-}

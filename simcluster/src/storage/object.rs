@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{BIND_COMPLETED, LOCAL_PATH, PROVISIONED_BY, SELECTED_NODE};
-use crate::defaults::VOLUME_PROTECTION;
+use super::names::{BIND_COMPLETED, LOCAL_PATH, PROVISIONED_BY, SELECTED_NODE};
+use crate::resource::VOLUME_PROTECTION;
 use crate::store::{Object, text_at};
 
 /// Returns the class that a cluster of kind has: one provisioner of local directories, which waits for a Pod.

@@ -1,11 +1,11 @@
-//! What comes next for a volume. Pure.
+//! The next step of a volume. Pure.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::PROVISIONED_BY;
-use crate::defaults::VOLUME_PROTECTION;
+use super::names::PROVISIONED_BY;
+use crate::resource::VOLUME_PROTECTION;
 use crate::store::text_at;
 
 /// How long a provisioner takes to delete a volume.

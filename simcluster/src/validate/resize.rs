@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::pod;
-use crate::defaults::qos_class;
 use crate::quote::json_quoted;
+use crate::requests::qos_class;
 use crate::status::Cause;
 use crate::store::text_at;
 

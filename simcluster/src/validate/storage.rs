@@ -12,7 +12,7 @@ use crate::store::text_at;
 
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const IMMUTABLE: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-/// What a volume is made of. A volume has exactly one of these; other kinds are not known here.
+/// The sources of volumes. A volume has exactly one; other sources are not known here.
 const SOURCES: [&str; 4] = ["csi", "hostPath", "local", "nfs"];
 
 /// Validates a new claim.
@@ -116,7 +116,7 @@ pub(super) fn class(value: &Value) -> Vec<Cause> {
     causes
 }
 
-/// Checks a change of a storage class. What decides how a volume is made cannot change.
+/// Checks a change of a storage class. The fields for the provisioner are immutable.
 pub(super) fn class_change(old: &Value, new: &Value) -> Vec<Cause> {
     let differs = |key: &&str| old.get(*key) != new.get(*key);
     let mut causes: Vec<_> = ["parameters", "provisioner", "reclaimPolicy"]

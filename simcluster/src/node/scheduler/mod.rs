@@ -1,4 +1,4 @@
-//! The scheduler's decision: which node takes a Pod, or in its own words why none does. Pure.
+//! The scheduler's decision: the node for a Pod, or the message that explains why none takes it. Pure.
 //!
 //! Each node passes the filters in the order of the real plugins, and the first that refuses it gives the reason. Of
 //! those that remain, [`score`] takes the best.
@@ -43,7 +43,7 @@ pub(super) struct Placed<'a> {
     pub terminating: bool,
 }
 
-/// What is there already.
+/// The nodes and the Pods on them.
 pub(super) struct Cluster<'a> {
     pub nodes: &'a [NodeInfo<'a>],
     pub placed: &'a [Placed<'a>],
@@ -81,7 +81,7 @@ impl Cluster<'_> {
 pub(super) fn choose(incoming: &Incoming<'_>, cluster: &Cluster<'_>) -> Result<usize, String> {
     let count = cluster.nodes.len();
     if let Some(why) = &incoming.volumes.error {
-        // "not found" is what is left of the search for victims, which needs an earlier step's result.
+        // The search for victims fails with "not found", because it needs an earlier step's result.
         return Err(format!("0/{count} nodes are available: {why}. not found"));
     }
     let results: Vec<_> = (0..count).map(|node| filter(incoming, cluster, node)).collect();

@@ -1,4 +1,4 @@
-//! Which of the nodes that fit is the best. Pure.
+//! The choice between the nodes that fit. Pure.
 //!
 //! The weights are those of the default plugins. Of equal nodes the real scheduler takes any; here the first wins.
 
@@ -19,7 +19,7 @@ pub(super) fn best(incoming: &Incoming<'_>, cluster: &Cluster<'_>, fitting: &[us
     let affinity = each(&|n| preferred(incoming.pod, node(n)));
     let spread = each(&|n| spread::score(incoming, cluster, n));
     let pods = each(&|n| float(affinity::score(incoming, cluster, n)));
-    // What is free counts as it is.
+    // This score is not stretched.
     let mut sums = each(&|n| 100.0 * free(incoming, cluster, n));
     for (scores, weight) in [
         (by_most(&taints).iter().map(|score| 100.0 - score).collect(), 3.0),

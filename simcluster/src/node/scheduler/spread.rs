@@ -63,8 +63,8 @@ fn max_skew(constraint: &Value) -> i64 {
     constraint["maxSkew"].as_i64().unwrap_or(1)
 }
 
-/// Counts the Pods that a constraint selects in each place. Nodes that lack the key of a constraint are no place, like
-/// nodes that the policies of the constraint exclude.
+/// Counts the Pods that a constraint selects in each place. Skips nodes without the key of a constraint, and nodes that
+/// the policies of the constraint exclude.
 fn count<'a>(
     constraint: &Value,
     all: &[&Value],

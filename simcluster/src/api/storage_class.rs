@@ -28,7 +28,7 @@ pub(crate) fn set_class(store: &Store, claim: &mut Value) {
 }
 
 /// Rejects the growth of a claim whose class does not allow it.
-pub(crate) fn admit_growth(store: &Store, old: &Object, new: &Value) -> ApiResult<()> {
+pub(super) fn admit_growth(store: &Store, old: &Object, new: &Value) -> ApiResult<()> {
     let size = |claim: &Value| Quantity::from_json(claim["spec"]["resources"]["requests"].get("storage")?);
     let grows = size(old.value()).zip(size(new)).is_some_and(|(was, is)| is.exceeds(was));
     if !grows {
