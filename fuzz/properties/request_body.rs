@@ -1,12 +1,13 @@
 //! The bodies of POST and PATCH. The first byte chooses the content type.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use http::StatusCode;
 use kubernetes::manifest::{self, Template};
 use lifecycle::{
     lifetime::{LIMIT_MAX, LIMIT_MIN, LimitsPatch},
-    request::CreateRequest,
+    request::{CreateRequest, RequestedOverrides},
+    text::Hidden,
 };
 use sandbox_provisioner::http::{
     errors::ApiError,
@@ -81,7 +82,19 @@ fn to_json(request: &CreateRequest) -> Value {
         .iter()
         .map(|m| json!({"host_path": m.host_path, "container_path": m.container_path, "read_only": m.read_only}))
         .collect();
+    let RequestedOverrides { resources, env, labels, image, network } = &request.overrides;
+    let env: BTreeMap<_, _> = env.iter().map(|(name, Hidden(value))| (name, value)).collect();
+    let workspace = request
+        .workspace
+        .as_ref()
+        .map(|workspace| json!({"size": workspace.size, "when_deleted": workspace.when_deleted}));
     json!({
+        "resources": resources,
+        "env": env,
+        "labels": labels,
+        "image": image,
+        "network": network,
+        "workspace": workspace,
         "sandbox_id": request.sandbox_id,
         "thread_id": request.thread_id,
         "user_id": request.user_id,
@@ -122,6 +135,8 @@ fn builds_valid_objects(request: &CreateRequest) {
             Ok(manifests) => validation::check(&manifests, request.user_id.as_str().len()),
             Err(error) => {
                 let has_optional_parts = request.profile.is_some()
+                    || request.overrides != RequestedOverrides::default()
+                    || request.workspace.is_some()
                     || !request.extra_mounts.is_empty()
                     || request.skills_container_path.is_some()
                     || request.provision_lark_cli_runtime

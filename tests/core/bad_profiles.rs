@@ -24,6 +24,14 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("cpu = { max = 2 }", "cpu at settings.toml:2: \"max\" is not allowed; allowed: request and limit"),
     (
+        "start_cpu = 'x'",
+        "start_cpu at settings.toml:2: \"x\" is not allowed; allowed: a number of cores from \"1m\" to \"1k\"",
+    ),
+    (
+        "start_cpu = '500m'",
+        "start_cpu: \"500m\" is below the limit of cpu, which is \"1000m\"; set at least that",
+    ),
+    (
         "memory = '4GB'",
         "memory at settings.toml:2: \"4GB\" is not allowed; allowed: a number of bytes from \"1Mi\"",
     ),

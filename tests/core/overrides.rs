@@ -27,7 +27,7 @@ cpu = { max = '8000m' }
 env = ['FEATURE_*', 'LANG']
 labels = ['team.example.com/']
 image = ['ghcr.io/org/sandbox:*']
-network = ['isolated']
+network = ['open']
 workspace = { size = { min = '1Gi', max = '51200Mi' } }
 ";
 
@@ -119,7 +119,7 @@ async fn the_bounds_are_listed() {
                     "env": ["FEATURE_*", "LANG"],
                     "labels": ["team.example.com/"],
                     "image": ["ghcr.io/org/sandbox:*"],
-                    "network": ["isolated"],
+                    "network": ["open"],
                     "workspace": {"size": {"min": "1Gi", "max": "50Gi"}},
                 },
             },

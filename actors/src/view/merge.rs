@@ -131,7 +131,12 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{observed::ObservedPod, phase::Phase};
+    use lifecycle::{
+        observed::ObservedPod,
+        phase::Phase,
+        resize::{Resize, ResizeState},
+        spec::ObservedSpec,
+    };
 
     use super::*;
 
@@ -145,9 +150,33 @@ mod tests {
             reason: None,
             created: None,
             times: lifecycle::observed::PodTimes::default(),
-            spec: lifecycle::spec::ObservedSpec::default(),
+            spec: ObservedSpec::default(),
             annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
         }
+    }
+
+    /// Guards that a resize which the cluster does not report any more is done, that it stays so, and that another Pod has
+    /// none.
+    #[test]
+    fn a_resize_that_is_over_is_done() {
+        let resize = |state| Some(Box::new(Resize { state, ..Resize::DONE }));
+        let with = |version, state| {
+            let spec = ObservedSpec { resize: resize(state), ..ObservedSpec::default() };
+            ObservedPod { spec, ..pod("a", version) }
+        };
+        let mut slot = None;
+        let mut seen = |object: ObservedPod| {
+            let effect = apply(&mut slot, object, Source::Watch);
+            let state = slot.as_ref().and_then(|known| Some(known.object.spec.resize.as_ref()?.state));
+            (effect, state)
+        };
+        assert_eq!(seen(pod("a", 1)), (Effect::Shape, None));
+        let proposed = Some(ResizeState::Proposed);
+        assert_eq!(seen(with(2, ResizeState::Proposed)), (Effect::Looks, proposed));
+        assert_eq!(seen(pod("a", 3)), (Effect::Looks, Some(ResizeState::Done)));
+        assert_eq!(seen(pod("a", 3)), (Effect::None, Some(ResizeState::Done)));
+        assert_eq!(seen(pod("a", 2)), (Effect::None, Some(ResizeState::Done)), "an older observation");
+        assert_eq!(seen(pod("b", 4)), (Effect::Shape, None));
     }
 
     /// Guards that an older observation of the same object changes nothing, and that a newer one reports its effect.

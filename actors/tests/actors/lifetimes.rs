@@ -9,6 +9,7 @@ use lifecycle::{
     phase::Phase,
     reap_limiter::ReapLimits,
     request::CreateRequest,
+    spec::Resources,
     traits::Busy,
 };
 use tokio::time::{Instant, sleep};
@@ -593,4 +594,38 @@ async fn touches_are_cheap() {
         sleep(seconds(1)).await;
     }
     assert!((9..=10).contains(&fake.count("write_annotations")), "{}", fake.count("write_annotations"));
+}
+
+/// Guards that resizes of one sandbox go through its actor: they queue with each other and with a DELETE, one refused by the
+/// profile makes no call, and a missing sandbox starts no actor.
+#[tokio::test(start_paused = true)]
+async fn resizes_of_one_sandbox_queue() {
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", None, None)).await.unwrap();
+    let cpu = |cpu: &str| Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
+    let calls = fake.calls().len();
+    let refused = Resources { ephemeral_storage: Some("1Gi".to_owned()), ..Resources::NONE };
+    let refused = fake.sandboxes.resize(id("a"), refused, None).await;
+    assert_eq!(refused, Err(SandboxError::BadRequest("beyond the bounds".to_owned())));
+    assert_eq!(fake.sandboxes.resize(id("none"), cpu("1"), None).await, Ok(None));
+    assert_eq!(fake.calls().len(), calls);
+
+    fake.delay("resize a 2", seconds(2));
+    let resize = |amount| fake.sandboxes.resize(id("a"), cpu(amount), None);
+    let later = async |call| {
+        sleep(seconds(1)).await;
+        call
+    };
+    let (first, second) = tokio::join!(resize("2"), async { later(resize("3")).await.await });
+    assert_eq!(first.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("2"));
+    assert_eq!(second.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("3"));
+    let (resized, deleted) = tokio::join!(resize("2"), async {
+        sleep(seconds(1)).await;
+        fake.sandboxes.delete(id("a"), None).await
+    });
+    assert!(resized.unwrap().is_some());
+    assert_eq!(deleted, Ok(()));
+    let order: Vec<_> = fake.calls().into_iter().skip(calls).collect();
+    assert_eq!(order[..3], ["resize a 2", "resize a 3", "resize a 2"]);
+    assert!(order[3].starts_with("delete_pod a"), "{order:?}");
 }
