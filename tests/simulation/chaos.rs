@@ -23,6 +23,7 @@ pub async fn reign(world: &World, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.u64(100..15_000))).await;
         Oracle::check_pairs(&world.cluster);
+        world.oracle.borrow().check_kept(&world.cluster);
         let hold = Duration::from_millis(rng.u64(100..20_000));
         match rng.u8(0..16) {
             0..=5 => {

@@ -12,7 +12,7 @@ use super::{
     clients,
     history::History,
     oracle::Limits,
-    world::{World, simulate},
+    world::{Workspaces, World, simulate},
 };
 
 /// The total number of creates and deletes.
@@ -39,7 +39,7 @@ async fn come_and_go(world: World, caller: u32, mut rng: Rng) {
 fn ten_thousand_creates_and_deletes_with_kills_leave_no_orphan() {
     simulate(11, async {
         let mut rng = Rng::with_seed(11);
-        let world = World::new(11, History::default()).await;
+        let world = World::new(11, History::default(), Workspaces::None).await;
         let begun = Instant::now();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {

@@ -30,6 +30,15 @@ pub fn ids() -> impl ExactSizeIterator<Item = &'static str> {
     IDS.iter().map(|(id, _)| *id)
 }
 
+/// Returns the profile of a sandbox, with or without limits, that has a workspace.
+pub fn profile_of(id: &str) -> Option<&'static str> {
+    match id {
+        "s-1" | "s-4" => Some("keep"),
+        "s-2" | "s-5" => Some("delete"),
+        _ => None,
+    }
+}
+
 /// Runs one client for this time.
 pub async fn live(world: World, mut rng: Rng, life: Duration) {
     let end = Instant::now() + life;
@@ -75,6 +84,9 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
 pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
     let turn = world.oracle.borrow_mut().start(id, limits);
     let mut body = json!({"sandbox_id": id});
+    if let Some(profile) = world.profile_of(id) {
+        body["profile"] = profile.into();
+    }
     for (name, limit) in [("ttl", limits.ttl), ("idle_timeout", limits.idle_timeout)] {
         if let Some(limit) = limit {
             body[name] = format!("{}s", limit.as_secs()).into();
@@ -89,7 +101,7 @@ pub async fn create(world: &World, id: &str, limits: Limits) -> Option<u16> {
 pub async fn delete(world: &World, id: &str, limits: Limits) -> Option<u16> {
     let turn = world.oracle.borrow_mut().start(id, limits);
     let answer = world.call(Method::DELETE, &path(id), None).await;
-    world.oracle.borrow_mut().deleted(id, &turn, answer.as_ref());
+    world.oracle.borrow_mut().deleted(&world.cluster, id, &turn, answer.as_ref());
     answer.map(|answer| answer.status)
 }
 

@@ -23,6 +23,37 @@ pub fn create(cluster: &Cluster) {
         "spec": {"ports": [{"port": 80}], "selector": {"app": "other"}},
     });
     cluster.put("services", service).unwrap();
+    for (name, labels) in claims() {
+        // Each annotation says that the claim can be deleted.
+        let annotations = json!({
+            "sandbox-provisioner/when-deleted": "delete", "sandbox-provisioner/keep-for": "1m",
+            "sandbox-provisioner/unused-since": UNUSED,
+        });
+        let metadata =
+            json!({"namespace": NAMESPACE, "name": name, "labels": labels, "annotations": annotations});
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+        cluster.put("persistentvolumeclaims", json!({"metadata": metadata, "spec": spec})).unwrap();
+    }
+}
+
+/// The annotation of the foreign claims.
+const UNUSED: &str = "2020-01-01T00:00:00Z";
+
+/// Returns the names and the labels of the foreign claims: a plain one, one with the name of a workspace and the labels
+/// of another tool, and one with the labels of a workspace and another name.
+fn claims() -> [(String, Value); 3] {
+    let id = "0".repeat(32);
+    let labels = |tool: &str| {
+        json!({
+            "app.kubernetes.io/managed-by": tool, "sandbox-provisioner/workspace": id,
+            "sandbox-provisioner/workspace-scope": "user",
+        })
+    };
+    [
+        ("users".to_owned(), json!({"app": "other"})),
+        (format!("workspace-{id}"), labels("Helm")),
+        ("copy".to_owned(), labels("sandbox-provisioner")),
+    ]
 }
 
 /// Returns whether this is the name of a foreign object.
@@ -37,5 +68,12 @@ pub fn check(cluster: &Cluster) {
         let object = object.unwrap_or_else(|| panic!("invariant 9: {name} is gone"));
         assert!(object["metadata"]["deletionTimestamp"].is_null(), "invariant 9: {name} is going");
         assert!(object["metadata"]["annotations"].is_null(), "invariant 9: {name} was written on");
+    }
+    for (name, labels) in claims() {
+        let claim = cluster.object("persistentvolumeclaims", NAMESPACE, &name);
+        let claim = claim.unwrap_or_else(|| panic!("invariant 9: {name} is gone"));
+        assert!(claim["metadata"]["deletionTimestamp"].is_null(), "invariant 9: {name} is going");
+        let written = &claim["metadata"]["annotations"]["sandbox-provisioner/unused-since"];
+        assert_eq!((written, &claim["metadata"]["labels"]), (&json!(UNUSED), &labels), "invariant 9: {name}");
     }
 }

@@ -20,9 +20,9 @@ use super::{
     operations::{
         ID, IDLE,
         Operation::{self, Adopt, Create, Delete, Reap, Touch},
-        Start::{self, Absent, Due, Present, Terminating},
+        Start::{self, Absent, Due, Kept, Present, Terminating},
     },
-    world::{World, simulate},
+    world::{Workspaces, World, simulate},
 };
 
 /// The delay of a call, so that the two operations of a pair overlap.
@@ -64,6 +64,22 @@ const SCENARIOS: [(Start, &[Operation]); 28] = [
     (Terminating, &[Adopt, Create]),
     (Present, &[Adopt, Delete]),
     (Due, &[Adopt, Reap]),
+];
+
+/// The operations on a sandbox with a workspace. Those that begin without the sandbox find its workspace or none.
+const WITH_WORKSPACE: [(Start, &[Operation]); 12] = [
+    (Absent, &[Create]),
+    (Kept, &[Create]),
+    (Terminating, &[Create]),
+    (Present, &[Delete]),
+    (Due, &[Reap]),
+    (Present, &[Adopt]),
+    (Kept, &[Adopt]),
+    (Absent, &[Create, Delete]),
+    (Present, &[Delete, Create]),
+    (Due, &[Reap, Create]),
+    (Present, &[Delete, Adopt]),
+    (Kept, &[Create, Delete]),
 ];
 
 /// The way in which the process dies at a call.
@@ -118,11 +134,12 @@ struct End {
 /// of calls during the operations. The final state is `None` if the kill point was not reached.
 async fn run(
     start: Start,
+    workspaces: Workspaces,
     operations: &'static [Operation],
     point: Option<KillPoint>,
     history: History,
 ) -> (Option<End>, u64) {
-    let world = World::new(7, history).await;
+    let world = World::new(7, history, workspaces).await;
     start.prepare(&world).await;
     let mark = world.cluster.mark();
     let delay = world.cluster.fault(Rule::new(Effect::Delay(ON_THE_WAY)));
@@ -212,6 +229,16 @@ async fn end(world: &World) -> End {
             objects.insert(format!("{resource} {name}"), object);
         }
     }
+    for claim in world.cluster.objects("persistentvolumeclaims", Some(NAMESPACE)) {
+        let metadata = &claim["metadata"];
+        let annotation = |key: &str| &metadata["annotations"][format!("sandbox-provisioner/{key}")];
+        let facts = json!({
+            "labels": metadata["labels"], "deleted": metadata["deletionTimestamp"],
+            "sandbox": annotation("sandbox-id"), "when": annotation("when-deleted"),
+            "unused": annotation("unused-since").is_string(), "spec": claim["spec"]["resources"],
+        });
+        objects.insert(format!("claims {}", metadata["name"]), facts);
+    }
     let list = world.insist(Method::GET, "/api/sandboxes", None, &[200]).await.body;
     let listed = list["sandboxes"]
         .as_array()
@@ -224,6 +251,7 @@ async fn end(world: &World) -> End {
 /// Runs the operations on a new cluster and compares the final state. Prints the history after a failure.
 fn simulated(
     start: Start,
+    workspaces: Workspaces,
     operations: &'static [Operation],
     point: Option<KillPoint>,
     wanted: Option<&End>,
@@ -231,7 +259,7 @@ fn simulated(
     let history = History::default();
     let record = history.clone();
     let run = AssertUnwindSafe(|| {
-        let (end, calls) = simulate(7, run(start, operations, point, record));
+        let (end, calls) = simulate(7, run(start, workspaces, operations, point, record));
         if let (Some(end), Some(wanted)) = (&end, wanted) {
             assert_eq!(end.listed, wanted.listed, "what is listed");
             assert!(end.objects.keys().eq(wanted.objects.keys()), "{:?}", end.objects.keys());
@@ -245,22 +273,38 @@ fn simulated(
     })
 }
 
-/// Guards that the final state does not depend on where the process dies.
-#[test]
-fn wherever_it_dies_it_ends_where_it_should() {
+/// Kills the process at every point of these scenarios. Returns the number of points.
+fn every_kill_point(scenarios: &[(Start, &'static [Operation])], workspaces: Workspaces) -> u32 {
     let mut points = 0;
-    for (start, operations) in SCENARIOS {
-        let (undisturbed, calls) = simulated(start, operations, None, None);
+    for &(start, operations) in scenarios {
+        let (undisturbed, calls) = simulated(start, workspaces, operations, None, None);
         let here = points;
         for call in 1..=calls {
             for death in [Death::Before, Death::After, Death::Beside] {
                 let point = KillPoint { call, death };
-                let (end, _) = simulated(start, operations, Some(point), undisturbed.as_ref());
+                let (end, _) = simulated(start, workspaces, operations, Some(point), undisturbed.as_ref());
                 points += u32::from(end.is_some());
             }
         }
         println!("{operations:?} of {start:?}: {calls} calls, {} kill points", points - here);
     }
     println!("{points} kill points");
+    points
+}
+
+/// Guards that the final state does not depend on where the process dies.
+#[test]
+fn wherever_it_dies_it_ends_where_it_should() {
+    let points = every_kill_point(&SCENARIOS, Workspaces::None);
     assert!(points >= 60, "{points} kill points are fewer than there were");
+}
+
+/// Guards that wherever the process dies, a kept workspace is there with the same claim, one that goes with its sandbox
+/// is gone with it, and no claim of others is touched.
+#[test]
+fn wherever_it_dies_workspaces_are_kept_and_deleted() {
+    for profile in ["keep", "delete"] {
+        let points = every_kill_point(&WITH_WORKSPACE, Workspaces::All(profile));
+        assert!(points >= 60, "{points} kill points are fewer than there were");
+    }
 }

@@ -29,6 +29,8 @@ pub enum Start {
     Terminating,
     /// The sandbox runs and is about to reach its idle timeout.
     Due,
+    /// The sandbox was deleted a while ago. Its workspace is there if it is kept.
+    Kept,
 }
 
 /// An operation on the sandbox.
@@ -67,6 +69,11 @@ impl Start {
                 Operation::Delete.insist(world, self.limits()).await;
                 world.cluster.set_pod_behaviour(NAMESPACE, "sandbox-a", None);
                 sleep(Duration::from_secs(1)).await;
+            }
+            Self::Kept => {
+                sleep(Duration::from_secs(10)).await;
+                Operation::Delete.insist(world, self.limits()).await;
+                sleep(Duration::from_secs(100)).await;
             }
             // Slightly before the timeout, so that the next operation comes first.
             Self::Due => sleep(IDLE.saturating_sub(Duration::from_millis(5))).await,

@@ -61,6 +61,10 @@ struct Recorded {
     used: Option<Instant>,
     /// Until this time the daemon may not know of a manual change.
     doubtful_until: Option<Instant>,
+    /// The claim of its kept workspace.
+    kept: Option<String>,
+    /// The claim of a sandbox that was deleted. Its data must not return.
+    ended: Option<String>,
 }
 
 /// The certain state of an id.
@@ -141,13 +145,27 @@ impl Oracle {
             let port = service["spec"]["ports"][0]["nodePort"].to_string();
             assert!(url.ends_with(&format!(":{port}")), "invariant 2: {id} was given {url}");
         }
+        if let Some((uid, when_deleted)) = claim_of(cluster, id) {
+            if when_deleted == "keep" {
+                let kept = recorded.kept.get_or_insert_with(|| uid.clone());
+                assert_eq!(*kept, uid, "invariant 12: {id} has another workspace");
+            } else if was_gone {
+                assert_ne!(
+                    recorded.ended,
+                    Some(uid),
+                    "invariant 12: {id} has the data of an earlier sandbox"
+                );
+            }
+        }
         recorded.certain = Some(Truth::There(url));
     }
 
     /// Records the answer to a delete.
-    pub fn deleted(&mut self, id: &str, request: &Request, answer: Option<&Answer>) {
+    pub fn deleted(&mut self, cluster: &Cluster, id: &str, request: &Request, answer: Option<&Answer>) {
         if self.end(id, request) && answer.is_some_and(|answer| answer.status == 200) {
-            self.sandboxes.get_mut(id).unwrap().certain = Some(Truth::Gone);
+            let recorded = self.sandboxes.get_mut(id).unwrap();
+            recorded.certain = Some(Truth::Gone);
+            recorded.ended = claim_of(cluster, id).map(|(uid, _)| uid);
         }
     }
 
@@ -281,6 +299,29 @@ impl Oracle {
         }
     }
 
+    /// Checks that every kept workspace is there (invariant 12).
+    pub fn check_kept(&self, cluster: &Cluster) {
+        for (id, recorded) in &self.sandboxes {
+            if let Some(kept) = &recorded.kept {
+                let claim = claim_of(cluster, id).map(|(uid, _)| uid);
+                assert_eq!(claim.as_ref(), Some(kept), "invariant 12: the workspace of {id} is lost");
+            }
+        }
+    }
+
+    /// Checks that every workspace that goes with its sandbox is there exactly if the sandbox is (invariant 12).
+    fn check_claims(&self, cluster: &Cluster) {
+        self.check_kept(cluster);
+        for id in self.sandboxes.keys() {
+            if let Some((_, when_deleted)) = claim_of(cluster, id)
+                && when_deleted == "delete"
+            {
+                let pod = cluster.object("pods", NAMESPACE, &format!("sandbox-{id}"));
+                assert!(pod.is_some(), "invariant 12: the workspace of {id} is left");
+            }
+        }
+    }
+
     /// Checks the state a while after all faults have ended (invariants 1, 3, 4 and 5): the answers are true, every Pod
     /// has its Service, and no sandbox has outlived its limits.
     pub fn check_final_state(&mut self, cluster: &Cluster, list: &Value) {
@@ -296,11 +337,24 @@ impl Oracle {
         let listed: Vec<_> = ids(list).iter().map(|id| format!("sandbox-{id}")).collect();
         assert_eq!(listed, pods, "what is listed is what there is");
         self.listed(list);
+        self.check_claims(cluster);
         for (id, recorded) in &self.sandboxes {
             let there = listed.contains(&format!("sandbox-{id}"));
             assert!(!(there && recorded.limits.any()), "{id} has outlived its limits: {:?}", recorded.limits);
         }
     }
+}
+
+/// Returns the uid of a sandbox's claim, and what happens to it.
+fn claim_of(cluster: &Cluster, id: &str) -> Option<(String, String)> {
+    let claims = cluster.objects("persistentvolumeclaims", Some(NAMESPACE));
+    let claim = claims.into_iter().find(|claim| {
+        claim["metadata"]["annotations"]["sandbox-provisioner/sandbox-id"] == id
+            && claim["metadata"]["deletionTimestamp"].is_null()
+    })?;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let when_deleted = text(&claim["metadata"]["annotations"]["sandbox-provisioner/when-deleted"]);
+    Some((text(&claim["metadata"]["uid"]), when_deleted))
 }
 
 /// Returns the last use that a Pod records, as a time of this process: the recorded activity or the creation.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     clients::path,
     history::History,
-    world::{World, simulate},
+    world::{Workspaces, World, simulate},
 };
 
 /// The time for which answers may come from memory. It is the default of the setting.
@@ -20,7 +20,7 @@ const STALENESS_LIMIT: Duration = Duration::from_secs(60);
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 async fn with_sandboxes(count: u32) -> World {
-    let world = World::new(3, History::default()).await;
+    let world = World::new(3, History::default(), Workspaces::None).await;
     for n in 0..count {
         world.insist(Method::POST, "/api/sandboxes", Some(body(&format!("s-{n}"))), &[200]).await;
     }

@@ -15,7 +15,7 @@ use super::{
     chaos, clients,
     follower::{self, Copy},
     history::History,
-    world::{World, simulate},
+    world::{Workspaces, World, simulate},
 };
 
 /// The default number of histories.
@@ -29,7 +29,7 @@ const TURMOIL: Duration = Duration::from_secs(240);
 
 async fn life(seed: u64, history: History) {
     let mut rng = Rng::with_seed(seed);
-    let world = World::new(seed, history).await;
+    let world = World::new(seed, history, Workspaces::Some).await;
     let mut clients = JoinSet::new();
     for _ in 0..4 {
         clients.spawn_local(clients::live(world.clone(), rng.fork(), TURMOIL));

@@ -15,7 +15,7 @@ use testkit::{Answer, Client, Events, NAMESPACE, Setup};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{chaos, foreign_objects, history::History, oracle::Oracle};
+use super::{chaos, clients, foreign_objects, history::History, oracle::Oracle};
 
 /// The settings of every daemon. No sandbox answers activity probes here, and other tests cover the reap limits.
 const SETTINGS: [(&str, &str); 4] = [
@@ -32,6 +32,26 @@ pub const ANSWER_MAX: usize = 256 << 10;
 /// The time without faults before the final check: the grace of an orphan, a late update, and a deletion.
 const CALM: Duration = Duration::from_secs(200);
 
+/// The profiles. A kept workspace outlives every simulation.
+const PROFILES: &str = "
+[profiles.keep]
+workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep', keep_for = '3650d' }
+
+[profiles.delete]
+workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'delete' }
+";
+
+/// The sandboxes that have a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workspaces {
+    /// No sandbox. No profile is configured.
+    None,
+    /// Every sandbox, with this profile.
+    All(&'static str),
+    /// Some of the sandboxes of [`super::clients`].
+    Some,
+}
+
 /// The state that all parts of a simulation share. A simulation runs on one thread.
 #[derive(Clone)]
 pub struct World {
@@ -42,6 +62,7 @@ pub struct World {
     /// The number of processes so far.
     starts: Rc<Cell<u32>>,
     settings: Rc<Settings>,
+    workspaces: Workspaces,
 }
 
 /// A running daemon.
@@ -60,7 +81,7 @@ pub fn simulate<F: Future>(seed: u64, simulation: F) -> F::Output {
 
 impl World {
     /// Starts a daemon on a cluster that also contains foreign objects.
-    pub async fn new(seed: u64, history: History) -> Self {
+    pub async fn new(seed: u64, history: History, workspaces: Workspaces) -> Self {
         let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
         let cluster =
             Cluster::start(Options { seed: Some(seed), start, ..Options::with_namespace(NAMESPACE) });
@@ -72,10 +93,20 @@ impl World {
             history,
             process: Rc::default(),
             starts: Rc::default(),
-            settings: Rc::new(Setup::new(&SETTINGS).answer_max(ANSWER_MAX).settings()),
+            settings: Rc::new(settings(workspaces)),
+            workspaces,
         };
         world.start_daemon().await;
         world
+    }
+
+    /// Returns the profile that a create of this sandbox names.
+    pub fn profile_of(&self, id: &str) -> Option<&'static str> {
+        match self.workspaces {
+            Workspaces::None => None,
+            Workspaces::All(profile) => Some(profile),
+            Workspaces::Some => clients::profile_of(id),
+        }
     }
 
     /// Returns whether a daemon is running.
@@ -217,4 +248,16 @@ impl World {
         self.oracle.borrow_mut().check_final_state(&self.cluster, &listed.body);
         foreign_objects::check(&self.cluster);
     }
+}
+
+/// Returns the settings of every daemon.
+fn settings(workspaces: Workspaces) -> Settings {
+    let setup = Setup::new(&SETTINGS).answer_max(ANSWER_MAX);
+    if workspaces == Workspaces::None {
+        return setup.settings();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    std::fs::write(&path, PROFILES).unwrap();
+    setup.set("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap()).settings()
 }

@@ -30,6 +30,8 @@ pub struct Usage {
     /// The annotations of the observation, to notice that a create has taken it.
     last_used: Option<Timestamp>,
     unused_since: Option<Timestamp>,
+    /// Whether a Pod was seen to use it after it was written that none does.
+    is_mark_outdated: bool,
     /// The end of the time for which it is kept, by the annotations.
     kept_until: Option<Instant>,
 }
@@ -76,13 +78,23 @@ impl Usage {
         };
         let saw_end =
             !in_use && !taken && before.is_some_and(|before| before.saw_end || before.unused.is_none());
+        let is_same_mark = before.is_some_and(|before| before.unused_since == claim.unused_since);
+        let was_outdated = before.is_some_and(|before| before.is_mark_outdated);
+        let is_mark_outdated = claim.unused_since.is_some() && (in_use || (is_same_mark && was_outdated));
         let kept_until = match before {
             // The annotations are converted once, so that a step of the wall clock moves no deadline.
             Some(before) if before.unused_since == claim.unused_since && !taken => before.kept_until,
             _ => None,
         };
         let kept_until = kept_until.or_else(|| kept_until_of(claim, clocks));
-        Self { unused, saw_end, last_used: claim.last_used, unused_since: claim.unused_since, kept_until }
+        Self {
+            unused,
+            saw_end,
+            last_used: claim.last_used,
+            unused_since: claim.unused_since,
+            is_mark_outdated,
+            kept_until,
+        }
     }
 
     /// Returns when the claim will be deleted if no sandbox uses it before, as far as it is known.
@@ -93,7 +105,7 @@ impl Usage {
             WhenDeleted::Delete if self.saw_end => Some(unused),
             WhenDeleted::Delete => Some(unused + GRACE),
             WhenDeleted::Keep => {
-                claim.keep_for?;
+                claim.keep_for.filter(|_| !self.is_mark_outdated)?;
                 // Not before the grace: a create may have taken it just before this process started.
                 Some(self.kept_until?.max(unused + GRACE))
             }
@@ -110,7 +122,8 @@ impl Usage {
     /// Decides what happens to the claim.
     pub fn decide(&self, claim: &ObservedClaim, now: Instant) -> Decision {
         let Some(unused) = self.unused.filter(|_| !claim.terminating) else { return Decision::Keep(None) };
-        if claim.when_deleted == WhenDeleted::Keep && claim.unused_since.is_none() {
+        let is_marked = claim.unused_since.is_some() && !self.is_mark_outdated;
+        if claim.when_deleted == WhenDeleted::Keep && !is_marked {
             let at = if self.saw_end { unused } else { unused + GRACE };
             return if at <= now { Decision::MarkUnused } else { Decision::Keep(Some(at)) };
         }

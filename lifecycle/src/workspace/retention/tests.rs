@@ -149,6 +149,20 @@ fn claims_in_use_and_terminating_ones_are_left_alone() {
     }
 }
 
+/// Guards that a Pod that uses a claim in spite of its mark starts the time again when it ends.
+#[test]
+fn an_outdated_mark_does_not_count() {
+    let start = Instant::now();
+    let marked = ObservedClaim {
+        unused_since: Some(wall(0) - SignedDuration::from_hours(9999)),
+        ..claim(WhenDeleted::Keep)
+    };
+    let again = ObservedClaim { unused_since: Some(wall(9)), ..marked.clone() };
+    let steps = [(0, marked.clone(), true), (9, marked, false), (10, again, false)];
+    let kept = Decision::Keep(Some(start + Duration::from_secs(9) + KEEP));
+    assert_eq!(run(start, &steps), [Decision::Keep(None), Decision::MarkUnused, kept]);
+}
+
 /// Guards that a step of the wall clock deletes nothing early.
 #[test]
 fn a_stepped_clock_deletes_nothing_early() {
