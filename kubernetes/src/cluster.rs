@@ -9,7 +9,7 @@ mod workspace;
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::core::v1::Pod as FullPod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::{
     Resource,
     params::{self, DeleteParams, GetParams, Patch, PatchParams, PostParams},
@@ -18,6 +18,7 @@ use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
+    network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     request::CreateRequest,
     spec::Resources,
@@ -39,9 +40,11 @@ use crate::{
     manifest::{self, Template},
     names,
     namespace::Namespace,
+    network::NetworkControl,
     object::SandboxObject,
     observe,
     probe::{ProbeOptions, Prober},
+    profile::Profile,
     types::{Pod, Service},
     watch::{self, claims, pod_events},
 };
@@ -57,6 +60,7 @@ pub struct KubeCluster {
     pod_events: pod_events::State,
     exit_logs: Arc<ExitLogs>,
     prober: Prober,
+    network: NetworkControl,
 }
 
 // === impl KubeCluster ===
@@ -71,7 +75,9 @@ impl KubeCluster {
         let prober = Prober::new(options, connection.clone());
         let exit_logs = Arc::new(ExitLogs::new(connection.clone(), 0));
         let pod_events = pod_events::State::default();
-        Self { connection, template, namespace, events, pod_events, exit_logs, prober }
+        let Template { network, profiles, image, container_port, .. } = &*template;
+        let network = NetworkControl::new(connection.clone(), network, profiles, image, *container_port);
+        Self { connection, template, namespace, events, pod_events, exit_logs, prober, network }
     }
 
     /// Sets how many of the last lines of a container's log the reason of its end has. The default is none.
@@ -130,6 +136,24 @@ impl KubeCluster {
     #[must_use]
     pub fn exit_logs_check(&self) -> Option<Result<(), String>> {
         self.exit_logs.is_on().then(|| self.exit_logs.why_not().map_or(Ok(()), Err))
+    }
+
+    /// Keeps the network policies as the settings say, and runs their checks. Ends only when it is dropped.
+    pub async fn keep_network(&self) -> Infallible {
+        self.network.run().await
+    }
+
+    /// Compares the network policies with the settings soon, as after the cluster was away.
+    pub fn keep_network_soon(&self) {
+        self.network.keep_soon();
+    }
+
+    /// Checks whether the settings allow that this Pod is created now.
+    fn admit(&self, request: &CreateRequest, pod: &FullPod) -> Result<(), SandboxError> {
+        let mode = pod.metadata.labels.as_ref().and_then(names::network_of);
+        let profile = request.profile.as_ref().and_then(|name| self.template.profiles.get(name));
+        let is_required = profile.is_some_and(Profile::requires_enforcement);
+        mode.map_or(Ok(()), |mode| self.network.admit(mode, is_required))
     }
 
     /// Creates an object, compares the answer with the request, and converts the fields that are kept.
@@ -285,6 +309,7 @@ impl Cluster for KubeCluster {
     fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError> {
         manifest::check(&self.template, request)?;
         let pod = manifest::pod(&self.template, request).and_then(|pod| {
+            self.admit(request, &pod)?;
             let workspace = manifest::workspace(&self.template, request)?.map(Arc::new);
             Ok(Manifest { object: to_json(&pod)?, workspace })
         });
@@ -359,6 +384,14 @@ impl Cluster for KubeCluster {
 
     fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move { self.resize_pod(&id, &uid, &resources).await })
+    }
+
+    fn network(&self) -> NetworkReport {
+        self.network.report()
+    }
+
+    fn check_network(&self) {
+        self.network.check_now();
     }
 
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy> {

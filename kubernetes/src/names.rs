@@ -42,6 +42,8 @@ pub const CPU_AFTER_START: &str = "sandbox-provisioner/cpu-after-start";
 pub const PROFILE: &str = "sandbox-provisioner/profile";
 /// The label of a Pod that holds its network mode. The network policies select Pods by it.
 pub const NETWORK: &str = "sandbox-provisioner/network";
+/// The label of the Pods that check whether network policies are enforced.
+pub const NETWORK_CHECK: &str = "sandbox-provisioner/network-check";
 
 /// The label of a workspace's claim, and of the Pods that mount it, with the workspace's id.
 pub const WORKSPACE: &str = "sandbox-provisioner/workspace";

@@ -2,16 +2,23 @@
 //!
 //! ```text
 //!   settings ──▸ policy ──▸ two NetworkPolicies, which select Pods by the label of their mode
+//!                  └──▸ control ─┬─▸ keep: the policies in the cluster
+//!                                └─▸ check: two Pods that prove the enforcement
 //! ```
 //!
 //! [`peer`] parses the peers of the settings, and [`policy`] builds the policies. Both are pure.
 
+mod call;
+mod check;
+mod control;
+mod keep;
 mod peer;
 mod policy;
 mod ranges;
 
 use ipnet::IpNet;
 
+pub(crate) use self::control::NetworkControl;
 pub use self::{
     peer::{Destination, Peer, PeerError, Ports, parse_range},
     policy::{name, policies, to_yaml},

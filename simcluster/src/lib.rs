@@ -79,6 +79,7 @@ mod discovery;
 mod duration;
 mod faults;
 mod form;
+pub mod network;
 mod node;
 #[cfg(feature = "kubectl")]
 mod openapi;

@@ -57,6 +57,7 @@ pub(crate) const CLAIMS: &Resource = &RESOURCES[5];
 #[cfg(feature = "rbac")]
 pub(crate) const SECRETS: &Resource = &RESOURCES[7];
 pub(crate) const LEASES: &Resource = &RESOURCES[8];
+pub(crate) const POLICIES: &Resource = &RESOURCES[9];
 pub(crate) const SERVICE_ACCOUNTS: &Resource = &RESOURCES[10];
 pub(crate) const ROLES: &Resource = &RESOURCES[11];
 pub(crate) const ROLE_BINDINGS: &Resource = &RESOURCES[12];

@@ -57,7 +57,8 @@ pub(super) async fn run(
         pod_events,
         claims,
         cluster.read_exit_logs(view.clone()),
-        staleness::report(view.clone())
+        cluster.keep_network(),
+        staleness::report(view.clone(), || cluster.keep_network_soon())
     );
 }
 

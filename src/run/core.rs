@@ -8,6 +8,10 @@ use actors::{
     sandboxes::{Rules, Sandboxes, SpawnErr},
 };
 use kubernetes::{cluster::KubeCluster, connect::Connection};
+use lifecycle::{
+    network::{Enforced, NetworkReport},
+    traits::Cluster as _,
+};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -168,9 +172,26 @@ fn checks(cluster: Arc<KubeCluster>, sandboxes: Sandboxes, stop: CancellationTok
             optional: true,
             ..or_why("watch-workspaces", workspaces.unready_reason())
         }))
+        .chain(network_checks(&cluster.network()))
         .chain(cluster.exit_logs_check().map(|outcome| Check { name: "read-logs", outcome, optional: true }))
         .collect()
     })
+}
+
+/// The checks of the network policies, if a profile uses them.
+fn network_checks(report: &NetworkReport) -> Vec<Check> {
+    if !report.is_used {
+        return Vec::new();
+    }
+    let policies = report.policies.as_ref().map_or(Ok(()), |why| Err(why.to_string()));
+    let enforced = match report.enforced {
+        Enforced::Yes => Ok(()),
+        Enforced::No | Enforced::Unknown => Err(report.message.to_string()),
+    };
+    vec![
+        Check { name: "network-policies", outcome: policies, optional: true },
+        Check { name: "network-enforcement", outcome: enforced, optional: true },
+    ]
 }
 
 impl Drop for Core {

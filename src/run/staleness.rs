@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 /// How often the state is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reports each change while it is polled. It never ends by itself.
+/// Reports each change while it is polled, and calls `is_back` when the state is fresh again. It never ends by itself.
 ///
 /// The first list is reported by the readiness check and by the failures of the watch. The state can be stale only after
 /// it.
-pub(super) async fn report(view: Arc<View>) {
+pub(super) async fn report(view: Arc<View>, is_back: impl Fn()) {
     loop {
         until(&view, true).await;
         until(&view, false).await;
@@ -30,6 +30,7 @@ pub(super) async fn report(view: Arc<View>) {
         until(&view, true).await;
         view.wake_readers();
         tracing::info!(stale_for = since.elapsed().as_secs(), "cluster state is fresh again");
+        is_back();
     }
 }
 

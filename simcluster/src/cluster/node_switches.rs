@@ -62,6 +62,22 @@ impl Cluster {
     }
 }
 
+// === impl Cluster: the network ===
+
+impl Cluster {
+    /// Sets whether network policies are enforced, which they are by default. Clusters whose network plugin does not know
+    /// them ignore them.
+    pub fn set_network_policies_enforced(&self, enforced: bool) {
+        self.shared().node.send_modify(|node| node.ignores_network_policies = !enforced);
+    }
+
+    /// Returns whether network policies are enforced.
+    #[must_use]
+    pub fn are_network_policies_enforced(&self) -> bool {
+        !self.shared().node.borrow().ignores_network_policies
+    }
+}
+
 // === impl Cluster: sandboxes ===
 
 impl Cluster {

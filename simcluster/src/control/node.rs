@@ -16,6 +16,7 @@ struct Change {
     behaviour: Option<Behaviour>,
     capacity: Option<Capacity>,
     lost: Option<bool>,
+    network_policies: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,12 +37,13 @@ pub(super) fn state(request: &ControlRequest<'_>) -> Value {
     let cluster = request.cluster;
     json!({
         "behaviour": cluster.behaviour(), "capacity": cluster.capacity(), "lost": cluster.is_node_lost(),
+        "network_policies": cluster.are_network_policies_enforced(),
     })
 }
 
 pub(super) fn node(request: &ControlRequest<'_>) -> Answer {
     if *request.method == Method::PUT {
-        let Change { behaviour, capacity, lost } = request.read()?;
+        let Change { behaviour, capacity, lost, network_policies } = request.read()?;
         let cluster = request.cluster;
         if let Some(behaviour) = behaviour {
             cluster.set_behaviour(behaviour);
@@ -51,6 +53,9 @@ pub(super) fn node(request: &ControlRequest<'_>) -> Answer {
         }
         if let Some(lost) = lost {
             cluster.set_node_lost(lost);
+        }
+        if let Some(enforced) = network_policies {
+            cluster.set_network_policies_enforced(enforced);
         }
     } else if *request.method != Method::GET {
         return Err(request.no_such_method());

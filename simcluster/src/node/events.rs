@@ -111,6 +111,7 @@ pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec
                 ..EventContent::kubelet(false, "TaintManagerEviction", message)
             }]
         }
+        Stage::InitGoesOn(_) | Stage::Tried(_) => Vec::new(),
         Stage::Init(place) => {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             let init = &pod["spec"]["initContainers"][place];

@@ -5,11 +5,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::behaviour::{Behaviour, Course};
+use crate::network::program::{self, Program};
 use crate::options::Times;
 use crate::store::text_at;
 
 /// The first wait after a failed mount, and the longest (the kubelet's volume manager).
 const MOUNT_WAIT: Duration = Duration::from_millis(500);
+/// How often a simulated program tries.
+const PROGRAM_WAIT: Duration = Duration::from_secs(1);
 const MOUNT_WAIT_MAX: Duration = Duration::from_secs(122);
 
 /// A stage in the life of a Pod. Numbers count restarts or tries; the first of two counts restarts.
@@ -30,6 +33,8 @@ pub(super) enum Stage {
     Networked,
     /// Its n-th init container runs.
     Init(u32),
+    /// Its n-th init container has a simulated program that goes on.
+    InitGoesOn(u32),
     Pulling(u32),
     PullFailed(u32),
     PullBackOff(u32),
@@ -41,6 +46,8 @@ pub(super) enum Stage {
     /// Running, and its startup probe has succeeded.
     Booted(u32),
     Ready(u32),
+    /// Its container has a simulated program, which has tried so often.
+    Tried(u32),
     /// Ready, and the kubelet has looked again.
     Synced(u32),
     /// Running, and its probe has failed so often.
@@ -75,6 +82,8 @@ pub(super) struct Circumstances<'a> {
     pub pod: &'a Value,
     /// Whether the whole node is unreachable.
     pub node_lost: bool,
+    /// Whether the simulated program of the container that runs now has reached its end; `None` without one.
+    pub is_program_done: Option<bool>,
 }
 
 // === impl Stage ===
@@ -95,6 +104,18 @@ impl Stage {
             _ if waits => Self::Accepted,
             _ if !text_at(pod, &["spec", "nodeName"]).is_empty() => Self::Scheduled,
             _ => Self::New,
+        }
+    }
+
+    /// The simulated program of the container that runs at this stage.
+    pub fn program(self, pod: &Value) -> Option<Program> {
+        let spec = &pod["spec"];
+        match self {
+            Self::Init(place) | Self::InitGoesOn(place) => {
+                Program::of(&spec["initContainers"][usize::try_from(place).ok()?])
+            }
+            Self::Ready(_) | Self::Tried(_) => Program::of(&spec["containers"][0]),
+            _ => None,
         }
     }
 
@@ -142,8 +163,17 @@ impl Circumstances<'_> {
                 (wait, if fails { Stage::MountFailed(tries + 1) } else { Stage::Networked })
             }
             Stage::Networked if self.inits() > 0 => (times.run, Stage::Init(0)),
-            Stage::Init(place) if place + 1 < self.inits() => (times.run, Stage::Init(place + 1)),
-            Stage::Networked | Stage::Init(_) => (times.run, self.image()),
+            Stage::Init(place) | Stage::InitGoesOn(place) if self.is_program_done == Some(false) => {
+                (PROGRAM_WAIT, Stage::InitGoesOn(place))
+            }
+            Stage::Init(place) | Stage::InitGoesOn(place) if place + 1 < self.inits() => {
+                (times.run, Stage::Init(place + 1))
+            }
+            Stage::Networked | Stage::Init(_) | Stage::InitGoesOn(_) => (times.run, self.image()),
+            Stage::Ready(_) if self.is_program_done.is_some() => (PROGRAM_WAIT, Stage::Tried(1)),
+            Stage::Tried(_) if self.is_program_done == Some(true) => (soon, Stage::Succeeded),
+            Stage::Tried(tries) if tries >= program::TRIES => (soon, Stage::Failed),
+            Stage::Tried(tries) => (PROGRAM_WAIT, Stage::Tried(tries + 1)),
             Stage::Pulling(tries) => {
                 let fails = self.behaviour.course == Course::ImagePullError && self.behaviour.fails(tries);
                 let then = if fails { Stage::PullFailed(tries) } else { self.run(0) };
@@ -313,7 +343,8 @@ mod tests {
     fn life_of(pod: &Value, behaviour: &str, from: Stage, steps: usize) -> Vec<(u128, Stage)> {
         let times = Times::default();
         let behaviour = behaviour.parse().unwrap();
-        let circumstances = Circumstances { behaviour, times: &times, pod, node_lost: false };
+        let circumstances =
+            Circumstances { behaviour, times: &times, pod, node_lost: false, is_program_done: None };
         let (mut at, mut stage, mut seen) = (Duration::ZERO, from, Vec::new());
         for _ in 0..steps {
             let Some((wait, reached)) = circumstances.next(stage) else { break };

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::behaviour::Behaviour;
+use crate::network;
 use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
@@ -332,11 +333,22 @@ impl Node {
         if let Some((_, at)) = running.next.take() {
             self.due.remove(&at);
         }
+        let is_program_done = running.stage.program(pod).map(|program| {
+            let is_reached = network::from_pod(
+                &self.shared,
+                &running.namespace,
+                &running.name,
+                program.address,
+                program.port,
+            );
+            is_reached == program.until
+        });
         let around = Circumstances {
             behaviour: running.behaviour,
             times: &self.options.times,
             pod,
             node_lost: self.settings.lost,
+            is_program_done,
         };
         let Some((wait, stage)) = around.next(running.stage) else { return };
         let at = (Instant::now() + wait, self.planned);
@@ -404,6 +416,7 @@ impl Node {
             times: &self.options.times,
             pod: pod.value(),
             node_lost: self.settings.lost,
+            is_program_done: None,
         };
         if report::needs_address(pod.value(), stage) {
             cluster.pod_addresses += 1;

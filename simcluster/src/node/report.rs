@@ -49,7 +49,13 @@ pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, c
         {
             return;
         }
-        Stage::New | Stage::Unschedulable | Stage::Binding | Stage::Stopping | Stage::Gone => return,
+        Stage::New
+        | Stage::InitGoesOn(_)
+        | Stage::Tried(_)
+        | Stage::Unschedulable
+        | Stage::Binding
+        | Stage::Stopping
+        | Stage::Gone => return,
         _ => {}
     }
     pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();

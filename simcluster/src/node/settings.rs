@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub capacity: Capacity,
     /// Whether the nodes are unreachable.
     pub lost: bool,
+    /// Whether network policies have no effect, as with a network plugin that does not know them.
+    pub ignores_network_policies: bool,
 }
 
 // === impl Settings ===

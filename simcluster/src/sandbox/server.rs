@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::endpoints::Sandbox;
 use super::sessions::SessionKind;
+use crate::network;
 use crate::ports::ReservedPort;
 use crate::shared::Shared;
 
@@ -100,6 +101,14 @@ async fn run(
             },
         };
         let about = about.clone();
+        let is_blocked = {
+            let about = about.borrow();
+            !network::from_host(&shared, &about.namespace, &about.pod)
+        };
+        if is_blocked {
+            // A network plugin would drop the packets; the host has no way to do that.
+            continue;
+        }
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
