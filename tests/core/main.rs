@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod load;
 mod metrics;
+mod network;
 mod overrides;
 mod pod_security;
 mod profiles;
