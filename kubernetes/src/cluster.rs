@@ -140,7 +140,7 @@ impl KubeCluster {
 
     /// Keeps the network policies as the settings say, and runs their checks. Ends only when it is dropped.
     pub async fn keep_network(&self) -> Infallible {
-        self.network.run().await
+        Box::pin(self.network.run()).await
     }
 
     /// Compares the network policies with the settings soon, as after the cluster was away.

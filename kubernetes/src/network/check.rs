@@ -108,8 +108,7 @@ impl Check {
                 Err(fault) => return Err(fault),
             };
             failures = 0;
-            let has_client = seen.client.is_some();
-            seen.update(found_server.as_ref(), has_client.then_some(found_client.as_ref()), begun.elapsed());
+            seen.update(found_server.as_ref(), found_client.as_ref(), begun.elapsed());
             match decide(&seen) {
                 Step::Wait => {}
                 Step::CreateClient(address) => {

@@ -62,7 +62,7 @@ pub(crate) struct NetworkControl {
     keep_wanted: Notify,
 }
 
-/// What is known of the policies in the cluster.
+/// The known state of the policies in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Policies {
     /// They were not read yet.
@@ -201,7 +201,7 @@ impl NetworkControl {
                 backoff = Backoff::default();
                 KEEP_INTERVAL
             };
-            self.note(found);
+            self.note(&found);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = self.keep_wanted.notified() => {}
@@ -209,14 +209,14 @@ impl NetworkControl {
         }
     }
 
-    /// Keeps what was found, and logs it if it is news.
-    fn note(&self, found: Policies) {
+    /// Keeps the state that a round has found, and logs it if it is another one.
+    fn note(&self, found: &Policies) {
         let before = self.kept.send_replace(found.clone());
-        if before == found {
+        if before == *found {
             return;
         }
         let namespace = self.connection.namespace();
-        match &found {
+        match found {
             Policies::AsConfigured => {
                 tracing::info!(namespace, "the network policies are as the settings say");
                 let is_doubtful = self

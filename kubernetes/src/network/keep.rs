@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{connect::Connection, fault::Verb};
 
-/// What to do about one policy.
+/// The action for one policy.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Action {
     /// It is as it should be.

@@ -57,8 +57,8 @@ const METADATA: [&str; 7] = [
     "fe80::a9fe:a9fe/128",
 ];
 
-/// Returns the ranges of the public internet, each with the parts that do not belong to it: constant ones, and the ranges
-/// of the cluster.
+/// Returns the ranges of the public internet, each with the parts that do not belong to it. The ranges of the cluster are
+/// such parts, too.
 pub(super) fn internet(cluster: &[IpNet]) -> Vec<(IpNet, Vec<IpNet>)> {
     let internet = BASES.iter().filter_map(|(base, private)| {
         let base: IpNet = base.parse().ok()?;

@@ -10,16 +10,15 @@ use std::net::IpAddr;
 
 pub use policy::{Connection, Endpoint, Protocol, allows};
 
-use crate::node::NODE_ADDRESS;
 use crate::resource::{NAMESPACES, PODS, POLICIES};
 use crate::shared::{Shared, State};
 use crate::store::{Object, text_at};
 
-/// Returns whether a connection from the host reaches a Pod. It counts as one from the node's address.
+/// Returns whether a connection from the host reaches a Pod. It counts as one from the address of the Pod's node.
 pub(crate) fn from_host(shared: &Shared, namespace: &str, pod: &str) -> bool {
     let state = shared.state();
     let Some(pod) = state.store.get(PODS, namespace, pod) else { return false };
-    let source = NODE_ADDRESS.parse().ok().map(Endpoint::Address);
+    let source = text_at(pod.value(), &["status", "hostIP"]).parse().ok().map(Endpoint::Address);
     let port = pod.value()["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64();
     let port = port.and_then(|port| u16::try_from(port).ok());
     // A port that the Pod does not declare is still served, and no rule about another port is meant for it.

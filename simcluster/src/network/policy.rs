@@ -250,6 +250,7 @@ mod tests {
     /// Guards the meaning of policies, case by case: the Pod `web` of the namespace `a` is reached on port 8080 by four
     /// sources: a Pod of its own namespace, one of another, an address outside the cluster, and its kubelet.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it is one table")]
     fn policies_mean_what_kubernetes_says() {
         let spaces = [("a", json!({"team": "a"})), ("b", json!({"team": "b", "kind": "tools"}))]
             .map(|(name, labels)| json!({"metadata": {"name": name, "labels": labels}}));

@@ -34,7 +34,7 @@ pub(in crate::network) struct PodSettings {
     image_pull_secrets: Option<Vec<String>>,
 }
 
-/// Which of the two Pods.
+/// The task of a Pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// Listens on a port.

@@ -1,4 +1,4 @@
-//! The next step of a check, as a function of what was seen of its Pods.
+//! The next step of a check, as a function of its observed Pods.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const STILL_REACHED: i32 = 3;
 /// The status of a program that the image does not have.
 const NO_PROGRAM: i32 = 5;
 
-/// What was seen so far. Times count from the begin.
+/// The observations so far. Times count from the begin of the check.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     pub server: Option<SeenPod>,
@@ -79,9 +79,8 @@ pub(super) fn decide(seen: &Seen) -> Step {
         (None, _) if seen.now.saturating_sub(seen.client_since) > START_MAX => {
             unknown(not_started("client", client))
         }
-        (None, _) => Step::Wait,
         (Some(0), _) if seen.labelled_at.is_none() => Step::Label,
-        (Some(0), None) => Step::Wait,
+        (None, _) | (Some(0), None) => Step::Wait,
         (Some(0), Some(status)) => verdict(status, server, seen),
         (Some(NO_PROGRAM), _) => unknown(ended("client", NO_PROGRAM)),
         (Some(status), _) => unknown(format!(
@@ -135,12 +134,10 @@ fn not_started(which: &str, pod: &SeenPod) -> String {
 // === impl Seen ===
 
 impl Seen {
-    /// Takes in the Pods as they are now. `client` is `None` before it was created.
-    pub(super) fn update(&mut self, server: Option<&Pod>, client: Option<Option<&Pod>>, now: Duration) {
+    /// Takes in the Pods as they are now. The client counts once it was created.
+    pub(super) fn update(&mut self, server: Option<&Pod>, client: Option<&Pod>, now: Duration) {
         self.server = Some(SeenPod::of(server));
-        if let Some(client) = client {
-            self.client = Some(SeenPod::of(client));
-        }
+        self.client = self.client.take().map(|_| SeenPod::of(client));
         self.now = now;
     }
 
