@@ -133,6 +133,11 @@ impl Shared {
         self.state.lock()
     }
 
+    /// Locks the state unless it is locked.
+    pub fn try_state(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock()
+    }
+
     pub fn calls(&self) -> MutexGuard<'_, CallLog> {
         self.calls.lock()
     }

@@ -6,7 +6,7 @@
 mod policy;
 pub(crate) mod program;
 
-use std::net::IpAddr;
+use program::Program;
 
 pub use policy::{Connection, Endpoint, Protocol, allows};
 
@@ -27,8 +27,8 @@ pub(crate) fn from_host(shared: &Shared, namespace: &str, pod: &str) -> bool {
 }
 
 /// Returns whether a Pod reaches an address: a ready Pod has it and declares the port, and the policies allow it.
-pub(crate) fn from_pod(shared: &Shared, namespace: &str, pod: &str, address: IpAddr, port: u16) -> bool {
-    let state = shared.state();
+pub(crate) fn from_pod(shared: &Shared, state: &State, namespace: &str, pod: &str, program: Program) -> bool {
+    let Program { address, port, .. } = program;
     let Some(source) = state.store.get(PODS, namespace, pod) else { return false };
     let listens = |pod: &Object| {
         text_at(pod.value(), &["status", "podIP"]).parse() == Ok(address)
@@ -36,11 +36,11 @@ pub(crate) fn from_pod(shared: &Shared, namespace: &str, pod: &str, address: IpA
             && declares(pod, port)
     };
     let Some(destination) = state.store.list(PODS, None).find(listens) else { return false };
-    let labels = labels_of(&state, &source);
+    let labels = labels_of(state, &source);
     let Some(source) = Endpoint::of_pod(source.value(), labels.as_ref().map(Object::value)) else {
         return false;
     };
-    is_allowed(shared, &state, &source, &destination, port)
+    is_allowed(shared, state, &source, &destination, port)
 }
 
 fn is_allowed(shared: &Shared, state: &State, source: &Endpoint<'_>, pod: &Object, port: u16) -> bool {

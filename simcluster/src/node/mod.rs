@@ -334,14 +334,11 @@ impl Node {
             self.due.remove(&at);
         }
         let is_program_done = running.stage.program(pod).map(|program| {
-            let is_reached = network::from_pod(
-                &self.shared,
-                &running.namespace,
-                &running.name,
-                program.address,
-                program.port,
-            );
-            is_reached == program.until
+            // While the caller has the state locked, the program goes on.
+            self.shared.try_state().is_some_and(|state| {
+                let (namespace, name) = (&running.namespace, &running.name);
+                network::from_pod(&self.shared, &state, namespace, name, program) == program.until
+            })
         });
         let around = Circumstances {
             behaviour: running.behaviour,

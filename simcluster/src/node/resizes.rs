@@ -144,6 +144,7 @@ impl Node {
             times: &self.options.times,
             pod: written.value(),
             node_lost: self.settings.lost,
+            is_program_done: None,
         };
         let count = written.value()["status"]["containerStatuses"][0]["restartCount"].as_u64();
         let count = count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);

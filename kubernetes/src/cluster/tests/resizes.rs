@@ -94,7 +94,7 @@ async fn a_resize_before_the_end_of_the_start_stays() {
 /// Guards that a resize is checked against the bounds of the sandbox's profile, and that only CPU and memory can change.
 #[test]
 fn a_resize_is_checked_against_the_profile() {
-    let mut profile = crate::profile::Profile::default();
+    let mut profile = Profile::default();
     profile.set("overrides", &json!({"cpu": {"max": "4"}})).unwrap();
     let name = ProfileName::parse("large").unwrap();
     let written = std::collections::BTreeMap::from([(name.clone(), profile)]);
