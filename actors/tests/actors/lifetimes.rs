@@ -612,11 +612,10 @@ async fn resizes_of_one_sandbox_queue() {
 
     fake.delay("resize a 2", seconds(2));
     let resize = |amount| fake.sandboxes.resize(id("a"), cpu(amount), None);
-    let later = async |call| {
+    let (first, second) = tokio::join!(resize("2"), async {
         sleep(seconds(1)).await;
-        call
-    };
-    let (first, second) = tokio::join!(resize("2"), async { later(resize("3")).await.await });
+        resize("3").await
+    });
     assert_eq!(first.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("2"));
     assert_eq!(second.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("3"));
     let (resized, deleted) = tokio::join!(resize("2"), async {
