@@ -89,7 +89,7 @@ const FILES: &[(&str, &str)] = &[
     ("shm_size = '64'", "shm_size at settings.toml:2: \"64\" is not allowed; allowed: a number of bytes"),
     // Limits.
     ("ttl = '0s'", "ttl at settings.toml:2: \"0s\" is not allowed; allowed: a duration"),
-    // What a request may set.
+    // The bounds of requests.
     (
         "overrides = 'cpu'",
         "overrides at settings.toml:2: \"cpu\" is not allowed; allowed: a table with the fields",
@@ -174,7 +174,7 @@ const REQUESTS: &[(&str, u16, &str)] = &[
     (r#"{"env": {"A": "\u0000"}}"#, 422, "body.env.A: Value error, a value has no NUL"),
     (r#"{"labels": {"a": null}}"#, 422, "body.labels.a: Input should be a valid string"),
     (r#"{"image": {}}"#, 422, "body.image: Input should be a valid string"),
-    // What no operator allows.
+    // Fields without bounds.
     (
         r#"{"resources": {"cpu": "1"}}"#,
         400,

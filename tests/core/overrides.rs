@@ -1,4 +1,4 @@
-//! What a POST sets in place of its profile, on the whole daemon.
+//! The fields that a POST sets in place of its profile, on the whole daemon.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -37,8 +37,8 @@ async fn create(daemon: &Daemon, id: &str, fields: &Value) -> Answer {
     daemon.call(Method::POST, "/api/sandboxes", Some(body)).await
 }
 
-/// Guards that a request gets what it sets within the bounds of its profile, also those of the profile `default`, and that
-/// the answers show it.
+/// Guards that a POST within the bounds of its profile is applied, also with the profile `default`, and that the answers
+/// show it.
 #[tokio::test(start_paused = true)]
 async fn a_request_sets_what_its_profile_allows() {
     let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
