@@ -1,4 +1,4 @@
-//! The policies of the modes as a truth table: what each mode lets in and out, by Kubernetes' own rules.
+//! The policies of the modes as a truth table, by Kubernetes' own rules.
 
 use std::net::IpAddr;
 
