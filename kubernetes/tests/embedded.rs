@@ -19,6 +19,7 @@ use lifecycle::{
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
     request::CreateRequest,
+    spec::Resources,
     traits::{
         Busy, Cluster as _, Creation, Deletion, Kind, KnownUids, Manifests, Outcome, Preconditions,
         WatchEvent, WatchSink,
@@ -145,6 +146,24 @@ fn until() -> std::time::Instant {
 async fn create_pod(kube: &KubeCluster, id: &SandboxId) -> Outcome<Creation<ObservedPod>> {
     let manifests = kube.manifests(&CreateRequest::new(id.clone())).unwrap();
     kube.create_pod(id.clone(), manifests.pod.unwrap(), until()).await
+}
+
+/// Guards that the embedded cluster, also as it ships, resizes the container `sandbox` in place.
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_resized_in_place() {
+    let fixture = Fixture::new();
+    let a = id("a");
+    let (pod, _) = fixture.create(&a).await;
+    fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
+    let wanted = Resources { cpu: Some("500m".to_owned()), ..Resources::default() };
+    let resized = fixture.kube.resize(a.clone(), pod.uid, wanted).await;
+    let Outcome::Done(pod) = resized else { panic!("{resized:?}") };
+    let expected = Resources {
+        cpu: Some("500m".to_owned()),
+        memory: Some("1Gi".to_owned()),
+        ephemeral_storage: Some("500Mi".to_owned()),
+    };
+    assert_eq!(*pod.spec.resources, expected);
 }
 
 /// Guards that a sandbox costs four calls: two to create it and two to delete it. The watch reports its phases.

@@ -1,5 +1,7 @@
-//! Patches in their three forms. Each is a pure function on JSON.
+//! Patches in their forms. Each is a pure function on JSON.
 
+#[cfg(any(test, not(feature = "kubectl")))]
+mod by_name;
 mod json_patch;
 #[cfg(feature = "kubectl")]
 mod strategic;
@@ -17,7 +19,6 @@ use crate::status::{ApiError, ApiResult};
 pub(crate) enum PatchKind {
     Json,
     Merge,
-    #[cfg(feature = "kubectl")]
     Strategic,
     /// Server-side apply, in YAML or JSON.
     #[cfg(feature = "kubectl")]
@@ -28,7 +29,6 @@ pub(crate) enum PatchKind {
 const TYPES: &[(&str, PatchKind)] = &[
     ("application/json-patch+json", PatchKind::Json),
     ("application/merge-patch+json", PatchKind::Merge),
-    #[cfg(feature = "kubectl")]
     ("application/strategic-merge-patch+json", PatchKind::Strategic),
     #[cfg(feature = "kubectl")]
     ("application/apply-patch+yaml", PatchKind::Apply),
@@ -71,6 +71,12 @@ impl PatchKind {
             Self::Merge => {
                 let mut patched = target.clone();
                 ::json_patch::merge(&mut patched, patch);
+                Ok(patched)
+            }
+            #[cfg(not(feature = "kubectl"))]
+            Self::Strategic => {
+                let mut patched = target.clone();
+                by_name::apply(&mut patched, patch);
                 Ok(patched)
             }
             // An apply by the only owner of its fields does the same as a strategic merge.
