@@ -118,7 +118,7 @@ fn expressions_name_metrics_that_exist() {
         .iter()
         .chain(targets)
         .map(|rule| rule["expr"].as_str().unwrap().to_owned())
-        // What a rule records is a metric with colons, which another rule uses.
+        // A recorded expression is a metric with colons, which another rule uses.
         .map(|expression| expression.replace("sandbox_provisioner:", "recorded:"))
         .collect();
     assert!(expressions.len() > 50, "{}", expressions.len());
