@@ -1,4 +1,4 @@
-//! Profiles on the whole daemon: what callers may choose, and what the cluster gets.
+//! Profiles on the whole daemon: the choices of callers, and the Pods that they get.
 
 use http::Method;
 use serde_json::{Value, json};

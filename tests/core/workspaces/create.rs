@@ -9,7 +9,7 @@ use testkit::{NAMESPACE, until};
 
 use super::{claim, claim_calls, claims, cluster, create, delete, profile, with};
 
-/// What an API server says of a claim that exceeds a quota.
+/// The message of an API server for a claim that exceeds a quota.
 const QUOTA: &str = "persistentvolumeclaims \"workspace-0\" is forbidden: exceeded quota: storage, requested: \
                      requests.storage=10Gi, used: requests.storage=95Gi, limited: requests.storage=100Gi";
 
