@@ -6,7 +6,7 @@
 //!                                └─▸ check: two Pods that prove the enforcement
 //! ```
 //!
-//! [`peer`] parses the peers of the settings, and [`policy`] builds the policies. Both are pure.
+//! `peer` parses the peers of the settings, and `policy` builds the policies. Both are pure.
 
 mod call;
 mod check;

@@ -43,6 +43,8 @@ struct Target {
     kubeconfig: PathBuf,
     namespace: String,
     node_host: String,
+    /// The first node's own address, from which connections to node ports reach a Pod.
+    node_address: String,
     image: String,
     kube: kube::Client,
 }
@@ -77,9 +79,9 @@ impl Target {
             .into_iter()
             .flat_map(|node| node.status.unwrap_or_default().addresses.unwrap_or_default());
         let internal = addresses.into_iter().find(|address| address.type_ == "InternalIP");
-        let node_host = internal.expect("a node has an InternalIP").address;
+        let node_address = internal.expect("a node has an InternalIP").address;
         let namespace = format!("sandbox-provisioner-{name}-{}", std::process::id());
-        Self { kubeconfig, namespace, node_host, image, kube }
+        Self { kubeconfig, namespace, node_host: node_address.clone(), node_address, image, kube }
     }
 
     /// Starts the daemon with these further environment variables, and waits until it is ready.
@@ -207,6 +209,28 @@ async fn mount_failure(target: Target) -> Value {
     told
 }
 
+/// Returns the result of the check of the network policies, after a sandbox of the mode `isolated` was reached at its URL.
+async fn isolation(target: Target) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let sources = &target.node_address;
+    let settings = format!("network_sources = '{sources}'\n[profiles.default]\nnetwork = 'isolated'\n");
+    std::fs::write(&file, settings).unwrap();
+    let daemon = target.daemon(&[("SANDBOX_PROVISIONER_CONFIG", file.to_str().unwrap())]).await;
+    let client = daemon.client();
+    assert_eq!(client.call(Method::POST, "/api/network/check", None).await.status, 200);
+    within(LIMIT, "the check ends", async || {
+        let report = client.fetch("/api/network/check").await.body;
+        report["checking"] == false && report["enforced"] != "unknown"
+    })
+    .await;
+    post_to_first_200(&client, "a").await;
+    let report = client.fetch("/api/network/check").await.body;
+    daemon.stop().await;
+    target.end().await;
+    report
+}
+
 fn names_the_path(told: &Value) {
     let text = told.to_string();
     assert!(text.contains("SKILLS_HOST_PATH") || text.contains("/no/such/directory"), "{text}");
@@ -227,6 +251,8 @@ async fn the_steps_work_on_the_embedded_cluster() {
     let [fast, deerflow] = probes(Target::embedded(&cluster, "probes").await).await;
     assert!(fast < deerflow, "{fast:?} with the probes of the program, {deerflow:?} with DeerFlow's");
     wait(Target::embedded(&cluster, "wait").await).await;
+    let report = isolation(Target::embedded(&cluster, "network").await).await;
+    assert_eq!((&report["enforced"], &report["policies"]), (&json!("yes"), &json!("ok")), "{report}");
     let cluster = embedded("mount-error").await;
     names_the_path(&mount_failure(Target::embedded(&cluster, "mount").await).await);
 }
@@ -247,6 +273,15 @@ async fn a_wait_ends_with_the_condition() {
     let late = wait(Target::real("wait").await).await;
     println!("the answer came {late:?} after the condition");
     assert!(late <= WAIT_ENDS, "{late:?}");
+}
+
+/// Guards that the check of the network policies has a result, and that an isolated sandbox is reached at its URL.
+#[tokio::test]
+#[ignore = "needs a real cluster; see the module's documentation"]
+async fn an_isolated_sandbox_is_reached() {
+    let report = isolation(Target::real("network").await).await;
+    println!("{report:#}");
+    assert_eq!(report["policies"], "ok", "{report}");
 }
 
 /// Guards that the reason names a host path that does not exist.

@@ -1,7 +1,7 @@
 //! Decides whether network policies allow a connection, as Kubernetes defines it.
 //!
-//! [`policy`] is a pure function of policies and two ends of a connection. This file asks it for the objects of a
-//! cluster: for the node ports of the host, and for the Pods that connect to others ([`program`]).
+//! `policy` is a pure function of policies and two ends of a connection. This file asks it for the objects of a
+//! cluster: for the node ports of the host, and for the Pods that connect to others (`program`).
 
 mod policy;
 pub(crate) mod program;
