@@ -167,8 +167,8 @@ async fn a_scraper_chooses_the_format() {
 async fn the_metrics_can_need_the_key() {
     let key = ("PROVISIONER_API_KEY", "a-key");
     let open = Setup::new(&[key]).start().await;
-    let stranger = open.client().with_key(None);
-    assert_eq!(stranger.fetch("/metrics").await.status, 200);
+    let without_key = open.client().with_key(None);
+    assert_eq!(without_key.fetch("/metrics").await.status, 200);
     let closed = Setup::new(&[key, ("PROVISIONER_METRICS_AUTH", "key")]).start().await;
     assert_eq!(closed.client().with_key(None).fetch("/metrics").await.status, 401);
     assert_eq!(closed.client().with_key(Some("a-key")).fetch("/metrics").await.status, 200);
