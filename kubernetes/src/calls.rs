@@ -19,7 +19,11 @@ use tokio::{
 };
 use tower::BoxError;
 
-use crate::{clock::ServerClock, fault::CallError, metrics::Metrics};
+use crate::{
+    clock::ServerClock,
+    fault::CallError,
+    metrics::{Metrics, NO_HOST},
+};
 
 /// The media type of objects.
 const JSON: &str = "application/json";
@@ -47,6 +51,8 @@ pub struct Calls {
     /// Notified when the API server does not take this client's credentials.
     rejected: Arc<Notify>,
     metrics: Metrics,
+    /// The host and the port of the API server, for the metrics.
+    host: Arc<str>,
 }
 
 /// Returns the maximum number of creates among this number of calls in flight: three quarters, so that waiting creates
@@ -77,6 +83,7 @@ impl Calls {
             answer_max,
             creates: Arc::new(Semaphore::new(creates_of(in_flight))),
             clock,
+            host: host(server.as_deref()).into(),
             server,
             rejected: Arc::default(),
             metrics,
@@ -193,13 +200,6 @@ impl Calls {
         }
     }
 
-    /// Returns the host and the port of the API server.
-    fn host(&self) -> Option<&str> {
-        let server = self.server.as_deref()?;
-        let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
-        rest.split('/').next()
-    }
-
     /// Sends a request whose answer has this media type, and converts an unsuccessful answer to an error.
     async fn exchange(&self, request: Request<Body>, media_type: &str) -> Result<Response<Body>, CallError> {
         let sent = Instant::now();
@@ -207,7 +207,7 @@ impl Calls {
         let method = request.method().clone();
         let response = self.client.send(request).await;
         let status = response.as_ref().ok().map(Response::status);
-        self.metrics.called(&method, self.host(), status, sent.elapsed());
+        self.metrics.called(&method, &self.host, status, sent.elapsed());
         let response =
             response.map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
         if let Some(date) = header(&response, &DATE) {
@@ -232,6 +232,13 @@ impl Calls {
         let status = status.filter(|_| kind(&body).as_deref() == Some("Status")).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
     }
+}
+
+/// Returns the host and the port of an API server's URL.
+fn host(server: Option<&str>) -> &str {
+    let Some(server) = server else { return NO_HOST };
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    rest.split_once('/').map_or(rest, |(host, _)| host)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {

@@ -17,7 +17,7 @@ const CALL_BOUNDS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0
 const NO_ANSWER: &str = "<error>";
 
 /// The host of an API server without an address, such as the embedded one.
-const NO_HOST: &str = "embedded";
+pub(crate) const NO_HOST: &str = "embedded";
 
 /// The metrics of a connection. Clones share them.
 #[derive(Debug, Clone)]
@@ -109,18 +109,11 @@ impl Metrics {
     }
 
     /// Records a call and the status of its answer, if it got one.
-    pub(crate) fn called(
-        &self,
-        method: &Method,
-        host: Option<&str>,
-        code: Option<StatusCode>,
-        took: Duration,
-    ) {
-        let host: Arc<str> = host.unwrap_or(NO_HOST).into();
+    pub(crate) fn called(&self, method: &Method, host: &Arc<str>, code: Option<StatusCode>, took: Duration) {
         let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.as_str().to_owned());
         let labels = CallLabels { code, method: method.to_string(), host: host.clone() };
         self.requests.get_or_create(&labels).inc();
-        let labels = VerbLabels { verb: method.to_string(), host };
+        let labels = VerbLabels { verb: method.to_string(), host: host.clone() };
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
