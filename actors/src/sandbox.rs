@@ -25,7 +25,7 @@ use crate::{
     reap_log::{ReapLog, Reaped},
     timer::Timer,
     view::View,
-    write_log::{ResizeLog, WriteLog},
+    write_log::WriteLog,
 };
 
 /// The state that all actors share.
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) limiter: Limiter,
     pub(crate) reap_log: ReapLog,
     pub(crate) write_log: WriteLog,
-    pub(crate) resize_log: ResizeLog,
+    pub(crate) resize_log: WriteLog,
 }
 
 /// The actor's behaviour. All state is in [`State`].

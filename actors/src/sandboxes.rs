@@ -1,6 +1,6 @@
 //! The handle through which the HTTP API accesses sandboxes.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use lifecycle::{
     budget,
@@ -38,8 +38,8 @@ use crate::{
     supervisor::Supervisor,
     timer::{self, Timer},
     view::{Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
-    workspaces::Workspaces,
-    write_log::{ResizeLog, WriteLog},
+    workspaces::{Workspaces, within},
+    write_log::WriteLog,
 };
 
 /// The maximum number of creates in flight, including waiting ones, and of all other changes. It equals the default
@@ -123,8 +123,8 @@ impl Sandboxes {
             ),
             clock,
             reap_log: ReapLog::default(),
-            write_log: WriteLog::default(),
-            resize_log: ResizeLog::default(),
+            write_log: WriteLog::of_activity(),
+            resize_log: WriteLog::of_resizes(),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, common.clone()).await?;
         let notified = supervisor.clone();
@@ -550,14 +550,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.stop(None);
     }
-}
-
-async fn within<T>(
-    deadline: Duration,
-    operation: Operation,
-    call: impl Future<Output = T>,
-) -> Result<T, SandboxError> {
-    tokio::time::timeout(deadline, call)
-        .await
-        .map_err(|_| SandboxError::TimedOut { operation, after: deadline })
 }

@@ -157,7 +157,7 @@ impl Workspaces {
         }
         let uid = status.claim.uid.clone();
         let call = self.0.cluster.delete_claim(id.clone(), exactly(&status.claim));
-        match in_time(budget::DELETE, Operation::DeleteWorkspace, call).await? {
+        match within(budget::DELETE, Operation::DeleteWorkspace, call).await? {
             Outcome::Done(deletion) => {
                 self.0.cluster.record_claim_event(id, &uid, DeleteReason::Requested, false);
                 tracing::info!(workspace = %id, "a request has deleted the workspace");
@@ -190,7 +190,7 @@ impl Workspaces {
             return Ok(Some(status));
         }
         let call = self.0.cluster.enlarge(id.clone(), exactly(&status.claim), wanted);
-        match in_time(budget::DELETE, Operation::EnlargeWorkspace, call).await? {
+        match within(budget::DELETE, Operation::EnlargeWorkspace, call).await? {
             Outcome::Done(claim) => {
                 self.0.table.lock().wrote(id, claim);
                 Ok(self.get(id)?.map(|(status, _)| status))
@@ -250,8 +250,8 @@ fn status(
     (WorkspaceStatus { id: id.clone(), claim: claim.clone(), in_use_by, deletes_at }, usage)
 }
 
-/// Waits for a call of a request.
-async fn in_time<T>(
+/// Waits for a call of a request, at most until its deadline.
+pub(crate) async fn within<T>(
     deadline: Duration,
     operation: Operation,
     call: impl Future<Output = T>,
