@@ -7,7 +7,7 @@ use serde_json::Value;
 use simcluster::{Cluster, Options};
 use testkit::NAMESPACE;
 
-use crate::profiles::with;
+use crate::settings_file::with;
 
 /// The fields of a profile, and the beginning of the error after its name.
 const FILES: &[(&str, &str)] = &[

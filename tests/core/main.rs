@@ -15,5 +15,6 @@ mod profiles;
 mod pulls;
 mod readiness;
 mod resizes;
+mod settings_file;
 mod timeline;
 mod workspaces;

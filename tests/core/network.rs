@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
-use testkit::{Answer, Daemon, NAMESPACE, Setup, until, within};
+use testkit::{Answer, Daemon, NAMESPACE, until, within};
+
+use crate::settings_file::with;
 
 const PROFILES: &str = "
 network_sources = '192.0.2.0/24'
@@ -17,15 +19,6 @@ overrides = { network = ['open', 'isolated'] }
 [profiles.strict]
 network = { mode = 'isolated', enforcement = 'required' }
 ";
-
-/// Starts a daemon with this settings file.
-async fn with(cluster: &Cluster, file: &str) -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, file).unwrap();
-    let variables = [("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap())];
-    Setup::new(&variables).cluster(cluster.clone()).start().await.ready().await
-}
 
 async fn create(daemon: &Daemon, body: Value) -> Answer {
     daemon.call(Method::POST, "/api/sandboxes", Some(body)).await

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use simcluster::{Cluster, Options};
 use testkit::{Answer, Daemon, NAMESPACE, until};
 
-use crate::profiles::with;
+use crate::settings_file::with;
 
 const PROFILES: &str = "
 network_sources = '10.0.0.0/24'

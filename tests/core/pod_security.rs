@@ -3,7 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Daemon, NAMESPACE, Setup};
+use testkit::{Answer, Daemon, NAMESPACE};
+
+use crate::settings_file::with;
 
 const PROFILES: &str = "
 userdata_pvc_name = 'users'
@@ -39,11 +41,7 @@ async fn enforcing(level: &str) -> (Cluster, Daemon) {
     cluster
         .change("namespaces", "", NAMESPACE, |namespace| namespace["metadata"]["labels"] = labels)
         .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, PROFILES).unwrap();
-    let variables = [("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap())];
-    let daemon = Setup::new(&variables).cluster(cluster.clone()).start().await.ready().await;
+    let daemon = with(&cluster, PROFILES).await;
     (cluster, daemon)
 }
 

@@ -3,7 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Daemon, NAMESPACE, Setup, until};
+use testkit::{Answer, Daemon, NAMESPACE, until};
+
+use crate::settings_file::with;
 
 const PROFILES: &str = "
 [profiles.default]
@@ -18,15 +20,6 @@ memory = '4Gi'
 labels = { tier = 'large' }
 ttl = '8h'
 ";
-
-/// Starts a daemon with this settings file.
-pub(crate) async fn with(cluster: &Cluster, file: &str) -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, file).unwrap();
-    let variables = [("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap())];
-    Setup::new(&variables).cluster(cluster.clone()).start().await.ready().await
-}
 
 async fn create(daemon: &Daemon, id: &str, profile: &Value) -> Answer {
     let body = json!({"sandbox_id": id, "profile": profile});

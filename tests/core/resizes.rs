@@ -8,7 +8,7 @@ use simcluster::{CallMark, Cluster, Effect, NodeOptions, Options, Refusal, Resiz
 use testkit::{Answer, Daemon, NAMESPACE, until};
 use tokio::time::sleep;
 
-use crate::profiles::with;
+use crate::settings_file::with;
 
 const PROFILES: &str = "
 [profiles.default]

@@ -7,16 +7,9 @@ mod routes;
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Daemon, NAMESPACE, Setup, until};
+use testkit::{Answer, Daemon, NAMESPACE, until};
 
-/// Starts a daemon with this settings file.
-async fn with(cluster: &Cluster, file: &str) -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, file).unwrap();
-    let variables = [("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap())];
-    Setup::new(&variables).cluster(cluster.clone()).start().await.ready().await
-}
+use crate::settings_file::with;
 
 /// Sends a POST with the profile `p`, of the thread `t` of this user.
 async fn create(daemon: &Daemon, id: &str, user: &str, workspace: Value) -> Answer {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Refusal, Rule, Verb};
-use testkit::{Daemon, NAMESPACE, Setup, until, within};
+use testkit::{NAMESPACE, until, within};
 use tokio::time::sleep;
 
 use super::{claim, claim_calls, claims, cluster, create, delete, profile, run, with};
+use crate::settings_file::with_variables;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -230,12 +231,4 @@ async fn foreign_claims_are_left_alone() {
     };
     assert_eq!(specs(&claims(&cluster)), specs(&before));
     assert_eq!(daemon.fetch("/api/workspaces").await.body, json!({"workspaces": [], "count": 0}));
-}
-
-async fn with_variables(cluster: &Cluster, file: &str, variables: &[(&str, &str)]) -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, file).unwrap();
-    let setup = Setup::new(variables).set("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap());
-    setup.cluster(cluster.clone()).start().await.ready().await
 }
