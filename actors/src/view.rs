@@ -6,6 +6,7 @@
 mod change;
 mod change_log;
 pub mod change_reader;
+mod claims;
 mod freshness;
 mod merge;
 mod pod_events;
@@ -47,6 +48,7 @@ pub use self::{
 };
 use self::{
     change_log::ChangeLog,
+    claims::Claims,
     freshness::Freshness,
     merge::{Effect, Gone, Source},
     row::{Object, Row},
@@ -66,6 +68,9 @@ pub struct View {
     rows: DashMap<SandboxId, Row>,
     gone: Mutex<Gone>,
     freshness: Freshness,
+    /// The claims of the workspaces.
+    claims: Claims,
+    clock: Arc<dyn Clock>,
     /// The number of lists of each kind that were started, which numbers the lists.
     pod_lists: AtomicU64,
     service_lists: AtomicU64,
@@ -112,6 +117,8 @@ impl View {
             rows: DashMap::new(),
             gone: Mutex::default(),
             freshness: Freshness::new(staleness),
+            claims: Claims::default(),
+            clock: clock.clone(),
             pod_lists: AtomicU64::new(0),
             service_lists: AtomicU64::new(0),
             revision: AtomicU64::new(0),
@@ -191,8 +198,8 @@ impl View {
     /// Returns the status that callers see; `None` if they see no sandbox.
     #[must_use]
     pub fn status(&self, id: &SandboxId) -> Option<Status> {
-        let row = self.rows.get(id)?;
-        row.status()
+        let status = self.rows.get(id)?.status()?;
+        Some(self.with_claim(status))
     }
 
     /// Returns the statuses of all published sandboxes, in order of their ids.
@@ -201,7 +208,7 @@ impl View {
         let mut all: Vec<_> = self
             .rows
             .iter()
-            .filter_map(|row| row.status().map(|status| (row.key().clone(), status)))
+            .filter_map(|row| row.status().map(|status| (row.key().clone(), self.with_claim(status))))
             .collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
@@ -213,7 +220,7 @@ impl View {
         for row in &self.rows {
             tally.services += u64::from(row.service.is_some());
             tally.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
-            let Some(status) = row.status() else { continue };
+            let Some(status) = row.status().map(|status| self.with_claim(status)) else { continue };
             tally.ready += u64::from(status.ready);
             if !status.ready && status.phase != Phase::Terminating {
                 *tally.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
@@ -258,7 +265,9 @@ impl View {
         let Some(row) = self.rows.get(id) else { return Visible::Gone(None) };
         match row.unreadable() {
             Some(kind) => Visible::Unreadable(kind),
-            None => row.status().map_or(Visible::Gone(None), Visible::Present),
+            None => {
+                row.status().map_or(Visible::Gone(None), |status| Visible::Present(self.with_claim(status)))
+            }
         }
     }
 

@@ -4,7 +4,7 @@ mod cleanup;
 mod table;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,7 +25,9 @@ use lifecycle::{
     workspace::{
         WorkspaceId,
         claim::ObservedClaim,
+        growth::{self, Growth},
         retention::{DeleteReason, Usage},
+        trouble::ClaimState,
     },
 };
 use parking_lot::Mutex;
@@ -181,18 +183,16 @@ impl Workspaces {
     ) -> Result<Option<WorkspaceStatus>, SandboxError> {
         let Some((status, _)) = self.get(id)? else { return Ok(None) };
         let wanted = self.0.cluster.check_size(status.claim.profile.as_ref(), size)?;
-        if wanted.bytes < status.claim.size.bytes {
-            let has = &status.claim.size.text;
-            let why = format!("size: {size} is below {has}, the size of the workspace, which can only grow");
-            return Err(SandboxError::BadRequest(why));
-        }
-        if wanted.bytes == status.claim.size.bytes {
-            return Ok(Some(status));
+        match growth::decide(&status.claim, &wanted) {
+            Growth::Ask => {}
+            Growth::Done => return Ok(Some(status)),
+            Growth::Smaller(why) => return Err(SandboxError::BadRequest(why)),
+            Growth::Refuse(fault) => return Err(failure(Operation::EnlargeWorkspace, fault)),
         }
         let call = self.0.cluster.enlarge(id.clone(), exactly(&status.claim), wanted);
         match within(budget::DELETE, Operation::EnlargeWorkspace, call).await? {
             Outcome::Done(claim) => {
-                self.0.table.lock().wrote(id, claim);
+                self.0.update(id, |table| table.wrote(id, claim));
                 Ok(self.get(id)?.map(|(status, _)| status))
             }
             Outcome::Refused(fault) | Outcome::Unknown(fault) => {
@@ -222,11 +222,27 @@ impl Workspaces {
     }
 
     fn deleted(&self, id: &WorkspaceId, uid: &Uid, deletion: Deletion<ObservedClaim>) {
-        let mut table = self.0.table.lock();
-        match deletion {
+        self.0.update(id, |table| match deletion {
             Deletion::Gone => table.remove(id, uid),
             Deletion::Terminating(claim) => table.wrote(id, claim),
-        }
+        });
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Changes what is known of a claim, and shows it in the answers about its sandboxes.
+    fn update(&self, id: &WorkspaceId, change: impl FnOnce(&mut Table)) {
+        let mut table = self.table.lock();
+        change(&mut table);
+        self.show(&table, id);
+    }
+
+    /// Shows a claim in the answers about its sandboxes.
+    fn show(&self, table: &Table, id: &WorkspaceId) {
+        let state = table.claims.get(id).map(|entry| ClaimState::from(&entry.claim));
+        self.view.set_claim(id, state.as_ref());
     }
 }
 
@@ -272,16 +288,24 @@ fn failure(operation: Operation, fault: ClusterError) -> SandboxError {
 
 impl ClaimSink for Workspaces {
     fn claim(&self, id: WorkspaceId, claim: ObservedClaim) {
-        self.0.table.lock().observed(id, claim);
+        self.0.update(&id, |table| table.observed(id.clone(), claim));
         self.0.changed.notify_one();
     }
 
     fn claim_gone(&self, id: &WorkspaceId, claim: &Uid) {
-        self.0.table.lock().remove(id, claim);
+        self.0.update(id, |table| table.remove(id, claim));
     }
 
     fn claims_listed(&self, claims: Vec<(WorkspaceId, ObservedClaim)>) {
-        self.0.table.lock().listed(claims);
+        let mut table = self.0.table.lock();
+        let mut concerned: BTreeSet<_> = table.claims.keys().cloned().collect();
+        table.listed(claims);
+        concerned.extend(table.claims.keys().cloned());
+        for id in &concerned {
+            self.0.show(&table, id);
+        }
+        drop(table);
+        self.0.view.claims_are_listed();
         self.0.changed.notify_one();
     }
 

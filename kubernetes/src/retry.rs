@@ -84,6 +84,7 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::Denied
         | ClusterErrorKind::Mutated
         | ClusterErrorKind::WorkspaceTerminating
+        | ClusterErrorKind::WorkspacePending
         | ClusterErrorKind::WorkspaceLost
         | ClusterErrorKind::WorkspaceMismatch
         | ClusterErrorKind::WorkspaceNotOurs

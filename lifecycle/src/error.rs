@@ -224,6 +224,8 @@ pub enum ClusterErrorKind {
     TimedOut,
     /// The claim of the workspace is still being deleted.
     WorkspaceTerminating,
+    /// The claim of the workspace has no volume yet.
+    WorkspacePending,
     /// The claim of the workspace has lost its volume.
     WorkspaceLost,
     /// The claim of the workspace has another size, class or access mode than the request asks for.
@@ -288,6 +290,7 @@ impl ClusterErrorKind {
             Self::ServerError => "ServerError",
             Self::TimedOut => "TimedOut",
             Self::WorkspaceTerminating => "WorkspaceTerminating",
+            Self::WorkspacePending => "WorkspacePending",
             Self::WorkspaceLost => "WorkspaceLost",
             Self::WorkspaceMismatch => "WorkspaceMismatch",
             Self::WorkspaceNotOurs => "WorkspaceNotOurs",
@@ -320,6 +323,7 @@ impl ClusterErrorKind {
             | Self::NotSupported
             | Self::Denied
             | Self::Mutated
+            | Self::WorkspacePending
             | Self::WorkspaceLost
             | Self::WorkspaceMismatch
             | Self::WorkspaceNotOurs
@@ -356,9 +360,16 @@ impl ClusterError {
             ClusterErrorKind::WorkspaceTerminating => {
                 "it ends when the last Pod that mounts it has ended; `kubectl describe pvc` shows which"
             }
+            ClusterErrorKind::WorkspacePending => {
+                "it gets its volume when its first sandbox starts; try again when that runs"
+            }
             ClusterErrorKind::WorkspaceLost => "DELETE /api/workspaces/{id} removes the claim",
             ClusterErrorKind::WorkspaceMismatch => {
                 "PATCH /api/workspaces/{id} enlarges it; a claim of another class or mode must be deleted first"
+            }
+            ClusterErrorKind::WorkspaceNotOurs => {
+                "`kubectl describe pvc` shows whose claim it is; another sandbox_id, thread_id or user_id has a claim of \
+                 its own"
             }
             ClusterErrorKind::WorkspaceNotExpandable => {
                 "set allowVolumeExpansion in the StorageClass, if its driver can"

@@ -129,11 +129,21 @@ impl Reason {
             && !message.contains("node was low on resource")
     }
 
+    /// Returns whether the scheduler has no node because of where a volume is, or of who uses it.
+    fn is_about_the_place_of_a_volume(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        ["volume node affinity conflict", "ReadWriteOncePod access mode"]
+            .iter()
+            .any(|words| message.contains(words))
+    }
+
     /// Returns the advice for a volume that cannot be mounted. The kubelet's message names the volume of the manifest.
     fn hint_of_mount(&self) -> &'static str {
         let message = self.message.as_deref().unwrap_or_default();
         let is_about = |volume: &str| message.contains(&format!("volume \"{volume}"));
-        if is_about("user-data") {
+        if is_about("workspace\"") {
+            "check the claim of the workspace: with ReadWriteOnce all its sandboxes must run on one node"
+        } else if is_about("user-data") {
             "check THREADS_HOST_PATH or USERDATA_PVC_NAME: the path or the claim must exist where the Pod runs"
         } else if is_about("skills\"") {
             "check SKILLS_HOST_PATH or SKILLS_PVC_NAME: the path or the claim must exist where the Pod runs"
@@ -178,6 +188,9 @@ impl Reason {
             "ContainerCreating" | "PodInitializing" => {
                 "usually the image is being pulled; pre-pull it on the nodes to make starts fast"
             }
+            "Unschedulable" | "FailedScheduling" if self.is_about_the_place_of_a_volume() => {
+                "no node that can mount the workspace's volume has room; see `kubectl describe pod`"
+            }
             "Unschedulable" | "FailedScheduling" => {
                 "no node has room or fits; see `kubectl describe pod` and `kubectl get nodes`"
             }
@@ -196,7 +209,8 @@ impl Reason {
             }
             "FailedMount" => self.hint_of_mount(),
             "FailedAttachVolume" => {
-                "the volume of a claim cannot be attached to the node; check USERDATA_PVC_NAME and SKILLS_PVC_NAME"
+                "the volume of a claim cannot be attached to the node, as when another node has it; check the workspace, \
+                 USERDATA_PVC_NAME and SKILLS_PVC_NAME"
             }
             "FailedCreatePodSandBox" => {
                 "the node's network plug-in or container runtime fails; see `kubectl describe pod` and the node's log"
@@ -215,6 +229,17 @@ impl Reason {
             "Preempted" => "a Pod of higher priority has taken its place; DELETE and POST make a new one",
             "NoNodePort" => {
                 "it was made with another SANDBOX_SERVICE_TYPE; a POST of it replaces its Service, or set the type back"
+            }
+            "WorkspacePending" => {
+                "check that the storage class exists, and that its provisioner runs and has the access mode; `kubectl \
+                 describe pvc` shows why"
+            }
+            "WorkspaceMissing" => "DELETE the sandbox; a POST makes it again with a new workspace",
+            "WorkspaceTerminating" => {
+                "DELETE the sandbox; a POST makes it again with a new workspace once the claim is gone"
+            }
+            "WorkspaceLost" => {
+                "DELETE the sandbox, and then its workspace with DELETE /api/workspaces/{id}; a POST makes an empty one"
             }
             "NodeLost" => "the node stopped answering; the Pod's state is not known",
             _ => return None,

@@ -17,7 +17,8 @@ pub enum Readiness {
 /// a crashing container is restarted, a volume is mounted at the next attempt.
 ///
 /// `InvalidImageName` is not an image reference. `ErrImageNeverPull` is an image that is absent and must not be pulled.
-const PERMANENT: [&str; 2] = ["InvalidImageName", "ErrImageNeverPull"];
+/// `WorkspaceLost` is a claim whose volume is gone.
+const PERMANENT: [&str; 3] = ["InvalidImageName", "ErrImageNeverPull", "WorkspaceLost"];
 
 impl Readiness {
     /// Returns how far a sandbox with this status is.
@@ -64,6 +65,9 @@ mod tests {
                 (false, None, Readiness::Waiting),
                 (false, Some("InvalidImageName"), Readiness::Failed),
                 (false, Some("ErrImageNeverPull"), Readiness::Failed),
+                (false, Some("WorkspaceLost"), Readiness::Failed),
+                (false, Some("WorkspacePending"), Readiness::Waiting),
+                (false, Some("WorkspaceMissing"), Readiness::Waiting),
                 (false, Some("ErrImagePull"), Readiness::Waiting),
                 (false, Some("ImagePullBackOff"), Readiness::Waiting),
                 (false, Some("ContainerCreating"), Readiness::Waiting),

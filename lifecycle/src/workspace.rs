@@ -1,10 +1,13 @@
 //! Workspaces: storage that outlives a sandbox's Pod. Each is a `PersistentVolumeClaim`.
 //!
-//! Pure. [`adoption`] decides whether a create may use an existing claim, and [`retention`] when a claim is deleted.
+//! Pure. [`adoption`] decides whether a create may use an existing claim, [`growth`] whether one can grow, and
+//! [`retention`] when one is deleted. [`trouble`] says why a sandbox does not start because of its claim.
 
 pub mod adoption;
 pub mod claim;
+pub mod growth;
 pub mod retention;
+pub mod trouble;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -329,7 +329,8 @@ pub(crate) fn reply(outcome: Result<Response, ApiError>) -> Response {
 /// The status of a permanent refusal. One that the caller, or the owner of a workspace, can resolve is a 409.
 const fn status_of(refusal: ClusterErrorKind) -> StatusCode {
     match refusal {
-        ClusterErrorKind::WorkspaceLost
+        ClusterErrorKind::WorkspacePending
+        | ClusterErrorKind::WorkspaceLost
         | ClusterErrorKind::WorkspaceMismatch
         | ClusterErrorKind::WorkspaceNotOurs
         | ClusterErrorKind::WorkspaceInUse

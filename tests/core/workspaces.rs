@@ -3,6 +3,7 @@
 mod cleanup;
 mod create;
 mod routes;
+mod troubles;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -42,8 +42,13 @@ const AT_ONCE: usize = 4;
 const CALLS_MAX: usize = 64;
 
 impl Workspaces {
-    /// Deletes and marks workspaces. Ends only when it is dropped.
+    /// Deletes and marks workspaces, and shows their state in the answers about sandboxes. Ends only when it is dropped.
     pub async fn clean_up(&self) -> Infallible {
+        let (never, _) = futures::join!(self.repeat(), self.0.view.publish_claims());
+        never
+    }
+
+    async fn repeat(&self) -> Infallible {
         loop {
             let next = self.pass().await;
             sleep(PAUSE).await;
@@ -107,7 +112,7 @@ impl Workspaces {
         match timeout(budget::UNATTENDED_WRITE + budget::CALL_GRACE, call).await {
             Ok(Outcome::Done(claim)) => {
                 tracing::debug!(workspace = %id, "no sandbox uses the workspace any more");
-                self.0.table.lock().wrote(id, claim);
+                self.0.update(id, |table| table.wrote(id, claim));
             }
             Ok(Outcome::Refused(fault) | Outcome::Unknown(fault)) => {
                 self.failed(id, &fault, "marked as unused");

@@ -80,3 +80,35 @@ impl ObservedClaim {
         self.capacity.as_ref().filter(|capacity| capacity.bytes > self.size.bytes).unwrap_or(&self.size)
     }
 }
+
+#[cfg(test)]
+pub(super) mod fixture {
+    use super::*;
+    use crate::workspace::Scope;
+
+    /// A bound claim of a user.
+    pub(in crate::workspace) fn claim() -> ObservedClaim {
+        ObservedClaim {
+            uid: Uid("u".into()),
+            version: ResourceVersion(1),
+            ids: ScopeIds {
+                scope: Scope::User,
+                sandbox_id: None,
+                thread_id: None,
+                user_id: Some("u".into()),
+            },
+            phase: ClaimPhase::Bound,
+            terminating: false,
+            size: Size { text: "1Gi".into(), bytes: 1 << 30 },
+            capacity: None,
+            storage_class: None,
+            access_modes: vec![],
+            when_deleted: WhenDeleted::Keep,
+            keep_for: None,
+            profile: None,
+            created: None,
+            last_used: None,
+            unused_since: None,
+        }
+    }
+}

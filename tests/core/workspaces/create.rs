@@ -48,6 +48,49 @@ async fn a_sandbox_gets_its_workspace() {
     assert_eq!(profiles.body["profiles"][0]["workspace"], listed);
 }
 
+/// Guards that a workspace takes the place of the thread's user data, with the sub-path that DeerFlow uses, and that the
+/// next sandbox of the thread has the same one.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_can_be_the_user_data() {
+    let cluster = cluster();
+    let daemon = with(&cluster, &profile("scope = 'thread', user_data = true")).await;
+    for id in ["a", "b"] {
+        let made = create(&daemon, id, "u", Value::Null).await;
+        assert_eq!(made.status, 200, "{made}");
+        let pod = cluster.object("pods", NAMESPACE, &format!("sandbox-{id}")).unwrap();
+        let items = |list: &Value| list.as_array().unwrap().clone();
+        let mount = items(&pod["spec"]["containers"][0]["volumeMounts"])
+            .into_iter()
+            .find(|mount| mount["mountPath"] == "/mnt/user-data")
+            .unwrap();
+        assert_eq!(mount["subPath"], "deer-flow/users/u/threads/t/user-data", "{mount}");
+        let volume = items(&pod["spec"]["volumes"])
+            .into_iter()
+            .find(|volume| volume["name"] == mount["name"])
+            .unwrap();
+        let name = claim(&cluster)["metadata"]["name"].clone();
+        assert_eq!(volume["persistentVolumeClaim"]["claimName"], name);
+        let is_path = |volume: &Value| volume["hostPath"]["path"].to_string().contains("threads");
+        assert!(!items(&pod["spec"]["volumes"]).iter().any(is_path), "{pod}");
+        until("it runs", async || daemon.get(id).await.body["ready"] == true).await;
+    }
+}
+
+/// Guards that a new workspace is made of the snapshot of its profile, and that an existing one keeps its data.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_can_be_made_of_a_snapshot() {
+    let cluster = cluster();
+    let daemon = with(&cluster, &profile("scope = 'thread', source_snapshot = 'golden'")).await;
+    create(&daemon, "a", "u", Value::Null).await;
+    let source = json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "golden"});
+    let made = claim(&cluster);
+    assert_eq!(made["spec"]["dataSource"], source);
+    delete(&daemon, "a").await;
+    let again = create(&daemon, "b", "u", Value::Null).await;
+    assert_eq!(again.status, 200, "{again}");
+    assert_eq!(claim(&cluster)["metadata"]["uid"], made["metadata"]["uid"]);
+}
+
 /// Guards that without a workspace no call about claims is made.
 #[tokio::test(start_paused = true)]
 async fn without_a_workspace_there_is_no_claim() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use simcluster::{Effect, Refusal, Rule, Verb};
-use testkit::{Answer, Daemon, until};
+use testkit::{Answer, Daemon, until, within};
 use tokio::time::sleep;
 
 use super::{claim, claim_calls, claims, cluster, create, delete, profile, run, with};
@@ -111,9 +111,9 @@ async fn a_workspace_that_is_being_taken_is_not_deleted() {
 async fn a_workspace_can_grow() {
     let cluster = cluster();
     let daemon = with(&cluster, &profile("scope = 'thread'")).await;
-    let made = create(&daemon, "a", "u", Value::Null).await;
+    let made = run(&daemon, "a").await;
     let id = made.body["workspace"]["id"].as_str().unwrap();
-    until("it is shown", async || list(&daemon).await.len() == 1).await;
+    until("it is bound", async || list(&daemon).await.iter().any(|shown| shown["phase"] == "Bound")).await;
     for (body, status, words) in [
         (json!({"size": "101Gi"}), 400, "101Gi is above 100Gi, the maximum of the profile p"),
         (
@@ -148,6 +148,47 @@ async fn a_workspace_can_grow() {
     assert!(refused.body["hint"].as_str().unwrap().contains("allowVolumeExpansion"), "{refused}");
     cluster.remove_fault(rule);
     assert_eq!(claim(&cluster)["spec"]["resources"]["requests"]["storage"], "10Gi");
+}
+
+/// Guards that a workspace grows where its class allows it, that the answers about it and about its sandboxes show the
+/// present size, and that one without a volume is refused.
+#[tokio::test(start_paused = true)]
+async fn a_growth_is_shown() {
+    let cluster = cluster();
+    let class = json!({
+        "metadata": {"name": "fast"}, "provisioner": "csi.example.com", "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
+        "parameters": {"simcluster/provision": "5s", "simcluster/expand": "30s"},
+    });
+    cluster.put("storageclasses", class).unwrap();
+    let daemon = with(&cluster, &profile("scope = 'thread', storage_class = 'fast'")).await;
+    let made = create(&daemon, "a", "u", Value::Null).await;
+    let id = made.body["workspace"]["id"].as_str().unwrap();
+    until("it is shown", async || list(&daemon).await.len() == 1).await;
+    let refused = enlarge(&daemon, id, json!({"size": "20Gi"})).await;
+    assert_eq!((refused.status, &refused.body["reason"]), (409, &json!("WorkspacePending")), "{refused}");
+    assert!(refused.body["hint"].as_str().unwrap().contains("first sandbox"), "{refused}");
+
+    until("it runs", async || daemon.get("a").await.body["ready"] == true).await;
+    let before = daemon.fetch("/api/sandboxes").await;
+    assert_eq!(before.body["sandboxes"][0]["workspace"]["size"], "10Gi");
+    let grown = enlarge(&daemon, id, json!({"size": "20Gi"})).await;
+    let sizes = (&grown.body["size"], &grown.body["capacity"]);
+    assert_eq!((grown.status, sizes), (200, (&json!("20Gi"), &json!("10Gi"))), "{grown}");
+    assert_eq!(daemon.get("a").await.body["workspace"]["size"], "20Gi");
+    let is_listed =
+        async || daemon.fetch("/api/sandboxes").await.body["sandboxes"][0]["workspace"]["size"] == "20Gi";
+    until("the list shows it", is_listed).await;
+    let again = create(&daemon, "a", "u", Value::Null).await;
+    assert_eq!(again.body["workspace"]["size"], "20Gi", "{again}");
+    let is_complete = async || list(&daemon).await[0].get("capacity").is_none();
+    within(Duration::from_secs(60), "the volume has grown", is_complete).await;
+    assert_eq!(claim(&cluster)["status"]["capacity"]["storage"], "20Gi");
+
+    let kept = create(&daemon, "b", "u", json!({"size": "20Gi", "when_deleted": "delete"})).await;
+    assert_eq!(kept.status, 200, "{kept}");
+    let is_newest = async || daemon.get("a").await.body["workspace"]["when_deleted"] == "delete";
+    until("the last create decides", is_newest).await;
 }
 
 /// Guards that without a workspace in the settings the list is empty and nothing is found, without a call.
