@@ -45,6 +45,7 @@ use crate::{
     observe,
     probe::{ProbeOptions, Prober},
     profile::Profile,
+    quota,
     types::{Pod, Service},
     watch::{self, claims, pod_events},
 };
@@ -129,6 +130,11 @@ impl KubeCluster {
     /// Reads the logs of containers that have ended, if the settings ask for it. Ends only when it is dropped.
     pub async fn read_exit_logs(&self, sink: Arc<dyn WatchSink>) -> Infallible {
         self.exit_logs.run(sink).await
+    }
+
+    /// Shows the quotas of the namespace as metrics. Ends only when it is dropped.
+    pub async fn keep_quota_metrics(&self) -> Infallible {
+        quota::keep_metrics(&self.connection).await
     }
 
     /// Returns whether the logs of containers that have ended can be read, as far as it is known; `None` if the settings do

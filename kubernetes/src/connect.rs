@@ -22,6 +22,7 @@ pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options, ServiceAd
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
+    credentials::CredentialKind,
     fault::CallError,
     kubeconfig::{Context, Login},
     metrics::Metrics,
@@ -167,6 +168,9 @@ impl Connection {
     fn connect(&self, opened: &Opened) -> Result<(), ConnectError> {
         let built = opened.clients(&self.namespace, WATCH_TIMEOUT)?;
         self.set_clients(built.calls, built.watch, Some(built.server.into()));
+        for kind in CredentialKind::ALL {
+            self.metrics.set_validity(kind.name(), opened.validity(kind));
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 mod plugin;
 #[cfg(test)]
 mod tests;
+mod validity;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::plugin::PluginError;
+pub(crate) use self::validity::CredentialKind;
 use crate::kubeconfig::{Content, Context, Login, Part, Secret};
 
 /// Everything that a client proves its identity and the server's with.

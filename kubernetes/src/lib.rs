@@ -3,6 +3,7 @@
 //! ```text
 //!   connect ─▸ Connection ─┬─▸ cluster ── manifest, annotations, names ──▸ POST, PATCH, DELETE, GET
 //!                          ├─▸ events ──▸ POST of Events
+//!                          ├─▸ quota ──▸ LIST of quotas
 //!                          ├─▸ exit_logs ──▸ GET of logs
 //!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
 //!                          └─▸ namespace
@@ -17,6 +18,7 @@
 
 mod backoff;
 mod calls;
+pub mod certificate;
 mod client;
 mod clock;
 pub mod cluster;
@@ -33,6 +35,7 @@ mod namespace;
 pub mod network;
 pub mod probe;
 pub mod profile;
+mod quota;
 mod retry;
 mod spec;
 mod tls;

@@ -1,6 +1,9 @@
 //! The metrics of the calls to the API server. They have the names and labels of other Kubernetes clients.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use lifecycle::error::ClusterErrorKind;
@@ -9,6 +12,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use crate::{certificate::Validity, quota::QuotaUse};
 
 /// The bounds of the duration of a call, in seconds: those of client-go.
 const CALL_BOUNDS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
@@ -28,6 +33,10 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     lists: Family<KindLabel, Counter>,
     watch_failures: Family<FailureLabels, Counter>,
+    credential_expiry: Family<CredentialLabel, Gauge>,
+    credential_lifetime: Family<CredentialLabel, Gauge>,
+    quota_used: Family<QuotaLabels, Gauge<f64, AtomicU64>>,
+    quota_hard: Family<QuotaLabels, Gauge<f64, AtomicU64>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +63,17 @@ struct FailureLabels {
     cause: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CredentialLabel {
+    credential: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuotaLabels {
+    quota: String,
+    resource: String,
+}
+
 /// Counts a call in a gauge until it is dropped.
 pub(crate) struct Counted(Gauge);
 
@@ -68,6 +88,10 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             lists: Family::default(),
             watch_failures: Family::default(),
+            credential_expiry: Family::default(),
+            credential_lifetime: Family::default(),
+            quota_used: Family::default(),
+            quota_hard: Family::default(),
         }
     }
 }
@@ -106,6 +130,28 @@ impl Metrics {
             "Failures of the shared watch, by cause",
             self.watch_failures.clone(),
         );
+        registry.register_with_unit(
+            "credential_expiry_timestamp",
+            "End of the credentials for the API server, since the Unix epoch",
+            Unit::Seconds,
+            self.credential_expiry.clone(),
+        );
+        registry.register_with_unit(
+            "credential_lifetime",
+            "Time from the issue of the credentials for the API server to their end",
+            Unit::Seconds,
+            self.credential_lifetime.clone(),
+        );
+        registry.register(
+            "quota_used",
+            "Amount in use of a resource of a ResourceQuota of the namespace",
+            self.quota_used.clone(),
+        );
+        registry.register(
+            "quota_hard",
+            "Largest amount of a resource of a ResourceQuota of the namespace",
+            self.quota_hard.clone(),
+        );
     }
 
     /// Records a call and the status of its answer, if it got one.
@@ -135,6 +181,29 @@ impl Metrics {
     /// Records a failure of the watch of this kind.
     pub(crate) fn watch_failed(&self, kind: &'static str, cause: ClusterErrorKind) {
         self.watch_failures.get_or_create(&FailureLabels { kind, cause: cause.name() }).inc();
+    }
+
+    /// Shows how long the credentials of this kind are valid, if it is known.
+    pub(crate) fn set_validity(&self, credential: &'static str, validity: Option<Validity>) {
+        let label = CredentialLabel { credential };
+        let Some(Validity { from, until }) = validity else {
+            self.credential_expiry.remove(&label);
+            self.credential_lifetime.remove(&label);
+            return;
+        };
+        self.credential_expiry.get_or_create(&label).set(until.as_second());
+        self.credential_lifetime.get_or_create(&label).set(until.as_second() - from.as_second());
+    }
+
+    /// Shows these quotas, and no others.
+    pub(crate) fn set_quotas(&self, uses: &[QuotaUse]) {
+        self.quota_used.clear();
+        self.quota_hard.clear();
+        for QuotaUse { quota, resource, used, hard } in uses {
+            let labels = QuotaLabels { quota: quota.clone(), resource: resource.clone() };
+            self.quota_used.get_or_create(&labels).set(*used);
+            self.quota_hard.get_or_create(&labels).set(*hard);
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) async fn run(
         claims,
         cluster.read_exit_logs(view.clone()),
         cluster.keep_network(),
+        cluster.keep_quota_metrics(),
         staleness::report(view.clone(), || cluster.keep_network_soon())
     );
 }

@@ -94,8 +94,8 @@ async fn a_flood_of_creates_is_dealt_with() {
     assert_eq!(counts, [made + 1; 2], "what was refused was not made");
 }
 
-/// Guards that a quiet cluster gets no calls but those of the three watches, each one call every 30 s, and a list of Pods
-/// and of Services every five minutes.
+/// Guards that a quiet cluster gets no calls but those of the three watches, each one call every 30 s, a list of Pods and
+/// of Services every five minutes, and a list of quotas every minute.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_cluster_gets_only_the_watches() {
     let daemon = Daemon::start().await;
@@ -111,6 +111,13 @@ async fn a_quiet_cluster_gets_only_the_watches() {
         counts.iter().map(|((resource, verb), n)| format!("{verb} {resource}: {n}")).collect();
     assert_eq!(
         counts,
-        ["watch events: 20", "list pods: 2", "watch pods: 20", "list services: 2", "watch services: 20"]
+        [
+            "watch events: 20",
+            "list pods: 2",
+            "watch pods: 20",
+            "list resourcequotas: 10",
+            "list services: 2",
+            "watch services: 20"
+        ]
     );
 }

@@ -8,9 +8,12 @@ use std::{
 };
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use simcluster::{Cluster, Effect, Options, Refusal, Rule, Verb};
-use testkit::{Daemon, NAMESPACE, Setup, until};
+use testkit::{Daemon, NAMESPACE, Setup, until, within};
+
+/// More than the interval at which quotas are read.
+const MINUTES: Duration = Duration::from_secs(130);
 
 /// The series of a scrape, by their name with labels.
 struct Scrape(BTreeMap<String, f64>);
@@ -145,6 +148,30 @@ async fn many_sandboxes_add_no_series() {
     assert!(many.0.keys().all(|series| !series.contains("planted")));
 }
 
+/// Guards that a quota of the namespace is shown with what is used of it, and not any more once it is gone.
+#[tokio::test(start_paused = true)]
+async fn quotas_are_shown() {
+    let daemon = Daemon::start().await;
+    daemon.cluster.put("resourcequotas", quota()).unwrap();
+    daemon.running("a").await;
+    let pods = |kind| format!("quota_{kind}{{quota=\"team\",resource=\"pods\"}}");
+    within(MINUTES, "the quota is shown", async || {
+        let scrape = Scrape::of(&daemon).await;
+        scrape.has(&pods("used")) && scrape.get(&pods("used")) == 1.0
+    })
+    .await;
+    let scrape = Scrape::of(&daemon).await;
+    assert_eq!(scrape.get(&pods("hard")), 5.0);
+    assert_eq!(scrape.get("quota_hard{quota=\"team\",resource=\"requests.cpu\"}"), 10.0);
+    daemon.cluster.remove("resourcequotas", NAMESPACE, "team").unwrap();
+    within(MINUTES, "the quota is gone", async || !Scrape::of(&daemon).await.has(&pods("used"))).await;
+}
+
+fn quota() -> Value {
+    let hard = json!({"pods": "5", "requests.cpu": "10"});
+    json!({"metadata": {"name": "team", "namespace": NAMESPACE}, "spec": {"hard": hard}})
+}
+
 /// Guards the format of `OpenMetrics`, for a scraper that asks for it.
 #[tokio::test(start_paused = true)]
 async fn a_scraper_chooses_the_format() {
@@ -180,6 +207,7 @@ async fn every_metric_is_documented() {
     let daemon = Setup::new(&[]).start().await.ready().await;
     daemon.cluster.fault(Rule::new(Effect::Refuse(Refusal::EtcdTimeout)).verb(Verb::Watch).times(1));
     daemon.cluster.cut_watches();
+    daemon.cluster.put("resourcequotas", quota()).unwrap();
     daemon.running("a").await;
     daemon.post("B").await;
     daemon.cluster.set_behaviour("unschedulable".parse().unwrap());
@@ -188,15 +216,18 @@ async fn every_metric_is_documented() {
     let documented: BTreeSet<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .filter(|name| !name.starts_with("PROVISIONER_"))
+        // A connection without credentials has no such metrics; tests of the listening daemon guard them.
+        .filter(|name| !name.starts_with("PROVISIONER_") && !name.contains("_credential_"))
         .map(str::to_owned)
         .collect();
     let mut served = Scrape::of(&daemon).await.names();
     let unschedulable = "sandboxes_not_ready{reason=\"Unschedulable\"}";
-    until("the watch has failed, and a sandbox has no node", async || {
+    within(MINUTES, "the watch has failed, a sandbox has no node, and the quota is shown", async || {
         let scrape = Scrape::of(&daemon).await;
         served = scrape.names();
-        served.contains("sandbox_provisioner_watch_failures_total") && scrape.has(unschedulable)
+        served.contains("sandbox_provisioner_watch_failures_total")
+            && served.contains("sandbox_provisioner_quota_used")
+            && scrape.has(unschedulable)
     })
     .await;
     assert_eq!(documented, served);

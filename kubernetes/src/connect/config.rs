@@ -12,8 +12,9 @@ use kube::Client;
 use tokio::time::Instant;
 
 use crate::{
+    certificate::Validity,
     client::{self, ClientError, Timeouts},
-    credentials::{self, CredentialsError, Loaded},
+    credentials::{self, CredentialKind, CredentialsError, Loaded},
     kubeconfig::{Content, Context, Impersonation, KubeconfigError, Login},
 };
 
@@ -234,6 +235,11 @@ impl Opened {
     /// Returns the time from which the credentials are no longer valid, if it is known.
     pub(super) fn expires_at(&self) -> Option<Timestamp> {
         self.loaded.expires_at
+    }
+
+    /// Returns how long the credentials of this kind are valid, if it is known.
+    pub(super) fn validity(&self, kind: CredentialKind) -> Option<Validity> {
+        self.loaded.validity(kind, Timestamp::now())
     }
 
     /// Returns whether the credentials come from files that may be replaced at any time.

@@ -112,6 +112,11 @@ impl Quantity {
         shorten(thousandths, 1000.0, suffixes)
     }
 
+    /// Returns the amount in cores, bytes or objects.
+    pub(crate) const fn amount(&self) -> f64 {
+        self.amount
+    }
+
     /// Returns the amount of a quantity of bytes.
     #[must_use]
     #[expect(

@@ -53,7 +53,7 @@ async fn send(client: &Client, method: Method, path: &str, body: &Value) -> Answ
 }
 
 /// Guards that all of DeerFlow's contract works under DeerFlow's role, and that nothing is even asked for that the role
-/// does not grant, except for the optional watch on Events, which is asked for once.
+/// does not grant, except for the optional watch on Events and the quotas, each of which is asked for once.
 #[tokio::test]
 async fn deerflows_role_is_enough_for_deerflows_contract() {
     let guarded = guarded().await;
@@ -72,7 +72,9 @@ async fn deerflows_role_is_enough_for_deerflows_contract() {
     assert_eq!(again.status, 200, "{again:?}");
     assert_ne!(again.body["container_id"], created.body["container_id"]);
     let _ = daemon.stop().await;
-    assert_eq!(guarded.refused(), ["list events"]);
+    let mut refused = guarded.refused();
+    refused.sort();
+    assert_eq!(refused, ["list events", "list resourcequotas"]);
 }
 
 /// Guards what `docs/deerflow.md` says of the rights that are missing: limits that were chosen at the create hold, the
@@ -104,5 +106,5 @@ async fn what_needs_more_than_deerflows_role_says_so() {
     let mut refused = guarded.refused();
     refused.sort();
     refused.dedup();
-    assert_eq!(refused, ["create events", "list events", "patch pods"]);
+    assert_eq!(refused, ["create events", "list events", "list resourcequotas", "patch pods"]);
 }

@@ -45,6 +45,22 @@ async fn the_shipped_role_is_enough_and_no_more() {
     assert_eq!(unused, [""; 0], "granted and never used");
 }
 
+/// Guards that the metrics show when the token of a service account ends, and when it was issued.
+#[tokio::test]
+async fn the_end_of_a_token_is_shown() {
+    let guarded = Guarded::shipped().await;
+    let daemon = guarded.daemon(&guarded.token(ACCOUNT)).await;
+    daemon.until_ready().await;
+    let scrape = daemon.fetch("/metrics").await.text();
+    let value = |name: &str| -> i64 {
+        let name = format!("sandbox_provisioner_credential_{name}_seconds{{credential=\"token\"}} ");
+        scrape.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    };
+    assert_eq!(value("lifetime"), 3600);
+    let left = value("expiry_timestamp") - jiff::Timestamp::now().as_second();
+    assert!((3500..=3600).contains(&left), "{left}");
+}
+
 /// Guards that without the role the daemon runs unready, and that `/readyz` and answers name the missing permission.
 #[tokio::test]
 async fn without_the_role_it_says_what_is_missing() {
