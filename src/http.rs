@@ -25,6 +25,7 @@ mod health;
 mod list;
 mod network;
 mod owner;
+mod patch;
 mod path;
 mod presence;
 pub mod profiles;

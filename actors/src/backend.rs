@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
-    lifetime::{LimitsPatch, Owner},
+    lifetime::Owner,
     network::NetworkReport,
     observed::{Status, Uid},
-    request::CreateRequest,
-    spec::Resources,
+    request::{Change, CreateRequest},
     timeline::Report,
 };
 use tokio::time::Instant;
@@ -58,19 +57,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 
-    /// Changes the sandbox's limits and records activity; `None` if it does not exist.
+    /// Changes the sandbox's limits, resizes it in place, or both, and records activity; `None` if it does not exist. Both
+    /// are checked before anything is written. The resize comes first.
     fn change(
         &self,
         id: SandboxId,
-        change: LimitsPatch,
-        owner: Option<Owner>,
-    ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
-
-    /// Resizes the sandbox in place and records activity; `None` if it does not exist.
-    fn resize(
-        &self,
-        id: SandboxId,
-        resources: Resources,
+        change: Change,
         owner: Option<Owner>,
     ) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
 

@@ -11,8 +11,7 @@ use lifecycle::{
     observed::{Status, Uid},
     operation::Operation,
     reap_limiter::ReapLimits,
-    request::CreateRequest,
-    spec::Resources,
+    request::{Change, CreateRequest},
     step::{Event, Reply},
     timeline::Report,
     traits::{self, Clock, Cluster},
@@ -22,7 +21,7 @@ pub use ractor::SpawnErr;
 use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -171,11 +170,24 @@ impl Sandboxes {
         &self.shared.common.view
     }
 
+    /// Changes the limits of a sandbox.
+    async fn change_limits(
+        &self,
+        id: SandboxId,
+        change: LimitsPatch,
+        owner: Option<Owner>,
+        until: Instant,
+    ) -> Result<Option<Status>, SandboxError> {
+        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
+        self.of_what_is_there(id, Operation::ChangeLimits, until, change).await
+    }
+
     /// Asks the actor of an existing sandbox. A request for an unknown sandbox starts no actor.
     async fn of_what_is_there(
         &self,
         id: SandboxId,
         operation: Operation,
+        until: Instant,
         envelope: impl FnOnce(Waiter) -> Envelope,
     ) -> Result<Option<Status>, SandboxError> {
         // If the view shows an incomplete sandbox, the other object may exist.
@@ -188,7 +200,10 @@ impl Sandboxes {
         }
         let permit = self.permit(&id)?;
         let call = self.ask(&id, permit, envelope);
-        match within(budget::DELETE, operation, call).await? {
+        let answer = timeout_at(until, call)
+            .await
+            .map_err(|_| SandboxError::TimedOut { operation, after: budget::DELETE })?;
+        match answer {
             Some(Ok(Reply::Made(status))) => Ok(Some(self.view().explained(&id, *status))),
             Some(Ok(Reply::Gone)) => Ok(None),
             Some(Err(failure)) => Err(failure),
@@ -390,34 +405,35 @@ impl Backend for Sandboxes {
 
     async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
         let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
-        self.of_what_is_there(id, Operation::Touch, touch).await
+        self.of_what_is_there(id, Operation::Touch, Instant::now() + budget::DELETE, touch).await
     }
 
     async fn change(
         &self,
         id: SandboxId,
-        change: LimitsPatch,
+        Change { limits, resources }: Change,
         owner: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
-        let asked = Limits { ttl: change.ttl.flatten(), idle_timeout: change.idle_timeout.flatten() };
+        let until = Instant::now() + budget::DELETE;
+        let asked = Limits { ttl: limits.ttl.flatten(), idle_timeout: limits.idle_timeout.flatten() };
         self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
-        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
-        self.of_what_is_there(id, Operation::ChangeLimits, change).await
-    }
-
-    async fn resize(
-        &self,
-        id: SandboxId,
-        resources: Resources,
-        owner: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
+        if resources.is_empty() {
+            return self.change_limits(id, limits, owner, until).await;
+        }
         self.fresh().await?;
         self.readable(&id)?;
         // A sandbox keeps its profile, so the bounds are known without its actor.
         let Some(status) = self.view().status(&id) else { return Ok(None) };
         self.shared.common.cluster.check_resize(status.spec.profile.as_ref(), &resources)?;
-        let resize = |waiter| Envelope::of_request(Event::Resize { resources, waiter, owner }, None);
-        self.of_what_is_there(id, Operation::Resize, resize).await
+        let by = owner.clone();
+        let resize = |waiter| Envelope::of_request(Event::Resize { resources, waiter, owner: by }, None);
+        // A cluster refuses a resize more often than the limits, which are annotations. Then nothing has changed.
+        let resized = self.of_what_is_there(id.clone(), Operation::Resize, until, resize).await?;
+        if resized.is_none() || limits == LimitsPatch::default() {
+            return Ok(resized);
+        }
+        let changed = self.change_limits(id, limits, owner, until).await;
+        changed.map_err(|error| SandboxError::AfterResize(Box::new(error)))
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 use http::StatusCode;
 use kubernetes::manifest::{self, Template};
 use lifecycle::{
-    lifetime::{LIMIT_MAX, LIMIT_MIN, LimitsPatch},
-    request::{CreateRequest, RequestedOverrides},
+    lifetime::{LIMIT_MAX, LIMIT_MIN},
+    request::{Change, CreateRequest, RequestedOverrides},
     text::Hidden,
 };
 use sandbox_provisioner::http::{
     errors::ApiError,
-    request::{self, Change, ECHO_MAX, ERRORS_MAX},
+    request::{self, ECHO_MAX, ERRORS_MAX},
 };
 use serde_json::{Value, json};
 
@@ -46,13 +46,10 @@ pub fn check(data: &[u8]) {
         Err(error) => is_well_formed(&error, body),
     }
     match request::change(content_type, body) {
-        Ok(Change::Resources(resources)) => {
-            assert!(is_json && !resources.is_empty(), "an accepted change changes something");
-        }
-        Ok(Change::Limits(change)) => {
+        Ok(change) => {
             assert!(is_json);
-            assert_ne!(change, LimitsPatch::default(), "an accepted change changes something");
-            let limits = [change.ttl.flatten(), change.idle_timeout.flatten()];
+            assert_ne!(change, Change::default(), "an accepted change changes something");
+            let limits = [change.limits.ttl.flatten(), change.limits.idle_timeout.flatten()];
             limits.into_iter().flatten().for_each(within_bounds);
         }
         Err(error) => is_well_formed(&error, body),

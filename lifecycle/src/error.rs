@@ -60,6 +60,9 @@ pub enum SandboxError {
     /// The cluster refuses the resize. Nothing was changed.
     #[error("the cluster refuses the resize: {0}")]
     ResizeRefused(String),
+    /// The sandbox was resized, and then the other change of the same request failed.
+    #[error("the sandbox was resized, but its limits were not changed: {0}")]
+    AfterResize(Box<Self>),
     /// A foreign object has the name of one of the sandbox's objects.
     #[error(
         "Sandbox '{id}' cannot be made: {what} is not managed by this service; choose another sandbox_id"
@@ -247,6 +250,9 @@ impl SandboxError {
     /// server's.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Self::AfterResize(error) = self {
+            return error.hint();
+        }
         if let Self::Refused { fault, .. } | Self::Unavailable { fault, .. } = self {
             return fault.hint().map(str::to_owned);
         }

@@ -1,10 +1,10 @@
-//! The contents of `POST /api/sandboxes`.
+//! The contents of `POST /api/sandboxes` and of `PATCH /api/sandboxes/{id}`.
 
 use std::collections::BTreeMap;
 
 use crate::{
     ids::{ProfileName, SandboxId, ThreadId, UserId},
-    lifetime::{Limits, Owner},
+    lifetime::{Limits, LimitsPatch, Owner},
     network::NetworkMode,
     spec::{Resources, ShellSessions},
     text::Hidden,
@@ -71,6 +71,15 @@ pub struct ExtraMount {
     pub read_only: bool,
 }
 
+/// A change of an existing sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Change {
+    /// The changes of the limits of its lifetime.
+    pub limits: LimitsPatch,
+    /// The new limits of its container, in place.
+    pub resources: Resources,
+}
+
 // === impl CreateRequest ===
 
 impl CreateRequest {
@@ -99,5 +108,19 @@ impl CreateRequest {
     #[must_use]
     pub fn thread(&self) -> &str {
         self.thread_id.as_ref().map_or(self.sandbox_id.as_str(), ThreadId::as_str)
+    }
+}
+
+// === impl Change ===
+
+impl From<LimitsPatch> for Change {
+    fn from(limits: LimitsPatch) -> Self {
+        Self { limits, ..Self::default() }
+    }
+}
+
+impl From<Resources> for Change {
+    fn from(resources: Resources) -> Self {
+        Self { resources, ..Self::default() }
     }
 }

@@ -344,9 +344,10 @@ const fn status_of(refusal: ClusterErrorKind) -> StatusCode {
 impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
-            BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch, MountOutsideState,
-            NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported, ResizeRefused,
-            Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered, Unavailable,
+            AfterResize, BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch,
+            MountOutsideState, NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported,
+            ResizeRefused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered,
+            Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);
@@ -356,6 +357,7 @@ impl From<SandboxError> for ApiError {
         );
         let later = |reason, retry_after| (StatusCode::SERVICE_UNAVAILABLE, Some(reason), Some(retry_after));
         let (status, reason, retry_after) = match error {
+            AfterResize(error) => return Self { detail: Detail::Text(text.into()), ..Self::from(*error) },
             BadRequest(_) => (StatusCode::BAD_REQUEST, None, None),
             MountOutsideState { .. } => (StatusCode::BAD_REQUEST, Some("MountOutsideState"), None),
             // A retry does not help until the image is configured: no `Retry-After`.

@@ -20,8 +20,7 @@ use lifecycle::{
         SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
-    request::{CreateRequest, ExtraMount},
-    spec::Resources,
+    request::{Change, CreateRequest, ExtraMount},
     workspace::{WhenDeleted, WorkspaceRequest},
 };
 use serde_json::Value;
@@ -94,29 +93,19 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
     Ok(fields.finish(request)?)
 }
 
-/// A change of an existing sandbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Other limits of its lifetime.
-    Limits(LimitsPatch),
-    /// Other resources, in place.
-    Resources(Resources),
-}
-
 /// Parses the body of a change. An absent field changes nothing, and null resets a limit to the default in the settings.
 ///
 /// ```
 /// use std::time::Duration;
 /// use lifecycle::lifetime::LimitsPatch;
-/// use sandbox_provisioner::http::request::{self, Change};
+/// use sandbox_provisioner::http::request;
 /// let change = request::change(Some("application/json"), br#"{"ttl": "2h", "idle_timeout": null}"#);
 /// let wanted = LimitsPatch { ttl: Some(Some(Duration::from_secs(7200))), idle_timeout: Some(None) };
-/// assert_eq!(change, Ok(Change::Limits(wanted)));
+/// assert_eq!(change, Ok(wanted.into()));
 /// ```
 ///
 /// # Errors
-/// As from [`create`]. A body that changes nothing is an error, and so is one that changes both: if one of two changes
-/// failed, the other would be done.
+/// As from [`create`]. A body that changes nothing is an error.
 pub fn change(content_type: Option<&str>, body: &[u8]) -> Result<Change, ApiError> {
     json::parse(content_type, body, read_change)
 }
@@ -126,15 +115,12 @@ fn read_change(body: &Value) -> Result<Change, ApiError> {
     let ttl = fields.optional("ttl", |value| limit(value).map(Some));
     let idle_timeout = fields.optional("idle_timeout", |value| limit(value).map(Some));
     let resources = overrides::resources(&mut fields);
-    let (limits, resources) = fields.finish(Some((LimitsPatch { ttl, idle_timeout }, resources)))?;
-    let refused =
-        |rule| Err(FieldError::new(Problem::value_error(rule), vec![Loc::Field("body")], body).into());
-    match (limits != LimitsPatch::default(), !resources.is_empty()) {
-        (true, false) => Ok(Change::Limits(limits)),
-        (false, true) => Ok(Change::Resources(resources)),
-        (false, false) => refused("at least one of ttl, idle_timeout and resources is needed"),
-        (true, true) => refused("resources cannot be changed together with ttl or idle_timeout"),
+    let change = fields.finish(Some(Change { limits: LimitsPatch { ttl, idle_timeout }, resources }))?;
+    if change == Change::default() {
+        let rule = Problem::value_error("at least one of ttl, idle_timeout and resources is needed");
+        return Err(FieldError::new(rule, vec![Loc::Field("body")], body).into());
     }
+    Ok(change)
 }
 
 /// Parses the body of a change of a workspace: its new size.

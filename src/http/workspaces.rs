@@ -1,9 +1,6 @@
 //! `GET /api/workspaces`, and `DELETE` and `PATCH /api/workspaces/{id}`: the workspaces of all sandboxes.
 
 use actors::workspaces::{WorkspaceStatus, Workspaces};
-use bytes::Buf;
-use futures::Stream;
-use http::HeaderMap;
 use jiff::Timestamp;
 use lifecycle::{
     ids::{ProfileName, SandboxId},
@@ -16,6 +13,7 @@ use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
+    patch,
     path::{self, PathWorkspace},
     request, responses,
 };
@@ -74,13 +72,10 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
         let backend = deleted.clone();
         async move { reply(delete(&backend, id).await) }
     });
-    let enlarge = path::workspace()
-        .and(warp::patch())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(move |id, headers, body| {
-            let (backend, body_reader) = (backend.clone(), body_reader.clone());
-            async move { reply(enlarge(&backend, id, headers, body, &body_reader).await) }
+    let enlarge =
+        patch::route(path::workspace(), body_reader, request::workspace_size, move |id, size, _owner| {
+            let backend = backend.clone();
+            async move { enlarge(&backend, id, &size).await }
         });
     list.or(delete).unify().or(enlarge).unify().boxed()
 }
@@ -99,22 +94,9 @@ async fn delete<B: Backend>(backend: &B, id: PathWorkspace) -> Result<Response, 
     responses::ok(&Deleted { ok: true, id: id.as_str() }, 64)
 }
 
-/// An invalid request is a 422 also if the workspace does not exist, as with FastAPI.
-async fn enlarge<B, S, D, E>(
-    backend: &B,
-    id: PathWorkspace,
-    headers: HeaderMap,
-    body: S,
-    body_reader: &BodyReader,
-) -> Result<Response, ApiError>
-where
-    B: Backend,
-    S: Stream<Item = Result<D, E>>,
-    D: Buf,
-{
-    let (size, _) = body_reader.parse(&headers, body, request::workspace_size).await?;
+async fn enlarge<B: Backend>(backend: &B, id: PathWorkspace, size: &str) -> Result<Response, ApiError> {
     let (workspaces, id) = known(backend, id)?;
-    let enlarged = workspaces.enlarge(&id, &size).await?;
+    let enlarged = workspaces.enlarge(&id, size).await?;
     let status = enlarged.ok_or_else(|| ApiError::no_workspace(id.as_str()))?;
     responses::ok(&Workspace::from(&status), 384)
 }

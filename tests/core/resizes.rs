@@ -107,6 +107,42 @@ async fn a_sandbox_is_resized_in_place() {
     assert_eq!(again.body.get("resources_not_applied"), None);
 }
 
+/// Guards that one PATCH changes the limits of the lifetime and the resources, that nothing is written if one of them is
+/// refused, and what is said if only the limits fail.
+#[tokio::test(start_paused = true)]
+async fn one_patch_changes_limits_and_resources() {
+    let cluster = cluster(Resize::default());
+    let daemon = with(&cluster, PROFILES).await;
+    create(&daemon, "a", "default").await;
+    settled(&daemon, "a").await;
+    let patch = async |body: Value| daemon.call(Method::PATCH, "/api/sandboxes/a", Some(body)).await;
+    let mark = cluster.mark();
+    for body in [
+        json!({"resources": {"cpu": "65"}, "ttl": "1h"}),
+        json!({"resources": {"cpu": "2"}, "ttl": "soon"}),
+        json!({"resources": {"cpu": "2"}, "ttl": "9999d"}),
+    ] {
+        let refused = patch(body.clone()).await;
+        assert!(matches!(refused.status, 400 | 422), "{body}: {refused}");
+    }
+    let writes = |mark| cluster.calls_since(mark).into_iter().filter(|call| call.verb == Verb::Patch).count();
+    assert_eq!(writes(mark), 0);
+
+    let changed = patch(json!({"resources": {"cpu": "2"}, "ttl": "1h", "idle_timeout": "10m"})).await;
+    assert_eq!((changed.status, &changed.body["resources"]["cpu"]), (200, &json!("2")), "{changed}");
+    assert!(changed.body["resize"]["state"].is_string(), "{changed}");
+    assert_eq!(changed.body["reap_reason"], "IdleTimeout", "{changed}");
+    assert_eq!(cpu_of(&cluster, "a"), "2");
+
+    let refuse = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::Patch).resource("pods");
+    cluster.fault(refuse);
+    let half = patch(json!({"resources": {"cpu": "3"}, "ttl": "2h"})).await;
+    assert_eq!((half.status, &half.body["reason"]), (500, &json!("Forbidden")), "{half}");
+    let detail = half.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("the sandbox was resized, but its limits were not changed: "), "{detail}");
+    assert_eq!(cpu_of(&cluster, "a"), "3");
+}
+
 /// Guards that the quality of service of a Pod whose requests are its limits stays, so that the API server accepts it.
 #[tokio::test(start_paused = true)]
 async fn a_request_follows_its_limit() {

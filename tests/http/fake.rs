@@ -20,8 +20,8 @@ use lifecycle::{
     lifetime::{Limits, LimitsPatch, Owner, ReapReason},
     observed::{Expiry, Status, Uid},
     phase::Phase,
-    request::CreateRequest,
-    spec::{ObservedSpec, Resources},
+    request::{Change, CreateRequest},
+    spec::ObservedSpec,
     timeline::Report,
     traits::Clock,
 };
@@ -227,28 +227,26 @@ impl Backend for Fake {
     async fn change(
         &self,
         id: SandboxId,
-        LimitsPatch { ttl, idle_timeout }: LimitsPatch,
+        Change { limits, resources }: Change,
         owner: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
-        self.play(format!("change {}{} to {ttl:?}, {idle_timeout:?}", id.as_str(), by(owner.as_ref())))
-            .await?;
+        let who = format!("{}{}", id.as_str(), by(owner.as_ref()));
+        if !resources.is_empty() {
+            let amounts = [resources.cpu, resources.memory, resources.ephemeral_storage];
+            let amounts: Vec<_> = amounts.into_iter().flatten().collect();
+            self.play(format!("resize {who} to {}", amounts.join(", "))).await?;
+        }
+        if limits != LimitsPatch::default() {
+            let LimitsPatch { ttl, idle_timeout } = limits;
+            self.play(format!("change {who} to {ttl:?}, {idle_timeout:?}")).await?;
+        }
         let mut sandboxes = self.shared.sandboxes.lock().unwrap();
         let Some(status) = sandboxes.get_mut(&id) else { return Ok(None) };
-        *status = limited();
-        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+        if limits != LimitsPatch::default() {
+            *status = limited();
+            self.shared.changes.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(Some(status.clone()))
-    }
-
-    async fn resize(
-        &self,
-        id: SandboxId,
-        resources: Resources,
-        owner: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
-        let amounts = [resources.cpu, resources.memory, resources.ephemeral_storage];
-        let amounts: Vec<_> = amounts.into_iter().flatten().collect();
-        self.play(format!("resize {}{} to {}", id.as_str(), by(owner.as_ref()), amounts.join(", "))).await?;
-        Ok(self.shared.sandboxes.lock().unwrap().get(&id).cloned())
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {

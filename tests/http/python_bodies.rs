@@ -3,7 +3,7 @@
 use http::StatusCode;
 use lifecycle::{lifetime::LimitsPatch, request::CreateRequest};
 use proptest::prelude::*;
-use sandbox_provisioner::http::request::{self, Change};
+use sandbox_provisioner::http::request;
 use serde_json::json;
 
 const JSON: Option<&str> = Some("application/json");
@@ -69,7 +69,7 @@ fn ignored_values_may_be_what_only_python_reads() {
         assert!(create(&body).is_some() && create(&body) == create(mounts("")), "{body}");
         let patch = request::change(JSON, format!(r#"{{"ttl":null,"note":{value}}}"#).as_bytes());
         let limits = LimitsPatch { ttl: Some(None), idle_timeout: None };
-        assert_eq!(patch, Ok(Change::Limits(limits)), "{value}");
+        assert_eq!(patch, Ok(limits.into()), "{value}");
     }
     assert_eq!(create(r#"{"sandbox_id":"a","user_id":"u","\ud83d":1}"#), plain);
 }

@@ -2,22 +2,25 @@
 
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
+    lifetime::LimitsPatch,
     operation::Operation,
+    request::Change,
     spec::Resources,
 };
-use sandbox_provisioner::http::{
-    errors::ApiError,
-    request::{self, Change},
-};
+use sandbox_provisioner::http::{errors::ApiError, request};
 use serde_json::json;
 
-/// Guards that one PATCH changes either the limits of the lifetime or the resources, and something.
+/// Guards that one PATCH changes the limits of the lifetime, the resources or both, and something.
 #[test]
-fn a_patch_changes_one_thing() {
+fn a_patch_changes_something() {
     let change = |body: serde_json::Value| {
         request::change(Some("application/json"), body.to_string().as_bytes()).map_err(|error| error.detail())
     };
-    let cpu = |cpu: &str| Change::Resources(Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE });
+    let cpu = |cpu: &str| Change::from(Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE });
+    let ttl = Some(Some(std::time::Duration::from_secs(3600)));
+    let both = Change { limits: LimitsPatch { ttl, idle_timeout: Some(None) }, ..cpu("2") };
+    let body = json!({"resources": {"cpu": "2"}, "ttl": "1h", "idle_timeout": null});
+    assert_eq!(change(body), Ok(both));
     assert_eq!(change(json!({"resources": {"cpu": "2"}})), Ok(cpu("2")));
     assert_eq!(change(json!({"resources": {"cpu": 2, "memory": null}})), Ok(cpu("2")));
     for (body, message) in [
@@ -25,11 +28,8 @@ fn a_patch_changes_one_thing() {
         (json!({"resources": {}}), "at least one of"),
         (json!({"resources": null}), "at least one of"),
         (json!({"resources": {"cpu": null}}), "at least one of"),
-        (
-            json!({"resources": {"cpu": "2"}, "ttl": "1h"}),
-            "cannot be changed together with ttl or idle_timeout",
-        ),
-        (json!({"resources": {"cpu": "2"}, "idle_timeout": null}), "cannot be changed together"),
+        (json!({"resources": {"cpu": "2"}, "ttl": "soon"}), "a duration such as"),
+        (json!({"resources": {"cpu": []}, "ttl": "1h"}), "valid string"),
         (json!({"resources": {"disk": "2"}}), "the fields are cpu, memory, ephemeral_storage"),
         (json!({"resources": "2"}), "valid dictionary"),
     ] {
@@ -60,6 +60,12 @@ fn errors_of_resizes_say_what_to_do() {
             400,
             "ResizeRefused",
             "the cluster refuses the resize: why",
+        ),
+        (
+            SandboxError::AfterResize(Box::new(forbidden.clone())),
+            500,
+            "Forbidden",
+            "the sandbox was resized, but its limits were not changed: Resize failed: Forbidden",
         ),
         (
             forbidden,

@@ -15,7 +15,7 @@ use lifecycle::{
 use proptest::prelude::*;
 use sandbox_provisioner::http::{
     errors::ApiError,
-    request::{self, Change, ECHO_MAX, ERRORS_MAX},
+    request::{self, ECHO_MAX, ERRORS_MAX},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,10 +43,7 @@ fn create(body: &Value) -> Result<CreateRequest, ApiError> {
 }
 
 fn limits(body: &Value) -> Result<LimitsPatch, ApiError> {
-    request::change(JSON, body.to_string().as_bytes()).map(|change| match change {
-        Change::Limits(limits) => limits,
-        Change::Resources(_) => LimitsPatch::default(),
-    })
+    request::change(JSON, body.to_string().as_bytes()).map(|change| change.limits)
 }
 
 fn json_detail(body: &[u8]) -> Value {

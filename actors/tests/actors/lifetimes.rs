@@ -6,9 +6,10 @@ use std::time::Duration;
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError},
     lifetime::{Limits, LimitsPatch, Owner, Policy, ReapReason},
+    operation::Operation,
     phase::Phase,
     reap_limiter::ReapLimits,
-    request::CreateRequest,
+    request::{Change, CreateRequest},
     spec::Resources,
     traits::Busy,
 };
@@ -109,24 +110,27 @@ async fn limits_can_be_changed() {
             .await;
     let made = fake.sandboxes.create(with("a", Some(60), None)).await.unwrap();
     let change = LimitsPatch { ttl: Some(Some(seconds(120))), idle_timeout: None };
-    let changed = fake.sandboxes.change(id("a"), change, None).await.unwrap().unwrap();
+    let changed = fake.sandboxes.change(id("a"), change.into(), None).await.unwrap().unwrap();
     let later = changed.expiry.unwrap().expires_at.duration_since(made.expiry.unwrap().expires_at);
     assert_eq!(later.as_secs(), 60);
     sleep(seconds(90)).await;
     assert!(fake.holds("a"));
     let too_long = LimitsPatch { ttl: Some(Some(seconds(601))), idle_timeout: None };
-    assert!(matches!(fake.sandboxes.change(id("a"), too_long, None).await, Err(SandboxError::BadRequest(_))));
+    assert!(matches!(
+        fake.sandboxes.change(id("a"), too_long.into(), None).await,
+        Err(SandboxError::BadRequest(_))
+    ));
     assert!(matches!(
         fake.sandboxes.create(with("b", Some(601), None)).await,
         Err(SandboxError::BadRequest(_))
     ));
     let back = LimitsPatch { ttl: Some(None), idle_timeout: None };
-    fake.sandboxes.change(id("a"), back, None).await.unwrap().unwrap();
+    fake.sandboxes.change(id("a"), back.into(), None).await.unwrap().unwrap();
     sleep(seconds(400)).await;
     assert!(fake.holds("a"), "the settings' bound holds now");
     sleep(seconds(120)).await;
     assert!(!fake.holds("a"));
-    assert_eq!(fake.sandboxes.change(id("nope"), back, None).await, Ok(None));
+    assert_eq!(fake.sandboxes.change(id("nope"), back.into(), None).await, Ok(None));
     assert_eq!(fake.sandboxes.touch(id("nope"), None).await, Ok(None));
 }
 
@@ -596,6 +600,38 @@ async fn touches_are_cheap() {
     assert!((9..=10).contains(&fake.count("write_annotations")), "{}", fake.count("write_annotations"));
 }
 
+/// Guards a change of limits and resources at once: both are checked before anything is written, a refused resize leaves the
+/// limits, and a failure after the resize says that it is done.
+#[tokio::test(start_paused = true)]
+async fn limits_and_resources_change_together() {
+    let max = Limits { ttl: Some(seconds(600)), idle_timeout: None };
+    let fake = start(Policy { max, ..Policy::default() }).await;
+    fake.sandboxes.create(with("a", Some(60), None)).await.unwrap();
+    let cpu = |cpu: &str| Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
+    let ttl = |ttl| LimitsPatch { ttl: Some(Some(seconds(ttl))), idle_timeout: None };
+    let both = |ttl_seconds, resources| {
+        fake.sandboxes.change(id("a"), Change { limits: ttl(ttl_seconds), resources }, None)
+    };
+    let calls = fake.calls().len();
+    let beyond = Resources { ephemeral_storage: Some("1Gi".to_owned()), ..Resources::NONE };
+    for refused in [both(601, cpu("2")).await, both(120, beyond).await] {
+        assert!(matches!(refused, Err(SandboxError::BadRequest(_))), "{refused:?}");
+    }
+    assert_eq!(fake.calls().len(), calls);
+
+    let changed = both(120, cpu("2")).await.unwrap().unwrap();
+    assert_eq!(changed.spec.resources.cpu.as_deref(), Some("2"));
+    let names: Vec<_> = fake.calls().split_off(calls);
+    assert_eq!(names[0], "resize a 2");
+    assert!(names[1].starts_with("write_annotations a"), "{names:?}");
+
+    fake.delay("write_annotations a", seconds(30));
+    let late = both(180, cpu("3")).await.unwrap_err();
+    let SandboxError::AfterResize(error) = &late else { panic!("{late:?}") };
+    assert!(matches!(**error, SandboxError::TimedOut { operation: Operation::ChangeLimits, .. }), "{late}");
+    assert!(late.to_string().starts_with("the sandbox was resized, but its limits were not changed: "));
+}
+
 /// Guards that resizes of one sandbox go through its actor: they queue with each other and with a DELETE, one refused by the
 /// profile makes no call, and a missing sandbox starts no actor.
 #[tokio::test(start_paused = true)]
@@ -605,13 +641,13 @@ async fn resizes_of_one_sandbox_queue() {
     let cpu = |cpu: &str| Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
     let calls = fake.calls().len();
     let refused = Resources { ephemeral_storage: Some("1Gi".to_owned()), ..Resources::NONE };
-    let refused = fake.sandboxes.resize(id("a"), refused, None).await;
+    let refused = fake.sandboxes.change(id("a"), refused.into(), None).await;
     assert_eq!(refused, Err(SandboxError::BadRequest("beyond the bounds".to_owned())));
-    assert_eq!(fake.sandboxes.resize(id("none"), cpu("1"), None).await, Ok(None));
+    assert_eq!(fake.sandboxes.change(id("none"), cpu("1").into(), None).await, Ok(None));
     assert_eq!(fake.calls().len(), calls);
 
     fake.delay("resize a 2", seconds(2));
-    let resize = |amount| fake.sandboxes.resize(id("a"), cpu(amount), None);
+    let resize = |amount| fake.sandboxes.change(id("a"), cpu(amount).into(), None);
     let (first, second) = tokio::join!(resize("2"), async {
         sleep(seconds(1)).await;
         resize("3").await

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
-    lifetime::{LimitsPatch, Owner},
+    lifetime::Owner,
     observed::{Status, Uid},
     phase::Phase,
-    request::CreateRequest,
-    spec::{ObservedSpec, Resources},
+    request::{Change, CreateRequest},
+    spec::ObservedSpec,
     timeline::Report,
     traits::Clock,
 };
@@ -105,20 +105,10 @@ impl Backend for Recorder {
     async fn change(
         &self,
         id: SandboxId,
-        _: LimitsPatch,
+        _: Change,
         _: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
         self.note("change", Some(&id));
-        Ok(Some(running()))
-    }
-
-    async fn resize(
-        &self,
-        id: SandboxId,
-        _: Resources,
-        _: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
-        self.note("resize", Some(&id));
         Ok(Some(running()))
     }
 

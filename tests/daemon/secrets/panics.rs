@@ -9,10 +9,9 @@ use http_body_util::{BodyExt, Full};
 use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
-    lifetime::{LimitsPatch, Owner},
+    lifetime::Owner,
     observed::{Status, Uid},
-    request::CreateRequest,
-    spec::Resources,
+    request::{Change, CreateRequest},
     timeline::Report,
 };
 use sandbox_provisioner::{
@@ -57,15 +56,7 @@ impl Backend for Ill {
     async fn change(
         &self,
         _: SandboxId,
-        _: LimitsPatch,
-        _: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
-        ill()
-    }
-    async fn resize(
-        &self,
-        _: SandboxId,
-        _: Resources,
+        _: Change,
         _: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
         ill()
