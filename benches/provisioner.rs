@@ -1,5 +1,5 @@
 //! Compares the daemon with minimal programs that do the same work. Run all with `cargo bench`, or one with
-//! `cargo bench -- queries` (`creates`, `memory`, `embedded-memory`, `lifetimes`, `streams`,
+//! `cargo bench -- queries` (`creates`, `memory`, `embedded-memory`, `lifetimes`, `scrape`, `streams`,
 //! `stream-memory`, `abuse`, or `abuse` and one of its names).
 //!
 //! - GET and LIST with 1,000 sandboxes, compared with a bare warp route that returns the same bytes;
@@ -7,6 +7,7 @@
 //! - memory per sandbox, between 1,000 and 10,000, and with the embedded cluster, up to 1,000;
 //! - abuse: the latency of other callers beside slow headers, unread answers, endless and deep bodies and one hot id;
 //! - streams: the time from a change to its event at each of 500 clients, and the memory of 5,000 idle streams;
+//! - a scrape of the metrics with 10,000 sandboxes, next to a LIST;
 //! - limits: the CPU time of 10,000 idle sandboxes with and without limits, and the delay of a reap.
 //!
 //! Servers run in their own processes. The two servers of a comparison take turns, so that changes of the machine's speed
@@ -29,10 +30,11 @@ mod provisioner {
     pub mod load;
     pub mod memory;
     pub mod queries;
+    pub mod scrape;
     pub mod streams;
 }
 
-use provisioner::{abuse, bare, creates, lifetimes, memory, queries, streams};
+use provisioner::{abuse, bare, creates, lifetimes, memory, queries, scrape, streams};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -60,6 +62,9 @@ fn main() {
         }
         if wanted("embedded-memory") {
             memory::measure_embedded().await;
+        }
+        if wanted("scrape") {
+            scrape::measure().await;
         }
         if wanted("streams") {
             streams::measure().await;
