@@ -16,6 +16,7 @@
 mod admission;
 pub mod backend;
 mod limiter;
+mod mailbox;
 mod messages;
 mod metrics;
 mod reap_log;

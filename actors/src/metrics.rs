@@ -32,10 +32,18 @@ pub(crate) struct Metrics {
     reaps: Family<ReasonLabel, Counter>,
     reap_lateness: Histogram,
     reap_dry_runs: Counter,
+    pub(crate) mailboxes: Mailboxes,
     /// The number of actors that run.
     pub(crate) actors: Gauge,
     /// The number of actors that were started again after a failure.
     pub(crate) actor_restarts: Counter,
+}
+
+/// The numbers of messages that wait for the actors.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mailboxes {
+    pub(crate) supervisor: Gauge,
+    pub(crate) sandboxes: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +68,7 @@ impl Default for Metrics {
             reaps: Family::default(),
             reap_lateness: Histogram::new(LATENESS_BOUNDS),
             reap_dry_runs: Counter::default(),
+            mailboxes: Mailboxes::default(),
             actors: Gauge::default(),
             actor_restarts: Counter::default(),
         };
@@ -110,6 +119,13 @@ impl Metrics {
             seconds,
             self.reap_lateness.clone(),
         );
+        let Mailboxes { supervisor, sandboxes } = &self.mailboxes;
+        for (name, help, depth) in [
+            ("supervisor_mailbox_depth", "Messages that wait for the supervisor", supervisor),
+            ("actor_mailbox_depth", "Messages that wait for the sandbox actors", sandboxes),
+        ] {
+            registry.register(name, help, depth.clone());
+        }
         registry.register("actors", "Sandbox actors that run", self.actors.clone());
         registry.register(
             "actor_restarts",

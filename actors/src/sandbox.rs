@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 
 use crate::{
     limiter::Limiter,
+    mailbox::{Mail, Mailbox},
     messages::{Envelope, Message, Waiter},
     reap_log::{ReapLog, Reaped},
     timer::Timer,
@@ -48,14 +49,14 @@ pub(crate) struct Sandbox;
 pub(crate) struct Arguments {
     pub(crate) id: SandboxId,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) supervisor: ActorRef<Message>,
+    pub(crate) supervisor: Mailbox<Message>,
 }
 
 /// The state of an actor.
 pub(crate) struct State {
     id: SandboxId,
     shared: Arc<Shared>,
-    supervisor: ActorRef<Message>,
+    supervisor: Mailbox<Message>,
     sandbox: step::Sandbox<Waiter>,
     /// The expiry that the view has.
     expiry: Option<Expiry>,
@@ -110,13 +111,13 @@ impl Shared {
 // === impl Sandbox ===
 
 impl Actor for Sandbox {
-    type Msg = Envelope;
+    type Msg = Mail<Envelope>;
     type State = State;
     type Arguments = Arguments;
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Envelope>,
+        _myself: ActorRef<Mail<Envelope>>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments { id, shared, supervisor } = arguments;
@@ -129,12 +130,12 @@ impl Actor for Sandbox {
 
     async fn handle(
         &self,
-        myself: ActorRef<Envelope>,
-        envelope: Envelope,
+        myself: ActorRef<Mail<Envelope>>,
+        mail: Mail<Envelope>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.handled += 1;
-        let Envelope { event, queued, creating: _creating, span } = envelope;
+        let Envelope { event, queued, creating: _creating, span } = mail.open();
         drop(queued);
         let event = match event {
             // The caller is gone. It retries if it still wants the sandbox.
@@ -152,7 +153,7 @@ impl Actor for Sandbox {
 
 impl State {
     /// Handles the event, and then the outcome of every call that it leads to.
-    async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Envelope>) {
+    async fn run(&mut self, first: Event<Waiter>, myself: &ActorRef<Mail<Envelope>>) {
         let mut cause = Cause::of(&first);
         if matches!(first, Event::Touch { waiter: None, .. }) {
             self.shared.view.touched(&self.id);
@@ -182,7 +183,7 @@ impl State {
                     }
                     Action::Stop => {
                         let (id, actor) = (self.id.clone(), myself.get_id());
-                        let _ = self.supervisor.cast(Message::Stop { id, actor, handled: self.handled });
+                        self.supervisor.send(Message::Stop { id, actor, handled: self.handled });
                     }
                     Action::Create { pod, service, received, until } => {
                         // The answer that follows is the begin of the sandbox, and not a use.

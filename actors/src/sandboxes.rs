@@ -18,7 +18,7 @@ use lifecycle::{
 };
 use prometheus_client::registry::Registry;
 pub use ractor::SpawnErr;
-use ractor::{Actor, ActorRef, MessagingErr, rpc::CallResult};
+use ractor::{Actor, MessagingErr, rpc::CallResult};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
@@ -30,6 +30,7 @@ use crate::{
     admission::{AdmissionQueue, Creates, QueueLimits, RETRY},
     backend::Backend,
     limiter::Limiter,
+    mailbox::Mailbox,
     messages::{Envelope, Message, Waiter},
     metrics::gauges::Gauges,
     reap_log::ReapLog,
@@ -77,12 +78,12 @@ pub struct Sandboxes {
 }
 
 /// A guard that stops the supervisor when the timer's task ends: without timers no failure would be repaired.
-struct StopOnDrop(ActorRef<Message>);
+struct StopOnDrop(Mailbox<Message>);
 
 struct Inner {
     /// The state that the actors share.
     common: Arc<Shared>,
-    supervisor: ActorRef<Message>,
+    supervisor: Mailbox<Message>,
     creates: Creates,
     /// The queue of DELETE, PATCH and touch. It is separate, so that creates cannot use up its permits.
     changes: Arc<AdmissionQueue>,
@@ -126,19 +127,15 @@ impl Sandboxes {
             resize_log: WriteLog::of_resizes(),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, common.clone()).await?;
+        let supervisor = Mailbox::new(supervisor, &common.view.metrics.mailboxes.supervisor);
         let notified = supervisor.clone();
-        common.view.set_listener(move |id| {
-            let _ = notified.cast(Message::Changed(id));
-        });
+        common.view.set_listener(move |id| notified.send(Message::Changed(id)));
         let woken = supervisor.clone();
         let stop_on_drop = StopOnDrop(supervisor.clone());
         // The task ends when the last actor, and with it the last `Timer`, is dropped.
         tokio::spawn(async move {
             let _stop_on_drop = stop_on_drop;
-            timer::run(requests, |id| {
-                let _ = woken.cast(Message::Due(id));
-            })
-            .await;
+            timer::run(requests, |id| woken.send(Message::Due(id))).await;
         });
         let inner = Inner {
             common,
@@ -220,7 +217,7 @@ impl Sandboxes {
     /// Waits until the supervisor has ended. After that no request succeeds, so the process must be restarted, unless
     /// [`Sandboxes::shut_down`] ended it.
     pub async fn ended(&self) {
-        let _ = self.shared.supervisor.get_cell().wait(None).await;
+        let _ = self.shared.supervisor.actor.get_cell().wait(None).await;
     }
 
     /// Adds the metrics of the sandboxes to a registry.
@@ -264,14 +261,14 @@ impl Sandboxes {
     /// Ends every actor immediately, also during a call.
     pub fn kill(&self) {
         self.close();
-        self.shared.supervisor.get_cell().kill();
+        self.shared.supervisor.actor.get_cell().kill();
     }
 
     /// Lets every actor finish its mailbox within `patience`, then ends them all.
     pub async fn shut_down(&self, patience: Duration) {
         self.close();
-        self.shared.supervisor.get_cell().drain_children_and_wait(Some(patience)).await;
-        let _ = self.shared.supervisor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
+        self.shared.supervisor.actor.get_cell().drain_children_and_wait(Some(patience)).await;
+        let _ = self.shared.supervisor.actor.stop_and_wait(None, Some(Duration::from_secs(1))).await;
     }
 
     fn close(&self) {
@@ -326,7 +323,7 @@ impl Sandboxes {
         match self
             .shared
             .supervisor
-            .call(|port| Message::Deliver(id.clone(), envelope(Waiter::new(port, permit))), None)
+            .call(|port| Message::Deliver(id.clone(), envelope(Waiter::new(port, permit))))
             .await
         {
             Ok(CallResult::Success(answer)) => Some(answer),
@@ -460,7 +457,7 @@ impl Backend for Sandboxes {
         let workspaces = self.workspaces.as_ref().is_some_and(|workspaces| workspaces.resume(now));
         if was_stopped {
             // Otherwise the blocked sandboxes would wait until the stop would have ended.
-            let _ = self.shared.supervisor.cast(Message::Resumed);
+            self.shared.supervisor.send(Message::Resumed);
         }
         was_stopped || workspaces
     }
@@ -486,7 +483,7 @@ impl Backend for Sandboxes {
             && self.shared.common.policy.get_counts
             && let Ok(permit) = self.shared.views.enter(id)
         {
-            let _ = self.shared.supervisor.cast(Message::Deliver(id.clone(), Envelope::of_view(permit)));
+            self.shared.supervisor.send(Message::Deliver(id.clone(), Envelope::of_view(permit)));
         }
         Ok(status)
     }
@@ -564,6 +561,6 @@ impl Backend for Sandboxes {
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.stop(None);
+        self.0.actor.stop(None);
     }
 }

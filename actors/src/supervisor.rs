@@ -13,6 +13,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
 use crate::{
+    mailbox::{Mail, Mailbox},
     messages::{Envelope, Message},
     sandbox::{self, Sandbox, Shared},
 };
@@ -39,7 +40,7 @@ pub(crate) struct State {
 }
 
 struct Child {
-    actor: ActorRef<Envelope>,
+    mailbox: Mailbox<Envelope>,
     /// The number of events sent to the actor.
     sent: u64,
 }
@@ -53,13 +54,13 @@ struct Failures {
 // === impl Supervisor ===
 
 impl Actor for Supervisor {
-    type Msg = Message;
+    type Msg = Mail<Message>;
     type State = State;
     type Arguments = Arc<Shared>;
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Message>,
+        _myself: ActorRef<Mail<Message>>,
         shared: Arc<Shared>,
     ) -> Result<State, ActorProcessingErr> {
         Ok(State { shared, children: HashMap::new(), names: HashMap::new(), failures: HashMap::new() })
@@ -67,11 +68,12 @@ impl Actor for Supervisor {
 
     async fn handle(
         &self,
-        myself: ActorRef<Message>,
-        message: Message,
+        myself: ActorRef<Mail<Message>>,
+        mail: Mail<Message>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
+        let myself = state.mailbox_of(myself);
+        match mail.open() {
             Message::Deliver(id, envelope) => state.send_or_spawn(&myself, id, envelope).await,
             Message::Changed(id) => state.send_or_spawn(&myself, id, Event::Resync.into()).await,
             Message::Revive(id) => {
@@ -94,7 +96,7 @@ impl Actor for Supervisor {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Message>,
+        myself: ActorRef<Mail<Message>>,
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
@@ -112,7 +114,7 @@ impl Actor for Supervisor {
                 let wait = state.note_failure(&id);
                 tracing::error!(sandbox_id = %id, %error, wait_ms = wait.as_millis(),
                     "sandbox actor failed; restarting it from cluster state");
-                myself.send_after(wait, move || Message::Revive(id));
+                state.mailbox_of(myself).send_after(wait, Message::Revive(id));
             }
         }
         Ok(())
@@ -122,19 +124,25 @@ impl Actor for Supervisor {
 // === impl State ===
 
 impl State {
+    fn mailbox_of(&self, myself: ActorRef<Mail<Message>>) -> Mailbox<Message> {
+        Mailbox::new(myself, &self.shared.view.metrics.mailboxes.supervisor)
+    }
+
     /// Delivers the event to the sandbox's actor, which is spawned if there is none.
-    async fn send_or_spawn(&mut self, myself: &ActorRef<Message>, id: SandboxId, envelope: Envelope) {
+    async fn send_or_spawn(&mut self, myself: &Mailbox<Message>, id: SandboxId, envelope: Envelope) {
         if !self.children.contains_key(&id) {
             let arguments = sandbox::Arguments {
                 id: id.clone(),
                 shared: self.shared.clone(),
                 supervisor: myself.clone(),
             };
-            match Actor::spawn_linked(None, Sandbox, arguments, myself.get_cell()).await {
+            match Actor::spawn_linked(None, Sandbox, arguments, myself.actor.get_cell()).await {
                 Ok((actor, _)) => {
-                    self.shared.view.metrics.actors.inc();
+                    let metrics = &self.shared.view.metrics;
+                    metrics.actors.inc();
                     self.names.insert(actor.get_id(), id.clone());
-                    self.children.insert(id.clone(), Child { actor, sent: 0 });
+                    let mailbox = Mailbox::new(actor, &metrics.mailboxes.sandboxes);
+                    self.children.insert(id.clone(), Child { mailbox, sent: 0 });
                 }
                 Err(error) => {
                     tracing::error!(sandbox_id = %id, %error, "sandbox actor could not be started");
@@ -155,7 +163,8 @@ impl State {
     /// Stops an actor that has no objects left, unless it was sent further events since. Only the supervisor sends to
     /// it, so no event is lost and no second actor of the same sandbox runs at the same time.
     fn stop(&mut self, id: &SandboxId, actor: ActorId, handled: u64) {
-        let done = self.children.get(id).is_some_and(|c| c.actor.get_id() == actor && c.sent == handled);
+        let done =
+            self.children.get(id).is_some_and(|c| c.mailbox.actor.get_id() == actor && c.sent == handled);
         if !done {
             return;
         }
@@ -163,14 +172,14 @@ impl State {
             self.names.remove(&actor);
             self.failures.remove(id);
             self.shared.timer.forget(id.clone());
-            let _ = child.actor.drain();
+            let _ = child.mailbox.actor.drain();
         }
     }
 
     /// Removes an actor that has ended, but not a later actor of the same sandbox.
     fn forget(&mut self, actor: ActorId) {
         if let Some(id) = self.names.remove(&actor)
-            && self.children.get(&id).is_some_and(|child| child.actor.get_id() == actor)
+            && self.children.get(&id).is_some_and(|child| child.mailbox.actor.get_id() == actor)
         {
             self.children.remove(&id);
         }
@@ -196,6 +205,6 @@ impl Child {
         self.sent += 1;
         // The send fails only if the actor failed just before, and its termination event is on the way. The reply port
         // is dropped with the envelope, so the caller gets a retryable error.
-        let _ = self.actor.cast(envelope);
+        self.mailbox.send(envelope);
     }
 }

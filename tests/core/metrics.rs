@@ -148,6 +148,29 @@ async fn many_sandboxes_add_no_series() {
     assert!(many.0.keys().all(|series| !series.contains("planted")));
 }
 
+/// Guards that messages count while they wait behind a slow call of their sandbox, and no longer.
+#[tokio::test(start_paused = true)]
+async fn waiting_messages_are_counted() {
+    let daemon = Daemon::start().await;
+    daemon.running("a").await;
+    daemon.cluster.fault(Rule::new(Effect::Delay(Duration::from_secs(3))).verb(Verb::Delete));
+    let depths = async || {
+        let scrape = Scrape::of(&daemon).await;
+        (scrape.get("supervisor_mailbox_depth"), scrape.get("actor_mailbox_depth"))
+    };
+    let touch = "/api/sandboxes/a/touch";
+    let touch = async || daemon.call(Method::POST, touch, None).await.status;
+    let requests = async { futures::join!(daemon.delete("a"), touch(), touch()) };
+    let during = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        depths().await
+    };
+    let ((deleted, ..), during) = futures::join!(requests, during);
+    assert_eq!(deleted.status, 200, "{deleted}");
+    assert_eq!(during, (0.0, 2.0), "the DELETE is executed, and the touches wait");
+    until("all are handled", async || depths().await == (0.0, 0.0)).await;
+}
+
 /// Guards that a quota of the namespace is shown with what is used of it, and not any more once it is gone.
 #[tokio::test(start_paused = true)]
 async fn quotas_are_shown() {
