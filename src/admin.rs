@@ -32,7 +32,7 @@ pub struct Check {
 /// Runs every check, in the order of the report. It reads only memory.
 pub type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
-/// What the routes of this module show. Cheap to clone.
+/// The data that the routes of this module show. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
     /// The checks of `/readyz`.

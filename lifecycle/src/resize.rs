@@ -9,7 +9,7 @@ use crate::spec::Resources;
 pub struct Resize {
     /// How far it is.
     pub state: ResizeState,
-    /// What the node says about it.
+    /// The message of the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
     /// The limits that the container has until the resize is done.

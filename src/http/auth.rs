@@ -54,8 +54,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Compares in a time that depends only on the length of `sent`, which its sender knows. The time reveals
-/// neither the position of the first difference nor the length of the key.
+/// Compares in a time that depends only on the length of `sent`, which its sender knows. The time does not
+/// reveal the position of the first difference or the length of the key.
 fn is_same(sent: &[u8], key: &[u8]) -> bool {
     if sent.is_empty() || key.is_empty() {
         return false;

@@ -46,7 +46,7 @@ impl CredentialKind {
 impl Loaded {
     /// Returns how long the credentials of this kind are valid; `None` without such credentials, or if they do not say.
     ///
-    /// A credential plugin names only the end of what it gives, so the time of its run counts as the start.
+    /// A credential plugin names only the end, so the time of its run counts as the start.
     pub(crate) fn validity(&self, kind: CredentialKind, now: Timestamp) -> Option<Validity> {
         match kind {
             CredentialKind::Certificate => {

@@ -59,7 +59,7 @@ fn is_same(wanted: &Resources, actual: &Resources) -> bool {
 
 /// The parts of a Pod that tell how far a resize is.
 struct Facts<'a> {
-    /// Whether the container has the wanted resources; `None` if the kubelet does not say what it has.
+    /// Whether the container has the wanted resources; `None` if the kubelet does not report its resources.
     is_applied: Option<bool>,
     pending: Option<&'a Condition>,
     in_progress: Option<&'a Condition>,
@@ -138,7 +138,7 @@ mod tests {
             (Some("1"), &none, Some(2), Some(1), Some(Proposed)),
             (Some("1"), &none, Some(2), Some(2), Some(Proposed)),
             (Some("1"), &json!([{"type": "Ready", "status": "True"}]), None, None, Some(Proposed)),
-            // The kubelet says what it does.
+            // The kubelet reports its progress.
             (Some("1"), &pending("Deferred", Some(2)), Some(2), Some(2), Some(Deferred)),
             (Some("1"), &pending("Infeasible", Some(2)), Some(2), Some(2), Some(Infeasible)),
             (Some("1"), &pending("Infeasible", None), None, None, Some(Infeasible)),

@@ -1,7 +1,7 @@
 //! Why a sandbox does not start because of the claim of its workspace. Pure.
 //!
-//! A Pod whose claim has no volume is `Pending` and says little: nothing at all while a provisioner works, and a sentence
-//! of the scheduler otherwise. The claim itself knows more.
+//! A Pod whose claim has no volume is `Pending`. Its status has no reason while a provisioner works, and the scheduler's
+//! message otherwise. The claim itself tells more.
 
 use std::{sync::Arc, time::Duration};
 

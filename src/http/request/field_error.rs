@@ -40,8 +40,8 @@ pub(crate) struct Problem {
     context: Option<Value>,
 }
 
-/// The longest value that is returned unchanged, in bytes of JSON. Of a longer one the start is returned: enough to
-/// recognize the error, and small enough that responses stay small.
+/// The longest value that is returned unchanged, in bytes of JSON. A longer one is cut after its start, which is
+/// enough to recognize the error.
 pub const ECHO_MAX: usize = 1024;
 
 /// The field whose values may be secret.

@@ -10,7 +10,7 @@ use super::{ApiError, FieldError, Loc, Problem, encoding, substitutes::SUBSTITUT
 /// not an object. This includes a body without a content type, which a web page could send to a daemon on its user's
 /// own machine without a CORS preflight.
 ///
-/// What only Python's parser accepts is accepted in values that `read` ignores, and invalid elsewhere.
+/// Text that only Python's parser accepts is valid in values that `read` ignores, and invalid elsewhere.
 ///
 /// # Errors
 /// A 422 with one error, or those of `read`. A 400 if the content type is JSON and the body is not valid in its

@@ -1,4 +1,4 @@
-//! What Python's `json.loads` accepts and `serde_json` does not: half a surrogate pair in an escape sequence, `NaN`,
+//! Text that Python's `json.loads` accepts and `serde_json` does not: half a surrogate pair in an escape sequence, `NaN`,
 //! `Infinity`, and numbers beyond the range of a float.
 
 use serde::de::IgnoredAny;
@@ -11,7 +11,7 @@ pub(super) struct Substitutes {
     number: &'static str,
 }
 
-/// Two sets of substitutes. If a request is the same with both, it does not depend on what they replace. Each
+/// Two sets of substitutes. If a request is the same with both, the replaced text has no effect. Each
 /// `number` has another effect in each field: for a limit, one is accepted and the other is an error.
 pub(super) const SUBSTITUTES: [Substitutes; 2] = [
     Substitutes { surrogate: "\\ufffd", number: "null" },

@@ -51,8 +51,8 @@ async fn another_pod_is_not_resized() {
     }
 }
 
-/// Guards that an API server without the subresource is told from a Pod that is gone, and that no other error is taken
-/// for that: not the 404 of a proxy, and not a missing right.
+/// Guards that an API server without the subresource is told from a Pod that is gone, and that no other error means
+/// the same: not the 404 of a proxy, and not a missing right.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_cannot_resize_is_recognized() {
     let forbidden = "pods \"sandbox-a\" is forbidden: User \"x\" cannot patch resource \"pods/resize\" in API group \
