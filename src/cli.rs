@@ -60,6 +60,9 @@ pub enum Command {
         #[command(flatten)]
         settings: SettingsArgs,
     },
+    /// The commands that call the API of a daemon.
+    #[command(flatten)]
+    Client(client::Command),
 }
 
 /// The settings on the command line: a file, and a flag for each setting.
@@ -149,6 +152,7 @@ Examples:
   sandbox-provisioner serve --embedded              try it without Kubernetes
   sandbox-provisioner serve --config settings.toml  run it on a cluster
   sandbox-provisioner serve --check                 print the effective settings and their origins
+  sandbox-provisioner get                           show the sandboxes of a running daemon
 
 Settings come from the file, then the environment, then the flags; the last value wins.";
 

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use sandbox_provisioner::{
     cli::{Cli, Command},
     health::{self, HealthUrl},
     run,
-    settings::{environment::Environment, load, problem::Problems, show},
+    settings::{environment::{self, Environment}, load, problem::Problems, show},
     stdout,
 };
 
@@ -53,6 +53,10 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
         Command::Cluster(args) => {
             let log = load::log_only(environment, &args.log.0)?;
             run::cluster(&log, args).await
+        }
+        Command::Client(command) => {
+            let environment = client::Environment::from_lookup(environment::of_client);
+            client::run_process(command, Cli::command(), &environment).await.into()
         }
         Command::Health { url, settings: args } => {
             let url: HealthUrl = if let Some(url) = url {

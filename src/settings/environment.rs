@@ -13,6 +13,13 @@ pub const CONFIG_VARIABLE: &str = "SANDBOX_PROVISIONER_CONFIG";
 pub const SERVICE_HOST_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
 const SERVICE_PORT_VARIABLE: &str = "KUBERNETES_SERVICE_PORT";
 
+/// Returns a variable of this process for the commands that have no settings.
+#[must_use]
+pub fn of_client(name: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "the one file that reads the environment")]
+    std::env::var_os(name)
+}
+
 /// The environment variables of this program, each with its value.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<&'static str, OsString>);

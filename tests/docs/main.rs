@@ -14,11 +14,13 @@ use std::{
 };
 
 /// The directories with tests.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 10] = [
     "tests",
     "src",
     "actors/src",
     "actors/tests",
+    "client/src",
+    "client/tests",
     "kubernetes/src",
     "kubernetes/tests",
     "lifecycle/src",

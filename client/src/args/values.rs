@@ -1,0 +1,70 @@
+//! The values of arguments.
+
+use std::time::Duration;
+
+use super::Mount;
+
+/// What a status can be, apart from the end of a sandbox.
+const STATUSES: [&str; 6] = ["Pending", "Running", "Succeeded", "Failed", "Unknown", "Terminating"];
+
+/// Returns a status with the capital letter of Kubernetes.
+pub(super) fn status(text: &str) -> Result<String, String> {
+    let known = STATUSES.iter().find(|status| status.eq_ignore_ascii_case(text));
+    known.map(ToString::to_string).ok_or_else(|| format!("expected one of {}", STATUSES.join(", ")))
+}
+
+/// Parses a duration.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s, 5m or 1h 30m".to_owned())
+}
+
+/// Parses a name and a value.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("expected a name and a value, such as LANG=C")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Parses a directory to mount.
+pub(super) fn mount(text: &str) -> Result<Mount, String> {
+    let (paths, read_only) = match text.strip_suffix(":ro") {
+        Some(paths) => (paths, true),
+        None => (text.strip_suffix(":rw").unwrap_or(text), false),
+    };
+    let both =
+        paths.split_once(':').filter(|(host, container)| !host.is_empty() && container.starts_with('/'));
+    let (host, container) =
+        both.ok_or("expected two paths, such as /srv/data:/mnt/data or /srv/data:/mnt/data:ro")?;
+    Ok(Mount { host_path: host.to_owned(), container_path: container.to_owned(), read_only })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards which mounts are accepted.
+    #[test]
+    fn mounts_are_read() {
+        let of =
+            |text| mount(text).map(|mount| (mount.host_path, mount.container_path, mount.read_only)).ok();
+        let wanted = |read_only| Some(("/a".to_owned(), "/b".to_owned(), read_only));
+        assert_eq!(of("/a:/b"), wanted(false));
+        assert_eq!(of("/a:/b:ro"), wanted(true));
+        assert_eq!(of("/a:/b:rw"), wanted(false));
+        for text in ["", "/a", "/a:", ":/b", "/a:b", "/a:ro"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_known() {
+        assert_eq!(status("running").as_deref(), Ok("Running"));
+        assert!(status("Runing").is_err());
+    }
+
+    #[test]
+    fn pairs_have_a_name() {
+        assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(pair("A").is_err() && pair("=b").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! `touch` and `limits`: uses and changes of sandboxes.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Session, create, finished, list};
+use crate::{
+    api::{self, Api, Call},
+    args::{LimitsArgs, TouchArgs},
+    error::{Exit, Failure},
+    sandbox::Sandbox,
+};
+
+/// The word for the default of the settings.
+const DEFAULT: &str = "default";
+
+pub(super) async fn touch(session: &mut Session<'_, '_>, args: &TouchArgs) -> Result<(), Failure> {
+    let api = &session.api;
+    let owner = args.owner.owner.as_deref();
+    let outcomes = list::each(&args.ids, async |id| {
+        let path = format!("{}/touch", api::sandbox(id));
+        answered(api, Call { path: &path, method: Method::POST, body: None, owner }).await
+    });
+    let (mut touched, mut exit) = (Vec::new(), Exit::Success);
+    for (_, outcome) in outcomes.await {
+        match outcome {
+            Ok(sandbox) => touched.push(sandbox),
+            Err(failure) => exit = session.report(&failure, exit),
+        }
+    }
+    if !touched.is_empty() {
+        list::print(session.console, &touched, args.ids.len() > 1, &args.output)?;
+    }
+    finished(exit)
+}
+
+/// The API changes either the lifetime or the resources in one call.
+pub(super) async fn limits(session: &mut Session<'_, '_>, args: &LimitsArgs) -> Result<(), Failure> {
+    let mut lifetime = Map::new();
+    for (name, value) in [("ttl", &args.ttl), ("idle_timeout", &args.idle_timeout)] {
+        if let Some(value) = value {
+            lifetime.insert(name.to_owned(), if value == DEFAULT { Value::Null } else { json!(value) });
+        }
+    }
+    let mut resources = Map::new();
+    create::merge(&mut resources, "resources", create::resources(&args.resources))?;
+    let path = api::sandbox(&args.id);
+    let owner = args.owner.owner.as_deref();
+    let mut changed = None;
+    for body in [lifetime, resources] {
+        if !body.is_empty() {
+            let body = Value::Object(body);
+            let call = Call { path: &path, method: Method::PATCH, body: Some(&body), owner };
+            changed = Some(answered(&session.api, call).await?);
+        }
+    }
+    let Some(changed) = changed else { return Ok(()) };
+    if let Some(resize) = changed.fields.resize.as_ref().filter(|resize| resize.state != "Done") {
+        let why = resize.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        session.console.note(&crate::text::printable(&format!("resize: {}{why}", resize.state)));
+    }
+    list::print(session.console, &[changed], false, &args.output)
+}
+
+/// Sends a call whose answer is a sandbox.
+async fn answered(api: &Api, call: Call<'_>) -> Result<Sandbox, Failure> {
+    let value = api.call(call).await?;
+    Ok(Sandbox::parse(value).ok_or_else(|| api.foreign())?)
+}

@@ -1,0 +1,107 @@
+//! Lists of sandboxes: reading and printing.
+
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Session;
+use crate::{
+    api::{self, Api},
+    args::{FilterArgs, Format, OutputArgs},
+    columns::{self, Choice},
+    error::{CallError, Failure},
+    output::Console,
+    sandbox::{Resources, Sandbox},
+    text::lines,
+};
+
+/// How many calls of one command run at the same time.
+pub(super) const AT_ONCE: usize = 8;
+
+/// Returns the sandboxes that match, in the order of their ids.
+pub(crate) async fn read(api: &Api, filter: &FilterArgs) -> Result<Vec<Sandbox>, CallError> {
+    let parameters = filter.parameters();
+    let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
+    let mut list = api.get(&format!("/api/sandboxes{query}")).await?;
+    let Value::Array(all) = list["sandboxes"].take() else { return Err(api.foreign()) };
+    let all: Vec<_> = all.into_iter().filter_map(Sandbox::parse).collect();
+    Ok(all.into_iter().filter(|sandbox| filter.matches(&sandbox.fields)).collect())
+}
+
+/// Returns one sandbox.
+pub(super) async fn one(api: &Api, id: &str) -> Result<Sandbox, CallError> {
+    let value = api.get(&api::sandbox(id)).await?;
+    Sandbox::parse(value).ok_or_else(|| api.foreign())
+}
+
+/// Calls a function for each id, some at the same time. Returns the outcomes in the order of the ids.
+pub(super) async fn each<T>(
+    ids: &[String],
+    call: impl AsyncFn(&str) -> Result<T, Failure>,
+) -> Vec<(String, Result<T, Failure>)> {
+    let call = &call;
+    let calls = ids.iter().map(|id| async move { (id.clone(), call(id).await) });
+    stream::iter(calls).buffered(AT_ONCE).collect().await
+}
+
+/// Prints sandboxes. `is_list` says whether JSON and YAML have the form of a list.
+pub(super) fn print(
+    console: &mut Console<'_>,
+    sandboxes: &[Sandbox],
+    is_list: bool,
+    args: &OutputArgs,
+) -> Result<(), Failure> {
+    match args.output {
+        Format::Json | Format::Yaml => {
+            let value = match sandboxes {
+                [sandbox] if !is_list => sandbox.value.clone(),
+                _ => {
+                    let values: Vec<_> = sandboxes.iter().map(|sandbox| &sandbox.value).collect();
+                    json!({ "sandboxes": values, "count": values.len() })
+                }
+            };
+            console.value(&value, args.output)
+        }
+        Format::Name => console.print(&lines(sandboxes.iter().map(Sandbox::id))),
+        Format::Table | Format::Wide if sandboxes.is_empty() => {
+            console.note("No sandboxes found.");
+            Ok(())
+        }
+        Format::Table | Format::Wide => {
+            let columns = columns::of(choice(sandboxes, args.output));
+            let now = Timestamp::now();
+            let rows: Vec<_> = sandboxes.iter().map(|sandbox| columns::row(&columns, sandbox, now)).collect();
+            console.table(&columns::titles(&columns), &rows, args)
+        }
+    }
+}
+
+/// Returns the columns for these sandboxes: the cluster only if the daemon names one.
+pub(super) fn choice(sandboxes: &[Sandbox], format: Format) -> Choice {
+    let cluster = sandboxes.iter().any(|sandbox| sandbox.fields.cluster.is_some());
+    Choice { wide: format == Format::Wide, cluster }
+}
+
+/// Prints the answer to a change of a sandbox, with what was not applied as warnings.
+pub(super) fn print_changed(
+    session: &mut Session<'_, '_>,
+    sandbox: &Sandbox,
+    args: &OutputArgs,
+) -> Result<(), Failure> {
+    let fields = &sandbox.fields;
+    let resources = &fields.resources_not_applied;
+    let not_applied = [
+        ("profile", fields.profile_not_applied.clone()),
+        ("network mode", fields.network_not_applied.clone()),
+        ("resources", (*resources != Resources::default()).then(|| columns::resources(resources))),
+    ];
+    for (what, value) in not_applied {
+        if let Some(value) = value {
+            let id = sandbox.id();
+            session.console.note(&format!(
+                "warning: sandbox {id:?} existed already, and the {what} {value} of this command is not applied"
+            ));
+        }
+    }
+    print(session.console, std::slice::from_ref(sandbox), false, args)
+}

@@ -1,0 +1,184 @@
+//! A copy of the daemon's sandboxes, kept current by the stream of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::{sandbox::Sandbox, sse::Event};
+
+/// The sandboxes of a stream.
+#[derive(Debug, Default)]
+pub struct Copy {
+    sandboxes: BTreeMap<String, Sandbox>,
+    /// The sandboxes that no event has named since the stream began again; `None` if it has not.
+    unconfirmed: Option<BTreeSet<String>>,
+    /// Why the daemon has lost the cluster.
+    stale: Option<String>,
+    complete: bool,
+}
+
+/// What an event means for a reader of the copy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The sandbox is new or has changed.
+    Present(Sandbox),
+    /// The sandbox does not exist any more.
+    Gone(Sandbox),
+    /// The copy is complete.
+    Complete,
+    /// The daemon has lost the cluster, and its state may be out of date.
+    Stale(String),
+    /// The state is current again.
+    Fresh,
+}
+
+// === impl Copy ===
+
+impl Copy {
+    /// Returns the sandboxes, in the order of their ids.
+    pub fn sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
+        self.sandboxes.values()
+    }
+
+    /// Returns whether the stream has sent all sandboxes that existed at its beginning.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Returns why the state may be out of date.
+    #[must_use]
+    pub fn stale(&self) -> Option<&str> {
+        self.stale.as_deref()
+    }
+
+    /// Applies an event. Returns what has changed: nothing for an event that repeats what the copy has.
+    pub fn apply(&mut self, event: &Event) -> Vec<Change> {
+        match &*event.name {
+            // The present state follows. What it does not name is gone, which only its end shows.
+            "reset" => {
+                self.unconfirmed = Some(self.sandboxes.keys().cloned().collect());
+                self.complete = false;
+                vec![]
+            }
+            "synced" => {
+                let gone = self.unconfirmed.take().unwrap_or_default();
+                let gone = gone.iter().filter_map(|id| self.remove(id, &gone_without_event(id)));
+                let mut changes: Vec<_> = gone.collect();
+                if !std::mem::replace(&mut self.complete, true) {
+                    changes.push(Change::Complete);
+                }
+                changes
+            }
+            "stale" => {
+                let why = event.data["detail"].as_str().unwrap_or("the state may be out of date").to_owned();
+                self.stale = Some(why.clone());
+                vec![Change::Stale(why)]
+            }
+            "fresh" => self.stale.take().map(|_| Change::Fresh).into_iter().collect(),
+            "deleted" | "reaped" => {
+                let id = event.data["sandbox_id"].as_str().unwrap_or_default().to_owned();
+                self.confirm(&id);
+                // A `reaped` after a `deleted` only adds the reason, so the row is not in the copy.
+                let gone = self.remove(&id, &event.data);
+                gone.or_else(|| Sandbox::parse(event.data.clone()).map(Change::Gone)).into_iter().collect()
+            }
+            _ => Sandbox::parse(event.data.clone())
+                .and_then(|sandbox| self.store(sandbox))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn store(&mut self, sandbox: Sandbox) -> Option<Change> {
+        self.confirm(sandbox.id());
+        let before = self.sandboxes.insert(sandbox.id().to_owned(), sandbox.clone());
+        (before.as_ref() != Some(&sandbox)).then_some(Change::Present(sandbox))
+    }
+
+    fn confirm(&mut self, id: &str) {
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            unconfirmed.remove(id);
+        }
+    }
+
+    /// Removes a sandbox. The row of its end has the fields of its last state.
+    fn remove(&mut self, id: &str, end: &Value) -> Option<Change> {
+        let last = self.sandboxes.remove(id)?;
+        let mut fields = last.fields;
+        "NotFound".clone_into(&mut fields.status);
+        (fields.ready, fields.reason, fields.message, fields.expires_at) = (false, None, None, None);
+        fields.reaped = Sandbox::parse(end.clone()).and_then(|end| end.fields.reaped);
+        Some(Change::Gone(Sandbox { value: end.clone(), fields }))
+    }
+}
+
+/// Returns the data of a `deleted` that was missed.
+fn gone_without_event(id: &str) -> Value {
+    json!({"detail": format!("Sandbox '{id}' not found"), "sandbox_id": id, "status": "NotFound"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, data: Value) -> Event {
+        Event { id: None, name: name.to_owned(), data }
+    }
+
+    fn status(id: &str, status: &str) -> Value {
+        json!({"sandbox_id": id, "status": status, "ready": status == "Running", "sandbox_url": "http://n:1"})
+    }
+
+    /// Returns the changes in short: `+a Running`, `-a Deleted`.
+    fn applied(copy: &mut Copy, name: &str, data: Value) -> Vec<String> {
+        let shown = |change: &Change| match change {
+            Change::Present(sandbox) => format!("+{} {}", sandbox.id(), sandbox.fields.shown_status()),
+            Change::Gone(sandbox) => format!("-{} {}", sandbox.id(), sandbox.fields.shown_status()),
+            Change::Complete => "complete".to_owned(),
+            Change::Stale(why) => format!("stale: {why}"),
+            Change::Fresh => "fresh".to_owned(),
+        };
+        copy.apply(&event(name, data)).iter().map(shown).collect()
+    }
+
+    /// Guards the meaning of each event.
+    #[test]
+    fn a_copy_follows_the_events() {
+        let copy = &mut Copy::default();
+        assert_eq!(applied(copy, "added", status("a", "Pending")), ["+a Pending"]);
+        assert_eq!(applied(copy, "synced", json!({})), ["complete"]);
+        assert_eq!(applied(copy, "ready", status("a", "Running")), ["+a Running"]);
+        assert_eq!(applied(copy, "changed", status("a", "Running")), [""; 0], "nothing has changed");
+        assert_eq!(applied(copy, "a-new-name", status("b", "Pending")), ["+b Pending"]);
+        assert_eq!(applied(copy, "stale", json!({"detail": "lost"})), ["stale: lost"]);
+        assert_eq!(copy.stale(), Some("lost"));
+        assert_eq!(applied(copy, "fresh", json!({})), ["fresh"]);
+        assert_eq!(applied(copy, "deleted", status("a", "NotFound")), ["-a Deleted"]);
+        let mut reaped = status("a", "NotFound");
+        reaped["reaped"] = json!({"reason": "IdleTimeout", "message": "m"});
+        assert_eq!(applied(copy, "reaped", reaped.clone()), ["-a Reaped"], "the reason comes later");
+        reaped["sandbox_id"] = "b".into();
+        let gone = copy.apply(&event("reaped", reaped));
+        let [Change::Gone(gone)] = &*gone else { panic!("{gone:?}") };
+        assert_eq!(gone.fields.sandbox_url, "http://n:1", "the last state is shown");
+        assert_eq!(copy.sandboxes().count(), 0);
+        assert_eq!(applied(copy, "unknown", json!({})), [""; 0]);
+    }
+
+    /// Guards that after a `reset` only real changes are reported, those that were missed included.
+    #[test]
+    fn a_reset_shows_what_was_missed() {
+        let copy = &mut Copy::default();
+        for id in ["a", "b", "c"] {
+            applied(copy, "added", status(id, "Running"));
+        }
+        applied(copy, "synced", json!({}));
+        assert_eq!(applied(copy, "reset", json!({})), [""; 0]);
+        assert!(!copy.is_complete());
+        assert_eq!(applied(copy, "ready", status("a", "Running")), [""; 0]);
+        assert_eq!(applied(copy, "status", status("b", "Failed")), ["+b Failed"]);
+        assert_eq!(applied(copy, "synced", json!({})), ["-c Deleted", "complete"]);
+        assert_eq!(applied(copy, "synced", json!({})), [""; 0], "after a resume");
+    }
+}

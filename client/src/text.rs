@@ -1,0 +1,92 @@
+//! Texts for a terminal.
+
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr as _;
+
+/// Returns the text without control characters, which could change the terminal. Line ends become spaces.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            // The marks that reverse the direction of a text can hide a part of it.
+            _ if letter.is_control()
+                || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "{}", letter.escape_unicode());
+            }
+            _ => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// Returns the texts as lines.
+#[must_use]
+pub fn lines<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    texts.into_iter().fold(String::new(), |mut lines, text| {
+        lines.push_str(text.as_ref());
+        lines.push('\n');
+        lines
+    })
+}
+
+/// Returns the number of columns that the text takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Returns the text in exactly this number of columns: cut, with `…` at the end, or filled with spaces.
+#[must_use]
+pub fn fitted(text: &str, columns: usize) -> String {
+    let mut fitted = cut(text, columns);
+    fitted.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(&fitted))));
+    fitted
+}
+
+/// Returns the text in at most this number of columns, with `…` at the end if it was cut.
+#[must_use]
+pub fn cut(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let Some(room) = columns.checked_sub(1) else { return String::new() };
+    let mut end = 0;
+    for (at, letter) in text.char_indices() {
+        let next = at + letter.len_utf8();
+        if width(&text[..next]) > room {
+            break;
+        }
+        end = next;
+    }
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that a text of the cluster cannot send a command to the terminal.
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}d\u{202e}"), "a\\u{1b}[2Jb c\\u{9b}d\\u{202e}");
+    }
+
+    #[test]
+    fn texts_are_cut_by_columns() {
+        for (text, columns, wanted) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("ab", 4, "ab  "),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日… "),
+            ("abc", 0, ""),
+        ] {
+            assert_eq!(fitted(text, columns), wanted, "{text} in {columns}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `get`, without `--watch`.
+
+use client::Exit;
+use serde_json::json;
+
+use crate::{
+    command, not_found, sandbox,
+    server::{Answer, Server, ok},
+};
+
+async fn two() -> Server {
+    Server::start(|request, _| match request.line.as_str() {
+        "GET /api/sandboxes/a" => ok(sandbox("a", &json!({}))),
+        "GET /api/sandboxes/c" => Answer::Json(404, "", not_found("c")),
+        _ => ok(json!({"count": 2, "sandboxes": [
+            sandbox("a", &json!({})),
+            sandbox("b", &json!({"status": "Pending", "ready": false, "reason": "Unschedulable", "profile": "large"})),
+        ]})),
+    })
+    .await
+}
+
+/// Guards the table, and that the key is sent as a header.
+#[tokio::test]
+async fn a_list_is_a_table() {
+    let server = two().await;
+    let outcome = command(&server.url, &["get"]).await;
+    assert_eq!((outcome.exit, &*outcome.err), (Exit::Success, ""));
+    assert_eq!(
+        outcome.out,
+        "ID   STATUS    READY   REASON          AGE      IDLE     EXPIRES   URL\n\
+         a    Running   True    <none>          <none>   <none>   <none>    http://n:1\n\
+         b    Pending   False   Unschedulable   <none>   <none>   <none>    http://n:1\n"
+    );
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "GET /api/sandboxes");
+    assert!(requests[0].headers.contains("x-api-key: hunter2"), "{:?}", requests[0]);
+}
+
+/// Guards each format, for a list and for one sandbox.
+#[tokio::test]
+async fn every_format_is_printed() {
+    let server = two().await;
+    for (args, wanted) in [
+        (&["get", "-o", "name"][..], "a\nb\n"),
+        (&["get", "a", "-o", "name"], "a\n"),
+        (&["get", "--status", "Pending", "-o", "name"], "b\n"),
+        (&["get", "--sort-by", "ready", "-o", "name"], "b\na\n"),
+        (&["get", "--profile", "small,large", "-o", "name"], "b\n"),
+        (
+            &["get", "a", "--no-headers"],
+            "a   Running   True   <none>   <none>   <none>   <none>   http://n:1\n",
+        ),
+    ] {
+        assert_eq!(command(&server.url, args).await.out, wanted, "{args:?}");
+    }
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let list = json(&command(&server.url, &["get", "-o", "json"]).await.out);
+    assert_eq!((&list["count"], &list["sandboxes"][1]["sandbox_id"]), (&json!(2), &json!("b")));
+    assert_eq!(json(&command(&server.url, &["get", "a", "-o", "json"]).await.out), sandbox("a", &json!({})));
+    let yaml = command(&server.url, &["get", "a", "-o", "yaml"]).await.out;
+    assert!(yaml.contains("sandbox_id: a\n"), "{yaml}");
+    let wide = command(&server.url, &["get", "-o", "wide"]).await.out;
+    assert!(wide.lines().next().unwrap().ends_with("MESSAGE"), "{wide}");
+}
+
+/// Guards that the filters reach the daemon, which filters before it answers.
+#[tokio::test]
+async fn filters_are_parameters() {
+    let server = two().await;
+    command(&server.url, &["get", "--status", "Pending,Failed", "--reason", "a b"]).await;
+    assert_eq!(server.requests()[0].line, "GET /api/sandboxes?status=Pending&status=Failed&reason=a%20b");
+}
+
+/// Guards that the sandboxes that exist are printed although another one does not.
+#[tokio::test]
+async fn a_missing_one_does_not_hide_the_others() {
+    let server = two().await;
+    let outcome = command(&server.url, &["get", "c", "a", "-o", "name"]).await;
+    assert_eq!((outcome.exit, &*outcome.out), (Exit::NotFound, "a\n"));
+    assert_eq!(outcome.err, "error: Sandbox 'c' not found\n");
+    let outcome = command(&server.url, &["get", "c"]).await;
+    assert_eq!((outcome.exit, &*outcome.out), (Exit::NotFound, ""));
+}
+
+#[tokio::test]
+async fn an_empty_list_is_said() {
+    let server = Server::start(|_, _| ok(json!({"sandboxes": [], "count": 0}))).await;
+    let outcome = command(&server.url, &["get"]).await;
+    assert_eq!((outcome.exit, &*outcome.out, &*outcome.err), (Exit::Success, "", "No sandboxes found.\n"));
+    assert!(command(&server.url, &["get", "-o", "json"]).await.out.contains("\"count\": 0"));
+}
