@@ -7,7 +7,12 @@ use sandbox_provisioner::{
     cli::{Cli, Command},
     health::{self, HealthUrl},
     run,
-    settings::{environment::{self, Environment}, load, problem::Problems, show},
+    settings::{
+        environment::{self, Environment},
+        load,
+        problem::Problems,
+        show,
+    },
     stdout,
 };
 

@@ -12,6 +12,7 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValue},
 };
 
+pub use self::values::Mount;
 use self::{
     examples::{
         COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
@@ -70,15 +71,27 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    /// URL of the daemon [PROVISIONER_URL; default: http://127.0.0.1:8002].
+    /// The URL of the daemon.
     // Parsed by the program itself: clap would quote an invalid one, and a URL may contain a password.
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "URL of the daemon [PROVISIONER_URL; default: http://127.0.0.1:8002]"
+    )]
     pub url: Option<String>,
-    /// File with the API key [PROVISIONER_API_KEY_FILE; PROVISIONER_API_KEY is the key itself].
-    #[arg(long, value_name = "FILE")]
+    /// The file with the API key.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the API key [PROVISIONER_API_KEY_FILE; PROVISIONER_API_KEY is the key itself]"
+    )]
     pub api_key_file: Option<PathBuf>,
-    /// File with the certificates (PEM) to trust for https, in place of the system's [PROVISIONER_CA_FILE].
-    #[arg(long, value_name = "FILE")]
+    /// The file with the certificates to trust.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the certificates (PEM) to trust for https, in place of the system's [PROVISIONER_CA_FILE]"
+    )]
     pub ca_file: Option<PathBuf>,
     /// How long the daemon has to answer a call.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -128,7 +141,7 @@ pub enum When {
     Never,
 }
 
-/// Which sandboxes are meant. Several values of one option, separated by commas, mean any of them.
+/// The selected sandboxes. Several values of one option, separated by commas, mean any of them.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct FilterArgs {
@@ -161,7 +174,7 @@ pub struct GetArgs {
     /// Order of the rows.
     #[arg(long, value_name = "KEY", default_value = "id")]
     pub sort_by: SortKey,
-    /// Which sandboxes.
+    /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The output.
@@ -218,7 +231,7 @@ pub struct CreateArgs {
     /// Size of the workspace, if the profile allows it.
     #[arg(long, value_name = "SIZE")]
     pub workspace_size: Option<String>,
-    /// What happens to the workspace after the sandbox: keep or delete.
+    /// Whether to keep or to delete the workspace after the sandbox.
     #[arg(long, value_name = "keep|delete")]
     pub when_deleted: Option<String>,
     /// Largest number of shell sessions.
@@ -263,17 +276,6 @@ pub struct OwnerArgs {
     pub owner: Option<String>,
 }
 
-/// A directory to mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// On the host.
-    pub host_path: String,
-    /// In the container.
-    pub container_path: String,
-    /// Whether it is mounted read-only.
-    pub read_only: bool,
-}
-
 /// The arguments of `delete`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -299,7 +301,7 @@ pub struct DeleteArgs {
     /// The name of the caller.
     #[command(flatten)]
     pub owner: OwnerArgs,
-    /// Which sandboxes.
+    /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The connection.
@@ -360,7 +362,7 @@ pub struct EventsArgs {
     /// Show the present state of the sandboxes first.
     #[arg(long)]
     pub initial: bool,
-    /// Which sandboxes.
+    /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The output.
@@ -394,13 +396,13 @@ pub struct WaitArgs {
     /// All sandboxes that exist now.
     #[arg(long, conflicts_with = "ids")]
     pub all: bool,
-    /// What to wait for.
+    /// State to wait for.
     #[arg(long = "for", value_name = "STATE", default_value = "ready")]
     pub state: State,
     /// How long to wait; 0s looks once.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
-    /// Which sandboxes.
+    /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The connection.
@@ -408,7 +410,7 @@ pub struct WaitArgs {
     pub connection: ConnectionArgs,
 }
 
-/// What `wait` waits for.
+/// A state that `wait` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The URL works.
@@ -423,7 +425,7 @@ pub struct TopArgs {
     /// Order of the rows at the beginning.
     #[arg(long, value_name = "KEY", default_value = "id")]
     pub sort_by: SortKey,
-    /// Which sandboxes.
+    /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Whether to use colours; 'auto' means without NO_COLOR.
@@ -449,7 +451,7 @@ pub struct ListArgs {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkspacesArgs {
-    /// What to do; without it the workspaces are shown.
+    /// The change; without one the workspaces are shown.
     #[command(subcommand)]
     pub action: Option<WorkspaceAction>,
     /// The arguments of the list.

@@ -22,7 +22,7 @@ pub struct Column {
     cell: fn(&Fields, Timestamp) -> Cell,
 }
 
-/// Which columns a table has.
+/// The choice of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Choice {
     /// Those of `-o wide` as well.
@@ -31,7 +31,7 @@ pub struct Choice {
     pub cluster: bool,
 }
 
-/// What a table is sorted by. Rows that are equal are in the order of their ids.
+/// A sort key. Rows that are equal are in the order of their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SortKey {
     /// The id.

@@ -17,7 +17,7 @@ pub struct Copy {
     complete: bool,
 }
 
-/// What an event means for a reader of the copy.
+/// The meaning of an event for a reader of the copy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The sandbox is new or has changed.
@@ -55,7 +55,7 @@ impl Copy {
     /// Applies an event. Returns what has changed: nothing for an event that repeats what the copy has.
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
         match &*event.name {
-            // The present state follows. What it does not name is gone, which only its end shows.
+            // The present state follows. Sandboxes that are missing from it are gone, which `synced` shows.
             "reset" => {
                 self.unconfirmed = Some(self.sandboxes.keys().cloned().collect());
                 self.complete = false;

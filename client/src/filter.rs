@@ -1,4 +1,4 @@
-//! Which sandboxes a command is about.
+//! The selection of sandboxes for a command.
 
 use crate::{api::escaped, args::FilterArgs, sandbox::Fields};
 

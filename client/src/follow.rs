@@ -42,7 +42,7 @@ struct Open {
     parser: Parser,
 }
 
-/// What a stream has sent.
+/// An event, or a change of the connection.
 #[derive(Debug)]
 pub enum News {
     /// An event.

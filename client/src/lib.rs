@@ -1,6 +1,6 @@
 //! The command line for people: calls the REST API of a daemon, and prints tables.
 //!
-//! [`args`] defines the commands, and [`run`] carries one out. Each command is a file in `commands`. What is printed is a
+//! [`args`] defines the commands, and [`run`] carries one out. Each command is a file in `commands`. The output is a
 //! pure function of an answer and the time: [`columns`] and [`table`] for tables, `top::screen` for the live table. [`copy`]
 //! keeps the state of all sandboxes from a stream of events, which [`follow`] keeps open.
 

@@ -31,7 +31,7 @@ pub struct Fields {
     pub reason: Option<String>,
     /// The cluster's own words.
     pub message: Option<String>,
-    /// What to do.
+    /// Advice.
     pub hint: Option<String>,
     /// The uid of its Pod.
     pub container_id: Option<String>,

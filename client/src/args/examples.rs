@@ -7,9 +7,11 @@ Examples:
   sandbox-provisioner get --status Pending --sort-by age -o wide
   sandbox-provisioner get --watch
 
-Exit status of all commands: 0 if everything was done, 1 if the daemon refused something, 2 for invalid flags, 3 if
-something does not exist, 4 for a missing or wrong API key, 5 if the daemon cannot be reached or cannot answer now, 6 if
-the time of a wait was up.";
+Exit status of all commands:
+  0  everything was done            4  the API key is missing or wrong
+  1  the daemon refused something   5  the daemon cannot be reached, or cannot answer now
+  2  the flags are invalid          6  the time of a wait was up
+  3  something does not exist";
 
 pub(super) const CREATE_EXAMPLES: &str = "\
 Examples:
@@ -45,7 +47,8 @@ Examples:
   sandbox-provisioner wait abc-123 --timeout 2m
   sandbox-provisioner wait abc-123 --for deleted
 
-Exit status: 0 if the state is reached, 1 if it cannot be reached, 3 if the sandbox does not exist, 6 if the time is up.";
+Exit status: 0 if the state is reached, 1 if it cannot be, 3 if the sandbox does not exist,
+6 if the time is up.";
 
 pub(super) const WORKSPACES_EXAMPLES: &str = "\
 Examples:

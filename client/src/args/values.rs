@@ -2,9 +2,18 @@
 
 use std::time::Duration;
 
-use super::Mount;
+/// A directory to mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// On the host.
+    pub host_path: String,
+    /// In the container.
+    pub container_path: String,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+}
 
-/// What a status can be, apart from the end of a sandbox.
+/// The statuses of sandboxes that exist.
 const STATUSES: [&str; 6] = ["Pending", "Running", "Succeeded", "Failed", "Unknown", "Terminating"];
 
 /// Returns a status with the capital letter of Kubernetes.

@@ -13,7 +13,7 @@ use crate::{
     sandbox::Sandbox,
 };
 
-/// The largest body that is read, in bytes: what the daemon accepts.
+/// The largest body that is read, in bytes. The daemon accepts no more.
 const BODY_MAX: u64 = 1 << 20;
 
 pub(super) async fn run(session: &mut Session<'_, '_>, args: &CreateArgs) -> Result<(), Failure> {

@@ -82,7 +82,7 @@ pub(super) fn choice(sandboxes: &[Sandbox], format: Format) -> Choice {
     Choice { wide: format == Format::Wide, cluster }
 }
 
-/// Prints the answer to a change of a sandbox, with what was not applied as warnings.
+/// Prints the answer to a change of a sandbox, with warnings about the parts that were not applied.
 pub(super) fn print_changed(
     session: &mut Session<'_, '_>,
     sandbox: &Sandbox,

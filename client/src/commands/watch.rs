@@ -29,7 +29,7 @@ struct Watch<'a> {
     table: Option<(Vec<Column>, Widths)>,
 }
 
-/// What is printed.
+/// A piece of output.
 #[derive(Debug, PartialEq)]
 enum Line {
     /// Rows.

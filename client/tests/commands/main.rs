@@ -1,4 +1,4 @@
-//! The commands against a fake daemon: what they send, what they print, and their exit statuses.
+//! The commands against a fake daemon: their requests, their output, and their exit statuses.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -20,7 +20,7 @@ pub struct Request {
     pub body: Value,
 }
 
-/// What the server sends.
+/// A response.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// A JSON body with this status and these headers.
