@@ -16,11 +16,13 @@ pub mod metrics;
 pub mod request;
 
 mod change;
+mod clusters;
 mod create;
 mod delete;
 mod events;
 mod fallback;
 mod get;
+mod gzip;
 mod health;
 mod list;
 mod network;
@@ -29,6 +31,7 @@ mod patch;
 mod path;
 mod presence;
 pub mod profiles;
+mod query;
 mod reaper;
 mod request_id;
 pub mod response_body;
@@ -78,6 +81,8 @@ pub fn routes<B: Backend>(
         .or(reaper::route(backend.clone()))
         .unify()
         .or(network::route(backend.clone()))
+        .unify()
+        .or(clusters::route(backend.clone(), admin.checks.clone()))
         .unify()
         .or(health::route())
         .unify()

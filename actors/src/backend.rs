@@ -1,6 +1,6 @@
 //! The calls of the HTTP API.
 
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use jiff::Timestamp;
 use lifecycle::{
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     reap_log::Reaped,
-    view::{Revision, Start, change_reader::ChangeReader},
+    view::{Position, Revision, Start, change_reader::ChangeReader},
     workspaces::Workspaces,
 };
 
@@ -29,6 +29,34 @@ pub struct ReaperState {
     pub reaped: u64,
     /// The number of sandboxes that would have been reaped without the dry run.
     pub dry_runs: u64,
+}
+
+/// The state of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterState {
+    /// The version of its API server, if it is known.
+    pub version: Option<Arc<str>>,
+    /// Since when its state is known without a break; `None` while it is not.
+    pub fresh_since: Option<Timestamp>,
+    /// The number of sandboxes by status, as they were observed last.
+    pub sandboxes: BTreeMap<&'static str, u64>,
+    /// How many of them are ready.
+    pub ready: u64,
+    /// The creates in progress.
+    pub creates: Creates,
+}
+
+/// The creates in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Creates {
+    /// How many are being executed.
+    pub running: usize,
+    /// How many wait.
+    pub waiting: usize,
+    /// How many are executed at the same time at most.
+    pub running_max: usize,
+    /// How many more are accepted now.
+    pub room: usize,
 }
 
 /// The calls of the HTTP API. `Sandboxes` implements them, and tests use fakes. Cheap to
@@ -122,6 +150,27 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Returns all sandboxes that a LIST contains, in the order of their ids.
     fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;
+
+    /// Returns the sandboxes of a LIST that match and whose ids come after this one, in the order of their ids.
+    fn list_after(
+        &self,
+        after: Option<SandboxId>,
+        matches: impl Fn(&Status) -> bool + Send,
+    ) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send {
+        async move {
+            let mut all = self.list().await?;
+            all.retain(|(id, status)| after.as_ref().is_none_or(|after| id > after) && matches(status));
+            Ok(all)
+        }
+    }
+
+    /// Returns the position in the log of changes. A list that is made later has all changes up to it.
+    fn position(&self) -> Position;
+
+    /// Returns the state of the cluster. Waits a moment for its version if that is not known.
+    fn cluster(&self) -> impl Future<Output = ClusterState> + Send {
+        async { ClusterState::default() }
+    }
 
     /// Returns the revision of the list: equal revisions mean equal lists, and a revision read before a list is never
     /// newer than that list. Fails if a list would fail.

@@ -1,6 +1,6 @@
 //! The handle through which the HTTP API accesses sandboxes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lifecycle::{
     budget,
@@ -28,16 +28,16 @@ use tokio_util::sync::CancellationToken;
 pub use crate::{admission::Permit, backend::ReaperState, reap_log::Reaped};
 use crate::{
     admission::{AdmissionQueue, Creates, QueueLimits, RETRY},
-    backend::Backend,
+    backend::{Backend, ClusterState},
     limiter::Limiter,
     mailbox::Mailbox,
     messages::{Envelope, Message, Waiter},
-    metrics::gauges::Gauges,
+    metrics::gauges::{Gauges, Group, Tally},
     reap_log::ReapLog,
     sandbox::Shared,
     supervisor::Supervisor,
     timer::{self, Timer},
-    view::{Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
+    view::{Position, Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
     workspaces::{Workspaces, within},
     write_log::WriteLog,
 };
@@ -551,6 +551,32 @@ impl Backend for Sandboxes {
     async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.fresh().await?;
         Ok(self.shared.common.view.statuses())
+    }
+
+    async fn list_after(
+        &self,
+        after: Option<SandboxId>,
+        matches: impl Fn(&Status) -> bool + Send,
+    ) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+        self.fresh().await?;
+        Ok(self.view().statuses_after(after.as_ref(), matches))
+    }
+
+    fn position(&self) -> Position {
+        self.view().position()
+    }
+
+    async fn cluster(&self) -> ClusterState {
+        let Inner { common, creates, .. } = &*self.shared;
+        let version = common.cluster.version().await;
+        let clocks = common.clocks();
+        let fresh_since = common.view.fresh_since().map(|since| clocks.wall_at(since.into_std()));
+        let Tally { groups, ready, .. } = common.view.tally();
+        let mut sandboxes = BTreeMap::new();
+        for (Group { status, .. }, count) in groups {
+            *sandboxes.entry(status).or_default() += count;
+        }
+        ClusterState { version, fresh_since, sandboxes, ready, creates: creates.state() }
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

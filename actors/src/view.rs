@@ -152,7 +152,9 @@ impl View {
     pub(crate) fn workspaces_in_use(&self) -> BTreeMap<WorkspaceId, Vec<SandboxId>> {
         let mut used = BTreeMap::<_, Vec<_>>::new();
         for row in &self.rows {
-            if let Some(workspace) = row.pod.as_ref().and_then(|known| known.object.spec.workspace.as_ref()) {
+            if let Some(workspace) =
+                row.pod.as_ref().and_then(|known| known.object.spec.workspace.as_ref())
+            {
                 used.entry(workspace.id.clone()).or_default().push(row.key().clone());
             }
         }
@@ -205,13 +207,39 @@ impl View {
     /// Returns the statuses of all published sandboxes, in order of their ids.
     #[must_use]
     pub fn statuses(&self) -> Vec<(SandboxId, Status)> {
+        self.statuses_after(None, |_| true)
+    }
+
+    /// Returns the statuses of the published sandboxes that match and whose ids come after this one, in order of their
+    /// ids.
+    pub(crate) fn statuses_after(
+        &self,
+        after: Option<&SandboxId>,
+        matches: impl Fn(&Status) -> bool,
+    ) -> Vec<(SandboxId, Status)> {
         let mut all: Vec<_> = self
             .rows
             .iter()
-            .filter_map(|row| row.status().map(|status| (row.key().clone(), self.with_claim(status))))
+            .filter(|row| after.is_none_or(|after| row.key() > after))
+            .filter_map(|row| {
+                let status = self.with_claim(row.status()?);
+                matches(&status).then(|| (row.key().clone(), status))
+            })
             .collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+
+    /// Returns the position in the log of changes. If it is read before a list, a reader that begins there misses no
+    /// later change.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.changes.last_position()
+    }
+
+    /// Returns since when the view has been fresh without a break; `None` while it is not.
+    pub(crate) fn fresh_since(&self) -> Option<tokio::time::Instant> {
+        self.freshness.fresh_since()
     }
 
     /// Counts the objects of all rows.

@@ -47,6 +47,7 @@ use crate::{
     profile::Profile,
     quota,
     types::{Pod, Service},
+    version::ServerVersion,
     watch::{self, claims, pod_events},
 };
 
@@ -62,6 +63,7 @@ pub struct KubeCluster {
     exit_logs: Arc<ExitLogs>,
     prober: Prober,
     network: NetworkControl,
+    version: ServerVersion,
 }
 
 // === impl KubeCluster ===
@@ -78,7 +80,8 @@ impl KubeCluster {
         let pod_events = pod_events::State::default();
         let Template { network, profiles, image, container_port, .. } = &*template;
         let network = NetworkControl::new(connection.clone(), network, profiles, image, *container_port);
-        Self { connection, template, namespace, events, pod_events, exit_logs, prober, network }
+        let version = ServerVersion::new(connection.clone());
+        Self { connection, template, namespace, events, pod_events, exit_logs, prober, network, version }
     }
 
     /// Sets how many of the last lines of a container's log the reason of its end has. The default is none.
@@ -390,6 +393,10 @@ impl Cluster for KubeCluster {
 
     fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move { self.resize_pod(&id, &uid, &resources).await })
+    }
+
+    fn version(&self) -> BoxFuture<'_, Option<Arc<str>>> {
+        Box::pin(self.version.get())
     }
 
     fn network(&self) -> NetworkReport {

@@ -6,6 +6,7 @@
 //!                          ├─▸ quota ──▸ LIST of quotas
 //!                          ├─▸ exit_logs ──▸ GET of logs
 //!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
+//!                          ├─▸ version ──▸ GET of the API server's version
 //!                          └─▸ namespace
 //!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
 //!   every call: calls ── fault ── retry or backoff
@@ -39,6 +40,7 @@ mod quota;
 mod retry;
 mod spec;
 mod tls;
+mod version;
 mod watch;
 
 // The fuzz targets and the integration tests also need these.

@@ -21,7 +21,6 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
 use lifecycle::{ids::ProfileName, text::Hidden};
 
-pub(crate) use self::rules::{is_label_key, is_label_value};
 pub use self::{
     fields::{FIELDS, FieldError},
     network::ProfileNetwork,

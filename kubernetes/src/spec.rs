@@ -93,6 +93,7 @@ impl PodSpec {
                 (false, false) => Some(false),
                 (true, false) | (false, true) => None,
             },
+            origin: Arc::default(),
             profile: None,
             network: None,
             resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),

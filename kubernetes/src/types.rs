@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{NamespaceResourceScope, Resource};
 use lifecycle::{
-    spec::{ObservedSpec, Resources},
+    ids::{ThreadId, UserId},
+    labels::Labels,
+    spec::{ObservedSpec, Origin, Resources},
     workspace::{PodWorkspace, WhenDeleted},
 };
 use serde::Deserialize;
@@ -224,10 +226,10 @@ pub(crate) struct NamespaceStatus {
 }
 
 /// The annotations of a Pod that are read.
-const POD_ANNOTATIONS: [&str; 7] = {
+const POD_ANNOTATIONS: [&str; 9] = {
     let [ttl, idle_timeout, last_activity, owner] = annotations::KEYS;
-    let [size, when_deleted] = [names::WORKSPACE_SIZE, names::WHEN_DELETED];
-    [ttl, idle_timeout, last_activity, owner, size, when_deleted, names::CPU_AFTER_START]
+    let [size, when_deleted, cpu] = [names::WORKSPACE_SIZE, names::WHEN_DELETED, names::CPU_AFTER_START];
+    [ttl, idle_timeout, last_activity, owner, size, when_deleted, cpu, names::THREAD_ID, names::USER_ID]
 };
 
 /// The metadata fields that are read.
@@ -256,12 +258,13 @@ impl From<Object<PodFields>> for Pod {
         let spec = spec.0.unwrap_or_default();
         let mut metadata = metadata.0.unwrap_or_default().keeping(&POD_ANNOTATIONS);
         let workspace = workspace_of(&mut metadata).map(Arc::new);
+        let origin = Arc::new(origin_of(&mut metadata));
         let profile = metadata.labels.as_ref().and_then(names::profile_of);
         let network = metadata.labels.as_ref().and_then(names::network_of);
         Self {
             has_sandbox_container: spec.has_sandbox_container(),
             requests: spec.requests(),
-            spec: ObservedSpec { profile, network, workspace, ..spec.observed() },
+            spec: ObservedSpec { origin, profile, network, workspace, ..spec.observed() },
             memory_limits: spec.memory_limits(),
             metadata,
             status: status.0.unwrap_or_default(),
@@ -375,15 +378,28 @@ impl Metadata {
     }
 }
 
-/// Returns the workspace that a Pod mounts. Removes its annotations, which nothing else reads.
+/// Removes these annotations, which nothing else reads, and returns their values.
+fn take<const N: usize>(metadata: &mut ObjectMeta, keys: [&str; N]) -> [Option<String>; N] {
+    let taken = keys.map(|key| metadata.annotations.as_mut()?.remove(key));
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    taken
+}
+
+/// Returns how a Pod was created.
+fn origin_of(metadata: &mut ObjectMeta) -> Origin {
+    let [thread_id, user_id] = take(metadata, [names::THREAD_ID, names::USER_ID]);
+    let labels = metadata.labels.iter().flatten().filter(|(key, _)| !names::is_fixed_label(key));
+    Origin {
+        thread_id: thread_id.and_then(|id| ThreadId::parse(&id)),
+        user_id: user_id.and_then(|id| UserId::parse(&id)),
+        labels: Labels::new(labels.map(|(key, value)| (key.as_str(), value.as_str()))),
+    }
+}
+
+/// Returns the workspace that a Pod mounts.
 fn workspace_of(metadata: &mut ObjectMeta) -> Option<PodWorkspace> {
     let id = metadata.labels.as_ref().and_then(names::workspace_of);
-    let annotations = metadata.annotations.as_mut();
-    let [size, when_deleted] = match annotations {
-        Some(annotations) => [names::WORKSPACE_SIZE, names::WHEN_DELETED].map(|key| annotations.remove(key)),
-        None => [None, None],
-    };
-    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    let [size, when_deleted] = take(metadata, [names::WORKSPACE_SIZE, names::WHEN_DELETED]);
     let when_deleted = when_deleted.as_deref().and_then(WhenDeleted::parse);
     Some(PodWorkspace { id: id?, size: size.map(Arc::from), when_deleted })
 }
@@ -424,6 +440,27 @@ mod tests {
             let pod: Pod = serde_json::from_value(json!({"metadata": {"annotations": odd}})).unwrap();
             assert_eq!(pod.metadata.annotations, None);
         }
+    }
+
+    /// Guards that a Pod shows its thread, its user and the labels that a request or a profile can set, and that an
+    /// annotation that was edited by hand counts only if it is valid.
+    #[test]
+    fn a_pod_shows_for_whom_it_was_created() {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {
+            "annotations": {"sandbox-provisioner/thread-id": "t-1", "sandbox-provisioner/user-id": "not valid"},
+            "labels": {
+                "app": "deer-flow-sandbox", "sandbox-id": "a", "sandbox-provisioner/profile": "large",
+                "app.kubernetes.io/component": "sandbox", "team.example.com/name": "b", "tier": "",
+            },
+        }}))
+        .unwrap();
+        let origin = Origin {
+            thread_id: ThreadId::parse("t-1"),
+            user_id: None,
+            labels: Labels::new([("team.example.com/name", "b"), ("tier", "")]),
+        };
+        assert_eq!(*pod.spec.origin, origin);
+        assert_eq!(pod.metadata.annotations, None);
     }
 
     /// Guards that an object parses whatever its fields contain, and that its valid fields are read.

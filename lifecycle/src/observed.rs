@@ -157,6 +157,10 @@ impl Observation for ObservedPod {
         if self.spec.resize.is_none() && earlier.spec.resize.is_some() {
             self.spec.resize = Some(Box::new(Resize::DONE));
         }
+        // Each observation has its own copy, and the log of changes keeps earlier ones.
+        if self.spec.origin == earlier.spec.origin {
+            self.spec.origin = earlier.spec.origin.clone();
+        }
     }
 }
 

@@ -8,7 +8,12 @@ use std::{fmt, num::NonZeroU128, sync::Arc};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    ids::ProfileName, network::NetworkMode, request::CreateRequest, resize::Resize, workspace::PodWorkspace,
+    ids::{ProfileName, ThreadId, UserId},
+    labels::Labels,
+    network::NetworkMode,
+    request::CreateRequest,
+    resize::Resize,
+    workspace::PodWorkspace,
 };
 
 /// A number of shell sessions: a positive integer.
@@ -24,6 +29,8 @@ pub struct ObservedSpec {
     /// Whether the Lark command line runs in a broker; `None` if only a part of the broker exists, or if the sandbox
     /// can read the credentials that the broker keeps from it.
     pub lark_cli_broker: Option<bool>,
+    /// How the Pod was created.
+    pub origin: Arc<Origin>,
     /// The profile with which the Pod was created.
     pub profile: Option<ProfileName>,
     /// The network mode with which the Pod was created.
@@ -36,6 +43,17 @@ pub struct ObservedSpec {
     pub resize: Option<Box<Resize>>,
     /// The limit of CPU that the container `sandbox` is to get once it is ready, if it does not have it yet.
     pub cpu_after_start: Option<Box<str>>,
+}
+
+/// How a Pod was created, by its annotations and labels. Lists are filtered by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The thread whose data it mounts; `None` for a Pod that DeerFlow's provisioner created.
+    pub thread_id: Option<ThreadId>,
+    /// The user whose data it mounts; `None` for a Pod that DeerFlow's provisioner created.
+    pub user_id: Option<UserId>,
+    /// The labels, without those of this program and of Kubernetes.
+    pub labels: Labels,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
@@ -133,6 +151,7 @@ impl ObservedSpec {
         Self {
             max_shell_sessions: request.max_shell_sessions.or(Some(ShellSessions::DEFAULT)),
             lark_cli_broker: Some(request.provision_lark_cli_broker),
+            origin: Arc::default(),
             profile: request.profile.clone(),
             network: request.overrides.network,
             resources: Arc::default(),
@@ -149,6 +168,7 @@ impl Default for ObservedSpec {
         Self {
             max_shell_sessions: Some(ShellSessions::DEFAULT),
             lark_cli_broker: Some(false),
+            origin: Arc::default(),
             profile: None,
             network: None,
             resources: Arc::default(),

@@ -102,6 +102,12 @@ pub trait Cluster: Send + Sync + 'static {
         annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
+    /// Returns the version of the API server, such as `v1.36.0`; `None` if it is not known. Waits for a call of at most 2 s
+    /// if the version was not read recently.
+    fn version(&self) -> BoxFuture<'_, Option<Arc<str>>> {
+        Box::pin(async { None })
+    }
+
     /// Returns the state of the network policies and of their check. Makes no call.
     fn network(&self) -> NetworkReport {
         NetworkReport::default()

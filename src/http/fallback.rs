@@ -28,6 +28,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let workspace = path::workspace().map(|_: PathWorkspace| refuse("DELETE, PATCH"));
     let workspaces = workspaces.or(workspace).unify();
     let profiles = path::profiles().map(|| refuse("GET"));
+    let clusters = path::clusters().map(|| refuse("GET"));
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
@@ -40,6 +41,8 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
         .or(profiles)
         .unify()
         .or(network)
+        .unify()
+        .or(clusters)
         .unify()
         .or(workspaces)
         .unify();

@@ -25,6 +25,7 @@ use super::{
     auth::Auth,
     errors::{ApiError, ErrorFormat},
     events::EventBody,
+    list::ListOptions,
     metrics::{Answered, HttpMetrics},
     path,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
@@ -247,6 +248,9 @@ impl Frontend {
             }
             None => self.shared.deadlines.of(operation),
         };
+        if let Some(options) = ListOptions::of(request.method(), request.uri(), request.headers()) {
+            request.extensions_mut().insert(options);
+        }
         let mut routes = warp::service(self.routes.clone());
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
         let ended = tokio::select! {

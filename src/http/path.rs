@@ -134,6 +134,11 @@ pub(super) fn profiles() -> impl Filter<Extract = (), Error = Rejection> + Copy 
     warp::path!("api" / "profiles")
 }
 
+/// `/api/clusters`
+pub(super) fn clusters() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("api" / "clusters")
+}
+
 /// `/api/capabilities`
 pub(super) fn capabilities() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("api" / "capabilities")
@@ -163,6 +168,7 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("api"), Some("network"), Some("check"), None, _] => "/api/network/check",
         [Some("api"), Some("workspaces"), None, ..] => "/api/workspaces",
         [Some("api"), Some("workspaces"), Some(_), None, _] => "/api/workspaces/{id}",
+        [Some("api"), Some("clusters"), None, ..] => "/api/clusters",
         [Some("api"), Some("capabilities"), None, ..] => "/api/capabilities",
         [Some("health"), None, ..] => "/health",
         [Some("livez"), None, ..] => "/livez",

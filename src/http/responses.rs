@@ -6,7 +6,8 @@ use http::{HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use lifecycle::{
     hold::Held,
-    ids::{ProfileName, SandboxId},
+    ids::{ProfileName, SandboxId, ThreadId, UserId},
+    labels::Labels,
     network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
     resize::Resize,
@@ -37,6 +38,13 @@ pub(super) struct Sandbox<'a> {
     lark_cli_broker: Option<bool>,
     /// Whether the URL works.
     ready: bool,
+    /// Absent for a sandbox that DeerFlow's provisioner created, like `user_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<&'a ThreadId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Labels>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<&'a ProfileName>,
     /// The profile that a POST named, if the sandbox existed with another one or with none.
@@ -124,11 +132,26 @@ pub(super) struct Presence<'a> {
     container_id: Option<&'a str>,
 }
 
-/// The response to a LIST.
+/// The response to a LIST without parameters. Clients of DeerFlow's provisioner read it often, so its sandboxes have no
+/// thread, user and labels.
 #[derive(Debug, Serialize)]
 pub(super) struct SandboxList<'a> {
     sandboxes: Vec<Sandbox<'a>>,
     count: usize,
+}
+
+/// The response to a LIST with parameters.
+#[derive(Debug, Serialize)]
+pub(super) struct SandboxPage<'a> {
+    sandboxes: Vec<Sandbox<'a>>,
+    count: usize,
+    /// The number of matching sandboxes after these.
+    remaining: usize,
+    /// The token for them, if there are any.
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// The position in the stream of events. The list has all changes up to it.
+    version: &'a str,
 }
 
 /// The response to a DELETE. The id is the caller's own text, also if it is not a valid id.
@@ -151,6 +174,9 @@ impl<'a> Sandbox<'a> {
             container_id: &status.pod.0,
             lark_cli_broker: status.spec.lark_cli_broker,
             ready: status.ready,
+            thread_id: status.spec.origin.thread_id.as_ref(),
+            user_id: status.spec.origin.user_id.as_ref(),
+            labels: Some(&status.spec.origin.labels).filter(|labels| !labels.is_empty()),
             profile: status.spec.profile.as_ref(),
             profile_not_applied: None,
             resources: &status.spec.resources,
@@ -174,6 +200,11 @@ impl<'a> Sandbox<'a> {
             .network
             .map(|mode| SandboxNetwork { mode, enforced: mode.is_restricted().then_some(enforced) });
         Self { network, ..self }
+    }
+
+    /// Removes the thread, the user and the labels.
+    fn without_origin(self) -> Self {
+        Self { thread_id: None, user_id: None, labels: None, ..self }
     }
 
     /// Adds the profile, the resources and the network mode that a POST named and that the sandbox does not have.
@@ -230,9 +261,27 @@ pub(super) fn to_the_millisecond(time: Timestamp) -> Timestamp {
 
 impl<'a> SandboxList<'a> {
     pub(super) fn new(sandboxes: &'a [(SandboxId, Status)], enforced: Enforced) -> Self {
+        let sandbox = |(id, status): &'a (SandboxId, Status)| {
+            Sandbox::new(id, status).with_network(status, enforced).without_origin()
+        };
+        Self { sandboxes: sandboxes.iter().map(sandbox).collect(), count: sandboxes.len() }
+    }
+}
+
+// === impl SandboxPage ===
+
+impl<'a> SandboxPage<'a> {
+    pub(super) fn new(
+        sandboxes: &'a [(SandboxId, Status)],
+        enforced: Enforced,
+        remaining: usize,
+        next: Option<String>,
+        version: &'a str,
+    ) -> Self {
         let sandbox =
             |(id, status): &'a (SandboxId, Status)| Sandbox::new(id, status).with_network(status, enforced);
-        Self { sandboxes: sandboxes.iter().map(sandbox).collect(), count: sandboxes.len() }
+        let sandboxes: Vec<_> = sandboxes.iter().map(sandbox).collect();
+        Self { count: sandboxes.len(), sandboxes, remaining, next, version }
     }
 }
 

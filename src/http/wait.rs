@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::Uri;
 use lifecycle::{budget, operation::Operation, text::whole_seconds};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     errors::ApiError,
+    query::Query,
     request::{FieldError, Loc, Problem},
 };
 
@@ -35,11 +35,8 @@ impl Wait {
         if operation != Operation::CreateSandbox && !(operation == Operation::Read && id) {
             return None;
         }
-        let last = |name| {
-            let pairs = query.rsplit('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-            pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
-        };
-        Some(Self { state: last("wait")?, timeout: last("timeout"), start: Instant::now() })
+        let query = Query(query);
+        Some(Self { state: query.last("wait")?, timeout: query.last("timeout"), start: Instant::now() })
     }
 
     /// Returns when the wait ends.
@@ -77,10 +74,6 @@ impl Wait {
 /// As from [`Wait::end`].
 pub(super) fn end(wait: Option<&Wait>) -> Result<Option<Instant>, ApiError> {
     wait.map(Wait::end).transpose()
-}
-
-fn decoded(value: &str) -> String {
-    percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -6,6 +6,7 @@ mod bad_profiles;
 mod deerflow;
 mod events;
 mod faults;
+mod lists;
 mod load;
 mod metrics;
 mod network;

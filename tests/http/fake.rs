@@ -10,8 +10,9 @@ use std::{
 };
 
 use actors::{
+    backend::ClusterState,
     sandboxes::{Reaped, ReaperState},
-    view::{Revision, Start, View, change_reader::ChangeReader},
+    view::{Position, Revision, Start, View, change_reader::ChangeReader},
 };
 use jiff::Timestamp;
 use lifecycle::{
@@ -62,6 +63,7 @@ struct Shared {
     stopped_until: Mutex<Option<Timestamp>>,
     /// The changes that streams read, apart from the other calls.
     view: OnceLock<Arc<View>>,
+    cluster: Mutex<ClusterState>,
     timelines: Mutex<BTreeMap<SandboxId, Report>>,
     /// The number of changes of `sandboxes`.
     changes: AtomicU64,
@@ -111,6 +113,23 @@ impl Fake {
         let fake = Self::default();
         fake.shared.timelines.lock().unwrap().insert(SandboxId::parse(id).unwrap(), report);
         fake
+    }
+
+    /// Adds or replaces a sandbox.
+    pub fn put(&self, id: &str, status: Status) {
+        self.shared.sandboxes.lock().unwrap().insert(SandboxId::parse(id).unwrap(), status);
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Removes a sandbox.
+    pub fn remove(&self, id: &str) {
+        self.shared.sandboxes.lock().unwrap().remove(&SandboxId::parse(id).unwrap());
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Sets the state of the cluster.
+    pub fn set_cluster(&self, state: ClusterState) {
+        *self.shared.cluster.lock().unwrap() = state;
     }
 
     /// Returns all calls, such as `get abc` or `touch abc by gateway-1`.
@@ -169,7 +188,8 @@ fn limited() -> Status {
     Status { expiry: Some(expiry), ..running() }
 }
 
-fn running() -> Status {
+/// Returns a sandbox without limits.
+pub fn running() -> Status {
     Status {
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
@@ -292,6 +312,14 @@ impl Backend for Fake {
     async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
         self.play(format!("changes of {}", id.as_str())).await?;
         Ok(self.view().changes_of(id, start))
+    }
+
+    fn position(&self) -> Position {
+        format!("0000002a-{}", self.shared.changes.load(Ordering::SeqCst)).parse().unwrap()
+    }
+
+    async fn cluster(&self) -> ClusterState {
+        self.shared.cluster.lock().unwrap().clone()
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

@@ -13,6 +13,7 @@ mod fake;
 mod frontend;
 mod half_close;
 mod lifetimes;
+mod list;
 mod log;
 mod manifests;
 mod overrides;

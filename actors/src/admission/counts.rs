@@ -91,6 +91,11 @@ impl Counts {
         self.taken
     }
 
+    /// Returns how many more permits can be taken.
+    pub(super) fn room(&self) -> usize {
+        if self.closed { 0 } else { self.limits.all.saturating_sub(self.taken) }
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
     }

@@ -15,6 +15,7 @@ use crate::reap_log::Reaped;
 
 /// The result of a GET of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "almost all are present")]
 pub enum Visible {
     /// It exists.
     Present(Status),

@@ -145,6 +145,12 @@ impl ChangeLog {
         self.records().closed = true;
     }
 
+    /// Returns the position after the last change.
+    pub(super) fn last_position(&self) -> Position {
+        let number = self.records().last;
+        self.position(number)
+    }
+
     pub(super) fn position(&self, number: u64) -> Position {
         Position { epoch: self.epoch, number }
     }

@@ -33,6 +33,8 @@ pub(super) struct Freshness {
 struct Clock {
     /// The time at which the watch was last up to date, in nanoseconds since `start`; [`NEVER`] until the first list.
     synced: AtomicU64,
+    /// The time since which it was never stale. Like `synced`, [`NEVER`] until the first list.
+    unbroken: AtomicU64,
     failing: Mutex<Option<String>>,
 }
 
@@ -67,9 +69,13 @@ impl Freshness {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(NEVER - 1)
     }
 
+    fn limit(&self) -> u64 {
+        u64::try_from(self.limit.as_nanos()).unwrap_or(NEVER - 1)
+    }
+
     /// Records a complete list of this kind.
     pub(super) fn listed(&self, kind: Kind) {
-        self.clock(kind).set(self.now());
+        self.clock(kind).set(self.now(), self.limit());
         if self.pods.synced().is_some() && self.services.synced().is_some() {
             self.since.get_or_init(Instant::now);
             self.listed.notify_waiters();
@@ -80,7 +86,7 @@ impl Freshness {
     pub(super) fn synced(&self, kind: Kind) {
         let clock = self.clock(kind);
         if clock.synced().is_some() {
-            clock.set(self.now());
+            clock.set(self.now(), self.limit());
         }
     }
 
@@ -91,7 +97,7 @@ impl Freshness {
     /// Returns whether reads can be answered from the view.
     pub(super) fn is_fresh(&self) -> bool {
         let now = self.now();
-        let limit = u64::try_from(self.limit.as_nanos()).unwrap_or(NEVER - 1);
+        let limit = self.limit();
         [&self.pods, &self.services]
             .into_iter()
             .all(|clock| clock.synced().is_some_and(|synced| now.saturating_sub(synced) <= limit))
@@ -116,6 +122,12 @@ impl Freshness {
         Some(Duration::from_nanos(self.now().saturating_sub(synced)))
     }
 
+    /// Returns since when the view has been fresh without a break; `None` while it is not.
+    pub(super) fn fresh_since(&self) -> Option<Instant> {
+        let since = self.pods.unbroken()?.max(self.services.unbroken()?);
+        self.is_fresh().then(|| self.start + Duration::from_nanos(since))
+    }
+
     /// Returns since when all existing objects are known; `None` before that.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since.get().copied()
@@ -135,7 +147,7 @@ impl Freshness {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { synced: AtomicU64::new(NEVER), failing: Mutex::default() }
+        Self { synced: AtomicU64::new(NEVER), unbroken: AtomicU64::new(NEVER), failing: Mutex::default() }
     }
 }
 
@@ -144,7 +156,15 @@ impl Clock {
         Some(self.synced.load(Ordering::SeqCst)).filter(|synced| *synced != NEVER)
     }
 
-    fn set(&self, now: u64) {
+    fn unbroken(&self) -> Option<u64> {
+        Some(self.unbroken.load(Ordering::SeqCst)).filter(|since| *since != NEVER)
+    }
+
+    /// Records that the watch is up to date now. With a longer gap than `limit` it was stale.
+    fn set(&self, now: u64, limit: u64) {
+        if self.synced().is_none_or(|synced| now.saturating_sub(synced) > limit) {
+            self.unbroken.store(now, Ordering::SeqCst);
+        }
         self.synced.store(now, Ordering::SeqCst);
         *self.failing() = None;
     }
@@ -179,6 +199,32 @@ mod tests {
         assert_eq!(freshness.unready_reason(Kind::Pod), None);
         freshness.synced(Kind::Service);
         assert!(freshness.is_fresh());
+    }
+
+    /// Guards that the time since which the view is fresh survives silences within the limit, and no longer ones.
+    #[tokio::test(start_paused = true)]
+    async fn a_break_restarts_the_time_of_freshness() {
+        let freshness = Freshness::new(Duration::from_secs(60));
+        let start = Instant::now();
+        let since = |freshness: &Freshness| freshness.fresh_since().map(|since| since.duration_since(start));
+        let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        freshness.listed(Kind::Pod);
+        assert_eq!(since(&freshness), None);
+        after(1).await;
+        freshness.listed(Kind::Service);
+        assert_eq!(since(&freshness), Some(Duration::from_secs(1)));
+        after(59).await;
+        freshness.synced(Kind::Pod);
+        freshness.synced(Kind::Service);
+        after(60).await;
+        assert_eq!(since(&freshness), Some(Duration::from_secs(1)));
+        after(1).await;
+        assert_eq!(since(&freshness), None, "stale");
+        freshness.synced(Kind::Pod);
+        assert_eq!(since(&freshness), None, "Services are stale");
+        after(2).await;
+        freshness.synced(Kind::Service);
+        assert_eq!(since(&freshness), Some(Duration::from_secs(123)));
     }
 
     /// Guards that an early caller waits for the first list, with a limit.

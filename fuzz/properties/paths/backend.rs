@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use actors::{
     sandboxes::{Reaped, ReaperState},
-    view::{Revision, Start, View, change_reader::ChangeReader},
+    view::{Position, Revision, Start, View, change_reader::ChangeReader},
 };
 use jiff::Timestamp;
 use lifecycle::{
@@ -154,6 +154,10 @@ impl Backend for Recorder {
     async fn changes_of(&self, id: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
         self.note("changes", Some(id));
         Ok(None)
+    }
+
+    fn position(&self) -> Position {
+        ended().position()
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

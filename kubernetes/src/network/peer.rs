@@ -9,8 +9,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
-
-use crate::profile::{is_label_key, is_label_value};
+use lifecycle::labels::{is_label_key, is_label_value};
 
 /// One side of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use lifecycle::lifetime::{LIMIT_MAX, LIMIT_MIN};
+use lifecycle::{
+    labels::{is_label_key, is_label_value, is_subdomain},
+    lifetime::{LIMIT_MAX, LIMIT_MIN},
+};
 
 use crate::names;
 
@@ -23,10 +26,6 @@ pub(super) const LABEL_VALUE: &str =
 pub(super) const VARIABLE: &str = "the name of an environment variable: letters, digits and '_', not beginning with a digit, and \
                         not MAX_SHELL_SESSIONS or DEERFLOW_…, which this program sets";
 
-/// The longest label value and the longest name in a label key.
-const LABEL_MAX: usize = 63;
-/// The longest name of an object, and the longest prefix of a label key.
-const NAME_MAX: usize = 253;
 /// The longest accepted image reference: enough for a name of 255 bytes, a tag of 128 and a digest of 135.
 pub const IMAGE_MAX: usize = 1024;
 
@@ -63,36 +62,6 @@ pub(super) fn limit(text: &str) -> Option<Duration> {
 
 pub(super) fn object_name(text: &str) -> Option<String> {
     is_subdomain(text).then(|| text.to_owned())
-}
-
-fn is_subdomain(text: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let label = |label: &str| {
-        let ends = [label.bytes().next(), label.bytes().last()];
-        ends.into_iter().all(|end| end.is_some_and(letter)) && label.bytes().all(|b| letter(b) || b == b'-')
-    };
-    text.len() <= NAME_MAX && text.split('.').all(label)
-}
-
-/// Returns whether a text is a label value that is not empty, or the name in a label key.
-fn is_label(text: &str) -> bool {
-    let ends = [text.bytes().next(), text.bytes().last()];
-    text.len() <= LABEL_MAX
-        && ends.into_iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-}
-
-/// Returns whether a text can be the key of a label.
-pub(crate) fn is_label_key(text: &str) -> bool {
-    match text.split_once('/') {
-        Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
-        None => is_label(text),
-    }
-}
-
-/// Returns whether a text can be the value of a label.
-pub(crate) fn is_label_value(text: &str) -> bool {
-    text.is_empty() || is_label(text)
 }
 
 pub(super) fn label_key(text: &str) -> Option<String> {

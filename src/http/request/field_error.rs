@@ -121,6 +121,10 @@ impl Problem {
         Self::with("string_too_long", text, json!({ "max_length": max }))
     }
 
+    /// An empty string.
+    pub(crate) const TOO_SHORT: Self =
+        Self::new("string_too_short", "String should have at least 1 character");
+
     /// An object with too many keys.
     pub(crate) fn too_many(max: usize, found: usize) -> Self {
         let text = format!("Dictionary should have at most {max} items after validation, not {found}");

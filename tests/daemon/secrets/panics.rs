@@ -94,6 +94,12 @@ impl Backend for Ill {
     async fn changes_of(&self, _: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
         ill()
     }
+    fn position(&self) -> actors::view::Position {
+        ill()
+    }
+    async fn cluster(&self) -> actors::backend::ClusterState {
+        ill()
+    }
     async fn revision(&self) -> Result<actors::view::Revision, SandboxError> {
         ill()
     }

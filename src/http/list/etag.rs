@@ -1,0 +1,92 @@
+//! The version of a list, for `If-None-Match`.
+
+use std::fmt::Display;
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ETAG, IF_NONE_MATCH, VARY},
+};
+use lifecycle::network::Enforced;
+
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+
+/// The entity tag of a list. It is weak: two lists with the same tag have the same meaning, but their bytes may differ, as
+/// one of them may be compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ETag(HeaderValue);
+
+// === impl ETag ===
+
+impl ETag {
+    /// Returns the tag of a list that has the changes up to this version. A list also shows whether the network policies
+    /// are enforced, which is not a change of a sandbox.
+    pub(super) fn new(version: impl Display, enforced: Enforced) -> Self {
+        let enforced = match enforced {
+            Enforced::Unknown => "",
+            Enforced::Yes => "+enforced",
+            Enforced::No => "+unenforced",
+        };
+        let tag = HeaderValue::try_from(format!("W/\"{version}{enforced}\""));
+        Self(tag.unwrap_or(HeaderValue::from_static("W/\"\"")))
+    }
+
+    /// Returns whether one of these values of `If-None-Match` names the tag, by the weak comparison of RFC 9110.
+    pub(super) fn is_in(&self, values: &[HeaderValue]) -> bool {
+        let ours = opaque(self.0.to_str().unwrap_or_default());
+        values
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.trim() == "*" || value.split(',').any(|tag| opaque(tag) == ours))
+    }
+
+    /// Adds the tag to the headers of an answer.
+    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+        headers.insert(ETAG, self.0);
+        headers.insert(VARY, ACCEPT_ENCODING);
+    }
+}
+
+/// Returns the values of `If-None-Match`.
+pub(super) fn if_none_match(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers.get_all(IF_NONE_MATCH).iter().cloned().collect()
+}
+
+/// Returns the tag without the mark of a weak one.
+fn opaque(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards which values of `If-None-Match` name a list.
+    #[test]
+    fn tags_are_compared_weakly() {
+        let tag = ETag::new("0000002a-7", Enforced::Unknown);
+        for (values, matches) in [
+            (&[][..], false),
+            (&["W/\"0000002a-7\""], true),
+            (&["\"0000002a-7\""], true),
+            (&["*"], true),
+            (&["\"x\", W/\"0000002a-7\""], true),
+            (&["\"x\"", "\"0000002a-7\""], true),
+            (&["0000002a-7"], false),
+            (&["W/\"0000002a-70\""], false),
+            (&["W/\"0000002b-7\""], false),
+            (&[""], false),
+        ] {
+            let values: Vec<_> = values.iter().map(|value| HeaderValue::from_static(value)).collect();
+            assert_eq!(tag.is_in(&values), matches, "{values:?}");
+        }
+    }
+
+    /// Guards that the result of a check of the network is part of the tag.
+    #[test]
+    fn the_network_is_part_of_the_tag() {
+        let tags =
+            [Enforced::Unknown, Enforced::Yes, Enforced::No].map(|enforced| ETag::new("v", enforced).0);
+        assert_eq!(tags, ["W/\"v\"", "W/\"v+enforced\"", "W/\"v+unenforced\""]);
+    }
+}
