@@ -64,7 +64,7 @@ async fn life(seed: u64, history: History) {
 /// Checks that a copy becomes the present state.
 async fn check(world: &World, copy: &Copy) {
     for _ in 0..120 {
-        let list = world.insist(Method::GET, "/api/sandboxes", None, &[200]).await;
+        let list = world.insist(Method::GET, "/api/sandboxes?cluster=default", None, &[200]).await;
         if copy.equals(&list.body) {
             return;
         }

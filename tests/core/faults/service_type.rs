@@ -22,7 +22,7 @@ async fn is_shown_without_a_node_port(daemon: &Daemon) {
     assert_eq!((shown.status, &shown.body["status"]), (200, &json!("Running")));
     assert_eq!((&shown.body["sandbox_url"], &shown.body["ready"]), (&json!(INTERNAL), &json!(false)));
     assert!(shown.body["hint"].as_str().unwrap().contains("SANDBOX_SERVICE_TYPE"), "{}", shown.body);
-    let list = daemon.fetch("/api/sandboxes").await;
+    let list = daemon.fetch("/api/sandboxes?cluster=default").await;
     assert_eq!((&list.body["count"], &list.body["sandboxes"][0]), (&json!(1), &shown.body));
     let touched = daemon.call(Method::POST, "/api/sandboxes/a/touch", None).await;
     assert_eq!((touched.status, &touched.body["reason"]), (200, &json!("NoNodePort")));
