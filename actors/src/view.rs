@@ -152,9 +152,7 @@ impl View {
     pub(crate) fn workspaces_in_use(&self) -> BTreeMap<WorkspaceId, Vec<SandboxId>> {
         let mut used = BTreeMap::<_, Vec<_>>::new();
         for row in &self.rows {
-            if let Some(workspace) =
-                row.pod.as_ref().and_then(|known| known.object.spec.workspace.as_ref())
-            {
+            if let Some(workspace) = row.pod.as_ref().and_then(|known| known.object.spec.workspace.as_ref()) {
                 used.entry(workspace.id.clone()).or_default().push(row.key().clone());
             }
         }
