@@ -16,7 +16,7 @@ pub use self::values::Mount;
 use self::{
     examples::{
         COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
-        LIMITS_EXAMPLES, MAN_EXAMPLES, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
+        LIMITS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
     },
     values::{duration, mount, pair, status},
 };
@@ -47,11 +47,16 @@ pub enum Command {
     /// Wait until sandboxes are ready, or deleted.
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Box<WaitArgs>),
+    /// Watch sandboxes in a live table.
+    #[command(after_help = TOP_HELP)]
+    Top(TopArgs),
     /// Show the profiles that a create may name.
     Profiles(ListArgs),
     /// Show, enlarge or delete workspaces.
     #[command(after_help = WORKSPACES_EXAMPLES)]
     Workspaces(WorkspacesArgs),
+    /// Show the daemon's clusters.
+    Clusters(ListArgs),
     /// Print the completions of a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod change;
+mod clusters;
 mod create;
 mod delete;
 mod events;
@@ -19,6 +20,7 @@ use crate::{
     environment::Environment,
     error::{Exit, Failure},
     output::Console,
+    top,
 };
 
 /// A command's connection and streams.
@@ -64,8 +66,10 @@ async fn outcome(
         Command::Events(args) => events::run(session!(args.connection), &args).await,
         Command::Timeline(args) => timeline::run(session!(args.connection), &args).await,
         Command::Wait(args) => wait::run(session!(args.connection), &args).await,
+        Command::Top(args) => top::run(session!(args.connection), &args).await,
         Command::Profiles(args) => profiles::run(session!(args.connection), &args).await,
         Command::Workspaces(args) => workspaces::run(environment, console, args).await,
+        Command::Clusters(args) => clusters::run(session!(args.connection), &args).await,
         Command::Completions { shell } => generate::completions(program, shell, console),
         Command::Man { dir } => generate::manual(program, dir.as_deref(), console),
     }

@@ -20,6 +20,7 @@ pub mod sse;
 pub mod table;
 pub mod text;
 mod tls;
+mod top;
 pub mod url;
 
 pub use self::{args::Command, commands::run, environment::Environment, error::Exit, output::Console};

@@ -86,13 +86,18 @@ impl Cell {
 
 impl Widths {
     /// Widens the columns so that these rows fit.
-    fn fit<'a>(&mut self, rows: impl Iterator<Item = &'a [Cell]>) {
+    pub(crate) fn fit<'a>(&mut self, rows: impl Iterator<Item = &'a [Cell]>) {
         for row in rows {
             self.0.resize(self.0.len().max(row.len()), 0);
             for (width, cell) in self.0.iter_mut().zip(row) {
                 *width = (*width).max(text::width(&cell.text));
             }
         }
+    }
+
+    /// Returns the widths.
+    pub(crate) fn all(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().copied()
     }
 }
 

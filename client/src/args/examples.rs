@@ -66,3 +66,11 @@ pub(super) const MAN_EXAMPLES: &str = "\
 Examples:
   sandbox-provisioner man | man -l -
   sandbox-provisioner man --dir /usr/local/share/man/man1";
+
+pub(super) const TOP_HELP: &str = "\
+Keys:
+  up, down, page up, page down, home, end   select a sandbox
+  < >   change the order     /     filter by words
+  r     reverse it           esc   clear the filter
+  w     more columns         enter the whole sandbox
+  q     quit";

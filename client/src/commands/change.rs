@@ -34,27 +34,18 @@ pub(super) async fn touch(session: &mut Session<'_, '_>, args: &TouchArgs) -> Re
     finished(exit)
 }
 
-/// The API changes either the lifetime or the resources in one call.
 pub(super) async fn limits(session: &mut Session<'_, '_>, args: &LimitsArgs) -> Result<(), Failure> {
-    let mut lifetime = Map::new();
+    let mut body = Map::new();
     for (name, value) in [("ttl", &args.ttl), ("idle_timeout", &args.idle_timeout)] {
         if let Some(value) = value {
-            lifetime.insert(name.to_owned(), if value == DEFAULT { Value::Null } else { json!(value) });
+            body.insert(name.to_owned(), if value == DEFAULT { Value::Null } else { json!(value) });
         }
     }
-    let mut resources = Map::new();
-    create::merge(&mut resources, "resources", create::resources(&args.resources))?;
-    let path = api::sandbox(&args.id);
+    create::merge(&mut body, "resources", create::resources(&args.resources))?;
+    let (path, body) = (api::sandbox(&args.id), Value::Object(body));
     let owner = args.owner.owner.as_deref();
-    let mut changed = None;
-    for body in [lifetime, resources] {
-        if !body.is_empty() {
-            let body = Value::Object(body);
-            let call = Call { path: &path, method: Method::PATCH, body: Some(&body), owner };
-            changed = Some(answered(&session.api, call).await?);
-        }
-    }
-    let Some(changed) = changed else { return Ok(()) };
+    let call = Call { path: &path, method: Method::PATCH, body: Some(&body), owner };
+    let changed = answered(&session.api, call).await?;
     if let Some(resize) = changed.fields.resize.as_ref().filter(|resize| resize.state != "Done") {
         let why = resize.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
         session.console.note(&crate::text::printable(&format!("resize: {}{why}", resize.state)));
