@@ -12,13 +12,13 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValue},
 };
 
-pub use self::values::Mount;
+pub use self::values::{LabelSelector, Mount};
 use self::{
     examples::{
         COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
         LIMITS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
     },
-    values::{duration, mount, pair, status},
+    values::{duration, mount, pair, selector, status},
 };
 use crate::columns::SortKey;
 
@@ -156,6 +156,15 @@ pub struct FilterArgs {
     /// Only those with this reason, such as ImagePullBackOff.
     #[arg(long, value_name = "REASON", value_delimiter = ',')]
     pub reason: Vec<String>,
+    /// Only those with these labels, such as tier=large or 'team in (a,b),!draft', as with kubectl.
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = selector)]
+    pub selector: Option<LabelSelector>,
+    /// Only those of this user.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub user: Vec<String>,
+    /// Only those of this conversation.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub thread: Vec<String>,
     /// Only those with this profile.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub profile: Vec<String>,

@@ -44,7 +44,7 @@ pub struct Fields {
     /// The conversation whose data it has.
     pub thread_id: Option<String>,
     /// The labels that its create has set.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub labels: BTreeMap<String, String>,
     /// The limits of its container.
     pub resources: Resources,
     /// Its workspace.

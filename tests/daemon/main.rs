@@ -10,6 +10,7 @@ mod command_line;
 mod contract;
 mod lifetimes;
 mod metrics;
+mod people;
 mod prometheus;
 mod proxies;
 mod races;

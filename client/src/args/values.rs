@@ -1,6 +1,8 @@
 //! The values of arguments.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use lifecycle::{labels::Labels, selector::Selector};
 
 /// A directory to mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,20 @@ const STATUSES: [&str; 6] = ["Pending", "Running", "Succeeded", "Failed", "Unkno
 pub(super) fn status(text: &str) -> Result<String, String> {
     let known = STATUSES.iter().find(|status| status.eq_ignore_ascii_case(text));
     known.map(ToString::to_string).ok_or_else(|| format!("expected one of {}", STATUSES.join(", ")))
+}
+
+/// A label selector, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSelector {
+    /// The text, which the daemon reads.
+    pub text: String,
+    selector: Selector,
+}
+
+/// Parses a label selector.
+pub(super) fn selector(text: &str) -> Result<LabelSelector, String> {
+    let selector = Selector::parse(text).map_err(|error| error.to_string())?;
+    Ok(LabelSelector { text: text.to_owned(), selector })
 }
 
 /// Parses a duration.
@@ -45,6 +61,17 @@ pub(super) fn mount(text: &str) -> Result<Mount, String> {
     let (host, container) =
         both.ok_or("expected two paths, such as /srv/data:/mnt/data or /srv/data:/mnt/data:ro")?;
     Ok(Mount { host_path: host.to_owned(), container_path: container.to_owned(), read_only })
+}
+
+// === impl LabelSelector ===
+
+impl LabelSelector {
+    /// Returns whether it selects a sandbox with these labels.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        self.selector.matches(&Labels::new(labels))
+    }
 }
 
 #[cfg(test)]

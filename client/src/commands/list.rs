@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::Session;
 use crate::{
-    api::{self, Api},
+    api::{self, Api, escaped},
     args::{FilterArgs, Format, OutputArgs},
     columns::{self, Choice},
-    error::{CallError, Failure},
+    error::{CallError, Exit, Failure},
     output::Console,
     sandbox::{Resources, Sandbox},
     text::lines,
@@ -18,14 +18,29 @@ use crate::{
 /// How many calls of one command run at the same time.
 pub(super) const AT_ONCE: usize = 8;
 
+/// How many sandboxes one answer has.
+const PAGE: usize = 1000;
+
 /// Returns the sandboxes that match, in the order of their ids.
-pub(crate) async fn read(api: &Api, filter: &FilterArgs) -> Result<Vec<Sandbox>, CallError> {
-    let parameters = filter.parameters();
-    let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
-    let mut list = api.get(&format!("/api/sandboxes{query}")).await?;
-    let Value::Array(all) = list["sandboxes"].take() else { return Err(api.foreign()) };
-    let all: Vec<_> = all.into_iter().filter_map(Sandbox::parse).collect();
-    Ok(all.into_iter().filter(|sandbox| filter.matches(&sandbox.fields)).collect())
+pub(crate) async fn read(api: &Api, filter: &FilterArgs) -> Result<Vec<Sandbox>, Failure> {
+    let mut parameters = filter.parameters();
+    parameters.push(format!("limit={PAGE}"));
+    let query = parameters.join("&");
+    let (mut found, mut more) = (Vec::new(), String::new());
+    loop {
+        let mut list = api.get(&format!("/api/sandboxes?{query}{more}")).await?;
+        let Value::Array(page) = list["sandboxes"].take() else { return Err(api.foreign().into()) };
+        if filter.needs_origin() && list.get("version").is_none() {
+            let text = "the daemon is older than this program, and cannot select by label, user or thread";
+            return Err(Failure::Other(Exit::Failed, text.to_owned()));
+        }
+        let page = page.into_iter().filter_map(Sandbox::parse);
+        found.extend(page.filter(|sandbox| filter.matches(&sandbox.fields)));
+        match list["continue"].as_str() {
+            Some(token) => more = format!("&continue={}", escaped(token)),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// Returns one sandbox.

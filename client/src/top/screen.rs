@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum as _;
 use jiff::Timestamp;
 
 use super::state::{Mode, State};
@@ -199,7 +200,10 @@ fn counts(state: &State, shown: usize) -> String {
     if shown != all {
         text = format!("{text}  ({shown} shown)");
     }
-    printable(&text)
+    // The column of the order may not be on the screen.
+    let key = state.sort.to_possible_value().map(|key| key.get_name().to_owned()).unwrap_or_default();
+    let reversed = if state.is_reversed { ", reversed" } else { "" };
+    printable(&format!("{text}, by {key}{reversed}"))
 }
 
 /// Returns why the selected sandbox does not run, and advice.
@@ -267,7 +271,7 @@ mod tests {
             screen(&mut state, SIZE),
             [
                 "http://h:1  live",
-                "2 sandboxes, 1 ready: 1 Pending, 1 Running",
+                "2 sandboxes, 1 ready: 1 Pending, 1 Running, by id",
                 "ID^  STATUS   READY  REASON         AGE     IDLE    EXPIRES  URL",
                 "s0   Running  True   <none>         5m32s   <none>  <none>   ht…",
                 ">s1   Pending  False  Unschedulable  <none>  <none>  <none>   <n…",
@@ -311,7 +315,10 @@ mod tests {
         state.press(Key::Letter('/'), wide);
         state.press(Key::Letter('2'), wide);
         let lines = screen(&mut state, wide);
-        assert_eq!((&*lines[1], &*lines[23]), ("3 sandboxes, 3 ready: 3 Running  (1 shown)", "filter: 2_"));
+        assert_eq!(
+            (&*lines[1], &*lines[23]),
+            ("3 sandboxes, 3 ready: 3 Running  (1 shown), by id", "filter: 2_")
+        );
         state.press(Key::Enter, wide);
         state.press(Key::Enter, wide);
         let lines = screen(&mut state, wide);

@@ -152,7 +152,9 @@ impl State {
         }
         let (row, page) = (self.selected(), size.table_rows().max(1));
         match key {
-            Key::Letter('q') | Key::Escape | Key::Enter if self.mode == Mode::Detail => self.mode = Mode::Table,
+            Key::Letter('q') | Key::Escape | Key::Enter if self.mode == Mode::Detail => {
+                self.mode = Mode::Table;
+            }
             Key::Letter('q') => return true,
             Key::Up | Key::Letter('k') => self.select(row.saturating_sub(1)),
             Key::Down | Key::Letter('j') => self.select(row + 1),
@@ -207,7 +209,8 @@ fn has_words(sandbox: &Sandbox, words: &[&str]) -> bool {
         fields.user_id.as_deref(),
         fields.thread_id.as_deref(),
     ];
-    let texts: Vec<_> = texts.into_iter().flatten().map(str::to_lowercase).collect();
+    let labels = fields.labels.iter().map(|(key, value)| format!("{key}={value}").to_lowercase());
+    let texts: Vec<_> = texts.into_iter().flatten().map(str::to_lowercase).chain(labels).collect();
     words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
 }
 
@@ -303,7 +306,9 @@ mod tests {
         state.press(Key::Letter('/'), SIZE);
         state.press(Key::Letter('x'), SIZE);
         assert_eq!(selected(&mut state), "");
-        assert!(!state.press(Key::Enter, SIZE) && !state.press(Key::Enter, SIZE) && state.mode == Mode::Table);
+        assert!(
+            !state.press(Key::Enter, SIZE) && !state.press(Key::Enter, SIZE) && state.mode == Mode::Table
+        );
     }
 
     /// Guards that each order is reached with one key, forwards and backwards.
@@ -320,7 +325,7 @@ mod tests {
         assert_eq!(state.sort, SortKey::Cluster);
     }
 
-    /// Guards the ways out: of the detail first, then of the program.
+    /// Guards the ways out, first from the detail and then from the program.
     #[test]
     fn q_and_ctrl_c_quit() {
         let mut state = state(&["a"]);

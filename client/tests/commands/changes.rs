@@ -19,7 +19,7 @@ async fn daemon() -> Server {
         }
         line if line.starts_with("DELETE") => ok(json!({"ok": true})),
         "GET /api/sandboxes/a/events" => events(""),
-        "GET /api/sandboxes" => {
+        "GET /api/sandboxes?limit=1000" => {
             ok(json!({"sandboxes": [sandbox("a", &json!({})), sandbox("b", &json!({"status": "Failed"}))]}))
         }
         _ => ok(sandbox("a", &json!({"profile_not_applied": request.body["profile"]}))),

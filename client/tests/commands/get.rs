@@ -33,7 +33,7 @@ async fn a_list_is_a_table() {
          b    Pending   False   Unschedulable   <none>   <none>   <none>    http://n:1\n"
     );
     let requests = server.requests();
-    assert_eq!(requests[0].line, "GET /api/sandboxes");
+    assert_eq!(requests[0].line, "GET /api/sandboxes?limit=1000");
     assert!(requests[0].headers.contains("x-api-key: hunter2"), "{:?}", requests[0]);
 }
 
@@ -69,7 +69,39 @@ async fn every_format_is_printed() {
 async fn filters_are_parameters() {
     let server = two().await;
     command(&server.url, &["get", "--status", "Pending,Failed", "--reason", "a b"]).await;
-    assert_eq!(server.requests()[0].line, "GET /api/sandboxes?status=Pending&status=Failed&reason=a%20b");
+    assert_eq!(
+        server.requests()[0].line,
+        "GET /api/sandboxes?status=Pending&status=Failed&reason=a%20b&limit=1000"
+    );
+}
+
+/// Guards that all pages of a list are read, and that the list has the form of one answer.
+#[tokio::test]
+async fn pages_are_read() {
+    let server = Server::start(|request, _| match request.line.as_str() {
+        "GET /api/sandboxes?limit=1000" => {
+            ok(json!({"sandboxes": [sandbox("a", &json!({}))], "continue": "a+b", "version": "1-1"}))
+        }
+        "GET /api/sandboxes?limit=1000&continue=a%2Bb" => {
+            ok(json!({"sandboxes": [sandbox("b", &json!({}))], "version": "1-1"}))
+        }
+        line => panic!("{line}"),
+    })
+    .await;
+    let outcome = command(&server.url, &["get", "-o", "json"]).await;
+    let list: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(list, json!({"count": 2, "sandboxes": [sandbox("a", &json!({})), sandbox("b", &json!({}))]}));
+}
+
+/// Guards that a daemon that ignores the parameters is not taken for one where all sandboxes match.
+#[tokio::test]
+async fn an_older_daemon_cannot_select_by_label() {
+    let server = two().await;
+    for args in [&["get", "-l", "!x"][..], &["delete", "-l", "!x"], &["wait", "--user", "u"]] {
+        let outcome = command(&server.url, args).await;
+        assert_eq!((outcome.exit, &*outcome.out), (Exit::Failed, ""));
+        assert!(outcome.err.starts_with("error: the daemon is older than this program"), "{}", outcome.err);
+    }
 }
 
 /// Guards that the sandboxes that exist are printed although another one does not.

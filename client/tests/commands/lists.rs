@@ -103,6 +103,28 @@ async fn workspaces_are_managed() {
     assert_eq!((&*last.line, &last.body), ("PATCH /api/workspaces/w1", &json!({"size": "2Gi"})));
 }
 
+/// Guards the columns of clusters, and that each problem is a line on standard error.
+#[tokio::test]
+async fn clusters_are_a_table() {
+    let server = Server::start(|_, _| {
+        ok(json!({"count": 1, "clusters": [{
+            "name": "default", "ready": false, "version": "v1.36.2", "fresh_since": null,
+            "sandboxes": {"count": 3, "ready": 2, "by_status": {"Pending": 1, "Running": 2}},
+            "creates": {"running": 1, "running_max": 16, "waiting": 0, "room": 100},
+            "problems": [{"check": "watch-pods", "message": "no\u{1b}list", "optional": false}],
+        }]}))
+    })
+    .await;
+    let outcome = command(&server.url, &["clusters", "-o", "wide"]).await;
+    assert_eq!(
+        outcome.out,
+        "NAME      READY   VERSION   FRESH-FOR   SANDBOXES     PROBLEMS     BY-STATUS             CREATES\n\
+         default   False   v1.36.2   <none>      3 (2 ready)   watch-pods   Pending=1,Running=2   1 of 16, 0 waiting\n"
+    );
+    assert_eq!(outcome.err, "problem: default: watch-pods: no\\u{1b}list\n");
+    assert_eq!(command(&server.url, &["clusters", "-o", "name"]).await.out, "default\n");
+}
+
 /// Guards that completions and manual pages are made for every command.
 #[tokio::test]
 async fn files_for_shells_are_made() {
