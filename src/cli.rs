@@ -1,11 +1,14 @@
 //! The command line.
 
+mod doctor;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use lifecycle::ids::{PROFILE_NAME_PATTERN, ProfileName};
 
+pub use self::doctor::DoctorArgs;
 use crate::settings::{Kind, SETTINGS, Spec, is_log, sources::FlagValues};
 
 /// Gives AI-agent backends isolated sandboxes on Kubernetes over a small REST API.
@@ -49,6 +52,9 @@ pub enum Command {
     /// Run the embedded Kubernetes cluster alone, for kubectl and other clients.
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster(ClusterArgs),
+    /// Check the settings, the cluster and the daemon, and tell the cause and the remedy of each fault.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Check whether a running daemon is alive; exits 0 if it is, 1 if not.
     #[command(after_help = HEALTH_EXAMPLES)]
     Health {

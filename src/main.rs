@@ -63,6 +63,7 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
             let environment = client::Environment::from_lookup(environment::of_client);
             client::run_process(command, Cli::command(), &environment).await.into()
         }
+        Command::Doctor(args) => run::doctor(args, environment).await?,
         Command::Health { url, settings: args } => {
             let url: HealthUrl = if let Some(url) = url {
                 match url.parse() {

@@ -4,6 +4,7 @@ mod attach;
 mod cluster;
 mod core;
 mod daemon;
+mod doctor;
 mod profiles;
 mod render;
 mod serve;
@@ -15,6 +16,7 @@ pub use self::{
     cluster::cluster,
     core::Core,
     daemon::{Daemon, StartError, Stopped},
+    doctor::doctor,
     render::{render, render_network_policies},
     serve::serve,
 };

@@ -88,7 +88,7 @@ pub(crate) fn build(
 }
 
 /// Fills in what `kube`'s layers read.
-fn config(context: &Context) -> Config {
+pub(crate) fn config(context: &Context) -> Config {
     let mut config = Config::new(context.server.clone());
     config.accept_invalid_certs = context.insecure;
     let acts_as = context.impersonation.clone();

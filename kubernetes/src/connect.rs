@@ -19,6 +19,7 @@ use tower::{BoxError, Service};
 
 use self::config::Configuration;
 pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options, ServiceAddress};
+pub(crate) use self::config::{bare_host, find_now, load, server};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,
@@ -165,7 +166,7 @@ impl Connection {
     }
 
     /// Uses these credentials from the next call on.
-    fn connect(&self, opened: &Opened) -> Result<(), ConnectError> {
+    pub(crate) fn connect(&self, opened: &Opened) -> Result<(), ConnectError> {
         let built = opened.clients(&self.namespace, WATCH_TIMEOUT)?;
         self.set_clients(built.calls, built.watch, Some(built.server.into()));
         for kind in CredentialKind::ALL {

@@ -29,6 +29,7 @@ mod events;
 mod exit_logs;
 #[cfg(test)]
 mod fake;
+pub mod inspect;
 mod lenient;
 pub mod manifest;
 mod metrics;

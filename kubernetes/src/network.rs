@@ -18,7 +18,7 @@ mod ranges;
 
 use ipnet::IpNet;
 
-pub(crate) use self::control::NetworkControl;
+pub(crate) use self::{control::NetworkControl, keep::is_as_wanted};
 pub use self::{
     peer::{Destination, Peer, PeerError, Ports, parse_range},
     policy::{name, policies, to_yaml},

@@ -17,6 +17,8 @@ use std::{
 const TESTS: [&str; 10] = [
     "tests",
     "src",
+    "doctor/src",
+    "doctor/tests",
     "actors/src",
     "actors/tests",
     "client/src",

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     certificate::Validity,
     client::{self, ClientError, Timeouts},
-    credentials::{self, CredentialKind, CredentialsError, Loaded},
+    credentials::{self, CredentialKind, Credentials, CredentialsError, Loaded},
     kubeconfig::{Content, Context, Impersonation, KubeconfigError, Login},
 };
 
@@ -131,7 +131,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the API server is and how to log in to it, with the options applied.
 #[derive(Debug, Clone)]
-pub(super) struct Configuration {
+pub(crate) struct Configuration {
     pub context: Context,
     /// The server that the kubeconfig names, which the options may replace.
     named_server: Uri,
@@ -173,6 +173,11 @@ impl Configuration {
         Self::read(options).await
     }
 
+    /// Returns where the configuration comes from, for errors.
+    pub(crate) fn origin_text(&self) -> &str {
+        &self.origin
+    }
+
     async fn read(options: &Options) -> Result<Self, ConnectError> {
         let path = &options.kubeconfig;
         let bytes = credentials::read_file(path.clone())
@@ -189,6 +194,27 @@ impl Configuration {
     }
 }
 
+/// Reads the kubeconfig, or finds the Pod's service account, without waiting for a missing kubeconfig.
+///
+/// # Errors
+/// Returns an error if there is no usable configuration.
+pub(crate) async fn find_now(options: &Options) -> Result<Configuration, ConnectError> {
+    match (find(&options.kubeconfig), &options.in_cluster) {
+        (Err(ConnectError::NotFound { path, .. }), None) => {
+            Err(ConnectError::NotFound { path, waited: Duration::ZERO })
+        }
+        _ => Configuration::find(options).await,
+    }
+}
+
+/// Loads the credentials of a configuration.
+///
+/// # Errors
+/// Returns an error if they cannot be loaded.
+pub(crate) async fn load(configuration: Configuration) -> Result<Opened, ConnectError> {
+    Opened::load(configuration).await
+}
+
 // === impl Opened ===
 
 impl Opened {
@@ -201,6 +227,11 @@ impl Opened {
             .await
             .map_err(|why| ConnectError::Credentials { origin: configuration.origin.clone(), why })?;
         Ok(Self { configuration, loaded })
+    }
+
+    /// Returns the credentials.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.loaded.credentials
     }
 
     /// Loads the credentials again from where they came from, without reading the kubeconfig again.
@@ -238,7 +269,7 @@ impl Opened {
     }
 
     /// Returns how long the credentials of this kind are valid, if it is known.
-    pub(super) fn validity(&self, kind: CredentialKind) -> Option<Validity> {
+    pub(crate) fn validity(&self, kind: CredentialKind) -> Option<Validity> {
         self.loaded.validity(kind, Timestamp::now())
     }
 
@@ -338,12 +369,12 @@ pub(super) fn apply(options: &Options, mut context: Context) -> Context {
 }
 
 /// Returns the scheme, host and port of the API server. The rest of the URL may contain a password.
-pub(super) fn server(url: &Uri) -> String {
+pub(crate) fn server(url: &Uri) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}", url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default())
 }
 
 /// Returns the host of a URL as certificates write it: without the brackets of an IPv6 address.
-pub(super) fn bare_host(host: &str) -> String {
+pub(crate) fn bare_host(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }

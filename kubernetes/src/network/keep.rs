@@ -46,6 +46,11 @@ pub(super) fn decide(wanted: &NetworkPolicy, found: Option<&NetworkPolicy>) -> A
     Action::Patch(json!({ "spec": spec }))
 }
 
+/// Returns whether a policy of the cluster is as it should be.
+pub(crate) fn is_as_wanted(wanted: &NetworkPolicy, found: &NetworkPolicy) -> bool {
+    decide(wanted, Some(found)) == Action::Nothing
+}
+
 /// Reads all policies, and writes those that are missing or differ.
 pub(super) async fn all(connection: &Connection, policies: &[NetworkPolicy]) -> Policies {
     let mut differing: Vec<String> = Vec::new();

@@ -1,0 +1,81 @@
+//! The definition of a check and its outcome.
+
+use crate::{facts::Facts, group::Group};
+
+/// A statement that should be true, and a function of the facts that tells whether it is.
+#[derive(Debug)]
+pub struct Check {
+    /// The stable code, such as `SP0201`. The first two digits are the group.
+    pub code: &'static str,
+    /// The group.
+    pub group: Group,
+    /// The statement, such as "the kubeconfig exists".
+    pub title: &'static str,
+    /// The codes of the checks without which this one means nothing.
+    pub needs: &'static [&'static str],
+    /// Whether it runs only on request.
+    pub is_slow: bool,
+    pub(crate) run: fn(&Facts) -> Outcome,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The statement is true. The text has details, and may be empty.
+    Passed(String),
+    /// The daemon works, and something will or may go wrong.
+    Warned(Finding),
+    /// Sandboxes cannot be created, reached or deleted.
+    Failed(Finding),
+    /// It does not apply, or cannot be known. The text says why.
+    Skipped(String),
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The observation.
+    pub found: String,
+    /// The usual cause.
+    pub cause: String,
+    /// The remedy.
+    pub action: String,
+}
+
+// === impl Check ===
+
+impl Check {
+    /// Returns the link into the documentation.
+    #[must_use]
+    pub fn doc(&self) -> String {
+        format!("docs/doctor.md#{}", self.code.to_ascii_lowercase())
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub(crate) fn passed(details: impl Into<String>) -> Self {
+        Self::Passed(details.into())
+    }
+
+    pub(crate) fn skipped(why: impl Into<String>) -> Self {
+        Self::Skipped(why.into())
+    }
+
+    pub(crate) fn failed(
+        found: impl Into<String>,
+        cause: impl Into<String>,
+        action: impl Into<String>,
+    ) -> Self {
+        Self::Failed(Finding { found: found.into(), cause: cause.into(), action: action.into() })
+    }
+
+    pub(crate) fn warned(
+        found: impl Into<String>,
+        cause: impl Into<String>,
+        action: impl Into<String>,
+    ) -> Self {
+        Self::Warned(Finding { found: found.into(), cause: cause.into(), action: action.into() })
+    }
+}

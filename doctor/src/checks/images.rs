@@ -1,0 +1,148 @@
+//! Group 10: the images of sandboxes.
+
+use std::collections::BTreeSet;
+
+use kubernetes::manifest::Template;
+use serde_json::Value;
+
+use super::json::{items, list, name};
+use crate::{
+    check::{Check, Outcome},
+    facts::{AccessFacts, Facts},
+    group::Group,
+};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "SP1001",
+        group: Group::Images,
+        title: "the nodes have the images of sandboxes",
+        needs: &["SP0902"],
+        is_slow: false,
+        run: are_present,
+    },
+    Check {
+        code: "SP1002",
+        group: Group::Images,
+        title: "the images of sandboxes can be pulled",
+        needs: &["SP0306", "SP0502"],
+        is_slow: false,
+        run: can_be_pulled,
+    },
+];
+
+/// The number of images that a kubelet reports (`--node-status-max-images`). A node that reports as many has more.
+const REPORTED_MAX: usize = 50;
+
+/// The reasons of a Pod whose image cannot be pulled.
+const PULL_FAILURES: [&str; 4] =
+    ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
+
+/// Returns the images that sandboxes may have.
+fn wanted_images(template: &Template) -> BTreeSet<&str> {
+    let of_profiles = template.profiles.iter().filter_map(|(_, profile)| profile.image.as_deref());
+    let lark = [template.lark_init_image.as_deref(), template.lark_broker_image.as_deref()];
+    std::iter::once(template.image.as_str()).chain(of_profiles).chain(lark.into_iter().flatten()).collect()
+}
+
+/// Returns the name of an image with the registry and the tag that are left out.
+fn full_name(image: &str) -> String {
+    let (first, rest) = image.split_once('/').unwrap_or(("", image));
+    let has_registry = first.contains(['.', ':']) || first == "localhost";
+    let named = match (has_registry, first.is_empty()) {
+        (true, _) => image.to_owned(),
+        (false, true) => format!("docker.io/library/{rest}"),
+        (false, false) => format!("docker.io/{image}"),
+    };
+    let last = named.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) { named } else { format!("{named}:latest") }
+}
+
+fn has_image(node: &Value, image: &str) -> bool {
+    let wanted = full_name(image);
+    items(node, "/status/images")
+        .flat_map(|image| items(image, "/names"))
+        .filter_map(Value::as_str)
+        .any(|found| full_name(found) == wanted)
+}
+
+fn are_present(facts: &Facts) -> Outcome {
+    if matches!(facts.access, AccessFacts::Embedded { has_sandboxes: false }) {
+        return Outcome::skipped("the embedded cluster pulls no images");
+    }
+    let nodes = match &facts.cluster.nodes {
+        Ok(nodes) => nodes,
+        Err(unread) => return unread.skip("nodes"),
+    };
+    let mut absent = Vec::new();
+    let mut is_unknown = false;
+    for image in wanted_images(&facts.settings.template) {
+        for node in nodes.iter().filter(|node| !has_image(node, image)) {
+            let reported = items(node, "/status/images").count();
+            if reported == 0 || reported >= REPORTED_MAX {
+                is_unknown = true;
+            } else {
+                absent.push(format!("{image} on {}", name(node)));
+            }
+        }
+    }
+    if !absent.is_empty() {
+        return Outcome::warned(
+            format!("absent: {}", list(&absent)),
+            "the image was never pulled there; the first sandbox of a node waits for the pull, which may take minutes",
+            "pull it in advance, for example with config/prepull.yaml",
+        );
+    }
+    if is_unknown {
+        return Outcome::skipped("not known: a node reports at most 50 of its images");
+    }
+    Outcome::passed("")
+}
+
+fn can_be_pulled(facts: &Facts) -> Outcome {
+    let sandboxes = match facts.sandboxes() {
+        Ok(sandboxes) => sandboxes,
+        Err(outcome) => return outcome,
+    };
+    let Ok(pods) = &sandboxes.pods else {
+        return Outcome::skipped("Pods could not be read");
+    };
+    let failing: Vec<_> = pods
+        .ours
+        .iter()
+        .filter_map(|(id, pod)| {
+            let reason =
+                pod.observed.reason.as_ref().filter(|reason| PULL_FAILURES.contains(&&*reason.name))?;
+            Some(format!("{id}: {}", reason.message.as_deref().unwrap_or(&reason.name)))
+        })
+        .collect();
+    if failing.is_empty() {
+        return Outcome::passed("");
+    }
+    Outcome::failed(
+        list(&failing),
+        "the name of the image is wrong, or the node has no access to the registry, or no credentials for it",
+        "check SANDBOX_IMAGE, and image_pull_secrets in a profile; `crictl pull IMAGE` on the node shows the reason",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that names of images are compared as container runtimes complete them.
+    #[test]
+    fn names_of_images_are_completed() {
+        for (image, full) in [
+            ("busybox", "docker.io/library/busybox:latest"),
+            ("busybox:1", "docker.io/library/busybox:1"),
+            ("library/busybox", "docker.io/library/busybox:latest"),
+            ("team/app@sha256:ab", "docker.io/team/app@sha256:ab"),
+            ("localhost/app", "localhost/app:latest"),
+            ("host:5000/app", "host:5000/app:latest"),
+            ("registry.example/a/b:2", "registry.example/a/b:2"),
+        ] {
+            assert_eq!(full_name(image), full, "{image}");
+        }
+    }
+}

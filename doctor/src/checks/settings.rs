@@ -1,0 +1,53 @@
+//! Group 01: the settings. Invalid values never get here: the command line refuses them with exit status 2.
+
+use crate::{
+    check::{Check, Outcome},
+    facts::Facts,
+    group::Group,
+};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "SP0101",
+        group: Group::Settings,
+        title: "the daemon starts with the settings",
+        needs: &[],
+        is_slow: false,
+        run: starts,
+    },
+    Check {
+        code: "SP0102",
+        group: Group::Settings,
+        title: "an API key protects the daemon",
+        needs: &["SP0101"],
+        is_slow: false,
+        run: has_key,
+    },
+];
+
+fn starts(facts: &Facts) -> Outcome {
+    let problems = &facts.settings.problems;
+    if problems.is_empty() {
+        return Outcome::passed("");
+    }
+    Outcome::failed(
+        problems.join("; "),
+        "`serve` refuses this combination and ends with exit status 2",
+        "correct the settings; `sandbox-provisioner serve --check` shows them with their origins",
+    )
+}
+
+fn has_key(facts: &Facts) -> Outcome {
+    let settings = &facts.settings;
+    let Some(listen) = settings.listen.filter(|_| !settings.has_key) else {
+        return Outcome::passed("");
+    };
+    if listen.ip().to_canonical().is_loopback() {
+        return Outcome::passed("it listens on a loopback address and needs none");
+    }
+    Outcome::warned(
+        format!("{listen} is not a loopback address, and there is no API key"),
+        "PROVISIONER_AUTH=none switches the check of keys off",
+        "set PROVISIONER_API_KEY_FILE, or make sure that only trusted clients reach the address",
+    )
+}

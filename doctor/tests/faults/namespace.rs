@@ -1,0 +1,114 @@
+//! Faults of the namespace and of its admission.
+
+use serde_json::json;
+use simcluster::{Effect, Options, Refusal, Rule, Verb};
+
+use crate::fixture::{Case, NAMESPACE, options, template};
+
+fn refuse(code: u16, message: &str) -> Effect {
+    Effect::Refuse(Refusal::Other { code, reason: "Forbidden".into(), message: message.to_owned() })
+}
+
+/// Guards the code of each refusal of a Pod or a Service.
+#[tokio::test]
+async fn refusals_of_the_admission() {
+    let forbidden = "pods \"x\" is forbidden: ";
+    for (resource, effect, code) in [
+        (
+            "pods",
+            refuse(403, &format!("{forbidden}maximum cpu usage per Container is 500m, but limit is 1")),
+            "SP0604",
+        ),
+        ("pods", refuse(403, &format!("{forbidden}minimum memory usage per Pod is 2Gi")), "SP0604"),
+        ("pods", refuse(403, "admission webhook \"a.example\" denied the request: no"), "SP0606"),
+        ("services", refuse(403, "admission webhook \"a.example\" denied the request: no"), "SP0606"),
+        ("pods", refuse(500, "failed calling webhook \"a.example\": timed out"), "SP0606"),
+        ("pods", refuse(422, "Pod \"x\" is invalid: spec.volumes[0]: must be an absolute path"), "SP0606"),
+        ("pods", Effect::Silent, "SP0606"),
+    ] {
+        let case = Case::healthy().await;
+        let fault = format!("{effect:?}");
+        case.cluster.fault(Rule::new(effect).verb(Verb::Create).resource(resource));
+        case.finds(&fault, &[code]).await;
+    }
+}
+
+/// Guards that a webhook without support for dry runs is not taken for a fault.
+#[tokio::test]
+async fn a_webhook_without_dry_runs() {
+    let case = Case::healthy().await;
+    let message = "admission webhook \"a.example\" does not support dry run";
+    case.cluster.fault(Rule::new(refuse(400, message)).verb(Verb::Create).resource("pods"));
+    case.finds(message, &[]).await;
+}
+
+#[tokio::test]
+async fn the_namespace_is_terminating() {
+    let case = Case::healthy().await;
+    case.cluster
+        .change("namespaces", "", NAMESPACE, |namespace| namespace["status"]["phase"] = "Terminating".into())
+        .unwrap();
+    case.finds("terminating", &["SP0602"]).await;
+}
+
+/// Guards that a missing namespace that the daemon may create is not a fault.
+#[tokio::test]
+async fn the_namespace_is_created_later() {
+    let case = Case::start(Options { namespaces: vec![], ..options() }, template()).await;
+    case.finds("no namespace", &[]).await;
+}
+
+fn quota(hard: &serde_json::Value) -> serde_json::Value {
+    json!({"metadata": {"name": "limits", "namespace": NAMESPACE}, "spec": {"hard": hard}})
+}
+
+/// Guards that a used quota is a failure, and a nearly used one a warning.
+#[tokio::test]
+async fn quotas_are_used() {
+    for hard in [json!({"pods": "1"}), json!({"services.nodeports": "1"}), json!({"limits.memory": "1536Mi"})]
+    {
+        let case = Case::healthy().await;
+        case.put("resourcequotas", quota(&hard));
+        case.finds("used up", &["SP0603"]).await;
+    }
+    let case = Case::healthy().await;
+    for n in 0..8 {
+        case.put("pods", json!({
+            "metadata": {"name": format!("other-{n}"), "namespace": NAMESPACE}, "status": {"phase": "Running"},
+        }));
+    }
+    case.put("resourcequotas", quota(&json!({"pods": "10"})));
+    let is_counted =
+        |quotas: &[serde_json::Value]| quotas.iter().all(|quota| quota["status"]["used"]["pods"] == "9");
+    case.cluster.wait_for("resourcequotas", None, crate::fixture::TIME, is_counted).await.unwrap();
+    case.finds("nearly used", &["SP0603"]).await;
+}
+
+#[tokio::test]
+async fn the_pod_security_level_forbids_host_paths() {
+    let case = Case::healthy().await;
+    case.cluster
+        .change("namespaces", "", NAMESPACE, |namespace| {
+            namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "baseline".into();
+        })
+        .unwrap();
+    case.finds("baseline", &["SP0605"]).await;
+}
+
+#[tokio::test]
+async fn all_node_ports_are_used() {
+    let case = Case::start(Options { node_ports: 31000..=31000, ..options() }, template()).await;
+    let case = case.with_sandbox("a").await;
+    case.finds("no node port is left", &["SP1101"]).await;
+}
+
+#[tokio::test]
+async fn most_node_ports_are_used() {
+    let case = Case::healthy().await;
+    let ports: Vec<_> = (30000..32400).map(|port| json!({"port": port, "nodePort": port})).collect();
+    let service = json!({
+        "metadata": {"name": "large", "namespace": "default"}, "spec": {"type": "NodePort", "ports": ports},
+    });
+    case.put("services", service);
+    case.finds("few node ports are left", &["SP1102"]).await;
+}
