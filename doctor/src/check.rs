@@ -31,7 +31,7 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// What is wrong.
+/// The description of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The observation.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     check::Outcome,
+    http::DaemonError,
     subject::{Machine, SettingsFacts},
 };
 
@@ -111,15 +112,6 @@ pub(crate) struct DaemonFacts {
     pub metrics: Option<Result<String, DaemonError>>,
     /// The answer of `/api/network/check`.
     pub network_check: Option<Result<Value, DaemonError>>,
-}
-
-/// Why there is no answer of the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DaemonError {
-    /// Nothing listens there.
-    Refused,
-    /// Any other failure.
-    Other(String),
 }
 
 // === impl ClusterFacts ===

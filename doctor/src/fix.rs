@@ -24,12 +24,12 @@ use crate::{
 /// The time for loading the credentials again.
 const OPEN_TIME: Duration = Duration::from_secs(5);
 
-/// What was done about one orphan.
+/// The fate of one orphan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
     /// The object, such as `Pod sandbox-a`.
     pub object: String,
-    /// What was done, or why nothing was.
+    /// `Err` with the reason if it was not deleted.
     pub result: Result<(), String>,
 }
 

@@ -14,8 +14,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::facts::DaemonError;
-
 /// The longest answer that is read, in bytes: a list of 100,000 sandboxes.
 const ANSWER_MAX: usize = 64 << 20;
 
@@ -29,6 +27,15 @@ pub struct DaemonUrl {
 /// Not a valid [`DaemonUrl`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidDaemonUrl;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DaemonError {
+    /// Nothing listens there.
+    Refused,
+    /// Any other failure.
+    Other(String),
+}
 
 /// An answer.
 #[derive(Debug)]

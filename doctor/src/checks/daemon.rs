@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::json::{items, list, text};
 use crate::{
     check::{Check, Outcome},
-    facts::{DaemonError, Facts},
+    facts::Facts,
     group::Group,
+    http::DaemonError,
 };
 
 const fn check(

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    facts::{DaemonError, DaemonFacts},
-    http::call,
+    facts::DaemonFacts,
+    http::{DaemonError, call},
     selection::Selection,
     subject::Subject,
 };

@@ -8,7 +8,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{facts::DaemonError, http::call, subject::Subject};
+use crate::{
+    http::{DaemonError, call},
+    subject::Subject,
+};
 
 /// The number of sandboxes that are dialled.
 const DIALLED_MAX: usize = 3;

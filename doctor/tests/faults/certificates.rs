@@ -94,7 +94,7 @@ async fn faults_of_the_certificate() {
     finds("not TLS", &files.subject(&config), &Selection::default(), &["SP0401"]).await;
 }
 
-/// Guards that a cluster that was created again is told from a certificate with another name, and that the name and the
+/// Guards that a cluster that was created again and a certificate with another name have different codes, and that the name and the
 /// check of the settings count.
 #[tokio::test]
 async fn faults_of_the_settings_of_tls() {
