@@ -9,6 +9,7 @@ use super::SettingsArgs;
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct DoctorArgs {
     /// Checks to run: codes such as SP0201, or groups such as rights; all by default.
     #[arg(value_name = "CHECK")]
