@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The directories with tests.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 12] = [
     "tests",
     "src",
     "doctor/src",
