@@ -7,12 +7,25 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ContentBuilder,
+        path::ParameterIn,
+        schema::{ObjectBuilder, Type},
+    },
+};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use crate::{
     http::{
         auth::Auth,
         errors::{ApiError, accepts},
+        openapi::{
+            self, Endpoint, Tag,
+            names::{one_of, stand_in},
+            parameters, schemas,
+        },
         responses,
     },
     metrics::{self, Metrics},
@@ -41,21 +54,68 @@ pub struct Admin {
     pub metrics: Option<(Metrics, Auth)>,
 }
 
-/// The JSON response.
-#[derive(Serialize)]
+/// Whether the daemon can serve its clients.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 struct Report<'a> {
+    /// `ok` or `failed`.
+    #[schema(value_type = ReadinessName)]
     status: &'static str,
+    /// The checks, in order.
     checks: Vec<ReportedCheck<'a>>,
 }
 
-#[derive(Serialize)]
+/// A condition that must hold for the daemon to be ready.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadinessCheck)]
 struct ReportedCheck<'a> {
+    /// A short stable name.
     name: &'static str,
+    /// Whether it passes.
     ok: bool,
+    /// Whether the daemon is ready without it. Absent if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     optional: bool,
+    /// The problem, if it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+}
+
+stand_in!(ReadinessName, "ReadinessStatus", "Whether every required check passes.", one_of(["ok", "failed"]));
+
+/// Describes the routes.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let text = |description, example: &str| {
+        let content = ContentBuilder::new().schema(Some(schemas::text(description)));
+        content.example(Some(example.into())).build()
+    };
+    let live = openapi::response("The daemon runs").content("text/plain", text("The word `ok`.", "ok"));
+    let mut ready =
+        Endpoint::get("/readyz", "getReadiness", Tag::Daemon, "Return whether the daemon can serve");
+    let report = ready.schema::<Report<'_>>(schemas::Use::Response);
+    let answer = |description, example| {
+        let report = ContentBuilder::new().schema(Some(report.clone())).build();
+        let lines = text("A line per check, as Kubernetes' own components write it.", example);
+        openapi::response(description).content("text/plain", lines).content("application/json", report)
+    };
+    let retry = parameters::header("The seconds after which the client should try again.", "1");
+    let verbose = ObjectBuilder::new().schema_type(Type::String);
+    vec![
+        Endpoint::get("/livez", "getLiveness", Tag::Daemon, "Return whether the daemon runs")
+            .text("Needs no key.")
+            .answers("200", live)
+            .and_head(),
+        ready
+            .text("Needs no key. The report has the checks with `verbose`, and if one fails.")
+            .with(parameters::optional(ParameterIn::Query, "verbose", "Report the checks.", verbose, ""))
+            .answers("200", answer("Every check passes", "ok"))
+            .answers(
+                "503",
+                answer("A check fails", "[-]watch-pods failed: no list yet\nreadyz check failed\n")
+                    .header("Retry-After", retry),
+            )
+            .and_head(),
+    ]
 }
 
 /// All routes, for GET and HEAD.

@@ -19,6 +19,8 @@ mod change;
 mod clusters;
 mod create;
 mod delete;
+mod docs;
+mod entity_tag;
 mod events;
 mod fallback;
 mod get;
@@ -26,6 +28,7 @@ mod gzip;
 mod health;
 mod list;
 mod network;
+pub mod openapi;
 mod owner;
 mod patch;
 mod path;
@@ -85,6 +88,10 @@ pub fn routes<B: Backend>(
         .or(clusters::route(backend.clone(), admin.checks.clone()))
         .unify()
         .or(health::route())
+        .unify()
+        .or(openapi::route())
+        .unify()
+        .or(docs::route())
         .unify()
         .or(capabilities::route(capabilities))
         .unify()

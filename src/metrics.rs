@@ -14,6 +14,7 @@ use prometheus_client::{
     metrics::info::Info,
     registry::Registry,
 };
+use utoipa::openapi::ContentBuilder;
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use self::readiness::Readiness;
@@ -22,6 +23,7 @@ use crate::{
     http::{
         auth::Auth,
         errors::{ApiError, accepts},
+        openapi::{self, Endpoint, Tag, failures, schemas},
     },
 };
 
@@ -77,6 +79,29 @@ impl Metrics {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         response
     }
+}
+
+/// Describes the route.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let text = |description, example: &str| {
+        let content = ContentBuilder::new().schema(Some(schemas::text(description)));
+        content.example(Some(example.into())).build()
+    };
+    let example = "sandbox_provisioner_build_info{version=\"0.1.0\"} 1\n";
+    let answer = openapi::response("The metrics")
+        .content("text/plain", text("In the text format of Prometheus.", example))
+        .content(OPENMETRICS, text("In the text format of `OpenMetrics`.", example));
+    vec![
+        Endpoint::get("/metrics", "getMetrics", Tag::Daemon, "Return the metrics")
+            .text(
+                "Needs no key unless a setting requires it. It is a 404 if the settings turn it off or serve it on another \
+                 address.",
+            )
+            .with_key(true)
+            .answers("200", answer)
+            .fails(failures::not_found())
+            .and_head(),
+    ]
 }
 
 /// The route, for the callers whom `auth` allows.

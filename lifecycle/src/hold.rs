@@ -8,6 +8,7 @@ use crate::lifetime::ReapReason;
 
 /// The reason for which a sandbox is held, although it has reached a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum HoldReason {
     /// Its activity probe was not answered, so it may be busy.
     ProbeUnanswered,

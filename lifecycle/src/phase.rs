@@ -11,6 +11,7 @@ use crate::{
 
 /// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Phase {
     /// The Pod is accepted, but not all containers run yet.
     Pending,

@@ -6,6 +6,7 @@ use crate::spec::Resources;
 
 /// A resize, as far as the cluster reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resize {
     /// How far it is.
     pub state: ResizeState,
@@ -19,6 +20,7 @@ pub struct Resize {
 
 /// How far a resize is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ResizeState {
     /// It is in the Pod, and the node has not looked at it yet.
     Proposed,

@@ -58,6 +58,7 @@ pub struct Origin {
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resources {
     /// Such as `500m`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,6 +24,7 @@ const LENGTH: usize = 32;
 /// The sandboxes that share a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Scope {
     /// Each sandbox has its own.
     Sandbox,
@@ -36,6 +37,7 @@ pub enum Scope {
 /// Whether a workspace is kept or deleted when the last Pod that uses it is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WhenDeleted {
     /// It is kept for a time.
     Keep,

@@ -1,16 +1,54 @@
 //! `PATCH /api/sandboxes/{id}`: changes the limits of a sandbox's lifetime, resizes it in place, or both.
 
-use lifecycle::{lifetime::Owner, request::Change, resize::Resize};
+use lifecycle::{
+    error::ClusterErrorKind, lifetime::Owner, operation::Operation, request::Change, resize::Resize,
+};
+use serde_json::json;
 use warp::{filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     body::BodyReader,
     errors::ApiError,
-    get, patch,
+    get,
+    openapi::{Endpoint, Tag, failures, parameters},
+    patch,
     path::{self, PathId},
     request,
+    responses::{self, Sandbox},
 };
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::patch(
+            "/api/sandboxes/{id}",
+            "changeSandbox",
+            Tag::Sandboxes,
+            "Change the limits, or resize",
+        )
+        .text("Counts as activity. A resize happens in place: the sandbox keeps running.")
+        .with(parameters::owner())
+        .body(
+            "ChangeRequest",
+            request::schema::change(),
+            &[
+                ("Another limit", json!({"ttl": "2h"})),
+                ("The default limit", json!({"idle_timeout": null})),
+                ("A resize and a limit", json!({"resources": {"cpu": "2", "memory": "4Gi"}, "ttl": "2h"})),
+            ],
+        )
+        .ok::<Sandbox<'_>>("The sandbox with its new limits", responses::example())
+        .fails(failures::body())
+        .fails(failures::field("ttl"))
+        .fails(failures::owner())
+        .fails(failures::settings("the ttl is longer than the settings allow"))
+        .fails(failures::resize())
+        .fails(failures::no_sandbox())
+        .fails(failures::owned())
+        .fails(failures::writes(Operation::ChangeLimits))
+        .fails([failures::refused(Operation::Resize, ClusterErrorKind::QuotaExceeded)]),
+    ]
+}
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
     patch::route(path::sandbox(), body_reader, request::change, move |id, change, owner| {

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use actors::backend::{ClusterState, Creates};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     errors::{ApiError, reply},
+    openapi::{Endpoint, Tag},
     path, responses,
 };
 use crate::admin::Checks;
@@ -17,49 +20,89 @@ use crate::admin::Checks;
 /// The name of the only cluster.
 pub(super) const DEFAULT: &str = "default";
 
-#[derive(Serialize)]
+/// The clusters of the sandboxes: one.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClusterList)]
 struct List<'a> {
+    /// The clusters.
+    #[schema(value_type = Vec<Cluster<'a>>)]
     clusters: [Cluster<'a>; 1],
+    /// How many there are.
     count: usize,
 }
 
-#[derive(Serialize)]
+/// The state of a cluster.
+#[derive(Serialize, ToSchema)]
 struct Cluster<'a> {
+    /// Its name.
     name: &'static str,
     /// Whether it takes requests: none of the problems is in the way.
     ready: bool,
     /// The version of its API server; null while it is not known.
+    #[schema(required)]
     version: Option<&'a str>,
     /// Since when its state is known without a break; null while it is not.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     fresh_since: Option<Timestamp>,
+    /// Its sandboxes, as they were observed last.
     sandboxes: Sandboxes,
+    /// The POSTs that create a sandbox now.
     creates: CreatesInProgress,
     /// The checks of `/readyz` that fail.
     problems: Vec<Problem<'a>>,
 }
 
-#[derive(Serialize)]
+/// The numbers of sandboxes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SandboxCounts)]
 struct Sandboxes {
+    /// All of them.
     count: u64,
+    /// Those that are ready.
     ready: u64,
+    /// Those with each status.
     by_status: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Serialize)]
+/// The POSTs that create a sandbox.
+#[derive(Serialize, ToSchema)]
 struct CreatesInProgress {
+    /// Those in progress.
     running: usize,
+    /// The maximum of `running`.
     running_max: usize,
+    /// Those that wait.
     waiting: usize,
+    /// How many more are accepted.
     room: usize,
 }
 
 /// A check of `/readyz` that fails.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClusterProblem)]
 struct Problem<'a> {
+    /// The name of the check.
     check: &'a str,
+    /// The problem as a sentence.
     message: &'a str,
     /// Whether sandboxes can be created and used in spite of it.
     optional: bool,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let example = json!({
+        "clusters": [{
+            "name": "default", "ready": true, "version": "v1.36.0", "fresh_since": "2026-11-26T08:28:31.5Z",
+            "sandboxes": {"count": 3, "ready": 2, "by_status": {"Pending": 1, "Running": 2}},
+            "creates": {"running": 1, "running_max": 24, "waiting": 0, "room": 1023}, "problems": [],
+        }],
+        "count": 1,
+    });
+    vec![
+        Endpoint::get("/api/clusters", "listClusters", Tag::Operation, "Return the state of the cluster")
+            .text("It is answered also while the cluster cannot be reached.")
+            .ok::<List<'_>>("The cluster of the sandboxes", example),
+    ]
 }
 
 pub(super) fn route<B: Backend>(backend: B, checks: Checks) -> BoxedFilter<(Response,)> {

@@ -3,13 +3,17 @@
 use bytes::Buf;
 use futures::Stream;
 use http::HeaderMap;
-use lifecycle::{error::SandboxError, observed::Status, phase::Phase, request::CreateRequest};
+use lifecycle::{
+    error::SandboxError, observed::Status, operation::Operation, phase::Phase, request::CreateRequest,
+};
+use serde_json::json;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
+    openapi::{Endpoint, Tag, failures, parameters},
     path,
     profiles::Profiles,
     request,
@@ -19,6 +23,35 @@ use super::{
 
 /// The usual size of a response, in bytes: an id, a URL, a uid, a time and the reason of a new sandbox.
 const USUAL_SIZE: usize = 384;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let example =
+        json!({"sandbox_id": "abc-123", "thread_id": "thread-456", "user_id": "alice", "ttl": "2h"});
+    vec![
+        Endpoint::post("/api/sandboxes", "createSandbox", Tag::Sandboxes, "Create a sandbox")
+            .text(
+                "If the sandbox exists already and matches the request, it is returned unchanged. With `wait=ready` the \
+                 answer comes once the sandbox is ready, or once it cannot become ready by itself, so look at `ready`.",
+            )
+            .with(parameters::owner())
+            .with(parameters::wait())
+            .with(parameters::timeout())
+            .body(
+                "CreateRequest",
+                request::schema::create(),
+                &[("Only an id", json!({"sandbox_id": "abc-123"})), ("With a user and a limit", example)],
+            )
+            .ok::<Sandbox<'_>>("The new or existing sandbox", responses::example())
+            .fails(failures::body())
+            .fails(failures::field("sandbox_id"))
+            .fails(failures::pattern())
+            .fails(failures::owner())
+            .fails(failures::waits())
+            .fails(failures::settings("there is no profile 'large'; the profiles are default"))
+            .fails(failures::create())
+            .fails(failures::writes(Operation::CreatePod)),
+    ]
+}
 
 pub(super) fn route<B: Backend>(
     backend: B,

@@ -1,15 +1,30 @@
 //! `DELETE /api/sandboxes/{id}`
 
 use http::HeaderMap;
+use lifecycle::operation::Operation;
+use serde_json::json;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     errors::{ApiError, reply},
+    openapi::{Endpoint, Tag, failures, parameters},
     owner,
     path::{self, PathId},
     responses::{self, Deleted},
 };
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::delete("/api/sandboxes/{id}", "deleteSandbox", Tag::Sandboxes, "Delete a sandbox")
+            .text("Deletes its Pod and its Service. Succeeds also if no sandbox exists.")
+            .with(parameters::owner())
+            .ok::<Deleted<'_>>("No sandbox with this id exists any more", json!(Deleted::new("abc-123")))
+            .fails(failures::owner())
+            .fails(failures::owned())
+            .fails(failures::writes(Operation::DeletePod)),
+    ]
+}
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::sandbox()

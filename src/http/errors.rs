@@ -15,12 +15,17 @@ use lifecycle::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::{ToSchema, openapi::schema::ObjectBuilder};
 use warp::{Reply, reply::Response};
 
-use super::{request::FieldError, responses};
+use super::{
+    openapi::{names, schemas},
+    request::FieldError,
+    responses,
+};
 
 /// The media type of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Tells DeerFlow's Gateway to read `/api/capabilities` again before it repeats the request; the value says which
 /// capability has changed.
@@ -70,14 +75,85 @@ pub(super) enum ErrorFormat {
     Problem,
 }
 
-/// The description of the error.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// One sentence, or each invalid field.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Detail {
     /// One sentence.
     Text(Cow<'static, str>),
     /// Each invalid field of the body, as pydantic writes it.
     Fields(Vec<FieldError>),
+}
+
+/// An error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+struct ErrorBody<'a> {
+    /// The problem: a sentence, or for a 422 a list of the invalid fields.
+    detail: &'a Detail,
+    #[serde(flatten)]
+    more: ErrorMore<'a>,
+    /// The status of a sandbox that does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = not_found)]
+    status: Option<&'static str>,
+}
+
+/// An error as RFC 9457 describes it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+struct ProblemBody<'a> {
+    /// Always `about:blank`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The name of the HTTP status.
+    #[schema(required, value_type = String)]
+    title: Option<&'static str>,
+    /// The HTTP status.
+    status: u16,
+    /// The problem as a sentence.
+    detail: String,
+    /// The path of the request.
+    instance: &'a str,
+    /// The invalid fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [FieldError]>,
+    #[serde(flatten)]
+    more: ErrorMore<'a>,
+    /// The status of a sandbox that does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = not_found)]
+    sandbox_status: Option<&'static str>,
+}
+
+/// The fields that both formats have.
+#[derive(Serialize, ToSchema)]
+struct ErrorMore<'a> {
+    /// A stable name of the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Advice for the caller or an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    /// The sandbox that does not exist, as the caller wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox_id: Option<&'a str>,
+    /// When and why the daemon has deleted the sandbox, if that was within the last hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reaped: Option<responses::Reaped>,
+}
+
+fn not_found() -> ObjectBuilder {
+    names::one_of([NOT_FOUND]).description(Some("The status of a sandbox that does not exist."))
+}
+
+/// The status of a sandbox that does not exist.
+const NOT_FOUND: &str = "NotFound";
+
+/// Returns the schemas of both formats.
+pub(super) fn schemas() -> Vec<schemas::Named> {
+    let format = schemas::Use::Response;
+    [schemas::named::<ErrorBody<'_>>(format), schemas::named::<ProblemBody<'_>>(format)].concat()
 }
 
 // === impl ErrorFormat ===
@@ -144,6 +220,16 @@ impl ApiError {
     /// Returns the stable name of the error, if it has one.
     pub(super) fn reason(&self) -> Option<&'static str> {
         self.reason
+    }
+
+    /// Returns `Retry-After`, if the response has one.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Returns whether the caller's copy of the capabilities is out of date.
+    pub(super) fn refreshes_capabilities(&self) -> bool {
+        self.capability_refresh
     }
 
     /// 401: no usable key.
@@ -233,18 +319,21 @@ impl ApiError {
             }
             ErrorFormat::FastApi => (Some(responses::JSON), self.body().to_string()),
             ErrorFormat::Problem => {
-                let mut body = json!({
-                    "type": "about:blank",
-                    "title": self.status.canonical_reason(),
-                    "status": self.status.as_u16(),
-                    "detail": self.detail.to_string(),
-                    "instance": instance,
+                let errors = match &self.detail {
+                    Detail::Fields(fields) => Some(&fields[..]),
+                    Detail::Text(_) => None,
+                };
+                let body = json!(ProblemBody {
+                    kind: "about:blank",
+                    title: self.status.canonical_reason(),
+                    status: self.status.as_u16(),
+                    detail: self.detail.to_string(),
+                    instance,
+                    errors,
+                    more: self.more(),
+                    // The status of a problem document is a number, so the status of the sandbox has another name.
+                    sandbox_status: self.missing.as_ref().map(|_| NOT_FOUND),
                 });
-                if let Detail::Fields(fields) = &self.detail {
-                    body["errors"] = json!(fields);
-                }
-                // The status of a problem document is a number, so the status of the sandbox has another name.
-                let body = self.extended(body, "sandbox_status");
                 (Some(HeaderValue::from_static(PROBLEM_JSON)), body.to_string())
             }
         };
@@ -271,25 +360,19 @@ impl ApiError {
 
     /// The body in FastAPI's format.
     pub(super) fn body(&self) -> Value {
-        self.extended(json!({ "detail": self.detail }), "status")
+        let status = self.missing.as_ref().map(|_| NOT_FOUND);
+        json!(ErrorBody { detail: &self.detail, more: self.more(), status })
     }
 
-    /// Adds the fields that both formats have.
-    fn extended(&self, mut body: Value, status: &str) -> Value {
-        if let Some(reason) = self.reason {
-            body["reason"] = reason.into();
+    /// Returns the fields that both formats have.
+    fn more(&self) -> ErrorMore<'_> {
+        let missing = self.missing.as_deref();
+        ErrorMore {
+            reason: self.reason,
+            hint: self.hint.as_deref(),
+            sandbox_id: missing.map(|missing| &*missing.id),
+            reaped: missing.and_then(|missing| missing.reaped).map(responses::Reaped::from),
         }
-        if let Some(hint) = &self.hint {
-            body["hint"] = json!(hint);
-        }
-        if let Some(Missing { id, reaped }) = self.missing.as_deref() {
-            body["sandbox_id"] = json!(id);
-            body[status] = "NotFound".into();
-            if let Some(reaped) = *reaped {
-                body["reaped"] = json!(responses::Reaped::from(reaped));
-            }
-        }
-        body
     }
 }
 

@@ -9,13 +9,20 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
+use utoipa::openapi::{
+    ContentBuilder, Ref, RefOr, ResponseBuilder, Schema,
+    path::{Parameter, ParameterIn},
+    schema::{ObjectBuilder, OneOfBuilder, Type},
+};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 pub(super) use self::body::EventBody;
 use super::{
     Backend,
     errors::{ApiError, reply},
+    openapi::{self, Endpoint, Tag, failures, names, parameters, schemas},
     path::{self, PathId},
+    responses::Sandbox,
 };
 
 /// The position after which the client wants to read, as it stood in the `id` of an event.
@@ -23,6 +30,72 @@ static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Keeps nginx from buffering the stream.
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let text = "The stream begins with the present state, which ends with `synced`. From then on each change is one \
+                event, whose `data` is the body of a GET after the change. docs/api.md has the names of the events.";
+    let all =
+        Endpoint::get("/api/events", "streamEvents", Tag::Events, "Stream the changes of all sandboxes");
+    let one = Endpoint::get(
+        "/api/sandboxes/{id}/events",
+        "streamSandboxEvents",
+        Tag::Events,
+        "Stream the changes of one",
+    );
+    let described = |mut endpoint: Endpoint| {
+        let stream = streamed(&mut endpoint);
+        endpoint
+            .text(text)
+            .with(last_event_id())
+            .answers("200", stream)
+            .fails(failures::reads())
+            .fails(failures::limits())
+    };
+    vec![described(all), described(one).fails(failures::no_sandbox())]
+}
+
+fn last_event_id() -> Parameter {
+    let text = "The `id` of the last event that the client has received. The stream continues after it.";
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    parameters::optional(ParameterIn::Header, "Last-Event-ID", text, schema, "cc6d3afb-12")
+}
+
+/// Describes the events with these names, whose data has this schema.
+fn event(names: &[&'static str], description: &str, data: RefOr<Schema>) -> ObjectBuilder {
+    let string = || ObjectBuilder::new().schema_type(Type::String);
+    let data = string().content_media_type("application/json").content_schema(Some(data));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("id", string().description(Some("The position, for `Last-Event-ID`.")))
+        .property("event", names::one_of(names.iter().copied()).description(Some("The name of the event.")))
+        .required("event")
+        .property("data", data.description(Some(description)))
+        .required("data")
+}
+
+/// Describes the stream: the schema is that of each event.
+fn streamed(endpoint: &mut Endpoint) -> ResponseBuilder {
+    let sandbox = endpoint.schema::<Sandbox<'_>>(schemas::Use::Response);
+    let event = OneOfBuilder::new()
+        .item(event(&text::OF_SANDBOXES, "The body of a GET after the change.", sandbox))
+        .item(event(
+            &text::OF_ERRORS,
+            "The body of the error that a GET returns.",
+            Ref::from_schema_name("Error").into(),
+        ))
+        .item(event(
+            &text::OF_STREAMS,
+            "An empty object.",
+            ObjectBuilder::new().schema_type(Type::Object).into(),
+        ));
+    let example =
+        "id: cc6d3afb-5\nevent: ready\ndata: {\"sandbox_id\":\"abc-123\",\"status\":\"Running\"}\n\n";
+    let content = ContentBuilder::new().schema(Some(event)).example(Some(example.into())).build();
+    openapi::response("The stream, which does not end by itself")
+        .content("text/event-stream", content)
+        .header("Cache-Control", parameters::header("The stream is not stored.", "no-store"))
+        .header("X-Accel-Buffering", parameters::header("Keeps nginx from buffering the stream.", "no"))
+}
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     let all = path::events().map(|| None).and(warp::get());

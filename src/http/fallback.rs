@@ -31,6 +31,9 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let clusters = path::clusters().map(|| refuse("GET"));
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
+    let openapi = path::openapi().or(path::docs()).unify().map(|| refuse("GET"));
+    let docs = path::docs_file().map(|_: String| refuse("GET"));
+    let openapi = openapi.or(docs).unify();
     let admin = admin::paths().map(|| refuse("GET, HEAD"));
     let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
     let ours = of_one
@@ -45,6 +48,8 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
         .or(clusters)
         .unify()
         .or(workspaces)
+        .unify()
+        .or(openapi)
         .unify();
     let deerflow = sandbox.or(sandboxes).unify().or(capabilities).unify().or(health).unify();
     deerflow.or(ours).unify().or(admin).unify().boxed()

@@ -6,6 +6,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 use super::{
     Backend,
     errors::{ApiError, reply},
+    openapi::{Endpoint, Tag, failures, parameters},
     path::{self, PathId},
     responses::{self, Sandbox},
     wait::{self, Wait},
@@ -13,6 +14,21 @@ use super::{
 
 /// The usual size of a response without a reason, in bytes: an id, a URL, a uid and a time.
 const USUAL_SIZE: usize = 320;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/sandboxes/{id}", "getSandbox", Tag::Sandboxes, "Return a sandbox")
+            .text(
+                "With `wait=ready` the answer comes once the sandbox is ready, and it does not count as use.",
+            )
+            .with(parameters::wait())
+            .with(parameters::timeout())
+            .ok::<Sandbox<'_>>("The sandbox", responses::example())
+            .fails(failures::reads())
+            .fails(failures::waits())
+            .fails(failures::no_sandbox()),
+    ]
+}
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::sandbox()

@@ -18,6 +18,8 @@ use http::{
 };
 use lifecycle::network::Enforced;
 use parking_lot::Mutex;
+use serde_json::json;
+use utoipa::openapi::schema::AnyOfBuilder;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use self::{etag::ETag, parameters::Parameters};
@@ -25,6 +27,7 @@ use super::{
     Backend,
     errors::{ApiError, reply},
     gzip::{self, Gzip},
+    openapi::{self, Endpoint, Tag, failures, parameters as described, schemas},
     path,
     responses::{self, SandboxList, SandboxPage},
 };
@@ -63,6 +66,33 @@ struct Written {
     etag: ETag,
     text: Bytes,
     compressed: Arc<OnceLock<Bytes>>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let etag = described::header("The version of the list, for `If-None-Match`.", "W/\"cc6d3afb-12\"");
+    let vary = described::header("The answer depends on this header of the request.", "accept-encoding");
+    let not_modified = openapi::response("No sandbox has changed since.");
+    let not_modified = not_modified.header("ETag", etag.clone()).header("Vary", vary.clone());
+    let mut endpoint = Endpoint::get("/api/sandboxes", "listSandboxes", Tag::Sandboxes, "List sandboxes").text(
+        "Without parameters it returns all sandboxes in the order of their ids. With at least one of them it returns those \
+         that match all of them. Several values of one parameter, separated by commas or in several parameters, select any \
+         of them. For the next page, send the same parameters and the token of `continue`.",
+    );
+    let schema = AnyOfBuilder::new()
+        .item(endpoint.schema::<SandboxPage<'_>>(schemas::Use::Response))
+        .item(endpoint.schema::<SandboxList<'_>>(schemas::Use::Response));
+    let example = json!({"sandboxes": [responses::example()], "count": 1});
+    endpoint = parameters::described().into_iter().fold(endpoint, Endpoint::with);
+    vec![
+        endpoint
+            .with(described::if_none_match())
+            .ok_with("The sandboxes", schema, example, |answer| {
+                answer.header("ETag", etag).header("Vary", vary)
+            })
+            .answers("304", not_modified)
+            .fails(parameters::failures())
+            .fails(failures::reads()),
+    ]
 }
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {

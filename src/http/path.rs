@@ -149,6 +149,21 @@ pub(super) fn health() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("health")
 }
 
+/// `/openapi.json`
+pub(super) fn openapi() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("openapi.json")
+}
+
+/// `/docs`
+pub(super) fn docs() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::path!("docs")
+}
+
+/// `/docs/{file}`
+pub(super) fn docs_file() -> impl Filter<Extract = (String,), Error = Rejection> + Copy {
+    warp::path!("docs" / String)
+}
+
 /// Returns the name of the route of a path, for metrics: the path with `{id}` in place of the id. Callers can invent
 /// paths, so all others have one name.
 pub(super) fn route_name(path: &str) -> &'static str {
@@ -171,6 +186,9 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("api"), Some("clusters"), None, ..] => "/api/clusters",
         [Some("api"), Some("capabilities"), None, ..] => "/api/capabilities",
         [Some("health"), None, ..] => "/health",
+        [Some("openapi.json"), None, ..] => "/openapi.json",
+        [Some("docs"), None, ..] => "/docs",
+        [Some("docs"), Some(_), None, ..] => "/docs/{file}",
         [Some("livez"), None, ..] => "/livez",
         [Some("readyz"), None, ..] => "/readyz",
         [Some("metrics"), None, ..] => "/metrics",

@@ -11,9 +11,15 @@ use lifecycle::{
     workspace::{Scope, WhenDeleted},
 };
 use serde::{Serialize, Serializer};
+use serde_json::json;
+use utoipa::ToSchema;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{errors::reply, path, responses};
+use super::{
+    errors::reply,
+    openapi::{Endpoint, Tag, names::NetworkModeName},
+    path, responses,
+};
 
 /// All profiles, in order of their names. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,9 +30,10 @@ pub struct Profiles {
 }
 
 /// A profile, as callers see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Profile {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: ProfileName,
     /// The operator's description.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,9 +48,11 @@ pub struct Profile {
     pub start_cpu: Option<String>,
     /// The time to live, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
+    #[schema(value_type = Option<String>)]
     pub ttl: Option<Duration>,
     /// The idle timeout, if the request sets none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "duration")]
+    #[schema(value_type = Option<String>)]
     pub idle_timeout: Option<Duration>,
     /// The fields that a request may set, with their bounds.
     #[serde(skip_serializing_if = "Overrides::is_empty")]
@@ -51,7 +60,7 @@ pub struct Profile {
 }
 
 /// The fields that a request may set in place of a profile, with their bounds. An absent field cannot be set.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Overrides {
     /// The bounds of the resources.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -67,6 +76,7 @@ pub struct Overrides {
     pub image: Option<Vec<String>>,
     /// The network modes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<NetworkModeName>>)]
     pub network: Option<Vec<NetworkMode>>,
     /// The bounds of the size of the workspace, by the name `size`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -74,7 +84,7 @@ pub struct Overrides {
 }
 
 /// The least and the largest amount that a request may set, as Kubernetes writes them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Bounds {
     /// The minimum; without one, any amount.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +95,8 @@ pub struct Bounds {
 }
 
 /// The workspace of a profile, as callers see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ProfileWorkspace)]
 pub struct Workspace {
     /// Its size.
     pub size: String,
@@ -97,14 +108,38 @@ pub struct Workspace {
     pub when_deleted: WhenDeleted,
     /// How long it is kept after its last use.
     #[serde(serialize_with = "short")]
+    #[schema(value_type = String)]
     pub keep_for: Duration,
 }
 
-#[derive(Serialize)]
+/// All profiles.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProfileList)]
 struct List<'a> {
+    /// The profiles, in order of their names.
     profiles: &'a [Profile],
-    /// The profile of a request that names none.
+    /// The profile of a request that names none, or null.
+    #[schema(required, value_type = Option<String>)]
     default: Option<&'a ProfileName>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let example = json!({
+        "profiles": [{
+            "name": "default", "resources": {"cpu": "1", "memory": "1Gi"}, "ttl": "2h",
+            "overrides": {"resources": {"cpu": {"min": "100m", "max": "4"}}},
+        }],
+        "default": "default",
+    });
+    vec![
+        Endpoint::get(
+            "/api/profiles",
+            "listProfiles",
+            Tag::Settings,
+            "List the profiles that a create may name",
+        )
+        .ok::<List<'_>>("All profiles, in order of their names", example),
+    ]
 }
 
 pub(super) fn route(profiles: Profiles) -> BoxedFilter<(Response,)> {

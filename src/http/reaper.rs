@@ -2,14 +2,23 @@
 
 use actors::sandboxes::ReaperState;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{Backend, errors::reply, path, responses};
+use super::{
+    Backend,
+    errors::reply,
+    openapi::{Endpoint, Tag},
+    path, responses,
+};
 
 /// The state of the reaper.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reaper)]
 struct State {
     /// Until when it is stopped; null if it is not stopped.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     stopped_until: Option<jiff::Timestamp>,
     /// How many sandboxes it has reaped since the start.
     reaped: u64,
@@ -18,10 +27,26 @@ struct State {
 }
 
 /// The answer to a resume.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResumedReaper)]
 struct Resumed {
+    /// Always true.
     ok: bool,
+    /// Whether it was stopped before.
     was_stopped: bool,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let state = json!({"stopped_until": null, "reaped": 12, "rehearsed": 0});
+    vec![
+        Endpoint::get("/api/reaper", "getReaper", Tag::Operation, "Return the state of the reaper")
+            .ok::<State>("The state of the reaper", state),
+        Endpoint::post("/api/reaper/resume", "resumeReaper", Tag::Operation, "Resume the reaper")
+            .text(
+                "The reap limits stop the reaper when too many sandboxes are due at once. A body is ignored.",
+            )
+            .ok::<Resumed>("The reaper runs", json!(Resumed { ok: true, was_stopped: true })),
+    ]
 }
 
 pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {

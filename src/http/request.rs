@@ -10,6 +10,7 @@ mod fields;
 mod integer;
 mod json;
 mod overrides;
+pub(in crate::http) mod schema;
 mod substitutes;
 
 use std::time::Duration;

@@ -1,55 +1,81 @@
 //! The bodies of responses.
 
+use std::collections::BTreeMap;
+
 use actors::sandboxes;
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use lifecycle::{
-    hold::Held,
+    hold::{Held, HoldReason},
     ids::{ProfileName, SandboxId, ThreadId, UserId},
     labels::Labels,
     network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
+    phase::Phase,
     resize::Resize,
     spec::{Resources, ShellSessions},
     workspace::{PodWorkspace, WhenDeleted, WorkspaceId},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::errors::ApiError;
+use super::{
+    errors::ApiError,
+    openapi::names::{EnforcedName, NetworkModeName, ReapReasonName, SessionCount},
+};
 
 /// The media type of every JSON response except problem documents.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A sandbox. The fields up to `lark_cli_broker` are the contract with existing clients; those after `ready` are present
 /// only if they have a value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sandbox, description = "A sandbox. Fields without a value are absent.")]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct Sandbox<'a> {
+    /// Its id.
+    #[schema(value_type = String)]
     sandbox_id: &'a SandboxId,
+    /// The URL for clients.
     sandbox_url: &'a str,
+    /// The phase of its Pod, or `Terminating` while the Pod is being deleted.
+    #[schema(value_type = Phase)]
     status: &'static str,
-    /// Null if the value in the Pod is not a positive integer.
+    /// The maximum number of shell sessions. Null if the value in the Pod is not a positive integer.
+    #[schema(value_type = Option<SessionCount>, required)]
     max_shell_sessions: Option<ShellSessions>,
-    /// The Pod's uid.
+    /// The uid of the Pod.
     container_id: &'a str,
-    /// Null if the Pod has only parts of a broker, or if other containers can read its credentials.
+    /// Whether the Lark command line runs in a broker. Null if the Pod has only parts of a broker, or if other containers
+    /// can read its credentials.
+    #[schema(required)]
     lark_cli_broker: Option<bool>,
     /// Whether the URL works.
     ready: bool,
-    /// Absent for a sandbox that DeerFlow's provisioner created, like `user_id`.
+    /// The thread of its POST. Absent for a sandbox that DeerFlow's provisioner created, like `user_id`, and in lists without
+    /// parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     thread_id: Option<&'a ThreadId>,
+    /// The user of its POST.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     user_id: Option<&'a UserId>,
+    /// The labels of its Pod, without those of this program and of Kubernetes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     labels: Option<&'a Labels>,
+    /// The profile with which it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     profile: Option<&'a ProfileName>,
     /// The profile that a POST named, if the sandbox existed with another one or with none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     profile_not_applied: Option<&'a ProfileName>,
+    /// The limits of its container, as Kubernetes writes them.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     resources: &'a Resources,
     /// The resize that is in progress, or the last one.
@@ -63,87 +89,125 @@ pub(super) struct Sandbox<'a> {
     network: Option<SandboxNetwork>,
     /// The network mode that a POST named, if the sandbox existed with another one or with none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<NetworkModeName>)]
     network_not_applied: Option<NetworkMode>,
+    /// Its workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace: Option<Workspace<'a>>,
+    /// Why it does not run, such as `ImagePullBackOff` or `Unschedulable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// The cluster's message about the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+    /// Advice for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
+    /// The creation time of its Pod.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     created_at: Option<Timestamp>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     expiry: Option<Lifetime>,
 }
 
 /// The network of a sandbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SandboxNetwork {
+    /// The network mode.
+    #[schema(value_type = NetworkModeName)]
     mode: NetworkMode,
-    /// Absent for a mode without a policy.
+    /// Whether the policy of the mode is enforced. Absent for a mode without a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EnforcedName>)]
     enforced: Option<Enforced>,
 }
 
 /// The workspace of a sandbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SandboxWorkspace)]
 struct Workspace<'a> {
+    /// Its id.
+    #[schema(value_type = String)]
     id: &'a WorkspaceId,
+    /// The size that its create asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<&'a str>,
+    /// Whether its create asked to keep or to delete it after the last sandbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     when_deleted: Option<WhenDeleted>,
 }
 
 /// The lifetime of a sandbox with limits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Lifetime {
+    /// When it expires without further activity.
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// Since when it is idle.
+    #[schema(value_type = String, format = DateTime)]
     idle_since: Timestamp,
+    /// The limit that it reaches then.
+    #[schema(value_type = ReapReasonName)]
     reap_reason: &'static str,
+    /// Why it still exists after `expires_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reap_held: Option<Hold>,
 }
 
 /// Why a sandbox still exists after its `expires_at`, and until when.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Hold {
+    /// The reason.
+    #[schema(value_type = HoldReason)]
     reason: &'static str,
+    /// The reason as a sentence.
     message: &'static str,
+    /// The earliest time of its deletion.
+    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
 
 /// When and why a sandbox was reaped.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reaped {
+    /// The limit that it had reached.
+    #[schema(value_type = ReapReasonName)]
     reason: &'static str,
+    /// The reason as a sentence.
     message: &'static str,
+    /// When it was deleted.
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
 }
 
-/// The response to a presence request. The id is the caller's own text.
-#[derive(Debug, Serialize)]
+/// Whether a sandbox's Pod exists.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Presence<'a> {
+    /// The id, as the caller wrote it.
     sandbox_id: &'a str,
+    /// Whether its Pod exists, in any phase.
     exists: bool,
     /// The Pod's uid, or null.
+    #[schema(required)]
     container_id: Option<&'a str>,
 }
 
-/// The response to a LIST without parameters. Clients of DeerFlow's provisioner read it often, so its sandboxes have no
-/// thread, user and labels.
-#[derive(Debug, Serialize)]
+/// All sandboxes. Clients of DeerFlow's provisioner read this list often, so its sandboxes have no thread, user and labels.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SandboxList<'a> {
+    /// The sandboxes, in order of their ids.
     sandboxes: Vec<Sandbox<'a>>,
+    /// How many there are.
     count: usize,
 }
 
-/// The response to a LIST with parameters.
-#[derive(Debug, Serialize)]
+/// The sandboxes that match the parameters of a list.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SandboxPage<'a> {
+    /// The sandboxes, in order of their ids.
     sandboxes: Vec<Sandbox<'a>>,
+    /// How many there are.
     count: usize,
     /// The number of matching sandboxes after these.
     remaining: usize,
@@ -154,11 +218,23 @@ pub(super) struct SandboxPage<'a> {
     version: &'a str,
 }
 
-/// The response to a DELETE. The id is the caller's own text, also if it is not a valid id.
-#[derive(Debug, Serialize)]
+/// The end of a sandbox.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Deleted<'a> {
+    /// Always true.
     ok: bool,
+    /// The id as the caller wrote it, also if it is not a valid id.
     sandbox_id: &'a str,
+}
+
+/// Returns the example of a sandbox.
+pub(super) fn example() -> serde_json::Value {
+    serde_json::json!({
+        "sandbox_id": "abc-123", "sandbox_url": "http://127.0.0.1:30624", "status": "Running",
+        "max_shell_sessions": 10, "container_id": "5d1d58d2-7011-4816-993b-0b512deef117", "lark_cli_broker": false,
+        "ready": true, "created_at": "2026-11-26T08:28:35Z", "expires_at": "2026-11-26T09:28:35.543Z",
+        "idle_since": "2026-11-26T08:28:35.543Z", "reap_reason": "TTLExpired",
+    })
 }
 
 // === impl Sandbox ===

@@ -3,67 +3,162 @@
 use actors::workspaces::{WorkspaceStatus, Workspaces};
 use jiff::Timestamp;
 use lifecycle::{
+    error::ClusterErrorKind,
     ids::{ProfileName, SandboxId},
+    operation::Operation,
     workspace::{Scope, WhenDeleted, WorkspaceId, claim::ClaimPhase},
 };
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
     body::BodyReader,
     errors::{ApiError, reply},
+    openapi::{
+        Endpoint, Tag, failures,
+        names::{one_of, stand_in},
+    },
     patch,
     path::{self, PathWorkspace},
     request, responses,
 };
 
 /// A workspace.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Workspace<'a> {
+    /// Its id.
+    #[schema(value_type = String)]
     id: &'a WorkspaceId,
+    /// The sandboxes that share it.
     scope: Scope,
+    /// The sandbox that has it, for the scope `sandbox`.
     #[serde(skip_serializing_if = "Option::is_none")]
     sandbox_id: Option<&'a str>,
+    /// The thread whose sandboxes share it, for the scope `thread`.
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_id: Option<&'a str>,
+    /// The user whose sandboxes share it, for the scopes `thread` and `user`.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
+    /// The profile of the sandbox that created it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     profile: Option<&'a ProfileName>,
     /// The requested size.
     size: &'a str,
     /// The size of the volume, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     capacity: Option<&'a str>,
+    /// The storage class.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage_class: Option<&'a str>,
-    /// `Pending`, `Bound`, `Lost` or `Terminating`.
+    /// The phase of its claim, or `Terminating` while the claim is being deleted.
+    #[schema(value_type = PhaseName)]
     phase: &'static str,
+    /// Whether it is kept or deleted after the last sandbox.
     when_deleted: WhenDeleted,
+    /// How long it is kept after its last use.
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_for: Option<String>,
+    /// The creation time of its claim.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     created_at: Option<Timestamp>,
+    /// The sandboxes that use it.
+    #[schema(value_type = Vec<String>)]
     in_use_by: &'a [SandboxId],
-    /// The time of the last use; null while it is used, and if it is not known.
+    /// The time of the last use. Null while it is used, and if it is not known.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     last_used: Option<Timestamp>,
-    /// When it is deleted if no sandbox uses it before; null if that is not planned.
+    /// When it is deleted if no sandbox uses it before. Null if that is not planned.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     deletes_at: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+/// All workspaces.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceList)]
 struct List<'a> {
+    /// The workspaces.
     workspaces: Vec<Workspace<'a>>,
+    /// How many there are.
     count: usize,
 }
 
-/// The response to a DELETE.
-#[derive(Serialize)]
+/// The end of a workspace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedWorkspace)]
 struct Deleted<'a> {
+    /// Always true.
     ok: bool,
+    /// Its id.
     id: &'a str,
 }
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let example = json!({
+        "id": "0123456789abcdef0123456789abcdef", "scope": "thread", "thread_id": "thread-456", "user_id": "alice",
+        "profile": "default", "size": "10Gi", "phase": "Bound", "when_deleted": "keep", "keep_for": "7days",
+        "created_at": "2026-11-26T08:28:35Z", "in_use_by": ["abc-123"], "last_used": null, "deletes_at": null,
+    });
+    let one = "/api/workspaces/{id}";
+    vec![
+        Endpoint::get(
+            "/api/workspaces",
+            "listWorkspaces",
+            Tag::Workspaces,
+            "List the workspaces of all sandboxes",
+        )
+        .ok::<List<'_>>("All workspaces", json!({"workspaces": [example], "count": 1}))
+        .fails(failures::reads()),
+        Endpoint::delete(one, "deleteWorkspace", Tag::Workspaces, "Delete a workspace and its data")
+            .ok::<Deleted<'_>>(
+                "The workspace is deleted",
+                json!(Deleted { ok: true, id: "0123456789abcdef0123456789abcdef" }),
+            )
+            .fails(failures::no_workspace())
+            .fails(failures::reads())
+            .fails(failures::cluster(Operation::DeleteWorkspace))
+            .fails(
+                [ClusterErrorKind::WorkspaceInUse, ClusterErrorKind::WorkspaceTerminating]
+                    .map(|kind| failures::refused(Operation::DeleteWorkspace, kind)),
+            ),
+        Endpoint::patch(one, "enlargeWorkspace", Tag::Workspaces, "Enlarge a workspace")
+            .body(
+                "WorkspaceSize",
+                request::schema::workspace_size(),
+                &[("A larger size", json!({"size": "20Gi"}))],
+            )
+            .ok::<Workspace<'_>>("The workspace and its new size", example)
+            .fails(failures::body())
+            .fails(failures::owner())
+            .fails(failures::field("size"))
+            .fails(failures::settings("the size 20Gi is above the maximum of the profile, 10Gi"))
+            .fails(failures::no_workspace())
+            .fails(failures::reads())
+            .fails(failures::cluster(Operation::EnlargeWorkspace))
+            .fails(
+                [
+                    ClusterErrorKind::QuotaExceeded,
+                    ClusterErrorKind::WorkspaceNotExpandable,
+                    ClusterErrorKind::WorkspacePending,
+                    ClusterErrorKind::WorkspaceLost,
+                    ClusterErrorKind::WorkspaceTerminating,
+                ]
+                .map(|kind| failures::refused(Operation::EnlargeWorkspace, kind)),
+            ),
+    ]
+}
+
+stand_in!(
+    PhaseName,
+    "WorkspacePhase",
+    "The phase of the claim of a workspace.",
+    one_of(["Pending", "Bound", "Lost", "Terminating"])
+);
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
     let (listed, deleted) = (backend.clone(), backend.clone());

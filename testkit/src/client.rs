@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Answer, Events, until};
+use crate::{Answer, Events, contract, until};
 
 /// The time after which every caller has given up (invariant 7).
 const GIVEN_UP: Duration = Duration::from_secs(29);
@@ -26,6 +26,8 @@ const GIVEN_UP: Duration = Duration::from_secs(29);
 pub struct Client {
     transport: Transport,
     key: Option<String>,
+    /// Whether the server is the daemon, so that each answer is compared with its own description.
+    is_described: bool,
 }
 
 #[derive(Clone)]
@@ -43,19 +45,25 @@ impl Client {
     /// Returns a client of the server at this address.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
-        Self { transport: Transport::Socket(address), key: None }
+        Self { transport: Transport::Socket(address), key: None, is_described: false }
     }
 
     /// Returns a client that calls the routes without a socket, which works under a paused clock.
     #[must_use]
     pub fn direct(frontend: Frontend) -> Self {
-        Self { transport: Transport::Direct(frontend), key: None }
+        Self { transport: Transport::Direct(frontend), key: None, is_described: true }
     }
 
     /// Returns a client that sends this API key.
     #[must_use]
     pub fn with_key(&self, key: Option<&str>) -> Self {
-        Self { transport: self.transport.clone(), key: key.map(str::to_owned) }
+        Self { key: key.map(str::to_owned), ..self.clone() }
+    }
+
+    /// Returns a client that compares each answer with the daemon's description of its API, and fails if they differ.
+    #[must_use]
+    pub fn described(self) -> Self {
+        Self { is_described: true, ..self }
     }
 
     /// Reads a sandbox.
@@ -138,6 +146,7 @@ impl Client {
         if let Some(key) = &self.key {
             request.headers_mut().insert("x-api-key", key.parse()?);
         }
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let start = Instant::now();
         let answer = async {
             match &self.transport {
@@ -150,7 +159,13 @@ impl Client {
         };
         let answer =
             timeout(GIVEN_UP, answer).await.expect("every request is answered in time (invariant 7)");
-        answer.map(|(head, body)| Answer::new(head, body, start.elapsed()))
+        let answer = answer.map(|(head, body)| Answer::new(head, body, start.elapsed()))?;
+        if self.is_described {
+            contract::check(&method, &path, &answer).unwrap_or_else(|problem| {
+                panic!("{method} {path}: not in the document: {problem}\n{answer:?}")
+            });
+        }
+        Ok(answer)
     }
 
     /// Opens a stream of events, after the event with this id.
@@ -212,6 +227,9 @@ where
     let (head, body) = response.into_parts();
     if head.status == StatusCode::OK {
         assert_eq!(head.headers["content-type"], "text/event-stream");
+        let path = "/api/sandboxes/{id}/events";
+        contract::check_head(&Method::GET, path, head.status.as_u16(), &head.headers)
+            .unwrap_or_else(|problem| panic!("not in the document: {problem}"));
         return Ok(Events::new(body, connection));
     }
     let bytes = body.collect().await.expect("the body is complete").to_bytes();

@@ -109,7 +109,7 @@ impl Setup {
         let embedded = self.cluster.clone().filter(|_| reached_directly);
         let (running, client) = if self.listens {
             let daemon = run::Daemon::start(&settings, embedded).await.unwrap();
-            let client = Client::at(daemon.address());
+            let client = Client::at(daemon.address()).described();
             (Running::Listening(daemon), client)
         } else {
             let core = Core::start(&settings, embedded).await.unwrap();

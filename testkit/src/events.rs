@@ -8,6 +8,8 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use crate::contract;
+
 /// A stream of events. Dropping it closes the connection.
 pub struct Events {
     body: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>,
@@ -92,6 +94,15 @@ impl Drop for Events {
 
 impl Event {
     fn parse(text: &str) -> Self {
+        let event = Self::read(text);
+        if !event.name.starts_with(':') {
+            contract::check_event(&event.name, event.id.as_deref(), &event.data)
+                .unwrap_or_else(|problem| panic!("not in the document: {problem}"));
+        }
+        event
+    }
+
+    fn read(text: &str) -> Self {
         let mut event = Self { id: None, name: String::new(), data: Value::Null };
         for line in text.lines() {
             match line.split_once(": ") {

@@ -16,6 +16,7 @@
 mod answer;
 mod client;
 mod cluster;
+pub mod contract;
 mod daemon;
 mod events;
 mod log;

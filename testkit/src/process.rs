@@ -61,7 +61,7 @@ impl Process {
     /// Returns a client without a key.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::at(self.address)
+        Client::at(self.address).described()
     }
 
     /// Returns the id of the process.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::contract;
 
 use crate::{
     client::exchange,
@@ -109,6 +110,9 @@ async fn recorded_requests_have_the_recorded_responses() {
     for Case { name: case, request, response } in serde_json::from_str::<Vec<Case>>(RECORDED).unwrap() {
         let answer =
             exchange(server.address, request.bytes()).await.unwrap_or_else(|| panic!("{case}: no answer"));
+        let method = request.method.parse().unwrap();
+        contract::check(&method, &request.path, &answer)
+            .unwrap_or_else(|problem| panic!("{case}: {problem}"));
         assert_eq!(answer.header("content-type"), response.content_type.as_deref(), "{case}");
         if case == "patch" {
             assert_eq!((answer.status, response.status), (422, 405), "{case}");

@@ -16,6 +16,7 @@ mod lifetimes;
 mod list;
 mod log;
 mod manifests;
+mod openapi;
 mod overrides;
 mod python_bodies;
 mod resizes;

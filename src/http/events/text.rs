@@ -11,6 +11,16 @@ use crate::http::{errors::ApiError, responses::Sandbox};
 /// Sent after a silence, so that proxies and clients can tell a quiet stream from a dead one.
 pub(super) const COMMENT: Bytes = Bytes::from_static(b": no changes\n\n");
 
+/// The events whose data is a sandbox.
+pub(super) const OF_SANDBOXES: [&str; 9] =
+    ["added", "replaced", "ready", "status", "unready", "url", "reason", "limits", "changed"];
+
+/// The events whose data is an error.
+pub(super) const OF_ERRORS: [&str; 4] = ["deleted", "reaped", "unreadable", "stale"];
+
+/// The events without data.
+pub(super) const OF_STREAMS: [&str; 3] = ["synced", "reset", "fresh"];
+
 /// Returns the text of an event; `None` at the end of the stream.
 pub(super) fn of(news: &News) -> Option<Bytes> {
     Some(match news {

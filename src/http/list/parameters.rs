@@ -189,5 +189,8 @@ impl Reader<'_> {
     }
 }
 
+mod described;
 #[cfg(test)]
 mod tests;
+
+pub(super) use self::described::{failures, parameters as described};

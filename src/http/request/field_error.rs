@@ -5,15 +5,20 @@ use std::{borrow::Cow, fmt};
 use lifecycle::text::truncated;
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::{
+    ToSchema,
+    openapi::schema::{AdditionalProperties, AnyOfBuilder, Array, ArrayBuilder, ObjectBuilder, Type},
+};
 
-/// An entry of a 422's `detail`: `{"type", "loc", "msg", "input", "ctx"?}`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// An invalid field of the body, the query or the headers.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     #[serde(flatten)]
     problem: Problem,
-    /// The path to the invalid value, starting with `body` or `header`.
+    /// The path to the invalid value, starting with `body`, `query` or `header`.
+    #[schema(schema_with = path)]
     loc: Vec<Loc>,
-    /// The invalid value, shortened by [`echo`].
+    /// The invalid value, shortened if it is long.
     input: Value,
 }
 
@@ -30,13 +35,19 @@ pub(crate) enum Loc {
 }
 
 /// The kind of an error, with the name and the text of pydantic 2.13.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = FieldProblem)]
 pub(crate) struct Problem {
+    /// A stable name of the problem, as pydantic has it.
     #[serde(rename = "type")]
     name: &'static str,
+    /// The problem as a sentence.
     #[serde(rename = "msg")]
+    #[schema(value_type = String)]
     text: Cow<'static, str>,
+    /// The values that the sentence contains.
     #[serde(rename = "ctx", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = values)]
     context: Option<Value>,
 }
 
@@ -48,6 +59,23 @@ pub const ECHO_MAX: usize = 1024;
 const ENV: &str = "env";
 /// Stands in an error for a value that is not shown.
 const HIDDEN: &str = "[hidden]";
+
+/// Describes [`Problem::context`].
+fn values() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("The values that the sentence contains."))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+}
+
+/// Describes [`FieldError::loc`].
+fn path() -> Array {
+    let of = |kind| ObjectBuilder::new().schema_type(kind);
+    ArrayBuilder::new()
+        .items(AnyOfBuilder::new().item(of(Type::String)).item(of(Type::Integer)))
+        .description(Some("The path to the invalid value. It starts with `body`, `query` or `header`."))
+        .build()
+}
 
 // === impl FieldError ===
 

@@ -9,12 +9,12 @@ use super::{
 };
 
 /// The maximum number of environment variables.
-const ENV_MAX: usize = 64;
+pub(super) const ENV_MAX: usize = 64;
 /// The maximum size of all environment variables with their names, in bytes. They are a part of the Pod, which every
 /// watch carries.
 const ENV_BYTES_MAX: usize = 32 << 10;
 /// The maximum number of labels.
-const LABELS_MAX: usize = 32;
+pub(super) const LABELS_MAX: usize = 32;
 /// The resources that a request may set.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral_storage"];
 

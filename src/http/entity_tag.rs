@@ -1,0 +1,19 @@
+//! Entity tags, with which a client learns that its copy is current.
+
+use http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH};
+
+/// Returns the tag of a text. It is the same in every process.
+pub(super) fn of(text: &[u8]) -> HeaderValue {
+    // FNV-1a. The texts are those of the program, so a collision has no use.
+    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    HeaderValue::try_from(format!("\"{hash:016x}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Returns whether `If-None-Match` names this tag.
+pub(super) fn is_current(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let sent = headers.get_all(IF_NONE_MATCH).iter().filter_map(|sent| sent.to_str().ok());
+    let mut tags = sent.flat_map(|sent| sent.split(',')).map(str::trim);
+    tags.any(|sent| sent == "*" || sent.strip_prefix("W/").unwrap_or(sent).as_bytes() == tag.as_bytes())
+}
