@@ -27,7 +27,7 @@ pub fn document() -> &'static Value {
 /// Compares an answer with the document.
 ///
 /// # Errors
-/// What the document does not describe.
+/// The first difference from the document.
 pub fn check(method: &Method, path: &str, answer: &Answer) -> Result<(), String> {
     let head = Head { status: answer.status, headers: &answer.headers };
     let Some(response) = head.check(method, path)? else { return Ok(()) };
@@ -51,7 +51,7 @@ pub fn check(method: &Method, path: &str, answer: &Answer) -> Result<(), String>
 /// Compares an event of a stream with the document.
 ///
 /// # Errors
-/// What the document does not describe.
+/// The first difference from the document.
 pub fn check_event(name: &str, id: Option<&str>, data: &Value) -> Result<(), String> {
     let stream = &DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"];
     let mut event = json!({ "event": name, "data": data.to_string() });
@@ -64,7 +64,7 @@ pub fn check_event(name: &str, id: Option<&str>, data: &Value) -> Result<(), Str
 /// Compares the beginning of an answer with the document.
 ///
 /// # Errors
-/// What the document does not describe.
+/// The first difference from the document.
 pub fn check_head(method: &Method, path: &str, status: u16, headers: &HeaderMap) -> Result<(), String> {
     let head = Head { status, headers };
     let response = head.check(method, path)?.ok_or("the document has no such path")?;

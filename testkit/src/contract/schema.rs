@@ -67,7 +67,7 @@ impl<'a> Schemas<'a> {
                     }
                 }
                 "minimum" => {
-                    if value.as_f64() < rule.as_f64() {
+                    if value.as_f64().is_some_and(|number| Some(number) < rule.as_f64()) {
                         return Err(format!("{at}: {value} is less than {rule}"));
                     }
                 }
