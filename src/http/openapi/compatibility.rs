@@ -280,18 +280,18 @@ mod tests {
     use super::*;
 
     /// Returns a document with one operation.
-    fn document(operation: Value, schemas: Value) -> Value {
+    fn document(operation: &Value, schemas: &Value) -> Value {
         json!({"paths": {"/a": {"post": operation}}, "components": {"schemas": schemas}})
     }
 
-    fn answer(schema: Value) -> Value {
+    fn answer(schema: &Value) -> Value {
         let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/A"}}});
-        document(json!({"responses": {"200": {"content": content}}}), json!({"A": schema}))
+        document(&json!({"responses": {"200": {"content": content}}}), &json!({"A": schema}))
     }
 
-    fn request(schema: Value) -> Value {
+    fn request(schema: &Value) -> Value {
         let body = json!({"required": true, "content": {"application/json": {"schema": schema}}});
-        document(json!({"requestBody": body, "responses": {}}), json!({}))
+        document(&json!({"requestBody": body, "responses": {}}), &json!({}))
     }
 
     /// Guards which changes of an operation break its clients.
@@ -337,10 +337,10 @@ mod tests {
             (&optional, &body, &["POST /a needs a body now"]),
             (&plain, &optional, &[]),
         ] {
-            let documents = [before, after].map(|operation| document(operation.clone(), json!({})));
+            let documents = [before, after].map(|operation| document(operation, &json!({})));
             assert_eq!(super::broken(&documents[0], &documents[1]), broken, "{before} {after}");
         }
-        let removed = broken(&document(plain, json!({})), &json!({"paths": {"/a": {}}}));
+        let removed = broken(&document(&plain, &json!({})), &json!({"paths": {"/a": {}}}));
         assert_eq!(removed, ["POST /a is removed"]);
     }
 
@@ -389,7 +389,7 @@ mod tests {
             ),
             (one.clone(), of(json!({"type": "string", "description": "new"})), &[]),
         ] {
-            let found = super::broken(&answer(before.clone()), &answer(after.clone()));
+            let found = super::broken(&answer(&before), &answer(&after));
             let broken: Vec<_> = broken.iter().map(|text| format!("POST /a: 200.{text}")).collect();
             assert_eq!(found, broken, "{before} {after}");
         }
@@ -447,7 +447,7 @@ mod tests {
                 &[" takes no other fields any more"],
             ),
         ] {
-            let found = super::broken(&request(before.clone()), &request(after.clone()));
+            let found = super::broken(&request(&before), &request(&after));
             let broken: Vec<_> = broken.iter().map(|text| format!("POST /a: body{text}")).collect();
             assert_eq!(found, broken, "{before} {after}");
         }
@@ -457,7 +457,7 @@ mod tests {
     #[test]
     fn a_schema_can_contain_itself() {
         let tree = |kind: &str| {
-            answer(json!({"type": "object", "properties": {
+            answer(&json!({"type": "object", "properties": {
                 "name": {"type": kind}, "children": {"type": "array", "items": {"$ref": "#/components/schemas/A"}},
             }}))
         };
