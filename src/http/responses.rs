@@ -1,7 +1,5 @@
 //! The bodies of responses.
 
-use std::collections::BTreeMap;
-
 use actors::sandboxes;
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
