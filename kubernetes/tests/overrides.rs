@@ -11,11 +11,12 @@ use kubernetes::{
 };
 use lifecycle::{
     error::SandboxError,
-    ids::{ProfileName, SandboxId},
+    ids::{ProfileName, SandboxId, ThreadId, UserId},
     network::NetworkMode,
     request::{CreateRequest, RequestedOverrides},
     spec::{Resources, ShellSessions},
     text::Hidden,
+    workspace::{WhenDeleted, WorkspaceRequest},
 };
 use proptest::{option, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -85,7 +86,25 @@ fn overrides() -> impl Strategy<Value = Value> {
         field("labels", select(vec![json!(["team.example.com/"]), json!(["a", "s", "t"])])),
         field("image", select(vec![json!(["*"]), json!(["ghcr.io/org/sandbox:*"])])),
         field("network", select(vec![json!(["open", "isolated", "allow-list"]), json!(["isolated"])])),
+        field("workspace", bounds(BYTES).prop_map(|size| json!({"size": size}))),
     ])
+}
+
+fn affinity() -> Value {
+    let term = json!({"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]});
+    let preferred = json!([{"weight": 1, "preference": term}]);
+    json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}})
+}
+
+fn workspace() -> impl Strategy<Value = Value> {
+    let scope = select(vec!["sandbox", "thread", "user"]);
+    let mode = select(vec!["ReadWriteOnce", "ReadWriteMany"]);
+    (select(BYTES), scope, mode, any::<bool>()).prop_map(|(size, scope, mode, is_user_data)| {
+        json!({
+            "size": size, "scope": scope, "access_mode": mode, "user_data": is_user_data, "storage_class": "fast",
+            "source_snapshot": "golden", "when_deleted": "delete", "keep_for": "2d",
+        })
+    })
 }
 
 fn profile() -> impl Strategy<Value = Value> {
@@ -101,7 +120,30 @@ fn profile() -> impl Strategy<Value = Value> {
         field("shm_size", Just(json!("64Mi"))),
         field("tmp_size", Just(json!("64Mi"))),
         field("run_as_user", Just(json!(1000))),
-        field("security", select(vec![json!("deerflow"), json!("baseline")])),
+        field("run_as_group", Just(json!(1000))),
+        field("fs_group", Just(json!(1000))),
+        field("security", select(vec![json!("deerflow"), json!("baseline"), json!("restricted")])),
+        field("automount_service_account_token", any::<bool>().prop_map(Value::from)),
+        field("host_users", any::<bool>().prop_map(Value::from)),
+        field("image", Just(json!("registry.example/own:1"))),
+        field("start_cpu", select(vec![json!("4"), json!("8")])),
+        field(
+            "tolerations",
+            Just(json!([{"key": "sandboxes", "operator": "Exists", "effect": "NoSchedule"}])),
+        ),
+        field("affinity", Just(affinity())),
+        field(
+            "topology_spread_constraints",
+            Just(json!([{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}])),
+        ),
+        field("image_locality", select(vec![json!("none"), json!("preferred")])),
+        field("scheduler_name", Just(json!("default-scheduler"))),
+        field("runtime_class", Just(json!("gvisor"))),
+        field("priority_class", Just(json!("low"))),
+        field("image_pull_secrets", Just(json!(["registry"]))),
+        field("ttl", Just(json!("8h"))),
+        field("idle_timeout", Just(json!("15m"))),
+        field("workspace", workspace()),
         field("network", select(vec![json!("open"), json!("isolated")])),
         field("overrides", overrides()),
     ])
@@ -116,7 +158,13 @@ fn texts<V: Clone + std::fmt::Debug + 'static>(
     prop_oneof![3 => Just(BTreeMap::new()), 1 => some]
 }
 
-fn request() -> impl Strategy<Value = (RequestedOverrides, bool, bool)> {
+fn wanted_workspace() -> impl Strategy<Value = WorkspaceRequest> {
+    let when_deleted = select(vec![WhenDeleted::Keep, WhenDeleted::Delete]);
+    (option::of(select(BYTES).prop_map(str::to_owned)), option::of(when_deleted))
+        .prop_map(|(size, when_deleted)| WorkspaceRequest { size, when_deleted })
+}
+
+fn request() -> impl Strategy<Value = (RequestedOverrides, Option<WorkspaceRequest>, bool, bool)> {
     let text =
         |values: &'static [&'static str]| option::weighted(0.3, select(values).prop_map(str::to_owned));
     let resources = (text(CORES), text(BYTES), text(BYTES))
@@ -131,7 +179,7 @@ fn request() -> impl Strategy<Value = (RequestedOverrides, bool, bool)> {
             image,
             network,
         });
-    (overrides, any::<bool>(), any::<bool>())
+    (overrides, option::weighted(0.3, wanted_workspace()), any::<bool>(), any::<bool>())
 }
 
 fn template(fields: &Value) -> Option<Template> {
@@ -145,6 +193,8 @@ fn template(fields: &Value) -> Option<Template> {
     Some(Template {
         namespace: NAMESPACE.to_owned(),
         lark_broker_image: Some("broker:1".to_owned()),
+        userdata_pvc: Some("users".to_owned()),
+        skills_pvc: Some("skills".to_owned()),
         profiles,
         ..Template::default()
     })
@@ -175,7 +225,7 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut BTreeSet<Stri
 }
 
 /// Returns the JSON pointers that a request may change.
-fn own_fields(overrides: &RequestedOverrides) -> BTreeSet<String> {
+fn own_fields(overrides: &RequestedOverrides, workspace: Option<&WorkspaceRequest>) -> BTreeSet<String> {
     let RequestedOverrides { resources, env, labels, image, network } = overrides;
     let sandbox = "/pod/spec/containers/0";
     let mut own: BTreeSet<_> =
@@ -192,6 +242,19 @@ fn own_fields(overrides: &RequestedOverrides) -> BTreeSet<String> {
     own.extend(image.as_ref().map(|_| format!("{sandbox}/image")));
     own.extend(network.map(|_| "/pod/metadata/labels/sandbox-provisioner~1network".to_owned()));
     own.extend((!env.is_empty()).then(|| format!("{sandbox}/env")));
+    let own_annotation =
+        |object: &str, key: &str| format!("/{object}/metadata/annotations/sandbox-provisioner~1{key}");
+    if let Some(WorkspaceRequest { size, when_deleted }) = workspace {
+        if size.is_some() {
+            own.insert("/workspace/spec/resources/requests/storage".to_owned());
+            own.insert(own_annotation("pod", "workspace-size"));
+        }
+        if when_deleted.is_some() {
+            own.extend(["pod", "workspace"].map(|object| own_annotation(object, "when-deleted")));
+        }
+    }
+    // With more CPU for the start, the limit of the request counts after it.
+    own.extend(resources.cpu.as_ref().map(|_| own_annotation("pod", "cpu-after-start")));
     own
 }
 
@@ -200,6 +263,15 @@ fn variables(manifests: &Manifests) -> BTreeMap<String, Option<String>> {
     let sandbox = &manifests.pod.spec.as_ref().unwrap().containers[0];
     assert_eq!(sandbox.name, "sandbox");
     sandbox.env.iter().flatten().map(|variable| (variable.name.clone(), variable.value.clone())).collect()
+}
+
+/// Starts a cluster with the classes of the profiles.
+fn cluster() -> Cluster {
+    let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+    let gvisor = json!({"metadata": {"name": "gvisor"}, "handler": "runsc"});
+    cluster.put("runtimeclasses", gvisor).unwrap();
+    cluster.put("priorityclasses", json!({"metadata": {"name": "low"}, "value": -10})).unwrap();
+    cluster
 }
 
 /// Returns the answer of the embedded API server to the create of an object.
@@ -219,16 +291,22 @@ proptest! {
     /// no host path, no other container, and none of the labels and variables of this program or of Kubernetes; and that
     /// the cluster accepts the result.
     #[test]
-    fn a_request_reaches_only_its_own_fields(fields in profile(), (overrides, broker, sessions) in request()) {
+    fn a_request_reaches_only_its_own_fields(
+        fields in profile(),
+        (overrides, workspace, broker, sessions) in request(),
+    ) {
         let Some(template) = template(&fields) else { return Ok(()) };
         let plain = CreateRequest {
             profile: ProfileName::parse("x"),
+            thread_id: ThreadId::parse("t"),
+            user_id: UserId::parse("u").unwrap(),
             provision_lark_cli_broker: broker,
             max_shell_sessions: sessions.then_some(ShellSessions::DEFAULT),
             ..CreateRequest::new(SandboxId::parse("a").unwrap())
         };
         let without = manifest::build(&template, &plain).unwrap();
-        let with = match manifest::build(&template, &CreateRequest { overrides: overrides.clone(), ..plain }) {
+        let wanted = CreateRequest { overrides: overrides.clone(), workspace: workspace.clone(), ..plain };
+        let with = match manifest::build(&template, &wanted) {
             Ok(with) => with,
             Err(SandboxError::BadRequest(_)) => return Ok(()),
             Err(error) => panic!("{error}"),
@@ -237,7 +315,7 @@ proptest! {
         let mut found = BTreeSet::new();
         let [one, other] = [&without, &with].map(|manifests| serde_json::to_value(manifests).unwrap());
         differences("", &one, &other, &mut found);
-        let own = own_fields(&overrides);
+        let own = own_fields(&overrides, workspace.as_ref());
         prop_assert!(found.is_subset(&own), "{:?} beyond {:?}", found, own);
 
         let (before, after) = (variables(&without), variables(&with));
@@ -252,8 +330,15 @@ proptest! {
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let answers = runtime.block_on(async {
-            let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
-            [created(&cluster, "pods", &with.pod).await, created(&cluster, "services", &with.service).await]
+            let cluster = cluster();
+            let mut answers = vec![
+                created(&cluster, "pods", &with.pod).await,
+                created(&cluster, "services", &with.service).await,
+            ];
+            if let Some(claim) = &with.workspace {
+                answers.push(created(&cluster, "persistentvolumeclaims", claim).await);
+            }
+            answers
         });
         for (status, body) in answers {
             prop_assert_eq!(status, 201, "{}", body);

@@ -4,11 +4,17 @@ use std::{fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
+/// The longest DNS label.
+pub const DNS_LABEL_MAX: usize = 63;
+
+/// The longest DNS subdomain.
+const DNS_SUBDOMAIN_MAX: usize = 253;
+
 /// The longest valid `sandbox_id`, in bytes. A Service name is a DNS label of at most 63 characters ([Kubernetes,
 /// object names]), which include the `sandbox-` and `-svc` of our names.
 ///
 /// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-pub const SANDBOX_ID_MAX: usize = 63 - "sandbox-".len() - "-svc".len();
+pub const SANDBOX_ID_MAX: usize = DNS_LABEL_MAX - "sandbox-".len() - "-svc".len();
 
 /// The pattern of a `sandbox_id`, for error texts.
 pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
@@ -78,8 +84,9 @@ impl SandboxId {
     }
 }
 
-/// Returns whether a text is a DNS label of at most this length.
-fn is_dns_label(text: &str, max: usize) -> bool {
+/// Returns whether a text is a DNS label of at most this length: the name of a Service or of a namespace.
+#[must_use]
+pub fn is_dns_label(text: &str, max: usize) -> bool {
     let bytes = text.as_bytes();
     let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (1..=max).contains(&bytes.len())
@@ -88,13 +95,24 @@ fn is_dns_label(text: &str, max: usize) -> bool {
         && bytes.last().is_some_and(letter)
 }
 
+/// Returns whether a text is a DNS subdomain: the name of most Kubernetes objects.
+///
+/// ```
+/// use lifecycle::ids::is_dns_subdomain;
+/// assert!(is_dns_subdomain("a.b-c.d") && !is_dns_subdomain("a..b") && !is_dns_subdomain("A"));
+/// ```
+#[must_use]
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= DNS_SUBDOMAIN_MAX && text.split('.').all(|label| is_dns_label(label, DNS_LABEL_MAX))
+}
+
 // === impl ProfileName ===
 
 impl ProfileName {
     /// Parses a name; returns `None` if it is not a DNS label of 1 to 63 characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        is_dns_label(text, 63).then(|| Self(text.into()))
+        is_dns_label(text, DNS_LABEL_MAX).then(|| Self(text.into()))
     }
 
     /// Returns the name of the profile for requests that name none.

@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::ids::is_dns_subdomain;
+
 /// The longest label value and the longest name in a label key.
 const LABEL_MAX: usize = 63;
-/// The longest prefix of a label key, and the longest name of an object.
-const SUBDOMAIN_MAX: usize = 253;
 
 /// Labels in the order of their keys. They take little memory, because each sandbox has them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,7 +15,7 @@ pub struct Labels(Box<[(Box<str>, Box<str>)]>);
 #[must_use]
 pub fn is_label_key(text: &str) -> bool {
     match text.split_once('/') {
-        Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_label(name),
         None => is_label(text),
     }
 }
@@ -24,17 +24,6 @@ pub fn is_label_key(text: &str) -> bool {
 #[must_use]
 pub fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_label(text)
-}
-
-/// Returns whether a text can be the name of an object, or the prefix of a label key.
-#[must_use]
-pub fn is_subdomain(text: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let label = |label: &str| {
-        let ends = [label.bytes().next(), label.bytes().last()];
-        ends.into_iter().all(|end| end.is_some_and(letter)) && label.bytes().all(|b| letter(b) || b == b'-')
-    };
-    text.len() <= SUBDOMAIN_MAX && text.split('.').all(label)
 }
 
 /// Returns whether a text is a label value that is not empty, or the name in a label key.

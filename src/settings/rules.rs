@@ -8,6 +8,7 @@ use std::{
 
 use http::Uri;
 use kubernetes::{manifest::is_absolute, probe::Probe, profile::is_image};
+use lifecycle::ids::{DNS_LABEL_MAX, is_dns_label, is_dns_subdomain};
 
 use super::format::{Exposure, Rule};
 
@@ -42,13 +43,13 @@ pub(super) const ONE_LINE: Rule<String> = Rule::new(one_line, "any text without 
 /// [Kubernetes, object names]: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 #[must_use]
 pub fn label(text: &str) -> Option<String> {
-    is_label(text).then(|| text.to_owned())
+    is_dns_label(text, DNS_LABEL_MAX).then(|| text.to_owned())
 }
 
 /// A DNS subdomain of at most 253 characters, the format of a claim name (see [`label`]).
 #[must_use]
 pub fn subdomain(text: &str) -> Option<String> {
-    (text.len() <= 253 && text.split('.').all(is_label)).then(|| text.to_owned())
+    is_dns_subdomain(text).then(|| text.to_owned())
 }
 
 /// An image reference. The check refuses only characters that no reference has, such as the quotes of an env file; the
@@ -137,13 +138,6 @@ pub fn reachable(bound: IpAddr) -> IpAddr {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         other => other,
     }
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 fn is_host_name(text: &str) -> bool {

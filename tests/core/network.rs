@@ -125,6 +125,33 @@ async fn a_cluster_that_ignores_policies_is_detected() {
     assert_eq!(created.body["network"]["enforced"], "yes", "{created}");
 }
 
+/// Guards that a cluster that enforces only the ingress is detected: here because another policy of the namespace allows
+/// every egress.
+#[tokio::test(start_paused = true)]
+async fn egress_that_is_not_enforced_is_detected() {
+    let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+    let open = json!({
+        "metadata": {"name": "egress", "namespace": NAMESPACE},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    });
+    cluster.put("networkpolicies", open).unwrap();
+    let daemon = with(&cluster, PROFILES).await;
+    create(&daemon, json!({"sandbox_id": "a"})).await;
+    let result = checked(&daemon).await;
+    let message = result["message"].as_str().unwrap();
+    assert_eq!(result["enforced"], "no", "{result}");
+    assert!(
+        message.contains("does not enforce the egress") && message.contains("another policy"),
+        "{message}"
+    );
+    assert_eq!(check_pods(&cluster), 0);
+
+    cluster.remove("networkpolicies", NAMESPACE, "egress").unwrap();
+    daemon.call(Method::POST, "/api/network/check", None).await;
+    let is_enforced = async || report(&daemon).await["enforced"] == "yes";
+    within(Duration::from_secs(120), "the check is repeated on demand", is_enforced).await;
+}
+
 /// Guards that the policies are kept: a changed or deleted one is corrected, and an equal one costs no write.
 #[tokio::test(start_paused = true)]
 async fn the_policies_are_kept() {

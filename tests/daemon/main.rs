@@ -10,6 +10,7 @@ mod command_line;
 mod contract;
 mod lifetimes;
 mod metrics;
+mod node_ports;
 mod people;
 mod prometheus;
 mod proxies;

@@ -82,6 +82,10 @@ const WITH_WORKSPACE: [(Start, &[Operation]); 12] = [
     (Kept, &[Create, Delete]),
 ];
 
+/// The operations on a kept workspace that expires meanwhile.
+const EXPIRING: [(Start, &[Operation]); 4] =
+    [(Kept, &[Reap]), (Kept, &[Create]), (Kept, &[Adopt]), (Kept, &[Create, Delete])];
+
 /// The way in which the process dies at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Death {
@@ -307,4 +311,12 @@ fn wherever_it_dies_workspaces_are_kept_and_deleted() {
         let points = every_kill_point(&WITH_WORKSPACE, Workspaces::All(profile));
         assert!(points >= 60, "{points} kill points are fewer than there were");
     }
+}
+
+/// Guards that wherever the process dies, a kept workspace is deleted when its time is over, and not one that a create has
+/// taken.
+#[test]
+fn wherever_it_dies_a_workspace_expires() {
+    let points = every_kill_point(&EXPIRING, Workspaces::All("expire"));
+    assert!(points >= 20, "{points} kill points are fewer than there were");
 }

@@ -149,7 +149,7 @@ impl Oracle {
             if when_deleted == "keep" {
                 let kept = recorded.kept.get_or_insert_with(|| uid.clone());
                 assert_eq!(*kept, uid, "invariant 12: {id} has another workspace");
-            } else if was_gone {
+            } else if was_gone && when_deleted == "delete" {
                 assert_ne!(
                     recorded.ended,
                     Some(uid),
@@ -353,7 +353,11 @@ fn claim_of(cluster: &Cluster, id: &str) -> Option<(String, String)> {
             && claim["metadata"]["deletionTimestamp"].is_null()
     })?;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let when_deleted = text(&claim["metadata"]["annotations"]["sandbox-provisioner/when-deleted"]);
+    let annotation =
+        |key: &str| text(&claim["metadata"]["annotations"][format!("sandbox-provisioner/{key}")]);
+    // A claim that expires within a simulation may be there or not.
+    let expires = annotation("keep-for") == "1m 45s";
+    let when_deleted = if expires { "expire".to_owned() } else { annotation("when-deleted") };
     Some((text(&claim["metadata"]["uid"]), when_deleted))
 }
 

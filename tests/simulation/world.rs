@@ -37,6 +37,9 @@ const PROFILES: &str = "
 [profiles.keep]
 workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep', keep_for = '3650d' }
 
+[profiles.expire]
+workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep', keep_for = '105s' }
+
 [profiles.delete]
 workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'delete' }
 ";

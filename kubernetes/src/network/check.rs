@@ -1,11 +1,13 @@
-//! Proves whether the cluster enforces the policy of the mode `isolated`, with two Pods.
+//! Proves whether the cluster enforces the policy of the mode `isolated`, with two Pods for each direction.
 //!
 //! ```text
-//!   server ready ──▸ client reaches it ──▸ the server gets the label of the mode ──▸ does the client still reach it?
+//!   server ready ──▸ client reaches it ──▸ one of them gets the label of the mode ──▸ does the client still reach it?
+//!
+//!   ingress: the server gets the label             egress: the client gets the label
 //! ```
 //!
-//! The server listens on a port that the policy allows to none of its sources, so the result does not depend on them. The
-//! client ends with a status that tells the result, so no right to read logs or to run programs in Pods is needed. Both
+//! The server listens on a port that the policy allows to none of its sources, and is no DNS server, so the result does not
+//! depend on the settings. The egress is tried only if the ingress is enforced. The client ends with a status that tells the result, so no right to read logs or to run programs in Pods is needed. Both
 //! Pods have labels of their own, and neither those of a sandbox; both are deleted with their uid at the end. The next
 //! check deletes those of a process that was killed.
 
@@ -29,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub(super) use self::pods::PodSettings;
 use self::{
     pods::{Role, name, pod},
-    verdict::{Seen, Step, decide},
+    verdict::{Direction, Seen, Step, decide},
 };
 use super::call::{body, call, or_absent};
 use crate::{connect::Connection, fault::Verb, names};
@@ -69,7 +71,12 @@ impl Check {
     pub(super) async fn run(&self) -> Outcome {
         let checked = async {
             self.delete_all().await?;
-            self.observe().await
+            let ingress = self.observe(Direction::Ingress).await?;
+            if ingress.enforced != Enforced::Yes {
+                return Ok(ingress);
+            }
+            self.delete_all().await?;
+            self.observe(Direction::Egress).await
         };
         let outcome = match timeout(DEADLINE, checked).await {
             Ok(Ok(outcome)) => outcome,
@@ -85,7 +92,7 @@ impl Check {
         outcome
     }
 
-    async fn observe(&self) -> Result<Outcome, ClusterError> {
+    async fn observe(&self, direction: Direction) -> Result<Outcome, ClusterError> {
         let suffix = format!("{:08x}", fastrand::u32(..));
         let (server, client) = (name(Role::Server, &suffix), name(Role::Client, &suffix));
         self.create(&pod(&self.settings, Role::Server, &suffix, None)).await?;
@@ -109,14 +116,14 @@ impl Check {
             };
             failures = 0;
             seen.update(found_server.as_ref(), found_client.as_ref(), begun.elapsed());
-            match decide(&seen) {
+            match decide(direction, &seen) {
                 Step::Wait => {}
                 Step::CreateClient(address) => {
                     self.create(&pod(&self.settings, Role::Client, &suffix, Some(&address))).await?;
                     seen.created_client(begun.elapsed());
                 }
                 Step::Label => {
-                    self.label(&server).await?;
+                    self.label(if direction == Direction::Ingress { &server } else { &client }).await?;
                     seen.labelled_at = Some(begun.elapsed());
                 }
                 Step::Done(enforced, message) => return Ok(Outcome { enforced, message: message.into() }),
@@ -134,7 +141,7 @@ impl Check {
         or_absent(call::<Pod, Pod>(&self.connection, Verb::Get, build).await)
     }
 
-    /// Puts the label of the mode on the server, as a sandbox of the mode has it.
+    /// Puts the label of the mode on a Pod, as a sandbox of the mode has it.
     async fn label(&self, name: &str) -> Result<(), ClusterError> {
         let labels = json!({ names::NETWORK: NetworkMode::Isolated });
         let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
@@ -177,3 +184,6 @@ impl Outcome {
         Self { enforced: Enforced::Unknown, message: message.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

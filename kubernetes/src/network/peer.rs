@@ -9,7 +9,10 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
-use lifecycle::labels::{is_label_key, is_label_value};
+use lifecycle::{
+    ids::{DNS_LABEL_MAX, is_dns_label},
+    labels::{is_label_key, is_label_value},
+};
 
 /// One side of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,11 +134,7 @@ impl Peer {
             let error = if is_name { PeerError::HostName } else { PeerError::Unknown };
             return Err(error(text.to_owned()));
         };
-        let is_namespace = (1..=63).contains(&namespace.len())
-            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !namespace.starts_with('-')
-            && !namespace.ends_with('-');
-        if !is_namespace {
+        if !is_dns_label(namespace, DNS_LABEL_MAX) {
             let address = namespace.contains(['.', ':']);
             let error = if address { PeerError::Unknown } else { PeerError::Namespace };
             return Err(error(if address { text } else { namespace }.to_owned()));

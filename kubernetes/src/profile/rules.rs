@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use lifecycle::{
-    labels::{is_label_key, is_label_value, is_subdomain},
+    ids::is_dns_subdomain,
+    labels::{is_label_key, is_label_value},
     lifetime::{LIMIT_MAX, LIMIT_MIN},
 };
 
@@ -61,7 +62,7 @@ pub(super) fn limit(text: &str) -> Option<Duration> {
 }
 
 pub(super) fn object_name(text: &str) -> Option<String> {
-    is_subdomain(text).then(|| text.to_owned())
+    is_dns_subdomain(text).then(|| text.to_owned())
 }
 
 pub(super) fn label_key(text: &str) -> Option<String> {

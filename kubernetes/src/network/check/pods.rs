@@ -14,7 +14,7 @@ use crate::{names, profile::Profile};
 
 /// The shell script of both Pods. Its arguments are what to do, an address and a port. It works with the programs that
 /// images commonly have.
-const SCRIPT: &str = include_str!("check.sh");
+pub(super) const SCRIPT: &str = include_str!("check.sh");
 
 /// The user of the containers. It needs no entry in the image.
 const USER: i64 = 65534;

@@ -17,6 +17,15 @@ const STILL_REACHED: i32 = 3;
 /// The status of a program that the image does not have.
 const NO_PROGRAM: i32 = 5;
 
+/// The direction of the connections that a check tries. The policy applies to the Pod that gets the label of the mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// The server gets the label.
+    Ingress,
+    /// The client gets the label.
+    Egress,
+}
+
 /// The observations so far. Times count from the begin of the check.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -24,7 +33,7 @@ pub(super) struct Seen {
     pub client: Option<SeenPod>,
     /// When the client was created.
     pub client_since: Duration,
-    /// When the server got the label of the mode.
+    /// When the Pod of the direction got the label of the mode.
     pub labelled_at: Option<Duration>,
     pub now: Duration,
 }
@@ -50,14 +59,14 @@ pub(super) enum Step {
     Wait,
     /// The server listens: create the client, which connects to this address.
     CreateClient(String),
-    /// The client has reached the server: put the label on the server.
+    /// The client has reached the server: put the label on the Pod of the direction.
     Label,
     /// The result, and the result in words.
     Done(Enforced, String),
 }
 
 /// Decides the next step.
-pub(super) fn decide(seen: &Seen) -> Step {
+pub(super) fn decide(direction: Direction, seen: &Seen) -> Step {
     let unknown = |message: String| Step::Done(Enforced::Unknown, message);
     let Some(server) = seen.server.as_ref().filter(|server| server.exists) else {
         return unknown("the server Pod of the check was deleted".to_owned());
@@ -81,7 +90,7 @@ pub(super) fn decide(seen: &Seen) -> Step {
         }
         (Some(0), _) if seen.labelled_at.is_none() => Step::Label,
         (None, _) | (Some(0), None) => Step::Wait,
-        (Some(0), Some(status)) => verdict(status, server, seen),
+        (Some(0), Some(status)) => verdict(direction, status, server, seen),
         (Some(NO_PROGRAM), _) => unknown(ended("client", NO_PROGRAM)),
         (Some(status), _) => unknown(format!(
             "the client Pod did not reach the server Pod before the policy applied to it (status {status}): another \
@@ -90,12 +99,10 @@ pub(super) fn decide(seen: &Seen) -> Step {
     }
 }
 
-fn verdict(status: i32, server: &SeenPod, seen: &Seen) -> Step {
+fn verdict(direction: Direction, status: i32, server: &SeenPod, seen: &Seen) -> Step {
     let labelled_for = seen.labelled_at.map_or(Duration::ZERO, |at| seen.now.saturating_sub(at));
     let (enforced, message) = match status {
-        0 if server.is_ready => {
-            (Enforced::Yes, "a Pod was reachable, and was not after the policy applied to it".to_owned())
-        }
+        0 if server.is_ready => (Enforced::Yes, direction.proof().to_owned()),
         0 => (
             Enforced::Unknown,
             "the server Pod of the check is not ready any more: it has stopped, or the policy also blocks the kubelet's \
@@ -104,11 +111,7 @@ fn verdict(status: i32, server: &SeenPod, seen: &Seen) -> Step {
         ),
         STILL_REACHED if labelled_for >= EFFECT_MIN => (
             Enforced::No,
-            format!(
-                "the cluster does not enforce network policies: a Pod was still reachable {} s after the policy applied \
-                 to it; install a network plugin that does, such as Calico or Cilium",
-                labelled_for.as_secs()
-            ),
+            direction.refutation(labelled_for),
         ),
         STILL_REACHED => (Enforced::Unknown, "the policy had too little time to have an effect".to_owned()),
         status => (Enforced::Unknown, ended("client", status)),
@@ -129,6 +132,36 @@ fn ended(which: &str, status: i32) -> String {
 fn not_started(which: &str, pod: &SeenPod) -> String {
     let why = pod.why.as_deref().unwrap_or("no reason is known");
     format!("the {which} Pod of the check did not start within {} s: {why}", START_MAX.as_secs())
+}
+
+// === impl Direction ===
+
+impl Direction {
+    /// Returns the result of a check whose connections the policy has ended.
+    fn proof(self) -> &'static str {
+        match self {
+            Self::Ingress => "a Pod was reachable, and was not after the policy applied to it",
+            Self::Egress => {
+                "a Pod was reachable and reached another Pod, and neither was so after the policy applied to it"
+            }
+        }
+    }
+
+    /// Returns the result of a check whose connections still succeed.
+    fn refutation(self, labelled_for: Duration) -> String {
+        let time = labelled_for.as_secs();
+        match self {
+            Self::Ingress => format!(
+                "the cluster does not enforce network policies: a Pod was still reachable {time} s after the policy \
+                 applied to it; install a network plugin that does, such as Calico or Cilium"
+            ),
+            Self::Egress => format!(
+                "the cluster does not enforce the egress of network policies: a Pod still reached another one {time} s \
+                 after the policy applied to it; the network plugin does not know egress, or another policy of the \
+                 namespace allows it"
+            ),
+        }
+    }
 }
 
 // === impl Seen ===
@@ -204,6 +237,7 @@ mod tests {
     /// Guards every step of a check, and that a doubtful result is not a result.
     #[test]
     fn each_step_follows_from_the_pods() {
+        use Direction::{Egress, Ingress};
         let ready = || server(true);
         let none = SeenPod::default;
         let started = |code| Some(client(Some(0), code));
@@ -215,7 +249,8 @@ mod tests {
             (seen(ready(), started(Some(0)), None, 9), Step::Label),
             (seen(ready(), started(None), Some(9), 12), Step::Wait),
         ] {
-            assert_eq!(decide(&seen), expected, "{seen:?}");
+            assert_eq!(decide(Ingress, &seen), expected, "{seen:?}");
+            assert_eq!(decide(Egress, &seen), expected, "{seen:?}");
         }
         let missing_program = SeenPod { main: Some(5), ..ready() };
         for (seen, enforced, words) in [
@@ -252,9 +287,14 @@ mod tests {
                 "client Pod of the check did not start",
             ),
         ] {
-            let Step::Done(found, message) = decide(&seen) else { panic!("{seen:?}") };
+            let Step::Done(found, message) = decide(Ingress, &seen) else { panic!("{seen:?}") };
             assert_eq!(found, enforced, "{seen:?}");
             assert!(message.contains(words), "{message}");
+            let Step::Done(found, _) = decide(Egress, &seen) else { panic!("{seen:?}") };
+            assert_eq!(found, enforced, "{seen:?}");
         }
+        let still = seen(ready(), started(Some(3)), Some(9), 40);
+        let Step::Done(_, message) = decide(Egress, &still) else { panic!("{still:?}") };
+        assert!(message.contains("still reached another one 31 s after"), "{message}");
     }
 }
