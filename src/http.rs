@@ -41,6 +41,7 @@ pub mod response_body;
 pub(crate) mod responses;
 mod timeline;
 mod touch;
+mod ui;
 mod wait;
 mod workspaces;
 
@@ -98,6 +99,8 @@ pub fn routes<B: Backend>(
         .or(profiles::route(profiles))
         .unify()
         .or(admin::route(admin))
+        .unify()
+        .or(ui::route())
         .unify()
         .or(fallback::other_methods())
         .unify()

@@ -7,6 +7,7 @@ use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 use super::{
     errors::ApiError,
     path::{self, PathId, PathWorkspace},
+    ui,
 };
 use crate::admin;
 
@@ -34,7 +35,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let openapi = path::openapi().or(path::docs()).unify().map(|| refuse("GET"));
     let docs = path::docs_file().map(|_: String| refuse("GET"));
     let openapi = openapi.or(docs).unify();
-    let admin = admin::paths().map(|| refuse("GET, HEAD"));
+    let admin = admin::paths().or(ui::paths()).unify().map(|| refuse("GET, HEAD"));
     let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
     let ours = of_one
         .or(reaper)

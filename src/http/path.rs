@@ -192,6 +192,8 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("livez"), None, ..] => "/livez",
         [Some("readyz"), None, ..] => "/readyz",
         [Some("metrics"), None, ..] => "/metrics",
+        [Some("ui"), None, ..] => "/ui",
+        [Some("ui"), Some(_), None, ..] => "/ui/{file}",
         _ => "other",
     }
 }

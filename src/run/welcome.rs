@@ -34,7 +34,7 @@ and then, with the sandbox_url of the answer; it answers a moment after the stat
 
   curl -s --retry 15 --retry-delay 1 --retry-connrefused SANDBOX_URL/v1/sandbox
 
-Ctrl-C ends it.
+A page that shows the sandboxes is at http://{host}/ui. Ctrl-C ends it.
 "
     );
     text

@@ -1,6 +1,6 @@
 //! The daemon in this process.
 
-use std::{collections::HashMap, ops::Deref, path::Path};
+use std::{collections::HashMap, net::SocketAddr, ops::Deref, path::Path};
 
 use sandbox_provisioner::{
     run::{self, Core},
@@ -165,6 +165,15 @@ impl Daemon {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Returns the address of a listening daemon.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        match &self.running {
+            Some(Running::Listening(daemon)) => daemon.address(),
+            _ => panic!("the daemon does not listen"),
+        }
     }
 
     /// Returns a client, without a key, of the address on which a listening daemon serves its metrics alone.

@@ -22,5 +22,6 @@ mod python_bodies;
 mod resizes;
 mod server;
 mod timeline;
+mod ui;
 mod validation;
 mod wait;
