@@ -7,6 +7,7 @@
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash as _, Hasher as _},
+    str::FromStr,
 };
 
 use http::{
@@ -16,9 +17,7 @@ use http::{
         X_CONTENT_TYPE_OPTIONS,
     },
 };
-use warp::{Filter, Rejection, Reply, filters::BoxedFilter, path::FullPath, reply::Response};
-
-use super::errors::ApiError;
+use warp::{Filter, Rejection, filters::BoxedFilter, path::FullPath, reply::Response};
 
 /// A file of the page.
 struct File {
@@ -69,24 +68,29 @@ static SECURITY: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// A path segment that is the name of a file. A path with another one has no route.
+struct KnownFile(&'static File);
+
+impl FromStr for KnownFile {
+    type Err = ();
+
+    fn from_str(segment: &str) -> Result<Self, ()> {
+        FILES.iter().find(|file| file.name == segment).map(Self).ok_or(())
+    }
+}
+
 pub(super) fn route() -> BoxedFilter<(Response,)> {
     let reads = || warp::get().or(warp::head()).unify().and(warp::header::headers_cloned());
     let page =
         warp::path!("ui").and(reads()).and(warp::path::full()).map(|headers, path| page(&headers, &path));
-    let file = warp::path!("ui" / String).and(reads()).map(|name: String, headers| {
-        let file = FILES.iter().find(|file| file.name == name);
-        file.map_or_else(|| ApiError::not_found().into_response(), |file| send(file, &headers))
-    });
+    let file =
+        warp::path!("ui" / KnownFile).and(reads()).map(|KnownFile(file), headers| send(file, &headers));
     page.or(file).unify().boxed()
 }
 
 /// The paths of the page and of its files, with any method.
 pub(super) fn paths() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    let file = warp::path!("ui" / String).and_then(|name: String| async move {
-        let is_known = FILES.iter().any(|file| file.name == name);
-        if is_known { Ok(()) } else { Err(warp::reject::not_found()) }
-    });
-    warp::path!("ui").or(file.untuple_one()).unify()
+    warp::path!("ui").or(warp::path!("ui" / KnownFile).map(|_: KnownFile| ()).untuple_one()).unify()
 }
 
 /// Sends the page. `/ui/` is redirected, because the relative paths in the page begin at `/ui`.
@@ -142,7 +146,8 @@ mod tests {
     fn files_refer_only_to_each_other() {
         for file in FILES.iter().chain([&PAGE]) {
             let quoted = file.text.split(['"', '\'']).skip(1);
-            for path in quoted.filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
+            let is_file = |text: &&str| [".js", ".css"].iter().any(|extension| text.ends_with(extension));
+            for path in quoted.filter(is_file) {
                 let name = path.strip_prefix("./").or_else(|| path.strip_prefix("ui/"));
                 let is_served = name.is_some_and(|name| FILES.iter().any(|file| file.name == name));
                 assert!(is_served, "{}: {path}", file.name);

@@ -16,10 +16,14 @@ use testkit::{Client, until};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    time::timeout,
 };
 
 /// The name of an element's reference in `WebDriver`.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long a command may take.
+const ANSWER: Duration = Duration::from_secs(25);
 
 /// Counts violations of the content security policy, and errors that no script catches, from the start of each page.
 const RECORDER: &str = "
@@ -79,7 +83,10 @@ impl Browser {
 
     async fn command(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let path = format!("/session/{}{path}", self.session);
-        let mut answer = self.client.call(method, &path, body).await;
+        let sent = body.as_ref().map(|body| body.to_string().chars().take(200).collect::<String>());
+        let call = self.client.call(method, &path, body);
+        let answer = timeout(ANSWER, call).await;
+        let mut answer = answer.unwrap_or_else(|_| panic!("the browser does not answer: {path} {sent:?}"));
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body["value"].take()
     }
