@@ -1,9 +1,9 @@
-//! What the page says when it has no current state, and that it recovers.
+//! The page without a current state, and its recovery.
 
 use std::net::TcpListener;
 
 use serde_json::json;
-use testkit::Process;
+use testkit::{Process, until};
 
 use crate::{
     PROGRAM,
@@ -96,5 +96,26 @@ async fn a_stream_is_continued() {
     page.feed("added", sandbox("b")).await;
     page.feed("synced", json!({})).await;
     page.shows(&["a", "b"]).await;
+    page.is_clean().await;
+}
+
+/// Guards that a page that was left holds no stream: a browser opens six connections to one host, and the next page
+/// would wait for ever.
+#[tokio::test]
+#[ignore = "needs Chromium: run ./dev browser"]
+async fn pages_that_were_left_hold_no_stream() {
+    let page = Page::open().await;
+    for n in 0..8 {
+        page.go(&format!("?q={n}")).await;
+        page.live().await;
+    }
+    let one = async || {
+        let metrics = page.daemon.fetch("/metrics").await.text();
+        metrics.lines().any(|line| line == "sandbox_provisioner_event_streams 1")
+    };
+    until("one stream is open", one).await;
+    page.run("history.back()", &[]).await;
+    page.wait("location.search === '?q=6'").await;
+    page.live().await;
     page.is_clean().await;
 }

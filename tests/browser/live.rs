@@ -158,8 +158,8 @@ async fn the_keyboard_is_enough() {
     page.is_clean().await;
 }
 
-/// Guards the overview: the numbers are those of the sandboxes and lead to them, and the latency of creates and the state
-/// of the daemon are shown.
+/// Guards the overview: its numbers count the sandboxes and lead to them. It shows the latency of creates, the cluster, the
+/// reaper and the daemon.
 #[tokio::test]
 #[ignore = "needs Chromium: run ./dev browser"]
 async fn the_overview_counts() {
@@ -174,6 +174,7 @@ async fn the_overview_counts() {
     page.wait_text("#latency .total", "From the POST to ready").await;
     page.wait_text("#reaper", "Working").await;
     page.wait_text("#checks", "watch-pods").await;
+    page.wait_text("#clusters", "Ready default").await;
     page.click(".tile.good").await;
     page.wait("location.search === '?ready=yes'").await;
     page.shows(&["b", "a"]).await;

@@ -77,7 +77,7 @@ async fn nothing_is_loaded_from_elsewhere() {
     page.is_clean().await;
 }
 
-/// Guards that the policy is in force: the page can neither load from elsewhere, run a text, nor be framed.
+/// Guards that the policy is in force: the page cannot load from elsewhere, run a text or be framed.
 #[tokio::test]
 #[ignore = "needs Chromium: run ./dev browser"]
 async fn the_policy_is_in_force() {

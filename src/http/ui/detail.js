@@ -17,7 +17,7 @@ const REPEAT = 5000;
 const SHOWN = new Set([
   "sandbox_id", "sandbox_url", "status", "ready", "reason", "message", "hint", "created_at", "expires_at", "idle_since",
   "reap_reason", "reap_held", "container_id", "profile", "resources", "resize", "workspace", "network",
-  "max_shell_sessions", "lark_cli_broker", "owner", "user_id", "thread_id", "cluster", "namespace",
+  "max_shell_sessions", "lark_cli_broker", "owner", "user_id", "thread_id", "cluster", "namespace", "labels",
 ]);
 
 export class Detail {
@@ -182,6 +182,7 @@ export class Detail {
     if (data.thread_id) add("Thread", String(data.thread_id));
     if (data.cluster) add("Cluster", String(data.cluster));
     if (data.profile) add("Profile", String(data.profile));
+    if (data.labels) add("Labels", Object.entries(data.labels).map(([name, value]) => h("code", { class: "label" }, `${name}=${value}`)));
     if (data.resources) add("Resource limits", pairs(data.resources));
     if (data.resize) add("Resize", pairs(data.resize));
     if (data.workspace) add("Workspace", pairs(data.workspace));

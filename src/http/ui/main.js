@@ -122,6 +122,8 @@ function draw() {
   byId("forget-key").hidden = !hasKey();
   const hasNews = isAllChanged || changed.size > 0;
   const isOpenChanged = isAllChanged || changed.has(state.id);
+  // The numbers of another set of rows are shown with it.
+  if (isAllChanged) countedAt = 0;
   if (isAllChanged) order.set(model.rows, state.filters, state.sort, state.descending);
   else if (changed.size > 0) order.update(model.rows, changed);
   changed.clear();
@@ -170,6 +172,12 @@ document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
   if (document.hidden) hiding = setTimeout(() => stream.pause(), HIDDEN_MAX);
   else stream.resume();
+});
+
+// The browser keeps a page that was left, for its back button. Its stream would occupy a connection.
+addEventListener("pagehide", () => stream.pause());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) stream.resume();
 });
 
 /** Follows a link inside of the page without loading the page again. */

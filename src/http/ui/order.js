@@ -46,8 +46,10 @@ export function predicate({ q = "", status = "", ready = "", reason = "", profil
 }
 
 function searched(row) {
-  return `${row.id} ${row.status} ${row.reason} ${row.profile} ${row.owner} ${row.cluster} ${row.data.message ?? ""}`.toLowerCase();
+  return `${row.id} ${row.status} ${row.reason} ${row.profile} ${row.owner} ${row.cluster} ${row.data.message ?? ""} ${labels(row.data)}`.toLowerCase();
 }
+
+const labels = ({ labels }) => (labels ? Object.entries(labels).map((pair) => pair.join("=")).join(" ") : "");
 
 /** The ids that are shown, in order. */
 export class Order {

@@ -73,7 +73,7 @@ export class Overview {
   }
 
   async #repeat() {
-    await Promise.all([this.#latency(), this.#reaper(), this.#daemon()]);
+    await Promise.all([this.#latency(), this.#reaper(), this.#daemon(), this.#clusters()]);
     if (this.#isOpen) this.#timer = setTimeout(() => void this.#repeat(), REPEAT);
   }
 
@@ -105,6 +105,20 @@ export class Overview {
         h("p", {}, isStopped ? badge("bad", "Stopped") : badge("good", "Working"), isStopped ? ` by its limits until ${moment(Date.parse(until), now())}.` : ""),
         h("p", { class: "hint" }, `${plural(reaped, "sandbox", "sandboxes")} reaped since the daemon started${rehearsed > 0 ? `, and ${number(rehearsed)} in a dry run` : ""}.`),
         ...(isStopped ? [h("button", { type: "button", id: "resume", onclick: resume }, "Resume")] : []));
+    } catch (error) {
+      box.replaceChildren(h("p", { class: "hint" }, error.message));
+    }
+  }
+
+  async #clusters() {
+    const box = byId("clusters");
+    try {
+      const { clusters } = await call("api/clusters");
+      box.replaceChildren(...clusters.map(({ name, ready, version, fresh_since: since, creates }) =>
+        h("div", {},
+          h("p", {}, badge(ready ? "good" : "bad", ready ? "Ready" : "Not ready"), ` ${name}`),
+          h("p", { class: "hint" }, version ? `Kubernetes ${version}. ` : "", since ? `State known since ${moment(Date.parse(since), now())}.` : "Its state is not known now."),
+          creates && h("p", { class: "hint" }, `Creates: ${number(creates.running)} of ${number(creates.running_max)} run, ${number(creates.waiting)} wait.`))));
     } catch (error) {
       box.replaceChildren(h("p", { class: "hint" }, error.message));
     }

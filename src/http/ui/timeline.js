@@ -4,11 +4,13 @@ import { h } from "./dom.js";
 import { exact, moment } from "./format.js";
 
 /** Returns the share of the start that each step took, in percent, for its bar. Steps that are no interval have none. */
-export function shares(steps) {
+export function shares({ steps, slowest: interval }) {
   const isInterval = ({ step }) => step !== "warning" && step !== "touched";
   const ready = steps.findIndex(({ step }) => step === "ready");
   const start = ready < 0 ? steps : steps.slice(0, ready + 1);
-  const longest = Math.max(1, ...start.filter(isInterval).map((step) => step.duration_ms));
+  // The interval that lasts has no step yet.
+  const lasting = interval && interval.to === null ? interval.duration_ms : 0;
+  const longest = Math.max(1, lasting, ...start.filter(isInterval).map((step) => step.duration_ms));
   return steps.map((step, at) => (at < start.length && isInterval(step) ? (100 * step.duration_ms) / longest : null));
 }
 
@@ -26,7 +28,7 @@ export const words = (step) => step.replaceAll("_", " ");
 
 /** Returns the elements that show a timeline. */
 export function view(timeline, now) {
-  const bars = shares(timeline.steps);
+  const bars = shares(timeline);
   const sentence = slowest(timeline);
   const list = h("ol", { class: "timeline" }, timeline.steps.map((step, at) => entry(step, bars[at], now)));
   return [

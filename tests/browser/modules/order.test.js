@@ -28,7 +28,7 @@ test("filters combine", () => {
   const map = rows(
     { sandbox_id: "a", status: "Running", ready: true, profile: "big", user_id: "alice" },
     { sandbox_id: "b", status: "Pending", reason: "ErrImagePull", message: "No such IMAGE" },
-    { sandbox_id: "c", status: "Pending" });
+    { sandbox_id: "c", status: "Pending", labels: { "example.com/team": "Chat" } });
   const found = (filters) => ids(map, "id", false, filters);
   equal(found({ status: "Pending" }), "b c");
   equal(found({ ready: "yes" }), "a");
@@ -37,6 +37,7 @@ test("filters combine", () => {
   equal(found({ q: "image no" }), "b");
   equal(found({ q: "ALICE" }), "a");
   equal(found({ q: "pending", reason: "-" }), "c");
+  equal(found({ q: "team=chat" }), "c");
   equal(found({ q: "(" }), "");
 });
 

@@ -30,8 +30,9 @@ const STEPS = [
 ];
 
 test("bars compare the intervals of the start", () => {
-  equal(shares(STEPS), [0, 50, null, 100, 25, null]);
-  equal(shares([]), []);
+  equal(shares({ steps: STEPS, slowest: null }), [0, 50, null, 100, 25, null]);
+  equal(shares({ steps: STEPS, slowest: { to: null, duration_ms: 1000 } }), [0, 5, null, 10, 2.5, null]);
+  equal(shares({ steps: [], slowest: null }), []);
 });
 
 test("the slowest interval is a sentence", () => {
