@@ -177,7 +177,7 @@ async fn the_overview_counts() {
     page.wait_text("#clusters", "Ready default").await;
     page.click(".tile.good").await;
     page.wait("location.search === '?ready=yes'").await;
-    page.shows(&["b", "a"]).await;
+    page.wait_text("#found", "2 of 2 sandboxes").await;
     page.is_clean().await;
 
     let elsewhere = [("PROVISIONER_METRICS_LISTEN", "127.0.0.1:0")];
