@@ -18,7 +18,7 @@ use self::{
         COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
         LIMITS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
     },
-    values::{duration, mount, pair, selector, status},
+    values::{duration, mount, owner, pair, selector, status},
 };
 use crate::columns::SortKey;
 
@@ -286,7 +286,7 @@ pub struct ResourcesArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct OwnerArgs {
     /// Name of the caller, sent as X-Owner. Another owner's sandbox in use is not deleted.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = owner)]
     pub owner: Option<String>,
 }
 

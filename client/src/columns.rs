@@ -232,6 +232,7 @@ mod tests {
                 "a Reaped False IdleTimeout 5m32s <none> <none> http://n:1",
             ),
             (json!({"status": "NotFound"}), "a Deleted True <none> 5m32s <none> <none> http://n:1"),
+            (json!({"status": "", "ready": false}), "a Unknown False <none> 5m32s <none> <none> http://n:1"),
         ] {
             assert_eq!(texts(Choice::default(), &sandbox("a", &more)), wanted);
         }

@@ -33,8 +33,8 @@ pub struct Follow<'a> {
     attempts: usize,
     /// When to connect.
     at: Option<Instant>,
-    /// Whether the first connection may fail, too.
-    is_patient: bool,
+    /// Whether a connection was open. If the first one fails, the URL or the daemon's address may be wrong.
+    was_open: bool,
 }
 
 struct Open {
@@ -66,14 +66,8 @@ impl<'a> Follow<'a> {
             ready: VecDeque::new(),
             attempts: 0,
             at: None,
-            is_patient: false,
+            was_open: false,
         }
-    }
-
-    /// Tries again also if the first connection fails.
-    #[must_use]
-    pub fn patient(self) -> Self {
-        Self { is_patient: true, ..self }
     }
 
     /// Returns what comes next. Cancelling it loses nothing.
@@ -94,8 +88,6 @@ impl<'a> Follow<'a> {
             if let Err(why) = self.read().await {
                 (self.open, self.at) = (None, None);
                 self.attempts += 1;
-                // A connection that has worked is worth another attempt.
-                self.is_patient = true;
                 return Ok(News::Lost(why));
             }
         }
@@ -128,10 +120,10 @@ impl<'a> Follow<'a> {
             Ok(stream) => {
                 let was_lost = self.attempts > 0;
                 self.open = Some(Open { stream, parser: Parser::default() });
-                self.at = None;
+                (self.at, self.was_open) = (None, true);
                 Ok(was_lost.then_some(News::Restored))
             }
-            Err(error) if self.is_patient && error.is_temporary() => {
+            Err(error) if self.was_open && error.is_temporary() => {
                 self.attempts += 1;
                 let asked = error.refusal().and_then(|refusal| refusal.retry_after).unwrap_or_default();
                 self.at = Some(Instant::now() + wait(self.attempts).max(asked));

@@ -33,8 +33,6 @@ pub struct Fields {
     pub message: Option<String>,
     /// Advice.
     pub hint: Option<String>,
-    /// The uid of its Pod.
-    pub container_id: Option<String>,
     /// Its profile.
     pub profile: Option<String>,
     /// Its cluster, if the daemon has several.
@@ -159,6 +157,9 @@ impl Fields {
     pub fn shown_message(&self) -> Option<&str> {
         if self.reason.is_some() {
             return self.message.as_deref();
+        }
+        if self.status.is_empty() {
+            return self.detail.as_ref().and_then(Value::as_str);
         }
         self.reaped.as_ref().or(self.reap_held.as_ref()).map(|hold| &*hold.message)
     }

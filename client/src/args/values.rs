@@ -43,6 +43,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s, 5m or 1h 30m".to_owned())
 }
 
+/// Parses the name of a caller, which is the value of a header.
+pub(super) fn owner(text: &str) -> Result<String, String> {
+    let is_valid = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_valid.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 128 visible ASCII characters".to_owned())
+}
+
 /// Parses a name and a value.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
@@ -89,6 +95,14 @@ mod tests {
         assert_eq!(of("/a:/b:rw"), wanted(false));
         for text in ["", "/a", "/a:", ":/b", "/a:b", "/a:ro"] {
             assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn owners_fit_into_a_header() {
+        assert_eq!(owner("gateway-1").as_deref(), Ok("gateway-1"));
+        for text in ["", "a b", "a\nb", "é", &"a".repeat(129)] {
+            assert!(owner(text).is_err(), "{text:?}");
         }
     }
 

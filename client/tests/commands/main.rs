@@ -5,6 +5,7 @@
 mod changes;
 mod failures;
 mod get;
+mod https;
 mod lists;
 mod server;
 mod streams;
