@@ -98,7 +98,8 @@ impl<'a> Follow<'a> {
         let Some(Open { stream, parser }) = &mut self.open else { return Ok(()) };
         let bytes = timeout(SILENCE, stream.next()).await;
         let bytes = bytes.map_err(|_| format!("nothing came for {} s", SILENCE.as_secs()))?;
-        let bytes = bytes.ok_or("the daemon has ended the stream")??;
+        let bytes = bytes.ok_or("the daemon has ended the stream")?;
+        let bytes = bytes.map_err(|why| format!("the connection is lost ({why})"))?;
         let events = parser.push(&bytes).map_err(|error| error.to_string())?;
         if !events.is_empty() {
             self.attempts = 0;
