@@ -38,18 +38,18 @@ pub struct Fixed {
 /// # Errors
 /// Returns the reason if nothing can be deleted.
 pub async fn fix(subject: &Subject, facts: &Facts) -> Result<Vec<Fixed>, String> {
-    if matches!(facts.daemon.health, Some(Ok(200))) {
-        return Err(format!(
-            "nothing was deleted: a daemon runs at {}, and it deletes orphans by itself; its log says why it cannot",
-            facts.daemon.url
-        ));
-    }
     if facts.sandboxes().is_err() {
         return Err("nothing was deleted: the sandboxes could not be read".to_owned());
     }
     let orphans = checks::orphans_of(facts);
     if orphans.is_empty() {
         return Ok(Vec::new());
+    }
+    if matches!(facts.daemon.health, Some(Ok(200))) {
+        return Err(format!(
+            "nothing was deleted: a daemon runs at {}, and it deletes orphans by itself; its log says why it cannot",
+            facts.daemon.url
+        ));
     }
     let connection = connect(subject).await?;
     let template = Arc::new(facts.settings.template.clone());

@@ -53,13 +53,26 @@ impl std::str::FromStr for Format {
 fn table(report: &Report, fixed: Option<&[Fixed]>) -> String {
     let mut text = String::new();
     let mut group = None;
-    for entry in &report.entries {
+    // Consecutive checks that were skipped for the same reason share a line.
+    let is_same = |one: &Entry, other: &Entry| {
+        matches!(one.outcome, Outcome::Skipped(_))
+            && one.outcome == other.outcome
+            && one.check.group == other.check.group
+    };
+    for entries in report.entries.chunk_by(is_same) {
+        let [entry, rest @ ..] = entries else { continue };
         if group != Some(entry.check.group) {
             let gap = if group.is_none() { "" } else { "\n" };
             let _ = writeln!(text, "{gap}{}", entry.check.group);
             group = Some(entry.check.group);
         }
-        let _ = writeln!(text, "  {:<4}  {}  {}", word(&entry.outcome), entry.check.code, line(entry));
+        let _ = match (rest.last(), &entry.outcome) {
+            (Some(last), Outcome::Skipped(why)) => {
+                let (first, last) = (entry.check.code, last.check.code);
+                writeln!(text, "  skip  {first} to {last}  {} checks ({})", entries.len(), one_line(why))
+            }
+            _ => writeln!(text, "  {:<4}  {}  {}", word(&entry.outcome), entry.check.code, line(entry)),
+        };
         if let Some(Finding { found, cause, action }) = finding(entry) {
             for (name, value) in
                 [("found", found), ("cause", cause), ("do", action), ("see", &entry.check.doc())]
@@ -68,9 +81,10 @@ fn table(report: &Report, fixed: Option<&[Fixed]>) -> String {
             }
         }
     }
-    for line in fixed.into_iter().flatten() {
-        let _ = writeln!(text, "\n{line}");
+    if fixed.is_some() {
+        text.push('\n');
     }
+    show_fixed(&mut text, fixed);
     let _ = writeln!(text, "\n{}", summary(report));
     text
 }
@@ -84,11 +98,17 @@ fn short(report: &Report, fixed: Option<&[Fixed]>) -> String {
             let _ = writeln!(text, "{code} {word}: {}; {}", one_line(found), one_line(action));
         }
     }
-    for line in fixed.into_iter().flatten() {
-        let _ = writeln!(text, "{line}");
-    }
+    show_fixed(&mut text, fixed);
     let _ = writeln!(text, "{}", summary(report));
     text
+}
+
+fn show_fixed(text: &mut String, fixed: Option<&[Fixed]>) {
+    let _ = match fixed {
+        None => Ok(()),
+        Some([]) => writeln!(text, "there is no orphan to delete"),
+        Some(fixed) => fixed.iter().try_for_each(|line| writeln!(text, "{}", one_line(&line.to_string()))),
+    };
 }
 
 fn to_json(report: &Report, fixed: Option<&[Fixed]>) -> Value {

@@ -8,6 +8,7 @@ mod away;
 mod calls;
 mod command_line;
 mod contract;
+mod doctor;
 mod lifetimes;
 mod metrics;
 mod node_ports;

@@ -222,6 +222,11 @@ fn etcd_has_space(facts: &Facts) -> Outcome {
         Ok(metrics) => metrics,
         Err(unread) => return unread.skip("the API server's metrics"),
     };
+    space_of(metrics)
+}
+
+/// Decides by the metrics of the API server, whose name for the size has changed.
+fn space_of(metrics: &str) -> Outcome {
     let sizes = ["apiserver_storage_size_bytes", "apiserver_storage_db_total_size_in_bytes"];
     let size = metrics
         .lines()
@@ -277,5 +282,29 @@ fn resizes(facts: &Facts) -> Outcome {
             "Kubernetes resizes Pods in place since 1.33",
             "upgrade the cluster, or remove start_cpu; sandboxes keep the CPU of their start",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that the largest of several databases counts, in the notation of Prometheus.
+    #[test]
+    fn the_size_of_etcd_is_read() {
+        let line = |size: &str| {
+            format!(
+                "# HELP apiserver_storage_size_bytes x\napiserver_storage_size_bytes{{cluster=\"a\"}} {size}\n"
+            )
+        };
+        let small = line("1.048576e+06");
+        assert_eq!(space_of(&small), Outcome::passed("etcd's database has 1 MiB"));
+        for full in [small + &line("2e+09"), "apiserver_storage_db_total_size_in_bytes 2000000000".to_owned()]
+        {
+            assert!(matches!(space_of(&full), Outcome::Warned(_)), "{full}");
+        }
+        for unknown in ["", "go_goroutines 5\n", "apiserver_storage_size_bytes much"] {
+            assert!(matches!(space_of(unknown), Outcome::Skipped(_)), "{unknown}");
+        }
     }
 }

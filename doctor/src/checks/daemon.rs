@@ -181,7 +181,7 @@ fn sees_sandboxes(facts: &Facts) -> Outcome {
         .filter(|id| !listed.contains(id))
         .collect();
     if unseen.is_empty() {
-        return Outcome::passed(format!("{} sandboxes", listed.len()));
+        return Outcome::passed(format!("{} listed", listed.len()));
     }
     Outcome::failed(
         format!("the daemon does not list {}", list(&unseen)),

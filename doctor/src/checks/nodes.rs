@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kubernetes::{manifest::Template, profile::Profile};
+use lifecycle::ids::ProfileName;
 use serde_json::Value;
 
 use super::json::{amount, has_condition, items, list, name, text};
@@ -176,9 +177,13 @@ fn are_large_enough(facts: &Facts) -> Outcome {
         Ok(nodes) => nodes,
         Err(outcome) => return outcome,
     };
-    let profiles =
-        facts.settings.template.profiles.iter().map(|(name, profile)| (name.to_string(), Some(profile)));
-    for (profile, fields) in std::iter::once(("without a profile".to_owned(), None)).chain(profiles) {
+    let template = &facts.settings.template;
+    let named =
+        template.profiles.iter().map(|(name, profile)| (format!("of the profile {name}"), Some(profile)));
+    // A request without a profile has the default one, if it exists.
+    let has_default = template.profiles.get(&ProfileName::default_profile()).is_some();
+    let unnamed = (!has_default).then(|| ("without a profile".to_owned(), None));
+    for (profile, fields) in unnamed.into_iter().chain(named) {
         let requests = requests(fields);
         let lacking: Vec<_> = nodes.iter().map_while(|node| lacks(node, &requests)).collect();
         if lacking.len() == nodes.len() {

@@ -212,12 +212,13 @@ impl Reader<'_> {
     async fn dry_runs(&self) -> (Vec<(String, Read<()>)>, Read<()>) {
         let Ok(id) = SandboxId::parse(DRY_RUN_ID) else { return (Vec::new(), Err(Unread::NotAsked)) };
         let template = &self.subject.settings.template;
-        let profiles: Vec<Option<ProfileName>> = std::iter::once(None)
-            .chain(template.profiles.iter().map(|(name, _)| Some(name.clone())))
-            .take(PROFILES_MAX)
-            .collect();
+        let named = template.profiles.iter().map(|(name, _)| Some(name.clone()));
+        // A request without a profile has the default one, if it exists.
+        let has_default = template.profiles.get(&ProfileName::default_profile()).is_some();
+        let unnamed: Option<Option<ProfileName>> = (!has_default).then_some(None);
+        let profiles = unnamed.into_iter().chain(named).take(PROFILES_MAX);
         let pods: Vec<BoxFuture<'_, _>> =
-            profiles.into_iter().map(|profile| self.dry_run_pod(id.clone(), profile).boxed()).collect();
+            profiles.map(|profile| self.dry_run_pod(id.clone(), profile).boxed()).collect();
         let service = async {
             let service = manifest::service(template, &CreateRequest::new(id.clone()));
             self.dry_run("services", &json!(service)).await

@@ -52,11 +52,16 @@ pub fn template() -> Template {
 
 /// Returns a template with one profile, whose fields are JSON.
 pub fn with_profile(template: Template, fields: &Value) -> Template {
+    with_named_profile(template, "special", fields)
+}
+
+/// Returns a template with one profile of this name.
+pub fn with_named_profile(template: Template, name: &str, fields: &Value) -> Template {
     let mut profile = Profile::default();
     for (field, value) in fields.as_object().unwrap() {
         profile.set(field, value).unwrap();
     }
-    let written = [(ProfileName::parse("special").unwrap(), profile)].into();
+    let written = [(ProfileName::parse(name).unwrap(), profile)].into();
     let host_paths = HostPaths { user_data: false, skills: false };
     let profiles = Profiles::new(&written, &manifest::default_resources(), host_paths).unwrap();
     Template { profiles, ..template }

@@ -9,6 +9,7 @@ mod fixture;
 mod kubeconfig;
 mod namespace;
 mod nodes;
+mod output;
 mod rights;
 mod sandboxes;
 mod secrets;

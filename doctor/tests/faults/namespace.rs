@@ -1,9 +1,10 @@
 //! Faults of the namespace and of its admission.
 
+use kubernetes::manifest::Template;
 use serde_json::json;
 use simcluster::{Effect, Options, Refusal, Rule, Verb};
 
-use crate::fixture::{Case, NAMESPACE, options, template};
+use crate::fixture::{Case, NAMESPACE, options, template, with_named_profile};
 
 fn refuse(code: u16, message: &str) -> Effect {
     Effect::Refuse(Refusal::Other { code, reason: "Forbidden".into(), message: message.to_owned() })
@@ -93,6 +94,36 @@ async fn the_pod_security_level_forbids_host_paths() {
         })
         .unwrap();
     case.finds("baseline", &["SP0605"]).await;
+}
+
+/// Guards that a default profile counts in place of a sandbox without a profile.
+#[tokio::test]
+async fn the_default_profile_counts() {
+    for (name, codes) in [("default", &[][..]), ("special", &["SP0605"])] {
+        let case = Case::start(options(), template()).await;
+        let case = case.template(|template| {
+            let claims = Template {
+                skills_pvc: Some("skills".to_owned()),
+                userdata_pvc: Some("data".to_owned()),
+                ..template
+            };
+            with_named_profile(claims, name, &json!({"security": "restricted"}))
+        });
+        for claim in ["skills", "data"] {
+            case.put(
+                "persistentvolumeclaims",
+                json!({
+                    "metadata": {"name": claim, "namespace": NAMESPACE}, "status": {"phase": "Bound"},
+                }),
+            );
+        }
+        case.cluster
+            .change("namespaces", "", NAMESPACE, |namespace| {
+                namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted".into();
+            })
+            .unwrap();
+        case.finds(name, codes).await;
+    }
 }
 
 #[tokio::test]
