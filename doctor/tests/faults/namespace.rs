@@ -107,7 +107,7 @@ async fn the_default_profile_counts() {
                 userdata_pvc: Some("data".to_owned()),
                 ..template
             };
-            with_named_profile(claims, name, &json!({"security": "restricted"}))
+            with_named_profile(claims, name, &json!({"security": "restricted", "run_as_user": 1000}))
         });
         for claim in ["skills", "data"] {
             case.put(
