@@ -90,7 +90,7 @@ async fn a_healthy_installation_passes() {
     assert!(!format!("{out}{err}").contains("planted"), "{out}{err}");
 }
 
-/// Guards that `--wait` ends as soon as no check fails, and says what it waits for.
+/// Guards that `--wait` names the failing checks, and ends as soon as no check fails.
 #[tokio::test]
 async fn it_waits_until_nothing_fails() {
     let served = ServedCluster::http(Cluster::start(Options::with_namespace(NAMESPACE))).await;
