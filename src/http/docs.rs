@@ -13,13 +13,12 @@ use http::{
         X_CONTENT_TYPE_OPTIONS,
     },
 };
-use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 use warp::{Filter, Reply, filters::BoxedFilter, path::FullPath, reply::Response};
 
 use super::{
     entity_tag,
     errors::ApiError,
-    openapi::{self, Endpoint, Tag, failures, parameters, schemas},
+    openapi::{Endpoint, static_files::StaticFiles},
     path,
 };
 
@@ -71,38 +70,15 @@ static SECURITY: [(HeaderName, &str); 4] = [
 ];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let of = |description| ContentBuilder::new().schema(Some(schemas::text(description))).build();
-    let with_headers = |response: ResponseBuilder| {
-        SECURITY.iter().fold(response, |response, (name, value)| {
-            response.header(name.as_str(), parameters::header("Set for the security of the page.", value))
-        })
+    let files = StaticFiles {
+        paths: ["/docs", "/docs/{file}"],
+        ids: ["getDocs", "getDocsFile"],
+        summary: "Return a page that shows this document",
+        names: FILES.iter().map(|file| file.name).collect(),
+        headers: &SECURITY,
+        location: "../docs",
     };
-    let etag = || parameters::header("The version of the file, for `If-None-Match`.", "\"5fb1\"");
-    let not_modified =
-        || with_headers(openapi::response("The copy of the browser is current.").header("ETag", etag()));
-    let file = openapi::response("The file").header("ETag", etag());
-    let file = ["text/css", "text/javascript", "image/svg+xml"]
-        .iter()
-        .fold(file, |file, kind| file.content(*kind, of("A file of the page.")));
-    let page = openapi::response("The page").header("ETag", etag()).content("text/html", of("The page."));
-    let elsewhere = openapi::response("The path ends with a slash.");
-    let elsewhere =
-        elsewhere.header("Location", parameters::header("The path without the slash.", "../docs"));
-    vec![
-        Endpoint::get("/docs", "getDocs", Tag::Daemon, "Return a page that shows this document")
-            .text("The page loads nothing from elsewhere. No key is needed.")
-            .with(parameters::if_none_match())
-            .answers("200", with_headers(page))
-            .answers("304", not_modified())
-            .answers("308", with_headers(elsewhere)),
-        Endpoint::get("/docs/{file}", "getDocsFile", Tag::Daemon, "Return a file of the page")
-            .text("No key is needed.")
-            .with(parameters::file_name(FILES.iter().map(|file| file.name)))
-            .with(parameters::if_none_match())
-            .answers("200", with_headers(file))
-            .answers("304", not_modified())
-            .fails(failures::not_found()),
-    ]
+    files.endpoints()
 }
 
 pub(super) fn route() -> BoxedFilter<(Response,)> {

@@ -13,6 +13,7 @@ pub(crate) mod failures;
 pub(crate) mod names;
 pub(crate) mod parameters;
 pub(crate) mod schemas;
+pub(in crate::http) mod static_files;
 #[cfg(test)]
 mod tests;
 
@@ -144,6 +145,7 @@ fn endpoints() -> Vec<Endpoint> {
         crate::metrics::endpoints(),
         own_endpoints(),
         super::docs::endpoints(),
+        super::ui::endpoints(),
     ]
     .into_iter()
     .flatten()

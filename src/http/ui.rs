@@ -19,6 +19,8 @@ use http::{
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, path::FullPath, reply::Response};
 
+use super::openapi::{Endpoint, static_files::StaticFiles};
+
 /// A file of the page.
 struct File {
     /// Its last path segment.
@@ -60,12 +62,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The headers of every response of this route.
-static SECURITY: [(HeaderName, &str); 5] = [
+static SECURITY: [(HeaderName, &str); 6] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    // The browser asks each time, so that a page and its scripts are of the same release.
+    (CACHE_CONTROL, "no-cache"),
 ];
 
 /// A path segment that is the name of a file. A path with another one has no route.
@@ -77,6 +81,18 @@ impl FromStr for KnownFile {
     fn from_str(segment: &str) -> Result<Self, ()> {
         FILES.iter().find(|file| file.name == segment).map(Self).ok_or(())
     }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let files = StaticFiles {
+        paths: ["/ui", "/ui/{file}"],
+        ids: ["getUi", "getUiFile"],
+        summary: "Return a page that shows the sandboxes live",
+        names: FILES.iter().map(|file| file.name).collect(),
+        headers: &SECURITY,
+        location: "../ui",
+    };
+    files.endpoints().into_iter().map(Endpoint::and_head).collect()
 }
 
 pub(super) fn route() -> BoxedFilter<(Response,)> {
@@ -114,8 +130,6 @@ fn send(file: &File, headers: &HeaderMap) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    // The browser asks each time, so that a page and its scripts are of the same release.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, tag);
     }

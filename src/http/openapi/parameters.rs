@@ -65,9 +65,9 @@ pub(in crate::http) fn file_name(names: impl Iterator<Item = &'static str>) -> P
 }
 
 pub(super) fn request_id() -> Parameter {
-    let text = "An id for the logs and for the answer. Without one, or if it is not valid, the daemon generates one.";
-    let schema = string().pattern(Some("^[A-Za-z0-9._-]{1,128}$"));
-    optional(ParameterIn::Header, "X-Request-Id", text, schema, "trace-42")
+    let text = "An id for the logs and for the answer: 1 to 128 letters, digits, `.`, `_` or `-`. In place of another value \
+                the daemon generates one.";
+    optional(ParameterIn::Header, "X-Request-Id", text, string(), "trace-42")
 }
 
 pub(in crate::http) fn owner() -> Parameter {
