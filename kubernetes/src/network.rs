@@ -6,22 +6,30 @@
 //!                                └─▸ check: two Pods that prove the enforcement
 //! ```
 //!
-//! `peer` parses the peers of the settings, and `policy` builds the policies. Both are pure.
+//! `peer` parses the peers of the settings, and `policy` builds the policies. `host_names` does both for host names, which
+//! only a policy of Cilium knows. They are pure.
 
 mod call;
 mod check;
 mod control;
+mod host_names;
 mod keep;
 mod peer;
 mod policy;
+mod print;
 mod ranges;
 
 use ipnet::IpNet;
 
-pub(crate) use self::{control::NetworkControl, keep::is_as_wanted};
+pub(crate) use self::{
+    control::NetworkControl,
+    keep::{Policy, is_as_wanted},
+};
 pub use self::{
+    host_names::{Allowed, HostName, NamePolicy, NamedDestination, name_policy},
     peer::{Destination, Peer, PeerError, Ports, parse_range},
-    policy::{name, policies, to_yaml},
+    policy::{name, policies},
+    print::to_yaml,
 };
 
 /// The settings of the network policies.
@@ -35,6 +43,8 @@ pub struct Network {
     pub cluster_ranges: Vec<IpNet>,
     /// The destinations of an `allow-list` sandbox beside the public internet.
     pub allow: Vec<Destination>,
+    /// The host names that an `allow-list` sandbox may reach. Only a cluster with Cilium can allow them.
+    pub allow_names: Vec<NamedDestination>,
     /// The image of the Pods that check whether policies are enforced; `None` for that of the sandboxes.
     pub check_image: Option<String>,
 }
@@ -53,6 +63,7 @@ impl Default for Network {
             dns: Self::DEFAULT_DNS.parse().into_iter().collect(),
             cluster_ranges: Vec::new(),
             allow: Vec::new(),
+            allow_names: Vec::new(),
             check_image: None,
         }
     }

@@ -42,7 +42,8 @@ pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>)
 #[must_use]
 pub fn render_network_policies(settings: &Settings) -> ExitCode {
     let Template { network, namespace, container_port, .. } = &settings.template;
-    match network::to_yaml(&network::policies(network, namespace, *container_port)) {
+    let policies = network::policies(network, namespace, *container_port);
+    match network::to_yaml(&policies, network::name_policy(network, namespace).as_ref()) {
         Ok(text) => {
             if stdout::deliver(&text) {
                 ExitCode::SUCCESS

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use kubernetes::{
     manifest::Template,
-    network::{Destination, Network, Peer, PeerError, parse_range},
+    network::{Allowed, Destination, Network, Peer, PeerError, parse_range},
 };
 
 use super::{
@@ -54,14 +54,14 @@ static CLUSTER_RANGES: Setting<Optional<List<IpNet>>> = Setting {
     help: "Ranges of the cluster's Pods, Services and nodes, which allow-list does not reach; private ranges are never reached and need not be named",
 };
 
-static ALLOW: Setting<Optional<List<Destination>>> = Setting {
+static ALLOW: Setting<Optional<List<Allowed>>> = Setting {
     variable: "PROVISIONER_NETWORK_ALLOW",
     format: Optional(List {
         parse: str::parse,
-        allowed: "addresses, ranges, and Pods as NAMESPACE/LABEL=VALUE, each perhaps with :PORT, :PORT-PORT or :PORT/udp, separated by commas",
+        allowed: "addresses, ranges, host names, and Pods as NAMESPACE/LABEL=VALUE, each perhaps with :PORT, :PORT-PORT or :PORT/udp, separated by commas",
     }),
     default: DefaultValue::None { example: "10.9.0.0/16:5432, [fd12::/48]:443" },
-    help: "What a sandbox of the mode allow-list may reach beside the public internet",
+    help: "What a sandbox of the mode allow-list may reach beside the public internet; host names such as db.example.com or *.example.com need Cilium",
 };
 
 static CHECK_IMAGE: Setting<Optional<Rule<String>>> = Setting {
@@ -72,11 +72,19 @@ static CHECK_IMAGE: Setting<Optional<Rule<String>>> = Setting {
 };
 
 pub(super) fn read(reader: &Reader<'_>, template: &mut Template) -> Result<(), Reported> {
+    let (mut allow, mut allow_names) = (Vec::new(), Vec::new());
+    for allowed in reader.get(&ALLOW)?.unwrap_or_default() {
+        match allowed {
+            Allowed::Destination(destination) => allow.push(destination),
+            Allowed::Name(name) => allow_names.push(name),
+        }
+    }
     template.network = Network {
         sources: reader.get(&SOURCES)?.unwrap_or_default(),
         dns: reader.get(&DNS)?,
         cluster_ranges: reader.get(&CLUSTER_RANGES)?.unwrap_or_default(),
-        allow: reader.get(&ALLOW)?.unwrap_or_default(),
+        allow,
+        allow_names,
         check_image: reader.get(&CHECK_IMAGE)?,
     };
     Ok(())

@@ -210,6 +210,22 @@ async fn without_rights_the_policies_are_verified() {
     until("the missing right is reported", unreadable).await;
 }
 
+/// Guards that host names on a cluster that has no policies for them are reported once, and that the other policies are
+/// written.
+#[tokio::test(start_paused = true)]
+async fn host_names_need_a_cluster_that_knows_them() {
+    let cluster = Cluster::start(Options::with_namespace(NAMESPACE));
+    let daemon =
+        with(&cluster, &format!("network_allow = 'db.example.com:5432, 10.9.0.0/16'\n{PROFILES}")).await;
+    let is_reported = async || report(&daemon).await["policies"].as_str().unwrap().contains("has host names");
+    until("it is reported", is_reported).await;
+    let created = create(&daemon, json!({"sandbox_id": "a"})).await;
+    assert_eq!(created.body["network"], json!({"mode": "isolated", "enforced": "no"}), "{created}");
+    assert_eq!(policies(&cluster).len(), 2);
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    assert_eq!(daemon.logged("this cluster does not have ciliumnetworkpolicies").lines().count(), 1);
+}
+
 /// Returns the policies of the settings above, as an administrator applies them.
 fn daemon_policies() -> Vec<Value> {
     let network = kubernetes::network::Network {

@@ -44,5 +44,5 @@ fn the_network_policies_are_those_of_the_daemon() {
     let template = Template::default();
     let policies = network::policies(&network, &template.namespace, template.container_port);
     let text: String = written.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(text, network::to_yaml(&policies).unwrap(), "print it with render --network-policies");
+    assert_eq!(text, network::to_yaml(&policies, None).unwrap(), "print it with render --network-policies");
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-
 use super::call::{Failure, get};
-use crate::{connect::Connection, manifest::Template, network};
+use crate::{
+    connect::Connection,
+    manifest::Template,
+    network::{self, Policy},
+};
 
 /// The state of one network policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,20 +30,27 @@ pub async fn network_policies(
     deadline: Duration,
 ) -> Result<Vec<(String, PolicyState)>, Failure> {
     let wanted = network::policies(&template.network, &template.namespace, template.container_port);
-    let states = wanted.iter().map(async |wanted| {
-        let name = wanted.metadata.name.clone().unwrap_or_default();
-        let namespace = &template.namespace;
-        let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/{name}");
-        let state = match get(connection, &path, deadline).await {
-            Ok(found) => {
-                let found = serde_json::from_value::<NetworkPolicy>(found).ok();
-                let is_same = found.is_some_and(|found| network::is_as_wanted(wanted, &found));
-                if is_same { PolicyState::AsConfigured } else { PolicyState::Differs }
-            }
-            Err(failure) if failure.is_absent() => PolicyState::Missing,
-            Err(failure) => return Err(failure),
-        };
-        Ok((name, state))
-    });
-    futures::future::try_join_all(states).await
+    let states = wanted.iter().map(|wanted| state(connection, template, wanted, deadline));
+    let mut states = futures::future::try_join_all(states).await?;
+    if let Some(wanted) = network::name_policy(&template.network, &template.namespace) {
+        states.push(state(connection, template, &wanted, deadline).await?);
+    }
+    Ok(states)
+}
+
+async fn state<K: Policy>(
+    connection: &Connection,
+    template: &Template,
+    wanted: &K,
+    deadline: Duration,
+) -> Result<(String, PolicyState), Failure> {
+    let name = wanted.meta().name.clone().unwrap_or_default();
+    let path = format!("{}/{name}", K::url_path(&(), Some(&template.namespace)));
+    let state = match get(connection, &path, deadline).await {
+        Ok(found) if network::is_as_wanted(wanted, found.clone()) => PolicyState::AsConfigured,
+        Ok(_) => PolicyState::Differs,
+        Err(failure) if failure.is_absent() => PolicyState::Missing,
+        Err(failure) => return Err(failure),
+    };
+    Ok((name, state))
 }

@@ -29,6 +29,18 @@ pub(super) async fn call<K: Resource<DynamicType = ()>, T: DeserializeOwned>(
     answer.await.map_err(|error| classify(verb, &error).fault)
 }
 
+/// Reads a path that is not that of an object.
+pub(super) async fn get_path<T: DeserializeOwned>(
+    connection: &Connection,
+    path: &str,
+) -> Result<T, ClusterError> {
+    let request = http::Request::get(path)
+        .body(Vec::new())
+        .map_err(|error| ClusterError::new(ClusterErrorKind::Invalid, &error.to_string()))?;
+    let answer = async { connection.calls()?.request(request, connection.limits().read).await };
+    answer.await.map_err(|error| classify(Verb::Get, &error).fault)
+}
+
 /// Returns `None` in place of the error of an object that does not exist.
 pub(super) fn or_absent<T>(answer: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
     match answer {

@@ -10,7 +10,6 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
 use lifecycle::{
     error::SandboxError,
     network::{Enforced, NetworkMode, NetworkReport},
@@ -25,7 +24,9 @@ use tokio::{
 use super::{
     Network,
     check::{Check, Outcome, PodSettings},
-    keep, policy,
+    host_names,
+    keep::{self, Wanted},
+    policy,
 };
 use crate::{
     backoff::{Backoff, LONGEST_ANSWERED},
@@ -50,7 +51,7 @@ const CALLER_RETRY: Duration = Duration::from_secs(10);
 /// The policies and the check of one cluster.
 pub(crate) struct NetworkControl {
     connection: Connection,
-    policies: Vec<NetworkPolicy>,
+    wanted: Wanted,
     check: Check,
     /// Whether a profile has a restricted mode, or lets a request choose one.
     is_used: bool,
@@ -105,7 +106,10 @@ impl NetworkControl {
         let restricted = profiles().find(|profile| profile.is_network_restricted());
         let image = network.check_image.as_deref().unwrap_or(image);
         Self {
-            policies: policy::policies(network, connection.namespace(), port),
+            wanted: Wanted {
+                policies: policy::policies(network, connection.namespace(), port),
+                names: host_names::name_policy(network, connection.namespace()),
+            },
             check: Check::new(connection.clone(), PodSettings::new(image, port, restricted)),
             is_used: restricted.is_some(),
             is_required: profiles().any(Profile::requires_enforcement),
@@ -194,7 +198,7 @@ impl NetworkControl {
     async fn keep(&self) -> Infallible {
         let mut backoff = Backoff::default();
         loop {
-            let found = keep::all(&self.connection, &self.policies).await;
+            let found = keep::all(&self.connection, &self.wanted).await;
             let wait = if let Policies::Failed(_) = found {
                 backoff.wait(LONGEST_ANSWERED, None, retry::jitter())
             } else {

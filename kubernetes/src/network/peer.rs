@@ -75,8 +75,11 @@ pub enum PeerError {
     #[error("{0:?} has a port, which only a destination has")]
     UnwantedPorts(String),
     /// A name in place of an address.
-    #[error("{0:?} is a host name; a NetworkPolicy knows only addresses")]
+    #[error("{0:?} is a host name, which only PROVISIONER_NETWORK_ALLOW can have; write addresses or Pods")]
     HostName(String),
+    /// Not a host name that a policy can have.
+    #[error("{0:?} is not a host name, such as db.example.com or *.example.com")]
+    Name(String),
     /// A range so wide that it cannot be the cluster's.
     #[error("{0:?} is too wide; the widest ranges are /8 for IPv4 and /12 for IPv6")]
     TooWide(String),
@@ -171,23 +174,26 @@ impl FromStr for Destination {
     type Err = PeerError;
 
     fn from_str(text: &str) -> Result<Self, PeerError> {
-        let text = text.trim();
-        let whole = |text: &str| Ok(Self { peer: Peer::parse(text)?, ports: None });
-        let with =
-            |peer: &str, ports: &str| Ok(Self { peer: Peer::parse(peer)?, ports: Some(ports.parse()?) });
-        if let Some((peer, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-            return match rest.strip_prefix(':') {
-                Some(ports) => with(peer, ports),
-                None if rest.is_empty() => whole(peer),
-                None => Err(PeerError::Unknown(text.to_owned())),
-            };
-        }
-        match text.rsplit_once(':') {
-            // Without brackets the colons of IPv6 do not separate a port.
-            Some((peer, ports)) if !peer.contains(':') => with(peer, ports),
-            _ => whole(text),
-        }
+        let (peer, ports) = split_ports(text.trim())?;
+        let peer = Peer::parse(peer)?;
+        Ok(Self { peer, ports: ports.map(str::parse).transpose()? })
     }
+}
+
+/// Splits a text into a peer and its ports.
+pub(super) fn split_ports(text: &str) -> Result<(&str, Option<&str>), PeerError> {
+    if let Some((peer, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return match rest.strip_prefix(':') {
+            Some(ports) => Ok((peer, Some(ports))),
+            None if rest.is_empty() => Ok((peer, None)),
+            None => Err(PeerError::Unknown(text.to_owned())),
+        };
+    }
+    Ok(match text.rsplit_once(':') {
+        // Without brackets the colons of IPv6 do not separate a port.
+        Some((peer, ports)) if !peer.contains(':') => (peer, Some(ports)),
+        _ => (text, None),
+    })
 }
 
 // === impl Ports ===

@@ -26,7 +26,7 @@ use super::{
 use crate::names;
 
 /// The port of DNS servers whose setting names none.
-const DNS_PORT: u16 = 53;
+pub(super) const DNS_PORT: u16 = 53;
 
 /// Returns the name of a mode's policy.
 #[must_use]
@@ -127,14 +127,6 @@ fn labels(labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
-/// Prints policies for `kubectl apply`.
-///
-/// # Errors
-/// The text of the serializer's error.
-pub fn to_yaml(policies: &[NetworkPolicy]) -> Result<String, String> {
-    serde_saphyr::to_string_multiple(policies).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -210,13 +202,5 @@ mod tests {
         for policy in policies(&Network::default(), "deer-flow", 8080) {
             assert_eq!(policy.spec.unwrap().ingress, Some(vec![]));
         }
-    }
-
-    /// Guards that the printed policies read as the same ones.
-    #[test]
-    fn printed_policies_read_as_the_same() {
-        let policies = policies(&network(), "deer-flow", 8080);
-        let printed = to_yaml(&policies).unwrap();
-        assert_eq!(serde_saphyr::from_multiple::<NetworkPolicy>(&printed).unwrap(), policies, "{printed}");
     }
 }
