@@ -41,6 +41,7 @@ pub mod response_body;
 pub(crate) mod responses;
 mod timeline;
 mod touch;
+pub(crate) mod trace_context;
 mod ui;
 mod wait;
 mod workspaces;

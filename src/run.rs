@@ -23,9 +23,9 @@ pub use self::{
 
 use crate::{
     settings::Log,
-    telemetry::{self, TelemetryError},
+    telemetry::{self, TelemetryError, spans::SpanLayer},
 };
 
-fn start_log(log: &Log) -> Result<(), TelemetryError> {
-    telemetry::init(log.level.as_str(), log.format)
+fn start_log(log: &Log, export: Option<SpanLayer>) -> Result<(), TelemetryError> {
+    telemetry::init(log.level.as_str(), log.format, export)
 }

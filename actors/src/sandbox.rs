@@ -17,7 +17,7 @@ use lifecycle::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::{Instant, timeout};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     limiter::Limiter,
@@ -142,11 +142,31 @@ impl Actor for Sandbox {
             Event::Post { waiter, .. } if waiter.is_closed() => Event::Resync,
             event => event,
         };
+        // Created in the span of the request, of which it is a part.
+        let exported = span.in_scope(|| exported_span(&state.id, &event, span.is_none()));
         // Boxed, because the task of an actor reserves memory for its largest future, which an idle sandbox does not
         // need.
-        Box::pin(state.run(event, &myself).instrument(span)).await;
+        Box::pin(state.run(event, &myself).instrument(exported).instrument(span)).await;
         Ok(())
     }
+}
+
+/// Returns the span of an event, which is only exported. Changes of the observed objects are too many to be traces of their
+/// own.
+fn exported_span(id: &SandboxId, event: &Event<Waiter>, is_first: bool) -> Span {
+    let name = match event {
+        Event::Post { .. } => "create",
+        Event::Delete { .. } => "delete",
+        Event::Touch { .. } => "touch",
+        Event::Change { .. } => "change limits",
+        Event::Resize { .. } => "resize",
+        Event::Due => "deadline",
+        _ => "resync",
+    };
+    if is_first && !matches!(event, Event::Due) {
+        return Span::none();
+    }
+    tracing::info_span!(target: "spans", "sandbox event", otel.name = name, sandbox.id = id.as_str())
 }
 
 // === impl State ===

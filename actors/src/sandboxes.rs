@@ -401,7 +401,7 @@ impl Backend for Sandboxes {
     }
 
     async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
-        let touch = |waiter| Event::Touch { waiter: Some(waiter), owner }.into();
+        let touch = |waiter| Envelope::of_request(Event::Touch { waiter: Some(waiter), owner }, None);
         self.of_what_is_there(id, Operation::Touch, Instant::now() + budget::DELETE, touch).await
     }
 

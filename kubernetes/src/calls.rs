@@ -18,6 +18,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use tower::BoxError;
+use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
     clock::ServerClock,
@@ -205,8 +206,16 @@ impl Calls {
         let sent = Instant::now();
         let _counted = self.metrics.flying();
         let method = request.method().clone();
-        let response = self.client.send(request).await;
+        let span = exported_span(&request, &self.host);
+        let response = self.client.send(request).instrument(span.clone()).await;
         let status = response.as_ref().ok().map(Response::status);
+        match status {
+            Some(status) => span.record("http.response.status_code", status.as_u16()),
+            None => span.record("error.type", "transport"),
+        };
+        if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
+            span.record("otel.status_code", "error");
+        }
         self.metrics.called(&method, &self.host, status, sent.elapsed());
         let response =
             response.map_err(|error| CallError::Transport { error, server: self.server.clone() })?;
@@ -231,6 +240,34 @@ impl Calls {
         let status = serde_json::from_slice::<Status>(&body).ok().filter(Status::is_failure);
         let status = status.filter(|_| kind(&body).as_deref() == Some("Status")).map(Box::new);
         Err(CallError::Answered { code, status, retry_after })
+    }
+}
+
+/// Returns the span of a call, which is only exported, if the call is a part of another span. The calls of the watch are
+/// not.
+fn exported_span(request: &Request<Body>, host: &str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        target: "spans",
+        "call",
+        otel.name = format_args!("{} {}", request.method(), resource(request.uri().path())),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = request.method().as_str(),
+        url.path = request.uri().path(),
+        server.address = host,
+        http.response.status_code = Empty,
+        error.type = Empty,
+    )
+}
+
+/// Returns the resource of a path of the API, such as `pods` of `/api/v1/namespaces/deer-flow/pods/sandbox-a`.
+fn resource(path: &str) -> &str {
+    match path.split_once("/namespaces/") {
+        Some((_, rest)) => rest.split('/').nth(1).unwrap_or("namespaces"),
+        None => path.rsplit('/').next().unwrap_or_default(),
     }
 }
 
@@ -305,5 +342,26 @@ fn unread(error: BoxError, max: usize) -> CallError {
     match error.downcast::<kube::Error>() {
         Ok(error) => (*error).into(),
         Err(_) => CallError::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that the name of a span has the resource and not the name of an object, of which there are many.
+    #[test]
+    fn a_path_has_a_resource() {
+        for (path, name) in [
+            ("/api/v1/namespaces/deer-flow/pods/sandbox-a", "pods"),
+            ("/api/v1/namespaces/deer-flow/pods", "pods"),
+            ("/apis/events.k8s.io/v1/namespaces/deer-flow/events", "events"),
+            ("/api/v1/namespaces/deer-flow", "namespaces"),
+            ("/api/v1/namespaces", "namespaces"),
+            ("/version", "version"),
+            ("", ""),
+        ] {
+            assert_eq!(resource(path), name, "{path}");
+        }
     }
 }

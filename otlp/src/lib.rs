@@ -7,23 +7,26 @@ mod client;
 #[cfg(feature = "collector")]
 pub mod collector;
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
-    trace::{SpanContext, TraceContextExt as _, TraceState, TracerProvider as _},
+    trace::{
+        SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, TraceState, Tracer,
+        TracerProvider as _,
+    },
 };
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig as _};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing::Span;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use tracing::{Metadata, Span, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::{Layer, Registry, filter::Targets};
+use tracing_subscriber::{Layer, Registry, filter::filter_fn};
 
 use self::client::CollectorClient;
 pub use self::client::TlsError;
-
-/// The environment variables that hold the address of the collector. The second one holds a complete URL.
-pub const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
 /// The variables that choose the protocol, of which this program has one.
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
@@ -32,8 +35,9 @@ const PROTOCOL: &str = "http/protobuf";
 /// The variables that hold the path of the certificate authority of the collector.
 const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 
-/// How long the end of the program waits for the last batch.
-const LAST_BATCH: Duration = Duration::from_secs(2);
+/// How long the end of the program waits for the last batch. With the default deadlines of a shutdown this is 30 s, the
+/// default grace period of Kubernetes.
+const LAST_BATCH: Duration = Duration::from_secs(1);
 
 /// The exporter. Dropping it stops the export.
 #[derive(Debug)]
@@ -43,6 +47,35 @@ pub struct Exporter {
 
 /// The subscriber's layer that collects the spans.
 pub type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The description of the program, unless the variables have another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Service {
+    /// The name of the service.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// An answered HTTP request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerSpan<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path with placeholders, if it is known.
+    pub route: Option<&'a str>,
+    /// The path.
+    pub path: &'a str,
+    /// The status code.
+    pub status: u16,
+}
+
+/// A tracer that knows which spans are those of requests. The field `otel.kind` would also be in the log.
+struct Kinds {
+    tracer: SdkTracer,
+    /// The name of the spans of requests.
+    request: &'static str,
+}
 
 /// The ids of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,16 +108,18 @@ pub enum StartError {
 // === impl Exporter ===
 
 impl Exporter {
-    /// Starts the export of the spans with this target, as the standard `OTEL_*` variables say. Call it in a tokio
-    /// runtime. `service` is the name of the service, unless a variable sets another.
+    /// Starts the export of these spans, as the standard `OTEL_*` variables say. Call it in a tokio runtime. `request` is
+    /// the name of the spans of HTTP requests, and `variable` returns a variable of this process.
     ///
     /// # Errors
     /// [`StartError`] if a variable is invalid. A collector that cannot be reached is not an error.
     pub fn start(
-        target: &'static str,
-        service: &'static str,
-        version: &'static str,
+        is_exported: fn(&Metadata<'_>) -> bool,
+        request: &'static str,
+        service: Service,
+        variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(Self, SpanLayer), StartError> {
+        let set = |names: &[&'static str]| first(names, &variable);
         if let Some((variable, value)) = set(&PROTOCOLS).filter(|(_, value)| value != PROTOCOL) {
             return Err(StartError::Protocol { variable, value });
         }
@@ -93,37 +128,37 @@ impl Exporter {
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build()?;
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
-            .with_resource(resource(service, version))
+            .with_resource(resource(service))
             .build();
         let layer = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer(service))
+            .with_tracer(Kinds { tracer: provider.tracer(service.name), request })
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_level(false)
             .with_tracked_inactivity(false)
-            .with_filter(Targets::new().with_target(target, tracing::Level::TRACE));
+            .with_filter(filter_fn(is_exported).with_max_level_hint(LevelFilter::DEBUG));
         Ok((Self { provider }, Box::new(layer)))
     }
 
-    /// Sends the last spans, and waits for that for at most two seconds.
+    /// Sends the last spans, and waits for that for at most a second.
     pub async fn stop(self) {
         let stopping = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(LAST_BATCH));
         // The call may wait longer for its thread than it says.
-        match tokio::time::timeout(LAST_BATCH, stopping).await {
-            Ok(Ok(Ok(()))) => {}
-            _ => tracing::warn!("the last spans could not be exported"),
+        let stopped = tokio::time::timeout(LAST_BATCH, stopping).await;
+        if !matches!(stopped, Ok(Ok(Ok(())))) {
+            tracing::warn!("the last spans could not be exported");
         }
     }
 }
 
 /// Returns the description of this program. The variables `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come first.
-fn resource(service: &'static str, version: &'static str) -> Resource {
+fn resource(Service { name, version }: Service) -> Resource {
     let detected = Resource::builder().build();
     let has_name = detected
         .get(&"service.name".into())
         .is_some_and(|name| !name.as_str().starts_with("unknown_service"));
-    let own = [("service.name", service, has_name), ("service.version", version, false)];
+    let own = [("service.name", name, has_name), ("service.version", version, false)];
     let own = own
         .into_iter()
         .filter(|(key, _, is_set)| {
@@ -134,11 +169,28 @@ fn resource(service: &'static str, version: &'static str) -> Resource {
 }
 
 /// Returns the first of these variables that is set.
-fn set(variables: &[&'static str]) -> Option<(&'static str, String)> {
-    let value = |variable: &&'static str| {
-        Some((*variable, env::var(variable).ok().filter(|value| !value.is_empty())?))
-    };
-    variables.iter().find_map(value)
+fn first(
+    names: &[&'static str],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    names.iter().find_map(|name| Some((*name, variable(name).filter(|value| !value.is_empty())?)))
+}
+
+/// Adds the answer to the span of a request, by the semantic conventions of OpenTelemetry.
+pub fn answered(span: &Span, request: &ServerSpan<'_>) {
+    let ServerSpan { method, route, path, status } = *request;
+    let context = span.context();
+    let span = context.span();
+    span.update_name(route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
+    let route = route.map(|route| KeyValue::new("http.route", route.to_owned()));
+    span.set_attributes(route.into_iter().chain([
+        KeyValue::new("http.request.method", method.to_owned()),
+        KeyValue::new("url.path", path.to_owned()),
+        KeyValue::new("http.response.status_code", i64::from(status)),
+    ]));
+    if status >= 500 {
+        span.set_status(Status::error(""));
+    }
 }
 
 /// Makes a new span the child of a span of the caller.
@@ -159,4 +211,17 @@ pub fn ids_of(span: &Span) -> Option<SpanIds> {
         trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
         span_id: u64::from_be_bytes(context.span_id().to_bytes()),
     })
+}
+
+// === impl Kinds ===
+
+impl Tracer for Kinds {
+    type Span = <SdkTracer as Tracer>::Span;
+
+    fn build_with_context(&self, mut builder: SpanBuilder, parent: &Context) -> Self::Span {
+        if builder.name == self.request {
+            builder.span_kind = Some(SpanKind::Server);
+        }
+        self.tracer.build_with_context(builder, parent)
+    }
 }

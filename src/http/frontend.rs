@@ -18,7 +18,7 @@ use lifecycle::{budget, error::SandboxError, operation::Operation};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use tracing::Instrument;
+use tracing::{Instrument, Level, field};
 use warp::{Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -30,8 +30,10 @@ use super::{
     path,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
     response_body::ResponseBody,
+    trace_context::TraceContext,
     wait::Wait,
 };
+use crate::telemetry::spans::{self, REQUEST, TraceIds};
 
 /// How long a request may take, from its last header to its answer; past it, the answer is a 504.
 ///
@@ -56,6 +58,8 @@ pub struct Deadlines {
 pub struct Frontend {
     routes: BoxedFilter<(Response,)>,
     shared: Arc<Shared>,
+    /// See [`Frontend::with_slow_after`].
+    slow_after: Option<Duration>,
 }
 
 /// The state that all clones share.
@@ -83,7 +87,11 @@ struct RequestInfo {
     method: Method,
     operation: Operation,
     path: http::Uri,
+    /// The name of its route.
+    route: &'static str,
     format: ErrorFormat,
+    /// After which time it is slow; `None` if it never is.
+    slow_after: Option<Duration>,
 }
 
 // === impl Deadlines ===
@@ -156,7 +164,13 @@ impl Frontend {
             drain_token: CancellationToken::new(),
             rejected: AtomicUsize::new(0),
         };
-        Self { routes, shared: Arc::new(shared) }
+        Self { routes, shared: Arc::new(shared), slow_after: None }
+    }
+
+    /// Logs a warning for each request that takes longer than this. Zero switches that off.
+    #[must_use]
+    pub fn with_slow_after(self, limit: Duration) -> Self {
+        Self { slow_after: Some(limit).filter(|limit| !limit.is_zero()), ..self }
     }
 
     /// Cancel this token to answer every waiting and every later request with 503.
@@ -189,19 +203,37 @@ impl Frontend {
         let operation = operation(request.method(), request.uri().path());
         // A read has no span: the span would cost as much as the rest of the request. Its single log line
         // contains the id as a field instead.
-        let span = if is_frequent(request.method(), operation) {
-            tracing::debug_span!("request", request_id = id.as_str())
-        } else {
-            tracing::info_span!("request", request_id = id.as_str())
-        };
-        let unnamed = span.is_disabled();
+        macro_rules! span {
+            ($level:expr) => {
+                tracing::span!(
+                    $level,
+                    REQUEST,
+                    request_id = id.as_str(),
+                    trace_id = field::Empty,
+                    span_id = field::Empty
+                )
+            };
+        }
+        let frequent = is_frequent(request.method(), operation);
+        let span = if frequent { span!(Level::DEBUG) } else { span!(Level::INFO) };
+        let ids = spans::begin(&span, TraceContext::of(request.headers()));
+        // The log leaves out the span of a read although it is exported.
+        let unnamed = span.is_disabled() || (frequent && ids.is_some_and(|ids| ids.is_exported));
+        if let Some(ids) = &ids {
+            span.record("trace_id", field::display(ids.trace()));
+            span.record("span_id", field::display(ids.span()));
+        }
         let info = RequestInfo {
             method: request.method().clone(),
             operation,
             path: request.uri().clone(),
+            route: path::route_name(request.uri().path()),
             format: ErrorFormat::asked_for(request.headers()),
+            // A request that waits is as slow as it asked for.
+            slow_after: self.slow_after.filter(|_| Wait::of(operation, request.uri()).is_none()),
         };
-        async {
+        let request_span = span.clone();
+        async move {
             let mut response = self.route(request, operation).await;
             let error = response.extensions_mut().remove::<ApiError>();
             if let Some(error) = &error {
@@ -210,13 +242,23 @@ impl Frontend {
             self.shared.metrics.answered(
                 &info.method,
                 &Answered {
-                    route: path::route_name(info.path.path()),
+                    route: info.route,
                     status: response.status(),
                     create_failure: info.create_failure(error.as_ref()),
                     took: start.elapsed(),
                 },
             );
-            info.log(response.status(), error.as_ref(), start.elapsed(), peer, unnamed.then_some(&id));
+            let names = unnamed.then_some((&id, ids));
+            info.log(response.status(), error.as_ref(), start.elapsed(), peer, names);
+            spans::end(
+                &request_span,
+                &spans::Answered {
+                    method: info.method.as_str(),
+                    route: info.route,
+                    path: info.path.path(),
+                    status: response.status().as_u16(),
+                },
+            );
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
             let reader = response.extensions_mut().remove::<ChangeReader>();
             response.map(|body| match reader {
@@ -279,37 +321,43 @@ impl RequestInfo {
         error.filter(|_| is_create).map(|error| error.reason().unwrap_or("InvalidRequest"))
     }
 
-    /// Logs one line per request: changes at info, reads and touches at debug, server errors at warn except for
-    /// probes. The line omits the query, which may contain secrets.
+    /// Logs one line per request: changes at info, reads and touches at debug, slow requests and server errors at warn
+    /// except for probes. The line omits the query, which may contain secrets.
     fn log(
         &self,
         status: StatusCode,
         error: Option<&ApiError>,
         took: Duration,
         peer: Option<SocketAddr>,
-        id: Option<&RequestId>,
+        names: Option<(&RequestId, Option<TraceIds>)>,
     ) {
+        let ids = names.and_then(|(_, ids)| ids);
         macro_rules! line {
-            ($level:expr) => {
+            ($level:expr, $message:literal) => {
                 tracing::event!(
                     $level,
-                    request_id = id.map(RequestId::as_str),
+                    request_id = names.map(|(id, _)| id.as_str()),
+                    trace_id = ids.map(|ids| field::display(ids.trace())),
+                    span_id = ids.map(|ids| field::display(ids.span())),
                     method = self.method.as_str(),
                     path = self.path.path(),
+                    route = self.route,
                     status = status.as_u16(),
                     took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                     peer = peer.map(tracing::field::display),
                     error = error.map(tracing::field::display),
-                    "answered"
+                    $message
                 )
             };
         }
         if status.is_server_error() && !HEALTH_ENDPOINTS.contains(&self.path.path()) {
-            line!(tracing::Level::WARN);
+            line!(Level::WARN, "answered");
+        } else if self.slow_after.is_some_and(|limit| took > limit) {
+            line!(Level::WARN, "answered slowly");
         } else if is_frequent(&self.method, self.operation) {
-            line!(tracing::Level::DEBUG);
+            line!(Level::DEBUG, "answered");
         } else {
-            line!(tracing::Level::INFO);
+            line!(Level::INFO, "answered");
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{cli::ClusterArgs, settings::Log, stdout};
 ///
 /// Exit status: 0 after a signal, 1 if it cannot listen, generate its certificate or write its kubeconfig.
 pub async fn cluster(log: &Log, arguments: ClusterArgs) -> ExitCode {
-    if let Err(error) = start_log(log) {
+    if let Err(error) = start_log(log, None) {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }

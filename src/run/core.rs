@@ -107,7 +107,8 @@ impl Core {
         };
         let profiles = profiles::of(&settings.template);
         let routes = http::routes(sandboxes.clone(), capabilities, profiles, body::Limits::default(), main);
-        let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone());
+        let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
+            .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
         Ok(Self { sandboxes, edge, admin, stop, attached })
     }

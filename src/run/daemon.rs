@@ -113,6 +113,7 @@ impl Daemon {
             metrics_need_key: _,
             drain_deadline,
             drain_delay,
+            slow_after: _,
         } = &settings.http;
 
         let (listener, address) = bind(*listen, "--listen, PROVISIONER_LISTEN or `listen`").await?;

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::{Daemon, daemon::Stopped, signals::Signals, start_log, welcome};
-use crate::settings::{Embedded, Settings};
+use crate::{
+    settings::{Embedded, Settings, environment},
+    telemetry::spans::{Export, Started},
+};
 
 /// The exit status of a shutdown in which requests were refused.
 const CUT_SHORT: u8 = 3;
@@ -14,9 +17,13 @@ const CUT_SHORT: u8 = 3;
 /// requests were refused because of the drain deadline, and 128 plus the signal's number if a second signal stops
 /// the daemon at once.
 pub async fn serve(settings: Settings) -> ExitCode {
-    if let Err(error) = start_log(&settings.log) {
+    let Started { export, layer, problem } = Export::start(environment::of_exporter);
+    if let Err(error) = start_log(&settings.log, layer) {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
+    }
+    if let Some(problem) = problem {
+        tracing::warn!("{problem}");
     }
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -53,7 +60,7 @@ pub async fn serve(settings: Settings) -> ExitCode {
             tracing::info!(signal = signal.name(), "shutting down: what is in flight ends first");
         }
     }
-    let status = tokio::select! {
+    let stopped = tokio::select! {
         stopped = daemon.stop() => finished(stopped),
         signal = signals.next() => {
             tracing::warn!(signal = signal.name(), "a second signal: ending at once");
@@ -63,7 +70,8 @@ pub async fn serve(settings: Settings) -> ExitCode {
     if let Some(cluster) = embedded {
         cluster.shutdown().await;
     }
-    status
+    export.stop().await;
+    stopped
 }
 
 fn finished(Stopped { rejected, cut }: Stopped) -> ExitCode {

@@ -20,6 +20,12 @@ pub fn of_client(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// Returns a variable of this process for the export of spans. The exporter reads further ones itself.
+#[must_use]
+pub fn of_exporter(name: &str) -> Option<String> {
+    of_client(name)?.into_string().ok()
+}
+
 /// The environment variables of this program, each with its value.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<&'static str, OsString>);

@@ -26,6 +26,7 @@ pub(super) const SECTION: Section = Section {
         &METRICS_AUTH,
         &DRAIN_DEADLINE,
         &DRAIN_DELAY,
+        &SLOW_REQUEST,
     ],
 };
 
@@ -115,6 +116,15 @@ static DRAIN_DELAY: Setting<DurationRange> = Setting {
     help: "How long new connections are accepted after /readyz starts failing; it counts towards the drain deadline",
 };
 
+/// Most requests are answered from memory, and a create in less than a second unless the cluster is slow. Longer than ten
+/// minutes, which no request takes, is probably a typing error.
+static SLOW_REQUEST: Setting<DurationRange> = Setting {
+    variable: "PROVISIONER_SLOW_REQUEST",
+    format: DurationRange(Duration::ZERO..=Duration::from_secs(10 * 60)),
+    default: DefaultValue::Text("5s"),
+    help: "A request that takes longer is logged as a warning, except one that waits with ?wait=ready; 0s switches this off",
+};
+
 /// The daemon's own HTTP service.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -135,6 +145,8 @@ pub struct Http {
     pub drain_deadline: Duration,
     /// How much of that time new connections are still accepted, while the daemon is not ready.
     pub drain_delay: Duration,
+    /// After which time a request is logged as slow; zero switches that off.
+    pub slow_after: Duration,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Http, Reported> {
@@ -147,6 +159,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Http, Reported> {
         metrics_need_key: reader.get(&METRICS_AUTH)?,
         drain_deadline: reader.get(&DRAIN_DEADLINE)?,
         drain_delay: reader.get(&DRAIN_DELAY)?,
+        slow_after: reader.get(&SLOW_REQUEST)?,
     })
 }
 

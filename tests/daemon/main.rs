@@ -20,6 +20,7 @@ mod real_cluster;
 mod restart;
 mod secrets;
 mod shutdown;
+mod traces;
 mod urls;
 mod watch;
 

@@ -22,6 +22,8 @@ const TESTS: [&str; 12] = [
     "actors/src",
     "actors/tests",
     "client/src",
+    "otlp/src",
+    "otlp/tests",
     "client/tests",
     "kubernetes/src",
     "kubernetes/tests",

@@ -131,7 +131,7 @@ fn panicking_child() {
     } else {
         Format::Text
     };
-    telemetry::init("trace", format).unwrap();
+    telemetry::init("trace", format, None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };

@@ -5,6 +5,7 @@ use std::{path::Path, sync::LazyLock, time::Duration};
 use bytes::Bytes;
 use futures::future::join_all;
 use http::Method;
+use otlp::collector::Collector;
 use testkit::{Client, Process, command, within};
 
 use super::mark::{is_not_in, secret};
@@ -14,6 +15,8 @@ use crate::PROGRAM;
 pub struct Program {
     process: Process,
     pub client: Client,
+    /// Gets the spans.
+    collector: Collector,
 }
 
 /// Returns the API key.
@@ -33,7 +36,11 @@ pub async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>
 
 impl Program {
     pub async fn start(kubeconfig: &Path, format: &str, more: &[(&str, &str)]) -> Self {
+        let collector = Collector::start();
+        let (endpoint, headers) = (collector.endpoint(), format!("x-key={}", secret("collector-key")));
         let usual = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_EXPORTER_OTLP_HEADERS", &*headers),
             ("PROVISIONER_API_KEY", key()),
             ("PROVISIONER_LOG_LEVEL", "trace"),
             ("PROVISIONER_LOG_FORMAT", format),
@@ -42,7 +49,7 @@ impl Program {
         ];
         let process = Process::serve(PROGRAM, &[&usual, more].concat()).await;
         let client = process.client().with_key(Some(key()));
-        Self { process, client }
+        Self { process, client, collector }
     }
 
     /// Sends every kind of request at once, valid and invalid, with the right key and with a wrong one. Returns all
@@ -100,10 +107,13 @@ impl Program {
         said
     }
 
-    /// Shuts the daemon down gracefully. Returns all that it printed.
+    /// Shuts the daemon down gracefully. Returns all that it printed. No secret is in it or in the exported spans.
     pub async fn stop(self) -> String {
         let printed = self.process.stop().await;
         is_not_in("the log", &printed);
+        let spans = self.collector.spans();
+        assert!(!spans.is_empty(), "spans are exported: {printed}");
+        is_not_in("a span", &format!("{spans:?}"));
         printed
     }
 }
