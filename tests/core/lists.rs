@@ -47,7 +47,7 @@ async fn list_after(daemon: &Daemon, tag: &str) -> Answer {
 }
 
 /// Guards that sandboxes are found by the user, the thread and the labels of their POST, also after a restart, and that a
-/// sandbox of DeerFlow's provisioner, which writes neither user nor thread, is found by neither.
+/// sandbox of DeerFlow's provisioner, which does not write them, is not found by user or thread.
 #[tokio::test(start_paused = true)]
 async fn sandboxes_are_found_by_what_their_create_said() {
     let daemon = daemon().await;

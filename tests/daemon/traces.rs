@@ -88,8 +88,8 @@ async fn a_request_without_a_caller_begins_a_trace() {
     assert!(line["request_id"].is_string(), "{line}");
 }
 
-/// Guards that a collector that is away or silent neither slows requests nor holds the shutdown, and that its outage is
-/// logged once.
+/// Guards that a collector that is away or silent slows no request and does not hold the shutdown, and that its outage
+/// is logged once.
 #[tokio::test]
 async fn a_collector_that_does_not_answer_delays_nothing() {
     let silent = Collector::silent();

@@ -115,8 +115,8 @@ async fn a_list_is_filtered() {
     }
 }
 
-/// Guards that pages show each sandbox that exists all the time exactly once, while others come and go, also the last one
-/// of a page.
+/// Guards that pages show each sandbox that exists all the time exactly once, while others come and go, even if the last
+/// one on a page goes.
 #[tokio::test]
 async fn pages_survive_changes() {
     let server = Server::start(Fake::with_sandboxes(0));
