@@ -116,7 +116,8 @@ impl HttpClient for CollectorClient {
             };
             tokio::time::timeout(DEADLINE, call).await.map_err(HttpError::from).flatten()
         });
-        let answer = call.await.map_err(HttpError::from).flatten();
+        // The call is cancelled when the program ends, which says nothing about the collector.
+        let answer = call.await?;
         self.note(match &answer {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(format!("the collector answered {}", answer.status())),
