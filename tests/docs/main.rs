@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The directories with tests.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     "tests",
     "src",
     "doctor/src",
