@@ -15,19 +15,13 @@ mod watch;
 mod workspaces;
 
 use crate::{
-    api::Api,
-    args::{Command, ConnectionArgs},
+    args::Command,
     environment::Environment,
     error::{Exit, Failure},
     output::Console,
+    session::Session,
     top,
 };
-
-/// A command's connection and streams.
-pub(crate) struct Session<'a, 'c> {
-    pub(crate) api: Api,
-    pub(crate) console: &'a mut Console<'c>,
-}
 
 /// Carries out a command. `program` is the definition of the whole command line, for completions and manual pages.
 pub async fn run(
@@ -75,47 +69,7 @@ async fn outcome(
     }
 }
 
-// === impl Session ===
-
-impl<'a, 'c> Session<'a, 'c> {
-    fn new(
-        environment: &Environment,
-        connection: &ConnectionArgs,
-        console: &'a mut Console<'c>,
-    ) -> Result<Self, Failure> {
-        Ok(Self { api: Api::new(environment.target(connection)?)?, console })
-    }
-
-    /// Reports the failure of one of several ids. Returns the worse of two statuses.
-    pub(crate) fn report(&mut self, failure: &Failure, before: Exit) -> Exit {
-        self.console.error(failure);
-        worse(before, failure.exit())
-    }
-}
-
-/// Returns the exit status of several outcomes: that of the failures if they agree.
-fn worse(one: Exit, other: Exit) -> Exit {
-    match (one, other) {
-        (Exit::Success, exit) | (exit, Exit::Success) => exit,
-        (one, other) if one == other => one,
-        _ => Exit::Failed,
-    }
-}
-
 /// Returns an error without a message of its own, unless everything was done.
 pub(crate) fn finished(exit: Exit) -> Result<(), Failure> {
     if exit == Exit::Success { Ok(()) } else { Err(Failure::Reported(exit)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_that_differ_are_a_general_one() {
-        assert_eq!(worse(Exit::Success, Exit::Success), Exit::Success);
-        assert_eq!(worse(Exit::NotFound, Exit::Success), Exit::NotFound);
-        assert_eq!(worse(Exit::NotFound, Exit::NotFound), Exit::NotFound);
-        assert_eq!(worse(Exit::NotFound, Exit::Unavailable), Exit::Failed);
-    }
 }

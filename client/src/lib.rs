@@ -16,6 +16,7 @@ mod filter;
 pub mod follow;
 pub mod output;
 pub mod sandbox;
+mod session;
 pub mod sse;
 pub mod table;
 pub mod text;

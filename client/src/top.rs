@@ -3,6 +3,7 @@
 //! [`state`] is the state of the screen, and changes with keys and events. [`screen`] draws it. Both are pure.
 
 mod screen;
+mod size;
 mod state;
 mod terminal;
 
@@ -23,9 +24,9 @@ use self::{
 };
 use crate::{
     args::TopArgs,
-    commands::Session,
     error::{Exit, Failure},
     follow::Follow,
+    session::Session,
 };
 
 /// How often changes are drawn.

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 
-use super::state::{Mode, State};
+use super::{
+    size::Size,
+    state::{Mode, State},
+};
 use crate::{
     columns::{self, Choice, Column, SortKey},
     sandbox::Sandbox,
     table::{Cell, Widths},
     text::{cut, fitted, printable},
 };
-
-/// The lines around the table: the title, the counts, the titles of the columns, the reason, and the keys.
-const OTHER_LINES: usize = 5;
 
 /// The space between two columns.
 const GAP: usize = 2;
@@ -30,13 +30,6 @@ const CLEAR: &str = "\u{1b}[K";
 const REVERSED: &str = "\u{1b}[7m";
 const BOLD: &str = "\u{1b}[1m";
 const NORMAL: &str = "\u{1b}[0m";
-
-/// The size of a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) columns: usize,
-    pub(super) rows: usize,
-}
 
 /// The parts of the screen that outlive a frame.
 pub(super) struct Drawing {
@@ -56,15 +49,6 @@ enum Line {
         cells: Vec<Cell>,
         is_selected: bool,
     },
-}
-
-// === impl Size ===
-
-impl Size {
-    /// Returns the number of rows of the table.
-    pub(super) fn table_rows(self) -> usize {
-        self.rows.saturating_sub(OTHER_LINES)
-    }
 }
 
 // === impl Drawing ===

@@ -8,7 +8,7 @@ use crate::{
     sandbox::Sandbox,
 };
 
-use super::screen::Size;
+use super::size::Size;
 
 /// The sort keys in the order of their columns.
 const SORT_KEYS: [SortKey; 9] = [

@@ -14,7 +14,7 @@ use crossterm::{
     terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
 };
 
-use super::screen::Size;
+use super::size::Size;
 
 /// Whether the terminal is changed.
 static CHANGED: AtomicBool = AtomicBool::new(false);
