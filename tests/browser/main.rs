@@ -5,6 +5,7 @@
 mod accessibility;
 mod actions;
 mod connection;
+mod docs;
 mod driver;
 mod key;
 mod live;

@@ -85,6 +85,11 @@ impl Page {
         self.browser.go(&format!("{}{query}", self.url)).await;
     }
 
+    /// Opens another page.
+    pub async fn browse(&self, url: &str) {
+        self.browser.go(url).await;
+    }
+
     /// Waits until the page shows the present state.
     pub async fn live(&self) {
         self.wait_text("#connection", "Live").await;
