@@ -99,6 +99,7 @@ impl Endpoint {
             .summary(Some(summary))
             .tag(tag.name())
             .parameter(parameters::request_id())
+            .parameter(parameters::traceparent())
             .build();
         let endpoint =
             Self { path, method, head: false, operation, schemas: Vec::new(), failures: Vec::new() };

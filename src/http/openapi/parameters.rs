@@ -10,6 +10,7 @@ use utoipa::openapi::{
 };
 
 use super::failures::Failure;
+use crate::http::request::schema::DURATION_PATTERN;
 
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -70,6 +71,13 @@ pub(super) fn request_id() -> Parameter {
     optional(ParameterIn::Header, "X-Request-Id", text, string(), "trace-42")
 }
 
+pub(super) fn traceparent() -> Parameter {
+    let text = "The trace of the client, as in W3C Trace Context. Its id is in the log. In place of an invalid value the \
+                daemon begins a trace.";
+    let example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    optional(ParameterIn::Header, "traceparent", text, string(), example)
+}
+
 pub(in crate::http) fn owner() -> Parameter {
     let text =
         "The name of the client. It protects the sandbox from the DELETE of a client with another name.";
@@ -90,7 +98,7 @@ pub(in crate::http) fn wait() -> Parameter {
 pub(in crate::http) fn timeout() -> Parameter {
     let text = "The longest wait, such as `10s` or `500ms`: at most 25s, which is the default. Without `wait` it has no \
                 effect.";
-    let schema = string().pattern(Some(r"^(0s|[1-9]\d?\d?ms|1\d?s|2[0-5]?s|[3-9]s)$"));
+    let schema = string().pattern(Some(DURATION_PATTERN));
     optional(ParameterIn::Query, "timeout", text, schema, "10s")
 }
 
