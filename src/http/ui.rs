@@ -4,22 +4,21 @@
 //! sandboxes: it asks for the key and calls the API with it. The files refer to each other by relative paths, so a proxy
 //! may serve them below a prefix.
 
-use std::{
-    collections::hash_map::DefaultHasher,
-    hash::{Hash as _, Hasher as _},
-    str::FromStr,
-};
+use std::{str::FromStr, sync::LazyLock};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, path::FullPath, reply::Response};
 
-use super::openapi::{Endpoint, static_files::StaticFiles};
+use super::{
+    entity_tag,
+    openapi::{Endpoint, static_files::StaticFiles},
+};
 
 /// A file of the page.
 struct File {
@@ -27,6 +26,7 @@ struct File {
     name: &'static str,
     content_type: &'static str,
     text: &'static str,
+    tag: LazyLock<HeaderValue>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -34,15 +34,21 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const PAGE: File = File { name: "", content_type: HTML, text: include_str!("ui/index.html") };
+static PAGE: File = File {
+    name: "",
+    content_type: HTML,
+    text: include_str!("ui/index.html"),
+    tag: LazyLock::new(|| entity_tag::of(include_bytes!("ui/index.html"))),
+};
 
 macro_rules! files {
     ($($content_type:ident: $($name:literal)*;)*) => {
         /// The files below `/ui/`.
-        const FILES: &[File] = &[$($(File {
+        static FILES: [File; 28] = [$($(File {
             name: $name,
             content_type: $content_type,
             text: include_str!(concat!("ui/", $name)),
+            tag: LazyLock::new(|| entity_tag::of(include_bytes!(concat!("ui/", $name)))),
         },)*)*];
     };
 }
@@ -122,17 +128,14 @@ fn page(headers: &HeaderMap, path: &FullPath) -> Response {
 
 /// Sends a file, or a 304 if the browser has it.
 fn send(file: &File, headers: &HeaderMap) -> Response {
-    let tag = tag(file);
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let is_known = entity_tag::is_current(headers, &file.tag);
     let mut response = secured(Response::new(if is_known { "" } else { file.text }.into()));
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        headers.insert(ETAG, tag);
-    }
+    headers.insert(ETAG, file.tag.clone());
     response
 }
 
@@ -141,13 +144,6 @@ fn secured(mut response: Response) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Returns the entity tag of a file, which depends only on its text.
-fn tag(file: &File) -> String {
-    let mut hasher = DefaultHasher::new();
-    file.text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
 }
 
 #[cfg(test)]
