@@ -1,6 +1,6 @@
 //! Identifiers that callers choose. Each is parsed once, and a parsed value is always valid.
 
-use std::{fmt, sync::Arc};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -59,6 +59,12 @@ pub struct UserId(Arc<str>);
 /// The name of a profile: a DNS label of 1 to 63 characters, because it is the value of a label.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileName(Arc<str>);
+
+/// The name of a cluster: a DNS label of 1 to 63 characters. The default is [`ClusterName::DEFAULT`].
+///
+/// It is cheap to clone, the default without a reference count.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct ClusterName(Option<Arc<str>>);
 
 // === impl SandboxId ===
 
@@ -128,6 +134,42 @@ impl ProfileName {
     }
 }
 
+// === impl ClusterName ===
+
+impl ClusterName {
+    /// The name of the only cluster if the settings name none.
+    pub const DEFAULT: Self = Self(None);
+
+    const DEFAULT_TEXT: &str = "default";
+
+    /// Parses a name; returns `None` if it is not a DNS label of 1 to 63 characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == Self::DEFAULT_TEXT {
+            return Some(Self::DEFAULT);
+        }
+        is_dns_label(text, DNS_LABEL_MAX).then(|| Self(Some(text.into())))
+    }
+
+    /// Returns the name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or(Self::DEFAULT_TEXT)
+    }
+}
+
+impl PartialOrd for ClusterName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ClusterName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
 // === impl ThreadId, UserId ===
 
 fn word(b: u8) -> bool {
@@ -174,22 +216,22 @@ macro_rules! text_traits {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
     )*};
 }
-text_traits!(SandboxId, ThreadId, UserId, ProfileName);
+text_traits!(SandboxId, ThreadId, UserId, ProfileName, ClusterName);
 
 #[cfg(test)]
 mod tests {
@@ -234,6 +276,21 @@ mod tests {
         assert!(UserId::parse(&"u".repeat(255)).is_some());
         for bad in ["", "../etc", "a b", "u\n", &"u".repeat(256)] {
             assert!(UserId::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    /// Guards that the default has one form, so that equal names are equal values, and that names are ordered as texts.
+    #[test]
+    fn names_of_clusters_are_labels() {
+        assert_eq!(ClusterName::parse("default"), Some(ClusterName::DEFAULT));
+        assert_eq!(ClusterName::default().to_string(), "default");
+        let names = ["a", "default", "east", "west-2"].map(|name| ClusterName::parse(name).unwrap());
+        assert!(
+            names.is_sorted()
+                && names.iter().all(|name| ClusterName::parse(name.as_str()).as_ref() == Some(name))
+        );
+        for bad in ["", "West", "a.b", "a/b", "-a", &"a".repeat(64)] {
+            assert_eq!(ClusterName::parse(bad), None, "{bad:?}");
         }
     }
 
