@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use lifecycle::ids::{PROFILE_NAME_PATTERN, ProfileName};
+use lifecycle::ids::{ClusterName, PROFILE_NAME_PATTERN, ProfileName};
 
 pub use self::doctor::DoctorArgs;
 use crate::settings::{Kind, SETTINGS, Spec, is_log, sources::FlagValues};
@@ -42,6 +42,9 @@ pub enum Command {
         /// Profile to use instead of the request's.
         #[arg(long, value_name = "NAME", value_parser = profile_name)]
         profile: Option<ProfileName>,
+        /// Cluster whose settings are used; needed if the settings have several.
+        #[arg(long, value_name = "NAME", value_parser = cluster_name)]
+        cluster: Option<ClusterName>,
         /// Print the network policies of the settings as YAML, for `kubectl apply`.
         #[arg(long, conflicts_with_all = ["request", "profile"])]
         network_policies: bool,
@@ -146,6 +149,11 @@ pub struct NodePortRange {
 /// Parses the name of a profile.
 fn profile_name(text: &str) -> Result<ProfileName, String> {
     ProfileName::parse(text).ok_or_else(|| format!("expected {PROFILE_NAME_PATTERN}"))
+}
+
+/// Parses the name of a cluster.
+fn cluster_name(text: &str) -> Result<ClusterName, String> {
+    ClusterName::parse(text).ok_or_else(|| format!("expected {PROFILE_NAME_PATTERN}"))
 }
 
 /// Not a valid node port range.

@@ -48,11 +48,11 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
                 run::serve(loaded.settings).await
             }
         }
-        Command::Render { request, profile, network_policies: _, settings: args } => {
+        Command::Render { request, profile, cluster, network_policies: _, settings: args } => {
             let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
             match request {
-                Some(request) => run::render(&loaded.settings, &request, profile),
-                None => run::render_network_policies(&loaded.settings),
+                Some(request) => run::render(&loaded.settings, &request, profile, cluster.as_ref()),
+                None => run::render_network_policies(&loaded.settings, cluster.as_ref()),
             }
         }
         Command::Cluster(args) => {

@@ -15,9 +15,11 @@
 //!
 //! Only [`environment::Environment::of_process`] reads the process environment.
 
-use ::kubernetes::{manifest::Template, probe::ProbeOptions};
+use std::time::Duration;
+
 use lifecycle::{lifetime::Policy, reap_limiter::ReapLimits};
 
+pub mod clusters;
 mod embedded;
 pub mod environment;
 mod file;
@@ -40,11 +42,18 @@ mod sections;
 mod setting;
 pub mod show;
 pub mod sources;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 mod volumes;
 
-pub use self::{embedded::Embedded, http::Http, kubernetes::Kubernetes, log::Log};
+pub use self::{
+    clusters::{ClusterSettings, Clusters},
+    embedded::Embedded,
+    http::Http,
+    kubernetes::Kubernetes,
+    log::Log,
+};
 pub(crate) use self::{format::Kind, log::is_log, sections::SETTINGS, setting::Spec};
 
 /// All settings. Each value is valid, and so is their combination.
@@ -52,17 +61,15 @@ pub(crate) use self::{format::Kind, log::is_log, sections::SETTINGS, setting::Sp
 pub struct Settings {
     /// The daemon's own HTTP service.
     pub http: Http,
-    /// The connection to the cluster.
-    pub kubernetes: Kubernetes,
-    /// The contents of a sandbox's Pod, Service and URL, including the namespace.
-    pub template: Template,
+    /// The clusters, with the contents of a sandbox's Pod, Service and URL on each.
+    pub clusters: Clusters,
+    /// How long a cluster is away before its sandboxes may be created on another; `None` for ever.
+    pub cluster_loss_timeout: Option<Duration>,
     /// The lifetimes of sandboxes.
     pub policy: Policy,
-    /// The activity probes of idle sandboxes.
-    pub probes: ProbeOptions,
     /// The bounds on how many sandboxes are reaped, and how fast.
     pub reap_limits: ReapLimits,
-    /// Set if the daemon runs on the embedded cluster instead of a real one.
+    /// Set if the daemon runs on embedded clusters instead of real ones.
     pub embedded: Option<Embedded>,
     /// The level and the format of the log.
     pub log: Log,

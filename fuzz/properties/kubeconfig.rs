@@ -15,7 +15,7 @@ const ESCAPED_MAX: usize = 10;
 /// errors and `Debug` show no secret.
 pub fn check(data: &[u8]) {
     let directory = Path::new("/home/me/.kube");
-    let read = Context::read(data, directory);
+    let read = Context::read(data, directory, None);
     if let Err(error) = &read {
         is_short(error);
     }
@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
         let encodings: [Vec<u8>; 3] =
             [format!("\u{feff}{text}").into_bytes(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)];
         for encoded in encodings {
-            assert_eq!(format!("{:?}", Context::read(&encoded, directory)), shown, "{text:?}");
+            assert_eq!(format!("{:?}", Context::read(&encoded, directory, None)), shown, "{text:?}");
         }
     }
     if let Ok(context) = read {

@@ -45,7 +45,9 @@ pub fn check(data: &[u8]) {
             let effective = |loaded: &Loaded| {
                 let mut settings = loaded.settings.clone();
                 // Whether the process runs in a Pod is not a setting.
-                settings.kubernetes.connect.in_cluster = None;
+                for cluster in settings.clusters.iter_mut() {
+                    cluster.kubernetes.connect.in_cluster = None;
+                }
                 format!("{settings:?}")
             };
             assert_eq!(effective(&again), effective(&loaded), "{shown}");

@@ -1,8 +1,9 @@
-//! Reads a kubeconfig: how its current context reaches and logs in to the API server. Pure: it opens no other file and
+//! Reads a kubeconfig: how one of its contexts reaches and logs in to the API server. Pure: it opens no other file and
 //! runs no program.
 //!
 //! It takes what kubectl takes: any encoding with a byte order mark, several documents, a key given twice, base64 with
-//! line ends, empty strings for absent values, and a server without a scheme. No error quotes the file's content.
+//! line ends, empty strings for absent values, and a server without a scheme. No error quotes the
+//! file's content, except names of contexts and plugins.
 
 mod document;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use document::{Cluster, Document, Exec, User};
 
-/// The cluster and the user of the current context.
+/// The cluster and the user of a context.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The API server's address.
@@ -98,7 +99,8 @@ pub struct Impersonation {
     pub extra: Vec<(String, Vec<String>)>,
 }
 
-/// The error for a kubeconfig that cannot be used. It contains nothing of its content but the name of a plugin.
+/// The error for a kubeconfig that cannot be used. Of its content it contains only names: of contexts and of
+/// a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeconfigError {
     /// It is not UTF-8, and not UTF-16 with a byte order mark.
@@ -116,6 +118,14 @@ pub enum KubeconfigError {
     /// The current context does not exist.
     #[error("its current-context is not among its contexts")]
     UnknownContext,
+    /// The context of the settings does not exist.
+    #[error("it has no context {wanted:?}; {}", listed(contexts))]
+    NoSuchContext {
+        /// The name in the settings.
+        wanted: String,
+        /// The names in the kubeconfig.
+        contexts: Vec<String>,
+    },
     /// The context's cluster does not exist.
     #[error("its context's cluster is not among its clusters")]
     UnknownCluster,
@@ -169,6 +179,9 @@ pub enum Part {
     TokenFile,
 }
 
+/// The most names of contexts in an error.
+const CONTEXTS_SHOWN: usize = 20;
+
 /// The versions of the exchange with a plugin that are known.
 const PLUGIN_VERSIONS: [&str; 2] =
     ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
@@ -176,14 +189,22 @@ const PLUGIN_VERSIONS: [&str; 2] =
 // === impl Context ===
 
 impl Context {
-    /// Reads the current context of a kubeconfig. Relative paths in it start at `directory`.
+    /// Reads the context with this name of a kubeconfig, by default its current one. Relative paths in it start at
+    /// `directory`.
     ///
     /// # Errors
     /// Returns an error if the file is invalid or lacks what a connection needs.
-    pub fn read(bytes: &[u8], directory: &Path) -> Result<Self, KubeconfigError> {
+    pub fn read(bytes: &[u8], directory: &Path, wanted: Option<&str>) -> Result<Self, KubeconfigError> {
         let mut document = Document::read(bytes)?;
-        let name = document.current_context.take().ok_or(KubeconfigError::NoContext)?;
-        let context = document.take_context(&name).ok_or(KubeconfigError::UnknownContext)?;
+        let context = if let Some(wanted) = wanted {
+            document.take_context(wanted).ok_or_else(|| KubeconfigError::NoSuchContext {
+                wanted: wanted.to_owned(),
+                contexts: document.context_names(),
+            })?
+        } else {
+            let name = document.current_context.take().ok_or(KubeconfigError::NoContext)?;
+            document.take_context(&name).ok_or(KubeconfigError::UnknownContext)?
+        };
         let cluster = context.cluster.and_then(|name| document.take_cluster(&name));
         let cluster = cluster.ok_or(KubeconfigError::UnknownCluster)?;
         // Kubernetes' own clients also go on without a user.
@@ -342,6 +363,17 @@ fn describe(cluster: &Cluster) -> serde_json::Value {
     set("proxy-url", cluster.proxy_url.clone().map(Into::into));
     set("config", cluster.exec_extension().cloned());
     described.into()
+}
+
+/// Lists the names of the contexts. A kubeconfig of a large organization has hundreds.
+fn listed(contexts: &[String]) -> String {
+    let mut names: Vec<_> = contexts.iter().take(CONTEXTS_SHOWN).map(|name| format!("{name:?}")).collect();
+    match contexts.len().saturating_sub(CONTEXTS_SHOWN) {
+        0 if names.is_empty() => return "it has no contexts".to_owned(),
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    format!("its contexts are {}", names.join(", "))
 }
 
 // === impl Secret ===

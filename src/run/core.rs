@@ -27,7 +27,7 @@ use crate::{
         metrics::HttpMetrics,
     },
     metrics::Metrics,
-    settings::Settings,
+    settings::{ClusterSettings, Settings},
 };
 
 /// The running core. Dropping it stops everything at once, like a crash.
@@ -55,24 +55,24 @@ impl Core {
     /// # Errors
     /// If the supervisor cannot be spawned.
     pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
-        let (namespace, limits) = (&settings.template.namespace, settings.kubernetes.limits);
+        let ClusterSettings { kubernetes, template, probes, .. } = &settings.clusters.first;
+        let (namespace, limits) = (&template.namespace, kubernetes.limits);
         let (connection, options) = match embedded {
             Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
-            None => (Connection::new(namespace, limits), Some(settings.kubernetes.connect.clone())),
+            None => (Connection::new(namespace, limits), Some(kubernetes.connect.clone())),
         };
-        let template = Arc::new(settings.template.clone());
-        let cluster = KubeCluster::new(connection.clone(), template, settings.probes.clone())
-            .with_exit_logs(settings.kubernetes.exit_log_lines);
+        let cluster = KubeCluster::new(connection.clone(), Arc::new(template.clone()), probes.clone())
+            .with_exit_logs(kubernetes.exit_log_lines);
         let cluster = Arc::new(cluster);
         let rules = Rules {
-            staleness: settings.kubernetes.staleness_limit,
+            staleness: kubernetes.staleness_limit,
             policy: settings.policy,
             reap_limits: settings.reap_limits,
             creates_at_once: limits.creates_at_once(),
             streams_max: settings.http.max_streams,
         };
         let sandboxes = Sandboxes::start(cluster.clone(), rules, connection).await?;
-        let sandboxes = if settings.template.profiles.have_workspaces() {
+        let sandboxes = if template.profiles.have_workspaces() {
             sandboxes.with_workspaces(cluster.clone(), &rules)
         } else {
             sandboxes
@@ -82,8 +82,8 @@ impl Core {
         let attached = Task(tokio::spawn(attached));
 
         let capabilities = Capabilities {
-            lark_cli_init_image: settings.template.lark_init_image.is_some(),
-            lark_cli_broker_image: settings.template.lark_broker_image.is_some(),
+            lark_cli_init_image: template.lark_init_image.is_some(),
+            lark_cli_broker_image: template.lark_broker_image.is_some(),
         };
         let stop = CancellationToken::new();
         let checks = checks(cluster.clone(), sandboxes.clone(), stop.clone());
@@ -105,7 +105,7 @@ impl Core {
             Some(_) => Admin { metrics: None, ..admin.clone() },
             None => admin.clone(),
         };
-        let profiles = profiles::of(&settings.template);
+        let profiles = profiles::of(template);
         let routes = http::routes(sandboxes.clone(), capabilities, profiles, body::Limits::default(), main);
         let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);

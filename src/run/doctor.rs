@@ -133,9 +133,9 @@ fn facts_of(settings: &Settings, problems: Vec<String>) -> SettingsFacts {
         problems,
         listen: Some(settings.http.listen),
         has_key: settings.http.api_key.is_some(),
-        template: settings.template.clone(),
-        reads_metrics: settings.probes.idle_cpu_millis.is_some(),
-        reads_logs: settings.kubernetes.exit_log_lines > 0,
+        template: settings.clusters.first.template.clone(),
+        reads_metrics: settings.clusters.first.probes.idle_cpu_millis.is_some(),
+        reads_logs: settings.clusters.first.kubernetes.exit_log_lines > 0,
     }
 }
 
@@ -149,9 +149,9 @@ fn machine(environment: &Environment) -> Machine {
 /// its start.
 async fn cluster(settings: &Settings) -> Cluster {
     let Some(embedded) = &settings.embedded else {
-        return Cluster::Configured(settings.kubernetes.connect.clone());
+        return Cluster::Configured(settings.clusters.first.kubernetes.connect.clone());
     };
-    let namespace = settings.template.namespace.clone();
+    let namespace = settings.clusters.first.template.namespace.clone();
     let cluster = simcluster::Cluster::start(simcluster::Options {
         node: Some(simcluster::NodeOptions::several(embedded.nodes)),
         namespaces: vec![namespace.clone()],
@@ -159,7 +159,8 @@ async fn cluster(settings: &Settings) -> Cluster {
     });
     // Without a node the checks of nodes fail, which is then right.
     let _ = cluster.wait_for("nodes", None, EMBEDDED_START, |nodes| nodes.len() >= embedded.nodes).await;
-    let connection = Connection::from_service(cluster.service(), &namespace, settings.kubernetes.limits);
+    let connection =
+        Connection::from_service(cluster.service(), &namespace, settings.clusters.first.kubernetes.limits);
     Cluster::Embedded { connection, has_sandboxes: false }
 }
 

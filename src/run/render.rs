@@ -6,7 +6,10 @@ use kubernetes::{
     manifest::{self, Template},
     network,
 };
-use lifecycle::{ids::ProfileName, request::CreateRequest};
+use lifecycle::{
+    ids::{ClusterName, ProfileName},
+    request::CreateRequest,
+};
 use serde_json::{Value, json};
 
 use super::profiles;
@@ -16,12 +19,21 @@ use crate::{
     stdout,
 };
 
+/// The exit status for invalid arguments, the same as clap's.
+const BAD_USAGE: u8 = 2;
+
 /// Prints the Pod, the Service and the claim that the request would create, or the error that the API would return.
 ///
 /// Exit status: 0 with the manifests on standard output, 1 with the error on standard output, or on standard error if
-/// the request cannot be read.
+/// the request cannot be read. 2 if it is not clear which cluster is meant.
 #[must_use]
-pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>) -> ExitCode {
+pub fn render(
+    settings: &Settings,
+    request: &Path,
+    profile: Option<ProfileName>,
+    cluster: Option<&ClusterName>,
+) -> ExitCode {
+    let Some(template) = template_of(settings, cluster) else { return ExitCode::from(BAD_USAGE) };
     let bytes = match read(request) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -29,7 +41,7 @@ pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>)
             return ExitCode::FAILURE;
         }
     };
-    let (answer, status) = match rendered(&settings.template, &bytes, profile) {
+    let (answer, status) = match rendered(template, &bytes, profile) {
         Ok(manifests) => (manifests, ExitCode::SUCCESS),
         Err(detail) => (json!({ "detail": detail }), ExitCode::FAILURE),
     };
@@ -38,10 +50,11 @@ pub fn render(settings: &Settings, request: &Path, profile: Option<ProfileName>)
 
 /// Prints the network policies of the settings.
 ///
-/// Exit status: 0 with the policies on standard output.
+/// Exit status: 0 with the policies on standard output, 2 if it is not clear which cluster is meant.
 #[must_use]
-pub fn render_network_policies(settings: &Settings) -> ExitCode {
-    let Template { network, namespace, container_port, .. } = &settings.template;
+pub fn render_network_policies(settings: &Settings, cluster: Option<&ClusterName>) -> ExitCode {
+    let Some(template) = template_of(settings, cluster) else { return ExitCode::from(BAD_USAGE) };
+    let Template { network, namespace, container_port, .. } = template;
     let policies = network::policies(network, namespace, *container_port);
     match network::to_yaml(&policies, network::name_policy(network, namespace).as_ref()) {
         Ok(text) => {
@@ -56,6 +69,27 @@ pub fn render_network_policies(settings: &Settings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns the template of a cluster, or prints why there is none.
+fn template_of<'a>(settings: &'a Settings, named: Option<&ClusterName>) -> Option<&'a Template> {
+    let clusters = &settings.clusters;
+    let cluster = match named {
+        Some(name) => clusters.get(name),
+        None => Some(&clusters.first).filter(|_| !clusters.are_several()),
+    };
+    if cluster.is_none() {
+        let names = clusters.names();
+        match named {
+            Some(name) => {
+                eprintln!("error: --cluster: there is no cluster {name}; the settings have {names}")
+            }
+            None => {
+                eprintln!("error: the settings have several clusters; choose one of {names} with --cluster")
+            }
+        }
+    }
+    cluster.map(|cluster| &cluster.template)
 }
 
 /// Reads at most one byte more than the API accepts, which shows that the body is too large.

@@ -1,19 +1,24 @@
-//! The embedded cluster.
+//! The embedded clusters.
 
 use std::net::IpAddr;
+
+use lifecycle::ids::ClusterName;
 
 use super::{
     format::{Boolean, Format as _, Number, Rule},
     network,
-    problem::Origin,
+    problem::{Origin, Problem},
     reader::{Reader, Reported},
     rules, sandbox,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
     sources::{RawValue, Sources},
 };
 
-pub(super) const SECTION: Section =
-    Section { heading: "Embedded cluster", settings: &[&EMBEDDED, &EMBEDDED_BIND, &EMBEDDED_NODES] };
+pub(super) const SECTION: Section = Section {
+    heading: "Embedded cluster",
+    scope: Scope::Daemon,
+    settings: &[&EMBEDDED, &EMBEDDED_BIND, &EMBEDDED_NODES, &EMBEDDED_CLUSTERS],
+};
 
 static EMBEDDED: Setting<Boolean> = Setting {
     variable: "PROVISIONER_EMBEDDED",
@@ -36,21 +41,57 @@ static EMBEDDED_NODES: Setting<Number<usize>> = Setting {
     help: "Number of nodes of the embedded cluster; more than one are in the zones 'zone-a', 'zone-b' and 'zone-c'",
 };
 
+static EMBEDDED_CLUSTERS: Setting<Number<u8>> = Setting {
+    variable: "PROVISIONER_EMBEDDED_CLUSTERS",
+    format: Number(1..=8),
+    default: DefaultValue::Text("1"),
+    help: "Number of embedded clusters; several have the names 'embedded-1', 'embedded-2' and so on. With tables [clusters.NAME] each of those is an embedded cluster instead",
+};
+
 /// The addresses of the embedded cluster's nodes.
 const NODES: &str = "192.0.2.0/24";
 
-/// The embedded cluster.
+/// The embedded clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Embedded {
     /// The address on which the simulated sandboxes listen, each on its node port.
     pub sandbox_bind: IpAddr,
-    /// The number of nodes.
+    /// The number of nodes of each.
     pub nodes: usize,
 }
 
 pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Embedded>, Reported> {
     let (sandbox_bind, nodes) = (reader.get(&EMBEDDED_BIND)?, reader.get(&EMBEDDED_NODES)?);
     Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind, nodes }))
+}
+
+/// Returns the names of the embedded clusters without tables of clusters in the settings file.
+pub(super) fn names(reader: &Reader<'_>) -> Result<Vec<ClusterName>, Reported> {
+    let count = reader.get(&EMBEDDED_CLUSTERS)?;
+    Ok(if count == 1 {
+        vec![ClusterName::DEFAULT]
+    } else {
+        (1..=count).filter_map(|number| ClusterName::parse(&format!("embedded-{number}"))).collect()
+    })
+}
+
+/// Returns a problem if there are too many tables, or a number of clusters besides.
+pub(super) fn check_tables(reader: &mut Reader<'_>, tables: usize) -> Result<(), Reported> {
+    if reader.get(&EMBEDDED_CLUSTERS)? != 1 {
+        let origin = reader.sources.origin(&EMBEDDED_CLUSTERS);
+        return Err(reader.report(Problem::new(format!(
+            "{}: a number from {origin} is not allowed, as each table [clusters.NAME] is an embedded cluster; allowed: \
+             one of both",
+            EMBEDDED_CLUSTERS.name()
+        ))));
+    }
+    let max = usize::from(*EMBEDDED_CLUSTERS.format.0.end());
+    if tables > max {
+        return Err(reader.report(Problem::new(format!(
+            "clusters: {tables} embedded clusters are not allowed; allowed: at most {max}"
+        ))));
+    }
+    Ok(())
 }
 
 /// On the embedded cluster the only source of connections is its node.

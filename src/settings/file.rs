@@ -1,16 +1,17 @@
-//! The settings file: TOML, one key per setting, and the tables of the profiles.
+//! The settings file: TOML, one key per setting, and the tables of the profiles and the clusters.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    clusters,
     problem::{Origin, Problem},
-    profiles::{self, WrittenField, WrittenProfiles},
+    profiles,
     sections::SETTINGS,
     setting::Spec,
     sources::RawValue,
+    tables::{WrittenTables, kind},
 };
 
 /// The similarity, from 0 to 1, below which no key is suggested.
@@ -21,7 +22,8 @@ const LIKENESS: f64 = 0.8;
 pub(super) struct File {
     /// The values of settings, by their variables.
     pub values: Vec<(&'static str, RawValue)>,
-    pub profiles: WrittenProfiles,
+    pub profiles: WrittenTables,
+    pub clusters: WrittenTables,
 }
 
 /// Parses a file. Adds invalid keys and types to `problems`.
@@ -41,14 +43,20 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Res
     }
     let mut file = File::default();
     path.clone_into(&mut file.profiles.path);
+    path.clone_into(&mut file.clusters.path);
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     for (name, value) in entries {
-        let origin = at(name.span().start);
+        let (start, line) = (name.span().start, |offset| line_of(text, offset));
+        let origin = at(start);
         let name = name.get_ref().as_ref();
-        if name == profiles::KEY {
-            read_profiles(value.get_ref(), |offset| line_of(text, offset), &mut file.profiles.fields)
-                .map_err(|what| vec![Problem::new(format!("{} at {origin}: {what}", profiles::KEY))])?;
+        let tables = match name {
+            profiles::KEY => Some(&mut file.profiles),
+            clusters::KEY => Some(&mut file.clusters),
+            _ => None,
+        };
+        if let Some(tables) = tables {
+            tables.read(name, value.get_ref(), start, line).map_err(|problem| vec![problem])?;
             continue;
         }
         let Some(spec) = SETTINGS.iter().find(|spec| spec.name == name) else {
@@ -67,89 +75,6 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Res
         }
     }
     Ok(file)
-}
-
-/// Reads the tables of the profiles, in the order of the file.
-fn read_profiles(
-    value: &DeValue<'_>,
-    line: impl Fn(usize) -> usize,
-    fields: &mut Vec<WrittenField>,
-) -> Result<(), String> {
-    let DeValue::Table(tables) = value else {
-        return Err(format!("{} is not allowed; allowed: tables [profiles.NAME]", kind(value)));
-    };
-    for (name, profile) in tables {
-        let DeValue::Table(written) = profile.get_ref() else {
-            let found = kind(profile.get_ref());
-            return Err(format!(
-                "{:?}: {found} is not allowed; allowed: a table [profiles.NAME]",
-                name.get_ref()
-            ));
-        };
-        let profile = name.get_ref().to_string();
-        if written.is_empty() {
-            fields.push(WrittenField { profile, field: None, line: line(name.span().start) });
-            continue;
-        }
-        for (field, value) in written {
-            let of_field = |what| format!("{profile}.{}: {what} is not allowed", field.get_ref());
-            let value = json(value.get_ref()).map_err(of_field)?;
-            let line = line(field.span().start);
-            fields.push(WrittenField {
-                profile: profile.clone(),
-                field: Some((field.get_ref().to_string(), value)),
-                line,
-            });
-        }
-    }
-    // The tables of one profile may be apart in the file.
-    let mut first = BTreeMap::<String, usize>::new();
-    for WrittenField { profile, line, .. } in &*fields {
-        first.entry(profile.clone()).and_modify(|first| *first = (*first).min(*line)).or_insert(*line);
-    }
-    fields.sort_by_key(|field| (first.get(&field.profile).copied(), field.line));
-    Ok(())
-}
-
-/// Converts a value, or returns its type if there is no such value in a Kubernetes object.
-fn json(value: &DeValue<'_>) -> Result<Value, &'static str> {
-    Ok(match value {
-        DeValue::Table(table) => {
-            let fields = table.iter().map(|(key, value)| {
-                Ok::<_, &'static str>((key.get_ref().to_string(), json(value.get_ref())?))
-            });
-            Value::Object(fields.collect::<Result<Map<_, _>, _>>()?)
-        }
-        DeValue::Array(items) => {
-            Value::Array(items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?)
-        }
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(Value::from)
-            .map_err(|_| "a number beyond 64 bits")?,
-        DeValue::Float(number) => number
-            .as_str()
-            .parse::<f64>()
-            .ok()
-            .and_then(serde_json::Number::from_f64)
-            .map(Value::Number)
-            .ok_or("a number that is not finite")?,
-        DeValue::Boolean(switch) => Value::Bool(*switch),
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Datetime(_) => return Err(kind(value)),
-    })
-}
-
-/// Returns the type of a value.
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }
 
 /// Returns a value as text, or its type if it is not a plain value.
@@ -176,7 +101,12 @@ fn like(name: &str) -> Option<&'static str> {
             strsim::jaro_winkler(&wanted, &spec.name)
         }
     };
-    let best = SETTINGS.iter().map(|spec| (likeness(spec), &*spec.name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let keys = [profiles::KEY, clusters::KEY].map(|key| (strsim::jaro_winkler(&wanted, key), key));
+    let best = SETTINGS
+        .iter()
+        .map(|spec| (likeness(spec), &*spec.name))
+        .chain(keys)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, name)| name)
 }
 

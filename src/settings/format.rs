@@ -78,8 +78,8 @@ pub struct Rule<T> {
 /// A value that may be absent. The empty text is an absent value.
 pub struct Optional<F>(pub F);
 
-/// A value, or the word `unlimited`, which is `None`.
-pub struct OrUnlimited<F>(pub F);
+/// A value, or a word such as `unlimited`, which is `None`.
+pub struct OrWord<F>(pub F, pub &'static str);
 
 // === impl Number ===
 
@@ -226,17 +226,17 @@ impl<F: Format> Format for Optional<F> {
     }
 }
 
-// === impl OrUnlimited ===
+// === impl OrWord ===
 
-impl<F: Format> Format for OrUnlimited<F> {
+impl<F: Format> Format for OrWord<F> {
     type Value = Option<F::Value>;
 
     fn parse(&self, text: &str) -> Result<Self::Value, Invalid> {
-        if text == "unlimited" { Ok(None) } else { self.0.parse(text).map(Some) }
+        if text == self.1 { Ok(None) } else { self.0.parse(text).map(Some) }
     }
 
     fn allowed(&self) -> String {
-        format!("{}, or unlimited", self.0.allowed())
+        format!("{}, or {}", self.0.allowed(), self.1)
     }
 }
 
@@ -260,7 +260,7 @@ mod tests {
     fn numbers() {
         check(&Number(1..=64_usize), &["1", "64"], &["", "0", "65", "-1", "1.5", "many"]);
         check(
-            &OrUnlimited(Number(1..=1_000_000_u32)),
+            &OrWord(Number(1..=1_000_000_u32), "unlimited"),
             &["1", "1000000", "unlimited"],
             &["", "0", "1000001", "none", "-1"],
         );

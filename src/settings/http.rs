@@ -9,12 +9,13 @@ use super::{
     problem::Problem,
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
     sources::Sources,
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "HTTP service",
+    scope: Scope::Daemon,
     settings: &[
         &LISTEN,
         &API_KEY,

@@ -12,14 +12,16 @@ use super::{
     format::{Boolean, DurationRange, Number, Optional, Rule},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "Kubernetes",
+    scope: Scope::Cluster,
     settings: &[
         &NAMESPACE,
         &KUBECONFIG,
+        &CONTEXT,
         &API_SERVER,
         &TLS_SERVER_NAME,
         &INSECURE_SKIP_TLS_VERIFY,
@@ -41,6 +43,13 @@ static KUBECONFIG: Setting<Rule<PathBuf>> = Setting {
     format: Rule::new(|text| (!text.is_empty()).then(|| text.into()), "the path of a kubeconfig file"),
     default: DefaultValue::Text("/root/.kube/config"),
     help: "Kubeconfig; if the file does not exist, the in-cluster configuration is used",
+};
+
+static CONTEXT: Setting<Optional<Rule<String>>> = Setting {
+    variable: "K8S_CONTEXT",
+    format: Optional(rules::ONE_LINE),
+    default: DefaultValue::None { example: "kind-east" },
+    help: "Context of the kubeconfig, instead of its current one; with it, the in-cluster configuration is not used",
 };
 
 static API_SERVER: Setting<Optional<Rule<Uri>>> = Setting {
@@ -112,6 +121,7 @@ pub(super) fn read(
     Ok(Kubernetes {
         connect: Options {
             kubeconfig: reader.get(&KUBECONFIG)?,
+            context: reader.get(&CONTEXT)?,
             in_cluster,
             api_server: reader.get(&API_SERVER)?,
             tls_server_name: reader.get(&TLS_SERVER_NAME)?,

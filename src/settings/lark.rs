@@ -6,11 +6,14 @@ use super::{
     format::{Optional, Rule},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
-pub(super) const SECTION: Section =
-    Section { heading: "Lark command line", settings: &[&INIT_IMAGE, &BROKER_IMAGE, &DENY_SUBCOMMANDS] };
+pub(super) const SECTION: Section = Section {
+    heading: "Lark command line",
+    scope: Scope::Cluster,
+    settings: &[&INIT_IMAGE, &BROKER_IMAGE, &DENY_SUBCOMMANDS],
+};
 
 static INIT_IMAGE: Setting<Optional<Rule<String>>> = Setting {
     variable: "LARK_CLI_INIT_IMAGE",

@@ -8,11 +8,12 @@ use super::{
     format::{Boolean, DurationRange, Optional, duration_text},
     problem::{Problem, quoted},
     reader::{Reader, Reported},
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "Lifetimes",
+    scope: Scope::Daemon,
     settings: &[
         &DEFAULT_TTL,
         &DEFAULT_IDLE_TIMEOUT,

@@ -1,28 +1,32 @@
 //! Reading the settings. Only this module reads files; everything else is a function of values.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use kubernetes::{connect::ServiceAddress, manifest::Template};
+use kubernetes::connect::ServiceAddress;
+use lifecycle::ids::ClusterName;
 
 use super::{
-    Log, Settings, embedded,
+    Clusters, Log, Settings,
+    clusters::{self, Table},
+    embedded,
     environment::{CONFIG_VARIABLE, Environment},
     file,
     format::Invalid,
     http::{self, API_KEY, API_KEY_FILE},
-    kubernetes as connection, lark, lifetimes, log, network, probing,
+    lifetimes, log, probing,
     problem::{Origin, Problem, Problems},
-    profiles::{self, WrittenProfiles},
+    profiles,
     reader::{Reader, Reported},
-    reaping, sandbox,
+    reaping,
     sections::SETTINGS,
     setting::Declaration as _,
     sources::{FlagValues, RawValue, Sources},
-    volumes,
+    tables::WrittenTables,
 };
 
 /// The largest settings file that is read, in bytes: the example, with all comments, is a hundredth of it.
@@ -38,9 +42,16 @@ pub struct Loaded {
     pub settings: Settings,
     /// The values as text, for [`super::show::to_toml`].
     pub values: Sources,
+    /// The values of each cluster, by its name.
+    pub values_of_clusters: ValuesOfClusters,
     /// The profiles as they were written.
-    pub profiles: WrittenProfiles,
+    pub profiles: WrittenTables,
+    /// The clusters as they were written.
+    pub clusters: WrittenTables,
 }
+
+/// The values of each cluster as text: those of its table, and of the other settings.
+pub type ValuesOfClusters = BTreeMap<ClusterName, Sources>;
 
 /// Reads the settings for a daemon, which requires an API key unless it listens on a loopback address.
 ///
@@ -105,39 +116,82 @@ fn load(
     embedded::set_network_sources_default(&mut sources);
     problems.extend(read_key_file(&mut sources).err());
 
+    let profiles = profiles::parse(&in_file.profiles, &mut problems);
+    let tables = clusters::parse(&in_file.clusters, profiles.as_ref(), &mut problems);
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
-    let mut settings = sections(&mut reader, environment.in_cluster());
+    let settings = sections(&mut reader, tables, environment.in_cluster());
     problems.extend(reader.into_problems());
-    profiles::read(&in_file.profiles, settings.as_mut().ok(), &mut problems);
-    match settings {
-        Ok(settings) if problems.is_empty() => {
-            Ok(Loaded { settings, values: sources, profiles: in_file.profiles })
-        }
-        _ => Err(Problems(problems)),
+    let (Ok((mut settings, values_of_clusters)), Some(profiles), true) =
+        (settings, profiles, problems.is_empty())
+    else {
+        return Err(Problems(problems));
+    };
+    profiles::resolve(&profiles, &mut settings.clusters, settings.policy.max, &mut problems);
+    if settings.embedded.is_none() {
+        problems.extend(clusters::overlaps(&settings.clusters));
     }
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let file::File { profiles, clusters, .. } = in_file;
+    Ok(Loaded { settings, values: sources, values_of_clusters, profiles, clusters })
 }
 
-/// Reads all sections, so that the problems of each are reported.
-fn sections(reader: &mut Reader<'_>, in_cluster: Option<ServiceAddress>) -> Result<Settings, Reported> {
-    let mut template = Template::default();
+/// Reads all sections, so that the problems of each are reported. Returns also the values of each cluster.
+fn sections(
+    reader: &mut Reader<'_>,
+    tables: BTreeMap<ClusterName, Table>,
+    in_cluster: Option<ServiceAddress>,
+) -> Result<(Settings, ValuesOfClusters), Reported> {
     let http = http::read(reader);
     let policy = lifetimes::read(reader);
-    let kubernetes = connection::read(reader, in_cluster, &mut template)?;
-    sandbox::read(reader, &mut template)?;
-    volumes::read(reader, &mut template)?;
-    lark::read(reader, &mut template)?;
-    network::read(reader, &mut template)?;
+    let clusters = read_clusters(reader, tables, in_cluster);
     let mut policy = policy?;
-    Ok(Settings {
+    probing::read_timing(reader, &mut policy)?;
+    let (clusters, values) = clusters?;
+    let settings = Settings {
         http: http?,
-        kubernetes,
-        template,
-        probes: probing::read(reader, &mut policy)?,
+        clusters,
+        cluster_loss_timeout: clusters::read_loss_timeout(reader)?,
         policy,
         reap_limits: reaping::read(reader)?,
         embedded: embedded::read(reader)?,
         log: log::read(reader)?,
-    })
+    };
+    Ok((settings, values))
+}
+
+/// Reads the settings of each cluster. Without a table the settings of the file are those of the only cluster, or of each
+/// embedded one.
+fn read_clusters(
+    reader: &mut Reader<'_>,
+    tables: BTreeMap<ClusterName, Table>,
+    in_cluster: Option<ServiceAddress>,
+) -> Result<(Clusters, ValuesOfClusters), Reported> {
+    let is_embedded = embedded::read(reader)?.is_some();
+    let mut values = ValuesOfClusters::new();
+    let mut terms = BTreeMap::new();
+    if tables.is_empty() {
+        let names = if is_embedded { embedded::names(reader)? } else { vec![ClusterName::DEFAULT] };
+        values.extend(names.into_iter().map(|name| (name, reader.sources.clone())));
+    } else if is_embedded {
+        embedded::check_tables(reader, tables.len())?;
+    }
+    let mut own_server = BTreeSet::new();
+    for (name, table) in tables {
+        if table.names_server() {
+            own_server.insert(name.clone());
+        }
+        values.insert(name.clone(), reader.sources.with(table.values));
+        terms.insert(name, table.terms);
+    }
+    let read = |(name, values): (&ClusterName, &Sources)| {
+        // The Pod's service account must not replace the missing kubeconfig of another cluster.
+        let in_cluster = in_cluster.clone().filter(|_| !own_server.contains(name));
+        clusters::read(name.clone(), terms.remove(name).unwrap_or_default(), values, in_cluster)
+    };
+    let read = values.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok((Clusters::new(read).ok_or(Reported)?, values))
 }
 
 fn named(config: Option<&Path>, environment: &Environment) -> Option<(PathBuf, &'static str)> {
@@ -153,14 +207,14 @@ fn read_key_file(sources: &mut Sources) -> Result<(), Problem> {
     let Some(RawValue { text: path, origin }) = sources.get(&API_KEY_FILE) else { return Ok(()) };
     let content = read(Path::new(path), KEY_FILE_MAX).map_err(|error| {
         let what = format!("{path:?} from {origin} cannot be read: {error}");
-        Problem::not_allowed(&API_KEY_FILE.spec(""), &what)
+        Problem::not_allowed(&API_KEY_FILE.spec(&http::SECTION), &what)
     })?;
     let key = content.strip_suffix('\n').unwrap_or(&content);
     let key = key.strip_suffix('\r').unwrap_or(key);
     let origin = Origin::Within(Box::new(origin.clone()));
     // An empty text would mean that there is no key.
     if key.is_empty() {
-        return Err(Problem::invalid(&API_KEY.spec(""), key, &origin, &Invalid::default()));
+        return Err(Problem::invalid(&API_KEY.spec(&http::SECTION), key, &origin, &Invalid::default()));
     }
     sources.set(&API_KEY, RawValue { text: key.to_owned(), origin });
     Ok(())

@@ -5,11 +5,12 @@ use tracing::Level;
 use super::{
     format::OneOf,
     reader::{Reader, Reported},
-    setting::{DefaultValue, Section, Setting, Spec},
+    setting::{DefaultValue, Scope, Section, Setting, Spec},
 };
 use crate::telemetry::Format;
 
-pub(super) const SECTION: Section = Section { heading: "Logs", settings: &[&FORMAT, &LEVEL] };
+pub(super) const SECTION: Section =
+    Section { heading: "Logs", scope: Scope::Daemon, settings: &[&FORMAT, &LEVEL] };
 
 static FORMAT: Setting<OneOf<Format>> = Setting {
     variable: "PROVISIONER_LOG_FORMAT",

@@ -10,11 +10,12 @@ use super::{
     format::{Format, Invalid, Optional, Rule},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "Network policies",
+    scope: Scope::Cluster,
     settings: &[&SOURCES, &DNS, &CLUSTER_RANGES, &ALLOW, &CHECK_IMAGE],
 };
 

@@ -9,11 +9,14 @@ use super::{
     format::{DurationRange, Millicores, Optional, Rule, duration_text},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
-pub(super) const SECTION: Section =
-    Section { heading: "Activity probes", settings: &[&IDLE_PROBES, &IDLE_CPU, &PATIENCE, &INTERVAL] };
+pub(super) const SECTION: Section = Section {
+    heading: "Activity probes",
+    scope: Scope::ClusterOnly(&["PROVISIONER_IDLE_PROBES", "PROVISIONER_IDLE_CPU"]),
+    settings: &[&IDLE_PROBES, &IDLE_CPU, &PATIENCE, &INTERVAL],
+};
 
 static IDLE_PROBES: Setting<Rule<Vec<Probe>>> = Setting {
     variable: "PROVISIONER_IDLE_PROBES",
@@ -47,10 +50,15 @@ static INTERVAL: Setting<DurationRange> = Setting {
     help: "Delay before a failed activity probe is repeated",
 };
 
-/// The probes themselves belong to the connection to the cluster, their timing to the policy.
-pub(super) fn read(reader: &Reader<'_>, policy: &mut Policy) -> Result<ProbeOptions, Reported> {
+/// Reads the timing of the probes, which belongs to the policy.
+pub(super) fn read_timing(reader: &Reader<'_>, policy: &mut Policy) -> Result<(), Reported> {
     policy.probe_patience = reader.get(&PATIENCE)?;
     policy.probe_interval = reader.get(&INTERVAL)?;
+    Ok(())
+}
+
+/// Reads the probes themselves, which belong to the connection to a cluster.
+pub(super) fn read(reader: &Reader<'_>) -> Result<ProbeOptions, Reported> {
     Ok(ProbeOptions {
         probes: reader.get(&IDLE_PROBES)?,
         idle_cpu_millis: reader.get(&IDLE_CPU)?.map(NonZeroU32::get),

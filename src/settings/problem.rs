@@ -31,7 +31,7 @@ pub enum Origin {
 
 /// A problem with the settings: one line with the setting, its value, its origin and the allowed values. It never
 /// contains a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem(String);
 
 /// All problems with the settings; at least one.
@@ -79,18 +79,34 @@ impl Problem {
 
     /// Something that is not allowed for a setting.
     pub(super) fn not_allowed(spec: &Spec, what: &str) -> Self {
-        Self(format!("{}: {what}; allowed: {}", spec.name, spec.allowed))
+        Self::not_allowed_at(&spec.name, what, &spec.allowed)
+    }
+
+    /// Something that is not allowed at a place of the settings file.
+    pub(super) fn not_allowed_at(path: &str, what: &str, allowed: &str) -> Self {
+        Self(format!("{path}: {what}; allowed: {allowed}"))
     }
 
     /// A value that is not allowed.
-    pub(super) fn invalid(spec: &Spec, text: &str, origin: &Origin, Invalid(reason): &Invalid) -> Self {
+    pub(super) fn invalid(spec: &Spec, text: &str, origin: &Origin, invalid: &Invalid) -> Self {
+        Self::invalid_at(&spec.name, spec, text, origin, invalid)
+    }
+
+    /// A value that is not allowed for a setting at a place of the settings file.
+    pub(super) fn invalid_at(
+        path: &str,
+        spec: &Spec,
+        text: &str,
+        origin: &Origin,
+        Invalid(reason): &Invalid,
+    ) -> Self {
         let value = match spec.exposure {
             Exposure::Full => quoted(text),
             Exposure::WithoutCredentials => quoted(&without_credentials(text)),
             Exposure::Hidden => "a hidden value".to_owned(),
         };
         let reason = reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
-        Self::not_allowed(spec, &format!("{value} from {origin} is not allowed{reason}"))
+        Self::not_allowed_at(path, &format!("{value} from {origin} is not allowed{reason}"), &spec.allowed)
     }
 }
 

@@ -1,51 +1,40 @@
 //! The profiles: tables of the settings file, `[profiles.NAME]`. Variables and flags cannot define them.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use kubernetes::{
     manifest::default_resources,
-    profile::{FIELDS, HostPaths, Profile, Profiles},
+    profile::{FIELDS, HostPaths, Profile, ProfileError, Profiles},
 };
-use lifecycle::{ids::ProfileName, lifetime::Limits};
-use serde_json::Value;
+use lifecycle::{
+    ids::{ClusterName, ProfileName},
+    lifetime::Limits,
+};
 
 use super::{
-    Settings,
+    clusters::{ClusterSettings, Clusters},
     format::duration_text,
     problem::{Origin, Problem},
+    tables::{WrittenField, WrittenTables},
 };
 
 /// The key of the tables in the settings file.
 pub(super) const KEY: &str = "profiles";
 
-/// The tables as they were written.
-#[derive(Clone, Default)]
-pub struct WrittenProfiles {
-    pub(super) path: PathBuf,
-    pub(super) fields: Vec<WrittenField>,
-}
-
-/// A field of a profile as it was written.
-#[derive(Clone)]
-pub(super) struct WrittenField {
-    pub profile: String,
-    /// `None` for a profile without fields.
-    pub field: Option<(String, Value)>,
-    /// The line, counted from 1.
-    pub line: usize,
-}
-
 /// The field whose values may be secret.
-const ENV: &str = "env";
+pub(super) const ENV: &str = "env";
 
 /// The similarity, from 0 to 1, below which no field is suggested.
 const LIKENESS: f64 = 0.8;
 
-/// Reads the profiles into the other settings, or only checks their fields without those. Adds every problem.
-pub(super) fn read(written: &WrittenProfiles, settings: Option<&mut Settings>, problems: &mut Vec<Problem>) {
+/// Reads the fields of the profiles. Adds every problem, and returns `None` if there is one.
+pub(super) fn parse(
+    written: &WrittenTables,
+    problems: &mut Vec<Problem>,
+) -> Option<BTreeMap<ProfileName, Profile>> {
     let before = problems.len();
     let mut profiles = BTreeMap::<_, Profile>::new();
-    for WrittenField { profile: name, field, line } in &written.fields {
+    for WrittenField { table: name, field, line } in &written.fields {
         let origin = Origin::File { path: written.path.clone(), line: *line };
         let Some(known) = ProfileName::parse(name) else {
             problems.push(Problem::new(format!(
@@ -64,21 +53,65 @@ pub(super) fn read(written: &WrittenProfiles, settings: Option<&mut Settings>, p
                 .push(Problem::new(format!("profiles.{name}.{field}{path} at {origin}: {message}{hint}")));
         }
     }
-    let Some(Settings { template, policy, .. }) = settings.filter(|_| problems.len() == before) else {
-        return;
-    };
+    (problems.len() == before).then_some(profiles)
+}
+
+/// Puts the profiles into the settings of all clusters. Adds every problem of a profile with the settings of a cluster
+/// that offers it.
+pub(super) fn resolve(
+    profiles: &BTreeMap<ProfileName, Profile>,
+    clusters: &mut Clusters,
+    max: Limits,
+    problems: &mut Vec<Problem>,
+) {
+    let mut found = BTreeMap::<Problem, Vec<ClusterName>>::new();
+    for cluster in clusters.iter_mut() {
+        for problem in put(profiles, cluster, max) {
+            found.entry(problem).or_default().push(cluster.name.clone());
+        }
+    }
+    let count = clusters.iter().count();
+    for (problem, names) in found {
+        // A problem of all clusters is one of the settings that they share.
+        problems.push(if names.len() == count {
+            problem
+        } else {
+            let names: Vec<_> = names.iter().map(ClusterName::as_str).collect();
+            Problem::new(format!("{problem} (for the cluster {})", names.join(", ")))
+        });
+    }
+}
+
+/// Puts the profiles into the settings of a cluster, or returns the problems.
+fn put(
+    profiles: &BTreeMap<ProfileName, Profile>,
+    cluster: &mut ClusterSettings,
+    max: Limits,
+) -> Vec<Problem> {
+    let ClusterSettings { template, terms, .. } = cluster;
+    let offers = |name: &ProfileName| terms.profiles.as_ref().is_none_or(|offered| offered.contains(name));
     let host_paths =
         HostPaths { user_data: template.userdata_pvc.is_none(), skills: template.skills_pvc.is_none() };
-    match Profiles::new(&profiles, &default_resources(), host_paths) {
-        Ok(profiles) => {
-            problems
-                .extend(profiles.iter().flat_map(|(name, profile)| above_maximum(name, profile, policy.max)));
-            if template.network.sources.is_empty() {
-                problems.extend(profiles.iter().filter_map(|(name, profile)| without_sources(name, profile)));
-            }
-            template.profiles = profiles;
+    let resolved = Profiles::new(profiles, &default_resources(), host_paths).or_else(|mut errors| {
+        errors.retain(|error| !matches!(error, ProfileError::HostPaths(name) if !offers(name)));
+        if errors.is_empty() {
+            Profiles::new(profiles, &default_resources(), HostPaths::default())
+        } else {
+            Err(errors)
         }
-        Err(errors) => problems.extend(errors.iter().map(|error| Problem::new(error.to_string()))),
+    });
+    match resolved {
+        Ok(resolved) => {
+            let mut problems: Vec<_> =
+                resolved.iter().flat_map(|(name, profile)| above_maximum(name, profile, max)).collect();
+            if template.network.sources.is_empty() {
+                let offered = resolved.iter().filter(|(name, _)| offers(name));
+                problems.extend(offered.filter_map(|(name, profile)| without_sources(name, profile)));
+            }
+            template.profiles = resolved;
+            problems
+        }
+        Err(errors) => errors.iter().map(|error| Problem::new(error.to_string())).collect(),
     }
 }
 
@@ -118,45 +151,5 @@ fn hint(field: &str) -> String {
     match best.filter(|name| likeness(name) >= LIKENESS) {
         Some(name) => format!("; did you mean {name:?}?"),
         None => format!("; the fields are {}", FIELDS.join(", ")),
-    }
-}
-
-// === impl WrittenProfiles ===
-
-impl WrittenProfiles {
-    /// Prints the tables as TOML. The values of environment variables are not printed.
-    pub(super) fn to_toml(&self) -> String {
-        let mut out = String::new();
-        let mut table = None;
-        for WrittenField { profile, field, line } in &self.fields {
-            if table != Some(profile) {
-                table = Some(profile);
-                // Writing to a String cannot fail.
-                let _ = writeln!(out, "\n[{KEY}.{profile}]  # from {}:{line}", self.path.display());
-            }
-            let _ = match field {
-                Some((field, _)) if field == ENV => writeln!(out, "# {field} is set, and hidden"),
-                Some((field, value)) => writeln!(out, "{field} = {}", inline(value)),
-                None => Ok(()),
-            };
-        }
-        out
-    }
-}
-
-/// Returns a value as TOML on one line.
-fn inline(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(key, value)| format!("{} = {}", toml::Value::from(key.as_str()), inline(value)))
-                .collect();
-            format!("{{ {} }}", fields.join(", "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Value::String(text) => toml::Value::from(text.as_str()).to_string(),
-        // TOML has no null, so there is none.
-        other => other.to_string(),
     }
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use lifecycle::reap_limiter::ReapLimits;
 
 use super::{
-    format::{Boolean, DurationRange, Number, OrUnlimited, duration_text},
+    format::{Boolean, DurationRange, Number, OrWord, duration_text},
     reader::{Reader, Reported},
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
-pub(super) const SECTION: Section =
-    Section { heading: "Reap limits", settings: &[&DRY_RUN, &MAX_PER_MINUTE, &MAX_SHARE, &STOP_FOR, &GRACE] };
+pub(super) const SECTION: Section = Section {
+    heading: "Reap limits",
+    scope: Scope::Daemon,
+    settings: &[&DRY_RUN, &MAX_PER_MINUTE, &MAX_SHARE, &STOP_FOR, &GRACE],
+};
 
 static DRY_RUN: Setting<Boolean> = Setting {
     variable: "PROVISIONER_REAP_DRY_RUN",
@@ -20,9 +23,9 @@ static DRY_RUN: Setting<Boolean> = Setting {
     help: "Report in the log and as Events what would be reaped, without reaping",
 };
 
-static MAX_PER_MINUTE: Setting<OrUnlimited<Number<u32>>> = Setting {
+static MAX_PER_MINUTE: Setting<OrWord<Number<u32>>> = Setting {
     variable: "PROVISIONER_REAP_MAX_PER_MINUTE",
-    format: OrUnlimited(Number(1..=1_000_000)),
+    format: OrWord(Number(1..=1_000_000), "unlimited"),
     default: DefaultValue::Of(|| {
         ReapLimits::default().max_per_minute.map_or("unlimited".to_owned(), |max| max.to_string())
     }),

@@ -8,11 +8,12 @@ use super::{
     format::{DurationRange, Number, OneOf, Rule, duration_text},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "Sandboxes",
+    scope: Scope::Cluster,
     settings: &[&IMAGE, &CONTAINER_PORT, &PROBES, &BOOT_TIMEOUT, &SERVICE_TYPE, &NODE_HOST],
 };
 

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use super::{
-    embedded, http, kubernetes, lark, lifetimes, log, network, probing, reaping, sandbox,
+    clusters, embedded, http, kubernetes, lark, lifetimes, log, network, probing, reaping, sandbox,
     setting::{Section, Spec},
     volumes,
 };
 
 /// The sections, in the order of every listing.
-const SECTIONS: [&Section; 11] = [
+const SECTIONS: [&Section; 12] = [
     &http::SECTION,
     &kubernetes::SECTION,
     &sandbox::SECTION,
@@ -19,6 +19,7 @@ const SECTIONS: [&Section; 11] = [
     &volumes::SECTION,
     &network::SECTION,
     &lark::SECTION,
+    &clusters::SECTION,
     &embedded::SECTION,
     &log::SECTION,
 ];
@@ -26,8 +27,7 @@ const SECTIONS: [&Section; 11] = [
 /// All settings.
 pub static SETTINGS: LazyLock<Vec<Spec>> = LazyLock::new(|| {
     let specs = |section: &Section| {
-        let heading = section.heading;
-        section.settings.iter().map(move |setting| setting.spec(heading)).collect::<Vec<_>>()
+        section.settings.iter().map(move |setting| setting.spec(section)).collect::<Vec<_>>()
     };
     SECTIONS.into_iter().flat_map(specs).collect()
 });

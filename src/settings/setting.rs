@@ -17,6 +17,9 @@ pub struct Setting<F> {
     pub help: &'static str,
 }
 
+/// The setting whose key in the table of a cluster is shorter.
+const KUBECONFIG_PATH: &str = "kubeconfig_path";
+
 /// The default of a setting, as an operator would write it.
 pub enum DefaultValue {
     /// This text.
@@ -34,14 +37,27 @@ pub enum DefaultValue {
 pub struct Section {
     /// The heading.
     pub heading: &'static str,
+    /// Which of the settings may differ between clusters.
+    pub scope: Scope,
     /// The settings, in the order of every listing.
     pub settings: &'static [&'static dyn Declaration],
+}
+
+/// Which settings of a section may differ between clusters.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope {
+    /// None: they are those of the whole daemon.
+    Daemon,
+    /// All.
+    Cluster,
+    /// Those with these variables.
+    ClusterOnly(&'static [&'static str]),
 }
 
 /// A setting without the type of its values.
 pub trait Declaration: Sync {
     /// Returns the properties of the setting.
-    fn spec(&'static self, heading: &'static str) -> Spec;
+    fn spec(&'static self, section: &Section) -> Spec;
 
     /// Checks whether a text is a valid value.
     fn check(&self, text: &str) -> Result<(), Invalid>;
@@ -71,6 +87,8 @@ pub struct Spec {
     pub help: &'static str,
     /// The heading of its section.
     pub heading: &'static str,
+    /// Whether the value may differ between clusters.
+    pub may_differ: bool,
     /// The setting itself.
     pub declaration: &'static dyn Declaration,
 }
@@ -86,7 +104,7 @@ impl<F> Setting<F> {
 }
 
 impl<F: Format> Declaration for Setting<F> {
-    fn spec(&'static self, heading: &'static str) -> Spec {
+    fn spec(&'static self, section: &Section) -> Spec {
         let (default, example) = match self.default {
             DefaultValue::Text(text) => (Some(text.to_owned()), text.to_owned()),
             DefaultValue::Of(default) => (Some(default()), default()),
@@ -104,7 +122,8 @@ impl<F: Format> Declaration for Setting<F> {
             is_optional: self.format.is_optional(),
             allowed: self.format.allowed(),
             help: self.help,
-            heading,
+            heading: section.heading,
+            may_differ: section.scope.contains(self.variable),
             declaration: self,
         }
     }
@@ -114,9 +133,31 @@ impl<F: Format> Declaration for Setting<F> {
     }
 }
 
+// === impl Scope ===
+
+impl Scope {
+    /// Returns whether a setting of the section may differ between clusters.
+    fn contains(self, variable: &str) -> bool {
+        match self {
+            Self::Daemon => false,
+            Self::Cluster => true,
+            Self::ClusterOnly(variables) => variables.contains(&variable),
+        }
+    }
+}
+
 // === impl Spec ===
 
 impl Spec {
+    /// Returns the key in the table of a cluster. `kubeconfig` and `namespace` need no prefix there.
+    pub fn key_of_cluster(&self) -> &str {
+        if self.name == KUBECONFIG_PATH {
+            return "kubeconfig";
+        }
+        let prefixes = ["k8s_", "sandbox_"];
+        prefixes.into_iter().find_map(|prefix| self.name.strip_prefix(prefix)).unwrap_or(&self.name)
+    }
+
     /// Returns whether an empty environment variable is a value, as in DeerFlow's provisioner, and not the same as an
     /// absent one. Otherwise a variable could not unset an optional setting that has a default.
     pub fn empty_variable_counts(&self) -> bool {

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use super::{
+    clusters,
     format::{Exposure, Kind},
     load::Loaded,
+    profiles,
     sections::SETTINGS,
 };
 
 /// Prints the effective values as TOML, each with its origin in a comment. Reading the result gives the same settings.
 /// Secrets are not printed.
 #[must_use]
-pub fn to_toml(Loaded { values, profiles, .. }: &Loaded) -> String {
+pub fn to_toml(Loaded { values, profiles, clusters, .. }: &Loaded) -> String {
     let mut out = String::new();
     let mut heading = "";
     for spec in SETTINGS.iter() {
@@ -34,7 +36,7 @@ pub fn to_toml(Loaded { values, profiles, .. }: &Loaded) -> String {
             None => writeln!(out, "# {name} is not set"),
         };
     }
-    out + &profiles.to_toml()
+    out + &clusters.to_toml(clusters::KEY, "") + &profiles.to_toml(profiles::KEY, profiles::ENV)
 }
 
 /// Returns a valid value as TOML. A number is printed as it was parsed: TOML has no leading zeros.

@@ -78,6 +78,13 @@ impl Sources {
         self.find(setting.variable).map_or(Origin::Default, |raw| raw.origin.clone())
     }
 
+    /// Returns these values with others in their place.
+    pub(super) fn with(&self, values: impl IntoIterator<Item = (&'static str, RawValue)>) -> Self {
+        let mut all = self.clone();
+        all.0.extend(values);
+        all
+    }
+
     /// Replaces a value.
     pub(super) fn set<F>(&mut self, setting: &Setting<F>, value: RawValue) {
         self.0.insert(setting.variable, value);

@@ -20,6 +20,7 @@ use super::{
     sources::FlagValues,
 };
 
+mod clusters;
 mod documents;
 mod profiles;
 mod refusals;
@@ -90,7 +91,7 @@ impl Inputs {
 }
 
 /// Texts among which each setting finds valid values.
-const SAMPLES: [&str; 34] = [
+const SAMPLES: [&str; 35] = [
     "NodePort",
     "ClusterIP",
     "deerflow",
@@ -117,6 +118,7 @@ const SAMPLES: [&str; 34] = [
     "1h 30m",
     "7d",
     "1",
+    "2",
     "100",
     "unlimited",
     "1000m",
@@ -224,16 +226,19 @@ fn names_follow_one_rule() {
 #[test]
 fn the_defaults_are_those_of_deerflow() {
     let settings = Inputs::default().load().unwrap().settings;
-    assert_eq!(settings.template, ::kubernetes::manifest::Template::default());
+    assert_eq!(settings.clusters.first.template, ::kubernetes::manifest::Template::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8002");
     assert!(settings.http.api_key.is_none() && settings.embedded.is_none());
-    assert_eq!(settings.kubernetes.connect.kubeconfig, PathBuf::from("/root/.kube/config"));
+    assert_eq!(settings.clusters.first.kubernetes.connect.kubeconfig, PathBuf::from("/root/.kube/config"));
     assert!(
-        !settings.kubernetes.connect.insecure_skip_tls_verify
-            && settings.kubernetes.connect.in_cluster.is_none()
+        !settings.clusters.first.kubernetes.connect.insecure_skip_tls_verify
+            && settings.clusters.first.kubernetes.connect.in_cluster.is_none()
     );
-    assert_eq!((settings.kubernetes.limits.in_flight, settings.http.max_connections), (64, 1024));
-    assert_eq!(settings.kubernetes.staleness_limit.as_secs(), 60);
+    assert_eq!(
+        (settings.clusters.first.kubernetes.limits.in_flight, settings.http.max_connections),
+        (64, 1024)
+    );
+    assert_eq!(settings.clusters.first.kubernetes.staleness_limit.as_secs(), 60);
 }
 
 /// By default nothing is reaped, as in DeerFlow's provisioner.
@@ -243,8 +248,8 @@ fn by_default_nothing_expires() {
     assert_eq!(settings.policy, Policy::default());
     assert_eq!(settings.policy.limits(Limits::default()), Limits::default());
     assert_eq!(settings.reap_limits, ReapLimits::default());
-    assert_eq!(settings.probes.idle_cpu_millis, None);
-    let probes: Vec<_> = settings.probes.probes.iter().map(ToString::to_string).collect();
+    assert_eq!(settings.clusters.first.probes.idle_cpu_millis, None);
+    let probes: Vec<_> = settings.clusters.first.probes.probes.iter().map(ToString::to_string).collect();
     assert_eq!(probes, ::kubernetes::probe::ALL_IN_ONE);
 }
 
@@ -296,7 +301,10 @@ fn lifetimes_arrive() {
         grace: seconds(14),
     };
     assert_eq!(settings.reap_limits, limits);
-    assert_eq!((settings.probes.probes, settings.probes.idle_cpu_millis), (vec![], Some(50)));
+    assert_eq!(
+        (settings.clusters.first.probes.probes, settings.clusters.first.probes.idle_cpu_millis),
+        (vec![], Some(50))
+    );
 
     let unlimited = Inputs::default().env("PROVISIONER_REAP_MAX_PER_MINUTE", "unlimited");
     assert_eq!(unlimited.load().unwrap().settings.reap_limits.max_per_minute, None);
@@ -309,12 +317,12 @@ fn empty_values() {
     for spec in SETTINGS.iter().filter(|spec| spec.name != "deer_flow_host_base_dir") {
         inputs = inputs.env(spec.variable, "");
     }
-    let template = inputs.load().unwrap().settings.template;
+    let template = inputs.load().unwrap().settings.clusters.first.template;
     assert_eq!((template.namespace.as_str(), template.skills_pvc.as_deref()), ("a", Some("b")));
     assert_eq!(template.host_base_dir, "/.deer-flow");
 
     let inputs = inputs.env("DEER_FLOW_HOST_BASE_DIR", "").flag("skills_pvc_name", "");
-    let template = inputs.load().unwrap().settings.template;
+    let template = inputs.load().unwrap().settings.clusters.first.template;
     assert_eq!((template.host_base_dir.as_str(), template.skills_pvc), ("", None));
 }
 
@@ -322,7 +330,9 @@ fn empty_values() {
 #[test]
 fn a_pod_is_detected() {
     let inputs = Inputs::default().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
-    let address = |inputs: &Inputs| inputs.load().unwrap().settings.kubernetes.connect.in_cluster.unwrap();
+    let address = |inputs: &Inputs| {
+        inputs.load().unwrap().settings.clusters.first.kubernetes.connect.in_cluster.unwrap()
+    };
     assert_eq!((address(&inputs).host.as_str(), address(&inputs).port.as_str()), ("10.0.0.1", "443"));
     assert_eq!(address(&inputs.env("KUBERNETES_SERVICE_PORT", "6443")).port, "6443");
 }
@@ -334,16 +344,17 @@ fn embedded_sandboxes_have_a_url_that_works() {
         [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")]
     {
         let inputs = Inputs::default().flag("embedded", "true").flag("embedded_bind", bind);
-        assert_eq!(inputs.load().unwrap().settings.template.node_host, host, "{bind}");
+        assert_eq!(inputs.load().unwrap().settings.clusters.first.template.node_host, host, "{bind}");
         let inputs = inputs.env("NODE_HOST", "example.org");
-        assert_eq!(inputs.load().unwrap().settings.template.node_host, "example.org");
+        assert_eq!(inputs.load().unwrap().settings.clusters.first.template.node_host, "example.org");
     }
 }
 
 /// Guards that the embedded cluster's node is a source by default, so that restricted sandboxes are reached there.
 #[test]
 fn embedded_sandboxes_are_reached_from_the_node() {
-    let sources = |inputs: &Inputs| inputs.load().unwrap().settings.template.network.sources.clone();
+    let sources =
+        |inputs: &Inputs| inputs.load().unwrap().settings.clusters.first.template.network.sources.clone();
     let file = "[profiles.a]\nnetwork = 'isolated'\n";
     let inputs = Inputs::default().file(file).flag("embedded", "true");
     assert_eq!(sources(&inputs), ["192.0.2.0/24".parse().unwrap()]);
@@ -377,8 +388,9 @@ fn an_api_key_is_found_in_each_of_its_places() {
 /// nothing, except in settings that may have any text.
 #[test]
 fn the_marks_of_an_env_file_are_refused() {
-    const ANY_TEXT: [&str; 4] = [
+    const ANY_TEXT: [&str; 5] = [
         "api_key",
+        "k8s_context",
         "kubeconfig_path",
         "skills_pvc_subpath_template",
         "deerflow_lark_broker_deny_subcommands",

@@ -6,11 +6,12 @@ use super::{
     format::{Format, Invalid, Optional, Rule},
     reader::{Reader, Reported},
     rules,
-    setting::{DefaultValue, Section, Setting},
+    setting::{DefaultValue, Scope, Section, Setting},
 };
 
 pub(super) const SECTION: Section = Section {
     heading: "Volumes",
+    scope: Scope::Cluster,
     settings: &[
         &THREADS_HOST_PATH,
         &HOST_BASE_DIR,

@@ -91,7 +91,10 @@ impl Setup {
         let environment = Environment::from_lookup(|name| self.variables.get(name).map(Into::into));
         let loaded = load::for_serving(None, &environment, &FlagValues::default());
         let mut settings = loaded.map(|loaded| loaded.settings).unwrap();
-        settings.kubernetes.limits.answer = self.answer_max.unwrap_or(settings.kubernetes.limits.answer);
+        for cluster in settings.clusters.iter_mut() {
+            let answer = &mut cluster.kubernetes.limits.answer;
+            *answer = self.answer_max.unwrap_or(*answer);
+        }
         settings
     }
 

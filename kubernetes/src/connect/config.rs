@@ -19,10 +19,12 @@ use crate::{
 };
 
 /// The address of the API server and the options of the connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The path of the kubeconfig file.
     pub kubeconfig: PathBuf,
+    /// The name of the kubeconfig's context; by default its current one. With a name, the service account is not used.
+    pub context: Option<String>,
     /// The API server's address if this program runs in a Pod. Without a kubeconfig it then uses the Pod's service
     /// account.
     pub in_cluster: Option<ServiceAddress>,
@@ -153,6 +155,15 @@ pub(super) struct Clients {
     pub server: String,
 }
 
+// === impl Options ===
+
+impl Options {
+    /// Returns the address for the Pod's service account, if that may replace a missing kubeconfig.
+    fn service_address(&self) -> Option<&ServiceAddress> {
+        self.in_cluster.as_ref().filter(|_| self.context.is_none())
+    }
+}
+
 // === impl Configuration ===
 
 impl Configuration {
@@ -162,7 +173,7 @@ impl Configuration {
     /// # Errors
     /// Returns an error if there is no usable configuration.
     pub(super) async fn find(options: &Options) -> Result<Self, ConnectError> {
-        match (find(&options.kubeconfig), &options.in_cluster) {
+        match (find(&options.kubeconfig), options.service_address()) {
             (Err(ConnectError::NotFound { .. }), Some(address)) => {
                 let context = service_account(address, Path::new(SERVICE_ACCOUNT))?;
                 return Ok(Self::new(options, context, "the Pod's service account".to_owned()));
@@ -184,7 +195,7 @@ impl Configuration {
             .await
             .map_err(|kind| ConnectError::Unreadable { path: path.clone(), kind })?;
         let directory = path.parent().unwrap_or(Path::new("."));
-        let context = Context::read(&bytes, directory)
+        let context = Context::read(&bytes, directory, options.context.as_deref())
             .map_err(|why| ConnectError::Invalid { path: path.clone(), why })?;
         Ok(Self::new(options, context, format!("Kubeconfig at {}", path.display())))
     }
@@ -199,7 +210,7 @@ impl Configuration {
 /// # Errors
 /// Returns an error if there is no usable configuration.
 pub(crate) async fn find_now(options: &Options) -> Result<Configuration, ConnectError> {
-    match (find(&options.kubeconfig), &options.in_cluster) {
+    match (find(&options.kubeconfig), options.service_address()) {
         (Err(ConnectError::NotFound { path, .. }), None) => {
             Err(ConnectError::NotFound { path, waited: Duration::ZERO })
         }

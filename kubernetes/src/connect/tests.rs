@@ -44,6 +44,7 @@ impl Drop for Place {
 fn options(kubeconfig: PathBuf) -> Options {
     Options {
         kubeconfig,
+        context: None,
         in_cluster: None,
         api_server: None,
         tls_server_name: None,
@@ -119,7 +120,7 @@ async fn an_api_server_changes_the_address_only() {
     let applied = |text: &str, change: fn(&mut Options)| {
         let mut options = options(path.clone());
         change(&mut options);
-        apply(&options, Context::read(text.as_bytes(), &path).unwrap())
+        apply(&options, Context::read(text.as_bytes(), &path, None).unwrap())
     };
     let elsewhere = |options: &mut Options| {
         options.api_server = Some(Uri::from_static("https://host.docker.internal:26443"));

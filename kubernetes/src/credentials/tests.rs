@@ -37,7 +37,7 @@ impl Directory {
              clusters: [{{name: c, cluster: {{server: \"https://api\", {cluster}}}}}]\n\
              users: [{{name: u, user: {{{user}}}}}]\n"
         );
-        load(&Context::read(text.as_bytes(), self.path()).unwrap()).await
+        load(&Context::read(text.as_bytes(), self.path(), None).unwrap()).await
     }
 
     /// Loads the user and returns the `Authorization` header.

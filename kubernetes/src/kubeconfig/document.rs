@@ -175,6 +175,10 @@ impl Document {
         Some(found.context.take().unwrap_or_default())
     }
 
+    pub fn context_names(&self) -> Vec<String> {
+        self.contexts.iter().flatten().filter_map(|named| named.name.clone()).collect()
+    }
+
     pub fn take_cluster(&mut self, name: &str) -> Option<Cluster> {
         let found = self.clusters.as_mut()?.iter_mut().find(|named| named.name.as_deref() == Some(name))?;
         Some(found.cluster.take().unwrap_or_default())

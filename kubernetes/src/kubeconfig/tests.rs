@@ -11,7 +11,7 @@ fn with(cluster: &str, user: &str) -> String {
 }
 
 fn read(text: impl AsRef<[u8]>) -> Result<Context, KubeconfigError> {
-    Context::read(text.as_ref(), Path::new("/home/me/.kube"))
+    Context::read(text.as_ref(), Path::new("/home/me/.kube"), None)
 }
 
 fn inline(text: &str) -> Content {
@@ -252,6 +252,27 @@ fn only_the_current_context_is_read() {
         assert_eq!(read(&text).unwrap_err(), error, "{text}");
     }
     assert!(matches!(read(with("", "").replace("user: u", "user: v")).unwrap().login, Login::None));
+}
+
+/// Guards that the context of the settings replaces the current one, and that the error for an unknown one lists those
+/// that exist.
+#[test]
+fn another_context_can_be_chosen() {
+    let text = "contexts: [{name: east, context: {cluster: e}}, {name: west, context: {cluster: w}}]\n\
+                clusters: [{name: e, cluster: {server: \"http://e\"}}, {name: w, cluster: {server: \"http://w\"}}]\n";
+    let read = |text: &str, wanted| Context::read(text.as_bytes(), Path::new("/"), Some(wanted));
+    assert_eq!(read(text, "west").unwrap().server.host(), Some("w"));
+    let with_current = format!("current-context: nowhere\n{text}");
+    assert_eq!(read(&with_current, "east").unwrap().server.host(), Some("e"));
+    assert_eq!(
+        read(text, "north").unwrap_err().to_string(),
+        "it has no context \"north\"; its contexts are \"east\", \"west\""
+    );
+    assert_eq!(read("", "a").unwrap_err().to_string(), "it has no context \"a\"; it has no contexts");
+    let many: Vec<_> = (0..25).map(|n| format!("{{name: c{n}}}")).collect();
+    let many = format!("contexts: [{}]\n", many.join(", "));
+    let error = read(&many, "a").unwrap_err().to_string();
+    assert!(error.contains("\"c19\", and 5 more") && !error.contains("c20"), "{error}");
 }
 
 /// Guards that anchors, merge keys, JSON and old booleans are read.

@@ -74,7 +74,7 @@ async fn call(port: u16, authority: &str, name: &str) -> bool {
         "current-context: x\ncontexts: [{{name: x, context: {{cluster: c}}}}]\nclusters:\n- name: c\n  cluster:\n    \
          server: https://127.0.0.1:{port}\n    tls-server-name: {name}\n    certificate-authority: ca\n"
     );
-    let context = Context::read(text.as_bytes(), directory.path()).unwrap();
+    let context = Context::read(text.as_bytes(), directory.path(), None).unwrap();
     let credentials = load(&context).await.unwrap().credentials;
     let timeouts = Timeouts { connect: std::time::Duration::from_secs(5), read: None };
     let client = client::build(&context, &credentials, "rec", timeouts).unwrap();

@@ -18,6 +18,26 @@ const HEAD: &str = "\
 # origins.
 ";
 
+/// The end of the example file.
+const CLUSTERS: &str = "
+# ---- Several clusters ----
+
+# One table for each cluster; see docs/clusters.md. Its settings replace those above for that cluster alone. The keys
+# of the settings of Kubernetes, sandboxes, volumes, network policies and Lark are allowed, without the prefixes k8s_
+# and sandbox_, and idle_probes and idle_cpu. Example:
+# [clusters.east]
+# kubeconfig = \"/etc/clusters/east.yaml\"
+# node_host = \"east.example.com\"
+# labels = { region = \"eu\" }
+# [clusters.west]
+# kubeconfig = \"/etc/clusters/west.yaml\"
+# context = \"admin@west\"
+# node_host = \"west.example.com\"
+# weight = 50             # 0 to 1000, by default 100; with 0 it gets no new sandboxes
+# max_sandboxes = 200     # by default any number
+# profiles = [\"default\"]  # the profiles that it offers, by default all
+";
+
 /// The lines of docs/settings.md before and after the tables.
 const MARKS: [&str; 2] = ["<!-- Generated with ./dev docs. -->\n", "<!-- End of the generated part. -->\n"];
 
@@ -64,6 +84,7 @@ fn example_file() -> String {
     }
     out += "\n# ---- Profiles ----\n\n# Named variants of a sandbox's Pod; see docs/profiles.md. Example:\n# [profiles.large]\n# \
             cpu = 2\n# memory = \"4Gi\"\n";
+    out += CLUSTERS;
     out
 }
 

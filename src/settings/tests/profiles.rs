@@ -17,7 +17,7 @@ fn profiles_are_tables_of_the_file() {
     let text = "[profiles]\ninline = { cpu = 2, labels = { tier = 'a' } }\n[profiles.empty]\n\
                 [profiles.large]\nextends = 'inline'\nmemory.limit = '4Gi'\n\
                 [[profiles.large.tolerations]]\nkey = 'sandboxes'\n[profiles.large.env]\nA = 'b'\n";
-    let profiles = Inputs::default().file(text).load().unwrap().settings.template.profiles;
+    let profiles = Inputs::default().file(text).load().unwrap().settings.clusters.first.template.profiles;
     let names: Vec<_> = profiles.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["empty", "inline", "large"]);
     let large = profiles.get(&name("large")).unwrap();
@@ -25,7 +25,7 @@ fn profiles_are_tables_of_the_file() {
     assert_eq!(large.memory.limit.as_ref().unwrap().as_str(), "4Gi");
     assert_eq!(large.tolerations.as_ref().unwrap().len(), 1);
     assert_eq!((large.labels["tier"].as_str(), large.env["A"].0.as_str()), ("a", "b"));
-    assert!(Inputs::default().load().unwrap().settings.template.profiles.is_empty());
+    assert!(Inputs::default().load().unwrap().settings.clusters.first.template.profiles.is_empty());
 }
 
 /// Guards that every problem of all profiles is reported, each with its place.
@@ -57,11 +57,11 @@ fn every_problem_is_reported_with_its_place() {
         ),
         (
             "[profiles]\na = 1\n",
-            &["profiles at settings.toml:1: \"a\": a number is not allowed; allowed: a table"],
+            &["profiles.a at settings.toml:2: a number is not allowed; allowed: a table [profiles.NAME]"],
         ),
         (
             "[profiles.a]\nttl = 2026-01-01\n",
-            &["profiles at settings.toml:1: a.ttl: a date or time is not allowed"],
+            &["profiles.a.ttl at settings.toml:2: a date or time is not allowed"],
         ),
         ("[profiles.a]\nextends = 'b'\n", &["profiles.a.extends: there is no profile \"b\""]),
         (
@@ -110,13 +110,19 @@ fn printed_profiles_read_as_the_same() {
     let printed = show::to_toml(&first);
     assert!(printed.contains("\n[profiles.large]  # from "), "{printed}");
     let second = Inputs::default().file(&printed).load().unwrap();
-    assert_eq!(second.settings.template.profiles, first.settings.template.profiles);
+    assert_eq!(
+        second.settings.clusters.first.template.profiles,
+        first.settings.clusters.first.template.profiles
+    );
 
     // The tables of one profile may be apart in the file.
     let apart = "[profiles.a]\ncpu = 1\n[profiles.b]\ncpu = 1\n[profiles.a.labels]\nx = 'y'\n";
     let first = Inputs::default().file(apart).load().unwrap();
     let second = Inputs::default().file(&show::to_toml(&first)).load().unwrap();
-    assert_eq!(second.settings.template.profiles, first.settings.template.profiles);
+    assert_eq!(
+        second.settings.clusters.first.template.profiles,
+        first.settings.clusters.first.template.profiles
+    );
 
     let secret = Inputs::default().file("[profiles.a]\nenv = { TOKEN = 's3cret' }\n").load().unwrap();
     let printed = show::to_toml(&secret);

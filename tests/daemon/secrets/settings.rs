@@ -76,5 +76,5 @@ fn debug_hides_secrets() {
     let loaded = load::for_serving(None, &environment, &FlagValues::default()).unwrap();
     let auth = Auth::Key(loaded.settings.http.api_key.clone().unwrap());
     is_not_in("Debug", &format!("{environment:?} {:?} {auth:?}", loaded.settings));
-    is_not_in("Debug", &format!("{:?}", loaded.settings.kubernetes.connect));
+    is_not_in("Debug", &format!("{:?}", loaded.settings.clusters.first.kubernetes.connect));
 }

@@ -75,6 +75,7 @@ impl ApiServer {
     fn options(&self) -> Options {
         Options {
             kubeconfig: self.path().join("config"),
+            context: None,
             in_cluster: None,
             api_server: None,
             tls_server_name: None,
