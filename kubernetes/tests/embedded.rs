@@ -427,6 +427,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     .unwrap();
     let options = kubernetes::connect::Options {
         kubeconfig: kubeconfig.clone(),
+        context: None,
         in_cluster: None,
         api_server: None,
         tls_server_name: None,

@@ -79,13 +79,13 @@ fn template_of<'a>(settings: &'a Settings, named: Option<&ClusterName>) -> Optio
         None => Some(&clusters.first).filter(|_| !clusters.are_several()),
     };
     if cluster.is_none() {
-        let names = clusters.names();
+        let all = clusters.names();
         match named {
             Some(name) => {
-                eprintln!("error: --cluster: there is no cluster {name}; the settings have {names}")
+                eprintln!("error: --cluster: there is no cluster {name}; the settings have {all}");
             }
             None => {
-                eprintln!("error: the settings have several clusters; choose one of {names} with --cluster")
+                eprintln!("error: the settings have several clusters; choose one of {all} with --cluster");
             }
         }
     }

@@ -44,7 +44,7 @@ static LOSS_TIMEOUT: Setting<OrWord<DurationRange>> = Setting {
     help: "With several clusters, how long one is away before a POST creates its sandboxes on another; when it is back, the older ones are deleted",
 };
 
-/// What an operator says about a cluster.
+/// The terms on which a cluster gets sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The share of the new sandboxes, in relation to the weights of the other clusters. With 0 the cluster drains.
@@ -76,7 +76,7 @@ impl Default for Terms {
 pub struct ClusterSettings {
     /// Its name; [`ClusterName::DEFAULT`] if the settings name none.
     pub name: ClusterName,
-    /// Which sandboxes it gets.
+    /// The terms on which it gets sandboxes.
     pub terms: Terms,
     /// The connection to it.
     pub kubernetes: Kubernetes,
@@ -117,7 +117,7 @@ pub(super) fn read(
 }
 
 /// Returns a problem for each cluster whose sandboxes would be in the same namespace of the same API server as those of
-/// another: each of the two would delete what it does not know. Two kubeconfigs of one API server are not noticed.
+/// another: each would take the other's for its own. Two kubeconfigs of one API server are not noticed.
 pub(super) fn overlaps(clusters: &Clusters) -> Vec<Problem> {
     let mut seen = BTreeMap::new();
     let mut problems = Vec::new();

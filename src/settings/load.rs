@@ -119,7 +119,7 @@ fn load(
     let profiles = profiles::parse(&in_file.profiles, &mut problems);
     let tables = clusters::parse(&in_file.clusters, profiles.as_ref(), &mut problems);
     let mut reader = Reader::new(&sources, SETTINGS.iter(), serving);
-    let settings = sections(&mut reader, tables, environment.in_cluster());
+    let settings = sections(&mut reader, tables, environment.in_cluster().as_ref());
     problems.extend(reader.into_problems());
     let (Ok((mut settings, values_of_clusters)), Some(profiles), true) =
         (settings, profiles, problems.is_empty())
@@ -141,7 +141,7 @@ fn load(
 fn sections(
     reader: &mut Reader<'_>,
     tables: BTreeMap<ClusterName, Table>,
-    in_cluster: Option<ServiceAddress>,
+    in_cluster: Option<&ServiceAddress>,
 ) -> Result<(Settings, ValuesOfClusters), Reported> {
     let http = http::read(reader);
     let policy = lifetimes::read(reader);
@@ -166,7 +166,7 @@ fn sections(
 fn read_clusters(
     reader: &mut Reader<'_>,
     tables: BTreeMap<ClusterName, Table>,
-    in_cluster: Option<ServiceAddress>,
+    in_cluster: Option<&ServiceAddress>,
 ) -> Result<(Clusters, ValuesOfClusters), Reported> {
     let is_embedded = embedded::read(reader)?.is_some();
     let mut values = ValuesOfClusters::new();
@@ -187,7 +187,7 @@ fn read_clusters(
     }
     let read = |(name, values): (&ClusterName, &Sources)| {
         // The Pod's service account must not replace the missing kubeconfig of another cluster.
-        let in_cluster = in_cluster.clone().filter(|_| !own_server.contains(name));
+        let in_cluster = in_cluster.filter(|_| !own_server.contains(name)).cloned();
         clusters::read(name.clone(), terms.remove(name).unwrap_or_default(), values, in_cluster)
     };
     let read = values.iter().map(read).collect::<Result<Vec<_>, _>>()?;

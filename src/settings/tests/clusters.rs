@@ -164,15 +164,17 @@ fn bad_tables_are_refused_in_one_line() {
     for (file, message) in cases {
         assert_eq!(Inputs::default().file(file).refusal(), format!("error: {message}"), "{file}");
     }
-    let many =
-        |count| (0..count).map(|n| format!("[clusters.c{n}]\nnamespace = 'n{n}'\n")).collect::<String>();
+    let many = |count| {
+        (0..count).map(|n| format!("[clusters.c{n}]\nnamespace = 'n{n}'\n")).collect::<Vec<_>>().concat()
+    };
     assert_eq!(Inputs::default().file(&many(64)).refusal(), "");
     let refusal = Inputs::default().file(&many(65)).refusal();
     assert_eq!(
         refusal,
         "error: clusters.c64 at settings.toml:130: there are too many clusters; allowed: at most 64"
     );
-    let labels: String = (0..70).map(|n| format!("labels.l{n} = '{}'\n", "x".repeat(60))).collect();
+    let labels: String =
+        (0..70).map(|n| format!("labels.l{n} = '{}'\n", "x".repeat(60))).collect::<Vec<_>>().concat();
     let refusal = Inputs::default().file(&format!("[clusters.a]\n{labels}")).refusal();
     assert!(
         refusal.ends_with("are not allowed; allowed: at most 4096 bytes of keys and values"),
@@ -229,7 +231,7 @@ fn embedded_clusters_have_names() {
     assert_eq!(names(Inputs::default()), "default");
     assert_eq!(names(Inputs::default().flag("embedded_clusters", "3")), "embedded-1, embedded-2, embedded-3");
     assert_eq!(names(Inputs::default().file("[clusters.a]\nweight = 0\n[clusters.b]\n")), "a, b");
-    let many: String = (0..9).map(|n| format!("[clusters.c{n}]\n")).collect();
+    let many: String = (0..9).map(|n| format!("[clusters.c{n}]\n")).collect::<Vec<_>>().concat();
     let refusal = Inputs::default().file(&many).flag("embedded", "true").refusal();
     assert_eq!(refusal, "error: clusters: 9 embedded clusters are not allowed; allowed: at most 8");
     // Without the switch the number says nothing, as that of the nodes.
