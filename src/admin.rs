@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz` and `/metrics`, as Kubernetes' own components serve them.
 
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -17,6 +17,8 @@ use utoipa::{
 };
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
+pub use fleet::check::{Check, Checks};
+
 use crate::{
     http::{
         auth::Auth,
@@ -30,20 +32,6 @@ use crate::{
     },
     metrics::{self, Metrics},
 };
-
-/// A condition that must hold for the daemon to be ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// A short stable name, as `watch-pods`.
-    pub name: &'static str,
-    /// `Err` with a sentence about what is missing. Everyone who can reach the daemon can read it.
-    pub outcome: Result<(), String>,
-    /// Whether the daemon is ready without it. The report then only mentions it.
-    pub optional: bool,
-}
-
-/// Runs every check, in the order of the report. It reads only memory.
-pub type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 /// The data that the routes of this module show. Cheap to clone.
 #[derive(Clone)]

@@ -46,7 +46,7 @@ mod ui;
 mod wait;
 mod workspaces;
 
-pub use actors::backend::Backend;
+pub use fleet::backend::Backend;
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 pub use self::{capabilities::Capabilities, profiles::Profiles};
@@ -87,7 +87,7 @@ pub fn routes<B: Backend>(
         .unify()
         .or(network::route(backend.clone()))
         .unify()
-        .or(clusters::route(backend.clone(), admin.checks.clone()))
+        .or(clusters::route(backend.clone()))
         .unify()
         .or(health::route())
         .unify()

@@ -9,6 +9,7 @@ mod profiles;
 mod render;
 mod serve;
 mod signals;
+mod stack;
 mod staleness;
 mod welcome;
 

@@ -24,7 +24,7 @@ use tokio::{
 
 use self::counts::{Counts, retry_after};
 pub(crate) use self::counts::{QueueLimits, Rejected};
-use crate::backend;
+use crate::state;
 
 /// The retry delay after a rejection because of too many requests, and during shutdown.
 pub(crate) const RETRY: Duration = Duration::from_secs(2);
@@ -122,12 +122,12 @@ impl Creates {
     }
 
     /// Returns the creates in progress.
-    pub(crate) fn state(&self) -> backend::Creates {
+    pub(crate) fn state(&self) -> state::Creates {
         let taken = self.queue.len();
         // A permit without a slot waits, unless its sandbox is complete already.
         let running = self.at_once.saturating_sub(self.slots.available_permits()).min(taken);
         let room = self.queue.counts().room();
-        backend::Creates { running, waiting: taken - running, running_max: self.at_once, room }
+        state::Creates { running, waiting: taken - running, running_max: self.at_once, room }
     }
 
     /// Rejects all requests from now on, and also those that wait for a slot.

@@ -14,7 +14,6 @@
 //! [`View`](view::View).
 
 mod admission;
-pub mod backend;
 mod limiter;
 mod mailbox;
 mod messages;
@@ -23,6 +22,7 @@ mod reap_log;
 mod recent;
 mod sandbox;
 pub mod sandboxes;
+pub mod state;
 mod supervisor;
 mod timelines;
 mod timer;

@@ -1,44 +1,40 @@
-//! The handle through which the HTTP API accesses sandboxes.
+//! The handle through which the sandboxes of one cluster are accessed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod reads;
+mod writes;
+
+use std::{sync::Arc, time::Duration};
 
 use lifecycle::{
     budget,
     error::SandboxError,
-    ids::SandboxId,
-    lifetime::{Clocks, Limits, LimitsPatch, Owner, Policy},
-    network::NetworkReport,
-    observed::{Status, Uid},
-    operation::Operation,
+    ids::{ClusterName, SandboxId},
+    lifetime::{Clocks, Policy},
     reap_limiter::ReapLimits,
-    request::{Change, CreateRequest},
-    step::{Event, Reply},
-    timeline::Report,
     traits::{self, Clock, Cluster},
 };
 use prometheus_client::registry::Registry;
+use ractor::Actor;
 pub use ractor::SpawnErr;
-use ractor::{Actor, MessagingErr, rpc::CallResult};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-pub use crate::{admission::Permit, backend::ReaperState, reap_log::Reaped};
+pub use crate::{admission::Permit, reap_log::Reaped, state::ReaperState};
 use crate::{
     admission::{AdmissionQueue, Creates, QueueLimits, RETRY},
-    backend::{Backend, ClusterState},
     limiter::Limiter,
     mailbox::Mailbox,
-    messages::{Envelope, Message, Waiter},
-    metrics::gauges::{Gauges, Group, Tally},
+    messages::Message,
+    metrics::gauges::Gauges,
     reap_log::ReapLog,
     sandbox::Shared,
     supervisor::Supervisor,
     timer::{self, Timer},
-    view::{Position, Presence, Revision, STALE_RETRY, Start, View, change_reader::ChangeReader, unreadable},
-    workspaces::{Workspaces, within},
+    view::{STALE_RETRY, View, unreadable},
+    workspaces::Workspaces,
     write_log::WriteLog,
 };
 
@@ -101,20 +97,25 @@ struct Inner {
 // === impl Sandboxes ===
 
 impl Sandboxes {
-    /// Starts the supervisor and its tasks on the current `tokio` runtime.
+    /// Starts the supervisor and its tasks for the cluster of this name, on the current `tokio` runtime.
     ///
     /// The shared watch must feed [`Sandboxes::view`]. Reads are answered until `staleness` has passed since its last
     /// update.
     ///
     /// # Errors
     /// The error of the supervisor if it cannot be spawned.
-    pub async fn start(cluster: Arc<dyn Cluster>, rules: Rules, clock: impl Clock) -> Result<Self, SpawnErr> {
+    pub async fn start(
+        name: ClusterName,
+        cluster: Arc<dyn Cluster>,
+        rules: Rules,
+        clock: impl Clock,
+    ) -> Result<Self, SpawnErr> {
         let Rules { staleness, policy, reap_limits, creates_at_once, streams_max } = rules;
         let (timer, requests) = Timer::new();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let common = Arc::new(Shared {
             cluster,
-            view: Arc::new(View::new(staleness, clock.clone())),
+            view: Arc::new(View::new(name, staleness, clock.clone())),
             timer,
             policy,
             limiter: Limiter::new(
@@ -165,47 +166,6 @@ impl Sandboxes {
     #[must_use]
     pub fn view(&self) -> &Arc<View> {
         &self.shared.common.view
-    }
-
-    /// Changes the limits of a sandbox.
-    async fn change_limits(
-        &self,
-        id: SandboxId,
-        change: LimitsPatch,
-        owner: Option<Owner>,
-        until: Instant,
-    ) -> Result<Option<Status>, SandboxError> {
-        let change = |waiter| Envelope::of_request(Event::Change { change, waiter, owner }, None);
-        self.of_what_is_there(id, Operation::ChangeLimits, until, change).await
-    }
-
-    /// Asks the actor of an existing sandbox. A request for an unknown sandbox starts no actor.
-    async fn of_what_is_there(
-        &self,
-        id: SandboxId,
-        operation: Operation,
-        until: Instant,
-        envelope: impl FnOnce(Waiter) -> Envelope,
-    ) -> Result<Option<Status>, SandboxError> {
-        // If the view shows an incomplete sandbox, the other object may exist.
-        if !self.shared.common.view.is_whole(&id) {
-            self.fresh().await?;
-            self.readable(&id)?;
-            if !self.shared.common.view.contains(&id) {
-                return Ok(None);
-            }
-        }
-        let permit = self.permit(&id)?;
-        let call = self.ask(&id, permit, envelope);
-        let answer = timeout_at(until, call)
-            .await
-            .map_err(|_| SandboxError::TimedOut { operation, after: budget::DELETE })?;
-        match answer {
-            Some(Ok(Reply::Made(status))) => Ok(Some(self.view().explained(&id, *status))),
-            Some(Ok(Reply::Gone)) => Ok(None),
-            Some(Err(failure)) => Err(failure),
-            None => Err(SandboxError::Restarting { id }),
-        }
     }
 
     /// Returns the failed readiness checks, by name; empty if the service is ready.
@@ -311,277 +271,6 @@ impl Sandboxes {
     /// that the sandbox exists.
     fn readable(&self, id: &SandboxId) -> Result<(), SandboxError> {
         self.view().unreadable(id).map_or(Ok(()), |kind| Err(unreadable(id, kind)))
-    }
-
-    /// Asks the sandbox's actor through the supervisor. Returns `None` if the actor failed before it answered.
-    async fn ask(
-        &self,
-        id: &SandboxId,
-        permit: Permit,
-        envelope: impl FnOnce(Waiter) -> Envelope,
-    ) -> Option<Result<Reply, SandboxError>> {
-        match self
-            .shared
-            .supervisor
-            .call(|port| Message::Deliver(id.clone(), envelope(Waiter::new(port, permit))))
-            .await
-        {
-            Ok(CallResult::Success(answer)) => Some(answer),
-            Ok(CallResult::SenderError | CallResult::Timeout) => None,
-            Err(MessagingErr::SendErr(_) | MessagingErr::ChannelClosed | MessagingErr::InvalidActorType) => {
-                Some(Err(SandboxError::ShuttingDown { retry_after: RETRY }))
-            }
-        }
-    }
-}
-
-impl Backend for Sandboxes {
-    type WaitPermit = Permit;
-
-    async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
-        let id = request.sandbox_id.clone();
-        let Inner { common, creates, .. } = &*self.shared;
-        let manifests = common.cluster.manifests(&request)?;
-        common.policy.allows(request.limits).map_err(SandboxError::BadRequest)?;
-        // A complete sandbox is returned without a call to the cluster, so its POST does not wait behind creates.
-        let is_there = common.view.is_whole(&id);
-        let permit = if is_there {
-            self.permit(&id)?
-        } else {
-            creates.queue.enter(&id).map_err(|rejected| creates.rejection(&id, rejected))?
-        };
-        let now = Instant::now();
-        let (slot_until, until) = (now + budget::CREATE_SLOT, (now + budget::POST_PATIENCE).into_std());
-        let received = now.into_std();
-        let call = async {
-            common.view.first_list(budget::FIRST_LIST).await;
-            if let Err(failure) = self.readable(&id) {
-                return Some(Err(failure));
-            }
-            // An existing Pod is used as it is, whatever mounts this request contains.
-            if let Err(failure) = &manifests.pod
-                && !common.view.has_usable_pod(&id)
-            {
-                return Some(Err(failure.clone()));
-            }
-            let create_permit = if is_there {
-                None
-            } else {
-                // Another POST may have created the sandbox while this one waited for the lock.
-                match creates.admit(&permit, slot_until, || !common.view.is_whole(&id)).await {
-                    Ok(permit) => Some(permit),
-                    Err(failure) => return Some(Err(failure)),
-                }
-            };
-            let event =
-                |waiter| Event::Post { request: Arc::new(request), manifests, waiter, received, until };
-            self.ask(&id, permit, |waiter| Envelope::of_request(event(waiter), create_permit)).await
-        };
-        match within(budget::CREATE, Operation::CreateSandbox, call).await? {
-            Some(Ok(Reply::Made(status))) => {
-                self.shared.common.reap_log.forget(&id);
-                Ok(common.view.explained(&id, *status))
-            }
-            Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Gone)) | None => Err(SandboxError::Restarting { id }),
-        }
-    }
-
-    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
-        let permit = self.permit(&id)?;
-        let call = async {
-            self.shared.common.view.first_list(budget::FIRST_LIST).await;
-            self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
-        };
-        match within(budget::DELETE, Operation::DeleteSandbox, call).await? {
-            Some(Ok(Reply::Gone)) => Ok(()),
-            Some(Err(failure)) => Err(failure),
-            Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
-        }
-    }
-
-    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
-        let touch = |waiter| Envelope::of_request(Event::Touch { waiter: Some(waiter), owner }, None);
-        self.of_what_is_there(id, Operation::Touch, Instant::now() + budget::DELETE, touch).await
-    }
-
-    async fn change(
-        &self,
-        id: SandboxId,
-        Change { limits, resources }: Change,
-        owner: Option<Owner>,
-    ) -> Result<Option<Status>, SandboxError> {
-        let until = Instant::now() + budget::DELETE;
-        let asked = Limits { ttl: limits.ttl.flatten(), idle_timeout: limits.idle_timeout.flatten() };
-        self.shared.common.policy.allows(asked).map_err(SandboxError::BadRequest)?;
-        if resources.is_empty() {
-            return self.change_limits(id, limits, owner, until).await;
-        }
-        self.fresh().await?;
-        self.readable(&id)?;
-        // A sandbox keeps its profile, so the bounds are known without its actor.
-        let Some(status) = self.view().status(&id) else { return Ok(None) };
-        self.shared.common.cluster.check_resize(status.spec.profile.as_ref(), &resources)?;
-        let by = owner.clone();
-        let resize = |waiter| Envelope::of_request(Event::Resize { resources, waiter, owner: by }, None);
-        // A cluster refuses a resize more often than the limits, which are annotations. Then nothing has changed.
-        let resized = self.of_what_is_there(id.clone(), Operation::Resize, until, resize).await?;
-        if resized.is_none() || limits == LimitsPatch::default() {
-            return Ok(resized);
-        }
-        let changed = self.change_limits(id, limits, owner, until).await;
-        changed.map_err(|error| SandboxError::AfterResize(Box::new(error)))
-    }
-
-    fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
-        self.shared.common.reap_log.get(id)
-    }
-
-    fn reaper(&self) -> ReaperState {
-        let Shared { limiter, reap_log, .. } = &*self.shared.common;
-        let clocks = self.shared.common.clocks();
-        let workspaces = self.workspaces.as_ref();
-        let stopped_until = limiter
-            .stopped_until(clocks.monotonic)
-            .max(workspaces.and_then(|workspaces| workspaces.stopped_until(clocks.monotonic)));
-        ReaperState {
-            stopped_until: stopped_until.map(|until| clocks.wall_at(until)),
-            reaped: reap_log.total(),
-            dry_runs: limiter.dry_runs() + workspaces.map_or(0, Workspaces::dry_runs),
-        }
-    }
-
-    fn resume_reaping(&self) -> bool {
-        let now = Instant::now().into_std();
-        let was_stopped = self.shared.common.limiter.resume(now);
-        let workspaces = self.workspaces.as_ref().is_some_and(|workspaces| workspaces.resume(now));
-        if was_stopped {
-            // Otherwise the blocked sandboxes would wait until the stop would have ended.
-            self.shared.supervisor.send(Message::Resumed);
-        }
-        was_stopped || workspaces
-    }
-
-    fn workspaces(&self) -> Option<&Workspaces> {
-        self.workspaces.as_ref()
-    }
-
-    fn network(&self) -> NetworkReport {
-        self.shared.common.cluster.network()
-    }
-
-    fn check_network(&self) {
-        self.shared.common.cluster.check_network();
-    }
-
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
-        self.fresh().await?;
-        self.readable(id)?;
-        let status = self.shared.common.view.status(id);
-        // If an earlier GET is still queued, this one adds nothing.
-        if status.is_some()
-            && self.shared.common.policy.get_counts
-            && let Ok(permit) = self.shared.views.enter(id)
-        {
-            self.shared.supervisor.send(Message::Deliver(id.clone(), Envelope::of_view(permit)));
-        }
-        Ok(status)
-    }
-
-    fn wait_permit(&self, id: &SandboxId) -> Result<Permit, SandboxError> {
-        self.shared.waits.enter(id).map_err(|rejected| rejected.into_failure(id))
-    }
-
-    async fn settled(&self, permit: Permit, end: Instant) -> Result<Option<Status>, SandboxError> {
-        self.fresh().await?;
-        self.readable(permit.id())?;
-        let Inner { common, draining, .. } = &*self.shared;
-        let status = tokio::select! {
-            biased;
-            status = common.view.settled(permit.id()) => status,
-            () = draining.cancelled() => common.view.status(permit.id()),
-            () = tokio::time::sleep_until(end) => common.view.status(permit.id()),
-        };
-        if !common.view.is_fresh() {
-            return Err(common.view.stale());
-        }
-        self.readable(permit.id())?;
-        Ok(status)
-    }
-
-    async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
-        self.fresh().await?;
-        self.readable(id)?;
-        Ok(self.shared.common.view.timeline(id))
-    }
-
-    // A Pod that the watch shows is answered from memory. Otherwise the Pod is read by its name: the watch may lag
-    // behind, and does not show Pods without our labels.
-    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
-        let Inner { common, .. } = &*self.shared;
-        common.view.first_list(budget::FIRST_LIST).await;
-        self.readable(id)?;
-        match common.view.presence(id) {
-            Presence::Present(uid) if common.view.is_fresh() => Ok(Some(uid)),
-            Presence::Present(_) | Presence::Absent => {
-                let found = common.cluster.find_pod(id.clone()).await;
-                found
-                    .map_err(|error| SandboxError::Stale { why: error.to_string(), retry_after: STALE_RETRY })
-            }
-            Presence::Unknown => Err(SandboxError::Stale {
-                why: "the Pod may be being created".to_owned(),
-                retry_after: Duration::from_secs(1),
-            }),
-        }
-    }
-
-    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
-        let permit = self.stream_permit()?;
-        self.fresh().await?;
-        Ok(self.view().changes(start).with_permit(permit))
-    }
-
-    async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
-        let permit = self.stream_permit()?;
-        self.fresh().await?;
-        self.readable(id)?;
-        Ok(self.view().changes_of(id, start).map(|reader| reader.with_permit(permit)))
-    }
-
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
-        self.fresh().await?;
-        Ok(self.shared.common.view.statuses())
-    }
-
-    async fn list_after(
-        &self,
-        after: Option<SandboxId>,
-        matches: impl Fn(&Status) -> bool + Send,
-    ) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
-        self.fresh().await?;
-        Ok(self.view().statuses_after(after.as_ref(), matches))
-    }
-
-    fn position(&self) -> Position {
-        self.view().position()
-    }
-
-    async fn cluster(&self) -> ClusterState {
-        let Inner { common, creates, .. } = &*self.shared;
-        let version = common.cluster.version().await;
-        let clocks = common.clocks();
-        let fresh_since = common.view.fresh_since().map(|since| clocks.wall_at(since.into_std()));
-        let Tally { groups, ready, .. } = common.view.tally();
-        let mut sandboxes = BTreeMap::new();
-        for (Group { status, .. }, count) in groups {
-            *sandboxes.entry(status).or_default() += count;
-        }
-        ClusterState { version, fresh_since, sandboxes, ready, creates: creates.state() }
-    }
-
-    async fn revision(&self) -> Result<Revision, SandboxError> {
-        self.fresh().await?;
-        Ok(self.shared.common.view.revision())
     }
 }
 

@@ -31,7 +31,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     error::SandboxError,
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     observed::{Expiry, Observed, ResourceVersion, Status, Uid},
     phase::Phase,
     readiness::Readiness,
@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 pub(crate) use self::freshness::STALE_RETRY;
 pub use self::{
     change::{Change, ChangeKind, Visible, unreadable},
-    change_log::{Position, Start},
+    change_log::{Position, PositionError, Start},
 };
 use self::{
     change_log::ChangeLog,
@@ -65,6 +65,8 @@ use crate::{
 /// The in-memory table of all observed objects. The map is private: methods take and return owned values, and no
 /// guard is held across a call to other code.
 pub struct View {
+    /// The cluster of the objects.
+    cluster: ClusterName,
     rows: DashMap<SandboxId, Row>,
     gone: Mutex<Gone>,
     freshness: Freshness,
@@ -110,10 +112,11 @@ pub(crate) enum Presence {
 // === impl View ===
 
 impl View {
-    /// Creates an empty view whose staleness limit is `staleness`.
+    /// Creates an empty view of a cluster, whose staleness limit is `staleness`.
     #[must_use]
-    pub fn new(staleness: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(cluster: ClusterName, staleness: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
+            cluster,
             rows: DashMap::new(),
             gone: Mutex::default(),
             freshness: Freshness::new(staleness),
@@ -168,10 +171,23 @@ impl View {
         self.freshness.unready_reason(kind)
     }
 
-    /// Returns the error for a read while the view is stale.
-    pub(crate) fn stale(&self) -> SandboxError {
+    /// Returns the error for a read while the view is stale. It names the cluster, unless that is the default.
+    #[must_use]
+    pub fn stale(&self) -> SandboxError {
         let why: Vec<_> = self.unready_watches().map(|(name, why)| format!("{name}: {why}")).collect();
-        SandboxError::Stale { why: why.join("; "), retry_after: STALE_RETRY }
+        let why = why.join("; ");
+        let why = if self.cluster == ClusterName::DEFAULT {
+            why
+        } else {
+            format!("cluster '{}': {why}", self.cluster)
+        };
+        SandboxError::Stale { why, retry_after: STALE_RETRY }
+    }
+
+    /// Returns the cluster of the objects.
+    #[must_use]
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
     }
 
     /// Returns the watches that are not ready, with the reasons.
@@ -199,7 +215,7 @@ impl View {
     #[must_use]
     pub fn status(&self, id: &SandboxId) -> Option<Status> {
         let status = self.rows.get(id)?.status()?;
-        Some(self.with_claim(status))
+        Some(self.completed(status))
     }
 
     /// Returns the statuses of all published sandboxes, in order of their ids.
@@ -210,7 +226,8 @@ impl View {
 
     /// Returns the statuses of the published sandboxes that match and whose ids come after this one, in order of their
     /// ids.
-    pub(crate) fn statuses_after(
+    #[must_use]
+    pub fn statuses_after(
         &self,
         after: Option<&SandboxId>,
         matches: impl Fn(&Status) -> bool,
@@ -220,7 +237,7 @@ impl View {
             .iter()
             .filter(|row| after.is_none_or(|after| row.key() > after))
             .filter_map(|row| {
-                let status = self.with_claim(row.status()?);
+                let status = self.completed(row.status()?);
                 matches(&status).then(|| (row.key().clone(), status))
             })
             .collect();
@@ -246,7 +263,7 @@ impl View {
         for row in &self.rows {
             tally.services += u64::from(row.service.is_some());
             tally.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
-            let Some(status) = row.status().map(|status| self.with_claim(status)) else { continue };
+            let Some(status) = row.status().map(|status| self.completed(status)) else { continue };
             tally.ready += u64::from(status.ready);
             if !status.ready && status.phase != Phase::Terminating {
                 *tally.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
@@ -292,7 +309,7 @@ impl View {
         match row.unreadable() {
             Some(kind) => Visible::Unreadable(kind),
             None => {
-                row.status().map_or(Visible::Gone(None), |status| Visible::Present(self.with_claim(status)))
+                row.status().map_or(Visible::Gone(None), |status| Visible::Present(self.completed(status)))
             }
         }
     }

@@ -11,7 +11,6 @@ mod load;
 #[path = "actors/timeline.rs"]
 mod timeline;
 
-use actors::backend::Backend as _;
 use std::time::Duration;
 
 use fake::{Fake, id, request};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     hold::Held,
+    ids::ClusterName,
     lifetime::{LifetimeAnnotations, ReapReason},
     phase::{Phase, Reason},
     resize::Resize,
@@ -90,6 +91,8 @@ pub struct Observed {
 /// The status of a sandbox, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
+    /// The cluster that it lives on.
+    pub cluster: ClusterName,
     /// The URL of the sandbox.
     pub url: Arc<str>,
     /// The phase of its Pod, or `Terminating`.
@@ -235,6 +238,7 @@ impl Observed {
         let pod = pod?;
         let no_node_port = || service.url.is_none().then(|| Arc::new(Reason::no_node_port()));
         Some(Status {
+            cluster: ClusterName::DEFAULT,
             url: service.any_url()?.clone(),
             phase: if pod.terminating { Phase::Terminating } else { pod.phase },
             ready: pod.ready && !pod.terminating && service.url.is_some(),

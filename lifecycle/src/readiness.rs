@@ -40,10 +40,11 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{observed::Uid, phase::Reason, spec::ObservedSpec};
+    use crate::{ids::ClusterName, observed::Uid, phase::Reason, spec::ObservedSpec};
 
     fn status(phase: Phase, ready: bool, reason: Option<&str>) -> Status {
         Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://h:1".into(),
             phase,
             ready,

@@ -1,8 +1,8 @@
-//! `GET /api/clusters`: the cluster of the sandboxes.
+//! `GET /api/clusters`: the clusters of the sandboxes.
 
 use std::collections::BTreeMap;
 
-use actors::backend::{ClusterState, Creates};
+use fleet::backend::{ClusterReport, ClusterState, Creates};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -15,18 +15,13 @@ use super::{
     openapi::{Endpoint, Tag},
     path, responses,
 };
-use crate::admin::Checks;
 
-/// The name of the only cluster.
-pub(super) const DEFAULT: &str = "default";
-
-/// The clusters of the sandboxes: one.
+/// The clusters of the sandboxes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ClusterList)]
 struct List<'a> {
     /// The clusters.
-    #[schema(value_type = Vec<Cluster<'a>>)]
-    clusters: [Cluster<'a>; 1],
+    clusters: Vec<Cluster<'a>>,
     /// How many there are.
     count: usize,
 }
@@ -35,7 +30,7 @@ struct List<'a> {
 #[derive(Serialize, ToSchema)]
 struct Cluster<'a> {
     /// Its name.
-    name: &'static str,
+    name: &'a str,
     /// Whether it takes requests: none of the problems is in the way.
     ready: bool,
     /// The version of its API server; null while it is not known.
@@ -99,39 +94,51 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         "count": 1,
     });
     vec![
-        Endpoint::get("/api/clusters", "listClusters", Tag::Operation, "Return the state of the cluster")
-            .text("It is answered also while the cluster cannot be reached.")
-            .ok::<List<'_>>("The cluster of the sandboxes", example),
+        Endpoint::get("/api/clusters", "listClusters", Tag::Operation, "List the clusters")
+            .text("It is answered also while a cluster cannot be reached.")
+            .ok::<List<'_>>("The clusters", example),
     ]
 }
 
-pub(super) fn route<B: Backend>(backend: B, checks: Checks) -> BoxedFilter<(Response,)> {
+pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
     path::clusters()
         .and(warp::get())
         .then(move || {
-            let (backend, checks) = (backend.clone(), checks.clone());
-            async move { reply(answer(&backend, &checks).await) }
+            let backend = backend.clone();
+            async move { reply(answer(&backend).await) }
         })
         .boxed()
 }
 
-async fn answer<B: Backend>(backend: &B, checks: &Checks) -> Result<Response, ApiError> {
-    let ClusterState { version, fresh_since, sandboxes, ready, creates } = backend.cluster().await;
-    let checks = checks();
-    let failed = checks.iter().filter_map(|check| {
-        let message = check.outcome.as_ref().err()?;
-        Some(Problem { check: check.name, message, optional: check.optional })
-    });
-    let problems: Vec<_> = failed.collect();
-    let Creates { running, waiting, running_max, room } = creates;
-    let cluster = Cluster {
-        name: DEFAULT,
-        ready: problems.iter().all(|problem| problem.optional),
-        version: version.as_deref(),
-        fresh_since: fresh_since.map(responses::to_the_millisecond),
-        sandboxes: Sandboxes { count: sandboxes.values().sum(), ready, by_status: sandboxes },
-        creates: CreatesInProgress { running, running_max, waiting, room },
-        problems,
-    };
-    responses::ok(&List { clusters: [cluster], count: 1 }, 512)
+async fn answer<B: Backend>(backend: &B) -> Result<Response, ApiError> {
+    let clusters = backend.clusters().await;
+    let clusters: Vec<_> = clusters.iter().map(Cluster::from).collect();
+    responses::ok(&List { count: clusters.len(), clusters }, 512)
+}
+
+// === impl Cluster ===
+
+impl<'a> From<&'a ClusterReport> for Cluster<'a> {
+    fn from(ClusterReport { name, state, checks }: &'a ClusterReport) -> Self {
+        let ClusterState { version, fresh_since, sandboxes, ready, creates } = state;
+        let failed = checks.iter().filter_map(|check| {
+            let message = check.outcome.as_ref().err()?;
+            Some(Problem { check: check.name, message, optional: check.optional })
+        });
+        let problems: Vec<_> = failed.collect();
+        let Creates { running, waiting, running_max, room } = *creates;
+        Self {
+            name: name.as_str(),
+            ready: problems.iter().all(|problem| problem.optional),
+            version: version.as_deref(),
+            fresh_since: fresh_since.map(responses::to_the_millisecond),
+            sandboxes: Sandboxes {
+                count: sandboxes.values().sum(),
+                ready: *ready,
+                by_status: sandboxes.clone(),
+            },
+            creates: CreatesInProgress { running, running_max, waiting, room },
+            problems,
+        }
+    }
 }

@@ -97,7 +97,8 @@ where
     let not_applied = asked.as_ref().filter(|asked| status.spec.profile.as_ref() != Some(*asked));
     let resources = profiles.not_applied(resources, &status.spec);
     let network = network.filter(|network| status.spec.network != Some(*network));
-    let sandbox = Sandbox::new(&id, &status).with_network(&status, backend.network().enforced);
+    let enforced = || backend.enforced(&status.cluster);
+    let sandbox = Sandbox::new(&id, &status).with_network(&status, enforced);
     responses::ok(&sandbox.without(not_applied, resources, network), USUAL_SIZE)
 }
 

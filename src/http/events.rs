@@ -4,7 +4,7 @@
 mod body;
 mod text;
 
-use actors::view::{Start, change_reader::ChangeReader};
+use fleet::{changes::ChangeReader, position::Start};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -85,7 +85,7 @@ fn streamed(endpoint: &mut Endpoint) -> ResponseBuilder {
         ))
         .item(event(
             &text::OF_STREAMS,
-            "An empty object.",
+            "An object that is empty, or names the cluster of a `fresh`.",
             ObjectBuilder::new().schema_type(Type::Object).into(),
         ));
     let example =

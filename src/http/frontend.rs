@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use actors::view::change_reader::ChangeReader;
+use fleet::changes::ChangeReader;
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
 use lifecycle::{budget, error::SandboxError, operation::Operation};

@@ -61,7 +61,7 @@ pub(super) fn shown<B: Backend>(
 ) -> Result<Response, ApiError> {
     match status {
         Some(status) => {
-            let enforced = backend.network().enforced;
+            let enforced = || backend.enforced(&status.cluster);
             responses::ok(&Sandbox::new(id, &status).with_network(&status, enforced), USUAL_SIZE)
         }
         None => Err(ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))),

@@ -10,13 +10,13 @@ mod token;
 
 use std::sync::{Arc, OnceLock};
 
-use actors::view::Revision;
 use bytes::Bytes;
+use fleet::{list::Listing, position::Revision};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
-use lifecycle::network::Enforced;
+use lifecycle::ids::ClusterName;
 use parking_lot::Mutex;
 use serde_json::json;
 use utoipa::openapi::schema::AnyOfBuilder;
@@ -31,6 +31,9 @@ use super::{
     path,
     responses::{self, SandboxList, SandboxPage},
 };
+
+/// The clusters that a list leaves out, because their state is not known. The body names them too.
+static INCOMPLETE_CLUSTERS: HeaderName = HeaderName::from_static("incomplete-clusters");
 
 /// The usual size of one running sandbox in the list, in bytes: an id, a URL, a uid and a time.
 const USUAL_ITEM_SIZE: usize = 288;
@@ -57,20 +60,30 @@ struct Lists {
     gzip: Gzip,
 }
 
-/// A list as it was written.
+/// The last list without parameters.
 #[derive(Debug, Clone)]
 struct Written {
     revision: Revision,
-    /// Whether the network policies are enforced, which it shows too.
-    enforced: Enforced,
     etag: ETag,
+    list: List,
+}
+
+/// A list as it was written.
+#[derive(Debug, Clone)]
+struct List {
     text: Bytes,
+    /// The value of [`INCOMPLETE_CLUSTERS`], if it leaves clusters out.
+    incomplete: Option<HeaderValue>,
     compressed: Arc<OnceLock<Bytes>>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let etag = described::header("The version of the list, for `If-None-Match`.", "W/\"cc6d3afb-12\"");
     let vary = described::header("The answer depends on this header of the request.", "accept-encoding");
+    let incomplete = described::header(
+        "The clusters that the list leaves out, as in `incomplete`. Absent if none.",
+        "west",
+    );
     let not_modified = openapi::response("No sandbox has changed since.");
     let not_modified = not_modified.header("ETag", etag.clone()).header("Vary", vary.clone());
     let mut endpoint = Endpoint::get("/api/sandboxes", "listSandboxes", Tag::Sandboxes, "List sandboxes").text(
@@ -87,7 +100,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint
             .with(described::if_none_match())
             .ok_with("The sandboxes", schema, example, |answer| {
-                answer.header("ETag", etag).header("Vary", vary)
+                answer.header("ETag", etag).header("Vary", vary).header("Incomplete-Clusters", incomplete)
             })
             .answers("304", not_modified)
             .fails(parameters::failures())
@@ -127,19 +140,17 @@ impl Lists {
     async fn answer<B: Backend>(&self, backend: &B, options: &ListOptions) -> Result<Response, ApiError> {
         let parameters = options.query.as_deref().map(Parameters::parse).transpose()?;
         let revision = backend.revision().await?;
-        let (version, enforced) = (backend.position(), backend.network().enforced);
-        let etag = ETag::new(version, enforced);
+        let version = backend.position();
+        let etag = ETag::new(&version, &revision);
         if etag.is_in(&options.if_none_match) {
             return Ok(not_modified(etag));
         }
-        if let Some(parameters) = parameters {
-            let text = page(backend, &parameters, &version.to_string(), enforced).await?;
-            let compressed = if options.gzip { self.gzip.compress(text.clone()).await } else { None };
-            return Ok(body(text, compressed, etag));
-        }
-        let written = self.plain(backend, revision, enforced, etag).await?;
-        let compressed = if options.gzip { self.compressed(&written).await } else { None };
-        Ok(body(written.text, compressed, written.etag))
+        let (list, etag) = match parameters {
+            Some(parameters) => (page(backend, &parameters, &revision, &version.to_string()).await?, etag),
+            None => self.plain(backend, revision, etag).await?,
+        };
+        let compressed = if options.gzip { list.compressed(&self.gzip).await } else { None };
+        Ok(body(list, compressed, etag))
     }
 
     /// Returns the list without parameters.
@@ -147,27 +158,36 @@ impl Lists {
         &self,
         backend: &B,
         revision: Revision,
-        enforced: Enforced,
         etag: ETag,
-    ) -> Result<Written, ApiError> {
-        let last = self.written.lock().clone();
-        if let Some(last) = last.filter(|last| (last.revision, last.enforced) == (revision, enforced)) {
-            return Ok(last);
+    ) -> Result<(List, ETag), ApiError> {
+        let written = self.written.lock().clone();
+        if let Some(written) = written.filter(|written| written.revision == revision) {
+            return Ok((written.list, written.etag));
         }
-        let sandboxes = backend.list().await?;
-        let text =
-            responses::text(&SandboxList::new(&sandboxes, enforced), 32 + USUAL_ITEM_SIZE * sandboxes.len())?;
-        let written = Written { revision, enforced, etag, text, compressed: Arc::default() };
-        *self.written.lock() = Some(written.clone());
-        Ok(written)
+        let listing = backend.list(&revision).await?;
+        let sandboxes = SandboxList::new(&listing, |cluster| backend.enforced(cluster));
+        let text = responses::text(&sandboxes, 32 + USUAL_ITEM_SIZE * listing.items.len())?;
+        let list = List::new(text, &listing.incomplete);
+        *self.written.lock() = Some(Written { revision, etag: etag.clone(), list: list.clone() });
+        Ok((list, etag))
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn new(text: Bytes, incomplete: &[ClusterName]) -> Self {
+        let names: Vec<_> = incomplete.iter().map(ClusterName::as_str).collect();
+        let incomplete = (!names.is_empty()).then(|| HeaderValue::try_from(names.join(", ")).ok()).flatten();
+        Self { text, incomplete, compressed: Arc::default() }
     }
 
-    async fn compressed(&self, written: &Written) -> Option<Bytes> {
-        if let Some(compressed) = written.compressed.get() {
+    async fn compressed(&self, gzip: &Gzip) -> Option<Bytes> {
+        if let Some(compressed) = self.compressed.get() {
             return Some(compressed.clone());
         }
-        let compressed = self.gzip.compress(written.text.clone()).await?;
-        Some(written.compressed.get_or_init(|| compressed).clone())
+        let compressed = gzip.compress(self.text.clone()).await?;
+        Some(self.compressed.get_or_init(|| compressed).clone())
     }
 }
 
@@ -175,16 +195,19 @@ impl Lists {
 async fn page<B: Backend>(
     backend: &B,
     parameters: &Parameters,
+    revision: &Revision,
     version: &str,
-    enforced: Enforced,
-) -> Result<Bytes, ApiError> {
+) -> Result<List, ApiError> {
     let after = parameters.after.clone();
-    let all = backend.list_after(after, |status| parameters.match_sandbox(status)).await?;
-    let shown = &all[..parameters.limit.unwrap_or(all.len()).min(all.len())];
-    let remaining = all.len() - shown.len();
+    let matches = |status: &_| parameters.match_sandbox(status);
+    let Listing { items: mut shown, incomplete } = backend.list_after(revision, after, matches).await?;
+    let remaining = shown.len().saturating_sub(parameters.limit.unwrap_or(shown.len()));
+    shown.truncate(shown.len() - remaining);
     let next = shown.last().filter(|_| remaining > 0).map(|(id, _)| token::after(id));
-    let page = SandboxPage::new(shown, enforced, remaining, next, version);
-    responses::text(&page, 128 + USUAL_PAGE_ITEM_SIZE * shown.len())
+    let listing = Listing { items: shown, incomplete };
+    let page = SandboxPage::new(&listing, |cluster| backend.enforced(cluster), remaining, next, version);
+    let text = responses::text(&page, 128 + USUAL_PAGE_ITEM_SIZE * listing.items.len())?;
+    Ok(List::new(text, &listing.incomplete))
 }
 
 fn not_modified(etag: ETag) -> Response {
@@ -194,13 +217,16 @@ fn not_modified(etag: ETag) -> Response {
     response
 }
 
-fn body(text: Bytes, compressed: Option<Bytes>, etag: ETag) -> Response {
+fn body(list: List, compressed: Option<Bytes>, etag: ETag) -> Response {
     let is_compressed = compressed.is_some();
-    let mut response = Response::new(compressed.unwrap_or(text).into());
+    let mut response = Response::new(compressed.unwrap_or(list.text).into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, responses::JSON);
     if is_compressed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(incomplete) = list.incomplete {
+        headers.insert(&INCOMPLETE_CLUSTERS, incomplete);
     }
     etag.add_to(headers);
     response

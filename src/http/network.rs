@@ -58,7 +58,8 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 }
 
 fn answer<B: Backend>(backend: &B) -> Response {
-    reply(responses::ok(&Report::from(backend.network()), 256))
+    let report = backend.networks().into_iter().next().unwrap_or_default().1;
+    reply(responses::ok(&Report::from(report), 256))
 }
 
 // === impl Report ===

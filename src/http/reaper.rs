@@ -1,6 +1,6 @@
 //! `GET /api/reaper` and `POST /api/reaper/resume`: the state of the reaper, and how an operator resumes it.
 
-use actors::sandboxes::ReaperState;
+use fleet::backend::ReaperState;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;

@@ -2,11 +2,12 @@
 
 use actors::sandboxes;
 use bytes::Bytes;
+use fleet::list::Listing;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use lifecycle::{
     hold::{Held, HoldReason},
-    ids::{ProfileName, SandboxId, ThreadId, UserId},
+    ids::{ClusterName, ProfileName, SandboxId, ThreadId, UserId},
     labels::Labels,
     network::{Enforced, NetworkMode},
     observed::{Expiry, Status, Uid},
@@ -52,6 +53,10 @@ pub(super) struct Sandbox<'a> {
     lark_cli_broker: Option<bool>,
     /// Whether the URL works.
     ready: bool,
+    /// The cluster that it lives on. Absent if the daemon has only one, without a name.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schema(value_type = Option<String>, required = false)]
+    cluster: &'a ClusterName,
     /// The thread of its POST. Absent for a sandbox that DeerFlow's provisioner created, like `user_id`, and in lists without
     /// parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +203,10 @@ pub(super) struct SandboxList<'a> {
     sandboxes: Vec<Sandbox<'a>>,
     /// How many there are.
     count: usize,
+    /// The clusters that the list leaves out, because their state is not known. Absent if none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<String>>, required = false)]
+    incomplete: &'a [ClusterName],
 }
 
 /// The sandboxes that match the parameters of a list.
@@ -207,6 +216,10 @@ pub(super) struct SandboxPage<'a> {
     sandboxes: Vec<Sandbox<'a>>,
     /// How many there are.
     count: usize,
+    /// The clusters that the list leaves out, because their state is not known. Absent if none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<String>>, required = false)]
+    incomplete: &'a [ClusterName],
     /// The number of matching sandboxes after these.
     remaining: usize,
     /// The token for them, if there are any.
@@ -248,6 +261,7 @@ impl<'a> Sandbox<'a> {
             container_id: &status.pod.0,
             lark_cli_broker: status.spec.lark_cli_broker,
             ready: status.ready,
+            cluster: &status.cluster,
             thread_id: status.spec.origin.thread_id.as_ref(),
             user_id: status.spec.origin.user_id.as_ref(),
             labels: Some(&status.spec.origin.labels).filter(|labels| !labels.is_empty()),
@@ -268,11 +282,11 @@ impl<'a> Sandbox<'a> {
     }
 
     /// Adds the network of the sandbox, if it was created with a network mode.
-    pub(super) fn with_network(self, status: &Status, enforced: Enforced) -> Self {
+    pub(super) fn with_network(self, status: &Status, enforced: impl FnOnce() -> Enforced) -> Self {
         let network = status
             .spec
             .network
-            .map(|mode| SandboxNetwork { mode, enforced: mode.is_restricted().then_some(enforced) });
+            .map(|mode| SandboxNetwork { mode, enforced: mode.is_restricted().then(enforced) });
         Self { network, ..self }
     }
 
@@ -331,14 +345,23 @@ pub(super) fn to_the_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
+/// Returns whether this is the cluster of a daemon with only one, without a name.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(super) fn is_default(cluster: &&ClusterName) -> bool {
+    **cluster == ClusterName::DEFAULT
+}
+
 // === impl SandboxList ===
 
 impl<'a> SandboxList<'a> {
-    pub(super) fn new(sandboxes: &'a [(SandboxId, Status)], enforced: Enforced) -> Self {
+    pub(super) fn new(
+        Listing { items, incomplete }: &'a Listing<(SandboxId, Status)>,
+        enforced: impl Fn(&ClusterName) -> Enforced,
+    ) -> Self {
         let sandbox = |(id, status): &'a (SandboxId, Status)| {
-            Sandbox::new(id, status).with_network(status, enforced).without_origin()
+            Sandbox::new(id, status).with_network(status, || enforced(&status.cluster)).without_origin()
         };
-        Self { sandboxes: sandboxes.iter().map(sandbox).collect(), count: sandboxes.len() }
+        Self { sandboxes: items.iter().map(sandbox).collect(), count: items.len(), incomplete }
     }
 }
 
@@ -346,16 +369,17 @@ impl<'a> SandboxList<'a> {
 
 impl<'a> SandboxPage<'a> {
     pub(super) fn new(
-        sandboxes: &'a [(SandboxId, Status)],
-        enforced: Enforced,
+        Listing { items, incomplete }: &'a Listing<(SandboxId, Status)>,
+        enforced: impl Fn(&ClusterName) -> Enforced,
         remaining: usize,
         next: Option<String>,
         version: &'a str,
     ) -> Self {
-        let sandbox =
-            |(id, status): &'a (SandboxId, Status)| Sandbox::new(id, status).with_network(status, enforced);
-        let sandboxes: Vec<_> = sandboxes.iter().map(sandbox).collect();
-        Self { count: sandboxes.len(), sandboxes, remaining, next, version }
+        let sandbox = |(id, status): &'a (SandboxId, Status)| {
+            Sandbox::new(id, status).with_network(status, || enforced(&status.cluster))
+        };
+        let sandboxes: Vec<_> = items.iter().map(sandbox).collect();
+        Self { count: sandboxes.len(), sandboxes, incomplete, remaining, next, version }
     }
 }
 
@@ -404,6 +428,7 @@ pub(super) fn json(text: Bytes) -> Response {
 mod tests {
     use lifecycle::{
         hold::HoldReason,
+        ids::ClusterName,
         lifetime::ReapReason,
         phase::{Phase, Reason},
         spec::ObservedSpec,
@@ -421,6 +446,7 @@ mod tests {
     #[test]
     fn a_sandbox_has_the_fields_of_the_contract() {
         let status = Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://n:31234".into(),
             phase: Phase::Running,
             ready: true,
@@ -453,6 +479,7 @@ mod tests {
     #[test]
     fn a_reason_has_a_message_and_a_hint() {
         let status = Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://n:1".into(),
             phase: Phase::Pending,
             ready: false,
@@ -482,6 +509,7 @@ mod tests {
             held: None,
         };
         let status = Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://n:1".into(),
             phase: Phase::Running,
             ready: true,

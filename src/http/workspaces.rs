@@ -1,10 +1,10 @@
 //! `GET /api/workspaces`, and `DELETE` and `PATCH /api/workspaces/{id}`: the workspaces of all sandboxes.
 
-use actors::workspaces::{WorkspaceStatus, Workspaces};
+use actors::workspaces::WorkspaceStatus;
 use jiff::Timestamp;
 use lifecycle::{
     error::ClusterErrorKind,
-    ids::{ProfileName, SandboxId},
+    ids::{ClusterName, ProfileName, SandboxId},
     operation::Operation,
     workspace::{Scope, WhenDeleted, WorkspaceId, claim::ClaimPhase},
 };
@@ -32,6 +32,10 @@ struct Workspace<'a> {
     /// Its id.
     #[schema(value_type = String)]
     id: &'a WorkspaceId,
+    /// The cluster that it lives on. Absent if the daemon has only one, without a name.
+    #[serde(skip_serializing_if = "responses::is_default")]
+    #[schema(value_type = Option<String>, required = false)]
+    cluster: &'a ClusterName,
     /// The sandboxes that share it.
     scope: Scope,
     /// The sandbox that has it, for the scope `sandbox`.
@@ -86,6 +90,10 @@ struct List<'a> {
     workspaces: Vec<Workspace<'a>>,
     /// How many there are.
     count: usize,
+    /// The clusters that the list leaves out, because their state is not known. Absent if none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Option<Vec<String>>, required = false)]
+    incomplete: &'a [ClusterName],
 }
 
 /// The end of a workspace.
@@ -176,40 +184,42 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
 }
 
 fn list<B: Backend>(backend: &B) -> Result<Response, ApiError> {
-    let all = backend.workspaces().map_or(Ok(Vec::new()), Workspaces::list)?;
-    let workspaces: Vec<_> = all.iter().map(Workspace::from).collect();
-    responses::ok(&List { count: workspaces.len(), workspaces }, 384 * (1 + all.len()))
+    let all = backend.workspaces().list()?;
+    let workspaces: Vec<_> = all.items.iter().map(Workspace::from).collect();
+    let list = List { count: workspaces.len(), workspaces, incomplete: &all.incomplete };
+    responses::ok(&list, 384 * (1 + all.items.len()))
 }
 
 async fn delete<B: Backend>(backend: &B, id: PathWorkspace) -> Result<Response, ApiError> {
-    let (workspaces, id) = known(backend, id)?;
-    if !workspaces.delete(&id).await? {
+    let id = known(id)?;
+    if !backend.workspaces().delete(&id).await? {
         return Err(ApiError::no_workspace(id.as_str()));
     }
     responses::ok(&Deleted { ok: true, id: id.as_str() }, 64)
 }
 
 async fn enlarge<B: Backend>(backend: &B, id: PathWorkspace, size: &str) -> Result<Response, ApiError> {
-    let (workspaces, id) = known(backend, id)?;
-    let enlarged = workspaces.enlarge(&id, size).await?;
+    let id = known(id)?;
+    let enlarged = backend.workspaces().enlarge(&id, size).await?;
     let status = enlarged.ok_or_else(|| ApiError::no_workspace(id.as_str()))?;
     responses::ok(&Workspace::from(&status), 384)
 }
 
-/// Returns the workspaces and a valid id, or a 404.
-fn known<B: Backend>(backend: &B, id: PathWorkspace) -> Result<(&Workspaces, WorkspaceId), ApiError> {
-    let PathWorkspace { id, text } = id;
-    backend.workspaces().zip(id).ok_or_else(|| ApiError::no_workspace(&text))
+/// Returns a valid id, or a 404.
+fn known(PathWorkspace { id, text }: PathWorkspace) -> Result<WorkspaceId, ApiError> {
+    id.ok_or_else(|| ApiError::no_workspace(&text))
 }
 
 // === impl Workspace ===
 
-impl<'a> From<&'a WorkspaceStatus> for Workspace<'a> {
-    fn from(WorkspaceStatus { id, claim, in_use_by, deletes_at }: &'a WorkspaceStatus) -> Self {
+impl<'a> From<&'a (ClusterName, WorkspaceStatus)> for Workspace<'a> {
+    fn from((cluster, status): &'a (ClusterName, WorkspaceStatus)) -> Self {
+        let WorkspaceStatus { id, claim, in_use_by, deletes_at } = status;
         let capacity = claim.capacity.as_ref().filter(|capacity| capacity.bytes != claim.size.bytes);
         let last_used = claim.unused_since.filter(|_| in_use_by.is_empty());
         Self {
             id,
+            cluster,
             scope: claim.ids.scope,
             sandbox_id: claim.ids.sandbox_id.as_deref(),
             thread_id: claim.ids.thread_id.as_deref(),

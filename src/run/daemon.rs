@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
-use actors::sandboxes::Sandboxes;
+use fleet::Fleet;
 use futures::future::OptionFuture;
 use tokio::net::TcpListener;
 
@@ -153,10 +153,10 @@ impl Daemon {
         self.metrics.as_ref().map(|(address, _)| *address)
     }
 
-    /// The handle that the routes use.
+    /// The clusters.
     #[must_use]
-    pub fn sandboxes(&self) -> &Sandboxes {
-        self.core.sandboxes()
+    pub fn fleet(&self) -> &Fleet {
+        self.core.fleet()
     }
 
     /// Waits until a part fails.
@@ -177,7 +177,7 @@ impl Daemon {
     /// answered 503 shortly before the drain deadline. Then the actors finish their operations.
     pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
-        self.core.sandboxes().end_waits();
+        self.core.fleet().end_waits();
         let drain_token = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
         let drained = tokio::select! {
             drained = &mut self.http.0 => drained,
@@ -187,7 +187,7 @@ impl Daemon {
             }
         };
         let listener::Drained { aborted } = drained.unwrap_or(listener::Drained { aborted: 0 });
-        self.core.sandboxes().shut_down(ACTORS_PATIENCE).await;
+        self.core.fleet().shut_down(ACTORS_PATIENCE).await;
         Stopped { rejected: self.core.edge().rejected(), cut: aborted }
     }
 }

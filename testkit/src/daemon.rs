@@ -188,12 +188,12 @@ impl Daemon {
         }
     }
 
-    /// Returns the handle that the routes use.
+    /// Returns the backend of the routes.
     #[must_use]
-    pub fn sandboxes(&self) -> &actors::sandboxes::Sandboxes {
+    pub fn fleet(&self) -> &fleet::Fleet {
         match self.running.as_ref().expect("it runs") {
-            Running::Core(core) => core.sandboxes(),
-            Running::Listening(daemon) => daemon.sandboxes(),
+            Running::Core(core) => core.fleet(),
+            Running::Listening(daemon) => daemon.fleet(),
         }
     }
 

@@ -200,7 +200,7 @@ async fn streams_end_with_the_drain() {
     let (mut all, _) = begin(&daemon, ALL, None).await;
     let (mut one, _) = begin(&daemon, &of("a"), None).await;
     let start = Instant::now();
-    daemon.sandboxes().end_waits();
+    daemon.fleet().end_waits();
     for events in [&mut all, &mut one] {
         timeout(Duration::from_millis(100), events.until("end")).await.expect("it ends at once");
     }

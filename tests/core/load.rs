@@ -1,6 +1,6 @@
 //! Overload of the whole daemon on a slow embedded cluster.
 
-use actors::backend::Backend as _;
+use fleet::backend::Backend as _;
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
@@ -36,7 +36,7 @@ async fn one_call_without_an_answer_delays_no_other() {
     daemon
         .cluster
         .fault(Rule::new(Effect::Silent).verb(Verb::Create).resource("pods").named("sandbox-stuck"));
-    let sandboxes = daemon.sandboxes();
+    let sandboxes = daemon.fleet();
     let stuck = async {
         let begun = Instant::now();
         let failure = sandboxes.create(request("stuck")).await.unwrap_err();
@@ -60,7 +60,7 @@ async fn one_call_without_an_answer_delays_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_creates_is_dealt_with() {
     let daemon = Daemon::start().await;
-    let sandboxes = daemon.sandboxes();
+    let sandboxes = daemon.fleet();
     for name in ["old", "older"] {
         sandboxes.create(request(name)).await.unwrap();
     }

@@ -198,7 +198,7 @@ async fn a_wait_ends_when_the_daemon_drains() {
     daemon.post("a").await;
     sleep(Duration::from_secs(1)).await;
     let waiting = get(&daemon, "a", "wait=ready").await;
-    daemon.sandboxes().end_waits();
+    daemon.fleet().end_waits();
     let drained = Instant::now();
     assert_eq!(state(&waiting.await.unwrap()), (200, "Running", &json!(false)));
     let later = get(&daemon, "a", "wait=ready").await.await.unwrap();

@@ -1,6 +1,6 @@
 //! Tests with an unreachable cluster, at startup and later.
 
-use actors::backend::Backend as _;
+use fleet::backend::Backend as _;
 use std::time::Duration;
 
 use simcluster::{Cluster, Options};
@@ -89,7 +89,7 @@ async fn an_unusable_kubeconfig_is_reported_once() {
     std::fs::create_dir(&path).unwrap();
     let daemon = Setup::new(&[]).kubeconfig(&path).start().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let failure = daemon.sandboxes().list().await.unwrap_err().to_string();
+    let failure = daemon.fleet().revision().await.unwrap_err().to_string();
     assert!(failure.contains("Kubeconfig path is a directory"), "{failure}");
     assert_eq!(daemon.logged("ERROR").lines().count(), 1, "{}", daemon.logged(""));
 

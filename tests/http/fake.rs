@@ -10,15 +10,22 @@ use std::{
 };
 
 use actors::{
-    backend::ClusterState,
-    sandboxes::{Reaped, ReaperState},
-    view::{Position, Revision, Start, View, change_reader::ChangeReader},
+    sandboxes::Reaped,
+    view::{self, View},
+};
+use fleet::{
+    backend::{ClusterReport, ClusterState, ReaperState},
+    changes::ChangeReader,
+    check::Check,
+    list::Listing,
+    position::{MemberRevision, Position, Revision, Start},
 };
 use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     lifetime::{Limits, LimitsPatch, Owner, ReapReason},
+    network::Enforced,
     observed::{Expiry, Status, Uid},
     phase::Phase,
     request::{Change, CreateRequest},
@@ -64,6 +71,7 @@ struct Shared {
     /// The changes that streams read, apart from the other calls.
     view: OnceLock<Arc<View>>,
     cluster: Mutex<ClusterState>,
+    checks: Mutex<Vec<Check>>,
     timelines: Mutex<BTreeMap<SandboxId, Report>>,
     /// The number of changes of `sandboxes`.
     changes: AtomicU64,
@@ -127,6 +135,11 @@ impl Fake {
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Sets the checks of the cluster.
+    pub fn set_checks(&self, checks: Vec<Check>) {
+        *self.shared.checks.lock().unwrap() = checks;
+    }
+
     /// Sets the state of the cluster.
     pub fn set_cluster(&self, state: ClusterState) {
         *self.shared.cluster.lock().unwrap() = state;
@@ -139,7 +152,9 @@ impl Fake {
 
     /// Returns the view whose changes the streams show.
     pub fn view(&self) -> &Arc<View> {
-        self.shared.view.get_or_init(|| Arc::new(View::new(Duration::from_secs(60), Arc::new(Wall))))
+        self.shared.view.get_or_init(|| {
+            Arc::new(View::new(ClusterName::DEFAULT, Duration::from_secs(60), Arc::new(Wall)))
+        })
     }
 
     /// Waits for the first call.
@@ -191,6 +206,7 @@ fn limited() -> Status {
 /// Returns a sandbox without limits.
 pub fn running() -> Status {
     Status {
+        cluster: ClusterName::DEFAULT,
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
         ready: true,
@@ -298,31 +314,40 @@ impl Backend for Fake {
         Ok(self.shared.sandboxes.lock().unwrap().get(id).map(|status| status.pod.clone()))
     }
 
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+    async fn list(&self, _: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
         self.play("list".to_owned()).await?;
         let sandboxes = self.shared.sandboxes.lock().unwrap();
-        Ok(sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect())
+        let all: Vec<_> = sandboxes.iter().map(|(id, status)| (id.clone(), status.clone())).collect();
+        Ok(all.into())
     }
 
     async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
         self.play("changes".to_owned()).await?;
-        Ok(self.view().changes(start))
+        let (start, known) = start.of_member(self.view().position());
+        Ok(ChangeReader::new([(self.view().changes(start), known)]))
     }
 
     async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
         self.play(format!("changes of {}", id.as_str())).await?;
-        Ok(self.view().changes_of(id, start))
+        let (start, known) = start.of_member(self.view().position());
+        Ok(self.view().changes_of(id, start).map(|reader| ChangeReader::new([(reader, known)])))
     }
 
     fn position(&self) -> Position {
         format!("0000002a-{}", self.shared.changes.load(Ordering::SeqCst)).parse().unwrap()
     }
 
-    async fn cluster(&self) -> ClusterState {
-        self.shared.cluster.lock().unwrap().clone()
+    async fn clusters(&self) -> Vec<ClusterReport> {
+        vec![ClusterReport {
+            name: ClusterName::DEFAULT,
+            state: self.shared.cluster.lock().unwrap().clone(),
+            checks: self.shared.checks.lock().unwrap().clone(),
+        }]
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {
-        Ok(Revision(self.shared.changes.load(Ordering::SeqCst)))
+        let view = Some(view::Revision(self.shared.changes.load(Ordering::SeqCst)));
+        let member = MemberRevision { cluster: ClusterName::DEFAULT, view, enforced: Enforced::Unknown };
+        Ok([member].into_iter().collect())
     }
 }

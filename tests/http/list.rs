@@ -2,8 +2,8 @@
 
 use std::{io::Read as _, sync::Arc};
 
-use actors::backend::{ClusterState, Creates};
 use flate2::read::GzDecoder;
+use fleet::backend::{ClusterState, Creates};
 use lifecycle::{
     ids::{ProfileName, ThreadId, UserId},
     labels::Labels,
@@ -260,7 +260,9 @@ async fn the_cluster_is_shown() {
         Check { name: "namespace", outcome: Ok(()), optional: false },
         check("watch-events", true),
     ];
-    let away = Server::with_checks(Fake::default(), checks);
+    let fake = Fake::default();
+    fake.set_checks(checks);
+    let away = Server::start(fake);
     let cluster = get(&away, "/api/clusters", "").await.body["clusters"][0].clone();
     assert_eq!(
         (&cluster["ready"], &cluster["version"], &cluster["fresh_since"]),

@@ -54,11 +54,6 @@ impl Server {
         Self::with_frontend(frontend(fake.clone(), body, Vec::new()), fake, limits)
     }
 
-    /// Starts a server whose readiness has these checks.
-    pub fn with_checks(fake: Fake, checks: Vec<Check>) -> Self {
-        Self::with_frontend(frontend(fake.clone(), body::Limits::default(), checks), fake, limits())
-    }
-
     fn with_frontend(frontend: Frontend, fake: Fake, limits: listener::Limits) -> Self {
         let listener = listen();
         let address = listener.local_addr().unwrap();

@@ -176,6 +176,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
     use lifecycle::{
         hold::{Held, HoldReason},
+        ids::ClusterName,
         lifetime::ReapReason,
         observed::Uid,
         phase::{Phase, Reason},
@@ -186,6 +187,7 @@ mod tests {
 
     fn status() -> Status {
         Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://h:1".into(),
             phase: Phase::Pending,
             ready: false,
@@ -234,7 +236,11 @@ mod tests {
             (ready.clone(), running.clone(), Some("unready")),
             (ready.clone(), Status { phase: Phase::Failed, ..running.clone() }, Some("status")),
             (status(), Status { reason: None, ..status() }, Some("reason")),
-            (ready.clone(), Status { url: "http://h:2".into(), ..ready.clone() }, Some("url")),
+            (
+                ready.clone(),
+                Status { cluster: ClusterName::DEFAULT, url: "http://h:2".into(), ..ready.clone() },
+                Some("url"),
+            ),
             (ready.clone(), Status { pod: Uid("q".into()), ..status() }, Some("replaced")),
             (ready.clone(), Status { spec: gone, ..ready.clone() }, Some("changed")),
             (ready.clone(), limited(expiry(5, at(20))), Some("limits")),

@@ -332,6 +332,20 @@ fn after(change: &Change, complete: Option<u64>) -> Cursor {
 
 // === impl Position ===
 
+impl Position {
+    /// Returns whether both are positions in the same log.
+    #[must_use]
+    pub fn is_of_the_log_of(self, other: Self) -> bool {
+        self.epoch == other.epoch
+    }
+
+    /// Returns the position before the first change of the same log.
+    #[must_use]
+    pub fn beginning(self) -> Self {
+        Self { number: 0, ..self }
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}-{}", self.epoch, self.number)

@@ -75,6 +75,17 @@ impl ChangeReader {
         self.only.as_ref().map_or(&self.view.appended, |wait| &wait.changed).clone().notified_owned()
     }
 
+    /// Begins again with the present state.
+    pub fn restart(&mut self) {
+        self.cursor = self.view.changes.cursor(Start::Present);
+    }
+
+    /// Returns the view whose changes it reads.
+    #[must_use]
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
     /// Keeps this permit for as long as it reads.
     #[must_use]
     pub(crate) fn with_permit(self, permit: OwnedSemaphorePermit) -> Self {

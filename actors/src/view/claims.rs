@@ -64,8 +64,9 @@ impl View {
         self.claims.are_listed.store(true, Ordering::Relaxed);
     }
 
-    /// Adds the present state of the sandbox's claim to a status that was made of its Pod.
-    pub(super) fn with_claim(&self, mut status: Status) -> Status {
+    /// Adds what the Pod and the Service do not show: the cluster, and the state of the workspace's claim.
+    pub(super) fn completed(&self, mut status: Status) -> Status {
+        status.cluster = self.cluster.clone();
         let Some(workspace) = &status.spec.workspace else { return status };
         let id = workspace.id.clone();
         let state = self.claims.states.get(&id).map(|state| state.clone());

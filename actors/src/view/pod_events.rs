@@ -28,7 +28,7 @@ impl View {
     /// Returns the status of an actor's answer with the reason that callers see.
     pub(crate) fn explained(&self, id: &SandboxId, status: Status) -> Status {
         let reason = self.rows.get(id).and_then(|row| row.reason());
-        self.with_claim(Status { reason: reason.or(status.reason), ..status })
+        self.completed(Status { reason: reason.or(status.reason), ..status })
     }
 
     /// Returns how long the pulls of the Pod's images take, as far as it is known.

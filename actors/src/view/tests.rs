@@ -57,7 +57,7 @@ fn list<T>(objects: Vec<(SandboxId, T)>, version: ResourceVersion) -> WatchEvent
 }
 
 fn view() -> View {
-    View::new(Duration::from_secs(60), Arc::new(Noon))
+    View::new(ClusterName::DEFAULT, Duration::from_secs(60), Arc::new(Noon))
 }
 
 /// Guards that a sandbox is shown only with both objects, as `Terminating` while its Pod is, and never while

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
-    ids::{ProfileName, SandboxId},
+    ids::{ClusterName, ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, Limits, Policy, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
     phase::Phase,
@@ -102,7 +102,8 @@ impl Fake {
             creates_at_once: CREATES_AT_ONCE,
             streams_max: 8,
         };
-        let sandboxes = Sandboxes::start(port, rules, Wall(shared.clone())).await.unwrap();
+        let sandboxes =
+            Sandboxes::start(ClusterName::DEFAULT, port, rules, Wall(shared.clone())).await.unwrap();
         *shared.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, shared, ticking: None }
     }

@@ -1,6 +1,5 @@
 //! Tests of limits, activity, the reaper and the reap limits, with tokio's paused clock.
 
-use actors::backend::Backend as _;
 use std::time::Duration;
 
 use lifecycle::{

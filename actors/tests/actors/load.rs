@@ -1,6 +1,5 @@
 //! Tests under overload: the requests that wait, those that are rejected, and those that must not be affected.
 
-use actors::backend::Backend as _;
 use std::time::Duration;
 
 use futures::future::join_all;

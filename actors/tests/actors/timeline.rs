@@ -1,6 +1,5 @@
 //! Tests of timelines, with tokio's paused clock.
 
-use actors::backend::Backend as _;
 use std::time::Duration;
 
 use lifecycle::{

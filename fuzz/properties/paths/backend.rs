@@ -1,22 +1,23 @@
 //! A backend that has every sandbox, does nothing, and records its calls.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
-use actors::{
-    sandboxes::{Reaped, ReaperState},
-    view::{Position, Revision, Start, View, change_reader::ChangeReader},
+use actors::sandboxes::Reaped;
+use fleet::{
+    backend::ReaperState,
+    changes::ChangeReader,
+    list::Listing,
+    position::{Position, Revision, Start},
 };
-use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     lifetime::Owner,
     observed::{Status, Uid},
     phase::Phase,
     request::{Change, CreateRequest},
     spec::ObservedSpec,
     timeline::Report,
-    traits::Clock,
 };
 use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
@@ -49,6 +50,7 @@ impl Recorder {
 
 fn running() -> Status {
     Status {
+        cluster: ClusterName::DEFAULT,
         url: "http://127.0.0.1:31234".into(),
         phase: Phase::Running,
         ready: true,
@@ -58,22 +60,6 @@ fn running() -> Status {
         spec: ObservedSpec::default(),
         expiry: None,
     }
-}
-
-/// A wall clock that stands still.
-struct Epoch;
-
-impl Clock for Epoch {
-    fn wall(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-}
-
-/// Returns a view whose readers have ended.
-fn ended() -> Arc<View> {
-    let view = Arc::new(View::new(Duration::from_secs(60), Arc::new(Epoch)));
-    view.end_readers();
-    view
 }
 
 impl Backend for Recorder {
@@ -141,14 +127,14 @@ impl Backend for Recorder {
         Ok(Some(running().pod))
     }
 
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+    async fn list(&self, _: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
         self.note("list", None);
-        Ok(Vec::new())
+        Ok(Vec::new().into())
     }
 
-    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
+    async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {
         self.note("changes", None);
-        Ok(ended().changes(start))
+        Ok(ChangeReader::new([]))
     }
 
     async fn changes_of(&self, id: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
@@ -157,10 +143,10 @@ impl Backend for Recorder {
     }
 
     fn position(&self) -> Position {
-        ended().position()
+        Position::from_iter([])
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {
-        Ok(Revision(0))
+        Ok(Revision::from_iter([]))
     }
 }

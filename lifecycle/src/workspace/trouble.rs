@@ -110,7 +110,7 @@ fn may_be_the_claim(reason: &Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{observed::Uid, spec::ObservedSpec};
+    use crate::{ids::ClusterName, observed::Uid, spec::ObservedSpec};
 
     fn id() -> WorkspaceId {
         WorkspaceId::of_hash(7)
@@ -128,6 +128,7 @@ mod tests {
 
     fn status(phase: Phase, reason: Option<(&str, &str)>) -> Status {
         Status {
+            cluster: ClusterName::DEFAULT,
             url: "http://h:1".into(),
             phase,
             ready: false,

@@ -3,18 +3,16 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::Future as _,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use actors::view::change_reader::ChangeReader;
 use bytes::Bytes;
+use fleet::changes::{ChangeReader, Notified};
 use http_body::{Body, Frame};
-use tokio::{
-    sync::futures::OwnedNotified,
-    time::{Instant, Sleep, sleep},
-};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::text;
 
@@ -28,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(8);
 pub struct EventBody {
     reader: ChangeReader,
     /// Completes when there may be something to read.
-    notified: Pin<Box<OwnedNotified>>,
+    notified: Notified,
     /// Completes after the silence that follows an earlier event. It is moved only then, because events are frequent.
     silence: Pin<Box<Sleep>>,
     last_sent: Instant,
@@ -38,7 +36,7 @@ pub struct EventBody {
 
 impl EventBody {
     pub(in crate::http) fn new(reader: ChangeReader) -> Self {
-        let notified = Box::pin(reader.notified());
+        let notified = reader.notified();
         Self { reader, notified, silence: Box::pin(sleep(SILENCE)), last_sent: Instant::now() }
     }
 
@@ -70,8 +68,8 @@ impl Body for EventBody {
             if let Some(news) = this.reader.read() {
                 break text::of(&news);
             }
-            if this.notified.as_mut().poll(cx).is_ready() {
-                this.notified.set(this.reader.notified());
+            if Pin::new(&mut this.notified).poll(cx).is_ready() {
+                this.notified = this.reader.notified();
             } else if this.is_silent(cx) {
                 break Some(text::COMMENT);
             } else {

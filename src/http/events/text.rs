@@ -1,8 +1,9 @@
 //! The events of a stream as text.
 
-use actors::view::{Change, Position, Visible, change_reader::News, unreadable};
+use actors::view::{Change, Visible, unreadable};
 use bytes::Bytes;
-use lifecycle::ids::SandboxId;
+use fleet::{changes::News, position::Position};
+use lifecycle::ids::{ClusterName, SandboxId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,28 +25,33 @@ pub(super) const OF_STREAMS: [&str; 3] = ["synced", "reset", "fresh"];
 /// Returns the text of an event; `None` at the end of the stream.
 pub(super) fn of(news: &News) -> Option<Bytes> {
     Some(match news {
-        News::Change(change, position) => change.text(|change| of_change(change, *position)),
-        News::Synced(position) => event(Some(*position), "synced", &json!({})),
-        News::Reset => event(None, "reset", &json!({})),
-        News::Stale(error) => event(None, "stale", &ApiError::from(error.clone()).body()),
-        News::Fresh => event(None, "fresh", &json!({})),
+        // All streams send the same text, and each its own position.
+        News::Change(change, position) => [line(position), change.text(of_change)].concat().into(),
+        News::Synced(position) => [line(position), event("synced", &json!({}))].concat().into(),
+        News::Reset => event("reset", &json!({})),
+        News::Stale(cluster, error) => {
+            event("stale", &with_cluster(ApiError::from(error.clone()).body(), cluster))
+        }
+        News::Fresh(cluster) => event("fresh", &with_cluster(json!({}), cluster)),
         News::Ended => return None,
     })
 }
 
-fn of_change(change: &Change, position: Position) -> Bytes {
+fn of_change(change: &Change) -> Bytes {
     let (id, name) = (&change.id, change.kind.name());
     match &change.visible {
-        Visible::Present(status) => event(Some(position), name, &Sandbox::new(id, status)),
-        Visible::Gone(reaped) => {
-            let error = ApiError::no_sandbox(id.as_str()).after_reap(*reaped);
-            event(Some(position), name, &error.body())
-        }
-        Visible::Unreadable(kind) => {
-            let error = ApiError::from(unreadable(id, *kind));
-            event(Some(position), name, &with_id(error.body(), id))
-        }
+        Visible::Present(status) => event(name, &Sandbox::new(id, status)),
+        Visible::Gone(reaped) => event(name, &ApiError::no_sandbox(id.as_str()).after_reap(*reaped).body()),
+        Visible::Unreadable(kind) => event(name, &with_id(ApiError::from(unreadable(id, *kind)).body(), id)),
     }
+}
+
+/// Adds the cluster, unless it is the only one, without a name.
+fn with_cluster(mut body: Value, cluster: &ClusterName) -> Value {
+    if *cluster != ClusterName::DEFAULT {
+        body["cluster"] = json!(cluster);
+    }
+    body
 }
 
 fn with_id(mut body: Value, id: &SandboxId) -> Value {
@@ -53,12 +59,16 @@ fn with_id(mut body: Value, id: &SandboxId) -> Value {
     body
 }
 
-/// Writes an event. JSON has no line ends, so its data is one line.
-fn event(position: Option<Position>, name: &str, data: &impl Serialize) -> Bytes {
+/// Writes the line with the position.
+fn line(position: &Position) -> Bytes {
+    format!("id: {position}\n").into()
+}
+
+/// Writes an event without its position. JSON has no line ends, so its data is one line.
+fn event(name: &str, data: &impl Serialize) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_else(|error| {
         tracing::error!(%error, "an event could not be written as JSON");
         "null".to_owned()
     });
-    let id = position.map_or(String::new(), |position| format!("id: {position}\n"));
-    format!("{id}event: {name}\ndata: {data}\n\n").into()
+    format!("event: {name}\ndata: {data}\n\n").into()
 }

@@ -1,12 +1,10 @@
 //! The version of a list, for `If-None-Match`.
 
-use std::fmt::Display;
-
+use fleet::position::{Position, Revision};
 use http::{
     HeaderMap, HeaderValue,
     header::{ETAG, IF_NONE_MATCH, VARY},
 };
-use lifecycle::network::Enforced;
 
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
@@ -18,15 +16,11 @@ pub(super) struct ETag(HeaderValue);
 // === impl ETag ===
 
 impl ETag {
-    /// Returns the tag of a list that has the changes up to this version. A list also shows whether the network policies
-    /// are enforced, which is not a change of a sandbox.
-    pub(super) fn new(version: impl Display, enforced: Enforced) -> Self {
-        let enforced = match enforced {
-            Enforced::Unknown => "",
-            Enforced::Yes => "+enforced",
-            Enforced::No => "+unenforced",
-        };
-        let tag = HeaderValue::try_from(format!("W/\"{version}{enforced}\""));
+    /// Returns the tag of a list that has the changes up to this position. A list also shows which clusters it leaves out
+    /// and whether the network policies are enforced, which are not changes of a sandbox.
+    pub(super) fn new(version: &Position, revision: &Revision) -> Self {
+        let marks = revision.marks();
+        let tag = HeaderValue::try_from(format!("W/\"{version}{marks}\""));
         Self(tag.unwrap_or(HeaderValue::from_static("W/\"\"")))
     }
 
@@ -59,12 +53,22 @@ fn opaque(tag: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use actors::view;
+    use fleet::position::MemberRevision;
+    use lifecycle::{ids::ClusterName, network::Enforced};
+
     use super::*;
+
+    fn tag(enforced: Enforced) -> ETag {
+        let member =
+            MemberRevision { cluster: ClusterName::DEFAULT, view: Some(view::Revision(1)), enforced };
+        ETag::new(&"0000002a-7".parse().unwrap(), &[member].into_iter().collect())
+    }
 
     /// Guards which values of `If-None-Match` name a list.
     #[test]
     fn tags_are_compared_weakly() {
-        let tag = ETag::new("0000002a-7", Enforced::Unknown);
+        let tag = tag(Enforced::Unknown);
         for (values, matches) in [
             (&[][..], false),
             (&["W/\"0000002a-7\""], true),
@@ -85,8 +89,7 @@ mod tests {
     /// Guards that the result of a check of the network is part of the tag.
     #[test]
     fn the_network_is_part_of_the_tag() {
-        let tags =
-            [Enforced::Unknown, Enforced::Yes, Enforced::No].map(|enforced| ETag::new("v", enforced).0);
-        assert_eq!(tags, ["W/\"v\"", "W/\"v+enforced\"", "W/\"v+unenforced\""]);
+        let tags = [Enforced::Unknown, Enforced::Yes, Enforced::No].map(|enforced| tag(enforced).0);
+        assert_eq!(tags, ["W/\"0000002a-7\"", "W/\"0000002a-7+enforced\"", "W/\"0000002a-7+unenforced\""]);
     }
 }

@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use super::token;
 use crate::http::{
-    clusters,
     errors::ApiError,
     query::Query,
     request::{FieldError, Loc, Problem},
@@ -111,7 +110,7 @@ impl Parameters {
             && self.user_id.accepts(origin.user_id.as_ref().map(UserId::as_str))
             && self.thread_id.accepts(origin.thread_id.as_ref().map(ThreadId::as_str))
             && self.profile.accepts(spec.profile.as_ref().map(ProfileName::as_str))
-            && self.cluster.accepts(Some(clusters::DEFAULT))
+            && self.cluster.accepts(Some(status.cluster.as_str()))
             && self.selector.matches(&origin.labels)
     }
 }

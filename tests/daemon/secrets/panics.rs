@@ -2,8 +2,12 @@
 
 use std::{process::Stdio, sync::Arc};
 
-use actors::view::{Start, change_reader::ChangeReader};
 use bytes::Bytes;
+use fleet::{
+    changes::ChangeReader,
+    list::Listing,
+    position::{Position, Revision, Start},
+};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use lifecycle::{
@@ -64,7 +68,7 @@ impl Backend for Ill {
     fn reaped(&self, _: &SandboxId) -> Option<actors::sandboxes::Reaped> {
         ill()
     }
-    fn reaper(&self) -> actors::sandboxes::ReaperState {
+    fn reaper(&self) -> fleet::backend::ReaperState {
         ill()
     }
     fn resume_reaping(&self) -> bool {
@@ -85,7 +89,7 @@ impl Backend for Ill {
     async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         ill()
     }
-    async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
+    async fn list(&self, _: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
         ill()
     }
     async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {
@@ -94,13 +98,13 @@ impl Backend for Ill {
     async fn changes_of(&self, _: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
         ill()
     }
-    fn position(&self) -> actors::view::Position {
+    fn position(&self) -> Position {
         ill()
     }
-    async fn cluster(&self) -> actors::backend::ClusterState {
+    async fn clusters(&self) -> Vec<fleet::backend::ClusterReport> {
         ill()
     }
-    async fn revision(&self) -> Result<actors::view::Revision, SandboxError> {
+    async fn revision(&self) -> Result<Revision, SandboxError> {
         ill()
     }
 }

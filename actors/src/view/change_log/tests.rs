@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lifecycle::{
+    ids::ClusterName,
     lifetime::ReapReason,
     observed::{Status, Uid},
     phase::Phase,
@@ -20,6 +21,7 @@ fn id(name: &str) -> SandboxId {
 /// Returns a state that differs from those with other numbers.
 fn present(number: u32) -> Visible {
     Visible::Present(Status {
+        cluster: ClusterName::DEFAULT,
         url: format!("http://h:{number}").into(),
         phase: Phase::Running,
         ready: true,

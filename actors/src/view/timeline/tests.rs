@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use lifecycle::{
     exit::{Exit, ExitLog},
+    ids::ClusterName,
     lifetime::LifetimeAnnotations,
     observed::{ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
     phase::{Phase, Reason},
@@ -64,7 +65,7 @@ fn event(reason: &str, before: i64, is_listed: bool) -> PodEvent {
 }
 
 fn view() -> View {
-    View::new(Duration::from_secs(60), Arc::new(Noon))
+    View::new(ClusterName::DEFAULT, Duration::from_secs(60), Arc::new(Noon))
 }
 
 /// Reports a complete list with this sandbox.

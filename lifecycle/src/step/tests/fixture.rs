@@ -11,7 +11,7 @@ pub(super) use super::super::{create::MAX_ATTEMPTS, types::*, *};
 pub(super) use crate::{
     budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     lifetime::{LifetimeAnnotations, Limits, LimitsPatch, Owner, Policy, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Status, Uid},
     operation::Operation,
@@ -199,6 +199,7 @@ pub(super) fn remove(pod: Option<&str>, service: Option<&str>) -> Action<u32> {
 
 pub(super) fn made(waiter: u32) -> Action<u32> {
     let status = Status {
+        cluster: ClusterName::DEFAULT,
         url: "http://h:30000".into(),
         phase: Phase::Running,
         ready: true,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lifecycle::{
+    ids::ClusterName,
     labels::Labels,
     observed::Uid,
     phase::Reason,
@@ -19,6 +20,7 @@ fn sandbox() -> Status {
         labels: Labels::new([("tier", "large")]),
     };
     Status {
+        cluster: ClusterName::DEFAULT,
         url: "http://n:1".into(),
         phase: Phase::Pending,
         ready: false,

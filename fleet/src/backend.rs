@@ -1,13 +1,14 @@
 //! The calls of the HTTP API.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::future::Future;
 
-use jiff::Timestamp;
+use actors::sandboxes::Reaped;
+pub use actors::state::{ClusterState, Creates, ReaperState};
 use lifecycle::{
     error::SandboxError,
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     lifetime::Owner,
-    network::NetworkReport,
+    network::{Enforced, NetworkReport},
     observed::{Status, Uid},
     request::{Change, CreateRequest},
     timeline::Report,
@@ -15,52 +16,26 @@ use lifecycle::{
 use tokio::time::Instant;
 
 use crate::{
-    reap_log::Reaped,
-    view::{Position, Revision, Start, change_reader::ChangeReader},
+    changes::ChangeReader,
+    check::Check,
+    list::Listing,
+    position::{Position, Revision, Start},
     workspaces::Workspaces,
 };
 
-/// The state of the reaper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaperState {
-    /// Until when reaping is stopped, because too many sandboxes were due.
-    pub stopped_until: Option<Timestamp>,
-    /// The number of sandboxes reaped since the start.
-    pub reaped: u64,
-    /// The number of sandboxes that would have been reaped without the dry run.
-    pub dry_runs: u64,
+/// A cluster, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterReport {
+    /// Its name.
+    pub name: ClusterName,
+    /// The state of its sandboxes and creates.
+    pub state: ClusterState,
+    /// Its checks.
+    pub checks: Vec<Check>,
 }
 
-/// The state of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClusterState {
-    /// The version of its API server, if it is known.
-    pub version: Option<Arc<str>>,
-    /// Since when its state is known without a break; `None` while it is not.
-    pub fresh_since: Option<Timestamp>,
-    /// The number of sandboxes by status, as they were observed last.
-    pub sandboxes: BTreeMap<&'static str, u64>,
-    /// How many of them are ready.
-    pub ready: u64,
-    /// The creates in progress.
-    pub creates: Creates,
-}
-
-/// The creates in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Creates {
-    /// How many are being executed.
-    pub running: usize,
-    /// How many wait.
-    pub waiting: usize,
-    /// How many are executed at the same time at most.
-    pub running_max: usize,
-    /// How many more are accepted now.
-    pub room: usize,
-}
-
-/// The calls of the HTTP API. `Sandboxes` implements them, and tests use fakes. Cheap to
-/// clone: each request has its own clone.
+/// The calls of the HTTP API. [`Fleet`](crate::Fleet) implements them, and tests use fakes. Cheap to clone: each request has
+/// its own clone.
 ///
 /// A future may be dropped when the client disconnects or the deadline passes. The backend decides whether the
 /// work continues.
@@ -103,17 +78,22 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Resumes the reaper; returns whether it was stopped.
     fn resume_reaping(&self) -> bool;
 
-    /// Returns the state of the network policies and of their check.
-    fn network(&self) -> NetworkReport {
-        NetworkReport::default()
+    /// Returns the state of the network policies of each cluster, and of their check.
+    fn networks(&self) -> Vec<(ClusterName, NetworkReport)> {
+        vec![(ClusterName::DEFAULT, NetworkReport::default())]
     }
 
-    /// Starts a check whether the network policies are enforced, unless one is running.
+    /// Returns whether the cluster enforces network policies, as far as it is known.
+    fn enforced(&self, _cluster: &ClusterName) -> Enforced {
+        Enforced::Unknown
+    }
+
+    /// Starts a check on each cluster whether the network policies are enforced, unless one is running there.
     fn check_network(&self) {}
 
-    /// Returns the workspaces; `None` if no profile has one.
-    fn workspaces(&self) -> Option<&Workspaces> {
-        None
+    /// Returns the workspaces of the clusters whose profiles have some.
+    fn workspaces(&self) -> Workspaces {
+        Workspaces::default()
     }
 
     /// Returns the state of the sandbox; `None` if it does not exist.
@@ -148,31 +128,35 @@ pub trait Backend: Clone + Send + Sync + 'static {
         start: Start,
     ) -> impl Future<Output = Result<Option<ChangeReader>, SandboxError>> + Send;
 
-    /// Returns all sandboxes that a LIST contains, in the order of their ids.
-    fn list(&self) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send;
+    /// Returns all sandboxes of the clusters that the revision includes, in the order of their ids.
+    fn list(
+        &self,
+        of: &Revision,
+    ) -> impl Future<Output = Result<Listing<(SandboxId, Status)>, SandboxError>> + Send;
 
-    /// Returns the sandboxes of a LIST that match and whose ids come after this one, in the order of their ids.
+    /// Returns those of them that match and whose ids come after this one, in the order of their ids.
     fn list_after(
         &self,
+        of: &Revision,
         after: Option<SandboxId>,
-        matches: impl Fn(&Status) -> bool + Send,
-    ) -> impl Future<Output = Result<Vec<(SandboxId, Status)>, SandboxError>> + Send {
+        matches: impl Fn(&Status) -> bool + Send + Sync,
+    ) -> impl Future<Output = Result<Listing<(SandboxId, Status)>, SandboxError>> + Send {
         async move {
-            let mut all = self.list().await?;
-            all.retain(|(id, status)| after.as_ref().is_none_or(|after| id > after) && matches(status));
+            let mut all = self.list(of).await?;
+            all.items.retain(|(id, status)| after.as_ref().is_none_or(|after| id > after) && matches(status));
             Ok(all)
         }
     }
 
-    /// Returns the position in the log of changes. A list that is made later has all changes up to it.
+    /// Returns the position in the logs of changes. A list that is made later has all changes up to it.
     fn position(&self) -> Position;
 
-    /// Returns the state of the cluster. Waits a moment for its version if that is not known.
-    fn cluster(&self) -> impl Future<Output = ClusterState> + Send {
-        async { ClusterState::default() }
+    /// Returns the clusters. Waits a moment for the versions that are not known.
+    fn clusters(&self) -> impl Future<Output = Vec<ClusterReport>> + Send {
+        async { Vec::new() }
     }
 
-    /// Returns the revision of the list: equal revisions mean equal lists, and a revision read before a list is never
-    /// newer than that list. Fails if a list would fail.
+    /// Returns the revision of the list of all clusters whose state is known: equal revisions mean equal lists, and a
+    /// revision read before a list is never newer than that list. Fails if the state of no cluster is known.
     fn revision(&self) -> impl Future<Output = Result<Revision, SandboxError>> + Send;
 }

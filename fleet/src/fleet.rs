@@ -1,0 +1,230 @@
+//! The fleet: the members, and how they are found.
+
+mod reads;
+mod writes;
+
+use std::{sync::Arc, time::Duration};
+
+use actors::sandboxes::{Permit, Reaped, Sandboxes};
+use futures::future::join_all;
+use lifecycle::{
+    error::SandboxError,
+    ids::{ClusterName, SandboxId},
+    lifetime::Owner,
+    network::{Enforced, NetworkReport},
+    observed::{Status, Uid},
+    request::{Change, CreateRequest},
+    timeline::Report,
+};
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+use crate::{
+    backend::{Backend, ClusterReport, ReaperState},
+    changes::ChangeReader,
+    check::Checks,
+    list::Listing,
+    position::{Position, Revision, Start},
+    workspaces::Workspaces,
+};
+
+/// All clusters. A clone is a handle to the same fleet.
+#[derive(Clone)]
+pub struct Fleet(Arc<Inner>);
+
+struct Inner {
+    /// At least one, in the order of their names.
+    members: RwLock<Arc<[Member]>>,
+}
+
+/// A cluster of the fleet.
+#[derive(Clone)]
+pub struct Member {
+    /// Its sandboxes.
+    pub sandboxes: Sandboxes,
+    /// Its checks.
+    pub checks: Checks,
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Returns the name of the cluster.
+    #[must_use]
+    pub fn name(&self) -> &ClusterName {
+        self.sandboxes.view().cluster()
+    }
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Creates a fleet of these clusters, at least one.
+    #[must_use]
+    pub fn new(first: Member, others: impl IntoIterator<Item = Member>) -> Self {
+        let mut members = vec![first];
+        members.extend(others);
+        members.sort_by(|a, b| a.name().cmp(b.name()));
+        Self(Arc::new(Inner { members: RwLock::new(members.into()) }))
+    }
+
+    /// Returns the clusters, in the order of their names.
+    #[must_use]
+    pub fn members(&self) -> Arc<[Member]> {
+        self.0.members.read().clone()
+    }
+
+    /// Ends all waits for a sandbox to be ready, and later ones at once: they return the state that it has reached.
+    /// Ends all event streams too.
+    pub fn end_waits(&self) {
+        for member in &*self.members() {
+            member.sandboxes.end_waits();
+        }
+    }
+
+    /// Ends every actor immediately, also during a call.
+    pub fn kill(&self) {
+        for member in &*self.members() {
+            member.sandboxes.kill();
+        }
+    }
+
+    /// Lets every actor finish its mailbox within `patience`, then ends them all.
+    pub async fn shut_down(&self, patience: Duration) {
+        let members = self.members();
+        join_all(members.iter().map(|member| member.sandboxes.shut_down(patience))).await;
+    }
+
+    /// Waits until the supervisor of a cluster has ended.
+    pub async fn ended(&self) {
+        let members = self.members();
+        let ended = members.iter().map(|member| Box::pin(member.sandboxes.ended()));
+        futures::future::select_all(ended).await;
+    }
+}
+
+impl Backend for Fleet {
+    type WaitPermit = Vec<Permit>;
+
+    async fn create(&self, request: CreateRequest) -> Result<Status, SandboxError> {
+        self.place(request).await
+    }
+
+    async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
+        self.remove(id, owner).await
+    }
+
+    async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
+        self.find(&id).sandboxes.touch(id, owner).await
+    }
+
+    async fn change(
+        &self,
+        id: SandboxId,
+        change: Change,
+        owner: Option<Owner>,
+    ) -> Result<Option<Status>, SandboxError> {
+        self.find(&id).sandboxes.change(id, change, owner).await
+    }
+
+    fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
+        self.members().iter().filter_map(|member| member.sandboxes.reaped(id)).max_by_key(|reaped| reaped.at)
+    }
+
+    fn reaper(&self) -> ReaperState {
+        let none = ReaperState { stopped_until: None, reaped: 0, dry_runs: 0 };
+        self.members().iter().map(|member| member.sandboxes.reaper()).fold(none, |all, one| ReaperState {
+            stopped_until: all.stopped_until.max(one.stopped_until),
+            reaped: all.reaped + one.reaped,
+            dry_runs: all.dry_runs + one.dry_runs,
+        })
+    }
+
+    fn resume_reaping(&self) -> bool {
+        let mut was_stopped = false;
+        for member in &*self.members() {
+            was_stopped |= member.sandboxes.resume_reaping();
+        }
+        was_stopped
+    }
+
+    fn networks(&self) -> Vec<(ClusterName, NetworkReport)> {
+        self.members().iter().map(|member| (member.name().clone(), member.sandboxes.network())).collect()
+    }
+
+    fn enforced(&self, cluster: &ClusterName) -> Enforced {
+        let members = self.members();
+        let member = members.iter().find(|member| member.name() == cluster);
+        member.map_or(Enforced::Unknown, |member| member.sandboxes.network().enforced)
+    }
+
+    fn check_network(&self) {
+        for member in &*self.members() {
+            member.sandboxes.check_network();
+        }
+    }
+
+    fn workspaces(&self) -> Workspaces {
+        let of = |member: &Member| Some((member.name().clone(), member.sandboxes.workspaces()?.clone()));
+        Workspaces(self.members().iter().filter_map(of).collect())
+    }
+
+    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+        self.find(id).sandboxes.get(id).await
+    }
+
+    fn wait_permit(&self, id: &SandboxId) -> Result<Vec<Permit>, SandboxError> {
+        self.members().iter().map(|member| member.sandboxes.wait_permit(id)).collect()
+    }
+
+    async fn settled(&self, permits: Vec<Permit>, end: Instant) -> Result<Option<Status>, SandboxError> {
+        self.wait(permits, end).await
+    }
+
+    async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        self.find(id).sandboxes.timeline(id).await
+    }
+
+    async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
+        self.find(id).sandboxes.presence(id).await
+    }
+
+    async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
+        self.read_changes(start).await
+    }
+
+    async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
+        self.read_changes_of(id, start).await
+    }
+
+    async fn list(&self, of: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
+        Ok(self.list_all(of, None, |_| true))
+    }
+
+    async fn list_after(
+        &self,
+        of: &Revision,
+        after: Option<SandboxId>,
+        matches: impl Fn(&Status) -> bool + Send + Sync,
+    ) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
+        Ok(self.list_all(of, after.as_ref(), matches))
+    }
+
+    fn position(&self) -> Position {
+        self.members().iter().map(|member| member.sandboxes.position()).collect()
+    }
+
+    async fn clusters(&self) -> Vec<ClusterReport> {
+        let members = self.members();
+        join_all(members.iter().map(async |member| ClusterReport {
+            name: member.name().clone(),
+            state: member.sandboxes.cluster().await,
+            checks: (member.checks)(),
+        }))
+        .await
+    }
+
+    async fn revision(&self) -> Result<Revision, SandboxError> {
+        self.list_revision().await
+    }
+}

@@ -1,0 +1,21 @@
+//! The writes: each goes to the cluster of the sandbox.
+
+use lifecycle::{
+    error::SandboxError, ids::SandboxId, lifetime::Owner, observed::Status, request::CreateRequest,
+};
+
+use super::Fleet;
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Creates the sandbox, or finds it complete.
+    pub(super) async fn place(&self, request: CreateRequest) -> Result<Status, SandboxError> {
+        self.find(&request.sandbox_id).sandboxes.create(request).await
+    }
+
+    /// Deletes the sandbox if it exists.
+    pub(super) async fn remove(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
+        self.find(&id).sandboxes.delete(id, owner).await
+    }
+}

@@ -1,0 +1,20 @@
+//! The clusters of the daemon behind one interface: which cluster a request is for, and the merged answers.
+//!
+//! ```text
+//!  HTTP API ──Backend──▸ Fleet ──▸ member "west" ──▸ Sandboxes of the crate actors ──▸ its cluster
+//!                          │
+//!                          └─────▸ member "east" ──▸ Sandboxes of the crate actors ──▸ its cluster
+//! ```
+//!
+//! Each member is a whole stack of its own: a slow cluster takes nothing from another. The views of the members tell where
+//! a sandbox lives. A daemon with a single cluster has a fleet with one member.
+
+pub mod backend;
+pub mod changes;
+pub mod check;
+mod fleet;
+pub mod list;
+pub mod position;
+pub mod workspaces;
+
+pub use self::fleet::{Fleet, Member};

@@ -1,0 +1,132 @@
+//! The stack of one cluster: its connection, its actors, and the task that follows it. Stacks share nothing.
+
+use std::sync::Arc;
+
+use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
+use fleet::{
+    Member,
+    check::{Check, Checks},
+};
+use kubernetes::{cluster::KubeCluster, connect::Connection};
+use lifecycle::{
+    network::{Enforced, NetworkReport},
+    traits::Cluster as _,
+};
+
+use super::{attach, core::Task};
+use crate::settings::{ClusterSettings, Settings};
+
+/// A running stack. Dropping it stops everything at once, like a crash.
+pub(super) struct Stack {
+    cluster: Arc<KubeCluster>,
+    sandboxes: Sandboxes,
+    /// Connects, then updates the view until it is dropped.
+    pub(super) attached: Task<()>,
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// Starts the stack of the cluster, also if the cluster cannot be reached.
+    ///
+    /// `embedded` replaces the cluster of the settings.
+    ///
+    /// # Errors
+    /// If the supervisor cannot be spawned.
+    pub(super) async fn start(
+        cluster: &ClusterSettings,
+        settings: &Settings,
+        embedded: Option<simcluster::Cluster>,
+    ) -> Result<Self, SpawnErr> {
+        let ClusterSettings { name, kubernetes, template, probes, .. } = cluster;
+        let (namespace, limits) = (&template.namespace, kubernetes.limits);
+        let (connection, options) = match embedded {
+            Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
+            None => (Connection::new(namespace, limits), Some(kubernetes.connect.clone())),
+        };
+        let cluster = KubeCluster::new(connection.clone(), Arc::new(template.clone()), probes.clone())
+            .with_exit_logs(kubernetes.exit_log_lines);
+        let cluster = Arc::new(cluster);
+        let rules = Rules {
+            staleness: kubernetes.staleness_limit,
+            policy: settings.policy,
+            reap_limits: settings.reap_limits,
+            creates_at_once: limits.creates_at_once(),
+            streams_max: settings.http.max_streams,
+        };
+        let sandboxes = Sandboxes::start(name.clone(), cluster.clone(), rules, connection).await?;
+        let sandboxes = if template.profiles.have_workspaces() {
+            sandboxes.with_workspaces(cluster.clone(), &rules)
+        } else {
+            sandboxes
+        };
+        let workspaces = sandboxes.workspaces().cloned();
+        let attached = attach::run(options, cluster.clone(), sandboxes.view().clone(), workspaces);
+        let attached = Task(tokio::spawn(attached));
+        Ok(Self { cluster, sandboxes, attached })
+    }
+
+    /// Returns the stack as a member of the fleet.
+    pub(super) fn member(&self) -> Member {
+        Member { sandboxes: self.sandboxes.clone(), checks: self.checks() }
+    }
+
+    /// Returns the connection to the cluster.
+    pub(super) fn connection(&self) -> &Connection {
+        self.cluster.connection()
+    }
+
+    /// Returns the cluster's sandboxes.
+    pub(super) fn sandboxes(&self) -> &Sandboxes {
+        &self.sandboxes
+    }
+
+    /// Returns the checks of the cluster.
+    fn checks(&self) -> Checks {
+        let (cluster, sandboxes) = (self.cluster.clone(), self.sandboxes.clone());
+        let or_why =
+            |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err), optional: false };
+        Arc::new(move || {
+            let missing = sandboxes.missing();
+            let watch = |name: &'static str| {
+                let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
+                or_why(name, why)
+            };
+            vec![
+                or_why("cluster", cluster.connection().unready_reason()),
+                or_why("namespace", cluster.namespace().unready_reason()),
+                watch("watch-pods"),
+                watch("watch-services"),
+                Check { optional: true, ..or_why("watch-events", cluster.pod_events_failure()) },
+            ]
+            .into_iter()
+            .chain(sandboxes.workspaces().map(|workspaces| Check {
+                optional: true,
+                ..or_why("watch-workspaces", workspaces.unready_reason())
+            }))
+            .chain(network_checks(&cluster.network()))
+            .chain(cluster.exit_logs_check().map(|outcome| Check {
+                name: "read-logs",
+                outcome,
+                optional: true,
+            }))
+            .collect()
+        })
+    }
+}
+
+/// The checks of the network policies, if a profile uses them.
+fn network_checks(report: &NetworkReport) -> Vec<Check> {
+    if !report.is_used {
+        return Vec::new();
+    }
+    let policies = report.policies.as_ref().map_or(Ok(()), |why| Err(why.to_string()));
+    let enforced = match report.enforced {
+        Enforced::Yes => Ok(()),
+        Enforced::No | Enforced::Unknown => Err(report.message.to_string()),
+    };
+    vec![
+        Check { name: "network-policies", outcome: policies, optional: true },
+        Check { name: "network-enforcement", outcome: enforced, optional: true },
+    ]
+}
