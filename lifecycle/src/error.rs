@@ -1,9 +1,9 @@
 //! The errors that a request can end with, with texts for its caller.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
-    ids::SandboxId,
+    ids::{ClusterName, SandboxId},
     network::NetworkMode,
     operation::Operation,
     spec::Mismatch,
@@ -172,7 +172,45 @@ pub enum SandboxError {
         /// The retry delay.
         retry_after: Duration,
     },
+    /// A cluster that has the sandbox, or may have it, is away.
+    #[error(
+        "cluster '{cluster}' is away and may have Sandbox '{id}' ({why}); try again in {} s",
+        whole_seconds(*retry_after)
+    )]
+    ClusterAway {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The requested sandbox.
+        id: SandboxId,
+        /// Why its state is not known.
+        why: String,
+        /// The retry delay.
+        retry_after: Duration,
+    },
+    /// No cluster can take the sandbox. Nothing was made.
+    #[error("no cluster can take Sandbox '{id}': {}{}", Chain(refusals), Retry(shortest(refusals)))]
+    NoCluster {
+        /// The requested sandbox.
+        id: SandboxId,
+        /// Why each cluster that the request wants did not take it, in the order in which they were asked.
+        refusals: Vec<Refusal>,
+    },
 }
+
+/// Why a cluster did not take a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its error.
+    pub why: Box<SandboxError>,
+}
+
+/// Refusals as parts of a sentence.
+struct Chain<'a>(&'a [Refusal]);
+
+/// The retry delay as the end of a sentence.
+struct Retry(Option<Duration>);
 
 /// An error of a call to the cluster, classified by its consequences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -246,6 +284,36 @@ pub enum ClusterErrorKind {
 // === impl SandboxError ===
 
 impl SandboxError {
+    /// Returns after how long a retry may succeed; `None` if it will not.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::StillTerminating { retry_after, .. }
+            | Self::Unavailable { retry_after, .. }
+            | Self::Stale { retry_after, .. }
+            | Self::Busy { retry_after }
+            | Self::Overloaded { retry_after, .. }
+            | Self::ShuttingDown { retry_after }
+            | Self::ClusterAway { retry_after, .. } => Some(*retry_after),
+            Self::NetworkNotEnforced { retry_after, .. } => *retry_after,
+            Self::TimedOut { .. } | Self::Unanswered { .. } => Some(TIMED_OUT_RETRY),
+            Self::Restarting { .. } => Some(Duration::from_secs(1)),
+            Self::AfterResize(error) => error.retry_after(),
+            Self::NoCluster { refusals, .. } => shortest(refusals),
+            // A client follows `Retry-After` by itself, and after the lease a DELETE would take the sandbox from its owner.
+            Self::Owned { .. } => None,
+            Self::BadRequest(_)
+            | Self::MountOutsideState { .. }
+            | Self::LarkBrokerNotConfigured
+            | Self::LarkBrokerRequired
+            | Self::Mismatch(_)
+            | Self::ResizeNotSupported
+            | Self::ResizeRefused(_)
+            | Self::NotOurs { .. }
+            | Self::Refused { .. } => None,
+        }
+    }
+
     /// Returns what the caller can do, for an error whose text does not say so because it is DeerFlow's or the API
     /// server's.
     #[must_use]
@@ -255,6 +323,9 @@ impl SandboxError {
         }
         if let Self::Refused { fault, .. } | Self::Unavailable { fault, .. } = self {
             return fault.hint().map(str::to_owned);
+        }
+        if let Self::NoCluster { refusals, .. } = self {
+            return refusals.iter().find_map(|refusal| refusal.why.hint());
         }
         let Self::MountOutsideState { root, .. } = self else { return None };
         Some(if root.is_empty() {
@@ -267,6 +338,51 @@ impl SandboxError {
                  and for the Gateway"
             )
         })
+    }
+}
+
+// === impl Refusal, Chain, Retry ===
+
+/// Returns the shortest retry delay.
+fn shortest(refusals: &[Refusal]) -> Option<Duration> {
+    refusals.iter().filter_map(|refusal| refusal.why.retry_after()).min()
+}
+
+impl fmt::Display for Refusal {
+    /// Formats the cluster and the cause, without the retry delay.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, why } = self;
+        match &**why {
+            SandboxError::Overloaded { what, .. } if what.starts_with(char::is_lowercase) => {
+                write!(f, "{cluster} {what}")
+            }
+            SandboxError::Overloaded { what, .. } => write!(f, "{cluster}: {what}"),
+            SandboxError::Unavailable { operation, fault, .. } => {
+                write!(f, "{cluster}: {operation} failed for now: {fault}")
+            }
+            SandboxError::Stale { why, .. } => write!(f, "{cluster}: cluster state is stale ({why})"),
+            SandboxError::Busy { .. } => write!(f, "{cluster}: too many requests are being served"),
+            other => write!(f, "{cluster}: {other}"),
+        }
+    }
+}
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(refusals) = self;
+        if refusals.is_empty() {
+            return f.write_str("there is none");
+        }
+        refusals.iter().enumerate().try_for_each(|(index, refusal)| {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{refusal}")
+        })
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |wait| write!(f, "; try again in {} s", whole_seconds(wait)))
     }
 }
 

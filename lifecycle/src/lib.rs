@@ -22,6 +22,7 @@ pub mod network;
 pub mod observed;
 pub mod operation;
 pub mod phase;
+pub mod placement;
 pub mod pod_event;
 pub mod pull;
 pub mod readiness;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ProfileName, SandboxId, ThreadId, UserId},
+    ids::{ClusterName, ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, LimitsPatch, Owner},
     network::NetworkMode,
+    selector::Selector,
     spec::{Resources, ShellSessions},
     text::Hidden,
     workspace::WorkspaceRequest,
@@ -42,6 +43,12 @@ pub struct CreateRequest {
     pub limits: Limits,
     /// The owner. It comes from a header, not from the body.
     pub owner: Option<Owner>,
+    /// The cluster that the request names.
+    pub cluster: Option<ClusterName>,
+    /// The labels that the cluster must have.
+    pub cluster_selector: Option<Selector>,
+    /// Whether the sandbox takes the place of one on another cluster. It does not come from the request.
+    pub is_replacement: bool,
 }
 
 /// The values that a request sets in place of its profile, as the caller wrote them. The bounds are checked when the Pod is
@@ -101,6 +108,9 @@ impl CreateRequest {
             workspace: None,
             limits: Limits::default(),
             owner: None,
+            cluster: None,
+            cluster_selector: None,
+            is_replacement: false,
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Origin {
     pub user_id: Option<UserId>,
     /// The labels, without those of this program and of Kubernetes.
     pub labels: Labels,
+    /// Whether it was made in place of a sandbox of another cluster.
+    pub is_replacement: bool,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.

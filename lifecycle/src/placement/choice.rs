@@ -1,0 +1,219 @@
+//! Which clusters may take a new sandbox, and in which order they are asked.
+
+use std::{fmt, time::Duration};
+
+use super::{Candidate, Wishes, order};
+use crate::{
+    error::{Refusal, SandboxError},
+    ids::{ClusterName, ProfileName, SandboxId},
+};
+
+/// The retry delay of a create that only a cluster which drains could take.
+const DRAINING_RETRY: Duration = Duration::from_secs(30);
+
+/// The retry delay of a create that no cluster can take at present.
+const FULL_RETRY: Duration = Duration::from_secs(5);
+
+/// The clusters for a new sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// The clusters that may take it. The first is asked first.
+    pub order: Vec<&'a ClusterName>,
+    /// The other clusters, in the order of the candidates.
+    pub excluded: Vec<Excluded<'a>>,
+}
+
+/// A cluster that cannot take a sandbox. `Display` is a sentence for callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded<'a> {
+    /// The cluster.
+    pub cluster: &'a ClusterName,
+    /// The reason.
+    pub why: Exclusion,
+}
+
+/// Why a cluster cannot take a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exclusion {
+    /// The request names another cluster.
+    NotRequested,
+    /// The labels of the cluster do not match the request's selector.
+    NotSelected,
+    /// The cluster does not offer the profile of the request.
+    NotOffered(ProfileName),
+    /// Another cluster has the workspace of the request.
+    WorkspaceElsewhere(ClusterName),
+    /// An operator drains the cluster.
+    Draining,
+    /// The state of the cluster is not known at present.
+    Stale,
+    /// The cluster has as many sandboxes as its settings allow.
+    Full {
+        /// The largest number of sandboxes.
+        max: u64,
+    },
+    /// The queue of the cluster is full.
+    NoRoom,
+}
+
+/// Chooses the clusters for a new sandbox. The result does not depend on the order of the candidates.
+///
+/// # Errors
+/// [`SandboxError::BadRequest`] if no cluster meets the wishes, whatever its present state.
+pub fn choose<'a>(
+    id: &SandboxId,
+    wishes: Wishes<'_>,
+    candidates: &[Candidate<'a>],
+) -> Result<Choice<'a>, SandboxError> {
+    // A cluster that the settings do not name any more keeps no workspace from being made again.
+    let is_known = |name: &&ClusterName| candidates.iter().any(|candidate| candidate.name == *name);
+    let wishes = Wishes { workspace_in: wishes.workspace_in.filter(is_known), ..wishes };
+    check(wishes, candidates)?;
+    let (mut wanted, mut excluded) = (vec![], vec![]);
+    for candidate in candidates {
+        match unwanted(wishes, candidate).or_else(|| unable(candidate)) {
+            None => wanted.push(candidate),
+            Some(why) => excluded.push(Excluded { cluster: candidate.name, why }),
+        }
+    }
+    order::sort(id, &mut wanted, |candidate| (candidate.name, candidate.terms.weight));
+    Ok(Choice { order: wanted.iter().map(|candidate| candidate.name).collect(), excluded })
+}
+
+/// Returns why the request does not want the cluster, if so.
+fn unwanted(wishes: Wishes<'_>, Candidate { name, terms, .. }: &Candidate<'_>) -> Option<Exclusion> {
+    if wishes.cluster.is_some_and(|wanted| wanted != *name) {
+        return Some(Exclusion::NotRequested);
+    }
+    if wishes.selector.is_some_and(|selector| !selector.matches(&terms.labels)) {
+        return Some(Exclusion::NotSelected);
+    }
+    if !terms.offers(wishes.profile) {
+        return Some(Exclusion::NotOffered(of_default(wishes.profile)));
+    }
+    let elsewhere = wishes.workspace_in.filter(|cluster| cluster != name);
+    elsewhere.map(|cluster| Exclusion::WorkspaceElsewhere(cluster.clone()))
+}
+
+/// Returns why the cluster cannot take any sandbox at present, if so.
+fn unable(Candidate { terms, facts, .. }: &Candidate<'_>) -> Option<Exclusion> {
+    if terms.is_draining() {
+        return Some(Exclusion::Draining);
+    }
+    if !facts.is_fresh {
+        return Some(Exclusion::Stale);
+    }
+    if let Some(max) = terms.max_sandboxes.filter(|max| facts.sandboxes >= *max) {
+        return Some(Exclusion::Full { max });
+    }
+    (!facts.has_room).then_some(Exclusion::NoRoom)
+}
+
+/// Checks that a cluster meets the wishes, whatever its present state.
+fn check(wishes: Wishes<'_>, candidates: &[Candidate<'_>]) -> Result<(), SandboxError> {
+    let refused = |why: String| Err(SandboxError::BadRequest(why));
+    let offers = |candidate: &&Candidate<'_>| candidate.terms.offers(wishes.profile);
+    let profile = of_default(wishes.profile);
+    if let Some(cluster) = wishes.cluster {
+        let Some(named) = candidates.iter().find(|candidate| candidate.name == cluster) else {
+            let known = names(candidates.iter());
+            return refused(format!("cluster: there is no cluster '{cluster}'; the clusters are {known}"));
+        };
+        if !named.terms.offers(wishes.profile) {
+            let others = names(candidates.iter().filter(offers));
+            return refused(format!(
+                "cluster: '{cluster}' does not offer the profile '{profile}'; these clusters do: {others}"
+            ));
+        }
+    }
+    if !candidates.iter().any(|candidate| offers(&candidate)) {
+        return refused(format!("profile: no cluster offers the profile '{profile}'"));
+    }
+    let mut without_workspace = candidates
+        .iter()
+        .filter(|candidate| unwanted(Wishes { workspace_in: None, ..wishes }, candidate).is_none());
+    if without_workspace.clone().next().is_none() {
+        let known = names(candidates.iter());
+        return refused(match wishes.cluster {
+            Some(cluster) => format!("cluster_selector: it does not select the cluster '{cluster}'"),
+            None => format!(
+                "cluster_selector: it selects no cluster that offers the profile '{profile}'; the clusters are {known}"
+            ),
+        });
+    }
+    match wishes.workspace_in {
+        Some(cluster) if !without_workspace.any(|candidate| candidate.name == cluster) => refused(format!(
+            "cluster: the workspace of the sandbox is on the cluster '{cluster}', and does not move; ask for that cluster, \
+             or delete the workspace"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the profile of a request, for texts.
+fn of_default(profile: Option<&ProfileName>) -> ProfileName {
+    profile.cloned().unwrap_or_else(ProfileName::default_profile)
+}
+
+/// Returns the names of clusters as a list for a sentence, in alphabetical order.
+fn names<'a>(candidates: impl Iterator<Item = &'a Candidate<'a>>) -> String {
+    let mut names: Vec<_> = candidates.map(|candidate| candidate.name.as_str()).collect();
+    names.sort_unstable();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+// === impl Choice ===
+
+impl Choice<'_> {
+    /// Returns the clusters that the request wants and that cannot take it at present, with their errors.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.excluded.iter().filter_map(Excluded::refusal).collect()
+    }
+}
+
+// === impl Excluded ===
+
+impl Excluded<'_> {
+    /// Returns the error for callers; `None` if the request does not want the cluster.
+    fn refusal(&self) -> Option<Refusal> {
+        let overloaded =
+            |retry_after| SandboxError::Overloaded { what: self.why.to_string(), retry_after };
+        let why = match &self.why {
+            Exclusion::NotRequested
+            | Exclusion::NotSelected
+            | Exclusion::NotOffered(_)
+            | Exclusion::WorkspaceElsewhere(_) => return None,
+            Exclusion::Draining => overloaded(DRAINING_RETRY),
+            Exclusion::Stale | Exclusion::Full { .. } | Exclusion::NoRoom => overloaded(FULL_RETRY),
+        };
+        Some(Refusal { cluster: self.cluster.clone(), why: Box::new(why) })
+    }
+}
+
+impl fmt::Display for Excluded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cluster '{}' {}", self.cluster, self.why)
+    }
+}
+
+impl fmt::Display for Exclusion {
+    /// Formats the end of a sentence whose subject is the cluster.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRequested => f.write_str("is not the requested one"),
+            Self::NotSelected => f.write_str("does not match the cluster_selector"),
+            Self::NotOffered(profile) => write!(f, "does not offer the profile '{profile}'"),
+            Self::WorkspaceElsewhere(cluster) => {
+                write!(f, "does not have the workspace, which is on the cluster '{cluster}'")
+            }
+            Self::Draining => f.write_str("is draining"),
+            Self::Stale => f.write_str("is away: its state is not known at present"),
+            Self::Full { max } => write!(f, "has {max} sandboxes, which is its maximum"),
+            Self::NoRoom => f.write_str("has too many creates in its queue"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
