@@ -2,11 +2,19 @@
 
 mod admission;
 mod effect;
+mod kept_request;
 mod operation;
 mod resize;
 mod workspace;
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use futures::future::BoxFuture;
 use k8s_openapi::{api::core::v1::Pod as FullPod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -20,6 +28,7 @@ use lifecycle::{
     lifetime::{LifetimeAnnotations, ReapReason},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
+    placement::moving::DataHome,
     request::CreateRequest,
     spec::Resources,
     traits::{
@@ -64,6 +73,8 @@ pub struct KubeCluster {
     prober: Prober,
     network: NetworkControl,
     version: ServerVersion,
+    /// Whether new Pods keep their request as an annotation.
+    keeps_requests: AtomicBool,
 }
 
 // === impl KubeCluster ===
@@ -81,13 +92,31 @@ impl KubeCluster {
         let Template { network, profiles, image, container_port, .. } = &*template;
         let network = NetworkControl::new(connection.clone(), network, profiles, image, *container_port);
         let version = ServerVersion::new(connection.clone());
-        Self { connection, template, namespace, events, pod_events, exit_logs, prober, network, version }
+        let keeps_requests = AtomicBool::new(false);
+        Self {
+            connection,
+            template,
+            namespace,
+            events,
+            pod_events,
+            exit_logs,
+            prober,
+            network,
+            version,
+            keeps_requests,
+        }
     }
 
     /// Sets how many of the last lines of a container's log the reason of its end has. The default is none.
     #[must_use]
     pub fn with_exit_logs(self, lines: u16) -> Self {
         Self { exit_logs: Arc::new(ExitLogs::new(self.connection.clone(), lines)), ..self }
+    }
+
+    /// Sets whether new Pods keep their request as an annotation, which a move to another cluster needs. The default is that
+    /// they do not.
+    pub fn keep_requests(&self, keeps_requests: bool) {
+        self.keeps_requests.store(keeps_requests, Ordering::Relaxed);
     }
 
     /// Returns the connection of the calls.
@@ -317,8 +346,10 @@ impl<T> From<ClassifiedError> for Outcome<T> {
 impl Cluster for KubeCluster {
     fn manifests(&self, request: &CreateRequest) -> Result<Manifests, SandboxError> {
         manifest::check(&self.template, request)?;
-        let pod = manifest::pod(&self.template, request).and_then(|pod| {
+        let pod = manifest::pod(&self.template, request).and_then(|mut pod| {
             self.admit(request, &pod)?;
+            let keeps_request = self.keeps_requests.load(Ordering::Relaxed);
+            crate::kept_request::mark(&mut pod.metadata, request, keeps_request);
             let workspace = manifest::workspace(&self.template, request)?.map(Arc::new);
             Ok(Manifest { object: to_json(&pod)?, workspace })
         });
@@ -393,6 +424,18 @@ impl Cluster for KubeCluster {
 
     fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move { self.resize_pod(&id, &uid, &resources).await })
+    }
+
+    fn read_request(
+        &self,
+        id: SandboxId,
+        uid: Uid,
+    ) -> BoxFuture<'_, Result<Option<CreateRequest>, ClusterError>> {
+        Box::pin(async move { self.read_kept_request(&id, &uid).await })
+    }
+
+    fn data_home(&self, request: &CreateRequest) -> Result<DataHome, SandboxError> {
+        manifest::data_home(&self.template, request)
     }
 
     fn version(&self) -> BoxFuture<'_, Option<Arc<str>>> {

@@ -165,8 +165,9 @@ fn answered(verb: Verb, code: u16, status: Option<&Status>, header: Option<Durat
 /// and its 403 does not mean that a permission is missing. It passes, or an operator must act on the proxy.
 fn without_status(verb: Verb, code: u16) -> (ClusterErrorKind, Certainty) {
     match code {
-        // Some proxies answer 503 when the connection behind them breaks, after the API server got the request.
-        503 => (ClusterErrorKind::Unreachable, Certainty::Unknown),
+        // Some proxies answer 503 when the connection behind them breaks, after the API server got the request. An
+        // unreachable API server has certainly done nothing.
+        503 => (ClusterErrorKind::ServerError, Certainty::Unknown),
         // With a 401 the proxy may have checked our credentials. With a 413 the request stays too large.
         401 | 408 | 413 | 429 | 500.. => by_code(verb, code),
         _ => (ClusterErrorKind::Unreachable, Certainty::NotDone),

@@ -30,6 +30,7 @@ mod exit_logs;
 #[cfg(test)]
 mod fake;
 pub mod inspect;
+mod kept_request;
 mod lenient;
 pub mod manifest;
 mod metrics;

@@ -25,6 +25,7 @@ use k8s_openapi::{
 use lifecycle::{
     error::SandboxError,
     ids::{ProfileName, SandboxId},
+    placement::moving::DataHome,
     request::{CreateRequest, RequestedOverrides},
     spec::Resources,
     workspace::{Size, Workspace},
@@ -133,6 +134,21 @@ pub fn pod(template: &Template, request: &CreateRequest) -> Result<Pod, SandboxE
 /// Returns [`SandboxError::BadRequest`] if the request does not have the ids of the workspace's scope.
 pub fn workspace(template: &Template, request: &CreateRequest) -> Result<Option<Workspace>, SandboxError> {
     workspace::Wanted::of(template, request)?.map(|wanted| wanted.into_workspace(template)).transpose()
+}
+
+/// Returns where the data of a sandbox is: all that it writes outside of its containers, such as the data of its thread and
+/// its extra mounts. Skills are not its data, because it only reads them.
+///
+/// # Errors
+/// Returns [`SandboxError::BadRequest`] if the request does not have the ids of the workspace's scope.
+pub fn data_home(template: &Template, request: &CreateRequest) -> Result<DataHome, SandboxError> {
+    if let Some(workspace) = workspace::Wanted::of(template, request)? {
+        return Ok(DataHome::Workspace(workspace.claim_name()));
+    }
+    Ok(match &template.userdata_pvc {
+        Some(claim) => DataHome::Claim(claim.clone()),
+        None => DataHome::Node(template.threads_host_path.clone()),
+    })
 }
 
 /// Checks whether a workspace of this profile may have this size.

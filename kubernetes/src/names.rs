@@ -35,6 +35,13 @@ pub const LAST_ACTIVITY: &str = "sandbox-provisioner/last-activity";
 /// The annotation that holds the owner, the name that the last client gave itself.
 pub const OWNER: &str = "sandbox-provisioner/owner";
 
+/// The annotation that holds the request of the sandbox as JSON, if there are several clusters.
+pub const REQUEST: &str = "sandbox-provisioner/request";
+/// The annotation of a Pod that takes the place of a sandbox on another cluster.
+pub const REPLACEMENT: &str = "sandbox-provisioner/replacement";
+/// The value of [`REPLACEMENT`].
+pub const REPLACEMENT_VALUE: &str = "true";
+
 /// The annotation that holds the limit of CPU that the sandbox container gets once it is ready, such as `500m`.
 pub const CPU_AFTER_START: &str = "sandbox-provisioner/cpu-after-start";
 

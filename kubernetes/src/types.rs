@@ -226,10 +226,11 @@ pub(crate) struct NamespaceStatus {
 }
 
 /// The annotations of a Pod that are read.
-const POD_ANNOTATIONS: [&str; 9] = {
+const POD_ANNOTATIONS: [&str; 10] = {
     let [ttl, idle_timeout, last_activity, owner] = annotations::KEYS;
     let [size, when_deleted, cpu] = [names::WORKSPACE_SIZE, names::WHEN_DELETED, names::CPU_AFTER_START];
-    [ttl, idle_timeout, last_activity, owner, size, when_deleted, cpu, names::THREAD_ID, names::USER_ID]
+    let [thread, user, replacement] = [names::THREAD_ID, names::USER_ID, names::REPLACEMENT];
+    [ttl, idle_timeout, last_activity, owner, size, when_deleted, cpu, thread, user, replacement]
 };
 
 /// The metadata fields that are read.
@@ -336,8 +337,10 @@ macro_rules! resource {
     };
 }
 mod claim;
+mod pod_request;
 
 pub use self::claim::Claim;
+pub(crate) use self::pod_request::PodRequest;
 
 resource!(Pod, "Pod", "pods");
 resource!(Service, "Service", "services");
@@ -387,12 +390,14 @@ fn take<const N: usize>(metadata: &mut ObjectMeta, keys: [&str; N]) -> [Option<S
 
 /// Returns how a Pod was created.
 fn origin_of(metadata: &mut ObjectMeta) -> Origin {
-    let [thread_id, user_id] = take(metadata, [names::THREAD_ID, names::USER_ID]);
+    let [thread_id, user_id, replacement] =
+        take(metadata, [names::THREAD_ID, names::USER_ID, names::REPLACEMENT]);
     let labels = metadata.labels.iter().flatten().filter(|(key, _)| !names::is_fixed_label(key));
     Origin {
         thread_id: thread_id.and_then(|id| ThreadId::parse(&id)),
         user_id: user_id.and_then(|id| UserId::parse(&id)),
         labels: Labels::new(labels.map(|(key, value)| (key.as_str(), value.as_str()))),
+        is_replacement: replacement.as_deref() == Some(names::REPLACEMENT_VALUE),
     }
 }
 
@@ -447,7 +452,10 @@ mod tests {
     #[test]
     fn a_pod_shows_for_whom_it_was_created() {
         let pod: Pod = serde_json::from_value(json!({"metadata": {
-            "annotations": {"sandbox-provisioner/thread-id": "t-1", "sandbox-provisioner/user-id": "not valid"},
+            "annotations": {
+                "sandbox-provisioner/thread-id": "t-1", "sandbox-provisioner/user-id": "not valid",
+                "sandbox-provisioner/replacement": "true", "sandbox-provisioner/request": "{}",
+            },
             "labels": {
                 "app": "deer-flow-sandbox", "sandbox-id": "a", "sandbox-provisioner/profile": "large",
                 "app.kubernetes.io/component": "sandbox", "team.example.com/name": "b", "tier": "",
@@ -458,6 +466,7 @@ mod tests {
             thread_id: ThreadId::parse("t-1"),
             user_id: None,
             labels: Labels::new([("team.example.com/name", "b"), ("tier", "")]),
+            is_replacement: true,
         };
         assert_eq!(*pod.spec.origin, origin);
         assert_eq!(pod.metadata.annotations, None);

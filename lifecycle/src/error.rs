@@ -300,9 +300,10 @@ impl SandboxError {
             Self::Restarting { .. } => Some(Duration::from_secs(1)),
             Self::AfterResize(error) => error.retry_after(),
             Self::NoCluster { refusals, .. } => shortest(refusals),
-            // A client follows `Retry-After` by itself, and after the lease a DELETE would take the sandbox from its owner.
-            Self::Owned { .. } => None,
-            Self::BadRequest(_)
+            // A client follows `Retry-After` by itself. After the lease, a DELETE would take a sandbox from its owner, so
+            // `Owned` has none.
+            Self::Owned { .. }
+            | Self::BadRequest(_)
             | Self::MountOutsideState { .. }
             | Self::LarkBrokerNotConfigured
             | Self::LarkBrokerRequired

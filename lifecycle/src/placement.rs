@@ -1,13 +1,14 @@
 //! On which cluster a sandbox lives, if there are several.
 //!
 //! Pure. [`choice`] decides which clusters may take a new sandbox and in which order they are asked, [`room`] whether the
-//! next one is asked after a failure, [`route`] which clusters a request is for, and [`twins`] which of several sandboxes
-//! with one id counts.
+//! next one is asked after a failure, [`route`] which clusters a request is for, [`twins`] which of several sandboxes
+//! with one id counts, and [`moving`] whether a sandbox may move to another cluster.
 //!
 //! No table says where a sandbox lives. The observed objects of each cluster say it, so the decisions are functions of
 //! what each cluster shows of one id.
 
 pub mod choice;
+pub mod moving;
 pub mod order;
 pub mod room;
 pub mod route;
@@ -34,6 +35,9 @@ pub struct Terms {
     /// The profiles that the cluster offers; `None` for all. A request without a profile counts as one with the profile
     /// `default`.
     pub profiles: Option<BTreeSet<ProfileName>>,
+    /// Whether the host paths and claims of the settings have the same data as those of the other clusters for which this is
+    /// set, as with a network file system that all of them mount. Only then can sandboxes with data move between them.
+    pub shares_data: bool,
 }
 
 /// What is known of a cluster at the moment of a placement.
@@ -98,6 +102,12 @@ impl Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { weight: Self::WEIGHT_DEFAULT, max_sandboxes: None, labels: Labels::default(), profiles: None }
+        Self {
+            weight: Self::WEIGHT_DEFAULT,
+            max_sandboxes: None,
+            labels: Labels::default(),
+            profiles: None,
+            shares_data: false,
+        }
     }
 }

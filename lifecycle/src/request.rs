@@ -14,6 +14,7 @@ use crate::{
 
 /// A create request whose fields are all well-formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "most are fields of the body")]
 pub struct CreateRequest {
     /// The id of the requested sandbox.
     pub sandbox_id: SandboxId,

@@ -12,6 +12,7 @@ use crate::{
     lifetime::{LifetimeAnnotations, ReapReason},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
+    placement::moving::DataHome,
     pod_event::PodEvent,
     request::CreateRequest,
     spec::Resources,
@@ -106,6 +107,27 @@ pub trait Cluster: Send + Sync + 'static {
     /// if the version was not read recently.
     fn version(&self) -> BoxFuture<'_, Option<Arc<str>>> {
         Box::pin(async { None })
+    }
+
+    /// Reads the request with which the Pod of this uid was created, with its present limits and owner; `None` if the Pod does
+    /// not keep it. One read.
+    ///
+    /// # Errors
+    /// When the call failed, or when the Pod does not exist.
+    fn read_request(
+        &self,
+        _id: SandboxId,
+        _uid: Uid,
+    ) -> BoxFuture<'_, Result<Option<CreateRequest>, ClusterError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Returns where the data of a sandbox with this request is. Makes no call.
+    ///
+    /// # Errors
+    /// The error for the client, if the request does not fit the settings.
+    fn data_home(&self, _request: &CreateRequest) -> Result<DataHome, SandboxError> {
+        Ok(DataHome::Nowhere)
     }
 
     /// Returns the state of the network policies and of their check. Makes no call.

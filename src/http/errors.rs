@@ -9,7 +9,7 @@ use http::{
     header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use lifecycle::{
-    error::{ClusterErrorKind, SandboxError, TIMED_OUT_RETRY},
+    error::{ClusterErrorKind, Refusal, SandboxError, TIMED_OUT_RETRY},
     spec,
     text::{shortened, whole_seconds},
 };
@@ -298,6 +298,14 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 
+    /// No cluster takes the sandbox. If none of them may take it later, the status is that of the gravest error.
+    fn no_cluster(text: String, hint: Option<Box<str>>, refusals: Vec<Refusal>) -> Self {
+        let retry_after = refusals.iter().filter_map(|refusal| refusal.why.retry_after()).min();
+        let gravest = refusals.into_iter().map(|refusal| Self::from(*refusal.why).status).max();
+        let status = gravest.filter(|_| retry_after.is_none()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Self { reason: Some("NoCluster"), retry_after, hint, ..Self::new(status, text) }
+    }
+
     /// The status, which is never a success.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -427,8 +435,8 @@ const fn status_of(refusal: ClusterErrorKind) -> StatusCode {
 impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
-            AfterResize, BadRequest, Busy, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch,
-            MountOutsideState, NetworkNotEnforced, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported,
+            AfterResize, BadRequest, Busy, ClusterAway, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch,
+            MountOutsideState, NetworkNotEnforced, NoCluster, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported,
             ResizeRefused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered,
             Unavailable,
         };
@@ -462,6 +470,8 @@ impl From<SandboxError> for ApiError {
             Refused { fault, .. } => (status_of(fault.kind), Some(fault.kind.name()), None),
             Unavailable { fault, retry_after, .. } => later(fault.kind.name(), retry_after),
             Stale { retry_after, .. } => later("Stale", retry_after),
+            ClusterAway { retry_after, .. } => later("ClusterAway", retry_after),
+            NoCluster { refusals, .. } => return Self::no_cluster(text, hint, refusals),
             TimedOut { .. } | Unanswered { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, Some("TimedOut"), Some(TIMED_OUT_RETRY))
             }

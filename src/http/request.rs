@@ -90,6 +90,9 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         workspace,
         limits,
         owner: None,
+        cluster: None,
+        cluster_selector: None,
+        is_replacement: false,
     });
     Ok(fields.finish(request)?)
 }

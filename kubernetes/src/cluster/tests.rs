@@ -1,3 +1,4 @@
+mod kept_requests;
 mod resizes;
 mod slow_admission;
 

@@ -228,7 +228,7 @@ async fn no_status_of_a_proxy_is_one_of_kubernetes() {
                 401 => ClusterErrorKind::Unauthorized,
                 429 => ClusterErrorKind::TooManyRequests,
                 408 | 504 => ClusterErrorKind::TimedOut,
-                500..=502 | 505.. => ClusterErrorKind::ServerError,
+                500..=503 | 505.. => ClusterErrorKind::ServerError,
                 _ => ClusterErrorKind::Unreachable,
             };
             assert_eq!(failed.fault.kind, kind, "{verb:?} {code} {body}");

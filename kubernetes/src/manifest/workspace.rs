@@ -128,6 +128,11 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Returns the name of its claim.
+    pub(super) fn claim_name(&self) -> String {
+        names::claim(&self.id)
+    }
+
     /// Returns the claim that takes the place of the thread's own directory, if the profile says so.
     pub(super) fn user_data(&self) -> Option<String> {
         (self.workspace.mount == Mount::UserData).then(|| names::claim(&self.id))

@@ -6,7 +6,7 @@
 //! that is uniform in (0, 1) for each id and cluster.
 //!
 //! The hash must never change, or a rolling update would have replicas that choose differently. It is FNV-1a of 64 bits,
-//! mixed as SplitMix64 does, because FNV alone distributes short texts badly over the high bits.
+//! mixed as `SplitMix64` does, because FNV alone distributes short texts badly over the high bits.
 
 use crate::ids::{ClusterName, SandboxId};
 

@@ -8,6 +8,7 @@ use crate::error::{ClusterErrorKind, SandboxError};
 /// After an outcome that is not known, this is false: the sandbox may exist, and a second one would be its twin. An error
 /// alone does not show everything: the caller also looks whether the cluster shows an object of the sandbox.
 #[must_use]
+#[expect(clippy::match_same_arms, reason = "equal arms have different reasons")]
 pub const fn is_lack_of_room(error: &SandboxError) -> bool {
     match error {
         SandboxError::Refused { fault, .. } | SandboxError::Unavailable { fault, .. } => {
@@ -42,6 +43,7 @@ pub const fn is_lack_of_room(error: &SandboxError) -> bool {
 }
 
 /// Returns whether a cluster refuses with such an error whatever is created, and has certainly not created it.
+#[expect(clippy::match_same_arms, reason = "equal arms have different reasons")]
 const fn is_refusal_of_the_cluster(kind: ClusterErrorKind) -> bool {
     match kind {
         ClusterErrorKind::QuotaExceeded

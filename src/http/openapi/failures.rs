@@ -6,8 +6,8 @@ use std::time::Duration;
 use actors::sandboxes::Reaped;
 use jiff::Timestamp;
 use lifecycle::{
-    error::{ClusterError, ClusterErrorKind, SandboxError},
-    ids::{SANDBOX_ID_PATTERN, SandboxId},
+    error::{ClusterError, ClusterErrorKind, Refusal, SandboxError},
+    ids::{ClusterName, SANDBOX_ID_PATTERN, SandboxId},
     lifetime::ReapReason,
     network::NetworkMode,
     operation::Operation,
@@ -206,7 +206,8 @@ pub(in crate::http) fn create() -> Vec<Failure> {
     .into();
     if let Ok(id) = SandboxId::parse("abc-123") {
         let what = "Pod \"sandbox-abc-123\"".to_owned();
-        failures.push(SandboxError::NotOurs { id, what }.into());
+        failures.push(SandboxError::NotOurs { id: id.clone(), what }.into());
+        failures.push(no_cluster(id).into());
     }
     let kinds = [
         AlreadyExists,
@@ -224,11 +225,25 @@ pub(in crate::http) fn create() -> Vec<Failure> {
     failures
 }
 
+/// The error of a create that no cluster takes.
+fn no_cluster(id: SandboxId) -> SandboxError {
+    let what = "has 500 sandboxes, which is its maximum".to_owned();
+    let why = Box::new(SandboxError::Overloaded { what, retry_after: LATER });
+    SandboxError::NoCluster { id, refusals: vec![Refusal { cluster: ClusterName::DEFAULT, why }] }
+}
+
+/// The error of a request for a sandbox that a cluster which is away may have.
+pub(in crate::http) fn cluster_away(id: SandboxId) -> SandboxError {
+    let why = "the watch on Pods has been silent for 63 s".to_owned();
+    SandboxError::ClusterAway { cluster: ClusterName::DEFAULT, id, why, retry_after: LATER }
+}
+
 /// The errors of a write by the actor of a sandbox.
 pub(in crate::http) fn writes(operation: Operation) -> Vec<Failure> {
     let mut failures = [reads(), limits()].concat();
     if let Ok(id) = SandboxId::parse("abc-123") {
         failures.push(SandboxError::Restarting { id: id.clone() }.into());
+        failures.push(cluster_away(id.clone()).into());
         failures.push(SandboxError::StillTerminating { id, retry_after: LATER }.into());
     }
     failures.extend(cluster(operation));

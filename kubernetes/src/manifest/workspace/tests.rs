@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{
     ids::{SandboxId, ThreadId},
+    placement::moving::DataHome,
     request::ExtraMount,
     workspace::WorkspaceRequest,
 };
@@ -207,4 +208,20 @@ fn requests_that_do_not_fit_are_refused() {
     }
     let larger = manifest::build(&with("sandbox"), &size("20Gi")).unwrap().workspace.unwrap();
     assert_eq!(json!(larger)["spec"]["resources"]["requests"]["storage"], "20Gi");
+}
+
+/// Guards where the data of a sandbox is said to be: a sandbox that moved away from it would lose it.
+#[test]
+fn the_data_has_a_home() {
+    let home = |template: &Template, request: &CreateRequest| manifest::data_home(template, request);
+    let plain = CreateRequest::new(SandboxId::parse("a").unwrap());
+    let mut settings = template(&json!({"workspace": {"size": "1Gi", "scope": "thread"}}));
+    assert_eq!(home(&settings, &plain), Ok(DataHome::Node("/.deer-flow/threads".to_owned())));
+    settings.userdata_pvc = Some("users".to_owned());
+    assert_eq!(home(&settings, &plain), Ok(DataHome::Claim("users".to_owned())));
+    let of_thread = request("a", Some("t"), None);
+    let claim = names::claim(&id("thread", "a", Some("t"), None));
+    assert_eq!(home(&settings, &of_thread), Ok(DataHome::Workspace(claim)));
+    let without_thread = request("a", None, None);
+    assert!(matches!(home(&settings, &without_thread), Err(SandboxError::BadRequest(_))));
 }

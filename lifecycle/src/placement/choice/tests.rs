@@ -169,7 +169,7 @@ fn a_sandbox_follows_its_workspace() {
     clusters[0].facts.is_fresh = false;
     let all = candidates(&clusters);
     let choice = choose(&id(), wishes, &all).unwrap();
-    assert_eq!(choice.order, [&name("x"); 0]);
+    assert!(choice.order.is_empty());
     let refusals = choice.refusals();
     assert_eq!(refusals.iter().map(|refusal| refusal.cluster.as_str()).collect::<Vec<_>>(), ["east"]);
     let removed = Wishes { workspace_in: Some(&south), ..Wishes::default() };
@@ -185,7 +185,7 @@ fn the_error_has_the_whole_chain() {
     clusters[2].facts.has_room = false;
     let all = candidates(&clusters);
     let choice = choose(&id(), Wishes::default(), &all).unwrap();
-    assert_eq!(choice.order, [&name("x"); 0]);
+    assert!(choice.order.is_empty());
     let error = SandboxError::NoCluster { id: id(), refusals: choice.refusals() };
     assert_eq!(
         error.to_string(),

@@ -1,15 +1,15 @@
 use super::*;
 
-fn at(second: i64) -> Option<Timestamp> {
-    Some(Timestamp::from_second(second).unwrap())
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
 }
 
-fn all<'a>(names: &'a [ClusterName; 3]) -> Vec<Twin<'a>> {
+fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
     let mut all = vec![];
     for cluster in names {
         for is_replacement in [false, true] {
             for is_terminating in [false, true] {
-                for created in [None, at(1), at(2)] {
+                for created in [None, Some(at(1)), Some(at(2))] {
                     all.push(Twin { cluster, is_replacement, is_terminating, created });
                 }
             }
@@ -26,7 +26,7 @@ fn the_rules_have_an_order() {
         cluster,
         is_replacement,
         is_terminating,
-        created: at(created),
+        created: Some(at(created)),
     };
     for (what, first, second, wanted) in [
         ("the older counts", twin(&east, false, false, 2), twin(&west, false, false, 1), 1),

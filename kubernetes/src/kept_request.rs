@@ -1,0 +1,238 @@
+//! The request of a sandbox, as an annotation of its Pod. All functions are pure.
+//!
+//! A sandbox that moves to another cluster is made again with the settings of that cluster, so the Pod's manifest does not
+//! help. The annotation has the values of the request. They include environment variables, which the Pod's spec has too.
+//! The limits and the owner are not in it: they have annotations of their own, which change with the sandbox.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lifecycle::{
+    ids::{ProfileName, SandboxId, ThreadId, UserId},
+    lifetime::LifetimeAnnotations,
+    network::NetworkMode,
+    request::{CreateRequest, ExtraMount, RequestedOverrides},
+    spec::{Resources, ShellSessions},
+    text::Hidden,
+    workspace::{WhenDeleted, WorkspaceRequest},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{annotations, names};
+
+/// The longest text that is kept, in bytes. All annotations of an object may have 256 KiB.
+const BYTES_MAX: usize = 64 << 10;
+
+/// The annotation. Later releases may add fields: absent ones have their defaults, and unknown ones are ignored.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<String>,
+    user_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extra_mounts: Vec<KeptMount>,
+    #[serde(skip_serializing_if = "is_false")]
+    include_legacy_skills: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skills_container_path: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    provision_lark_cli_runtime: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    provision_lark_cli_broker: bool,
+    /// A text, because JSON numbers of this size are not exact everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_shell_sessions: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    #[serde(skip_serializing_if = "KeptResources::is_empty")]
+    resources: KeptResources,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<KeptWorkspace>,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct KeptMount {
+    host_path: String,
+    container_path: String,
+    read_only: bool,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct KeptResources {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ephemeral_storage: Option<String>,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct KeptWorkspace {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_deleted: Option<String>,
+}
+
+// `serde` passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is that of `skip_serializing_if`")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Adds to the metadata of a new Pod that it is a replacement, if it is, and the request if `keeps_request` is set. A request
+/// that is too long is not kept: then the sandbox cannot move.
+pub(crate) fn mark(metadata: &mut ObjectMeta, request: &CreateRequest, keeps_request: bool) {
+    let text = keeps_request.then(|| encode(request)).flatten();
+    let replacement = request.is_replacement.then(|| names::REPLACEMENT_VALUE.to_owned());
+    for (key, text) in [(names::REQUEST, text), (names::REPLACEMENT, replacement)] {
+        if let Some(text) = text {
+            metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
+        }
+    }
+}
+
+/// Reads the request of a Pod with its present limits and owner; `None` if the Pod does not keep it.
+pub(crate) fn read(id: &SandboxId, metadata: &ObjectMeta) -> Option<CreateRequest> {
+    let text = metadata.annotations.as_ref()?.get(names::REQUEST)?;
+    let LifetimeAnnotations { limits, owner, last_activity: _ } = annotations::read(metadata);
+    Some(CreateRequest { limits, owner, ..decode(id, text)? })
+}
+
+/// Writes a request; `None` if it is too long.
+fn encode(request: &CreateRequest) -> Option<String> {
+    let text = serde_json::to_string(&Kept::from(request)).ok()?;
+    (text.len() <= BYTES_MAX).then_some(text)
+}
+
+/// Reads a request. A value that is not valid makes all of it invalid, because a sandbox without it would differ.
+fn decode(id: &SandboxId, text: &str) -> Option<CreateRequest> {
+    let kept: Kept = serde_json::from_str(text).ok()?;
+    let workspace = kept.workspace.map(|workspace| {
+        let when_deleted = valid(workspace.when_deleted, WhenDeleted::parse)?;
+        Some(WorkspaceRequest { size: workspace.size, when_deleted })
+    });
+    Some(CreateRequest {
+        thread_id: valid(kept.thread_id, ThreadId::parse)?,
+        user_id: UserId::parse(&kept.user_id)?,
+        extra_mounts: kept.extra_mounts.into_iter().map(ExtraMount::from).collect(),
+        include_legacy_skills: kept.include_legacy_skills,
+        skills_container_path: kept.skills_container_path,
+        provision_lark_cli_runtime: kept.provision_lark_cli_runtime,
+        provision_lark_cli_broker: kept.provision_lark_cli_broker,
+        max_shell_sessions: valid(kept.max_shell_sessions, |text| ShellSessions::new(text.parse().ok()?))?,
+        profile: valid(kept.profile, ProfileName::parse)?,
+        overrides: RequestedOverrides {
+            resources: kept.resources.into(),
+            env: kept.env.into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
+            labels: kept.labels,
+            image: kept.image,
+            network: valid(kept.network, NetworkMode::parse)?,
+        },
+        workspace: match workspace {
+            None => None,
+            Some(workspace) => Some(workspace?),
+        },
+        ..CreateRequest::new(id.clone())
+    })
+}
+
+/// Parses an optional text; the outer `None` means that it is not valid.
+#[expect(clippy::option_option, reason = "an absent value differs from one that is not valid")]
+fn valid<T>(text: Option<String>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| parse(&text).map(Some))
+}
+
+// === impl Kept ===
+
+impl From<&CreateRequest> for Kept {
+    fn from(request: &CreateRequest) -> Self {
+        // Every field is named, so that a new one is not forgotten. The id is in the Pod's labels, the limits and the owner
+        // have annotations of their own, and a move chooses another cluster.
+        let CreateRequest {
+            sandbox_id: _,
+            thread_id,
+            user_id,
+            extra_mounts,
+            include_legacy_skills,
+            skills_container_path,
+            provision_lark_cli_runtime,
+            provision_lark_cli_broker,
+            max_shell_sessions,
+            profile,
+            overrides: RequestedOverrides { resources, env, labels, image, network },
+            workspace,
+            limits: _,
+            owner: _,
+            cluster: _,
+            cluster_selector: _,
+            is_replacement: _,
+        } = request;
+        Self {
+            thread_id: thread_id.as_ref().map(|id| id.as_str().to_owned()),
+            user_id: user_id.as_str().to_owned(),
+            extra_mounts: extra_mounts.iter().map(KeptMount::from).collect(),
+            include_legacy_skills: *include_legacy_skills,
+            skills_container_path: skills_container_path.clone(),
+            provision_lark_cli_runtime: *provision_lark_cli_runtime,
+            provision_lark_cli_broker: *provision_lark_cli_broker,
+            max_shell_sessions: max_shell_sessions.map(|count| count.to_string()),
+            profile: profile.as_ref().map(|name| name.as_str().to_owned()),
+            resources: KeptResources::from(resources),
+            env: env.iter().map(|(name, Hidden(value))| (name.clone(), value.clone())).collect(),
+            labels: labels.clone(),
+            image: image.clone(),
+            network: network.map(|mode| mode.name().to_owned()),
+            workspace: workspace.as_ref().map(|workspace| KeptWorkspace {
+                size: workspace.size.clone(),
+                when_deleted: workspace.when_deleted.map(|when| when.name().to_owned()),
+            }),
+        }
+    }
+}
+
+impl From<&ExtraMount> for KeptMount {
+    fn from(ExtraMount { host_path, container_path, read_only }: &ExtraMount) -> Self {
+        Self { host_path: host_path.clone(), container_path: container_path.clone(), read_only: *read_only }
+    }
+}
+
+impl From<KeptMount> for ExtraMount {
+    fn from(KeptMount { host_path, container_path, read_only }: KeptMount) -> Self {
+        Self { host_path, container_path, read_only }
+    }
+}
+
+impl KeptResources {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<&Resources> for KeptResources {
+    fn from(Resources { cpu, memory, ephemeral_storage }: &Resources) -> Self {
+        Self { cpu: cpu.clone(), memory: memory.clone(), ephemeral_storage: ephemeral_storage.clone() }
+    }
+}
+
+impl From<KeptResources> for Resources {
+    fn from(KeptResources { cpu, memory, ephemeral_storage }: KeptResources) -> Self {
+        Self { cpu, memory, ephemeral_storage }
+    }
+}
+
+#[cfg(test)]
+mod tests;

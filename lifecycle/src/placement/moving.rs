@@ -1,0 +1,48 @@
+//! Whether a sandbox may move to another cluster.
+
+use super::Terms;
+use crate::ids::ClusterName;
+
+/// Where the data of a sandbox is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataHome {
+    /// It has no data outside of its containers.
+    Nowhere,
+    /// Below this directory of a node.
+    Node(String),
+    /// In this claim, which the settings name.
+    Claim(String),
+    /// In the claim of its workspace.
+    Workspace(String),
+}
+
+/// Checks whether a sandbox may move between two clusters. Its data does not move, so it must be the same on both.
+///
+/// # Errors
+/// A sentence for callers.
+pub fn check(
+    home: &DataHome,
+    (from, source): (&ClusterName, &Terms),
+    (to, target): (&ClusterName, &Terms),
+) -> Result<(), String> {
+    let place = match home {
+        DataHome::Nowhere => return Ok(()),
+        DataHome::Workspace(claim) => {
+            return Err(format!(
+                "its workspace is the claim '{claim}' of the cluster '{from}', and claims do not move"
+            ));
+        }
+        DataHome::Node(path) => format!("below {path} on a node of the cluster '{from}'"),
+        DataHome::Claim(claim) => format!("in the claim '{claim}' of the cluster '{from}'"),
+    };
+    let not_shared = [(from, source), (to, target)].into_iter().find(|(_, terms)| !terms.shares_data);
+    not_shared.map_or(Ok(()), |(cluster, _)| {
+        Err(format!(
+            "its data is {place} and does not move; if all clusters mount the same storage there, set \
+             clusters.{cluster}.shares_data"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests;

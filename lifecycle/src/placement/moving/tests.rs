@@ -1,0 +1,40 @@
+use super::*;
+
+/// Guards over every place of the data, and over which of the clusters share it, that no sandbox moves away from its data.
+#[test]
+fn a_sandbox_stays_where_its_data_is() {
+    let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
+    for home in [
+        DataHome::Nowhere,
+        DataHome::Node("/data".to_owned()),
+        DataHome::Claim("users".to_owned()),
+        DataHome::Workspace("workspace-1".to_owned()),
+    ] {
+        for (source, target) in [(false, false), (false, true), (true, false), (true, true)] {
+            let terms = |shares_data| Terms { shares_data, ..Terms::default() };
+            let moves = check(&home, (&east, &terms(source)), (&west, &terms(target)));
+            let wanted = match home {
+                DataHome::Nowhere => true,
+                DataHome::Node(_) | DataHome::Claim(_) => source && target,
+                DataHome::Workspace(_) => false,
+            };
+            assert_eq!(moves.is_ok(), wanted, "{home:?} {source} {target}");
+        }
+    }
+}
+
+/// Guards the sentences.
+#[test]
+fn the_reason_is_a_sentence() {
+    let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let (shared, own) = (Terms { shares_data: true, ..Terms::default() }, Terms::default());
+    assert_eq!(
+        check(&DataHome::Node("/data".to_owned()), (&east, &shared), (&west, &own)).unwrap_err(),
+        "its data is below /data on a node of the cluster 'east' and does not move; if all clusters mount the same storage \
+         there, set clusters.west.shares_data"
+    );
+    assert_eq!(
+        check(&DataHome::Workspace("workspace-1".to_owned()), (&east, &shared), (&west, &shared)).unwrap_err(),
+        "its workspace is the claim 'workspace-1' of the cluster 'east', and claims do not move"
+    );
+}
