@@ -469,8 +469,7 @@ impl From<SandboxError> for ApiError {
             Owned { .. } => (StatusCode::CONFLICT, Some("Owned"), None),
             Refused { fault, .. } => (status_of(fault.kind), Some(fault.kind.name()), None),
             Unavailable { fault, retry_after, .. } => later(fault.kind.name(), retry_after),
-            Stale { retry_after, .. } => later("Stale", retry_after),
-            ClusterAway { retry_after, .. } => later("ClusterAway", retry_after),
+            Stale { retry_after, .. } | ClusterAway { retry_after, .. } => later("Stale", retry_after),
             NoCluster { refusals, .. } => return Self::no_cluster(text, hint, refusals),
             TimedOut { .. } | Unanswered { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, Some("TimedOut"), Some(TIMED_OUT_RETRY))

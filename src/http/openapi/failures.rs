@@ -232,18 +232,11 @@ fn no_cluster(id: SandboxId) -> SandboxError {
     SandboxError::NoCluster { id, refusals: vec![Refusal { cluster: ClusterName::DEFAULT, why }] }
 }
 
-/// The error of a request for a sandbox that a cluster which is away may have.
-pub(in crate::http) fn cluster_away(id: SandboxId) -> SandboxError {
-    let why = "the watch on Pods has been silent for 63 s".to_owned();
-    SandboxError::ClusterAway { cluster: ClusterName::DEFAULT, id, why, retry_after: LATER }
-}
-
 /// The errors of a write by the actor of a sandbox.
 pub(in crate::http) fn writes(operation: Operation) -> Vec<Failure> {
     let mut failures = [reads(), limits()].concat();
     if let Ok(id) = SandboxId::parse("abc-123") {
         failures.push(SandboxError::Restarting { id: id.clone() }.into());
-        failures.push(cluster_away(id.clone()).into());
         failures.push(SandboxError::StillTerminating { id, retry_after: LATER }.into());
     }
     failures.extend(cluster(operation));
