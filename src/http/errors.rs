@@ -435,10 +435,10 @@ const fn status_of(refusal: ClusterErrorKind) -> StatusCode {
 impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
-            AfterResize, BadRequest, Busy, ClusterAway, LarkBrokerNotConfigured, LarkBrokerRequired, Mismatch,
-            MountOutsideState, NetworkNotEnforced, NoCluster, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported,
-            ResizeRefused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered,
-            Unavailable,
+            AfterResize, BadRequest, Busy, ClusterAway, LarkBrokerNotConfigured, LarkBrokerRequired,
+            Mismatch, MountOutsideState, NetworkNotEnforced, NoCluster, NotOurs, Overloaded, Owned, Refused,
+            ResizeNotSupported, ResizeRefused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut,
+            Unanswered, Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);

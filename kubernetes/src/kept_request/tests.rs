@@ -13,10 +13,8 @@ fn id() -> SandboxId {
 
 /// Returns the metadata of the Pod of a request.
 fn metadata(request: &CreateRequest, keeps_request: bool) -> ObjectMeta {
-    let mut metadata = ObjectMeta {
-        annotations: Some(annotations::of_request(request).collect()),
-        ..ObjectMeta::default()
-    };
+    let mut metadata =
+        ObjectMeta { annotations: Some(annotations::of_request(request).collect()), ..ObjectMeta::default() };
     mark(&mut metadata, request, keeps_request);
     metadata
 }

@@ -177,8 +177,7 @@ impl Choice<'_> {
 impl Excluded<'_> {
     /// Returns the error for callers; `None` if the request does not want the cluster.
     fn refusal(&self) -> Option<Refusal> {
-        let overloaded =
-            |retry_after| SandboxError::Overloaded { what: self.why.to_string(), retry_after };
+        let overloaded = |retry_after| SandboxError::Overloaded { what: self.why.to_string(), retry_after };
         let why = match &self.why {
             Exclusion::NotRequested
             | Exclusion::NotSelected

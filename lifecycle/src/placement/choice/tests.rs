@@ -104,7 +104,10 @@ fn a_request_can_choose_its_cluster() {
     let europe = Selector::parse("region=eu").unwrap();
     let wishes = Wishes { selector: Some(&europe), ..Wishes::default() };
     let selected = choose(&id(), wishes, &all).unwrap();
-    assert_eq!(selected.order.iter().copied().collect::<BTreeSet<_>>(), [&name("east"), &name("north")].into());
+    assert_eq!(
+        selected.order.iter().copied().collect::<BTreeSet<_>>(),
+        [&name("east"), &name("north")].into()
+    );
     assert_eq!(sentences(&selected), ["cluster 'west' does not match the cluster_selector"]);
 }
 
@@ -133,10 +136,7 @@ fn impossible_wishes_are_bad_requests() {
             Wishes { cluster: Some(&west), profile: Some(&gpu), ..Wishes::default() },
             "cluster: 'west' does not offer the profile 'gpu'; these clusters do: none",
         ),
-        (
-            Wishes { profile: Some(&gpu), ..Wishes::default() },
-            "profile: no cluster offers the profile 'gpu'",
-        ),
+        (Wishes { profile: Some(&gpu), ..Wishes::default() }, "profile: no cluster offers the profile 'gpu'"),
         (
             Wishes { selector: Some(&moon), ..Wishes::default() },
             "cluster_selector: it selects no cluster that offers the profile 'default'; the clusters are east, north, west",

@@ -34,7 +34,8 @@ fn the_reason_is_a_sentence() {
          there, set clusters.west.shares_data"
     );
     assert_eq!(
-        check(&DataHome::Workspace("workspace-1".to_owned()), (&east, &shared), (&west, &shared)).unwrap_err(),
+        check(&DataHome::Workspace("workspace-1".to_owned()), (&east, &shared), (&west, &shared))
+            .unwrap_err(),
         "its workspace is the claim 'workspace-1' of the cluster 'east', and claims do not move"
     );
 }

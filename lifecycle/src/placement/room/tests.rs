@@ -30,14 +30,8 @@ fn only_definite_refusals_lead_to_the_next_cluster() {
         (unavailable(ClusterErrorKind::NodePortsExhausted), true),
         (unavailable(ClusterErrorKind::Unreachable), true),
         (unavailable(ClusterErrorKind::TooManyRequests), true),
-        (
-            SandboxError::Refused { operation, fault: ClusterError::new(ClusterErrorKind::Denied, "") },
-            true,
-        ),
-        (
-            SandboxError::Refused { operation, fault: ClusterError::new(ClusterErrorKind::Invalid, "") },
-            false,
-        ),
+        (SandboxError::Refused { operation, fault: ClusterError::new(ClusterErrorKind::Denied, "") }, true),
+        (SandboxError::Refused { operation, fault: ClusterError::new(ClusterErrorKind::Invalid, "") }, false),
         (SandboxError::Busy { retry_after: LATER }, true),
         (SandboxError::Overloaded { what: String::new(), retry_after: LATER }, true),
         (SandboxError::Stale { why: String::new(), retry_after: LATER }, true),

@@ -63,9 +63,8 @@ fn a_post_makes_no_second_sandbox() {
         let blocks = |state: &State| {
             !is_known(*state) && state.reach != Reach::Lost && state.holding != Holding::Absent
         };
-        let is_replaced = states
-            .iter()
-            .any(|state| state.reach == Reach::Lost && state.holding != Holding::Absent);
+        let is_replaced =
+            states.iter().any(|state| state.reach == Reach::Lost && state.holding != Holding::Absent);
         match create(&states) {
             Create::Shown(clusters) => {
                 assert!(!clusters.is_empty() && clusters.iter().all(|index| shows(&states[*index])));
@@ -82,8 +81,7 @@ fn a_post_makes_no_second_sandbox() {
             }
             Create::Place { is_replacement } => {
                 assert!(!states.iter().any(blocks), "{states:?}");
-                let is_on_a_known_one =
-                    |state: &State| is_known(*state) && state.holding != Holding::Absent;
+                let is_on_a_known_one = |state: &State| is_known(*state) && state.holding != Holding::Absent;
                 assert!(!states.iter().any(is_on_a_known_one), "{states:?}");
                 assert_eq!(is_replacement, is_replaced, "{states:?}");
             }
