@@ -4,8 +4,8 @@
 //! next one is asked after a failure, [`route`] which clusters a request is for, [`twins`] which of several sandboxes
 //! with one id counts, and [`moving`] whether a sandbox may move to another cluster.
 //!
-//! No table says where a sandbox lives. The observed objects of each cluster say it, so the decisions are functions of
-//! what each cluster shows of one id.
+//! No table says where a sandbox lives. The observed objects of each cluster say it, so the decisions are functions of the
+//! objects that each cluster shows for one id.
 
 pub mod choice;
 pub mod moving;
@@ -22,7 +22,7 @@ use crate::{
     selector::Selector,
 };
 
-/// What an operator says about a cluster.
+/// The settings of a cluster that decide about placements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The share of the new sandboxes, in relation to the weights of the other clusters: at most [`Terms::WEIGHT_MAX`].
@@ -40,7 +40,7 @@ pub struct Terms {
     pub shares_data: bool,
 }
 
-/// What is known of a cluster at the moment of a placement.
+/// The state of a cluster at the moment of a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Whether the view of the cluster is fresh.
@@ -56,13 +56,13 @@ pub struct Facts {
 pub struct Candidate<'a> {
     /// Its name.
     pub name: &'a ClusterName,
-    /// What an operator says about it.
+    /// Its settings.
     pub terms: &'a Terms,
-    /// What is known of it.
+    /// Its state.
     pub facts: Facts,
 }
 
-/// What a request asks of the cluster of its sandbox.
+/// The requirements of a request for the cluster of its sandbox.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes<'a> {
     /// The cluster that it names.

@@ -116,8 +116,8 @@ fn a_single_cluster_marks_nothing() {
     );
 }
 
-/// Guards that a request of any size leaves a Pod that the API server accepts, and that an invalid value makes nothing else
-/// of the request: the sandbox would not be the same.
+/// Guards that a request of any size leaves a Pod that the API server accepts, and that one invalid value makes the whole
+/// request unreadable: the sandbox would not be the same.
 #[test]
 fn what_cannot_be_kept_is_absent() {
     let mut long = CreateRequest::new(id());

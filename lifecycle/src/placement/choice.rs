@@ -1,4 +1,4 @@
-//! Which clusters may take a new sandbox, and in which order they are asked.
+//! The clusters that may take a new sandbox, and the order in which they are asked.
 
 use std::{fmt, time::Duration};
 

@@ -1,8 +1,8 @@
 //! The order in which clusters are asked for one id: weighted rendezvous hashing.
 //!
 //! Each cluster gets a score for the id, and the highest score comes first. The score depends on nothing but the id, the
-//! name and the weight, so all replicas choose alike, and another cluster changes no other score: it only takes the ids for
-//! which its own score is the highest. The shares follow the weights because the scores are `-weight / ln(u)` with a `u`
+//! name and the weight, so all replicas choose alike, and another cluster changes no other score: it only takes the ids that
+//! have their highest score there. The shares follow the weights because the scores are `-weight / ln(u)` with a `u`
 //! that is uniform in (0, 1) for each id and cluster.
 //!
 //! The hash must never change, or a rolling update would have replicas that choose differently. It is FNV-1a of 64 bits,

@@ -1,9 +1,9 @@
-//! Which clusters a request about one id is for.
+//! The clusters that a request about one id is for.
 //!
-//! The functions see what each cluster shows of the id, and how well it is known. They never say that a sandbox does not
+//! The functions see the state of the id on each cluster, and how well it is known. They never say that a sandbox does not
 //! exist while a cluster may have it.
 
-/// What a cluster shows of one id.
+/// The part of a sandbox that a cluster shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holding {
     /// A sandbox that callers see.
@@ -27,16 +27,16 @@ pub enum Reach {
     Lost,
 }
 
-/// What is known of one id on one cluster.
+/// The state of one id on one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct State {
-    /// What the cluster shows.
+    /// The part that the cluster shows.
     pub holding: Holding,
     /// How well that is known.
     pub reach: Reach,
 }
 
-/// Which cluster answers a read. Clusters are named by their index.
+/// The cluster that answers a read. Clusters are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
     /// These clusters show the sandbox. The winner among them answers.
@@ -49,7 +49,7 @@ pub enum Read {
     NotFound,
 }
 
-/// Which cluster takes a POST. Clusters are named by their index.
+/// The cluster that takes a POST. Clusters are named by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Create {
     /// These clusters show the sandbox. The winner among them takes the POST.

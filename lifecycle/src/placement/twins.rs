@@ -1,4 +1,4 @@
-//! Which of several sandboxes with one id counts, if several clusters show one.
+//! The choice between several sandboxes with one id, if several clusters show one.
 //!
 //! There are two causes: two replicas placed one id at the same time on different clusters, or a cluster was lost for so
 //! long that its sandbox was made again elsewhere. All replicas decide alike, because the decision depends on nothing but
