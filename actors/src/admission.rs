@@ -96,7 +96,8 @@ impl AdmissionQueue {
 
 impl Permit {
     /// Returns the sandbox for which it was taken.
-    pub(crate) fn id(&self) -> &SandboxId {
+    #[must_use]
+    pub fn id(&self) -> &SandboxId {
         &self.id
     }
 }

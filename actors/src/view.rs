@@ -41,10 +41,10 @@ use lifecycle::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-pub(crate) use self::freshness::STALE_RETRY;
 pub use self::{
     change::{Change, ChangeKind, Visible, unreadable},
     change_log::{Position, PositionError, Start},
+    freshness::STALE_RETRY,
 };
 use self::{
     change_log::ChangeLog,
@@ -174,14 +174,20 @@ impl View {
     /// Returns the error for a read while the view is stale. It names the cluster, unless that is the default.
     #[must_use]
     pub fn stale(&self) -> SandboxError {
-        let why: Vec<_> = self.unready_watches().map(|(name, why)| format!("{name}: {why}")).collect();
-        let why = why.join("; ");
+        let why = self.stale_reason();
         let why = if self.cluster == ClusterName::DEFAULT {
             why
         } else {
             format!("cluster '{}': {why}", self.cluster)
         };
         SandboxError::Stale { why, retry_after: STALE_RETRY }
+    }
+
+    /// Returns why the view is stale, or an empty text.
+    #[must_use]
+    pub fn stale_reason(&self) -> String {
+        let why: Vec<_> = self.unready_watches().map(|(name, why)| format!("{name}: {why}")).collect();
+        why.join("; ")
     }
 
     /// Returns the cluster of the objects.
@@ -194,6 +200,19 @@ impl View {
     pub(crate) fn unready_watches(&self) -> impl Iterator<Item = (&'static str, String)> {
         let watches = [("watch-pods", Kind::Pod), ("watch-services", Kind::Service)];
         watches.into_iter().filter_map(|(name, kind)| self.unready_reason(kind).map(|why| (name, why)))
+    }
+
+    /// Returns how long the view has not been fresh: the time since the older watch was up to date, or since the start
+    /// before its first list. `None` while it is fresh.
+    #[must_use]
+    pub fn away_for(&self) -> Option<Duration> {
+        self.freshness.away_for()
+    }
+
+    /// Returns whether both kinds have been listed once.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.freshness.since().is_some()
     }
 
     /// Returns since when all existing objects are known; `None` until both kinds have been listed once.

@@ -1,11 +1,12 @@
 //! The fleet: the members, and how they are found.
 
+mod lookup;
 mod reads;
 mod writes;
 
 use std::{sync::Arc, time::Duration};
 
-use actors::sandboxes::{Permit, Reaped, Sandboxes};
+use actors::sandboxes::{Permit, Reaped};
 use futures::future::join_all;
 use lifecycle::{
     error::SandboxError,
@@ -22,8 +23,8 @@ use tokio::time::Instant;
 use crate::{
     backend::{Backend, ClusterReport, ReaperState},
     changes::ChangeReader,
-    check::Checks,
     list::Listing,
+    member::Member,
     position::{Position, Revision, Start},
     workspaces::Workspaces,
 };
@@ -35,37 +36,25 @@ pub struct Fleet(Arc<Inner>);
 struct Inner {
     /// At least one, in the order of their names.
     members: RwLock<Arc<[Member]>>,
-}
-
-/// A cluster of the fleet.
-#[derive(Clone)]
-pub struct Member {
-    /// Its sandboxes.
-    pub sandboxes: Sandboxes,
-    /// Its checks.
-    pub checks: Checks,
-}
-
-// === impl Member ===
-
-impl Member {
-    /// Returns the name of the cluster.
-    #[must_use]
-    pub fn name(&self) -> &ClusterName {
-        self.sandboxes.view().cluster()
-    }
+    /// How long a cluster is away before its sandboxes are made again elsewhere; `None` for ever.
+    loss_timeout: Option<Duration>,
 }
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// Creates a fleet of these clusters, at least one.
+    /// Creates a fleet of these clusters, at least one. After `loss_timeout` the sandboxes of a cluster that is away may be
+    /// made again elsewhere; with `None` they never are.
     #[must_use]
-    pub fn new(first: Member, others: impl IntoIterator<Item = Member>) -> Self {
+    pub fn new(
+        first: Member,
+        others: impl IntoIterator<Item = Member>,
+        loss_timeout: Option<Duration>,
+    ) -> Self {
         let mut members = vec![first];
         members.extend(others);
         members.sort_by(|a, b| a.name().cmp(b.name()));
-        Self(Arc::new(Inner { members: RwLock::new(members.into()) }))
+        Self(Arc::new(Inner { members: RwLock::new(members.into()), loss_timeout }))
     }
 
     /// Returns the clusters, in the order of their names.
@@ -115,7 +104,10 @@ impl Backend for Fleet {
     }
 
     async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
-        self.find(&id).sandboxes.touch(id, owner).await
+        match self.find(&id)? {
+            Some(member) => member.sandboxes.touch(id, owner).await,
+            None => Ok(None),
+        }
     }
 
     async fn change(
@@ -124,7 +116,10 @@ impl Backend for Fleet {
         change: Change,
         owner: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
-        self.find(&id).sandboxes.change(id, change, owner).await
+        match self.find(&id)? {
+            Some(member) => member.sandboxes.change(id, change, owner).await,
+            None => Ok(None),
+        }
     }
 
     fn reaped(&self, id: &SandboxId) -> Option<Reaped> {
@@ -170,7 +165,10 @@ impl Backend for Fleet {
     }
 
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
-        self.find(id).sandboxes.get(id).await
+        match self.find(id)? {
+            Some(member) => member.sandboxes.get(id).await,
+            None => Ok(None),
+        }
     }
 
     fn wait_permit(&self, id: &SandboxId) -> Result<Vec<Permit>, SandboxError> {
@@ -182,11 +180,11 @@ impl Backend for Fleet {
     }
 
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
-        self.find(id).sandboxes.timeline(id).await
+        self.read_timeline(id).await
     }
 
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
-        self.find(id).sandboxes.presence(id).await
+        self.find_pod(id).await
     }
 
     async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {

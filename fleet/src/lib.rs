@@ -14,7 +14,8 @@ pub mod changes;
 pub mod check;
 mod fleet;
 pub mod list;
+mod member;
 pub mod position;
 pub mod workspaces;
 
-pub use self::fleet::{Fleet, Member};
+pub use self::{fleet::Fleet, member::Member};

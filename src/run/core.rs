@@ -53,7 +53,7 @@ impl Core {
         let first = &settings.clusters.first;
         let template = &first.template;
         let stack = Stack::start(first, settings, embedded).await?;
-        let fleet = Fleet::new(stack.member(), []);
+        let fleet = Fleet::new(stack.member(), [], None);
 
         let capabilities = Capabilities {
             lark_cli_init_image: template.lark_init_image.is_some(),

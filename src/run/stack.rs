@@ -10,6 +10,7 @@ use fleet::{
 use kubernetes::{cluster::KubeCluster, connect::Connection};
 use lifecycle::{
     network::{Enforced, NetworkReport},
+    placement::Terms,
     traits::Cluster as _,
 };
 
@@ -68,7 +69,7 @@ impl Stack {
 
     /// Returns the stack as a member of the fleet.
     pub(super) fn member(&self) -> Member {
-        Member { sandboxes: self.sandboxes.clone(), checks: self.checks() }
+        Member::new(self.sandboxes.clone(), self.checks(), Terms::default())
     }
 
     /// Returns the connection to the cluster.

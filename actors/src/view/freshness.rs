@@ -39,7 +39,7 @@ struct Clock {
 }
 
 /// The retry delay while the view is stale.
-pub(crate) const STALE_RETRY: Duration = Duration::from_secs(5);
+pub const STALE_RETRY: Duration = Duration::from_secs(5);
 
 /// A time that is never reached: 584 years after the start.
 const NEVER: u64 = u64::MAX;
@@ -120,6 +120,15 @@ impl Freshness {
     pub(super) fn age(&self, kind: Kind) -> Option<Duration> {
         let synced = self.clock(kind).synced()?;
         Some(Duration::from_nanos(self.now().saturating_sub(synced)))
+    }
+
+    /// Returns how long the view has not been fresh: the time since the older watch was up to date, or since the start
+    /// before its first list. `None` while it is fresh.
+    pub(super) fn away_for(&self) -> Option<Duration> {
+        if self.is_fresh() {
+            return None;
+        }
+        Kind::ALL.into_iter().map(|kind| self.age(kind).unwrap_or_else(|| self.start.elapsed())).max()
     }
 
     /// Returns since when the view has been fresh without a break; `None` while it is not.

@@ -2,26 +2,26 @@
 
 use actors::sandboxes::Permit;
 use futures::future::join_all;
-use lifecycle::{error::SandboxError, ids::SandboxId, observed::Status};
+use lifecycle::{
+    error::SandboxError,
+    ids::SandboxId,
+    observed::{Status, Uid},
+    placement::twins::{self, Twin},
+    timeline::Report,
+};
 use tokio::time::Instant;
 
-use super::{Fleet, Member};
+use super::Fleet;
 use crate::{
     changes::ChangeReader,
     list::Listing,
+    member::Member,
     position::{MemberRevision, Revision, Start},
 };
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// Returns the member that shows the sandbox.
-    pub(super) fn find(&self, id: &SandboxId) -> Member {
-        let members = self.members();
-        let holds = |member: &&Member| member.sandboxes.view().contains(id);
-        members.iter().find(holds).unwrap_or(&members[0]).clone()
-    }
-
     /// Lists the sandboxes of the members that the revision includes.
     pub(super) fn list_all(
         &self,
@@ -30,7 +30,7 @@ impl Fleet {
         matches: impl Fn(&Status) -> bool,
     ) -> Listing<(SandboxId, Status)> {
         let members = self.members();
-        let (mut items, mut incomplete) = (Vec::new(), Vec::new());
+        let (mut items, mut incomplete) = (Vec::<(SandboxId, Status)>::new(), Vec::new());
         for member in &*members {
             if !of.includes(member.name()) {
                 incomplete.push(member.name().clone());
@@ -40,7 +40,8 @@ impl Fleet {
             if items.is_empty() { items = list } else { items.extend(list) }
         }
         if members.len() > 1 {
-            items.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            items.sort_by(|(a, _), (b, _)| a.cmp(b));
+            items = without_losers(items);
         }
         Listing { items, incomplete }
     }
@@ -66,17 +67,44 @@ impl Fleet {
         Ok(revisions.into_iter().map(of).collect())
     }
 
-    /// Waits for the sandbox of the permits on its cluster.
+    /// Waits for the sandbox of the permits, which are of the clusters in their order, on the cluster that has it.
     pub(super) async fn wait(
         &self,
         permits: Vec<Permit>,
         end: Instant,
     ) -> Result<Option<Status>, SandboxError> {
-        let mut last = Ok(None);
-        for (member, permit) in self.members().iter().zip(permits) {
-            last = member.sandboxes.settled(permit, end).await;
+        let Some(id) = permits.first().map(|permit| permit.id().clone()) else { return Ok(None) };
+        let Some(member) = self.find(&id)? else { return Ok(None) };
+        let members = self.members();
+        let permit = members.iter().zip(permits).find(|(one, _)| one.name() == member.name());
+        // The cluster was added after the permits were taken.
+        let Some((_, permit)) = permit else { return Ok(member.view().status(&id)) };
+        member.sandboxes.settled(permit, end).await
+    }
+
+    /// Returns the timeline of the sandbox, or that of the last sandbox with this id if no cluster has one.
+    pub(super) async fn read_timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        if let Some(member) = self.find(id)? {
+            return member.sandboxes.timeline(id).await;
         }
-        last
+        let members = self.members();
+        let reports = join_all(members.iter().map(|member| member.sandboxes.timeline(id))).await;
+        let reports = reports.into_iter().filter_map(Result::ok).flatten();
+        Ok(reports.max_by_key(|report| report.steps.last().map(|step| step.at)))
+    }
+
+    /// Returns the uid of the sandbox's Pod. A cluster that shows the sandbox answers for all; otherwise all must know.
+    pub(super) async fn find_pod(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
+        let members = self.members();
+        if let Ok(Some(member)) = self.find(id) {
+            return member.sandboxes.presence(id).await;
+        }
+        let answers = join_all(members.iter().map(|member| member.sandboxes.presence(id))).await;
+        let found = answers.iter().find_map(|answer| answer.as_ref().ok().cloned().flatten());
+        match found {
+            Some(uid) => Ok(Some(uid)),
+            None => answers.into_iter().find(Result::is_err).unwrap_or(Ok(None)),
+        }
     }
 
     pub(super) async fn read_changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
@@ -102,4 +130,21 @@ impl Fleet {
         }
         Ok((!readers.is_empty()).then(|| ChangeReader::new(readers)))
     }
+}
+
+/// Leaves out the sandboxes that lose against a twin. The list is in the order of the ids.
+fn without_losers(list: Vec<(SandboxId, Status)>) -> Vec<(SandboxId, Status)> {
+    let mut kept = Vec::<(SandboxId, Status)>::with_capacity(list.len());
+    for (id, status) in list {
+        match kept.last_mut() {
+            Some((last, shown)) if *last == id => {
+                let twins = [&*shown, &status].map(|status| Twin::of(&status.cluster, status));
+                if twins::winner(&twins) == Some(1) {
+                    *shown = status;
+                }
+            }
+            _ => kept.push((id, status)),
+        }
+    }
+    kept
 }

@@ -11,11 +11,13 @@ use super::Fleet;
 impl Fleet {
     /// Creates the sandbox, or finds it complete.
     pub(super) async fn place(&self, request: CreateRequest) -> Result<Status, SandboxError> {
-        self.find(&request.sandbox_id).sandboxes.create(request).await
+        let members = self.members();
+        members[0].sandboxes.create(request).await
     }
 
     /// Deletes the sandbox if it exists.
     pub(super) async fn remove(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
-        self.find(&id).sandboxes.delete(id, owner).await
+        let members = self.members();
+        members[0].sandboxes.delete(id, owner).await
     }
 }

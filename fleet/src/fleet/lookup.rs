@@ -1,0 +1,68 @@
+//! Which cluster a request about one sandbox is for.
+
+use lifecycle::{
+    error::SandboxError,
+    ids::SandboxId,
+    placement::{
+        route::{self, Read, State},
+        twins::{self, Twin},
+    },
+};
+
+use actors::view::STALE_RETRY;
+
+use super::Fleet;
+use crate::member::Member;
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Returns the cluster that shows the sandbox to callers; `None` if no cluster has it.
+    ///
+    /// # Errors
+    /// If a cluster that may have it is away. The error names the cluster.
+    pub(super) fn find(&self, id: &SandboxId) -> Result<Option<Member>, SandboxError> {
+        let members = self.members();
+        // A single cluster answers for itself, also while it is away.
+        if let [only] = &*members {
+            return Ok(Some(only.clone()));
+        }
+        let member = |index: usize| members.get(index).cloned();
+        match route::read(&self.states(&members, id)) {
+            Read::Shown(shown) => Ok(winner(&members, &shown, id).and_then(member)),
+            Read::Held(index) => Ok(member(index)),
+            Read::NotFound => Ok(None),
+            Read::Unavailable(away) => Err(unavailable(&members, &away, id)),
+        }
+    }
+
+    /// Returns what each cluster shows of the sandbox.
+    pub(super) fn states(&self, members: &[Member], id: &SandboxId) -> Vec<State> {
+        members.iter().map(|member| member.state(id, self.0.loss_timeout)).collect()
+    }
+}
+
+/// Returns which of these members shows the sandbox to callers.
+pub(super) fn winner(members: &[Member], shown: &[usize], id: &SandboxId) -> Option<usize> {
+    if let [only] = shown {
+        return Some(*only);
+    }
+    let shown = shown.iter().filter_map(|index| {
+        let status = members.get(*index)?.view().status(id)?;
+        Some((*index, status))
+    });
+    let shown: Vec<_> = shown.collect();
+    let twins: Vec<_> = shown.iter().map(|(_, status)| Twin::of(&status.cluster, status)).collect();
+    twins::winner(&twins).and_then(|winner| shown.get(winner)).map(|(index, _)| *index)
+}
+
+/// Returns the error for a request about a sandbox that one of these members may have.
+pub(super) fn unavailable(members: &[Member], away: &[usize], id: &SandboxId) -> SandboxError {
+    let first = away.iter().find_map(|index| members.get(*index)).unwrap_or(&members[0]);
+    SandboxError::ClusterAway {
+        cluster: first.name().clone(),
+        id: id.clone(),
+        why: first.view().stale_reason(),
+        retry_after: STALE_RETRY,
+    }
+}
