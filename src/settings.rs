@@ -36,6 +36,7 @@ pub mod problem;
 mod profiles;
 mod reader;
 mod reaping;
+pub mod reload;
 pub mod rules;
 mod sandbox;
 mod sections;

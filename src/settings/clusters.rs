@@ -136,7 +136,7 @@ pub(super) fn overlaps(clusters: &Clusters) -> Vec<Problem> {
 
 /// Where the sandboxes of a cluster are, as far as the settings tell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(super) struct Place {
     server: Server,
     namespace: String,
 }
@@ -188,7 +188,7 @@ impl Clusters {
 // === impl Place ===
 
 impl Place {
-    fn of(ClusterSettings { kubernetes, template, .. }: &ClusterSettings) -> Self {
+    pub(super) fn of(ClusterSettings { kubernetes, template, .. }: &ClusterSettings) -> Self {
         let options = &kubernetes.connect;
         let server = match &options.api_server {
             Some(address) => Server::Address(address.to_string()),

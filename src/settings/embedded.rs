@@ -48,6 +48,9 @@ static EMBEDDED_CLUSTERS: Setting<Number<u8>> = Setting {
     help: "Number of embedded clusters; several have the names 'embedded-1', 'embedded-2' and so on. With tables [clusters.NAME] each of those is an embedded cluster instead",
 };
 
+/// The settings that decide which embedded clusters there are.
+pub(super) const SWITCHES: [&str; 2] = ["PROVISIONER_EMBEDDED", "PROVISIONER_EMBEDDED_CLUSTERS"];
+
 /// The addresses of the embedded cluster's nodes.
 const NODES: &str = "192.0.2.0/24";
 

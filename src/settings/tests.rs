@@ -24,6 +24,7 @@ mod clusters;
 mod documents;
 mod profiles;
 mod refusals;
+mod reload;
 
 /// The sources of settings. The files that it writes live as long as it does.
 #[derive(Default)]
