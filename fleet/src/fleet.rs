@@ -63,6 +63,22 @@ impl Fleet {
         self.0.members.read().clone()
     }
 
+    /// Returns the cluster with this name.
+    #[must_use]
+    pub fn member(&self, name: &ClusterName) -> Option<Member> {
+        self.members().iter().find(|member| member.name() == name).cloned()
+    }
+
+    /// Adds a cluster, unless there is one with its name.
+    pub fn add(&self, member: Member) {
+        let mut members = self.0.members.write();
+        if let Err(at) = members.binary_search_by(|other| other.name().cmp(member.name())) {
+            let mut all = members.to_vec();
+            all.insert(at, member);
+            *members = all.into();
+        }
+    }
+
     /// Ends all waits for a sandbox to be ready, and later ones at once: they return the state that it has reached.
     /// Ends all event streams too.
     pub fn end_waits(&self) {

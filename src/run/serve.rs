@@ -29,7 +29,7 @@ pub async fn serve(settings: Settings) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot listen for signals: {error}")),
     };
-    let embedded = settings.embedded.as_ref().map(|Embedded { sandbox_bind, nodes }| {
+    let embedded = settings.embedded.as_ref().map(|Embedded { sandbox_bind, nodes, api: _ }| {
         simcluster::Cluster::start(simcluster::Options {
             node: Some(simcluster::NodeOptions::several(*nodes)),
             sandbox_servers: Some(*sandbox_bind),

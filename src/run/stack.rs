@@ -21,6 +21,7 @@ use crate::settings::{ClusterSettings, Settings};
 pub(super) struct Stack {
     cluster: Arc<KubeCluster>,
     sandboxes: Sandboxes,
+    terms: Terms,
     /// Connects, then updates the view until it is dropped.
     pub(super) attached: Task<()>,
 }
@@ -39,7 +40,7 @@ impl Stack {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, SpawnErr> {
-        let ClusterSettings { name, kubernetes, template, probes, .. } = cluster;
+        let ClusterSettings { name, terms, kubernetes, template, probes } = cluster;
         let (namespace, limits) = (&template.namespace, kubernetes.limits);
         let (connection, options) = match embedded {
             Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
@@ -64,12 +65,12 @@ impl Stack {
         let workspaces = sandboxes.workspaces().cloned();
         let attached = attach::run(options, cluster.clone(), sandboxes.view().clone(), workspaces);
         let attached = Task(tokio::spawn(attached));
-        Ok(Self { cluster, sandboxes, attached })
+        Ok(Self { cluster, sandboxes, terms: terms.clone(), attached })
     }
 
     /// Returns the stack as a member of the fleet.
     pub(super) fn member(&self) -> Member {
-        Member::new(self.sandboxes.clone(), self.checks(), Terms::default())
+        Member::new(self.sandboxes.clone(), self.checks(), self.terms.clone())
     }
 
     /// Returns the connection to the cluster.

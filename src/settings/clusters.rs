@@ -5,18 +5,10 @@
 
 mod tables;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use ::kubernetes::{connect::ServiceAddress, manifest::Template, probe::ProbeOptions};
-use lifecycle::{
-    ids::{ClusterName, ProfileName},
-    labels::Labels,
-    lifetime::LIMIT_MAX,
-};
+use lifecycle::{ids::ClusterName, lifetime::LIMIT_MAX, placement::Terms};
 
 pub(super) use self::tables::{Table, parse};
 use super::{
@@ -43,33 +35,6 @@ static LOSS_TIMEOUT: Setting<OrWord<DurationRange>> = Setting {
     default: DefaultValue::Text("5m"),
     help: "With several clusters, how long one is away before a POST creates its sandboxes on another; when it is back, the older ones are deleted",
 };
-
-/// The terms on which a cluster gets sandboxes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// The share of the new sandboxes, in relation to the weights of the other clusters. With 0 the cluster drains.
-    pub weight: u16,
-    /// The largest number of sandboxes; `None` for any number.
-    pub max_sandboxes: Option<u64>,
-    /// The labels by which a request can select the cluster.
-    pub labels: Labels,
-    /// The profiles that the cluster offers; `None` for all. A request without a profile counts as one with the profile
-    /// `default`.
-    pub profiles: Option<BTreeSet<ProfileName>>,
-}
-
-impl Terms {
-    /// The largest weight.
-    pub const WEIGHT_MAX: u16 = 1000;
-    /// The weight of a cluster whose settings have none.
-    pub const WEIGHT_DEFAULT: u16 = 100;
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self { weight: Self::WEIGHT_DEFAULT, max_sandboxes: None, labels: Labels::default(), profiles: None }
-    }
-}
 
 /// The settings of one cluster.
 #[derive(Debug, Clone)]

@@ -1,11 +1,11 @@
 //! The embedded clusters.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lifecycle::ids::ClusterName;
 
 use super::{
-    format::{Boolean, Format as _, Number, Rule},
+    format::{Boolean, Format as _, Number, Optional, Rule},
     network,
     problem::{Origin, Problem},
     reader::{Reader, Reported},
@@ -17,7 +17,7 @@ use super::{
 pub(super) const SECTION: Section = Section {
     heading: "Embedded cluster",
     scope: Scope::Daemon,
-    settings: &[&EMBEDDED, &EMBEDDED_BIND, &EMBEDDED_NODES, &EMBEDDED_CLUSTERS],
+    settings: &[&EMBEDDED, &EMBEDDED_BIND, &EMBEDDED_NODES, &EMBEDDED_CLUSTERS, &EMBEDDED_API],
 };
 
 static EMBEDDED: Setting<Boolean> = Setting {
@@ -48,6 +48,17 @@ static EMBEDDED_CLUSTERS: Setting<Number<u8>> = Setting {
     help: "Number of embedded clusters; several have the names 'embedded-1', 'embedded-2' and so on. With tables [clusters.NAME] each of those is an embedded cluster instead",
 };
 
+/// Everyone who reaches an API server can do anything in its cluster.
+static EMBEDDED_API: Setting<Optional<Rule<SocketAddr>>> = Setting {
+    variable: "PROVISIONER_EMBEDDED_API",
+    format: Optional(Rule::new(
+        |text| text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()),
+        "a loopback address and a port, such as 127.0.0.1:7001; with port 0 the system chooses all ports",
+    )),
+    default: DefaultValue::None { example: "127.0.0.1:7001" },
+    help: "Address of the first embedded cluster's API server, for kubectl and to inject faults; each further cluster has the next port",
+};
+
 /// The settings that decide which embedded clusters there are.
 pub(super) const SWITCHES: [&str; 2] = ["PROVISIONER_EMBEDDED", "PROVISIONER_EMBEDDED_CLUSTERS"];
 
@@ -61,11 +72,17 @@ pub struct Embedded {
     pub sandbox_bind: IpAddr,
     /// The number of nodes of each.
     pub nodes: usize,
+    /// The address of the first one's API server; the others have the next ports.
+    pub api: Option<SocketAddr>,
 }
 
 pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Embedded>, Reported> {
-    let (sandbox_bind, nodes) = (reader.get(&EMBEDDED_BIND)?, reader.get(&EMBEDDED_NODES)?);
-    Ok(reader.get(&EMBEDDED)?.then_some(Embedded { sandbox_bind, nodes }))
+    let embedded = Embedded {
+        sandbox_bind: reader.get(&EMBEDDED_BIND)?,
+        nodes: reader.get(&EMBEDDED_NODES)?,
+        api: reader.get(&EMBEDDED_API)?,
+    };
+    Ok(reader.get(&EMBEDDED)?.then_some(embedded))
 }
 
 /// Returns the names of the embedded clusters without tables of clusters in the settings file.

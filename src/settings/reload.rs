@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lifecycle::ids::ClusterName;
+use lifecycle::{ids::ClusterName, placement::Terms};
 use serde_json::Value;
 
 use super::{
-    clusters::{self, ClusterSettings, Place, Terms},
+    clusters::{self, ClusterSettings, Place},
     embedded,
     format::Exposure,
     load::Loaded,

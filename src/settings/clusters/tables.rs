@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use lifecycle::{
     ids::{ClusterName, ProfileName},
     labels::{Labels, is_label_key, is_label_value},
+    placement::Terms,
 };
 use serde_json::Value;
 
-use super::{KEY, Terms};
+use super::KEY;
 use crate::settings::{
     format::{Format, Number, OrWord},
     problem::{Origin, Problem, quoted},

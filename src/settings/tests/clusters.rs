@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use lifecycle::ids::{ClusterName, ProfileName};
+use lifecycle::{
+    ids::{ClusterName, ProfileName},
+    placement::Terms,
+};
 
 use super::{super::show, Inputs};
-use crate::settings::{ClusterSettings, Clusters, clusters::Terms};
+use crate::settings::{ClusterSettings, Clusters};
 
 const PROFILES: &str = "[profiles.large]\n[profiles.small]\n";
 
