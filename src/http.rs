@@ -27,6 +27,7 @@ mod get;
 mod gzip;
 mod health;
 mod list;
+mod logs;
 mod network;
 pub mod openapi;
 mod owner;
@@ -72,6 +73,8 @@ pub fn routes<B: Backend>(
         .or(touch::route(backend.clone()))
         .unify()
         .or(timeline::route(backend.clone()))
+        .unify()
+        .or(logs::route(backend.clone()))
         .unify()
         .or(create::route(backend.clone(), body_reader.clone(), profiles.clone()))
         .unify()

@@ -15,6 +15,7 @@
 
 mod admission;
 mod limiter;
+mod log_stream;
 mod mailbox;
 mod messages;
 mod metrics;

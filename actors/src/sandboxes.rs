@@ -1,5 +1,6 @@
 //! The handle through which the sandboxes of one cluster are accessed.
 
+mod logs;
 mod reads;
 mod writes;
 
@@ -251,7 +252,7 @@ impl Sandboxes {
             return Err(SandboxError::ShuttingDown { retry_after: RETRY });
         }
         streams.clone().try_acquire_owned().map_err(|_| {
-            let what = format!("{streams_max} event streams are open, which is the maximum");
+            let what = format!("{streams_max} streams are open, which is the maximum");
             SandboxError::Overloaded { what, retry_after: STALE_RETRY }
         })
     }

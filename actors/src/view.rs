@@ -32,7 +32,7 @@ use dashmap::{DashMap, mapref::entry::Entry};
 use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
-    observed::{Expiry, Observed, ResourceVersion, Status, Uid},
+    observed::{Expiry, Observed, PodTimes, ResourceVersion, Status, Uid},
     phase::Phase,
     readiness::Readiness,
     traits::{Clock, Deletion, Kind},
@@ -339,6 +339,18 @@ impl View {
             |status: Option<&Status>| status.is_none_or(|status| Readiness::of(status) != Readiness::Waiting);
         let look = || Some(self.status(id)).filter(|status| is_over(status.as_ref()));
         self.waits.add(id).until(look).await
+    }
+
+    /// Returns when the sandbox's Pod came closer to running.
+    pub(crate) fn pod_times(&self, id: &SandboxId) -> PodTimes {
+        let row = self.rows.get(id);
+        row.and_then(|row| row.pod.as_ref().map(|known| known.object.times)).unwrap_or_default()
+    }
+
+    /// Waits until the sandbox's Pod is not the one with this uid any more.
+    pub(crate) async fn pod_gone(self: Arc<Self>, id: SandboxId, pod: Uid) {
+        let is_there = || matches!(self.presence(&id), Presence::Present(uid) if uid == pod);
+        self.waits.add(&id).until(|| (!is_there()).then_some(())).await;
     }
 
     /// Returns whether there is a row for the sandbox, published or not.

@@ -54,7 +54,7 @@ pub struct Call<'a> {
     pub owner: Option<&'a str>,
 }
 
-/// The body of a stream of events. Dropping it closes the connection.
+/// The body of a stream of events, or of a text. Dropping it closes the connection.
 pub struct Stream {
     body: Incoming,
     _connection: Connection,
@@ -135,11 +135,28 @@ impl Api {
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             request.headers_mut().insert("last-event-id", id);
         }
+        let (_, stream) = self.open_as(request, "text/event-stream").await?;
+        Ok(stream)
+    }
+
+    /// Opens a text, such as a log. Returns the headers and the text.
+    pub async fn open_text(&self, path: &str) -> Result<(HeaderMap, Stream), CallError> {
+        let call = Call { path, ..Call::default() };
+        let request = self.request(&call, "text/plain, application/problem+json")?;
+        self.open_as(request, "text/plain").await
+    }
+
+    /// Sends a request whose answer has this media type. Waits only for the head of the answer.
+    async fn open_as(
+        &self,
+        request: Request<Full<Bytes>>,
+        kind: &str,
+    ) -> Result<(HeaderMap, Stream), CallError> {
         let exchange = async {
             let (response, connection) = self.send(request).await?;
             let (head, body) = response.into_parts();
-            if head.status == StatusCode::OK && media_type(&head.headers) == Some("text/event-stream") {
-                return Ok(Stream { body, _connection: connection });
+            if head.status == StatusCode::OK && media_type(&head.headers) == Some(kind) {
+                return Ok((head.headers, Stream { body, _connection: connection }));
             }
             let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| body_error(&*error))?;
             Err(self.json(&head, &body.to_bytes()).err().unwrap_or_else(|| foreign(&head)))

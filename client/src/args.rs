@@ -12,11 +12,13 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValue},
 };
 
+use lifecycle::log::{TAIL, TAIL_MAX};
+
 pub use self::values::{LabelSelector, Mount};
 use self::{
     examples::{
         COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
-        LIMITS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
+        LIMITS_EXAMPLES, LOGS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
     },
     values::{duration, mount, owner, pair, selector, status},
 };
@@ -42,6 +44,9 @@ pub enum Command {
     /// Show each change of sandboxes as it happens, until Ctrl-C.
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(EventsArgs),
+    /// Show what a sandbox has printed.
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(LogsArgs),
     /// Show where the time of a sandbox's start went, and how it ended.
     Timeline(TimelineArgs),
     /// Wait until sandboxes are ready, or deleted.
@@ -382,6 +387,35 @@ pub struct EventsArgs {
     /// The output.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// The arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Id of a sandbox.
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub id: String,
+    /// Go on with each new line, until the container ends or Ctrl-C.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many of the last lines.
+    #[arg(long, value_name = "N", default_value_t = TAIL, value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
+    pub tail: u32,
+    /// Log of the container that has ended last, as after a crash.
+    #[arg(short, long)]
+    pub previous: bool,
+    /// Begin each line with its time.
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Only lines of this last time, such as 5m.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// Another container of the Pod, such as a sidecar.
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
     /// The connection.
     #[command(flatten)]
     pub connection: ConnectionArgs,

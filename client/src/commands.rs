@@ -8,6 +8,7 @@ mod events;
 mod generate;
 mod get;
 mod list;
+mod logs;
 mod profiles;
 mod timeline;
 mod wait;
@@ -58,6 +59,7 @@ async fn outcome(
         Command::Touch(args) => change::touch(session!(args.connection), &args).await,
         Command::Limits(args) => change::limits(session!(args.connection), &args).await,
         Command::Events(args) => events::run(session!(args.connection), &args).await,
+        Command::Logs(args) => logs::run(session!(args.connection), &args).await,
         Command::Timeline(args) => timeline::run(session!(args.connection), &args).await,
         Command::Wait(args) => wait::run(session!(args.connection), &args).await,
         Command::Top(args) => top::run(session!(args.connection), &args).await,

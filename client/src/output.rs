@@ -22,6 +22,8 @@ pub struct Console<'a> {
     pub err: &'a mut dyn Write,
     /// Whether the output is a terminal that can show colours.
     pub has_colours: bool,
+    /// Whether standard output is a terminal.
+    pub out_is_terminal: bool,
     /// Whether standard input and output are a terminal.
     pub is_terminal: bool,
 }
@@ -31,7 +33,12 @@ pub struct Console<'a> {
 impl Console<'_> {
     /// Prints a text.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
-        self.out.write_all(text.as_bytes())?;
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Prints bytes as they are.
+    pub fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes)?;
         self.out.flush()?;
         Ok(())
     }
@@ -95,6 +102,7 @@ pub async fn with_process<T>(environment: &Environment, run: impl AsyncFnOnce(&m
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let is_terminal = out.is_terminal();
     let console = &mut Console {
+        out_is_terminal: is_terminal,
         has_colours: is_terminal && !environment.no_color && !environment.term_is_dumb,
         is_terminal: is_terminal && io::stdin().is_terminal(),
         out: &mut out,

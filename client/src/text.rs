@@ -11,10 +11,7 @@ pub fn printable(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             '\n' | '\r' | '\t' => shown.push(' '),
-            // The marks that reverse the direction of a text can hide a part of it.
-            _ if letter.is_control()
-                || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
+            _ if letter.is_control() || is_direction(letter) => {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "{}", letter.escape_unicode());
             }
@@ -22,6 +19,50 @@ pub fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Returns a text that a program has printed for a terminal: with its line ends, tabs and, if they are used, colours, but
+/// without other control characters.
+#[must_use]
+pub fn of_program(text: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|letter: char| letter.is_control() || is_direction(letter)) {
+        shown.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = if let Some(length) = colour(rest) {
+            if colours {
+                shown.push_str(&rest[..length]);
+            }
+            length
+        } else if rest.starts_with("\r\n") {
+            shown.push('\n');
+            2
+        } else {
+            let letter = rest.chars().next().unwrap_or_default();
+            match letter {
+                '\n' | '\t' => shown.push(letter),
+                // Writing to a String cannot fail.
+                _ => drop(write!(shown, "{}", letter.escape_unicode())),
+            }
+            letter.len_utf8()
+        };
+        rest = &rest[length..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// Returns the length of the escape sequence that sets a colour, if the text begins with one.
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    parameters[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+/// Whether a mark reverses the direction of a text, which can hide a part of it.
+fn is_direction(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the texts as lines.
@@ -74,6 +115,24 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}d\u{202e}"), "a\\u{1b}[2Jb c\\u{9b}d\\u{202e}");
+    }
+
+    /// Guards that the log of a program can use colours, and nothing else that changes the terminal.
+    #[test]
+    fn a_program_can_use_colours_alone() {
+        for (text, with, without) in [
+            ("a\r\n\tb\n", "a\n\tb\n", "a\n\tb\n"),
+            ("\u{1b}[1;31mred\u{1b}[0m", "\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("\u{1b}[2J\u{1b}]0;t\u{7}", "\\u{1b}[2J\\u{1b}]0;t\\u{7}", "\\u{1b}[2J\\u{1b}]0;t\\u{7}"),
+            ("10%\r20%\u{9b}m\u{202e}", "10%\\u{d}20%\\u{9b}m\\u{202e}", "10%\\u{d}20%\\u{9b}m\\u{202e}"),
+            ("\u{1b}[", "\\u{1b}[", "\\u{1b}["),
+        ] {
+            assert_eq!(
+                (of_program(text, true), of_program(text, false)),
+                (with.into(), without.into()),
+                "{text:?}"
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
     lifetime::Owner,
+    log::{LogQuery, LogStream, LogText},
     network::{Enforced, NetworkReport},
     observed::{Status, Uid},
     request::{Change, CreateRequest},
@@ -113,6 +114,21 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Reports what happened to the sandbox, or to the last one with this id if it ended within the last hour; `None` if
     /// there is neither.
     fn timeline(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Report>, SandboxError>> + Send;
+
+    /// Reads the log of a container of the sandbox; `None` if the sandbox does not exist.
+    fn log(
+        &self,
+        id: &SandboxId,
+        query: LogQuery,
+    ) -> impl Future<Output = Result<Option<LogText>, SandboxError>> + Send;
+
+    /// Follows the log of a container of the sandbox, until the container or the sandbox ends, or the daemon drains; `None`
+    /// if the sandbox does not exist. Fails if too many are reading streams.
+    fn follow_log(
+        &self,
+        id: &SandboxId,
+        query: LogQuery,
+    ) -> impl Future<Output = Result<Option<LogStream>, SandboxError>> + Send;
 
     /// Returns the uid of the sandbox's Pod; `None` if there is no Pod. An error if this is unknown.
     fn presence(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Uid>, SandboxError>> + Send;

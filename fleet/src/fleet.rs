@@ -12,6 +12,7 @@ use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
     lifetime::Owner,
+    log::{LogQuery, LogStream, LogText},
     network::{Enforced, NetworkReport},
     observed::{Status, Uid},
     request::{Change, CreateRequest},
@@ -197,6 +198,20 @@ impl Backend for Fleet {
 
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
         self.read_timeline(id).await
+    }
+
+    async fn log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogText>, SandboxError> {
+        match self.find(id)? {
+            Some(member) => member.sandboxes.log(id, query).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn follow_log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogStream>, SandboxError> {
+        match self.find(id)? {
+            Some(member) => member.sandboxes.follow_log(id, query).await,
+            None => Ok(None),
+        }
     }
 
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {

@@ -181,7 +181,7 @@ fn named(method: &Method, path: &str) -> Option<String> {
         (method.as_str(), operation),
         ("GET" | "DELETE" | "PATCH", None)
             | ("POST", Some("touch"))
-            | ("GET", Some("presence" | "events" | "timeline"))
+            | ("GET", Some("presence" | "events" | "timeline" | "logs"))
     );
     if !is_route || names.next().is_some() {
         return None;

@@ -6,6 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures::{
+    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future, stream::BoxStream,
+};
 use http::{
     Request, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER},
@@ -34,6 +37,9 @@ const TEXT: &str = "text/plain";
 
 /// The maximum length of the body of an error, in bytes.
 const ERROR_MAX: usize = 64 << 10;
+
+/// A text that arrives in parts.
+pub type TextStream = BoxStream<'static, Result<Bytes, CallError>>;
 
 /// A client of the API server with a limit on its calls in flight. Cheap to clone; clones share the limit.
 #[derive(Clone)]
@@ -165,11 +171,21 @@ impl Calls {
         max: usize,
         deadline: Duration,
     ) -> Result<String, CallError> {
+        let text = self.raw_text(request, max, deadline).await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Like [`Calls::text`], and returns the body as it is.
+    pub async fn raw_text(
+        &self,
+        request: Request<Body>,
+        max: usize,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
         let end = Instant::now() + deadline;
         let _permit = self.permit(&self.permits, self.in_flight, end).await?;
         let exchange = async { collect(self.exchange(request, TEXT).await?, max, deadline).await };
-        let body = timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })??;
-        Ok(String::from_utf8_lossy(&body).into_owned())
+        timeout_at(end, exchange).await.map_err(|_| CallError::TimedOut { after: deadline })?
     }
 
     /// Opens a call with an endless answer. Waits only for its head, within `deadline`.
@@ -185,6 +201,30 @@ impl Calls {
         timeout_at(end, self.exchange(request, JSON))
             .await
             .map_err(|_| CallError::TimedOut { after: deadline })?
+    }
+
+    /// Opens a text that does not end by itself, such as a log that is followed.
+    ///
+    /// Waits for the head of the answer, but only for `patience`: the API server sends that of a log with its first line.
+    /// After that the stream has the error, if there is one. The stream does not count against the limit on calls in
+    /// flight. Dropping it ends the call.
+    pub async fn follow(&self, request: Request<Body>, patience: Duration) -> Result<TextStream, CallError> {
+        let end = Instant::now() + patience;
+        let calls = self.clone();
+        let mut head = Box::pin(async move { calls.exchange(request, TEXT).await });
+        let arrived = {
+            let _permit = self.permit(&self.permits, self.in_flight, end).await?;
+            timeout_at(end, &mut head).await
+        };
+        let head = match arrived {
+            Ok(response) => future::ready(Ok(response?)).left_future(),
+            Err(_) => head.right_future(),
+        };
+        let text = head.map_ok(|response| {
+            let failed = |error: kube::Error| CallError::from(error);
+            response.into_body().into_data_stream().map_err(failed)
+        });
+        Ok(text.try_flatten_stream().boxed())
     }
 
     async fn permit<'p>(

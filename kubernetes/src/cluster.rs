@@ -3,6 +3,7 @@
 mod admission;
 mod effect;
 mod kept_request;
+mod logs;
 mod operation;
 mod resize;
 mod workspace;
@@ -26,6 +27,7 @@ use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
+    log::{LogQuery, LogStream, LogText},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     placement::moving::DataHome,
@@ -436,6 +438,14 @@ impl Cluster for KubeCluster {
 
     fn data_home(&self, request: &CreateRequest) -> Result<DataHome, SandboxError> {
         manifest::data_home(&self.template, request)
+    }
+
+    fn read_log(&self, id: SandboxId, query: LogQuery) -> BoxFuture<'_, Result<LogText, ClusterError>> {
+        Box::pin(async move { logs::read(&self.connection, &id, &query).await })
+    }
+
+    fn follow_log(&self, id: SandboxId, query: LogQuery) -> BoxFuture<'_, Result<LogStream, ClusterError>> {
+        Box::pin(async move { logs::follow(&self.connection, &id, &query).await })
     }
 
     fn version(&self) -> BoxFuture<'_, Option<Arc<str>>> {

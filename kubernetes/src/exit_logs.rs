@@ -142,7 +142,13 @@ impl ExitLogs {
                 }
                 // The Pod is gone, or the container runs again and its kubelet has dropped the log.
                 Err(fault)
-                    if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Invalid) =>
+                    if matches!(
+                        fault.kind,
+                        ClusterErrorKind::NotFound
+                            | ClusterErrorKind::Invalid
+                            | ClusterErrorKind::ContainerWaiting
+                            | ClusterErrorKind::NoPreviousContainer
+                    ) =>
                 {
                     PAUSE
                 }

@@ -234,6 +234,11 @@ fn by_words(verb: Verb, code: u16, status: &Status) -> Option<(ClusterErrorKind,
         403 if says("is forbidden: ") => F::Denied,
         // Some versions do not support a precondition on patches. They reject the change of the uid instead.
         422 if verb == Verb::Patch && concerns_uid(status) => F::Conflict,
+        // These are the words of the kubelet.
+        400 if verb == Verb::Get && (says("is waiting to start") || says("\" is not available")) => {
+            F::ContainerWaiting
+        }
+        400 if verb == Verb::Get && says("previous terminated container") => F::NoPreviousContainer,
         409 if says("object is being deleted") => F::Terminating,
         409 if status.reason == "AlreadyExists" => F::AlreadyExists,
         // A 404 about an object names it.

@@ -81,6 +81,8 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
         | ClusterErrorKind::Forbidden
         | ClusterErrorKind::Invalid
         | ClusterErrorKind::NotSupported
+        | ClusterErrorKind::ContainerWaiting
+        | ClusterErrorKind::NoPreviousContainer
         | ClusterErrorKind::Denied
         | ClusterErrorKind::Mutated
         | ClusterErrorKind::WorkspaceTerminating

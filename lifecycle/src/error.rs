@@ -63,6 +63,29 @@ pub enum SandboxError {
     /// The sandbox was resized, and then the other change of the same request failed.
     #[error("the sandbox was resized, but its limits were not changed: {0}")]
     AfterResize(Box<Self>),
+    /// The container has not printed anything yet, because it has not started.
+    #[error("Sandbox '{id}' has no log yet: {why}")]
+    LogNotReady {
+        /// The requested sandbox.
+        id: SandboxId,
+        /// The reason.
+        why: String,
+    },
+    /// No container of the sandbox has ended before the present one.
+    #[error("Sandbox '{id}' has no previous log: no container of it has ended and was started again")]
+    NoPreviousLog {
+        /// The requested sandbox.
+        id: SandboxId,
+    },
+    /// The daemon has no right to read logs.
+    #[error(
+        "logs cannot be read: the daemon's role lacks the right \"get\" on \"pods/log\", which config/rbac.yaml has as a \
+         comment ({fault})"
+    )]
+    LogForbidden {
+        /// The cluster's error.
+        fault: ClusterError,
+    },
     /// A foreign object has the name of one of the sandbox's objects.
     #[error(
         "Sandbox '{id}' cannot be made: {what} is not managed by this service; choose another sandbox_id"
@@ -251,6 +274,10 @@ pub enum ClusterErrorKind {
     Invalid,
     /// 404 or 405 on a patch: the API server has no such subresource.
     NotSupported,
+    /// 400: the container has no log, because it has not started.
+    ContainerWaiting,
+    /// 400: the container has no previous log, because it was not started again.
+    NoPreviousContainer,
     /// An admission webhook or plug-in denied the request.
     Denied,
     /// A mutating admission has changed an object so that it cannot be used.
@@ -406,6 +433,8 @@ impl ClusterErrorKind {
             Self::Unauthorized => "Unauthorized",
             Self::Invalid => "Invalid",
             Self::NotSupported => "NotSupported",
+            Self::ContainerWaiting => "ContainerWaiting",
+            Self::NoPreviousContainer => "NoPreviousContainer",
             Self::Denied => "Denied",
             Self::Mutated => "Mutated",
             Self::TooManyRequests => "TooManyRequests",
@@ -444,6 +473,8 @@ impl ClusterErrorKind {
             | Self::Forbidden
             | Self::Invalid
             | Self::NotSupported
+            | Self::ContainerWaiting
+            | Self::NoPreviousContainer
             | Self::Denied
             | Self::Mutated
             | Self::WorkspacePending

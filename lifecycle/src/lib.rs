@@ -18,6 +18,7 @@ pub mod hold;
 pub mod ids;
 pub mod labels;
 pub mod lifetime;
+pub mod log;
 pub mod network;
 pub mod observed;
 pub mod operation;

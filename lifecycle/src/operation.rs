@@ -27,6 +27,8 @@ pub enum Operation {
     Resize,
     /// A sandbox is used.
     Touch,
+    /// The log of a sandbox is read.
+    ReadLog,
     /// Anything else. It changes nothing.
     Read,
 }
@@ -48,7 +50,7 @@ impl Operation {
             | Self::EnlargeWorkspace
             | Self::Resize
             | Self::Touch => " and goes on",
-            Self::Read => "",
+            Self::ReadLog | Self::Read => "",
         }
     }
 }
@@ -67,6 +69,7 @@ impl fmt::Display for Operation {
             Self::EnlargeWorkspace => "Workspace enlargement",
             Self::Resize => "Resize",
             Self::Touch => "Touch",
+            Self::ReadLog => "Reading of the log",
             Self::Read => "The request",
         })
     }

@@ -10,6 +10,7 @@ use crate::{
     exit::ExitLog,
     ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
+    log::{LogQuery, LogStream, LogText},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     placement::moving::DataHome,
@@ -149,6 +150,19 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Asks the sandbox itself, and the cluster's metrics, whether the sandbox is busy.
     fn probe_activity(&self, id: SandboxId, url: Arc<str>) -> BoxFuture<'_, Busy>;
+
+    /// Reads the log of a container of the sandbox's Pod, with one call.
+    ///
+    /// # Errors
+    /// When the call failed, or there is no log.
+    fn read_log(&self, id: SandboxId, query: LogQuery) -> BoxFuture<'_, Result<LogText, ClusterError>>;
+
+    /// Opens the log of a container of the sandbox's Pod, which then follows what the container prints. The cluster may
+    /// answer only with the first line, so an error may also come from the stream.
+    ///
+    /// # Errors
+    /// When the call failed within a short time, or there is no log.
+    fn follow_log(&self, id: SandboxId, query: LogQuery) -> BoxFuture<'_, Result<LogStream, ClusterError>>;
 
     /// Records an Event about the Pod with this uid: why it is reaped or, in a dry run, would be reaped. Never waits,
     /// and drops an Event that cannot be written.

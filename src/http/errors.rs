@@ -436,9 +436,9 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
             AfterResize, BadRequest, Busy, ClusterAway, LarkBrokerNotConfigured, LarkBrokerRequired,
-            Mismatch, MountOutsideState, NetworkNotEnforced, NoCluster, NotOurs, Overloaded, Owned, Refused,
-            ResizeNotSupported, ResizeRefused, Restarting, ShuttingDown, Stale, StillTerminating, TimedOut,
-            Unanswered, Unavailable,
+            LogForbidden, LogNotReady, Mismatch, MountOutsideState, NetworkNotEnforced, NoCluster,
+            NoPreviousLog, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported, ResizeRefused,
+            Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered, Unavailable,
         };
         let text = error.to_string();
         let hint = error.hint().map(String::into_boxed_str);
@@ -462,6 +462,10 @@ impl From<SandboxError> for ApiError {
             Mismatch(mismatch) => (StatusCode::CONFLICT, Some(mismatch.name()), None),
             ResizeNotSupported => (StatusCode::NOT_IMPLEMENTED, Some("ResizeNotSupported"), None),
             ResizeRefused(_) => (StatusCode::BAD_REQUEST, Some("ResizeRefused"), None),
+            LogNotReady { .. } => (StatusCode::CONFLICT, Some("LogNotReady"), None),
+            NoPreviousLog { .. } => (StatusCode::CONFLICT, Some("NoPreviousLog"), None),
+            // A retry does not help until the right is granted: no `Retry-After`.
+            LogForbidden { .. } => (StatusCode::SERVICE_UNAVAILABLE, Some("LogForbidden"), None),
             NotOurs { .. } => (StatusCode::CONFLICT, Some("NotOurs"), None),
             StillTerminating { retry_after, .. } => later("StillTerminating", retry_after),
             // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients

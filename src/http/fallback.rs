@@ -18,6 +18,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let sandbox = path::sandbox().map(|_: PathId| refuse("DELETE"));
     let presence = path::presence().map(|_: PathId| refuse("GET"));
     let timeline = path::timeline().map(|_: PathId| refuse("GET"));
+    let logs = path::logs().map(|_: PathId| refuse("GET"));
     let touch = path::touch().map(|_: PathId| refuse("POST"));
     let all_events = path::events().map(|| refuse("GET"));
     let events = path::sandbox_events().map(|_: PathId| refuse("GET")).or(all_events).unify();
@@ -36,7 +37,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let docs = path::docs_file().map(|_: String| refuse("GET"));
     let openapi = openapi.or(docs).unify();
     let admin = admin::paths().or(ui::paths()).unify().map(|| refuse("GET, HEAD"));
-    let of_one = presence.or(timeline).unify().or(touch).unify().or(events).unify();
+    let of_one = presence.or(timeline).unify().or(logs).unify().or(touch).unify().or(events).unify();
     let ours = of_one
         .or(reaper)
         .unify()

@@ -26,6 +26,7 @@ use super::{
     errors::{ApiError, ErrorFormat},
     events::EventBody,
     list::ListOptions,
+    logs::LogReader,
     metrics::{Answered, HttpMetrics},
     path,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
@@ -120,7 +121,7 @@ impl Deadlines {
             Operation::ChangeLimits | Operation::Resize | Operation::EnlargeWorkspace | Operation::Touch => {
                 self.change
             }
-            Operation::Read => self.read,
+            Operation::ReadLog | Operation::Read => self.read,
         }
     }
 }
@@ -136,6 +137,7 @@ fn operation(method: &Method, path: &str) -> Operation {
         Method::PATCH => Operation::ChangeLimits,
         Method::POST if path == "/api/sandboxes" => Operation::CreateSandbox,
         Method::POST if path.ends_with("/touch") => Operation::Touch,
+        Method::GET if path.ends_with("/logs") => Operation::ReadLog,
         _ => Operation::Read,
     }
 }
@@ -261,9 +263,11 @@ impl Frontend {
             );
             response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
             let reader = response.extensions_mut().remove::<ChangeReader>();
-            response.map(|body| match reader {
-                Some(reader) => ResponseBody::Events(EventBody::new(reader)),
-                None => ResponseBody::Whole(body),
+            let log = response.extensions_mut().remove::<LogReader>().and_then(LogReader::take);
+            response.map(|body| match (reader, log) {
+                (Some(reader), _) => ResponseBody::Events(EventBody::new(reader)),
+                (None, Some(log)) => ResponseBody::Log(log),
+                (None, None) => ResponseBody::Whole(body),
             })
         }
         .instrument(span)

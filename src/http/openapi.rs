@@ -133,6 +133,7 @@ fn endpoints() -> Vec<Endpoint> {
         super::touch::endpoints(),
         super::presence::endpoints(),
         super::timeline::endpoints(),
+        super::logs::endpoints(),
         super::events::endpoints(),
         super::workspaces::endpoints(),
         super::profiles::endpoints(),

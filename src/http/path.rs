@@ -94,6 +94,11 @@ pub(super) fn timeline() -> impl Filter<Extract = (PathId,), Error = Rejection> 
     warp::path!("api" / "sandboxes" / PathId / "timeline")
 }
 
+/// `/api/sandboxes/{id}/logs`
+pub(super) fn logs() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "logs")
+}
+
 /// `/api/sandboxes/{id}/touch`
 pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes" / PathId / "touch")
@@ -174,6 +179,7 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("api"), Some("sandboxes"), Some(_), None, _] => "/api/sandboxes/{id}",
         [Some("api"), Some("sandboxes"), Some(_), Some("presence"), None] => "/api/sandboxes/{id}/presence",
         [Some("api"), Some("sandboxes"), Some(_), Some("timeline"), None] => "/api/sandboxes/{id}/timeline",
+        [Some("api"), Some("sandboxes"), Some(_), Some("logs"), None] => "/api/sandboxes/{id}/logs",
         [Some("api"), Some("sandboxes"), Some(_), Some("touch"), None] => "/api/sandboxes/{id}/touch",
         [Some("api"), Some("sandboxes"), Some(_), Some("events"), None] => "/api/sandboxes/{id}/events",
         [Some("api"), Some("events"), None, ..] => "/api/events",

@@ -29,6 +29,7 @@ use serde_json::Value;
 pub use self::field_error::ECHO_MAX;
 pub(super) use self::field_error::{FieldError, Loc, Problem};
 pub use self::fields::ERRORS_MAX;
+pub(super) use self::fields::flag;
 use self::fields::{Fields, boolean, or_null, text};
 use super::errors::ApiError;
 

@@ -7,9 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tower::BoxError;
 use warp::reply::Response;
 
-use super::events::EventBody;
+use super::{events::EventBody, logs::LogBody};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum ResponseBody {
     Whole(WarpBody),
     /// A stream of events, which ends when the client or the daemon ends it.
     Events(EventBody),
+    /// A log that is followed, which ends with its container.
+    Log(LogBody),
 }
 
 /// The body of a route's response. warp does not export its name.
@@ -36,23 +39,26 @@ impl<B> HasBody for http::Response<B> {
 // === impl ResponseBody ===
 
 impl ResponseBody {
-    /// Returns whether this is a stream of events.
+    /// Returns whether this is a stream, which may stay open for long.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        matches!(self, Self::Events(_))
+        matches!(self, Self::Events(_) | Self::Log(_))
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = <WarpBody as Body>::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
-            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Whole(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Self::Log(body) => Pin::new(body).poll_frame(cx),
             Self::Events(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
@@ -63,6 +69,7 @@ impl Body for ResponseBody {
         match self {
             Self::Whole(body) => body.is_end_stream(),
             Self::Events(body) => body.is_end_stream(),
+            Self::Log(body) => body.is_end_stream(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Body for ResponseBody {
         match self {
             Self::Whole(body) => body.size_hint(),
             Self::Events(body) => body.size_hint(),
+            Self::Log(body) => body.size_hint(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Debug, net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use sandbox_provisioner::http::frontend::Frontend;
@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Answer, Events, contract, until};
+use crate::{Answer, Events, Lines, contract, until};
 
 /// The time after which every caller has given up (invariant 7).
 const GIVEN_UP: Duration = Duration::from_secs(29);
@@ -35,6 +35,9 @@ enum Transport {
     Direct(Frontend),
     Socket(SocketAddr),
 }
+
+/// The body of an answer that does not end by itself.
+pub(crate) type StreamBody = UnsyncBoxBody<Bytes, NoAnswer>;
 
 /// Why there is no answer: the connection was refused, reset or closed.
 pub type NoAnswer = Box<dyn Error + Send + Sync>;
@@ -170,6 +173,23 @@ impl Client {
 
     /// Opens a stream of events, after the event with this id.
     pub async fn events(&self, path: &str, after: Option<&str>) -> Result<Events, Box<Answer>> {
+        let (body, connection) = self.open(path, after, "text/event-stream").await?;
+        Ok(Events::new(body, connection))
+    }
+
+    /// Opens a log that is followed.
+    pub async fn follow(&self, path: &str) -> Result<Lines, Box<Answer>> {
+        let (body, connection) = self.open(path, None, "text/plain; charset=utf-8").await?;
+        Ok(Lines::new(body, connection))
+    }
+
+    /// Opens an answer of this type. Returns its body and its connection.
+    async fn open(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        kind: &str,
+    ) -> Result<(StreamBody, Option<JoinHandle<()>>), Box<Answer>> {
         let mut request = Request::get(path);
         for (name, value) in [("last-event-id", after), ("x-api-key", self.key.as_deref())] {
             if let Some(value) = value {
@@ -179,10 +199,12 @@ impl Client {
         let request = request.body(Full::default()).unwrap();
         let start = Instant::now();
         match &self.transport {
-            Transport::Direct(frontend) => opened(frontend.answer(request, None).await, None, start).await,
+            Transport::Direct(frontend) => {
+                Ok((opened(frontend.answer(request, None).await, path, kind, start).await?, None))
+            }
             Transport::Socket(address) => {
                 let (response, connection) = send(*address, request).await.expect("the daemon answers");
-                opened(response, Some(connection), start).await
+                Ok((opened(response, path, kind, start).await?, Some(connection)))
             }
         }
     }
@@ -214,23 +236,23 @@ impl Client {
     }
 }
 
-/// Returns the stream of a response, or an answer that is not a stream.
+/// Returns the body of a response of this type, or an answer that is not one.
 async fn opened<B>(
     response: Response<B>,
-    connection: Option<JoinHandle<()>>,
+    path: &str,
+    kind: &str,
     start: Instant,
-) -> Result<Events, Box<Answer>>
+) -> Result<StreamBody, Box<Answer>>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<NoAnswer> + Debug,
 {
     let (head, body) = response.into_parts();
     if head.status == StatusCode::OK {
-        assert_eq!(head.headers["content-type"], "text/event-stream");
-        let path = "/api/sandboxes/{id}/events";
+        assert_eq!(head.headers["content-type"], kind);
         contract::check_head(&Method::GET, path, head.status.as_u16(), &head.headers)
             .unwrap_or_else(|problem| panic!("not in the document: {problem}"));
-        return Ok(Events::new(body, connection));
+        return Ok(body.map_err(Into::into).boxed_unsync());
     }
     let bytes = body.collect().await.expect("the body is complete").to_bytes();
     Err(Box::new(Answer::new(head, bytes, start.elapsed())))

@@ -1,18 +1,16 @@
 //! A stream of events, as a client reads it.
 
-use std::{collections::VecDeque, error::Error, fmt};
+use std::{collections::VecDeque, fmt};
 
-use bytes::Bytes;
-use http_body::Body;
-use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::contract;
+use crate::{client::StreamBody, contract};
 
 /// A stream of events. Dropping it closes the connection.
 pub struct Events {
-    body: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>,
+    body: StreamBody,
     text: String,
     ready: VecDeque<Event>,
     connection: Option<JoinHandle<()>>,
@@ -32,12 +30,7 @@ pub struct Event {
 // === impl Events ===
 
 impl Events {
-    pub(crate) fn new<B>(body: B, connection: Option<JoinHandle<()>>) -> Self
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let body = body.map_err(Into::into).boxed_unsync();
+    pub(crate) fn new(body: StreamBody, connection: Option<JoinHandle<()>>) -> Self {
         Self { body, text: String::new(), ready: VecDeque::new(), connection }
     }
 

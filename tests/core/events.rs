@@ -183,8 +183,7 @@ async fn streams_are_limited() {
     }
     for path in [ALL, &of("a")] {
         let answer = daemon.events(path, None).await.err().unwrap();
-        let wanted =
-            "503 after 5 s | Busy | 3 event streams are open, which is the maximum; try again in 5 s";
+        let wanted = "503 after 5 s | Busy | 3 streams are open, which is the maximum; try again in 5 s";
         assert_eq!(answer.to_string(), wanted);
     }
     assert_eq!(daemon.get("a").await.status, 200);

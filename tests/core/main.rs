@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod lists;
 mod load;
+mod logs;
 mod metrics;
 mod network;
 mod overrides;

@@ -20,11 +20,13 @@ use fleet::{
     list::Listing,
     position::{MemberRevision, Position, Revision, Start},
 };
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use lifecycle::{
-    error::SandboxError,
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ClusterName, SandboxId},
     lifetime::{Limits, LimitsPatch, Owner, ReapReason},
+    log::{LogQuery, LogStream, LogText},
     network::Enforced,
     observed::{Expiry, Status, Uid},
     phase::Phase,
@@ -73,6 +75,7 @@ struct Shared {
     cluster: Mutex<ClusterState>,
     checks: Mutex<Vec<Check>>,
     timelines: Mutex<BTreeMap<SandboxId, Report>>,
+    logs: Mutex<BTreeMap<SandboxId, Vec<u8>>>,
     /// The number of changes of `sandboxes`.
     changes: AtomicU64,
     /// Is notified by each call.
@@ -120,6 +123,13 @@ impl Fake {
     pub fn that_reports(id: &str, report: Report) -> Self {
         let fake = Self::default();
         fake.shared.timelines.lock().unwrap().insert(SandboxId::parse(id).unwrap(), report);
+        fake
+    }
+
+    /// Creates a backend whose sandbox has this log. A follower gets each line on its own, and an error for `broken`.
+    pub fn with_log(id: &str, text: &[u8]) -> Self {
+        let fake = Self::default();
+        fake.shared.logs.lock().unwrap().insert(SandboxId::parse(id).unwrap(), text.to_vec());
         fake
     }
 
@@ -182,6 +192,14 @@ impl Fake {
             }
         }
     }
+}
+
+/// Returns a part of a log; an error for the line `broken`.
+fn part(line: &[u8]) -> Result<Vec<u8>, ClusterError> {
+    if line == b"broken\n" {
+        return Err(ClusterError::new(ClusterErrorKind::ServerError, "the connection broke"));
+    }
+    Ok(line.to_vec())
 }
 
 fn at(text: &str) -> Timestamp {
@@ -307,6 +325,21 @@ impl Backend for Fake {
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
         self.play(format!("timeline {}", id.as_str())).await?;
         Ok(self.shared.timelines.lock().unwrap().get(id).cloned())
+    }
+
+    async fn log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogText>, SandboxError> {
+        self.play(format!("log of {} {query:?}", id.as_str())).await?;
+        let text = self.shared.logs.lock().unwrap().get(id).cloned();
+        Ok(text.map(LogText::new))
+    }
+
+    async fn follow_log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogStream>, SandboxError> {
+        self.play(format!("follow log of {} {query:?}", id.as_str())).await?;
+        let text = self.shared.logs.lock().unwrap().get(id).cloned();
+        Ok(text.map(|text| {
+            let parts: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').map(part).collect();
+            futures::stream::iter(parts).boxed()
+        }))
     }
 
     async fn presence(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {

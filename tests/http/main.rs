@@ -15,6 +15,7 @@ mod half_close;
 mod lifetimes;
 mod list;
 mod log;
+mod logs;
 mod manifests;
 mod openapi;
 mod overrides;

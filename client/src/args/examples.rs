@@ -42,6 +42,14 @@ Examples:
 
 After a disconnect the stream continues where it was. Each line of '-o json' is one event.";
 
+pub(super) const LOGS_EXAMPLES: &str = "\
+Examples:
+  sandbox-provisioner logs abc-123
+  sandbox-provisioner logs abc-123 --follow --tail 0
+  sandbox-provisioner logs abc-123 --previous --since 1h --timestamps
+
+The daemon needs the right to get pods/log. On a terminal, control characters other than colours are escaped.";
+
 pub(super) const WAIT_EXAMPLES: &str = "\
 Examples:
   sandbox-provisioner wait abc-123 --timeout 2m

@@ -7,6 +7,7 @@ mod failures;
 mod get;
 mod https;
 mod lists;
+mod logs;
 mod server;
 mod streams;
 mod waits;
@@ -57,7 +58,8 @@ async fn command_to(out: &mut dyn io::Write, variables: &[(&str, &str)], args: &
     });
     let program = Program::try_parse_from(["sandbox-provisioner"].iter().chain(args)).unwrap();
     let mut err = Vec::new();
-    let console = &mut Console { out, err: &mut err, has_colours: false, is_terminal: false };
+    let console =
+        &mut Console { out, err: &mut err, has_colours: false, out_is_terminal: false, is_terminal: false };
     let exit = run(program.command, Program::command(), &environment, console).await;
     (exit, String::from_utf8(err).unwrap())
 }

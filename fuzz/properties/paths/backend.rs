@@ -13,6 +13,7 @@ use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
     lifetime::Owner,
+    log::{LogQuery, LogStream, LogText},
     observed::{Status, Uid},
     phase::Phase,
     request::{Change, CreateRequest},
@@ -119,6 +120,16 @@ impl Backend for Recorder {
 
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
         self.note("timeline", Some(id));
+        Ok(None)
+    }
+
+    async fn log(&self, id: &SandboxId, _: LogQuery) -> Result<Option<LogText>, SandboxError> {
+        self.note("log", Some(id));
+        Ok(None)
+    }
+
+    async fn follow_log(&self, id: &SandboxId, _: LogQuery) -> Result<Option<LogStream>, SandboxError> {
+        self.note("log", Some(id));
         Ok(None)
     }
 

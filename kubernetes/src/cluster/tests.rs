@@ -1,4 +1,5 @@
 mod kept_requests;
+mod logs;
 mod resizes;
 mod slow_admission;
 

@@ -7,6 +7,7 @@ mod create;
 mod decode;
 mod delete;
 mod list;
+mod log;
 #[cfg(feature = "kubectl")]
 mod managed_fields;
 mod options;
@@ -79,7 +80,7 @@ fn handle_object(
     }
     options::check(target, request)?;
     match target.sub {
-        Some(Sub::Log) => return pod::log(shared, target, request),
+        Some(Sub::Log) => return log::log(shared, target, request),
         Some(Sub::Binding) => return pod::bind(shared, target, request),
         Some(Sub::Eviction) => return delete::evict(shared, target, request),
         _ => {}

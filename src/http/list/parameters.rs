@@ -10,13 +10,12 @@ use lifecycle::{
     phase::Phase,
     selector::Selector,
 };
-use serde_json::Value;
 
 use super::token;
 use crate::http::{
     errors::ApiError,
-    query::Query,
-    request::{FieldError, Loc, Problem},
+    query::{Query, Reader},
+    request::Problem,
 };
 
 /// The names of all parameters.
@@ -53,12 +52,6 @@ pub(super) struct Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct AnyOf(Option<BTreeSet<String>>);
 
-/// Reads the parameters, and collects the errors of all.
-struct Reader<'a> {
-    query: Query<'a>,
-    errors: Vec<FieldError>,
-}
-
 // === impl Parameters ===
 
 impl Parameters {
@@ -72,7 +65,7 @@ impl Parameters {
     /// # Errors
     /// A 422 with each invalid value.
     pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
-        let mut reader = Reader { query: Query(query), errors: Vec::new() };
+        let mut reader = Reader::new(query);
         let pattern = |pattern| Problem::pattern(pattern, None);
         let parameters = Self {
             status: reader.any_of("status", |status| {
@@ -99,7 +92,7 @@ impl Parameters {
                 token::parse(text).ok_or_else(|| Problem::value_error(problem))
             }),
         };
-        if reader.errors.is_empty() { Ok(parameters) } else { Err(reader.errors.into()) }
+        reader.finish(parameters)
     }
 
     /// Returns whether the list shows this sandbox.
@@ -138,11 +131,6 @@ impl AnyOf {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn report(&mut self, name: &'static str, problem: Problem, input: String) {
-        let loc = vec![Loc::Field("query"), Loc::Field(name)];
-        self.errors.push(FieldError::new(problem, loc, &Value::from(input)));
-    }
-
     /// Reads a parameter that may be repeated, and whose values may be separated by commas.
     fn any_of(&mut self, name: &'static str, check: impl Fn(&str) -> Result<(), Problem>) -> AnyOf {
         let mut values: Option<BTreeSet<String>> = None;
@@ -173,18 +161,6 @@ impl Reader<'_> {
             }
         }
         all
-    }
-
-    /// Reads a parameter with one value.
-    fn last<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
-        let text = self.query.last(name)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(problem) => {
-                self.report(name, problem, text);
-                None
-            }
-        }
     }
 }
 

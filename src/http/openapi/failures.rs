@@ -9,6 +9,7 @@ use lifecycle::{
     error::{ClusterError, ClusterErrorKind, Refusal, SandboxError},
     ids::{ClusterName, SANDBOX_ID_PATTERN, SandboxId},
     lifetime::ReapReason,
+    log,
     network::NetworkMode,
     operation::Operation,
     spec::Mismatch,
@@ -290,4 +291,38 @@ pub(in crate::http) fn owned() -> Vec<Failure> {
 pub(in crate::http) fn resize() -> Vec<Failure> {
     let why = "Pod \"sandbox-abc-123\" is invalid: memory limits cannot be decreased".to_owned();
     vec![SandboxError::ResizeNotSupported.into(), SandboxError::ResizeRefused(why).into()]
+}
+
+/// The errors of a log.
+pub(in crate::http) fn logs() -> Vec<Failure> {
+    use ClusterErrorKind::{
+        ContainerWaiting, Denied, NamespaceTerminating, NoPreviousContainer, Other, ServerError, TimedOut,
+        TooManyRequests, Unauthorized, Unreachable,
+    };
+    let mut failures = [reads(), limits()].concat();
+    let fault = |kind, message| ClusterError::new(kind, message);
+    if let Ok(id) = SandboxId::parse("abc-123") {
+        let waiting =
+            "container \"sandbox\" in pod \"sandbox-abc-123\" is waiting to start: ContainerCreating";
+        let refused = [
+            fault(ContainerWaiting, waiting),
+            fault(NoPreviousContainer, ""),
+            fault(ClusterErrorKind::Forbidden, "pods \"sandbox-abc-123\" is forbidden"),
+            fault(ClusterErrorKind::Invalid, "container x is not valid for pod sandbox-abc-123"),
+        ];
+        let others = [
+            Denied,
+            NamespaceTerminating,
+            Unauthorized,
+            TooManyRequests,
+            Unreachable,
+            ServerError,
+            TimedOut,
+            Other,
+        ]
+        .map(|kind| fault(kind, "the message of Kubernetes"));
+        let errors = refused.into_iter().chain(others).filter_map(|fault| log::failure(&id, fault));
+        failures.extend(errors.map(Failure::from));
+    }
+    failures
 }

@@ -170,6 +170,16 @@ impl Problem {
         Self::with("greater_than", format!("Input should be greater than {bound}"), json!({ "gt": bound }))
     }
 
+    pub(crate) fn greater_than_equal(bound: u32) -> Self {
+        let text = format!("Input should be greater than or equal to {bound}");
+        Self::with("greater_than_equal", text, json!({ "ge": bound }))
+    }
+
+    pub(crate) fn less_than_equal(bound: u32) -> Self {
+        let text = format!("Input should be less than or equal to {bound}");
+        Self::with("less_than_equal", text, json!({ "le": bound }))
+    }
+
     /// A value other than the only one that is allowed.
     pub(crate) fn literal(expected: &str) -> Self {
         let expected = format!("'{expected}'");

@@ -63,6 +63,11 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Problem> {
     }
 }
 
+/// Parses the boolean of a query. A parameter without a value is true, as for Kubernetes.
+pub(in crate::http) fn flag(word: &str) -> Result<bool, Problem> {
+    if word.is_empty() { Ok(true) } else { boolean(&word.into()) }
+}
+
 // === impl Fields ===
 
 impl<'a> Fields<'a> {

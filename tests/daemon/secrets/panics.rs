@@ -14,6 +14,7 @@ use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
     lifetime::Owner,
+    log::{LogQuery, LogStream, LogText},
     observed::{Status, Uid},
     request::{Change, CreateRequest},
     timeline::Report,
@@ -84,6 +85,12 @@ impl Backend for Ill {
         ill()
     }
     async fn timeline(&self, _: &SandboxId) -> Result<Option<Report>, SandboxError> {
+        ill()
+    }
+    async fn log(&self, _: &SandboxId, _: LogQuery) -> Result<Option<LogText>, SandboxError> {
+        ill()
+    }
+    async fn follow_log(&self, _: &SandboxId, _: LogQuery) -> Result<Option<LogStream>, SandboxError> {
         ill()
     }
     async fn presence(&self, _: &SandboxId) -> Result<Option<Uid>, SandboxError> {
