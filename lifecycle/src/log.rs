@@ -1,4 +1,4 @@
-//! The log of a sandbox's container: what a caller asks for, and the error for a caller who cannot get it.
+//! The log of a sandbox's container: the query of a caller, and the error if there is no log.
 
 use std::{fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `GET /api/sandboxes/{id}/logs`: what a container of the sandbox has printed, and with `follow` what it prints.
+//! `GET /api/sandboxes/{id}/logs`: the output of a container of the sandbox, and with `follow` each new line of it.
 
 mod body;
 mod parameters;

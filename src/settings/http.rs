@@ -79,7 +79,7 @@ static MAX_STREAMS: Setting<Number<usize>> = Setting {
     variable: "PROVISIONER_MAX_STREAMS",
     format: Number(1..=65536),
     default: DefaultValue::Text("5000"),
-    help: "Maximum number of open event streams, besides the other connections; a further one is answered 503",
+    help: "Maximum number of open streams of events and logs, besides the other connections; a further one is answered 503",
 };
 
 static METRICS_LISTEN: Setting<Optional<Rule<SocketAddr>>> = Setting {

@@ -13,8 +13,7 @@ use lifecycle::log::LogStream;
 use parking_lot::Mutex;
 use tower::BoxError;
 
-/// The lines as they arrive. An error of the cluster breaks the connection, so that the client does not take it for the end
-/// of the log.
+/// The lines as they arrive. An error of the cluster breaks the connection: the client must not take it for the end.
 pub struct LogBody(LogStream);
 
 /// A log in the extensions of a response, from which the front end makes the body. Extensions can be cloned, and a log

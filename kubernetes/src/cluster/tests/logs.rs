@@ -66,7 +66,7 @@ async fn a_silent_log_is_followed() {
     assert_eq!((start.elapsed(), log.next().await), (hour, None));
 }
 
-/// Guards that logs that are followed do not use up the calls in flight, whether they have begun or not.
+/// Guards that logs that are followed do not use up the calls in flight, before and after their first line.
 #[tokio::test(start_paused = true)]
 async fn followers_leave_calls_for_others() {
     let limits = Limits { in_flight: 1, ..Limits::default() };
