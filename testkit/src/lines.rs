@@ -27,7 +27,7 @@ impl Lines {
         loop {
             if let Some((line, rest)) = self.text.split_once('\n') {
                 let line = line.to_owned();
-                self.text = rest.to_owned();
+                self.text = rest.into();
                 return Ok(Some(line));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };

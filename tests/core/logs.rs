@@ -54,8 +54,8 @@ async fn the_lines_of_a_running_sandbox() {
     assert_eq!((previous.status, &previous.body["reason"]), (409, &json!("NoPreviousLog")));
 }
 
-/// Guards that a log that does not exist yet is a clear 409: of a Pod without a node, which Kubernetes answers with an empty
-/// log, and of a container that is created, or whose image cannot be pulled.
+/// Guards that a log that does not exist yet is a clear 409, also for a Pod without a node, for which Kubernetes answers with
+/// an empty log.
 #[tokio::test(start_paused = true)]
 async fn a_start_has_no_log_yet() {
     let nowhere = Daemon::on(Cluster::start(Options { node: None, ..Options::with_namespace(NAMESPACE) }));

@@ -35,7 +35,7 @@ fn pod(uid: &str, version: u64) -> ObservedPod {
         terminating: false,
         reason: None,
         created: None,
-        times: lifecycle::observed::PodTimes::default(),
+        times: PodTimes::default(),
         spec: lifecycle::spec::ObservedSpec::default(),
         annotations: lifecycle::lifetime::LifetimeAnnotations::default(),
     }

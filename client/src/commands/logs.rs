@@ -48,19 +48,13 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &LogsArgs) -> Resul
 /// Returns the path of the call.
 fn path(args: &LogsArgs) -> String {
     let LogsArgs { id, follow, tail, previous, timestamps, since, container, .. } = args;
-    let mut path = format!("{}/logs?tail={tail}", api::sandbox(id));
-    for (name, flag) in [("follow", follow), ("previous", previous), ("timestamps", timestamps)] {
-        if *flag {
-            path += &format!("&{name}=true");
-        }
-    }
-    if let Some(since) = since {
-        path += &format!("&since={}ms", since.as_millis());
-    }
-    if let Some(container) = container {
-        path += &format!("&container={}", escaped(container));
-    }
-    path
+    let flags = [("follow", follow), ("previous", previous), ("timestamps", timestamps)];
+    let flags = flags.into_iter().filter(|(_, flag)| **flag).map(|(name, _)| format!("{name}=true"));
+    let since = since.map(|since| format!("since={}ms", since.as_millis()));
+    let container = container.as_deref().map(|name| format!("container={}", escaped(name)));
+    let query: Vec<_> =
+        [format!("tail={tail}")].into_iter().chain(flags).chain(since).chain(container).collect();
+    format!("{}/logs?{}", api::sandbox(id), query.join("&"))
 }
 
 /// The lines for a terminal. A part of the log may end within a line, or within a character.
@@ -109,7 +103,7 @@ mod tests {
         assert_eq!(lines.finish(false), "four");
 
         let mut lines = Lines::default();
-        assert_eq!(lines.push(&[b'x'; LINE_MAX], false), "");
+        assert_eq!(lines.push(&vec![b'x'; LINE_MAX], false), "");
         assert_eq!(lines.push(b"x", false).len(), LINE_MAX + 1, "a line without an end is not kept forever");
     }
 }

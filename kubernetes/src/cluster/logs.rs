@@ -34,9 +34,9 @@ pub(super) async fn read(
     query: &LogQuery,
 ) -> Result<LogText, ClusterError> {
     let params = LogParams { limit_bytes: i64::try_from(BYTES_MAX).ok(), ..params(query) };
-    let request = request(connection, id, &params).map_err(fault)?;
-    let calls = connection.calls().map_err(fault)?;
-    let bytes = calls.raw_text(request, BYTES_MAX, budget::READ).await.map_err(fault)?;
+    let request = request(connection, id, &params).map_err(|error| fault(&error))?;
+    let calls = connection.calls().map_err(|error| fault(&error))?;
+    let bytes = calls.raw_text(request, BYTES_MAX, budget::READ).await.map_err(|error| fault(&error))?;
     Ok(LogText::new(bytes.into()))
 }
 
@@ -46,14 +46,15 @@ pub(super) async fn follow(
     id: &SandboxId,
     query: &LogQuery,
 ) -> Result<LogStream, ClusterError> {
-    let request = request(connection, id, &LogParams { follow: true, ..params(query) }).map_err(fault)?;
-    let calls = connection.calls().map_err(fault)?;
-    let text = calls.follow(request, PATIENCE).await.map_err(fault)?;
-    Ok(text.map_ok(Vec::from).map_err(fault).boxed())
+    let request = request(connection, id, &LogParams { follow: true, ..params(query) })
+        .map_err(|error| fault(&error))?;
+    let calls = connection.calls().map_err(|error| fault(&error))?;
+    let text = calls.follow(request, PATIENCE).await.map_err(|error| fault(&error))?;
+    Ok(text.map_ok(Vec::from).map_err(|error| fault(&error)).boxed())
 }
 
-fn fault(error: CallError) -> ClusterError {
-    classify(Verb::Get, &error).fault
+fn fault(error: &CallError) -> ClusterError {
+    classify(Verb::Get, error).fault
 }
 
 fn params(query: &LogQuery) -> LogParams {
