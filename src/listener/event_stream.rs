@@ -1,4 +1,4 @@
-//! A stream of events that is written without hyper.
+//! A stream of events, or a log that is followed, that is written without hyper.
 //!
 //! hyper keeps 16 KiB of buffers for each connection. For thousands of idle streams that is most of their memory, so a
 //! stream takes the connection over, and writes its chunks itself.
@@ -60,21 +60,27 @@ pub(super) async fn write(
         let Some(first) = next(&mut body).await? else { break };
         let mut batch = Vec::with_capacity(first.len() + 16);
         chunk(&mut batch, &first)?;
-        let mut is_over = false;
+        let mut end = None;
         while batch.len() < BATCH {
             match next(&mut body).now_or_never() {
                 Some(Ok(Some(more))) => chunk(&mut batch, &more)?,
                 Some(Ok(None)) => {
-                    is_over = true;
+                    end = Some(Ok(()));
                     break;
                 }
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => {
+                    end = Some(Err(error));
+                    break;
+                }
                 None => break,
             }
         }
+        // The data before an error is written too.
         connection.write_all(&batch).await?;
-        if is_over {
-            break;
+        match end {
+            Some(Ok(())) => break,
+            Some(Err(error)) => return Err(error),
+            None => {}
         }
     }
     connection.write_all(b"0\r\n\r\n").await?;
