@@ -337,6 +337,9 @@ impl SandboxError {
             | Self::Mismatch(_)
             | Self::ResizeNotSupported
             | Self::ResizeRefused(_)
+            | Self::LogNotReady { .. }
+            | Self::NoPreviousLog { .. }
+            | Self::LogForbidden { .. }
             | Self::NotOurs { .. }
             | Self::Refused { .. } => None,
         }

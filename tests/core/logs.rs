@@ -135,7 +135,7 @@ async fn followed_logs_are_limited_and_end_with_the_drain() {
     drop(two);
     follow(&daemon, "?follow=true&tail=0").await;
     let start = Instant::now();
-    daemon.sandboxes().end_waits();
+    daemon.fleet().end_waits();
     one.rest().await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     let answer = daemon.fetch(&logs("?follow=true")).await;

@@ -37,6 +37,9 @@ pub const fn is_lack_of_room(error: &SandboxError) -> bool {
         SandboxError::ResizeNotSupported
         | SandboxError::ResizeRefused(_)
         | SandboxError::AfterResize(_)
+        | SandboxError::LogNotReady { .. }
+        | SandboxError::NoPreviousLog { .. }
+        | SandboxError::LogForbidden { .. }
         | SandboxError::ClusterAway { .. }
         | SandboxError::NoCluster { .. } => false,
     }
@@ -64,6 +67,8 @@ const fn is_refusal_of_the_cluster(kind: ClusterErrorKind) -> bool {
         | ClusterErrorKind::NotFound
         | ClusterErrorKind::Invalid
         | ClusterErrorKind::NotSupported
+        | ClusterErrorKind::ContainerWaiting
+        | ClusterErrorKind::NoPreviousContainer
         | ClusterErrorKind::Mutated
         | ClusterErrorKind::Other => false,
         // A workspace does not move to another cluster.
