@@ -137,7 +137,7 @@ fn without_losers(list: Vec<(SandboxId, Status)>) -> Vec<(SandboxId, Status)> {
     let mut kept = Vec::<(SandboxId, Status)>::with_capacity(list.len());
     for (id, status) in list {
         match kept.last_mut() {
-            Some((last, shown)) if *last == id => {
+            Some((previous, shown)) if *previous == id => {
                 let twins = [&*shown, &status].map(|status| Twin::of(&status.cluster, status));
                 if twins::winner(&twins) == Some(1) {
                     *shown = status;
