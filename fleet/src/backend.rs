@@ -11,6 +11,7 @@ use lifecycle::{
     log::{LogQuery, LogStream, LogText},
     network::{Enforced, NetworkReport},
     observed::{Status, Uid},
+    placement::Terms,
     request::{Change, CreateRequest},
     timeline::Report,
 };
@@ -29,10 +30,23 @@ use crate::{
 pub struct ClusterReport {
     /// Its name.
     pub name: ClusterName,
+    /// The terms on which it gets sandboxes.
+    pub terms: Terms,
+    /// Whether it gets none because an operator drains it, whatever its weight.
+    pub is_drained: bool,
     /// The state of its sandboxes and creates.
     pub state: ClusterState,
     /// Its checks.
     pub checks: Vec<Check>,
+}
+
+/// A change of a cluster while the daemon runs. It is forgotten when the daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClusterChange {
+    /// The new weight, at most [`Terms::WEIGHT_MAX`].
+    pub weight: Option<u16>,
+    /// Whether the cluster gets no new sandboxes, whatever its weight.
+    pub drain: Option<bool>,
 }
 
 /// The calls of the HTTP API. [`Fleet`](crate::Fleet) implements them, and tests use fakes. Cheap to clone: each request has
@@ -170,6 +184,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Returns the clusters. Waits a moment for the versions that are not known.
     fn clusters(&self) -> impl Future<Output = Vec<ClusterReport>> + Send {
         async { Vec::new() }
+    }
+
+    /// Changes a cluster, and returns it; `None` if there is no such cluster.
+    fn change_cluster(
+        &self,
+        _name: &ClusterName,
+        _change: ClusterChange,
+    ) -> impl Future<Output = Option<ClusterReport>> + Send {
+        async { None }
     }
 
     /// Returns the revision of the list of all clusters whose state is known: equal revisions mean equal lists, and a

@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{Backend, ClusterReport, ReaperState},
+    backend::{Backend, ClusterChange, ClusterReport, ReaperState},
     changes::ChangeReader,
     list::Listing,
     member::Member,
@@ -245,12 +245,14 @@ impl Backend for Fleet {
 
     async fn clusters(&self) -> Vec<ClusterReport> {
         let members = self.members();
-        join_all(members.iter().map(async |member| ClusterReport {
-            name: member.name().clone(),
-            state: member.sandboxes.cluster().await,
-            checks: (member.checks)(),
-        }))
-        .await
+        join_all(members.iter().map(Member::report)).await
+    }
+
+    async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
+        let members = self.members();
+        let member = members.iter().find(|member| member.name() == name)?;
+        member.change(change);
+        Some(member.report().await)
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

@@ -12,7 +12,10 @@ use lifecycle::{
 };
 use parking_lot::RwLock;
 
-use crate::check::Checks;
+use crate::{
+    backend::{ClusterChange, ClusterReport},
+    check::Checks,
+};
 
 /// A cluster of the fleet. A clone is a handle to the same cluster.
 #[derive(Clone)]
@@ -21,7 +24,15 @@ pub struct Member {
     pub sandboxes: Sandboxes,
     /// Its checks.
     pub checks: Checks,
-    terms: Arc<RwLock<Terms>>,
+    offer: Arc<RwLock<Offer>>,
+}
+
+/// The terms on which a cluster gets sandboxes, as an operator has set them last.
+#[derive(Debug, Clone)]
+struct Offer {
+    terms: Terms,
+    /// Whether it gets none, whatever its weight.
+    is_drained: bool,
 }
 
 // === impl Member ===
@@ -30,7 +41,7 @@ impl Member {
     /// Creates a member of the actors of a cluster, of its checks, and of the terms on which it gets sandboxes.
     #[must_use]
     pub fn new(sandboxes: Sandboxes, checks: Checks, terms: Terms) -> Self {
-        Self { sandboxes, checks, terms: Arc::new(RwLock::new(terms)) }
+        Self { sandboxes, checks, offer: Arc::new(RwLock::new(Offer { terms, is_drained: false })) }
     }
 
     /// Returns the name of the cluster.
@@ -39,15 +50,39 @@ impl Member {
         self.view().cluster()
     }
 
-    /// Returns the terms on which it gets sandboxes.
+    /// Returns the terms on which it gets sandboxes. While it is drained, its weight is 0.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        self.terms.read().clone()
+        let Offer { terms, is_drained } = self.offer.read().clone();
+        Terms { weight: if is_drained { 0 } else { terms.weight }, ..terms }
     }
 
-    /// Sets the terms on which it gets sandboxes.
+    /// Sets the terms on which it gets sandboxes. A drain that was asked for goes on.
     pub fn set_terms(&self, terms: Terms) {
-        *self.terms.write() = terms;
+        self.offer.write().terms = terms;
+    }
+
+    /// Changes the weight, and begins or ends a drain.
+    pub(crate) fn change(&self, change: ClusterChange) {
+        let mut offer = self.offer.write();
+        if let Some(weight) = change.weight {
+            offer.terms.weight = weight;
+        }
+        if let Some(drain) = change.drain {
+            offer.is_drained = drain;
+        }
+    }
+
+    /// Returns the cluster as operators see it.
+    pub(crate) async fn report(&self) -> ClusterReport {
+        let Offer { terms, is_drained } = self.offer.read().clone();
+        ClusterReport {
+            name: self.name().clone(),
+            terms,
+            is_drained,
+            state: self.sandboxes.cluster().await,
+            checks: (self.checks)(),
+        }
     }
 
     pub(crate) fn view(&self) -> &View {

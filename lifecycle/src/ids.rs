@@ -22,6 +22,9 @@ pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
 /// The pattern of the name of a profile, for error texts.
 pub const PROFILE_NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 
+/// The pattern of the name of a cluster, for error texts.
+pub const CLUSTER_NAME_PATTERN: &str = PROFILE_NAME_PATTERN;
+
 /// The pattern of a `thread_id`, from DeerFlow's provisioner.
 pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 

@@ -86,6 +86,7 @@ where
     let (request, owner) = body_reader.parse(&headers, body, request::create).await?;
     let end = wait::end(wait.as_ref())?;
     let (id, asked) = (request.sandbox_id.clone(), request.profile.clone());
+    let cluster = request.cluster.clone();
     let (resources, network) = (request.overrides.resources.clone(), request.overrides.network);
     let request = profiles.apply(request);
     // Before the create, so that a request over the limit makes nothing.
@@ -99,7 +100,8 @@ where
     let network = network.filter(|network| status.spec.network != Some(*network));
     let enforced = || backend.enforced(&status.cluster);
     let sandbox = Sandbox::new(&id, &status).with_network(&status, enforced);
-    responses::ok(&sandbox.without(not_applied, resources, network), USUAL_SIZE)
+    let sandbox = sandbox.not_on(cluster.as_ref()).without(not_applied, resources, network);
+    responses::ok(&sandbox, USUAL_SIZE)
 }
 
 /// Returns the state that a created sandbox has reached. Its POST is a 200 in any case: a sandbox that was deleted

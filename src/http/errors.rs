@@ -248,6 +248,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, format!("Workspace '{id}' not found"))
     }
 
+    /// 404: the cluster does not exist; `name` is the caller's own text.
+    pub(super) fn unknown_cluster(name: &str) -> Self {
+        let name = shortened(name, ID_SHOWN_MAX);
+        Self::new(StatusCode::NOT_FOUND, format!("Cluster '{name}' not found"))
+    }
+
     /// 404: the sandbox does not exist; `id` is the caller's own text.
     pub(super) fn no_sandbox(id: &str) -> Self {
         let missing = Some(Box::new(Missing { id: id.to_owned(), reaped: None }));

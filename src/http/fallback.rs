@@ -6,7 +6,7 @@ use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
     errors::ApiError,
-    path::{self, PathId, PathWorkspace},
+    path::{self, PathCluster, PathId, PathWorkspace},
     ui,
 };
 use crate::admin;
@@ -30,7 +30,8 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let workspace = path::workspace().map(|_: PathWorkspace| refuse("DELETE, PATCH"));
     let workspaces = workspaces.or(workspace).unify();
     let profiles = path::profiles().map(|| refuse("GET"));
-    let clusters = path::clusters().map(|| refuse("GET"));
+    let cluster = path::cluster().map(|_: PathCluster| refuse("PATCH"));
+    let clusters = path::clusters().map(|| refuse("GET")).or(cluster).unify();
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
     let openapi = path::openapi().or(path::docs()).unify().map(|| refuse("GET"));

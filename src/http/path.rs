@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use lifecycle::{ids::SandboxId, workspace::WorkspaceId};
+use lifecycle::{
+    ids::{ClusterName, SandboxId},
+    workspace::WorkspaceId,
+};
 use percent_encoding::percent_decode_str;
 use warp::{Filter, Rejection};
 
@@ -69,6 +72,27 @@ impl FromStr for PathWorkspace {
     }
 }
 
+/// The name of a cluster in a path, percent-decoded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PathCluster {
+    /// The name, if it is valid.
+    pub(super) name: Option<ClusterName>,
+    /// The caller's text.
+    pub(super) text: String,
+}
+
+impl FromStr for PathCluster {
+    type Err = PathIdError;
+
+    fn from_str(segment: &str) -> Result<Self, PathIdError> {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        if text.contains('/') {
+            return Err(PathIdError);
+        }
+        Ok(Self { name: ClusterName::parse(&text), text: text.into_owned() })
+    }
+}
+
 /// `/api/workspaces`
 pub(super) fn workspaces() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path!("api" / "workspaces")
@@ -77,6 +101,11 @@ pub(super) fn workspaces() -> impl Filter<Extract = (), Error = Rejection> + Cop
 /// `/api/workspaces/{id}`
 pub(super) fn workspace() -> impl Filter<Extract = (PathWorkspace,), Error = Rejection> + Copy {
     warp::path!("api" / "workspaces" / PathWorkspace)
+}
+
+/// `/api/clusters/{name}`
+pub(super) fn cluster() -> impl Filter<Extract = (PathCluster,), Error = Rejection> + Copy {
+    warp::path!("api" / "clusters" / PathCluster)
 }
 
 /// `/api/sandboxes/{id}`
@@ -190,6 +219,7 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("api"), Some("workspaces"), None, ..] => "/api/workspaces",
         [Some("api"), Some("workspaces"), Some(_), None, _] => "/api/workspaces/{id}",
         [Some("api"), Some("clusters"), None, ..] => "/api/clusters",
+        [Some("api"), Some("clusters"), Some(_), None, _] => "/api/clusters/{name}",
         [Some("api"), Some("capabilities"), None, ..] => "/api/capabilities",
         [Some("health"), None, ..] => "/health",
         [Some("openapi.json"), None, ..] => "/openapi.json",
@@ -220,6 +250,7 @@ mod tests {
             ("/api/sandboxes/a/b", "other"),
             ("/api/reaper/resume", "/api/reaper/resume"),
             ("/api/workspaces/a", "/api/workspaces/{id}"),
+            ("/api/clusters/west", "/api/clusters/{name}"),
             ("/api/network/check", "/api/network/check"),
             ("/api/network/check/a", "other"),
             ("/readyz", "/readyz"),

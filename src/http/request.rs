@@ -15,13 +15,16 @@ mod substitutes;
 
 use std::time::Duration;
 
+use fleet::backend::ClusterChange;
 use lifecycle::{
     ids::{
-        PATH_MAX, PATH_SEGMENT_MAX, PROFILE_NAME_PATTERN, ProfileName, SANDBOX_ID_PATTERN, SandboxId,
-        SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+        CLUSTER_NAME_PATTERN, ClusterName, PATH_MAX, PATH_SEGMENT_MAX, PROFILE_NAME_PATTERN, ProfileName,
+        SANDBOX_ID_PATTERN, SandboxId, SandboxIdError, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
     },
     lifetime::{LIMIT_MAX, LIMIT_MIN, Limits, LimitsPatch},
+    placement::Terms,
     request::{Change, CreateRequest, ExtraMount},
+    selector::Selector,
     workspace::{WhenDeleted, WorkspaceRequest},
 };
 use serde_json::Value;
@@ -32,6 +35,9 @@ pub use self::fields::ERRORS_MAX;
 pub(super) use self::fields::flag;
 use self::fields::{Fields, boolean, or_null, text};
 use super::errors::ApiError;
+
+/// The longest label selector of a POST, in bytes.
+const SELECTOR_MAX: usize = 1024;
 
 /// Parses the body of a create.
 ///
@@ -66,6 +72,8 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
     let provision_lark_cli_broker = fields.optional("provision_lark_cli_broker", boolean);
     let max_shell_sessions = fields.optional("max_shell_sessions", or_null(integer::shell_sessions));
     let profile = fields.optional("profile", or_null(profile));
+    let cluster = fields.optional("cluster", or_null(cluster));
+    let cluster_selector = fields.optional("cluster_selector", or_null(cluster_selector));
     let overrides = overrides::read(&mut fields);
     let workspace = fields.object("workspace", |workspace| {
         workspace.only(&["size", "when_deleted"]);
@@ -91,8 +99,8 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         workspace,
         limits,
         owner: None,
-        cluster: None,
-        cluster_selector: None,
+        cluster,
+        cluster_selector,
         is_replacement: false,
     });
     Ok(fields.finish(request)?)
@@ -128,6 +136,25 @@ fn read_change(body: &Value) -> Result<Change, ApiError> {
     Ok(change)
 }
 
+/// Parses the body of a change of a cluster.
+///
+/// # Errors
+/// As from [`create`]. A body that changes nothing is an error.
+pub fn cluster_change(content_type: Option<&str>, body: &[u8]) -> Result<ClusterChange, ApiError> {
+    json::parse(content_type, body, |body| {
+        let mut fields = Fields::of_body(body)?;
+        fields.only(&["weight", "drain"]);
+        let weight = fields.optional("weight", |value| weight(value).map(Some));
+        let drain = fields.optional("drain", |value| boolean(value).map(Some));
+        let change = fields.finish(Some(ClusterChange { weight, drain }))?;
+        if change == ClusterChange::default() {
+            let rule = Problem::value_error("at least one of weight and drain is needed");
+            return Err(FieldError::new(rule, vec![Loc::Field("body")], body).into());
+        }
+        Ok(change)
+    })
+}
+
 /// Parses the body of a change of a workspace: its new size.
 ///
 /// # Errors
@@ -148,6 +175,27 @@ fn sandbox_id(value: &Value) -> Result<SandboxId, Problem> {
 
 fn profile(value: &Value) -> Result<ProfileName, Problem> {
     ProfileName::parse(text(value)?).ok_or_else(|| Problem::pattern(PROFILE_NAME_PATTERN, None))
+}
+
+fn cluster(value: &Value) -> Result<ClusterName, Problem> {
+    ClusterName::parse(text(value)?).ok_or_else(|| Problem::pattern(CLUSTER_NAME_PATTERN, None))
+}
+
+/// Parses a label selector. The empty one selects every cluster.
+fn cluster_selector(value: &Value) -> Result<Selector, Problem> {
+    let text = text(value)?;
+    if text.len() > SELECTOR_MAX {
+        return Err(Problem::too_long(SELECTOR_MAX));
+    }
+    let rule = |error| Problem::value_error(&format!("it is not a label selector: {error}"));
+    Selector::parse(text).map_err(rule)
+}
+
+fn weight(value: &Value) -> Result<u16, Problem> {
+    let weight = value.as_u64().and_then(|weight| u16::try_from(weight).ok());
+    weight.filter(|weight| *weight <= Terms::WEIGHT_MAX).ok_or_else(|| {
+        Problem::value_error(&format!("it is not a whole number from 0 to {}", Terms::WEIGHT_MAX))
+    })
 }
 
 fn when_deleted(value: &Value) -> Result<WhenDeleted, Problem> {

@@ -57,6 +57,10 @@ pub(super) struct Sandbox<'a> {
     #[serde(skip_serializing_if = "is_default")]
     #[schema(value_type = Option<String>, required = false)]
     cluster: &'a ClusterName,
+    /// The cluster that a POST named, if the sandbox existed on another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    cluster_not_applied: Option<&'a ClusterName>,
     /// The thread of its POST. Absent for a sandbox that DeerFlow's provisioner created, like `user_id`, and in lists without
     /// parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -262,6 +266,7 @@ impl<'a> Sandbox<'a> {
             lark_cli_broker: status.spec.lark_cli_broker,
             ready: status.ready,
             cluster: &status.cluster,
+            cluster_not_applied: None,
             thread_id: status.spec.origin.thread_id.as_ref(),
             user_id: status.spec.origin.user_id.as_ref(),
             labels: Some(&status.spec.origin.labels).filter(|labels| !labels.is_empty()),
@@ -293,6 +298,11 @@ impl<'a> Sandbox<'a> {
     /// Removes the thread, the user and the labels.
     fn without_origin(self) -> Self {
         Self { thread_id: None, user_id: None, labels: None, ..self }
+    }
+
+    /// Adds the cluster that a POST named, if the sandbox is on another one.
+    pub(super) fn not_on(self, named: Option<&'a ClusterName>) -> Self {
+        Self { cluster_not_applied: named.filter(|named| *named != self.cluster), ..self }
     }
 
     /// Adds the profile, the resources and the network mode that a POST named and that the sandbox does not have.

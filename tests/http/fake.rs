@@ -14,7 +14,7 @@ use actors::{
     view::{self, View},
 };
 use fleet::{
-    backend::{ClusterReport, ClusterState, ReaperState},
+    backend::{ClusterChange, ClusterReport, ClusterState, ReaperState},
     changes::ChangeReader,
     check::Check,
     list::Listing,
@@ -30,6 +30,7 @@ use lifecycle::{
     network::Enforced,
     observed::{Expiry, Status, Uid},
     phase::Phase,
+    placement::Terms,
     request::{Change, CreateRequest},
     spec::ObservedSpec,
     timeline::Report,
@@ -373,9 +374,19 @@ impl Backend for Fake {
     async fn clusters(&self) -> Vec<ClusterReport> {
         vec![ClusterReport {
             name: ClusterName::DEFAULT,
+            terms: Terms::default(),
+            is_drained: false,
             state: self.shared.cluster.lock().unwrap().clone(),
             checks: self.shared.checks.lock().unwrap().clone(),
         }]
+    }
+
+    async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
+        self.shared.calls.lock().unwrap().push(format!("change cluster {name} to {change:?}"));
+        let mut report = self.clusters().await.into_iter().find(|report| report.name == *name)?;
+        report.terms.weight = change.weight.unwrap_or(report.terms.weight);
+        report.is_drained = change.drain.unwrap_or(false);
+        Some(report)
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

@@ -247,7 +247,8 @@ async fn the_cluster_is_shown() {
     let expected = json!({
         "count": 1,
         "clusters": [{
-            "name": "default", "ready": true, "version": "v1.36.0", "fresh_since": "2026-01-02T03:04:05.123Z",
+            "name": "default", "ready": true, "weight": 100, "drain": false, "max_sandboxes": null, "room": null,
+            "labels": {}, "profiles": null, "version": "v1.36.0", "fresh_since": "2026-01-02T03:04:05.123Z",
             "sandboxes": {"count": 4, "ready": 2, "by_status": {"Pending": 1, "Running": 3}},
             "creates": {"running": 2, "running_max": 24, "waiting": 1, "room": 1021},
             "problems": [],
@@ -281,4 +282,50 @@ async fn the_cluster_is_shown() {
     assert_eq!(refused.await.unwrap().status, 405);
     let without_key = exchange(away.address, "GET /api/clusters HTTP/1.1\r\nhost: x\r\n\r\n");
     assert_eq!(without_key.await.unwrap().status, 401);
+}
+
+/// Guards that a cluster is drained and weighed by a PATCH, and that an invalid change is refused before it has an effect.
+#[tokio::test]
+async fn a_cluster_is_changed() {
+    let server = Server::start(Fake::default());
+    let patch = |name: &str, body: &str| {
+        let length = body.len();
+        let head = format!("PATCH /api/clusters/{name} HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\n");
+        let text = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        let address = server.address;
+        async move { exchange(address, &text).await.unwrap() }
+    };
+    for (body, weight, drain) in [
+        (r#"{"drain": true}"#, 100, true),
+        (r#"{"weight": 7}"#, 7, false),
+        (r#"{"weight": 0}"#, 0, true),
+        (r#"{"weight": 1000, "drain": false}"#, 1000, false),
+    ] {
+        let changed = patch("default", body).await;
+        assert_eq!((changed.status, &changed.body["weight"]), (200, &json!(weight)), "{body}");
+        assert_eq!(changed.body["drain"], json!(drain), "{body}");
+    }
+    let calls = server.fake.calls().len();
+    for body in [
+        "{}",
+        "[]",
+        "",
+        r#"{"weight": -1}"#,
+        r#"{"weight": 1001}"#,
+        r#"{"weight": 1.5}"#,
+        r#"{"weight": "7"}"#,
+        r#"{"weight": null}"#,
+        r#"{"drain": "perhaps"}"#,
+        r#"{"weights": 7}"#,
+    ] {
+        assert_eq!(patch("default", body).await.status, 422, "{body}");
+    }
+    assert_eq!(server.fake.calls().len(), calls);
+    for name in ["west", "West", "a%20b"] {
+        assert_eq!(patch(name, r#"{"drain": true}"#).await.status, 404, "{name}");
+    }
+    let refused =
+        exchange(server.address, "GET /api/clusters/west HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\n\r\n");
+    let refused = refused.await.unwrap();
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("PATCH")));
 }

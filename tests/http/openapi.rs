@@ -57,7 +57,8 @@ const OFF: [&str; 1] = ["/metrics"];
 async fn described_methods_are_those_of_the_routes() {
     let paths = contract::document()["paths"].as_object().unwrap();
     for (path, item) in paths.iter().filter(|(path, _)| !OFF.contains(&&***path)) {
-        let target = path.replace("{id}", "abc-123").replace("{file}", "style.css");
+        let target =
+            path.replace("{id}", "abc-123").replace("{name}", "default").replace("{file}", "style.css");
         for method in ["get", "head", "post", "put", "patch", "delete", "options", "trace"] {
             let name: Method = method.to_uppercase().parse().unwrap();
             let request = Request::builder().method(&name).uri(&target).header("x-api-key", KEY);
@@ -93,6 +94,7 @@ fn paths_in_the_source() -> BTreeSet<String> {
                 let text = |segment: &str| match segment.strip_prefix('"') {
                     Some(text) => text.trim_end_matches('"').to_owned(),
                     None if matches!(segment, "String" | "KnownFile") => "{file}".to_owned(),
+                    None if segment == "PathCluster" => "{name}".to_owned(),
                     None => "{id}".to_owned(),
                 };
                 paths.insert(segments.fold(String::new(), |path, segment| path + "/" + &text(segment)));

@@ -175,6 +175,11 @@ pub(in crate::http) fn no_workspace() -> Vec<Failure> {
     vec![Failure::new("NoWorkspace", ApiError::no_workspace("0123456789abcdef0123456789abcdef"))]
 }
 
+/// The error of a cluster that does not exist.
+pub(in crate::http) fn unknown_cluster() -> Vec<Failure> {
+    vec![Failure::new("UnknownCluster", ApiError::unknown_cluster("west"))]
+}
+
 /// The error of a request that the settings do not allow.
 pub(in crate::http) fn settings(text: &'static str) -> Vec<Failure> {
     vec![Failure::new("NotAllowed", SandboxError::BadRequest(text.to_owned()).into())]

@@ -3,10 +3,11 @@
 
 use lifecycle::{
     ids::{
-        PATH_MAX, PATH_SEGMENT_MAX, PROFILE_NAME_PATTERN, SANDBOX_ID_MAX, SANDBOX_ID_PATTERN,
-        THREAD_ID_PATTERN, USER_ID_PATTERN,
+        CLUSTER_NAME_PATTERN, PATH_MAX, PATH_SEGMENT_MAX, PROFILE_NAME_PATTERN, SANDBOX_ID_MAX,
+        SANDBOX_ID_PATTERN, THREAD_ID_PATTERN, USER_ID_PATTERN,
     },
     network::NetworkMode,
+    placement::Terms,
     workspace::WhenDeleted,
 };
 use serde_json::{Value, json};
@@ -15,7 +16,10 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type},
 };
 
-use super::overrides::{ENV_MAX, LABELS_MAX};
+use super::{
+    SELECTOR_MAX,
+    overrides::{ENV_MAX, LABELS_MAX},
+};
 
 /// A number and a unit, possibly several. It matches every duration that the parser accepts, and some others.
 pub(in crate::http) const DURATION_PATTERN: &str = r"^ *[0-9]+ *[A-Za-z]+[0-9A-Za-z ]*$";
@@ -44,6 +48,10 @@ pub(in crate::http) fn create() -> Object {
         .minimum(Some(1))
         .description(Some("The maximum number of shell sessions. If absent or null, the image decides."));
     let profile = or_null("The profile of the Pod. Default: the profile `default`, if there is one.");
+    let cluster = or_null("The cluster on which it is created. Default: the daemon chooses.");
+    let selector =
+        or_null("A label selector for the clusters on which it may be created, such as `region=eu`.")
+            .max_length(Some(SELECTOR_MAX));
     let workspace = object()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some("Changes of the profile's workspace, as far as the profile allows it."))
@@ -66,6 +74,8 @@ pub(in crate::http) fn create() -> Object {
             flag("Whether the sandbox includes the broker of the Lark command line."),
         )
         .property("profile", profile.pattern(Some(PROFILE_NAME_PATTERN)))
+        .property("cluster", cluster.pattern(Some(CLUSTER_NAME_PATTERN)))
+        .property("cluster_selector", selector)
         .property("resources", resources("The limits of the container, as far as the profile allows it."))
         .property("env", texts("Variables of the container, as far as the profile allows it.", ENV_MAX))
         .property("labels", texts("Labels of the Pod, as far as the profile allows it.", LABELS_MAX))
@@ -106,6 +116,27 @@ pub(in crate::http) fn workspace_size() -> Object {
                 .schema_type(SchemaType::from_iter([Type::String, Type::Number])),
         )
         .required("size")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
+/// The body of a PATCH of a cluster.
+pub(in crate::http) fn cluster_change() -> Object {
+    let weight = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(0))
+        .maximum(Some(Terms::WEIGHT_MAX))
+        .description(Some(
+            "The share of the new sandboxes, in relation to the other clusters. With 0 it gets none.",
+        ));
+    let drain = ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .description(Some("Whether it gets no new sandboxes, whatever its weight."));
+    object()
+        .description(Some("The change of a cluster. At least one field is needed."))
+        .property("weight", weight)
+        .property("drain", drain)
+        .min_properties(Some(1))
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .build()
 }
