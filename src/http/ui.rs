@@ -44,7 +44,7 @@ static PAGE: File = File {
 macro_rules! files {
     ($($content_type:ident: $($name:literal)*;)*) => {
         /// The files below `/ui/`.
-        static FILES: [File; 28] = [$($(File {
+        static FILES: [File; 29] = [$($(File {
             name: $name,
             content_type: $content_type,
             text: include_str!(concat!("ui/", $name)),
@@ -57,7 +57,7 @@ files! {
     CSS: "style.css" "detail.css";
     SVG: "icon.svg";
     JAVASCRIPT: "actions.js" "address.js" "api.js" "clock.js" "columns.js" "commands.js" "connection.js" "detail.js"
-        "dialog.js" "dom.js" "filters.js" "format.js" "keys.js" "main.js" "metrics.js" "model.js" "notice.js" "order.js"
+        "dialog.js" "dom.js" "filters.js" "format.js" "keys.js" "limits.js" "main.js" "metrics.js" "model.js" "notice.js" "order.js"
         "overview.js" "sse.js" "stream.js" "table.js" "theme.js" "timeline.js" "window.js";
 }
 

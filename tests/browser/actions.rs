@@ -68,6 +68,47 @@ async fn limits_are_changed() {
     page.is_clean().await;
 }
 
+/// Guards that CPU and memory are changed together with a lifetime, in one call, where the profile lets a request set them,
+/// and that the dialog names the bounds.
+#[tokio::test]
+#[ignore = "needs Chromium: run ./dev browser"]
+async fn resources_are_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let profiles = "[profiles.large]\ncpu = '1'\nmemory = '1Gi'\n[profiles.large.overrides]\ncpu = { max = '4' }\n\
+                    [profiles.fixed]\ncpu = '1'\n";
+    std::fs::write(&file, profiles).unwrap();
+    let setup = Setup::new(&[("SANDBOX_PROVISIONER_CONFIG", file.to_str().unwrap())]);
+    let page = Page::of(setup.cluster(cluster("normal")), WIDE).await;
+    for profile in ["large", "fixed"] {
+        let body = json!({"sandbox_id": profile, "profile": profile});
+        page.daemon.call(Method::POST, "/api/sandboxes?wait=ready", Some(body)).await;
+    }
+    page.go("?id=large").await;
+    page.click_text("#detail button", "Change limits").await;
+    page.wait_text("dialog", "Cores, such as 2 or 500m; at most 4.").await;
+    page.wait("!document.querySelector('#memory-text')").await;
+    page.run("document.getElementById('cpu-text').value = ''", &[]).await;
+    page.type_into("#cpu-text", "5").await;
+    page.click_text("dialog button", "Change").await;
+    page.wait_text("dialog .failure", "5 is above 4").await;
+    page.run("document.getElementById('cpu-text').value = ''", &[]).await;
+    page.type_into("#cpu-text", "2").await;
+    page.type_into("#ttl-choice", "Set").await;
+    page.type_into("#ttl-text", "10m").await;
+    page.click_text("dialog button", "Change").await;
+    page.wait_text("#toast", "The limits of large were changed").await;
+    page.wait_text("#detail dl", "TTLExpired").await;
+    until("the CPU is changed", async || page.daemon.get("large").await.body["resources"]["cpu"] == "2")
+        .await;
+
+    page.go("?id=fixed").await;
+    page.click_text("#detail button", "Change limits").await;
+    page.wait_text("dialog", "Time to live").await;
+    page.wait("!document.querySelector('#cpu-text')").await;
+    page.is_clean().await;
+}
+
 /// Returns the only sandbox of the list, which does not count as a use.
 async fn listed(page: &Page) -> serde_json::Value {
     page.daemon.fetch("/api/sandboxes").await.body["sandboxes"][0].take()

@@ -3,6 +3,7 @@
 import { call, sandbox } from "./api.js";
 import { ask } from "./dialog.js";
 import { h } from "./dom.js";
+import { outcome, patch, resizable } from "./limits.js";
 import { say } from "./notice.js";
 
 /** Deletes a sandbox. */
@@ -30,8 +31,15 @@ export async function touch(id) {
   if (isDone) say(`Sandbox ${id} was touched.`);
 }
 
-/** Changes the limits of a sandbox. */
-export async function changeLimits(id) {
+/** Changes the limits of a sandbox, and the resources that its profile lets a request set. `data` is its present state. */
+export async function changeLimits(id, data) {
+  // Without the profiles the lifetimes can still be changed.
+  const profiles = data.profile ? await call("api/profiles").catch(() => ({})) : {};
+  const resources = resizable(data, profiles);
+  const resource = ({ name, label, present, hint }) => {
+    const amount = h("input", { id: `${name}-text`, name, value: present, "aria-describedby": `${name}-hint`, autocomplete: "off" });
+    return h("div", { class: "field" }, h("label", { for: amount.id }, label), amount, h("p", { id: `${name}-hint`, class: "hint" }, hint));
+  };
   const limit = (name, label, hint) => {
     const text = h("input", { id: `${name}-text`, name, "aria-label": `${label}: duration`, placeholder: "2h 30m", disabled: true, autocomplete: "off" });
     const choice = h("select", { id: `${name}-choice`, name: `${name}-choice`, "aria-describedby": `${name}-hint` },
@@ -47,28 +55,22 @@ export async function changeLimits(id) {
       h("label", { for: choice.id }, label), h("div", { class: "pair" }, choice, text),
       h("p", { id: `${name}-hint`, class: "hint" }, hint));
   };
+  let answer = {};
   const isDone = await ask({
     title: `Limits of ${id}`,
     body: [
       limit("ttl", "Time to live", "Since the creation. A duration such as 90s, 15m or 2h 30m."),
       limit("idle_timeout", "Idle timeout", "Since the last activity. This change counts as activity."),
+      resources.map(resource),
     ],
     submit: "Change",
-    run: (form) => call(sandbox(id), { method: "PATCH", body: limits(form) }),
+    run: async (form) => {
+      const body = patch(form, resources);
+      if (body === null) throw new Error("Nothing is to be changed.");
+      answer = await call(sandbox(id), { method: "PATCH", body });
+    },
   });
-  if (isDone) say(`The limits of ${id} were changed.`);
-}
-
-/** Returns the body of the PATCH for the filled form. */
-export function limits(form) {
-  const body = {};
-  for (const name of ["ttl", "idle_timeout"]) {
-    const choice = form.get(`${name}-choice`);
-    if (choice === "set") body[name] = form.get(name).trim();
-    else if (choice === "default") body[name] = null;
-  }
-  if (Object.keys(body).length === 0) throw new Error("Nothing is to be changed.");
-  return body;
+  if (isDone) say(outcome(id, answer));
 }
 
 /** Resumes the reaper after its limits have stopped it. */

@@ -95,7 +95,7 @@ export class Detail {
     const act = (name, run, isDangerous) =>
       h("button", { type: "button", class: isDangerous ? "danger" : null, onclick: () => run(id) }, name);
     const actions = h("div", { class: "buttons", role: "group", "aria-label": "Actions" },
-      act("Touch", touch), act("Change limits", changeLimits), act("Delete", remove, true));
+      act("Touch", touch), act("Change limits", () => changeLimits(id, this.#row?.data ?? {})), act("Delete", remove, true));
     const close = h("button", { type: "button", class: "close", "aria-label": "Close the details", onclick: () => this.onClose() }, "✕");
     const section = (name, label) => {
       const body = h("div", { class: "body" });
