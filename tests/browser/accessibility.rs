@@ -35,7 +35,13 @@ async fn check(page: &Page, axe: &str, name: &str) {
 #[ignore = "needs Chromium: run ./dev browser"]
 async fn axe_finds_nothing_serious() {
     let axe = fs::read_to_string(folder().join("axe.min.js")).expect("`./dev browser` downloads axe-core");
-    let setup = Setup::new(&[("PROVISIONER_API_KEY", "k")]).cluster(cluster("normal"));
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.toml");
+    let profile = "[profiles.default]\ncpu = '1'\n[profiles.default.overrides]\ncpu = { max = '4' }\nmemory = { min = '512Mi' }\n";
+    fs::write(&settings, profile).unwrap();
+    let settings = settings.to_str().unwrap();
+    let setup = Setup::new(&[("PROVISIONER_API_KEY", "k"), ("SANDBOX_PROVISIONER_CONFIG", settings)]);
+    let setup = setup.cluster(cluster("normal"));
     let page = Page::start(setup, WIDE).await;
     for n in 1..=40 {
         let body =

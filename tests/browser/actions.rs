@@ -94,7 +94,7 @@ async fn resources_are_changed() {
     page.wait_text("dialog .failure", "5 is above 4").await;
     page.run("document.getElementById('cpu-text').value = ''", &[]).await;
     page.type_into("#cpu-text", "2").await;
-    page.type_into("#ttl-choice", "Set").await;
+    page.type_into("#ttl-choice", "S").await;
     page.type_into("#ttl-text", "10m").await;
     page.click_text("dialog button", "Change").await;
     page.wait_text("#toast", "The limits of large were changed").await;
