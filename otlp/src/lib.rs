@@ -6,6 +6,7 @@
 mod client;
 #[cfg(feature = "collector")]
 pub mod collector;
+mod variables;
 
 use std::time::Duration;
 
@@ -27,10 +28,6 @@ use tracing_subscriber::{Layer, Registry, filter::filter_fn};
 
 use self::client::CollectorClient;
 pub use self::client::TlsError;
-
-/// The variables that choose the protocol, of which this program has one.
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const PROTOCOL: &str = "http/protobuf";
 
 /// The variables that hold the path of the certificate authority of the collector.
 const CERTIFICATES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
@@ -90,12 +87,14 @@ pub struct SpanIds {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A variable has a value that this program does not support.
-    #[error("{variable}={value:?} is not supported; allowed: {PROTOCOL}")]
-    Protocol {
+    #[error("{variable}={value:?} is not supported; allowed: {allowed}")]
+    Unsupported {
         /// The variable.
         variable: &'static str,
         /// Its value.
         value: String,
+        /// The values that are supported.
+        allowed: &'static str,
     },
     /// The certificate authority cannot be read.
     #[error(transparent)]
@@ -119,10 +118,8 @@ impl Exporter {
         service: Service,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(Self, SpanLayer), StartError> {
-        let set = |names: &[&'static str]| first(names, &variable);
-        if let Some((variable, value)) = set(&PROTOCOLS).filter(|(_, value)| value != PROTOCOL) {
-            return Err(StartError::Protocol { variable, value });
-        }
+        let set = |names: &[&'static str]| variables::first(names, &variable);
+        variables::check(&variable)?;
         let certificate = set(&CERTIFICATES).map(|(_, path)| path);
         let client = CollectorClient::new(certificate.as_deref())?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build()?;
@@ -166,14 +163,6 @@ fn resource(Service { name, version }: Service) -> Resource {
         })
         .map(|(key, value, _)| KeyValue::new(key, value));
     Resource::builder().with_attributes(own).build()
-}
-
-/// Returns the first of these variables that is set.
-fn first(
-    names: &[&'static str],
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<(&'static str, String)> {
-    names.iter().find_map(|name| Some((*name, variable(name).filter(|value| !value.is_empty())?)))
 }
 
 /// Adds the answer to the span of a request, by the semantic conventions of OpenTelemetry.

@@ -153,6 +153,11 @@ fn a_collector_that_is_away_or_silent_delays_nothing() {
 fn an_unusable_variable_is_named() {
     for (variable, value, wanted) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL=\"grpc\" is not supported"),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "sometimes",
+            "OTEL_TRACES_SAMPLER=\"sometimes\" is not supported; allowed: always_on",
+        ),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url", "OTEL_EXPORTER_OTLP_"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem", "\"/nowhere/ca.pem\""),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null", "does not contain certificates"),
