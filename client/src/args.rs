@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are shown as help on terminals")]
 
+mod clusters;
 mod examples;
 mod values;
 
@@ -14,11 +15,13 @@ use clap::{
 
 use lifecycle::log::{TAIL, TAIL_MAX};
 
+pub use self::clusters::{ClustersArgs, MoveArgs};
 pub use self::values::{LabelSelector, Mount};
 use self::{
     examples::{
-        COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES, GET_EXAMPLES,
-        LIMITS_EXAMPLES, LOGS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES, WORKSPACES_EXAMPLES,
+        CLUSTERS_EXAMPLES, COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES,
+        GET_EXAMPLES, LIMITS_EXAMPLES, LOGS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES,
+        WORKSPACES_EXAMPLES,
     },
     values::{duration, mount, owner, pair, selector, status},
 };
@@ -60,8 +63,11 @@ pub enum Command {
     /// Show, enlarge or delete workspaces.
     #[command(after_help = WORKSPACES_EXAMPLES)]
     Workspaces(WorkspacesArgs),
-    /// Show the daemon's clusters.
-    Clusters(ListArgs),
+    /// Show the daemon's clusters, drain one, or change its weight.
+    #[command(after_help = CLUSTERS_EXAMPLES)]
+    Clusters(ClustersArgs),
+    /// Move a sandbox to another cluster: create it there, wait until it is ready, and delete it where it was.
+    Move(MoveArgs),
     /// Print the completions of a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -222,6 +228,12 @@ pub struct CreateArgs {
     /// Conversation whose data is mounted.
     #[arg(long, value_name = "ID")]
     pub thread: Option<String>,
+    /// Cluster; without it, the daemon chooses.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Labels of the clusters among which the daemon chooses, such as region=eu, as with kubectl.
+    #[arg(long, value_name = "SELECTOR")]
+    pub cluster_selector: Option<String>,
     /// Time to live, such as 8h.
     #[arg(long, value_name = "DURATION")]
     pub ttl: Option<String>,

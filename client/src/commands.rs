@@ -65,6 +65,7 @@ async fn outcome(
         Command::Top(args) => top::run(session!(args.connection), &args).await,
         Command::Profiles(args) => profiles::run(session!(args.connection), &args).await,
         Command::Workspaces(args) => workspaces::run(environment, console, args).await,
+        Command::Move(args) => change::move_to(session!(args.connection), &args).await,
         Command::Clusters(args) => clusters::run(session!(args.connection), &args).await,
         Command::Completions { shell } => generate::completions(program, shell, console),
         Command::Man { dir } => generate::manual(program, dir.as_deref(), console),

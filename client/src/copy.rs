@@ -12,8 +12,8 @@ pub struct Copy {
     sandboxes: BTreeMap<String, Sandbox>,
     /// The sandboxes that no event has named since the stream began again; `None` if it has not.
     unconfirmed: Option<BTreeSet<String>>,
-    /// Why the daemon has lost the cluster.
-    stale: Option<String>,
+    /// Why the daemon has lost a cluster, by its name, which is empty if there is only one.
+    away: BTreeMap<String, String>,
     complete: bool,
 }
 
@@ -46,10 +46,14 @@ impl Copy {
         self.complete
     }
 
-    /// Returns why the state may be out of date.
-    #[must_use]
-    pub fn stale(&self) -> Option<&str> {
-        self.stale.as_deref()
+    /// Returns why the state may be out of date, for each cluster that the daemon has lost.
+    pub fn stale(&self) -> impl Iterator<Item = &str> {
+        self.away.values().map(String::as_str)
+    }
+
+    /// Notes that a stream begins. It tells again which clusters the daemon has lost.
+    pub fn begin(&mut self) {
+        self.away.clear();
     }
 
     /// Applies an event. Returns what has changed: nothing for an event that repeats what the copy has.
@@ -72,10 +76,13 @@ impl Copy {
             }
             "stale" => {
                 let why = event.data["detail"].as_str().unwrap_or("the state may be out of date").to_owned();
-                self.stale = Some(why.clone());
+                self.away.insert(cluster(event), why.clone());
                 vec![Change::Stale(why)]
             }
-            "fresh" => self.stale.take().map(|_| Change::Fresh).into_iter().collect(),
+            "fresh" => {
+                let was_away = self.away.remove(&cluster(event)).is_some();
+                (was_away && self.away.is_empty()).then_some(Change::Fresh).into_iter().collect()
+            }
             "deleted" | "reaped" => {
                 let id = event.data["sandbox_id"].as_str().unwrap_or_default().to_owned();
                 self.confirm(&id);
@@ -111,6 +118,11 @@ impl Copy {
         fields.reaped = Sandbox::parse(end.clone()).and_then(|end| end.fields.reaped);
         Some(Change::Gone(Sandbox { value: end.clone(), fields }))
     }
+}
+
+/// Returns the cluster of an event about a whole cluster.
+fn cluster(event: &Event) -> String {
+    event.data["cluster"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Returns the data of a `deleted` that was missed.
@@ -152,7 +164,7 @@ mod tests {
         assert_eq!(applied(copy, "changed", status("a", "Running")), [""; 0], "nothing has changed");
         assert_eq!(applied(copy, "a-new-name", status("b", "Pending")), ["+b Pending"]);
         assert_eq!(applied(copy, "stale", json!({"detail": "lost"})), ["stale: lost"]);
-        assert_eq!(copy.stale(), Some("lost"));
+        assert_eq!(copy.stale().collect::<Vec<_>>(), ["lost"]);
         assert_eq!(applied(copy, "fresh", json!({})), ["fresh"]);
         assert_eq!(applied(copy, "deleted", status("a", "NotFound")), ["-a Deleted"]);
         let mut reaped = status("a", "NotFound");
@@ -164,6 +176,22 @@ mod tests {
         assert_eq!(gone.fields.sandbox_url, "http://n:1", "the last state is shown");
         assert_eq!(copy.sandboxes().count(), 0);
         assert_eq!(applied(copy, "unknown", json!({})), [""; 0]);
+    }
+
+    /// Guards that the state is out of date until each cluster is back, or until a stream begins.
+    #[test]
+    fn each_cluster_comes_back() {
+        let copy = &mut Copy::default();
+        let of = |cluster: &str| json!({"detail": format!("{cluster} is away"), "cluster": cluster});
+        for cluster in ["west", "east"] {
+            assert_eq!(applied(copy, "stale", of(cluster)), [format!("stale: {cluster} is away")]);
+        }
+        assert_eq!(copy.stale().collect::<Vec<_>>(), ["east is away", "west is away"]);
+        assert_eq!(applied(copy, "fresh", of("east")), [""; 0]);
+        assert_eq!(applied(copy, "fresh", of("west")), ["fresh"]);
+        applied(copy, "stale", of("west"));
+        copy.begin();
+        assert_eq!(copy.stale().count(), 0);
     }
 
     /// Guards that after a `reset` only real changes are reported, those that were missed included.

@@ -61,6 +61,8 @@ pub struct Fields {
     pub reaped: Option<Hold>,
     /// The profile that a create named and that the sandbox does not have.
     pub profile_not_applied: Option<String>,
+    /// The cluster that a POST named, if the sandbox exists on another one.
+    pub cluster_not_applied: Option<String>,
     /// The network mode that a create named and that the sandbox does not have.
     pub network_not_applied: Option<String>,
     /// The resources that a create set and that the sandbox does not have.

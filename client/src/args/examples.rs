@@ -64,6 +64,12 @@ Examples:
   sandbox-provisioner workspaces resize ID 20Gi
   sandbox-provisioner workspaces delete ID";
 
+pub(super) const CLUSTERS_EXAMPLES: &str = "\
+Examples:
+  sandbox-provisioner clusters -o wide
+  sandbox-provisioner clusters west --drain
+  sandbox-provisioner clusters west --undrain --weight 50";
+
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   sandbox-provisioner completions bash > /etc/bash_completion.d/sandbox-provisioner

@@ -1,4 +1,4 @@
-//! `touch` and `limits`: uses and changes of sandboxes.
+//! `touch`, `limits` and `move`: uses and changes of sandboxes.
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Session, create, finished, list};
 use crate::{
     api::{self, Api, Call},
-    args::{LimitsArgs, TouchArgs},
+    args::{LimitsArgs, MoveArgs, TouchArgs},
     error::{Exit, Failure},
     sandbox::Sandbox,
 };
@@ -51,6 +51,20 @@ pub(super) async fn limits(session: &mut Session<'_, '_>, args: &LimitsArgs) -> 
         session.console.note(&crate::text::printable(&format!("resize: {}{why}", resize.state)));
     }
     list::print(session.console, &[changed], false, &args.output)
+}
+
+pub(super) async fn move_to(session: &mut Session<'_, '_>, args: &MoveArgs) -> Result<(), Failure> {
+    let path = format!("{}/move", api::sandbox(&args.id));
+    let body = json!({"cluster": args.cluster});
+    let owner = args.owner.owner.as_deref();
+    let call = Call { path: &path, method: Method::POST, body: Some(&body), owner };
+    let moved = answered(&session.api, call).await?;
+    if moved.fields.cluster.as_deref() != Some(&*args.cluster) {
+        let text =
+            format!("{} is being created on {}; it moves once it is ready there", args.id, args.cluster);
+        session.console.note(&crate::text::printable(&text));
+    }
+    list::print(session.console, &[moved], false, &args.output)
 }
 
 /// Sends a call whose answer is a sandbox.

@@ -35,6 +35,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &CreateArgs) -> Res
     let mut shown = created.clone();
     if let Ok(now) = list::one(&session.api, created.id()).await {
         shown.fields = crate::sandbox::Fields {
+            cluster_not_applied: created.fields.cluster_not_applied,
             profile_not_applied: created.fields.profile_not_applied,
             network_not_applied: created.fields.network_not_applied,
             resources_not_applied: created.fields.resources_not_applied,
@@ -82,6 +83,8 @@ fn body(mut fields: Map<String, Value>, args: &CreateArgs) -> Result<Value, Fail
         ("profile", &args.profile),
         ("user_id", &args.user),
         ("thread_id", &args.thread),
+        ("cluster", &args.cluster),
+        ("cluster_selector", &args.cluster_selector),
         ("ttl", &args.ttl),
         ("idle_timeout", &args.idle_timeout),
         ("image", &args.image),

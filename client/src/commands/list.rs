@@ -106,6 +106,7 @@ pub(super) fn print_changed(
     let fields = &sandbox.fields;
     let resources = &fields.resources_not_applied;
     let not_applied = [
+        ("cluster", fields.cluster_not_applied.clone()),
         ("profile", fields.profile_not_applied.clone()),
         ("network mode", fields.network_not_applied.clone()),
         ("resources", (*resources != Resources::default()).then(|| columns::resources(resources))),

@@ -49,7 +49,10 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
     loop {
         match follow.next().await? {
             News::Lost(why) => session.console.note(&format!("warning: {why}; connecting again")),
-            News::Restored => session.console.note("connected again"),
+            News::Restored => {
+                watch.copy.begin();
+                session.console.note("connected again");
+            }
             News::Event(event) => {
                 let (lines, is_gone) = watch.apply(&event, Timestamp::now());
                 for line in lines {

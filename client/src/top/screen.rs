@@ -158,11 +158,12 @@ fn titled(column: &Column, state: &State) -> String {
 }
 
 fn title(state: &State) -> String {
-    let connection = match (&state.lost, state.copy.stale()) {
-        (Some(why), _) => format!("NO CONNECTION: {why}"),
-        (None, Some(why)) => format!("STALE: {why}"),
-        (None, None) if state.copy.is_complete() => "live".to_owned(),
-        (None, None) => "loading".to_owned(),
+    let away: Vec<_> = state.copy.stale().collect();
+    let connection = match &state.lost {
+        Some(why) => format!("NO CONNECTION: {why}"),
+        None if !away.is_empty() => format!("STALE: {}", away.join("; ")),
+        None if state.copy.is_complete() => "live".to_owned(),
+        None => "loading".to_owned(),
     };
     printable(&format!("{}  {connection}", state.url))
 }

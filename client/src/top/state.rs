@@ -104,7 +104,10 @@ impl State {
                 self.copy.apply(&event);
             }
             News::Lost(why) => self.lost = Some(why),
-            News::Restored => self.lost = None,
+            News::Restored => {
+                self.lost = None;
+                self.copy.begin();
+            }
         }
     }
 

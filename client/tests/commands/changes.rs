@@ -42,6 +42,10 @@ async fn flags_become_the_body() {
                 "a",
                 "--profile",
                 "large",
+                "--cluster",
+                "west",
+                "--cluster-selector",
+                "region=eu",
                 "--user",
                 "u",
                 "--thread",
@@ -74,7 +78,8 @@ async fn flags_become_the_body() {
                 "3",
             ],
             json!({
-                "sandbox_id": "a", "profile": "large", "user_id": "u", "thread_id": "t", "ttl": "8h",
+                "sandbox_id": "a", "profile": "large", "cluster": "west", "cluster_selector": "region=eu",
+                "user_id": "u", "thread_id": "t", "ttl": "8h",
                 "idle_timeout": "30m", "resources": {"cpu": "2", "memory": "1Gi", "ephemeral_storage": "2Gi"},
                 "image": "i", "env": {"A": "b=c"}, "labels": {"k": "v"},
                 "extra_mounts": [{"host_path": "/h", "container_path": "/c", "read_only": true}],
@@ -197,4 +202,16 @@ async fn limits_are_patches() {
         let bodies: Vec<Value> = requests.into_iter().map(|request| request.body).collect();
         assert_eq!(bodies, wanted, "{args:?}");
     }
+}
+
+/// Guards that a move names the cluster, and that a sandbox that has not moved yet is not shown as if it had.
+#[tokio::test]
+async fn a_move_tells_whether_it_is_done() {
+    let server = Server::start(|_, _| ok(sandbox("a", &json!({"cluster": "west"})))).await;
+    let done = command(&server.url, &["move", "a", "west"]).await;
+    assert_eq!((done.exit, &*done.err), (Exit::Success, ""), "{done:?}");
+    let last = server.requests().pop().unwrap();
+    assert_eq!((&*last.line, &last.body), ("POST /api/sandboxes/a/move", &json!({"cluster": "west"})));
+    let underway = command(&server.url, &["move", "a", "east"]).await;
+    assert_eq!(underway.err, "a is being created on east; it moves once it is ready there\n");
 }

@@ -108,7 +108,8 @@ async fn workspaces_are_managed() {
 async fn clusters_are_a_table() {
     let server = Server::start(|_, _| {
         ok(json!({"count": 1, "clusters": [{
-            "name": "default", "ready": false, "version": "v1.36.2", "fresh_since": null,
+            "name": "west", "ready": false, "weight": 50, "drain": true, "room": 7, "labels": {"region": "eu"},
+            "profiles": ["small", "large"], "version": "v1.36.2", "fresh_since": null,
             "sandboxes": {"count": 3, "ready": 2, "by_status": {"Pending": 1, "Running": 2}},
             "creates": {"running": 1, "running_max": 16, "waiting": 0, "room": 100},
             "problems": [{"check": "watch-pods", "message": "no\u{1b}list", "optional": false}],
@@ -118,11 +119,32 @@ async fn clusters_are_a_table() {
     let outcome = command(&server.url, &["clusters", "-o", "wide"]).await;
     assert_eq!(
         outcome.out,
-        "NAME      READY   VERSION   FRESH-FOR   SANDBOXES     PROBLEMS     BY-STATUS             CREATES\n\
-         default   False   v1.36.2   <none>      3 (2 ready)   watch-pods   Pending=1,Running=2   1 of 16, 0 waiting\n"
+        "NAME   READY   WEIGHT       VERSION   FRESH-FOR   SANDBOXES     PROBLEMS     ROOM   BY-STATUS             CREATES              LABELS      PROFILES\n\
+         west   False   50 (drain)   v1.36.2   <none>      3 (2 ready)   watch-pods   7      Pending=1,Running=2   1 of 16, 0 waiting   region=eu   small,large\n"
     );
-    assert_eq!(outcome.err, "problem: default: watch-pods: no\\u{1b}list\n");
-    assert_eq!(command(&server.url, &["clusters", "-o", "name"]).await.out, "default\n");
+    assert_eq!(outcome.err, "problem: west: watch-pods: no\\u{1b}list\n");
+    assert_eq!(command(&server.url, &["clusters", "-o", "name"]).await.out, "west\n");
+    assert_eq!(command(&server.url, &["clusters", "west", "-o", "name"]).await.out, "west\n");
+    let unknown = command(&server.url, &["clusters", "east"]).await;
+    assert_eq!(unknown.exit, Exit::NotFound);
+    assert!(unknown.err.contains("there is no cluster \"east\"; the clusters are west"), "{unknown:?}");
+}
+
+/// Guards that a cluster is changed by one PATCH.
+#[tokio::test]
+async fn a_cluster_is_changed() {
+    let server =
+        Server::start(|_, _| ok(json!({"name": "a b", "ready": true, "weight": 7, "drain": false}))).await;
+    for (args, wanted) in [
+        (&["clusters", "a b", "--drain"][..], json!({"drain": true})),
+        (&["clusters", "a b", "--undrain", "--weight", "7"], json!({"drain": false, "weight": 7})),
+        (&["clusters", "a b", "--weight", "0"], json!({"weight": 0})),
+    ] {
+        let outcome = command(&server.url, args).await;
+        assert_eq!(outcome.exit, Exit::Success, "{outcome:?}");
+        let last = server.requests().pop().unwrap();
+        assert_eq!((&*last.line, &last.body), ("PATCH /api/clusters/a%20b", &wanted), "{args:?}");
+    }
 }
 
 /// Guards that completions and manual pages are made for every command.

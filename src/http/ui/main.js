@@ -55,7 +55,7 @@ const stream = new Stream({
     queue();
   },
   onStart: (isResumed) => {
-    if (!isResumed) model.restart();
+    model.begin(isResumed);
   },
   onEvents: (events) => {
     lastNews = now();

@@ -43,15 +43,20 @@ export class Model {
   changes = new Map();
   /** Whether all events of the present state have arrived at least once. */
   complete = false;
-  /** Why the daemon says that the state is out of date; null if it is current. */
-  stale = null;
+  /** Why the daemon says that the state of a cluster is out of date, by the cluster. */
+  #away = new Map();
   /** The rows of the present state while it arrives, which then replace the others. */
   #incoming = null;
 
-  /** Notes that a stream begins that is not the continuation of an earlier one. */
-  restart() {
-    this.#incoming = new Map();
-    this.stale = null;
+  /** Why the daemon says that the state is out of date; null if it is current. */
+  get stale() {
+    return this.#away.size === 0 ? null : [...this.#away.values()].join("; ");
+  }
+
+  /** Notes that a stream begins. If it is not the continuation of an earlier one, the present state follows. */
+  begin(isResumed) {
+    this.#away.clear();
+    if (!isResumed) this.#incoming = new Map();
   }
 
   /**
@@ -62,19 +67,18 @@ export class Model {
     switch (name) {
       case "synced":
         this.complete = true;
-        this.stale = null;
         if (!this.#incoming) return false;
         this.rows = this.#incoming;
         this.#incoming = null;
         return true;
       case "reset":
-        this.restart();
+        this.#incoming = new Map();
         return false;
       case "stale":
-        this.stale = String(data.detail ?? "the daemon has lost the cluster");
+        this.#away.set(data.cluster, String(data.detail ?? "the daemon has lost the cluster"));
         return false;
       case "fresh":
-        this.stale = null;
+        this.#away.delete(data.cluster);
         return false;
       default:
         return this.#applyToOne(name, data, changed, now);

@@ -5,7 +5,7 @@ const of = (id, more = {}) => ({ sandbox_id: id, status: "Running", ready: true,
 
 function fed(...events) {
   const model = new Model();
-  model.restart();
+  model.begin(false);
   const changed = new Set();
   let isAll = false;
   for (const [name, data = {}] of events) isAll = model.apply({ name, data }, changed, 1000) || isAll;
@@ -48,7 +48,17 @@ test("a stale state ends with fresh, and with a new stream", () => {
   model.apply({ name: "fresh", data: {} }, new Set(), 1);
   equal(model.stale, null);
   model.apply({ name: "stale", data: {} }, new Set(), 1);
-  model.restart();
+  model.begin(false);
+  equal(model.stale, null);
+});
+
+test("each cluster that is away is named until it is back, or until a stream begins", () => {
+  const { model } = fed(["synced"], ["stale", { detail: "east is away", cluster: "east" }], ["stale", { detail: "west is away", cluster: "west" }]);
+  equal(model.stale, "east is away; west is away");
+  model.apply({ name: "fresh", data: { cluster: "east" } }, new Set(), 1);
+  model.apply({ name: "synced", data: {} }, new Set(), 1);
+  equal(model.stale, "west is away");
+  model.begin(true);
   equal(model.stale, null);
 });
 
