@@ -3,7 +3,9 @@
 #![expect(clippy::doc_markdown, reason = "the comments are shown as help on terminals")]
 
 mod clusters;
+mod connection;
 mod examples;
+mod output;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -15,15 +17,19 @@ use clap::{
 
 use lifecycle::log::{TAIL, TAIL_MAX};
 
-pub use self::clusters::{ClustersArgs, MoveArgs};
-pub use self::values::{LabelSelector, Mount};
+pub use self::{
+    clusters::{ClustersArgs, MoveArgs},
+    connection::{ConnectionArgs, OwnerArgs},
+    output::{Format, OutputArgs, When},
+    values::{LabelSelector, Mount},
+};
 use self::{
     examples::{
         CLUSTERS_EXAMPLES, COMPLETIONS_EXAMPLES, CREATE_EXAMPLES, DELETE_EXAMPLES, EVENTS_EXAMPLES,
         GET_EXAMPLES, LIMITS_EXAMPLES, LOGS_EXAMPLES, MAN_EXAMPLES, TOP_HELP, WAIT_EXAMPLES,
         WORKSPACES_EXAMPLES,
     },
-    values::{duration, mount, owner, pair, selector, status},
+    values::{duration, mount, pair, selector, status},
 };
 use crate::columns::SortKey;
 
@@ -81,80 +87,6 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-}
-
-/// How the daemon is reached.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Connection")]
-pub struct ConnectionArgs {
-    /// The URL of the daemon.
-    // Parsed by the program itself: clap would quote an invalid one, and a URL may contain a password.
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "URL of the daemon [PROVISIONER_URL; default: http://127.0.0.1:8002]"
-    )]
-    pub url: Option<String>,
-    /// The file with the API key.
-    #[arg(
-        long,
-        value_name = "FILE",
-        help = "File with the API key [PROVISIONER_API_KEY_FILE; PROVISIONER_API_KEY is the key itself]"
-    )]
-    pub api_key_file: Option<PathBuf>,
-    /// The file with the certificates to trust.
-    #[arg(
-        long,
-        value_name = "FILE",
-        help = "File with the certificates (PEM) to trust for https, in place of the system's [PROVISIONER_CA_FILE]"
-    )]
-    pub ca_file: Option<PathBuf>,
-    /// How long the daemon has to answer a call.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    pub request_timeout: Duration,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// Format of the output.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
-    /// Leave out the titles of tables.
-    #[arg(long)]
-    pub no_headers: bool,
-    /// Whether to use colours; 'auto' means on a terminal, without NO_COLOR.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: When,
-}
-
-/// A format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// A table.
-    #[default]
-    Table,
-    /// A table with more columns.
-    Wide,
-    /// The API's JSON.
-    Json,
-    /// The same as YAML.
-    Yaml,
-    /// Only the ids, one a line.
-    Name,
-}
-
-/// When colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum When {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// The selected sandboxes. Several values of one option, separated by commas, mean any of them.
@@ -297,14 +229,6 @@ pub struct ResourcesArgs {
     /// Limit of disk, such as 1Gi.
     #[arg(long, value_name = "QUANTITY")]
     pub ephemeral_storage: Option<String>,
-}
-
-/// The name of the caller.
-#[derive(Debug, Clone, Default, Args)]
-pub struct OwnerArgs {
-    /// Name of the caller, sent as X-Owner. Another owner's sandbox in use is not deleted.
-    #[arg(long, value_name = "NAME", value_parser = owner)]
-    pub owner: Option<String>,
 }
 
 /// The arguments of `delete`.

@@ -2,7 +2,10 @@
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{ConnectionArgs, OutputArgs, OwnerArgs};
+use super::{
+    connection::{ConnectionArgs, OwnerArgs},
+    output::OutputArgs,
+};
 
 /// The arguments of `clusters`.
 #[derive(Debug, Args)]
