@@ -1,6 +1,8 @@
 //! `/livez`, `/readyz` and `/metrics`, as Kubernetes' own components serve them.
 
-use std::fmt::Write;
+mod readiness;
+
+use std::{fmt::Write, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -17,7 +19,10 @@ use utoipa::{
 };
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-pub use fleet::check::{Check, Checks};
+pub use fleet::check::Check;
+
+pub(crate) use self::readiness::NamedCheck;
+pub use self::readiness::{Readiness, ReadinessChecks};
 
 use crate::{
     http::{
@@ -37,7 +42,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Admin {
     /// The checks of `/readyz`.
-    pub checks: Checks,
+    pub checks: ReadinessChecks,
     /// The metrics of `/metrics`, and who may read them; without metrics the path is unknown.
     pub metrics: Option<(Metrics, Auth)>,
 }
@@ -57,8 +62,8 @@ struct Report<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadinessCheck)]
 struct ReportedCheck<'a> {
-    /// A short stable name.
-    name: &'static str,
+    /// A short stable name; with several clusters, after that of the cluster, as `west/watch-pods`.
+    name: &'a str,
     /// Whether it passes.
     ok: bool,
     /// Whether the daemon is ready without it. Absent if not.
@@ -113,7 +118,7 @@ pub(crate) fn route(Admin { checks, metrics }: Admin) -> BoxedFilter<(Response,)
         .and(reads())
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
-        .map(move |headers, query: String| readiness(&checks(), &headers, &query));
+        .map(move |headers, query: String| answer(&checks(), &headers, &query));
     let health = live.or(ready).unify();
     match metrics {
         Some((metrics, auth)) => health.or(metrics::route(metrics, auth)).unify().boxed(),
@@ -136,9 +141,10 @@ fn reads() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::get().or(warp::head()).unify()
 }
 
-/// 200 if every check passes, else 503. The report contains the checks with `?verbose`, and if one fails.
-fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
-    let ready = checks.iter().all(|check| check.optional || check.outcome.is_ok());
+/// Returns 200 if the daemon is ready, else 503. The report contains the checks with `?verbose`, and if one fails.
+fn answer(readiness: &Readiness, headers: &HeaderMap, query: &str) -> Response {
+    let ready = readiness.is_ready();
+    let checks: Vec<_> = readiness.named().collect();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let verbose = query.split('&').any(|pair| pair.split('=').next() == Some("verbose"));
     let mut response = if accepts(headers, "application/json") {
@@ -148,7 +154,7 @@ fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
         *response.status_mut() = status;
         response
     } else if verbose || !ready {
-        text(status, listed(checks, ready))
+        text(status, listed(&checks, ready))
     } else {
         text(status, "ok".to_owned())
     };
@@ -158,12 +164,12 @@ fn readiness(checks: &[Check], headers: &HeaderMap, query: &str) -> Response {
     response
 }
 
-/// The checks in the format of Kubernetes' own `/readyz?verbose`, with what is missing after "failed".
-fn listed(checks: &[Check], ready: bool) -> String {
+/// The checks in the format of Kubernetes' own `/readyz?verbose`, with the problem after "failed".
+fn listed(checks: &[NamedCheck<'_>], ready: bool) -> String {
     let mut lines = String::new();
-    for Check { name, outcome, optional } in checks {
+    for NamedCheck { name, check, optional, .. } in checks {
         // Writing to a String cannot fail.
-        let _ = match outcome {
+        let _ = match &check.outcome {
             Ok(()) => writeln!(lines, "[+]{name} ok"),
             Err(why) => {
                 let failed = if *optional { "failed (optional)" } else { "failed" };
@@ -185,18 +191,19 @@ fn text(status: StatusCode, body: String) -> Response {
 // === impl Admin ===
 
 impl Admin {
-    /// Shows these checks, and no metrics.
+    /// Shows these checks of the daemon, and no metrics.
     #[must_use]
-    pub fn of_checks(checks: Checks) -> Self {
+    pub fn of_checks(checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) -> Self {
+        let checks = Arc::new(move || Readiness { daemon: checks(), clusters: Vec::new() });
         Self { checks, metrics: None }
     }
 }
 
 // === impl ReportedCheck ===
 
-impl<'a> From<&'a Check> for ReportedCheck<'a> {
-    fn from(check: &'a Check) -> Self {
+impl<'a> From<&'a NamedCheck<'a>> for ReportedCheck<'a> {
+    fn from(NamedCheck { name, check, optional, .. }: &'a NamedCheck<'a>) -> Self {
         let message = check.outcome.as_ref().err().map(String::as_str);
-        Self { name: check.name, ok: message.is_none(), optional: check.optional, message }
+        Self { name, ok: message.is_none(), optional: *optional, message }
     }
 }

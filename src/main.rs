@@ -45,7 +45,8 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
                 let shown = stdout::deliver(&show::to_toml(&loaded));
                 if shown { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             } else {
-                run::serve(loaded.settings).await
+                let reload = || load::for_serving(args.config.as_deref(), environment, &args.flags.0);
+                run::serve(loaded, reload).await
             }
         }
         Command::Render { request, profile, cluster, network_policies: _, settings: args } => {

@@ -3,12 +3,15 @@
 //! Each part counts for itself and adds its metrics to the registry. A scrape reads memory only: no call to the cluster,
 //! and no label that is an id, so that the number of series does not grow with the number of sandboxes.
 
+mod merge;
 mod process;
 mod readiness;
 
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use lifecycle::ids::ClusterName;
+use parking_lot::RwLock;
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text, text},
     metrics::info::Info,
@@ -19,7 +22,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use self::readiness::Readiness;
 use crate::{
-    admin::Checks,
+    admin::ReadinessChecks,
     http::{
         auth::Auth,
         errors::{ApiError, accepts},
@@ -36,7 +39,17 @@ const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// All metrics. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Registry>);
+pub struct Metrics(Arc<Registries>);
+
+#[derive(Debug, Default)]
+struct Registries {
+    daemon: Registry,
+    /// One for each cluster.
+    clusters: RwLock<Vec<Registry>>,
+}
+
+/// The label of the metrics of a cluster.
+const CLUSTER: &str = "cluster";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
@@ -46,36 +59,50 @@ struct Build {
 // === impl Metrics ===
 
 impl Metrics {
-    /// Creates the registry. `shared` adds metrics with names that other programs use too, `own` those of this program.
-    pub(crate) fn new(
-        checks: Checks,
-        shared: impl FnOnce(&mut Registry),
-        own: impl FnOnce(&mut Registry),
-    ) -> Self {
-        let mut registry = Registry::default();
-        process::register(&mut registry);
-        shared(&mut registry);
-        let ours = registry.sub_registry_with_prefix(PREFIX);
+    /// Creates the metrics of the daemon. `own` adds metrics with names that only this program uses.
+    pub(crate) fn new(checks: ReadinessChecks, own: impl FnOnce(&mut Registry)) -> Self {
+        let mut daemon = Registry::default();
+        process::register(&mut daemon);
+        let ours = daemon.sub_registry_with_prefix(PREFIX);
         let build = Build { version: env!("CARGO_PKG_VERSION") };
         ours.register("build", "The version of the program", Info::new(build));
         ours.register_collector(Box::new(Readiness(checks)));
         own(ours);
-        Self(Arc::new(registry))
+        Self(Arc::new(Registries { daemon, clusters: RwLock::default() }))
+    }
+
+    /// Adds the metrics of a cluster. `shared` adds metrics with names that other programs use too, `own` those of this
+    /// program.
+    pub(crate) fn add_cluster(
+        &self,
+        name: &ClusterName,
+        shared: impl FnOnce(&mut Registry),
+        own: impl FnOnce(&mut Registry),
+    ) {
+        let label = (CLUSTER.into(), name.to_string().into());
+        let mut registry = Registry::with_labels([label].into_iter());
+        shared(&mut registry);
+        own(registry.sub_registry_with_prefix(PREFIX));
+        self.0.clusters.write().push(registry);
     }
 
     /// Returns the metrics in the format that the request accepts. Prometheus' own format is the default.
     fn answer(&self, openmetrics: bool) -> Response {
-        let mut body = String::new();
-        let (encoded, media_type) = if openmetrics {
-            (text::encode(&mut body, &self.0), OPENMETRICS_TYPE)
-        } else {
-            (prometheus_text::encode(&mut body, &self.0), prometheus_text::CONTENT_TYPE)
+        let encode = |registry| {
+            let mut text = String::new();
+            let encoded = if openmetrics {
+                text::encode(&mut text, registry)
+            } else {
+                prometheus_text::encode(&mut text, registry)
+            };
+            encoded.map(|()| text)
         };
-        let mut response = Response::new(body.into());
+        let Registries { daemon, clusters } = &*self.0;
+        let texts: Result<Vec<_>, _> = [daemon].into_iter().chain(&*clusters.read()).map(encode).collect();
+        let media_type = if openmetrics { OPENMETRICS_TYPE } else { prometheus_text::CONTENT_TYPE };
         // Writing to a String cannot fail.
-        if encoded.is_err() {
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        }
+        let Ok(texts) = texts else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+        let mut response = Response::new(merge::merge(&texts, openmetrics).into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         response
     }

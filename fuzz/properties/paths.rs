@@ -4,7 +4,7 @@
 
 mod backend;
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
@@ -106,7 +106,7 @@ impl Face {
             capabilities,
             api::Profiles::default(),
             limits,
-            Admin::of_checks(Arc::new(Vec::new)),
+            Admin::of_checks(Vec::new),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self {

@@ -38,7 +38,7 @@ async fn run(arguments: ClusterArgs) -> Result<(), String> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot listen on {listen}: {error}; choose another address with --listen")
     })?;
-    let (mut signals, address) = Signals::new()
+    let (mut signals, address) = Signals::new(false)
         .and_then(|signals| Ok((signals, listener.local_addr()?)))
         .map_err(|error| format!("cannot start: {error}"))?;
     let options = Options {

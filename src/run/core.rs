@@ -1,20 +1,20 @@
 //! The daemon without its socket: the stacks of the clusters, and the routes. The simulation runs it with
 //! a paused clock, where real sockets do not work.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use actors::sandboxes::SpawnErr;
-use fleet::{
-    Fleet,
-    check::{Check, Checks},
-};
+use fleet::{Fleet, Member, check::Check};
+use futures::future::{select_all, try_join_all};
+use kubernetes::manifest::Template;
+use lifecycle::ids::ClusterName;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{profiles, stack::Stack};
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, Readiness, ReadinessChecks},
     http::{
         self, Capabilities,
         auth::Auth,
@@ -23,13 +23,15 @@ use crate::{
         metrics::HttpMetrics,
     },
     metrics::Metrics,
-    settings::Settings,
+    settings::{ClusterSettings, Clusters, Settings},
 };
 
 /// The running core. Dropping it stops everything at once, like a crash.
 pub struct Core {
     fleet: Fleet,
-    stack: Stack,
+    /// One for each cluster.
+    stacks: Vec<Stack>,
+    metrics: Metrics,
     edge: Frontend,
     admin: Frontend,
     /// Cancelled before the core stops; from then on it is not ready.
@@ -43,48 +45,66 @@ pub(super) struct Task<T>(pub(super) JoinHandle<T>);
 // === impl Core ===
 
 impl Core {
-    /// Starts the core on the current runtime, also if the cluster cannot be reached.
+    /// Starts the core on the current runtime, also if no cluster can be reached.
     ///
-    /// `embedded` replaces the cluster of the settings.
+    /// `embedded` replaces clusters of the settings.
     ///
     /// # Errors
-    /// If the supervisor cannot be spawned.
-    pub async fn start(settings: &Settings, embedded: Option<simcluster::Cluster>) -> Result<Self, SpawnErr> {
-        let first = &settings.clusters.first;
-        let template = &first.template;
-        let stack = Stack::start(first, settings, embedded).await?;
-        let fleet = Fleet::new(stack.member(), [], None);
-
-        let capabilities = Capabilities {
-            lark_cli_init_image: template.lark_init_image.is_some(),
-            lark_cli_broker_image: template.lark_broker_image.is_some(),
+    /// If a supervisor cannot be spawned.
+    pub async fn start(
+        settings: &Settings,
+        embedded: impl IntoIterator<Item = (ClusterName, simcluster::Cluster)>,
+    ) -> Result<Self, SpawnErr> {
+        let embedded: BTreeMap<_, _> = embedded.into_iter().collect();
+        let start = |cluster: &ClusterSettings| {
+            Stack::start(cluster.clone(), settings, embedded.get(&cluster.name).cloned())
         };
+        let first = start(&settings.clusters.first).await?;
+        let others = try_join_all(settings.clusters.others.iter().map(start)).await?;
+        let fleet =
+            Fleet::new(first.member(), others.iter().map(Stack::member), settings.cluster_loss_timeout);
+        let stacks: Vec<_> = [first].into_iter().chain(others).collect();
+
         let stop = CancellationToken::new();
         let checks = checks(fleet.clone(), stop.clone());
         let http_metrics = HttpMetrics::default();
-        let metrics = Metrics::new(
-            checks.clone(),
-            |registry| stack.connection().register_shared_metrics(registry),
-            |registry| {
-                http_metrics.register(registry);
-                stack.sandboxes().register_metrics(registry);
-                stack.connection().register_own_metrics(registry);
-            },
-        );
+        let metrics = Metrics::new(checks.clone(), |registry| http_metrics.register(registry));
+        for stack in &stacks {
+            stack.register_metrics(&metrics);
+        }
         let key = auth(settings.http.api_key.as_ref());
         let metrics_auth = if settings.http.metrics_need_key { key.clone() } else { Auth::Open };
-        let admin = Admin { checks, metrics: Some((metrics, metrics_auth)) };
+        let admin = Admin { checks, metrics: Some((metrics.clone(), metrics_auth)) };
         // A listener of their own takes the metrics from the main one.
         let main = match settings.http.metrics_listen {
             Some(_) => Admin { metrics: None, ..admin.clone() },
             None => admin.clone(),
         };
-        let profiles = profiles::of(template);
+        // The profiles are the same for all clusters.
+        let profiles = profiles::of(&settings.clusters.first.template);
+        let capabilities = capabilities(&settings.clusters);
         let routes = http::routes(fleet.clone(), capabilities, profiles, body::Limits::default(), main);
         let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
-        Ok(Self { fleet, stack, edge, admin, stop })
+        Ok(Self { fleet, stacks, metrics, edge, admin, stop })
+    }
+
+    /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.
+    ///
+    /// # Errors
+    /// If the supervisor cannot be spawned.
+    pub async fn add_cluster(
+        &mut self,
+        cluster: ClusterSettings,
+        settings: &Settings,
+        embedded: Option<simcluster::Cluster>,
+    ) -> Result<(), SpawnErr> {
+        let stack = Stack::start(cluster, settings, embedded).await?;
+        stack.register_metrics(&self.metrics);
+        self.fleet.add(stack.member());
+        self.stacks.push(stack);
+        Ok(())
     }
 
     /// The backend of the routes.
@@ -113,8 +133,9 @@ impl Core {
 
     /// Waits until a part has ended, and returns its name.
     pub(super) async fn ended(&mut self) -> &'static str {
+        let attached = self.stacks.iter_mut().map(|stack| &mut stack.attached.0);
         tokio::select! {
-            _ = &mut self.stack.attached.0 => "watch on the cluster",
+            _ = select_all(attached) => "watch on the cluster",
             () = self.fleet.ended() => "supervisor",
         }
     }
@@ -124,13 +145,22 @@ fn auth(key: Option<&SecretString>) -> Auth {
     key.map_or(Auth::Open, |key| Auth::Key(key.clone()))
 }
 
+/// Returns the features that all clusters have.
+fn capabilities(clusters: &Clusters) -> Capabilities {
+    let have = |has: fn(&Template) -> bool| clusters.iter().all(|cluster| has(&cluster.template));
+    Capabilities {
+        lark_cli_init_image: have(|template| template.lark_init_image.is_some()),
+        lark_cli_broker_image: have(|template| template.lark_broker_image.is_some()),
+    }
+}
+
 /// Returns the checks of `/readyz`.
-fn checks(fleet: Fleet, stop: CancellationToken) -> Checks {
+fn checks(fleet: Fleet, stop: CancellationToken) -> ReadinessChecks {
     Arc::new(move || {
         let why = stop.is_cancelled().then(|| "shutting down".to_owned());
         let shutdown = Check { name: "shutdown", outcome: why.map_or(Ok(()), Err), optional: false };
-        let of_clusters = fleet.members().iter().flat_map(|member| (member.checks)()).collect::<Vec<_>>();
-        [shutdown].into_iter().chain(of_clusters).collect()
+        let of = |member: &Member| (member.name().clone(), (member.checks)());
+        Readiness { daemon: vec![shutdown], clusters: fleet.members().iter().map(of).collect() }
     })
 }
 

@@ -4,12 +4,13 @@ use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use fleet::Fleet;
 use futures::future::OptionFuture;
+use lifecycle::ids::ClusterName;
 use tokio::net::TcpListener;
 
 use super::core::{Core, Task};
 use crate::{
     listener,
-    settings::{self, Settings},
+    settings::{self, ClusterSettings, Settings},
 };
 
 /// How long actors have to finish a delete or a rollback after the last request has ended. Together with the default
@@ -94,15 +95,15 @@ pub struct Ended {
 // === impl Daemon ===
 
 impl Daemon {
-    /// Starts the daemon on the current runtime, also if the cluster cannot be reached.
+    /// Starts the daemon on the current runtime, also if no cluster can be reached.
     ///
-    /// `embedded` replaces the cluster of the settings.
+    /// `embedded` replaces clusters of the settings.
     ///
     /// # Errors
     /// If it cannot listen.
     pub async fn start(
         settings: &Settings,
-        embedded: Option<simcluster::Cluster>,
+        embedded: impl IntoIterator<Item = (ClusterName, simcluster::Cluster)>,
     ) -> Result<Self, StartError> {
         let settings::Http {
             listen,
@@ -157,6 +158,19 @@ impl Daemon {
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
         self.core.fleet()
+    }
+
+    /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.
+    ///
+    /// # Errors
+    /// If the supervisor cannot be spawned.
+    pub async fn add_cluster(
+        &mut self,
+        cluster: ClusterSettings,
+        settings: &Settings,
+        embedded: Option<simcluster::Cluster>,
+    ) -> Result<(), StartError> {
+        Ok(self.core.add_cluster(cluster, settings, embedded).await?)
     }
 
     /// Waits until a part fails.

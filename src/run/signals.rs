@@ -4,12 +4,12 @@ use std::{future::pending, io, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for SIGTERM, SIGINT and SIGHUP. All three stop the daemon gracefully: it has no configuration to reload at a
-/// SIGHUP, and requests finish also when the terminal is closed.
+/// Waits for SIGTERM, SIGINT and SIGHUP. The first two stop the program gracefully. SIGHUP reloads the settings file;
+/// without one it stops the program too, so that requests finish also when the terminal is closed.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` if the parent process ignores SIGHUP for us, as `nohup` does.
+    /// `None` if it would stop the program and the parent process ignores SIGHUP for us, as `nohup` does.
     hangup: Option<Signal>,
 }
 
@@ -24,12 +24,13 @@ pub(super) enum Caught {
 // === impl Signals ===
 
 impl Signals {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Starts to listen. `reloads` says whether SIGHUP reloads the settings.
+    pub(super) fn new(reloads: bool) -> io::Result<Self> {
         let hangup = SignalKind::hangup();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+            hangup: if !reloads && is_ignored(hangup) { None } else { Some(signal(hangup)?) },
         })
     }
 

@@ -15,7 +15,10 @@ use lifecycle::{
 };
 
 use super::{attach, core::Task};
-use crate::settings::{ClusterSettings, Settings};
+use crate::{
+    metrics::Metrics,
+    settings::{ClusterSettings, Settings},
+};
 
 /// A running stack. Dropping it stops everything at once, like a crash.
 pub(super) struct Stack {
@@ -36,17 +39,18 @@ impl Stack {
     /// # Errors
     /// If the supervisor cannot be spawned.
     pub(super) async fn start(
-        cluster: &ClusterSettings,
+        cluster: ClusterSettings,
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, SpawnErr> {
         let ClusterSettings { name, terms, kubernetes, template, probes } = cluster;
-        let (namespace, limits) = (&template.namespace, kubernetes.limits);
+        let (namespace, limits) = (template.namespace.as_str(), kubernetes.limits);
+        let has_workspaces = template.profiles.have_workspaces();
         let (connection, options) = match embedded {
             Some(cluster) => (Connection::from_service(cluster.service(), namespace, limits), None),
-            None => (Connection::new(namespace, limits), Some(kubernetes.connect.clone())),
+            None => (Connection::new(namespace, limits), Some(kubernetes.connect)),
         };
-        let cluster = KubeCluster::new(connection.clone(), Arc::new(template.clone()), probes.clone())
+        let cluster = KubeCluster::new(connection.clone(), Arc::new(template), probes)
             .with_exit_logs(kubernetes.exit_log_lines);
         let cluster = Arc::new(cluster);
         let rules = Rules {
@@ -56,16 +60,13 @@ impl Stack {
             creates_at_once: limits.creates_at_once(),
             streams_max: settings.http.max_streams,
         };
-        let sandboxes = Sandboxes::start(name.clone(), cluster.clone(), rules, connection).await?;
-        let sandboxes = if template.profiles.have_workspaces() {
-            sandboxes.with_workspaces(cluster.clone(), &rules)
-        } else {
-            sandboxes
-        };
+        let sandboxes = Sandboxes::start(name, cluster.clone(), rules, connection).await?;
+        let sandboxes =
+            if has_workspaces { sandboxes.with_workspaces(cluster.clone(), &rules) } else { sandboxes };
         let workspaces = sandboxes.workspaces().cloned();
         let attached = attach::run(options, cluster.clone(), sandboxes.view().clone(), workspaces);
         let attached = Task(tokio::spawn(attached));
-        Ok(Self { cluster, sandboxes, terms: terms.clone(), attached })
+        Ok(Self { cluster, sandboxes, terms, attached })
     }
 
     /// Returns the stack as a member of the fleet.
@@ -73,14 +74,17 @@ impl Stack {
         Member::new(self.sandboxes.clone(), self.checks(), self.terms.clone())
     }
 
-    /// Returns the connection to the cluster.
-    pub(super) fn connection(&self) -> &Connection {
-        self.cluster.connection()
-    }
-
-    /// Returns the cluster's sandboxes.
-    pub(super) fn sandboxes(&self) -> &Sandboxes {
-        &self.sandboxes
+    /// Adds the metrics of the cluster.
+    pub(super) fn register_metrics(&self, metrics: &Metrics) {
+        let connection = self.cluster.connection();
+        metrics.add_cluster(
+            self.sandboxes.view().cluster(),
+            |registry| connection.register_shared_metrics(registry),
+            |registry| {
+                self.sandboxes.register_metrics(registry);
+                connection.register_own_metrics(registry);
+            },
+        );
     }
 
     /// Returns the checks of the cluster.

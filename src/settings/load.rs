@@ -40,6 +40,8 @@ const KEY_FILE_MAX: u64 = 64 * 1024;
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
+    /// Whether there is a settings file.
+    pub has_file: bool,
     /// The values as text, for [`super::show::to_toml`].
     pub values: Sources,
     /// The values of each cluster, by its name.
@@ -99,7 +101,9 @@ fn load(
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut in_file = file::File::default();
-    if let Some((path, named_by)) = named(config, environment) {
+    let named = named(config, environment);
+    let has_file = named.is_some();
+    if let Some((path, named_by)) = named {
         // Without the file the other settings would be checked against wrong values.
         let text = read(&path, FILE_MAX).map_err(|error| {
             let path = path.display().to_string();
@@ -134,7 +138,7 @@ fn load(
         return Err(Problems(problems));
     }
     let file::File { profiles, clusters, .. } = in_file;
-    Ok(Loaded { settings, values: sources, values_of_clusters, profiles, clusters })
+    Ok(Loaded { settings, has_file, values: sources, values_of_clusters, profiles, clusters })
 }
 
 /// Reads all sections, so that the problems of each are reported. Returns also the values of each cluster.

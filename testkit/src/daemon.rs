@@ -1,12 +1,20 @@
 //! The daemon in this process.
 
-use std::{collections::HashMap, net::SocketAddr, ops::Deref, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    net::SocketAddr,
+    ops::Deref,
+    path::Path,
+    sync::Arc,
+};
 
 use sandbox_provisioner::{
     run::{self, Core},
-    settings::{Settings, environment::Environment, load, sources::FlagValues},
+    settings::{ClusterSettings, Settings, environment::Environment, load, sources::FlagValues},
 };
 use simcluster::{Cluster, Options};
+use tempfile::TempDir;
 use tracing::dispatcher::DefaultGuard;
 
 use crate::{Client, Log, NAMESPACE, object_names};
@@ -30,6 +38,10 @@ pub struct Daemon {
 pub struct Setup {
     variables: HashMap<String, String>,
     cluster: Option<Cluster>,
+    /// Several clusters, by the names of their tables.
+    clusters: BTreeMap<String, Cluster>,
+    /// The directory of the settings file with the tables.
+    directory: Option<Arc<TempDir>>,
     /// Whether the daemon listens on a port.
     listens: bool,
     /// The maximum length of an answer of the API server, instead of the usual.
@@ -68,6 +80,23 @@ impl Setup {
     /// Uses this cluster.
     pub fn cluster(self, cluster: Cluster) -> Self {
         Self { cluster: Some(cluster), ..self }
+    }
+
+    /// Uses several clusters, each with a name and the further lines of its table in the settings file. The first one is
+    /// [`Daemon::cluster`].
+    pub fn clusters<'a>(mut self, clusters: impl IntoIterator<Item = (&'a str, &'a str, Cluster)>) -> Self {
+        let mut file = String::new();
+        for (name, table, cluster) in clusters {
+            writeln!(file, "[clusters.{name}]\n{table}").unwrap();
+            self.cluster.get_or_insert_with(|| cluster.clone());
+            self.clusters.insert(name.to_owned(), cluster);
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("settings.toml");
+        std::fs::write(&path, file).unwrap();
+        self.directory = Some(Arc::new(directory));
+        // Embedded clusters may have the same namespace.
+        self.set("PROVISIONER_EMBEDDED", "true").set("SANDBOX_PROVISIONER_CONFIG", path.to_str().unwrap())
     }
 
     /// Reaches the cluster through a kubeconfig.
@@ -110,6 +139,11 @@ impl Setup {
         let settings = self.settings();
         let reached_directly = !self.variables.contains_key("KUBECONFIG_PATH");
         let embedded = self.cluster.clone().filter(|_| reached_directly);
+        let of = |cluster: &ClusterSettings| {
+            let named = self.clusters.get(cluster.name.as_str()).or(embedded.as_ref());
+            Some((cluster.name.clone(), named?.clone()))
+        };
+        let embedded: Vec<_> = settings.clusters.iter().filter_map(of).collect();
         let (running, client) = if self.listens {
             let daemon = run::Daemon::start(&settings, embedded).await.unwrap();
             let client = Client::at(daemon.address()).described();

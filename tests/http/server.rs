@@ -1,6 +1,6 @@
 //! The HTTP API on its own port.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use sandbox_provisioner::{
     admin::{Admin, Check},
@@ -93,7 +93,7 @@ pub fn frontend(fake: Fake, body: body::Limits, checks: Vec<Check>) -> Frontend 
         capabilities,
         api::Profiles::default(),
         body,
-        Admin::of_checks(Arc::new(move || checks.clone())),
+        Admin::of_checks(move || checks.clone()),
     );
     Frontend::new(routes, Auth::Key(KEY.to_owned().into()), Deadlines::default(), HttpMetrics::default())
 }

@@ -128,7 +128,10 @@ impl World {
     pub async fn start_daemon(&self) {
         self.history.note("the daemon starts");
         self.starts.set(self.starts.get() + 1);
-        let core = Core::start(&self.settings, Some(self.cluster.clone())).await.unwrap();
+        let core =
+            Core::start(&self.settings, [(self.settings.clusters.first.name.clone(), self.cluster.clone())])
+                .await
+                .unwrap();
         self.oracle.borrow_mut().restarted(&self.cluster);
         *self.process.borrow_mut() = Some(Process { core, killed: CancellationToken::new() });
     }

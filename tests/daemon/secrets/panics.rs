@@ -1,6 +1,6 @@
 //! Tests of a panic whose message is a secret, in its own process, because panic hooks are global.
 
-use std::{process::Stdio, sync::Arc};
+use std::process::Stdio;
 
 use bytes::Bytes;
 use fleet::{
@@ -151,7 +151,7 @@ fn panicking_child() {
             capabilities,
             api::Profiles::default(),
             body::Limits::default(),
-            Admin::of_checks(Arc::new(Vec::new)),
+            Admin::of_checks(Vec::new),
         );
         let edge =
             Frontend::new(routes, Auth::Key(key().into()), Deadlines::default(), HttpMetrics::default());
