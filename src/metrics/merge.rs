@@ -76,7 +76,7 @@ mod tests {
              # HELP empty E.\n# TYPE empty counter\n\
              # HELP b_seconds B.\n# TYPE b_seconds gauge\n# UNIT b_seconds seconds\nb_seconds 2\nb_seconds 3\n# EOF\n"
         );
-        assert_eq!(merge(&[daemon.clone()], false), daemon.trim_end_matches("# EOF\n"));
+        assert_eq!(merge(std::slice::from_ref(&daemon), false), daemon.trim_end_matches("# EOF\n"));
         assert_eq!(merge(&[], true), "# EOF\n");
     }
 }

@@ -1,6 +1,6 @@
 //! A reload: reads the settings again and takes what can change while the daemon runs.
 
-use super::{Daemon, embedded::EmbeddedClusters};
+use super::{daemon::Daemon, embedded::EmbeddedClusters};
 use crate::settings::{
     ClusterSettings,
     load::Loaded,
