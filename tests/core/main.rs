@@ -18,5 +18,6 @@ mod pulls;
 mod readiness;
 mod resizes;
 mod settings_file;
+mod stacks;
 mod timeline;
 mod workspaces;

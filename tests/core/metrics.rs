@@ -30,7 +30,7 @@ impl Scrape {
                 .filter(|line| !line.starts_with('#'))
                 .map(|line| {
                     let (name, value) = line.rsplit_once(' ').unwrap();
-                    (name.to_owned(), value.parse().unwrap())
+                    (of_one_cluster(name), value.parse().unwrap())
                 })
                 .collect(),
         )
@@ -56,6 +56,15 @@ impl Scrape {
         };
         self.0.keys().map(bare).collect()
     }
+}
+
+/// Returns the series without the label that it has for the only cluster.
+fn of_one_cluster(series: &str) -> String {
+    let label = "cluster=\"default\"";
+    series
+        .replace(&format!("{{{label}}}"), "")
+        .replace(&format!("{label},"), "")
+        .replace(&format!(",{label}"), "")
 }
 
 /// Guards what is counted in the life of a few sandboxes.

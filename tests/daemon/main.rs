@@ -17,6 +17,7 @@ mod prometheus;
 mod proxies;
 mod races;
 mod real_cluster;
+mod reload;
 mod restart;
 mod secrets;
 mod shutdown;
