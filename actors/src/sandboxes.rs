@@ -1,6 +1,7 @@
 //! The handle through which the sandboxes of one cluster are accessed.
 
 mod logs;
+mod placement;
 mod reads;
 mod writes;
 

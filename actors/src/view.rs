@@ -359,6 +359,19 @@ impl View {
         self.rows.contains_key(id)
     }
 
+    /// Returns whether an object of the sandbox may exist in a while. An object that is terminating does not, and a create
+    /// whose outcome is not known may have made one.
+    #[must_use]
+    pub fn may_live_on(&self, id: &SandboxId) -> bool {
+        self.rows.get(id).is_some_and(|row| row.may_live_on())
+    }
+
+    /// Returns the ids of all rows, in any order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<SandboxId> {
+        self.rows.iter().map(|row| row.key().clone()).collect()
+    }
+
     /// Returns whether the sandbox's Pod exists, published or not.
     pub(crate) fn presence(&self, id: &SandboxId) -> Presence {
         let Some(row) = self.rows.get(id) else { return Presence::Absent };
@@ -375,7 +388,8 @@ impl View {
     }
 
     /// Returns whether the sandbox is complete and neither object is terminating.
-    pub(crate) fn is_whole(&self, id: &SandboxId) -> bool {
+    #[must_use]
+    pub fn is_whole(&self, id: &SandboxId) -> bool {
         self.rows.get(id).is_some_and(|row| row.is_whole())
     }
 

@@ -115,12 +115,6 @@ impl KubeCluster {
         Self { exit_logs: Arc::new(ExitLogs::new(self.connection.clone(), lines)), ..self }
     }
 
-    /// Sets whether new Pods keep their request as an annotation, which a move to another cluster needs. The default is that
-    /// they do not.
-    pub fn keep_requests(&self, keeps_requests: bool) {
-        self.keeps_requests.store(keeps_requests, Ordering::Relaxed);
-    }
-
     /// Returns the connection of the calls.
     #[must_use]
     pub fn connection(&self) -> &Connection {
@@ -426,6 +420,10 @@ impl Cluster for KubeCluster {
 
     fn resize(&self, id: SandboxId, uid: Uid, resources: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move { self.resize_pod(&id, &uid, &resources).await })
+    }
+
+    fn keep_requests(&self, keeps_requests: bool) {
+        self.keeps_requests.store(keeps_requests, Ordering::Relaxed);
     }
 
     fn read_request(

@@ -97,7 +97,7 @@ fn is_false(value: &bool) -> bool {
 /// that is too long is not kept: then the sandbox cannot move.
 pub(crate) fn mark(metadata: &mut ObjectMeta, request: &CreateRequest, keeps_request: bool) {
     let text = keeps_request.then(|| encode(request)).flatten();
-    let replacement = request.is_replacement.then(|| names::REPLACEMENT_VALUE.to_owned());
+    let replacement = request.replaces.map(|reason| reason.name().to_owned());
     for (key, text) in [(names::REQUEST, text), (names::REPLACEMENT, replacement)] {
         if let Some(text) = text {
             metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
@@ -179,7 +179,7 @@ impl From<&CreateRequest> for Kept {
             owner: _,
             cluster: _,
             cluster_selector: _,
-            is_replacement: _,
+            replaces: _,
         } = request;
         Self {
             thread_id: thread_id.as_ref().map(|id| id.as_str().to_owned()),

@@ -143,7 +143,7 @@ pub fn workspace(template: &Template, request: &CreateRequest) -> Result<Option<
 /// Returns [`SandboxError::BadRequest`] if the request does not have the ids of the workspace's scope.
 pub fn data_home(template: &Template, request: &CreateRequest) -> Result<DataHome, SandboxError> {
     if let Some(workspace) = workspace::Wanted::of(template, request)? {
-        return Ok(DataHome::Workspace(workspace.claim_name()));
+        return Ok(DataHome::Workspace(workspace.id()));
     }
     Ok(match &template.userdata_pvc {
         Some(claim) => DataHome::Claim(claim.clone()),

@@ -37,10 +37,8 @@ pub const OWNER: &str = "sandbox-provisioner/owner";
 
 /// The annotation that holds the request of the sandbox as JSON, if there are several clusters.
 pub const REQUEST: &str = "sandbox-provisioner/request";
-/// The annotation of a Pod that takes the place of a sandbox on another cluster.
+/// The annotation of a Pod that takes the place of a sandbox on another cluster, with the reason.
 pub const REPLACEMENT: &str = "sandbox-provisioner/replacement";
-/// The value of [`REPLACEMENT`].
-pub const REPLACEMENT_VALUE: &str = "true";
 
 /// The annotation that holds the limit of CPU that the sandbox container gets once it is ready, such as `500m`.
 pub const CPU_AFTER_START: &str = "sandbox-provisioner/cpu-after-start";

@@ -15,6 +15,7 @@ use kube::core::{NamespaceResourceScope, Resource};
 use lifecycle::{
     ids::{ThreadId, UserId},
     labels::Labels,
+    placement::replacement::Replacement,
     spec::{ObservedSpec, Origin, Resources},
     workspace::{PodWorkspace, WhenDeleted},
 };
@@ -397,7 +398,7 @@ fn origin_of(metadata: &mut ObjectMeta) -> Origin {
         thread_id: thread_id.and_then(|id| ThreadId::parse(&id)),
         user_id: user_id.and_then(|id| UserId::parse(&id)),
         labels: Labels::new(labels.map(|(key, value)| (key.as_str(), value.as_str()))),
-        is_replacement: replacement.as_deref() == Some(names::REPLACEMENT_VALUE),
+        replaces: replacement.as_deref().and_then(Replacement::parse),
     }
 }
 
@@ -454,7 +455,7 @@ mod tests {
         let pod: Pod = serde_json::from_value(json!({"metadata": {
             "annotations": {
                 "sandbox-provisioner/thread-id": "t-1", "sandbox-provisioner/user-id": "not valid",
-                "sandbox-provisioner/replacement": "true", "sandbox-provisioner/request": "{}",
+                "sandbox-provisioner/replacement": "move", "sandbox-provisioner/request": "{}",
             },
             "labels": {
                 "app": "deer-flow-sandbox", "sandbox-id": "a", "sandbox-provisioner/profile": "large",
@@ -466,7 +467,7 @@ mod tests {
             thread_id: ThreadId::parse("t-1"),
             user_id: None,
             labels: Labels::new([("team.example.com/name", "b"), ("tier", "")]),
-            is_replacement: true,
+            replaces: Some(Replacement::Move),
         };
         assert_eq!(*pod.spec.origin, origin);
         assert_eq!(pod.metadata.annotations, None);

@@ -210,6 +210,16 @@ pub enum SandboxError {
         /// The retry delay.
         retry_after: Duration,
     },
+    /// The sandbox cannot move to another cluster. It stays unchanged.
+    #[error("Sandbox '{id}' cannot move to the cluster '{cluster}': {why}")]
+    MoveRefused {
+        /// The requested sandbox.
+        id: SandboxId,
+        /// The cluster.
+        cluster: ClusterName,
+        /// The reason.
+        why: String,
+    },
     /// No cluster can take the sandbox. Nothing was made.
     #[error("no cluster can take Sandbox '{id}': {}{}", Chain(refusals), Retry(shortest(refusals)))]
     NoCluster {
@@ -341,6 +351,7 @@ impl SandboxError {
             | Self::NoPreviousLog { .. }
             | Self::LogForbidden { .. }
             | Self::NotOurs { .. }
+            | Self::MoveRefused { .. }
             | Self::Refused { .. } => None,
         }
     }

@@ -10,6 +10,7 @@
 pub mod choice;
 pub mod moving;
 pub mod order;
+pub mod replacement;
 pub mod room;
 pub mod route;
 pub mod twins;

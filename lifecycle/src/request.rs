@@ -6,6 +6,7 @@ use crate::{
     ids::{ClusterName, ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, LimitsPatch, Owner},
     network::NetworkMode,
+    placement::replacement::Replacement,
     selector::Selector,
     spec::{Resources, ShellSessions},
     text::Hidden,
@@ -14,7 +15,6 @@ use crate::{
 
 /// A create request whose fields are all well-formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "most are fields of the body")]
 pub struct CreateRequest {
     /// The id of the requested sandbox.
     pub sandbox_id: SandboxId,
@@ -48,8 +48,8 @@ pub struct CreateRequest {
     pub cluster: Option<ClusterName>,
     /// The labels that the cluster must have.
     pub cluster_selector: Option<Selector>,
-    /// Whether the sandbox takes the place of one on another cluster. It does not come from the request.
-    pub is_replacement: bool,
+    /// Why the sandbox takes the place of one on another cluster, if it does. It does not come from the body.
+    pub replaces: Option<Replacement>,
 }
 
 /// The values that a request sets in place of its profile, as the caller wrote them. The bounds are checked when the Pod is
@@ -111,7 +111,7 @@ impl CreateRequest {
             owner: None,
             cluster: None,
             cluster_selector: None,
-            is_replacement: false,
+            replaces: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     ids::{ProfileName, ThreadId, UserId},
     labels::Labels,
     network::NetworkMode,
+    placement::replacement::Replacement,
     request::CreateRequest,
     resize::Resize,
     workspace::PodWorkspace,
@@ -54,8 +55,8 @@ pub struct Origin {
     pub user_id: Option<UserId>,
     /// The labels, without those of this program and of Kubernetes.
     pub labels: Labels,
-    /// Whether it was made in place of a sandbox of another cluster.
-    pub is_replacement: bool,
+    /// Why it was made in place of a sandbox on another cluster, if it was.
+    pub replaces: Option<Replacement>,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.

@@ -73,6 +73,9 @@ pub fn step<W>(sandbox: Sandbox<W>, event: Event<W>, ctx: Context<'_>) -> (Sandb
     let mut step = Step { ctx, lifetime };
     let (stage, actions) = match (step.check_owner(&event), stage) {
         (Err(failure), stage) => (stage, answer(event.into_waiter(), &Err(failure))),
+        (Ok(()), stage) if step.is_about_another_pod(&event) => {
+            (stage, answer(event.into_waiter(), &Ok(Reply::Gone)))
+        }
         (Ok(()), Stage::Steady { orphan_since }) => step.steady(orphan_since, event),
         (Ok(()), Stage::Existence(existence)) => step.existence(*existence, event),
         (Ok(()), Stage::Lifetime(lifetime)) => step.lifetime(lifetime, event),

@@ -110,6 +110,9 @@ pub trait Cluster: Send + Sync + 'static {
         Box::pin(async { None })
     }
 
+    /// Sets whether new Pods keep their request, which a move to another cluster needs. They do not at first.
+    fn keep_requests(&self, _keeps_requests: bool) {}
+
     /// Reads the request with which the Pod of this uid was created, with its present limits and owner; `None` if the Pod does
     /// not keep it. One read.
     ///

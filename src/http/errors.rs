@@ -442,8 +442,8 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         use SandboxError::{
             AfterResize, BadRequest, Busy, ClusterAway, LarkBrokerNotConfigured, LarkBrokerRequired,
-            LogForbidden, LogNotReady, Mismatch, MountOutsideState, NetworkNotEnforced, NoCluster,
-            NoPreviousLog, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported, ResizeRefused,
+            LogForbidden, LogNotReady, Mismatch, MountOutsideState, MoveRefused, NetworkNotEnforced,
+            NoCluster, NoPreviousLog, NotOurs, Overloaded, Owned, Refused, ResizeNotSupported, ResizeRefused,
             Restarting, ShuttingDown, Stale, StillTerminating, TimedOut, Unanswered, Unavailable,
         };
         let text = error.to_string();
@@ -473,6 +473,7 @@ impl From<SandboxError> for ApiError {
             // A retry does not help until the right is granted: no `Retry-After`.
             LogForbidden { .. } => (StatusCode::SERVICE_UNAVAILABLE, Some("LogForbidden"), None),
             NotOurs { .. } => (StatusCode::CONFLICT, Some("NotOurs"), None),
+            MoveRefused { .. } => (StatusCode::CONFLICT, Some("MoveRefused"), None),
             StillTerminating { retry_after, .. } => later("StillTerminating", retry_after),
             // A later DELETE would succeed and take the sandbox from its owner: no `Retry-After`, which clients
             // respect automatically.

@@ -101,7 +101,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         owner: None,
         cluster,
         cluster_selector,
-        is_replacement: false,
+        replaces: None,
     });
     Ok(fields.finish(request)?)
 }

@@ -40,7 +40,7 @@ fn of(user: &str, tier: &str) -> Status {
         thread_id: ThreadId::parse("t-1"),
         user_id: UserId::parse(user),
         labels: Labels::new([("tier", tier)]),
-        is_replacement: false,
+        replaces: None,
     };
     let spec = ObservedSpec {
         origin: Arc::new(origin),

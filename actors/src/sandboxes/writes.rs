@@ -7,7 +7,7 @@ use lifecycle::{
     error::SandboxError,
     ids::SandboxId,
     lifetime::{Limits, LimitsPatch, Owner},
-    observed::Status,
+    observed::{Status, Uid},
     operation::Operation,
     request::{Change, CreateRequest},
     step::{Event, Reply},
@@ -94,10 +94,29 @@ impl Sandboxes {
     /// # Errors
     /// If the deletion is not known to be complete.
     pub async fn delete(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
+        self.delete_if(id, owner, None).await
+    }
+
+    /// Deletes the sandbox if its Pod still has this uid, whoever owns it: another cluster has the sandbox. After an error the
+    /// deletion is still completed.
+    ///
+    /// # Errors
+    /// As from [`Sandboxes::delete`].
+    pub async fn discard(&self, id: SandboxId, pod: Uid) -> Result<(), SandboxError> {
+        self.delete_if(id, None, Some(pod)).await
+    }
+
+    async fn delete_if(
+        &self,
+        id: SandboxId,
+        owner: Option<Owner>,
+        only: Option<Uid>,
+    ) -> Result<(), SandboxError> {
         let permit = self.permit(&id)?;
         let call = async {
             self.shared.common.view.first_list(budget::FIRST_LIST).await;
-            self.ask(&id, permit, |waiter| Envelope::of_request(Event::Delete { waiter, owner }, None)).await
+            let delete = |waiter| Envelope::of_request(Event::Delete { waiter, owner, only }, None);
+            self.ask(&id, permit, delete).await
         };
         match within(budget::DELETE, Operation::DeleteSandbox, call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),

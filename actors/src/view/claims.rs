@@ -59,6 +59,12 @@ impl View {
         }
     }
 
+    /// Returns whether there is a claim of this workspace; `None` if the claims have not been listed.
+    pub(crate) fn has_claim(&self, id: &WorkspaceId) -> Option<bool> {
+        let is_known = self.claims.states.contains_key(id);
+        (is_known || self.claims.are_listed.load(Ordering::Relaxed)).then_some(is_known)
+    }
+
     /// Records that all claims are known.
     pub(crate) fn claims_are_listed(&self) {
         self.claims.are_listed.store(true, Ordering::Relaxed);

@@ -67,6 +67,14 @@ impl Row {
                 .is_some_and(|known| !known.object.terminating && known.object.url.is_some())
     }
 
+    /// Returns whether an object may exist in a while.
+    pub(super) fn may_live_on(&self) -> bool {
+        self.unpublished
+            || self.is_unreadable()
+            || self.pod.as_ref().is_some_and(|known| !known.object.terminating)
+            || self.service.as_ref().is_some_and(|known| !known.object.terminating)
+    }
+
     /// Returns whether the row contains nothing.
     pub(super) fn is_void(&self) -> bool {
         self.pod.is_none() && self.service.is_none() && !self.unpublished && !self.is_unreadable()

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use lifecycle::lifetime::{Limits, Owner};
+use lifecycle::{
+    lifetime::{Limits, Owner},
+    placement::replacement::Replacement,
+};
 use proptest::{collection::btree_map, option, prelude::*};
 use serde_json::{Value, json};
 
@@ -99,7 +102,7 @@ fn a_single_cluster_marks_nothing() {
     let mut marked = pod.metadata.clone();
     mark(&mut marked, &request, false);
     assert_eq!(marked, pod.metadata);
-    mark(&mut marked, &CreateRequest { is_replacement: true, ..request }, true);
+    mark(&mut marked, &CreateRequest { replaces: Some(Replacement::Lost), ..request }, true);
     let added: Vec<_> = marked
         .annotations
         .unwrap()
@@ -110,7 +113,7 @@ fn a_single_cluster_marks_nothing() {
     assert_eq!(
         added,
         [
-            text("sandbox-provisioner/replacement", "true"),
+            text("sandbox-provisioner/replacement", "lost"),
             text("sandbox-provisioner/request", r#"{"user_id":"default"}"#),
         ]
     );

@@ -128,9 +128,9 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Returns the name of its claim.
-    pub(super) fn claim_name(&self) -> String {
-        names::claim(&self.id)
+    /// Returns its id.
+    pub(super) fn id(&self) -> WorkspaceId {
+        self.id.clone()
     }
 
     /// Returns the claim that takes the place of the thread's own directory, if the profile says so.

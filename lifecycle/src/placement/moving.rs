@@ -1,7 +1,7 @@
 //! Whether a sandbox may move to another cluster.
 
 use super::Terms;
-use crate::ids::ClusterName;
+use crate::{ids::ClusterName, workspace::WorkspaceId};
 
 /// Where the data of a sandbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub enum DataHome {
     Node(String),
     /// In this claim, which the settings name.
     Claim(String),
-    /// In the claim of its workspace.
-    Workspace(String),
+    /// In its workspace.
+    Workspace(WorkspaceId),
 }
 
 /// Checks whether a sandbox may move between two clusters. Its data does not move, so it must be the same on both.
@@ -27,10 +27,8 @@ pub fn check(
 ) -> Result<(), String> {
     let place = match home {
         DataHome::Nowhere => return Ok(()),
-        DataHome::Workspace(claim) => {
-            return Err(format!(
-                "its workspace is the claim '{claim}' of the cluster '{from}', and claims do not move"
-            ));
+        DataHome::Workspace(id) => {
+            return Err(format!("its workspace {id} is on the cluster '{from}', and workspaces do not move"));
         }
         DataHome::Node(path) => format!("below {path} on a node of the cluster '{from}'"),
         DataHome::Claim(claim) => format!("in the claim '{claim}' of the cluster '{from}'"),

@@ -41,6 +41,7 @@ pub const fn is_lack_of_room(error: &SandboxError) -> bool {
         | SandboxError::NoPreviousLog { .. }
         | SandboxError::LogForbidden { .. }
         | SandboxError::ClusterAway { .. }
+        | SandboxError::MoveRefused { .. }
         | SandboxError::NoCluster { .. } => false,
     }
 }

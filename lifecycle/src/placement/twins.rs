@@ -1,38 +1,54 @@
 //! The choice between several sandboxes with one id, if several clusters show one.
 //!
-//! There are two causes: two replicas placed one id at the same time on different clusters, or a cluster was lost for so
-//! long that its sandbox was made again elsewhere. All replicas decide alike, because the decision depends on nothing but
-//! the Pods.
+//! There are three causes: two replicas placed one id at the same time on different clusters, a cluster was lost for so
+//! long that its sandbox was made again elsewhere, or a sandbox moves. All replicas decide alike, because the decision
+//! depends on nothing but the Pods and the time.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::replacement::Replacement;
 use crate::{ids::ClusterName, observed::Status, phase::Phase};
+
+/// How long a sandbox that moves may take to be ready. After that it is deleted, and the sandbox does not move.
+pub const MOVE_PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// The age at which a sandbox that moves and is not ready is left over from a process that has ended. Other replicas wait
+/// so long for the one that moves it.
+const ABANDONED: SignedDuration = SignedDuration::from_secs(20 * 60);
 
 /// A sandbox whose id another cluster shows too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Twin<'a> {
     /// Its cluster.
     pub cluster: &'a ClusterName,
-    /// Whether its Pod was made in place of a sandbox of another cluster.
-    pub is_replacement: bool,
+    /// Why its Pod was made in place of a sandbox on another cluster, if it was.
+    pub replaces: Option<Replacement>,
     /// Whether it is being deleted.
     pub is_terminating: bool,
+    /// Whether it is ready.
+    pub is_ready: bool,
     /// The creation time of its Pod.
     pub created: Option<Timestamp>,
 }
 
 /// Returns the index of the twin that counts; `None` if there is none.
 ///
-/// One that is being deleted counts last. A replacement counts before one that is none, and the newer of two
-/// replacements. Among the others the older counts, because it was given to a caller first. If that does not decide, the
-/// cluster whose name comes first counts.
+/// One that is being deleted counts last, and one that moves counts last until it is ready. Replacements count before the
+/// others, and the newer of two replacements. Among the others the older counts, because it was given to a caller first. If
+/// that does not decide, the cluster whose name comes first counts.
 ///
 /// ```
-/// use lifecycle::{ids::ClusterName, placement::twins::{Twin, winner}};
+/// use lifecycle::{
+///     ids::ClusterName,
+///     placement::{replacement::Replacement, twins::{Twin, winner}},
+/// };
 ///
 /// let (east, west) = (ClusterName::parse("east").unwrap(), ClusterName::parse("west").unwrap());
-/// let original = Twin { cluster: &east, is_replacement: false, is_terminating: false, created: None };
-/// let replacement = Twin { cluster: &west, is_replacement: true, ..original };
+/// let original =
+///     Twin { cluster: &east, replaces: None, is_terminating: false, is_ready: true, created: None };
+/// let replacement = Twin { cluster: &west, replaces: Some(Replacement::Lost), ..original };
 /// assert_eq!(winner(&[original, replacement]), Some(1));
 /// ```
 #[must_use]
@@ -40,12 +56,41 @@ pub fn winner(twins: &[Twin<'_>]) -> Option<usize> {
     (0..twins.len()).min_by_key(|index| rank(&twins[*index]))
 }
 
+/// Returns the indices of the twins to delete. All of them must be complete, on clusters whose state is known.
+///
+/// A sandbox that moves and is not ready is left to the process that moves it, until it is clear that no process does.
+#[must_use]
+pub fn losers(twins: &[Twin<'_>], now: Timestamp) -> Vec<usize> {
+    let Some(winner) = winner(twins).filter(|winner| !twins[*winner].is_terminating) else { return vec![] };
+    let is_abandoned = |twin: &Twin<'_>| twin.created.is_some_and(|at| now.duration_since(at) > ABANDONED);
+    let loses =
+        |twin: &Twin<'_>| !twin.is_terminating && (class(twin) != Class::Moving || is_abandoned(twin));
+    (0..twins.len()).filter(|index| *index != winner && loses(&twins[*index])).collect()
+}
+
+/// How a twin compares with the others, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Replacement,
+    Original,
+    /// It moves, and is not ready.
+    Moving,
+}
+
+fn class(twin: &Twin<'_>) -> Class {
+    match twin.replaces {
+        None => Class::Original,
+        Some(Replacement::Move) if !twin.is_ready => Class::Moving,
+        Some(Replacement::Lost | Replacement::Move) => Class::Replacement,
+    }
+}
+
 /// Returns a key whose smallest value counts.
-fn rank<'a>(twin: &Twin<'a>) -> (bool, bool, i128, &'a ClusterName) {
-    // Kubernetes always sets the creation time. Without one, the Pod counts as new among those that it must be older than.
-    let created = twin.created.unwrap_or(if twin.is_replacement { Timestamp::MIN } else { Timestamp::MAX });
-    let age = created.as_nanosecond();
-    (twin.is_terminating, !twin.is_replacement, if twin.is_replacement { -age } else { age }, twin.cluster)
+fn rank<'a>(twin: &Twin<'a>) -> (bool, Class, i128, &'a ClusterName) {
+    // Kubernetes always sets the creation time. Without one, a Pod loses against the others of its class.
+    let age = |missing: Timestamp| twin.created.unwrap_or(missing).as_nanosecond();
+    let age = if twin.replaces.is_some() { -age(Timestamp::MIN) } else { age(Timestamp::MAX) };
+    (twin.is_terminating, class(twin), age, twin.cluster)
 }
 
 // === impl Twin ===
@@ -56,8 +101,9 @@ impl<'a> Twin<'a> {
     pub fn of(cluster: &'a ClusterName, status: &Status) -> Self {
         Self {
             cluster,
-            is_replacement: status.spec.origin.is_replacement,
+            replaces: status.spec.origin.replaces,
             is_terminating: status.phase == Phase::Terminating,
+            is_ready: status.ready,
             created: status.created,
         }
     }

@@ -208,10 +208,13 @@ impl Step<'_> {
 
     /// Fails a create whose outcome is not known, and undoes it later: a write may still take effect.
     fn give_up<W>(&mut self, create: PendingCreate<W>, failure: &SandboxError) -> Decision<W> {
-        let made = create.made;
+        let (made, orphan_since) = (create.made, create.orphan_since);
         let failed = create.fail(failure);
-        let decision =
-            if made.any() { self.back_off(PendingDelete::unpublished(made)) } else { self.settle(None) };
+        let decision = if made.any() {
+            self.back_off(PendingDelete::unpublished(made))
+        } else {
+            self.settle(orphan_since)
+        };
         after(failed, decision)
     }
 
@@ -241,6 +244,7 @@ impl<W> PendingCreate<W> {
             attempts: 0,
             verified: false,
             made: Objects::NONE,
+            orphan_since: None,
             last_unknown: None,
         }
     }

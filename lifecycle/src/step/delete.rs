@@ -55,8 +55,9 @@ impl Step<'_> {
         let decision = match next {
             AfterDelete::Nothing => self.settle(None),
             AfterDelete::Fail(create, failure) => {
+                let orphan_since = create.orphan_since.filter(|_| !create.made.any());
                 actions.extend(create.fail(&failure));
-                self.settle(None)
+                self.settle(orphan_since)
             }
             AfterDelete::Create(create) => self.create(create),
         };

@@ -21,7 +21,7 @@ impl Step<'_> {
                 create.pending_owner = joining.pending_owner.or(create.pending_owner);
                 self.create(create)
             }
-            (Existence::Waiting(create), Event::Delete { waiter, owner: _ }) => {
+            (Existence::Waiting(create), Event::Delete { waiter, .. }) => {
                 // The POST came first, and this DELETE would have removed its sandbox.
                 let id = self.ctx.id.clone();
                 let failed = create.fail(&SandboxError::StillTerminating { id, retry_after: BUSY_RETRY });
@@ -49,7 +49,7 @@ impl Step<'_> {
                 self.delete(delete, AfterDelete::Create(create))
             }
             // The outcome of the earlier attempt is unknown, so read before answering.
-            (Existence::DeleteBackoff { mut delete, .. }, Event::Delete { waiter, owner: _ }) => {
+            (Existence::DeleteBackoff { mut delete, .. }, Event::Delete { waiter, .. }) => {
                 delete.waiters.push(waiter);
                 delete.targets = Objects::BOTH;
                 (Existence::ConfirmingDelete(delete).into(), vec![Action::Read])

@@ -43,7 +43,7 @@ impl Step<'_> {
             (stage @ Lifetime::ReapUnknown { .. }, Event::Post { waiter, .. }) => {
                 (stage.into(), answer([waiter], &Err(self.still_terminating())))
             }
-            (Lifetime::ReapUnknown { .. }, Event::Delete { waiter, owner: _ }) => {
+            (Lifetime::ReapUnknown { .. }, Event::Delete { waiter, .. }) => {
                 let delete = PendingDelete { waiters: vec![waiter], ..PendingDelete::of(Objects::BOTH) };
                 self.delete(delete, AfterDelete::Nothing)
             }
@@ -183,6 +183,12 @@ impl Step<'_> {
             },
         };
         Upkeep::Wake([write_at, lower_at, limit_at, ahead].into_iter().flatten().min())
+    }
+
+    /// Returns whether the event is a deletion of another Pod than the present one.
+    pub(super) fn is_about_another_pod<W>(&self, event: &Event<W>) -> bool {
+        let Event::Delete { only: Some(only), .. } = event else { return false };
+        self.ctx.seen.pod.as_ref().is_none_or(|pod| pod.uid != *only)
     }
 
     /// Returns the error if the event is a DELETE by an owner that may not delete the sandbox, because the lease of

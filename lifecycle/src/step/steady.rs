@@ -19,7 +19,8 @@ impl Step<'_> {
     pub(super) fn steady<W>(&mut self, orphan_since: Option<Instant>, event: Event<W>) -> Decision<W> {
         match event {
             Event::Post { request, manifests, waiter, received, until } => {
-                let mut create = PendingCreate::new(&request, manifests, waiter, received, until);
+                let create = PendingCreate::new(&request, manifests, waiter, received, until);
+                let mut create = PendingCreate { orphan_since, ..create };
                 let rejected = self.reject_mismatches(&mut create);
                 let decision = if create.waiters.is_empty() {
                     self.settle(orphan_since)
@@ -28,7 +29,7 @@ impl Step<'_> {
                 };
                 after(rejected, decision)
             }
-            Event::Delete { waiter, owner: _ } => self.delete_steady(waiter),
+            Event::Delete { waiter, .. } => self.delete_steady(waiter),
             Event::Touch { waiter, owner } => self.touch(orphan_since, waiter, owner),
             Event::Change { change, waiter, owner } => {
                 if let Some(write) = self.change(change, owner) {

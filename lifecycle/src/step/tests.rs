@@ -1,5 +1,6 @@
 //! Tests of every path of `step`, and of random histories in a small simulated cluster.
 
+mod discards;
 mod doubts;
 mod fixture;
 mod histories;

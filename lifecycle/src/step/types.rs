@@ -80,6 +80,8 @@ pub(crate) struct PendingCreate<W> {
     pub(crate) verified: bool,
     /// The objects that this create has written, or may have written.
     pub(crate) made: Objects,
+    /// Since when the sandbox was an orphan before the create. If the create fails, its grace does not begin again.
+    pub(crate) orphan_since: Option<Instant>,
     /// Why the outcome of the last attempt is unknown. If no attempt is left, the callers receive this error.
     pub(crate) last_unknown: Option<SandboxError>,
 }
@@ -142,6 +144,8 @@ pub enum Event<W> {
         waiter: W,
         /// The owner that the caller claims to be.
         owner: Option<Owner>,
+        /// The only Pod that the caller wants to be deleted. With another one, or without one, nothing is done.
+        only: Option<Uid>,
     },
     /// A caller uses the sandbox.
     Touch {

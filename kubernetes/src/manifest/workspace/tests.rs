@@ -220,8 +220,8 @@ fn the_data_has_a_home() {
     settings.userdata_pvc = Some("users".to_owned());
     assert_eq!(home(&settings, &plain), Ok(DataHome::Claim("users".to_owned())));
     let of_thread = request("a", Some("t"), None);
-    let claim = names::claim(&id("thread", "a", Some("t"), None));
-    assert_eq!(home(&settings, &of_thread), Ok(DataHome::Workspace(claim)));
+    let workspace = id("thread", "a", Some("t"), None);
+    assert_eq!(home(&settings, &of_thread), Ok(DataHome::Workspace(workspace)));
     let without_thread = request("a", None, None);
     assert!(matches!(home(&settings, &without_thread), Err(SandboxError::BadRequest(_))));
 }

@@ -8,7 +8,7 @@ fn a_sandbox_stays_where_its_data_is() {
         DataHome::Nowhere,
         DataHome::Node("/data".to_owned()),
         DataHome::Claim("users".to_owned()),
-        DataHome::Workspace("workspace-1".to_owned()),
+        DataHome::Workspace(WorkspaceId::of_hash(1)),
     ] {
         for (source, target) in [(false, false), (false, true), (true, false), (true, true)] {
             let terms = |shares_data| Terms { shares_data, ..Terms::default() };
@@ -34,8 +34,7 @@ fn the_reason_is_a_sentence() {
          there, set clusters.west.shares_data"
     );
     assert_eq!(
-        check(&DataHome::Workspace("workspace-1".to_owned()), (&east, &shared), (&west, &shared))
-            .unwrap_err(),
-        "its workspace is the claim 'workspace-1' of the cluster 'east', and claims do not move"
+        check(&DataHome::Workspace(WorkspaceId::of_hash(1)), (&east, &shared), (&west, &shared)).unwrap_err(),
+        "its workspace 00000000000000000000000000000001 is on the cluster 'east', and workspaces do not move"
     );
 }

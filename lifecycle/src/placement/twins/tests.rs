@@ -4,13 +4,15 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+const REASONS: [Option<Replacement>; 3] = [None, Some(Replacement::Lost), Some(Replacement::Move)];
+
 fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
     let mut all = vec![];
     for cluster in names {
-        for is_replacement in [false, true] {
-            for is_terminating in [false, true] {
+        for replaces in REASONS {
+            for (is_terminating, is_ready) in [(false, false), (false, true), (true, false)] {
                 for created in [None, Some(at(1)), Some(at(2))] {
-                    all.push(Twin { cluster, is_replacement, is_terminating, created });
+                    all.push(Twin { cluster, replaces, is_terminating, is_ready, created });
                 }
             }
         }
@@ -22,22 +24,34 @@ fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
 #[test]
 fn the_rules_have_an_order() {
     let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
-    let twin = |cluster, is_replacement, is_terminating, created| Twin {
+    let twin = |cluster, replaces, created| Twin {
         cluster,
-        is_replacement,
-        is_terminating,
+        replaces,
+        is_terminating: false,
+        is_ready: true,
         created: Some(at(created)),
     };
-    for (what, first, second, wanted) in [
-        ("the older counts", twin(&east, false, false, 2), twin(&west, false, false, 1), 1),
-        ("a replacement counts", twin(&east, false, false, 1), twin(&west, true, false, 2), 1),
-        ("the newer replacement counts", twin(&east, true, false, 1), twin(&west, true, false, 2), 1),
-        ("the name decides", twin(&east, false, false, 1), twin(&west, false, false, 1), 0),
-        ("the name decides for replacements", twin(&east, true, false, 1), twin(&west, true, false, 1), 0),
-        ("one that ends counts last", twin(&east, true, true, 2), twin(&west, false, false, 1), 1),
+    let unready = |twin| Twin { is_ready: false, ..twin };
+    let (lost, moved) = (Some(Replacement::Lost), Some(Replacement::Move));
+    for (rule, first, second, wanted) in [
+        ("the older counts", twin(&east, None, 2), twin(&west, None, 1), 1),
+        ("the older counts, ready or not", twin(&east, None, 2), unready(twin(&west, None, 1)), 1),
+        ("a replacement counts", twin(&east, None, 1), unready(twin(&west, lost, 2)), 1),
+        ("one that has moved counts", twin(&east, None, 1), twin(&west, moved, 2), 1),
+        ("one that moves does not count yet", twin(&east, None, 1), unready(twin(&west, moved, 2)), 0),
+        ("the newer replacement counts", twin(&east, lost, 1), twin(&west, lost, 2), 1),
+        ("it may be moved back", twin(&east, moved, 1), twin(&west, moved, 2), 1),
+        ("the name decides", twin(&east, None, 1), twin(&west, None, 1), 0),
+        ("the name decides for replacements", twin(&east, lost, 1), twin(&west, lost, 1), 0),
+        (
+            "one that ends counts last",
+            Twin { is_terminating: true, is_ready: false, ..twin(&east, lost, 2) },
+            twin(&west, None, 1),
+            1,
+        ),
     ] {
-        assert_eq!(winner(&[first, second]), Some(wanted), "{what}");
-        assert_eq!(winner(&[second, first]), Some(1 - wanted), "{what}, in the other order");
+        assert_eq!(winner(&[first, second]), Some(wanted), "{rule}");
+        assert_eq!(winner(&[second, first]), Some(1 - wanted), "{rule}, in the other order");
     }
     assert_eq!(winner(&[]), None);
 }
@@ -60,5 +74,45 @@ fn the_winner_does_not_depend_on_the_order() {
             }
         }
     }
-    assert_eq!(triples, 6 * 12 * 12 * 12);
+    assert_eq!(triples, 6 * 27 * 27 * 27);
+}
+
+/// Guards over all pairs that the winner is never deleted, that at least one twin stays whatever two replicas decide at
+/// different times, and that all twins but the winner go in the end.
+#[test]
+fn one_twin_stays_and_the_others_go() {
+    let names = ["east", "north", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let all = all(&names);
+    let later = at(2) + ABANDONED + SignedDuration::from_secs(1);
+    for a in all.iter().filter(|a| !a.is_terminating && a.created.is_some()) {
+        for b in all.iter().filter(|b| b.cluster != a.cluster && !b.is_terminating && b.created.is_some()) {
+            let twins = [*a, *b];
+            let winner = winner(&twins).unwrap();
+            assert_eq!(losers(&twins, later), [1 - winner], "{twins:?}");
+            let now = losers(&twins, at(3));
+            assert!(now.is_empty() || now == [1 - winner], "{twins:?}");
+            assert_eq!(now.is_empty(), class(&twins[1 - winner]) == Class::Moving, "{twins:?}");
+            // One that moves may become ready between the looks of two replicas.
+            let ready = twins.map(|twin| Twin { is_ready: true, ..twin });
+            let (before, after) = (losers(&twins, at(3)), losers(&ready, at(3)));
+            assert!(before.is_empty() || after.is_empty() || before == after, "{twins:?}");
+        }
+    }
+}
+
+/// Guards that nothing is deleted for the sake of a twin that is itself being deleted.
+#[test]
+fn nothing_is_deleted_for_one_that_ends() {
+    let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let ending = Twin {
+        cluster: &east,
+        replaces: Some(Replacement::Lost),
+        is_terminating: true,
+        is_ready: false,
+        created: Some(at(2)),
+    };
+    let original = Twin { cluster: &west, replaces: None, is_terminating: false, ..ending };
+    assert_eq!(losers(&[ending, original], at(3)), [0; 0]);
+    assert_eq!(losers(&[ending], at(3)), [0; 0]);
+    assert_eq!(losers(&[], at(3)), [0; 0]);
 }

@@ -112,7 +112,7 @@ impl Fixture {
     }
 
     pub(super) fn delete(&mut self, waiter: u32) -> Vec<Action<u32>> {
-        self.feed(Event::Delete { waiter, owner: None })
+        self.feed(Event::Delete { waiter, owner: None, only: None })
     }
 
     pub(super) fn created(

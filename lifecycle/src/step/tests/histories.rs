@@ -94,7 +94,7 @@ impl FlakyCluster {
             }
             Step::Delete => {
                 self.asked += 1;
-                self.feed(Event::Delete { waiter: self.asked, owner: None });
+                self.feed(Event::Delete { waiter: self.asked, owner: None, only: None });
             }
             Step::Terminated => {
                 self.fixture.seen.pod.take_if(|p| p.terminating);

@@ -135,7 +135,7 @@ impl LimitedCluster {
             }
             Step::Delete => {
                 self.asked += 1;
-                self.feed(Event::Delete { waiter: self.asked, owner: None });
+                self.feed(Event::Delete { waiter: self.asked, owner: None, only: None });
             }
             Step::Restart => {
                 self.fixture.sandbox = Sandbox::default();

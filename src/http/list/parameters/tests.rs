@@ -18,7 +18,7 @@ fn sandbox() -> Status {
         thread_id: ThreadId::parse("t-1"),
         user_id: UserId::parse("alice"),
         labels: Labels::new([("tier", "large")]),
-        is_replacement: false,
+        replaces: None,
     };
     Status {
         cluster: ClusterName::DEFAULT,
