@@ -1,7 +1,9 @@
 //! The fleet: the members, and how they are found.
 
 mod lookup;
+mod moves;
 mod reads;
+mod twins;
 mod writes;
 
 use std::{sync::Arc, time::Duration};
@@ -26,9 +28,15 @@ use crate::{
     changes::ChangeReader,
     list::Listing,
     member::Member,
+    placements::Placements,
     position::{Position, Revision, Start},
     workspaces::Workspaces,
 };
+
+pub use self::moves::Move;
+
+/// The retry delay of a request that another one with the same id has delayed.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// All clusters. A clone is a handle to the same fleet.
 #[derive(Clone)]
@@ -39,6 +47,7 @@ struct Inner {
     members: RwLock<Arc<[Member]>>,
     /// How long a cluster is away before its sandboxes are made again elsewhere; `None` for ever.
     loss_timeout: Option<Duration>,
+    placements: Arc<Placements>,
 }
 
 // === impl Fleet ===
@@ -55,7 +64,12 @@ impl Fleet {
         let mut members = vec![first];
         members.extend(others);
         members.sort_by(|a, b| a.name().cmp(b.name()));
-        Self(Arc::new(Inner { members: RwLock::new(members.into()), loss_timeout }))
+        keep_requests(&members);
+        Self(Arc::new(Inner {
+            members: RwLock::new(members.into()),
+            loss_timeout,
+            placements: Arc::default(),
+        }))
     }
 
     /// Returns the clusters, in the order of their names.
@@ -76,6 +90,7 @@ impl Fleet {
         if let Err(at) = members.binary_search_by(|other| other.name().cmp(member.name())) {
             let mut all = members.to_vec();
             all.insert(at, member);
+            keep_requests(&all);
             *members = all.into();
         }
     }
@@ -106,6 +121,13 @@ impl Fleet {
         let members = self.members();
         let ended = members.iter().map(|member| Box::pin(member.sandboxes.ended()));
         futures::future::select_all(ended).await;
+    }
+}
+
+/// Lets the Pods of several clusters keep their requests. Those of a single cluster stay as they are: they cannot move.
+fn keep_requests(members: &[Member]) {
+    for member in members {
+        member.sandboxes.keep_requests(members.len() > 1);
     }
 }
 

@@ -15,7 +15,11 @@ pub mod check;
 mod fleet;
 pub mod list;
 mod member;
+mod placements;
 pub mod position;
 pub mod workspaces;
 
-pub use self::{fleet::Fleet, member::Member};
+pub use self::{
+    fleet::{Fleet, Move},
+    member::Member,
+};

@@ -1,7 +1,7 @@
 //! The daemon without its socket: the stacks of the clusters, and the routes. The simulation runs it with
 //! a paused clock, where real sockets do not work.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use actors::sandboxes::SpawnErr;
 use fleet::{Fleet, Member, check::Check};
@@ -29,6 +29,8 @@ use crate::{
 /// The running core. Dropping it stops everything at once, like a crash.
 pub struct Core {
     fleet: Fleet,
+    /// Deletes sandboxes that several clusters have.
+    _twins: Task<Infallible>,
     /// One for each cluster.
     stacks: Vec<Stack>,
     metrics: Metrics,
@@ -63,6 +65,8 @@ impl Core {
         let others = try_join_all(settings.clusters.others.iter().map(start)).await?;
         let fleet =
             Fleet::new(first.member(), others.iter().map(Stack::member), settings.cluster_loss_timeout);
+        let settling = fleet.clone();
+        let twins = Task(tokio::spawn(async move { settling.settle_twins().await }));
         let stacks: Vec<_> = [first].into_iter().chain(others).collect();
 
         let stop = CancellationToken::new();
@@ -87,7 +91,7 @@ impl Core {
         let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
-        Ok(Self { fleet, stacks, metrics, edge, admin, stop })
+        Ok(Self { fleet, _twins: twins, stacks, metrics, edge, admin, stop })
     }
 
     /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.

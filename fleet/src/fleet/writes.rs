@@ -1,23 +1,253 @@
-//! The writes: each goes to the cluster of the sandbox.
+//! The writes: a POST goes to the cluster that has the sandbox or that the placement chooses, a DELETE to every cluster that
+//! may have it.
 
+use std::collections::HashSet;
+
+use actors::view::STALE_RETRY;
+use futures::future::join_all;
 use lifecycle::{
-    error::SandboxError, ids::SandboxId, lifetime::Owner, observed::Status, request::CreateRequest,
+    budget,
+    error::{Refusal, SandboxError},
+    ids::SandboxId,
+    lifetime::Owner,
+    observed::Status,
+    placement::{
+        Candidate, Facts, Terms, Wishes,
+        choice::{self, Exclusion},
+        moving::DataHome,
+        replacement::Replacement,
+        room::is_lack_of_room,
+        route::{self, Create},
+    },
+    request::CreateRequest,
 };
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Fleet;
+use super::{
+    Fleet, RETRY,
+    lookup::{unavailable, winner},
+};
+use crate::{member::Member, placements::Ticket};
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// Creates the sandbox, or finds it complete.
+    /// Creates the sandbox, or finds it complete. All deadlines count from now, on whichever cluster it is made in the end.
     pub(super) async fn place(&self, request: CreateRequest) -> Result<Status, SandboxError> {
+        let received = Instant::now();
         let members = self.members();
-        members[0].sandboxes.create(request).await
+        if let [only] = &*members
+            && takes_everything(&only.terms(), &request)
+        {
+            return only.sandboxes.create_since(request, received).await;
+        }
+        let id = request.sandbox_id.clone();
+        first_lists(&members).await;
+        let ticket = self.0.placements.enter(&id);
+        let Ok(_turn) = timeout_at(received + budget::CREATE_SLOT, ticket.turn()).await else {
+            let what = format!("another request makes Sandbox '{id}'");
+            return Err(SandboxError::Overloaded { what, retry_after: RETRY });
+        };
+        let (holder, is_replacement) = match route::create(&self.states(&members, &id)) {
+            Create::Shown(shown) => {
+                let member = winner(&members, &shown, &id).and_then(|index| members.get(index));
+                // Without one the sandbox has just ended: the caller asks again.
+                let Some(member) = member else { return Err(SandboxError::Restarting { id }) };
+                return member.sandboxes.create_since(request, received).await;
+            }
+            Create::Unavailable(away) => return Err(unavailable(&members, &away, &id)),
+            Create::Held { cluster, is_replacement } => (members.get(cluster), is_replacement),
+            Create::Place { is_replacement } => (None, is_replacement),
+        };
+        let request = CreateRequest { replaces: is_replacement.then_some(Replacement::Lost), ..request };
+        self.ask_in_turn(&members, holder, &request, received, &ticket).await
     }
 
-    /// Deletes the sandbox if it exists.
+    /// Asks one cluster after the other, until one takes the sandbox or fails for another reason than a lack of room.
+    async fn ask_in_turn(
+        &self,
+        members: &[Member],
+        holder: Option<&Member>,
+        request: &CreateRequest,
+        received: Instant,
+        ticket: &Ticket,
+    ) -> Result<Status, SandboxError> {
+        let id = &request.sandbox_id;
+        let mut refusals = vec![];
+        if let Some(holder) = holder {
+            match self.ask(holder, request, received, ticket).await? {
+                Ok(status) => return Ok(status),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        let (order, mut excluded) = match self.choose(members, request) {
+            Ok(choice) => choice,
+            Err(error) if holder.is_none() => return Err(error),
+            Err(_) => (vec![], vec![]),
+        };
+        for member in order {
+            if holder.is_some_and(|holder| holder.name() == member.name()) {
+                continue;
+            }
+            match self.ask(member, request, received, ticket).await? {
+                Ok(status) => return Ok(status),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        excluded.retain(|refusal| refusals.iter().all(|tried| tried.cluster != refusal.cluster));
+        refusals.append(&mut excluded);
+        if let (1, [_]) = (members.len(), &*refusals)
+            && let Some(only) = refusals.pop()
+        {
+            return Err(*only.why);
+        }
+        Err(SandboxError::NoCluster { id: id.clone(), refusals })
+    }
+
+    /// Asks one cluster. The inner error is a refusal for lack of room, after which the next cluster may be asked.
+    async fn ask(
+        &self,
+        member: &Member,
+        request: &CreateRequest,
+        received: Instant,
+        ticket: &Ticket,
+    ) -> Result<Result<Status, Refusal>, SandboxError> {
+        let id = &request.sandbox_id;
+        let refused = |why| Ok(Err(Refusal { cluster: member.name().clone(), why: Box::new(why) }));
+        if ticket.is_cancelled() {
+            return Err(SandboxError::StillTerminating { id: id.clone(), retry_after: RETRY });
+        }
+        // Later no time is left for a write.
+        if Instant::now() >= received + budget::CREATE_SLOT {
+            let what = "was not asked, because no time was left".to_owned();
+            return refused(SandboxError::Overloaded { what, retry_after: RETRY });
+        }
+        let max = member.terms().max_sandboxes;
+        let view = member.view();
+        let is_full = |reserved: &HashSet<SandboxId>| {
+            let others = reserved.iter().filter(|other| !view.contains(other)).count();
+            !view.contains(id) && max.is_some_and(|max| count(view.len() + others) >= max)
+        };
+        let Some(_reservation) = self.0.placements.reserve(member.name(), id, is_full) else {
+            let what = Exclusion::Full { max: max.unwrap_or_default() }.to_string();
+            return refused(SandboxError::Overloaded { what, retry_after: STALE_RETRY });
+        };
+        match member.sandboxes.create_since(request.clone(), received).await {
+            Ok(status) => Ok(Ok(status)),
+            // An object that may live on would be a twin of the sandbox that the next cluster makes.
+            Err(error) if is_lack_of_room(&error) && !view.may_live_on(id) => {
+                tracing::info!(sandbox_id = %id, cluster = %member.name(), %error, "the cluster does not take it");
+                refused(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Chooses the clusters for a new sandbox: those to ask, in this order, and why the others are not asked.
+    pub(super) fn choose<'a>(
+        &self,
+        members: &'a [Member],
+        request: &CreateRequest,
+    ) -> Result<(Vec<&'a Member>, Vec<Refusal>), SandboxError> {
+        let terms: Vec<Terms> = members.iter().map(Member::terms).collect();
+        let candidates: Vec<_> = members
+            .iter()
+            .zip(&terms)
+            .map(|(member, terms)| Candidate { name: member.name(), terms, facts: self.facts(member, terms) })
+            .collect();
+        let workspace_in = self.workspace_of(members, request);
+        let wishes = Wishes {
+            cluster: request.cluster.as_ref(),
+            selector: request.cluster_selector.as_ref(),
+            profile: request.profile.as_ref(),
+            workspace_in: workspace_in.map(Member::name),
+        };
+        let choice = choice::choose(&request.sandbox_id, wishes, &candidates)?;
+        let named = |name| members.iter().find(|member| member.name() == name);
+        Ok((choice.order.iter().filter_map(|name| named(*name)).collect(), choice.refusals()))
+    }
+
+    fn facts(&self, member: &Member, terms: &Terms) -> Facts {
+        let view = member.view();
+        // Only a maximum needs the exact number.
+        let reserved = || self.0.placements.reserved(member.name(), |id| view.contains(id));
+        let sandboxes = if terms.max_sandboxes.is_some() { count(view.len()) + reserved() } else { 0 };
+        Facts { is_fresh: view.is_fresh(), sandboxes, has_room: member.sandboxes.has_room() }
+    }
+
+    /// Returns the cluster that has the workspace of a request, or that may have it because its claims are not known yet;
+    /// `None` if there is none, or if the request has no workspace.
+    fn workspace_of<'a>(&self, members: &'a [Member], request: &CreateRequest) -> Option<&'a Member> {
+        request.profile.as_ref()?;
+        let mut unknown = None;
+        for member in members {
+            // The profile may differ between clusters, and be missing on one.
+            let Ok(DataHome::Workspace(id)) = member.sandboxes.data_home(request) else { continue };
+            match member.sandboxes.has_workspace(&id) {
+                Some(true) => return Some(member),
+                None if !member.view().is_fresh() && !self.is_lost(member) => unknown = Some(member),
+                Some(false) | None => {}
+            }
+        }
+        unknown
+    }
+
+    /// Returns whether a cluster has been away for so long that its sandboxes are made again elsewhere.
+    fn is_lost(&self, member: &Member) -> bool {
+        self.0.loss_timeout.zip(member.view().away_for()).is_some_and(|(timeout, away)| away >= timeout)
+    }
+
+    /// Deletes the sandbox on every cluster that has it or may have it.
+    ///
+    /// A request that makes the sandbox and that came earlier asks no other cluster any more.
     pub(super) async fn remove(&self, id: SandboxId, owner: Option<Owner>) -> Result<(), SandboxError> {
         let members = self.members();
-        members[0].sandboxes.delete(id, owner).await
+        if let [only] = &*members {
+            return only.sandboxes.delete(id, owner).await;
+        }
+        self.0.placements.cancel(&id);
+        let targets = route::delete(&self.states(&members, &id));
+        let targets: Vec<_> = targets.iter().filter_map(|index| members.get(*index)).collect();
+        let outcomes =
+            join_all(targets.iter().map(|member| member.sandboxes.delete(id.clone(), owner.clone()))).await;
+        let mut errors: Vec<_> = targets
+            .iter()
+            .zip(outcomes)
+            .filter_map(|(member, outcome)| Some(of_member(member, &id, outcome.err()?)))
+            .collect();
+        // An owner that may not delete the sandbox gets that answer, whatever the other clusters say.
+        let first = errors.iter().position(|error| matches!(error, SandboxError::Owned { .. })).unwrap_or(0);
+        if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
     }
+}
+
+/// Returns whether a cluster alone takes every sandbox of such a request, so that there is nothing to choose.
+fn takes_everything(terms: &Terms, request: &CreateRequest) -> bool {
+    let asks_for_nothing = request.cluster.is_none() && request.cluster_selector.is_none();
+    asks_for_nothing && !terms.is_draining() && terms.max_sandboxes.is_none() && terms.profiles.is_none()
+}
+
+/// Waits until the clusters have been listed once, soon after the start.
+async fn first_lists(members: &[Member]) {
+    let patience = |member: &Member| {
+        let away = member.view().away_for().unwrap_or_default();
+        (!member.view().is_listed()).then(|| budget::FIRST_LIST.saturating_sub(away))
+    };
+    let lists = members.iter().filter_map(|member| Some((patience(member)?, member)));
+    join_all(lists.map(|(patience, member)| timeout(patience, member.view().loaded()))).await;
+}
+
+/// Names the cluster in an error that says nothing about the sandbox.
+fn of_member(member: &Member, id: &SandboxId, error: SandboxError) -> SandboxError {
+    match error {
+        SandboxError::Stale { retry_after, .. } => {
+            let why = member.view().stale_reason();
+            SandboxError::ClusterAway { cluster: member.name().clone(), id: id.clone(), why, retry_after }
+        }
+        other => other,
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,75 @@
+//! Deletes the sandboxes that lose against a twin on another cluster.
+
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+
+use futures::stream::{self, StreamExt};
+use lifecycle::{
+    ids::SandboxId,
+    observed::Uid,
+    placement::twins::{self, Twin},
+};
+
+use super::Fleet;
+use crate::member::Member;
+
+/// The pause between two comparisons of the clusters.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many twins are deleted at the same time.
+const AT_ONCE: usize = 16;
+
+impl Fleet {
+    /// Compares the clusters every 10 s and deletes the twins that lose. Ends only when it is dropped. With one cluster
+    /// there is nothing to compare.
+    pub async fn settle_twins(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            self.delete_losers().await;
+        }
+    }
+
+    /// Deletes the twins that lose, as far as the state of the clusters is known. Each Pod is deleted only if it is the one
+    /// that was compared.
+    async fn delete_losers(&self) {
+        let members = self.members();
+        let fresh: Vec<_> = members.iter().filter(|member| member.view().is_fresh()).collect();
+        let losers = twin_ids(&fresh).into_iter().flat_map(|id| losers(&fresh, &id));
+        stream::iter(losers)
+            .for_each_concurrent(AT_ONCE, async |(member, id, pod)| {
+                let outcome = member.sandboxes.discard(id.clone(), pod).await;
+                let cluster = member.name();
+                match outcome {
+                    Ok(()) => tracing::info!(sandbox_id = %id, %cluster, "deleted: another cluster has it"),
+                    Err(error) => {
+                        tracing::warn!(sandbox_id = %id, %cluster, %error, "another cluster has it too");
+                    }
+                }
+            })
+            .await;
+    }
+}
+
+/// Returns the ids of which several clusters have an object.
+fn twin_ids(members: &[&Member]) -> BTreeSet<SandboxId> {
+    let mut found = BTreeSet::new();
+    for (index, member) in members.iter().enumerate() {
+        let Some(others) = members.get(index + 1..).filter(|others| !others.is_empty()) else { break };
+        let is_elsewhere = |id: &SandboxId| others.iter().any(|other| other.view().contains(id));
+        found.extend(member.view().ids().into_iter().filter(is_elsewhere));
+    }
+    found
+}
+
+/// Returns the clusters whose sandbox loses, with its Pod.
+fn losers<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<(&'a Member, SandboxId, Uid)> {
+    let shown: Vec<_> = members
+        .iter()
+        .filter(|member| member.view().is_whole(id))
+        .filter_map(|member| Some((*member, member.view().status(id)?)))
+        .collect();
+    let Some((first, _)) = shown.first() else { return vec![] };
+    let now = first.sandboxes.wall();
+    let compared: Vec<_> = shown.iter().map(|(member, status)| Twin::of(member.name(), status)).collect();
+    let losers = twins::losers(&compared, now).into_iter().filter_map(|index| shown.get(index));
+    losers.map(|(member, status)| (*member, id.clone(), status.pod.clone())).collect()
+}

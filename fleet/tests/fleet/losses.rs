@@ -1,0 +1,150 @@
+//! Clusters that are away, and that return.
+
+use std::time::Duration;
+
+use fleet::backend::Backend;
+use lifecycle::{error::SandboxError, placement::replacement::Replacement};
+
+use crate::fake::{LOSS, Mode, STALENESS, World, id, id_for, name, pass};
+
+fn names_cluster(error: &SandboxError, cluster: &str) -> bool {
+    matches!(error, SandboxError::ClusterAway { cluster: away, .. } if away.as_str() == cluster)
+}
+
+/// Guards that a cluster that is away takes only its own sandboxes with it, and that it is named.
+#[tokio::test(start_paused = true)]
+async fn the_others_work_on() {
+    let world = World::start().await;
+    let (lost, kept) = (id_for(&["west"]), id_for(&["north"]));
+    world.create(&lost).await.unwrap();
+    world.create(&kept).await.unwrap();
+    world.set_mode("west", Mode::Silent);
+    pass(STALENESS.as_secs() + 2).await;
+    assert!(names_cluster(&world.fleet().get(&lost).await.unwrap_err(), "west"));
+    assert!(names_cluster(&world.create(&lost).await.unwrap_err(), "west"));
+    assert_eq!(world.fleet().get(&kept).await.unwrap().unwrap().cluster, name("north"));
+    for number in 0..12 {
+        let made = world.create(&id(&format!("a{number}"))).await.unwrap();
+        assert_ne!(made.cluster, name("west"));
+    }
+    assert!(world.fleet().get(&id("unknown")).await.unwrap().is_none(), "no cluster had it");
+    world.set_mode("west", Mode::Up);
+    pass(5).await;
+    assert_eq!(world.fleet().get(&lost).await.unwrap().unwrap().cluster, name("west"));
+}
+
+/// Guards that a sandbox of a lost cluster is made again elsewhere after the time-out and not before, marked as a
+/// replacement, and that its twin is deleted when the cluster returns.
+#[tokio::test(start_paused = true)]
+async fn a_lost_sandbox_is_replaced_and_its_twin_deleted() {
+    let world = World::start().await;
+    let id = id_for(&["west", "east"]);
+    let first = world.create(&id).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    pass(LOSS.as_secs() - 10).await;
+    assert!(names_cluster(&world.create(&id).await.unwrap_err(), "west"));
+    pass(15).await;
+    let second = world.create(&id).await.unwrap();
+    assert_eq!((second.cluster.as_str(), second.pod == first.pod), ("east", false));
+    assert_eq!(world.cluster("east").replaces(&id), Some(Replacement::Lost));
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+    assert_eq!(world.holders(&id), ["east", "west"]);
+
+    world.set_mode("west", Mode::Up);
+    pass(2).await;
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod, "as soon as both are known");
+    pass(20).await;
+    assert_eq!(world.holders(&id), ["east"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+    world.assert_no_orphans("after the return");
+}
+
+/// Guards that no sandbox is ever replaced if the settings say so.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_may_never_be_lost() {
+    let world = World::with(&["east", "north", "west"], None).await;
+    let id = id_for(&["west"]);
+    world.create(&id).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    pass(24 * 3600).await;
+    assert!(names_cluster(&world.create(&id).await.unwrap_err(), "west"));
+    assert_eq!(world.holders(&id), ["west"]);
+}
+
+/// Guards that after a restart no sandbox is made that a cluster which is away may have, until the cluster is lost; and that
+/// no GET denies it.
+#[tokio::test(start_paused = true)]
+async fn a_restart_forgets_no_lost_sandbox() {
+    let mut world = World::start().await;
+    let (lost, kept) = (id_for(&["west"]), id_for(&["north"]));
+    let first = world.create(&lost).await.unwrap();
+    world.create(&kept).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    world.restart().await;
+    pass(2).await;
+    assert_eq!(world.create(&kept).await.unwrap().cluster, name("north"));
+    for unknown in [&lost, &id("new")] {
+        assert!(names_cluster(&world.create(unknown).await.unwrap_err(), "west"));
+        assert!(names_cluster(&world.fleet().get(unknown).await.unwrap_err(), "west"));
+    }
+    pass(LOSS.as_secs()).await;
+    let new = world.create(&id("new")).await.unwrap();
+    assert_ne!(new.cluster, name("west"));
+    let second = world.create(&lost).await.unwrap();
+    world.set_mode("west", Mode::Up);
+    pass(30).await;
+    assert_eq!(world.holders(&lost), [second.cluster.as_str()]);
+    assert_ne!(second.pod, first.pod);
+    assert_eq!(world.holders(&id("new")), [new.cluster.as_str()]);
+}
+
+/// Guards that a cluster which answers its first list a moment after the start loses no request.
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_for_the_first_lists() {
+    let mut world = World::start().await;
+    let id = id_for(&["west"]);
+    let first = world.create(&id).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    world.restart().await;
+    let fleet = world.fleet().clone();
+    let asked = id.clone();
+    let again =
+        tokio::spawn(async move { fleet.create(lifecycle::request::CreateRequest::new(asked)).await });
+    pass(2).await;
+    world.set_mode("west", Mode::Up);
+    assert_eq!(again.await.unwrap().unwrap().pod, first.pod);
+}
+
+/// Guards that the older of two twins stays that two replicas have made, whichever cluster has it, and that the choice is
+/// the same from the first moment.
+#[tokio::test(start_paused = true)]
+async fn the_older_twin_stays() {
+    for (older, younger) in [("east", "west"), ("west", "east")] {
+        let world = World::start().await;
+        let id = id("twin");
+        world.cluster(older).add(&id, 1);
+        world.cluster(younger).add(&id, 2);
+        pass(2).await;
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().cluster, name(older));
+        pass(30).await;
+        assert_eq!(world.holders(&id), [older]);
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().cluster, name(older));
+        world.assert_no_orphans("after the comparison");
+    }
+}
+
+/// Guards that no twin is deleted for one that cannot be seen: the cluster that has it may have lost it meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_twin_stays_while_the_other_is_away() {
+    let world = World::start().await;
+    let id = id("twin");
+    world.set_mode("east", Mode::Down);
+    world.cluster("east").add(&id, 1);
+    world.cluster("west").add(&id, 2);
+    pass(2 * LOSS.as_secs()).await;
+    assert_eq!(world.holders(&id), ["east", "west"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().cluster, name("west"));
+    world.set_mode("east", Mode::Up);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(world.holders(&id), ["east"]);
+}

@@ -1,0 +1,180 @@
+//! Moving a sandbox to another cluster.
+
+use std::time::Duration;
+
+use fleet::{Move, backend::Backend};
+use lifecycle::{
+    error::{ClusterErrorKind, SandboxError},
+    ids::SandboxId,
+    placement::{Terms, moving::DataHome, replacement::Replacement, twins::MOVE_PATIENCE},
+    workspace::WorkspaceId,
+};
+use tokio::time::Instant;
+
+use crate::fake::{World, id, id_for, name, pass};
+
+async fn moved(world: &World, id: &SandboxId, to: &str) -> Result<Option<Move>, SandboxError> {
+    let until = Instant::now() + Duration::from_secs(20);
+    world.fleet().move_sandbox(id.clone(), &name(to), until).await
+}
+
+/// Guards that a sandbox moves, that it can move back, and that a move to its own cluster changes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_moves_there_and_back() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    let mut last = world.create(&id).await.unwrap();
+    for to in ["east", "west", "north"] {
+        let Ok(Some(Move::Done(status))) = moved(&world, &id, to).await else { panic!("to {to}") };
+        assert_eq!((status.cluster.as_str(), status.ready), (to, true));
+        assert_ne!((&status.pod, &status.url), (&last.pod, &last.url));
+        assert_eq!(world.cluster(to).replaces(&id), Some(Replacement::Move));
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, status.pod);
+        pass(3).await;
+        assert_eq!(world.holders(&id), [to]);
+        last = *status;
+    }
+    let Ok(Some(Move::Done(status))) = moved(&world, &id, "north").await else { panic!("it is there") };
+    assert_eq!(status.pod, last.pod);
+    world.assert_no_orphans("after the moves");
+}
+
+/// Guards that the old sandbox serves until the new one is ready, and that the caller may ask again meanwhile.
+#[tokio::test(start_paused = true)]
+async fn the_old_one_serves_until_the_new_one_is_ready() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    let old = world.create(&id).await.unwrap();
+    world.cluster("east").state().makes_unready = true;
+    let Ok(Some(Move::Underway(status))) = moved(&world, &id, "east").await else {
+        panic!("it is not ready")
+    };
+    assert_eq!(status.pod, old.pod);
+    pass(60).await;
+    assert_eq!(world.holders(&id), ["east", "west"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, old.pod);
+    assert_eq!(world.create(&id).await.unwrap().pod, old.pod, "a POST too");
+    let again = moved(&world, &id, "north").await.unwrap_err();
+    assert!(matches!(again, SandboxError::Overloaded { .. }), "{again:?}");
+    world.cluster("east").make_ready(&id);
+    pass(10).await;
+    assert_eq!(world.holders(&id), ["east"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().cluster, name("east"));
+}
+
+/// Guards that a sandbox that does not become ready there stays where it is, and that nothing is left there.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_become_ready_does_not_move() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    let old = world.create(&id).await.unwrap();
+    world.cluster("east").state().makes_unready = true;
+    let until = Instant::now() + 2 * MOVE_PATIENCE;
+    let error = world.fleet().move_sandbox(id.clone(), &name("east"), until).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("Sandbox '{id}' cannot move to the cluster 'east': it did not become ready there in time")
+    );
+    pass(10).await;
+    assert_eq!(world.holders(&id), ["west"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, old.pod);
+    world.assert_no_orphans("after the move");
+}
+
+/// Guards each reason for which a sandbox does not move, and that nothing is written then.
+#[tokio::test(start_paused = true)]
+async fn a_move_may_be_refused() {
+    let mut world = World::start().await;
+    let id = id_for(&["west"]);
+    world.cluster("west").state().forgets_requests = true;
+    world.create(&id).await.unwrap();
+    let writes = world.writes();
+    let sentence = |error: SandboxError| error.to_string();
+    let cannot = format!("Sandbox '{id}' cannot move to the cluster 'east': ");
+    assert_eq!(
+        sentence(moved(&world, &id, "east").await.unwrap_err()),
+        format!("{cannot}its Pod does not say how it was requested; it was made while there was one cluster")
+    );
+    world.cluster("west").state().forgets_requests = false;
+    world.fleet().delete(id.clone(), None).await.unwrap();
+    pass(5).await;
+    world.create(&id).await.unwrap();
+    let writes = (world.writes() > writes).then(|| world.writes()).unwrap();
+
+    for (home, why) in [
+        (
+            DataHome::Node("/data".to_owned()),
+            "its data is below /data on a node of the cluster 'west' and does not move; if all clusters mount the same \
+             storage there, set clusters.west.shares_data",
+        ),
+        (
+            DataHome::Workspace(WorkspaceId::of_hash(1)),
+            "its workspace 00000000000000000000000000000001 is on the cluster 'west', and workspaces do not move",
+        ),
+    ] {
+        world.cluster("west").state().data_home = Some(home);
+        assert_eq!(sentence(moved(&world, &id, "east").await.unwrap_err()), format!("{cannot}{why}"));
+    }
+    world.cluster("west").state().data_home = None;
+    world.set_terms("east", Terms { weight: 0, ..Terms::default() });
+    assert_eq!(
+        sentence(moved(&world, &id, "east").await.unwrap_err()),
+        format!("no cluster can take Sandbox '{id}': east is draining; try again in 30 s")
+    );
+    assert_eq!(
+        sentence(moved(&world, &id, "south").await.unwrap_err()),
+        "cluster: there is no cluster 'south'; the clusters are east, north, west"
+    );
+    assert_eq!(moved(&world, &crate::fake::id("unknown"), "east").await, Ok(None));
+    assert_eq!(world.writes(), writes);
+
+    world.cluster("north").refuse("create_pod", ClusterErrorKind::QuotaExceeded);
+    assert!(moved(&world, &id, "north").await.is_err());
+    assert_eq!(world.holders(&id), ["west"]);
+}
+
+/// Guards that sandboxes whose data is on storage that both clusters mount do move.
+#[tokio::test(start_paused = true)]
+async fn shared_data_may_move() {
+    let mut world = World::start().await;
+    let id = id_for(&["west"]);
+    world.create(&id).await.unwrap();
+    for text in ["east", "west"] {
+        world.cluster(text).state().data_home = Some(DataHome::Node("/data".to_owned()));
+        world.set_terms(text, Terms { shares_data: true, ..Terms::default() });
+    }
+    assert!(matches!(moved(&world, &id, "east").await, Ok(Some(Move::Done(_)))));
+    assert!(moved(&world, &id, "north").await.is_err(), "it has other data");
+}
+
+/// Guards that a DELETE during a move deletes both, and that the move brings nothing back, whenever it comes.
+#[tokio::test(start_paused = true)]
+async fn a_delete_ends_a_move() {
+    for after in [0, 500, 1_500, 2_500, 10_000] {
+        let world = World::start().await;
+        let id = id_for(&["west"]);
+        world.create(&id).await.unwrap();
+        let east = world.cluster("east");
+        east.state().makes_unready = true;
+        east.delay("create_pod", Duration::from_secs(1));
+        east.delay("create_service", Duration::from_secs(2));
+        let (fleet, moving) = (world.fleet().clone(), id.clone());
+        let running = tokio::spawn(async move {
+            fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
+        });
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        assert_eq!(world.fleet().delete(id.clone(), None).await, Ok(()), "after {after} ms");
+        let outcome = running.await.unwrap();
+        assert!(matches!(outcome, Ok(None) | Err(_)), "after {after} ms: {outcome:?}");
+        pass(120).await;
+        assert_eq!(world.holders(&id), [""; 0], "after {after} ms");
+        world.assert_no_orphans("after the delete");
+    }
+}
+
+/// Guards that a cluster that was added knows the others' sandboxes: a move to an unknown id is not one.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_sandbox_does_not_move() {
+    let world = World::start().await;
+    assert_eq!(moved(&world, &id("nothing"), "east").await, Ok(None));
+}
