@@ -97,7 +97,7 @@ impl Sandboxes {
         self.delete_if(id, owner, None).await
     }
 
-    /// Deletes the sandbox if its Pod still has this uid, whoever owns it: another cluster has the sandbox. After an error the
+    /// Deletes the sandbox if its Pod still has this uid, regardless of its owner: another cluster has the sandbox. After an error the
     /// deletion is still completed.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ async fn what_does_not_become_ready_does_not_move() {
 async fn a_move_may_be_refused() {
     let mut world = World::start().await;
     let id = id_for(&["west"]);
-    world.cluster("west").state().forgets_requests = true;
+    world.cluster("west").state().keeps_requests = false;
     world.create(&id).await.unwrap();
     let writes = world.writes();
     let sentence = |error: SandboxError| error.to_string();
@@ -95,7 +95,7 @@ async fn a_move_may_be_refused() {
         sentence(moved(&world, &id, "east").await.unwrap_err()),
         format!("{cannot}its Pod does not say how it was requested; it was made while there was one cluster")
     );
-    world.cluster("west").state().forgets_requests = false;
+    world.cluster("west").state().keeps_requests = true;
     world.fleet().delete(id.clone(), None).await.unwrap();
     pass(5).await;
     world.create(&id).await.unwrap();

@@ -87,14 +87,13 @@ pub struct State {
     pub delays: HashMap<&'static str, Duration>,
     /// Whether new Pods stay not ready.
     pub makes_unready: bool,
-    /// Whether Pods keep no request, as those of an earlier release.
-    pub forgets_requests: bool,
+    /// Whether new Pods keep their request.
+    pub keeps_requests: bool,
     /// Where the data of sandboxes is.
     pub data_home: Option<DataHome>,
     pub claims: BTreeSet<WorkspaceId>,
     requests: Vec<CreateRequest>,
     kept: HashMap<Uid, CreateRequest>,
-    keeps_requests: bool,
     version: u64,
     /// Whether the watch has to begin with a list.
     has_missed: bool,
@@ -405,7 +404,7 @@ impl Cluster for FakeCluster {
                     let origin = Origin { replaces: request.replaces, ..Origin::default() };
                     pod.spec.origin = Arc::new(origin);
                     pod.annotations.owner.clone_from(&request.owner);
-                    if state.keeps_requests && !state.forgets_requests {
+                    if state.keeps_requests {
                         state.kept.insert(pod.uid.clone(), request);
                     }
                     let slot = &mut state.objects.entry(id.clone()).or_default().pod;

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 
-/// Guards that a deletion of one Pod deletes that one, whoever owns it, and leaves any other sandbox alone.
+/// Guards that a deletion of one Pod deletes that one regardless of its owner, and leaves any other sandbox alone.
 #[test]
 fn a_deletion_of_another_pod_does_nothing() {
     let discard = |name: &str| Event::Delete { waiter: 1, owner: None, only: Some(uid(name)) };
