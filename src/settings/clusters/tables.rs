@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::KEY;
 use crate::settings::{
-    format::{Format, Number, OrWord},
+    format::{Boolean, Format, Number, OrWord},
     problem::{Origin, Problem, quoted},
     sections::SETTINGS,
     setting::Spec,
@@ -27,7 +27,8 @@ const WEIGHT: &str = "weight";
 const MAX_SANDBOXES: &str = "max_sandboxes";
 const LABELS: &str = "labels";
 const PROFILES: &str = "profiles";
-const TERMS: [&str; 4] = [WEIGHT, MAX_SANDBOXES, LABELS, PROFILES];
+const SHARES_DATA: &str = "shares_data";
+const TERMS: [&str; 5] = [WEIGHT, MAX_SANDBOXES, LABELS, PROFILES, SHARES_DATA];
 
 static WEIGHTS: Number<u16> = Number(0..=Terms::WEIGHT_MAX);
 static COUNTS: OrWord<Number<u64>> = OrWord(Number(1..=1_000_000), "unlimited");
@@ -88,6 +89,7 @@ pub(in crate::settings) fn parse<P>(
             MAX_SANDBOXES => read(&field, &COUNTS).map(|max| table.terms.max_sandboxes = max),
             LABELS => labels(&field).map(|labels| table.terms.labels = labels),
             PROFILES => offered(&field, profiles).map(|profiles| table.terms.profiles = Some(profiles)),
+            SHARES_DATA => read(&field, &Boolean).map(|shares| table.terms.shares_data = shares),
             _ => table.set(&field),
         };
         problems.extend(set.err());

@@ -68,13 +68,13 @@ fn a_table_replaces_settings_of_its_cluster() {
 #[test]
 fn terms_are_read() {
     let text = format!(
-        "{PROFILES}[clusters.a]\nweight = 0\nmax_sandboxes = 7\nlabels = {{ region = 'eu', \"x.com/y\" = '' }}\n\
+        "{PROFILES}[clusters.a]\nweight = 0\nmax_sandboxes = 7\nshares_data = true\nlabels = {{ region = 'eu', \"x.com/y\" = '' }}\n\
          profiles = ['large', 'default']\n[clusters.b]\nnamespace = 'b'\nmax_sandboxes = 'unlimited'\n[clusters.c]\n\
          namespace = 'c'\nlabels.tier = 'gold'\n"
     );
     let all = clusters(&Inputs::default().file(&text));
     let a = &cluster(&all, "a").terms;
-    assert_eq!((a.weight, a.max_sandboxes), (0, Some(7)));
+    assert_eq!((a.weight, a.max_sandboxes, a.shares_data), (0, Some(7), true));
     assert_eq!((a.labels.get("region"), a.labels.get("x.com/y")), (Some("eu"), Some("")));
     let offered: Vec<_> = a.profiles.iter().flatten().map(ProfileName::as_str).collect();
     assert_eq!(offered, ["default", "large"]);
@@ -152,8 +152,8 @@ fn bad_tables_are_refused_in_one_line() {
         ("[clusters.a]\nembedded = true", "clusters.a.embedded at settings.toml:2: this setting is the same for all clusters; set it above the tables".into()),
         ("[clusters.a]\nwieght = 1", "clusters.a.wieght at settings.toml:2: it is not a field of a cluster; did you mean \"weight\"?".into()),
         ("[clusters.a]\nSANDBOX_IMAGE = 'x'", "clusters.a.SANDBOX_IMAGE at settings.toml:2: it is not a field of a cluster; did you mean \"image\"?".into()),
-        ("[clusters.a]\nzebra = 1", "clusters.a.zebra at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, and the settings of the connection, the sandboxes, the volumes and the network".into()),
-        ("[clusters.a]\n\"x\\ny\" = 1", "clusters.a.\"x\\ny\" at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, and the settings of the connection, the sandboxes, the volumes and the network".into()),
+        ("[clusters.a]\nzebra = 1", "clusters.a.zebra at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, shares_data, and the settings of the connection, the sandboxes, the volumes and the network".into()),
+        ("[clusters.a]\n\"x\\ny\" = 1", "clusters.a.\"x\\ny\" at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, shares_data, and the settings of the connection, the sandboxes, the volumes and the network".into()),
         ("[clusters.a]\nnode_host = 2026-01-01", "clusters.a.node_host at settings.toml:2: a date or time is not allowed".into()),
         ("[clusters.a]\nweight = 99999999999999999999", "clusters.a.weight at settings.toml:2: a number beyond 64 bits is not allowed".into()),
         // Several tables.

@@ -36,6 +36,7 @@ const CLUSTERS: &str = "
 # weight = 50             # 0 to 1000, by default 100; with 0 it gets no new sandboxes
 # max_sandboxes = 200     # by default any number
 # profiles = [\"default\"]  # the profiles that it offers, by default all
+# shares_data = true      # its host paths and claims have the same data as those of others with this key
 ";
 
 /// The lines of docs/settings.md before and after the tables.
