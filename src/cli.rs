@@ -179,8 +179,9 @@ Examples:
 
 Every setting has an environment variable and a key in the file too: the key is the flag with '_' for '-', and the
 variable is given in brackets. An empty value unsets a setting that has no default.
-SIGTERM, SIGINT and SIGHUP shut the daemon down: readiness fails, new connections are refused after the drain delay,
-and requests in flight finish. A second signal stops it at once.
+SIGTERM and SIGINT shut the daemon down: readiness fails, new connections are refused after the drain delay, and
+requests in flight finish. A second signal stops it at once. SIGHUP reads the settings file again, which can add
+clusters and change their weights; without a settings file it shuts the daemon down.
 Exit status: 0 after a shutdown or a successful check, 1 if it cannot run, 2 for invalid settings or flags, 3 if the
 drain deadline cut requests short, 128 plus the signal's number after a second signal.";
 

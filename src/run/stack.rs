@@ -9,10 +9,13 @@ use fleet::{
 };
 use kubernetes::{cluster::KubeCluster, connect::Connection};
 use lifecycle::{
+    ids::ClusterName,
     network::{Enforced, NetworkReport},
     placement::Terms,
     traits::Cluster as _,
 };
+
+use tracing::{Instrument as _, Span};
 
 use super::{attach, core::Task};
 use crate::{
@@ -65,7 +68,12 @@ impl Stack {
             if has_workspaces { sandboxes.with_workspaces(cluster.clone(), &rules) } else { sandboxes };
         let workspaces = sandboxes.workspaces().cloned();
         let attached = attach::run(options, cluster.clone(), sandboxes.view().clone(), workspaces);
-        let attached = Task(tokio::spawn(attached));
+        let span = match sandboxes.view().cluster() {
+            // The only cluster of a file without tables needs no name.
+            name if *name == ClusterName::DEFAULT => Span::none(),
+            name => tracing::info_span!("stack", cluster = %name),
+        };
+        let attached = Task(tokio::spawn(attached.instrument(span)));
         Ok(Self { cluster, sandboxes, terms, attached })
     }
 

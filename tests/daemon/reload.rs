@@ -36,7 +36,7 @@ impl Place {
     fn write(&self, tables: &[(&str, &str)]) {
         let table = |(name, lines): &(&str, &str)| {
             let (_, cluster) = self.clusters.iter().find(|(known, _)| known == name).unwrap();
-            format!("[clusters.{name}]\nkubeconfig = {:?}\n{lines}\n", cluster.kubeconfig(None))
+            format!("[clusters.{name}]\nkubeconfig = '{}'\n{lines}\n", cluster.kubeconfig(None).display())
         };
         fs::write(self.file(), tables.iter().map(table).collect::<Vec<_>>().concat()).unwrap();
     }
@@ -81,6 +81,8 @@ async fn a_hangup_reloads_the_file() {
     place.write(&[("east", ""), ("west", "")]);
     let mut process = place.start().await;
     until_watched(&process, "west").await;
+    let log = fs::read_to_string(place.folder.path().join("log")).unwrap();
+    assert!(log.contains("\"cluster\":\"west\""), "a line about a cluster names it: {log}");
 
     place.write(&[("east", ""), ("west", "weight = 0"), ("north", "labels = { region = 'eu' }")]);
     place.reload(&process, &["reload: the cluster has new terms", "reload: the cluster is added"]).await;

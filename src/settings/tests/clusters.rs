@@ -254,3 +254,18 @@ fn printed_clusters_read_as_the_same() {
     let second = Inputs::default().file(&printed).load().unwrap();
     assert_eq!(format!("{:?}", second.settings), format!("{:?}", first.settings));
 }
+
+/// Guards that the settings files in the documents are valid.
+#[test]
+fn the_documented_tables_are_valid() {
+    for page in [include_str!("../../../docs/clusters.md"), include_str!("../../../docs/settings.md")] {
+        let files: Vec<_> =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            // The file with the key does not exist here.
+            let file = file.replace("api_key_file =", "# api_key_file =");
+            assert_eq!(Inputs::default().file(&file).refusal(), "", "{file}");
+        }
+    }
+}
