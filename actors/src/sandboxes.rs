@@ -247,7 +247,10 @@ impl Sandboxes {
     }
 
     /// Takes a permit for an event stream.
-    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, SandboxError> {
+    ///
+    /// # Errors
+    /// If the maximum of event streams is open, or if the daemon drains.
+    pub fn stream_permit(&self) -> Result<OwnedSemaphorePermit, SandboxError> {
         let Inner { streams, streams_max, draining, .. } = &*self.shared;
         if draining.is_cancelled() {
             return Err(SandboxError::ShuttingDown { retry_after: RETRY });
@@ -271,7 +274,10 @@ impl Sandboxes {
 
     /// Fails if an object of the sandbox is too large to be read: an answer would be made of an old state, or would deny
     /// that the sandbox exists.
-    fn readable(&self, id: &SandboxId) -> Result<(), SandboxError> {
+    ///
+    /// # Errors
+    /// If an object of the sandbox is too large to be read.
+    pub fn readable(&self, id: &SandboxId) -> Result<(), SandboxError> {
         self.view().unreadable(id).map_or(Ok(()), |kind| Err(unreadable(id, kind)))
     }
 }

@@ -178,8 +178,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Returns the position in the logs of changes. A list that is made later has all changes up to it.
-    fn position(&self) -> Position;
+    /// Returns the position in the logs of changes. A list of this revision that is made later has all changes up to it.
+    fn position(&self, of: &Revision) -> Position;
 
     /// Returns the clusters. Waits a moment for the versions that are not known.
     fn clusters(&self) -> impl Future<Output = Vec<ClusterReport>> + Send {

@@ -1,37 +1,54 @@
 //! A reader of the changes on all clusters.
 
+mod choice;
+mod merged;
+mod start;
+
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use actors::view::{Change, change_reader};
 use lifecycle::{error::SandboxError, ids::ClusterName};
-use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{OwnedSemaphorePermit, futures::OwnedNotified};
 
-use crate::position::{Position, Start};
+pub(crate) use self::{merged::Merged, start::Begin};
+use crate::position::Position;
 
 /// Reads the changes of one sandbox, or of all, on all clusters.
 ///
 /// A clone reads on its own from the same place.
 #[derive(Clone)]
 pub struct ChangeReader {
-    parts: Vec<Part>,
-    /// The position up to which everything has been read.
-    position: Position,
-    /// The part that is read next, so that a busy cluster does not keep others waiting.
-    next: usize,
+    source: Source,
+    generation: Option<Generation>,
+    /// The right to read, for the limit of the number of readers.
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-/// The reader of one cluster.
 #[derive(Clone)]
-struct Part {
-    reader: change_reader::ChangeReader,
-    /// Whether a copy has had all changes of this cluster since the beginning, or since the last reset.
-    is_synced: bool,
+enum Source {
+    /// The only cluster, with the position up to which everything has been read.
+    Single(change_reader::ChangeReader, Position),
+    /// Several clusters.
+    Merged(Box<Merged>),
+    /// Nothing.
+    Empty,
+}
+
+/// The clusters of a fleet at one time. Readers end when there are more clusters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Generation {
+    /// Counts the clusters that were added.
+    current: Arc<AtomicU64>,
+    seen: u64,
 }
 
 /// An item that a reader reads.
@@ -39,101 +56,58 @@ struct Part {
 pub enum News {
     /// A change, and the position after it.
     Change(Arc<Change>, Position),
-    /// Changes were missed. The present state of all clusters follows.
-    Reset,
+    /// Changes were missed. The present state of all clusters follows. With several clusters it has a position, which is that
+    /// of an empty copy.
+    Reset(Option<Position>),
     /// A copy that has all changes up to this position is complete.
     Synced(Position),
     /// The state of the cluster is not known. A GET of its sandboxes now fails with this error.
     Stale(ClusterName, SandboxError),
     /// The state of the cluster is known again.
     Fresh(ClusterName),
-    /// The sandbox is gone, or the daemon stops.
+    /// The sandbox is gone, the clusters are others, or the daemon stops.
     Ended,
 }
 
 /// Completes when there may be something to read.
 pub struct Notified(Vec<Pin<Box<OwnedNotified>>>);
 
-// === impl Start ===
-
-impl Start {
-    /// Returns where the reader of a member begins whose log is at the position `now`, and the position up to which its
-    /// changes are known by then.
-    #[must_use]
-    pub fn of_member(&self, now: actors::view::Position) -> (actors::view::Start, actors::view::Position) {
-        use actors::view;
-        match self {
-            Self::Present => (view::Start::Present, now.beginning()),
-            Self::Reset => (view::Start::Reset, now.beginning()),
-            // A member that the position does not name is new, or the process was restarted.
-            Self::After(position) => match position.of_member(now) {
-                Some(position) => (view::Start::After(position), position),
-                None => (view::Start::Reset, now.beginning()),
-            },
-        }
-    }
-}
-
 // === impl ChangeReader ===
 
 impl ChangeReader {
-    /// Creates a reader of these members' readers, with the positions up to which their changes are known.
+    /// Creates a reader of a single cluster's reader, with the position up to which its changes are known. Without one it
+    /// never reads anything.
     #[must_use]
     pub fn new(
         readers: impl IntoIterator<Item = (change_reader::ChangeReader, actors::view::Position)>,
     ) -> Self {
-        let (parts, positions): (Vec<_>, Vec<_>) = readers
-            .into_iter()
-            .map(|(reader, position)| (Part { reader, is_synced: false }, position))
-            .unzip();
-        Self { parts, position: positions.into_iter().collect(), next: 0 }
+        let source = match readers.into_iter().next() {
+            Some((reader, position)) => Source::Single(reader, Position::from_iter([position])),
+            None => Source::Empty,
+        };
+        Self { source, generation: None, _permit: None }
+    }
+
+    /// Creates a reader of several clusters, which keeps this permit for as long as it reads.
+    pub(crate) fn merged(merged: Merged, permit: OwnedSemaphorePermit) -> Self {
+        let permit = Some(Arc::new(permit));
+        Self { source: Source::Merged(Box::new(merged)), generation: None, _permit: permit }
+    }
+
+    /// Ends the reader when there are more clusters than in this generation.
+    pub(crate) fn within(self, generation: Generation) -> Self {
+        Self { generation: Some(generation), ..self }
     }
 
     /// Returns what comes next; `None` if that is nothing yet. It does no I/O and does not wait.
     pub fn read(&mut self) -> Option<News> {
-        let mut quiet = 0;
-        while quiet < self.parts.len() {
-            let n = self.next;
-            let part = &mut self.parts[n];
-            let Some(news) = part.reader.read() else {
-                self.next = (n + 1) % self.parts.len();
-                quiet += 1;
-                continue;
-            };
-            quiet = 0;
-            return Some(match news {
-                change_reader::News::Change(change, position) => {
-                    self.position.set(n, position);
-                    News::Change(change, self.position.clone())
-                }
-                change_reader::News::Reset => {
-                    self.reset(n);
-                    News::Reset
-                }
-                change_reader::News::Synced(position) => {
-                    part.is_synced = true;
-                    self.position.set(n, position);
-                    if !self.parts.iter().all(|part| part.is_synced) {
-                        continue;
-                    }
-                    News::Synced(self.position.clone())
-                }
-                change_reader::News::Stale(error) => News::Stale(part.reader.view().cluster().clone(), error),
-                change_reader::News::Fresh => News::Fresh(part.reader.view().cluster().clone()),
-                change_reader::News::Ended => News::Ended,
-            });
+        if self.generation.as_ref().is_some_and(Generation::is_over) {
+            return Some(News::Ended);
         }
-        None
-    }
-
-    /// Begins again with the present state of all members, one of which has begun already.
-    fn reset(&mut self, begun: usize) {
-        for (n, part) in self.parts.iter_mut().enumerate() {
-            part.is_synced = false;
-            self.position.set(n, part.reader.view().position().beginning());
-            if n != begun {
-                part.reader.restart();
-            }
+        match &mut self.source {
+            Source::Single(reader, position) => read_single(reader, position),
+            Source::Merged(merged) => merged.read(),
+            Source::Empty => None,
         }
     }
 
@@ -141,13 +115,59 @@ impl ChangeReader {
     /// that nothing in between is missed.
     #[must_use]
     pub fn notified(&self) -> Notified {
-        Notified(self.parts.iter().map(|part| Box::pin(part.reader.notified())).collect())
+        let notified = |reader: &change_reader::ChangeReader| Box::pin(reader.notified());
+        Notified(match &self.source {
+            Source::Single(reader, _) => vec![notified(reader)],
+            Source::Merged(merged) => merged.readers().map(notified).collect(),
+            Source::Empty => Vec::new(),
+        })
     }
+}
+
+/// Reads on, on a single cluster.
+fn read_single(reader: &mut change_reader::ChangeReader, position: &mut Position) -> Option<News> {
+    Some(match reader.read()? {
+        change_reader::News::Change(change, now) => {
+            position.set(0, now);
+            News::Change(change, position.clone())
+        }
+        change_reader::News::Reset => News::Reset(None),
+        change_reader::News::Synced(now) => {
+            position.set(0, now);
+            News::Synced(position.clone())
+        }
+        change_reader::News::Stale(error) => News::Stale(reader.view().cluster().clone(), error),
+        change_reader::News::Fresh => News::Fresh(reader.view().cluster().clone()),
+        change_reader::News::Ended => News::Ended,
+    })
 }
 
 impl fmt::Debug for ChangeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangeReader").field("position", &self.position).finish_non_exhaustive()
+        let position = match &self.source {
+            Source::Single(_, position) => Some(position),
+            Source::Merged(merged) => Some(merged.position()),
+            Source::Empty => None,
+        };
+        f.debug_struct("ChangeReader").field("position", &position).finish_non_exhaustive()
+    }
+}
+
+// === impl Generation ===
+
+impl Generation {
+    /// Returns the present generation, for readers that are created after this call.
+    pub(crate) fn now(&self) -> Self {
+        Self { current: self.current.clone(), seen: self.current.load(Ordering::SeqCst) }
+    }
+
+    /// Ends the readers of this generation. They notice it when they read.
+    pub(crate) fn end(&self) {
+        self.current.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_over(&self) -> bool {
+        self.current.load(Ordering::SeqCst) != self.seen
     }
 }
 

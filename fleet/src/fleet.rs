@@ -3,6 +3,7 @@
 mod lookup;
 mod moves;
 mod reads;
+mod streams;
 mod twins;
 mod writes;
 
@@ -23,6 +24,7 @@ use lifecycle::{
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use self::streams::Streams;
 use crate::{
     backend::{Backend, ClusterChange, ClusterReport, ReaperState},
     changes::ChangeReader,
@@ -45,6 +47,8 @@ pub struct Fleet(Arc<Inner>);
 struct Inner {
     /// At least one, in the order of their names.
     members: RwLock<Arc<[Member]>>,
+    /// The event streams.
+    streams: Streams,
     /// How long a cluster is away before its sandboxes are made again elsewhere; `None` for ever.
     loss_timeout: Option<Duration>,
     placements: Arc<Placements>,
@@ -61,12 +65,14 @@ impl Fleet {
         others: impl IntoIterator<Item = Member>,
         loss_timeout: Option<Duration>,
     ) -> Self {
+        let streams = Streams::new(&first);
         let mut members = vec![first];
         members.extend(others);
         members.sort_by(|a, b| a.name().cmp(b.name()));
         keep_requests(&members);
         Self(Arc::new(Inner {
             members: RwLock::new(members.into()),
+            streams,
             loss_timeout,
             placements: Arc::default(),
         }))
@@ -84,7 +90,8 @@ impl Fleet {
         self.members().iter().find(|member| member.name() == name).cloned()
     }
 
-    /// Adds a cluster, unless there is one with its name.
+    /// Adds a cluster, unless there is one with its name. Open event streams end, so that clients open new ones, which have
+    /// its sandboxes too.
     pub fn add(&self, member: Member) {
         let mut members = self.0.members.write();
         if let Err(at) = members.binary_search_by(|other| other.name().cmp(member.name())) {
@@ -92,6 +99,8 @@ impl Fleet {
             all.insert(at, member);
             keep_requests(&all);
             *members = all.into();
+            drop(members);
+            self.end_streams();
         }
     }
 
@@ -261,8 +270,8 @@ impl Backend for Fleet {
         Ok(self.list_all(of, after.as_ref(), matches))
     }
 
-    fn position(&self) -> Position {
-        self.members().iter().map(|member| member.sandboxes.position()).collect()
+    fn position(&self, of: &Revision) -> Position {
+        self.list_position(of)
     }
 
     async fn clusters(&self) -> Vec<ClusterReport> {

@@ -55,6 +55,16 @@ impl Position {
         self.0.iter().copied().find(|position| position.is_of_the_log_of(now))
     }
 
+    /// Returns the number of clusters.
+    pub(crate) fn members(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether each position is one in one of the logs that are at these positions.
+    pub(crate) fn is_of_the_logs_of(&self, now: &[view::Position]) -> bool {
+        self.0.iter().all(|position| now.iter().any(|now| position.is_of_the_log_of(*now)))
+    }
+
     /// Sets the position of one member.
     pub(crate) fn set(&mut self, member: usize, position: view::Position) {
         if let Some(place) = self.0.get_mut(member) {

@@ -140,7 +140,7 @@ impl Lists {
     async fn answer<B: Backend>(&self, backend: &B, options: &ListOptions) -> Result<Response, ApiError> {
         let parameters = options.query.as_deref().map(Parameters::parse).transpose()?;
         let revision = backend.revision().await?;
-        let version = backend.position();
+        let version = backend.position(&revision);
         let etag = ETag::new(&version, &revision);
         if etag.is_in(&options.if_none_match) {
             return Ok(not_modified(etag));

@@ -14,8 +14,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The first list is reported by the readiness check and by the failures of the watch. The state can be stale only after
 /// it.
 pub(super) async fn report(view: Arc<View>, is_back: impl Fn()) {
+    until(&view, true).await;
+    // With several clusters, a stream may have begun without this one.
+    view.wake_readers();
     loop {
-        until(&view, true).await;
         until(&view, false).await;
         view.wake_readers();
         let since = Instant::now();

@@ -367,7 +367,7 @@ impl Backend for Fake {
         Ok(self.view().changes_of(id, start).map(|reader| ChangeReader::new([(reader, known)])))
     }
 
-    fn position(&self) -> Position {
+    fn position(&self, _: &Revision) -> Position {
         format!("0000002a-{}", self.shared.changes.load(Ordering::SeqCst)).parse().unwrap()
     }
 

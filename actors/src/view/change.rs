@@ -165,6 +165,20 @@ impl Change {
         Self { number, previous, id, kind, visible, text: OnceLock::new() }
     }
 
+    /// Returns the number of the change in the log of its cluster.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the same state as a change of the kind [`ChangeKind::Replaced`], for a reader that has read the state of
+    /// another Pod with this id.
+    #[must_use]
+    pub fn as_replaced(&self) -> Self {
+        let (id, visible) = (self.id.clone(), self.visible.clone());
+        Self::new(self.number, self.previous, id, ChangeKind::Replaced, visible)
+    }
+
     /// Returns the change as all readers send it. Only the first of them writes it.
     pub fn text(&self, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.text.get_or_init(|| write(self)).clone()

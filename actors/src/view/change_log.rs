@@ -61,6 +61,8 @@ pub(super) enum Cursor {
     Present { after: u64, until: u64 },
     /// It reads the changes after this number. At `complete`, its copy is complete.
     Changes { after: u64, complete: Option<u64> },
+    /// It follows a sandbox that does not exist. Its copy is complete, unless `incomplete` is set.
+    Absent { incomplete: bool },
     /// It has read the end of its sandbox.
     Ended,
 }
@@ -169,6 +171,30 @@ impl ChangeLog {
         (has_missed || !latest.visible.is_gone()).then_some(cursor)
     }
 
+    /// Returns whether a reader about one sandbox that begins after this position reads changes that it has missed.
+    pub(super) fn has_missed(&self, id: &SandboxId, position: Position) -> bool {
+        let records = self.records();
+        let number = records.latest.get(id).map_or(0, |latest| latest.number);
+        matches!(records.cursor(Start::After(position), self.epoch), Cursor::Changes { after, .. } if after < number)
+    }
+
+    /// Returns the last change of the sandbox; `None` if it does not exist.
+    pub(super) fn latest(&self, id: &SandboxId) -> Option<Arc<Change>> {
+        let latest = self.records().latest.get(id).cloned()?;
+        (!latest.visible.is_gone()).then_some(latest)
+    }
+
+    /// Returns the sandboxes that exist.
+    pub(super) fn ids(&self) -> Vec<SandboxId> {
+        self.records().present.values().map(|change| change.id.clone()).collect()
+    }
+
+    /// Reads on about one sandbox, which may not exist. The reader does not end with it.
+    pub(super) fn follow(&self, cursor: &mut Cursor, id: &SandboxId) -> Next {
+        let records = self.records();
+        if records.closed { Next::Ended } else { records.follow(cursor, id) }
+    }
+
     /// Reads on, about one sandbox or about all.
     pub(super) fn next(&self, cursor: &mut Cursor, only: Option<&SandboxId>) -> Next {
         let records = self.records();
@@ -247,7 +273,7 @@ impl Records {
     fn next(&self, cursor: &mut Cursor) -> Next {
         loop {
             match cursor {
-                Cursor::Ended => return Next::Ended,
+                Cursor::Ended | Cursor::Absent { .. } => return Next::Ended,
                 Cursor::Reset => {
                     *cursor = Cursor::Present { after: 0, until: self.last };
                     return Next::Reset;
@@ -287,7 +313,7 @@ impl Records {
     fn next_of(&self, cursor: &mut Cursor, id: &SandboxId) -> Next {
         let latest = self.latest.get(id);
         match cursor {
-            Cursor::Ended => Next::Ended,
+            Cursor::Ended | Cursor::Absent { .. } => Next::Ended,
             Cursor::Reset => {
                 *cursor = Cursor::Present { after: 0, until: self.last };
                 Next::Reset
@@ -322,6 +348,42 @@ impl Records {
                 Next::Change(change.clone())
             }
         }
+    }
+
+    /// Reads on about one sandbox, which may not exist.
+    fn follow(&self, cursor: &mut Cursor, id: &SandboxId) -> Next {
+        let latest = self.latest.get(id);
+        let shown = latest.filter(|change| !change.visible.is_gone());
+        match (*cursor, shown) {
+            // What it has missed while the sandbox did not exist has no effect on its copy.
+            (Cursor::Absent { incomplete }, Some(change)) => {
+                let complete = incomplete.then_some(change.number);
+                *cursor = Cursor::Changes { after: change.number, complete };
+                return Next::Change(change.clone());
+            }
+            (Cursor::Absent { incomplete: true } | Cursor::Present { .. }, None) => {
+                *cursor = Cursor::Absent { incomplete: false };
+                return Next::Synced(self.last);
+            }
+            (Cursor::Absent { incomplete: false }, None) => return Next::Nothing,
+            // The sandbox does not exist, and there was no change of it since the reader's place.
+            (Cursor::Changes { after: read, complete }, None)
+                if latest.map_or(read + 1 >= self.oldest(), |gone| gone.number <= read) =>
+            {
+                *cursor = Cursor::Absent { incomplete: complete.is_some() };
+                return self.follow(cursor, id);
+            }
+            _ => {}
+        }
+        let complete = match *cursor {
+            Cursor::Changes { complete, .. } => complete,
+            _ => None,
+        };
+        let next = self.next_of(cursor, id);
+        if *cursor == Cursor::Ended {
+            *cursor = Cursor::Absent { incomplete: complete.is_some() };
+        }
+        next
     }
 }
 

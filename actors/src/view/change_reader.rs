@@ -24,6 +24,8 @@ pub struct ChangeReader {
     fresh: bool,
     /// The sandbox, if it is about only one.
     only: Option<Arc<Wait>>,
+    /// Whether it goes on when its sandbox does not exist.
+    follows: bool,
     /// The right to read, for a limit of the number of readers.
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -51,7 +53,11 @@ impl ChangeReader {
     /// Returns what comes next; `None` if that is nothing yet. It does no I/O and does not wait.
     pub fn read(&mut self) -> Option<News> {
         let log = &self.view.changes;
-        Some(match log.next(&mut self.cursor, self.only.as_deref().map(Wait::id)) {
+        let next = match self.only.as_deref() {
+            Some(wait) if self.follows => log.follow(&mut self.cursor, wait.id()),
+            only => log.next(&mut self.cursor, only.map(Wait::id)),
+        };
+        Some(match next {
             Next::Change(change) => {
                 let position = log.position(change.number);
                 News::Change(change, position)
@@ -106,7 +112,7 @@ impl View {
     #[must_use]
     pub fn changes(self: &Arc<Self>, start: Start) -> ChangeReader {
         let cursor = self.changes.cursor(start);
-        ChangeReader { view: self.clone(), cursor, fresh: true, only: None, _permit: None }
+        ChangeReader { view: self.clone(), cursor, fresh: true, only: None, follows: false, _permit: None }
     }
 
     /// Returns a reader of the changes of one sandbox; `None` if it does not exist, and the reader knows that.
@@ -114,7 +120,33 @@ impl View {
     pub fn changes_of(self: &Arc<Self>, id: &SandboxId, start: Start) -> Option<ChangeReader> {
         let cursor = self.changes.cursor_of(id, start)?;
         let only = Some(Arc::new(self.waits.add(id)));
-        Some(ChangeReader { view: self.clone(), cursor, fresh: true, only, _permit: None })
+        Some(ChangeReader { view: self.clone(), cursor, fresh: true, only, follows: false, _permit: None })
+    }
+
+    /// Returns a reader of the changes of one sandbox, which may not exist yet. The reader does not end with it.
+    #[must_use]
+    pub fn follow(self: &Arc<Self>, id: &SandboxId, start: Start) -> ChangeReader {
+        let cursor = self.changes.cursor(start);
+        let only = Some(Arc::new(self.waits.add(id)));
+        ChangeReader { view: self.clone(), cursor, fresh: true, only, follows: true, _permit: None }
+    }
+
+    /// Returns whether a reader of the sandbox that begins after this position reads changes that it has missed.
+    #[must_use]
+    pub fn has_missed(&self, id: &SandboxId, position: Position) -> bool {
+        self.changes.has_missed(id, position)
+    }
+
+    /// Returns the last change of the sandbox; `None` if callers see that it does not exist.
+    #[must_use]
+    pub fn latest_change(&self, id: &SandboxId) -> Option<Arc<Change>> {
+        self.changes.latest(id)
+    }
+
+    /// Returns the sandboxes whose changes a new reader reads first.
+    #[must_use]
+    pub fn changed_ids(&self) -> Vec<SandboxId> {
+        self.changes.ids()
     }
 
     /// Wakes all readers. Call it when the view has become stale or fresh.

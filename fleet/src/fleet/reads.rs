@@ -13,10 +13,9 @@ use tokio::time::Instant;
 
 use super::Fleet;
 use crate::{
-    changes::ChangeReader,
     list::Listing,
     member::Member,
-    position::{MemberRevision, Revision, Start},
+    position::{MemberRevision, Revision},
 };
 
 // === impl Fleet ===
@@ -105,30 +104,6 @@ impl Fleet {
             Some(uid) => Ok(Some(uid)),
             None => answers.into_iter().find(Result::is_err).unwrap_or(Ok(None)),
         }
-    }
-
-    pub(super) async fn read_changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
-        let mut readers = Vec::new();
-        for member in &*self.members() {
-            let (start, known) = start.of_member(member.sandboxes.position());
-            readers.push((member.sandboxes.changes(start).await?, known));
-        }
-        Ok(ChangeReader::new(readers))
-    }
-
-    pub(super) async fn read_changes_of(
-        &self,
-        id: &SandboxId,
-        start: Start,
-    ) -> Result<Option<ChangeReader>, SandboxError> {
-        let mut readers = Vec::new();
-        for member in &*self.members() {
-            let (start, known) = start.of_member(member.sandboxes.position());
-            if let Some(reader) = member.sandboxes.changes_of(id, start).await? {
-                readers.push((reader, known));
-            }
-        }
-        Ok((!readers.is_empty()).then(|| ChangeReader::new(readers)))
     }
 }
 

@@ -153,7 +153,7 @@ impl Backend for Recorder {
         Ok(None)
     }
 
-    fn position(&self) -> Position {
+    fn position(&self, _: &Revision) -> Position {
         Position::from_iter([])
     }
 

@@ -28,7 +28,10 @@ pub(super) fn of(news: &News) -> Option<Bytes> {
         // All streams send the same text, and each its own position.
         News::Change(change, position) => [line(position), change.text(of_change)].concat().into(),
         News::Synced(position) => [line(position), event("synced", &json!({}))].concat().into(),
-        News::Reset => event("reset", &json!({})),
+        News::Reset(position) => {
+            let line = position.as_ref().map(line).unwrap_or_default();
+            [line, event("reset", &json!({}))].concat().into()
+        }
         News::Stale(cluster, error) => {
             event("stale", &with_cluster(ApiError::from(error.clone()).body(), cluster))
         }

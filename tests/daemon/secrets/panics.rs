@@ -105,7 +105,7 @@ impl Backend for Ill {
     async fn changes_of(&self, _: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
         ill()
     }
-    fn position(&self) -> Position {
+    fn position(&self, _: &Revision) -> Position {
         ill()
     }
     async fn clusters(&self) -> Vec<fleet::backend::ClusterReport> {
