@@ -128,12 +128,12 @@ impl ChangeReader {
 fn read_single(reader: &mut change_reader::ChangeReader, position: &mut Position) -> Option<News> {
     Some(match reader.read()? {
         change_reader::News::Change(change, now) => {
-            position.set(0, now);
+            position.set(0, Some(now));
             News::Change(change, position.clone())
         }
         change_reader::News::Reset => News::Reset(None),
         change_reader::News::Synced(now) => {
-            position.set(0, now);
+            position.set(0, Some(now));
             News::Synced(position.clone())
         }
         change_reader::News::Stale(error) => News::Stale(reader.view().cluster().clone(), error),

@@ -7,9 +7,10 @@ use lifecycle::{ids::ClusterName, network::Enforced};
 
 /// A position in the streams of all clusters, as clients send it back after a disconnect.
 ///
-/// Its text is that of each cluster's position, joined with dots. A cluster recognizes its own by the epoch.
+/// Its text is that of each cluster's position, joined with dots. A cluster recognizes its own by the epoch. A cluster of
+/// which the client has nothing has no position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position(Vec<view::Position>);
+pub struct Position(Vec<Option<view::Position>>);
 
 /// Where a stream begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,29 +45,31 @@ const PARTS_MAX: usize = 64;
 
 impl FromIterator<view::Position> for Position {
     fn from_iter<I: IntoIterator<Item = view::Position>>(positions: I) -> Self {
-        Self(positions.into_iter().collect())
+        Self(positions.into_iter().map(Some).collect())
     }
 }
 
 impl Position {
+    /// Creates a position of these positions of the clusters.
+    pub(crate) fn new(positions: Vec<Option<view::Position>>) -> Self {
+        Self(positions)
+    }
+
     /// Returns where the stream of a member begins whose log is at the position `now`.
     #[must_use]
     pub(crate) fn of_member(&self, now: view::Position) -> Option<view::Position> {
-        self.0.iter().copied().find(|position| position.is_of_the_log_of(now))
+        self.0.iter().flatten().copied().find(|position| position.is_of_the_log_of(now))
     }
 
-    /// Returns the number of clusters.
-    pub(crate) fn members(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns whether each position is one in one of the logs that are at these positions.
+    /// Returns whether there is a position, and each is one in one of the logs that are at these positions.
     pub(crate) fn is_of_the_logs_of(&self, now: &[view::Position]) -> bool {
-        self.0.iter().all(|position| now.iter().any(|now| position.is_of_the_log_of(*now)))
+        let mut positions = self.0.iter().flatten().peekable();
+        positions.peek().is_some()
+            && positions.all(|position| now.iter().any(|now| position.is_of_the_log_of(*now)))
     }
 
     /// Sets the position of one member.
-    pub(crate) fn set(&mut self, member: usize, position: view::Position) {
+    pub(crate) fn set(&mut self, member: usize, position: Option<view::Position>) {
         if let Some(place) = self.0.get_mut(member) {
             *place = position;
         }
@@ -75,7 +78,7 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, position) in self.0.iter().enumerate() {
+        for (n, position) in self.0.iter().flatten().enumerate() {
             let dot = if n > 0 { "." } else { "" };
             write!(f, "{dot}{position}")?;
         }
@@ -88,7 +91,11 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let positions = text.split('.').take(PARTS_MAX + 1).map(str::parse).collect::<Result<Vec<_>, _>>()?;
-        if positions.len() > PARTS_MAX { Err(view::PositionError) } else { Ok(Self(positions)) }
+        if positions.len() > PARTS_MAX {
+            Err(view::PositionError)
+        } else {
+            Ok(positions.into_iter().collect())
+        }
     }
 }
 

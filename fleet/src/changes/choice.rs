@@ -83,15 +83,15 @@ pub(super) fn winner(candidates: &[Candidate]) -> Option<usize> {
 pub(super) fn step(item: Item, winner: Option<Winner>, sent: Option<At>) -> (Step, Option<At>) {
     let Some(Winner { at: winner, is_alone }) = winner else { return (Step::Read, None) };
     let is_own = is_alone && winner.part == item.at.part;
-    if is_own && sent.is_none() {
+    // An end that is read late is not sent, because the sandbox was made again.
+    if is_own && sent.is_none() && !item.is_gone {
         return (Step::Read, None);
     }
     let remembered = if is_own && item.at.number >= winner.number { None } else { Some(winner) };
     let is_replaced = match sent {
         Some(sent) if sent == winner => return (Step::Nothing, remembered),
         Some(sent) => sent.part != winner.part,
-        None if item.at.part == winner.part => item.is_added,
-        None => item.is_gone,
+        None => item.is_gone || (item.is_added && item.at.part == winner.part),
     };
     (Step::Winner { is_replaced }, remembered)
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    mem,
     sync::Arc,
 };
 
@@ -41,14 +40,21 @@ pub(crate) struct Merged {
 #[derive(Clone)]
 struct Part {
     reader: change_reader::ChangeReader,
-    /// Whether the copy knows the cluster as fresh.
-    is_fresh: bool,
-    /// Whether nothing is read until the cluster is fresh.
-    is_held: bool,
-    /// Whether the copy knows the cluster as stale until its present state has been read.
-    is_late: bool,
+    reach: Reach,
     /// Whether the copy has had all changes of this cluster since the beginning, or since the last reset.
     is_synced: bool,
+}
+
+/// How well the state of a cluster is known, as far as the client has been informed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Fresh,
+    /// It is stale. The copy has its last known state.
+    Stale,
+    /// It is stale, and nothing is read until it is fresh.
+    Held,
+    /// It was held back and is fresh. The client is informed once it has its present state.
+    Late,
 }
 
 /// An item that is sent before anything else is read.
@@ -74,14 +80,18 @@ impl Merged {
                 Some(id) => view.follow(id, start),
                 None => view.changes(start),
             };
-            let is_fresh = view.is_fresh();
-            let is_held = !is_fresh && after.is_none();
-            parts.push(Part { reader, is_fresh, is_held, is_late: false, is_synced: false });
-            position.push(after.unwrap_or_else(|| view.position().beginning()));
+            let reach = match (view.is_fresh(), after) {
+                (true, _) => Reach::Fresh,
+                (false, Some(_)) => Reach::Stale,
+                (false, None) => Reach::Held,
+            };
+            let part = Part { reader, reach, is_synced: false };
+            position.push(after.or_else(|| part.beginning()));
+            parts.push(part);
         }
         let mut merged = Self {
             parts,
-            position: position.into_iter().collect(),
+            position: Position::new(position),
             next: 0,
             due: VecDeque::new(),
             sent: HashMap::new(),
@@ -102,14 +112,13 @@ impl Merged {
     /// Returns what comes next; `None` if that is nothing yet.
     pub(super) fn read(&mut self) -> Option<News> {
         loop {
-            let news = match self.due.pop_front() {
-                Some(due) => self.announce(due),
-                None => {
-                    self.release_held();
-                    match self.read_part() {
-                        Some((part, news)) => self.merge(part, news),
-                        None => return self.has_ended().then_some(News::Ended),
-                    }
+            let news = if let Some(due) = self.due.pop_front() {
+                self.announce(due)
+            } else {
+                self.release_held();
+                match self.read_part() {
+                    Some((part, news)) => self.merge(part, news),
+                    None => return self.has_ended().then_some(News::Ended),
                 }
             };
             if news.is_some() {
@@ -142,16 +151,17 @@ impl Merged {
     fn merge(&mut self, n: usize, news: change_reader::News) -> Option<News> {
         match news {
             change_reader::News::Change(change, position) => {
-                self.position.set(n, position);
+                self.position.set(n, Some(position));
                 self.change(n, &change)
             }
             change_reader::News::Reset => Some(self.restart()),
             change_reader::News::Synced(position) => {
-                self.position.set(n, position);
+                self.position.set(n, Some(position));
                 self.parts[n].is_synced = true;
-                if !mem::take(&mut self.parts[n].is_late) {
+                if self.parts[n].reach != Reach::Late {
                     return self.synced();
                 }
+                self.parts[n].reach = Reach::Fresh;
                 self.due.push_front(Due::Synced);
                 Some(News::Fresh(self.parts[n].reader.view().cluster().clone()))
             }
@@ -201,9 +211,9 @@ impl Merged {
     fn winner(&self, id: &SandboxId) -> Option<(Winner, Arc<Change>)> {
         let candidate = |(part, of): (usize, &Part)| {
             let change = of.reader.view().latest_change(id)?;
-            Some(Candidate { part, is_fresh: of.is_fresh, change })
+            Some(Candidate { part, is_fresh: of.is_fresh(), change })
         };
-        let parts = self.parts.iter().enumerate().filter(|(_, part)| !part.is_held);
+        let parts = self.parts.iter().enumerate().filter(|(_, part)| part.reach != Reach::Held);
         let candidates: Vec<_> = parts.filter_map(candidate).collect();
         let Candidate { part, change, .. } = candidates.get(choice::winner(&candidates)?)?;
         let at = At { part: *part, number: change.number() };
@@ -229,7 +239,7 @@ impl Merged {
 
     /// Returns that the copy is complete, if all clusters that are read have been read.
     fn synced(&self) -> Option<News> {
-        let is_synced = self.parts.iter().all(|part| part.is_synced || part.is_held);
+        let is_synced = self.parts.iter().all(|part| part.is_synced || part.reach == Reach::Held);
         is_synced.then(|| News::Synced(self.position.clone()))
     }
 
@@ -239,36 +249,43 @@ impl Merged {
         self.sent.clear();
         self.has_sandbox = false;
         for (n, part) in self.parts.iter_mut().enumerate() {
-            let was_fresh = mem::replace(&mut part.is_fresh, part.reader.view().is_fresh());
-            part.is_held = !part.is_fresh;
-            part.is_late = part.is_fresh && !was_fresh;
+            part.reach = match (part.reader.view().is_fresh(), part.reach) {
+                (true, Reach::Fresh) => Reach::Fresh,
+                (true, _) => Reach::Late,
+                (false, _) => Reach::Held,
+            };
             part.is_synced = false;
             part.reader.restart();
-            self.position.set(n, part.reader.view().position().beginning());
+            self.position.set(n, part.beginning());
         }
         self.announce_stale();
         News::Reset(Some(self.position.clone()))
     }
 
     fn announce_stale(&mut self) {
-        let stale = self.parts.iter().enumerate().filter(|(_, part)| !part.is_fresh);
+        let stale = self.parts.iter().enumerate().filter(|(_, part)| !part.is_fresh());
         self.due.extend(stale.map(|(n, _)| Due::Stale(n)));
     }
 
     /// Begins with the present state of the clusters that were held back and are fresh.
     fn release_held(&mut self) {
-        for part in self.parts.iter_mut().filter(|part| part.is_held) {
-            if part.reader.view().is_fresh() {
+        for (n, part) in self.parts.iter_mut().enumerate() {
+            if part.reach == Reach::Held && part.reader.view().is_fresh() {
                 part.reader.restart();
-                (part.is_fresh, part.is_held, part.is_late) = (true, false, true);
+                part.reach = Reach::Late;
+                self.position.set(n, part.beginning());
             }
         }
     }
 
     /// Compares the sandboxes that several clusters show. Another of them may be the winner.
     fn compare_twins(&mut self) {
-        let views: Vec<_> =
-            self.parts.iter().filter(|part| !part.is_held).map(|part| part.reader.view()).collect();
+        let views: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|part| part.reach != Reach::Held)
+            .map(|part| part.reader.view())
+            .collect();
         let mut twins = BTreeSet::new();
         for (n, view) in views.iter().enumerate() {
             let others = &views[n + 1..];
@@ -290,8 +307,7 @@ impl Merged {
         let Some(id) = &self.only else { return false };
         let may_have = |part: &Part| {
             let view = part.reader.view();
-            view.latest_change(id).is_some()
-                || (!part.is_fresh && (view.contains(id) || !view.is_listed()))
+            view.latest_change(id).is_some() || (!part.is_fresh() && (view.contains(id) || !view.is_listed()))
         };
         !self.has_sandbox && !self.parts.iter().any(may_have)
     }
@@ -300,9 +316,20 @@ impl Merged {
 // === impl Part ===
 
 impl Part {
+    fn is_fresh(&self) -> bool {
+        matches!(self.reach, Reach::Fresh | Reach::Late)
+    }
+
+    /// Returns the position before its present state; `None` while it is held back. A client that has a position gets each
+    /// end after it, which it may need: a sandbox may be sent before the cluster's changes are read, or not be sent because
+    /// of one there.
+    fn beginning(&self) -> Option<actors::view::Position> {
+        (self.reach != Reach::Held).then(|| self.reader.view().position().beginning())
+    }
+
     /// Reads on. The freshness is compared here, because the reader of the cluster assumes that it began on a fresh view.
     fn read(&mut self) -> Option<change_reader::News> {
-        if self.is_held {
+        if self.reach == Reach::Held {
             return None;
         }
         let news = self.reader.read();
@@ -310,10 +337,12 @@ impl Part {
             return news;
         }
         let view = self.reader.view();
-        let is_fresh = view.is_fresh();
-        if mem::replace(&mut self.is_fresh, is_fresh) == is_fresh {
-            return None;
-        }
-        Some(if is_fresh { change_reader::News::Fresh } else { change_reader::News::Stale(view.stale()) })
+        let (reach, news) = match (self.reach, view.is_fresh()) {
+            (Reach::Fresh, false) => (Reach::Stale, change_reader::News::Stale(view.stale())),
+            (Reach::Stale, true) => (Reach::Fresh, change_reader::News::Fresh),
+            _ => return None,
+        };
+        self.reach = reach;
+        Some(news)
     }
 }

@@ -44,12 +44,11 @@ impl Begin {
             Start::After(position) => position,
         };
         // A position of another process: the client's copy may have sandboxes that do not exist any more.
-        if position.members() == 0 || !position.is_of_the_logs_of(now) {
+        if !position.is_of_the_logs_of(now) {
             return present(true);
         }
-        // The client has nothing yet of a cluster that was added since, and of one whose present state was still to come.
-        let after = |now: &view::Position| position.of_member(*now).filter(|after| *after != now.beginning());
-        Self { is_reset: false, after: now.iter().map(after).collect() }
+        // The client has nothing of a cluster that was added since, or that was stale all the time.
+        Self { is_reset: false, after: now.iter().map(|now| position.of_member(*now)).collect() }
     }
 }
 
@@ -69,7 +68,8 @@ mod tests {
         let after = |text: &str| Start::After(text.parse().unwrap());
         let begins = |start: Start| {
             let Begin { is_reset, after } = Begin::of(&start, &[east, new, west]);
-            let shown = after.iter().map(|after| after.map_or("present".to_owned(), |after| after.to_string()));
+            let shown =
+                after.iter().map(|after| after.map_or("present".to_owned(), |after| after.to_string()));
             format!("{}{}", if is_reset { "reset " } else { "" }, shown.collect::<Vec<_>>().join(" "))
         };
         for (start, wanted) in [
@@ -77,9 +77,9 @@ mod tests {
             (Start::Reset, "reset present present present"),
             (after("0000003b-7.0000004c-1.0000002a-48"), "0000003b-7 0000004c-1 0000002a-48"),
             (after("0000002a-48.0000003b-7.0000004c-1"), "0000003b-7 0000004c-1 0000002a-48"),
-            (after("0000003b-7.0000004c-1.0000002a-0"), "0000003b-7 0000004c-1 present"),
+            (after("0000003b-7.0000004c-1.0000002a-0"), "0000003b-7 0000004c-1 0000002a-0"),
             (after("0000003b-7.0000002a-48"), "0000003b-7 present 0000002a-48"),
-            (after("0000003b-0.0000002a-0"), "present present present"),
+            (after("0000003b-0"), "0000003b-0 present present"),
             (after("0000003b-7.0000005d-1"), "reset present present present"),
             (after("0000005d-1"), "reset present present present"),
             (after("0000005d-0.0000006e-0"), "reset present present present"),

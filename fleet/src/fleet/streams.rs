@@ -89,11 +89,8 @@ impl Fleet {
     /// Returns the position up to which a list of this revision that is made later has all changes. A list has nothing of a
     /// cluster that it leaves out.
     pub(super) fn list_position(&self, of: &Revision) -> Position {
-        let position = |member: &Member| {
-            let position = member.sandboxes.position();
-            if of.includes(member.name()) { position } else { position.beginning() }
-        };
-        self.members().iter().map(position).collect()
+        let position = |member: &Member| of.includes(member.name()).then(|| member.sandboxes.position());
+        Position::new(self.members().iter().map(position).collect())
     }
 }
 

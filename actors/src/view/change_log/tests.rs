@@ -190,6 +190,40 @@ fn a_slow_reader_is_cut_to_the_present_state() {
     assert_eq!(read(&log, &mut quiet, Some(&only)), ["reset", "ended"]);
 }
 
+/// Guards that a reader that follows a sandbox does not end with it, and sees its next one; that it reads the end that it has
+/// missed; and that changes of others never reset it while the sandbox does not exist.
+#[test]
+fn a_follower_of_one_sandbox_goes_on() {
+    let log = ChangeLog::new(3);
+    let only = id("a");
+    let read = |cursor: &mut Cursor| {
+        let next = std::iter::from_fn(|| Some(show(&log.follow(cursor, &only))));
+        next.take_while(|shown| !shown.is_empty()).collect::<Vec<_>>()
+    };
+    let mut follower = log.cursor(Start::Present);
+    assert_eq!(read(&mut follower), ["synced 0"]);
+    publish(&log, &["b=1", "b=2", "b=3", "b=4", "b=5"]);
+    assert_eq!(read(&mut follower), [""; 0]);
+    publish(&log, &["a=1", "a=2"]);
+    assert_eq!(read(&mut follower), ["url a=2"]);
+    publish(&log, &["a=3", "a gone", "a=4"]);
+    assert_eq!(read(&mut follower), ["url a=3", "deleted a", "added a=4"]);
+    let missed = Start::After(log.position(9));
+    assert!(log.has_missed(&only, log.position(9)) && !log.has_missed(&only, log.position(10)));
+    publish(&log, &["a gone"]);
+    assert_eq!(read(&mut follower), ["deleted a"]);
+    assert_eq!(read(&mut log.cursor(missed)), ["added a=4", "deleted a", "synced 11"]);
+    let mut late = log.cursor(Start::After(log.position(10)));
+    publish(&log, &["b=6", "b=7", "b=8"]);
+    assert_eq!(read(&mut follower), [""; 0]);
+    assert_eq!(read(&mut late), ["reset", "synced 14"], "its end is no longer kept");
+    publish(&log, &["b=1", "b=2", "b=3", "a=5"]);
+    assert_eq!(read(&mut late), ["added a=5"]);
+    assert_eq!(log.latest(&only).map(|latest| latest.number), Some(18));
+    log.close();
+    assert_eq!(show(&log.follow(&mut follower, &only)), "ended");
+}
+
 /// Guards that an end is a reap only if one was started and has not failed, and that a reap that is confirmed after the end
 /// is told.
 #[test]
