@@ -184,11 +184,6 @@ impl ChangeLog {
         (!latest.visible.is_gone()).then_some(latest)
     }
 
-    /// Returns the sandboxes that exist.
-    pub(super) fn ids(&self) -> Vec<SandboxId> {
-        self.records().present.values().map(|change| change.id.clone()).collect()
-    }
-
     /// Reads on about one sandbox, which may not exist. The reader does not end with it.
     pub(super) fn follow(&self, cursor: &mut Cursor, id: &SandboxId) -> Next {
         let records = self.records();

@@ -143,12 +143,6 @@ impl View {
         self.changes.latest(id)
     }
 
-    /// Returns the sandboxes whose changes a new reader reads first.
-    #[must_use]
-    pub fn changed_ids(&self) -> Vec<SandboxId> {
-        self.changes.ids()
-    }
-
     /// Wakes all readers. Call it when the view has become stale or fresh.
     pub fn wake_readers(&self) {
         self.appended.notify_waiters();

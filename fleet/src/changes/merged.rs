@@ -292,7 +292,7 @@ impl Merged {
             let ids = match &self.only {
                 _ if others.is_empty() => break,
                 Some(id) => vec![id.clone()],
-                None => view.changed_ids(),
+                None => view.ids(),
             };
             twins.extend(ids.into_iter().filter(|id| {
                 view.latest_change(id).is_some()

@@ -8,3 +8,4 @@ mod kill_points;
 mod losses;
 mod moves;
 mod placements;
+mod streams;

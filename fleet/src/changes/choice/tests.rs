@@ -9,6 +9,7 @@ use lifecycle::{
     lifetime::LifetimeAnnotations,
     observed::{ObservedPod, ObservedService, PodTimes, ResourceVersion, Uid},
     phase::Phase,
+    placement::replacement::Replacement,
     spec::{ObservedSpec, Origin},
     traits::{Clock, WatchEvent, WatchSink},
 };
@@ -31,7 +32,8 @@ fn change(cluster: &str, created: i64, is_replacement: bool, is_unreadable: bool
     if is_unreadable {
         view.pods(WatchEvent::Listed { objects: vec![], unreadable: vec![id.clone()], version });
     } else {
-        let origin = Arc::new(Origin { is_replacement, ..Origin::default() });
+        let replaces = is_replacement.then_some(Replacement::Lost);
+        let origin = Arc::new(Origin { replaces, ..Origin::default() });
         let pod = ObservedPod {
             uid: uid.clone(),
             version,

@@ -2,7 +2,7 @@
 
 use lifecycle::error::SandboxError;
 
-use crate::{
+use super::{
     follower::Follower,
     world::{World, id},
 };
@@ -27,7 +27,7 @@ async fn it_goes_on_over_a_move() {
     for (from, to, wanted) in
         [(0, 2, "replaced a west"), (2, 1, "replaced a north"), (1, 0, "replaced a east")]
     {
-        world.show(to, &a, true);
+        world.show_moving(to, &a, true);
         assert_eq!(follower.drain(&world), [wanted]);
         world.remove(from, &a);
         assert_eq!(follower.drain(&world), [""; 0]);
@@ -44,7 +44,7 @@ async fn it_is_resumed_over_a_move() {
     world.show(0, &a, false);
     let mut follower = follow(&world).await;
     follower.drain(&world);
-    world.show(1, &a, true);
+    world.show_moving(1, &a, true);
     world.remove(0, &a);
     follower.resume(&world).await;
     assert_eq!(follower.drain(&world).last().unwrap(), "synced");

@@ -1,6 +1,6 @@
 //! Sandboxes that several clusters show.
 
-use crate::{
+use super::{
     follower::Follower,
     world::{World, id},
 };
@@ -42,12 +42,15 @@ async fn a_move_is_a_replacement() {
     world.show(0, &a, false);
     let (mut prompt, mut late, mut absent) =
         (follow(&world).await, follow(&world).await, follow(&world).await);
-    world.show(1, &a, true);
+    world.show_moving(1, &a, false);
+    prompt.drain(&world);
+    assert_eq!(prompt.copy[&a].cluster.as_str(), "east", "it is not ready there");
+    world.show_moving(1, &a, true);
     assert_eq!(prompt.drain(&world), ["replaced a west"]);
     world.terminate(0, &a);
     world.remove(0, &a);
     assert_eq!(prompt.drain(&world), [""; 0]);
-    world.show(1, &a, true);
+    world.show_moving(1, &a, true);
     assert_eq!(prompt.drain(&world), ["url a west"]);
     absent.resume(&world).await;
     for (name, follower) in [("late", &mut late), ("absent", &mut absent)] {

@@ -12,7 +12,7 @@ use lifecycle::{
     observed::Status,
 };
 
-use crate::world::{Cluster, World};
+use super::world::{Cluster, World};
 
 /// The client.
 pub struct Follower {
@@ -51,7 +51,7 @@ impl Follower {
         self.stale.clear();
         let after = self.last_id.as_deref();
         match &self.only {
-            None => self.reader = world.fleet.changes(crate::world::start(after)).await.ok(),
+            None => self.reader = world.fleet.changes(super::world::start(after)).await.ok(),
             Some(id) => match world.open_one(id, after).await {
                 Ok(Some(reader)) => self.reader = Some(reader),
                 Ok(None) => {

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use fleet::backend::Backend;
 use lifecycle::{ids::SandboxId, observed::Status};
 
-use crate::{
+use super::{
     follower::Follower,
     world::{World, id},
 };
@@ -62,11 +62,12 @@ async fn history(seed: u64) {
 fn change(world: &World, rng: &mut Rng) {
     let (n, id) = (rng.usize(0..3), id(rng.choice(NAMES).unwrap()));
     match rng.u8(0..10) {
-        0..6 => world.show(n, &id, rng.bool()),
+        0..4 => world.show(n, &id, rng.bool()),
+        4..6 => world.show_moving(n, &id, rng.bool()),
         6 => world.terminate(n, &id),
         7..9 => drop(world.remove(n, &id)),
         // A move to another cluster.
-        _ if world.remove(n, &id) => world.show((n + 1) % 3, &id, true),
+        _ if world.remove(n, &id) => world.show_moving((n + 1) % 3, &id, true),
         _ => {}
     }
 }

@@ -1,7 +1,5 @@
 //! The event streams of a fleet of several clusters.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 mod begin;
 mod follower;
 mod histories;

@@ -6,7 +6,7 @@ use fleet::backend::Backend;
 use lifecycle::error::SandboxError;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{
+use super::{
     follower::{Follower, show},
     world::{Cluster, STREAMS_MAX, World, id, start},
 };

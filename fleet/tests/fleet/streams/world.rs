@@ -18,13 +18,13 @@ use lifecycle::{
     lifetime::{LifetimeAnnotations, Policy},
     observed::{ObservedPod, ObservedService, PodTimes, ResourceVersion, Status, Uid},
     phase::Phase,
-    placement::Terms,
+    placement::{Terms, replacement::Replacement},
     reap_limiter::ReapLimits,
     spec::{ObservedSpec, Origin},
     traits::{Kind, WatchEvent, WatchSink},
 };
 
-use crate::silent::{Silent, Still};
+use super::silent::{Silent, Still};
 
 /// The staleness limit.
 const STALENESS: Duration = Duration::from_secs(10);
@@ -116,10 +116,21 @@ impl World {
 
     /// Shows another state of the sandbox on a cluster, which gets the sandbox if it has none.
     pub fn show(&self, n: usize, id: &SandboxId, is_replacement: bool) {
+        let replaces = is_replacement.then_some(Replacement::Lost);
+        self.show_made_by(n, id, replaces, true);
+    }
+
+    /// Does the same with a sandbox that moves to the cluster.
+    pub fn show_moving(&self, n: usize, id: &SandboxId, is_ready: bool) {
+        self.show_made_by(n, id, Some(Replacement::Move), is_ready);
+    }
+
+    fn show_made_by(&self, n: usize, id: &SandboxId, replaces: Option<Replacement>, is_ready: bool) {
         self.edit(n, id, |pod, service, number| {
             if pod.version == ResourceVersion(0) {
-                pod.spec.origin = Arc::new(Origin { is_replacement, ..Origin::default() });
+                pod.spec.origin = Arc::new(Origin { replaces, ..Origin::default() });
             }
+            pod.ready = is_ready;
             service.url = Some(format!("http://{n}:{number}").into());
         });
     }
