@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// it.
 pub(super) async fn report(view: Arc<View>, is_back: impl Fn()) {
     until(&view, true).await;
-    // With several clusters, a stream may have begun without this one.
+    // With several clusters, a stream may have started without this one.
     view.wake_readers();
     loop {
         until(&view, false).await;

@@ -350,7 +350,7 @@ impl Records {
         let latest = self.latest.get(id);
         let shown = latest.filter(|change| !change.visible.is_gone());
         match (*cursor, shown) {
-            // What it has missed while the sandbox did not exist has no effect on its copy.
+            // Changes while the sandbox did not exist for the reader have no effect on its copy.
             (Cursor::Absent { incomplete }, Some(change)) => {
                 let complete = incomplete.then_some(change.number);
                 *cursor = Cursor::Changes { after: change.number, complete };
