@@ -1,6 +1,6 @@
 //! Compares the daemon with minimal programs that do the same work. Run all with `cargo bench`, or one with
 //! `cargo bench -- queries` (`creates`, `memory`, `embedded-memory`, `lifetimes`, `scrape`, `streams`,
-//! `stream-memory`, `abuse`, or `abuse` and one of its names).
+//! `stream-memory`, `builds`, `black-hole`, `clusters`, `abuse`, or `abuse` and one of its names).
 //!
 //! - GET and LIST with 1,000 sandboxes, compared with a bare warp route that returns the same bytes;
 //! - creates, compared with a loop that only writes the same two objects;
@@ -8,6 +8,9 @@
 //! - abuse: the latency of other callers beside slow headers, unread answers, endless and deep bodies and one hot id;
 //! - streams: the time from a change to its event at each of 500 clients, and the memory of 5,000 idle streams;
 //! - a scrape of the metrics with 10,000 sandboxes, next to a LIST;
+//! - builds: GET, LIST and creates, compared with another build, which the variable `PEER` names;
+//! - black-hole: GET, LIST and POST on two clusters while a third accepts and never answers;
+//! - clusters: creates on four clusters in processes of their own, compared with one;
 //! - limits: the CPU time of 10,000 idle sandboxes with and without limits, and the delay of a reap.
 //!
 //! Servers run in their own processes. The two servers of a comparison take turns, so that changes of the machine's speed
@@ -24,7 +27,9 @@
 mod provisioner {
     pub mod abuse;
     pub mod bare;
+    pub mod builds;
     pub mod children;
+    pub mod clusters;
     pub mod creates;
     pub mod lifetimes;
     pub mod load;
@@ -34,7 +39,7 @@ mod provisioner {
     pub mod streams;
 }
 
-use provisioner::{abuse, bare, creates, lifetimes, memory, queries, scrape, streams};
+use provisioner::{abuse, bare, builds, clusters, creates, lifetimes, memory, queries, scrape, streams};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -74,6 +79,15 @@ fn main() {
         }
         if wanted("abuse") {
             abuse::measure(&arguments).await;
+        }
+        if wanted("builds") {
+            builds::measure().await;
+        }
+        if wanted("black-hole") {
+            clusters::measure_black_hole().await;
+        }
+        if wanted("clusters") {
+            clusters::measure_creates().await;
         }
         if wanted("lifetimes") {
             lifetimes::measure().await;

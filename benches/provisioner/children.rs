@@ -7,6 +7,7 @@ use std::{
 };
 
 use simcluster::{Cluster, Options};
+use tempfile::NamedTempFile;
 use testkit::{NAMESPACE, ServedCluster};
 
 use super::{abuse, bare};
@@ -30,6 +31,24 @@ impl Server {
             .env("KUBECONFIG_PATH", cluster.kubeconfig(None))
             .env("NODE_HOST", "127.0.0.1")
             .envs(settings.iter().copied());
+        Self::spawn(command, "")
+    }
+
+    /// A daemon of another build.
+    pub fn build(program: &str, cluster: &ServedCluster) -> Self {
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .env("KUBECONFIG_PATH", cluster.kubeconfig(None))
+            .env("NODE_HOST", "127.0.0.1");
+        Self::spawn(command, "")
+    }
+
+    /// A daemon with this settings file.
+    pub fn configured(file: &NamedTempFile) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file.path()).env_clear();
         Self::spawn(command, "")
     }
 
@@ -66,7 +85,8 @@ impl Server {
         writeln!(stdin, "{input}").expect("it reads");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it talks");
-        let address = line.trim_end().rsplit_once("http://").expect("a URL").1.parse().expect("an address");
+        let url = line.rsplit_once("http://").expect("a URL").1;
+        let address = url.split([';', '\n']).next().expect("an address").parse().expect("an address");
         Self { child, address }
     }
 
@@ -108,6 +128,30 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts an embedded cluster in a process of its own.
+pub fn process_cluster() -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
+    command
+        .args(["cluster", "--listen", "127.0.0.1:0", "--no-sandbox-servers", "--node-port-range", "30000-60000"])
+        .env_clear();
+    Server::spawn(command, "")
+}
+
+/// Writes a settings file with these clusters.
+pub fn settings_file(names: &[&str], urls: &[String]) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a file");
+    for (name, url) in names.iter().zip(urls) {
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: '{url}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
+        );
+        let path = file.path().with_extension(name);
+        std::fs::write(&path, kubeconfig).expect("a kubeconfig");
+        writeln!(file, "[clusters.{name}]\nkubeconfig_path = {path:?}\nnode_host = \"127.0.0.1\"").expect("a file");
+    }
+    file
 }
 
 /// Serves a cluster with room for 20,000 Services, without a node, because only the daemon is measured.

@@ -40,6 +40,11 @@ pub fn create(id: &str) -> String {
     post(&format!("{{\"sandbox_id\":\"{id}\"}}"))
 }
 
+/// A POST of a sandbox on this cluster.
+pub fn create_on(id: &str, cluster: &str) -> String {
+    post(&format!("{{\"sandbox_id\":\"{id}\",\"cluster\":\"{cluster}\"}}"))
+}
+
 /// A POST of a sandbox with an idle timeout.
 pub fn create_idle(id: &str, idle_timeout: Duration) -> String {
     let millis = idle_timeout.as_millis();
