@@ -28,6 +28,7 @@ mod gzip;
 mod health;
 mod list;
 mod logs;
+mod move_to;
 mod network;
 pub mod openapi;
 mod owner;
@@ -71,6 +72,8 @@ pub fn routes<B: Backend>(
         .or(presence::route(backend.clone()))
         .unify()
         .or(touch::route(backend.clone()))
+        .unify()
+        .or(move_to::route(backend.clone(), body_reader.clone()))
         .unify()
         .or(timeline::route(backend.clone()))
         .unify()

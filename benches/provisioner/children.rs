@@ -134,7 +134,14 @@ impl Drop for Server {
 pub fn process_cluster() -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox-provisioner"));
     command
-        .args(["cluster", "--listen", "127.0.0.1:0", "--no-sandbox-servers", "--node-port-range", "30000-60000"])
+        .args([
+            "cluster",
+            "--listen",
+            "127.0.0.1:0",
+            "--no-sandbox-servers",
+            "--node-port-range",
+            "30000-60000",
+        ])
         .env_clear();
     Server::spawn(command, "")
 }
@@ -149,7 +156,8 @@ pub fn settings_file(names: &[&str], urls: &[String]) -> NamedTempFile {
         );
         let path = file.path().with_extension(name);
         std::fs::write(&path, kubeconfig).expect("a kubeconfig");
-        writeln!(file, "[clusters.{name}]\nkubeconfig_path = {path:?}\nnode_host = \"127.0.0.1\"").expect("a file");
+        writeln!(file, "[clusters.{name}]\nkubeconfig_path = {path:?}\nnode_host = \"127.0.0.1\"")
+            .expect("a file");
     }
     file
 }

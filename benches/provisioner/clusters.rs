@@ -82,13 +82,15 @@ async fn forward(
 pub async fn measure_black_hole() {
     let served = [cluster().await, cluster().await, cluster().await];
     let relay = Relay::start(served[2].address).await;
-    let urls = [served[0].address, served[1].address, relay.address].map(|address| format!("http://{address}"));
+    let urls =
+        [served[0].address, served[1].address, relay.address].map(|address| format!("http://{address}"));
     let daemon = Server::configured(&settings_file(&["a", "b", "c"], &urls));
     until_ready(&daemon).await;
     load::run(daemon.address, 16, 300, |n| load::create(&format!("s-{n}"))).await;
     // A sandbox of a cluster that goes on, for the GETs.
     let (_, list) = load::once(daemon.address, &load::get("/api/sandboxes?cluster=a&limit=1")).await;
-    let id = list.split("\"sandbox_id\":\"").nth(1).expect("a sandbox on a").split('"').next().expect("an id");
+    let id =
+        list.split("\"sandbox_id\":\"").nth(1).expect("a sandbox on a").split('"').next().expect("an id");
     let get = format!("/api/sandboxes/{id}");
 
     println!("one of three clusters accepts and never answers, median of {ROUNDS} rounds:");

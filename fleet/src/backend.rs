@@ -18,6 +18,7 @@ use lifecycle::{
 use tokio::time::Instant;
 
 use crate::{
+    Move,
     changes::ChangeReader,
     check::Check,
     list::Listing,
@@ -194,6 +195,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Option<ClusterReport>> + Send {
         async { None }
     }
+
+    /// Moves a sandbox to another cluster, and records activity. Returns once it is there, or shortly before the deadline
+    /// of a POST; `None` if the sandbox does not exist. After an error it stays as it was.
+    fn move_to(
+        &self,
+        id: SandboxId,
+        to: ClusterName,
+        owner: Option<Owner>,
+    ) -> impl Future<Output = Result<Option<Move>, SandboxError>> + Send;
 
     /// Returns the revision of the list of all clusters whose state is known: equal revisions mean equal lists, and a
     /// revision read before a list is never newer than that list. Fails if the state of no cluster is known.

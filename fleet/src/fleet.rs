@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use actors::sandboxes::{Permit, Reaped};
 use futures::future::join_all;
 use lifecycle::{
+    budget,
     error::SandboxError,
     ids::{ClusterName, SandboxId},
     lifetime::Owner,
@@ -284,6 +285,20 @@ impl Backend for Fleet {
         let member = members.iter().find(|member| member.name() == name)?;
         member.change(change);
         Some(member.report().await)
+    }
+
+    async fn move_to(
+        &self,
+        id: SandboxId,
+        to: ClusterName,
+        owner: Option<Owner>,
+    ) -> Result<Option<Move>, SandboxError> {
+        let until = Instant::now() + budget::CREATE;
+        // The touch refuses a sandbox that another owner uses.
+        match self.touch(id.clone(), owner).await? {
+            Some(_) => self.move_sandbox(id, &to, until).await,
+            None => Ok(None),
+        }
     }
 
     async fn revision(&self) -> Result<Revision, SandboxError> {

@@ -25,6 +25,8 @@ pub enum Operation {
     EnlargeWorkspace,
     /// A sandbox is resized.
     Resize,
+    /// A sandbox moves to another cluster.
+    Move,
     /// A sandbox is used.
     Touch,
     /// The log of a sandbox is read.
@@ -49,6 +51,7 @@ impl Operation {
             | Self::DeleteWorkspace
             | Self::EnlargeWorkspace
             | Self::Resize
+            | Self::Move
             | Self::Touch => " and goes on",
             Self::ReadLog | Self::Read => "",
         }
@@ -68,6 +71,7 @@ impl fmt::Display for Operation {
             Self::DeleteWorkspace => "Workspace deletion",
             Self::EnlargeWorkspace => "Workspace enlargement",
             Self::Resize => "Resize",
+            Self::Move => "Move",
             Self::Touch => "Touch",
             Self::ReadLog => "Reading of the log",
             Self::Read => "The request",

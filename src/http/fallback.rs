@@ -19,7 +19,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let presence = path::presence().map(|_: PathId| refuse("GET"));
     let timeline = path::timeline().map(|_: PathId| refuse("GET"));
     let logs = path::logs().map(|_: PathId| refuse("GET"));
-    let touch = path::touch().map(|_: PathId| refuse("POST"));
+    let touch = path::touch().or(path::move_to()).unify().map(|_: PathId| refuse("POST"));
     let all_events = path::events().map(|| refuse("GET"));
     let events = path::sandbox_events().map(|_: PathId| refuse("GET")).or(all_events).unify();
     let reaper = path::reaper().map(|| refuse("GET"));

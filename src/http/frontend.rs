@@ -113,7 +113,9 @@ impl Deadlines {
     /// Returns the deadline of a request.
     fn of(&self, operation: Operation) -> Duration {
         match operation {
-            Operation::CreateSandbox | Operation::CreatePod | Operation::CreateService => self.create,
+            Operation::CreateSandbox | Operation::CreatePod | Operation::CreateService | Operation::Move => {
+                self.create
+            }
             Operation::DeleteSandbox
             | Operation::DeletePod
             | Operation::DeleteService
@@ -137,6 +139,7 @@ fn operation(method: &Method, path: &str) -> Operation {
         Method::PATCH => Operation::ChangeLimits,
         Method::POST if path == "/api/sandboxes" => Operation::CreateSandbox,
         Method::POST if path.ends_with("/touch") => Operation::Touch,
+        Method::POST if path.ends_with("/move") => Operation::Move,
         Method::GET if path.ends_with("/logs") => Operation::ReadLog,
         _ => Operation::Read,
     }

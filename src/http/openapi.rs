@@ -131,6 +131,7 @@ fn endpoints() -> Vec<Endpoint> {
         super::change::endpoints(),
         super::delete::endpoints(),
         super::touch::endpoints(),
+        super::move_to::endpoints(),
         super::presence::endpoints(),
         super::timeline::endpoints(),
         super::logs::endpoints(),

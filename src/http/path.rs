@@ -133,6 +133,11 @@ pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + C
     warp::path!("api" / "sandboxes" / PathId / "touch")
 }
 
+/// `/api/sandboxes/{id}/move`
+pub(super) fn move_to() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
+    warp::path!("api" / "sandboxes" / PathId / "move")
+}
+
 /// `/api/sandboxes/{id}/events`
 pub(super) fn sandbox_events() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
     warp::path!("api" / "sandboxes" / PathId / "events")
@@ -210,6 +215,7 @@ pub(super) fn route_name(path: &str) -> &'static str {
         [Some("api"), Some("sandboxes"), Some(_), Some("timeline"), None] => "/api/sandboxes/{id}/timeline",
         [Some("api"), Some("sandboxes"), Some(_), Some("logs"), None] => "/api/sandboxes/{id}/logs",
         [Some("api"), Some("sandboxes"), Some(_), Some("touch"), None] => "/api/sandboxes/{id}/touch",
+        [Some("api"), Some("sandboxes"), Some(_), Some("move"), None] => "/api/sandboxes/{id}/move",
         [Some("api"), Some("sandboxes"), Some(_), Some("events"), None] => "/api/sandboxes/{id}/events",
         [Some("api"), Some("events"), None, ..] => "/api/events",
         [Some("api"), Some("reaper"), None, ..] => "/api/reaper",

@@ -155,6 +155,19 @@ pub fn cluster_change(content_type: Option<&str>, body: &[u8]) -> Result<Cluster
     })
 }
 
+/// Parses the body of a move: the cluster.
+///
+/// # Errors
+/// As from [`create`].
+pub fn move_to(content_type: Option<&str>, body: &[u8]) -> Result<ClusterName, ApiError> {
+    json::parse(content_type, body, |body| {
+        let mut fields = Fields::of_body(body)?;
+        fields.only(&["cluster"]);
+        let name = fields.required("cluster", |value| cluster(value).map(Some));
+        Ok(fields.finish(name)?)
+    })
+}
+
 /// Parses the body of a change of a workspace: its new size.
 ///
 /// # Errors

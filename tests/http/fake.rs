@@ -14,6 +14,7 @@ use actors::{
     view::{self, View},
 };
 use fleet::{
+    Move,
     backend::{ClusterChange, ClusterReport, ClusterState, ReaperState},
     changes::ChangeReader,
     check::Check,
@@ -379,6 +380,22 @@ impl Backend for Fake {
             state: self.shared.cluster.lock().unwrap().clone(),
             checks: self.shared.checks.lock().unwrap().clone(),
         }]
+    }
+
+    async fn move_to(
+        &self,
+        id: SandboxId,
+        to: ClusterName,
+        owner: Option<Owner>,
+    ) -> Result<Option<Move>, SandboxError> {
+        self.play(format!("move {} to {to}{}", id.as_str(), by(owner.as_ref()))).await?;
+        let mut sandboxes = self.shared.sandboxes.lock().unwrap();
+        let Some(status) = sandboxes.get_mut(&id) else { return Ok(None) };
+        if to.as_str() == "slow" {
+            return Ok(Some(Move::Underway(status.clone().into())));
+        }
+        status.cluster = to;
+        Ok(Some(Move::Done(status.clone().into())))
     }
 
     async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {

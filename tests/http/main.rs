@@ -6,6 +6,7 @@
 mod admin;
 mod bad_input;
 mod client;
+mod clusters;
 mod connections;
 mod contract;
 mod events;

@@ -238,6 +238,15 @@ fn no_cluster(id: SandboxId) -> SandboxError {
     SandboxError::NoCluster { id, refusals: vec![Refusal { cluster: ClusterName::DEFAULT, why }] }
 }
 
+/// The error of a sandbox that cannot move.
+pub(in crate::http) fn moves() -> Vec<Failure> {
+    let why =
+        "its workspace is the claim 'workspace-1' of the cluster 'west', and claims do not move".to_owned();
+    let refused =
+        |id| SandboxError::MoveRefused { id, cluster: ClusterName::DEFAULT, why: why.clone() }.into();
+    SandboxId::parse("abc-123").map(refused).into_iter().collect()
+}
+
 /// The errors of a write by the actor of a sandbox.
 pub(in crate::http) fn writes(operation: Operation) -> Vec<Failure> {
     let mut failures = [reads(), limits()].concat();

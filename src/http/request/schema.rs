@@ -120,6 +120,17 @@ pub(in crate::http) fn workspace_size() -> Object {
         .build()
 }
 
+/// The body of a move.
+pub(in crate::http) fn move_to() -> Object {
+    let cluster = string("The cluster to which the sandbox moves.").pattern(Some(CLUSTER_NAME_PATTERN));
+    object()
+        .description(Some("Where a sandbox moves."))
+        .property("cluster", cluster)
+        .required("cluster")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
 /// The body of a PATCH of a cluster.
 pub(in crate::http) fn cluster_change() -> Object {
     let weight = ObjectBuilder::new()

@@ -75,6 +75,14 @@ impl Backend for Ill {
     fn resume_reaping(&self) -> bool {
         ill()
     }
+    async fn move_to(
+        &self,
+        _: SandboxId,
+        _: lifecycle::ids::ClusterName,
+        _: Option<Owner>,
+    ) -> Result<Option<fleet::Move>, SandboxError> {
+        ill()
+    }
     async fn get(&self, _: &SandboxId) -> Result<Option<Status>, SandboxError> {
         ill()
     }
