@@ -24,7 +24,7 @@ use super::{
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 8;
 
-/// A relay that stops to forward when it is told to, and keeps its connections open.
+/// A relay that forwards until `is_silent` is set, and keeps its connections open then.
 struct Relay {
     address: SocketAddr,
     is_silent: Arc<AtomicBool>,
