@@ -4,6 +4,7 @@
 
 mod deletes;
 mod fake;
+mod histories;
 mod kill_points;
 mod losses;
 mod moves;

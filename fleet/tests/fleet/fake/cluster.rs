@@ -47,8 +47,10 @@ pub enum Mode {
     Up,
     /// No connection is made.
     Down,
-    /// It accepts connections and never answers.
+    /// It accepts connections and never answers, and does nothing.
     Silent,
+    /// It does all it is asked to, and never answers.
+    Mute,
 }
 
 /// Whether the last write of a process takes effect.
@@ -261,7 +263,7 @@ impl FakeCluster {
         let error = |kind| ClusterError::new(kind, "as the test wants it");
         match mode {
             Mode::Down => Err((error(ClusterErrorKind::Unreachable), true)),
-            Mode::Silent => {
+            Mode::Silent | Mode::Mute => {
                 sleep(Duration::from_secs(8)).await;
                 Err((error(ClusterErrorKind::TimedOut), false))
             }
@@ -282,7 +284,12 @@ impl FakeCluster {
         match self.call(call, id).await {
             Ok(()) => {}
             Err((fault, true)) => return Outcome::Refused(fault),
-            Err((fault, false)) => return Outcome::Unknown(fault),
+            Err((fault, false)) => {
+                if self.state().mode == Mode::Mute {
+                    let _ = effect(self);
+                }
+                return Outcome::Unknown(fault);
+            }
         }
         match self.writes.next() {
             None => effect(self),
