@@ -2,6 +2,9 @@
 
 use crate::{facts::Facts, group::Group};
 
+/// The check of the daemon that is about a cluster too.
+const SEES_SANDBOXES: &str = "SP1307";
+
 /// A statement that should be true, and a function of the facts that tells whether it is.
 #[derive(Debug)]
 pub struct Check {
@@ -16,6 +19,17 @@ pub struct Check {
     /// Whether it runs only on request.
     pub is_slow: bool,
     pub(crate) run: fn(&Facts) -> Outcome,
+}
+
+/// The subject of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The settings, which are the same for all clusters.
+    Settings,
+    /// One cluster.
+    Cluster,
+    /// The daemon, of which there is one.
+    Daemon,
 }
 
 /// The outcome of a check.
@@ -45,6 +59,17 @@ pub struct Finding {
 // === impl Check ===
 
 impl Check {
+    /// Returns the subject of the check.
+    pub(crate) fn scope(&self) -> Scope {
+        match self.group {
+            Group::Settings => Scope::Settings,
+            // It compares the sandboxes of a cluster with those that the daemon lists.
+            Group::Daemon if self.code == SEES_SANDBOXES => Scope::Cluster,
+            Group::Daemon => Scope::Daemon,
+            _ => Scope::Cluster,
+        }
+    }
+
     /// Returns the link into the documentation.
     #[must_use]
     pub fn doc(&self) -> String {

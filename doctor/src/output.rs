@@ -57,21 +57,26 @@ fn table(report: &Report, fixed: Option<&[Fixed]>) -> String {
     let is_same = |one: &Entry, other: &Entry| {
         matches!(one.outcome, Outcome::Skipped(_))
             && one.outcome == other.outcome
-            && one.check.group == other.check.group
+            && (one.check.group, &one.cluster) == (other.check.group, &other.cluster)
     };
     for entries in report.entries.chunk_by(is_same) {
         let [entry, rest @ ..] = entries else { continue };
-        if group != Some(entry.check.group) {
+        let heading = (&entry.cluster, entry.check.group);
+        if group != Some(heading) {
             let gap = if group.is_none() { "" } else { "\n" };
-            let _ = writeln!(text, "{gap}{}", entry.check.group);
-            group = Some(entry.check.group);
+            let _ = match &entry.cluster {
+                Some(cluster) => writeln!(text, "{gap}{} of {cluster}", entry.check.group),
+                None => writeln!(text, "{gap}{}", entry.check.group),
+            };
+            group = Some(heading);
         }
+        let of = entry.cluster.as_ref().map_or_else(String::new, |cluster| format!("{cluster}: "));
         let _ = match (rest.last(), &entry.outcome) {
             (Some(last), Outcome::Skipped(why)) => {
                 let (first, last) = (entry.check.code, last.check.code);
-                writeln!(text, "  skip  {first} to {last}  {} checks ({})", entries.len(), one_line(why))
+                writeln!(text, "  skip  {first} to {last}  {of}{} checks ({})", entries.len(), one_line(why))
             }
-            _ => writeln!(text, "  {:<4}  {}  {}", word(&entry.outcome), entry.check.code, line(entry)),
+            _ => writeln!(text, "  {:<4}  {}  {of}{}", word(&entry.outcome), entry.check.code, line(entry)),
         };
         if let Some(Finding { found, cause, action }) = finding(entry) {
             for (name, value) in
@@ -94,8 +99,8 @@ fn short(report: &Report, fixed: Option<&[Fixed]>) -> String {
     for entry in &report.entries {
         if let Some(Finding { found, action, .. }) = finding(entry) {
             let word = if matches!(entry.outcome, Outcome::Failed(_)) { "failed" } else { "warning" };
-            let code = entry.check.code;
-            let _ = writeln!(text, "{code} {word}: {}; {}", one_line(found), one_line(action));
+            let name = entry.name();
+            let _ = writeln!(text, "{name} {word}: {}; {}", one_line(found), one_line(action));
         }
     }
     show_fixed(&mut text, fixed);
@@ -144,6 +149,9 @@ fn entry_json(entry: &Entry) -> Value {
             value["cause"] = finding.cause.as_str().into();
             value["action"] = finding.action.as_str().into();
         }
+    }
+    if let Some(cluster) = &entry.cluster {
+        value["cluster"] = cluster.as_str().into();
     }
     if let Some(code) = entry.blocked_by {
         value["blocked_by"] = code.into();

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use lifecycle::ids::ClusterName;
+
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, Scope},
     checks,
     facts::Facts,
     selection::Selection,
@@ -21,6 +23,8 @@ pub struct Report {
 pub struct Entry {
     /// The check.
     pub check: &'static Check,
+    /// The cluster, if the settings have several and the check is about one.
+    pub cluster: Option<ClusterName>,
     /// Its outcome.
     pub outcome: Outcome,
     /// The failed check because of which it was skipped.
@@ -55,9 +59,27 @@ impl Report {
         let entry = |check: &'static Check| {
             let (outcome, blocked_by) = done.get(check.code)?.clone();
             let is_shown = selection.shows(check) || matches!(outcome, Outcome::Failed(_));
-            is_shown.then_some(Entry { check, outcome, blocked_by })
+            is_shown.then_some(Entry { check, cluster: None, outcome, blocked_by })
         };
         Self { entries: checks::all().filter_map(entry).collect() }
+    }
+
+    /// Merges the reports of several clusters. The checks of the settings and of the daemon are the same in each, and stay
+    /// once; those of the others have the name of their cluster.
+    #[must_use]
+    pub fn of_clusters(reports: impl IntoIterator<Item = (ClusterName, Self)>) -> Self {
+        let (mut before, mut middle, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (name, report)) in reports.into_iter().enumerate() {
+            for entry in report.entries {
+                match (entry.check.scope(), index) {
+                    (Scope::Cluster, _) => middle.push(Entry { cluster: Some(name.clone()), ..entry }),
+                    (Scope::Settings, 0) => before.push(entry),
+                    (Scope::Daemon, 0) => after.push(entry),
+                    (Scope::Settings | Scope::Daemon, _) => {}
+                }
+            }
+        }
+        Self { entries: before.into_iter().chain(middle).chain(after).collect() }
     }
 
     /// Returns the result.
@@ -78,11 +100,24 @@ impl Report {
         self.entries.iter().filter(is_fault).map(|entry| entry.check.code).collect()
     }
 
-    /// Returns the codes of the checks that failed.
+    /// Returns the codes of the checks that failed, each after the name of its cluster.
     #[must_use]
-    pub fn failures(&self) -> Vec<&'static str> {
+    pub fn failures(&self) -> Vec<String> {
         let has_failed = |entry: &&Entry| matches!(entry.outcome, Outcome::Failed(_));
-        self.entries.iter().filter(has_failed).map(|entry| entry.check.code).collect()
+        self.entries.iter().filter(has_failed).map(Entry::name).collect()
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Returns the code, after the name of the cluster.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.cluster {
+            Some(cluster) => format!("{cluster} {}", self.check.code),
+            None => self.check.code.to_owned(),
+        }
     }
 }
 

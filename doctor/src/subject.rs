@@ -7,6 +7,7 @@ use kubernetes::{
     connect::{Connection, Options},
     manifest::Template,
 };
+use lifecycle::ids::ClusterName;
 use secrecy::SecretString;
 
 use crate::http::DaemonUrl;
@@ -20,6 +21,8 @@ pub struct Subject {
     pub machine: Machine,
     /// The cluster.
     pub cluster: Cluster,
+    /// Its name, if the settings have several.
+    pub name: Option<ClusterName>,
     /// The daemon.
     pub daemon: Daemon,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use doctor::Format;
+use lifecycle::ids::ClusterName;
 
 use super::SettingsArgs;
 
@@ -39,6 +40,9 @@ pub struct DoctorArgs {
     /// List the checks, and run none.
     #[arg(long, conflicts_with_all = ["slow", "wait", "strict", "fix"])]
     pub list: bool,
+    /// Cluster to check, if the settings have several; all by default.
+    #[arg(long, value_name = "NAME", value_parser = super::cluster_name)]
+    pub cluster: Option<ClusterName>,
     /// URL of the daemon, instead of the configured listen address; a daemon must then be there.
     // Parsed by the program itself: clap would quote an invalid one, and a URL may contain a password.
     #[arg(long, value_name = "URL")]
@@ -58,6 +62,7 @@ Examples:
   sandbox-provisioner doctor kubeconfig SP0401    check one group and one more
   sandbox-provisioner doctor -o short --strict    for scripts
   sandbox-provisioner doctor --wait=2m            until the cluster is there
+  sandbox-provisioner doctor --cluster west       one of several clusters
   sandbox-provisioner doctor SP0805               try whether network policies are enforced (makes two Pods for a moment)
 
 It changes nothing, except with --fix. Run it with the settings of the daemon, on the same machine or in the same

@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path, process::ExitCode,
 use doctor::{
     Cluster, Daemon, DaemonUrl, Facts, Fixed, Machine, Report, Selection, SettingsFacts, Subject, Verdict,
 };
+use futures::future::join_all;
 use kubernetes::connect::Connection;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     cli::DoctorArgs,
-    settings::{Settings, environment::Environment, load, problem::Problems, rules},
+    settings::{ClusterSettings, Settings, environment::Environment, load, problem::Problems, rules},
     stdout,
 };
 
@@ -49,57 +50,109 @@ pub async fn doctor(args: DoctorArgs, environment: &Environment) -> Result<ExitC
     let settings = load::for_looking(config, environment, flags)?.settings;
     let serving = load::for_serving(config, environment, flags);
     let problems = serving.err().map(|problems| problems.0.iter().map(ToString::to_string).collect());
-    let mut subject = Subject {
-        settings: facts_of(&settings, problems.unwrap_or_default()),
-        machine: machine(environment),
-        cluster: cluster(&settings).await,
-        daemon: daemon(&settings, url),
+    let chosen: Vec<_> = match &args.cluster {
+        None => settings.clusters.iter().collect(),
+        Some(name) => settings.clusters.get(name).into_iter().collect(),
     };
-    let facts = settled(&mut subject, &selection, &args).await;
-    Ok(finish(&subject, facts, &selection, &args).await)
+    if chosen.is_empty() {
+        let names = settings.clusters.names();
+        return Ok(bad_usage(&format!("--cluster: there is no such cluster; the settings have {names}")));
+    }
+    let problems: Vec<String> = problems.unwrap_or_default();
+    let are_several = chosen.len() > 1;
+    let subjects = chosen.into_iter().map(async |of| Subject {
+        settings: facts_of(&settings, of, problems.clone()),
+        machine: machine(environment),
+        cluster: cluster(&settings, of).await,
+        name: settings.clusters.are_several().then(|| of.name.clone()),
+        daemon: daemon(&settings, url.clone()),
+    });
+    let diagnosis = Diagnosis { subjects: join_all(subjects).await, are_several, selection };
+    Ok(finish(diagnosis, &args).await)
 }
 
-/// Gathers facts, with `--wait` until no check fails or the time is over.
-async fn settled(subject: &mut Subject, selection: &Selection, args: &DoctorArgs) -> Facts {
-    let end = args.wait.map(|wait| Instant::now() + wait);
-    let mut told = Vec::new();
-    loop {
-        subject.machine.now = jiff::Timestamp::now();
-        let facts = doctor::gather(subject, selection, args.timeout).await;
-        let failures = Report::new(&facts, selection).failures();
-        let Some(end) = end.filter(|end| !failures.is_empty() && Instant::now() + INTERVAL < *end) else {
-            return facts;
-        };
-        if told != failures {
-            let left = end.saturating_duration_since(Instant::now()).as_secs();
-            eprintln!("waiting for {}, at most {left} s", failures.join(", "));
-            told = failures;
+/// The clusters to check.
+struct Diagnosis {
+    subjects: Vec<Subject>,
+    /// Whether each line names its cluster.
+    are_several: bool,
+    selection: Selection,
+}
+
+impl Diagnosis {
+    /// Gathers the facts of all clusters, at the same time.
+    async fn gather(&mut self, args: &DoctorArgs) -> Vec<Facts> {
+        let now = jiff::Timestamp::now();
+        for subject in &mut self.subjects {
+            subject.machine.now = now;
         }
-        sleep(INTERVAL).await;
+        let gather = |subject| doctor::gather(subject, &self.selection, args.timeout);
+        join_all(self.subjects.iter().map(gather)).await
+    }
+
+    fn report(&self, facts: &[Facts]) -> Report {
+        let reports = facts.iter().map(|facts| Report::new(facts, &self.selection));
+        if self.are_several {
+            let named = |(subject, report): (&Subject, _)| (subject.name.clone().unwrap_or_default(), report);
+            Report::of_clusters(self.subjects.iter().zip(reports).map(named))
+        } else {
+            Report { entries: reports.flat_map(|report| report.entries).collect() }
+        }
+    }
+
+    /// Gathers facts, with `--wait` until no check fails or the time is over.
+    async fn settle(&mut self, args: &DoctorArgs) -> Vec<Facts> {
+        let end = args.wait.map(|wait| Instant::now() + wait);
+        let mut told = Vec::new();
+        loop {
+            let facts = self.gather(args).await;
+            let failures = self.report(&facts).failures();
+            let Some(end) = end.filter(|end| !failures.is_empty() && Instant::now() + INTERVAL < *end) else {
+                return facts;
+            };
+            if told != failures {
+                let left = end.saturating_duration_since(Instant::now()).as_secs();
+                eprintln!("waiting for {}, at most {left} s", failures.join(", "));
+                told = failures;
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+
+    /// Deletes the orphans of each cluster. Returns their fates, and an error for each cluster where nothing can be deleted.
+    async fn fix(&self, facts: &[Facts]) -> (Vec<Fixed>, Vec<String>) {
+        let (mut fixed, mut errors) = (Vec::new(), Vec::new());
+        for (subject, facts) in self.subjects.iter().zip(facts) {
+            let name = subject.name.as_ref().filter(|_| self.are_several);
+            let of = name.map_or_else(String::new, |name| format!("{name}: "));
+            match doctor::fix(subject, facts).await {
+                Ok(done) => fixed.extend(
+                    done.into_iter().map(|one| Fixed { object: format!("{of}{}", one.object), ..one }),
+                ),
+                Err(why) => errors.push(format!("{of}{why}")),
+            }
+        }
+        (fixed, errors)
     }
 }
 
-/// Deletes orphans if asked, and prints the report.
-async fn finish(subject: &Subject, facts: Facts, selection: &Selection, args: &DoctorArgs) -> ExitCode {
-    let mut facts = facts;
+/// Checks, deletes orphans if asked, and prints the report.
+async fn finish(mut diagnosis: Diagnosis, args: &DoctorArgs) -> ExitCode {
+    let mut facts = diagnosis.settle(args).await;
     let mut fixed: Option<Vec<Fixed>> = None;
     let mut has_failed = false;
     if args.fix {
-        match doctor::fix(subject, &facts).await {
-            Ok(done) => {
-                has_failed = done.iter().any(|fixed| fixed.result.is_err());
-                if !done.is_empty() {
-                    facts = doctor::gather(subject, selection, args.timeout).await;
-                }
-                fixed = Some(done);
-            }
-            Err(why) => {
-                eprintln!("error: {why}");
-                has_failed = true;
-            }
+        let (done, errors) = diagnosis.fix(&facts).await;
+        for why in &errors {
+            eprintln!("error: {why}");
         }
+        has_failed = !errors.is_empty() || done.iter().any(|fixed| fixed.result.is_err());
+        if !done.is_empty() {
+            facts = diagnosis.gather(args).await;
+        }
+        fixed = Some(done).filter(|done| !done.is_empty() || errors.is_empty());
     }
-    let report = Report::new(&facts, selection);
+    let report = diagnosis.report(&facts);
     let is_shown = stdout::deliver(&args.output.show(&report, fixed.as_deref()));
     let is_fault = match report.verdict() {
         Verdict::Passed => false,
@@ -128,14 +181,14 @@ fn list(selection: &Selection) -> String {
     text
 }
 
-fn facts_of(settings: &Settings, problems: Vec<String>) -> SettingsFacts {
+fn facts_of(settings: &Settings, cluster: &ClusterSettings, problems: Vec<String>) -> SettingsFacts {
     SettingsFacts {
         problems,
         listen: Some(settings.http.listen),
         has_key: settings.http.api_key.is_some(),
-        template: settings.clusters.first.template.clone(),
-        reads_metrics: settings.clusters.first.probes.idle_cpu_millis.is_some(),
-        reads_logs: settings.clusters.first.kubernetes.exit_log_lines > 0,
+        template: cluster.template.clone(),
+        reads_metrics: cluster.probes.idle_cpu_millis.is_some(),
+        reads_logs: cluster.kubernetes.exit_log_lines > 0,
     }
 }
 
@@ -147,11 +200,11 @@ fn machine(environment: &Environment) -> Machine {
 
 /// Returns the cluster of the settings. The embedded one is in the daemon, and a new one has the same objects as it had at
 /// its start.
-async fn cluster(settings: &Settings) -> Cluster {
+async fn cluster(settings: &Settings, of: &ClusterSettings) -> Cluster {
     let Some(embedded) = &settings.embedded else {
-        return Cluster::Configured(settings.clusters.first.kubernetes.connect.clone());
+        return Cluster::Configured(of.kubernetes.connect.clone());
     };
-    let namespace = settings.clusters.first.template.namespace.clone();
+    let namespace = of.template.namespace.clone();
     let cluster = simcluster::Cluster::start(simcluster::Options {
         node: Some(simcluster::NodeOptions::several(embedded.nodes)),
         namespaces: vec![namespace.clone()],
@@ -159,8 +212,7 @@ async fn cluster(settings: &Settings) -> Cluster {
     });
     // Without a node the checks of nodes fail, which is then right.
     let _ = cluster.wait_for("nodes", None, EMBEDDED_START, |nodes| nodes.len() >= embedded.nodes).await;
-    let connection =
-        Connection::from_service(cluster.service(), &namespace, settings.clusters.first.kubernetes.limits);
+    let connection = Connection::from_service(cluster.service(), &namespace, of.kubernetes.limits);
     Cluster::Embedded { connection, has_sandboxes: false }
 }
 

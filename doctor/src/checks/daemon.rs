@@ -1,5 +1,7 @@
 //! Group 13: the daemon.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::json::{items, list, text};
@@ -123,6 +125,18 @@ fn label<'a>(metrics: &'a str, metric: &str, name: &str) -> Option<&'a str> {
     line.split_once(&format!("{name}=\""))?.1.split('"').next()
 }
 
+/// Returns the values of a metric by their clusters; the name is empty if there is no such label.
+fn values<'a>(metrics: &'a str, metric: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    metrics.lines().filter_map(move |line| {
+        let (series, value) = line.strip_prefix(metric)?.rsplit_once(' ')?;
+        if !series.is_empty() && !series.starts_with('{') {
+            return None;
+        }
+        let cluster = series.split_once("cluster=\"").and_then(|(_, rest)| rest.split('"').next());
+        Some((cluster.unwrap_or_default(), value.parse().ok()?))
+    })
+}
+
 fn has_version(facts: &Facts) -> Outcome {
     let Some(Ok(metrics)) = &facts.daemon.metrics else {
         return Outcome::skipped("the daemon's metrics could not be read");
@@ -143,15 +157,17 @@ fn reaps(facts: &Facts) -> Outcome {
     let Some(Ok(metrics)) = &facts.daemon.metrics else {
         return Outcome::skipped("the daemon's metrics could not be read");
     };
-    let value = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("sandbox_provisioner_reaper_stopped "))
-        .and_then(|value| value.trim().parse::<f64>().ok());
-    match value {
-        None => Outcome::skipped("the daemon does not report it"),
-        Some(value) if value < 0.5 => Outcome::passed(""),
-        Some(_) => Outcome::warned(
-            "the reap limits have stopped the reaper",
+    let values: BTreeMap<_, _> = values(metrics, "sandbox_provisioner_reaper_stopped").collect();
+    let stopped: Vec<_> = values.iter().filter(|(_, value)| **value > 0.5).map(|(name, _)| *name).collect();
+    match &*stopped {
+        [] if values.is_empty() => Outcome::skipped("the daemon does not report it"),
+        [] => Outcome::passed(""),
+        stopped => Outcome::warned(
+            if values.len() > 1 {
+                format!("the reap limits have stopped the reaper of {}", list(stopped))
+            } else {
+                "the reap limits have stopped the reaper".to_owned()
+            },
             "a large share of all sandboxes was due at once",
             "find the reason (docs/runbook.md#sandboxreaperstopped), then POST /api/reaper/resume",
         ),

@@ -66,7 +66,10 @@ async fn check_network(subject: &Subject) -> Result<Value, DaemonError> {
         sleep(NETWORK_POLL).await;
         report = json(&call(Method::GET, &url, path, key, end).await?.body);
     }
-    Ok(report)
+    // With several clusters the report has one for each.
+    let of_cluster =
+        subject.name.as_ref().and_then(|name| report.get("clusters")?.get(name.as_str()).cloned());
+    Ok(of_cluster.unwrap_or(report))
 }
 
 fn json(body: &[u8]) -> Value {

@@ -52,6 +52,23 @@ async fn faults_of_the_daemon() {
             at("/metrics", 200, json!("sandbox_provisioner_reaper_stopped 1\n")),
             &["SP1306"],
         ),
+        (
+            "the reaper of a cluster is stopped",
+            at(
+                "/metrics",
+                200,
+                json!(
+                    "sandbox_provisioner_reaper_stopped{cluster=\"a\"} 0\n\
+                     sandbox_provisioner_reaper_stopped{cluster=\"b\"} 1\n"
+                ),
+            ),
+            &["SP1306"],
+        ),
+        (
+            "the reaper of the only cluster runs",
+            at("/metrics", 200, json!("sandbox_provisioner_reaper_stopped{cluster=\"default\"} 0\n")),
+            &[],
+        ),
         ("another cluster", at("/api/sandboxes", 200, json!({"sandboxes": []})), &["SP1307"]),
     ] {
         let mut case = Case::healthy().await;

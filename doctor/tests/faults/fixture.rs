@@ -81,7 +81,7 @@ pub fn subject(template: Template, cluster: Where) -> Subject {
     let machine = Machine { is_container: false, is_pod: false, now: jiff::Timestamp::now() };
     let url = DaemonUrl::of(free_address());
     let daemon = Daemon { metrics: Some(url.clone()), url, is_named: false, key: None, version: "1.2.3" };
-    Subject { settings, machine, cluster, daemon }
+    Subject { settings, machine, cluster, name: None, daemon }
 }
 
 /// Returns the options of a connection with this kubeconfig.

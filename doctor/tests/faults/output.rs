@@ -1,12 +1,13 @@
 //! The forms of a report, and the choice of checks.
 
 use doctor::{Entry, Finding, Fixed, Format, Outcome, Report, Selection, Verdict, find};
+use lifecycle::ids::ClusterName;
 use serde_json::Value;
 
 use crate::fixture::{connect, report, subject, template};
 
 fn entry(code: &str, outcome: Outcome) -> Entry {
-    Entry { check: find(code).unwrap(), outcome, blocked_by: None }
+    Entry { check: find(code).unwrap(), cluster: None, outcome, blocked_by: None }
 }
 
 fn skipped(code: &str, why: &str) -> Entry {
@@ -54,6 +55,63 @@ network
 1 passed, 1 failed, 1 warning, 3 skipped
 ";
     assert_eq!(Format::Table.show(&example(), None), wanted);
+}
+
+/// Guards that with several clusters each line about one names it, and that the settings and the daemon are shown once.
+#[test]
+fn each_line_names_its_cluster() {
+    let of = |outcome: Outcome| Report {
+        entries: vec![
+            entry("SP0101", Outcome::Passed(String::new())),
+            entry("SP0201", Outcome::Passed(String::new())),
+            entry("SP0202", outcome),
+            skipped("SP0203", "needs SP0202"),
+            skipped("SP0204", "needs SP0202"),
+            entry("SP1301", Outcome::Passed(String::new())),
+            entry("SP1307", Outcome::Passed("1 listed".to_owned())),
+        ],
+    };
+    let finding =
+        Finding { found: "x".to_owned(), cause: "a cause".to_owned(), action: "an action".to_owned() };
+    let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let report = Report::of_clusters([
+        (east, of(Outcome::Passed(String::new()))),
+        (west, of(Outcome::Failed(finding))),
+    ]);
+    let wanted = "settings
+  ok    SP0101  the daemon starts with the settings
+
+kubeconfig of east
+  ok    SP0201  east: the kubeconfig exists
+  ok    SP0202  east: the kubeconfig is a file
+  skip  SP0203 to SP0204  east: 2 checks (needs SP0202)
+
+daemon of east
+  ok    SP1307  east: the daemon sees the sandboxes of the cluster (1 listed)
+
+kubeconfig of west
+  ok    SP0201  west: the kubeconfig exists
+  FAIL  SP0202  west: the kubeconfig is a file
+        found: x
+        cause: a cause
+        do:    an action
+        see:   docs/doctor.md#sp0202
+  skip  SP0203 to SP0204  west: 2 checks (needs SP0202)
+
+daemon of west
+  ok    SP1307  west: the daemon sees the sandboxes of the cluster (1 listed)
+
+daemon
+  ok    SP1301  the daemon answers
+
+7 passed, 1 failed, 0 warnings, 4 skipped
+";
+    assert_eq!(Format::Table.show(&report, None), wanted);
+    assert!(Format::Short.show(&report, None).starts_with("west SP0202 failed: x; an action\n"));
+    let shown: Value = serde_json::from_str(&Format::Json.show(&report, None)).unwrap();
+    assert_eq!(shown["checks"][1]["cluster"], "east");
+    assert_eq!(shown["checks"][0].get("cluster"), None);
+    assert_eq!(report.failures(), ["west SP0202"]);
 }
 
 /// Guards the short form: a line for each fault, and one for each orphan.

@@ -53,7 +53,9 @@ async fn the_end_of_a_token_is_shown() {
     daemon.until_ready().await;
     let scrape = daemon.fetch("/metrics").await.text();
     let value = |name: &str| -> i64 {
-        let name = format!("sandbox_provisioner_credential_{name}_seconds{{credential=\"token\"}} ");
+        let name = format!(
+            "sandbox_provisioner_credential_{name}_seconds{{cluster=\"default\",credential=\"token\"}} "
+        );
         scrape.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
     };
     assert_eq!(value("lifetime"), 3600);
