@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "rbac")]
 use crate::access::review_kind::ReviewKind;
-use crate::options::Resize;
+use crate::options::Options;
 use crate::reply::Reply;
 use crate::resource::{NAMESPACES, Resource, Sub};
 use crate::route::Route;
 
 /// The groups in the order of the real server. Only groups with resources are served.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 13] = [
     "events.k8s.io",
     "authentication.k8s.io",
     "authorization.k8s.io",
@@ -23,13 +23,15 @@ const ORDER: [&str; 11] = [
     "coordination.k8s.io",
     "node.k8s.io",
     "discovery.k8s.io",
+    "cilium.io",
+    "snapshot.storage.k8s.io",
 ];
 /// Groups that contain only reviews, no objects.
 const REVIEW_GROUPS: &[&str] =
     if cfg!(feature = "rbac") { &["authentication.k8s.io", "authorization.k8s.io"] } else { &[] };
 
 /// Returns the response for a path without an object, or `None` if the path is not served.
-pub(crate) fn answer(route: &Route, resize: Resize) -> Option<Reply> {
+pub(crate) fn answer(route: &Route, options: &Options) -> Option<Reply> {
     let value = match route {
         Route::Health => return Some(Reply::text(StatusCode::OK, "ok")),
         Route::Version => version(),
@@ -39,16 +41,16 @@ pub(crate) fn answer(route: &Route, resize: Resize) -> Option<Reply> {
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}],
         }),
         Route::Groups => {
-            let groups: Vec<_> = groups().map(group).collect();
+            let groups: Vec<_> = groups(options).map(group).collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
         Route::Group(name) => {
-            let mut found = groups().find(|known| known == name).map(group)?;
+            let mut found = groups(options).find(|known| known == name).map(group)?;
             found["kind"] = "APIGroup".into();
             found["apiVersion"] = "v1".into();
             found
         }
-        Route::Resources(name) => resources(name, resize)?,
+        Route::Resources(name) => resources(name, options)?,
         _ => return None,
     };
     Some(Reply::json(StatusCode::OK, value.to_string()))
@@ -65,23 +67,26 @@ fn version() -> Value {
 }
 
 /// Returns the served groups, except the core group.
-pub(crate) fn groups() -> impl Iterator<Item = &'static str> {
+pub(crate) fn groups(options: &Options) -> impl Iterator<Item = &'static str> {
     let served = |group: &&str| {
-        REVIEW_GROUPS.contains(group) || Resource::all().any(|resource| resource.group == *group)
+        let mut resources = Resource::all().filter(|resource| options.serves(resource, None));
+        REVIEW_GROUPS.contains(group) || resources.any(|resource| resource.group == *group)
     };
     ORDER.into_iter().filter(served)
 }
 
 fn group(name: &str) -> Value {
-    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+    let version = Resource::version_of(name);
+    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
     json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
-fn resources(group: &str, resize: Resize) -> Option<Value> {
+fn resources(group: &str, options: &Options) -> Option<Value> {
     let mut list: Vec<Value> = Vec::new();
-    for resource in Resource::all().filter(|resource| resource.group == group) {
+    let served = |resource: &&Resource| resource.group == group && options.serves(resource, None);
+    for resource in Resource::all().filter(served) {
         list.push(describe(resource));
-        let served = |sub: &Sub| *sub != Sub::Resize || resize != Resize::Absent;
+        let served = |sub: &Sub| options.serves(resource, Some(*sub));
         list.extend(resource.subs().filter(served).map(|sub| describe_below(resource, sub)));
     }
     #[cfg(feature = "rbac")]
@@ -90,7 +95,8 @@ fn resources(group: &str, resize: Resize) -> Option<Value> {
         return None;
     }
     list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let version = Resource::version_of(group);
+    let version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let mut answer = json!({"kind": "APIResourceList", "groupVersion": version, "resources": list});
     // The list of the core group has no `apiVersion`.
     if !group.is_empty() {

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::discovery;
+use crate::options::Options;
 use crate::reply::Reply;
 use crate::resource::Resource;
 use crate::route::Route;
@@ -20,19 +21,20 @@ const PATCH_TYPES: [&str; 4] = [
 ];
 
 /// Returns the index of documents or one document.
-pub(crate) fn answer(route: &Route) -> Option<Reply> {
+pub(crate) fn answer(route: &Route, options: &Options) -> Option<Reply> {
     let value = match route {
-        Route::OpenApi => index(),
+        Route::OpenApi => index(options),
         Route::OpenApiOf(group) => document(group)?,
         _ => return None,
     };
     Some(Reply::json(StatusCode::OK, value.to_string()))
 }
 
-fn index() -> Value {
-    let groups = std::iter::once("").chain(discovery::groups());
+fn index(options: &Options) -> Value {
+    let groups = std::iter::once("").chain(discovery::groups(options));
     let paths: Map<String, Value> = groups
-        .filter(|group| Resource::all().any(|resource| resource.group == *group))
+        // The documents are those of version `v1`.
+        .filter(|group| Resource::all().any(|resource| resource.group == *group && resource.version == "v1"))
         .map(|group| {
             let path = place(group);
             let url = format!("/openapi/v3/{path}?hash=1");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "rbac")]
 use crate::access::options::AccessOptions;
 use crate::behaviour::Behaviour;
+use crate::resource::{Resource, Sub};
 
 /// The settings of a cluster. [`Options::default`] is meant for tests.
 #[derive(Debug, Clone)]
@@ -31,6 +32,10 @@ pub struct Options {
     pub resize: Resize,
     /// Whether the default storage class `standard` exists, as on a cluster of kind.
     pub standard_class: bool,
+    /// Whether the custom resources `ciliumnetworkpolicies` of Cilium and `volumesnapshots` exist. They are stored as they are
+    /// written, and nothing acts on a policy.
+    #[cfg(feature = "custom-resources")]
+    pub custom_resources: bool,
     /// The number of events of each kind in the watch window.
     pub watch_window: usize,
     /// The size of the watch window of each kind, in bytes of JSON.
@@ -143,6 +148,8 @@ impl Default for Options {
             namespaces: Vec::new(),
             resize: Resize::default(),
             standard_class: true,
+            #[cfg(feature = "custom-resources")]
+            custom_resources: false,
             watch_window: 10_000,
             watch_window_bytes: 2 << 20,
             call_log: 100_000,
@@ -157,6 +164,17 @@ impl Options {
     #[must_use]
     pub fn with_namespace(name: &str) -> Self {
         Self { namespaces: vec![name.to_owned()], ..Self::default() }
+    }
+
+    /// Returns whether the server serves a resource and its subresource.
+    pub(crate) fn serves(&self, resource: &Resource, sub: Option<Sub>) -> bool {
+        #[cfg(feature = "custom-resources")]
+        if resource.is_custom && !self.custom_resources {
+            return false;
+        }
+        #[cfg(not(feature = "custom-resources"))]
+        let _ = resource;
+        sub != Some(Sub::Resize) || self.resize != Resize::Absent
     }
 }
 

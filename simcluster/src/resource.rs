@@ -12,6 +12,11 @@ pub(crate) struct Resource {
     pub index: usize,
     /// The API group; empty for the core group.
     pub group: &'static str,
+    /// The only version that is served.
+    pub version: &'static str,
+    /// Whether it is a custom resource.
+    #[cfg(feature = "custom-resources")]
+    pub is_custom: bool,
     /// The word in paths and messages (`pods`).
     pub plural: &'static str,
     /// The word `kubectl` accepts for one of them.
@@ -70,6 +75,8 @@ pub(crate) const PRIORITY_CLASSES: &Resource = &RESOURCES[18];
 pub(crate) const RUNTIME_CLASSES: &Resource = &RESOURCES[19];
 pub(crate) const CLASSES: &Resource = &RESOURCES[20];
 pub(crate) const VOLUMES: &Resource = &RESOURCES[21];
+#[cfg(feature = "custom-resources")]
+pub(crate) const SNAPSHOTS: &Resource = &RESOURCES[23];
 /// Events in their newer form.
 pub(crate) const NEW_EVENTS: &Resource = &VIEWS[0];
 
@@ -100,6 +107,11 @@ impl Resource {
         Self::all().find(|r| r.group == group && r.plural == plural)
     }
 
+    /// Returns the version of a group.
+    pub fn version_of(group: &str) -> &'static str {
+        Self::all().find(|resource| resource.group == group).map_or("v1", |resource| resource.version)
+    }
+
     /// Returns the first resource with this plural in any group.
     pub fn by_plural(plural: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.plural == plural)
@@ -118,7 +130,11 @@ impl Resource {
 
     /// The `apiVersion` of its objects.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", self.group) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// The name messages use: the plural, with the group for any but the core one.

@@ -21,7 +21,7 @@ pub(crate) enum Route {
     Groups,
     /// `/apis/{group}`
     Group(String),
-    /// `/api/v1` (empty group) and `/apis/{group}/v1`
+    /// `/api/v1` (empty group) and `/apis/{group}/{version}`
     Resources(String),
     /// A review of users and permissions, which is not stored.
     #[cfg(feature = "rbac")]
@@ -75,9 +75,11 @@ impl Route {
             #[cfg(feature = "kubectl")]
             ["openapi", "v3", "apis", group, "v1"] => Self::OpenApiOf((*group).to_owned()),
             ["apis", group] => Self::Group((*group).to_owned()),
-            ["apis", group, "v1"] => Self::Resources((*group).to_owned()),
-            ["apis", group, "v1", "watch", rest @ ..] => Self::watched(group, rest),
-            ["apis", group, "v1", rest @ ..] => Self::object(group, rest),
+            ["apis", group, version, rest @ ..] if *version == Resource::version_of(group) => match rest {
+                [] => Self::Resources((*group).to_owned()),
+                ["watch", rest @ ..] => Self::watched(group, rest),
+                rest => Self::object(group, rest),
+            },
             _ => Self::Unknown,
         }
     }

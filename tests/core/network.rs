@@ -226,6 +226,35 @@ async fn host_names_need_a_cluster_that_knows_them() {
     assert_eq!(daemon.logged("this cluster does not have ciliumnetworkpolicies").lines().count(), 1);
 }
 
+/// Guards that a cluster with Cilium gets the policy for host names, that it is kept, and that without the rights to write it
+/// the daemon names its resource.
+#[tokio::test(start_paused = true)]
+async fn host_names_are_a_policy_of_cilium() {
+    const NAMES: &str = "sandbox-provisioner-allow-list-names";
+    let options = || Options { custom_resources: true, ..Options::with_namespace(NAMESPACE) };
+    let settings = format!("network_allow = 'db.example.com:5432, *.example.org'\n{PROFILES}");
+    let cluster = Cluster::start(options());
+    let daemon = with(&cluster, &settings).await;
+    let found = || cluster.object("ciliumnetworkpolicies", NAMESPACE, NAMES);
+    until("the policy is written", async || found().is_some()).await;
+    let spec = found().unwrap()["spec"].clone();
+    assert_eq!(spec["egress"][1]["toFQDNs"], json!([{"matchName": "db.example.com"}]), "{spec}");
+    assert_eq!(spec["egress"][2]["toFQDNs"], json!([{"matchPattern": "*.example.org"}]), "{spec}");
+    until("all are as the settings say", async || report(&daemon).await["policies"] == "ok").await;
+
+    let closed = |policy: &mut Value| policy["spec"]["egress"] = json!([]);
+    cluster.change("ciliumnetworkpolicies", NAMESPACE, NAMES, closed).unwrap();
+    within(Duration::from_secs(310), "it is corrected", async || found().unwrap()["spec"] == spec).await;
+
+    let cluster = Cluster::start(options());
+    cluster.fault(Rule::new(Effect::Refuse(Refusal::Forbidden)).resource("ciliumnetworkpolicies").writes());
+    let daemon = with(&cluster, &settings).await;
+    let is_named =
+        async || report(&daemon).await["policies"].as_str().unwrap().contains("\"ciliumnetworkpolicies\"");
+    until("the missing right is named", is_named).await;
+    assert_eq!(policies(&cluster).len(), 2, "the other policies are written");
+}
+
 /// Returns the policies of the settings above, as an administrator applies them.
 fn daemon_policies() -> Vec<Value> {
     let network = kubernetes::network::Network {

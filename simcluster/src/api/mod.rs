@@ -40,7 +40,6 @@ use crate::discovery;
 use crate::faults::WatchFault;
 #[cfg(feature = "kubectl")]
 use crate::openapi;
-use crate::options::Resize;
 use crate::reply::{Reply, refuse};
 use crate::request::Request;
 use crate::resource::Sub;
@@ -59,9 +58,9 @@ pub(crate) fn handle(
         Route::ReviewKind(asked) => reviews::answer(shared, asked, request),
         #[cfg(feature = "kubectl")]
         Route::OpenApi | Route::OpenApiOf(_) => {
-            openapi::answer(&request.route).ok_or_else(|| not_served(request))
+            openapi::answer(&request.route, &shared.options).ok_or_else(|| not_served(request))
         }
-        other => discovery::answer(other, shared.options.resize).ok_or_else(|| not_served(request)),
+        other => discovery::answer(other, &shared.options).ok_or_else(|| not_served(request)),
     };
     match result {
         Ok(reply) => reply.into(),
@@ -75,7 +74,7 @@ fn handle_object(
     request: &Request,
     watch_fault: Option<WatchFault>,
 ) -> ApiResult<Reply> {
-    if target.sub == Some(Sub::Resize) && shared.options.resize == Resize::Absent {
+    if !shared.options.serves(target.resource, target.sub) {
         return Err(not_served(request));
     }
     options::check(target, request)?;

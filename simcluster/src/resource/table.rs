@@ -5,6 +5,9 @@ use super::{Resource, Sub};
 pub(super) const BLANK: Resource = Resource {
     index: 0,
     group: "",
+    version: "v1",
+    #[cfg(feature = "custom-resources")]
+    is_custom: false,
     plural: "",
     singular: "",
     kind: "",
@@ -21,8 +24,11 @@ pub(super) const BLANK: Resource = Resource {
 /// The fields that the RBAC kinds share.
 const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
 
-/// Every kind that is stored; all of them are served as version `v1` of their group.
-pub(crate) static RESOURCES: [Resource; 22] = [
+/// The number of kinds that are stored.
+const COUNT: usize = if cfg!(feature = "custom-resources") { 24 } else { 22 };
+
+/// Every kind that is stored.
+pub(crate) static RESOURCES: [Resource; COUNT] = [
     Resource {
         plural: "namespaces",
         hash: "Q3oi5N2YM8M=",
@@ -261,6 +267,32 @@ pub(crate) static RESOURCES: [Resource; 22] = [
         status: true,
         short: &["pv"],
         hash: "HN/zwEC+JgM=",
+        ..BLANK
+    },
+    #[cfg(feature = "custom-resources")]
+    Resource {
+        index: 22,
+        group: "cilium.io",
+        version: "v2",
+        is_custom: true,
+        plural: "ciliumnetworkpolicies",
+        singular: "ciliumnetworkpolicy",
+        kind: "CiliumNetworkPolicy",
+        generation: true,
+        short: &["cnp", "ciliumnp"],
+        ..BLANK
+    },
+    #[cfg(feature = "custom-resources")]
+    Resource {
+        index: 23,
+        group: "snapshot.storage.k8s.io",
+        is_custom: true,
+        plural: "volumesnapshots",
+        singular: "volumesnapshot",
+        kind: "VolumeSnapshot",
+        status: true,
+        generation: true,
+        short: &["vs"],
         ..BLANK
     },
 ];

@@ -24,6 +24,20 @@ pub(super) struct View<'a> {
     pub default_class: Option<&'a str>,
     /// Whether a Pod with this claim runs.
     pub in_use: bool,
+    /// The state of the snapshot that the claim names as its source.
+    pub source: Source,
+}
+
+/// The state of the snapshot that a claim names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Source {
+    /// It names none, or it exists.
+    #[default]
+    Usable,
+    /// It does not exist.
+    Missing,
+    /// It does not exist, and an Event says so.
+    Reported,
 }
 
 /// A change of a claim, and maybe of its volume.
@@ -33,6 +47,8 @@ pub(super) enum Step {
     SetClass,
     /// Make a volume and bind it.
     Provision,
+    /// Report that its source does not exist.
+    Refuse,
     /// Bind it to the volume that it names.
     Bind,
     /// Its volume is gone.
@@ -43,6 +59,13 @@ pub(super) enum Step {
     Expand,
     /// Make its file system as large as its volume.
     ResizeFileSystem,
+}
+
+/// Returns the name of the snapshot whose data the volume of a claim is to have.
+pub(super) fn snapshot_of(claim: &Value) -> Option<&str> {
+    let sources = ["dataSourceRef", "dataSource"].map(|key| &claim["spec"][key]);
+    let source = sources.into_iter().find(|source| source["kind"] == "VolumeSnapshot")?;
+    source["name"].as_str()
 }
 
 /// Whether a claim has been bound to a volume.
@@ -75,7 +98,14 @@ impl View<'_> {
         if self.claim["spec"].get("storageClassName").is_none() {
             return self.default_class.map(|_| (now, Step::SetClass));
         }
-        self.provisioning().map(|wait| (wait, Step::Provision))
+        let wait = self.provisioning()?;
+        // The provisioner of kind ignores the source, and makes an empty directory.
+        let reads_source = self.class.is_some_and(|class| text_at(class, &["provisioner"]) != LOCAL_PATH);
+        match self.source {
+            Source::Missing if reads_source => Some((wait, Step::Refuse)),
+            Source::Reported if reads_source => None,
+            _ => Some((wait, Step::Provision)),
+        }
     }
 
     /// Whether the volume is free, or reserved for this claim.
@@ -163,7 +193,7 @@ mod tests {
     }
 
     fn view<'a>(claim: &'a Value, class: Option<&'a Value>, volume: Option<&'a Value>) -> View<'a> {
-        View { claim, class, volume, default_class: None, in_use: false }
+        View { claim, class, volume, default_class: None, in_use: false, source: Source::Usable }
     }
 
     /// Guards when a volume is made: by the class's mode, its provisioner, the claim's modes and the chosen node.
@@ -196,6 +226,31 @@ mod tests {
         assert_eq!(view(&claim(), Some(&slow), None).next(), five);
         slow["parameters"] = json!({"simcluster/provision": "never"});
         assert_eq!(view(&claim(), Some(&slow), None).next(), None);
+    }
+
+    /// Guards that a claim whose snapshot does not exist gets no volume and is reported once, and that the provisioner of kind
+    /// ignores the snapshot.
+    #[test]
+    fn a_missing_snapshot_is_reported_once() {
+        let (mut claim, csi, kind) =
+            (claim(), class("csi.a", "Immediate"), class(LOCAL_PATH, "WaitForFirstConsumer"));
+        claim["metadata"]["annotations"][SELECTED_NODE] = "n".into();
+        for (class, source, expected) in [
+            (&csi, Source::Usable, Some(Step::Provision)),
+            (&csi, Source::Missing, Some(Step::Refuse)),
+            (&csi, Source::Reported, None),
+            (&kind, Source::Missing, Some(Step::Provision)),
+        ] {
+            let next = View { source, ..view(&claim, Some(class), None) }.next();
+            assert_eq!(next.map(|(_, step)| step), expected, "{source:?}");
+        }
+        let snapshot =
+            json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "golden"});
+        assert_eq!(snapshot_of(&claim), None);
+        claim["spec"]["dataSource"] = json!({"kind": "PersistentVolumeClaim", "name": "other"});
+        assert_eq!(snapshot_of(&claim), None);
+        claim["spec"]["dataSource"] = snapshot;
+        assert_eq!(snapshot_of(&claim), Some("golden"));
     }
 
     /// Guards that a claim takes no other claim's volume, and that a claim that is deleted gets none.

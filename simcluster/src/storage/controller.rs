@@ -7,9 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::names::claims_of;
-use super::{claim, object, volume};
+use super::{claim, event, object, volume};
 use crate::api;
-use crate::resource::{CLAIMS, CLASSES, PODS, RESOURCES, VOLUME_PROTECTION, VOLUMES};
+#[cfg(not(feature = "custom-resources"))]
+use crate::resource::CLASSES as SNAPSHOTS;
+#[cfg(feature = "custom-resources")]
+use crate::resource::SNAPSHOTS;
+use crate::resource::{CLAIMS, CLASSES, EVENTS, PODS, RESOURCES, VOLUME_PROTECTION, VOLUMES};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Event, Object, text_at};
 
@@ -39,11 +43,11 @@ struct Controller {
 
 /// Runs the controller until it is aborted. Events since the call are processed.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let (mut claims, mut volumes, mut classes, mut pods, seen, epoch) = {
+    // Without custom resources there are no snapshots, and their changes are those of classes.
+    let ([mut claims, mut volumes, mut classes, mut snapshots, mut pods], seen, epoch) = {
         let store = &shared.state().store;
-        let subscribe = |resource| store.subscribe(resource);
-        let all = (subscribe(CLAIMS), subscribe(VOLUMES), subscribe(CLASSES), subscribe(PODS));
-        (all.0, all.1, all.2, all.3, store.version(), store.epoch())
+        let all = [CLAIMS, VOLUMES, CLASSES, SNAPSHOTS, PODS].map(|resource| store.subscribe(resource));
+        (all, store.version(), store.epoch())
     };
     let mut controller = Controller {
         shared,
@@ -56,7 +60,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
     };
     async move {
         loop {
-            for changed in [&mut claims, &mut volumes, &mut classes, &mut pods] {
+            for changed in [&mut claims, &mut volumes, &mut classes, &mut snapshots, &mut pods] {
                 changed.borrow_and_update();
             }
             controller.step();
@@ -66,6 +70,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
                 changed = claims.changed() => changed.is_ok(),
                 changed = volumes.changed() => changed.is_ok(),
                 changed = classes.changed() => changed.is_ok(),
+                changed = snapshots.changed() => changed.is_ok(),
                 changed = pods.changed(), if watches_pods => changed.is_ok(),
                 () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => true,
             };
@@ -102,9 +107,9 @@ impl Controller {
         let all = |resource| store.list(resource, None).map(|object| key(&object));
         let since = |resource| store.events_after(resource, self.seen);
         let mut touched: BTreeSet<Key> = self.growing.clone();
-        let events = (since(CLAIMS), since(VOLUMES), since(CLASSES));
+        let events = (since(CLAIMS), since(VOLUMES), since(CLASSES), since(SNAPSHOTS));
         match events {
-            (Ok(claims), Ok(volumes), Ok(classes)) if self.epoch == store.epoch() => {
+            (Ok(claims), Ok(volumes), Ok(classes), Ok(snapshots)) if self.epoch == store.epoch() => {
                 touched.extend(claims.iter().flat_map(of_claim));
                 touched.extend(volumes.iter().flat_map(of_volume));
                 // A claim may name a volume before an administrator makes it.
@@ -112,7 +117,7 @@ impl Controller {
                     let owner = text_at(event.object.value(), &["spec", "claimRef", "uid"]);
                     event.change == Change::Added && owner.is_empty()
                 };
-                if !classes.is_empty() || volumes.iter().any(offered) {
+                if !classes.is_empty() || !snapshots.is_empty() || volumes.iter().any(offered) {
                     touched.extend(all(CLAIMS));
                 }
             }
@@ -190,11 +195,40 @@ fn next(state: &State, key: &Key) -> Option<(Duration, Step)> {
         volume: volume.as_ref().map(Object::value),
         default_class: default.as_ref().map(|class| class.name()),
         in_use: waits_for_pod(object.value()) && runs_with(state, &object),
+        source: source(state, &object),
     };
     view.next().map(|(wait, step)| (wait, Step::Claim(step)))
 }
 
+/// Returns the state of the snapshot that a claim names.
+fn source(state: &State, claim: &Object) -> claim::Source {
+    let exists = |name: &str| {
+        cfg!(feature = "custom-resources") && state.store.get(SNAPSHOTS, claim.namespace(), name).is_some()
+    };
+    match claim::snapshot_of(claim.value()) {
+        Some(name) if !exists(name) => {
+            let reported = state.store.get(EVENTS, claim.namespace(), &event::name(claim));
+            if reported.is_some() { claim::Source::Reported } else { claim::Source::Missing }
+        }
+        _ => claim::Source::Usable,
+    }
+}
+
+/// Writes the Event that the snapshot of a claim does not exist.
+fn refuse(state: &mut State, claim: &Object, now: &str) {
+    let class = text_at(claim.value(), &["spec", "storageClassName"]);
+    let Some(class) = state.store.get(CLASSES, "", class) else { return };
+    let snapshot = claim::snapshot_of(claim.value()).unwrap_or_default();
+    let provisioner = text_at(class.value(), &["provisioner"]);
+    let mut event = event::no_snapshot(claim, class.name(), provisioner, snapshot, now);
+    event["metadata"]["uid"] = state.random.uid().into();
+    state.store.put(EVENTS, event);
+}
+
 fn change_claim(state: &mut State, claim: &Object, step: claim::Step, now: &str) {
+    if step == claim::Step::Refuse {
+        return refuse(state, claim, now);
+    }
     let volume = state.store.get(VOLUMES, "", text_at(claim.value(), &["spec", "volumeName"]));
     let value = match (step, volume) {
         (claim::Step::SetClass, _) => {
@@ -225,7 +259,7 @@ fn change_claim(state: &mut State, claim: &Object, step: claim::Step, now: &str)
             object::expanded_claim(claim, now)
         }
         (claim::Step::ResizeFileSystem, _) => object::resized_claim(claim),
-        (claim::Step::Bind | claim::Step::Expand, None) => return,
+        (claim::Step::Bind | claim::Step::Expand, None) | (claim::Step::Refuse, _) => return,
     };
     api::commit_change(state, claim, value);
 }

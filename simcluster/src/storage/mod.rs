@@ -5,6 +5,7 @@
 
 mod claim;
 mod controller;
+mod event;
 mod names;
 mod object;
 mod volume;

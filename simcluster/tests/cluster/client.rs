@@ -23,18 +23,21 @@ pub fn still_cluster() -> Cluster {
     Cluster::start(Options { node: None, ..Options::with_namespace(NS) })
 }
 
-/// Sends a request as a client would; the path is below the namespace.
+/// Sends a request as a client would; a path without a slash at its beginning is below the namespace.
 pub async fn send(
     cluster: &Cluster,
     method: &str,
     path: &str,
     body: &Value,
 ) -> Result<http::Response<Body>, ConnectionLost> {
+    // A path that begins with a slash is a whole one.
+    let path =
+        if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/namespaces/{NS}/{path}") };
     let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = http::Request::builder()
         .method(method)
-        .uri(format!("/api/v1/namespaces/{NS}/{path}"))
+        .uri(path)
         .header("content-type", kind)
         .body(Full::new(Bytes::from(body)))
         .unwrap();

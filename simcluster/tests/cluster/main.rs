@@ -4,6 +4,7 @@
 
 mod client;
 mod control;
+mod custom_resources;
 mod faults;
 mod garbage;
 mod kube_client;

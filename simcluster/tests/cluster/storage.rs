@@ -281,3 +281,39 @@ async fn a_claim_that_names_a_volume_gets_that_one() {
     assert_eq!(volume["spec"]["claimRef"]["name"], "data");
     assert_eq!(volume["status"]["phase"], "Bound");
 }
+
+/// Guards that a claim whose snapshot does not exist stays pending with one Event, as with a CSI driver, and gets its volume
+/// once the snapshot exists. A cluster without the custom resource does the same.
+#[tokio::test(start_paused = true)]
+async fn a_missing_snapshot_keeps_a_claim_pending() {
+    for custom_resources in [false, true] {
+        let options = simcluster::Options { custom_resources, ..simcluster::Options::with_namespace(NS) };
+        let cluster = Cluster::start(options);
+        put_class(&cluster, "csi", "Immediate", "Delete");
+        let mut wanted = claim("a", Some("csi"));
+        wanted["spec"]["dataSource"] =
+            json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "golden"});
+        make(&cluster, &wanted).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let (_, pending) = get(&cluster, "persistentvolumeclaims/a").await;
+        assert_eq!(pending["status"]["phase"], "Pending");
+        let events = cluster.objects("events", Some(NS));
+        assert_eq!(events.len(), 1, "{events:?}");
+        let about = [&events[0]["type"], &events[0]["reason"], &events[0]["involvedObject"]["name"]];
+        assert_eq!(about, ["Warning", "ProvisioningFailed", "a"]);
+        let message = events[0]["message"].as_str().unwrap();
+        assert!(
+            message.ends_with("volumesnapshots.snapshot.storage.k8s.io \"golden\" not found"),
+            "{message}"
+        );
+        if custom_resources {
+            let snapshot = json!({
+                "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": "golden"},
+                "spec": {"source": {"persistentVolumeClaimName": "other"}},
+            });
+            let path = format!("/apis/snapshot.storage.k8s.io/v1/namespaces/{NS}/volumesnapshots");
+            assert_eq!(call(&cluster, "POST", &path, &snapshot).await.0, 201);
+            bound(&cluster, "a").await;
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use simcluster::Cluster;
+use simcluster::{Cluster, Options};
 use testkit::{Answer, Daemon, NAMESPACE, until, within};
 use tokio::time::{Instant, sleep};
 
@@ -72,6 +72,25 @@ async fn a_claim_that_stays_pending_is_the_reason() {
     cluster.change("storageclasses", "", "slow", works).unwrap();
     until("it runs", async || daemon.get("a").await.body["ready"] == true).await;
     assert_eq!(daemon.get("a").await.body.get("reason"), None);
+}
+
+/// Guards that a workspace whose snapshot does not exist is the reason, and that the sandbox starts once it exists.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_waits_for_its_snapshot() {
+    let cluster = Cluster::start(Options { custom_resources: true, ..Options::with_namespace(NAMESPACE) });
+    put_class(&cluster, "WaitForFirstConsumer", "1s");
+    let daemon = with(&cluster, &profile("storage_class = 'slow', source_snapshot = 'golden'")).await;
+    assert_eq!(create(&daemon, "a", "u", Value::Null).await.status, 200);
+    sleep(Duration::from_secs(61)).await;
+    let shown = explained(&daemon, "WorkspacePending").await;
+    contains(&shown, "message", "of the storage class \"slow\" has no volume");
+    assert_eq!(claim(&cluster)["spec"]["dataSource"]["name"], "golden");
+    let is_about_the_snapshot = |event: &Value| event["reason"] == "ProvisioningFailed";
+    assert!(cluster.objects("events", Some(NAMESPACE)).iter().any(is_about_the_snapshot));
+
+    let snapshot = json!({"metadata": {"name": "golden", "namespace": NAMESPACE}, "spec": {}});
+    cluster.put("volumesnapshots", snapshot).unwrap();
+    until("it runs", async || daemon.get("a").await.body["ready"] == true).await;
 }
 
 /// Guards that the scheduler's own sentence about a claim is kept, and that of a node without room is not replaced.
