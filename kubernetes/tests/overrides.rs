@@ -109,6 +109,7 @@ fn workspace() -> impl Strategy<Value = Value> {
 
 fn profile() -> impl Strategy<Value = Value> {
     fields(vec![
+        field("description", Just(json!("A large one"))),
         field("cpu", amount(CORES)),
         field("memory", amount(BYTES)),
         field("ephemeral_storage", amount(BYTES)),
@@ -182,14 +183,25 @@ fn request() -> impl Strategy<Value = (RequestedOverrides, Option<WorkspaceReque
     (overrides, option::weighted(0.3, wanted_workspace()), any::<bool>(), any::<bool>())
 }
 
-fn template(fields: &Value) -> Option<Template> {
+fn written(fields: &Value) -> Option<Profile> {
     let mut profile = Profile::default();
     for (field, value) in fields.as_object()? {
         profile.set(field, value).unwrap_or_else(|error| panic!("{field} = {value}: {error:?}"));
     }
-    let written = BTreeMap::from([(ProfileName::parse("x")?, profile)]);
+    Some(profile)
+}
+
+/// Returns a template with the profile `x` of these fields, which may extend another one.
+fn template(fields: &Value, base: Option<&Value>) -> Option<Template> {
+    let mut fields = fields.clone();
+    let mut all = BTreeMap::new();
+    if let Some(base) = base {
+        fields["extends"] = "base".into();
+        all.insert(ProfileName::parse("base")?, written(base)?);
+    }
+    all.insert(ProfileName::parse("x")?, written(&fields)?);
     // A profile may be refused at the start, for example because its request is above its limit.
-    let profiles = Profiles::new(&written, &manifest::default_resources(), HostPaths::default()).ok()?;
+    let profiles = Profiles::new(&all, &manifest::default_resources(), HostPaths::default()).ok()?;
     Some(Template {
         namespace: NAMESPACE.to_owned(),
         lark_broker_image: Some("broker:1".to_owned()),
@@ -293,9 +305,10 @@ proptest! {
     #[test]
     fn a_request_reaches_only_its_own_fields(
         fields in profile(),
+        base in option::weighted(0.4, profile()),
         (overrides, workspace, broker, sessions) in request(),
     ) {
-        let Some(template) = template(&fields) else { return Ok(()) };
+        let Some(template) = template(&fields, base.as_ref()) else { return Ok(()) };
         let plain = CreateRequest {
             profile: ProfileName::parse("x"),
             thread_id: ThreadId::parse("t"),
