@@ -11,6 +11,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "the environment names the cluster, as for kubectl")]
 
+mod policies;
+
 use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
