@@ -49,11 +49,12 @@
 //! - `kubectl`: tables, managed fields and server-side apply, strategic merges, `OpenAPI`, the check of all fields, and
 //!   bodies in Protobuf.
 //! - `rbac`: tokens, roles and bindings, reviews, TLS, kubeconfigs.
+//! - `custom-resources`: `Options::custom_resources` adds the policies of Cilium and snapshots of volumes.
 //!
 //! # Limits
 //!
 //! These are not supported: client certificates and HTTP/2; responses in Protobuf; `exec`, `attach`, `port-forward`
-//! and proxies; kinds that sandboxes do not use, custom resources, webhooks; preemption, snapshots and
+//! and proxies; kinds that sandboxes do not use, other custom resources, webhooks; preemption, the data of snapshots and
 //! clones of volumes; the effect of network policies. Requests for them are rejected as a server without them does, or
 //! stored without effect. `docs/embedded-cluster.md` has the list.
 //!
