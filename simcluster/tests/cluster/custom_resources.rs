@@ -20,8 +20,8 @@ async fn groups(cluster: &Cluster) -> Vec<String> {
     versions.map(|version| version.as_str().unwrap().to_owned()).collect()
 }
 
-/// Guards that a cluster has no custom resource unless it is asked for: neither in its groups, which clients read to find
-/// out, nor at its path.
+/// Guards that a cluster has a custom resource only on request: otherwise it is not in the groups, which clients read to find
+/// out, and not at its path.
 #[tokio::test(start_paused = true)]
 async fn there_is_none_by_default() {
     let cluster = Cluster::start(Options::with_namespace(NS));
