@@ -107,7 +107,10 @@ pub fn render(titles: &[&str], rows: &[Vec<Cell>], widths: &mut Widths, style: S
     let titles: Vec<_> = titles.iter().map(Cell::plain).collect();
     let heading = style.headers.then_some(titles.as_slice());
     let lines = || heading.into_iter().chain(rows.iter().map(Vec::as_slice));
-    widths.fit(lines());
+    // The last cell of a shorter row is a sentence, which may reach over the other columns.
+    widths.fit(
+        lines().map(|row| if row.len() < titles.len() { &row[..row.len().saturating_sub(1)] } else { row }),
+    );
     let mut shown = String::new();
     for row in lines() {
         let last = row.len().saturating_sub(1);
@@ -141,6 +144,15 @@ mod tests {
         let style = Style { headers: true, colours: false };
         let shown = render(&["ID", "X"], &rows, &mut Widths::default(), style);
         assert_eq!(shown, "ID     X\na      1\n日本   22\n");
+    }
+
+    /// Guards that a sentence in a shorter row widens no column.
+    #[test]
+    fn a_sentence_widens_no_column() {
+        let rows = [row(["a", "1"]), vec![Cell::plain("a sentence")], row(["b", "2"])];
+        let style = Style { headers: true, colours: false };
+        let shown = render(&["ID", "X"], &rows, &mut Widths::default(), style);
+        assert_eq!(shown, "ID   X\na    1\na sentence\nb    2\n");
     }
 
     /// Guards that rows which are added later have the columns of those before.

@@ -113,7 +113,8 @@ fn row(event: &Event, sandbox: Option<&Sandbox>, now: Timestamp) -> Vec<Cell> {
                 row.push(Cell::plain(format!("{reason}: {message}")));
             }
         }
-        None => row.push(Cell::optional(event.data["detail"].as_str())),
+        // `fresh` has no sentence.
+        None => row.push(Cell::optional(event.data["detail"].as_str().or(event.data["cluster"].as_str()))),
     }
     row
 }
