@@ -136,7 +136,41 @@ fn node_ports(index: u16, are_several: bool) -> Option<RangeInclusive<u16>> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
     use super::*;
+
+    /// Sends a request to a control endpoint. Returns the status line.
+    async fn put(address: SocketAddr, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Guards that each cluster has an API server of its own, whose fault switches concern it alone.
+    #[tokio::test]
+    async fn each_cluster_has_its_own_switches() {
+        let options =
+            Embedded { sandbox_bind: [127, 0, 0, 1].into(), nodes: 1, api: Some(([127, 0, 0, 1], 0).into()) };
+        let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
+        let clusters = EmbeddedClusters::start(options, [east.clone(), west.clone()]).await.unwrap();
+        let apis: BTreeMap<_, _> = clusters.apis().map(|(name, api)| (name.clone(), api)).collect();
+        let answer = put(apis[&west], "/simcluster/v1/server", "{\"away\": true}").await;
+        assert_eq!(answer, "HTTP/1.1 200 OK");
+        let running = clusters.clusters();
+        assert_eq!((running[&east].is_away(), running[&west].is_away()), (false, true));
+        clusters.shut_down().await;
+        assert!(TcpStream::connect(apis[&east]).await.is_err(), "the port is free again");
+    }
 
     /// Guards that the node ports of two clusters never overlap, and that a single cluster has all of them.
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kubernetes::manifest::Template;
 use lifecycle::{ids::ClusterName, placement::Terms};
 use serde_json::Value;
 
@@ -76,7 +77,7 @@ pub fn changes(old: &Loaded, new: &Loaded) -> Changes {
         } else if !profiles.is_empty() {
             Some("the profiles have changed".to_owned())
         } else {
-            in_use(cluster, old)
+            in_use(cluster, old).or_else(|| lacks(cluster, old))
         };
         match obstacle {
             None => changes.added.push(cluster.clone()),
@@ -96,6 +97,17 @@ fn in_use(cluster: &ClusterSettings, old: &Loaded) -> Option<String> {
     let is_same = |other: &&ClusterSettings| Place::of(other) == place;
     let other = old.settings.clusters.iter().filter(|_| old.settings.embedded.is_none()).find(is_same)?;
     Some(format!("its sandboxes would be in {place}, as those of {}.{}", clusters::KEY, other.name))
+}
+
+/// Returns the feature that the clusters in use have and a new one has not: `/api/capabilities` has announced it.
+fn lacks(cluster: &ClusterSettings, old: &Loaded) -> Option<String> {
+    let features: [(&str, fn(&Template) -> bool); 2] = [
+        ("lark_cli_init_image", |template| template.lark_init_image.is_some()),
+        ("lark_cli_broker_image", |template| template.lark_broker_image.is_some()),
+    ];
+    let all_have = |has: fn(&Template) -> bool| old.settings.clusters.iter().all(|old| has(&old.template));
+    let (name, _) = features.into_iter().find(|(_, has)| all_have(*has) && !has(&cluster.template))?;
+    Some(format!("it has no {name}, which the other clusters have"))
 }
 
 /// Returns a sentence if a setting of the clusters differs in all of them alike, or one for each cluster.

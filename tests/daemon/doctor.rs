@@ -55,6 +55,37 @@ async fn exit_statuses() {
     }
 }
 
+/// Guards that each of several clusters is checked and named, and that one can be chosen, for `render` too.
+#[tokio::test]
+async fn each_cluster_is_checked() {
+    let several = ["--embedded", "--embedded-clusters", "2"];
+    let (status, out, err) = doctor(&several, &[]).await;
+    assert_eq!(status, 0, "{out}{err}");
+    for name in ["embedded-1", "embedded-2"] {
+        assert!(out.contains(&format!("namespace of {name}\n")), "{out}");
+        assert!(out.contains(&format!("  {name}: the namespace exists")), "{out}");
+    }
+    assert_eq!(out.matches("the daemon starts with the settings").count(), 1, "{out}");
+    let (status, out, _) = doctor(&[&several, &["--cluster", "embedded-2"][..]].concat(), &[]).await;
+    assert!(status == 0 && !out.contains("embedded-"), "{out}");
+    let (status, out, err) = doctor(&[&several, &["--cluster", "west"][..]].concat(), &[]).await;
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("the settings have embedded-1, embedded-2"), "{err}");
+
+    let render = async |arguments: &[&str]| {
+        let all = [&["render", "--network-policies"], &several[..], arguments].concat();
+        command(PROGRAM, &all, &[]).output().await.unwrap()
+    };
+    let refused = render(&[]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(
+        told,
+        "error: the settings have several clusters; choose one of embedded-1, embedded-2 with --cluster\n"
+    );
+    assert!(render(&["--cluster", "embedded-1"]).await.status.success());
+}
+
 /// Guards that a daemon on a healthy cluster passes with no warning, and that neither key stands in the output.
 #[tokio::test]
 async fn a_healthy_installation_passes() {

@@ -1,6 +1,6 @@
 //! SIGHUP: a running process reads its settings file again.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use simcluster::{Cluster, Options};
 use tempfile::TempDir;
@@ -74,7 +74,8 @@ async fn until_watched(process: &Process, cluster: &str) {
     .await;
 }
 
-/// Guards that a reload adds a cluster and takes new terms, and names each other change.
+/// Guards that a reload adds a cluster, which then gets sandboxes, that a cluster whose weight is now 0 gets none, and that each
+/// other change is named.
 #[tokio::test]
 async fn a_hangup_reloads_the_file() {
     let place = Place::new(&["east", "west", "north"]).await;
@@ -89,6 +90,13 @@ async fn a_hangup_reloads_the_file() {
     until_watched(&process, "north").await;
     let metrics = process.client().fetch("/metrics").await;
     assert!(metrics.text().contains("sandbox_provisioner_view_fresh{cluster=\"north\"} 1"), "{metrics}");
+    let mut used = BTreeSet::new();
+    for n in 0..20 {
+        let answer = process.client().post(&format!("s{n}")).await;
+        assert_eq!(answer.status, 200, "{answer}");
+        used.insert(answer.body["cluster"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(used, ["east".to_owned(), "north".to_owned()].into(), "west drains, and north has a share");
 
     place.write(&[("east", "image = 'other:1'"), ("west", "weight = 0")]);
     let refused =

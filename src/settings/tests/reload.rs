@@ -139,6 +139,14 @@ fn a_refused_change_says_what_to_do() {
             ],
         ),
         (
+            "lark_cli_init_image = 'i'\n[clusters.a]\n",
+            "lark_cli_init_image = 'i'\n[clusters.a]\n[clusters.b]\nnamespace = 'b'\nlark_cli_init_image = ''\n",
+            &[
+                "clusters.b: it is not added, because it has no lark_cli_init_image, which the other clusters have; \
+               restart the daemon to use it",
+            ],
+        ),
+        (
             "[clusters.a]\nnamespace = 'a'\nimage = 'a:1'\n[clusters.b]\nnamespace = 'b'\n",
             "sandbox_image = 'c:1'\n[clusters.a]\nnamespace = 'a'\nimage = 'a:1'\n[clusters.b]\nnamespace = 'b'\n",
             &[
