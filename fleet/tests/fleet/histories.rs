@@ -258,6 +258,7 @@ impl Drop for History {
 
 /// Guards invariants 1, 3 and 4 over several clusters: no id is lost or doubled, whatever fails in which order.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the number of seeds comes from the environment")]
 fn every_history_ends_well() {
     let seeds = env::var("SIMULATION_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     for seed in 0..seeds {
