@@ -3,6 +3,7 @@
 
 mod admission;
 mod api_server;
+mod clusters;
 mod namespace;
 mod objects;
 mod pods;

@@ -237,10 +237,12 @@ async fn first_lists(members: &[Member]) {
     join_all(lists.map(|(patience, member)| timeout(patience, member.view().loaded()))).await;
 }
 
-/// Names the cluster in an error that says nothing about the sandbox.
+/// Names a cluster that is away in its error.
 fn of_member(member: &Member, id: &SandboxId, error: SandboxError) -> SandboxError {
     match error {
-        SandboxError::Stale { retry_after, .. } => {
+        SandboxError::Stale { retry_after, .. } | SandboxError::Unavailable { retry_after, .. }
+            if !member.view().is_fresh() =>
+        {
             let why = member.view().stale_reason();
             SandboxError::ClusterAway { cluster: member.name().clone(), id: id.clone(), why, retry_after }
         }
