@@ -196,8 +196,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
         async { None }
     }
 
-    /// Moves a sandbox to another cluster, and records activity. Returns once it is there, or shortly before the deadline
-    /// of a POST; `None` if the sandbox does not exist. After an error it stays as it was.
+    /// Moves a sandbox to another cluster, and records activity. Returns once it is there, or shortly before a
+    /// POST's deadline; `None` if the sandbox does not exist. After an error it stays as it was.
     fn move_to(
         &self,
         id: SandboxId,

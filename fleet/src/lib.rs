@@ -1,4 +1,4 @@
-//! The clusters of the daemon behind one interface: which cluster a request is for, and the merged answers.
+//! The clusters of the daemon behind one interface: each request goes to its cluster, or the answers of all are merged.
 //!
 //! ```text
 //!  HTTP API ──Backend──▸ Fleet ──▸ member "west" ──▸ Sandboxes of the crate actors ──▸ its cluster

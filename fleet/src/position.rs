@@ -7,8 +7,8 @@ use lifecycle::{ids::ClusterName, network::Enforced};
 
 /// A position in the streams of all clusters, as clients send it back after a disconnect.
 ///
-/// Its text is that of each cluster's position, joined with dots. A cluster recognizes its own by the epoch. A cluster of
-/// which the client has nothing has no position.
+/// Its text is that of each cluster's position, joined with dots. A cluster recognizes its own by the epoch. A cluster
+/// without a position is new to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(Vec<Option<view::Position>>);
 
@@ -27,7 +27,7 @@ pub enum Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision(Vec<MemberRevision>);
 
-/// What the list of one cluster depends on.
+/// The state on which the list of one cluster depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRevision {
     /// The cluster.

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The directories with tests.
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     "tests",
     "src",
     "doctor/src",
@@ -29,6 +29,7 @@ const TESTS: [&str; 14] = [
     "kubernetes/tests",
     "lifecycle/src",
     "lifecycle/tests",
+    "fleet/tests",
 ];
 
 /// A lower bound on the named tests. Fewer mean that the tables of the page were not parsed.

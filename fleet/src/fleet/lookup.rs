@@ -1,4 +1,4 @@
-//! Which cluster a request about one sandbox is for.
+//! Finds the cluster of a request about one sandbox.
 
 use lifecycle::{
     error::SandboxError,

@@ -94,7 +94,7 @@ fn id_for(order: [&str; 3]) -> String {
         sort(&SandboxId::parse(text).unwrap(), &mut sorted, |name| (name, 100));
         sorted.iter().map(ClusterName::as_str).eq(order)
     };
-    (0..).map(|number| format!("s{number}")).find(is_so).unwrap()
+    (0..1000).map(|number| format!("s{number}")).find(is_so).unwrap()
 }
 
 /// Guards that a sandbox goes to the next cluster when a quota refuses its Pod or its Service, that nothing is left on the
@@ -149,8 +149,8 @@ async fn a_lost_cluster_is_replaced() {
         assert!(answer.to_string().contains("west"), "{answer}");
     }
     assert_eq!(fleet.shown(&kept).await, "north");
-    let list = fleet.daemon.fetch("/api/sandboxes").await;
-    assert_eq!((&list.body["count"], &list.body["incomplete"]), (&json!(1), &json!(["west"])), "{list}");
+    let all = fleet.daemon.fetch("/api/sandboxes").await;
+    assert_eq!((&all.body["count"], &all.body["incomplete"]), (&json!(1), &json!(["west"])), "{all}");
 
     sleep(LOST).await;
     let answer = fleet.daemon.post(&lost).await;

@@ -30,8 +30,8 @@ async fn a_cluster_that_is_away_comes_later() {
     assert_eq!(follower.drain(&world), ["added c west", "fresh west", "synced"]);
 }
 
-/// Guards that a client that continues a list without a cluster gets the sandboxes of the cluster when it is back, and nothing
-/// of the others again.
+/// Guards that a client that continues a list without a cluster gets the sandboxes of the cluster when it is back, and no
+/// other sandbox again.
 #[tokio::test(start_paused = true)]
 async fn a_list_without_a_cluster_is_continued() {
     let world = World::of(&["east", "west"]).await;

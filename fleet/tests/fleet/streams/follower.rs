@@ -113,7 +113,7 @@ impl Follower {
                 self.is_complete = true;
                 self.last_id = Some(position.to_string());
             }
-            // After a reset it is told again.
+            // A reset repeats it.
             News::Stale(cluster, _) => drop(self.stale.insert(cluster)),
             News::Fresh(cluster) => assert!(self.stale.remove(&cluster), "{cluster} was fresh"),
             News::Ended => (self.reader, self.has_ended) = (None, true),

@@ -37,7 +37,7 @@ async fn it_goes_on_over_a_move() {
     assert!(world.open_one(&a, None).await.unwrap().is_none());
 }
 
-/// Guards that a client that connects again after a move, or after the end, gets what it has missed.
+/// Guards that a client that connects again after a move, or after the end, gets the changes that it has missed.
 #[tokio::test(start_paused = true)]
 async fn it_is_resumed_over_a_move() {
     let (world, a) = (World::of(&["east", "west"]).await, id("a"));
