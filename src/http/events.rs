@@ -12,7 +12,7 @@ use http::{
 use utoipa::openapi::{
     ContentBuilder, Ref, RefOr, ResponseBuilder, Schema,
     path::{Parameter, ParameterIn},
-    schema::{ObjectBuilder, OneOfBuilder, Type},
+    schema::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Type},
 };
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
@@ -73,6 +73,13 @@ fn event(names: &[&'static str], description: &str, data: RefOr<Schema>) -> Obje
         .required("data")
 }
 
+/// Describes an object that may name a cluster.
+fn cluster() -> ObjectBuilder {
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    let object = ObjectBuilder::new().schema_type(Type::Object);
+    object.property("cluster", name.description(Some("The cluster, if there are several.")))
+}
+
 /// Describes the stream: the schema is that of each event.
 fn streamed(endpoint: &mut Endpoint) -> ResponseBuilder {
     let sandbox = endpoint.schema::<Sandbox<'_>>(schemas::Use::Response);
@@ -80,13 +87,13 @@ fn streamed(endpoint: &mut Endpoint) -> ResponseBuilder {
         .item(event(&text::OF_SANDBOXES, "The body of a GET after the change.", sandbox))
         .item(event(
             &text::OF_ERRORS,
-            "The body of the error that a GET returns.",
-            Ref::from_schema_name("Error").into(),
+            "The body of the error that a GET returns, with the cluster of a `stale` if there are several.",
+            AllOfBuilder::new().item(Ref::from_schema_name("Error")).item(cluster()).into(),
         ))
         .item(event(
             &text::OF_STREAMS,
             "An object that is empty, or names the cluster of a `fresh`.",
-            ObjectBuilder::new().schema_type(Type::Object).into(),
+            cluster().into(),
         ));
     let example =
         "id: cc6d3afb-5\nevent: ready\ndata: {\"sandbox_id\":\"abc-123\",\"status\":\"Running\"}\n\n";

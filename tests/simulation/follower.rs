@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::Event;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::world::World;
+use super::daemon::Daemon;
 
 /// The copy; clones share it.
 #[derive(Clone, Default)]
@@ -24,10 +24,10 @@ struct State {
 }
 
 /// Keeps the copy up to date for ever.
-pub async fn follow(world: World, mut rng: Rng, copy: Copy) {
+pub async fn follow(daemon: Daemon, mut rng: Rng, copy: Copy) {
     loop {
         let last_id = copy.state.borrow().last_id.clone();
-        let Some((mut events, killed)) = world.events(last_id.as_deref()).await else {
+        let Some((mut events, killed)) = daemon.events(last_id.as_deref()).await else {
             sleep(Duration::from_secs(1)).await;
             continue;
         };
@@ -65,6 +65,13 @@ impl Copy {
             (_, Some(id)) => drop(state.sandboxes.insert(id, event.data)),
             (name, None) => assert!(name.starts_with(':') || ["stale", "fresh"].contains(&name), "{name}"),
         }
+    }
+
+    /// Returns the copy as a text, to understand a failure.
+    pub fn text(&self) -> String {
+        let state = self.state.borrow();
+        let sandboxes: Vec<_> = state.sandboxes.values().map(Value::to_string).collect();
+        format!("complete: {}, {}", state.is_complete, sandboxes.join("\n"))
     }
 
     /// Returns whether the copy is complete and equals this list, apart from the expiries, which may differ by less than

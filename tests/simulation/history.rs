@@ -14,28 +14,33 @@ pub struct History(Rc<RefCell<Record>>);
 
 #[derive(Default)]
 struct Record {
-    cluster: Option<(Cluster, Instant)>,
+    /// The clusters, with what stands before the names of their resources.
+    clusters: Vec<(&'static str, Cluster)>,
+    start: Option<Instant>,
     noted: Vec<(Duration, String)>,
 }
 
 impl History {
-    /// Includes the calls to this cluster, which was just started.
-    pub fn follow(&self, cluster: &Cluster) {
-        self.0.borrow_mut().cluster = Some((cluster.clone(), Instant::now()));
+    /// Includes the calls to this cluster, which was just started, with these words.
+    pub fn follow(&self, words: &'static str, cluster: &Cluster) {
+        let mut record = self.0.borrow_mut();
+        record.clusters.push((words, cluster.clone()));
+        record.start = Some(Instant::now());
     }
 
     /// Adds a line.
     pub fn note(&self, what: impl Display) {
         let mut record = self.0.borrow_mut();
-        let at = record.cluster.as_ref().map(|(_, start)| start.elapsed()).unwrap_or_default();
+        let at = record.start.map(|start| start.elapsed()).unwrap_or_default();
         record.noted.push((at, what.to_string()));
     }
 
     /// Returns all lines in the order of time.
     pub fn lines(&self) -> Vec<String> {
         let record = self.0.borrow();
-        let calls = record.cluster.iter().flat_map(|(cluster, _)| cluster.calls());
-        let calls = calls.map(|call| (call.at, format!("    {}", in_short(&call))));
+        let calls = record.clusters.iter().flat_map(|(words, cluster)| {
+            cluster.calls().into_iter().map(move |call| (call.at, format!("    {words}{}", in_short(&call))))
+        });
         let mut all: Vec<_> = calls.chain(record.noted.iter().cloned()).collect();
         all.sort_by_key(|(at, _)| *at);
         all.into_iter().map(|(at, what)| format!("{:>9.3} s  {what}", at.as_secs_f64())).collect()

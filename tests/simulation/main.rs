@@ -2,7 +2,8 @@
 //!
 //! [`seeds`] generates histories of clients, faults, kills and clock steps from random seeds. [`kill_points`] kills the
 //! process before and after every call of each operation and of each pair of operations. [`outages`] and [`churn`] run
-//! one kind of trouble for long. One [`oracle`] checks every answer and the final state.
+//! one kind of trouble for long. One [`oracle`] checks every answer and the final state. [`clusters`] does the same with a
+//! daemon on three clusters.
 //!
 //! `SIMULATION_SEED=n` runs and prints one history. `SIMULATION_SEEDS=n` sets the number of histories.
 
@@ -12,6 +13,8 @@
 mod chaos;
 mod churn;
 mod clients;
+mod clusters;
+mod daemon;
 mod follower;
 mod foreign_objects;
 mod history;

@@ -44,7 +44,7 @@ async fn life(seed: u64, history: History) {
     let chaos = rng.fork();
     let copy = Copy::default();
     let mut followers = JoinSet::new();
-    followers.spawn_local(follower::follow(world.clone(), rng.fork(), copy.clone()));
+    followers.spawn_local(follower::follow(world.daemon.clone(), rng.fork(), copy.clone()));
     tokio::select! {
         biased;
         () = everybody => {}
@@ -73,8 +73,12 @@ async fn check(world: &World, copy: &Copy) {
     panic!("a client that follows the events does not know the sandboxes");
 }
 
-/// Runs the history of a seed. After a failure, prints its end and the seed to run it again.
 fn run(seed: u64) -> History {
+    run_one(seed, life)
+}
+
+/// Runs the history of a seed. After a failure, prints its end and the seed to run it again.
+pub fn run_one<F: Future<Output = ()>>(seed: u64, life: impl Fn(u64, History) -> F) -> History {
     let history = History::default();
     let record = history.clone();
     if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(seed, life(seed, record)))) {
@@ -84,22 +88,21 @@ fn run(seed: u64) -> History {
     history
 }
 
-/// Guards that under any faults in any order every answer keeps the invariants, and that the final state matches the
-/// answers.
-#[test]
-fn every_history_ends_well() {
+/// Runs so many histories, or those that the environment asks for.
+pub fn run_all(default: u64, run: impl Fn(u64) -> History + Sync) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIMULATION_SEED") {
         println!("{}", run(seed).lines().join("\n"));
         return;
     }
-    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(default);
     // Each history runs on one thread. Several run in parallel.
     let next = AtomicU64::new(0);
     let work = || {
         let mine =
             std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
-        mine.filter(|seed| std::panic::catch_unwind(|| run(*seed)).is_err()).collect::<Vec<_>>()
+        let fails = |seed: &u64| std::panic::catch_unwind(AssertUnwindSafe(|| run(*seed))).is_err();
+        mine.filter(fails).collect::<Vec<_>>()
     };
     let failed: Vec<_> = std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -109,14 +112,24 @@ fn every_history_ends_well() {
     assert!(failed.is_empty(), "of {seeds} seeds these fail: {failed:?}");
 }
 
+/// Guards that under any faults in any order every answer keeps the invariants, and that the final state matches the
+/// answers.
+#[test]
+fn every_history_ends_well() {
+    run_all(SEEDS, run);
+}
+
 /// Guards that a seed leads to the same history each time, because only then a printed seed is useful.
 #[test]
 fn a_seed_decides_all() {
-    for seed in 1_000_000..1_000_000 + TWICE {
-        let (one, other) = (run(seed).lines(), run(seed).lines());
-        if one != other {
-            let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
-            panic!("seed {seed} differs at line {at}:\n{:?}\n{:?}", one.get(at), other.get(at));
-        }
+    (1_000_000..1_000_000 + TWICE).for_each(|seed| run_twice(seed, run));
+}
+
+/// Checks that a seed leads to the same history each time.
+pub fn run_twice(seed: u64, run: impl Fn(u64) -> History) {
+    let (one, other) = (run(seed).lines(), run(seed).lines());
+    if one != other {
+        let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+        panic!("seed {seed} differs at line {at}:\n{:?}\n{:?}", one.get(at), other.get(at));
     }
 }

@@ -6,16 +6,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Method, Request};
+use http::Method;
 use sandbox_provisioner::{run::Core, settings::Settings};
 use serde_json::Value;
 use simcluster::{Cluster, Options};
-use testkit::{Answer, Client, Events, NAMESPACE, Setup};
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use testkit::{Answer, NAMESPACE, Setup};
+use tokio::time::sleep;
 
-use super::{chaos, clients, foreign_objects, history::History, oracle::Oracle};
+use super::{chaos, clients, daemon::Daemon, foreign_objects, history::History, oracle::Oracle};
 
 /// The settings of every daemon. No sandbox answers activity probes here, and other tests cover the reap limits.
 const SETTINGS: [(&str, &str); 4] = [
@@ -61,17 +59,11 @@ pub struct World {
     pub cluster: Cluster,
     pub oracle: Rc<RefCell<Oracle>>,
     pub history: History,
-    process: Rc<RefCell<Option<Process>>>,
+    pub daemon: Daemon,
     /// The number of processes so far.
     starts: Rc<Cell<u32>>,
     settings: Rc<Settings>,
     workspaces: Workspaces,
-}
-
-/// A running daemon.
-struct Process {
-    core: Core,
-    killed: CancellationToken,
 }
 
 /// Runs a simulation on this thread, with random numbers generated from the seed.
@@ -88,13 +80,13 @@ impl World {
         let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
         let cluster =
             Cluster::start(Options { seed: Some(seed), start, ..Options::with_namespace(NAMESPACE) });
-        history.follow(&cluster);
+        history.follow("", &cluster);
         foreign_objects::create(&cluster);
         let world = Self {
             cluster,
             oracle: Rc::default(),
+            daemon: Daemon::new(history.clone()),
             history,
-            process: Rc::default(),
             starts: Rc::default(),
             settings: Rc::new(settings(workspaces)),
             workspaces,
@@ -112,17 +104,13 @@ impl World {
         }
     }
 
-    /// Returns whether a daemon is running.
     pub fn is_up(&self) -> bool {
-        self.process.borrow().is_some()
+        self.daemon.is_up()
     }
 
     /// Kills the daemon at once.
     pub fn kill_daemon(&self) {
-        if let Some(process) = self.process.borrow_mut().take() {
-            self.history.note("the daemon is killed");
-            process.killed.cancel();
-        }
+        self.daemon.kill();
     }
 
     pub async fn start_daemon(&self) {
@@ -133,91 +121,17 @@ impl World {
                 .await
                 .unwrap();
         self.oracle.borrow_mut().restarted(&self.cluster);
-        *self.process.borrow_mut() = Some(Process { core, killed: CancellationToken::new() });
+        self.daemon.run(core);
     }
 
-    /// Calls the daemon. Returns `None` if the daemon is down or is killed before it answers.
-    ///
-    /// # Panics
-    /// Panics if the answer is late or malformed (invariant 7).
+    /// See [`Daemon::call`].
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
-        let (client, killed) = {
-            let process = self.process.borrow();
-            let process = process.as_ref()?;
-            (Client::direct(process.core.edge().clone()), process.killed.clone())
-        };
-        // Slightly less than the timeouts of existing clients.
-        let longest = match method {
-            Method::POST => Duration::from_millis(25_100),
-            Method::DELETE => Duration::from_millis(12_100),
-            _ => Duration::from_millis(9_000),
-        };
-        let asked = match &body {
-            Some(body) => format!("{method} {path} {body}"),
-            None => format!("{method} {path}"),
-        };
-        let mut request = Request::builder().method(&method).uri(path);
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request.body(Bytes::from(body)).unwrap();
-        let begun = Instant::now();
-        let answer = timeout(longest, client.request(request));
-        let answer = tokio::select! {
-            biased;
-            () = killed.cancelled() => {
-                self.history.note(format_args!("{asked}: the connection is lost"));
-                return None;
-            }
-            answer = answer => answer,
-        };
-        let answer =
-            answer.unwrap_or_else(|_| panic!("invariant 7: {method} {path} takes {:?}", begun.elapsed()));
-        let answer = answer.unwrap();
-        let Answer { status, body, .. } = &answer;
-        self.history.note(format_args!("{asked}: {status} {body}"));
-        let well_formed = if *status < 300 { body.is_object() } else { body["detail"].is_string() };
-        assert!(well_formed, "invariant 7: {method} {path}: {status} {body}");
-        let known = body["reason"].is_string();
-        assert!(*status != 500 || known, "what happens here is no mistake of ours: {method} {path}: {body}");
-        assert!(
-            *status != 503 || answer.retry_after().is_some(),
-            "a 503 says when to come again: {method} {path}: {body}"
-        );
-        Some(answer)
+        self.daemon.call(method, path, body).await
     }
 
-    /// Opens a stream of all events. Returns `None` if the daemon is down or refuses it, and the token of its end.
-    pub async fn events(&self, after: Option<&str>) -> Option<(Events, CancellationToken)> {
-        let (client, killed) = {
-            let process = self.process.borrow();
-            let process = process.as_ref()?;
-            (Client::direct(process.core.edge().clone()), process.killed.clone())
-        };
-        let opened = tokio::select! {
-            biased;
-            () = killed.cancelled() => return None,
-            opened = client.events("/api/events", after) => opened,
-        };
-        match opened {
-            Ok(events) => Some((events, killed)),
-            Err(answer) => {
-                assert_eq!(answer.status, 503, "{answer}");
-                None
-            }
-        }
-    }
-
-    /// Repeats the call until the status is one of these, like a client that needs it.
+    /// See [`Daemon::insist`].
     pub async fn insist(&self, method: Method, path: &str, body: Option<Value>, wanted: &[u16]) -> Answer {
-        for _ in 0..100 {
-            match self.call(method.clone(), path, body.clone()).await {
-                Some(answer) if wanted.contains(&answer.status) => return answer,
-                _ => sleep(Duration::from_secs(1)).await,
-            }
-        }
-        panic!("{method} {path} is not answered with one of {wanted:?}");
+        self.daemon.insist(method, path, body, wanted).await
     }
 
     /// Deletes what a mutating admission has left without labels when the daemon was killed, or an answer was lost, before

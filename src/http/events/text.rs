@@ -19,7 +19,7 @@ pub(super) const OF_SANDBOXES: [&str; 9] =
 /// The events whose data is an error.
 pub(super) const OF_ERRORS: [&str; 4] = ["deleted", "reaped", "unreadable", "stale"];
 
-/// The events without data.
+/// The events whose data is empty, or names a cluster.
 pub(super) const OF_STREAMS: [&str; 3] = ["synced", "reset", "fresh"];
 
 /// Returns the text of an event; `None` at the end of the stream.

@@ -1,0 +1,91 @@
+//! Random faults of each cluster, and kills of the daemon.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use simcluster::{Effect, Refusal, Rule, Verb};
+use tokio::time::sleep;
+
+use super::world::{NAMES, World};
+
+/// Injects faults into one cluster forever.
+pub async fn reign(world: World, n: usize, mut rng: Rng) {
+    let (cluster, name) = (&world.clusters[n], NAMES[n]);
+    loop {
+        sleep(Duration::from_millis(rng.u64(100..60_000))).await;
+        // Half of the outages are shorter than the time after which a cluster is lost.
+        let hold = Duration::from_millis(rng.u64(100..180_000));
+        let note = |what: &str| world.daemon.history.note(format_args!("{name} {what} for {hold:?}"));
+        match rng.u8(0..12) {
+            0..3 => {
+                note("refuses connections");
+                world.oracle.borrow_mut().fault_started(n);
+                cluster.set_away(true);
+                sleep(hold).await;
+                cluster.set_away(false);
+                world.oracle.borrow_mut().fault_ended(n);
+            }
+            3..6 => {
+                note("never answers");
+                world.oracle.borrow_mut().fault_started(n);
+                cluster.stall_watches(true);
+                let rule = cluster.fault(Rule::new(Effect::Silent));
+                sleep(hold).await;
+                cluster.remove_fault(rule);
+                cluster.stall_watches(false);
+                world.oracle.borrow_mut().fault_ended(n);
+            }
+            6..8 => {
+                let refusal = if rng.bool() { Refusal::Unavailable } else { Refusal::EtcdTimeout };
+                note(&format!("answers {refusal:?}"));
+                world.oracle.borrow_mut().fault_started(n);
+                cluster.cut_watches();
+                let rule = cluster.fault(Rule::new(Effect::Refuse(refusal)));
+                sleep(hold).await;
+                cluster.remove_fault(rule);
+                world.oracle.borrow_mut().fault_ended(n);
+            }
+            8 => {
+                note("is slow");
+                world.oracle.borrow_mut().fault_started(n);
+                let delay = Duration::from_millis(rng.u64(1..12_000));
+                let rule = cluster.fault(Rule::new(Effect::Delay(delay)));
+                sleep(hold).await;
+                cluster.remove_fault(rule);
+                world.oracle.borrow_mut().fault_ended(n);
+            }
+            9 => {
+                note("is full");
+                let rule = Rule::new(Effect::Refuse(full())).verb(Verb::Create).resource("pods");
+                let rule = cluster.fault(rule);
+                sleep(hold).await;
+                cluster.remove_fault(rule);
+            }
+            10 => {
+                note("drains");
+                world.drain(n, true).await;
+                sleep(hold).await;
+                world.drain(n, false).await;
+            }
+            _ => {
+                note("restarts");
+                cluster.restart();
+            }
+        }
+    }
+}
+
+/// Kills the daemon and starts it again, forever.
+pub async fn kill(world: World, mut rng: Rng) {
+    loop {
+        sleep(Duration::from_millis(rng.u64(1_000..150_000))).await;
+        world.daemon.kill();
+        sleep(Duration::from_millis(rng.u64(0..10_000))).await;
+        world.start_daemon().await;
+    }
+}
+
+fn full() -> Refusal {
+    let message = "pods \"x\" is forbidden: exceeded quota: sandboxes, requested: pods=1, used: pods=9, limited: pods=9";
+    Refusal::Other { code: 403, reason: "Forbidden".into(), message: message.to_owned() }
+}

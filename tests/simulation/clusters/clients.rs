@@ -1,0 +1,68 @@
+//! Clients that create, read, list, touch and delete, and report each answer to the oracle.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use http::Method;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::world::World;
+use crate::clients::path;
+
+/// The sandboxes of all clients. There are few, so that clients share them.
+pub const IDS: [&str; 8] = ["f-0", "f-1", "f-2", "f-3", "f-4", "f-5", "f-6", "f-7"];
+
+/// Runs one client for this time.
+pub async fn live(world: World, mut rng: Rng, life: Duration) {
+    let end = Instant::now() + life;
+    while Instant::now() < end {
+        sleep(Duration::from_millis(rng.u64(1..4_000))).await;
+        let id = IDS[rng.usize(0..IDS.len())];
+        let known = world.oracle.borrow().known();
+        match rng.u8(0..12) {
+            0..=3 => {
+                // A failed request is retried or given up.
+                for _ in 0..=rng.u8(0..3) {
+                    if create(&world, id).await == Some(200) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(rng.u64(1..2_000))).await;
+                }
+            }
+            4 => delete(&world, id).await,
+            5..=6 => {
+                let path = format!("{}/touch", path(id));
+                if let Some(answer) = world.daemon.call(Method::POST, &path, None).await {
+                    world.oracle.borrow_mut().got(id, &known, &answer);
+                }
+            }
+            7..=9 => {
+                if let Some(answer) = world.daemon.call(Method::GET, &path(id), None).await {
+                    world.oracle.borrow_mut().got(id, &known, &answer);
+                }
+            }
+            _ => {
+                if let Some(answer) = world.daemon.call(Method::GET, "/api/sandboxes", None).await
+                    && answer.status == 200
+                {
+                    world.oracle.borrow_mut().listed(&known, &answer);
+                }
+            }
+        }
+    }
+}
+
+async fn create(world: &World, id: &str) -> Option<u16> {
+    let request = world.oracle.borrow_mut().start(id);
+    let body = json!({"sandbox_id": id});
+    let answer = world.daemon.call(Method::POST, "/api/sandboxes", Some(body)).await;
+    world.oracle.borrow_mut().created(world, id, &request, answer.as_ref());
+    answer.map(|answer| answer.status)
+}
+
+async fn delete(world: &World, id: &str) {
+    let request = world.oracle.borrow_mut().start(id);
+    let answer = world.daemon.call(Method::DELETE, &path(id), None).await;
+    world.oracle.borrow_mut().deleted(id, &request, answer.as_ref());
+}
