@@ -180,3 +180,33 @@ async fn a_stale_view_has_no_log() {
     }
     assert_eq!(daemon.call(Method::POST, &logs(""), None).await.status, 405);
 }
+
+/// Guards that with several clusters a log is read from the one that has the sandbox, and only there; while that one is away
+/// the answer is a 503 that names it, and never a 404.
+#[tokio::test(start_paused = true)]
+async fn a_log_comes_from_the_cluster_of_the_sandbox() {
+    let [east, west] = [cluster("normal"), cluster("normal")];
+    let clusters = [("east", "", east.clone()), ("west", "", west.clone())];
+    let daemon = Setup::new(&[]).clusters(clusters).start().await.ready().await;
+    let fresh = async || daemon.fetch("/readyz?verbose").await.text().contains("[+]west/watch-pods ok");
+    until("both clusters are there", fresh).await;
+    let pinned = Some(json!({"sandbox_id": "a", "cluster": "west"}));
+    let made = daemon.call(Method::POST, "/api/sandboxes", pinned).await;
+    assert_eq!((made.status, &made.body["cluster"]), (200, &json!("west")), "{made}");
+    daemon.until_phase("a", "Running").await;
+    assert_eq!(daemon.fetch(&logs("")).await.text(), format!("{STARTED}\n"));
+    let mut lines = follow(&daemon, "?follow=true").await;
+    assert_eq!(lines.next().await.unwrap().as_deref(), Some(STARTED));
+    let of_logs =
+        |cluster: &Cluster| cluster.calls().iter().filter(|call| call.resource == "pods/log").count();
+    assert_eq!([of_logs(&east), of_logs(&west)], [0, 2]);
+
+    west.set_away(true);
+    assert!(lines.next().await.is_err(), "the connection breaks, so that it is not taken for the end");
+    sleep(Duration::from_secs(120)).await;
+    for query in ["", "?follow=true"] {
+        let answer = daemon.fetch(&logs(query)).await;
+        assert_eq!(answer.status, 503, "{answer}");
+        assert!(answer.text().contains("west"), "{answer}");
+    }
+}
