@@ -101,12 +101,16 @@ fn in_use(cluster: &ClusterSettings, old: &Loaded) -> Option<String> {
 
 /// Returns the feature that the clusters in use have and a new one has not: `/api/capabilities` has announced it.
 fn lacks(cluster: &ClusterSettings, old: &Loaded) -> Option<String> {
-    let features: [(&str, fn(&Template) -> bool); 2] = [
-        ("lark_cli_init_image", |template| template.lark_init_image.is_some()),
-        ("lark_cli_broker_image", |template| template.lark_broker_image.is_some()),
-    ];
-    let all_have = |has: fn(&Template) -> bool| old.settings.clusters.iter().all(|old| has(&old.template));
-    let (name, _) = features.into_iter().find(|(_, has)| all_have(*has) && !has(&cluster.template))?;
+    let lacks = |has: fn(&Template) -> bool| {
+        old.settings.clusters.iter().all(|old| has(&old.template)) && !has(&cluster.template)
+    };
+    let name = if lacks(|template| template.lark_init_image.is_some()) {
+        "lark_cli_init_image"
+    } else if lacks(|template| template.lark_broker_image.is_some()) {
+        "lark_cli_broker_image"
+    } else {
+        return None;
+    };
     Some(format!("it has no {name}, which the other clusters have"))
 }
 
