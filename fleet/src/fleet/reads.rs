@@ -29,18 +29,21 @@ impl Fleet {
         matches: impl Fn(&Status) -> bool,
     ) -> Listing<(SandboxId, Status)> {
         let members = self.members();
+        let is_single = members.len() == 1;
         let (mut items, mut incomplete) = (Vec::<(SandboxId, Status)>::new(), Vec::new());
         for member in &*members {
             if !of.includes(member.name()) {
                 incomplete.push(member.name().clone());
                 continue;
             }
-            let list = member.sandboxes.view().statuses_after(after, &matches);
+            // The losers are left out before the filter, which may match only the loser.
+            let list = member.sandboxes.view().statuses_after(after, |status| !is_single || matches(status));
             if items.is_empty() { items = list } else { items.extend(list) }
         }
-        if members.len() > 1 {
+        if !is_single {
             items.sort_by(|(a, _), (b, _)| a.cmp(b));
             items = without_losers(items);
+            items.retain(|(_, status)| matches(status));
         }
         Listing { items, incomplete }
     }

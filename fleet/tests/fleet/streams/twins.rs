@@ -1,5 +1,8 @@
 //! Sandboxes that several clusters show.
 
+use fleet::backend::Backend;
+use lifecycle::observed::Status;
+
 use super::{
     follower::Follower,
     world::{World, id},
@@ -96,4 +99,18 @@ async fn the_last_state_of_a_stale_cluster_is_kept() {
     world.remove(1, &a);
     world.back(1);
     assert_eq!(follower.drain(&world), ["deleted a", "fresh west"]);
+}
+
+/// Guards that a filter of a list that matches only the loser does not show it.
+#[tokio::test(start_paused = true)]
+async fn a_filter_does_not_show_the_loser() {
+    let (world, a) = (World::of(&["east", "west"]).await, id("a"));
+    world.show(1, &a, false);
+    world.show(0, &a, false);
+    let revision = world.fleet.revision().await.unwrap();
+    for (cluster, wanted) in [("east", 0), ("west", 1)] {
+        let of_cluster = |status: &Status| status.cluster.as_str() == cluster;
+        let listing = world.fleet.list_after(&revision, None, of_cluster).await.unwrap();
+        assert_eq!(listing.items.len(), wanted, "{cluster}");
+    }
 }
