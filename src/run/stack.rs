@@ -71,7 +71,8 @@ impl Stack {
         let span = match sandboxes.view().cluster() {
             // The only cluster of a file without tables needs no name.
             name if *name == ClusterName::DEFAULT => Span::none(),
-            name => tracing::info_span!("stack", cluster = %name),
+            // Also with PROVISIONER_LOG_LEVEL=error the lines name their cluster.
+            name => tracing::error_span!("stack", cluster = %name),
         };
         let attached = Task(tokio::spawn(attached.instrument(span)));
         Ok(Self { cluster, sandboxes, terms, attached })
