@@ -121,7 +121,8 @@ impl Oracle {
 
     /// Records the start of a create or a delete. Until it is answered, nothing is certain.
     pub fn start(&mut self, id: &str) -> Request {
-        let recorded = self.sandboxes.entry(id.to_owned()).or_default();
+        let new = || Recorded { certain: Some(Truth::Gone), ..Recorded::default() };
+        let recorded = self.sandboxes.entry(id.to_owned()).or_insert_with(new);
         let before = recorded.certain.take();
         recorded.started += 1;
         recorded.open += 1;
@@ -143,8 +144,11 @@ impl Oracle {
         }
         let before = match &request.before {
             Some(Truth::There(homes)) => Some(homes.clone()),
-            Some(Truth::Gone) | None => None,
+            Some(Truth::Gone) => None,
+            // Creates and deletes whose outcome is not known may have left it on any cluster.
+            None => Some(Homes { or_elsewhere: true, ..Homes::default() }),
         };
+        let is_unknown = request.before.is_none();
         let certain = match (answer.filter(|answer| answer.status == 200), before) {
             (Some(answer), before) => {
                 let home = home(&answer.body);
@@ -160,8 +164,8 @@ impl Oracle {
                 homes.given.insert(home);
                 Some(homes)
             }
-            (None, Some(homes)) => Some(Homes { or_elsewhere: true, ..homes }),
-            (None, None) => None,
+            (None, Some(homes)) if !is_unknown => Some(Homes { or_elsewhere: true, ..homes }),
+            (None, _) => None,
         };
         self.sandboxes.get_mut(id).unwrap().certain = certain.map(Truth::There);
     }
