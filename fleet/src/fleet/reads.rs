@@ -51,8 +51,13 @@ impl Fleet {
     /// Returns the revision of the list of the members whose state is known.
     pub(super) async fn list_revision(&self) -> Result<Revision, SandboxError> {
         let members = self.members();
+        // Soon after the start a cluster may wait for its first list, but not while another can answer.
+        let is_any_fresh = members.iter().any(|member| member.view().is_fresh());
         let revisions = join_all(members.iter().map(async |member| {
-            let revision = member.sandboxes.revision().await;
+            let revision = match member.view() {
+                view if is_any_fresh && !view.is_fresh() => Err(view.stale()),
+                _ => member.sandboxes.revision().await,
+            };
             (member, revision)
         }))
         .await;

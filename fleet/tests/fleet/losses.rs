@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fleet::backend::Backend;
 use lifecycle::{error::SandboxError, placement::replacement::Replacement};
+use tokio::time::Instant;
 
 use crate::fake::{LOSS, Mode, STALENESS, World, id, id_for, name, pass};
 
@@ -113,6 +114,26 @@ async fn a_start_waits_for_the_first_lists() {
     pass(2).await;
     world.set_mode("west", Mode::Up);
     assert_eq!(again.await.unwrap().unwrap().pod, first.pod);
+}
+
+/// Guards that a list waits for no cluster that was never listed while another can answer, and that without a fresh cluster
+/// no answer denies that a sandbox exists.
+#[tokio::test(start_paused = true)]
+async fn a_list_does_not_wait_for_one_cluster() {
+    let mut world = World::start().await;
+    world.set_mode("west", Mode::Silent);
+    world.restart().await;
+    pass(1).await;
+    let asked = Instant::now();
+    let revision = world.fleet().revision().await.unwrap();
+    assert_eq!(world.fleet().list(&revision).await.unwrap().incomplete, [name("west")]);
+    assert!(asked.elapsed() < Duration::from_millis(10), "{:?}", asked.elapsed());
+    for cluster in ["north", "east"] {
+        world.set_mode(cluster, Mode::Silent);
+    }
+    pass(STALENESS.as_secs() + 2).await;
+    assert!(world.fleet().get(&id("unknown")).await.is_err());
+    assert!(world.fleet().revision().await.is_err());
 }
 
 /// Guards that the older of two twins stays that two replicas have made, whichever cluster has it, and that the choice is

@@ -99,7 +99,9 @@ pub fn read(clusters: &[State]) -> Read {
     if !shown.is_empty() {
         return Read::Shown(shown);
     }
-    let away = indices(clusters, |state| !state.is_fresh() && state.may_hold());
+    // Without a fresh cluster nothing is known for certain.
+    let is_any_fresh = clusters.iter().any(|state| state.is_fresh());
+    let away = indices(clusters, |state| !state.is_fresh() && (state.may_hold() || !is_any_fresh));
     if !away.is_empty() {
         return Read::Unavailable(away);
     }
