@@ -109,6 +109,8 @@ impl Endpoint {
             } else {
                 parameters::sandbox_id()
             })
+        } else if path.contains("{name}") {
+            endpoint.with(parameters::cluster_name())
         } else {
             endpoint
         };

@@ -1,6 +1,6 @@
 //! The parameters and headers of several endpoints.
 
-use lifecycle::ids::{SANDBOX_ID_MAX, SANDBOX_ID_PATTERN};
+use lifecycle::ids::{CLUSTER_NAME_PATTERN, DNS_LABEL_MAX, SANDBOX_ID_MAX, SANDBOX_ID_PATTERN};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     RefOr, Required, Schema,
@@ -35,8 +35,12 @@ pub(crate) fn optional(
 }
 
 fn id(description: &str, schema: ObjectBuilder, example: &str) -> Parameter {
+    in_path("id", description, schema, example)
+}
+
+fn in_path(name: &str, description: &str, schema: ObjectBuilder, example: &str) -> Parameter {
     ParameterBuilder::new()
-        .name("id")
+        .name(name)
         .parameter_in(ParameterIn::Path)
         .description(Some(description))
         .schema(Some(schema))
@@ -53,6 +57,12 @@ pub(super) fn sandbox_id() -> Parameter {
 pub(super) fn workspace_id() -> Parameter {
     let schema = string().pattern(Some("^[0-9a-f]{32}$"));
     id("The id of the workspace.", schema, "0123456789abcdef0123456789abcdef")
+}
+
+pub(super) fn cluster_name() -> Parameter {
+    let schema =
+        string().pattern(Some(CLUSTER_NAME_PATTERN)).max_length(Some(DNS_LABEL_MAX)).min_length(Some(1));
+    in_path("name", "The name of the cluster.", schema, "west")
 }
 
 /// The name of a file.

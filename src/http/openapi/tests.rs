@@ -30,6 +30,27 @@ fn all<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     }
 }
 
+/// Guards that each variable segment of a path is a described parameter.
+#[test]
+fn segments_of_paths_are_described() {
+    let document: Value = serde_json::from_str(&written()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut segments: Vec<_> = path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}').map(str::to_owned))
+            .collect();
+        segments.sort_unstable();
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().unwrap().iter();
+            let in_path = parameters.filter(|parameter| parameter["in"] == "path");
+            let mut described: Vec<_> =
+                in_path.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+            described.sort_unstable();
+            assert_eq!(described, segments, "{method} {path}");
+        }
+    }
+}
+
 /// Guards that the copy is up to date, and that no change breaks the clients of the copy.
 #[test]
 fn the_copy_is_up_to_date() {
