@@ -127,6 +127,9 @@ async fn rounds(daemon: &Server, get: &str, prefix: &'static str) -> [f64; 3] {
         p99[1].push(load::run(daemon.address, CONNECTIONS, 1_000, list).await.p99);
         let create = move |n| load::create_on(&format!("{prefix}{round}-{n}"), "a");
         p99[2].push(load::run(daemon.address, CONNECTIONS, 300, create).await.p99);
+        // Each list has the same length.
+        let delete = move |n| load::delete(&format!("{prefix}{round}-{n}"));
+        load::run(daemon.address, CONNECTIONS, 300, delete).await;
     }
     p99.map(|times| median(times.iter().map(Duration::as_secs_f64).collect()))
 }

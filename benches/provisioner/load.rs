@@ -40,6 +40,11 @@ pub fn create(id: &str) -> String {
     post(&format!("{{\"sandbox_id\":\"{id}\"}}"))
 }
 
+/// A DELETE of a sandbox.
+pub fn delete(id: &str) -> String {
+    format!("DELETE /api/sandboxes/{id} HTTP/1.1\r\nhost: localhost\r\n\r\n")
+}
+
 /// A POST of a sandbox on this cluster.
 pub fn create_on(id: &str, cluster: &str) -> String {
     post(&format!("{{\"sandbox_id\":\"{id}\",\"cluster\":\"{cluster}\"}}"))
