@@ -19,11 +19,14 @@ pub const SANDBOX_ID_MAX: usize = DNS_LABEL_MAX - "sandbox-".len() - "-svc".len(
 /// The pattern of a `sandbox_id`, for error texts.
 pub const SANDBOX_ID_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?$";
 
+/// The pattern of a DNS label, for error texts.
+pub const DNS_LABEL_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
 /// The pattern of the name of a profile, for error texts.
-pub const PROFILE_NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+pub const PROFILE_NAME_PATTERN: &str = DNS_LABEL_PATTERN;
 
 /// The pattern of the name of a cluster, for error texts.
-pub const CLUSTER_NAME_PATTERN: &str = PROFILE_NAME_PATTERN;
+pub const CLUSTER_NAME_PATTERN: &str = DNS_LABEL_PATTERN;
 
 /// The pattern of a `thread_id`, from DeerFlow's provisioner.
 pub const THREAD_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";

@@ -1,6 +1,6 @@
 //! The paths of all routes. warp ignores a trailing slash.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use lifecycle::{
     ids::{ClusterName, SandboxId},
@@ -24,6 +24,14 @@ pub(super) enum PathId {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PathIdError;
 
+/// Decodes a segment of the URI. `%2F` is a slash, as in DeerFlow's provisioner, so that `a%2Fb` is two segments and matches
+/// no route.
+fn decoded(segment: &str) -> Result<Cow<'_, str>, PathIdError> {
+    // Bytes that are not UTF-8 become U+FFFD, as in DeerFlow's provisioner. No valid id contains it.
+    let text = percent_decode_str(segment).decode_utf8_lossy();
+    if text.contains('/') { Err(PathIdError) } else { Ok(text) }
+}
+
 // === impl PathId ===
 
 impl PathId {
@@ -39,14 +47,8 @@ impl PathId {
 impl FromStr for PathId {
     type Err = PathIdError;
 
-    /// Decodes a segment of the URI. `%2F` is a slash, as in DeerFlow's provisioner, so that `a%2Fb` is two
-    /// segments and matches no route.
     fn from_str(segment: &str) -> Result<Self, PathIdError> {
-        // Bytes that are not UTF-8 become U+FFFD, as in DeerFlow's provisioner. No valid id contains it.
-        let text = percent_decode_str(segment).decode_utf8_lossy();
-        if text.contains('/') {
-            return Err(PathIdError);
-        }
+        let text = decoded(segment)?;
         Ok(SandboxId::parse(&text).map_or_else(|_| Self::Unusable(text.into_owned()), Self::Usable))
     }
 }
@@ -64,10 +66,7 @@ impl FromStr for PathWorkspace {
     type Err = PathIdError;
 
     fn from_str(segment: &str) -> Result<Self, PathIdError> {
-        let text = percent_decode_str(segment).decode_utf8_lossy();
-        if text.contains('/') {
-            return Err(PathIdError);
-        }
+        let text = decoded(segment)?;
         Ok(Self { id: WorkspaceId::parse(&text), text: text.into_owned() })
     }
 }
@@ -85,10 +84,7 @@ impl FromStr for PathCluster {
     type Err = PathIdError;
 
     fn from_str(segment: &str) -> Result<Self, PathIdError> {
-        let text = percent_decode_str(segment).decode_utf8_lossy();
-        if text.contains('/') {
-            return Err(PathIdError);
-        }
+        let text = decoded(segment)?;
         Ok(Self { name: ClusterName::parse(&text), text: text.into_owned() })
     }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, num::IntErrorKind};
 
 use lifecycle::{
     ids::{
-        PROFILE_NAME_PATTERN, ProfileName, SandboxId, THREAD_ID_PATTERN, ThreadId, USER_ID_PATTERN, UserId,
+        CLUSTER_NAME_PATTERN, ClusterName, PROFILE_NAME_PATTERN, ProfileName, SandboxId, THREAD_ID_PATTERN,
+        ThreadId, USER_ID_PATTERN, UserId,
     },
     observed::Status,
     phase::Phase,
@@ -81,9 +82,8 @@ impl Parameters {
             profile: reader.any_of("profile", |name| {
                 ProfileName::parse(name).map(drop).ok_or_else(|| pattern(PROFILE_NAME_PATTERN))
             }),
-            // The name of a cluster follows the same rule.
             cluster: reader.any_of("cluster", |name| {
-                ProfileName::parse(name).map(drop).ok_or_else(|| pattern(PROFILE_NAME_PATTERN))
+                ClusterName::parse(name).map(drop).ok_or_else(|| pattern(CLUSTER_NAME_PATTERN))
             }),
             selector: reader.selector(),
             limit: reader.last("limit", limit),

@@ -3,6 +3,7 @@
 use std::{num::IntErrorKind, time::Duration};
 
 use lifecycle::{
+    ids::{DNS_LABEL_MAX, DNS_LABEL_PATTERN, is_dns_label},
     lifetime::LIMIT_MAX,
     log::{LogQuery, TAIL, TAIL_MAX},
 };
@@ -21,12 +22,6 @@ use crate::http::{
     query::Reader,
     request::{Problem, flag, schema::DURATION_PATTERN},
 };
-
-/// The pattern of the name of a container, which is a DNS label.
-const CONTAINER_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-
-/// The longest DNS label.
-const CONTAINER_MAX: usize = 63;
 
 /// The parameters of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +52,10 @@ impl Parameters {
     }
 }
 
+/// Parses the name of a container, which is a DNS label.
 fn container(name: &str) -> Result<Box<str>, Problem> {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_valid = (1..=CONTAINER_MAX).contains(&name.len())
-        && name.bytes().all(is_inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    is_valid.then(|| name.into()).ok_or_else(|| Problem::pattern(CONTAINER_PATTERN, None))
+    let is_valid = is_dns_label(name, DNS_LABEL_MAX);
+    is_valid.then(|| name.into()).ok_or_else(|| Problem::pattern(DNS_LABEL_PATTERN, None))
 }
 
 fn tail(text: &str) -> Result<u32, Problem> {
@@ -115,7 +107,7 @@ pub(super) fn described() -> Vec<Parameter> {
         one(
             "container",
             "Another container of the Pod, such as a sidecar.",
-            of(Type::String).pattern(Some(CONTAINER_PATTERN)),
+            of(Type::String).pattern(Some(DNS_LABEL_PATTERN)),
             json!("sandbox"),
         ),
     ]
