@@ -45,8 +45,8 @@ struct Kept {
     max_shell_sessions: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
-    #[serde(skip_serializing_if = "KeptResources::is_empty")]
-    resources: KeptResources,
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    resources: Resources,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -65,17 +65,6 @@ struct KeptMount {
     host_path: String,
     container_path: String,
     read_only: bool,
-}
-
-#[derive(Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct KeptResources {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ephemeral_storage: Option<String>,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -136,7 +125,7 @@ fn decode(id: &SandboxId, text: &str) -> Option<CreateRequest> {
         max_shell_sessions: valid(kept.max_shell_sessions, |text| ShellSessions::new(text.parse().ok()?))?,
         profile: valid(kept.profile, ProfileName::parse)?,
         overrides: RequestedOverrides {
-            resources: kept.resources.into(),
+            resources: kept.resources,
             env: kept.env.into_iter().map(|(name, value)| (name, Hidden(value))).collect(),
             labels: kept.labels,
             image: kept.image,
@@ -191,7 +180,7 @@ impl From<&CreateRequest> for Kept {
             provision_lark_cli_broker: *provision_lark_cli_broker,
             max_shell_sessions: max_shell_sessions.map(|count| count.to_string()),
             profile: profile.as_ref().map(|name| name.as_str().to_owned()),
-            resources: KeptResources::from(resources),
+            resources: resources.clone(),
             env: env.iter().map(|(name, Hidden(value))| (name.clone(), value.clone())).collect(),
             labels: labels.clone(),
             image: image.clone(),
@@ -213,24 +202,6 @@ impl From<&ExtraMount> for KeptMount {
 impl From<KeptMount> for ExtraMount {
     fn from(KeptMount { host_path, container_path, read_only }: KeptMount) -> Self {
         Self { host_path, container_path, read_only }
-    }
-}
-
-impl KeptResources {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl From<&Resources> for KeptResources {
-    fn from(Resources { cpu, memory, ephemeral_storage }: &Resources) -> Self {
-        Self { cpu: cpu.clone(), memory: memory.clone(), ephemeral_storage: ephemeral_storage.clone() }
-    }
-}
-
-impl From<KeptResources> for Resources {
-    fn from(KeptResources { cpu, memory, ephemeral_storage }: KeptResources) -> Self {
-        Self { cpu, memory, ephemeral_storage }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{fmt, num::NonZeroU128, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     ids::{ProfileName, ThreadId, UserId},
@@ -60,7 +60,7 @@ pub struct Origin {
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resources {
     /// Such as `500m`.
