@@ -42,6 +42,7 @@ mod sandbox;
 mod sections;
 mod setting;
 pub mod show;
+mod similar;
 pub mod sources;
 pub mod tables;
 #[cfg(test)]

@@ -10,12 +10,10 @@ use super::{
     profiles,
     sections::SETTINGS,
     setting::Spec,
+    similar::{LIKENESS, normalized},
     sources::RawValue,
     tables::{WrittenTables, kind},
 };
-
-/// The similarity, from 0 to 1, below which no key is suggested.
-const LIKENESS: f64 = 0.8;
 
 /// The content of a file.
 #[derive(Default)]
@@ -91,7 +89,7 @@ fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
 
 /// Returns the setting that was probably meant: by its variable, by a part of its name, or by similarity.
 fn like(name: &str) -> Option<&'static str> {
-    let wanted = name.to_lowercase().replace('-', "_");
+    let wanted = normalized(name);
     let likeness = |spec: &Spec| {
         if spec.variable.eq_ignore_ascii_case(&wanted) {
             1.0

@@ -15,6 +15,7 @@ use super::{
     clusters::{ClusterSettings, Clusters},
     format::duration_text,
     problem::{Origin, Problem},
+    similar::{nearest, normalized},
     tables::{WrittenField, WrittenTables},
 };
 
@@ -23,9 +24,6 @@ pub(super) const KEY: &str = "profiles";
 
 /// The field whose values may be secret.
 pub(super) const ENV: &str = "env";
-
-/// The similarity, from 0 to 1, below which no field is suggested.
-const LIKENESS: f64 = 0.8;
 
 /// Reads the fields of the profiles. Adds every problem, and returns `None` if there is one.
 pub(super) fn parse(
@@ -146,9 +144,7 @@ fn without_sources(name: &ProfileName, profile: &Profile) -> Option<Problem> {
 
 /// Returns the field that was probably meant, or all fields.
 fn hint(field: &str) -> String {
-    let likeness = |name: &&str| strsim::jaro_winkler(&field.to_lowercase().replace('-', "_"), name);
-    let best = FIELDS.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match best.filter(|name| likeness(name) >= LIKENESS) {
+    match nearest(&normalized(field), FIELDS.iter().copied()) {
         Some(name) => format!("; did you mean {name:?}?"),
         None => format!("; the fields are {}", FIELDS.join(", ")),
     }

@@ -15,6 +15,7 @@ use crate::settings::{
     problem::{Origin, Problem, quoted},
     sections::SETTINGS,
     setting::Spec,
+    similar::{nearest, normalized},
     sources::RawValue,
     tables::{WrittenField, WrittenTables},
 };
@@ -32,9 +33,6 @@ const TERMS: [&str; 5] = [WEIGHT, MAX_SANDBOXES, LABELS, PROFILES, SHARES_DATA];
 
 static WEIGHTS: Number<u16> = Number(0..=Terms::WEIGHT_MAX);
 static COUNTS: OrWord<Number<u64>> = OrWord(Number(1..=1_000_000), "unlimited");
-
-/// The similarity, from 0 to 1, below which no field is suggested.
-const LIKENESS: f64 = 0.8;
 
 /// The fields that name the API server. With one of them the service account of this process's Pod is not used.
 const SERVER_VARIABLES: [&str; 3] = ["KUBECONFIG_PATH", "K8S_CONTEXT", "K8S_API_SERVER"];
@@ -224,17 +222,13 @@ impl Table {
 
 /// Returns the field that was probably meant.
 fn hint(name: &str) -> String {
-    let wanted = name.to_lowercase().replace('-', "_");
+    let wanted = normalized(name);
     let fields =
-        SETTINGS.iter().filter(|spec| spec.may_differ).flat_map(|spec| [spec.key_of_cluster(), &spec.name]);
+        SETTINGS.iter().filter(|spec| spec.may_differ).flat_map(|spec| [spec.key_of_cluster(), &*spec.name]);
     let by_variable =
         SETTINGS.iter().find(|spec| spec.may_differ && spec.variable.eq_ignore_ascii_case(&wanted));
-    let likeness = |field: &&str| strsim::jaro_winkler(&wanted, field);
-    let best = by_variable.map(Spec::key_of_cluster).or_else(|| {
-        let best = TERMS.into_iter().chain(fields).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        best.filter(|field| likeness(field) >= LIKENESS)
-    });
-    match best {
+    let nearest = || nearest(&wanted, TERMS.into_iter().chain(fields));
+    match by_variable.map(Spec::key_of_cluster).or_else(nearest) {
         Some(field) => format!("; did you mean {field:?}?"),
         None => format!(
             "; the fields are {}, and the settings of the connection, the sandboxes, the volumes and the network",
