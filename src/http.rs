@@ -32,7 +32,6 @@ mod move_to;
 mod network;
 pub mod openapi;
 mod owner;
-mod patch;
 mod path;
 mod presence;
 pub mod profiles;
@@ -46,6 +45,7 @@ mod touch;
 pub(crate) mod trace_context;
 mod ui;
 mod wait;
+mod with_body;
 mod workspaces;
 
 pub use fleet::backend::Backend;

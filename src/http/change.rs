@@ -4,7 +4,7 @@ use lifecycle::{
     error::ClusterErrorKind, lifetime::Owner, operation::Operation, request::Change, resize::Resize,
 };
 use serde_json::json;
-use warp::{filters::BoxedFilter, reply::Response};
+use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use super::{
     Backend,
@@ -12,10 +12,10 @@ use super::{
     errors::ApiError,
     get,
     openapi::{Endpoint, Tag, failures, parameters},
-    patch,
     path::{self, PathId},
     request,
     responses::{self, Sandbox},
+    with_body,
 };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -51,10 +51,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
-    patch::route(path::sandbox(), body_reader, request::change, move |id, change, owner| {
-        let backend = backend.clone();
-        async move { answer(&backend, id, change, owner).await }
-    })
+    with_body::route(
+        path::sandbox().and(warp::patch()),
+        body_reader,
+        request::change,
+        move |id, change, owner| {
+            let backend = backend.clone();
+            async move { answer(&backend, id, change, owner).await }
+        },
+    )
 }
 
 async fn answer<B: Backend>(

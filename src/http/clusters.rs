@@ -15,9 +15,8 @@ use super::{
     body::BodyReader,
     errors::{ApiError, reply},
     openapi::{Endpoint, Tag, failures},
-    patch,
     path::{self, PathCluster},
-    request, responses,
+    request, responses, with_body,
 };
 
 /// The clusters of the sandboxes.
@@ -139,11 +138,15 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
         let backend = backend.clone();
         async move { reply(list(&backend).await) }
     });
-    let change =
-        patch::route(path::cluster(), body_reader, request::cluster_change, move |cluster, to, _owner| {
+    let change = with_body::route(
+        path::cluster().and(warp::patch()),
+        body_reader,
+        request::cluster_change,
+        move |cluster, to, _owner| {
             let backend = changed.clone();
             async move { change(&backend, cluster, to).await }
-        });
+        },
+    );
     list.or(change).unify().boxed()
 }
 

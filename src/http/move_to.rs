@@ -1,7 +1,7 @@
 //! `POST /api/sandboxes/{id}/move`: moves a sandbox to another cluster.
 
 use fleet::Move;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use lifecycle::{ids::ClusterName, lifetime::Owner, operation::Operation};
 use serde_json::json;
 use utoipa::openapi::ContentBuilder;
@@ -10,12 +10,13 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 use super::{
     Backend,
     body::BodyReader,
-    errors::{ApiError, reply},
+    errors::ApiError,
     get,
     openapi::{self, Endpoint, Tag, failures, parameters, schemas},
     path::{self, PathId},
     request,
     responses::{self, Sandbox},
+    with_body,
 };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -47,20 +48,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
-    path::move_to()
-        .and(warp::post())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(move |id, headers: HeaderMap, body| {
-            let (backend, body_reader) = (backend.clone(), body_reader.clone());
-            async move {
-                match body_reader.parse(&headers, body, request::move_to).await {
-                    Ok((to, owner)) => reply(answer(&backend, id, to, owner).await),
-                    Err(error) => reply(Err(error)),
-                }
-            }
-        })
-        .boxed()
+    with_body::route(
+        path::move_to().and(warp::post()),
+        body_reader,
+        request::move_to,
+        move |id, to, owner| {
+            let backend = backend.clone();
+            async move { answer(&backend, id, to, owner).await }
+        },
+    )
 }
 
 async fn answer<B: Backend>(

@@ -1,4 +1,4 @@
-//! The frame of the PATCH routes: it reads the body and `X-Owner`, and calls the route's handler.
+//! The frame of routes with a path and a body: it reads the body and `X-Owner`, and calls the route's handler.
 
 use http::HeaderMap;
 use lifecycle::lifetime::Owner;
@@ -9,8 +9,8 @@ use super::{
     errors::{ApiError, reply},
 };
 
-/// Builds the route of a PATCH of what `path` names. An invalid body is a 422 also if that does not exist, as with
-/// FastAPI.
+/// Builds the route of a call of what `path` names; `path` also decides the method. An invalid body is a 422 also if that does
+/// not exist, as with FastAPI.
 pub(super) fn route<Id, T, F>(
     path: impl Filter<Extract = (Id,), Error = Rejection> + Clone + Send + Sync + 'static,
     body_reader: BodyReader,
@@ -22,8 +22,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
-    path.and(warp::patch())
-        .and(warp::header::headers_cloned())
+    path.and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |id, headers: HeaderMap, body| {
             let (body_reader, handler) = (body_reader.clone(), handler.clone());

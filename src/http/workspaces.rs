@@ -21,9 +21,8 @@ use super::{
         Endpoint, Tag, failures,
         names::{one_of, stand_in},
     },
-    patch,
     path::{self, PathWorkspace},
-    request, responses,
+    request, responses, with_body,
 };
 
 /// A workspace.
@@ -175,11 +174,15 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
         let backend = deleted.clone();
         async move { reply(delete(&backend, id).await) }
     });
-    let enlarge =
-        patch::route(path::workspace(), body_reader, request::workspace_size, move |id, size, _owner| {
+    let enlarge = with_body::route(
+        path::workspace().and(warp::patch()),
+        body_reader,
+        request::workspace_size,
+        move |id, size, _owner| {
             let backend = backend.clone();
             async move { enlarge(&backend, id, &size).await }
-        });
+        },
+    );
     list.or(delete).unify().or(enlarge).unify().boxed()
 }
 
