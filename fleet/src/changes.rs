@@ -39,8 +39,6 @@ enum Source {
     Single(change_reader::ChangeReader, Position),
     /// Several clusters.
     Merged(Box<Merged>),
-    /// Nothing.
-    Empty,
 }
 
 /// The clusters of a fleet at one time. Readers end when there are more clusters.
@@ -75,17 +73,14 @@ pub struct Notified(Vec<Pin<Box<OwnedNotified>>>);
 // === impl ChangeReader ===
 
 impl ChangeReader {
-    /// Creates a reader of a single cluster's reader, with the position up to which its changes are known. Without one it
-    /// never reads anything.
+    /// Creates a reader of a single cluster's reader, with the position up to which its changes are known.
     #[must_use]
-    pub fn new(
-        readers: impl IntoIterator<Item = (change_reader::ChangeReader, actors::view::Position)>,
-    ) -> Self {
-        let source = match readers.into_iter().next() {
-            Some((reader, position)) => Source::Single(reader, Position::from_iter([position])),
-            None => Source::Empty,
-        };
-        Self { source, generation: None, _permit: None }
+    pub fn single(reader: change_reader::ChangeReader, position: actors::view::Position) -> Self {
+        Self {
+            source: Source::Single(reader, Position::from_iter([position])),
+            generation: None,
+            _permit: None,
+        }
     }
 
     /// Creates a reader of several clusters, which keeps this permit for as long as it reads.
@@ -107,7 +102,6 @@ impl ChangeReader {
         match &mut self.source {
             Source::Single(reader, position) => read_single(reader, position),
             Source::Merged(merged) => merged.read(),
-            Source::Empty => None,
         }
     }
 
@@ -119,7 +113,6 @@ impl ChangeReader {
         Notified(match &self.source {
             Source::Single(reader, _) => vec![notified(reader)],
             Source::Merged(merged) => merged.readers().map(notified).collect(),
-            Source::Empty => Vec::new(),
         })
     }
 }
@@ -145,11 +138,10 @@ fn read_single(reader: &mut change_reader::ChangeReader, position: &mut Position
 impl fmt::Debug for ChangeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let position = match &self.source {
-            Source::Single(_, position) => Some(position),
-            Source::Merged(merged) => Some(merged.position()),
-            Source::Empty => None,
+            Source::Single(_, position) => position,
+            Source::Merged(merged) => merged.position(),
         };
-        f.debug_struct("ChangeReader").field("position", &position).finish_non_exhaustive()
+        f.debug_struct("ChangeReader").field("position", position).finish_non_exhaustive()
     }
 }
 

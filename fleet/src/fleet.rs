@@ -197,9 +197,7 @@ impl Backend for Fleet {
     }
 
     fn enforced(&self, cluster: &ClusterName) -> Enforced {
-        let members = self.members();
-        let member = members.iter().find(|member| member.name() == cluster);
-        member.map_or(Enforced::Unknown, |member| member.sandboxes.network().enforced)
+        self.member(cluster).map_or(Enforced::Unknown, |member| member.sandboxes.network().enforced)
     }
 
     fn check_network(&self) {
@@ -281,8 +279,7 @@ impl Backend for Fleet {
     }
 
     async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
-        let members = self.members();
-        let member = members.iter().find(|member| member.name() == name)?;
+        let member = self.member(name)?;
         member.change(change);
         Some(member.report().await)
     }

@@ -9,6 +9,7 @@ use lifecycle::{
         Terms,
         route::{Holding, Reach, State},
     },
+    request::CreateRequest,
 };
 use parking_lot::RwLock;
 
@@ -57,6 +58,14 @@ impl Member {
         Terms { weight: if is_drained { 0 } else { terms.weight }, ..terms }
     }
 
+    /// Returns whether it takes every sandbox of such a request, so that there is nothing to choose if it is alone.
+    pub(crate) fn takes_everything(&self, request: &CreateRequest) -> bool {
+        let Offer { terms, is_drained } = &*self.offer.read();
+        let asks_for_nothing = request.cluster.is_none() && request.cluster_selector.is_none();
+        let is_draining = *is_drained || terms.is_draining();
+        asks_for_nothing && !is_draining && terms.max_sandboxes.is_none() && terms.profiles.is_none()
+    }
+
     /// Sets the terms on which it gets sandboxes. A drain that was asked for goes on.
     pub fn set_terms(&self, terms: Terms) {
         self.offer.write().terms = terms;
@@ -89,14 +98,18 @@ impl Member {
         self.sandboxes.view()
     }
 
-    /// Returns what the cluster shows of the sandbox, and how well that is known. After `loss_timeout` the cluster is lost.
-    pub(crate) fn state(&self, id: &SandboxId, loss_timeout: Option<Duration>) -> State {
-        let view = self.view();
-        let reach = match view.away_for() {
+    /// Returns how well the objects of the cluster are known. After `loss_timeout` it is lost.
+    pub(crate) fn reach(&self, loss_timeout: Option<Duration>) -> Reach {
+        match self.view().away_for() {
             None => Reach::Fresh,
             Some(away) if loss_timeout.is_some_and(|timeout| away >= timeout) => Reach::Lost,
             Some(_) => Reach::Stale,
-        };
+        }
+    }
+
+    /// Returns what the cluster shows of the sandbox, and how well that is known.
+    pub(crate) fn state(&self, id: &SandboxId, loss_timeout: Option<Duration>) -> State {
+        let (view, reach) = (self.view(), self.reach(loss_timeout));
         let holding = match view.status(id) {
             Some(_) => Holding::Shown,
             None if view.contains(id) => Holding::Held,

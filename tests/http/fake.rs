@@ -359,13 +359,13 @@ impl Backend for Fake {
     async fn changes(&self, start: Start) -> Result<ChangeReader, SandboxError> {
         self.play("changes".to_owned()).await?;
         let (start, known) = start.of_member(self.view().position());
-        Ok(ChangeReader::new([(self.view().changes(start), known)]))
+        Ok(ChangeReader::single(self.view().changes(start), known))
     }
 
     async fn changes_of(&self, id: &SandboxId, start: Start) -> Result<Option<ChangeReader>, SandboxError> {
         self.play(format!("changes of {}", id.as_str())).await?;
         let (start, known) = start.of_member(self.view().position());
-        Ok(self.view().changes_of(id, start).map(|reader| ChangeReader::new([(reader, known)])))
+        Ok(self.view().changes_of(id, start).map(|reader| ChangeReader::single(reader, known)))
     }
 
     fn position(&self, _: &Revision) -> Position {

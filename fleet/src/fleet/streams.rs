@@ -37,7 +37,7 @@ impl Fleet {
         if let [only] = &*members {
             let (start, known) = start.of_member(only.sandboxes.position());
             let reader = only.sandboxes.changes(start).await?;
-            return Ok(ChangeReader::new([(reader, known)]).within(generation));
+            return Ok(ChangeReader::single(reader, known).within(generation));
         }
         let permit = self.0.streams.limit.stream_permit()?;
         any_fresh(&members).await?;
@@ -56,7 +56,7 @@ impl Fleet {
         if let [only] = &*members {
             let (start, known) = start.of_member(only.sandboxes.position());
             let reader = only.sandboxes.changes_of(id, start).await?;
-            return Ok(reader.map(|reader| ChangeReader::new([(reader, known)]).within(generation)));
+            return Ok(reader.map(|reader| ChangeReader::single(reader, known).within(generation)));
         }
         let permit = self.0.streams.limit.stream_permit()?;
         any_fresh(&members).await?;

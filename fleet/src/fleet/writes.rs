@@ -17,7 +17,7 @@ use lifecycle::{
         moving::DataHome,
         replacement::Replacement,
         room::is_lack_of_room,
-        route::{self, Create},
+        route::{self, Create, Reach},
     },
     request::CreateRequest,
 };
@@ -37,7 +37,7 @@ impl Fleet {
         let received = Instant::now();
         let members = self.members();
         if let [only] = &*members
-            && takes_everything(&only.terms(), &request)
+            && only.takes_everything(&request)
         {
             return only.sandboxes.create_since(request, received).await;
         }
@@ -185,16 +185,11 @@ impl Fleet {
             let Ok(DataHome::Workspace(id)) = member.sandboxes.data_home(request) else { continue };
             match member.sandboxes.has_workspace(&id) {
                 Some(true) => return Some(member),
-                None if !member.view().is_fresh() && !self.is_lost(member) => unknown = Some(member),
+                None if member.reach(self.0.loss_timeout) == Reach::Stale => unknown = Some(member),
                 Some(false) | None => {}
             }
         }
         unknown
-    }
-
-    /// Returns whether a cluster has been away for so long that its sandboxes are made again elsewhere.
-    fn is_lost(&self, member: &Member) -> bool {
-        self.0.loss_timeout.zip(member.view().away_for()).is_some_and(|(timeout, away)| away >= timeout)
     }
 
     /// Deletes the sandbox on every cluster that has it or may have it.
@@ -219,12 +214,6 @@ impl Fleet {
         let first = errors.iter().position(|error| matches!(error, SandboxError::Owned { .. })).unwrap_or(0);
         if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
     }
-}
-
-/// Returns whether a cluster alone takes every sandbox of such a request, so that there is nothing to choose.
-fn takes_everything(terms: &Terms, request: &CreateRequest) -> bool {
-    let asks_for_nothing = request.cluster.is_none() && request.cluster_selector.is_none();
-    asks_for_nothing && !terms.is_draining() && terms.max_sandboxes.is_none() && terms.profiles.is_none()
 }
 
 /// Waits until the clusters have been listed once, soon after the start.

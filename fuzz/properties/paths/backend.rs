@@ -1,8 +1,11 @@
 //! A backend that has every sandbox, does nothing, and records its calls.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
-use actors::sandboxes::Reaped;
+use actors::{
+    sandboxes::Reaped,
+    view::{self, View},
+};
 use fleet::{
     Move,
     backend::ReaperState,
@@ -10,6 +13,7 @@ use fleet::{
     list::Listing,
     position::{Position, Revision, Start},
 };
+use jiff::Timestamp;
 use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
@@ -20,6 +24,7 @@ use lifecycle::{
     request::{Change, CreateRequest},
     spec::ObservedSpec,
     timeline::Report,
+    traits::Clock,
 };
 use parking_lot::Mutex;
 use sandbox_provisioner::http::Backend;
@@ -61,6 +66,15 @@ fn running() -> Status {
         created: None,
         spec: ObservedSpec::default(),
         expiry: None,
+    }
+}
+
+/// A wall clock that stands still.
+struct Epoch;
+
+impl Clock for Epoch {
+    fn wall(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
     }
 }
 
@@ -156,7 +170,9 @@ impl Backend for Recorder {
 
     async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {
         self.note("changes", None);
-        Ok(ChangeReader::new([]))
+        let view = Arc::new(View::new(ClusterName::DEFAULT, Duration::from_secs(60), Arc::new(Epoch)));
+        view.end_readers();
+        Ok(ChangeReader::single(view.changes(view::Start::Present), view.position()))
     }
 
     async fn changes_of(&self, id: &SandboxId, _: Start) -> Result<Option<ChangeReader>, SandboxError> {
