@@ -17,22 +17,25 @@ use crate::member::Member;
 // === impl Fleet ===
 
 impl Fleet {
-    /// Returns the cluster that shows the sandbox to callers; `None` if no cluster has it.
+    /// Returns which of the clusters shows the sandbox to callers; `None` if none has it.
     ///
     /// # Errors
     /// If a cluster that may have it is away. The error names the cluster.
-    pub(super) fn find(&self, id: &SandboxId) -> Result<Option<Member>, SandboxError> {
-        let members = self.members();
+    pub(super) fn find<'a>(
+        &self,
+        members: &'a [Member],
+        id: &SandboxId,
+    ) -> Result<Option<&'a Member>, SandboxError> {
         // A single cluster answers for itself, also while it is away.
-        if let [only] = &*members {
-            return Ok(Some(only.clone()));
+        if let [only] = members {
+            return Ok(Some(only));
         }
-        let member = |index: usize| members.get(index).cloned();
-        match route::read(&self.states(&members, id)) {
-            Read::Shown(shown) => Ok(winner(&members, &shown, id).and_then(member)),
+        let member = |index: usize| members.get(index);
+        match route::read(&self.states(members, id)) {
+            Read::Shown(shown) => Ok(winner(members, &shown, id).and_then(member)),
             Read::Held(index) => Ok(member(index)),
             Read::NotFound => Ok(None),
-            Read::Unavailable(away) => Err(unavailable(&members, &away, id)),
+            Read::Unavailable(away) => Err(unavailable(members, &away, id)),
         }
     }
 
