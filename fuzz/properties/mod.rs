@@ -4,10 +4,12 @@
 //! The fuzz targets and the normal test of the corpus (`tests/fuzz_corpus`) run the same functions.
 
 pub mod annotations;
+mod daemon;
 pub mod kubeconfig;
 pub mod mounts;
 pub mod paths;
 pub mod probes;
+pub mod queries;
 pub mod request_body;
 pub mod settings;
 mod validation;
@@ -17,12 +19,13 @@ pub mod watch;
 pub type Property = fn(&[u8]);
 
 /// Every target with its name, which is also the directory of its corpus.
-pub const ALL: [(&str, Property); 8] = [
+pub const ALL: [(&str, Property); 9] = [
     ("annotations", annotations::check),
     ("kubeconfig", kubeconfig::check),
     ("mounts", mounts::check),
     ("paths", paths::check),
     ("probes", probes::check),
+    ("queries", queries::check),
     ("request_body", request_body::check),
     ("settings", settings::check),
     ("watch", watch::check),

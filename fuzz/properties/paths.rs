@@ -2,28 +2,17 @@
 //!
 //! The first byte chooses the method, and whether the rest is a whole path or one segment of a path.
 
-mod backend;
-
-use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use kubernetes::names;
 use lifecycle::ids::{PATH_SEGMENT_MAX, SandboxId, ThreadId, UserId};
-use sandbox_provisioner::admin::Admin;
-use sandbox_provisioner::http::{
-    self as api, Capabilities,
-    auth::Auth,
-    body,
-    frontend::{Deadlines, Frontend},
-    metrics::HttpMetrics,
-};
 use serde_json::Value;
 
-use self::backend::{Call, Recorder};
+use super::daemon::{Answer, Daemon, KEY, Recorder, percent_decoded};
 
-const KEY: &str = "the-key";
 const METHODS: [Method; 8] = [
     Method::GET,
     Method::HEAD,
@@ -79,43 +68,13 @@ fn ids(text: &str) {
 // === paths ===
 
 thread_local! {
-    static FACE: RefCell<Face> = RefCell::new(Face::new());
+    static FACE: RefCell<Face> = RefCell::new(Face(Daemon::new(Recorder::default())));
 }
 
-/// Returns the routes, with a backend that records its calls.
-struct Face {
-    edge: Frontend,
-    backend: Recorder,
-    runtime: tokio::runtime::Runtime,
-}
-
-struct Answer {
-    status: StatusCode,
-    body: Bytes,
-    content_type: Option<String>,
-    calls: Vec<Call>,
-}
+/// The HTTP API with a backend that has every sandbox.
+struct Face(Daemon);
 
 impl Face {
-    fn new() -> Self {
-        let backend = Recorder::default();
-        let limits = body::Limits { bytes: 1 << 10, time: Duration::from_secs(1) };
-        let capabilities = Capabilities { lark_cli_init_image: false, lark_cli_broker_image: false };
-        let routes = api::routes(
-            backend.clone(),
-            capabilities,
-            api::Profiles::default(),
-            limits,
-            Admin::of_checks(Vec::new),
-        );
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self {
-            edge: Frontend::new(routes, Auth::Key(KEY.into()), Deadlines::default(), HttpMetrics::default()),
-            backend,
-            runtime,
-        }
-    }
-
     fn is_sound(&self, method: &Method, uri: &Uri) {
         let answer = self.ask(method, uri, true);
         Self::is_well_formed(method, uri, &answer);
@@ -138,25 +97,21 @@ impl Face {
         if with_key {
             request = request.header("x-api-key", KEY);
         }
-        let request = request.body(Full::<Bytes>::from(r#"{"sandbox_id": "made", "ttl": "1h"}"#)).unwrap();
-        self.runtime.block_on(async {
-            let answer = self.edge.answer(request, None).await;
-            let status = answer.status();
-            let content_type = answer.headers().get(CONTENT_TYPE).map(|it| it.to_str().unwrap().to_owned());
-            let body = answer.into_body().collect().await.unwrap().to_bytes();
-            Answer { status, body, content_type, calls: self.backend.take() }
-        })
+        // The body of every request that has one.
+        let body = r#"{"sandbox_id": "made", "ttl": "1h", "cluster": "west", "weight": 1}"#;
+        self.0.answer(request.body(Full::<Bytes>::from(body)).unwrap())
     }
 
     fn is_well_formed(method: &Method, uri: &Uri, answer: &Answer) {
-        let Answer { status, body, content_type, .. } = answer;
+        let Answer { status, body, .. } = answer;
+        let content_type = answer.header(&CONTENT_TYPE);
         assert!(matches!(status.as_u16(), 200 | 304 | 404 | 405), "{method} {uri}: {status}");
         assert!(body.len() <= 1024 + 8 * uri.path().len(), "{method} {uri}: {} bytes", body.len());
         if method == Method::HEAD {
             return;
         }
         // The responses of /livez and /readyz are text for operators, and streams of events are not JSON.
-        if content_type.as_deref() == Some("application/json") {
+        if content_type == Some("application/json") {
             let body: Value = serde_json::from_slice(body).expect("the body is JSON");
             assert!(status.is_success() || body["detail"].is_string(), "{method} {uri}: {body}");
         } else {
@@ -186,24 +141,6 @@ fn named(method: &Method, path: &str) -> Option<String> {
     if !is_route || names.next().is_some() {
         return None;
     }
-    let id = String::from_utf8(decoded(segment)).ok()?;
+    let id = String::from_utf8(percent_decoded(segment)).ok()?;
     SandboxId::parse(&id).is_ok().then_some(id)
-}
-
-/// Decodes percent-encoding once.
-fn decoded(segment: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut rest = segment.as_bytes();
-    let mut decoded = Vec::new();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (b'%', [high, low, behind @ ..]) if digit(*high).is_some() && digit(*low).is_some() => {
-                decoded.extend(digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low));
-                rest = behind;
-            }
-            _ => decoded.push(byte),
-        }
-    }
-    decoded
 }

@@ -1,4 +1,4 @@
-//! A backend that has every sandbox, does nothing, and records its calls.
+//! A backend that has every sandbox that a request names, does nothing, and records its calls.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -39,23 +39,33 @@ pub struct Call {
 
 /// The backend; clones share their record.
 #[derive(Clone, Default)]
-pub struct Recorder(Arc<Mutex<Vec<Call>>>);
+pub struct Recorder {
+    calls: Arc<Mutex<Vec<Call>>>,
+    /// The sandboxes that lists show, in the order of their ids.
+    listed: Arc<[(SandboxId, Status)]>,
+}
 
 // === impl Recorder ===
 
 impl Recorder {
+    /// Creates a backend whose lists show these sandboxes, which are in the order of their ids.
+    pub fn listing(listed: Vec<(SandboxId, Status)>) -> Self {
+        Self { calls: Arc::default(), listed: listed.into() }
+    }
+
     /// Returns the calls since the previous use of this function.
     pub fn take(&self) -> Vec<Call> {
-        mem::take(&mut *self.0.lock())
+        mem::take(&mut *self.calls.lock())
     }
 
     fn note(&self, what: &'static str, id: Option<&SandboxId>) {
         let call = Call { what, id: id.map(ToString::to_string) };
-        self.0.lock().push(call);
+        self.calls.lock().push(call);
     }
 }
 
-fn running() -> Status {
+/// Returns a sandbox that runs.
+pub fn running() -> Status {
     Status {
         cluster: ClusterName::DEFAULT,
         url: "http://127.0.0.1:31234".into(),
@@ -165,7 +175,7 @@ impl Backend for Recorder {
 
     async fn list(&self, _: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
         self.note("list", None);
-        Ok(Vec::new().into())
+        Ok(self.listed.to_vec().into())
     }
 
     async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {
