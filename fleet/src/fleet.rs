@@ -153,7 +153,7 @@ impl Backend for Fleet {
     }
 
     async fn touch(&self, id: SandboxId, owner: Option<Owner>) -> Result<Option<Status>, SandboxError> {
-        match self.find(&self.members(), &id)? {
+        match self.find(&self.members(), &id).await? {
             Some(member) => member.sandboxes.touch(id, owner).await,
             None => Ok(None),
         }
@@ -165,7 +165,7 @@ impl Backend for Fleet {
         change: Change,
         owner: Option<Owner>,
     ) -> Result<Option<Status>, SandboxError> {
-        match self.find(&self.members(), &id)? {
+        match self.find(&self.members(), &id).await? {
             Some(member) => member.sandboxes.change(id, change, owner).await,
             None => Ok(None),
         }
@@ -212,7 +212,7 @@ impl Backend for Fleet {
     }
 
     async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
-        match self.find(&self.members(), id)? {
+        match self.find(&self.members(), id).await? {
             Some(member) => member.sandboxes.get(id).await,
             None => Ok(None),
         }
@@ -231,14 +231,14 @@ impl Backend for Fleet {
     }
 
     async fn log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogText>, SandboxError> {
-        match self.find(&self.members(), id)? {
+        match self.find(&self.members(), id).await? {
             Some(member) => member.sandboxes.log(id, query).await,
             None => Ok(None),
         }
     }
 
     async fn follow_log(&self, id: &SandboxId, query: LogQuery) -> Result<Option<LogStream>, SandboxError> {
-        match self.find(&self.members(), id)? {
+        match self.find(&self.members(), id).await? {
             Some(member) => member.sandboxes.follow_log(id, query).await,
             None => Ok(None),
         }

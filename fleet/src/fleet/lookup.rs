@@ -1,6 +1,9 @@
 //! Finds the cluster of a request about one sandbox.
 
+use actors::view::STALE_RETRY;
+use futures::future::join_all;
 use lifecycle::{
+    budget,
     error::SandboxError,
     ids::SandboxId,
     placement::{
@@ -8,8 +11,7 @@ use lifecycle::{
         twins::{self, Twin},
     },
 };
-
-use actors::view::STALE_RETRY;
+use tokio::time::timeout;
 
 use super::Fleet;
 use crate::member::Member;
@@ -17,11 +19,12 @@ use crate::member::Member;
 // === impl Fleet ===
 
 impl Fleet {
-    /// Returns which of the clusters shows the sandbox to callers; `None` if none has it.
+    /// Returns which of the clusters shows the sandbox to callers; `None` if none has it. Soon after the start it waits for
+    /// the first lists of the clusters that may have it.
     ///
     /// # Errors
     /// If a cluster that may have it is away. The error names the cluster.
-    pub(super) fn find<'a>(
+    pub(super) async fn find<'a>(
         &self,
         members: &'a [Member],
         id: &SandboxId,
@@ -30,8 +33,13 @@ impl Fleet {
         if let [only] = members {
             return Ok(Some(only));
         }
+        let mut read = route::read(&self.states(members, id));
+        if let Read::Unavailable(away) = &read {
+            first_lists(away.iter().filter_map(|index| members.get(*index))).await;
+            read = route::read(&self.states(members, id));
+        }
         let member = |index: usize| members.get(index);
-        match route::read(&self.states(members, id)) {
+        match read {
             Read::Shown(shown) => Ok(winner(members, &shown, id).and_then(member)),
             Read::Held(index) => Ok(member(index)),
             Read::NotFound => Ok(None),
@@ -57,6 +65,17 @@ pub(super) fn winner(members: &[Member], shown: &[usize], id: &SandboxId) -> Opt
     let shown: Vec<_> = shown.collect();
     let twins: Vec<_> = shown.iter().map(|(_, status)| Twin::of(&status.cluster, status)).collect();
     twins::winner(&twins).and_then(|winner| shown.get(winner)).map(|(index, _)| *index)
+}
+
+/// Waits until these clusters have been listed once, at most until [`budget::FIRST_LIST`] has passed since the start. One
+/// that has not answered by then is away.
+pub(super) async fn first_lists(members: impl IntoIterator<Item = &Member>) {
+    let patience = |member: &Member| {
+        let away = member.view().away_for().unwrap_or_default();
+        (!member.view().is_listed()).then(|| budget::FIRST_LIST.saturating_sub(away))
+    };
+    let lists = members.into_iter().filter_map(|member| Some((patience(member)?, member)));
+    join_all(lists.map(|(patience, member)| timeout(patience, member.view().loaded()))).await;
 }
 
 /// Returns the error for a request about a sandbox that one of these members may have.

@@ -89,7 +89,7 @@ impl Fleet {
     /// Checks whether the sandbox can move. Writes nothing.
     async fn prepare(&self, id: SandboxId, to: &ClusterName) -> Result<Prepared, SandboxError> {
         let members = self.members();
-        let Some(from) = self.find(&members, &id)?.cloned() else { return Ok(Prepared::Missing) };
+        let Some(from) = self.find(&members, &id).await?.cloned() else { return Ok(Prepared::Missing) };
         let Some(status) = from.view().status(&id) else { return Ok(Prepared::Missing) };
         if from.name() == to {
             return Ok(Prepared::There(Box::new(status)));

@@ -82,7 +82,7 @@ impl Fleet {
     ) -> Result<Option<Status>, SandboxError> {
         let Some(id) = permits.first().map(|permit| permit.id().clone()) else { return Ok(None) };
         let members = self.members();
-        let Some(member) = self.find(&members, &id)? else { return Ok(None) };
+        let Some(member) = self.find(&members, &id).await? else { return Ok(None) };
         let permit = members.iter().zip(permits).find(|(one, _)| one.name() == member.name());
         // The cluster was added after the permits were taken.
         let Some((_, permit)) = permit else { return Ok(member.view().status(&id)) };
@@ -92,7 +92,7 @@ impl Fleet {
     /// Returns the timeline of the sandbox, or that of the last sandbox with this id if no cluster has one.
     pub(super) async fn read_timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {
         let members = self.members();
-        if let Some(member) = self.find(&members, id)? {
+        if let Some(member) = self.find(&members, id).await? {
             return member.sandboxes.timeline(id).await;
         }
         let reports = join_all(members.iter().map(|member| member.sandboxes.timeline(id))).await;
@@ -103,7 +103,7 @@ impl Fleet {
     /// Returns the uid of the sandbox's Pod. A cluster that shows the sandbox answers for all; otherwise all must know.
     pub(super) async fn find_pod(&self, id: &SandboxId) -> Result<Option<Uid>, SandboxError> {
         let members = self.members();
-        if let Ok(Some(member)) = self.find(&members, id) {
+        if let Ok(Some(member)) = self.find(&members, id).await {
             return member.sandboxes.presence(id).await;
         }
         let answers = join_all(members.iter().map(|member| member.sandboxes.presence(id))).await;

@@ -61,7 +61,7 @@ impl Fleet {
         let permit = self.0.streams.limit.stream_permit()?;
         any_fresh(&members).await?;
         let begin = Begin::of(&start, &positions(&members));
-        let is_shown = match self.find(&members, id)? {
+        let is_shown = match self.find(&members, id).await? {
             Some(member) => {
                 member.sandboxes.readable(id)?;
                 member.view().latest_change(id).is_some()

@@ -17,15 +17,15 @@ use lifecycle::{
         moving::DataHome,
         replacement::Replacement,
         room::is_lack_of_room,
-        route::{self, Create, Reach},
+        route::{self, Create, Delete, Reach},
     },
     request::CreateRequest,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Fleet, RETRY,
-    lookup::{unavailable, winner},
+    lookup::{first_lists, unavailable, winner},
 };
 use crate::{member::Member, placements::Ticket};
 
@@ -42,7 +42,7 @@ impl Fleet {
             return only.sandboxes.create_since(request, received).await;
         }
         let id = request.sandbox_id.clone();
-        first_lists(&members).await;
+        first_lists(&*members).await;
         let ticket = self.0.placements.enter(&id);
         let Ok(_turn) = timeout_at(received + budget::CREATE_SLOT, ticket.turn()).await else {
             let what = format!("another request makes Sandbox '{id}'");
@@ -201,8 +201,8 @@ impl Fleet {
             return only.sandboxes.delete(id, owner).await;
         }
         self.0.placements.cancel(&id);
-        let targets = route::delete(&self.states(&members, &id));
-        let targets: Vec<_> = targets.iter().filter_map(|index| members.get(*index)).collect();
+        let Delete { must, should } = route::delete(&self.states(&members, &id));
+        let targets: Vec<_> = must.iter().filter_map(|index| members.get(*index)).collect();
         let outcomes =
             join_all(targets.iter().map(|member| member.sandboxes.delete(id.clone(), owner.clone()))).await;
         let mut errors: Vec<_> = targets
@@ -210,20 +210,28 @@ impl Fleet {
             .zip(outcomes)
             .filter_map(|(member, outcome)| Some(of_member(member, &id, outcome.err()?)))
             .collect();
+        if errors.is_empty() {
+            for member in should.iter().filter_map(|index| members.get(*index)) {
+                delete_later(member, id.clone(), owner.clone());
+            }
+            return Ok(());
+        }
         // An owner that may not delete the sandbox gets that answer, whatever the other clusters say.
         let first = errors.iter().position(|error| matches!(error, SandboxError::Owned { .. })).unwrap_or(0);
-        if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
+        Err(errors.swap_remove(first))
     }
 }
 
-/// Waits until the clusters have been listed once, soon after the start.
-async fn first_lists(members: &[Member]) {
-    let patience = |member: &Member| {
-        let away = member.view().away_for().unwrap_or_default();
-        (!member.view().is_listed()).then(|| budget::FIRST_LIST.saturating_sub(away))
-    };
-    let lists = members.iter().filter_map(|member| Some((patience(member)?, member)));
-    join_all(lists.map(|(patience, member)| timeout(patience, member.view().loaded()))).await;
+/// Deletes a possible twin on a cluster that has not been listed since the start. Its actor tries again until the cluster
+/// is back.
+fn delete_later(member: &Member, id: SandboxId, owner: Option<Owner>) {
+    let member = member.clone();
+    tokio::spawn(async move {
+        if let Err(error) = member.sandboxes.delete(id.clone(), owner).await {
+            let cluster = member.name();
+            tracing::info!(sandbox_id = %id, %cluster, %error, "deleted elsewhere; a twin here is not deleted yet");
+        }
+    });
 }
 
 /// Names a cluster that is away in its error.

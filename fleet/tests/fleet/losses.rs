@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleet::backend::Backend;
-use lifecycle::{error::SandboxError, placement::replacement::Replacement};
+use lifecycle::{budget, error::SandboxError, placement::replacement::Replacement};
 use tokio::time::Instant;
 
 use crate::fake::{LOSS, Mode, STALENESS, World, id, id_for, name, pass};
@@ -114,6 +114,35 @@ async fn a_start_waits_for_the_first_lists() {
     pass(2).await;
     world.set_mode("west", Mode::Up);
     assert_eq!(again.await.unwrap().unwrap().pod, first.pod);
+}
+
+/// Guards that a GET waits for the first list of a cluster that may have the sandbox, but only soon after the start, and not
+/// if another cluster shows the sandbox.
+#[tokio::test(start_paused = true)]
+async fn a_get_waits_for_the_first_lists() {
+    let mut world = World::start().await;
+    let (slow, kept) = (id_for(&["west"]), id_for(&["north"]));
+    let first = world.create(&slow).await.unwrap();
+    world.create(&kept).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    world.restart().await;
+    pass(1).await;
+    let asked = Instant::now();
+    assert!(world.fleet().get(&kept).await.unwrap().is_some());
+    assert!(asked.elapsed() < Duration::from_millis(10), "{:?}", asked.elapsed());
+    let (fleet, id) = (world.fleet().clone(), slow.clone());
+    let got = tokio::spawn(async move { fleet.get(&id).await });
+    pass(2).await;
+    world.set_mode("west", Mode::Up);
+    assert_eq!(got.await.unwrap().unwrap().unwrap().pod, first.pod);
+
+    world.set_mode("west", Mode::Down);
+    world.restart().await;
+    let asked = Instant::now();
+    for _ in 0..2 {
+        assert!(names_cluster(&world.fleet().get(&slow).await.unwrap_err(), "west"));
+        assert_eq!(asked.elapsed().as_secs(), budget::FIRST_LIST.as_secs());
+    }
 }
 
 /// Guards that a list waits for no cluster that was never listed while another can answer, and that without a fresh cluster

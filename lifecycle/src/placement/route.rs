@@ -70,6 +70,15 @@ pub enum Create {
     },
 }
 
+/// The clusters that delete a sandbox. Clusters are named by their index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delete {
+    /// The DELETE is acknowledged once all of these have deleted the sandbox.
+    pub must: Vec<usize>,
+    /// These may have a twin, which they delete when they can. The DELETE does not wait for them.
+    pub should: Vec<usize>,
+}
+
 // === impl State ===
 
 impl State {
@@ -129,14 +138,19 @@ pub fn create(clusters: &[State]) -> Create {
     }
 }
 
-/// Returns the clusters that must all delete the sandbox: those that have it or may have it, and all clusters if none has it.
+/// Returns the clusters that delete the sandbox: those that have it or may have it, and all clusters if none has it.
 ///
 /// A cluster that is away cannot delete anything, so the DELETE fails. It would otherwise be acknowledged, and the sandbox
-/// would return with the cluster.
+/// would return with the cluster. There is one exception: a cluster that has not been listed since the start may have any
+/// id, so it does not decide about a sandbox that a fresh cluster shows.
 #[must_use]
-pub fn delete(clusters: &[State]) -> Vec<usize> {
+pub fn delete(clusters: &[State]) -> Delete {
+    if clusters.iter().any(|state| state.is_fresh() && state.holding == Holding::Shown) {
+        let should = indices(clusters, |state| state.holding == Holding::Unknown);
+        return Delete { must: indices(clusters, State::holds), should };
+    }
     let is_known = clusters.iter().any(|state| state.holds());
-    indices(clusters, |state| !is_known || state.may_hold())
+    Delete { must: indices(clusters, |state| !is_known || state.may_hold()), should: vec![] }
 }
 
 fn indices(clusters: &[State], is_wanted: impl Fn(State) -> bool) -> Vec<usize> {

@@ -170,9 +170,16 @@ impl Oracle {
         self.sandboxes.get_mut(id).unwrap().certain = certain.map(Truth::There);
     }
 
-    /// Records the answer to a delete.
+    /// Records the answer to a delete. It does not wait for a twin on a cluster that has been away since the daemon's start, so
+    /// nothing is certain then: if the daemon is restarted once more, the twin is back.
     pub fn deleted(&mut self, id: &str, request: &Request, answer: Option<&Answer>) {
-        if self.end(id, request) && answer.is_some_and(|answer| answer.status == 200) {
+        let is_away = |n: &usize| self.faults[*n].is_on();
+        let may_be_back = match &request.before {
+            Some(Truth::Gone) => false,
+            Some(Truth::There(homes)) if !homes.or_elsewhere => homes.given.iter().any(|(n, _)| is_away(n)),
+            Some(Truth::There(_)) | None => (0..NAMES.len()).any(|n| is_away(&n)),
+        };
+        if self.end(id, request) && answer.is_some_and(|answer| answer.status == 200) && !may_be_back {
             self.sandboxes.get_mut(id).unwrap().certain = Some(Truth::Gone);
         }
     }

@@ -512,15 +512,23 @@ impl Cluster for FakeCluster {
     fn write_annotations(
         &self,
         id: SandboxId,
-        _: Uid,
-        _: LifetimeAnnotations,
+        uid: Uid,
+        annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             let effect = |cluster: &Self| {
-                let state = cluster.state();
-                let pod = state.objects.get(&id).and_then(|seen| seen.pod.clone());
-                let gone = || Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
-                pod.map_or_else(gone, Outcome::Done)
+                let pod = {
+                    let mut state = cluster.state();
+                    let version = state.next();
+                    let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
+                    let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
+                        return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
+                    };
+                    (pod.annotations, pod.version) = (annotations, version);
+                    pod.clone()
+                };
+                cluster.tell(|view| view.pods(WatchEvent::Applied(id.clone(), pod.clone())));
+                Outcome::Done(pod)
             };
             self.write("write_annotations", &id, effect).await
         })
