@@ -7,7 +7,7 @@ mod streams;
 mod twins;
 mod writes;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actors::sandboxes::{Permit, Reaped};
 use futures::future::join_all;
@@ -22,7 +22,7 @@ use lifecycle::{
     request::{Change, CreateRequest},
     timeline::Report,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use self::streams::Streams;
@@ -53,6 +53,8 @@ struct Inner {
     /// How long a cluster is away before its sandboxes are made again elsewhere; `None` for ever.
     loss_timeout: Option<Duration>,
     placements: Arc<Placements>,
+    /// The clusters that are the same as another one, which comes first.
+    doubles: Mutex<BTreeMap<ClusterName, ClusterName>>,
 }
 
 // === impl Fleet ===
@@ -76,6 +78,7 @@ impl Fleet {
             streams,
             loss_timeout,
             placements: Arc::default(),
+            doubles: Mutex::default(),
         }))
     }
 
@@ -275,13 +278,13 @@ impl Backend for Fleet {
 
     async fn clusters(&self) -> Vec<ClusterReport> {
         let members = self.members();
-        join_all(members.iter().map(Member::report)).await
+        join_all(members.iter().map(|member| self.report(member))).await
     }
 
     async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
         let member = self.member(name)?;
         member.change(change);
-        Some(member.report().await)
+        Some(self.report(&member).await)
     }
 
     async fn move_to(

@@ -147,6 +147,10 @@ impl Fleet {
             }
         };
         drop(turn);
+        if made.pod == pod {
+            let why = format!("'{}' and '{}' are names of one cluster", from.name(), to.name());
+            return Err(SandboxError::MoveRefused { id, cluster: to.name().clone(), why });
+        }
         let ready = tokio::select! {
             biased;
             ready = to.sandboxes.settled(permit, Instant::now() + MOVE_PATIENCE) => ready,

@@ -1,19 +1,27 @@
 //! Deletes the sandboxes that lose against a twin on another cluster.
 
-use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    convert::Infallible,
+    time::Duration,
+};
 
 use futures::stream::{self, StreamExt};
 use lifecycle::{
-    ids::SandboxId,
-    observed::Uid,
+    ids::{ClusterName, SandboxId},
+    observed::{Status, Uid},
     placement::twins::{self, Twin},
 };
 
 use super::Fleet;
-use crate::member::Member;
+use crate::{backend::ClusterReport, check::Check, member::Member};
 
 /// The pause between two comparisons of the clusters.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The problem of a cluster that has two names.
+const DOUBLE: &str =
+    "two tables of the settings lead to one cluster and namespace; remove one of them, and restart the daemon";
 
 /// How many twins are deleted at the same time.
 const AT_ONCE: usize = 16;
@@ -28,12 +36,35 @@ impl Fleet {
         }
     }
 
+    /// Remembers the tables that lead to the same cluster as another one, and logs each once.
+    fn set_doubles(&self, found: BTreeMap<ClusterName, ClusterName>) {
+        let mut doubles = self.0.doubles.lock();
+        for (cluster, other) in &found {
+            if doubles.get(cluster) != Some(other) {
+                tracing::error!(%cluster, %other, "{DOUBLE}");
+            }
+        }
+        *doubles = found;
+    }
+
+    /// Returns the cluster as operators see it.
+    pub(super) async fn report(&self, member: &Member) -> ClusterReport {
+        let mut report = member.report().await;
+        if let Some(other) = self.0.doubles.lock().get(member.name()) {
+            let outcome = Err(format!("{DOUBLE}: '{other}' shows the same Pods"));
+            report.checks.push(Check { name: "unique", outcome, optional: true });
+        }
+        report
+    }
+
     /// Deletes the twins that lose, as far as the state of the clusters is known. Each Pod is deleted only if it is the one
     /// that was compared.
     async fn delete_losers(&self) {
         let members = self.members();
         let fresh: Vec<_> = members.iter().filter(|member| member.view().is_fresh()).collect();
-        let losers = twin_ids(&fresh).into_iter().flat_map(|id| losers(&fresh, &id));
+        let ids = twin_ids(&fresh);
+        self.set_doubles(doubles(&fresh, &ids));
+        let losers = ids.into_iter().flat_map(|id| losers(&fresh, &id));
         stream::iter(losers)
             .for_each_concurrent(AT_ONCE, async |(member, id, pod)| {
                 let outcome = member.sandboxes.discard(id.clone(), pod).await;
@@ -60,13 +91,30 @@ fn twin_ids(members: &[&Member]) -> BTreeSet<SandboxId> {
     found
 }
 
+/// Returns the clusters that show the same Pod as another, with the other's name, which comes first.
+fn doubles(members: &[&Member], ids: &BTreeSet<SandboxId>) -> BTreeMap<ClusterName, ClusterName> {
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let mut first = BTreeMap::new();
+        for (member, status) in shown(members, id) {
+            match first.entry(status.pod) {
+                Entry::Vacant(entry) => drop(entry.insert(member.name())),
+                Entry::Occupied(other) => drop(found.insert(member.name().clone(), (*other.get()).clone())),
+            }
+        }
+    }
+    found
+}
+
+/// Returns the clusters that have the whole sandbox, with its status.
+fn shown<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<(&'a Member, Status)> {
+    let whole = members.iter().filter(|member| member.view().is_whole(id));
+    whole.filter_map(|member| Some((*member, member.view().status(id)?))).collect()
+}
+
 /// Returns the clusters whose sandbox loses, with its Pod.
 fn losers<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<(&'a Member, SandboxId, Uid)> {
-    let shown: Vec<_> = members
-        .iter()
-        .filter(|member| member.view().is_whole(id))
-        .filter_map(|member| Some((*member, member.view().status(id)?)))
-        .collect();
+    let shown = shown(members, id);
     let Some((first, _)) = shown.first() else { return vec![] };
     let now = first.sandboxes.wall();
     let compared: Vec<_> = shown.iter().map(|(member, status)| Twin::of(member.name(), status)).collect();

@@ -198,3 +198,26 @@ async fn a_twin_stays_while_the_other_is_away() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(world.holders(&id), ["east"]);
 }
+
+/// Guards that nothing is deleted or moved away if two names lead to one cluster, and that operators are told.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_with_two_names_loses_nothing() {
+    let world = World::start().await;
+    let (first, second) = (id_for(&["west"]), id_for(&["north"]));
+    let made = world.create(&first).await.unwrap();
+    world.create(&second).await.unwrap();
+    world.cluster("east").copy(world.cluster("west"));
+    pass(60).await;
+    assert_eq!(world.holders(&first), ["east", "west"]);
+    assert_eq!(world.cluster("west").count("delete_pod", &first), 0);
+    assert_eq!(world.fleet().get(&first).await.unwrap().unwrap().pod, made.pod);
+    assert_eq!(world.fleet().list(&world.fleet().revision().await.unwrap()).await.unwrap().items.len(), 2);
+    let problems = world.fleet().clusters().await.into_iter().map(|report| report.checks.len());
+    assert_eq!(problems.collect::<Vec<_>>(), [0, 0, 1], "east, north, west");
+
+    let until = Instant::now() + Duration::from_secs(20);
+    let refused = world.fleet().move_sandbox(first.clone(), &name("west"), until).await.unwrap_err();
+    assert!(refused.to_string().ends_with("'east' and 'west' are names of one cluster"), "{refused}");
+    pass(60).await;
+    assert_eq!(world.holders(&first), ["east", "west"]);
+}

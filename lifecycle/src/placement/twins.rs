@@ -9,7 +9,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::replacement::Replacement;
-use crate::{ids::ClusterName, observed::Status, phase::Phase};
+use crate::{
+    ids::ClusterName,
+    observed::{Status, Uid},
+    phase::Phase,
+};
 
 /// How long a sandbox that moves may take to be ready. After that it is deleted, and the sandbox does not move.
 pub const MOVE_PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -23,6 +27,8 @@ const ABANDONED: SignedDuration = SignedDuration::from_secs(20 * 60);
 pub struct Twin<'a> {
     /// Its cluster.
     pub cluster: &'a ClusterName,
+    /// Its Pod.
+    pub pod: &'a Uid,
     /// Why its Pod was made in place of a sandbox on another cluster, if it was.
     pub replaces: Option<Replacement>,
     /// Whether it is being deleted.
@@ -42,13 +48,15 @@ pub struct Twin<'a> {
 /// ```
 /// use lifecycle::{
 ///     ids::ClusterName,
+///     observed::Uid,
 ///     placement::{replacement::Replacement, twins::{Twin, winner}},
 /// };
 ///
 /// let (east, west) = (ClusterName::parse("east").unwrap(), ClusterName::parse("west").unwrap());
+/// let (first, second) = (Uid("1".into()), Uid("2".into()));
 /// let original =
-///     Twin { cluster: &east, replaces: None, is_terminating: false, is_ready: true, created: None };
-/// let replacement = Twin { cluster: &west, replaces: Some(Replacement::Lost), ..original };
+///     Twin { cluster: &east, pod: &first, replaces: None, is_terminating: false, is_ready: true, created: None };
+/// let replacement = Twin { cluster: &west, pod: &second, replaces: Some(Replacement::Lost), ..original };
 /// assert_eq!(winner(&[original, replacement]), Some(1));
 /// ```
 #[must_use]
@@ -58,14 +66,16 @@ pub fn winner(twins: &[Twin<'_>]) -> Option<usize> {
 
 /// Returns the indices of the twins to delete. All of them must be complete, on clusters whose state is known.
 ///
-/// A sandbox that moves and is not ready is left to the process that moves it, until it is clear that no process does.
+/// A sandbox that moves and is not ready is left to the process that moves it, until it is clear that no process does. Two
+/// names of one cluster show the same Pod. That Pod is the sandbox itself, and stays.
 #[must_use]
 pub fn losers(twins: &[Twin<'_>], now: Timestamp) -> Vec<usize> {
-    let Some(winner) = winner(twins).filter(|winner| !twins[*winner].is_terminating) else { return vec![] };
+    let winner = winner(twins).map(|winner| &twins[winner]).filter(|winner| !winner.is_terminating);
+    let Some(winner) = winner else { return vec![] };
     let is_abandoned = |twin: &Twin<'_>| twin.created.is_some_and(|at| now.duration_since(at) > ABANDONED);
     let loses =
         |twin: &Twin<'_>| !twin.is_terminating && (class(twin) != Class::Moving || is_abandoned(twin));
-    (0..twins.len()).filter(|index| *index != winner && loses(&twins[*index])).collect()
+    (0..twins.len()).filter(|index| twins[*index].pod != winner.pod && loses(&twins[*index])).collect()
 }
 
 /// How a twin compares with the others, the best first.
@@ -98,9 +108,10 @@ fn rank<'a>(twin: &Twin<'a>) -> (bool, Class, i128, &'a ClusterName) {
 impl<'a> Twin<'a> {
     /// Returns the twin that a cluster shows.
     #[must_use]
-    pub fn of(cluster: &'a ClusterName, status: &Status) -> Self {
+    pub fn of(cluster: &'a ClusterName, status: &'a Status) -> Self {
         Self {
             cluster,
+            pod: &status.pod,
             replaces: status.spec.origin.replaces,
             is_terminating: status.phase == Phase::Terminating,
             is_ready: status.ready,

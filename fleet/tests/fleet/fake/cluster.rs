@@ -190,6 +190,13 @@ impl FakeCluster {
         state.has_missed = true;
     }
 
+    /// Shows the objects that another cluster has, as if both were one.
+    pub fn copy(&self, other: &Self) {
+        let objects = other.state().objects.clone();
+        let mut state = self.state();
+        (state.objects, state.has_missed) = (objects, true);
+    }
+
     /// Makes the Pod of a sandbox ready.
     pub fn make_ready(&self, id: &SandboxId) {
         let mut state = self.state();

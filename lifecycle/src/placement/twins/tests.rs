@@ -1,4 +1,14 @@
+use std::sync::LazyLock;
+
 use super::*;
+
+static PODS: LazyLock<[Uid; 3]> = LazyLock::new(|| ["1", "2", "3"].map(|uid| Uid(uid.into())));
+
+/// Returns the Pod on this cluster.
+fn pod(cluster: &ClusterName) -> &'static Uid {
+    let number = ["east", "north", "west"].iter().position(|name| *name == cluster.as_str());
+    &PODS[number.unwrap()]
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -12,7 +22,7 @@ fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
         for replaces in REASONS {
             for (is_terminating, is_ready) in [(false, false), (false, true), (true, false)] {
                 for created in [None, Some(at(1)), Some(at(2))] {
-                    all.push(Twin { cluster, replaces, is_terminating, is_ready, created });
+                    all.push(Twin { cluster, pod: pod(cluster), replaces, is_terminating, is_ready, created });
                 }
             }
         }
@@ -26,6 +36,7 @@ fn the_rules_have_an_order() {
     let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
     let twin = |cluster, replaces, created| Twin {
         cluster,
+        pod: pod(cluster),
         replaces,
         is_terminating: false,
         is_ready: true,
@@ -106,13 +117,31 @@ fn nothing_is_deleted_for_one_that_ends() {
     let [east, west] = ["east", "west"].map(|name| ClusterName::parse(name).unwrap());
     let ending = Twin {
         cluster: &east,
+        pod: pod(&east),
         replaces: Some(Replacement::Lost),
         is_terminating: true,
         is_ready: false,
         created: Some(at(2)),
     };
-    let original = Twin { cluster: &west, replaces: None, is_terminating: false, ..ending };
+    let original = Twin { cluster: &west, pod: pod(&west), replaces: None, is_terminating: false, ..ending };
     assert_eq!(losers(&[ending, original], at(3)), [0; 0]);
     assert_eq!(losers(&[ending], at(3)), [0; 0]);
     assert_eq!(losers(&[], at(3)), [0; 0]);
+}
+
+/// Guards over all pairs that a Pod which two names of one cluster show is never deleted for its own sake, and that it goes
+/// under both names if it loses against another.
+#[test]
+fn a_pod_is_no_twin_of_itself() {
+    let names = ["east", "north", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let all = all(&names);
+    let later = at(2) + ABANDONED + SignedDuration::from_secs(1);
+    for a in &all {
+        let again = Twin { cluster: &names[1], ..*a };
+        assert_eq!(losers(&[*a, again], later), [0; 0], "{a:?}");
+        for b in all.iter().filter(|b| b.cluster != a.cluster && b.cluster != &names[1]) {
+            let lost = losers(&[*a, again, *b], later);
+            assert!([&[][..], &[0, 1], &[2]].contains(&&*lost), "{a:?} {b:?}: {lost:?}");
+        }
+    }
 }
