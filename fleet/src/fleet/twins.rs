@@ -20,8 +20,7 @@ use crate::{backend::ClusterReport, check::Check, member::Member};
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The problem of a cluster that has two names.
-const DOUBLE: &str =
-    "two tables of the settings lead to one cluster and namespace; remove one of them, and restart the daemon";
+const DOUBLE: &str = "two tables of the settings lead to one cluster and namespace; remove one of them, and restart the daemon";
 
 /// How many twins are deleted at the same time.
 const AT_ONCE: usize = 16;

@@ -22,7 +22,14 @@ fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
         for replaces in REASONS {
             for (is_terminating, is_ready) in [(false, false), (false, true), (true, false)] {
                 for created in [None, Some(at(1)), Some(at(2))] {
-                    all.push(Twin { cluster, pod: pod(cluster), replaces, is_terminating, is_ready, created });
+                    all.push(Twin {
+                        cluster,
+                        pod: pod(cluster),
+                        replaces,
+                        is_terminating,
+                        is_ready,
+                        created,
+                    });
                 }
             }
         }
