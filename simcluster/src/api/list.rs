@@ -115,7 +115,7 @@ pub(super) fn render(
 }
 
 fn plain(target: &Target, objects: &[Object], meta: &Value) -> Vec<u8> {
-    let size: usize = objects.iter().map(|object| object.item_json().len() + 1).sum();
+    let size: usize = objects.iter().map(|object| object.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
     let head = format!(
         "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
@@ -127,7 +127,7 @@ fn plain(target: &Target, objects: &[Object], meta: &Value) -> Vec<u8> {
         if place > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(object.item_json());
+        object.write_item(&mut out);
     }
     out.extend_from_slice(b"]}");
     out

@@ -254,7 +254,7 @@ impl Watcher {
             Change::Modified => "MODIFIED",
             Change::Deleted => "DELETED",
         };
-        let mut line = Vec::with_capacity(object.item_json().len() + 96);
+        let mut line = Vec::with_capacity(object.len() + 96);
         line.extend_from_slice(format!("{{\"type\":\"{word}\",\"object\":").as_bytes());
         if self.form == Form::Plain {
             object.write_full(&mut line);

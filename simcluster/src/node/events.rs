@@ -4,6 +4,8 @@
 //! repetitions, and deletes it an hour after the last one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +22,7 @@ use crate::shared::State;
 use crate::store::{Object, text_at};
 
 /// The content of an Event about a Pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct EventContent {
     pub warning: bool,
     pub reason: &'static str,
@@ -30,7 +32,7 @@ pub(super) struct EventContent {
     pub component: Component,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Component {
     Kubelet,
     Scheduler,
@@ -45,14 +47,26 @@ pub(super) struct EventRecorder {
     node: String,
     ttl: Duration,
     normal: bool,
-    /// The Events of each Pod, by its uid: the content and the name.
-    written: HashMap<String, Vec<(EventContent, String)>>,
-    /// When to look at which Event (namespace and name) whether it is old enough to go.
-    aging: BTreeMap<(Instant, u64), (String, String)>,
-    /// How many are in `aging` or were; tells apart what is due at the same time.
-    scheduled: u64,
-    /// Makes names unique: the last time stamp that was used in one, in nanoseconds.
-    last: i128,
+    /// The Events of each Pod, by its uid.
+    written: HashMap<String, Written>,
+    /// When to look at which Event whether it is old enough to go. Stamps tell apart what is due at the same time.
+    aging: BTreeMap<(Instant, u64), Arc<PodName>>,
+    /// The last stamp of an Event.
+    last: u64,
+}
+
+/// The Events about a Pod.
+#[derive(Debug)]
+struct Written {
+    pod: Arc<PodName>,
+    /// The hash of each content, with the stamp of its Event.
+    events: Vec<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct PodName {
+    namespace: Box<str>,
+    name: Box<str>,
 }
 
 // === impl EventContent ===
@@ -60,6 +74,13 @@ pub(super) struct EventRecorder {
 impl EventContent {
     fn kubelet(warning: bool, reason: &'static str, message: String) -> Self {
         Self { warning, reason, message, field: None, component: Component::Kubelet }
+    }
+
+    /// Returns a hash, which takes less memory than the content.
+    fn hash_value(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The content as one about a container.
@@ -260,20 +281,28 @@ impl Component {
     }
 }
 
+// === impl Written and PodName ===
+
+impl Written {
+    fn new(pod: &Object) -> Self {
+        let pod = PodName { namespace: pod.namespace().into(), name: pod.name().into() };
+        Self { pod: Arc::new(pod), events: Vec::new() }
+    }
+}
+
+impl PodName {
+    /// Returns the name of the Event with a stamp.
+    fn event(&self, stamp: u64) -> String {
+        format!("{}.{stamp:016x}", self.name)
+    }
+}
+
 // === impl EventRecorder ===
 
 impl EventRecorder {
     /// Events go `ttl` after their message last came. Without `normal`, warnings alone are kept.
     pub fn new(node: &str, ttl: Duration, normal: bool) -> Self {
-        Self {
-            node: node.to_owned(),
-            ttl,
-            normal,
-            written: HashMap::new(),
-            aging: BTreeMap::new(),
-            scheduled: 0,
-            last: 0,
-        }
+        Self { node: node.to_owned(), ttl, normal, written: HashMap::new(), aging: BTreeMap::new(), last: 0 }
     }
 
     /// Writes an Event about a Pod on a node, or counts a repetition.
@@ -282,7 +311,7 @@ impl EventRecorder {
         state: &mut State,
         clock: &Clock,
         pod: &Object,
-        content: EventContent,
+        content: &EventContent,
         host: &str,
     ) {
         let home = state.store.get(NAMESPACES, "", pod.namespace());
@@ -291,9 +320,11 @@ impl EventRecorder {
             return;
         }
         let now = clock.now();
-        let written = self.written.entry(pod.uid().to_owned()).or_default();
-        let before = written.iter().find(|(before, _)| *before == content).map(|(_, name)| name.clone());
-        let before = before.and_then(|name| state.store.get(EVENTS, pod.namespace(), &name));
+        let written = self.written.entry(pod.uid().to_owned()).or_insert_with(|| Written::new(pod));
+        let hash = content.hash_value();
+        let before = written.events.iter().find(|(before, _)| *before == hash);
+        let before = before
+            .and_then(|(_, stamp)| state.store.get(EVENTS, pod.namespace(), &written.pod.event(*stamp)));
         if let Some(before) = before {
             let mut event = before.value().clone();
             if content.component == Component::Scheduler {
@@ -306,20 +337,18 @@ impl EventRecorder {
             state.store.put(EVENTS, event);
             return;
         }
-        self.last = now.as_nanosecond().max(self.last + 1);
-        let name = format!("{}.{:016x}", pod.name(), self.last);
-        let mut event = self.event(pod, &content, now, host);
+        // Stamps make names unique.
+        self.last = u64::try_from(now.as_nanosecond()).unwrap_or(0).max(self.last + 1);
+        written.events.retain(|(before, _)| *before != hash);
+        written.events.push((hash, self.last));
+        self.aging.insert((Instant::now() + self.ttl, self.last), Arc::clone(&written.pod));
+        let name = written.pod.event(self.last);
+        let mut event = self.event(pod, content, now, host);
         event["metadata"] = json!({
             "name": name, "namespace": pod.namespace(), "uid": state.random.uid(),
             "creationTimestamp": stamp(now),
         });
         state.store.put(EVENTS, event);
-        self.scheduled += 1;
-        let place = (Instant::now() + self.ttl, self.scheduled);
-        self.aging.insert(place, (pod.namespace().to_owned(), name.clone()));
-        let written = self.written.entry(pod.uid().to_owned()).or_default();
-        written.retain(|(before, _)| *before != content);
-        written.push((content, name));
     }
 
     fn event(&self, pod: &Object, content: &EventContent, now: jiff::Timestamp, host: &str) -> Value {
@@ -370,9 +399,10 @@ impl EventRecorder {
     /// Removes the Events whose time has come.
     pub fn expire(&mut self, state: &mut State, clock: &Clock) {
         while let Some(entry) = self.aging.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            let (_, number) = *entry.key();
-            let (namespace, name) = entry.remove();
-            let Some(event) = state.store.get(EVENTS, &namespace, &name) else { continue };
+            let (_, stamp) = *entry.key();
+            let pod = entry.remove();
+            let name = pod.event(stamp);
+            let Some(event) = state.store.get(EVENTS, &pod.namespace, &name) else { continue };
             let last = [&event.value()["lastTimestamp"], &event.value()["series"]["lastObservedTime"]];
             let last = last.into_iter().find_map(|time| time.as_str()?.parse::<jiff::Timestamp>().ok());
             let age = last.and_then(|last| Duration::try_from(clock.now().duration_since(last)).ok());
@@ -380,9 +410,9 @@ impl EventRecorder {
             match age.filter(|age| *age < self.ttl) {
                 Some(age) => {
                     let left = self.ttl.saturating_sub(age) + Duration::from_secs(1);
-                    self.aging.insert((Instant::now() + left, number), (namespace, name));
+                    self.aging.insert((Instant::now() + left, stamp), pod);
                 }
-                None => drop(state.remove(EVENTS, &namespace, &name)),
+                None => drop(state.remove(EVENTS, &pod.namespace, &name)),
             }
         }
     }

@@ -432,7 +432,7 @@ impl Node {
         report::write(&mut value, stage, &around, &context);
         let mut written = commit_status(cluster, pod, value);
         for content in events::about(stage, &around, &node) {
-            self.recorder.write(cluster, &self.shared.clock, &written, content, &node);
+            self.recorder.write(cluster, &self.shared.clock, &written, &content, &node);
         }
         if stage == Stage::Abandoned && !pod.terminating() {
             written = api::delete_object(cluster, &self.shared.clock, &written, None);

@@ -139,7 +139,7 @@ impl Node {
         report::unschedulable(&mut value, why, &self.shared.clock.stamp());
         let written = commit_status(cluster, pod, value);
         let content = EventContent::failed_scheduling(why);
-        self.recorder.write(cluster, &self.shared.clock, &written, content, "");
+        self.recorder.write(cluster, &self.shared.clock, &written, &content, "");
         written
     }
 }

@@ -138,7 +138,7 @@ impl Node {
         if let Stage::AttachFailed(tries) = present {
             return Stage::AttachFailed(tries.saturating_add(1));
         }
-        self.recorder.write(cluster, &self.shared.clock, pod, EventContent::failed_attach(why), "");
+        self.recorder.write(cluster, &self.shared.clock, pod, &EventContent::failed_attach(why), "");
         Stage::AttachFailed(0)
     }
 }

@@ -21,7 +21,8 @@ impl Labels {
                 text.push('\n');
             }
         }
-        Self(text.into())
+        // The default is shared and takes no memory.
+        if text.is_empty() { Self::default() } else { Self(text.into()) }
     }
 
     pub fn is_empty(&self) -> bool {

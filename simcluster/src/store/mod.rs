@@ -2,6 +2,7 @@
 //!
 //! The store knows nothing of HTTP, validation or the node. It assigns versions, keeps order and tells watchers.
 
+mod delta;
 mod labels;
 mod object;
 mod snapshot;
@@ -19,6 +20,7 @@ pub use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired, WindowLimits};
 
 use crate::resource::{RESOURCES, Resource};
+use delta::Bases;
 use window::Window;
 
 /// All objects of a cluster.
@@ -46,6 +48,8 @@ type Key = (usize, String, String);
 #[derive(Debug)]
 struct Table {
     objects: Objects,
+    /// What new objects share their JSON with.
+    bases: Bases,
     window: Window,
     /// The version of the last change in this table; watchers wait on it.
     changed: watch::Sender<u64>,
@@ -63,6 +67,7 @@ impl Store {
             .iter()
             .map(|_| Table {
                 objects: BTreeMap::new(),
+                bases: Bases::default(),
                 window: Window::new(window, FIRST_VERSION),
                 changed: watch::Sender::new(FIRST_VERSION),
             })
@@ -120,8 +125,8 @@ impl Store {
         object::set_version(&mut value, version);
         let place = |key| text_at(&value, &["metadata", key]);
         let before = self.get(resource, place("namespace"), place("name"));
-        let object = Object::replacing(before.as_deref(), resource, version, value);
         let table = &mut self.tables[resource.index];
+        let object = Object::replacing(before.as_deref(), &mut table.bases, resource, version, value);
         let names = table.objects.entry(object.namespace().to_owned()).or_default();
         names.insert(object.name().to_owned(), Arc::clone(object.record()));
         for owner in before.iter().flat_map(|before| before.owners()) {
@@ -146,7 +151,7 @@ impl Store {
         }
         self.version += 1;
         let before = Object::from(&before);
-        let object = before.at_version(self.version);
+        let object = before.kept_at_version(&mut table.bases, self.version);
         for owner in object.owners() {
             forget_owner(&mut self.owned, owner, &object);
         }

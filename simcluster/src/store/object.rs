@@ -1,13 +1,13 @@
-//! Stored objects. The store keeps the JSON, which is a tenth of the size of its tree. A handle parses the tree on
-//! first use, and drops it with itself.
+//! Stored objects. The store keeps the JSON, which is a tenth of the size of its tree, as its difference from that of a
+//! similar object. A handle parses the tree on first use, and drops it with itself.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use serde_json::Value;
 
+use super::delta::{Bases, Delta};
 use super::labels::Labels;
 use crate::resource::Resource;
 
@@ -23,11 +23,12 @@ pub(crate) struct Object {
 pub(crate) struct Record {
     pub resource: &'static Resource,
     pub version: u64,
-    /// Everything but `kind` and `apiVersion`, which lists leave out.
-    json: Bytes,
-    namespace: Box<str>,
-    name: Box<str>,
-    uid: Box<str>,
+    /// Everything but `kind` and `apiVersion`, which lists leave out, and without the first brace.
+    json: Delta,
+    /// The namespace, the name and the uid, one after the other.
+    ids: Box<str>,
+    namespace_end: usize,
+    name_end: usize,
     labels: Labels,
     /// The uids of its owners.
     owners: Box<[Box<str>]>,
@@ -37,30 +38,42 @@ pub(crate) struct Record {
 // === impl Object ===
 
 impl Object {
+    /// Creates an object that the store does not keep.
     pub fn new(resource: &'static Resource, version: u64, value: Value) -> Self {
-        Self::replacing(None, resource, version, value)
+        Self::with(None, resource, version, value, Delta::whole)
     }
 
-    /// As [`Object::new`], sharing what is equal in the version before.
+    /// Creates an object of the store, which shares what is equal with the version before and with a base.
     pub(super) fn replacing(
         before: Option<&Record>,
+        bases: &mut Bases,
         resource: &'static Resource,
         version: u64,
         value: Value,
     ) -> Self {
+        Self::with(before, resource, version, value, |json| bases.keep(json))
+    }
+
+    fn with(
+        before: Option<&Record>,
+        resource: &'static Resource,
+        version: u64,
+        value: Value,
+        keep: impl FnOnce(&[u8]) -> Delta,
+    ) -> Self {
         let meta = &value["metadata"];
-        let text = |key| text_at(meta, &[key]).into();
+        let [namespace, name, uid] = ["namespace", "name", "uid"].map(|key| text_at(meta, &[key]));
         let labels = Labels::new(meta.get("labels").and_then(Value::as_object));
         let same = before.map(|before| &before.labels).filter(|old| **old == labels);
         let owners = meta.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        let json = value.to_string();
         let record = Record {
             resource,
             version,
-            // Without the spare capacity of a growing string.
-            json: value.to_string().into_boxed_str().into_boxed_bytes().into(),
-            namespace: text("namespace"),
-            name: text("name"),
-            uid: text("uid"),
+            json: keep(json.get(1..).unwrap_or_default().as_bytes()),
+            ids: [namespace, name, uid].concat().into(),
+            namespace_end: namespace.len(),
+            name_end: namespace.len() + name.len(),
             labels: same.cloned().unwrap_or(labels),
             owners: owners.map(|owner| text_at(owner, &["uid"]).into()).collect(),
             terminating: meta.get("deletionTimestamp").is_some(),
@@ -75,14 +88,27 @@ impl Object {
     /// Returns everything but `kind` and `apiVersion`.
     pub fn value(&self) -> &Value {
         // The JSON was written from a value, so it can be read.
-        self.tree.get_or_init(|| serde_json::from_slice(&self.json).unwrap_or_default())
+        self.tree.get_or_init(|| {
+            let mut json = Vec::with_capacity(self.len());
+            self.write_item(&mut json);
+            serde_json::from_slice(&json).unwrap_or_default()
+        })
     }
 
     /// Returns the same state under another version.
     pub fn at_version(&self, version: u64) -> Self {
+        Self::new(self.resource, version, self.value_at(version))
+    }
+
+    /// Returns the same state under another version, as an object of the store.
+    pub(super) fn kept_at_version(&self, bases: &mut Bases, version: u64) -> Self {
+        Self::replacing(Some(self), bases, self.resource, version, self.value_at(version))
+    }
+
+    fn value_at(&self, version: u64) -> Value {
         let mut value = self.value().clone();
         set_version(&mut value, version);
-        Self::replacing(Some(self), self.resource, version, value)
+        value
     }
 
     /// Returns the whole object as a value of its own.
@@ -124,16 +150,16 @@ impl fmt::Debug for Object {
 
 impl Record {
     pub fn name(&self) -> &str {
-        &self.name
+        &self.ids[self.namespace_end..self.name_end]
     }
 
     /// The namespace; empty for cluster-wide kinds.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.ids[..self.namespace_end]
     }
 
     pub fn uid(&self) -> &str {
-        &self.uid
+        &self.ids[self.name_end..]
     }
 
     pub fn labels(&self) -> &Labels {
@@ -150,14 +176,20 @@ impl Record {
         self.terminating
     }
 
-    /// The JSON as it stands in a list: no kind, no version.
-    pub fn item_json(&self) -> &Bytes {
-        &self.json
+    /// Returns the length of the JSON as a list has it.
+    pub fn len(&self) -> usize {
+        self.json.len() + 1
     }
 
-    /// The JSON as a response or a watch event has it.
+    /// Appends the JSON as a list has it: no kind, no version.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        self.json.write(out);
+    }
+
+    /// Returns the JSON as a response or a watch event has it.
     pub fn full_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.json.len() + 64);
+        let mut out = Vec::with_capacity(self.len() + 64);
         self.write_full(&mut out);
         out
     }
@@ -166,7 +198,7 @@ impl Record {
     pub fn write_full(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.resource.head().as_bytes());
         // An object is never empty: it has metadata. So after the brace there is always a member.
-        out.extend_from_slice(&self.json[1..]);
+        self.json.write(out);
     }
 }
 

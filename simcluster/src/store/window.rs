@@ -82,7 +82,7 @@ impl Kept {
     }
 
     fn size(&self) -> usize {
-        self.object.item_json().len()
+        self.object.len()
     }
 }
 
