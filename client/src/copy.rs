@@ -10,8 +10,9 @@ use crate::{sandbox::Sandbox, sse::Event};
 #[derive(Debug, Default)]
 pub struct Copy {
     sandboxes: BTreeMap<String, Sandbox>,
-    /// The sandboxes that no event has named since the stream began again; `None` if it has not.
-    unconfirmed: Option<BTreeSet<String>>,
+    /// The sandboxes that no event has named since the stream began again. Those of a cluster that is away stay until its state
+    /// is sent.
+    unconfirmed: BTreeSet<String>,
     /// Why the daemon has lost a cluster, by its name, which is empty if there is only one.
     away: BTreeMap<String, String>,
     complete: bool,
@@ -59,17 +60,16 @@ impl Copy {
     /// Applies an event. Returns what has changed: nothing for an event that repeats what the copy has.
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
         match &*event.name {
-            // The present state follows. Sandboxes that are missing from it are gone, which `synced` shows.
+            // The present state follows, without the clusters that are away. Other sandboxes that are missing from it are gone.
             "reset" => {
-                self.unconfirmed = Some(self.sandboxes.keys().cloned().collect());
+                self.unconfirmed = self.sandboxes.keys().cloned().collect();
                 self.complete = false;
                 vec![]
             }
             "synced" => {
-                let gone = self.unconfirmed.take().unwrap_or_default();
-                let gone = gone.iter().filter_map(|id| self.remove(id, &gone_without_event(id)));
-                let mut changes: Vec<_> = gone.collect();
-                if !std::mem::replace(&mut self.complete, true) {
+                let was_complete = std::mem::replace(&mut self.complete, true);
+                let mut changes = self.remove_missing();
+                if !was_complete {
                     changes.push(Change::Complete);
                 }
                 changes
@@ -81,7 +81,10 @@ impl Copy {
             }
             "fresh" => {
                 let was_away = self.away.remove(&cluster(event)).is_some();
-                (was_away && self.away.is_empty()).then_some(Change::Fresh).into_iter().collect()
+                // The present state of the cluster has been sent, unless `synced` follows.
+                let mut changes = if self.complete { self.remove_missing() } else { vec![] };
+                changes.extend((was_away && self.away.is_empty()).then_some(Change::Fresh));
+                changes
             }
             "deleted" | "reaped" => {
                 let id = event.data["sandbox_id"].as_str().unwrap_or_default().to_owned();
@@ -104,9 +107,19 @@ impl Copy {
     }
 
     fn confirm(&mut self, id: &str) {
-        if let Some(unconfirmed) = &mut self.unconfirmed {
-            unconfirmed.remove(id);
-        }
+        self.unconfirmed.remove(id);
+    }
+
+    /// Removes the sandboxes that are missing from the present state, but for those of clusters that are away.
+    fn remove_missing(&mut self) -> Vec<Change> {
+        let is_away = |id: &String| {
+            let cluster = self.sandboxes.get(id).and_then(|sandbox| sandbox.fields.cluster.as_ref());
+            cluster.is_some_and(|cluster| self.away.contains_key(cluster))
+        };
+        let (kept, gone) = std::mem::take(&mut self.unconfirmed).into_iter().partition(is_away);
+        self.unconfirmed = kept;
+        let gone: BTreeSet<String> = gone;
+        gone.iter().filter_map(|id| self.remove(id, &gone_without_event(id))).collect()
     }
 
     /// Removes a sandbox. The row of its end has the fields of its last state.
@@ -208,5 +221,49 @@ mod tests {
         assert_eq!(applied(copy, "status", status("b", "Failed")), ["+b Failed"]);
         assert_eq!(applied(copy, "synced", json!({})), ["-c Deleted", "complete"]);
         assert_eq!(applied(copy, "synced", json!({})), [""; 0], "after a resume");
+    }
+
+    /// Guards that a `reset` does not remove the sandboxes of a cluster that is away, that those which ended meanwhile are gone
+    /// once its state is sent, and that a new stream in between changes nothing.
+    #[test]
+    fn a_cluster_that_is_away_keeps_its_sandboxes() {
+        for has_reconnected in [false, true] {
+            let copy = &mut Copy::default();
+            let of = |id: &str, cluster: &str| json!({"sandbox_id": id, "status": "Running", "ready": true, "cluster": cluster});
+            let west = json!({"detail": "west is away", "cluster": "west"});
+            for (id, cluster) in [("a", "east"), ("b", "east"), ("c", "west"), ("d", "west"), ("e", "west")] {
+                applied(copy, "added", of(id, cluster));
+            }
+            applied(copy, "synced", json!({}));
+            applied(copy, "reset", json!({}));
+            assert_eq!(applied(copy, "stale", west.clone()), ["stale: west is away"]);
+            assert_eq!(applied(copy, "added", of("a", "east")), [""; 0]);
+            assert_eq!(applied(copy, "added", of("e", "east")), ["+e Running"], "it has moved");
+            assert_eq!(applied(copy, "synced", json!({})), ["-b Deleted", "complete"]);
+            if has_reconnected {
+                copy.begin();
+                applied(copy, "stale", west);
+                assert_eq!(applied(copy, "synced", json!({})), [""; 0]);
+            }
+            assert_eq!(copy.sandboxes().map(Sandbox::id).collect::<Vec<_>>(), ["a", "c", "d", "e"]);
+            assert_eq!(applied(copy, "added", of("c", "west")), [""; 0]);
+            assert_eq!(applied(copy, "fresh", json!({"cluster": "west"})), ["-d Deleted", "fresh"]);
+            assert_eq!(applied(copy, "synced", json!({})), [""; 0]);
+        }
+    }
+
+    /// Guards that a cluster which is back before the present state is complete loses no sandbox that has not been sent yet.
+    #[test]
+    fn a_return_before_the_end_of_the_state_removes_nothing() {
+        let copy = &mut Copy::default();
+        let mut a = status("a", "Running");
+        a["cluster"] = "west".into();
+        applied(copy, "added", a.clone());
+        applied(copy, "synced", json!({}));
+        applied(copy, "reset", json!({}));
+        applied(copy, "stale", json!({"detail": "d", "cluster": "west"}));
+        assert_eq!(applied(copy, "fresh", json!({"cluster": "west"})), ["fresh"]);
+        assert_eq!(applied(copy, "added", a), [""; 0]);
+        assert_eq!(applied(copy, "synced", json!({})), ["complete"]);
     }
 }

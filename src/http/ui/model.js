@@ -47,6 +47,8 @@ export class Model {
   #away = new Map();
   /** The rows of the present state while it arrives, which then replace the others. */
   #incoming = null;
+  /** The ids of the rows that no event has named since a reset. Those of a cluster that is away stay until its state is sent. */
+  #unconfirmed = new Set();
 
   /** Why the daemon says that the state is out of date; null if it is current. */
   get stale() {
@@ -56,7 +58,7 @@ export class Model {
   /** Notes that a stream begins. If it is not the continuation of an earlier one, the present state follows. */
   begin(isResumed) {
     this.#away.clear();
-    if (!isResumed) this.#incoming = new Map();
+    if (!isResumed) this.#restart();
   }
 
   /**
@@ -67,27 +69,46 @@ export class Model {
     switch (name) {
       case "synced":
         this.complete = true;
-        if (!this.#incoming) return false;
+        if (!this.#incoming) return this.#removeMissing();
+        for (const id of this.#unconfirmed) this.#incoming.set(id, this.rows.get(id));
         this.rows = this.#incoming;
         this.#incoming = null;
+        this.#removeMissing();
         return true;
       case "reset":
-        this.#incoming = new Map();
+        this.#restart();
         return false;
       case "stale":
         this.#away.set(data.cluster, String(data.detail ?? "the daemon has lost the cluster"));
         return false;
       case "fresh":
         this.#away.delete(data.cluster);
-        return false;
+        // The present state of the cluster has been sent, unless `synced` follows.
+        return this.#incoming ? false : this.#removeMissing();
       default:
         return this.#applyToOne(name, data, changed, now);
     }
   }
 
+  #restart() {
+    this.#incoming = new Map();
+    this.#unconfirmed = new Set(this.rows.keys());
+  }
+
+  /** Removes the rows that are missing from the present state, but for those of clusters that are away. Returns whether there were any. */
+  #removeMissing() {
+    const gone = [...this.#unconfirmed].filter((id) => !this.#away.has(this.rows.get(id).data.cluster));
+    for (const id of gone) {
+      this.#unconfirmed.delete(id);
+      this.rows.delete(id);
+    }
+    return gone.length > 0;
+  }
+
   #applyToOne(name, data, changed, now) {
     if (!KNOWN.has(name) || typeof data.sandbox_id !== "string") return false;
     const id = data.sandbox_id;
+    this.#unconfirmed.delete(id);
     const rows = this.#incoming ?? this.rows;
     const isFirst = this.#incoming !== null;
     if (name === "deleted" || name === "reaped") {

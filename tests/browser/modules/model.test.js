@@ -62,6 +62,33 @@ test("each cluster that is away is named until it is back, or until a stream beg
   equal(model.stale, null);
 });
 
+test("a cluster that is away keeps its sandboxes over a reset, until its state is sent", () => {
+  const [east, west] = ["east", "west"].map((cluster) => (id) => ["added", of(id, { cluster })]);
+  const { model } = fed(east("a"), east("b"), west("c"), west("d"), west("e"), ["synced"]);
+  const step = (name, data = {}) => model.apply({ name, data }, new Set(), 1) && [...model.rows.keys()].sort();
+  step("reset");
+  step("stale", { cluster: "west" });
+  for (const event of [east("a"), east("e")]) step(...event);
+  equal(step("synced"), ["a", "c", "d", "e"]);
+  model.begin(true);
+  step("stale", { cluster: "west" });
+  equal(step("synced"), false);
+  equal(step(...west("c")), false);
+  equal(step("fresh", { cluster: "west" }), ["a", "c", "e"]);
+  equal(step("synced"), false);
+});
+
+test("a cluster that is back before the present state is complete loses nothing", () => {
+  const west = of("a", { cluster: "west" });
+  const { model } = fed(["added", west], ["synced"]);
+  const step = (name, data = {}) => model.apply({ name, data }, new Set(), 1) && [...model.rows.keys()];
+  step("reset");
+  step("stale", { cluster: "west" });
+  equal(step("fresh", { cluster: "west" }), false);
+  step("added", west);
+  equal(step("synced"), ["a"]);
+});
+
 test("an unreadable sandbox keeps what is known of it", () => {
   const { model } = fed(["added", of("a", { profile: "p" })], ["synced"], ["unreadable", { sandbox_id: "a", detail: "d", reason: "R" }]);
   const row = model.rows.get("a");

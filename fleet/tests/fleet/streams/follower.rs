@@ -19,6 +19,8 @@ pub struct Follower {
     only: Option<SandboxId>,
     reader: Option<ChangeReader>,
     pub copy: BTreeMap<SandboxId, Status>,
+    /// The sandboxes that nothing has named since a reset. Those of a stale cluster stay until its state is sent.
+    unconfirmed: BTreeSet<SandboxId>,
     pub is_complete: bool,
     pub stale: BTreeSet<ClusterName>,
     pub last_id: Option<String>,
@@ -28,8 +30,16 @@ pub struct Follower {
 impl Follower {
     /// Returns a client about one sandbox, or about all, that has not connected.
     pub fn new(only: Option<SandboxId>) -> Self {
-        let (copy, stale) = (BTreeMap::new(), BTreeSet::new());
-        Self { only, reader: None, copy, is_complete: false, stale, last_id: None, has_ended: false }
+        Self {
+            only,
+            reader: None,
+            copy: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
+            is_complete: false,
+            stale: BTreeSet::new(),
+            last_id: None,
+            has_ended: false,
+        }
     }
 
     /// Disconnects, and forgets the copy.
@@ -56,6 +66,7 @@ impl Follower {
                 Ok(Some(reader)) => self.reader = Some(reader),
                 Ok(None) => {
                     self.copy.clear();
+                    self.unconfirmed.clear();
                     self.last_id = None;
                     self.has_ended = true;
                 }
@@ -90,6 +101,7 @@ impl Follower {
         match news {
             News::Change(change, position) => {
                 self.last_id = Some(position.to_string());
+                self.unconfirmed.remove(&change.id);
                 match &change.visible {
                     Visible::Present(status) => drop(self.copy.insert(change.id.clone(), status.clone())),
                     Visible::Unreadable(_) => panic!("no object is unreadable"),
@@ -105,19 +117,39 @@ impl Follower {
                 }
             }
             News::Reset(position) => {
-                self.copy.clear();
+                self.unconfirmed = self.copy.keys().cloned().collect();
                 self.is_complete = false;
                 self.last_id = position.map(|position| position.to_string()).or(self.last_id.take());
             }
             News::Synced(position) => {
                 self.is_complete = true;
                 self.last_id = Some(position.to_string());
+                self.remove_missing();
             }
             // A reset repeats it.
             News::Stale(cluster, _) => drop(self.stale.insert(cluster)),
-            News::Fresh(cluster) => assert!(self.stale.remove(&cluster), "{cluster} was fresh"),
+            News::Fresh(cluster) => {
+                assert!(self.stale.remove(&cluster), "{cluster} was fresh");
+                if self.is_complete {
+                    self.remove_missing();
+                }
+            }
             News::Ended => (self.reader, self.has_ended) = (None, true),
         }
+    }
+}
+
+impl Follower {
+    /// Removes the sandboxes that are missing from the present state, but for those of stale clusters.
+    fn remove_missing(&mut self) {
+        let (copy, stale) = (&mut self.copy, &self.stale);
+        self.unconfirmed.retain(|id| {
+            let is_stale = copy.get(id).is_some_and(|status| stale.contains(&status.cluster));
+            if !is_stale {
+                copy.remove(id);
+            }
+            is_stale
+        });
     }
 }
 
