@@ -24,6 +24,7 @@ mod recent;
 mod sandbox;
 pub mod sandboxes;
 pub mod state;
+pub mod streams;
 mod supervisor;
 mod timelines;
 mod timer;

@@ -18,10 +18,7 @@ use lifecycle::{
 use prometheus_client::registry::Registry;
 use ractor::Actor;
 pub use ractor::SpawnErr;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::{admission::Permit, reap_log::Reaped, state::ReaperState};
@@ -33,9 +30,10 @@ use crate::{
     metrics::gauges::Gauges,
     reap_log::ReapLog,
     sandbox::Shared,
+    streams::Streams,
     supervisor::Supervisor,
     timer::{self, Timer},
-    view::{STALE_RETRY, View, unreadable},
+    view::{View, unreadable},
     workspaces::Workspaces,
     write_log::WriteLog,
 };
@@ -63,8 +61,6 @@ pub struct Rules {
     pub reap_limits: ReapLimits,
     /// The number of creates that are executed concurrently. Others wait.
     pub creates_at_once: usize,
-    /// The maximum number of event streams.
-    pub streams_max: usize,
 }
 
 /// A handle to the supervisor and the view. Every request clones it, which only increments a reference count.
@@ -89,9 +85,7 @@ struct Inner {
     views: Arc<AdmissionQueue>,
     /// The requests that wait for a sandbox to be ready.
     waits: Arc<AdmissionQueue>,
-    /// Permits of event streams.
-    streams: Arc<Semaphore>,
-    streams_max: usize,
+    streams: Streams,
     /// Is cancelled when nothing waits any more, because the daemon drains.
     draining: CancellationToken,
 }
@@ -110,9 +104,10 @@ impl Sandboxes {
         name: ClusterName,
         cluster: Arc<dyn Cluster>,
         rules: Rules,
+        streams: Streams,
         clock: impl Clock,
     ) -> Result<Self, SpawnErr> {
-        let Rules { staleness, policy, reap_limits, creates_at_once, streams_max } = rules;
+        let Rules { staleness, policy, reap_limits, creates_at_once } = rules;
         let (timer, requests) = Timer::new();
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let common = Arc::new(Shared {
@@ -147,8 +142,7 @@ impl Sandboxes {
             changes: AdmissionQueue::new(QUEUE_LIMITS),
             views: AdmissionQueue::new(VIEW_LIMITS),
             waits: AdmissionQueue::new(WAIT_LIMITS),
-            streams: Arc::new(Semaphore::new(streams_max)),
-            streams_max,
+            streams,
             draining: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(inner), workspaces: None })
@@ -200,14 +194,6 @@ impl Sandboxes {
         ]
     }
 
-    /// Returns the number of open event streams, and the largest number of them.
-    pub(crate) fn streams(&self) -> (u64, u64) {
-        let Inner { streams, streams_max, .. } = &*self.shared;
-        let open = streams_max.saturating_sub(streams.available_permits());
-        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        (number(open), number(*streams_max))
-    }
-
     /// Returns whether the reap limits have stopped the reaper.
     pub(crate) fn is_reaper_stopped(&self) -> bool {
         self.shared.common.limiter.stopped_until(Instant::now().into_std()).is_some()
@@ -251,14 +237,11 @@ impl Sandboxes {
     /// # Errors
     /// If the maximum of event streams is open, or if the daemon drains.
     pub fn stream_permit(&self) -> Result<OwnedSemaphorePermit, SandboxError> {
-        let Inner { streams, streams_max, draining, .. } = &*self.shared;
+        let Inner { streams, draining, .. } = &*self.shared;
         if draining.is_cancelled() {
             return Err(SandboxError::ShuttingDown { retry_after: RETRY });
         }
-        streams.clone().try_acquire_owned().map_err(|_| {
-            let what = format!("{streams_max} streams are open, which is the maximum");
-            SandboxError::Overloaded { what, retry_after: STALE_RETRY }
-        })
+        streams.permit()
     }
 
     async fn fresh(&self) -> Result<(), SandboxError> {

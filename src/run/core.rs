@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
-use actors::sandboxes::SpawnErr;
+use actors::{sandboxes::SpawnErr, streams::Streams};
 use fleet::{Fleet, Member, check::Check};
 use futures::future::{select_all, try_join_all};
 use kubernetes::manifest::Template;
@@ -33,6 +33,7 @@ pub struct Core {
     _twins: Task<Infallible>,
     /// One for each cluster.
     stacks: Vec<Stack>,
+    streams: Streams,
     metrics: Metrics,
     edge: Frontend,
     admin: Frontend,
@@ -58,8 +59,10 @@ impl Core {
         embedded: impl IntoIterator<Item = (ClusterName, simcluster::Cluster)>,
     ) -> Result<Self, SpawnErr> {
         let embedded: BTreeMap<_, _> = embedded.into_iter().collect();
+        let streams = Streams::new(settings.http.max_streams);
         let start = |cluster: &ClusterSettings| {
-            Stack::start(cluster.clone(), settings, embedded.get(&cluster.name).cloned())
+            let embedded = embedded.get(&cluster.name).cloned();
+            Stack::start(cluster.clone(), settings, streams.clone(), embedded)
         };
         let first = start(&settings.clusters.first).await?;
         let others = try_join_all(settings.clusters.others.iter().map(start)).await?;
@@ -72,7 +75,10 @@ impl Core {
         let stop = CancellationToken::new();
         let checks = checks(fleet.clone(), stop.clone());
         let http_metrics = HttpMetrics::default();
-        let metrics = Metrics::new(checks.clone(), |registry| http_metrics.register(registry));
+        let metrics = Metrics::new(checks.clone(), |registry| {
+            http_metrics.register(registry);
+            streams.register(registry);
+        });
         for stack in &stacks {
             stack.register_metrics(&metrics);
         }
@@ -91,7 +97,7 @@ impl Core {
         let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
-        Ok(Self { fleet, _twins: twins, stacks, metrics, edge, admin, stop })
+        Ok(Self { fleet, _twins: twins, stacks, streams, metrics, edge, admin, stop })
     }
 
     /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.
@@ -104,7 +110,7 @@ impl Core {
         settings: &Settings,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<(), SpawnErr> {
-        let stack = Stack::start(cluster, settings, embedded).await?;
+        let stack = Stack::start(cluster, settings, self.streams.clone(), embedded).await?;
         stack.register_metrics(&self.metrics);
         self.fleet.add(stack.member());
         self.stacks.push(stack);

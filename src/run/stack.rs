@@ -1,8 +1,12 @@
-//! The stack of one cluster: its connection, its actors, and the task that follows it. Stacks share nothing.
+//! The stack of one cluster: its connection, its actors, and the task that follows it. Stacks share nothing but the limit of
+//! the number of open streams, which are those of the daemon.
 
 use std::sync::Arc;
 
-use actors::sandboxes::{Rules, Sandboxes, SpawnErr};
+use actors::{
+    sandboxes::{Rules, Sandboxes, SpawnErr},
+    streams::Streams,
+};
 use fleet::{
     Member,
     check::{Check, Checks},
@@ -44,6 +48,7 @@ impl Stack {
     pub(super) async fn start(
         cluster: ClusterSettings,
         settings: &Settings,
+        streams: Streams,
         embedded: Option<simcluster::Cluster>,
     ) -> Result<Self, SpawnErr> {
         let ClusterSettings { name, terms, kubernetes, template, probes } = cluster;
@@ -61,9 +66,8 @@ impl Stack {
             policy: settings.policy,
             reap_limits: settings.reap_limits,
             creates_at_once: limits.creates_at_once(),
-            streams_max: settings.http.max_streams,
         };
-        let sandboxes = Sandboxes::start(name, cluster.clone(), rules, connection).await?;
+        let sandboxes = Sandboxes::start(name, cluster.clone(), rules, streams, connection).await?;
         let sandboxes =
             if has_workspaces { sandboxes.with_workspaces(cluster.clone(), &rules) } else { sandboxes };
         let workspaces = sandboxes.workspaces().cloned();

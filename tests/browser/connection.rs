@@ -111,7 +111,7 @@ async fn pages_that_were_left_hold_no_stream() {
     }
     let one = async || {
         let metrics = page.daemon.fetch("/metrics").await.text();
-        metrics.lines().any(|line| line == "sandbox_provisioner_event_streams{cluster=\"default\"} 1")
+        metrics.lines().any(|line| line == "sandbox_provisioner_event_streams 1")
     };
     until("one stream is open", one).await;
     page.run("history.back()", &[]).await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
-use simcluster::{Cluster, Options};
+use simcluster::{Cluster, NodeOptions, Options};
 use testkit::{Daemon, NAMESPACE, Setup, until};
 use tokio::time::sleep;
 
@@ -105,4 +105,41 @@ async fn features_are_those_of_all_clusters() {
         let answer = daemon.fetch("/api/capabilities").await;
         assert_eq!(answer.body, json!({"lark_cli_init_image": all, "lark_cli_broker_image": false}));
     }
+}
+
+/// Guards that a stream counts once for the daemon, whether it is about all clusters or has the log of a sandbox on one, and
+/// that the limit of their number is the daemon's.
+#[tokio::test(start_paused = true)]
+async fn the_streams_are_those_of_the_daemon() {
+    let with_nodes = || {
+        Cluster::start(Options { node: Some(NodeOptions::default()), ..Options::with_namespace(NAMESPACE) })
+    };
+    let clusters = ["east", "west"].map(|name| (name, "", with_nodes()));
+    let daemon =
+        Setup::new(&[("PROVISIONER_MAX_STREAMS", "3")]).clusters(clusters).start().await.ready().await;
+    for cluster in ["east", "west"] {
+        let body = json!({"sandbox_id": cluster, "cluster": cluster});
+        assert_eq!(daemon.call(http::Method::POST, "/api/sandboxes", Some(body)).await.status, 200);
+        daemon.until_phase(cluster, "Running").await;
+    }
+    let series = async || {
+        let scrape = daemon.fetch("/metrics").await.text();
+        let of_streams = scrape.lines().filter(|line| line.starts_with("sandbox_provisioner_event_streams"));
+        of_streams.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let gauges = |open: u8| {
+        let open = format!("sandbox_provisioner_event_streams {open}");
+        vec![open, "sandbox_provisioner_event_streams_max 3".to_owned()]
+    };
+    assert_eq!(series().await, gauges(0));
+    let all = daemon.events("/api/events", None).await.unwrap();
+    assert_eq!(series().await, gauges(1));
+    let mut logs = vec![];
+    for id in ["east", "west"] {
+        logs.push(daemon.follow(&format!("/api/sandboxes/{id}/logs?follow=true")).await.unwrap());
+    }
+    assert_eq!(series().await, gauges(3));
+    assert_eq!(daemon.events("/api/events", None).await.err().unwrap().status, 503);
+    drop(all);
+    assert_eq!(series().await, gauges(2));
 }

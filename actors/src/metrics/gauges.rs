@@ -106,9 +106,6 @@ impl Collector for Gauges {
         gauge(&mut encoder, "view_fresh", "1 if reads are answered, 0 if the view is stale", fresh)?;
         let queues = sandboxes.queues().into_iter().map(|(queue, length)| (QueueLabel { queue }, length));
         family(&mut encoder, "queued_requests", "Requests that wait or run, by queue", None, queues)?;
-        let (open, max) = sandboxes.streams();
-        gauge(&mut encoder, "event_streams", "Open streams of events and of logs", open)?;
-        gauge(&mut encoder, "event_streams_max", "The largest number of open streams", max)?;
         let stopped = u64::from(sandboxes.is_reaper_stopped());
         gauge(&mut encoder, "reaper_stopped", "1 while the reap limits stop the reaper", stopped)
     }

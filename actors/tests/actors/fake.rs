@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use actors::sandboxes::{Rules, Sandboxes};
+use actors::{
+    sandboxes::{Rules, Sandboxes},
+    streams::Streams,
+};
 use futures::{StreamExt as _, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
@@ -96,15 +99,9 @@ impl Fake {
 
     async fn on(shared: Arc<Shared>, policy: Policy, reap_limits: ReapLimits) -> Self {
         let port = Arc::new(Port(shared.clone()));
-        let rules = Rules {
-            staleness: STALENESS,
-            policy,
-            reap_limits,
-            creates_at_once: CREATES_AT_ONCE,
-            streams_max: 8,
-        };
-        let sandboxes =
-            Sandboxes::start(ClusterName::DEFAULT, port, rules, Wall(shared.clone())).await.unwrap();
+        let rules = Rules { staleness: STALENESS, policy, reap_limits, creates_at_once: CREATES_AT_ONCE };
+        let (streams, wall) = (Streams::new(8), Wall(shared.clone()));
+        let sandboxes = Sandboxes::start(ClusterName::DEFAULT, port, rules, streams, wall).await.unwrap();
         *shared.sandboxes.lock().unwrap() = Some(sandboxes.clone());
         Self { sandboxes, shared, ticking: None }
     }

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use actors::sandboxes::{Rules, Sandboxes};
+use actors::{
+    sandboxes::{Rules, Sandboxes},
+    streams::Streams,
+};
 use fleet::{Fleet, Member, backend::Backend};
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
@@ -97,18 +100,17 @@ impl World {
 
     /// Starts a process on the clusters as they are.
     async fn run(&mut self) {
-        let (mut members, mut tasks) = (vec![], vec![]);
+        let (mut members, mut tasks, streams) = (vec![], vec![], Streams::new(8));
         for (text, cluster) in &self.clusters {
             let rules = Rules {
                 staleness: STALENESS,
                 policy: Policy::default(),
                 reap_limits: ReapLimits::default(),
                 creates_at_once: 4,
-                streams_max: 8,
             };
             let port: Arc<FakeCluster> = cluster.clone();
-            let sandboxes =
-                Sandboxes::start(name(text), port.clone(), rules, Wall(cluster.begin)).await.unwrap();
+            let (streams, wall) = (streams.clone(), Wall(cluster.begin));
+            let sandboxes = Sandboxes::start(name(text), port.clone(), rules, streams, wall).await.unwrap();
             let sandboxes = sandboxes.with_workspaces(port, &rules);
             cluster.attach(&sandboxes);
             tasks.push(tokio::spawn(cluster.clone().report()));

@@ -8,6 +8,7 @@ use std::{
 
 use actors::{
     sandboxes::{Rules, Sandboxes},
+    streams::Streams,
     view::View,
 };
 use fleet::{Fleet, Member, backend::Backend, changes::ChangeReader, position::Start};
@@ -68,9 +69,10 @@ impl Cluster {
             policy: Policy::default(),
             reap_limits: ReapLimits::default(),
             creates_at_once: 1,
-            streams_max: STREAMS_MAX,
         };
-        let sandboxes = Sandboxes::start(name.clone(), Arc::new(Silent), rules, Still).await.unwrap();
+        let streams = Streams::new(STREAMS_MAX);
+        let sandboxes =
+            Sandboxes::start(name.clone(), Arc::new(Silent), rules, streams, Still).await.unwrap();
         let view = sandboxes.view().clone();
         Self { name, member: Member::new(sandboxes, Arc::new(Vec::new), Terms::default()), view }
     }
