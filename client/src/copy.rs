@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(applied(copy, "synced", json!({})), [""; 0], "after a resume");
     }
 
-    /// Guards that a `reset` does not remove the sandboxes of a cluster that is away, that those which ended meanwhile are gone
-    /// once its state is sent, and that a new stream in between changes nothing.
+    /// Guards that a `reset` does not remove the sandboxes of a cluster that is away, that sandboxes which have ended meanwhile
+    /// are gone once its state is sent, and that a new stream in between changes nothing.
     #[test]
     fn a_cluster_that_is_away_keeps_its_sandboxes() {
         for has_reconnected in [false, true] {
