@@ -94,13 +94,13 @@ impl Fleet {
         self.members().iter().find(|member| member.name() == name).cloned()
     }
 
-    /// Adds a cluster, unless there is one with its name. Open event streams end, so that clients open new ones, which have
+    /// Adds a cluster, unless there is one with its name. It counts as one without sandboxes until it has been listed. Open event streams end, so that clients open new ones, which have
     /// its sandboxes too.
     pub fn add(&self, member: Member) {
         let mut members = self.0.members.write();
         if let Err(at) = members.binary_search_by(|other| other.name().cmp(member.name())) {
             let mut all = members.to_vec();
-            all.insert(at, member);
+            all.insert(at, member.added());
             keep_requests(&all);
             *members = all.into();
             drop(members);
@@ -284,6 +284,8 @@ impl Backend for Fleet {
     async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
         let member = self.member(name)?;
         member.change(change);
+        let ClusterChange { weight, drain } = change;
+        tracing::info!(cluster = %name, weight, drain, "a request has changed the cluster");
         Some(self.report(&member).await)
     }
 

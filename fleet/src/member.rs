@@ -26,6 +26,9 @@ pub struct Member {
     /// Its checks.
     pub checks: Checks,
     offer: Arc<RwLock<Offer>>,
+    /// Whether it was added while the daemon runs. Until its first list it counts as one without sandboxes, as before. So a
+    /// mistake in its settings makes no other request fail.
+    is_added: bool,
 }
 
 /// The terms on which a cluster gets sandboxes, as an operator has set them last.
@@ -42,7 +45,18 @@ impl Member {
     /// Creates a member of the actors of a cluster, of its checks, and of the terms on which it gets sandboxes.
     #[must_use]
     pub fn new(sandboxes: Sandboxes, checks: Checks, terms: Terms) -> Self {
-        Self { sandboxes, checks, offer: Arc::new(RwLock::new(Offer { terms, is_drained: false })) }
+        let offer = Arc::new(RwLock::new(Offer { terms, is_drained: false }));
+        Self { sandboxes, checks, offer, is_added: false }
+    }
+
+    /// Returns this member as one that is added while the daemon runs.
+    pub(crate) fn added(self) -> Self {
+        Self { is_added: true, ..self }
+    }
+
+    /// Returns whether it takes part: it was there at the start, or has been listed since.
+    pub(crate) fn has_joined(&self) -> bool {
+        !self.is_added || self.view().is_listed()
     }
 
     /// Returns the name of the cluster.
@@ -113,7 +127,7 @@ impl Member {
         let holding = match view.status(id) {
             Some(_) => Holding::Shown,
             None if view.contains(id) => Holding::Held,
-            None if view.is_listed() => Holding::Absent,
+            None if view.is_listed() || self.is_added => Holding::Absent,
             None => Holding::Unknown,
         };
         State { holding, reach }

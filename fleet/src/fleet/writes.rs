@@ -202,7 +202,8 @@ impl Fleet {
         }
         self.0.placements.cancel(&id);
         let Delete { must, should } = route::delete(&self.states(&members, &id));
-        let targets: Vec<_> = must.iter().filter_map(|index| members.get(*index)).collect();
+        let targets = must.iter().filter_map(|index| members.get(*index));
+        let targets: Vec<_> = targets.filter(|member| member.has_joined()).collect();
         let outcomes =
             join_all(targets.iter().map(|member| member.sandboxes.delete(id.clone(), owner.clone()))).await;
         let mut errors: Vec<_> = targets

@@ -48,6 +48,7 @@ pub struct World {
 
 struct Process {
     fleet: Fleet,
+    streams: Streams,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -102,32 +103,35 @@ impl World {
     async fn run(&mut self) {
         let (mut members, mut tasks, streams) = (vec![], vec![], Streams::new(8));
         for (text, cluster) in &self.clusters {
-            let rules = Rules {
-                staleness: STALENESS,
-                policy: Policy::default(),
-                reap_limits: ReapLimits::default(),
-                creates_at_once: 4,
-            };
-            let port: Arc<FakeCluster> = cluster.clone();
-            let (streams, wall) = (streams.clone(), Wall(cluster.begin));
-            let sandboxes = Sandboxes::start(name(text), port.clone(), rules, streams, wall).await.unwrap();
-            let sandboxes = sandboxes.with_workspaces(port, &rules);
-            cluster.attach(&sandboxes);
-            tasks.push(tokio::spawn(cluster.clone().report()));
-            members.push(Member::new(sandboxes, Arc::new(Vec::new), self.terms[text].clone()));
+            let (member, task) = start_member(cluster, self.terms[text].clone(), streams.clone()).await;
+            tasks.push(task);
+            members.push(member);
         }
         let fleet = Fleet::new(members.remove(0), members, self.loss_timeout);
         let settling = fleet.clone();
         tasks.push(tokio::spawn(async move {
             settling.settle_twins().await;
         }));
-        self.process = Some(Process { fleet, tasks });
+        self.process = Some(Process { fleet, streams, tasks });
         tokio::task::yield_now().await;
+    }
+
+    /// Adds a cluster while the process runs.
+    pub async fn add(&mut self, text: &'static str, mode: Mode) {
+        let begin = self.clusters.values().next().unwrap().begin;
+        let cluster = Arc::new(FakeCluster::new(name(text), self.writes.clone(), begin));
+        cluster.state().mode = mode;
+        let process = self.process.as_mut().unwrap();
+        let (member, task) = start_member(&cluster, Terms::default(), process.streams.clone()).await;
+        process.tasks.push(task);
+        process.fleet.add(member);
+        self.clusters.insert(text, cluster);
+        self.terms.insert(text, Terms::default());
     }
 
     /// Kills the process.
     pub async fn kill(&mut self) {
-        let Some(Process { fleet, tasks }) = self.process.take() else { return };
+        let Some(Process { fleet, tasks, .. }) = self.process.take() else { return };
         fleet.kill();
         for task in tasks {
             task.abort();
@@ -194,6 +198,27 @@ impl World {
             }
         }
     }
+}
+
+/// Starts the actors of a cluster, and the task that reports its objects to them.
+async fn start_member(
+    cluster: &Arc<FakeCluster>,
+    terms: Terms,
+    streams: Streams,
+) -> (Member, JoinHandle<()>) {
+    let rules = Rules {
+        staleness: STALENESS,
+        policy: Policy::default(),
+        reap_limits: ReapLimits::default(),
+        creates_at_once: 4,
+    };
+    let port = cluster.clone();
+    let sandboxes =
+        Sandboxes::start(cluster.name.clone(), port.clone(), rules, streams, Wall(cluster.begin)).await.unwrap();
+    let sandboxes = sandboxes.with_workspaces(port, &rules);
+    cluster.attach(&sandboxes);
+    let task = tokio::spawn(cluster.clone().report());
+    (Member::new(sandboxes, Arc::new(Vec::new), terms), task)
 }
 
 /// Lets time pass.

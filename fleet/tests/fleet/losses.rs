@@ -221,3 +221,29 @@ async fn a_cluster_with_two_names_loses_nothing() {
     pass(60).await;
     assert_eq!(world.holders(&first), ["east", "west"]);
 }
+
+/// Guards that a cluster which is added and cannot be reached makes no request about other sandboxes fail, whatever the
+/// time-out, and that it takes part once it can be reached.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_cannot_be_added_harms_nothing() {
+    for loss_timeout in [None, Some(LOSS)] {
+        let mut world = World::with(&["east", "west"], loss_timeout).await;
+        let kept = id("kept");
+        world.create(&kept).await.unwrap();
+        world.add("north", Mode::Silent).await;
+        pass(10).await;
+        world.create(&id("new")).await.unwrap();
+        assert!(world.fleet().get(&kept).await.unwrap().is_some());
+        assert!(world.fleet().get(&id("unknown")).await.unwrap().is_none());
+        world.fleet().delete(id("unknown"), None).await.unwrap();
+        world.fleet().delete(id("new"), None).await.unwrap();
+
+        world.set_mode("north", Mode::Up);
+        pass(3).await;
+        let first = id_for(&["north"]);
+        assert_eq!(world.create(&first).await.unwrap().cluster, name("north"));
+        world.set_mode("north", Mode::Silent);
+        pass(STALENESS.as_secs() + 2).await;
+        assert!(names_cluster(&world.fleet().get(&first).await.unwrap_err(), "north"));
+    }
+}

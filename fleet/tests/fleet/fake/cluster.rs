@@ -71,7 +71,7 @@ pub struct Writes {
 
 /// A cluster in memory.
 pub struct FakeCluster {
-    name: ClusterName,
+    pub name: ClusterName,
     pub begin: Instant,
     state: Arc<Mutex<State>>,
     writes: Arc<Writes>,
@@ -192,9 +192,12 @@ impl FakeCluster {
 
     /// Shows the objects that another cluster has, as if both were one.
     pub fn copy(&self, other: &Self) {
-        let objects = other.state().objects.clone();
+        let (objects, kept) = {
+            let other = other.state();
+            (other.objects.clone(), other.kept.clone())
+        };
         let mut state = self.state();
-        (state.objects, state.has_missed) = (objects, true);
+        (state.objects, state.kept, state.has_missed) = (objects, kept, true);
     }
 
     /// Makes the Pod of a sandbox ready.
