@@ -213,8 +213,9 @@ async fn start_member(
         creates_at_once: 4,
     };
     let port = cluster.clone();
-    let sandboxes =
-        Sandboxes::start(cluster.name.clone(), port.clone(), rules, streams, Wall(cluster.begin)).await.unwrap();
+    let sandboxes = Sandboxes::start(cluster.name.clone(), port.clone(), rules, streams, Wall(cluster.begin))
+        .await
+        .unwrap();
     let sandboxes = sandboxes.with_workspaces(port, &rules);
     cluster.attach(&sandboxes);
     let task = tokio::spawn(cluster.clone().report());
