@@ -1,41 +1,27 @@
 //! `sandbox-provisioner health`: asks a daemon whether it is alive. Container health checks run it, because the image
 //! has no shell and no curl.
 
-use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
-use http::Uri;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use http::{Request, StatusCode, header};
+use kubernetes::fetch::{FetchError, PlainUrl, fetch};
 
 use crate::settings::rules;
 
 /// How long the daemon has to answer: less than the 3 s of our own examples.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// The longest status line that is read, in bytes.
-const STATUS_LINE_MAX: u64 = 64;
-
-/// The `http` URL to request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthUrl {
-    host: String,
-    port: u16,
-    path: String,
-}
+/// The longest answer that is read, in bytes.
+const ANSWER_MAX: usize = 64 << 20;
 
 /// Why a health check failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// Not a valid [`HealthUrl`].
-    #[error("invalid health URL: expected http:// and a host, such as http://127.0.0.1:8002/health")]
-    InvalidUrl,
     /// The connection failed.
     #[error("cannot connect to {url}: {source}")]
     Unreachable {
         /// The URL.
-        url: HealthUrl,
+        url: PlainUrl,
         /// The error of the operating system.
         source: io::Error,
     },
@@ -43,14 +29,14 @@ pub enum HealthError {
     #[error("{url} timed out after {} s", DEADLINE.as_secs())]
     TimedOut {
         /// The URL.
-        url: HealthUrl,
+        url: PlainUrl,
     },
     /// The response was not a 200.
     #[error("{url} answered {answer:?} instead of 200")]
     Answered {
         /// The URL.
-        url: HealthUrl,
-        /// The beginning of the response.
+        url: PlainUrl,
+        /// The version and the status, or why there is no response.
         answer: String,
     },
 }
@@ -59,71 +45,35 @@ pub enum HealthError {
 ///
 /// # Errors
 /// [`HealthError`] unless the answer is a 200 in time.
-pub async fn check(url: &HealthUrl) -> Result<(), HealthError> {
-    let answer = match tokio::time::timeout(DEADLINE, ask(url)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(source)) => return Err(HealthError::Unreachable { url: url.clone(), source }),
+pub async fn check(url: &PlainUrl) -> Result<(), HealthError> {
+    let request = Request::get(url.to_string()).header(header::USER_AGENT, "sandbox-provisioner-health");
+    let answer = match tokio::time::timeout(DEADLINE, fetch(request, ANSWER_MAX)).await {
+        Ok(Ok(answer)) if answer.status() == StatusCode::OK => return Ok(()),
+        Ok(Ok(answer)) => format!("{:?} {}", answer.version(), answer.status()),
+        Ok(Err(FetchError::Unreachable(source))) => {
+            return Err(HealthError::Unreachable { url: url.clone(), source });
+        }
+        Ok(Err(error)) => error.to_string(),
         Err(_) => return Err(HealthError::TimedOut { url: url.clone() }),
     };
-    let mut words = answer.split(' ');
-    if words.next().is_some_and(|version| version.starts_with("HTTP/1.")) && words.next() == Some("200") {
-        return Ok(());
-    }
     Err(HealthError::Answered { url: url.clone(), answer })
 }
 
-/// Sends a GET and returns the status line.
-async fn ask(url: &HealthUrl) -> io::Result<String> {
-    let bare = url.host.trim_start_matches('[').trim_end_matches(']');
-    let mut stream = TcpStream::connect((bare, url.port)).await?;
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}:{}\r\nUser-Agent: sandbox-provisioner-health\r\nConnection: close\r\n\r\n",
-        url.path, url.host, url.port
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(STATUS_LINE_MAX).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
-}
-
-// === impl HealthUrl ===
-
-impl HealthUrl {
-    /// `/health` of a daemon on this machine that listens on this address.
-    #[must_use]
-    pub fn of_listener(listen: SocketAddr) -> Self {
-        let address = SocketAddr::new(rules::reachable(listen.ip()), 0).to_string();
-        let host = address.strip_suffix(":0").unwrap_or(&address).to_owned();
-        Self { host, port: listen.port(), path: "/health".to_owned() }
-    }
-}
-
-impl FromStr for HealthUrl {
-    type Err = HealthError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri = Uri::from_str(text).map_err(|_| HealthError::InvalidUrl)?;
-        let authority = uri.authority().ok_or(HealthError::InvalidUrl)?;
-        if uri.scheme_str() != Some("http")
-            || uri.host().is_none_or(str::is_empty)
-            || authority.as_str().contains('@')
-        {
-            return Err(HealthError::InvalidUrl);
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80), path })
-    }
-}
-
-impl fmt::Display for HealthUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
-    }
+/// Returns the URL of `/health` of a daemon on this machine that listens on this address.
+#[must_use]
+pub fn of_listener(mut listen: SocketAddr) -> PlainUrl {
+    listen.set_ip(rules::reachable(listen.ip()));
+    PlainUrl::of(listen, "/health")
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use std::str::FromStr as _;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -138,7 +88,7 @@ mod tests {
             ("localhost:8002", None),
             ("", None),
         ] {
-            assert_eq!(HealthUrl::from_str(text).ok().map(|url| url.to_string()).as_deref(), url, "{text}");
+            assert_eq!(PlainUrl::from_str(text).ok().map(|url| url.to_string()).as_deref(), url, "{text}");
         }
     }
 
@@ -150,18 +100,20 @@ mod tests {
             ("[::]:8002", "http://[::1]:8002/health"),
             ("192.168.1.2:80", "http://192.168.1.2:80/health"),
         ] {
-            assert_eq!(HealthUrl::of_listener(listen.parse().unwrap()).to_string(), url);
+            assert_eq!(of_listener(listen.parse().unwrap()).to_string(), url);
         }
     }
 
     async fn checked(answer: &'static str) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = HealthUrl::of_listener(listener.local_addr().unwrap());
+        let url = of_listener(listener.local_addr().unwrap());
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap();
-            assert!(request[..length].starts_with(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:"));
+            let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            assert!(request.starts_with("get /health http/1.1\r\n"), "{request}");
+            assert!(request.contains("\r\nhost: 127.0.0.1:"), "{request}");
             stream.write_all(answer.as_bytes()).await.unwrap();
             drop(stream);
         };
@@ -181,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_is_an_error() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let error = check(&HealthUrl::of_listener(free)).await.unwrap_err();
+        let error = check(&of_listener(free)).await.unwrap_err();
         assert!(matches!(error, HealthError::Unreachable { .. }), "{error}");
     }
 }

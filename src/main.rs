@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use kubernetes::fetch::PlainUrl;
 use sandbox_provisioner::{
     cli::{Cli, Command},
-    health::{self, HealthUrl},
-    run,
+    health, run,
     settings::{
         environment::{self, Environment},
         load,
@@ -66,8 +66,8 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
         }
         Command::Doctor(args) => run::doctor(args, environment).await?,
         Command::Health { url, settings: args } => {
-            let url: HealthUrl = if let Some(url) = url {
-                match url.parse() {
+            let url = if let Some(url) = url {
+                match url.parse::<PlainUrl>() {
                     Ok(url) => url,
                     Err(error) => {
                         eprintln!("error: --url: {error}");
@@ -76,7 +76,7 @@ async fn run_command(command: Command, environment: &Environment) -> Result<Exit
                 }
             } else {
                 let loaded = load::for_looking(args.config.as_deref(), environment, &args.flags.0)?;
-                HealthUrl::of_listener(loaded.settings.http.listen)
+                health::of_listener(loaded.settings.http.listen)
             };
             health::check(&url).await.map_or_else(
                 |unhealthy| {

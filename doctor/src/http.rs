@@ -1,31 +1,23 @@
-//! A small HTTP client for the daemon and for sandboxes: plain HTTP/1.1, a connection for each request.
+//! Calls of the daemon and of sandboxes.
 
-use std::{fmt, io, net::SocketAddr, pin::pin, str::FromStr};
+use std::{fmt, io, net::SocketAddr, str::FromStr};
 
 use bytes::Bytes;
-use futures::future::{Either, select};
-use http::{HeaderValue, Method, Request, Uri, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Method, Request, Response, header};
+use kubernetes::fetch::{FetchError, PlainUrl, fetch};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 /// The longest answer that is read, in bytes: a list of 100,000 sandboxes.
 const ANSWER_MAX: usize = 64 << 20;
 
 /// The URL of a daemon, without a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DaemonUrl {
-    host: String,
-    port: u16,
-}
+pub struct DaemonUrl(PlainUrl);
 
 /// Not a valid [`DaemonUrl`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected http:// and a host, without a path, such as http://127.0.0.1:8002")]
 pub struct InvalidDaemonUrl;
 
 /// Why there is no answer.
@@ -37,24 +29,13 @@ pub(crate) enum DaemonError {
     Other(String),
 }
 
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub status: u16,
-    pub body: Bytes,
-}
-
 // === impl DaemonUrl ===
 
 impl DaemonUrl {
     /// Returns the URL of a listen address.
     #[must_use]
     pub fn of(address: SocketAddr) -> Self {
-        let host = match address {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        Self { host, port: address.port() }
+        Self(PlainUrl::of(address, ""))
     }
 }
 
@@ -62,29 +43,15 @@ impl FromStr for DaemonUrl {
     type Err = InvalidDaemonUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidDaemonUrl> {
-        let uri: Uri = text.parse().map_err(|_| InvalidDaemonUrl)?;
-        let authority = uri.authority().ok_or(InvalidDaemonUrl)?;
-        let is_plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
-        if !is_plain || uri.path() != "/" || uri.query().is_some() || authority.host().is_empty() {
-            return Err(InvalidDaemonUrl);
-        }
-        Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80) })
+        text.parse().ok().and_then(PlainUrl::without_path).map(Self).ok_or(InvalidDaemonUrl)
     }
 }
 
 impl fmt::Display for DaemonUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        self.0.fmt(f)
     }
 }
-
-impl fmt::Display for InvalidDaemonUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected http:// and a host, without a path, such as http://127.0.0.1:8002")
-    }
-}
-
-impl std::error::Error for InvalidDaemonUrl {}
 
 /// Sends a request to a server, such as `http://127.0.0.1:8002`.
 ///
@@ -96,34 +63,12 @@ pub(crate) async fn call(
     path: &str,
     key: Option<&SecretString>,
     deadline: Instant,
-) -> Result<Answer, DaemonError> {
-    match timeout_at(deadline, exchange(method, server, path, key)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(DaemonError::Other("timed out".to_owned())),
-    }
-}
-
-async fn exchange(
-    method: Method,
-    server: &str,
-    path: &str,
-    key: Option<&SecretString>,
-) -> Result<Answer, DaemonError> {
+) -> Result<Response<Bytes>, DaemonError> {
     let other = |why: &str| DaemonError::Other(why.to_owned());
-    let url: Uri = server.parse().map_err(|_| other("not a URL"))?;
-    let authority = url.authority().ok_or_else(|| other("not a URL"))?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await;
-    let stream = stream.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => DaemonError::Refused,
-        _ => DaemonError::Other(error.to_string()),
-    })?;
     let mut request = Request::builder()
         .method(method)
-        .uri(path)
-        .header(header::HOST, authority.as_str())
+        .uri(format!("{server}{path}"))
         .header(header::ACCEPT, "application/json, text/plain")
-        .header(header::CONNECTION, "close")
         .header(header::USER_AGENT, "sandbox-provisioner-doctor");
     if let Some(key) = key {
         let value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()));
@@ -131,20 +76,15 @@ async fn exchange(
         value.set_sensitive(true);
         request = request.header(header::AUTHORIZATION, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|_| other("not a URL"))?;
-    let broken = || other("the answer is not HTTP, or it broke off");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| broken())?;
-    let exchange = pin!(async {
-        let response = sender.send_request(request).await.map_err(|_| broken())?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(|_| broken())?;
-        Ok(Answer { status, body: body.to_bytes() })
-    });
-    // If the connection ends first, the exchange has received all its data.
-    match select(exchange, pin!(connection)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right((_, exchange)) => exchange.await,
-    }
+    let answer = timeout_at(deadline, fetch(request, ANSWER_MAX)).await.map_err(|_| other("timed out"))?;
+    answer.map_err(|error| match error {
+        FetchError::Unreachable(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            DaemonError::Refused
+        }
+        FetchError::Unreachable(error) => DaemonError::Other(error.to_string()),
+        FetchError::Broken => other("the answer is not HTTP, or it broke off"),
+        error => DaemonError::Other(error.to_string()),
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,12 @@ pub struct Selection {
 }
 
 /// Not the code of a check, and not the name of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown check {:?}: expected a code such as SP0201, or a group: {}",
+    .0.chars().take(40).collect::<String>(),
+    Group::NAMES.join(", ")
+)]
 pub struct UnknownCheck(String);
 
 // === impl Selection ===
@@ -72,17 +77,3 @@ impl Selection {
         checks::all().any(|check| check.is_slow && self.runs(check))
     }
 }
-
-impl std::fmt::Display for UnknownCheck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let groups: Vec<_> = Group::ALL.iter().map(|group| group.name()).collect();
-        write!(
-            f,
-            "unknown check {:?}: expected a code such as SP0201, or a group: {}",
-            self.0.chars().take(40).collect::<String>(),
-            groups.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for UnknownCheck {}

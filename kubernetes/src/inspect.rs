@@ -24,5 +24,6 @@ pub use crate::{
     certificate::Validity,
     client::ClientError,
     credentials::{CredentialsError, PluginError},
+    quota::{QuotaUse, quota_uses},
     tls::TlsError,
 };

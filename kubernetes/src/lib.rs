@@ -8,7 +8,7 @@
 //!                          ├─▸ watch ── kube_runtime ── types ── observe ──▸ lifecycle's `WatchSink`
 //!                          ├─▸ version ──▸ GET of the API server's version
 //!                          └─▸ namespace
-//!   probe ── its own HTTP client ──▸ the sandbox itself, and the metrics API
+//!   probe ── fetch ──▸ the sandbox itself, and the metrics API
 //!   every call: calls ── fault ── retry or backoff
 //! ```
 //!
@@ -29,6 +29,7 @@ mod events;
 mod exit_logs;
 #[cfg(test)]
 mod fake;
+pub mod fetch;
 pub mod inspect;
 mod kept_request;
 mod lenient;

@@ -9,14 +9,13 @@
 //! from them.
 
 mod cpu;
-mod fetch;
 mod parse;
 mod pointer;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::{join, join_all};
-use http::Uri;
+use http::{Request, Uri, header};
 use lifecycle::{ids::SandboxId, traits::Busy};
 use serde_json::Value;
 use tokio::{
@@ -24,9 +23,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use self::cpu::Cpu;
 pub use self::parse::{Probe, ProbeError};
-use self::{cpu::Cpu, fetch::fetch};
-use crate::connect::Connection;
+use crate::{connect::Connection, fetch::fetch, names::MANAGED_BY_VALUE};
 
 /// The probes for the all-in-one image, one for each of its ways to run code. A session of this image stays open after
 /// a command has ended, until it is closed. If that keeps sandboxes busy for too long, use a pointer such as
@@ -106,15 +105,18 @@ impl Prober {
 
     async fn one(&self, probe: &Probe, url: &str) -> Busy {
         let unanswered = |why: &str| Busy::Unanswered(format!("{}: {why}", probe.path()));
-        let Ok(url) = url.parse::<Uri>() else {
+        let Ok(url) = format!("{url}{}", probe.path()).parse::<Uri>() else {
             return unanswered("the sandbox has no usable URL");
         };
+        let request = Request::get(url)
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, MANAGED_BY_VALUE);
         let turn = timeout_at(Instant::now() + TURN_DEADLINE, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = turn else {
             return Busy::Unasked(format!("{}: too many sandboxes are probed at once", probe.path()));
         };
-        match timeout_at(Instant::now() + self.deadline, fetch(&url, probe.path())).await {
-            Ok(Ok(answer)) => judge(probe, answer.status, &answer.body),
+        match timeout_at(Instant::now() + self.deadline, fetch(request, BODY_MAX)).await {
+            Ok(Ok(answer)) => judge(probe, answer.status().as_u16(), answer.body()),
             Ok(Err(error)) => unanswered(&error.to_string()),
             Err(_) => unanswered(&format!("no answer within {:?}", self.deadline)),
         }

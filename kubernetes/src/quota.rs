@@ -1,12 +1,14 @@
-//! Reads the quotas of the namespace, for the metrics: how much of each is used.
+//! Reads the quotas of the namespace: how much of each is used.
 //!
-//! It is optional and best effort: a quota that cannot be read is missing in the metrics.
+//! The metrics are optional and best effort: a quota that cannot be read is missing in them.
 
 use std::{convert::Infallible, time::Duration};
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::core::{ObjectList, Request, Resource as _, params::ListParams};
 use lifecycle::error::{ClusterError, ClusterErrorKind};
+use serde::Deserialize as _;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::{
@@ -29,15 +31,15 @@ const RESOURCES_MAX: usize = 100;
 
 /// One resource of a quota.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct QuotaUse {
+pub struct QuotaUse {
     /// The name of the `ResourceQuota`.
-    pub(crate) quota: String,
+    pub quota: String,
     /// The name of the resource, such as `pods` or `requests.cpu`.
-    pub(crate) resource: String,
+    pub resource: String,
     /// The amount in use: bytes, cores or objects.
-    pub(crate) used: f64,
+    pub used: f64,
     /// The largest amount, in the same unit.
-    pub(crate) hard: f64,
+    pub hard: f64,
 }
 
 /// Reads the quotas again and again, and shows them as metrics. Ends only when it is dropped.
@@ -69,6 +71,12 @@ async fn list(connection: &Connection) -> Result<Vec<ResourceQuota>, ClusterErro
         connection.calls()?.request::<ObjectList<ResourceQuota>>(request, connection.limits().read).await
     };
     listed.await.map(|list| list.items).map_err(|error| classify(Verb::List, &error).fault)
+}
+
+/// Returns the resources whose use is known of a `ResourceQuota` as the API server returned it.
+#[must_use]
+pub fn quota_uses(quota: &Value) -> Vec<QuotaUse> {
+    ResourceQuota::deserialize(quota).map(|quota| uses(&quota)).unwrap_or_default()
 }
 
 /// Returns the resources of a quota whose use is known.

@@ -5,19 +5,9 @@ use kubernetes::inspect::{ReachError, TlsFault, Validity};
 
 use super::{json::list, kubeconfig::left};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Certificate, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0401", "the API server speaks TLS", &["SP0303"], speaks_tls),

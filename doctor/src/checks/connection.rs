@@ -8,19 +8,9 @@ use lifecycle::error::ClusterErrorKind;
 
 use super::json::{items, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{AccessFacts, Facts, Unread},
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Connection, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check(

@@ -6,20 +6,10 @@ use serde_json::Value;
 
 use super::json::{items, list, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
     http::DaemonError,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Daemon, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP1301", "the daemon answers", &[], answers),

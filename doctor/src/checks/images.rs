@@ -8,28 +8,13 @@ use serde_json::Value;
 
 use super::json::{items, list, name};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{AccessFacts, Facts},
-    group::Group,
 };
 
 pub(super) const CHECKS: &[Check] = &[
-    Check {
-        code: "SP1001",
-        group: Group::Images,
-        title: "the nodes have the images of sandboxes",
-        needs: &["SP0902"],
-        is_slow: false,
-        run: are_present,
-    },
-    Check {
-        code: "SP1002",
-        group: Group::Images,
-        title: "the images of sandboxes can be pulled",
-        needs: &["SP0306", "SP0502"],
-        is_slow: false,
-        run: can_be_pulled,
-    },
+    check("SP1001", "the nodes have the images of sandboxes", &["SP0902"], are_present),
+    check("SP1002", "the images of sandboxes can be pulled", &["SP0306", "SP0502"], can_be_pulled),
 ];
 
 /// The number of images that a kubelet reports (`--node-status-max-images`). A node that reports as many has more.

@@ -1,6 +1,5 @@
 //! Reads fields of Kubernetes' objects.
 
-use kube_quantity::ParsedQuantity;
 use serde_json::Value;
 
 /// Returns the text at a pointer; empty if there is none.
@@ -16,14 +15,6 @@ pub(super) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item 
 /// Returns the name of an object.
 pub(super) fn name(object: &Value) -> &str {
     text(object, "/metadata/name")
-}
-
-/// Returns an amount, in cores, bytes or pieces.
-pub(super) fn amount(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => ParsedQuantity::try_from(text.as_str()).ok()?.to_bytes_f64(),
-        other => other.as_f64(),
-    }
 }
 
 /// Returns whether the condition of an object has a status.

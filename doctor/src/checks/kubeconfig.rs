@@ -10,19 +10,9 @@ use kubernetes::{
 };
 
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{AccessFacts, Facts},
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Kubeconfig, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0201", "the kubeconfig exists", &[], exists),

@@ -1,22 +1,13 @@
 //! Group 06: the namespace of the sandboxes, and whether it admits them.
 
+use kubernetes::inspect::quota_uses;
 use lifecycle::error::ClusterErrorKind;
 
-use super::json::{amount, list, name, text};
+use super::json::{list, name, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{Facts, Unread},
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Namespace, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0601", "the namespace exists or can be created", &["SP0306"], exists),
@@ -121,15 +112,9 @@ fn has_quota(facts: &Facts) -> Outcome {
     };
     let nearly: Vec<_> = quotas
         .iter()
-        .flat_map(|quota| {
-            let hard = quota.pointer("/status/hard").and_then(|hard| hard.as_object());
-            hard.into_iter().flatten().filter_map(move |(resource, limit)| {
-                let used = amount(quota.pointer("/status/used")?.get(resource)?)?;
-                let is_nearly_used =
-                    OF_SANDBOXES.contains(&resource.as_str()) && used >= amount(limit)? * QUOTA_WARNS;
-                is_nearly_used.then(|| format!("{} {resource}", name(quota)))
-            })
-        })
+        .flat_map(quota_uses)
+        .filter(|of| OF_SANDBOXES.contains(&&*of.resource) && of.used >= of.hard * QUOTA_WARNS)
+        .map(|of| format!("{} {}", of.quota, of.resource))
         .collect();
     if nearly.is_empty() {
         return Outcome::passed(if quotas.is_empty() { "there are none" } else { "" });

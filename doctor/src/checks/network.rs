@@ -4,19 +4,9 @@ use kubernetes::{inspect::PolicyState, manifest::ServiceType};
 
 use super::json::{list, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Network, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0801", "NODE_HOST has an address", &["SP0101"], host_resolves),

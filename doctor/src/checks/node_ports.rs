@@ -5,28 +5,13 @@ use lifecycle::error::ClusterErrorKind;
 
 use super::json::items;
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
 };
 
 pub(super) const CHECKS: &[Check] = &[
-    Check {
-        code: "SP1101",
-        group: Group::NodePorts,
-        title: "the cluster has a node port for a sandbox (dry run)",
-        needs: &["SP0602", "SP0503"],
-        is_slow: false,
-        run: has_one,
-    },
-    Check {
-        code: "SP1102",
-        group: Group::NodePorts,
-        title: "the cluster has node ports for more sandboxes",
-        needs: &["SP1101"],
-        is_slow: false,
-        run: has_more,
-    },
+    check("SP1101", "the cluster has a node port for a sandbox (dry run)", &["SP0602", "SP0503"], has_one),
+    check("SP1102", "the cluster has node ports for more sandboxes", &["SP1101"], has_more),
 ];
 
 /// The number of node ports of a cluster with the default range, 30000 to 32767.

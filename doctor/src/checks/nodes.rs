@@ -2,25 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use kubernetes::{manifest::Template, profile::Profile};
+use kubernetes::{
+    manifest::Template,
+    profile::{Amount, Profile, Quantity},
+};
 use lifecycle::ids::ProfileName;
 use serde_json::Value;
 
-use super::json::{amount, has_condition, items, list, name, text};
+use super::json::{has_condition, items, list, name, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{Facts, Read, Unread},
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Nodes, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0901", "there is a node", &["SP0306"], exists),
@@ -148,13 +141,11 @@ fn have_no_pressure(facts: &Facts) -> Outcome {
 /// Returns the requests of a profile's sandbox: CPU in cores, memory and disk in bytes.
 fn requests(profile: Option<&Profile>) -> [(&'static str, f64); 3] {
     let defaults = kubernetes::manifest::default_resources();
-    let of = |field: &str, own: Option<&kubernetes::profile::Amount>| {
+    let of = |field: &str, own: Option<&Amount>| {
         let default = defaults.iter().find(|(name, _)| *name == field).map(|(_, amount)| amount);
-        let request = |amount: Option<&kubernetes::profile::Amount>| {
-            let amount = amount?;
-            amount.request.as_ref().or(amount.limit.as_ref()).map(|quantity| quantity.as_str().to_owned())
-        };
-        request(own).or_else(|| request(default)).and_then(|text| amount(&text.into())).unwrap_or_default()
+        let request =
+            |amount: &Amount| amount.request.as_ref().or(amount.limit.as_ref()).map(Quantity::amount);
+        own.and_then(request).or_else(|| default.and_then(request)).unwrap_or_default()
     };
     [
         ("cpu", of("cpu", profile.map(|profile| &profile.cpu))),
@@ -166,8 +157,8 @@ fn requests(profile: Option<&Profile>) -> [(&'static str, f64); 3] {
 /// Returns the resource of which a node has too little, whatever else runs there.
 fn lacks(node: &Value, requests: &[(&'static str, f64)]) -> Option<&'static str> {
     let too_small = |(resource, wanted): &&(&'static str, f64)| {
-        let has = node.pointer("/status/allocatable").and_then(|all| amount(all.get(*resource)?));
-        has.is_some_and(|has| has < *wanted)
+        let has = Quantity::of_kubernetes(text(node, &format!("/status/allocatable/{resource}")));
+        has.is_some_and(|has| has.amount() < *wanted)
     };
     requests.iter().find(too_small).map(|(resource, _)| *resource)
 }

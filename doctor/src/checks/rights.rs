@@ -2,9 +2,8 @@
 
 use super::json::list;
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{Facts, Read, Unread},
-    group::Group,
     subject::SettingsFacts,
 };
 
@@ -58,15 +57,6 @@ pub(crate) const RIGHTS: &[Right] = &[
     right("SP0513", "patch", NETWORKING, "networkpolicies"),
     right("SP0601", "create", "", "namespaces"),
 ];
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Rights, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0501", "the API server tells the rights", &["SP0305"], are_told),

@@ -8,23 +8,21 @@ use lifecycle::{ids::SandboxId, phase::Phase, step::ORPHAN_GRACE};
 
 use super::json::list;
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
 };
 
-const fn check(code: &'static str, title: &'static str, run: fn(&Facts) -> Outcome) -> Check {
-    Check { code, group: Group::Sandboxes, title, needs: &["SP0306", "SP0502"], is_slow: false, run }
-}
+/// The checks without which those of sandboxes mean nothing.
+const NEEDS: &[&str] = &["SP0306", "SP0502"];
 
 pub(super) const CHECKS: &[Check] = &[
-    check("SP1201", "each Pod has its Service, and each Service its Pod", orphans),
-    check("SP1202", "no foreign object has the name of a sandbox's", foreign),
-    check("SP1203", "no sandbox is Pending for long", pending),
-    check("SP1204", "no sandbox crashes", crashing),
-    check("SP1205", "each running sandbox is ready", unready),
-    check("SP1206", "each deleted sandbox ends", terminating),
-    check("SP1207", "no sandbox has ended", ended),
+    check("SP1201", "each Pod has its Service, and each Service its Pod", NEEDS, orphans),
+    check("SP1202", "no foreign object has the name of a sandbox's", NEEDS, foreign),
+    check("SP1203", "no sandbox is Pending for long", NEEDS, pending),
+    check("SP1204", "no sandbox crashes", NEEDS, crashing),
+    check("SP1205", "each running sandbox is ready", NEEDS, unready),
+    check("SP1206", "each deleted sandbox ends", NEEDS, terminating),
+    check("SP1207", "no sandbox has ended", NEEDS, ended),
 ];
 
 /// The age of a Pod from which on it should run or be ready.

@@ -1,28 +1,13 @@
 //! Group 01: the settings. Invalid values never get here: the command line refuses them with exit status 2.
 
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::Facts,
-    group::Group,
 };
 
 pub(super) const CHECKS: &[Check] = &[
-    Check {
-        code: "SP0101",
-        group: Group::Settings,
-        title: "the daemon starts with the settings",
-        needs: &[],
-        is_slow: false,
-        run: starts,
-    },
-    Check {
-        code: "SP0102",
-        group: Group::Settings,
-        title: "an API key protects the daemon",
-        needs: &["SP0101"],
-        is_slow: false,
-        run: has_key,
-    },
+    check("SP0101", "the daemon starts with the settings", &[], starts),
+    check("SP0102", "an API key protects the daemon", &["SP0101"], has_key),
 ];
 
 fn starts(facts: &Facts) -> Outcome {

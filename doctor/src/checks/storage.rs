@@ -7,19 +7,9 @@ use serde_json::Value;
 
 use super::json::{items, list, name, text};
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Outcome, check},
     facts::{AccessFacts, Facts, Read, Unread},
-    group::Group,
 };
-
-const fn check(
-    code: &'static str,
-    title: &'static str,
-    needs: &'static [&'static str],
-    run: fn(&Facts) -> Outcome,
-) -> Check {
-    Check { code, group: Group::Storage, title, needs, is_slow: false, run }
-}
 
 pub(super) const CHECKS: &[Check] = &[
     check("SP0701", "the claims of the settings exist", &["SP0602"], exist),

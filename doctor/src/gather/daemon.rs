@@ -28,14 +28,14 @@ pub(super) async fn gather(subject: &Subject, selection: &Selection, deadline: I
     let mut facts =
         DaemonFacts { url, is_named: daemon.is_named, version: daemon.version, ..DaemonFacts::default() };
     let health = call(Method::GET, &facts.url, "/health", None, deadline).await;
-    facts.health = Some(health.map(|answer| answer.status));
+    facts.health = Some(health.map(|answer| answer.status().as_u16()));
     if !matches!(facts.health, Some(Ok(200))) {
         return facts;
     }
     let metrics = async {
         let url = daemon.metrics.as_ref()?.to_string();
         let answer = call(Method::GET, &url, "/metrics", daemon.key.as_ref(), deadline).await;
-        Some(answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()))
+        Some(answer.map(|answer| String::from_utf8_lossy(answer.body()).into_owned()))
     };
     let network =
         async { if selection.asks_for(NETWORK_CHECK) { Some(check_network(subject).await) } else { None } };
@@ -49,8 +49,8 @@ pub(super) async fn gather(subject: &Subject, selection: &Selection, deadline: I
         metrics,
         network
     );
-    facts.list = Some(list.map(|answer| (answer.status, ids(&json(&answer.body)))));
-    facts.ready = Some(ready.map(|answer| json(&answer.body)));
+    facts.list = Some(list.map(|answer| (answer.status().as_u16(), ids(&json(answer.body())))));
+    facts.ready = Some(ready.map(|answer| json(answer.body())));
     facts.metrics = metrics;
     facts.network_check = network;
     facts
@@ -61,10 +61,10 @@ async fn check_network(subject: &Subject) -> Result<Value, DaemonError> {
     let (url, path) = (subject.daemon.url.to_string(), "/api/network/check");
     let key = subject.daemon.key.as_ref();
     let end = Instant::now() + NETWORK_TIME;
-    let mut report = json(&call(Method::POST, &url, path, key, end).await?.body);
+    let mut report = json(call(Method::POST, &url, path, key, end).await?.body());
     while report.get("checking").and_then(Value::as_bool) == Some(true) && Instant::now() < end {
         sleep(NETWORK_POLL).await;
-        report = json(&call(Method::GET, &url, path, key, end).await?.body);
+        report = json(call(Method::GET, &url, path, key, end).await?.body());
     }
     // With several clusters the report has one for each.
     let of_cluster =

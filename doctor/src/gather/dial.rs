@@ -46,7 +46,7 @@ pub(super) async fn sandboxes(subject: &Subject, objects: &SandboxObjects, deadl
     let urls = ready.filter_map(|(id, _)| services.ours.get(id)?.url.clone()).take(DIALLED_MAX);
     let dial = async |url: String| {
         let answer = call(Method::GET, &url, PATH, None, deadline).await;
-        let status = answer.map(|answer| answer.status).map_err(|error| match error {
+        let status = answer.map(|answer| answer.status().as_u16()).map_err(|error| match error {
             DaemonError::Refused => "connection refused".to_owned(),
             DaemonError::Other(why) => why,
         });

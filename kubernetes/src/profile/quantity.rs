@@ -76,7 +76,8 @@ impl Quantity {
     }
 
     /// Parses an amount from an object of Kubernetes, whatever it is.
-    pub(crate) fn of_kubernetes(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of_kubernetes(text: &str) -> Option<Self> {
         Self::parse(text, 0.0..=f64::MAX)
     }
 
@@ -113,7 +114,8 @@ impl Quantity {
     }
 
     /// Returns the amount in cores, bytes or objects.
-    pub(crate) const fn amount(&self) -> f64 {
+    #[must_use]
+    pub const fn amount(&self) -> f64 {
         self.amount
     }
 
