@@ -65,7 +65,7 @@ pub enum Command {
     #[command(after_help = TOP_HELP)]
     Top(TopArgs),
     /// Show the profiles that a create may name.
-    Profiles(ListArgs),
+    Profiles(CommonArgs),
     /// Show, enlarge or delete workspaces.
     #[command(after_help = WORKSPACES_EXAMPLES)]
     Workspaces(WorkspacesArgs),
@@ -134,12 +134,9 @@ pub struct GetArgs {
     /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `create`.
@@ -209,12 +206,9 @@ pub struct CreateArgs {
     /// The name of the caller, who becomes the owner of the sandbox.
     #[command(flatten)]
     pub owner: OwnerArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// Limits of a container.
@@ -273,12 +267,9 @@ pub struct TouchArgs {
     /// The name of the caller.
     #[command(flatten)]
     pub owner: OwnerArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `limits`.
@@ -300,12 +291,9 @@ pub struct LimitsArgs {
     /// The name of the caller.
     #[command(flatten)]
     pub owner: OwnerArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `events`.
@@ -320,12 +308,9 @@ pub struct EventsArgs {
     /// The selected sandboxes.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `logs`.
@@ -363,12 +348,9 @@ pub struct TimelineArgs {
     /// Id of a sandbox, which may have ended within the last hour.
     #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: String,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `wait`.
@@ -420,9 +402,9 @@ pub struct TopArgs {
     pub connection: ConnectionArgs,
 }
 
-/// The arguments of commands that show a list.
+/// The arguments of all commands that show something.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub struct CommonArgs {
     /// The output.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -438,9 +420,9 @@ pub struct WorkspacesArgs {
     /// The change; without one the workspaces are shown.
     #[command(subcommand)]
     pub action: Option<WorkspaceAction>,
-    /// The arguments of the list.
+    /// The output and the connection.
     #[command(flatten)]
-    pub list: ListArgs,
+    pub common: CommonArgs,
 }
 
 /// A change of workspaces.
@@ -463,9 +445,9 @@ pub enum WorkspaceAction {
         /// New size, such as 20Gi.
         #[arg(value_name = "SIZE")]
         size: String,
-        /// The arguments of the list.
+        /// The output and the connection.
         #[command(flatten)]
-        list: ListArgs,
+        common: CommonArgs,
     },
 }
 

@@ -4,10 +4,11 @@ use std::{cmp::Ordering, time::Duration};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use lifecycle::spec::Resources;
 
 use crate::{
     age,
-    sandbox::{Fields, Resources, Sandbox},
+    sandbox::{Fields, Sandbox},
     table::{Cell, Colour, NONE},
 };
 

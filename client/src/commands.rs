@@ -53,20 +53,20 @@ async fn outcome(
         };
     }
     match command {
-        Command::Get(args) => get::run(session!(args.connection), &args).await,
-        Command::Create(args) => create::run(session!(args.connection), &args).await,
+        Command::Get(args) => get::run(session!(args.common.connection), &args).await,
+        Command::Create(args) => create::run(session!(args.common.connection), &args).await,
         Command::Delete(args) => delete::run(session!(args.connection), &args).await,
-        Command::Touch(args) => change::touch(session!(args.connection), &args).await,
-        Command::Limits(args) => change::limits(session!(args.connection), &args).await,
-        Command::Events(args) => events::run(session!(args.connection), &args).await,
+        Command::Touch(args) => change::touch(session!(args.common.connection), &args).await,
+        Command::Limits(args) => change::limits(session!(args.common.connection), &args).await,
+        Command::Events(args) => events::run(session!(args.common.connection), &args).await,
         Command::Logs(args) => logs::run(session!(args.connection), &args).await,
-        Command::Timeline(args) => timeline::run(session!(args.connection), &args).await,
+        Command::Timeline(args) => timeline::run(session!(args.common.connection), &args).await,
         Command::Wait(args) => wait::run(session!(args.connection), &args).await,
         Command::Top(args) => top::run(session!(args.connection), &args).await,
         Command::Profiles(args) => profiles::run(session!(args.connection), &args).await,
         Command::Workspaces(args) => workspaces::run(environment, console, args).await,
-        Command::Move(args) => change::move_to(session!(args.connection), &args).await,
-        Command::Clusters(args) => clusters::run(session!(args.connection), &args).await,
+        Command::Move(args) => change::move_to(session!(args.common.connection), &args).await,
+        Command::Clusters(args) => clusters::run(session!(args.common.connection), &args).await,
         Command::Completions { shell } => generate::completions(program, shell, console),
         Command::Man { dir } => generate::manual(program, dir.as_deref(), console),
     }

@@ -281,7 +281,10 @@ impl fmt::Display for Refusal {
         if let Some(hint) = self.text("hint") {
             write!(f, "; {}", printable(hint))?;
         }
-        if let Some(wait) = self.retry_after {
+        // Many sentences of the daemon say so themselves.
+        if let Some(wait) = self.retry_after
+            && !detail.contains("again in ")
+        {
             write!(f, "; try again in {} s", wait.as_secs())?;
         }
         match &self.request_id {
@@ -432,6 +435,14 @@ mod tests {
             assert!(shown.starts_with(sentence), "{shown}");
             assert_eq!((error.exit(), error.is_temporary()), (exit, is_temporary), "{shown}");
         }
+    }
+
+    /// Guards that the retry delay is said once, also if the daemon's own sentence has it.
+    #[test]
+    fn the_retry_delay_is_said_once() {
+        let body = json!({"detail": "cluster state is stale (x); try again in 5 s", "reason": "Stale"});
+        let refusal = Refusal { retry_after: Some(Duration::from_secs(5)), ..refused(503, body) };
+        assert_eq!(refusal.to_string(), "cluster state is stale (x); try again in 5 s (Stale)");
     }
 
     /// Guards that a closed pipe is a success without a message.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use lifecycle::spec::Resources;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -71,18 +72,6 @@ pub struct Fields {
     pub resize: Option<Resize>,
     /// The sentence of an error.
     pub detail: Option<Value>,
-}
-
-/// Limits of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-pub struct Resources {
-    /// Of CPU.
-    pub cpu: Option<String>,
-    /// Of memory.
-    pub memory: Option<String>,
-    /// Of disk.
-    pub ephemeral_storage: Option<String>,
 }
 
 /// A workspace of a sandbox.

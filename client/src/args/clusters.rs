@@ -2,10 +2,7 @@
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{
-    connection::{ConnectionArgs, OwnerArgs},
-    output::OutputArgs,
-};
+use super::{CommonArgs, connection::OwnerArgs};
 
 /// The arguments of `clusters`.
 #[derive(Debug, Args)]
@@ -22,12 +19,9 @@ pub struct ClustersArgs {
     /// End the drain.
     #[arg(long, requires = "name", conflicts_with = "drain")]
     pub undrain: bool,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }
 
 /// The arguments of `move`.
@@ -42,10 +36,7 @@ pub struct MoveArgs {
     /// The name of the caller.
     #[command(flatten)]
     pub owner: OwnerArgs,
-    /// The output.
+    /// The output and the connection.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub common: CommonArgs,
 }

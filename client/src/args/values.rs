@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lifecycle::{labels::Labels, selector::Selector};
+use lifecycle::{labels::Labels, phase::Phase, selector::Selector};
 
 /// A directory to mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +15,10 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// The statuses of sandboxes that exist.
-const STATUSES: [&str; 6] = ["Pending", "Running", "Succeeded", "Failed", "Unknown", "Terminating"];
-
 /// Returns a status with the capital letter of Kubernetes.
 pub(super) fn status(text: &str) -> Result<String, String> {
-    let known = STATUSES.iter().find(|status| status.eq_ignore_ascii_case(text));
-    known.map(ToString::to_string).ok_or_else(|| format!("expected one of {}", STATUSES.join(", ")))
+    let known = Phase::NAMES.into_iter().find(|status| status.eq_ignore_ascii_case(text));
+    known.map(str::to_owned).ok_or_else(|| format!("expected one of {}", Phase::NAMES.join(", ")))
 }
 
 /// A label selector, as it was written.

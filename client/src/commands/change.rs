@@ -29,7 +29,7 @@ pub(super) async fn touch(session: &mut Session<'_, '_>, args: &TouchArgs) -> Re
         }
     }
     if !touched.is_empty() {
-        list::print(session.console, &touched, args.ids.len() > 1, &args.output)?;
+        list::print(session.console, &touched, args.ids.len() > 1, &args.common.output)?;
     }
     finished(exit)
 }
@@ -50,7 +50,7 @@ pub(super) async fn limits(session: &mut Session<'_, '_>, args: &LimitsArgs) -> 
         let why = resize.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
         session.console.note(&crate::text::printable(&format!("resize: {}{why}", resize.state)));
     }
-    list::print(session.console, &[changed], false, &args.output)
+    list::print(session.console, &[changed], false, &args.common.output)
 }
 
 pub(super) async fn move_to(session: &mut Session<'_, '_>, args: &MoveArgs) -> Result<(), Failure> {
@@ -64,7 +64,7 @@ pub(super) async fn move_to(session: &mut Session<'_, '_>, args: &MoveArgs) -> R
             format!("{} is being created on {}; it moves once it is ready there", args.id, args.cluster);
         session.console.note(&crate::text::printable(&text));
     }
-    list::print(session.console, &[moved], false, &args.output)
+    list::print(session.console, &[moved], false, &args.common.output)
 }
 
 /// Sends a call whose answer is a sandbox.

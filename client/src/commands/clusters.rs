@@ -114,7 +114,7 @@ fn print(
     clusters: &[Cluster],
     args: &ClustersArgs,
 ) -> Result<(), Failure> {
-    let format = args.output.output;
+    let format = args.common.output.output;
     match format {
         Format::Json | Format::Yaml => session.console.value(value, format),
         Format::Name => session.console.print(&lines(clusters.iter().map(|cluster| &cluster.name))),
@@ -123,7 +123,7 @@ fn print(
             let titles: Vec<_> = TITLES.into_iter().chain(WIDE.into_iter().filter(|_| is_wide)).collect();
             let now = Timestamp::now();
             let rows: Vec<_> = clusters.iter().map(|cluster| cluster.row(is_wide, now)).collect();
-            session.console.table(&titles, &rows, &args.output)?;
+            session.console.table(&titles, &rows, &args.common.output)?;
             // A table has no room for sentences.
             for cluster in clusters {
                 for Problem { check, message, optional } in &cluster.problems {

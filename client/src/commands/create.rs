@@ -28,7 +28,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &CreateArgs) -> Res
     let created = session.api.call(call).await?;
     let created = Sandbox::parse(created).ok_or_else(|| session.api.foreign())?;
     if !args.wait {
-        return list::print_changed(session, &created, &args.output);
+        return list::print_changed(session, &created, &args.common.output);
     }
     // The sandbox exists, so a failed wait shows it, too.
     let waited = wait::until(&session.api, created.id(), State::Ready, args.timeout).await;
@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &CreateArgs) -> Res
         };
         shown.value = now.value;
     }
-    list::print_changed(session, &shown, &args.output)?;
+    list::print_changed(session, &shown, &args.common.output)?;
     waited
 }
 

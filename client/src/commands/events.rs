@@ -25,7 +25,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &EventsArgs) -> Res
     let path =
         args.id.as_deref().map_or("/api/events".to_owned(), |id| format!("{}/events", api::sandbox(id)));
     let mut follow = Follow::new(&session.api, path);
-    let mut printer = Printer::new(args, session.console.style(&args.output));
+    let mut printer = Printer::new(args, session.console.style(&args.common.output));
     loop {
         match follow.next().await? {
             News::Lost(why) => session.console.note(&format!("warning: {why}; connecting again")),
@@ -80,7 +80,7 @@ impl<'a> Printer<'a> {
         if !is_meant {
             return None;
         }
-        match self.args.output.output {
+        match self.args.common.output.output {
             Format::Json => Some(format!("{}\n", value(event, now))),
             Format::Yaml => {
                 serde_saphyr::to_string(&value(event, now)).ok().map(|text| format!("---\n{text}"))

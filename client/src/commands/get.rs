@@ -26,7 +26,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
     }
     found.sort_by(|one, other| columns::compare(args.sort_by, one, other));
     if exit == Exit::Success || !found.is_empty() {
-        list::print(session.console, &found, args.ids.len() != 1, &args.output)?;
+        list::print(session.console, &found, args.ids.len() != 1, &args.common.output)?;
     }
     finished(exit)
 }

@@ -11,7 +11,7 @@ use crate::{
     columns::{self, Choice},
     error::{CallError, Exit, Failure},
     output::Console,
-    sandbox::{Resources, Sandbox},
+    sandbox::Sandbox,
     text::lines,
 };
 
@@ -109,7 +109,7 @@ pub(super) fn print_changed(
         ("cluster", fields.cluster_not_applied.clone()),
         ("profile", fields.profile_not_applied.clone()),
         ("network mode", fields.network_not_applied.clone()),
-        ("resources", (*resources != Resources::default()).then(|| columns::resources(resources))),
+        ("resources", (!resources.is_empty()).then(|| columns::resources(resources))),
     ];
     for (what, value) in not_applied {
         if let Some(value) = value {

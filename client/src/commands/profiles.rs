@@ -1,14 +1,14 @@
 //! `profiles`: shows the profiles that a create may name.
 
+use lifecycle::spec::Resources;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Session;
 use crate::{
-    args::{Format, ListArgs},
+    args::{CommonArgs, Format},
     columns,
     error::Failure,
-    sandbox::Resources,
     table::Cell,
     text::lines,
 };
@@ -41,7 +41,7 @@ struct Workspace {
     scope: String,
 }
 
-pub(super) async fn run(session: &mut Session<'_, '_>, args: &ListArgs) -> Result<(), Failure> {
+pub(super) async fn run(session: &mut Session<'_, '_>, args: &CommonArgs) -> Result<(), Failure> {
     let value = session.api.get("/api/profiles").await?;
     let list = Profiles::deserialize(&value).map_err(|_| session.api.foreign())?;
     let format = args.output.output;

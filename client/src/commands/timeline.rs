@@ -53,12 +53,12 @@ struct Step {
 
 pub(super) async fn run(session: &mut Session<'_, '_>, args: &TimelineArgs) -> Result<(), Failure> {
     let value = session.api.get(&format!("{}/timeline", api::sandbox(&args.id))).await?;
-    match args.output.output {
-        Format::Json | Format::Yaml => session.console.value(&value, args.output.output),
+    match args.common.output.output {
+        Format::Json | Format::Yaml => session.console.value(&value, args.common.output.output),
         Format::Name => session.console.print(&format!("{}\n", args.id)),
         Format::Table | Format::Wide => {
             let timeline = parse(&value).ok_or_else(|| session.api.foreign())?;
-            session.console.table(&TITLES, &timeline.rows(), &args.output)?;
+            session.console.table(&TITLES, &timeline.rows(), &args.common.output)?;
             session.console.print(&format!("\n{}", timeline.summary()))
         }
     }

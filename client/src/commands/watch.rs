@@ -44,7 +44,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
         [id] => (format!("{}/events", api::sandbox(id)), true),
         _ => ("/api/events".to_owned(), false),
     };
-    let mut watch = Watch::new(args, session.console.style(&args.output));
+    let mut watch = Watch::new(args, session.console.style(&args.common.output));
     let mut follow = Follow::new(&session.api, path);
     loop {
         match follow.next().await? {
@@ -92,7 +92,7 @@ impl<'a> Watch<'a> {
                     self.copy.sandboxes().filter(|sandbox| self.is_meant(sandbox)).cloned().collect();
                 first.sort_by(|one, other| columns::compare(self.args.sort_by, one, other));
                 self.shown = first.iter().map(|sandbox| sandbox.id().to_owned()).collect();
-                let choice = list::choice(&first, self.args.output.output);
+                let choice = list::choice(&first, self.args.common.output.output);
                 self.table = Some((columns::of(choice), Widths::default()));
                 let printed = if self.args.watch_only { &[] } else { &*first };
                 self.rows(printed, now)
@@ -131,7 +131,7 @@ impl<'a> Watch<'a> {
 
     /// Returns the rows as text. Each value of JSON and YAML is one document.
     fn rows(&mut self, sandboxes: &[Sandbox], now: Timestamp) -> Option<Line> {
-        let text = match self.args.output.output {
+        let text = match self.args.common.output.output {
             Format::Json => lines(sandboxes.iter().map(|sandbox| sandbox.value.to_string())),
             Format::Yaml => {
                 let texts =

@@ -9,7 +9,7 @@ use super::{Session, finished, list};
 use crate::{
     age,
     api::{Call, escaped},
-    args::{Format, ListArgs, WorkspaceAction, WorkspacesArgs},
+    args::{CommonArgs, Format, WorkspaceAction, WorkspacesArgs},
     columns::elapsed,
     environment::Environment,
     error::{Exit, Failure},
@@ -47,22 +47,22 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     match args.action {
         None => {
-            let session = &mut Session::new(environment, &args.list.connection, console)?;
+            let session = &mut Session::new(environment, &args.common.connection, console)?;
             let value = session.api.get("/api/workspaces").await?;
             let all = parse(&value["workspaces"]).ok_or_else(|| session.api.foreign())?;
-            print(session.console, &value, &all, &args.list)
+            print(session.console, &value, &all, &args.common)
         }
         Some(WorkspaceAction::Delete { ids, connection }) => {
             delete(&mut Session::new(environment, &connection, console)?, &ids).await
         }
-        Some(WorkspaceAction::Resize { id, size, list }) => {
-            let session = &mut Session::new(environment, &list.connection, console)?;
+        Some(WorkspaceAction::Resize { id, size, common }) => {
+            let session = &mut Session::new(environment, &common.connection, console)?;
             let body = json!({ "size": size });
             let path = path(&id);
             let call = Call { path: &path, method: Method::PATCH, body: Some(&body), owner: None };
             let value = session.api.call(call).await?;
             let workspace = Workspace::deserialize(&value).map_err(|_| session.api.foreign())?;
-            print(session.console, &value, &[workspace], &list)
+            print(session.console, &value, &[workspace], &common)
         }
     }
 }
@@ -95,7 +95,7 @@ fn print(
     console: &mut Console<'_>,
     value: &Value,
     all: &[Workspace],
-    args: &ListArgs,
+    args: &CommonArgs,
 ) -> Result<(), Failure> {
     let format = args.output.output;
     match format {
