@@ -288,7 +288,7 @@ impl View {
                 *tally.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
             }
             let profile = status.spec.profile.as_ref().map(ToString::to_string).unwrap_or_default();
-            *tally.groups.entry(Group { status: status.phase.as_str(), profile }).or_default() += 1;
+            *tally.groups.entry(Group { status: status.phase.name(), profile }).or_default() += 1;
         }
         tally
     }

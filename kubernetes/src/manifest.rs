@@ -37,7 +37,7 @@ pub use self::{
     mounts::MOUNTS_MAX,
     probes::Probes,
     sub_path::{SubPathError, SubPathTemplate},
-    template::{ServiceType, Template, UnknownServiceType},
+    template::{ServiceType, Template},
 };
 use self::{
     lark::Lark,

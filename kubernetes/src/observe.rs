@@ -34,7 +34,7 @@ pub fn uid(metadata: &ObjectMeta) -> Option<Uid> {
 #[must_use]
 pub fn pod(pod: &Pod) -> Option<ObservedPod> {
     let status = &pod.status;
-    let phase = Phase::parse(status.phase.as_deref());
+    let phase = Phase::of_pod(status.phase.as_deref());
     let ready = condition(status, "Ready").is_some_and(|c| c.status.as_deref() == Some("True"));
     Some(ObservedPod {
         uid: uid(&pod.metadata)?,

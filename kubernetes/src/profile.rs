@@ -99,24 +99,28 @@ pub struct Profile {
     pub overrides: Overrides,
 }
 
-/// How sandboxes are spread over the nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spread {
-    /// As the scheduler likes.
-    None,
-    /// Evenly, if there is capacity.
-    Preferred,
-    /// Evenly; a sandbox that would break that stays Pending.
-    Required,
+lifecycle::named! {
+    /// How sandboxes are spread over the nodes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Spread {
+        /// As the scheduler likes.
+        None = "none",
+        /// Evenly, if there is capacity.
+        Preferred = "preferred",
+        /// Evenly; a sandbox that would break that stays Pending.
+        Required = "required",
+    }
 }
 
-/// Whether nodes that have the image are preferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageLocality {
-    /// As the scheduler likes. It takes the images of nodes into account, with a small weight.
-    None,
-    /// Nodes with a Pod of the `DaemonSet` that pulls the image, if there is capacity.
-    Preferred,
+lifecycle::named! {
+    /// Whether nodes that have the image are preferred.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ImageLocality {
+        /// As the scheduler likes. It takes the images of nodes into account, with a small weight.
+        None = "none",
+        /// Nodes with a Pod of the `DaemonSet` that pulls the image, if there is capacity.
+        Preferred = "preferred",
+    }
 }
 
 // === impl Profile ===

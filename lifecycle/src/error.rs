@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     ids::{ClusterName, SandboxId},
+    named,
     network::NetworkMode,
     operation::Operation,
     spec::Mismatch,
@@ -257,65 +258,67 @@ pub struct ClusterError {
     pub retry_after: Option<Duration>,
 }
 
-/// The class of a [`ClusterError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ClusterErrorKind {
-    /// 409: an object with this name already exists.
-    AlreadyExists,
-    /// 409: an object with this name exists and is terminating.
-    Terminating,
-    /// 409: the object's uid or resourceVersion is not the expected one.
-    Conflict,
-    /// 404: the object does not exist.
-    NotFound,
-    /// 404 on a create: the namespace does not exist.
-    NamespaceMissing,
-    /// 403: the namespace is terminating.
-    NamespaceTerminating,
-    /// 403: a quota is exceeded.
-    QuotaExceeded,
-    /// 500 "range is full": no node port is left.
-    NodePortsExhausted,
-    /// 403 by role-based access control: a permission is missing.
-    Forbidden,
-    /// 401: the credentials are not valid, or no longer valid.
-    Unauthorized,
-    /// 400 or 422: the object is not valid.
-    Invalid,
-    /// 404 or 405 on a patch: the API server has no such subresource.
-    NotSupported,
-    /// 400: the container has no log, because it has not started.
-    ContainerWaiting,
-    /// 400: the container has no previous log, because it was not started again.
-    NoPreviousContainer,
-    /// An admission webhook or plug-in denied the request.
-    Denied,
-    /// A mutating admission has changed an object so that it cannot be used.
-    Mutated,
-    /// 429: the API server limits the request rate.
-    TooManyRequests,
-    /// The API server could not be reached, or reported that it cannot serve. Nothing was done.
-    Unreachable,
-    /// 5xx after the request was sent. The outcome is unknown.
-    ServerError,
-    /// The call timed out. The outcome is unknown.
-    TimedOut,
-    /// The claim of the workspace is still being deleted.
-    WorkspaceTerminating,
-    /// The claim of the workspace has no volume yet.
-    WorkspacePending,
-    /// The claim of the workspace has lost its volume.
-    WorkspaceLost,
-    /// The claim of the workspace has another size, class or access mode than the request asks for.
-    WorkspaceMismatch,
-    /// A foreign object has the name of the workspace's claim.
-    WorkspaceNotOurs,
-    /// A Pod uses the workspace, or a create has just taken it.
-    WorkspaceInUse,
-    /// The storage class does not allow that the workspace grows.
-    WorkspaceNotExpandable,
-    /// Any other error.
-    Other,
+named! {
+    /// The class of a [`ClusterError`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum ClusterErrorKind {
+        /// 409: an object with this name already exists.
+        AlreadyExists = "AlreadyExists",
+        /// 409: an object with this name exists and is terminating.
+        Terminating = "Terminating",
+        /// 409: the object's uid or resourceVersion is not the expected one.
+        Conflict = "Conflict",
+        /// 404: the object does not exist.
+        NotFound = "NotFound",
+        /// 404 on a create: the namespace does not exist.
+        NamespaceMissing = "NamespaceMissing",
+        /// 403: the namespace is terminating.
+        NamespaceTerminating = "NamespaceTerminating",
+        /// 403: a quota is exceeded.
+        QuotaExceeded = "QuotaExceeded",
+        /// 500 "range is full": no node port is left.
+        NodePortsExhausted = "NodePortsExhausted",
+        /// 403 by role-based access control: a permission is missing.
+        Forbidden = "Forbidden",
+        /// 401: the credentials are not valid, or no longer valid.
+        Unauthorized = "Unauthorized",
+        /// 400 or 422: the object is not valid.
+        Invalid = "Invalid",
+        /// 404 or 405 on a patch: the API server has no such subresource.
+        NotSupported = "NotSupported",
+        /// 400: the container has no log, because it has not started.
+        ContainerWaiting = "ContainerWaiting",
+        /// 400: the container has no previous log, because it was not started again.
+        NoPreviousContainer = "NoPreviousContainer",
+        /// An admission webhook or plug-in denied the request.
+        Denied = "Denied",
+        /// A mutating admission has changed an object so that it cannot be used.
+        Mutated = "Mutated",
+        /// 429: the API server limits the request rate.
+        TooManyRequests = "TooManyRequests",
+        /// The API server could not be reached, or reported that it cannot serve. Nothing was done.
+        Unreachable = "Unreachable",
+        /// 5xx after the request was sent. The outcome is unknown.
+        ServerError = "ServerError",
+        /// The call timed out. The outcome is unknown.
+        TimedOut = "TimedOut",
+        /// The claim of the workspace is still being deleted.
+        WorkspaceTerminating = "WorkspaceTerminating",
+        /// The claim of the workspace has no volume yet.
+        WorkspacePending = "WorkspacePending",
+        /// The claim of the workspace has lost its volume.
+        WorkspaceLost = "WorkspaceLost",
+        /// The claim of the workspace has another size, class or access mode than the request asks for.
+        WorkspaceMismatch = "WorkspaceMismatch",
+        /// A foreign object has the name of the workspace's claim.
+        WorkspaceNotOurs = "WorkspaceNotOurs",
+        /// A Pod uses the workspace, or a create has just taken it.
+        WorkspaceInUse = "WorkspaceInUse",
+        /// The storage class does not allow that the workspace grows.
+        WorkspaceNotExpandable = "WorkspaceNotExpandable",
+        /// Any other error.
+        Other = "Other",
+    }
 }
 
 // === impl SandboxError ===
@@ -431,41 +434,6 @@ impl fmt::Display for Retry {
 // === impl ClusterErrorKind ===
 
 impl ClusterErrorKind {
-    /// Returns a stable name for callers, logs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AlreadyExists => "AlreadyExists",
-            Self::Terminating => "Terminating",
-            Self::Conflict => "Conflict",
-            Self::NotFound => "NotFound",
-            Self::NamespaceMissing => "NamespaceMissing",
-            Self::NamespaceTerminating => "NamespaceTerminating",
-            Self::QuotaExceeded => "QuotaExceeded",
-            Self::NodePortsExhausted => "NodePortsExhausted",
-            Self::Forbidden => "Forbidden",
-            Self::Unauthorized => "Unauthorized",
-            Self::Invalid => "Invalid",
-            Self::NotSupported => "NotSupported",
-            Self::ContainerWaiting => "ContainerWaiting",
-            Self::NoPreviousContainer => "NoPreviousContainer",
-            Self::Denied => "Denied",
-            Self::Mutated => "Mutated",
-            Self::TooManyRequests => "TooManyRequests",
-            Self::Unreachable => "Unreachable",
-            Self::ServerError => "ServerError",
-            Self::TimedOut => "TimedOut",
-            Self::WorkspaceTerminating => "WorkspaceTerminating",
-            Self::WorkspacePending => "WorkspacePending",
-            Self::WorkspaceLost => "WorkspaceLost",
-            Self::WorkspaceMismatch => "WorkspaceMismatch",
-            Self::WorkspaceNotOurs => "WorkspaceNotOurs",
-            Self::WorkspaceInUse => "WorkspaceInUse",
-            Self::WorkspaceNotExpandable => "WorkspaceNotExpandable",
-            Self::Other => "Other",
-        }
-    }
-
     /// Returns whether a retry of the same call may succeed without a change by an operator.
     #[must_use]
     pub const fn is_passing(self) -> bool {

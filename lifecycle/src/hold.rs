@@ -4,22 +4,24 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::lifetime::ReapReason;
+use crate::{lifetime::ReapReason, named};
 
-/// The reason for which a sandbox is held, although it has reached a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum HoldReason {
-    /// Its activity probe was not answered, so it may be busy.
-    ProbeUnanswered,
-    /// Its activity probe was not sent, because too many others were in flight or there was no connection.
-    ProbeNotSent,
-    /// The reap limits allow no more reaps now.
-    ReapLimits,
-    /// Reaping is a dry run.
-    DryRun,
-    /// It could not be deleted, or has changed since the decision.
-    DeleteFailed,
+named! {
+    /// The reason for which a sandbox is held, although it has reached a limit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum HoldReason {
+        /// Its activity probe was not answered, so it may be busy.
+        ProbeUnanswered = "ProbeUnanswered",
+        /// Its activity probe was not sent, because too many others were in flight or there was no connection.
+        ProbeNotSent = "ProbeNotSent",
+        /// The reap limits allow no more reaps now.
+        ReapLimits = "ReapLimits",
+        /// Reaping is a dry run.
+        DryRun = "DryRun",
+        /// It could not be deleted, or has changed since the decision.
+        DeleteFailed = "DeleteFailed",
+    }
 }
 
 /// A held sandbox, as callers see it.
@@ -45,18 +47,6 @@ pub(crate) struct Hold {
 // === impl HoldReason ===
 
 impl HoldReason {
-    /// Returns a stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ProbeUnanswered => "ProbeUnanswered",
-            Self::ProbeNotSent => "ProbeNotSent",
-            Self::ReapLimits => "ReapLimits",
-            Self::DryRun => "DryRun",
-            Self::DeleteFailed => "DeleteFailed",
-        }
-    }
-
     /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {

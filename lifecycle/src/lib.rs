@@ -19,6 +19,7 @@ pub mod ids;
 pub mod labels;
 pub mod lifetime;
 pub mod log;
+mod named;
 pub mod network;
 pub mod observed;
 pub mod operation;

@@ -10,6 +10,8 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::named;
+
 /// The shortest limit. A shorter one would end before a Pod has started.
 pub const LIMIT_MIN: Duration = Duration::from_secs(1);
 
@@ -83,19 +85,21 @@ pub struct Policy {
     pub probe_interval: Duration,
 }
 
-/// The reason for a reap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ReapReason {
-    /// Its `ttl` has passed.
-    Ttl,
-    /// Its `idle_timeout` has passed without activity.
-    Idle,
-    /// It did not become ready in time.
-    NeverReady,
-    /// Its Pod has ended.
-    Finished,
-    /// Its node is lost.
-    NodeLost,
+named! {
+    /// The reason for a reap.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum ReapReason {
+        /// Its `ttl` has passed.
+        Ttl = "TTLExpired",
+        /// Its `idle_timeout` has passed without activity.
+        Idle = "IdleTimeout",
+        /// It did not become ready in time.
+        NeverReady = "StartTimeout",
+        /// Its Pod has ended.
+        Finished = "Finished",
+        /// Its node is lost.
+        NodeLost = "NodeLost",
+    }
 }
 
 /// The monotonic clock and the wall clock, read at the same time.
@@ -198,21 +202,6 @@ impl Policy {
 // === impl ReapReason ===
 
 impl ReapReason {
-    /// All reasons.
-    pub const ALL: [Self; 5] = [Self::Ttl, Self::Idle, Self::NeverReady, Self::Finished, Self::NodeLost];
-
-    /// Returns a stable name, in the style of Kubernetes' own reasons.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ttl => "TTLExpired",
-            Self::Idle => "IdleTimeout",
-            Self::NeverReady => "StartTimeout",
-            Self::Finished => "Finished",
-            Self::NodeLost => "NodeLost",
-        }
-    }
-
     /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {

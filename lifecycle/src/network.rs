@@ -1,31 +1,37 @@
 //! The network modes of sandboxes.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// The network of a sandbox. Each mode but [`Open`](Self::Open) is a policy that selects its Pods by a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NetworkMode {
-    /// No restriction.
-    Open,
-    /// The sandbox is reached from the configured sources, and it reaches the cluster's DNS only.
-    Isolated,
-    /// As [`Isolated`](Self::Isolated), and the sandbox also reaches the public internet and the configured networks.
-    AllowList,
+use crate::named;
+
+named! {
+    /// The network of a sandbox. Each mode but [`Open`](Self::Open) is a policy that selects its Pods by a label.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum NetworkMode {
+        /// No restriction.
+        Open = "open",
+        /// The sandbox is reached from the configured sources, and it reaches the cluster's DNS only.
+        Isolated = "isolated",
+        /// As [`Isolated`](Self::Isolated), and the sandbox also reaches the public internet and the configured networks.
+        AllowList = "allow-list",
+    }
 }
 
-/// Whether the cluster enforces the policies of the restricted modes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Enforced {
-    /// A check has shown it.
-    Yes,
-    /// A check has shown that it does not, or a policy is missing.
-    No,
-    /// No check has shown either yet.
-    #[default]
-    Unknown,
+named! {
+    /// Whether the cluster enforces the policies of the restricted modes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Enforced {
+        /// A check has shown it.
+        Yes = "yes",
+        /// A check has shown that it does not, or a policy is missing.
+        No = "no",
+        /// No check has shown either yet.
+        #[default]
+        Unknown = "unknown",
+    }
 }
 
 /// The state of the policies and of the check, for operators.
@@ -48,25 +54,6 @@ pub struct NetworkReport {
 // === impl NetworkMode ===
 
 impl NetworkMode {
-    /// All modes, from the widest to the two with a policy.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Isolated, Self::AllowList];
-
-    /// Returns the name of the mode, which is also the value of the Pod's label.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Isolated => "isolated",
-            Self::AllowList => "allow-list",
-        }
-    }
-
-    /// Parses the name of a mode.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-
     /// Returns whether a policy restricts the mode.
     #[must_use]
     pub const fn is_restricted(self) -> bool {
@@ -74,29 +61,9 @@ impl NetworkMode {
     }
 }
 
-impl fmt::Display for NetworkMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 impl Serialize for NetworkMode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
-    }
-}
-
-// === impl Enforced ===
-
-impl Enforced {
-    /// Returns the name for callers.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::No => "no",
-            Self::Unknown => "unknown",
-        }
     }
 }
 

@@ -1,30 +1,31 @@
 //! The phase of a Pod, and the reason why a sandbox does not run.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use crate::{
     exit::Exit,
+    named,
     text::{shortened, truncated},
 };
 
-/// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Phase {
-    /// The Pod is accepted, but not all containers run yet.
-    Pending,
-    /// The Pod is bound to a node, and at least one container runs.
-    Running,
-    /// All containers ended successfully.
-    Succeeded,
-    /// All containers ended, at least one of them with a failure.
-    Failed,
-    /// The Pod's state could not be read, usually because its node is lost; or the phase has an unknown name.
-    Unknown,
-    /// The Pod has a deletion timestamp, in any phase.
-    Terminating,
+named! {
+    /// The phase of a Pod, as callers see it: Kubernetes' own five, and `Terminating` as `kubectl` prints it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum Phase {
+        /// The Pod is accepted, but not all containers run yet.
+        Pending = "Pending",
+        /// The Pod is bound to a node, and at least one container runs.
+        Running = "Running",
+        /// All containers ended successfully.
+        Succeeded = "Succeeded",
+        /// All containers ended, at least one of them with a failure.
+        Failed = "Failed",
+        /// The Pod's state could not be read, usually because its node is lost; or the phase has an unknown name.
+        Unknown = "Unknown",
+        /// The Pod has a deletion timestamp, in any phase.
+        Terminating = "Terminating",
+    }
 }
 
 /// The reason why a sandbox does not run, with the cluster's message if there is one.
@@ -60,7 +61,7 @@ pub enum Container {
 impl Phase {
     /// Parses Kubernetes' `status.phase`; an absent or unknown value is [`Phase::Unknown`].
     #[must_use]
-    pub fn parse(text: Option<&str>) -> Self {
+    pub fn of_pod(text: Option<&str>) -> Self {
         match text {
             Some("Pending") => Self::Pending,
             Some("Running") => Self::Running,
@@ -68,25 +69,6 @@ impl Phase {
             Some("Failed") => Self::Failed,
             _ => Self::Unknown,
         }
-    }
-
-    /// Returns the text that callers see.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Unknown => "Unknown",
-            Self::Terminating => "Terminating",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

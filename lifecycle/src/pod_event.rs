@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
+    named,
     observed::{ObservedPod, ResourceVersion},
     phase::{Phase, Reason},
     pull::{PullStep, PullTime, Pulls},
@@ -28,41 +29,43 @@ pub struct PodEvent {
     pub first_at: Option<Timestamp>,
 }
 
-/// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PodEventKind {
-    /// No node fits.
-    FailedScheduling,
-    /// A volume of a claim cannot be attached to the node.
-    FailedAttachVolume,
-    /// A volume cannot be mounted.
-    FailedMount,
-    /// The network of the Pod cannot be set up, or the container runtime fails.
-    FailedCreatePodSandBox,
-    /// A container cannot be made or its image cannot be pulled.
-    Failed,
-    /// A container or the pull of its image is repeated later.
-    BackOff,
-    /// A probe has failed.
-    Unhealthy,
-    /// The kubelet stops a container.
-    Killing,
-    /// A Pod of higher priority has taken its place.
-    Preempted,
-    /// The node has evicted the Pod.
-    Evicted,
-    /// The node is not ready.
-    NodeNotReady,
-    /// The Pod has a node.
-    Scheduled,
-    /// An image is being pulled.
-    Pulling,
-    /// An image is on the node.
-    Pulled,
-    /// A container was created.
-    Created,
-    /// A container was started.
-    Started,
+named! {
+    /// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum PodEventKind {
+        /// No node fits.
+        FailedScheduling = "FailedScheduling",
+        /// A volume of a claim cannot be attached to the node.
+        FailedAttachVolume = "FailedAttachVolume",
+        /// A volume cannot be mounted.
+        FailedMount = "FailedMount",
+        /// The network of the Pod cannot be set up, or the container runtime fails.
+        FailedCreatePodSandBox = "FailedCreatePodSandBox",
+        /// A container cannot be made or its image cannot be pulled.
+        Failed = "Failed",
+        /// A container or the pull of its image is repeated later.
+        BackOff = "BackOff",
+        /// A probe has failed.
+        Unhealthy = "Unhealthy",
+        /// The kubelet stops a container.
+        Killing = "Killing",
+        /// A Pod of higher priority has taken its place.
+        Preempted = "Preempted",
+        /// The node has evicted the Pod.
+        Evicted = "Evicted",
+        /// The node is not ready.
+        NodeNotReady = "NodeNotReady",
+        /// The Pod has a node.
+        Scheduled = "Scheduled",
+        /// An image is being pulled.
+        Pulling = "Pulling",
+        /// An image is on the node.
+        Pulled = "Pulled",
+        /// A container was created.
+        Created = "Created",
+        /// A container was started.
+        Started = "Started",
+    }
 }
 
 /// The Events about one Pod that is not ready, as far as they are kept.
@@ -79,54 +82,6 @@ const VAGUE: [&str; 4] = ["ContainerCreating", "PodInitializing", "ContainersNot
 // === impl PodEventKind ===
 
 impl PodEventKind {
-    const ALL: [Self; 16] = [
-        Self::FailedScheduling,
-        Self::FailedAttachVolume,
-        Self::FailedMount,
-        Self::FailedCreatePodSandBox,
-        Self::Failed,
-        Self::BackOff,
-        Self::Unhealthy,
-        Self::Killing,
-        Self::Preempted,
-        Self::Evicted,
-        Self::NodeNotReady,
-        Self::Scheduled,
-        Self::Pulling,
-        Self::Pulled,
-        Self::Created,
-        Self::Started,
-    ];
-
-    /// Parses the reason of an Event. Returns `None` for one that is not kept.
-    #[must_use]
-    pub fn parse(reason: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == reason)
-    }
-
-    /// Returns Kubernetes' name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FailedScheduling => "FailedScheduling",
-            Self::FailedAttachVolume => "FailedAttachVolume",
-            Self::FailedMount => "FailedMount",
-            Self::FailedCreatePodSandBox => "FailedCreatePodSandBox",
-            Self::Failed => "Failed",
-            Self::BackOff => "BackOff",
-            Self::Unhealthy => "Unhealthy",
-            Self::Killing => "Killing",
-            Self::Preempted => "Preempted",
-            Self::Evicted => "Evicted",
-            Self::NodeNotReady => "NodeNotReady",
-            Self::Scheduled => "Scheduled",
-            Self::Pulling => "Pulling",
-            Self::Pulled => "Pulled",
-            Self::Created => "Created",
-            Self::Started => "Started",
-        }
-    }
-
     /// Returns what the Event says about the pull of an image.
     const fn pull_step(self) -> Option<PullStep> {
         match self {

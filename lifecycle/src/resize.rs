@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::spec::Resources;
+use crate::{named, spec::Resources};
 
 /// A resize, as far as the cluster reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,20 +18,22 @@ pub struct Resize {
     pub actual: Resources,
 }
 
-/// How far a resize is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum ResizeState {
-    /// It is in the Pod, and the node has not looked at it yet.
-    Proposed,
-    /// The node changes the container.
-    InProgress,
-    /// The node has not enough free resources now, and tries again.
-    Deferred,
-    /// The node can never do it.
-    Infeasible,
-    /// The container has the limits of the Pod.
-    Done,
+named! {
+    /// How far a resize is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum ResizeState {
+        /// It is in the Pod, and the node has not looked at it yet.
+        Proposed = "Proposed",
+        /// The node changes the container.
+        InProgress = "InProgress",
+        /// The node has not enough free resources now, and tries again.
+        Deferred = "Deferred",
+        /// The node can never do it.
+        Infeasible = "Infeasible",
+        /// The container has the limits of the Pod.
+        Done = "Done",
+    }
 }
 
 // === impl Resize ===
@@ -39,22 +41,6 @@ pub enum ResizeState {
 impl Resize {
     /// A resize that is done.
     pub const DONE: Self = Self { state: ResizeState::Done, message: None, actual: Resources::NONE };
-}
-
-// === impl ResizeState ===
-
-impl ResizeState {
-    /// Returns the name that callers see.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Proposed => "Proposed",
-            Self::InProgress => "InProgress",
-            Self::Deferred => "Deferred",
-            Self::Infeasible => "Infeasible",
-            Self::Done => "Done",
-        }
-    }
 }
 
 impl Serialize for ResizeState {

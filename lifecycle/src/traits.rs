@@ -11,6 +11,7 @@ use crate::{
     ids::{ProfileName, SandboxId},
     lifetime::{LifetimeAnnotations, ReapReason},
     log::{LogQuery, LogStream, LogText},
+    named,
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
     placement::moving::DataHome,
@@ -400,25 +401,13 @@ pub trait WatchSink: Send + Sync + 'static {
     fn failing(&self, kind: Kind, why: &str);
 }
 
-/// The kind of a watched object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A Pod.
-    Pod,
-    /// A Service.
-    Service,
-}
-
-impl Kind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Pod, Self::Service];
-
-    /// Returns the name that Kubernetes uses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pod => "Pod",
-            Self::Service => "Service",
-        }
+named! {
+    /// The kind of a watched object.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Kind {
+        /// A Pod.
+        Pod = "Pod",
+        /// A Service.
+        Service = "Service",
     }
 }

@@ -13,6 +13,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use crate::named;
+
 /// The id of a workspace: 32 lower-case hexadecimal digits. It is computed from the scope and its ids, so that the next
 /// sandbox of the same scope finds the claim by its name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,28 +23,32 @@ pub struct WorkspaceId(Arc<str>);
 /// The length of a [`WorkspaceId`].
 const LENGTH: usize = 32;
 
-/// The sandboxes that share a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Scope {
-    /// Each sandbox has its own.
-    Sandbox,
-    /// The sandboxes of one thread of one user.
-    Thread,
-    /// The sandboxes of one user.
-    User,
+named! {
+    /// The sandboxes that share a workspace.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum Scope {
+        /// Each sandbox has its own.
+        Sandbox = "sandbox",
+        /// The sandboxes of one thread of one user.
+        Thread = "thread",
+        /// The sandboxes of one user.
+        User = "user",
+    }
 }
 
-/// Whether a workspace is kept or deleted when the last Pod that uses it is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum WhenDeleted {
-    /// It is kept for a time.
-    Keep,
-    /// It is deleted.
-    Delete,
+named! {
+    /// Whether a workspace is kept or deleted when the last Pod that uses it is gone.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum WhenDeleted {
+        /// It is kept for a time.
+        Keep = "keep",
+        /// It is deleted.
+        Delete = "delete",
+    }
 }
 
 /// The scope of a workspace, with the ids that identify it.
@@ -156,45 +162,3 @@ impl Serialize for WorkspaceId {
 }
 
 // === impl Scope, WhenDeleted ===
-
-impl Scope {
-    /// All scopes with their names.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("sandbox", Self::Sandbox), ("thread", Self::Thread), ("user", Self::User)];
-
-    /// Returns the name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Thread => "thread",
-            Self::User => "user",
-        }
-    }
-
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, scope)| *scope)
-    }
-}
-
-impl WhenDeleted {
-    /// All values with their names.
-    pub const ALL: [(&'static str, Self); 2] = [("keep", Self::Keep), ("delete", Self::Delete)];
-
-    /// Returns the name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Delete => "delete",
-        }
-    }
-
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
-    }
-}

@@ -260,7 +260,7 @@ impl<'a> Sandbox<'a> {
         Self {
             sandbox_id: id,
             sandbox_url: &status.url,
-            status: status.phase.as_str(),
+            status: status.phase.name(),
             max_shell_sessions: status.spec.max_shell_sessions,
             container_id: &status.pod.0,
             lark_cli_broker: status.spec.lark_cli_broker,

@@ -25,33 +25,35 @@ pub enum Visible {
     Gone(Option<Reaped>),
 }
 
-/// The kind of a change. If several things have changed at once, the first of these kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// The sandbox was created, or was found when the daemon started.
-    Added,
-    /// The sandbox does not exist any more.
-    Deleted,
-    /// The sandbox was deleted because of a limit.
-    Reaped,
-    /// The state of the sandbox is not known any more.
-    Unreadable,
-    /// The sandbox has another Pod.
-    Replaced,
-    /// The sandbox became ready.
-    Ready,
-    /// The status is another.
-    Status,
-    /// The sandbox is not ready any more.
-    Unready,
-    /// The URL is another.
-    Url,
-    /// The reason why it does not run is another.
-    Reason,
-    /// The expiry is another.
-    Limits,
-    /// Anything else is another.
-    Changed,
+lifecycle::named! {
+    /// The kind of a change. If several things have changed at once, the first of these kinds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ChangeKind {
+        /// The sandbox was created, or was found when the daemon started.
+        Added = "added",
+        /// The sandbox does not exist any more.
+        Deleted = "deleted",
+        /// The sandbox was deleted because of a limit.
+        Reaped = "reaped",
+        /// The state of the sandbox is not known any more.
+        Unreadable = "unreadable",
+        /// The sandbox has another Pod.
+        Replaced = "replaced",
+        /// The sandbox became ready.
+        Ready = "ready",
+        /// The status is another.
+        Status = "status",
+        /// The sandbox is not ready any more.
+        Unready = "unready",
+        /// The URL is another.
+        Url = "url",
+        /// The reason why it does not run is another.
+        Reason = "reason",
+        /// The expiry is another.
+        Limits = "limits",
+        /// Anything else is another.
+        Changed = "changed",
+    }
 }
 
 /// A change of one sandbox.
@@ -112,25 +114,6 @@ impl ChangeKind {
             .or(is_new(before.reason != now.reason, Self::Reason))
             .or(is_new(!is_same(before.expiry, now.expiry), Self::Limits))
             .or(is_new(before.created != now.created || before.spec != now.spec, Self::Changed))
-    }
-
-    /// Returns the name of the event.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Deleted => "deleted",
-            Self::Reaped => "reaped",
-            Self::Unreadable => "unreadable",
-            Self::Replaced => "replaced",
-            Self::Ready => "ready",
-            Self::Status => "status",
-            Self::Unready => "unready",
-            Self::Url => "url",
-            Self::Reason => "reason",
-            Self::Limits => "limits",
-            Self::Changed => "changed",
-        }
     }
 }
 

@@ -11,13 +11,15 @@ use crate::{
     kubeconfig::Secret,
 };
 
-/// The kinds of credentials with an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CredentialKind {
-    /// A client certificate.
-    Certificate,
-    /// A bearer token.
-    Token,
+lifecycle::named! {
+    /// The kinds of credentials with an end.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum CredentialKind {
+        /// A client certificate.
+        Certificate = "certificate",
+        /// A bearer token.
+        Token = "token",
+    }
 }
 
 /// The claims of a token (RFC 7519, 4.1) that are read. Its signature is the API server's matter.
@@ -25,20 +27,6 @@ pub(crate) enum CredentialKind {
 struct Claims {
     exp: f64,
     iat: Option<f64>,
-}
-
-// === impl CredentialKind ===
-
-impl CredentialKind {
-    pub(crate) const ALL: [Self; 2] = [Self::Certificate, Self::Token];
-
-    /// Returns the name for metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Token => "token",
-        }
-    }
 }
 
 // === impl Loaded ===

@@ -17,7 +17,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Service {
             ..metadata(template, request)
         },
         spec: Some(ServiceSpec {
-            type_: Some(template.service_type.as_str().to_owned()),
+            type_: Some(template.service_type.to_string()),
             ports: Some(vec![ServicePort {
                 name: Some(names::HTTP_PORT.to_owned()),
                 port: template.container_port.into(),

@@ -10,13 +10,15 @@ use crate::profile::workspace::overlap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SkillsRoot<'a>(&'a str);
 
-/// A directory below the [`SkillsRoot`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum SkillsCategory {
-    Public,
-    Custom,
-    Legacy,
-    Integrations,
+lifecycle::named! {
+    /// A directory below the [`SkillsRoot`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub(super) enum SkillsCategory {
+        Public = "public",
+        Custom = "custom",
+        Legacy = "legacy",
+        Integrations = "integrations",
+    }
 }
 
 /// The error for an invalid [`SkillsRoot`]. `Display` of the first three is DeerFlow's own text.
@@ -74,23 +76,7 @@ impl<'a> SkillsRoot<'a> {
 
     /// Returns the path of a category.
     pub(super) fn join(self, category: SkillsCategory) -> String {
-        format!("{}/{}", self.0, category.as_str())
-    }
-}
-
-// === impl SkillsCategory ===
-
-impl SkillsCategory {
-    pub(super) const ALL: [Self; 4] = [Self::Public, Self::Custom, Self::Legacy, Self::Integrations];
-
-    /// Returns the name of the category's directory.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Custom => "custom",
-            Self::Legacy => "legacy",
-            Self::Integrations => "integrations",
-        }
+        format!("{}/{}", self.0, category)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings that shape the sandboxes, with types.
 
-use std::{fmt, net::Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use super::{Probes, SubPathTemplate};
 use crate::{network::Network, profile::Profiles};
@@ -51,20 +51,17 @@ pub struct Template {
     pub network: Network,
 }
 
-/// The type of a sandbox's Service, which determines how callers reach it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum ServiceType {
-    /// A port on every node. The cluster chooses it.
-    #[default]
-    NodePort,
-    /// The cluster's DNS name of the Service, reachable only from inside the cluster.
-    ClusterIP,
+lifecycle::named! {
+    /// The type of a sandbox's Service, which determines how callers reach it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub enum ServiceType {
+        /// A port on every node. The cluster chooses it.
+        #[default]
+        NodePort = "NodePort",
+        /// The cluster's DNS name of the Service, reachable only from inside the cluster.
+        ClusterIP = "ClusterIP",
+    }
 }
-
-/// The error for an unknown service type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown service type {0:?}: expected NodePort or ClusterIP")]
-pub struct UnknownServiceType(pub String);
 
 // === impl Template ===
 
@@ -100,36 +97,5 @@ impl Template {
             Ok(address) => format!("[{address}]"),
             Err(_) => self.node_host.clone(),
         }
-    }
-}
-
-// === impl ServiceType ===
-
-impl ServiceType {
-    /// Parses `SANDBOX_SERVICE_TYPE`. The spelling is that of Kubernetes and is case-sensitive.
-    ///
-    /// # Errors
-    /// Returns [`UnknownServiceType`] unless the text is `NodePort` or `ClusterIP`.
-    pub fn parse(text: &str) -> Result<Self, UnknownServiceType> {
-        match text {
-            "NodePort" => Ok(Self::NodePort),
-            "ClusterIP" => Ok(Self::ClusterIP),
-            _ => Err(UnknownServiceType(text.to_owned())),
-        }
-    }
-
-    /// Returns the name that Kubernetes uses.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NodePort => "NodePort",
-            Self::ClusterIP => "ClusterIP",
-        }
-    }
-}
-
-impl fmt::Display for ServiceType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

@@ -188,7 +188,7 @@ impl<'a> Wanted<'a> {
                 ..ObjectMeta::default()
             },
             spec: Some(PersistentVolumeClaimSpec {
-                access_modes: Some(vec![self.workspace.access_mode.as_str().to_owned()]),
+                access_modes: Some(vec![self.workspace.access_mode.name().to_owned()]),
                 storage_class_name: self.workspace.storage_class.clone(),
                 resources: Some(VolumeResourceRequirements {
                     requests: Some(storage),
@@ -210,7 +210,7 @@ impl<'a> Wanted<'a> {
         Ok(workspace::Workspace {
             size: Size::from(&self.size),
             storage_class: self.workspace.storage_class.as_deref().map(Arc::from),
-            access_mode: self.workspace.access_mode.as_str().into(),
+            access_mode: self.workspace.access_mode.name().into(),
             when_deleted: self.when_deleted,
             keep_for: self.workspace.keep_for,
             manifest: manifest.into(),

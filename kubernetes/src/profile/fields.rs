@@ -92,13 +92,15 @@ impl Profile {
             "topology_spread_constraints" => {
                 self.topology_spread_constraints = Some(kubernetes::<Vec<TopologySpreadConstraint>>(value)?);
             }
-            "spread" => self.spread = Some(one_of(value, &SPREADS)?),
-            "image_locality" => self.image_locality = Some(one_of(value, &LOCALITIES)?),
+            "spread" => self.spread = Some(one_of(value, &Spread::NAMES, Spread::parse)?),
+            "image_locality" => {
+                self.image_locality = Some(one_of(value, &ImageLocality::NAMES, ImageLocality::parse)?);
+            }
             "runtime_class" => self.runtime_class = Some(text(value, object_name, OBJECT_NAME)?),
             "priority_class" => self.priority_class = Some(text(value, object_name, OBJECT_NAME)?),
             "scheduler_name" => self.scheduler_name = Some(text(value, object_name, OBJECT_NAME)?),
             "image_pull_secrets" => self.image_pull_secrets = Some(object_names(value)?),
-            "security" => self.security.level = Some(one_of(value, &LEVELS)?),
+            "security" => self.security.level = Some(one_of(value, &Level::NAMES, Level::parse)?),
             "run_as_user" => self.security.run_as_user = Some(user_id(value)?),
             "run_as_group" => self.security.run_as_group = Some(user_id(value)?),
             "fs_group" => self.security.fs_group = Some(user_id(value)?),
@@ -116,13 +118,6 @@ impl Profile {
         Ok(())
     }
 }
-
-const SPREADS: [(&str, Spread); 3] =
-    [("none", Spread::None), ("preferred", Spread::Preferred), ("required", Spread::Required)];
-const LOCALITIES: [(&str, ImageLocality); 2] =
-    [("none", ImageLocality::None), ("preferred", ImageLocality::Preferred)];
-const LEVELS: [(&str, Level); 3] =
-    [("deerflow", Level::DeerFlow), ("baseline", Level::Baseline), ("restricted", Level::Restricted)];
 
 // === impl FieldError ===
 
@@ -159,12 +154,8 @@ pub(super) fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, allowed:
     value.as_str().and_then(parse).ok_or_else(|| FieldError::not_allowed(value, allowed))
 }
 
-pub(super) fn one_of<T: Copy>(value: &Value, all: &[(&str, T)]) -> Parsed<T> {
-    let found = all.iter().find(|(name, _)| value == name).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| {
-        let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
-        FieldError::not_allowed(value, &names.join(", "))
-    })
+pub(super) fn one_of<T>(value: &Value, names: &[&str], parse: fn(&str) -> Option<T>) -> Parsed<T> {
+    text(value, parse, &names.join(", "))
 }
 
 pub(super) fn boolean(value: &Value) -> Parsed<bool> {

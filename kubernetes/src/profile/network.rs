@@ -22,7 +22,7 @@ pub struct ProfileNetwork {
 impl ProfileNetwork {
     /// Parses a mode, or a table with a mode and whether its enforcement is required.
     pub(super) fn parse(value: &Value) -> Parsed<Self> {
-        let modes = NetworkMode::ALL.map(NetworkMode::name).join(", ");
+        let modes = NetworkMode::NAMES.join(", ");
         let Value::Object(parts) = value else {
             let allowed = format!("{modes}, or a table with mode and enforcement");
             let mode = text(value, NetworkMode::parse, &allowed)?;

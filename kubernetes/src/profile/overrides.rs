@@ -322,7 +322,7 @@ fn image_pattern(value: &Value) -> Parsed<Pattern> {
 }
 
 fn network_mode(value: &Value) -> Parsed<NetworkMode> {
-    text(value, NetworkMode::parse, &NetworkMode::ALL.map(NetworkMode::name).join(", "))
+    text(value, NetworkMode::parse, &NetworkMode::NAMES.join(", "))
 }
 
 fn label_prefix(value: &Value) -> Parsed<String> {

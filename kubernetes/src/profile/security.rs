@@ -13,17 +13,19 @@ pub struct Security {
     pub fs_group: Option<i64>,
 }
 
-/// A level of the [Pod Security Standards], or that of DeerFlow's provisioner.
-///
-/// [Pod Security Standards]: https://kubernetes.io/docs/concepts/security/pod-security-standards/
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Not privileged, but with escalation of privileges, and with host paths.
-    DeerFlow,
-    /// The level `baseline`: no host paths.
-    Baseline,
-    /// The level `restricted`: also no escalation, no capabilities, no root, and the runtime's seccomp profile.
-    Restricted,
+lifecycle::named! {
+    /// A level of the [Pod Security Standards], or that of DeerFlow's provisioner.
+    ///
+    /// [Pod Security Standards]: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Level {
+        /// Not privileged, but with escalation of privileges, and with host paths.
+        DeerFlow = "deerflow",
+        /// The level `baseline`: no host paths.
+        Baseline = "baseline",
+        /// The level `restricted`: also no escalation, no capabilities, no root, and the runtime's seccomp profile.
+        Restricted = "restricted",
+    }
 }
 
 // === impl Security ===

@@ -35,15 +35,17 @@ pub struct Workspace {
     pub source_snapshot: Option<String>,
 }
 
-/// How nodes may mount a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessMode {
-    /// The Pods of one node.
-    ReadWriteOnce,
-    /// One Pod.
-    ReadWriteOncePod,
-    /// The Pods of all nodes.
-    ReadWriteMany,
+lifecycle::named! {
+    /// How nodes may mount a volume.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AccessMode {
+        /// The Pods of one node.
+        ReadWriteOnce = "ReadWriteOnce",
+        /// One Pod.
+        ReadWriteOncePod = "ReadWriteOncePod",
+        /// The Pods of all nodes.
+        ReadWriteMany = "ReadWriteMany",
+    }
 }
 
 /// Where a sandbox has its workspace.
@@ -60,12 +62,6 @@ pub const DEFAULT_MOUNT_PATH: &str = "/workspace";
 
 /// How long a workspace is kept whose profile does not say so.
 const DEFAULT_KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-const ACCESS_MODES: [(&str, AccessMode); 3] = [
-    ("ReadWriteOnce", AccessMode::ReadWriteOnce),
-    ("ReadWriteOncePod", AccessMode::ReadWriteOncePod),
-    ("ReadWriteMany", AccessMode::ReadWriteMany),
-];
 
 const FIELDS: &str = "size, storage_class, access_mode, mount_path, scope, when_deleted, keep_for, source_snapshot and user_data";
 
@@ -105,13 +101,17 @@ impl Workspace {
                 "storage_class" => {
                     workspace.storage_class = Some(text(value, object_name, OBJECT_NAME).map_err(within)?);
                 }
-                "access_mode" => workspace.access_mode = one_of(value, &ACCESS_MODES).map_err(within)?,
+                "access_mode" => {
+                    workspace.access_mode =
+                        one_of(value, &AccessMode::NAMES, AccessMode::parse).map_err(within)?;
+                }
                 "mount_path" => {
                     workspace.mount = Mount::Path(text(value, mount_path, MOUNT_PATH).map_err(within)?);
                 }
-                "scope" => workspace.scope = one_of(value, &Scope::ALL).map_err(within)?,
+                "scope" => workspace.scope = one_of(value, &Scope::NAMES, Scope::parse).map_err(within)?,
                 "when_deleted" => {
-                    workspace.when_deleted = one_of(value, &WhenDeleted::ALL).map_err(within)?;
+                    workspace.when_deleted =
+                        one_of(value, &WhenDeleted::NAMES, WhenDeleted::parse).map_err(within)?;
                 }
                 "keep_for" => workspace.keep_for = text(value, keep_for, KEEP).map_err(within)?,
                 "source_snapshot" => {
@@ -155,20 +155,6 @@ pub(crate) fn overlap(a: &str, b: &str) -> bool {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     contains(a, b) || contains(b, a)
-}
-
-// === impl AccessMode ===
-
-impl AccessMode {
-    /// Returns the name that Kubernetes uses.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadWriteOnce => "ReadWriteOnce",
-            Self::ReadWriteOncePod => "ReadWriteOncePod",
-            Self::ReadWriteMany => "ReadWriteMany",
-        }
-    }
 }
 
 #[cfg(test)]

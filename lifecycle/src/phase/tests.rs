@@ -12,7 +12,7 @@ fn phases_are_read_exactly() {
         (Some("running"), Phase::Unknown),
         (None, Phase::Unknown),
     ] {
-        assert_eq!(Phase::parse(text), phase, "{text:?}");
+        assert_eq!(Phase::of_pod(text), phase, "{text:?}");
     }
 }
 

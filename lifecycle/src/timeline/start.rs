@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use super::{Step, Timeline};
 
-/// A stage of a start, from the end of the stage before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StartStage {
-    /// The POST waited for its turn, or for the end of an earlier Pod.
-    Accepted,
-    /// The Pod was created.
-    Created,
-    /// The Pod got a node.
-    Scheduled,
-    /// The images were pulled.
-    Pulled,
-    /// The sandbox's container was started.
-    Started,
-    /// The URL worked.
-    Ready,
+use crate::named;
+
+named! {
+    /// A stage of a start, from the end of the stage before it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum StartStage {
+        /// The POST waited for its turn, or for the end of an earlier Pod.
+        Accepted = "accepted",
+        /// The Pod was created.
+        Created = "created",
+        /// The Pod got a node.
+        Scheduled = "scheduled",
+        /// The images were pulled.
+        Pulled = "pulled",
+        /// The sandbox's container was started.
+        Started = "started",
+        /// The URL worked.
+        Ready = "ready",
+    }
 }
 
 /// The durations of a start.
@@ -33,23 +37,6 @@ pub struct Start {
 // === impl StartStage ===
 
 impl StartStage {
-    /// All stages, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Accepted, Self::Created, Self::Scheduled, Self::Pulled, Self::Started, Self::Ready];
-
-    /// Returns a stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Created => "created",
-            Self::Scheduled => "scheduled",
-            Self::Pulled => "pulled",
-            Self::Started => "started",
-            Self::Ready => "ready",
-        }
-    }
-
     /// Returns the stage that ends with this step.
     const fn ended_by(step: &Step) -> Option<Self> {
         Some(match step {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     lifetime::ReapReason,
+    named,
     phase::Reason,
     pod_event::{PodEvent, PodEventKind},
 };
@@ -76,13 +77,15 @@ pub struct Warning {
     pub(super) last: i64,
 }
 
-/// Why the daemon deletes a sandbox that has not reached a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteReason {
-    /// A caller has sent a DELETE.
-    Requested,
-    /// The Pod had no Service for longer than the grace of an orphan.
-    Orphan,
+named! {
+    /// Why the daemon deletes a sandbox that has not reached a limit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum DeleteReason {
+        /// A caller has sent a DELETE.
+        Requested = "Requested",
+        /// The Pod had no Service for longer than the grace of an orphan.
+        Orphan = "Orphan",
+    }
 }
 
 // === impl Step ===
@@ -235,18 +238,6 @@ impl Warning {
 // === impl DeleteReason ===
 
 impl DeleteReason {
-    /// All reasons.
-    pub const ALL: [Self; 2] = [Self::Requested, Self::Orphan];
-
-    /// Returns a stable name, in the style of Kubernetes' own reasons.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Requested => "Requested",
-            Self::Orphan => "Orphan",
-        }
-    }
-
     /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{WhenDeleted, claim::ObservedClaim};
-use crate::lifetime::Clocks;
+use crate::{lifetime::Clocks, named};
 
 /// The time for which an unused claim is left alone if this process has not seen the end of its last Pod: a create may
 /// be about to make its Pod. It is longer than any create takes.
@@ -36,17 +36,19 @@ pub struct Usage {
     kept_until: Option<Instant>,
 }
 
-/// Why a claim is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeleteReason {
-    /// Its last sandbox is gone, and it was to be deleted with it.
-    SandboxGone,
-    /// It was to be deleted with its sandbox, and no Pod uses it.
-    Unused,
-    /// It was not used for the time for which it is kept.
-    Expired,
-    /// A request deletes it.
-    Requested,
+named! {
+    /// Why a claim is deleted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum DeleteReason {
+        /// Its last sandbox is gone, and it was to be deleted with it.
+        SandboxGone = "WorkspaceSandboxGone",
+        /// It was to be deleted with its sandbox, and no Pod uses it.
+        Unused = "WorkspaceUnused",
+        /// It was not used for the time for which it is kept.
+        Expired = "WorkspaceExpired",
+        /// A request deletes it.
+        Requested = "WorkspaceDeleted",
+    }
 }
 
 /// The decision about a claim.
@@ -147,17 +149,6 @@ fn kept_until_of(claim: &ObservedClaim, clocks: Clocks) -> Option<Instant> {
 // === impl DeleteReason ===
 
 impl DeleteReason {
-    /// Returns a stable name, in the style of Kubernetes' own reasons.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SandboxGone => "WorkspaceSandboxGone",
-            Self::Unused => "WorkspaceUnused",
-            Self::Expired => "WorkspaceExpired",
-            Self::Requested => "WorkspaceDeleted",
-        }
-    }
-
     /// Returns the reason as a sentence.
     #[must_use]
     pub const fn description(self) -> &'static str {

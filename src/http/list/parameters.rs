@@ -24,14 +24,7 @@ const NAMES: [&str; 9] =
     ["status", "reason", "user_id", "thread_id", "profile", "cluster", "label", "limit", "continue"];
 
 /// The statuses of sandboxes.
-const STATUSES: [&str; 6] = [
-    Phase::Pending.as_str(),
-    Phase::Running.as_str(),
-    Phase::Succeeded.as_str(),
-    Phase::Failed.as_str(),
-    Phase::Unknown.as_str(),
-    Phase::Terminating.as_str(),
-];
+const STATUSES: [&str; Phase::NAMES.len()] = Phase::NAMES;
 
 /// The parameters of a list. A sandbox must match all that are given.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +91,7 @@ impl Parameters {
     /// Returns whether the list shows this sandbox.
     pub(super) fn match_sandbox(&self, status: &Status) -> bool {
         let (spec, origin) = (&status.spec, &status.spec.origin);
-        self.status.accepts(Some(status.phase.as_str()))
+        self.status.accepts(Some(status.phase.name()))
             && self.reason.accepts(status.reason.as_ref().map(|reason| &*reason.name))
             && self.user_id.accepts(origin.user_id.as_ref().map(UserId::as_str))
             && self.thread_id.accepts(origin.thread_id.as_ref().map(ThreadId::as_str))

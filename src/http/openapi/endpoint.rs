@@ -22,15 +22,17 @@ use super::{
 };
 use crate::http::errors::{self, PROBLEM_JSON};
 
-/// A group of endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tag {
-    Sandboxes,
-    Events,
-    Workspaces,
-    Settings,
-    Operation,
-    Daemon,
+lifecycle::named! {
+    /// A group of endpoints.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Tag {
+        Sandboxes = "Sandboxes",
+        Events = "Events",
+        Workspaces = "Workspaces",
+        Settings = "Settings",
+        Operation = "Operation",
+        Daemon = "Daemon",
+    }
 }
 
 /// An endpoint.
@@ -48,20 +50,6 @@ pub(crate) struct Endpoint {
 // === impl Tag ===
 
 impl Tag {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Sandboxes, Self::Events, Self::Workspaces, Self::Settings, Self::Operation, Self::Daemon];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Sandboxes => "Sandboxes",
-            Self::Events => "Events",
-            Self::Workspaces => "Workspaces",
-            Self::Settings => "Settings",
-            Self::Operation => "Operation",
-            Self::Daemon => "Daemon",
-        }
-    }
-
     pub(super) const fn description(self) -> &'static str {
         match self {
             Self::Sandboxes => "A Pod and a Service per `sandbox_id`.",

@@ -33,20 +33,20 @@ pub(crate) fn one_of(names: impl IntoIterator<Item = &'static str>) -> ObjectBui
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
 }
 
-stand_in!(NetworkModeName, "NetworkMode", "A network mode.", one_of(NetworkMode::ALL.map(NetworkMode::name)));
+stand_in!(NetworkModeName, "NetworkMode", "A network mode.", one_of(NetworkMode::NAMES));
 
 stand_in!(
     EnforcedName,
     "Enforced",
     "Whether the cluster enforces the network policies.",
-    one_of([Enforced::Yes, Enforced::No, Enforced::Unknown].map(Enforced::name))
+    one_of(Enforced::NAMES)
 );
 
 stand_in!(
     ReapReasonName,
     "ReapReason",
     "The limit for which the daemon deletes a sandbox.",
-    one_of(ReapReason::ALL.map(ReapReason::name))
+    one_of(ReapReason::NAMES)
 );
 
 stand_in!(

@@ -33,7 +33,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> RequestedOverrides {
 }
 
 fn network(value: &Value) -> Result<NetworkMode, Problem> {
-    NetworkMode::parse(text(value)?).ok_or_else(|| Problem::one_of(&NetworkMode::ALL.map(NetworkMode::name)))
+    NetworkMode::parse(text(value)?).ok_or_else(|| Problem::one_of(&NetworkMode::NAMES))
 }
 
 /// Parses the field `resources`.

@@ -63,7 +63,7 @@ fn reason(adoption: Adoption) -> Option<ClusterErrorKind> {
 /// Guards which existing claims a create uses, waits for, replaces and refuses, in every scope.
 #[test]
 fn each_existing_claim_has_its_decision() {
-    for scope in Scope::ALL.map(|(_, scope)| scope) {
+    for scope in Scope::ALL {
         let (wanted, good) = (wanted(scope), found(scope));
         let decide = |claim: ObservedClaim| adopt(&wanted, Some(&claim));
         assert_eq!(decide(good.clone()), Adoption::Use);
@@ -103,7 +103,7 @@ fn each_existing_claim_has_its_decision() {
 /// for, and that kept data is never replaced.
 #[test]
 fn only_a_leftover_of_a_sandbox_is_replaced() {
-    for scope in Scope::ALL.map(|(_, scope)| scope) {
+    for scope in Scope::ALL {
         for asked in [WhenDeleted::Keep, WhenDeleted::Delete] {
             for had in [WhenDeleted::Keep, WhenDeleted::Delete] {
                 let wanted = Workspace { when_deleted: asked, ..wanted(scope) };
