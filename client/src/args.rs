@@ -20,7 +20,7 @@ use lifecycle::log::{TAIL, TAIL_MAX};
 pub use self::{
     clusters::{ClustersArgs, MoveArgs},
     connection::{ConnectionArgs, OwnerArgs},
-    output::{Format, OutputArgs, When},
+    output::{CommonArgs, Format, OutputArgs, When},
     values::{LabelSelector, Mount},
 };
 use self::{
@@ -397,17 +397,6 @@ pub struct TopArgs {
     /// Whether to use colours; 'auto' means without NO_COLOR.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
-    /// The connection.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
-}
-
-/// The arguments of all commands that show something.
-#[derive(Debug, Args)]
-pub struct CommonArgs {
-    /// The output.
-    #[command(flatten)]
-    pub output: OutputArgs,
     /// The connection.
     #[command(flatten)]
     pub connection: ConnectionArgs,

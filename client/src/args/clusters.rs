@@ -2,7 +2,7 @@
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{CommonArgs, connection::OwnerArgs};
+use super::{connection::OwnerArgs, output::CommonArgs};
 
 /// The arguments of `clusters`.
 #[derive(Debug, Args)]

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::connection::ConnectionArgs;
+
 /// How results are printed.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
@@ -15,6 +17,17 @@ pub struct OutputArgs {
     /// Whether to use colours; 'auto' means on a terminal, without NO_COLOR.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
+}
+
+/// The arguments of all commands that show something.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
+    /// The output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// A format of the output.
