@@ -181,7 +181,7 @@ fn ids(page: &Value) -> Vec<String> {
 fn is_selected(pairs: &[(&str, String)], status: &Status) -> bool {
     let origin = &status.spec.origin;
     let fields = [
-        ("status", Some(status.phase.as_str())),
+        ("status", Some(status.phase.name())),
         ("reason", status.reason.as_ref().map(|reason| &*reason.name)),
         ("user_id", origin.user_id.as_ref().map(UserId::as_str)),
         ("thread_id", origin.thread_id.as_ref().map(ThreadId::as_str)),
