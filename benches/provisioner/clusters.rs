@@ -24,6 +24,9 @@ use super::{
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 8;
 
+/// The time of a write with which one cluster uses little of the processors.
+const SLOW_WRITE: Duration = Duration::from_millis(200);
+
 /// A relay that forwards until `is_silent` is set, and keeps its connections open then.
 struct Relay {
     address: SocketAddr,
@@ -137,7 +140,24 @@ async fn rounds(daemon: &Server, get: &str, prefix: &'static str) -> [f64; 3] {
 /// Measures creates on one cluster and on four, each in a process of its own.
 pub async fn measure_creates() {
     println!("creates, clusters in processes of their own, median of {ROUNDS} rounds in turn:");
+    compare_creates(None, 32, 200).await;
+    // A cluster that waits instead of computing: the daemon's limit of creates on one cluster bounds the rate.
+    compare_creates(Some(SLOW_WRITE), 128, 600).await;
+}
+
+async fn compare_creates(delay: Option<Duration>, connections: usize, creates: usize) {
     let processes = [process_cluster(), process_cluster(), process_cluster(), process_cluster()];
+    if let Some(delay) = delay {
+        for process in &processes {
+            let rule = format!(
+                r#"{{"when": {{"verb": "create"}}, "effect": {{"delay": "{}ms"}}}}"#,
+                delay.as_millis()
+            );
+            let (status, answer) =
+                load::once(process.address, &load::post("/simcluster/v1/faults", &rule)).await;
+            assert!((200..300).contains(&status), "{answer}");
+        }
+    }
     let urls: Vec<_> = processes.iter().map(|process| format!("http://{}", process.address)).collect();
     let one = Server::configured(&settings_file(&["a"], &urls[..1]));
     let four = Server::configured(&settings_file(&["a", "b", "c", "d"], &urls));
@@ -153,22 +173,24 @@ pub async fn measure_creates() {
             let numbers = numbers.clone();
             let name = move |_| load::create(&format!("p-{}", numbers.fetch_add(1, Ordering::Relaxed)));
             let before = daemon.cpu_seconds();
-            let done = load::run(daemon.address, 32, 200, name).await;
+            let done = load::run(daemon.address, connections, creates, name).await;
             if round > 0 {
                 cpu[n] += daemon.cpu_seconds() - before;
                 rates[n].push(done.per_second);
             }
         }
     }
+    let writes = delay.map_or("at once".to_owned(), |delay| format!("in {} ms", delay.as_millis()));
+    println!("  writes {writes}, {connections} creates at once, {} cores for all processes:", cores());
     for (n, (name, _)) in daemons.into_iter().enumerate() {
         println!(
-            "  {name:<13} {:>6.0}/s, {:.2} ms of the daemon's CPU each",
+            "    {name:<13} {:>6.0}/s, {:.2} ms of the daemon's CPU each",
             median(rates[n].clone()),
-            cpu[n] * 1e3 / (ROUNDS * 200) as f64,
+            cpu[n] * 1e3 / (ROUNDS * creates) as f64,
         );
     }
     let ratio = median(rates[1].iter().zip(&rates[0]).map(|(four, one)| four / one).collect());
-    println!("  ratio         {ratio:>6.2}, with {} cores for all processes", cores());
+    println!("    ratio         {ratio:>6.2}");
 }
 
 fn cores() -> usize {

@@ -37,7 +37,7 @@ pub fn get(path: &str) -> String {
 
 /// A POST of a sandbox.
 pub fn create(id: &str) -> String {
-    post(&format!("{{\"sandbox_id\":\"{id}\"}}"))
+    post_sandbox(&format!("{{\"sandbox_id\":\"{id}\"}}"))
 }
 
 /// A DELETE of a sandbox.
@@ -47,18 +47,23 @@ pub fn delete(id: &str) -> String {
 
 /// A POST of a sandbox on this cluster.
 pub fn create_on(id: &str, cluster: &str) -> String {
-    post(&format!("{{\"sandbox_id\":\"{id}\",\"cluster\":\"{cluster}\"}}"))
+    post_sandbox(&format!("{{\"sandbox_id\":\"{id}\",\"cluster\":\"{cluster}\"}}"))
 }
 
 /// A POST of a sandbox with an idle timeout.
 pub fn create_idle(id: &str, idle_timeout: Duration) -> String {
     let millis = idle_timeout.as_millis();
-    post(&format!("{{\"sandbox_id\":\"{id}\",\"idle_timeout\":\"{millis}ms\"}}"))
+    post_sandbox(&format!("{{\"sandbox_id\":\"{id}\",\"idle_timeout\":\"{millis}ms\"}}"))
 }
 
-fn post(body: &str) -> String {
+fn post_sandbox(body: &str) -> String {
+    post("/api/sandboxes", body)
+}
+
+/// A POST with a body of JSON.
+pub fn post(path: &str, body: &str) -> String {
     format!(
-        "POST /api/sandboxes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
