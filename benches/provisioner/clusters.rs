@@ -25,7 +25,7 @@ const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 8;
 
 /// The time of a write with which one cluster uses little of the processors.
-const SLOW_WRITE: Duration = Duration::from_millis(200);
+const SLOW_WRITE: Duration = Duration::from_millis(400);
 
 /// A relay that forwards until `is_silent` is set, and keeps its connections open then.
 struct Relay {
@@ -142,7 +142,7 @@ pub async fn measure_creates() {
     println!("creates, clusters in processes of their own, median of {ROUNDS} rounds in turn:");
     compare_creates(None, 32, 200).await;
     // A cluster that waits instead of computing: the daemon's limit of creates on one cluster bounds the rate.
-    compare_creates(Some(SLOW_WRITE), 128, 600).await;
+    compare_creates(Some(SLOW_WRITE), 128, 300).await;
 }
 
 async fn compare_creates(delay: Option<Duration>, connections: usize, creates: usize) {
