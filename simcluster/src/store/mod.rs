@@ -48,7 +48,7 @@ type Key = (usize, String, String);
 #[derive(Debug)]
 struct Table {
     objects: Objects,
-    /// What new objects share their JSON with.
+    /// The texts with which new objects share their JSON.
     bases: Bases,
     window: Window,
     /// The version of the last change in this table; watchers wait on it.

@@ -176,25 +176,25 @@ impl Record {
         self.terminating
     }
 
-    /// Returns the length of the JSON as a list has it.
+    /// Returns the length of the JSON in a list.
     pub fn len(&self) -> usize {
         self.json.len() + 1
     }
 
-    /// Appends the JSON as a list has it: no kind, no version.
+    /// Appends the JSON of an item of a list: no kind, no version.
     pub fn write_item(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         self.json.write(out);
     }
 
-    /// Returns the JSON as a response or a watch event has it.
+    /// Returns the JSON of a response or of a watch event.
     pub fn full_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len() + 64);
         self.write_full(&mut out);
         out
     }
 
-    /// Appends the JSON as a response or a watch event has it.
+    /// Appends the JSON of a response or of a watch event.
     pub fn write_full(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.resource.head().as_bytes());
         // An object is never empty: it has metadata. So after the brace there is always a member.
