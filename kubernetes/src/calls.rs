@@ -320,8 +320,13 @@ fn host(server: Option<&str>) -> &str {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
     // Our types parse from any JSON value. An object of another program must not be taken for one of Kubernetes.
-    let object = serde_json::from_slice(body).ok().filter(|_| kind(body).is_some());
+    let object = serde_json::from_slice(body).ok().filter(|_| has_kind(body));
     object.ok_or(CallError::Unreadable)
+}
+
+/// Returns whether a valid JSON text has a kind. The API server writes the kind first: then it is not parsed again.
+fn has_kind(body: &[u8]) -> bool {
+    body.starts_with(b"{\"kind\":\"") || kind(body).is_some()
 }
 
 /// Returns the kind of an object of Kubernetes.

@@ -201,10 +201,10 @@ impl KubeCluster {
         let operation = Operation::<K>::new(&self.connection, Verb::Create, &name).until(until);
         let build = || operation.path().create(&PostParams::default(), body.to_vec());
         let answer = operation.run(build, Some(Effect::Created), Some(&self.namespace)).await;
-        let altered = answer.as_ref().ok().and_then(|answered| {
-            let sent = serde_json::from_slice(&body).ok()?;
-            admission::check(id, &sent, answered).err()
-        });
+        let altered = answer
+            .as_ref()
+            .ok()
+            .and_then(|answered| admission::check(id, || serde_json::from_slice(&body).ok(), answered).err());
         if let (Ok(answered), Some(_)) = (&answer, &altered) {
             self.remove_renamed(id, answered).await;
         }

@@ -57,8 +57,9 @@ pub trait SandboxObject: WatchedObject {
     fn observed(&self, template: &Template, id: &SandboxId) -> Option<Self::Observed>;
     /// Returns whether the object looks like the sandbox's, whatever its labels.
     fn looks_like(&self, id: &SandboxId) -> bool;
-    /// Returns the fields of the spec that a mutating admission has changed so that the object cannot be used.
-    fn altered_spec(&self, answered: &Self) -> Option<String>;
+    /// Compares the spec of an answer to a create with that of the request. Returns the fields that a mutating admission has
+    /// changed so that the object cannot be used.
+    fn altered_spec(&self, sent: impl FnOnce() -> Option<Self>) -> Option<String>;
     /// Passes an event of the watch to the sink.
     fn emit(sink: &dyn WatchSink, event: WatchEvent<Self::Observed>);
 
@@ -92,8 +93,8 @@ impl SandboxObject for Pod {
         self.has_sandbox_container
     }
 
-    fn altered_spec(&self, answered: &Self) -> Option<String> {
-        (self.has_sandbox_container && !answered.has_sandbox_container)
+    fn altered_spec(&self, sent: impl FnOnce() -> Option<Self>) -> Option<String> {
+        (!self.has_sandbox_container && sent()?.has_sandbox_container)
             .then(|| format!("spec.containers (none is called {:?})", names::SANDBOX_CONTAINER))
     }
 
@@ -123,20 +124,21 @@ impl SandboxObject for Service {
         self.selector == names::pod_selector(id)
     }
 
-    fn altered_spec(&self, answered: &Self) -> Option<String> {
+    fn altered_spec(&self, sent: impl FnOnce() -> Option<Self>) -> Option<String> {
         let ports = |service: &Self| -> Vec<_> {
             let without_node_port =
                 |port: &ServicePort| ServicePort { node_port: Scalar::default(), ..port.clone() };
             service.ports.iter().map(without_node_port).collect()
         };
+        let sent = sent()?;
         // A load balancer has node ports as well.
-        let keeps_its_type = answered.kind == self.kind || answered.kind.as_deref() == Some("LoadBalancer");
-        if answered.selector != self.selector {
-            Some(format!("spec.selector (now {:?})", answered.selector))
-        } else if ports(answered) != ports(self) {
+        let keeps_its_type = self.kind == sent.kind || self.kind.as_deref() == Some("LoadBalancer");
+        if self.selector != sent.selector {
+            Some(format!("spec.selector (now {:?})", self.selector))
+        } else if ports(self) != ports(&sent) {
             Some("spec.ports".to_owned())
         } else if !keeps_its_type {
-            Some(format!("spec.type (now {:?})", answered.kind.as_deref().unwrap_or_default()))
+            Some(format!("spec.type (now {:?})", self.kind.as_deref().unwrap_or_default()))
         } else {
             None
         }

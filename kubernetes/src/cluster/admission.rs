@@ -8,8 +8,13 @@ use lifecycle::{
 use crate::{names, object::SandboxObject};
 
 /// Returns the error if the answer to a create differs from the request in a field that this program relies on: the
-/// name, the labels by which the object is watched and selected, and the parts of the spec that make up the URL.
-pub fn check<K: SandboxObject>(id: &SandboxId, sent: &K, answered: &K) -> Result<(), ClusterError> {
+/// name, the labels by which the object is watched and selected, and the parts of the spec that make up the URL. Parses the
+/// request only where it has to.
+pub fn check<K: SandboxObject>(
+    id: &SandboxId,
+    sent: impl FnOnce() -> Option<K>,
+    answered: &K,
+) -> Result<(), ClusterError> {
     let (kind, name) = (K::kind(&()), K::name(id));
     let meta = answered.meta();
     let field = if meta.name.as_deref() != Some(name.as_str()) {
@@ -18,7 +23,7 @@ pub fn check<K: SandboxObject>(id: &SandboxId, sent: &K, answered: &K) -> Result
         let now = now.map_or_else(|| "now absent".to_owned(), |value| format!("now {value:?}"));
         Some(format!("metadata.labels[{label:?}] ({now})"))
     } else {
-        sent.altered_spec(answered)
+        answered.altered_spec(sent)
     };
     match field {
         None => Ok(()),

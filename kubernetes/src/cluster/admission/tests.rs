@@ -16,7 +16,7 @@ fn changed<K: SandboxObject>(sent: &Value, patch: &Value) -> Option<String> {
     let mut answered = sent.clone();
     json_patch::merge(&mut answered, patch);
     let parse = |value: &Value| serde_json::from_value::<K>(value.clone()).unwrap();
-    check(&id(), &parse(sent), &parse(&answered)).err().map(|error| {
+    check(&id(), || Some(parse(sent)), &parse(&answered)).err().map(|error| {
         assert_eq!(error.kind, ClusterErrorKind::Mutated);
         error.message
     })
