@@ -1,8 +1,6 @@
 //! Identifiers that callers choose. Each is parsed once, and a parsed value is always valid.
 
-use std::{cmp::Ordering, fmt, sync::Arc};
-
-use serde::{Serialize, Serializer};
+use std::{cmp::Ordering, sync::Arc};
 
 /// The longest DNS label.
 pub const DNS_LABEL_MAX: usize = 63;
@@ -218,25 +216,28 @@ impl Default for UserId {
     }
 }
 
+/// Implements what a text that was checked has: `Display`, `Debug` and `Serialize`, each as its `as_str`.
 macro_rules! text_traits {
     ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(self.as_str(), f)
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(self.as_str(), f)
             }
         }
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
             }
         }
     )*};
 }
+pub(crate) use text_traits;
+
 text_traits!(SandboxId, ThreadId, UserId, ProfileName, ClusterName);
 
 #[cfg(test)]

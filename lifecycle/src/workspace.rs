@@ -9,11 +9,11 @@ pub mod growth;
 pub mod retention;
 pub mod trouble;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::named;
+use crate::{ids::text_traits, named};
 
 /// The id of a workspace: 32 lower-case hexadecimal digits. It is computed from the scope and its ids, so that the next
 /// sandbox of the same scope finds the claim by its name.
@@ -143,22 +143,6 @@ impl WorkspaceId {
     }
 }
 
-impl fmt::Display for WorkspaceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for WorkspaceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-impl Serialize for WorkspaceId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+text_traits!(WorkspaceId);
 
 // === impl Scope, WhenDeleted ===

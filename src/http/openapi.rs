@@ -6,8 +6,6 @@
 //!
 //! The document is the same for every installation and every setting. It contains no secret and needs no key.
 
-#[cfg(test)]
-mod compatibility;
 mod endpoint;
 pub(crate) mod failures;
 pub(crate) mod names;

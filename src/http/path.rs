@@ -89,114 +89,38 @@ impl FromStr for PathCluster {
     }
 }
 
-/// `/api/workspaces`
-pub(super) fn workspaces() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "workspaces")
+/// Defines a filter for each path, which extracts the variable segment if there is one.
+macro_rules! paths {
+    ($($name:ident($($variable:ty)?) = $($segment:tt)/ +;)+) => {$(
+        pub(super) fn $name() -> impl Filter<Extract = ($($variable,)?), Error = Rejection> + Copy {
+            warp::path!($($segment)/ +)
+        }
+    )+};
 }
 
-/// `/api/workspaces/{id}`
-pub(super) fn workspace() -> impl Filter<Extract = (PathWorkspace,), Error = Rejection> + Copy {
-    warp::path!("api" / "workspaces" / PathWorkspace)
-}
-
-/// `/api/clusters/{name}`
-pub(super) fn cluster() -> impl Filter<Extract = (PathCluster,), Error = Rejection> + Copy {
-    warp::path!("api" / "clusters" / PathCluster)
-}
-
-/// `/api/sandboxes/{id}`
-pub(super) fn sandbox() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId)
-}
-
-/// `/api/sandboxes/{id}/presence`
-pub(super) fn presence() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "presence")
-}
-
-/// `/api/sandboxes/{id}/timeline`
-pub(super) fn timeline() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "timeline")
-}
-
-/// `/api/sandboxes/{id}/logs`
-pub(super) fn logs() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "logs")
-}
-
-/// `/api/sandboxes/{id}/touch`
-pub(super) fn touch() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "touch")
-}
-
-/// `/api/sandboxes/{id}/move`
-pub(super) fn move_to() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "move")
-}
-
-/// `/api/sandboxes/{id}/events`
-pub(super) fn sandbox_events() -> impl Filter<Extract = (PathId,), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes" / PathId / "events")
-}
-
-/// `/api/events`
-pub(super) fn events() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "events")
-}
-
-/// `/api/reaper`
-pub(super) fn reaper() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "reaper")
-}
-
-/// `/api/reaper/resume`
-pub(super) fn reaper_resume() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "reaper" / "resume")
-}
-
-/// `/api/network/check`
-pub(super) fn network_check() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "network" / "check")
-}
-
-/// `/api/sandboxes`
-pub(super) fn sandboxes() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "sandboxes")
-}
-
-/// `/api/profiles`
-pub(super) fn profiles() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "profiles")
-}
-
-/// `/api/clusters`
-pub(super) fn clusters() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "clusters")
-}
-
-/// `/api/capabilities`
-pub(super) fn capabilities() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("api" / "capabilities")
-}
-
-/// `/health`
-pub(super) fn health() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("health")
-}
-
-/// `/openapi.json`
-pub(super) fn openapi() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("openapi.json")
-}
-
-/// `/docs`
-pub(super) fn docs() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path!("docs")
-}
-
-/// `/docs/{file}`
-pub(super) fn docs_file() -> impl Filter<Extract = (String,), Error = Rejection> + Copy {
-    warp::path!("docs" / String)
+paths! {
+    workspaces() = "api" / "workspaces";
+    workspace(PathWorkspace) = "api" / "workspaces" / PathWorkspace;
+    cluster(PathCluster) = "api" / "clusters" / PathCluster;
+    sandbox(PathId) = "api" / "sandboxes" / PathId;
+    presence(PathId) = "api" / "sandboxes" / PathId / "presence";
+    timeline(PathId) = "api" / "sandboxes" / PathId / "timeline";
+    logs(PathId) = "api" / "sandboxes" / PathId / "logs";
+    touch(PathId) = "api" / "sandboxes" / PathId / "touch";
+    move_to(PathId) = "api" / "sandboxes" / PathId / "move";
+    sandbox_events(PathId) = "api" / "sandboxes" / PathId / "events";
+    events() = "api" / "events";
+    reaper() = "api" / "reaper";
+    reaper_resume() = "api" / "reaper" / "resume";
+    network_check() = "api" / "network" / "check";
+    sandboxes() = "api" / "sandboxes";
+    profiles() = "api" / "profiles";
+    clusters() = "api" / "clusters";
+    capabilities() = "api" / "capabilities";
+    health() = "health";
+    openapi() = "openapi.json";
+    docs() = "docs";
+    docs_file(String) = "docs" / String;
 }
 
 /// Returns the name of the route of a path, for metrics: the path with `{id}` in place of the id. Callers can invent

@@ -1,6 +1,9 @@
 //! Tests of the view with observations that arrive late, twice or out of order.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    mem,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use lifecycle::{
     exit::{Exit, ExitLog},
@@ -8,7 +11,7 @@ use lifecycle::{
     phase::{Phase, Reason},
     pod_event::PodEvent,
     pull::PullTime,
-    traits::{WatchEvent, WatchSink as _},
+    traits::{Deletion, WatchEvent, WatchSink as _},
 };
 
 use super::*;

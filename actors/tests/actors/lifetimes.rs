@@ -1,4 +1,7 @@
-//! Tests of limits, activity, the reaper and the reap limits, with tokio's paused clock.
+//! Tests of limits, activity and the reaper, with tokio's paused clock.
+
+mod reap_limits;
+mod requests;
 
 use std::time::Duration;
 
@@ -242,100 +245,6 @@ async fn an_old_view_reaps_nothing() {
     assert!(fake.holds("a"));
 }
 
-/// Guards that ten thousand sandboxes that expire in the same second are reaped at the configured rate.
-#[tokio::test(start_paused = true)]
-async fn a_crowd_goes_at_the_rate_that_is_set() {
-    let reap_limits = ReapLimits { max_per_minute: Some(4_000), ..loose() };
-    let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
-    for n in 0..10_000 {
-        fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
-    }
-    assert_eq!(fake.fleet(), 10_000);
-    sleep(seconds(62)).await;
-    assert_eq!(fake.fleet(), 6_000);
-    sleep(seconds(60)).await;
-    assert_eq!(fake.fleet(), 2_000);
-    sleep(seconds(60)).await;
-    assert_eq!(fake.fleet(), 0);
-}
-
-/// Guards that all reaping stops if too many sandboxes are due, until an operator resumes it, and that blocked
-/// sandboxes are reaped immediately then.
-#[tokio::test(start_paused = true)]
-async fn a_fleet_does_not_go_at_once() {
-    let reap_limits = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
-    let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
-    for n in 0..100 {
-        fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
-    }
-    sleep(seconds(1_000)).await;
-    assert_eq!(fake.fleet(), 50);
-    assert!(fake.sandboxes.reaper().stopped_until.is_some());
-    assert!(fake.sandboxes.resume_reaping());
-    assert!(!fake.sandboxes.resume_reaping());
-    sleep(seconds(1)).await;
-    assert_eq!(fake.fleet(), 0, "nobody has to wait until the stop would have ended");
-}
-
-/// Guards that a stop ends after the configured time and after a restart.
-#[tokio::test(start_paused = true)]
-async fn a_stop_has_its_end() {
-    let reap_limits = ReapLimits { max_share_percent: 50, stop_for: seconds(3_600), ..loose() };
-    for restart in [false, true] {
-        let mut fake = Fake::by(Policy::default(), reap_limits).await.run().await;
-        for n in 0..20 {
-            fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
-        }
-        sleep(seconds(3_000)).await;
-        assert_eq!(fake.fleet(), 10);
-        if restart {
-            fake = fake.restart(Policy::default(), reap_limits).await;
-            sleep(seconds(1)).await;
-            assert_eq!(fake.fleet(), 5, "and the count begins anew");
-        } else {
-            sleep(seconds(670)).await;
-            assert_eq!(fake.fleet(), 0);
-        }
-    }
-}
-
-/// Guards that reaping stops for a large number of sandboxes although the rate lets only a few be reaped at a time.
-#[tokio::test(start_paused = true)]
-async fn a_cap_does_not_hide_that_a_fleet_goes() {
-    let fake = Fake::by(Policy::default(), ReapLimits { grace: Duration::ZERO, ..ReapLimits::default() });
-    let fake = fake.await.run().await;
-    for n in 0..1_000 {
-        fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
-    }
-    sleep(seconds(600)).await;
-    assert_eq!(fake.fleet(), 880);
-    assert!(fake.sandboxes.reaper().stopped_until.is_some());
-}
-
-/// Guards that a sandbox that cannot be deleted is retried, reported only after its reap, and does not block others.
-#[tokio::test(start_paused = true)]
-async fn one_that_cannot_be_deleted_stops_nothing() {
-    let reap_limits = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
-    for kind in [ClusterErrorKind::Forbidden, ClusterErrorKind::ServerError] {
-        let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
-        fake.refuse("delete_pod a", kind);
-        fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-        sleep(seconds(600)).await;
-        assert_eq!(fake.sandboxes.reaper().stopped_until, None);
-        assert_eq!(fake.recorded(), Vec::<String>::new(), "nothing was reaped");
-        assert_eq!(fake.count("delete_service"), 0, "what cannot go stays whole");
-        let most = if kind == ClusterErrorKind::Forbidden { 11 } else { 120 };
-        assert!(fake.count("delete_pod") <= most, "{}", fake.count("delete_pod"));
-        fake.sandboxes.create(with("b", Some(10), None)).await.unwrap();
-        sleep(seconds(12)).await;
-        assert!(!fake.holds("b"));
-        fake.allow("delete_pod a");
-        sleep(seconds(62)).await;
-        assert!(!fake.holds("a"));
-        assert_eq!(fake.recorded(), ["b TTLExpired", "a TTLExpired"]);
-    }
-}
-
 /// Guards that the reap of an orphan that cannot be deleted is retried with a delay.
 #[tokio::test(start_paused = true)]
 async fn a_half_that_cannot_be_deleted() {
@@ -416,23 +325,6 @@ async fn patience_counts_silence_alone() {
     assert!(fake.holds("b"), "the daemon's trouble is not the sandbox's");
 }
 
-/// Guards that nothing is reaped after a start until all sandboxes are known and the grace has passed, for an outage
-/// of any length.
-#[tokio::test(start_paused = true)]
-async fn a_start_without_a_cluster_is_quiet() {
-    let reap_limits = ReapLimits { grace: seconds(60), ..loose() };
-    let fake = start(Policy::default()).await;
-    fake.sandboxes.create(with("a", None, Some(300))).await.unwrap();
-    let fake = fake.restart_without_watch(Policy::default(), reap_limits).await;
-    sleep(seconds(3_600)).await;
-    let fake = fake.run().await;
-    sleep(seconds(59)).await;
-    assert!(fake.holds("a"));
-    assert!(fake.sandboxes.touch(id("a"), None).await.unwrap().is_some());
-    sleep(seconds(200)).await;
-    assert!(fake.holds("a"));
-}
-
 /// Guards that an idle timeout that is set later assumes that sandboxes without an activity annotation were used just
 /// now.
 #[tokio::test(start_paused = true)]
@@ -488,47 +380,6 @@ async fn signs_of_life_that_cannot_be_written() {
     assert!(!fake.holds("a"));
 }
 
-/// Guards that an owner is protected although its name could not be written.
-#[tokio::test(start_paused = true)]
-async fn an_owner_that_cannot_be_written() {
-    let owner = |name: &str| Some(Owner::parse(name).unwrap());
-    let fake = start(Policy::default()).await;
-    fake.sandboxes.create(request("a")).await.unwrap();
-    fake.refuse("write_annotations a", ClusterErrorKind::Forbidden);
-    fake.sandboxes.touch(id("a"), owner("one")).await.unwrap().unwrap();
-    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err());
-    fake.allow("write_annotations a");
-    sleep(seconds(70)).await;
-    let fake = fake.restart(Policy::default(), loose()).await;
-    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "a restart begins the lease anew");
-    sleep(seconds(301)).await;
-    fake.sandboxes.delete(id("a"), owner("two")).await.unwrap();
-}
-
-/// Guards that nothing is reaped within the grace after a start.
-#[tokio::test(start_paused = true)]
-async fn a_start_is_quiet() {
-    let reap_limits = ReapLimits { grace: seconds(60), ..loose() };
-    let fake = start(Policy::default()).await;
-    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    let fake = fake.restart(Policy::default(), reap_limits).await;
-    sleep(seconds(59)).await;
-    assert!(fake.holds("a"));
-    sleep(seconds(2)).await;
-    assert!(!fake.holds("a"));
-}
-
-/// Guards that a dry run reports the sandboxes that would be reaped, and reaps none.
-#[tokio::test(start_paused = true)]
-async fn a_dry_run() {
-    let fake = Fake::by(Policy::default(), ReapLimits { dry_run: true, ..loose() }).await.run().await;
-    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    sleep(seconds(1_000)).await;
-    assert!(fake.holds("a"));
-    assert_eq!(fake.recorded(), ["a would TTLExpired"]);
-    assert_eq!((fake.sandboxes.reaper().reaped, fake.sandboxes.reaper().dry_runs), (0, 1));
-}
-
 /// Guards that the other reap reasons have their own limits, and do not apply without one.
 #[tokio::test(start_paused = true)]
 async fn the_other_ways_to_be_stale() {
@@ -560,106 +411,4 @@ async fn the_other_ways_to_be_stale() {
         sleep(seconds(100_000)).await;
         assert!(fake.holds("a"), "{reason:?} is off by default");
     }
-}
-
-/// Guards that the DELETE of another owner is refused until the lease ends.
-#[tokio::test(start_paused = true)]
-async fn a_lease_keeps_others_off() {
-    let owner = |name: &str| Some(Owner::parse(name).unwrap());
-    let fake = start(Policy { owner_lease: seconds(60), ..Policy::default() }).await;
-    let mine = CreateRequest { owner: owner("one"), ..request("a") };
-    fake.sandboxes.create(mine).await.unwrap();
-    let refused = fake.sandboxes.delete(id("a"), owner("two")).await;
-    assert!(matches!(refused, Err(SandboxError::Owned { .. })), "{refused:?}");
-    sleep(seconds(50)).await;
-    fake.sandboxes.touch(id("a"), owner("one")).await.unwrap().unwrap();
-    sleep(seconds(50)).await;
-    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "the touch has renewed it");
-    sleep(seconds(11)).await;
-    fake.sandboxes.delete(id("a"), owner("two")).await.unwrap();
-
-    fake.sandboxes.create(CreateRequest { owner: owner("one"), ..request("b") }).await.unwrap();
-    fake.sandboxes.delete(id("b"), None).await.expect("who gives no name is not asked");
-    fake.sandboxes.create(CreateRequest { owner: owner("one"), ..request("c") }).await.unwrap();
-    fake.sandboxes.delete(id("c"), owner("one")).await.expect("its own");
-}
-
-/// Guards that thousands of touches cost one write for each tenth of the idle timeout, and nothing else.
-#[tokio::test(start_paused = true)]
-async fn touches_are_cheap() {
-    let fake = start(Policy::default()).await;
-    fake.sandboxes.create(with("a", None, Some(100))).await.unwrap();
-    let begun = Instant::now();
-    while begun.elapsed() < seconds(100) {
-        for _ in 0..20 {
-            fake.sandboxes.touch(id("a"), None).await.unwrap().unwrap();
-        }
-        sleep(seconds(1)).await;
-    }
-    assert!((9..=10).contains(&fake.count("write_annotations")), "{}", fake.count("write_annotations"));
-}
-
-/// Guards a change of limits and resources at once: both are checked before anything is written, a refused resize leaves the
-/// limits, and a failure after the resize says that it is done.
-#[tokio::test(start_paused = true)]
-async fn limits_and_resources_change_together() {
-    let max = Limits { ttl: Some(seconds(600)), idle_timeout: None };
-    let fake = start(Policy { max, ..Policy::default() }).await;
-    fake.sandboxes.create(with("a", Some(60), None)).await.unwrap();
-    let cpu = |cpu: &str| Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
-    let ttl = |ttl| LimitsPatch { ttl: Some(Some(seconds(ttl))), idle_timeout: None };
-    let both = |ttl_seconds, resources| {
-        fake.sandboxes.change(id("a"), Change { limits: ttl(ttl_seconds), resources }, None)
-    };
-    let calls = fake.calls().len();
-    let beyond = Resources { ephemeral_storage: Some("1Gi".to_owned()), ..Resources::NONE };
-    for refused in [both(601, cpu("2")).await, both(120, beyond).await] {
-        assert!(matches!(refused, Err(SandboxError::BadRequest(_))), "{refused:?}");
-    }
-    assert_eq!(fake.calls().len(), calls);
-
-    let changed = both(120, cpu("2")).await.unwrap().unwrap();
-    assert_eq!(changed.spec.resources.cpu.as_deref(), Some("2"));
-    let names: Vec<_> = fake.calls().split_off(calls);
-    assert_eq!(names[0], "resize a 2");
-    assert!(names[1].starts_with("write_annotations a"), "{names:?}");
-
-    fake.delay("write_annotations a", seconds(30));
-    let late = both(180, cpu("3")).await.unwrap_err();
-    let SandboxError::AfterResize(error) = &late else { panic!("{late:?}") };
-    assert!(matches!(**error, SandboxError::TimedOut { operation: Operation::ChangeLimits, .. }), "{late}");
-    assert!(late.to_string().starts_with("the sandbox was resized, but its limits were not changed: "));
-}
-
-/// Guards that resizes of one sandbox go through its actor: they queue with each other and with a DELETE, one refused by the
-/// profile makes no call, and a missing sandbox starts no actor.
-#[tokio::test(start_paused = true)]
-async fn resizes_of_one_sandbox_queue() {
-    let fake = start(Policy::default()).await;
-    fake.sandboxes.create(with("a", None, None)).await.unwrap();
-    let cpu = |cpu: &str| Resources { cpu: Some(cpu.to_owned()), ..Resources::NONE };
-    let calls = fake.calls().len();
-    let refused = Resources { ephemeral_storage: Some("1Gi".to_owned()), ..Resources::NONE };
-    let refused = fake.sandboxes.change(id("a"), refused.into(), None).await;
-    assert_eq!(refused, Err(SandboxError::BadRequest("beyond the bounds".to_owned())));
-    assert_eq!(fake.sandboxes.change(id("none"), cpu("1").into(), None).await, Ok(None));
-    assert_eq!(fake.calls().len(), calls);
-
-    fake.delay("resize a 2", seconds(2));
-    let resize = |amount| fake.sandboxes.change(id("a"), cpu(amount).into(), None);
-    let (first, second) = tokio::join!(resize("2"), async {
-        sleep(seconds(1)).await;
-        resize("3").await
-    });
-    assert_eq!(first.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("2"));
-    assert_eq!(second.unwrap().unwrap().spec.resources.cpu.as_deref(), Some("3"));
-    let (resized, deleted) = tokio::join!(resize("2"), async {
-        sleep(seconds(1)).await;
-        fake.sandboxes.delete(id("a"), None).await
-    });
-    assert!(resized.unwrap().is_some());
-    assert_eq!(deleted, Ok(()));
-    let order: Vec<_> = fake.calls().into_iter().skip(calls).collect();
-    assert_eq!(order[..3], ["resize a 2", "resize a 3", "resize a 2"]);
-    assert!(order[3].starts_with("delete_pod a"), "{order:?}");
 }

@@ -1,142 +1,17 @@
 //! Tests of timelines as tables.
 
+mod fixture;
 mod properties;
 
 use std::time::Duration;
 
+use self::fixture::*;
 use super::{entries::ENTRIES_MAX, *};
 use crate::{
-    lifetime::{LifetimeAnnotations, ReapReason},
+    lifetime::ReapReason,
     observed::{PodTimes, ResourceVersion},
-    phase::Phase,
     pod_event::PodEvent,
-    spec::ObservedSpec,
 };
-
-const NOON: &str = "2026-01-02T12:00:00.25Z";
-
-/// A timeline, its clocks, and the objects that it observes.
-struct Fixture {
-    timeline: Timeline,
-    start: Clocks,
-    clocks: Clocks,
-    pod: Option<ObservedPod>,
-    service: Option<ObservedService>,
-    reason: Option<Arc<Reason>>,
-    room: usize,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let start = Clocks { monotonic: Instant::now(), wall: NOON.parse().unwrap() };
-        let timeline = Timeline::new(start);
-        Self { timeline, start, clocks: start, pod: None, service: None, reason: None, room: TEXT_MAX }
-    }
-
-    /// Returns the timeline of a POST that has waited this long for its turn.
-    fn requested(waited: u64) -> Self {
-        let mut fixture = Self::new();
-        fixture.pass(waited);
-        fixture.timeline = Timeline::of_request(fixture.start.monotonic, None, fixture.clocks);
-        fixture
-    }
-
-    fn pass(&mut self, ms: u64) {
-        let passed = Duration::from_millis(ms);
-        self.clocks.monotonic += passed;
-        self.clocks.wall += passed;
-    }
-
-    /// Observes the objects, some milliseconds after the last step.
-    fn look(&mut self, after: u64, is_listed: bool) {
-        self.pass(after);
-        let seen = Snapshot {
-            pod: self.pod.as_ref(),
-            service: self.service.as_ref(),
-            reason: self.reason.clone(),
-            is_shown: true,
-            is_listed,
-        };
-        self.timeline.observe(&seen, self.clocks, self.room);
-    }
-
-    /// Changes the Pod, and observes it.
-    fn see(&mut self, after: u64, change: impl FnOnce(&mut ObservedPod)) {
-        change(self.pod.get_or_insert_with(pod));
-        self.look(after, false);
-    }
-
-    fn event(&mut self, after: u64, reason: &str, message: &str) {
-        self.pass(after);
-        let event = PodEvent::new(reason, message, ResourceVersion(1)).unwrap();
-        let step = Step::of_event(&event, |image| image.into()).unwrap();
-        self.timeline.record(step, None, self.clocks, self.room);
-    }
-
-    fn warn(&mut self, after: u64, name: &str, message: &str) {
-        self.reason = Some(Reason::new(name, Some(message)).into());
-        self.look(after, false);
-    }
-
-    fn report(&self) -> Report {
-        self.timeline.report(self.clocks)
-    }
-
-    /// Returns each step as `name +milliseconds`.
-    fn steps(&self) -> Vec<String> {
-        let steps = self.report().steps;
-        steps.iter().map(|s| format!("{} +{}", s.step.name(), s.duration.as_millis())).collect()
-    }
-
-    /// Returns the interval in which most of the time went, as `from > to milliseconds`.
-    fn slowest(&self) -> String {
-        let slowest = self.report().slowest.unwrap();
-        let to = slowest.to.as_ref().map_or("?", Step::name);
-        format!("{} > {to} {}", slowest.from.name(), slowest.duration.as_millis())
-    }
-}
-
-fn pod() -> ObservedPod {
-    ObservedPod {
-        uid: Uid("p".into()),
-        version: ResourceVersion(1),
-        phase: Phase::Pending,
-        ready: false,
-        terminating: false,
-        reason: None,
-        created: None,
-        times: PodTimes::default(),
-        spec: ObservedSpec::default(),
-        annotations: LifetimeAnnotations::default(),
-    }
-}
-
-fn service() -> ObservedService {
-    ObservedService {
-        uid: Uid("s".into()),
-        version: ResourceVersion(1),
-        terminating: false,
-        url: Some("http://h:30000".into()),
-        internal_url: None,
-    }
-}
-
-fn at(second: i64) -> Option<Timestamp> {
-    let noon: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
-    Timestamp::from_second(noon.as_second() + second).ok()
-}
-
-fn scheduled(pod: &mut ObservedPod) {
-    pod.times.scheduled = at(0);
-}
-
-fn started(pod: &mut ObservedPod) {
-    pod.times.started = at(1);
-}
-
-fn ready(pod: &mut ObservedPod) {
-    (pod.ready, pod.times.ready) = (true, at(2));
-}
 
 /// Guards the question for which the timeline exists: where did the 14 seconds go? Into the pull of this image.
 #[test]

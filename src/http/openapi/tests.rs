@@ -1,5 +1,7 @@
 //! The document as a whole, and its copy in docs/openapi.json.
 
+mod compatibility;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -8,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{compatibility, endpoints, schemas};
+use super::{endpoints, schemas};
 
 fn copy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json")
