@@ -1,19 +1,20 @@
-//! The objects of lists and watches. The first byte chooses the kind of object; each line after it is JSON, of an event
-//! or of an object.
+//! The objects of lists and watches. The first byte chooses the kind of object: from 128 on an Event, below it a Pod or a
+//! Service. Each line after it is JSON, of an event of the watch or of an object.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ObjectList, WatchEvent};
 use kubernetes::{
     fault::{self, CallError, Verb},
     manifest::Template,
-    object::SandboxObject,
+    object::{SandboxObject, WatchedObject},
     observe,
-    types::{Pod, Service},
+    types::{Pod, PodEvent, Service},
 };
 use lifecycle::{error::ClusterError, phase::Reason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-trait Watched: SandboxObject {
+trait Watched: WatchedObject {
     /// Checks that the fields that are kept are bounded, and that the name is the sandbox's.
     fn is_read_soundly(&self);
 }
@@ -23,10 +24,10 @@ trait Watched: SandboxObject {
 pub fn check(data: &[u8]) {
     let [choice, lines @ ..] = data else { return };
     for line in lines.split(|byte| *byte == b'\n') {
-        if choice % 2 == 0 {
-            is_sound::<Pod>(line);
-        } else {
-            is_sound::<Service>(line);
+        match choice {
+            128.. => is_sound::<PodEvent>(line),
+            _ if choice % 2 == 0 => is_sound::<Pod>(line),
+            _ => is_sound::<Service>(line),
         }
     }
 }
@@ -94,6 +95,14 @@ fn depth(value: &Value) -> usize {
 }
 
 // === impl Watched ===
+
+impl Watched for PodEvent {
+    fn is_read_soundly(&self) {
+        // The version is all that the watch itself reads of an Event.
+        let version = self.metadata.resource_version.clone();
+        assert_eq!(self.metadata, ObjectMeta { resource_version: version, ..ObjectMeta::default() });
+    }
+}
 
 impl Watched for Pod {
     fn is_read_soundly(&self) {

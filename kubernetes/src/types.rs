@@ -170,7 +170,7 @@ pub(crate) struct ServicePort {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Object<PodEventFields>")]
 pub struct PodEvent {
-    /// The same fields as those of a [`Pod`].
+    /// The resourceVersion. All other fields are empty.
     pub metadata: ObjectMeta,
     /// The Pod that it is about.
     pub(crate) involved_object: InvolvedObject,
@@ -185,7 +185,7 @@ pub struct PodEvent {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PodEventFields {
-    metadata: Object<Metadata>,
+    metadata: Object<PodEventMetadata>,
     involved_object: Object<InvolvedObject>,
     reason: Scalar<String>,
     message: Scalar<String>,
@@ -195,6 +195,13 @@ struct PodEventFields {
     /// Written by all other components, such as the kubelet, in whole seconds.
     first_timestamp: Scalar<Timestamp>,
     last_timestamp: Scalar<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodEventMetadata {
+    resource_version: Scalar<String>,
+    creation_timestamp: Scalar<Timestamp>,
 }
 
 #[derive(Default, Deserialize)]
@@ -290,17 +297,16 @@ impl From<Object<ServiceFields>> for Service {
 impl From<Object<PodEventFields>> for PodEvent {
     fn from(Object(fields): Object<PodEventFields>) -> Self {
         let fields = fields.unwrap_or_default();
-        let metadata = ObjectMeta::from(fields.metadata);
-        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let metadata = fields.metadata.0.unwrap_or_default();
         let event_time = fields.event_time.0;
         let last_observed = fields.series.0.and_then(|series| series.last_observed_time.0);
         Self {
-            metadata,
+            metadata: ObjectMeta { resource_version: metadata.resource_version.0, ..ObjectMeta::default() },
             involved_object: fields.involved_object.0.unwrap_or_default(),
             reason: fields.reason.0.unwrap_or_default(),
             message: fields.message.0.unwrap_or_default(),
             at: last_observed.or(fields.last_timestamp.0).or(event_time),
-            first_at: fields.first_timestamp.0.or(event_time).or(created),
+            first_at: fields.first_timestamp.0.or(event_time).or(metadata.creation_timestamp.0),
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct PodEvent {
 
 named! {
     /// The reasons of Events that are kept. Kubernetes' own name of each is [`PodEventKind::name`].
+    ///
+    /// `Scheduled`, `Created` and `Started` are not among them. The Pod's status shows when it got a node, and the kubelet
+    /// reports the image before each start of a container.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum PodEventKind {
         /// No node fits.
@@ -55,16 +58,10 @@ named! {
         Evicted = "Evicted",
         /// The node is not ready.
         NodeNotReady = "NodeNotReady",
-        /// The Pod has a node.
-        Scheduled = "Scheduled",
         /// An image is being pulled.
         Pulling = "Pulling",
         /// An image is on the node.
         Pulled = "Pulled",
-        /// A container was created.
-        Created = "Created",
-        /// A container was started.
-        Started = "Started",
     }
 }
 
@@ -110,7 +107,7 @@ impl PodEventKind {
 
     /// Returns whether the Event shows that the start goes on, and so ends the trouble before it.
     const fn is_progress(self) -> bool {
-        matches!(self, Self::Scheduled | Self::Pulling | Self::Pulled | Self::Created | Self::Started)
+        matches!(self, Self::Pulling | Self::Pulled)
     }
 }
 
@@ -178,7 +175,10 @@ impl PodEvents {
     /// not know more than that the Pod is not ready.
     #[must_use]
     pub fn explain(&self, pod: &ObservedPod) -> Option<Reason> {
-        let newest = self.newest.iter().max_by_key(|event| event.version);
+        // Without a node the scheduler's words hold, and not after it.
+        let holds =
+            |event: &&PodEvent| event.kind != PodEventKind::FailedScheduling || pod.times.scheduled.is_none();
+        let newest = self.newest.iter().filter(holds).max_by_key(|event| event.version);
         let is_vague = pod.reason.as_deref().is_none_or(|reason| VAGUE.contains(&&*reason.name));
         if pod.terminating {
             let newest = newest.filter(|event| is_vague && event.kind.ends_pods())?;

@@ -249,7 +249,7 @@ async fn the_begin_and_the_end_of_a_pull_are_notified() {
         view.pod_event(&id("a"), &Uid(uid.into()), PodEvent { first_at, ..event });
         notified.swap(0, Ordering::SeqCst)
     };
-    assert_eq!(tell("p", "Scheduled", 1, 0), 0);
+    assert_eq!(tell("p", "FailedScheduling", 1, 0), 0);
     assert_eq!(tell("another", "Pulling", 2, 10), 0);
     assert_eq!(view.pull_time(&id("a")), None);
     assert_eq!(tell("p", "Pulling", 3, 10), 1);
@@ -258,7 +258,7 @@ async fn the_begin_and_the_end_of_a_pull_are_notified() {
     assert_eq!(tell("p", "BackOff", 5, 20), 0);
     assert_eq!(tell("p", "Pulled", 6, 40), 1);
     assert_eq!(view.pull_time(&id("a")), Some(PullTime::Took(Duration::from_secs(31))));
-    assert_eq!(tell("p", "Started", 7, 41), 0);
+    assert_eq!(tell("p", "Unhealthy", 7, 41), 0);
 }
 
 /// Guards that the lines of a log are shown with the end that they belong to, and are dropped with another end, another Pod

@@ -24,8 +24,8 @@ use crate::{
     types::{Pod, PodEvent},
 };
 
-/// Selects the Events about Pods.
-const SELECTOR: &str = "involvedObject.kind=Pod";
+/// Selects the Events about Pods, without those of each start that tell nothing new: of four Events one is left.
+const SELECTOR: &str = "involvedObject.kind=Pod,reason!=Scheduled,reason!=SuccessfulAttachVolume,reason!=Created,reason!=Started";
 
 /// The wait after a refusal for lack of a right. Someone must grant it, and until then nothing depends on it.
 const FORBIDDEN_WAIT: Duration = Duration::from_secs(300);
@@ -93,14 +93,14 @@ pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: Stat
 /// Passes an Event, of a list or of the watch, to the sink if it is about a sandbox's Pod.
 fn pass_on(event: &PodEvent, is_listed: bool, sink: &dyn WatchSink) {
     let about = &event.involved_object;
-    let id = about.name.as_deref().and_then(Pod::parse_name);
-    let uid = about.uid.as_deref().map(|uid| Uid(uid.into()));
+    let Some(id) = about.name.as_deref().and_then(Pod::parse_name) else { return };
     let version = ResourceVersion::parse(event.metadata.resource_version.as_deref());
     let kept = pod_event::PodEvent::new(&event.reason, &event.message, version);
-    if let (Some(id), Some(uid), Some(kept)) = (id, uid, kept) {
+    if let (Some(uid), Some(kept)) = (about.uid.as_deref(), kept) {
         let container = about.field_path.as_deref().unwrap_or_default().into();
         let kept = kept.happened(event.at, is_listed);
-        sink.pod_event(&id, &uid, pod_event::PodEvent { container, first_at: event.first_at, ..kept });
+        let kept = pod_event::PodEvent { container, first_at: event.first_at, ..kept };
+        sink.pod_event(&id, &Uid(uid.into()), kept);
     }
 }
 

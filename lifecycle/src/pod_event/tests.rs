@@ -80,9 +80,7 @@ fn each_event_is_a_reason() {
         ("Evicted", "The node was low on resource: memory.", "ran short"),
         ("NodeNotReady", "Node is not ready", "kubectl get nodes"),
     ] {
-        let told = events(&[("Scheduled", "Successfully assigned"), (reason, message)])
-            .explain(&creating())
-            .unwrap();
+        let told = events(&[("Pulled", "already present"), (reason, message)]).explain(&creating()).unwrap();
         assert_eq!((&*told.name, told.message.as_deref()), (reason, Some(message)));
         assert!(told.hint().unwrap().contains(advice), "{reason}: {:?}", told.hint());
     }
@@ -113,7 +111,26 @@ fn a_later_step_ends_the_trouble() {
     assert!(told.hint().unwrap().starts_with("the image is being pulled"));
     assert_eq!(events(&[mount, pulling, ("Pulled", "")]).explain(&creating()), None);
     let unready = pod(Phase::Running, Some(Reason::new("ContainersNotReady", None)));
-    assert_eq!(events(&[mount, ("Started", "")]).explain(&unready), None);
+    assert_eq!(events(&[mount, ("Pulled", "")]).explain(&unready), None);
+}
+
+/// Guards that the words of the scheduler are not told once the Pod has a node, and that earlier trouble of the node is
+/// told in any order.
+#[test]
+fn a_node_ends_the_words_of_the_scheduler() {
+    let unscheduled = ("FailedScheduling", "0/1 nodes are available");
+    let times = PodTimes { scheduled: Some(Timestamp::UNIX_EPOCH), ..PodTimes::default() };
+    let scheduled = ObservedPod { times, ..creating() };
+    let reason = |told: &[_], pod: &_| events(told).explain(pod).map(|reason| reason.name.to_string());
+    let mount = ("FailedMount", "MountVolume.SetUp failed");
+    for (told, before, after) in [
+        (&[unscheduled][..], Some("FailedScheduling"), None),
+        (&[mount, unscheduled], Some("FailedScheduling"), Some("FailedMount")),
+        (&[unscheduled, mount], Some("FailedMount"), Some("FailedMount")),
+    ] {
+        assert_eq!(reason(told, &creating()).as_deref(), before, "{told:?}");
+        assert_eq!(reason(told, &scheduled).as_deref(), after, "{told:?}");
+    }
 }
 
 /// Guards that the reason contains the registry's message, also while the pull waits for its next try, and that the

@@ -175,7 +175,9 @@ mod tests {
             "metadata": {"name": "a,b", "namespace": "n"}, "spec": {"hostNetwork": true, "nodeName": "node"},
             "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}]},
         });
-        let event = json!({"reportingComponent": "kubelet", "involvedObject": {"name": "a"}, "source": {}});
+        let event = json!({
+            "reason": "Started", "reportingComponent": "kubelet", "involvedObject": {"name": "a"}, "source": {},
+        });
         let node = json!({"metadata": {"name": "n"}, "spec": {}});
         let cases = [
             (PODS, &pod, "", true),
@@ -189,6 +191,9 @@ mod tests {
             (PODS, &pod, "spec.host=node", true),
             (PODS, &pod, "metadata.namespace=n,status.phase=Running", true),
             (EVENTS, &event, "source=kubelet,involvedObject.name=a", true),
+            (EVENTS, &event, "involvedObject.name=a,reason!=Pulled,reason!=Created", true),
+            (EVENTS, &event, "involvedObject.name=a,reason!=Started,reason!=Created", false),
+            (NEW_EVENTS, &event, "reason!=Pulled,reason!=Started", false),
             (NEW_EVENTS, &event, "reportingController=kubelet,regarding.name=a", true),
             (NODES, &node, "spec.unschedulable=false", true),
             (CLUSTER_ROLES, &node, "metadata.namespace=", true),

@@ -55,7 +55,24 @@ async fn events_about_sandboxes_are_passed_on() {
     assert_eq!(told, ["a ua FailedMount words", "a ua Unhealthy words", "b ua FailedMount words"]);
     assert_eq!(failed, None);
     assert_eq!(log.lines(), ["GET /api/v1/namespaces/rec/events"; 2]);
-    assert!(log.all().iter().all(|asked| asked.query.contains("fieldSelector=involvedObject.kind%3DPod")));
+    let selector = SELECTOR.replace('=', "%3D").replace('!', "%21").replace(',', "%2C");
+    let selector = format!("fieldSelector={selector}");
+    assert!(
+        log.all().iter().all(|asked| asked.query.contains(&selector)),
+        "{selector}: {}",
+        log.all()[0].query
+    );
+}
+
+/// Guards that the API server leaves out no Event that is used.
+#[test]
+fn only_events_without_use_are_left_out() {
+    let mut terms = SELECTOR.split(',');
+    assert_eq!(terms.next(), Some("involvedObject.kind=Pod"));
+    for term in terms {
+        let reason = term.strip_prefix("reason!=").unwrap();
+        assert_eq!(pod_event::PodEventKind::parse(reason), None, "{reason}");
+    }
 }
 
 /// Guards that an Event comes with the time of its last occurrence, in each of the fields that components write, and
