@@ -11,9 +11,9 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
     if args.watch || args.watch_only {
         return watch::run(session, args).await;
     }
-    let (mut found, mut exit) = (Vec::new(), Exit::Success);
+    let (mut found, mut incomplete, mut exit) = (Vec::new(), Vec::new(), Exit::Success);
     if args.ids.is_empty() {
-        found = list::read(&session.api, &args.filter).await?;
+        list::Found { sandboxes: found, incomplete } = list::read(&session.api, &args.filter).await?;
     } else {
         let api = &session.api;
         for (_, outcome) in list::each(&args.ids, async |id| Ok(list::one(api, id).await?)).await {
@@ -26,7 +26,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
     }
     found.sort_by(|one, other| columns::compare(args.sort_by, one, other));
     if exit == Exit::Success || !found.is_empty() {
-        list::print(session.console, &found, args.ids.len() != 1, &args.common.output)?;
+        list::print_list(session.console, &found, &incomplete, args.ids.len() != 1, &args.common.output)?;
     }
     finished(exit)
 }

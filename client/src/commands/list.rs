@@ -12,7 +12,7 @@ use crate::{
     error::{CallError, Exit, Failure},
     output::Console,
     sandbox::Sandbox,
-    text::lines,
+    text::{lines, printable},
 };
 
 /// How many calls of one command run at the same time.
@@ -21,12 +21,21 @@ pub(super) const AT_ONCE: usize = 8;
 /// How many sandboxes one answer has.
 const PAGE: usize = 1000;
 
-/// Returns the sandboxes that match, in the order of their ids.
-pub(crate) async fn read(api: &Api, filter: &FilterArgs) -> Result<Vec<Sandbox>, Failure> {
+/// The sandboxes of a list.
+pub(super) struct Found {
+    /// Those that match, in the order of their ids.
+    pub(super) sandboxes: Vec<Sandbox>,
+    /// The clusters that the list leaves out and that the filter wants.
+    pub(super) incomplete: Vec<String>,
+}
+
+/// Returns the sandboxes that match.
+pub(super) async fn read(api: &Api, filter: &FilterArgs) -> Result<Found, Failure> {
     let mut parameters = filter.parameters();
     parameters.push(format!("limit={PAGE}"));
     let query = parameters.join("&");
-    let (mut found, mut more) = (Vec::new(), String::new());
+    let mut found = Found { sandboxes: Vec::new(), incomplete: Vec::new() };
+    let mut more = String::new();
     loop {
         let mut list = api.get(&format!("/api/sandboxes?{query}{more}")).await?;
         let Value::Array(page) = list["sandboxes"].take() else { return Err(api.foreign().into()) };
@@ -35,7 +44,15 @@ pub(crate) async fn read(api: &Api, filter: &FilterArgs) -> Result<Vec<Sandbox>,
             return Err(Failure::Other(Exit::Failed, text.to_owned()));
         }
         let page = page.into_iter().filter_map(Sandbox::parse);
-        found.extend(page.filter(|sandbox| filter.matches(&sandbox.fields)));
+        found.sandboxes.extend(page.filter(|sandbox| filter.matches(&sandbox.fields)));
+        let away = list["incomplete"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for cluster in
+            away.filter(|name| filter.cluster.is_empty() || filter.cluster.iter().any(|one| one == name))
+        {
+            if !found.incomplete.iter().any(|one| one == cluster) {
+                found.incomplete.push(cluster.to_owned());
+            }
+        }
         match list["continue"].as_str() {
             Some(token) => more = format!("&continue={}", escaped(token)),
             None => return Ok(found),
@@ -66,13 +83,29 @@ pub(super) fn print(
     is_list: bool,
     args: &OutputArgs,
 ) -> Result<(), Failure> {
+    print_list(console, sandboxes, &[], is_list, args)
+}
+
+/// Prints sandboxes. The list leaves out those of the clusters that are `incomplete`.
+pub(super) fn print_list(
+    console: &mut Console<'_>,
+    sandboxes: &[Sandbox],
+    incomplete: &[String],
+    is_list: bool,
+    args: &OutputArgs,
+) -> Result<(), Failure> {
+    warn(console, incomplete);
     match args.output {
         Format::Json | Format::Yaml => {
             let value = match sandboxes {
                 [sandbox] if !is_list => sandbox.value.clone(),
                 _ => {
                     let values: Vec<_> = sandboxes.iter().map(|sandbox| &sandbox.value).collect();
-                    json!({ "sandboxes": values, "count": values.len() })
+                    let mut list = json!({ "sandboxes": values, "count": values.len() });
+                    if !incomplete.is_empty() {
+                        list["incomplete"] = json!(incomplete);
+                    }
+                    list
                 }
             };
             console.value(&value, args.output)
@@ -88,6 +121,15 @@ pub(super) fn print(
             let rows: Vec<_> = sandboxes.iter().map(|sandbox| columns::row(&columns, sandbox, now)).collect();
             console.table(&columns::titles(&columns), &rows, args)
         }
+    }
+}
+
+/// Warns that a list has no sandboxes of these clusters.
+pub(super) fn warn(console: &mut Console<'_>, incomplete: &[String]) {
+    for cluster in incomplete {
+        console.note(&printable(&format!(
+            "warning: the cluster {cluster} is away, and its sandboxes are left out; see 'clusters {cluster}'"
+        )));
     }
 }
 

@@ -55,7 +55,8 @@ pub(super) async fn ids(
             "which sandboxes? Give their ids, a selection such as --status, or --all".to_owned(),
         ));
     }
-    let found = list::read(&session.api, filter).await?;
+    let list::Found { sandboxes: found, incomplete } = list::read(&session.api, filter).await?;
+    list::warn(session.console, &incomplete);
     if found.is_empty() {
         session.console.note("No sandboxes found.");
     }

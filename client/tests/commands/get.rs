@@ -93,6 +93,36 @@ async fn pages_are_read() {
     assert_eq!(list, json!({"count": 2, "sandboxes": [sandbox("a", &json!({})), sandbox("b", &json!({}))]}));
 }
 
+/// Guards that a list without the sandboxes of a cluster says so, in tables and in JSON, and before a deletion.
+#[tokio::test]
+async fn an_incomplete_list_is_said() {
+    let server = Server::start(|request, _| {
+        let list = json!({"sandboxes": [sandbox("a", &json!({}))], "count": 1, "incomplete": ["west"], "version": "1-1"});
+        if request.line.starts_with("GET") { ok(list) } else { ok(json!({"ok": true, "sandbox_id": "a"})) }
+    })
+    .await;
+    let warning = "warning: the cluster west is away, and its sandboxes are left out; see 'clusters west'\n";
+    for args in
+        [&["get"][..], &["get", "-o", "json"], &["delete", "--all"], &["get", "--cluster", "east,west"]]
+    {
+        let outcome = command(&server.url, args).await;
+        assert_eq!(outcome.exit, Exit::Success, "{args:?}");
+        assert_eq!(
+            outcome.err.strip_suffix("No sandboxes found.\n").unwrap_or(&outcome.err),
+            warning,
+            "{args:?}"
+        );
+    }
+    assert!(
+        command(&server.url, &["get", "-o", "json"])
+            .await
+            .out
+            .contains("\"incomplete\": [\n    \"west\"\n  ]")
+    );
+    let outcome = command(&server.url, &["get", "--cluster", "east"]).await;
+    assert!(!outcome.err.contains("west"), "nothing is missing: {}", outcome.err);
+}
+
 /// Guards that a daemon that ignores the parameters is not taken for one where all sandboxes match.
 #[tokio::test]
 async fn an_older_daemon_cannot_select_by_label() {
