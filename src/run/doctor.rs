@@ -7,6 +7,7 @@ use doctor::{
 };
 use futures::future::join_all;
 use kubernetes::connect::Connection;
+use lifecycle::ids::ProfileName;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -182,11 +183,17 @@ fn list(selection: &Selection) -> String {
 }
 
 fn facts_of(settings: &Settings, cluster: &ClusterSettings, problems: Vec<String>) -> SettingsFacts {
+    // A profile that the cluster does not offer needs nothing of it. A request without a profile counts as one with the
+    // default profile, whose absence would mean the bare settings.
+    let mut template = cluster.template.clone();
+    template
+        .profiles
+        .retain(|name| cluster.terms.offers(Some(name)) || *name == ProfileName::default_profile());
     SettingsFacts {
         problems,
         listen: Some(settings.http.listen),
         has_key: settings.http.api_key.is_some(),
-        template: cluster.template.clone(),
+        template,
         reads_metrics: cluster.probes.idle_cpu_millis.is_some(),
         reads_logs: cluster.kubernetes.exit_log_lines > 0,
     }

@@ -86,6 +86,19 @@ async fn each_cluster_is_checked() {
     assert!(render(&["--cluster", "embedded-1"]).await.status.success());
 }
 
+/// Guards that a cluster is not checked for the profiles that it does not offer.
+#[tokio::test]
+async fn a_profile_is_checked_where_it_is_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = "[profiles.gpu]\nnode_selector = { accelerator = 'gpu' }\n\
+                [clusters.east]\nprofiles = ['default']\n[clusters.west]\n";
+    fs::write(&file, text).unwrap();
+    let (_, out, err) = doctor(&["--embedded", "-o", "short", "--config", path(&file)], &[]).await;
+    assert!(out.contains("west SP0906 warning"), "{out}{err}");
+    assert!(!out.contains("east SP0906"), "{out}{err}");
+}
+
 /// Guards that a daemon on a healthy cluster passes with no warning, and that neither key stands in the output.
 #[tokio::test]
 async fn a_healthy_installation_passes() {

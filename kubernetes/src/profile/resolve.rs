@@ -145,6 +145,11 @@ impl Profiles {
         self.0.iter()
     }
 
+    /// Keeps the profiles for which the function returns true.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&ProfileName) -> bool) {
+        self.0.retain(|name, _| keeps(name));
+    }
+
     /// Returns whether a profile has a workspace.
     #[must_use]
     pub fn have_workspaces(&self) -> bool {
