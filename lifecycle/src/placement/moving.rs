@@ -33,13 +33,16 @@ pub fn check(
         DataHome::Node(path) => format!("below {path} on a node of the cluster '{from}'"),
         DataHome::Claim(claim) => format!("in the claim '{claim}' of the cluster '{from}'"),
     };
-    let not_shared = [(from, source), (to, target)].into_iter().find(|(_, terms)| !terms.shares_data);
-    not_shared.map_or(Ok(()), |(cluster, _)| {
-        Err(format!(
-            "its data is {place} and does not move; if all clusters mount the same storage there, set \
-             clusters.{cluster}.shares_data"
-        ))
-    })
+    let not_shared = [(from, source), (to, target)].into_iter().filter(|(_, terms)| !terms.shares_data);
+    let keys: Vec<_> =
+        not_shared.map(|(cluster, _)| format!("clusters.{cluster}.shares_data = true")).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "its data is {place} and does not move; if both clusters mount the same storage there, set {}",
+        keys.join(" and ")
+    ))
 }
 
 #[cfg(test)]

@@ -30,8 +30,13 @@ fn the_reason_is_a_sentence() {
     let (shared, own) = (Terms { shares_data: true, ..Terms::default() }, Terms::default());
     assert_eq!(
         check(&DataHome::Node("/data".to_owned()), (&east, &shared), (&west, &own)).unwrap_err(),
-        "its data is below /data on a node of the cluster 'east' and does not move; if all clusters mount the same storage \
-         there, set clusters.west.shares_data"
+        "its data is below /data on a node of the cluster 'east' and does not move; if both clusters mount the same storage \
+         there, set clusters.west.shares_data = true"
+    );
+    let neither = check(&DataHome::Claim("c".to_owned()), (&east, &own), (&west, &own)).unwrap_err();
+    assert!(
+        neither.ends_with("clusters.east.shares_data = true and clusters.west.shares_data = true"),
+        "{neither}"
     );
     assert_eq!(
         check(&DataHome::Workspace(WorkspaceId::of_hash(1)), (&east, &shared), (&west, &shared)).unwrap_err(),
