@@ -8,7 +8,7 @@ use std::{
 };
 
 use kubernetes::connect::ServiceAddress;
-use lifecycle::ids::ClusterName;
+use lifecycle::{ids::ClusterName, placement::Terms};
 
 use super::{
     Clusters, Log, Settings,
@@ -192,7 +192,9 @@ fn read_clusters(
     let read = |(name, values): (&ClusterName, &Sources)| {
         // The Pod's service account must not replace the missing kubeconfig of another cluster.
         let in_cluster = in_cluster.filter(|_| !own_server.contains(name)).cloned();
-        clusters::read(name.clone(), terms.remove(name).unwrap_or_default(), values, in_cluster)
+        // Embedded clusters store no data, so their sandboxes can move.
+        let terms = terms.remove(name).unwrap_or(Terms { shares_data: is_embedded, ..Terms::default() });
+        clusters::read(name.clone(), terms, values, in_cluster)
     };
     let read = values.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok((Clusters::new(read).ok_or(Reported)?, values))
