@@ -234,8 +234,10 @@ impl Frontend {
             path: request.uri().clone(),
             route: path::route_name(request.uri().path()),
             format: ErrorFormat::asked_for(request.headers()),
-            // A request that waits is as slow as it asked for.
-            slow_after: self.slow_after.filter(|_| Wait::of(operation, request.uri()).is_none()),
+            // A request that waits is as slow as it asked for, and a move waits until the sandbox is ready.
+            slow_after: self
+                .slow_after
+                .filter(|_| operation != Operation::Move && Wait::of(operation, request.uri()).is_none()),
         };
         let request_span = span.clone();
         async move {

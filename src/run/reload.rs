@@ -3,6 +3,7 @@
 use super::{daemon::Daemon, embedded::EmbeddedClusters};
 use crate::settings::{
     ClusterSettings,
+    clusters::changed_keys,
     load::Loaded,
     problem::Problems,
     reload::{Changes, changes},
@@ -40,10 +41,11 @@ pub(super) async fn reload(
         }
     }
     for (name, terms) in &taken.terms {
-        if let Some(member) = daemon.fleet().member(name) {
+        if let (Some(member), Some(old)) = (daemon.fleet().member(name), in_use.settings.clusters.get(name)) {
             member.set_terms(terms.clone());
             tracing::info!(
                 cluster = %name,
+                changed = changed_keys(&old.terms, terms).join(", "),
                 weight = terms.weight,
                 max_sandboxes = terms.max_sandboxes,
                 "reload: the cluster has new terms"

@@ -27,7 +27,7 @@ pub(super) async fn report(view: Arc<View>, is_back: impl Fn()) {
             .collect();
         tracing::warn!(
             why = why.join("; "),
-            "cluster state is stale: requests are answered 503 until it is fresh"
+            "cluster state is stale: requests for its sandboxes are answered 503 until it is fresh"
         );
         until(&view, true).await;
         view.wake_readers();

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use ::kubernetes::{connect::ServiceAddress, manifest::Template, probe::ProbeOptions};
 use lifecycle::{ids::ClusterName, lifetime::LIMIT_MAX, placement::Terms};
 
+pub use self::tables::changed_keys;
 pub(super) use self::tables::{Table, parse};
 use super::{
     format::{DurationRange, OrWord},
@@ -82,7 +83,7 @@ pub(super) fn read(
 }
 
 /// Returns a problem for each cluster whose sandboxes would be in the same namespace of the same API server as those of
-/// another: each would take the other's for its own. Two kubeconfigs of one API server are not noticed.
+/// another: each would take the other's for its own. Two kubeconfigs of one API server are noticed when both show a Pod.
 pub(super) fn overlaps(clusters: &Clusters) -> Vec<Problem> {
     let mut seen = BTreeMap::new();
     let mut problems = Vec::new();

@@ -95,6 +95,20 @@ pub(in crate::settings) fn parse<P>(
     tables
 }
 
+/// Returns the keys of the fields that are not settings and whose values differ.
+#[must_use]
+pub fn changed_keys(old: &Terms, new: &Terms) -> Vec<&'static str> {
+    let Terms { weight, max_sandboxes, labels, profiles, shares_data } = new;
+    let fields = [
+        (WEIGHT, *weight == old.weight),
+        (MAX_SANDBOXES, *max_sandboxes == old.max_sandboxes),
+        (LABELS, *labels == old.labels),
+        (PROFILES, *profiles == old.profiles),
+        (SHARES_DATA, *shares_data == old.shares_data),
+    ];
+    fields.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
+}
+
 fn read<F: Format>(field: &Field<'_>, format: &F) -> Result<F::Value, Problem> {
     let text = field.plain(&format.allowed())?;
     format.parse(&text).map_err(|_| {

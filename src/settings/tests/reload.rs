@@ -1,7 +1,10 @@
 //! The differences that a reload takes or refuses.
 
+use lifecycle::placement::Terms;
+
 use super::{
     super::{
+        clusters::changed_keys,
         load::Loaded,
         reload::{Changes, changes},
     },
@@ -197,4 +200,21 @@ fn the_first_tables_are_added_to_the_default() {
     assert_eq!((found.added.len(), found.refused.len()), (1, 0), "{found:?}");
     let found = between("", "[clusters.default]\nweight = 7\n");
     assert_eq!((found.terms.len(), found.added.len() + found.refused.len()), (1, 0), "{found:?}");
+}
+
+/// Guards that the log can name each field of a cluster's table that has changed.
+#[test]
+fn changed_fields_of_a_table_are_named() {
+    for (key, value) in [
+        ("weight", "5"),
+        ("max_sandboxes", "7"),
+        ("labels", "{ region = 'eu' }"),
+        ("profiles", "['default']"),
+        ("shares_data", "true"),
+    ] {
+        let found = between(TWO, &format!("{TWO}{key} = {value}\n"));
+        let [(name, terms)] = &*found.terms else { panic!("{key}: {found:?}") };
+        assert_eq!(name.as_str(), "b");
+        assert_eq!(changed_keys(&Terms::default(), terms), [key]);
+    }
 }
