@@ -123,6 +123,7 @@ fn sandboxes() -> Vec<(SandboxId, Status)> {
             user_id: if n == 4 { None } else { UserId::parse(["alice", "bob"][n / 2 % 2]) },
             labels: Labels::new([("tier", ["large", "small"][n % 2]), ("cpus", ["2", "8", "x"][n % 3])]),
             replaces: None,
+            first_created: None,
         };
         let status = Status {
             cluster: ClusterName::parse(["east", "west"][n / 3]).expect("a name"),

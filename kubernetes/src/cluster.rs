@@ -345,7 +345,7 @@ impl Cluster for KubeCluster {
         let pod = manifest::pod(&self.template, request).and_then(|mut pod| {
             self.admit(request, &pod)?;
             let keeps_request = self.keeps_requests.load(Ordering::Relaxed);
-            crate::kept_request::mark(&mut pod.metadata, request, keeps_request);
+            crate::kept_request::mark(&mut pod, request, keeps_request);
             let workspace = manifest::workspace(&self.template, request)?.map(Arc::new);
             Ok(Manifest { object: to_json(&pod)?, workspace })
         });

@@ -2,11 +2,12 @@
 //!
 //! A sandbox that moves to another cluster is made again with the settings of that cluster, so the Pod's manifest does not
 //! help. The annotation has the values of the request. They include environment variables, which the Pod's spec has too.
-//! The limits and the owner are not in it: they have annotations of their own, which change with the sandbox.
+//! The limits and the owner are not in it: they have annotations of their own, which change with the sandbox. The resources
+//! that the container was made with are in it, so that a later resize shows.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::Pod;
 use lifecycle::{
     ids::{ProfileName, SandboxId, ThreadId, UserId},
     lifetime::LifetimeAnnotations,
@@ -18,7 +19,7 @@ use lifecycle::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{annotations, names};
+use crate::{annotations, names, profile::Quantity, types::PodRequest};
 
 /// The longest text that is kept, in bytes. All annotations of an object may have 256 KiB.
 const BYTES_MAX: usize = 64 << 10;
@@ -57,6 +58,9 @@ struct Kept {
     network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace: Option<KeptWorkspace>,
+    /// The limits that the container of a sandbox with a profile was made with. Others are not resized.
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    made: Resources,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -82,34 +86,72 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Adds to the metadata of a new Pod that it is a replacement, if it is, and the request if `keeps_request` is set. A request
-/// that is too long is not kept: then the sandbox cannot move.
-pub(crate) fn mark(metadata: &mut ObjectMeta, request: &CreateRequest, keeps_request: bool) {
-    let text = keeps_request.then(|| encode(request)).flatten();
+/// Adds to a new Pod that it is a replacement, if it is, when its sandbox was created, if it moves, and the request if
+/// `keeps_request` is set. A request that is too long is not kept: then the sandbox cannot move.
+pub(crate) fn mark(pod: &mut Pod, request: &CreateRequest, keeps_request: bool) {
+    let text = keeps_request.then(|| encode(request, made(pod, request))).flatten();
     let replacement = request.replaces.map(|reason| reason.name().to_owned());
-    for (key, text) in [(names::REQUEST, text), (names::REPLACEMENT, replacement)] {
+    let first_created = request.first_created.map(|at| at.to_string());
+    for (key, text) in
+        [(names::REQUEST, text), (names::REPLACEMENT, replacement), (names::FIRST_CREATED, first_created)]
+    {
         if let Some(text) = text {
-            metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
+            pod.metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
         }
     }
 }
 
-/// Reads the request of a Pod with its present limits and owner; `None` if the Pod does not keep it.
-pub(crate) fn read(id: &SandboxId, metadata: &ObjectMeta) -> Option<CreateRequest> {
-    let text = metadata.annotations.as_ref()?.get(names::REQUEST)?;
+/// Reads the request of a Pod with its present limits, resources and owner, and the creation time of its sandbox; `None` if the
+/// Pod does not keep its request.
+pub(crate) fn read(
+    id: &SandboxId,
+    PodRequest { metadata, limits: present }: &PodRequest,
+) -> Option<CreateRequest> {
+    let text = |key| metadata.annotations.as_ref()?.get(key);
+    let kept: Kept = serde_json::from_str(text(names::REQUEST)?).ok()?;
+    let made = kept.made.clone();
     let LifetimeAnnotations { limits, owner, last_activity: _ } = annotations::read(metadata);
-    Some(CreateRequest { limits, owner, ..decode(id, text)? })
+    let first_created = text(names::FIRST_CREATED).and_then(|text| text.parse().ok());
+    let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let mut request = decode(id, kept)?;
+    let resources = &mut request.overrides.resources;
+    let cpu = text(names::CPU_AFTER_START).or(present.cpu.as_ref());
+    for (wanted, made, present) in
+        [(&mut resources.cpu, made.cpu, cpu), (&mut resources.memory, made.memory, present.memory.as_ref())]
+    {
+        if let (Some(made), Some(present)) = (made, present)
+            && !Quantity::is_same_text(&made, present)
+        {
+            *wanted = Some(present.clone());
+        }
+    }
+    Some(CreateRequest { limits, owner, first_created: first_created.or(created), ..request })
+}
+
+/// Returns the limits of CPU and memory that a new Pod has, or is to have once it is ready.
+fn made(pod: &Pod, request: &CreateRequest) -> Resources {
+    let containers = pod.spec.as_ref().filter(|_| request.profile.is_some()).map(|spec| &spec.containers);
+    let sandbox = containers.and_then(|containers| {
+        containers.iter().find(|container| container.name == names::SANDBOX_CONTAINER)
+    });
+    let limits = sandbox.and_then(|sandbox| sandbox.resources.as_ref()?.limits.as_ref());
+    let limit = |name: &str| Some(limits?.get(name)?.0.clone());
+    let after_start = pod.metadata.annotations.as_ref().and_then(|all| all.get(names::CPU_AFTER_START));
+    Resources {
+        cpu: after_start.cloned().or_else(|| limit("cpu")),
+        memory: limit("memory"),
+        ephemeral_storage: None,
+    }
 }
 
 /// Writes a request; `None` if it is too long.
-fn encode(request: &CreateRequest) -> Option<String> {
-    let text = serde_json::to_string(&Kept::from(request)).ok()?;
+fn encode(request: &CreateRequest, made: Resources) -> Option<String> {
+    let text = serde_json::to_string(&Kept { made, ..Kept::from(request) }).ok()?;
     (text.len() <= BYTES_MAX).then_some(text)
 }
 
 /// Reads a request. A value that is not valid makes all of it invalid, because a sandbox without it would differ.
-fn decode(id: &SandboxId, text: &str) -> Option<CreateRequest> {
-    let kept: Kept = serde_json::from_str(text).ok()?;
+fn decode(id: &SandboxId, kept: Kept) -> Option<CreateRequest> {
     let workspace = kept.workspace.map(|workspace| {
         let when_deleted = valid(workspace.when_deleted, WhenDeleted::parse)?;
         Some(WorkspaceRequest { size: workspace.size, when_deleted })
@@ -169,6 +211,7 @@ impl From<&CreateRequest> for Kept {
             cluster: _,
             cluster_selector: _,
             replaces: _,
+            first_created: _,
         } = request;
         Self {
             thread_id: thread_id.as_ref().map(|id| id.as_str().to_owned()),
@@ -189,6 +232,7 @@ impl From<&CreateRequest> for Kept {
                 size: workspace.size.clone(),
                 when_deleted: workspace.when_deleted.map(|when| when.name().to_owned()),
             }),
+            made: Resources::NONE,
         }
     }
 }

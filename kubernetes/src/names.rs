@@ -40,6 +40,9 @@ pub const REQUEST: &str = "sandbox-provisioner/request";
 /// The annotation of a Pod that takes the place of a sandbox on another cluster, with the reason.
 pub const REPLACEMENT: &str = "sandbox-provisioner/replacement";
 
+/// The annotation of a Pod whose sandbox has moved, with the creation time of its first Pod.
+pub const FIRST_CREATED: &str = "sandbox-provisioner/first-created";
+
 /// The annotation that holds the limit of CPU that the sandbox container gets once it is ready, such as `500m`.
 pub const CPU_AFTER_START: &str = "sandbox-provisioner/cpu-after-start";
 

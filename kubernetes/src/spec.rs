@@ -80,6 +80,11 @@ impl PodSpec {
             .unwrap_or_default()
     }
 
+    /// Returns the limits of the container `sandbox`.
+    pub(crate) fn limits(&self) -> Resources {
+        find(&self.containers, names::SANDBOX_CONTAINER).map(Container::limits).unwrap_or_default()
+    }
+
     /// Returns the facts that API clients can read.
     pub(crate) fn observed(&self) -> ObservedSpec {
         let sandbox = find(&self.containers, names::SANDBOX_CONTAINER);
@@ -96,7 +101,7 @@ impl PodSpec {
             origin: Arc::default(),
             profile: None,
             network: None,
-            resources: Arc::new(sandbox.map(Container::limits).unwrap_or_default()),
+            resources: Arc::new(self.limits()),
             workspace: None,
             resize: None,
             cpu_after_start: None,

@@ -234,11 +234,12 @@ pub(crate) struct NamespaceStatus {
 }
 
 /// The annotations of a Pod that are read.
-const POD_ANNOTATIONS: [&str; 10] = {
+const POD_ANNOTATIONS: [&str; 11] = {
     let [ttl, idle_timeout, last_activity, owner] = annotations::KEYS;
     let [size, when_deleted, cpu] = [names::WORKSPACE_SIZE, names::WHEN_DELETED, names::CPU_AFTER_START];
     let [thread, user, replacement] = [names::THREAD_ID, names::USER_ID, names::REPLACEMENT];
-    [ttl, idle_timeout, last_activity, owner, size, when_deleted, cpu, thread, user, replacement]
+    let first = names::FIRST_CREATED;
+    [ttl, idle_timeout, last_activity, owner, size, when_deleted, cpu, thread, user, replacement, first]
 };
 
 /// The metadata fields that are read.
@@ -397,14 +398,15 @@ fn take<const N: usize>(metadata: &mut ObjectMeta, keys: [&str; N]) -> [Option<S
 
 /// Returns how a Pod was created.
 fn origin_of(metadata: &mut ObjectMeta) -> Origin {
-    let [thread_id, user_id, replacement] =
-        take(metadata, [names::THREAD_ID, names::USER_ID, names::REPLACEMENT]);
+    let keys = [names::THREAD_ID, names::USER_ID, names::REPLACEMENT, names::FIRST_CREATED];
+    let [thread_id, user_id, replacement, first_created] = take(metadata, keys);
     let labels = metadata.labels.iter().flatten().filter(|(key, _)| !names::is_fixed_label(key));
     Origin {
         thread_id: thread_id.and_then(|id| ThreadId::parse(&id)),
         user_id: user_id.and_then(|id| UserId::parse(&id)),
         labels: Labels::new(labels.map(|(key, value)| (key.as_str(), value.as_str()))),
         replaces: replacement.as_deref().and_then(Replacement::parse),
+        first_created: first_created.and_then(|text| text.parse().ok()),
     }
 }
 
@@ -462,6 +464,7 @@ mod tests {
             "annotations": {
                 "sandbox-provisioner/thread-id": "t-1", "sandbox-provisioner/user-id": "not valid",
                 "sandbox-provisioner/replacement": "move", "sandbox-provisioner/request": "{}",
+                "sandbox-provisioner/first-created": "2026-11-26T08:28:32Z",
             },
             "labels": {
                 "app": "deer-flow-sandbox", "sandbox-id": "a", "sandbox-provisioner/profile": "large",
@@ -474,6 +477,7 @@ mod tests {
             user_id: None,
             labels: Labels::new([("team.example.com/name", "b"), ("tier", "")]),
             replaces: Some(Replacement::Move),
+            first_created: "2026-11-26T08:28:32Z".parse().ok(),
         };
         assert_eq!(*pod.spec.origin, origin);
         assert_eq!(pod.metadata.annotations, None);

@@ -11,6 +11,9 @@ use crate::{
     pull::PullTime,
 };
 
+/// Kubernetes truncates times to whole seconds.
+const TRUNCATED: Duration = Duration::from_secs(1);
+
 /// The time at which a limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
@@ -25,6 +28,8 @@ pub struct Deadline {
 pub struct Activity {
     /// The creation time of the Pod.
     pub created_at: Instant,
+    /// The creation time of the sandbox: that of its first Pod, if it has moved since. The time to live counts from then.
+    first_created_at: Instant,
     /// The time of the last activity.
     pub last_activity: Instant,
     /// The wall-clock time of the last activity, for responses.
@@ -48,20 +53,19 @@ impl Activity {
     /// latest possible time is assumed. A time in the future comes from another clock and counts as now.
     #[must_use]
     pub fn adopt(pod: &ObservedPod, limits: Limits, clocks: Clocks) -> Self {
-        // Kubernetes truncates times to whole seconds.
-        let second = Duration::from_secs(1);
         let created_at = pod
             .created
-            .map_or(clocks.monotonic, |created| clocks.instant(created) + second)
+            .map_or(clocks.monotonic, |created| clocks.instant(created) + TRUNCATED)
             .min(clocks.monotonic);
         let written =
             pod.annotations.last_activity.map(|written| clocks.instant(written).min(clocks.monotonic));
         let slack = limits.idle_timeout.unwrap_or_default() / WRITE_STEP;
         // Without an activity annotation the last use is unknown. Assume that it was now.
         let last_activity =
-            written.map_or(clocks.monotonic, |written| (written + second + slack).min(clocks.monotonic));
+            written.map_or(clocks.monotonic, |written| (written + TRUNCATED + slack).min(clocks.monotonic));
         Self {
             created_at,
+            first_created_at: first_created_at(pod, created_at, clocks),
             last_activity,
             last_activity_wall: clocks.wall_at(last_activity),
             written,
@@ -80,6 +84,7 @@ impl Activity {
     pub fn of_new_pod(pod: &ObservedPod, clocks: Clocks) -> Self {
         Self {
             created_at: clocks.monotonic,
+            first_created_at: first_created_at(pod, clocks.monotonic, clocks),
             last_activity: clocks.monotonic,
             last_activity_wall: clocks.wall,
             written: pod
@@ -157,7 +162,7 @@ impl Activity {
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed);
         let lost = phase == Phase::Unknown;
         [
-            (ReapReason::Ttl, Some(self.created_at), limits.ttl),
+            (ReapReason::Ttl, Some(self.first_created_at), limits.ttl),
             (ReapReason::Idle, Some(self.last_activity), limits.idle_timeout),
             (
                 ReapReason::NeverReady,
@@ -169,5 +174,68 @@ impl Activity {
         ]
         .into_iter()
         .filter_map(|(reason, since, limit)| Some(Deadline { at: since? + limit?.min(LIMIT_MAX), reason }))
+    }
+}
+
+/// Returns the creation time of the sandbox of a Pod that was created at this time.
+fn first_created_at(pod: &ObservedPod, created_at: Instant, clocks: Clocks) -> Instant {
+    let first = pod.spec.origin.first_created;
+    first.map_or(created_at, |first| (clocks.instant(first) + TRUNCATED).min(created_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        lifetime::LifetimeAnnotations,
+        observed::{PodTimes, ResourceVersion, Uid},
+        spec::{ObservedSpec, Origin},
+    };
+
+    /// Guards that the time to live of a sandbox that has moved counts from its first creation, whether or not this process
+    /// made the Pod, and that a time after that of the Pod, from another clock, does not count.
+    #[test]
+    fn the_time_to_live_counts_from_the_first_creation() {
+        let wall = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(400_000);
+        let clocks = Clocks { monotonic: Instant::now() + Duration::from_secs(100_000), wall };
+        let minutes = |count: i64| SignedDuration::from_mins(count);
+        let pod = |first: Option<Timestamp>| ObservedPod {
+            uid: Uid("u".into()),
+            version: ResourceVersion(1),
+            phase: Phase::Running,
+            ready: true,
+            terminating: false,
+            reason: None,
+            created: Some(wall - minutes(1)),
+            times: PodTimes::default(),
+            spec: ObservedSpec {
+                origin: Arc::new(Origin { first_created: first, ..Origin::default() }),
+                ..ObservedSpec::default()
+            },
+            annotations: LifetimeAnnotations::default(),
+        };
+        let limits = Limits { ttl: Some(Duration::from_secs(3600)), idle_timeout: None };
+        for (first, adopted, made) in [
+            (None, 59 * 60 + 1, 3600),
+            (Some(-30), 30 * 60 + 1, 30 * 60 + 1),
+            (Some(-90), -30 * 60 + 1, -30 * 60 + 1),
+            (Some(5), 59 * 60 + 1, 3600),
+        ] {
+            let pod = pod(first.map(|first| wall + minutes(first)));
+            for (activity, wanted) in
+                [(Activity::adopt(&pod, limits, clocks), adopted), (Activity::of_new_pod(&pod, clocks), made)]
+            {
+                let deadline = activity.deadline(limits, &Policy::default()).unwrap();
+                assert_eq!(
+                    clocks.wall_at(deadline.at),
+                    wall + SignedDuration::from_secs(wanted),
+                    "{first:?}"
+                );
+            }
+        }
     }
 }

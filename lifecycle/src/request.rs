@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::{
     ids::{ClusterName, ProfileName, SandboxId, ThreadId, UserId},
     lifetime::{Limits, LimitsPatch, Owner},
@@ -50,6 +52,8 @@ pub struct CreateRequest {
     pub cluster_selector: Option<Selector>,
     /// Why the sandbox takes the place of one on another cluster, if it does. It does not come from the body.
     pub replaces: Option<Replacement>,
+    /// When the sandbox was created that moves. It does not come from the body.
+    pub first_created: Option<Timestamp>,
 }
 
 /// The values that a request sets in place of its profile, as the caller wrote them. The bounds are checked when the Pod is
@@ -112,6 +116,7 @@ impl CreateRequest {
             cluster: None,
             cluster_selector: None,
             replaces: None,
+            first_created: None,
         }
     }
 

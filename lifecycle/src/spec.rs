@@ -5,6 +5,7 @@
 
 use std::{fmt, num::NonZeroU128, sync::Arc};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
@@ -57,6 +58,8 @@ pub struct Origin {
     pub labels: Labels,
     /// Why it was made in place of a sandbox on another cluster, if it was.
     pub replaces: Option<Replacement>,
+    /// When the sandbox was created, if it has moved since. Its time to live counts from then.
+    pub first_created: Option<Timestamp>,
 }
 
 /// The resource limits of a container, as Kubernetes writes them. An absent one is not limited.

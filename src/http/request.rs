@@ -102,6 +102,7 @@ fn read_create(body: &Value) -> Result<CreateRequest, ApiError> {
         cluster,
         cluster_selector,
         replaces: None,
+        first_created: None,
     });
     Ok(fields.finish(request)?)
 }

@@ -41,6 +41,7 @@ fn of(user: &str, tier: &str) -> Status {
         user_id: UserId::parse(user),
         labels: Labels::new([("tier", tier)]),
         replaces: None,
+        first_created: None,
     };
     let spec = ObservedSpec {
         origin: Arc::new(origin),

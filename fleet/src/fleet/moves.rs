@@ -10,7 +10,7 @@ use lifecycle::{
     ids::{ClusterName, SandboxId},
     observed::{Status, Uid},
     placement::{moving, replacement::Replacement, twins::MOVE_PATIENCE},
-    request::CreateRequest,
+    request::{Change, CreateRequest},
 };
 use tokio::{
     sync::oneshot,
@@ -137,9 +137,16 @@ impl Fleet {
         if !is_there || ticket.is_cancelled() {
             return Ok(None);
         }
+        let refused =
+            |why: String| SandboxError::MoveRefused { id: id.clone(), cluster: to.name().clone(), why };
         let made = tokio::select! {
             biased;
-            made = to.sandboxes.create_since(request, received) => made?,
+            made = to.sandboxes.create_since(request.clone(), received) => match made {
+                Ok(made) => made,
+                // The body of the call is right, but the settings there do not allow the sandbox.
+                Err(SandboxError::BadRequest(why)) => return Err(refused(why)),
+                Err(error) => return Err(error),
+            },
             () = ticket.cancelled() => {
                 // The DELETE may have come to that cluster before the create.
                 to.sandboxes.delete(id, None).await?;
@@ -161,6 +168,13 @@ impl Fleet {
         };
         let why = match ready {
             Ok(Some(status)) if status.ready && status.pod == made.pod => {
+                let status = match repeat_changes(&from, &pod, &to, &status, &request).await {
+                    Ok(changed) => changed.unwrap_or(status),
+                    Err(error) => {
+                        to.sandboxes.discard(id.clone(), made.pod).await?;
+                        return Err(refused(format!("a change during the move failed there: {error}")));
+                    }
+                };
                 // After an error the actor tries again, and so does the comparison of twins.
                 if let Err(error) = from.sandboxes.discard(id.clone(), pod).await {
                     let cluster = from.name();
@@ -177,6 +191,37 @@ impl Fleet {
             Err(error) => format!("whether it is ready there is not known: {error}"),
         };
         to.sandboxes.discard(id.clone(), made.pod).await?;
-        Err(SandboxError::MoveRefused { id, cluster: to.name().clone(), why })
+        Err(refused(why))
+    }
+}
+
+/// Repeats on the other cluster what has changed since the request was read: limits, resources, the owner, and the last use.
+/// Returns the new status if there was a change.
+///
+/// If the changes cannot be read, there are none: they would be lost with the cluster anyway.
+async fn repeat_changes(
+    from: &Member,
+    pod: &Uid,
+    to: &Member,
+    made: &Status,
+    request: &CreateRequest,
+) -> Result<Option<Status>, SandboxError> {
+    let id = &request.sandbox_id;
+    let now = match from.sandboxes.read_request(id.clone(), pod.clone()).await {
+        Ok(now) => now.unwrap_or_else(|| request.clone()),
+        Err(error) => {
+            tracing::warn!(sandbox_id = %id, cluster = %from.name(), %error, "changes during the move are not known");
+            request.clone()
+        }
+    };
+    let change = moving::late_change(request, &now);
+    let last_use = |status: Option<Status>| Some(status?.expiry?.idle_since);
+    let is_used = last_use(from.view().status(id)) > last_use(Some(made.clone()));
+    if change != Change::default() {
+        to.sandboxes.change(id.clone(), change, now.owner).await
+    } else if is_used || now.owner != request.owner {
+        to.sandboxes.touch(id.clone(), now.owner).await
+    } else {
+        Ok(None)
     }
 }

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use fleet::{Move, backend::Backend};
+use jiff::Timestamp;
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError},
     ids::SandboxId,
+    lifetime::{Limits, LimitsPatch, Owner},
+    observed::Status,
     placement::{Terms, moving::DataHome, replacement::Replacement, twins::MOVE_PATIENCE},
+    request::{Change, CreateRequest},
+    spec::Resources,
     workspace::WorkspaceId,
 };
 use tokio::time::Instant;
@@ -177,4 +182,113 @@ async fn a_delete_ends_a_move() {
 async fn an_unknown_sandbox_does_not_move() {
     let world = World::start().await;
     assert_eq!(moved(&world, &id("nothing"), "east").await, Ok(None));
+}
+
+fn hour(count: u64) -> Option<Duration> {
+    Some(Duration::from_secs(3600 * count))
+}
+
+/// Creates a sandbox on the cluster `west` with these limits.
+async fn with_limits(world: &World, limits: Limits) -> Status {
+    let id = id_for(&["west"]);
+    world.fleet().create(CreateRequest { limits, ..CreateRequest::new(id) }).await.unwrap()
+}
+
+fn expires_at(status: &Status) -> Timestamp {
+    status.expiry.unwrap().expires_at
+}
+
+/// Guards that the time to live goes on: a sandbox expires when it would have expired without its moves, also after a restart,
+/// and never earlier.
+#[tokio::test(start_paused = true)]
+async fn a_move_does_not_prolong_the_time_to_live() {
+    let mut world = World::start().await;
+    let id = id_for(&["west"]);
+    let created = with_limits(&world, Limits { ttl: hour(1), idle_timeout: None }).await;
+    for to in ["east", "north"] {
+        pass(600).await;
+        let Ok(Some(Move::Done(status))) = moved(&world, &id, to).await else { panic!("to {to}") };
+        let late = expires_at(&status).duration_since(expires_at(&created));
+        assert!((0..=1000).contains(&late.as_millis()), "to {to}: {late}");
+    }
+    pass(10).await;
+    world.restart().await;
+    pass(2).await;
+    let adopted = world.fleet().get(&id).await.unwrap().unwrap();
+    let late = expires_at(&adopted).duration_since(expires_at(&created));
+    assert!((0..=1000).contains(&late.as_millis()), "after a restart: {late}");
+    pass(2300).await;
+    assert_eq!(world.holders(&id), ["north"]);
+    pass(200).await;
+    assert_eq!(world.holders(&id), [""; 0]);
+}
+
+/// Guards that a move keeps limits and resources that were changed before it.
+#[tokio::test(start_paused = true)]
+async fn a_move_keeps_changes() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    with_limits(&world, Limits { ttl: hour(1), idle_timeout: None }).await;
+    let resources = Resources { cpu: Some("2".to_owned()), ..Resources::NONE };
+    let limits = LimitsPatch { ttl: Some(hour(5)), idle_timeout: Some(hour(2)) };
+    let change = Change { limits, resources: resources.clone() };
+    world.fleet().change(id.clone(), change, Owner::parse("gateway-1")).await.unwrap();
+    let Ok(Some(Move::Done(status))) = moved(&world, &id, "east").await else { panic!("it can move") };
+    assert_eq!(*status.spec.resources, resources);
+    let annotations = world.cluster("east").annotations(&id);
+    assert_eq!(annotations.limits, Limits { ttl: hour(5), idle_timeout: hour(2) });
+    assert_eq!(annotations.owner, Owner::parse("gateway-1"));
+}
+
+/// Guards that what happens to the old sandbox while the new one starts is not lost: limits, resources, the owner and the last
+/// use.
+#[tokio::test(start_paused = true)]
+async fn changes_during_a_move_are_repeated() {
+    for is_patched in [true, false] {
+        let world = World::start().await;
+        let id = id_for(&["west"]);
+        with_limits(&world, Limits { ttl: hour(9), idle_timeout: hour(1) }).await;
+        world.cluster("east").state().makes_unready = true;
+        assert!(matches!(moved(&world, &id, "east").await, Ok(Some(Move::Underway(_)))));
+        pass(120).await;
+        let (fleet, owner) = (world.fleet(), Owner::parse("gateway-1"));
+        let resources = Resources { memory: Some("4Gi".to_owned()), ..Resources::NONE };
+        let used = if is_patched {
+            let limits = LimitsPatch { ttl: None, idle_timeout: Some(hour(3)) };
+            fleet.change(id.clone(), Change { limits, resources: resources.clone() }, owner.clone()).await
+        } else {
+            fleet.touch(id.clone(), owner.clone()).await
+        };
+        let used = used.unwrap().unwrap().expiry.unwrap().idle_since;
+        pass(60).await;
+        world.cluster("east").make_ready(&id);
+        pass(10).await;
+        assert_eq!(world.holders(&id), ["east"]);
+        let status = world.fleet().get(&id).await.unwrap().unwrap();
+        assert!(status.expiry.unwrap().idle_since >= used);
+        let annotations = world.cluster("east").annotations(&id);
+        assert_eq!(annotations.owner, owner);
+        let (wanted, idle) = if is_patched { (resources, 3) } else { (Resources::NONE, 1) };
+        assert_eq!(*status.spec.resources, wanted);
+        assert_eq!(annotations.limits, Limits { ttl: hour(9), idle_timeout: hour(idle) });
+    }
+}
+
+/// Guards that a sandbox stays where it is if a change during its move cannot be repeated on the other cluster.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_fails_there_ends_the_move() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    let old = world.create(&id).await.unwrap();
+    let east = world.cluster("east");
+    east.state().makes_unready = true;
+    east.refuse("resize", ClusterErrorKind::NotSupported);
+    assert!(matches!(moved(&world, &id, "east").await, Ok(Some(Move::Underway(_)))));
+    let resources = Resources { cpu: Some("2".to_owned()), ..Resources::NONE };
+    world.fleet().change(id.clone(), resources.clone().into(), None).await.unwrap();
+    east.make_ready(&id);
+    pass(30).await;
+    assert_eq!(world.holders(&id), ["west"]);
+    let status = world.fleet().get(&id).await.unwrap().unwrap();
+    assert_eq!((&status.pod, &*status.spec.resources), (&old.pod, &resources));
 }

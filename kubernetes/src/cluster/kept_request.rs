@@ -26,6 +26,6 @@ impl KubeCluster {
             let why = "another Pod has its name";
             return Err(ClusterError::new(ClusterErrorKind::NotFound, why));
         }
-        Ok(kept_request::read(id, &pod.metadata))
+        Ok(kept_request::read(id, &pod))
     }
 }

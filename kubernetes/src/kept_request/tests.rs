@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use lifecycle::{
     lifetime::{Limits, Owner},
     placement::replacement::Replacement,
@@ -14,12 +15,16 @@ fn id() -> SandboxId {
     SandboxId::parse("a").unwrap()
 }
 
-/// Returns the metadata of the Pod of a request.
-fn metadata(request: &CreateRequest, keeps_request: bool) -> ObjectMeta {
-    let mut metadata =
-        ObjectMeta { annotations: Some(annotations::of_request(request).collect()), ..ObjectMeta::default() };
-    mark(&mut metadata, request, keeps_request);
-    metadata
+/// Returns a Pod with the annotations of a request, as a move reads it.
+fn pod(request: &CreateRequest, keeps_request: bool) -> PodRequest {
+    let annotations = Some(annotations::of_request(request).collect());
+    let mut pod = Pod { metadata: ObjectMeta { annotations, ..ObjectMeta::default() }, ..Pod::default() };
+    mark(&mut pod, request, keeps_request);
+    serde_json::from_value(serde_json::to_value(pod).unwrap()).unwrap()
+}
+
+fn decode(text: &str) -> Option<CreateRequest> {
+    super::decode(&id(), serde_json::from_str(text).ok()?)
 }
 
 prop_compose! {
@@ -84,13 +89,13 @@ proptest! {
     /// Guards that a sandbox is made again exactly as it was requested: every field comes back.
     #[test]
     fn a_request_comes_back(request in request()) {
-        prop_assert_eq!(read(&id(), &metadata(&request, true)), Some(request));
+        prop_assert_eq!(read(&id(), &pod(&request, true)), Some(request));
     }
 
     /// Guards that an annotation that was changed by hand is never an error of the program.
     #[test]
     fn any_text_is_read(text in "\\PC{0,60}") {
-        let _ = decode(&id(), &text);
+        let _ = decode(&text);
     }
 }
 
@@ -99,11 +104,12 @@ proptest! {
 fn a_single_cluster_marks_nothing() {
     let request = CreateRequest::new(id());
     let pod = manifest::pod(&Template::default(), &request).unwrap();
-    let mut marked = pod.metadata.clone();
+    let mut marked = pod.clone();
     mark(&mut marked, &request, false);
-    assert_eq!(marked, pod.metadata);
+    assert_eq!(marked, pod);
     mark(&mut marked, &CreateRequest { replaces: Some(Replacement::Lost), ..request }, true);
     let added: Vec<_> = marked
+        .metadata
         .annotations
         .unwrap()
         .into_iter()
@@ -125,15 +131,15 @@ fn a_single_cluster_marks_nothing() {
 fn what_cannot_be_kept_is_absent() {
     let mut long = CreateRequest::new(id());
     long.overrides.env.insert("A".to_owned(), Hidden("x".repeat(BYTES_MAX)));
-    assert_eq!(read(&id(), &metadata(&long, true)), None);
-    assert_eq!(read(&id(), &metadata(&CreateRequest::new(id()), false)), None);
+    assert_eq!(read(&id(), &pod(&long, true)), None);
+    assert_eq!(read(&id(), &pod(&CreateRequest::new(id()), false)), None);
 
     let valid = json!({"user_id": "u", "later": {"field": 1}});
-    assert!(decode(&id(), &valid.to_string()).is_some(), "a later release may add fields");
+    assert!(decode(&valid.to_string()).is_some(), "a later release may add fields");
     let with = |field: &str, value: Value| {
         let mut invalid = valid.clone();
         invalid[field] = value;
-        decode(&id(), &invalid.to_string())
+        decode(&invalid.to_string())
     };
     for (field, value) in [
         ("user_id", json!("../etc")),
@@ -146,5 +152,76 @@ fn what_cannot_be_kept_is_absent() {
     ] {
         assert_eq!(with(field, value.clone()), None, "{field}: {value}");
     }
-    assert_eq!(decode(&id(), "{}"), None, "without a user");
+    assert_eq!(decode("{}"), None, "without a user");
+}
+
+/// Guards that a move carries the limits that a resize has set, and no others: the request decides about those, with the
+/// settings of the other cluster.
+#[test]
+fn a_resize_is_part_of_the_request() {
+    let text = |amount: &str| (!amount.is_empty()).then(|| amount.to_owned());
+    let resources = |cpu, memory| Resources { cpu: text(cpu), memory: text(memory), ephemeral_storage: None };
+    for (made, after_start, present, asked, wanted) in [
+        (("1", "1Gi"), None, ("1", "1Gi"), ("", ""), ("", "")),
+        (("1", "1Gi"), None, ("1000m", "1024Mi"), ("", ""), ("", "")),
+        (("1", "1Gi"), None, ("2", "1Gi"), ("", ""), ("2", "")),
+        (("1", "1Gi"), None, ("2", "4Gi"), ("1", ""), ("2", "4Gi")),
+        (("1", "1Gi"), None, ("1", "4Gi"), ("1", ""), ("1", "4Gi")),
+        // The CPU of the start is not the sandbox's.
+        (("1", "1Gi"), Some("1"), ("4", "1Gi"), ("", ""), ("", "")),
+        (("1", "1Gi"), Some("2"), ("4", "1Gi"), ("", ""), ("2", "")),
+        // A Pod whose limits are not known, and one without limits.
+        (("", ""), None, ("2", "4Gi"), ("1", ""), ("1", "")),
+        (("1", "1Gi"), None, ("", ""), ("", ""), ("", "")),
+    ] {
+        let made = resources(made.0, made.1);
+        let mut request = CreateRequest::new(id());
+        request.overrides.resources = resources(asked.0, asked.1);
+        let annotations = [
+            (names::REQUEST, encode(&request, made.clone())),
+            (names::CPU_AFTER_START, after_start.map(str::to_owned)),
+        ];
+        let annotations = annotations.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
+        let metadata = ObjectMeta { annotations: Some(annotations.collect()), ..ObjectMeta::default() };
+        let read = read(&id(), &PodRequest { metadata, limits: resources(present.0, present.1) }).unwrap();
+        assert_eq!(read.overrides.resources, resources(wanted.0, wanted.1), "{made:?} {present:?}");
+    }
+}
+
+/// Guards that a Pod keeps the limits that it was made with, the one after the start in place of the one for the start.
+#[test]
+fn a_pod_keeps_the_limits_that_it_was_made_with() {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"annotations": {}},
+        "spec": {"containers": [
+            {"name": "other", "resources": {"limits": {"cpu": "9"}}},
+            {"name": "sandbox", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}},
+        ]},
+    }))
+    .unwrap();
+    let request = CreateRequest { profile: ProfileName::parse("p"), ..CreateRequest::new(id()) };
+    let kept = |pod: &Pod, request: &CreateRequest| {
+        let Resources { cpu, memory, .. } = made(pod, request);
+        [cpu, memory].map(Option::unwrap_or_default)
+    };
+    assert_eq!(kept(&pod, &request), ["4", "1Gi"]);
+    assert_eq!(kept(&pod, &CreateRequest::new(id())), ["", ""], "without a profile it is not resized");
+    let mut lowered = pod.clone();
+    lowered.metadata.annotations = Some([(names::CPU_AFTER_START.to_owned(), "1".to_owned())].into());
+    assert_eq!(kept(&lowered, &request), ["1", "1Gi"]);
+}
+
+/// Guards that a sandbox keeps its creation time over any number of moves.
+#[test]
+fn the_first_creation_is_kept() {
+    let time = |text: &str| text.parse().unwrap();
+    let mut first = pod(&CreateRequest::new(id()), true);
+    first.metadata.creation_timestamp = Some(Time(time("2026-11-26T08:28:32Z")));
+    let mut request = read(&id(), &first).unwrap();
+    for _ in 0..2 {
+        assert_eq!(request.first_created, Some(time("2026-11-26T08:28:32Z")));
+        let mut next = pod(&request, true);
+        next.metadata.creation_timestamp = Some(Time(time("2026-11-27T00:00:00Z")));
+        request = read(&id(), &next).unwrap();
+    }
 }

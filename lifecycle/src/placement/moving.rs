@@ -1,7 +1,13 @@
 //! Whether a sandbox may move to another cluster.
 
 use super::Terms;
-use crate::{ids::ClusterName, workspace::WorkspaceId};
+use crate::{
+    ids::ClusterName,
+    lifetime::LimitsPatch,
+    request::{Change, CreateRequest},
+    spec::Resources,
+    workspace::WorkspaceId,
+};
 
 /// Where the data of a sandbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +49,30 @@ pub fn check(
         "its data is {place} and does not move; if both clusters mount the same storage there, set {}",
         keys.join(" and ")
     ))
+}
+
+/// Returns the changes of a sandbox since it was read for a move, which its Pod on the other cluster does not have yet.
+#[must_use]
+pub fn late_change(read: &CreateRequest, now: &CreateRequest) -> Change {
+    let Resources { cpu, memory, ephemeral_storage: _ } = &now.overrides.resources;
+    let before = &read.overrides.resources;
+    Change {
+        limits: LimitsPatch {
+            ttl: changed(&read.limits.ttl, &now.limits.ttl),
+            idle_timeout: changed(&read.limits.idle_timeout, &now.limits.idle_timeout),
+        },
+        // A resize can change these two, and cannot remove a limit.
+        resources: Resources {
+            cpu: changed(&before.cpu, cpu).flatten(),
+            memory: changed(&before.memory, memory).flatten(),
+            ephemeral_storage: None,
+        },
+    }
+}
+
+/// Returns the new value if it is another.
+fn changed<T: Clone + PartialEq>(before: &T, now: &T) -> Option<T> {
+    (before != now).then(|| now.clone())
 }
 
 #[cfg(test)]

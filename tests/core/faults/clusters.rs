@@ -31,8 +31,16 @@ struct Fleet {
 impl Fleet {
     /// Starts the clusters, each with these lines in its table.
     async fn start(table: &str) -> Self {
+        Self::with(table, "").await
+    }
+
+    /// Does the same as [`Fleet::start`], with these lines at the end of the settings file.
+    async fn with(table: &str, file: &str) -> Self {
         let clusters = NAMES.map(|_| Cluster::start(Options::with_namespace(NAMESPACE)));
-        let tables = NAMES.into_iter().zip(&clusters).map(|(name, cluster)| (name, table, cluster.clone()));
+        let last = format!("{table}\n{file}");
+        let tables = [table, table, &last];
+        let tables = NAMES.into_iter().zip(tables).zip(&clusters);
+        let tables = tables.map(|((name, table), cluster)| (name, table, cluster.clone()));
         let daemon = Setup::new(&[]).clusters(tables).start().await.ready().await;
         let fleet = Self { clusters, daemon };
         for name in NAMES {
@@ -214,6 +222,44 @@ async fn a_drained_cluster_is_emptied() {
     assert_eq!(again.status, 503, "{again}");
 }
 
+/// Guards that a move keeps a resize, and that the time to live goes on.
+#[tokio::test(start_paused = true)]
+async fn a_move_keeps_what_was_changed() {
+    let profile = "
+        [profiles.default]
+        cpu = '1'
+        memory = '1Gi'
+        [profiles.default.overrides]
+        cpu = { max = '4' }";
+    let fleet = Fleet::with("shares_data = true", profile).await;
+    let id = id_for(["west", "east", "north"]);
+    let body = json!({"sandbox_id": id, "ttl": "2h", "idle_timeout": "3h"});
+    let made = fleet.daemon.call(Method::POST, "/api/sandboxes", Some(body)).await;
+    assert_eq!(
+        (&made.body["cluster"], &made.body["resources"]["cpu"]),
+        (&json!("west"), &json!("1")),
+        "{made}"
+    );
+    let path = format!("/api/sandboxes/{id}");
+    let change = json!({"resources": {"cpu": "2"}, "ttl": "1h"});
+    let changed = fleet.daemon.call(Method::PATCH, &path, Some(change)).await;
+    assert_eq!((changed.status, &changed.body["resources"]["cpu"]), (200, &json!("2")), "{changed}");
+    sleep(Duration::from_secs(600)).await;
+    let old = fleet.daemon.get(&id).await.body;
+    fleet.daemon.call(Method::POST, &format!("{path}/move"), Some(json!({"cluster": "north"}))).await;
+    recovered("it is moved", async || fleet.holders(&id) == ["north"] && fleet.shown(&id).await == "north")
+        .await;
+    let new = fleet.daemon.get(&id).await.body;
+    assert_eq!(new["resources"], json!({"cpu": "2", "memory": "1Gi"}), "{new}");
+    assert_ne!(new["created_at"], old["created_at"]);
+    let time = |sandbox: &Value| sandbox["expires_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let late = time(&new).duration_since(time(&old)).as_millis();
+    assert!((-1000..=1000).contains(&late), "{late} ms: {old} {new}");
+    let pod = fleet.cluster("north").object("pods", NAMESPACE, &format!("sandbox-{id}")).unwrap();
+    let annotations = &pod["metadata"]["annotations"];
+    assert_eq!(annotations["sandbox-provisioner/first-created"], old["created_at"], "{annotations}");
+}
+
 /// Guards that the Pods of a single cluster have neither annotation of several clusters, and that a sandbox whose data is on
 /// a node does not move.
 #[tokio::test(start_paused = true)]
@@ -229,7 +275,7 @@ async fn data_does_not_move() {
     let alone = Daemon::start().await.ready().await;
     alone.post("a").await;
     let pod = alone.cluster.object("pods", NAMESPACE, "sandbox-a").unwrap();
-    for key in ["request", "replacement"] {
+    for key in ["request", "replacement", "first-created"] {
         assert!(pod["metadata"]["annotations"][format!("sandbox-provisioner/{key}")].is_null(), "{pod}");
     }
 }

@@ -180,6 +180,11 @@ impl FakeCluster {
         self.state().objects.get(id)?.pod.as_ref()?.spec.origin.replaces
     }
 
+    /// Returns the lifetime annotations of the Pod of a sandbox.
+    pub fn annotations(&self, id: &SandboxId) -> LifetimeAnnotations {
+        self.state().objects[id].pod.as_ref().unwrap().annotations.clone()
+    }
+
     /// Adds a sandbox that another process has created so many seconds after the begin.
     pub fn add(&self, id: &SandboxId, second: i64) {
         let mut state = self.state();
@@ -418,9 +423,11 @@ impl Cluster for FakeCluster {
                     let number = usize::from_ne_bytes((*manifest.object).try_into().unwrap());
                     let request = state.requests[number].clone();
                     let mut pod = state.pod(&cluster.name, cluster.begin);
-                    let origin = Origin { replaces: request.replaces, ..Origin::default() };
-                    pod.spec.origin = Arc::new(origin);
-                    pod.annotations.owner.clone_from(&request.owner);
+                    pod.spec.resources = Arc::new(request.overrides.resources.clone());
+                    let CreateRequest { replaces, first_created, .. } = request;
+                    pod.spec.origin = Arc::new(Origin { replaces, first_created, ..Origin::default() });
+                    let (limits, owner) = (request.limits, request.owner.clone());
+                    pod.annotations = LifetimeAnnotations { limits, last_activity: None, owner };
                     if state.keeps_requests {
                         state.kept.insert(pod.uid.clone(), request);
                     }
@@ -570,7 +577,15 @@ impl Cluster for FakeCluster {
     ) -> BoxFuture<'_, Result<Option<CreateRequest>, ClusterError>> {
         Box::pin(async move {
             self.call("read_request", &id).await.map_err(|(fault, _)| fault)?;
-            Ok(self.state().kept.get(&uid).cloned())
+            let state = self.state();
+            let Some(kept) = state.kept.get(&uid).cloned() else { return Ok(None) };
+            let pod = state.objects.get(&id).and_then(|seen| seen.pod.as_ref());
+            let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
+                return Err(ClusterError::new(ClusterErrorKind::NotFound, ""));
+            };
+            let LifetimeAnnotations { limits, owner, last_activity: _ } = pod.annotations.clone();
+            let first_created = pod.spec.origin.first_created.or(pod.created);
+            Ok(Some(CreateRequest { limits, owner, first_created, ..kept }))
         })
     }
 
@@ -582,8 +597,27 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
-    fn resize(&self, _: SandboxId, _: Uid, _: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
-        Box::pin(pending())
+    fn resize(&self, id: SandboxId, uid: Uid, to: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
+        Box::pin(async move {
+            let effect = |cluster: &Self| {
+                let pod = {
+                    let mut state = cluster.state();
+                    let version = state.next();
+                    if let Some(kept) = state.kept.get_mut(&uid) {
+                        kept.overrides.resources = to.clone();
+                    }
+                    let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
+                    let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
+                        return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
+                    };
+                    (pod.spec.resources, pod.version) = (Arc::new(to), version);
+                    pod.clone()
+                };
+                cluster.tell(|view| view.pods(WatchEvent::Applied(id.clone(), pod.clone())));
+                Outcome::Done(pod)
+            };
+            self.write("resize", &id, effect).await
+        })
     }
 
     fn probe_activity(&self, _: SandboxId, _: Arc<str>) -> BoxFuture<'_, Busy> {

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::{ids::SandboxId, lifetime::Limits};
 
 /// Guards over every place of the data, and over which of the clusters share it, that no sandbox moves away from its data.
 #[test]
@@ -42,4 +45,36 @@ fn the_reason_is_a_sentence() {
         check(&DataHome::Workspace(WorkspaceId::of_hash(1)), (&east, &shared), (&west, &shared)).unwrap_err(),
         "its workspace 00000000000000000000000000000001 is on the cluster 'east', and workspaces do not move"
     );
+}
+
+/// Guards that each change during a move is found, and that nothing else is: what is equal, and what a PATCH cannot change.
+#[test]
+fn what_has_changed_is_repeated() {
+    let id = SandboxId::parse("a").unwrap();
+    let hour = |count: u64| Some(Duration::from_secs(3600 * count));
+    let text = |text: &str| Some(text.to_owned());
+    let (ttls, cpus) = ([None, hour(1), hour(2)], [None, text("1"), text("2")]);
+    for ((before, now), (cpu, cpu_now)) in pairs(&ttls).zip(pairs(&cpus)) {
+        let request = |ttl, cpu, idle, memory| {
+            let mut request = CreateRequest::new(id.clone());
+            request.limits = Limits { ttl, idle_timeout: idle };
+            request.overrides.resources = Resources { cpu, memory, ephemeral_storage: None };
+            request
+        };
+        let read = request(before, cpu.clone(), hour(3), text("1Gi"));
+        let late = late_change(&read, &request(now, cpu_now.clone(), hour(3), text("1Gi")));
+        assert_eq!(late.limits.ttl, (before != now).then_some(now));
+        // A limit of the container is never removed.
+        assert_eq!(late.resources.cpu, cpu_now.clone().filter(|_| cpu != cpu_now));
+        assert_eq!((late.limits.idle_timeout, late.resources.memory), (None, None));
+        let other = late_change(&read, &request(before, cpu.clone(), None, text("2Gi")));
+        assert_eq!((other.limits.idle_timeout, other.resources.memory), (Some(None), text("2Gi")));
+        assert_eq!((other.limits.ttl, other.resources.cpu), (None, None));
+        assert_eq!(late_change(&read, &read), Change::default());
+    }
+}
+
+/// Returns every pair of these values.
+fn pairs<T: Clone>(values: &[T]) -> impl Iterator<Item = (T, T)> {
+    values.iter().flat_map(|one| values.iter().map(|other| (one.clone(), other.clone())))
 }

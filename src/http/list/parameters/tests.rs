@@ -19,6 +19,7 @@ fn sandbox() -> Status {
         user_id: UserId::parse("alice"),
         labels: Labels::new([("tier", "large")]),
         replaces: None,
+        first_created: None,
     };
     Status {
         cluster: ClusterName::DEFAULT,
