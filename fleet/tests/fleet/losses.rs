@@ -60,6 +60,40 @@ async fn a_lost_sandbox_is_replaced_and_its_twin_deleted() {
     world.assert_no_orphans("after the return");
 }
 
+/// Guards the limit of a replacement: while its own cluster is away, the older sandbox is served if its cluster is back, with or
+/// without a restart. When both clusters are there, the replacement is served at once, and the older sandbox is deleted.
+#[tokio::test(start_paused = true)]
+async fn the_older_sandbox_is_served_while_its_replacement_is_away() {
+    for restarts in [false, true] {
+        let mut world = World::start().await;
+        let (id, other) = (id_for(&["west", "east"]), id_for(&["north"]));
+        let first = world.create(&id).await.unwrap();
+        world.create(&other).await.unwrap();
+        world.set_mode("west", Mode::Down);
+        pass(LOSS.as_secs() + 5).await;
+        let second = world.create(&id).await.unwrap();
+        assert_eq!(second.cluster, name("east"));
+        world.set_mode("east", Mode::Down);
+        pass(STALENESS.as_secs() + 2).await;
+        if restarts {
+            world.restart().await;
+        }
+        world.set_mode("west", Mode::Up);
+        pass(2).await;
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, first.pod);
+        assert_eq!(world.create(&id).await.unwrap().pod, first.pod);
+        // For the cluster that is away no other sandbox is held back.
+        assert!(world.fleet().get(&other).await.unwrap().is_some());
+
+        world.set_mode("east", Mode::Up);
+        pass(2).await;
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+        pass(12).await;
+        assert_eq!(world.holders(&id), ["east"]);
+        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+    }
+}
+
 /// Guards that no sandbox is ever replaced if the settings say so.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_may_never_be_lost() {
