@@ -184,8 +184,10 @@ async fn an_unknown_sandbox_does_not_move() {
     assert_eq!(moved(&world, &id("nothing"), "east").await, Ok(None));
 }
 
-fn hour(count: u64) -> Option<Duration> {
-    Some(Duration::from_secs(3600 * count))
+/// Returns limits in hours.
+fn limits(ttl: u64, idle_timeout: Option<u64>) -> Limits {
+    let hours = |count: u64| Duration::from_secs(3600 * count);
+    Limits { ttl: Some(hours(ttl)), idle_timeout: idle_timeout.map(hours) }
 }
 
 /// Creates a sandbox on the cluster `west` with these limits.
@@ -204,7 +206,7 @@ fn expires_at(status: &Status) -> Timestamp {
 async fn a_move_does_not_prolong_the_time_to_live() {
     let mut world = World::start().await;
     let id = id_for(&["west"]);
-    let created = with_limits(&world, Limits { ttl: hour(1), idle_timeout: None }).await;
+    let created = with_limits(&world, limits(1, None)).await;
     for to in ["east", "north"] {
         pass(600).await;
         let Ok(Some(Move::Done(status))) = moved(&world, &id, to).await else { panic!("to {to}") };
@@ -228,15 +230,16 @@ async fn a_move_does_not_prolong_the_time_to_live() {
 async fn a_move_keeps_changes() {
     let world = World::start().await;
     let id = id_for(&["west"]);
-    with_limits(&world, Limits { ttl: hour(1), idle_timeout: None }).await;
+    with_limits(&world, limits(1, None)).await;
     let resources = Resources { cpu: Some("2".to_owned()), ..Resources::NONE };
-    let limits = LimitsPatch { ttl: Some(hour(5)), idle_timeout: Some(hour(2)) };
-    let change = Change { limits, resources: resources.clone() };
+    let wanted = limits(5, Some(2));
+    let patch = LimitsPatch { ttl: Some(wanted.ttl), idle_timeout: Some(wanted.idle_timeout) };
+    let change = Change { limits: patch, resources: resources.clone() };
     world.fleet().change(id.clone(), change, Owner::parse("gateway-1")).await.unwrap();
     let Ok(Some(Move::Done(status))) = moved(&world, &id, "east").await else { panic!("it can move") };
     assert_eq!(*status.spec.resources, resources);
     let annotations = world.cluster("east").annotations(&id);
-    assert_eq!(annotations.limits, Limits { ttl: hour(5), idle_timeout: hour(2) });
+    assert_eq!(annotations.limits, wanted);
     assert_eq!(annotations.owner, Owner::parse("gateway-1"));
 }
 
@@ -247,15 +250,16 @@ async fn changes_during_a_move_are_repeated() {
     for is_patched in [true, false] {
         let world = World::start().await;
         let id = id_for(&["west"]);
-        with_limits(&world, Limits { ttl: hour(9), idle_timeout: hour(1) }).await;
+        with_limits(&world, limits(9, Some(1))).await;
         world.cluster("east").state().makes_unready = true;
         assert!(matches!(moved(&world, &id, "east").await, Ok(Some(Move::Underway(_)))));
         pass(120).await;
         let (fleet, owner) = (world.fleet(), Owner::parse("gateway-1"));
         let resources = Resources { memory: Some("4Gi".to_owned()), ..Resources::NONE };
         let used = if is_patched {
-            let limits = LimitsPatch { ttl: None, idle_timeout: Some(hour(3)) };
-            fleet.change(id.clone(), Change { limits, resources: resources.clone() }, owner.clone()).await
+            let patch = LimitsPatch { ttl: None, idle_timeout: Some(limits(9, Some(3)).idle_timeout) };
+            let change = Change { limits: patch, resources: resources.clone() };
+            fleet.change(id.clone(), change, owner.clone()).await
         } else {
             fleet.touch(id.clone(), owner.clone()).await
         };
@@ -270,7 +274,7 @@ async fn changes_during_a_move_are_repeated() {
         assert_eq!(annotations.owner, owner);
         let (wanted, idle) = if is_patched { (resources, 3) } else { (Resources::NONE, 1) };
         assert_eq!(*status.spec.resources, wanted);
-        assert_eq!(annotations.limits, Limits { ttl: hour(9), idle_timeout: hour(idle) });
+        assert_eq!(annotations.limits, limits(9, Some(idle)));
     }
 }
 
