@@ -47,7 +47,7 @@ fn the_reason_is_a_sentence() {
     );
 }
 
-/// Guards that each change during a move is found, and that nothing else is: what is equal, and what a PATCH cannot change.
+/// Guards that each change during a move is found, and that equal values are not changes.
 #[test]
 fn what_has_changed_is_repeated() {
     let id = SandboxId::parse("a").unwrap();
