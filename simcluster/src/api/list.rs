@@ -175,8 +175,11 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// Returns whether an object is selected. Parses it only for a selector of fields, and drops the tree with the clone: a
+    /// list may have thousands of objects.
     pub fn matches(&self, object: &Object) -> bool {
-        self.labels.matches(object.labels()) && self.fields.matches(object.value())
+        self.labels.matches(object.labels())
+            && (self.fields.is_empty() || self.fields.matches(object.clone().value()))
     }
 
     /// Returns the selected objects, in order.
