@@ -60,10 +60,12 @@ pub(super) fn list(shared: &Shared, target: &Target, request: &Request) -> ApiRe
     let is_left = |o: &Object| after.as_ref().is_none_or(|page| page.is_before(o.namespace(), o.name()));
     let here = |o: &&Object| target.namespace.as_deref().is_none_or(|space| space == o.namespace());
     let all: Box<dyn Iterator<Item = Object>> = match &past {
-        None => selection.pick(&state.store, target),
-        Some(past) => Box::new(past.iter().filter(here).filter(|o| selection.matches(o)).cloned()),
+        None => selection.candidates(&state.store, target),
+        Some(past) => Box::new(past.iter().filter(here).cloned()),
     };
-    let mut selected: Vec<_> = all.filter(is_left).take(one_more).collect();
+    // A selector of fields parses each object, so it does not look at those of earlier pages.
+    let wanted = all.filter(is_left).filter(|o| selection.matches(o));
+    let mut selected: Vec<_> = wanted.take(one_more).collect();
     let mut rest = None;
     if let Some(limit) = limit.filter(|limit| selected.len() > *limit) {
         selected.truncate(limit);
@@ -183,14 +185,17 @@ impl Selection {
     }
 
     /// Returns the selected objects, in order.
-    pub fn pick<'a>(&'a self, store: &'a Store, target: &'a Target) -> Box<dyn Iterator<Item = Object> + 'a> {
+    pub fn pick<'a>(&'a self, store: &'a Store, target: &Target) -> impl Iterator<Item = Object> + 'a {
+        self.candidates(store, target).filter(|o| self.matches(o))
+    }
+
+    /// Returns the objects of the collection among which the selected ones are, in order.
+    fn candidates<'a>(&self, store: &'a Store, target: &'a Target) -> Box<dyn Iterator<Item = Object> + 'a> {
         match (self.fields.name(), &target.namespace) {
             (Some(name), Some(namespace)) => {
-                Box::new(store.get(target.resource, namespace, name).into_iter().filter(|o| self.matches(o)))
+                Box::new(store.get(target.resource, namespace, name).into_iter())
             }
-            (_, namespace) => {
-                Box::new(store.list(target.resource, namespace.as_deref()).filter(|o| self.matches(o)))
-            }
+            (_, namespace) => Box::new(store.list(target.resource, namespace.as_deref())),
         }
     }
 }
