@@ -185,7 +185,7 @@ impl Selection {
     }
 
     /// Returns the selected objects, in order.
-    pub fn pick<'a>(&'a self, store: &'a Store, target: &Target) -> impl Iterator<Item = Object> + 'a {
+    pub fn pick<'a>(&'a self, store: &'a Store, target: &'a Target) -> impl Iterator<Item = Object> + 'a {
         self.candidates(store, target).filter(|o| self.matches(o))
     }
 
