@@ -30,7 +30,7 @@ use lifecycle::{
     log::{LogQuery, LogStream, LogText},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
-    placement::moving::DataHome,
+    placement::{moving::DataHome, room},
     request::CreateRequest,
     spec::Resources,
     traits::{
@@ -330,6 +330,13 @@ fn is_terminating<K: Resource>(object: &K) -> bool {
     meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds != Some(0))
 }
 
+/// Returns the error of a create whose Pod was refused and whose new claim could not be deleted. After it no other cluster
+/// is asked.
+fn workspace_left(fault: &ClusterError, left: &ClusterError) -> ClusterError {
+    let text = format!("{fault}; its workspace remains, because its claim could not be deleted: {left}");
+    ClusterError { retry_after: fault.retry_after, ..ClusterError::new(ClusterErrorKind::ServerError, &text) }
+}
+
 impl<T> From<ClassifiedError> for Outcome<T> {
     fn from(ClassifiedError { fault, certainty }: ClassifiedError) -> Self {
         match certainty {
@@ -361,13 +368,25 @@ impl Cluster for KubeCluster {
     ) -> BoxFuture<'_, Outcome<Creation<ObservedPod>>> {
         Box::pin(async move {
             let Manifest { object, workspace } = manifest;
-            if let Some(workspace) = workspace
-                && let Err(fault) = self.provide_workspace(&id, &workspace, until).await
-            {
+            let Some(workspace) = workspace else { return self.create::<Pod>(&id, object, until).await };
+            let made = match self.provide_workspace(&id, &workspace, until).await {
+                Ok(made) => made,
                 // The Pod was certainly not created.
-                return Outcome::Refused(fault);
+                Err(fault) => return Outcome::Refused(fault),
+            };
+            let outcome = self.create::<Pod>(&id, object, until).await;
+            match (&outcome, made) {
+                // The next cluster may take the sandbox. The workspace must not be on both.
+                (Outcome::Refused(fault), Some(made))
+                    if room::refuses_all(fault.kind) && self.keeps_requests.load(Ordering::Relaxed) =>
+                {
+                    match self.withdraw_claim(&workspace.id, &made).await {
+                        Ok(()) => outcome,
+                        Err(left) => Outcome::Refused(workspace_left(fault, &left)),
+                    }
+                }
+                _ => outcome,
             }
-            self.create::<Pod>(&id, object, until).await
         })
     }
 

@@ -11,6 +11,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::Owner,
     observed::Status,
+    operation::Operation,
     placement::{
         Candidate, Facts, Terms, Wishes,
         choice::{self, Exclusion},
@@ -135,7 +136,11 @@ impl Fleet {
         match member.sandboxes.create_since(request.clone(), received).await {
             Ok(status) => Ok(Ok(status)),
             // An object that may live on would be a twin of the sandbox that the next cluster makes.
-            Err(error) if is_lack_of_room(&error) && !view.may_live_on(id) => {
+            Err(error)
+                if is_lack_of_room(&error)
+                    && !view.may_live_on(id)
+                    && !leaves_workspace(member, request, &error) =>
+            {
                 tracing::info!(sandbox_id = %id, cluster = %member.name(), %error, "the cluster does not take it");
                 refused(error)
             }
@@ -233,6 +238,17 @@ fn delete_later(member: &Member, id: SandboxId, owner: Option<Owner>) {
             tracing::info!(sandbox_id = %id, %cluster, %error, "deleted elsewhere; a twin here is not deleted yet");
         }
     });
+}
+
+/// Returns whether the workspace of a refused create stays on the cluster. If the Pod is refused, its new claim is deleted
+/// with it. If the Service is refused, the Pod was created, and its claim stays.
+fn leaves_workspace(member: &Member, request: &CreateRequest, error: &SandboxError) -> bool {
+    let is_of_service = matches!(
+        error,
+        SandboxError::Refused { operation: Operation::CreateService, .. }
+            | SandboxError::Unavailable { operation: Operation::CreateService, .. }
+    );
+    is_of_service && matches!(member.sandboxes.data_home(request), Ok(DataHome::Workspace(_)))
 }
 
 /// Names a cluster that is away in its error.

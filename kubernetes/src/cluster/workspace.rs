@@ -35,6 +35,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How often the deletion of a new claim is tried while others write to it.
+const WITHDRAWALS_MAX: u32 = 3;
+
 /// The next step of a create about its claim.
 enum Next {
     /// The claim can be mounted.
@@ -47,17 +50,17 @@ enum Next {
 
 impl KubeCluster {
     /// Creates the claim of a sandbox, or takes the existing one, before the sandbox's Pod is created. Waits for one that
-    /// is being deleted, at most until this time.
+    /// is being deleted, at most until this time. Returns the claim if this has created it.
     pub(super) async fn provide_workspace(
         &self,
         id: &SandboxId,
         wanted: &Workspace,
         until: std::time::Instant,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<ObservedClaim>, ClusterError> {
         let mut wait = FIRST_WAIT;
         loop {
             match self.create_claim(wanted, until).await {
-                Ok(()) => return Ok(()),
+                Ok(claim) => return Ok(Some(claim)),
                 Err(error) if may_exist(&error) => {
                     let Some(claim) = self.read_claim(&wanted.id).await? else {
                         if error.certainty == Certainty::Unknown {
@@ -67,7 +70,7 @@ impl KubeCluster {
                         continue;
                     };
                     match self.adopt(id, wanted, &claim, until).await? {
-                        Next::Ready => return Ok(()),
+                        Next::Ready => return Ok(None),
                         Next::Again | Next::Wait => continue_by(until, &mut wait, wanted).await?,
                     }
                 }
@@ -80,13 +83,14 @@ impl KubeCluster {
         &self,
         wanted: &Workspace,
         until: std::time::Instant,
-    ) -> Result<(), ClassifiedError> {
+    ) -> Result<ObservedClaim, ClassifiedError> {
         let name = names::claim(&wanted.id);
         let operation = Operation::<Claim>::new(&self.connection, Verb::Create, &name).until(until);
         let build = || operation.path().create(&PostParams::default(), wanted.manifest.to_vec());
         let created = operation.run(build, Some(Effect::Created), Some(&self.namespace)).await?;
-        if observe::claim(&created).is_some_and(|(id, claim)| id == wanted.id && claim.ids == wanted.ids) {
-            return Ok(());
+        let observed = observe::claim(&created);
+        if let Some((_, claim)) = observed.filter(|(id, claim)| *id == wanted.id && claim.ids == wanted.ids) {
+            return Ok(claim);
         }
         // Without its labels it would never be deleted.
         if let Some(uid) = created.metadata.uid.as_deref() {
@@ -103,6 +107,34 @@ impl KubeCluster {
             fault: ClusterError::new(ClusterErrorKind::Mutated, &why),
             certainty: Certainty::NotDone,
         })
+    }
+
+    /// Deletes a claim that a create has made and whose Pod was refused, so that another cluster can have the workspace. One
+    /// that another create has taken stays.
+    pub(super) async fn withdraw_claim(
+        &self,
+        id: &WorkspaceId,
+        made: &ObservedClaim,
+    ) -> Result<(), ClusterError> {
+        let name = names::claim(id);
+        let mut claim = made.clone();
+        for _ in 0..WITHDRAWALS_MAX {
+            let only = preconditions(&claim);
+            match self.delete_object(&name, &only.uid.0, only.version).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_changed(&error) => {}
+                Err(error) => return Err(error.fault),
+            }
+            // The controller of the claim writes to it too.
+            match self.read_claim(id).await?.as_ref().and_then(observe::claim) {
+                None => return Ok(()),
+                Some((_, found)) if (&found.uid, found.last_used) == (&made.uid, made.last_used) => {
+                    claim = found;
+                }
+                Some(_) => break,
+            }
+        }
+        Err(ClusterError::new(ClusterErrorKind::WorkspaceInUse, "another sandbox uses it"))
     }
 
     async fn read_claim(&self, id: &WorkspaceId) -> Result<Option<Claim>, ClusterError> {

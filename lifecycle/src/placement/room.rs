@@ -12,7 +12,7 @@ use crate::error::{ClusterErrorKind, SandboxError};
 pub const fn is_lack_of_room(error: &SandboxError) -> bool {
     match error {
         SandboxError::Refused { fault, .. } | SandboxError::Unavailable { fault, .. } => {
-            is_refusal_of_the_cluster(fault.kind)
+            refuses_all(fault.kind)
         }
         // The queue of creates is full.
         SandboxError::Busy { .. } | SandboxError::Overloaded { .. } => true,
@@ -47,8 +47,9 @@ pub const fn is_lack_of_room(error: &SandboxError) -> bool {
 }
 
 /// Returns whether a cluster refuses with such an error whatever is created, and has certainly not created it.
+#[must_use]
 #[expect(clippy::match_same_arms, reason = "equal arms have different reasons")]
-const fn is_refusal_of_the_cluster(kind: ClusterErrorKind) -> bool {
+pub const fn refuses_all(kind: ClusterErrorKind) -> bool {
     match kind {
         ClusterErrorKind::QuotaExceeded
         | ClusterErrorKind::NodePortsExhausted

@@ -139,6 +139,33 @@ async fn a_full_cluster_passes_sandboxes_on() {
     }
 }
 
+/// Guards that a full cluster keeps no claim of a sandbox that another cluster takes, and that a sandbox whose claim stays there
+/// does not get a second one.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_is_on_one_cluster() {
+    let profile = "[profiles.keep]\nworkspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep' }\n";
+    let fleet = Fleet::with("", profile).await;
+    let claims = |name: &str| fleet.cluster(name).count("persistentvolumeclaims", Some(NAMESPACE));
+    let post = async |id: &str| {
+        let body = json!({"sandbox_id": id, "profile": "keep"});
+        fleet.daemon.call(Method::POST, "/api/sandboxes", Some(body)).await
+    };
+    let id = id_for(["west", "north", "east"]);
+    fleet.limit("west", "pods", 0);
+    let answer = post(&id).await;
+    assert_eq!((answer.status, &answer.body["cluster"]), (200, &json!("north")), "{answer}");
+    assert_eq!([claims("west"), claims("north"), claims("east")], [0, 1, 0]);
+
+    // The Pod was created there, and its claim with it.
+    let id = id_for(["east", "north", "west"]);
+    fleet.limit("east", "services", 0);
+    let answer = post(&id).await;
+    assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("QuotaExceeded")), "{answer}");
+    assert_eq!([claims("west"), claims("north"), claims("east")], [0, 1, 1]);
+    assert!(fleet.cluster("east").remove("resourcequotas", NAMESPACE, "team").is_ok());
+    assert_eq!(post(&id).await.body["cluster"], "east");
+}
+
 /// Guards what callers see of a cluster that is lost, that its sandbox is made again elsewhere after the time-out, and that
 /// the older one is deleted when the cluster returns.
 #[tokio::test(start_paused = true)]
