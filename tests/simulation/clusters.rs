@@ -2,6 +2,7 @@
 
 mod chaos;
 mod clients;
+mod kill_points;
 mod oracle;
 mod world;
 
@@ -42,6 +43,7 @@ async fn life(seed: u64, history: History) {
         faults.spawn_local(chaos::reign(world.clone(), n, rng.fork()));
     }
     faults.spawn_local(chaos::kill(world.clone(), rng.fork()));
+    faults.spawn_local(chaos::observe(world.clone()));
     while let Some(client) = clients.join_next().await {
         resume_panic(client);
     }
@@ -75,10 +77,10 @@ fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Guards that under outages, drains, full clusters and kills in any order each sandbox is on at most one cluster in the end,
-/// that none is lost or returns after its deletion, that no answer denies a sandbox that exists, that a list names the clusters
-/// that it leaves out, that a sandbox is made again elsewhere only when its cluster was away for long, and that a copy by the
-/// events equals the list.
+/// Guards that under outages, drains, full clusters, moves and kills in any order each sandbox is on at most one cluster in the
+/// end, that none is lost or returns after its deletion, that no answer denies a sandbox that exists, that a list names the
+/// clusters that it leaves out, that a sandbox is made again elsewhere only when its cluster was away for long, that two URLs of
+/// a sandbox do not both live for long, that a workspace is on one cluster, and that a copy by the events equals the list.
 #[test]
 fn every_history_of_three_clusters_ends_well() {
     run_all(SEEDS, |seed| run_one(seed, life));

@@ -1,4 +1,4 @@
-//! Random faults of each cluster, and kills of the daemon.
+//! Random faults of each cluster, kills of the daemon, and a look at the clusters in between.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub async fn reign(world: World, n: usize, mut rng: Rng) {
         // Half of the outages are shorter than the time after which a cluster is lost.
         let hold = Duration::from_millis(rng.u64(100..180_000));
         let note = |what: &str| world.daemon.history.note(format_args!("{name} {what} for {hold:?}"));
-        match rng.u8(0..12) {
+        match rng.u8(0..15) {
             0..3 => {
                 note("refuses connections");
                 world.oracle.borrow_mut().fault_started(n);
@@ -55,13 +55,26 @@ pub async fn reign(world: World, n: usize, mut rng: Rng) {
                 world.oracle.borrow_mut().fault_ended(n);
             }
             9 => {
-                note("is full");
+                note("refuses Pods");
                 let rule = Rule::new(Effect::Refuse(full())).verb(Verb::Create).resource("pods");
                 let rule = cluster.fault(rule);
                 sleep(hold).await;
                 cluster.remove_fault(rule);
             }
             10 => {
+                let resource = ["pods", "services", "services.nodeports"][rng.usize(0..3)];
+                note(&format!("has a quota of {resource} that is used up"));
+                world.limit(n, Some(resource));
+                sleep(hold).await;
+                world.limit(n, None);
+            }
+            11 => {
+                note("has no room on its node");
+                world.fill_node(n, true);
+                sleep(hold).await;
+                world.fill_node(n, false);
+            }
+            12..14 => {
                 note("drains");
                 world.drain(n, true).await;
                 sleep(hold).await;
@@ -82,6 +95,14 @@ pub async fn kill(world: World, mut rng: Rng) {
         world.daemon.kill();
         sleep(Duration::from_millis(rng.u64(0..10_000))).await;
         world.start_daemon().await;
+    }
+}
+
+/// Checks forever which URLs of each sandbox live.
+pub async fn observe(world: World) {
+    loop {
+        sleep(Duration::from_secs(5)).await;
+        world.oracle.borrow_mut().check_urls(&world);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients that create, read, list, touch and delete, and report each answer to the oracle.
+//! Clients that create, read, list, touch, move and delete, and report each answer to the oracle.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::world::World;
+use super::world::{NAMES, World};
 use crate::clients::path;
 
 /// The sandboxes of all clients. There are few, so that clients share them.
@@ -20,7 +20,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
         sleep(Duration::from_millis(rng.u64(1..4_000))).await;
         let id = IDS[rng.usize(0..IDS.len())];
         let known = world.oracle.borrow().known();
-        match rng.u8(0..12) {
+        match rng.u8(0..13) {
             0..=3 => {
                 // A failed request is retried or given up.
                 for _ in 0..=rng.u8(0..3) {
@@ -42,6 +42,7 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
                     world.oracle.borrow_mut().got(id, &known, &answer);
                 }
             }
+            10 => drop(move_to(&world, id, rng.usize(0..NAMES.len())).await),
             _ => {
                 if let Some(answer) = world.daemon.call(Method::GET, "/api/sandboxes", None).await
                     && answer.status == 200
@@ -53,9 +54,22 @@ pub async fn live(world: World, mut rng: Rng, life: Duration) {
     }
 }
 
-async fn create(world: &World, id: &str) -> Option<u16> {
+/// Returns the profile of a sandbox that has a workspace.
+pub fn profile_of(id: &str) -> Option<&'static str> {
+    match id {
+        "f-6" => Some("keep"),
+        "f-7" => Some("delete"),
+        _ => None,
+    }
+}
+
+/// Sends a POST and reports it to the oracle. Returns the status of the answer, if there is one.
+pub async fn create(world: &World, id: &str) -> Option<u16> {
     let request = world.oracle.borrow_mut().start(id);
-    let body = json!({"sandbox_id": id});
+    let mut body = json!({"sandbox_id": id});
+    if let Some(profile) = profile_of(id) {
+        body["profile"] = profile.into();
+    }
     let answer = world.daemon.call(Method::POST, "/api/sandboxes", Some(body)).await;
     world.oracle.borrow_mut().created(world, id, &request, answer.as_ref());
     answer.map(|answer| answer.status)
@@ -65,4 +79,13 @@ async fn delete(world: &World, id: &str) {
     let request = world.oracle.borrow_mut().start(id);
     let answer = world.daemon.call(Method::DELETE, &path(id), None).await;
     world.oracle.borrow_mut().deleted(id, &request, answer.as_ref());
+}
+
+/// Moves a sandbox to another cluster, like [`create`].
+pub async fn move_to(world: &World, id: &str, n: usize) -> Option<u16> {
+    let request = world.oracle.borrow_mut().start(id);
+    let path = format!("{}/move", path(id));
+    let answer = world.daemon.call(Method::POST, &path, Some(json!({"cluster": NAMES[n]}))).await;
+    world.oracle.borrow_mut().moved(world, id, n, &request, answer.as_ref());
+    answer.map(|answer| answer.status)
 }

@@ -1,7 +1,11 @@
 //! Checks every answer, and the objects of all clusters in the end.
 //!
 //! While creates and deletes of one id overlap, or answers are lost, the outcome is unknown. Nothing is asserted about the id
-//! until one of them runs alone and is answered.
+//! until one of them runs alone and is answered. A move is one of them. It can end later than its answer, on the cluster that
+//! it names alone.
+
+mod moves;
+mod objects;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +13,14 @@ use std::{
 };
 
 use serde_json::Value;
-use testkit::{Answer, NAMESPACE};
+use testkit::Answer;
 use tokio::time::Instant;
 
-use super::world::{LOSS_TIMEOUT, NAMES, World};
+use self::objects::check_pair;
+use super::{
+    clients::profile_of,
+    world::{LOSS_TIMEOUT, NAMES, World},
+};
 
 /// How long before a fault a quiet cluster may have been heard last, from when its absence counts.
 const QUIET: Duration = Duration::from_secs(40);
@@ -26,6 +34,8 @@ pub struct Oracle {
     sandboxes: BTreeMap<String, Recorded>,
     faults: [Fault; 3],
     started: Option<Instant>,
+    /// Since when each cluster gets no new sandboxes, if that is certain.
+    drained: [Option<Instant>; 3],
 }
 
 /// The last faults of a cluster, without a longer pause between them.
@@ -43,6 +53,12 @@ struct Recorded {
     started: u64,
     /// The number of those in flight.
     open: usize,
+    /// All clusters and URLs that were given to callers.
+    urls: BTreeSet<(usize, String)>,
+    /// Since when several of them live while their clusters are well.
+    twins_since: Option<Instant>,
+    /// Whether its workspace may be on a cluster that was lost.
+    has_lost_workspace: bool,
 }
 
 /// The certain state of a sandbox.
@@ -59,12 +75,15 @@ struct Homes {
     given: BTreeSet<(usize, String)>,
     /// Whether a create with an unknown outcome may have made it elsewhere too.
     or_elsewhere: bool,
+    /// The clusters to which a move may still bring it.
+    moves: BTreeSet<usize>,
 }
 
 /// A create or a delete in flight.
 pub struct Request {
     number: u64,
     is_alone: bool,
+    started: Instant,
     before: Option<Truth>,
 }
 
@@ -98,9 +117,19 @@ impl Fault {
 }
 
 impl Oracle {
-    /// Records the start of a process.
+    /// Records the start of a process. It drains no cluster, because a drain is in memory.
     pub fn started(&mut self) {
         self.started = Some(Instant::now());
+        self.drained = [None; 3];
+    }
+
+    /// Records that a cluster gets no new sandboxes from now on.
+    pub fn drained(&mut self, cluster: usize) {
+        self.drained[cluster] = Some(Instant::now());
+    }
+
+    pub fn undrained(&mut self, cluster: usize) {
+        self.drained[cluster] = None;
     }
 
     pub fn fault_started(&mut self, cluster: usize) {
@@ -126,7 +155,21 @@ impl Oracle {
         let before = recorded.certain.take();
         recorded.started += 1;
         recorded.open += 1;
-        Request { number: recorded.started, is_alone: recorded.open == 1, before }
+        let is_alone = recorded.open == 1;
+        Request { number: recorded.started, is_alone, started: Instant::now(), before }
+    }
+
+    /// Records that a caller has got this URL.
+    fn given(&mut self, id: &str, home: &(usize, String)) {
+        if let Some(recorded) = self.sandboxes.get_mut(id) {
+            recorded.urls.insert(home.clone());
+        }
+    }
+
+    /// Checks that a request which started after a cluster was drained has made nothing there.
+    fn check_drain(&self, id: &str, request: &Request, cluster: usize) {
+        let is_drained = self.drained[cluster].is_some_and(|at| at < request.started);
+        assert!(!is_drained, "{id} was made on {}, which drains", NAMES[cluster]);
     }
 
     /// Returns whether no other create or delete was in flight at the same time.
@@ -139,6 +182,9 @@ impl Oracle {
     /// Checks the answer to a create: both objects exist on the cluster that it names, and a sandbox that was given to a caller
     /// is made again elsewhere only if its clusters may be lost.
     pub fn created(&mut self, world: &World, id: &str, request: &Request, answer: Option<&Answer>) {
+        if profile_of(id).is_some() {
+            self.check_workspace(world, id, answer);
+        }
         if !self.end(id, request) {
             return;
         }
@@ -154,13 +200,18 @@ impl Oracle {
                 let home = home(&answer.body);
                 let mut homes = before.unwrap_or_default();
                 let is_new = !homes.given.contains(&home);
-                for (n, url) in homes.given.iter().filter(|_| is_new && !homes.or_elsewhere) {
+                let is_expected = !is_new || homes.or_elsewhere || homes.moves.contains(&home.0);
+                for (n, url) in homes.given.iter().filter(|_| !is_expected) {
                     let why = format!("{id} has {url} on {} and was made on {home:?}", NAMES[*n]);
                     assert!(self.faults[*n].is_long(), "two URLs: {why}");
+                }
+                if request.before == Some(Truth::Gone) {
+                    self.check_drain(id, request, home.0);
                 }
                 if !self.faults[home.0].is_on() {
                     check_pair(world, id, &home);
                 }
+                self.given(id, &home);
                 homes.given.insert(home);
                 Some(homes)
             }
@@ -176,7 +227,9 @@ impl Oracle {
         let is_away = |n: &usize| self.faults[*n].is_on();
         let may_be_back = match &request.before {
             Some(Truth::Gone) => false,
-            Some(Truth::There(homes)) if !homes.or_elsewhere => homes.given.iter().any(|(n, _)| is_away(n)),
+            Some(Truth::There(homes)) if !homes.or_elsewhere => {
+                homes.given.iter().map(|(n, _)| n).chain(&homes.moves).any(is_away)
+            }
             Some(Truth::There(_)) | None => (0..NAMES.len()).any(|n| is_away(&n)),
         };
         if self.end(id, request) && answer.is_some_and(|answer| answer.status == 200) && !may_be_back {
@@ -188,13 +241,17 @@ impl Oracle {
     /// answer if the cluster of the sandbox is well, whatever happens to the others.
     pub fn got(&mut self, id: &str, known: &Known, answer: &Answer) {
         let is_settled = self.started.is_some_and(|started| started.elapsed() > RETURN);
+        if answer.status == 200 {
+            self.given(id, &home(&answer.body));
+        }
         let recorded = self.sandboxes.get_mut(id).filter(|recorded| known.contains(id, recorded));
         let Some(recorded) = recorded else { return };
         match (&mut recorded.certain, answer.status) {
             (Some(Truth::There(homes)), 200) => homes.check(id, home(&answer.body)),
             (Some(Truth::There(homes)), 404) => panic!("{id} is denied: {homes:?}: {}", answer.body),
             (Some(Truth::There(homes)), status) => {
-                let is_well = is_settled && !homes.or_elsewhere && homes.given.len() == 1;
+                let is_one = !homes.or_elsewhere && homes.given.len() == 1 && homes.moves.is_empty();
+                let is_well = is_settled && is_one;
                 let is_away = homes.given.iter().any(|(n, _)| self.faults[*n].is_on());
                 assert!(!is_well || is_away, "{id} is not known: {homes:?}: {status} {}", answer.body);
             }
@@ -210,11 +267,15 @@ impl Oracle {
         let names: Vec<_> = incomplete.iter().map(|n| NAMES[*n]).collect();
         assert_eq!(header, names.join(", "), "{}", answer.body);
         let listed = listed(&answer.body);
+        for (id, home) in &listed {
+            self.given(id, home);
+        }
         let of_known = self.sandboxes.iter_mut().filter(|(id, recorded)| known.contains(id, recorded));
         for (id, recorded) in of_known {
             match (&mut recorded.certain, listed.get(id)) {
                 (Some(Truth::There(homes)), None) => {
-                    let is_left_out = homes.given.iter().any(|(n, _)| incomplete.contains(n));
+                    let mut places = homes.given.iter().map(|(n, _)| n).chain(&homes.moves);
+                    let is_left_out = places.any(|n| incomplete.contains(n));
                     let is_named = is_left_out || (homes.or_elsewhere && !incomplete.is_empty());
                     assert!(is_named, "{id} is missing: {homes:?}: {}", answer.body);
                 }
@@ -227,61 +288,17 @@ impl Oracle {
             }
         }
     }
-
-    /// Checks the state a while after all faults have ended: each sandbox is whole and on one cluster, the list has exactly
-    /// those, and none is lost or back.
-    pub fn check_final_state(&mut self, world: &World, list: &Value) {
-        assert!(incomplete(list).is_empty(), "{list}");
-        let listed = listed(list);
-        let mut found = BTreeMap::new();
-        for (n, cluster) in NAMES.iter().enumerate() {
-            let names = |resource: &str| {
-                let of = world.objects(n, resource).into_iter();
-                of.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-            };
-            let services = names("services").into_iter();
-            let services: Vec<_> =
-                services.filter_map(|name| Some(name.strip_suffix("-svc")?.to_owned())).collect();
-            let pods = names("pods");
-            assert_eq!(pods, services, "orphans on {cluster}");
-            for pod in pods {
-                let id = pod.strip_prefix("sandbox-").unwrap().to_owned();
-                let other = found.insert(id.clone(), n);
-                assert_eq!(other, None, "{id} is on {cluster} too");
-            }
-        }
-        let of_list: BTreeMap<_, _> = listed.iter().map(|(id, (n, _))| (id.clone(), *n)).collect();
-        assert_eq!(of_list, found, "the list has the sandboxes of the clusters");
-        for (id, recorded) in &mut self.sandboxes {
-            match (&mut recorded.certain, listed.get(id)) {
-                (Some(Truth::There(homes)), Some(home)) => homes.check(id, home.clone()),
-                (Some(Truth::There(homes)), None) => panic!("{id} is lost: {homes:?}"),
-                (Some(Truth::Gone), Some(home)) => panic!("{id} is back on {home:?}"),
-                (Some(Truth::Gone) | None, _) => {}
-            }
-        }
-    }
 }
 
 impl Homes {
     /// Checks that the sandbox may be there.
     fn check(&mut self, id: &str, home: (usize, String)) {
         if !self.given.contains(&home) {
-            assert!(self.or_elsewhere, "{id} is at {home:?} and not at {:?}", self.given);
+            let is_expected = self.or_elsewhere || self.moves.contains(&home.0);
+            assert!(is_expected, "{id} is at {home:?} and not at {:?}", self.given);
             self.given.insert(home);
         }
     }
-}
-
-/// Checks that both objects of a sandbox that was given to a caller exist.
-fn check_pair(world: &World, id: &str, (n, url): &(usize, String)) {
-    let object = |resource, name: String| world.clusters[*n].object(resource, NAMESPACE, &name);
-    let pod = object("pods", format!("sandbox-{id}"));
-    assert!(pod.is_some(), "{id} was given at {url} without a Pod");
-    let service = object("services", format!("sandbox-{id}-svc"));
-    let service = service.unwrap_or_else(|| panic!("{id} was given at {url} without a Service"));
-    let port = service["spec"]["ports"][0]["nodePort"].to_string();
-    assert!(url.ends_with(&format!("://{}.example:{port}", NAMES[*n])), "{id} was given {url}");
 }
 
 /// Returns the cluster and the URL of a sandbox.
