@@ -19,10 +19,10 @@ use super::{
 };
 
 /// The default number of histories.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 80;
 
 /// The number of histories that run twice, to check that a seed determines the history.
-const TWICE: u64 = 5;
+const TWICE: u64 = 2;
 
 /// The time during which clients and faults are active, in simulated time.
 const TURMOIL: Duration = Duration::from_secs(240);
