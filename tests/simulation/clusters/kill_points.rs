@@ -27,7 +27,7 @@ const ON_THE_WAY: Duration = Duration::from_millis(10);
 /// A time after which every operation has ended.
 const AT_WORK: Duration = Duration::from_secs(60);
 
-/// What the process does when it dies.
+/// The operation during which the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scenario {
     /// West refuses an object of this kind, so the sandbox is made on another cluster.

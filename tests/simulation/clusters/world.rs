@@ -75,7 +75,7 @@ impl World {
         for (table, further) in tables.iter_mut().zip(TABLES) {
             table.push_str(further);
         }
-        // What follows the last table of a cluster is a part of the file.
+        // The text after the last table of a cluster is a part of the file.
         tables[2].push_str(PROFILES);
         let of = NAMES.iter().zip(&tables).zip(&clusters);
         let of = of.map(|((name, table), cluster)| (*name, table.as_str(), cluster.clone()));
