@@ -45,10 +45,9 @@ pub(super) async fn read(api: &Api, filter: &FilterArgs) -> Result<Found, Failur
         }
         let page = page.into_iter().filter_map(Sandbox::parse);
         found.sandboxes.extend(page.filter(|sandbox| filter.matches(&sandbox.fields)));
-        let away = list["incomplete"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for cluster in
-            away.filter(|name| filter.cluster.is_empty() || filter.cluster.iter().any(|one| one == name))
-        {
+        let is_wanted =
+            |name: &&str| filter.cluster.is_empty() || filter.cluster.iter().any(|one| one == name);
+        for cluster in away(&list).filter(is_wanted) {
             if !found.incomplete.iter().any(|one| one == cluster) {
                 found.incomplete.push(cluster.to_owned());
             }
@@ -124,11 +123,25 @@ pub(super) fn print_list(
     }
 }
 
+/// Returns the clusters that a list of the API leaves out.
+pub(super) fn away(list: &Value) -> impl Iterator<Item = &str> {
+    list["incomplete"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// Warns that a list has no sandboxes of these clusters.
 pub(super) fn warn(console: &mut Console<'_>, incomplete: &[String]) {
+    warn_of(console, "sandboxes", incomplete.iter().map(String::as_str));
+}
+
+/// Warns that a list leaves out what these clusters have.
+pub(super) fn warn_of<'a>(
+    console: &mut Console<'_>,
+    what: &str,
+    incomplete: impl IntoIterator<Item = &'a str>,
+) {
     for cluster in incomplete {
         console.note(&printable(&format!(
-            "warning: the cluster {cluster} is away, and its sandboxes are left out; see 'clusters {cluster}'"
+            "warning: the cluster {cluster} is away, and its {what} are left out; see 'clusters {cluster}'"
         )));
     }
 }

@@ -119,6 +119,14 @@ async fn an_incomplete_list_is_said() {
             .out
             .contains("\"incomplete\": [\n    \"west\"\n  ]")
     );
+    let workspaces =
+        Server::start(|_, _| ok(json!({"workspaces": [], "count": 0, "incomplete": ["west"]}))).await;
+    let outcome = command(&workspaces.url, &["workspaces"]).await;
+    assert!(
+        outcome.err.starts_with("warning: the cluster west is away, and its workspaces"),
+        "{}",
+        outcome.err
+    );
     let outcome = command(&server.url, &["get", "--cluster", "east"]).await;
     assert!(!outcome.err.contains("west"), "nothing is missing: {}", outcome.err);
 }
