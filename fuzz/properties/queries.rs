@@ -224,7 +224,7 @@ fn selectors(text: &str) {
     if let Ok(twice) = selector.clone().and(selector.clone()) {
         assert_eq!(matched(&twice), matched(&selector), "{text:?}");
     }
-    // The opposite of one requirement matches what it does not match.
+    // A value matches one requirement or its opposite.
     let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b" -_./".contains(&b));
     for (operator, opposite) in [("==", "!="), ("!=", "="), (" in ", " notin "), (" notin ", " in ")] {
         let Some((key, values)) = text.split_once(operator) else { continue };
