@@ -109,8 +109,8 @@ async fn a_move_may_be_refused() {
     for (home, why) in [
         (
             DataHome::Node("/data".to_owned()),
-            "its data is below /data on a node of the cluster 'west' and does not move; if all clusters mount the same \
-             storage there, set clusters.west.shares_data",
+            "its data is below /data on a node of the cluster 'west' and does not move; if both clusters mount the \
+             same storage there, set clusters.west.shares_data = true and clusters.east.shares_data = true",
         ),
         (
             DataHome::Workspace(WorkspaceId::of_hash(1)),
