@@ -1,6 +1,6 @@
 //! A record of a simulation, to understand a failure and to compare two runs.
 
-use std::{cell::RefCell, fmt::Display, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Display, panic::AssertUnwindSafe, rc::Rc, time::Duration};
 
 use simcluster::{Call, Cluster};
 use tokio::time::Instant;
@@ -46,10 +46,15 @@ impl History {
         all.into_iter().map(|(at, what)| format!("{:>9.3} s  {what}", at.as_secs_f64())).collect()
     }
 
-    /// Returns the last lines as one text.
-    pub fn tail(&self) -> String {
-        let lines = self.lines();
-        lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+    /// Runs what records a history. After a failure, prints the last lines and a hint.
+    pub fn record<T>(hint: impl Display, run: impl FnOnce(Self) -> T) -> T {
+        let history = Self::default();
+        let recorded = history.clone();
+        std::panic::catch_unwind(AssertUnwindSafe(|| run(recorded))).unwrap_or_else(|panic| {
+            let lines = history.lines();
+            eprintln!("{}\n{hint}", lines[lines.len().saturating_sub(SHOWN)..].join("\n"));
+            std::panic::resume_unwind(panic)
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //! make few calls, so every kill point is tested: the calls are counted in the undisturbed run, and the process dies at
 //! each of them in three ways.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     clients::path,
+    death::{Death, ON_THE_WAY},
     history::History,
     operations::{
         ID, IDLE,
@@ -24,9 +25,6 @@ use super::{
     },
     world::{Workspaces, World, simulate},
 };
-
-/// The delay of a call, so that the two operations of a pair overlap.
-const ON_THE_WAY: Duration = Duration::from_millis(10);
 
 /// The time between the starts of the two operations of a pair.
 const APART: Duration = Duration::from_millis(4);
@@ -86,45 +84,12 @@ const WITH_WORKSPACE: [(Start, &[Operation]); 12] = [
 const EXPIRING: [(Start, &[Operation]); 4] =
     [(Kept, &[Reap]), (Kept, &[Create]), (Kept, &[Adopt]), (Kept, &[Create, Delete])];
 
-/// The way in which the process dies at a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Death {
-    /// Before the call has an effect. Later calls have none either.
-    Before,
-    /// After the call has its effect, but before its answer. Later calls have no effect.
-    After,
-    /// The call is lost, but concurrent calls are not.
-    Beside,
-}
-
 /// The point at which the process dies.
 #[derive(Debug, Clone, Copy)]
 struct KillPoint {
     /// The number of the call, counted from 1.
     call: u64,
     death: Death,
-}
-
-impl KillPoint {
-    /// Blocks the calls from the kill point on. Returns how long after the arrival of the call the process dies.
-    fn arm(self, world: &World) -> Duration {
-        let Self { call, death } = self;
-        match death {
-            Death::Before => {
-                world.cluster.fault(Rule::new(Effect::Silent).from_nth(call));
-                Duration::ZERO
-            }
-            Death::After => {
-                world.cluster.fault(Rule::new(Effect::HangAnswer).nth(call));
-                world.cluster.fault(Rule::new(Effect::Silent).from_nth(call + 1));
-                ON_THE_WAY + Duration::from_millis(2)
-            }
-            Death::Beside => {
-                world.cluster.fault(Rule::new(Effect::Silent).nth(call));
-                ON_THE_WAY * 3
-            }
-        }
-    }
 }
 
 /// The final state of a run.
@@ -147,7 +112,7 @@ async fn run(
     start.prepare(&world).await;
     let mark = world.cluster.mark();
     let delay = world.cluster.fault(Rule::new(Effect::Delay(ON_THE_WAY)));
-    let dies_after = point.map(|point| point.arm(&world));
+    let dies_after = point.map(|KillPoint { call, death }| death.arm(&world.cluster, call, Rule::new));
 
     let tasks: Vec<_> = (0_u32..)
         .zip(operations)
@@ -260,20 +225,15 @@ fn simulated(
     point: Option<KillPoint>,
     wanted: Option<&End>,
 ) -> (Option<End>, u64) {
-    let history = History::default();
-    let record = history.clone();
-    let run = AssertUnwindSafe(|| {
-        let (end, calls) = simulate(7, run(start, workspaces, operations, point, record));
+    let hint = format!("{operations:?} of {start:?}, dying at {point:?}");
+    History::record(hint, |history| {
+        let (end, calls) = simulate(7, run(start, workspaces, operations, point, history));
         if let (Some(end), Some(wanted)) = (&end, wanted) {
             assert_eq!(end.listed, wanted.listed, "what is listed");
             assert!(end.objects.keys().eq(wanted.objects.keys()), "{:?}", end.objects.keys());
             assert_eq!(end, wanted, "what there is");
         }
         (end, calls)
-    });
-    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
-        eprintln!("{}\n{operations:?} of {start:?}, dying at {point:?}", history.tail());
-        std::panic::resume_unwind(panic)
     })
 }
 

@@ -15,6 +15,7 @@ mod churn;
 mod clients;
 mod clusters;
 mod daemon;
+mod death;
 mod follower;
 mod foreign_objects;
 mod history;

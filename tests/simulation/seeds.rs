@@ -79,13 +79,10 @@ fn run(seed: u64) -> History {
 
 /// Runs the history of a seed. After a failure, prints its end and the seed to run it again.
 pub fn run_one<F: Future<Output = ()>>(seed: u64, life: impl Fn(u64, History) -> F) -> History {
-    let history = History::default();
-    let record = history.clone();
-    if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(seed, life(seed, record)))) {
-        eprintln!("{}\nSIMULATION_SEED={seed} shows it again", history.tail());
-        std::panic::resume_unwind(panic);
-    }
-    history
+    History::record(format_args!("SIMULATION_SEED={seed} shows it again"), |history| {
+        simulate(seed, life(seed, history.clone()));
+        history
+    })
 }
 
 /// Runs so many histories, or those that the environment asks for.

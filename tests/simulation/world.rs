@@ -31,7 +31,7 @@ pub const ANSWER_MAX: usize = 256 << 10;
 const CALM: Duration = Duration::from_secs(200);
 
 /// The profiles. A kept workspace outlives every simulation.
-const PROFILES: &str = "
+pub const PROFILES: &str = "
 [profiles.keep]
 workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep', keep_for = '3650d' }
 

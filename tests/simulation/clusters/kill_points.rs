@@ -1,7 +1,7 @@
 //! Kills the process before and after every write of a spill-over, of a replacement with the deletion of its twin, and of a
 //! move, and restarts it. The client sends its POST again until it is answered with 200, and nothing else intervenes.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::time::Duration;
 
 use http::Method;
 use lifecycle::{
@@ -15,14 +15,16 @@ use super::{
     clients,
     world::{LOSS_TIMEOUT, NAMES, World},
 };
-use crate::{clients::path, history::History, world::simulate};
+use crate::{
+    clients::path,
+    death::{Death, ON_THE_WAY},
+    history::History,
+    world::simulate,
+};
 
 const EAST: usize = 0;
 const NORTH: usize = 1;
 const WEST: usize = 2;
-
-/// The delay of a call, so that the process can die between a call and its effect.
-const ON_THE_WAY: Duration = Duration::from_millis(10);
 
 /// A time after which every operation has ended.
 const AT_WORK: Duration = Duration::from_secs(60);
@@ -36,13 +38,6 @@ enum Scenario {
     Replacement { stays_away: bool },
     /// The sandbox moves from west to east.
     Move,
-}
-
-/// Whether the process dies before or after a write has its effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Death {
-    Before,
-    After,
 }
 
 /// The write at which the process dies: the number of the write on this cluster, counted from 1.
@@ -144,26 +139,17 @@ fn writes(world: &World, cluster: usize, mark: CallMark) -> u64 {
 }
 
 impl KillPoint {
-    /// Blocks the writes from the kill point on.
-    fn arm(self, world: &World) {
-        let cluster = &world.clusters[self.cluster];
-        match self.death {
-            Death::Before => drop(cluster.fault(Rule::new(Effect::Silent).writes().from_nth(self.write))),
-            Death::After => {
-                cluster.fault(Rule::new(Effect::HangAnswer).writes().nth(self.write));
-                cluster.fault(Rule::new(Effect::Silent).writes().from_nth(self.write + 1));
-            }
-        }
+    /// Blocks the writes from the kill point on. Returns how long after the arrival of the write the process dies.
+    fn arm(self, world: &World) -> Duration {
+        self.death.arm(&world.clusters[self.cluster], self.write, |effect| Rule::new(effect).writes())
     }
 
-    /// Waits until the write has arrived, and has its effect if the process dies after it.
-    async fn reached(self, world: &World, mark: CallMark) {
+    /// Waits until the write has arrived, and the process dies.
+    async fn reached(self, world: &World, mark: CallMark, dies_after: Duration) {
         while writes(world, self.cluster, mark) < self.write {
             sleep(Duration::from_millis(1)).await;
         }
-        if self.death == Death::After {
-            sleep(ON_THE_WAY + Duration::from_millis(2)).await;
-        }
+        sleep(dies_after).await;
     }
 }
 
@@ -187,10 +173,10 @@ async fn run(scenario: Scenario, point: Option<KillPoint>, history: History) -> 
     let delay = Rule::new(Effect::Delay(ON_THE_WAY));
     let delays: Vec<_> = world.clusters.iter().map(|cluster| cluster.fault(delay.clone())).collect();
     if let Some(point) = point {
-        point.arm(&world);
+        let dies_after = point.arm(&world);
         tokio::select! {
             biased;
-            () = point.reached(&world, marks[point.cluster]) => {}
+            () = point.reached(&world, marks[point.cluster], dies_after) => {}
             () = scenario.act(&world, &id) => panic!("the write does not come"),
         }
         world.daemon.history.note(format_args!("{point:?}"));
@@ -209,13 +195,8 @@ async fn run(scenario: Scenario, point: Option<KillPoint>, history: History) -> 
 }
 
 fn simulated(scenario: Scenario, point: Option<KillPoint>) -> [u64; 3] {
-    let history = History::default();
-    let record = history.clone();
-    let run = AssertUnwindSafe(|| simulate(7, run(scenario, point, record)));
-    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
-        eprintln!("{}\n{scenario:?}, dying at {point:?}", history.tail());
-        std::panic::resume_unwind(panic)
-    })
+    let hint = format!("{scenario:?}, dying at {point:?}");
+    History::record(hint, |history| simulate(7, run(scenario, point, history)))
 }
 
 /// Kills the process at every write of the scenario. Returns the number of points.

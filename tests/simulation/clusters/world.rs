@@ -11,7 +11,7 @@ use testkit::{NAMESPACE, Setup};
 use tokio::time::sleep;
 
 use super::oracle::Oracle;
-use crate::{daemon::Daemon, history::History};
+use crate::{daemon::Daemon, history::History, world::PROFILES};
 
 /// The names of the clusters.
 pub const NAMES: [&str; 3] = ["east", "north", "west"];
@@ -24,15 +24,6 @@ const SETTINGS: [(&str, &str); 2] =
 
 /// The lines of each cluster's table. The data of two of them is on shared storage, so that sandboxes can move.
 const TABLES: [&str; 3] = ["shares_data = true\n", "", "shares_data = true\n"];
-
-/// The profiles with a workspace. A kept workspace outlives every simulation.
-const PROFILES: &str = "
-[profiles.keep]
-workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'keep', keep_for = '3650d' }
-
-[profiles.delete]
-workspace = { size = '1Gi', scope = 'sandbox', when_deleted = 'delete' }
-";
 
 /// The number of node ports of the cluster with the fewest, which is less than the number of sandboxes.
 const FEW_PORTS: u16 = 3;
