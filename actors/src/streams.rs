@@ -3,15 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use lifecycle::error::SandboxError;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
-    registry::Registry,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, registry::Registry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::view::STALE_RETRY;
+use crate::{metrics::gauges::gauge, view::STALE_RETRY};
 
 /// The limit of the number of open streams. Clones share it: a daemon has one, because one stream can be about several
 /// clusters.
@@ -51,12 +46,9 @@ impl Streams {
 
 impl Collector for Streams {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let mut gauge = |name, help, count: usize| {
-            let value = u64::try_from(count).unwrap_or(u64::MAX);
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(value).encode(encoder)
-        };
-        gauge("event_streams", "Open streams of events and of logs", self.open())?;
-        gauge("event_streams_max", "The largest number of open streams", self.max)
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let (open, max) = (number(self.open()), number(self.max));
+        gauge(&mut encoder, "event_streams", "Open streams of events and of logs", open)?;
+        gauge(&mut encoder, "event_streams_max", "The largest number of open streams", max)
     }
 }

@@ -94,8 +94,8 @@ impl Fleet {
         self.members().iter().find(|member| member.name() == name).cloned()
     }
 
-    /// Adds a cluster, unless there is one with its name. It counts as one without sandboxes until it has been listed. Open event streams end, so that clients open new ones, which have
-    /// its sandboxes too.
+    /// Adds a cluster, unless there is one with its name. It counts as one without sandboxes until it has been listed. Open
+    /// event streams end, so that clients open new ones, which have its sandboxes too.
     pub fn add(&self, member: Member) {
         let mut members = self.0.members.write();
         if let Err(at) = members.binary_search_by(|other| other.name().cmp(member.name())) {

@@ -51,7 +51,7 @@ async fn a_stop_has_its_end() {
         if restart {
             fake = fake.restart(Policy::default(), reap_limits).await;
             sleep(seconds(1)).await;
-            assert_eq!(fake.fleet(), 5, "and the count begins anew");
+            assert_eq!(fake.fleet(), 5, "and a new count begins");
         } else {
             sleep(seconds(670)).await;
             assert_eq!(fake.fleet(), 0);

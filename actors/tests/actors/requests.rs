@@ -14,7 +14,7 @@ async fn an_owner_that_cannot_be_written() {
     fake.allow("write_annotations a");
     sleep(seconds(70)).await;
     let fake = fake.restart(Policy::default(), loose()).await;
-    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "a restart begins the lease anew");
+    assert!(fake.sandboxes.delete(id("a"), owner("two")).await.is_err(), "a restart begins a new lease");
     sleep(seconds(301)).await;
     fake.sandboxes.delete(id("a"), owner("two")).await.unwrap();
 }

@@ -11,7 +11,8 @@ pub struct ClustersArgs {
     #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Set the share of the new sandboxes, in relation to the other clusters.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "name", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "name")]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub weight: Option<u16>,
     /// Give the cluster no new sandboxes, whatever its weight.
     #[arg(long, requires = "name")]

@@ -1,5 +1,7 @@
 //! Lists of sandboxes: reading and printing.
 
+use std::fmt::Display;
+
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -93,7 +95,7 @@ pub(super) fn print_list(
     is_list: bool,
     args: &OutputArgs,
 ) -> Result<(), Failure> {
-    warn(console, incomplete);
+    warn(console, "sandboxes", incomplete);
     match args.output {
         Format::Json | Format::Yaml => {
             let value = match sandboxes {
@@ -128,16 +130,11 @@ pub(super) fn away(list: &Value) -> impl Iterator<Item = &str> {
     list["incomplete"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Warns that a list has no sandboxes of these clusters.
-pub(super) fn warn(console: &mut Console<'_>, incomplete: &[String]) {
-    warn_of(console, "sandboxes", incomplete.iter().map(String::as_str));
-}
-
 /// Warns that a list leaves out what these clusters have.
-pub(super) fn warn_of<'a>(
+pub(super) fn warn(
     console: &mut Console<'_>,
     what: &str,
-    incomplete: impl IntoIterator<Item = &'a str>,
+    incomplete: impl IntoIterator<Item = impl Display>,
 ) {
     for cluster in incomplete {
         console.note(&printable(&format!(

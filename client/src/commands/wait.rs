@@ -56,7 +56,7 @@ pub(super) async fn ids(
         ));
     }
     let list::Found { sandboxes: found, incomplete } = list::read(&session.api, filter).await?;
-    list::warn(session.console, &incomplete);
+    list::warn(session.console, "sandboxes", &incomplete);
     if found.is_empty() {
         session.console.note("No sandboxes found.");
     }

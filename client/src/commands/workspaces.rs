@@ -50,7 +50,7 @@ pub(super) async fn run(
             let session = &mut Session::new(environment, &args.common.connection, console)?;
             let value = session.api.get("/api/workspaces").await?;
             let all = parse(&value["workspaces"]).ok_or_else(|| session.api.foreign())?;
-            list::warn_of(session.console, "workspaces", list::away(&value));
+            list::warn(session.console, "workspaces", list::away(&value));
             print(session.console, &value, &all, &args.common)
         }
         Some(WorkspaceAction::Delete { ids, connection }) => {

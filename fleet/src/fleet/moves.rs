@@ -155,8 +155,7 @@ impl Fleet {
         };
         drop(turn);
         if made.pod == pod {
-            let why = format!("'{}' and '{}' are names of one cluster", from.name(), to.name());
-            return Err(SandboxError::MoveRefused { id, cluster: to.name().clone(), why });
+            return Err(refused(format!("'{}' and '{}' are names of one cluster", from.name(), to.name())));
         }
         let ready = tokio::select! {
             biased;

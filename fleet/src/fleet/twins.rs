@@ -25,6 +25,9 @@ const DOUBLE: &str = "two tables of the settings lead to one cluster and namespa
 /// How many twins are deleted at the same time.
 const AT_ONCE: usize = 16;
 
+/// A cluster that has the whole sandbox, with its status.
+type Shown<'a> = (&'a Member, Status);
+
 impl Fleet {
     /// Compares the clusters every 10 s and deletes the twins that lose. Ends only when it is dropped. With one cluster
     /// there is nothing to compare.
@@ -61,9 +64,9 @@ impl Fleet {
     async fn delete_losers(&self) {
         let members = self.members();
         let fresh: Vec<_> = members.iter().filter(|member| member.view().is_fresh()).collect();
-        let ids = twin_ids(&fresh);
-        self.set_doubles(doubles(&fresh, &ids));
-        let losers = ids.into_iter().flat_map(|id| losers(&fresh, &id));
+        let twins: Vec<_> = twin_ids(&fresh).into_iter().map(|id| (shown(&fresh, &id), id)).collect();
+        self.set_doubles(doubles(twins.iter().map(|(shown, _)| &**shown)));
+        let losers = twins.iter().flat_map(|(shown, id)| losers(shown, id));
         stream::iter(losers)
             .for_each_concurrent(AT_ONCE, async |(member, id, pod)| {
                 let outcome = member.sandboxes.discard(id.clone(), pod).await;
@@ -91,12 +94,12 @@ fn twin_ids(members: &[&Member]) -> BTreeSet<SandboxId> {
 }
 
 /// Returns the clusters that show the same Pod as another, with the other's name, which comes first.
-fn doubles(members: &[&Member], ids: &BTreeSet<SandboxId>) -> BTreeMap<ClusterName, ClusterName> {
+fn doubles<'a>(twins: impl Iterator<Item = &'a [Shown<'a>]>) -> BTreeMap<ClusterName, ClusterName> {
     let mut found = BTreeMap::new();
-    for id in ids {
+    for shown in twins {
         let mut first = BTreeMap::new();
-        for (member, status) in shown(members, id) {
-            match first.entry(status.pod) {
+        for (member, status) in shown {
+            match first.entry(&status.pod) {
                 Entry::Vacant(entry) => drop(entry.insert(member.name())),
                 Entry::Occupied(other) => drop(found.insert(member.name().clone(), (*other.get()).clone())),
             }
@@ -106,14 +109,13 @@ fn doubles(members: &[&Member], ids: &BTreeSet<SandboxId>) -> BTreeMap<ClusterNa
 }
 
 /// Returns the clusters that have the whole sandbox, with its status.
-fn shown<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<(&'a Member, Status)> {
+fn shown<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<Shown<'a>> {
     let whole = members.iter().filter(|member| member.view().is_whole(id));
     whole.filter_map(|member| Some((*member, member.view().status(id)?))).collect()
 }
 
 /// Returns the clusters whose sandbox loses, with its Pod.
-fn losers<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<(&'a Member, SandboxId, Uid)> {
-    let shown = shown(members, id);
+fn losers<'a>(shown: &[Shown<'a>], id: &SandboxId) -> Vec<(&'a Member, SandboxId, Uid)> {
     let Some((first, _)) = shown.first() else { return vec![] };
     let now = first.sandboxes.wall();
     let compared: Vec<_> = shown.iter().map(|(member, status)| Twin::of(member.name(), status)).collect();

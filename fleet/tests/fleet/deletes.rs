@@ -92,7 +92,8 @@ async fn a_known_twin_is_never_forgotten() {
     assert_eq!(world.fleet().get(&id).await, Ok(None));
 }
 
-/// Guards the limit of a deletion that was put off: it is in memory, so a twin is shown again if the daemon ends before the cluster returns.
+/// Guards the limit of a deletion that was put off: it is in memory, so a twin is shown again if the daemon ends before the
+/// cluster returns.
 #[tokio::test(start_paused = true)]
 async fn a_restart_forgets_a_twin_that_is_to_be_deleted() {
     let (mut world, id) = with_a_twin_that_is_away().await;
@@ -117,8 +118,8 @@ async fn a_refused_delete_deletes_no_twin() {
     );
 }
 
-/// Returns clusters of which `west` has a sandbox of an owner, and `east` a younger one with the same id. A new process has never listed
-/// `east`.
+/// Returns clusters of which `west` has a sandbox of an owner, and `east` a younger one with the same id. A new process has
+/// never listed `east`.
 async fn with_a_twin_that_is_away() -> (World, SandboxId) {
     let mut world = World::start().await;
     let id = id_for(&["west"]);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     Profile,
-    fields::{FieldError, Parsed, text},
+    fields::{FieldError, Parsed, one_of, text},
 };
 
 /// The network of a profile's Pods.
@@ -32,7 +32,9 @@ impl ProfileNetwork {
         for (part, value) in parts {
             let within = |error: FieldError| error.within(&format!(".{part}"));
             match part.as_str() {
-                "mode" => network.mode = text(value, NetworkMode::parse, &modes).map_err(within)?,
+                "mode" => {
+                    network.mode = one_of(value, &NetworkMode::NAMES, NetworkMode::parse).map_err(within)?;
+                }
                 "enforcement" => {
                     network.is_enforcement_required =
                         text(value, enforcement, "optional, required").map_err(within)?;

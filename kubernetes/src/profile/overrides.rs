@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Pattern, Quantity,
-    fields::{FieldError, Parsed, quantity, shown, text},
+    fields::{FieldError, Parsed, one_of, quantity, shown, text},
     rules,
 };
 use crate::names;
@@ -322,7 +322,7 @@ fn image_pattern(value: &Value) -> Parsed<Pattern> {
 }
 
 fn network_mode(value: &Value) -> Parsed<NetworkMode> {
-    text(value, NetworkMode::parse, &NetworkMode::NAMES.join(", "))
+    one_of(value, &NetworkMode::NAMES, NetworkMode::parse)
 }
 
 fn label_prefix(value: &Value) -> Parsed<String> {

@@ -23,9 +23,6 @@ use crate::http::{
 const NAMES: [&str; 9] =
     ["status", "reason", "user_id", "thread_id", "profile", "cluster", "label", "limit", "continue"];
 
-/// The statuses of sandboxes.
-const STATUSES: [&str; Phase::NAMES.len()] = Phase::NAMES;
-
 /// The parameters of a list. A sandbox must match all that are given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parameters {
@@ -63,7 +60,7 @@ impl Parameters {
         let pattern = |pattern| Problem::pattern(pattern, None);
         let parameters = Self {
             status: reader.any_of("status", |status| {
-                STATUSES.contains(&status).then_some(()).ok_or_else(|| Problem::one_of(&STATUSES))
+                Phase::parse(status).map(drop).ok_or_else(|| Problem::one_of(&Phase::NAMES))
             }),
             reason: reader
                 .any_of("reason", |reason| (!reason.is_empty()).then_some(()).ok_or(Problem::TOO_SHORT)),

@@ -315,6 +315,28 @@ impl FakeCluster {
             }
         }
     }
+
+    /// Changes the Pod with this uid, and tells the daemon.
+    fn change_pod(
+        &self,
+        id: &SandboxId,
+        uid: &Uid,
+        change: impl FnOnce(&mut ObservedPod),
+    ) -> Outcome<ObservedPod> {
+        let pod = {
+            let mut state = self.state();
+            let version = state.next();
+            let pod = state.objects.get_mut(id).and_then(|seen| seen.pod.as_mut());
+            let Some(pod) = pod.filter(|pod| pod.uid == *uid) else {
+                return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
+            };
+            pod.version = version;
+            change(pod);
+            pod.clone()
+        };
+        self.tell(|view| view.pods(WatchEvent::Applied(id.clone(), pod.clone())));
+        Outcome::Done(pod)
+    }
 }
 
 impl State {
@@ -533,20 +555,7 @@ impl Cluster for FakeCluster {
         annotations: LifetimeAnnotations,
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
-            let effect = |cluster: &Self| {
-                let pod = {
-                    let mut state = cluster.state();
-                    let version = state.next();
-                    let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
-                    let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
-                        return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
-                    };
-                    (pod.annotations, pod.version) = (annotations, version);
-                    pod.clone()
-                };
-                cluster.tell(|view| view.pods(WatchEvent::Applied(id.clone(), pod.clone())));
-                Outcome::Done(pod)
-            };
+            let effect = |cluster: &Self| cluster.change_pod(&id, &uid, |pod| pod.annotations = annotations);
             self.write("write_annotations", &id, effect).await
         })
     }
@@ -600,21 +609,10 @@ impl Cluster for FakeCluster {
     fn resize(&self, id: SandboxId, uid: Uid, to: Resources) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             let effect = |cluster: &Self| {
-                let pod = {
-                    let mut state = cluster.state();
-                    let version = state.next();
-                    if let Some(kept) = state.kept.get_mut(&uid) {
-                        kept.overrides.resources = to.clone();
-                    }
-                    let pod = state.objects.get_mut(&id).and_then(|seen| seen.pod.as_mut());
-                    let Some(pod) = pod.filter(|pod| pod.uid == uid) else {
-                        return Outcome::Refused(ClusterError::new(ClusterErrorKind::NotFound, ""));
-                    };
-                    (pod.spec.resources, pod.version) = (Arc::new(to), version);
-                    pod.clone()
-                };
-                cluster.tell(|view| view.pods(WatchEvent::Applied(id.clone(), pod.clone())));
-                Outcome::Done(pod)
+                if let Some(kept) = cluster.state().kept.get_mut(&uid) {
+                    kept.overrides.resources = to.clone();
+                }
+                cluster.change_pod(&id, &uid, |pod| pod.spec.resources = Arc::new(to))
             };
             self.write("resize", &id, effect).await
         })

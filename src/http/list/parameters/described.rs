@@ -1,13 +1,15 @@
 //! The parameters of a list in the description of the API.
 
-use lifecycle::ids::{PROFILE_NAME_PATTERN, THREAD_ID_PATTERN, USER_ID_PATTERN};
+use lifecycle::{
+    ids::{PROFILE_NAME_PATTERN, THREAD_ID_PATTERN, USER_ID_PATTERN},
+    phase::Phase,
+};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     path::{Parameter, ParameterIn},
     schema::{ArrayBuilder, ObjectBuilder, Type},
 };
 
-use super::STATUSES;
 use crate::http::{
     openapi::{
         failures::{Failure, invalid_parameter},
@@ -29,7 +31,7 @@ pub(in crate::http::list) fn parameters() -> Vec<Parameter> {
     let id = |pattern: &str| string().pattern(Some(pattern));
     let profile = || id(PROFILE_NAME_PATTERN);
     vec![
-        any_of("status", "Only sandboxes with this status.", names::one_of(STATUSES), "Running"),
+        any_of("status", "Only sandboxes with this status.", names::one_of(Phase::NAMES), "Running"),
         any_of("reason", "Only sandboxes with this reason.", string().min_length(Some(1)), "Unschedulable"),
         any_of("user_id", "Only sandboxes whose POST had this user.", id(USER_ID_PATTERN), "alice"),
         any_of(
@@ -58,7 +60,7 @@ pub(in crate::http::list) fn parameters() -> Vec<Parameter> {
 
 /// Returns the errors of invalid parameters.
 pub(in crate::http::list) fn failures() -> Vec<Failure> {
-    vec![invalid_parameter("status", Problem::one_of(&STATUSES), "running")]
+    vec![invalid_parameter("status", Problem::one_of(&Phase::NAMES), "running")]
 }
 
 #[cfg(test)]
