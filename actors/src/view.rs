@@ -349,6 +349,12 @@ impl View {
         self.waits.add(&id).until(|| (!is_there()).then_some(())).await;
     }
 
+    /// Waits until no object of the sandbox is left, or until one is that does not terminate.
+    pub async fn terminated(&self, id: &SandboxId) {
+        let is_over = || (!self.contains(id) || self.may_live_on(id)).then_some(());
+        self.waits.add(id).until(is_over).await;
+    }
+
     /// Returns whether there is a row for the sandbox, published or not.
     #[must_use]
     pub fn contains(&self, id: &SandboxId) -> bool {

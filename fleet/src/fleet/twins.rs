@@ -10,7 +10,10 @@ use futures::stream::{self, StreamExt};
 use lifecycle::{
     ids::{ClusterName, SandboxId},
     observed::{Status, Uid},
-    placement::twins::{self, Twin},
+    placement::{
+        route::Reach,
+        twins::{self, Twin},
+    },
 };
 
 use super::Fleet;
@@ -59,12 +62,14 @@ impl Fleet {
         report
     }
 
-    /// Deletes the twins that lose, as far as the state of the clusters is known. Each Pod is deleted only if it is the one
-    /// that was compared.
+    /// Deletes the twins that lose. Each Pod is deleted only if it is the one that was compared.
+    ///
+    /// The sandboxes of a lost cluster do not count. Those of a stale one count as they were known last.
     async fn delete_losers(&self) {
         let members = self.members();
-        let fresh: Vec<_> = members.iter().filter(|member| member.view().is_fresh()).collect();
-        let twins: Vec<_> = twin_ids(&fresh).into_iter().map(|id| (shown(&fresh, &id), id)).collect();
+        let is_counted = |member: &&Member| member.reach(self.0.loss_timeout) != Reach::Lost;
+        let counted: Vec<_> = members.iter().filter(is_counted).collect();
+        let twins: Vec<_> = twin_ids(&counted).into_iter().map(|id| (shown(&counted, &id), id)).collect();
         self.set_doubles(doubles(twins.iter().map(|(shown, _)| &**shown)));
         let losers = twins.iter().flat_map(|(shown, id)| losers(shown, id));
         stream::iter(losers)
@@ -119,6 +124,9 @@ fn losers<'a>(shown: &[Shown<'a>], id: &SandboxId) -> Vec<(&'a Member, SandboxId
     let Some((first, _)) = shown.first() else { return vec![] };
     let now = first.sandboxes.wall();
     let compared: Vec<_> = shown.iter().map(|(member, status)| Twin::of(member.name(), status)).collect();
-    let losers = twins::losers(&compared, now).into_iter().filter_map(|index| shown.get(index));
+    let is_fresh = |name: &ClusterName| {
+        shown.iter().any(|(member, _)| member.name() == name && member.view().is_fresh())
+    };
+    let losers = twins::losers(&compared, is_fresh, now).into_iter().filter_map(|index| shown.get(index));
     losers.map(|(member, status)| (*member, id.clone(), status.pod.clone())).collect()
 }

@@ -49,7 +49,8 @@ impl Fleet {
             let what = format!("another request makes Sandbox '{id}'");
             return Err(SandboxError::Overloaded { what, retry_after: RETRY });
         };
-        let (holder, is_replacement) = match route::create(&self.states(&members, &id)) {
+        let found = self.after_termination(&members, &id, received + budget::CREATE_SLOT).await?;
+        let (holder, is_replacement) = match found {
             Create::Shown(shown) => {
                 let member = winner(&members, &shown, &id).and_then(|index| members.get(index));
                 // Without one the sandbox has just ended: the caller asks again.
@@ -62,6 +63,31 @@ impl Fleet {
         };
         let request = CreateRequest { replaces: is_replacement.then_some(Replacement::Lost), ..request };
         self.ask_in_turn(&members, holder, &request, received, &ticket).await
+    }
+
+    /// Returns which cluster takes the POST of this sandbox. While all that is left of it terminates on a cluster that drains,
+    /// this waits, at most until `end`: the new Pod would be made on that cluster.
+    async fn after_termination(
+        &self,
+        members: &[Member],
+        id: &SandboxId,
+        end: Instant,
+    ) -> Result<Create, SandboxError> {
+        loop {
+            let found = route::create(&self.states(members, id));
+            let holder = match &found {
+                Create::Shown(shown) => winner(members, shown, id),
+                Create::Held { cluster, .. } => Some(*cluster),
+                Create::Unavailable(_) | Create::Place { .. } => None,
+            };
+            let is_ending = |member: &&Member| member.terms().is_draining() && !member.view().may_live_on(id);
+            let Some(holder) = holder.and_then(|holder| members.get(holder)).filter(is_ending) else {
+                return Ok(found);
+            };
+            if timeout_at(end, holder.view().terminated(id)).await.is_err() {
+                return Err(SandboxError::StillTerminating { id: id.clone(), retry_after: RETRY });
+            }
+        }
     }
 
     /// Asks one cluster after the other, until one takes the sandbox or fails for another reason than a lack of room.

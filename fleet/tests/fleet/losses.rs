@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fleet::backend::Backend;
-use lifecycle::{budget, error::SandboxError, placement::replacement::Replacement};
+use lifecycle::{
+    budget, error::SandboxError, ids::SandboxId, observed::Status, placement::replacement::Replacement,
+};
 use tokio::time::Instant;
 
 use crate::fake::{LOSS, Mode, STALENESS, World, id, id_for, name, pass};
@@ -60,38 +62,68 @@ async fn a_lost_sandbox_is_replaced_and_its_twin_deleted() {
     world.assert_no_orphans("after the return");
 }
 
-/// Guards the limit of a replacement: while its own cluster is away, the older sandbox is served if its cluster is back, with or
-/// without a restart. When both clusters are there, the replacement is served at once, and the older sandbox is deleted.
+/// Guards that callers do not get the older sandbox back while the cluster of its replacement is away, and that a cluster which
+/// is lost after that has a replacement too.
 #[tokio::test(start_paused = true)]
-async fn the_older_sandbox_is_served_while_its_replacement_is_away() {
-    for restarts in [false, true] {
-        let mut world = World::start().await;
-        let (id, other) = (id_for(&["west", "east"]), id_for(&["north"]));
-        let first = world.create(&id).await.unwrap();
-        world.create(&other).await.unwrap();
-        world.set_mode("west", Mode::Down);
-        pass(LOSS.as_secs() + 5).await;
-        let second = world.create(&id).await.unwrap();
-        assert_eq!(second.cluster, name("east"));
-        world.set_mode("east", Mode::Down);
-        pass(STALENESS.as_secs() + 2).await;
-        if restarts {
-            world.restart().await;
-        }
-        world.set_mode("west", Mode::Up);
-        pass(2).await;
-        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, first.pod);
-        assert_eq!(world.create(&id).await.unwrap().pod, first.pod);
-        // For the cluster that is away no other sandbox is held back.
-        assert!(world.fleet().get(&other).await.unwrap().is_some());
+async fn a_replacement_counts_while_its_cluster_is_away() {
+    let (world, id, first, second) = with_a_replacement_that_is_away().await;
+    world.set_mode("west", Mode::Up);
+    pass(12).await;
+    assert_eq!(world.holders(&id), ["east"], "the older one, {}, is deleted", first.pod.0);
+    assert!(names_cluster(&world.fleet().get(&id).await.unwrap_err(), "east"));
+    assert!(names_cluster(&world.create(&id).await.unwrap_err(), "east"));
 
-        world.set_mode("east", Mode::Up);
-        pass(2).await;
-        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
-        pass(12).await;
-        assert_eq!(world.holders(&id), ["east"]);
-        assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
-    }
+    pass(LOSS.as_secs()).await;
+    let third = world.create(&id).await.unwrap();
+    assert_ne!(third.cluster, name("east"));
+    world.set_mode("east", Mode::Up);
+    pass(12).await;
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, third.pod, "not {}", second.pod.0);
+    assert_eq!(world.holders(&id), [third.cluster.as_str()]);
+}
+
+/// Guards that the older sandbox counts again if it returns after the cluster of its replacement is lost.
+#[tokio::test(start_paused = true)]
+async fn the_older_sandbox_counts_if_its_replacement_is_lost() {
+    let (world, id, first, _) = with_a_replacement_that_is_away().await;
+    pass(LOSS.as_secs()).await;
+    world.set_mode("west", Mode::Up);
+    pass(30).await;
+    assert_eq!(world.create(&id).await.unwrap().pod, first.pod);
+    assert_eq!(world.holders(&id), ["east", "west"]);
+}
+
+/// Guards the limit of a replacement: it is known from its own cluster alone. After a restart the older sandbox is served until
+/// that cluster is back.
+#[tokio::test(start_paused = true)]
+async fn a_restart_forgets_a_replacement_that_is_away() {
+    let (mut world, id, first, second) = with_a_replacement_that_is_away().await;
+    world.restart().await;
+    world.set_mode("west", Mode::Up);
+    pass(30).await;
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, first.pod);
+    assert_eq!(world.create(&id).await.unwrap().pod, first.pod);
+
+    world.set_mode("east", Mode::Up);
+    pass(2).await;
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+    pass(12).await;
+    assert_eq!(world.holders(&id), ["east"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, second.pod);
+}
+
+/// Returns clusters of which `west` is away with a sandbox, and `east` with its replacement, and these two sandboxes.
+async fn with_a_replacement_that_is_away() -> (World, SandboxId, Status, Status) {
+    let world = World::start().await;
+    let id = id_for(&["west", "east"]);
+    let first = world.create(&id).await.unwrap();
+    world.set_mode("west", Mode::Down);
+    pass(LOSS.as_secs() + 5).await;
+    let second = world.create(&id).await.unwrap();
+    assert_eq!(second.cluster, name("east"));
+    world.set_mode("east", Mode::Down);
+    pass(STALENESS.as_secs() + 2).await;
+    (world, id, first, second)
 }
 
 /// Guards that no sandbox is ever replaced if the settings say so.

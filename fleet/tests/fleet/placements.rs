@@ -34,6 +34,32 @@ async fn sandboxes_are_spread_and_found_again() {
     assert!(counts.len() == 3 && counts.values().all(|count| *count >= 10), "{counts:?}");
 }
 
+/// Guards that a sandbox whose old Pod still terminates on a cluster that drains is made elsewhere once that Pod is gone; and
+/// that a POST which cannot wait so long says why.
+#[tokio::test(start_paused = true)]
+async fn a_draining_cluster_gets_no_sandbox_again() {
+    let mut world = World::start().await;
+    let id = id_for(&["west"]);
+    world.create(&id).await.unwrap();
+    world.set_terms("west", Terms { weight: 0, ..Terms::default() });
+    world.fleet().delete(id.clone(), None).await.unwrap();
+    let again = world.create(&id).await.unwrap();
+    assert_ne!(again.cluster, name("west"));
+    assert_eq!(world.holders(&id), [again.cluster.as_str()]);
+
+    world.set_terms("west", Terms::default());
+    let stuck = id_for(&["west", "east"]);
+    world.create(&stuck).await.unwrap();
+    world.cluster("west").state().termination = Some(Duration::from_secs(60));
+    world.set_terms("west", Terms { weight: 0, ..Terms::default() });
+    world.fleet().delete(stuck.clone(), None).await.unwrap();
+    let asked = Instant::now();
+    let error = world.create(&stuck).await.unwrap_err();
+    assert!(matches!(error, SandboxError::StillTerminating { .. }), "{error:?}");
+    assert_eq!(asked.elapsed().as_secs(), budget::CREATE_SLOT.as_secs());
+    assert_eq!(world.cluster("west").count("create_pod", &stuck), 1);
+}
+
 /// Guards that a cluster that drains gets no new sandbox and keeps its own, and that a sandbox stays where it is when the
 /// placement of its id changes.
 #[tokio::test(start_paused = true)]

@@ -64,17 +64,27 @@ pub fn winner(twins: &[Twin<'_>]) -> Option<usize> {
     (0..twins.len()).min_by_key(|index| rank(&twins[*index]))
 }
 
-/// Returns the indices of the twins to delete. All of them must be complete, on clusters whose state is known.
+/// Returns the indices of the twins to delete. All of them must be complete. `is_fresh` tells whether the state of a cluster
+/// is known now.
+///
+/// Only a twin on a fresh cluster is deleted. It is deleted for a winner on a stale cluster too, so that callers do not use
+/// both for as long as that cluster is away. A sandbox that has moved to a stale cluster is an exception: there the move may
+/// have been undone since.
 ///
 /// A sandbox that moves and is not ready is left to the process that moves it, until it is clear that no process does. Two
 /// names of one cluster show the same Pod. That Pod is the sandbox itself, and stays.
 #[must_use]
-pub fn losers(twins: &[Twin<'_>], now: Timestamp) -> Vec<usize> {
-    let winner = winner(twins).map(|winner| &twins[winner]).filter(|winner| !winner.is_terminating);
+pub fn losers(twins: &[Twin<'_>], is_fresh: impl Fn(&ClusterName) -> bool, now: Timestamp) -> Vec<usize> {
+    let is_certain = |twin: &Twin<'_>| {
+        !twin.is_terminating && (twin.replaces != Some(Replacement::Move) || is_fresh(twin.cluster))
+    };
+    let winner = winner(twins).map(|winner| &twins[winner]).filter(|winner| is_certain(winner));
     let Some(winner) = winner else { return vec![] };
     let is_abandoned = |twin: &Twin<'_>| twin.created.is_some_and(|at| now.duration_since(at) > ABANDONED);
-    let loses =
-        |twin: &Twin<'_>| !twin.is_terminating && (class(twin) != Class::Moving || is_abandoned(twin));
+    let loses = |twin: &Twin<'_>| {
+        let is_left_alone = class(twin) == Class::Moving && !is_abandoned(twin);
+        !twin.is_terminating && !is_left_alone && is_fresh(twin.cluster)
+    };
     (0..twins.len()).filter(|index| twins[*index].pod != winner.pod && loses(&twins[*index])).collect()
 }
 

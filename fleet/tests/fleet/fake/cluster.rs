@@ -37,7 +37,7 @@ use super::{
     SandboxError, SandboxId, Sandboxes, sleep, wall,
 };
 
-/// The time that a Pod takes to terminate.
+/// The time that a Pod takes to terminate, if nothing else is set.
 const TERMINATION: Duration = Duration::from_secs(2);
 
 /// How well a cluster is reached.
@@ -87,6 +87,8 @@ pub struct State {
     /// The errors of calls by their names, such as `create_pod`.
     pub refusals: HashMap<&'static str, ClusterErrorKind>,
     pub delays: HashMap<&'static str, Duration>,
+    /// The time that a Pod takes to terminate.
+    pub termination: Option<Duration>,
     /// Whether new Pods stay not ready.
     pub makes_unready: bool,
     /// Whether new Pods keep their request.
@@ -504,19 +506,19 @@ impl Cluster for FakeCluster {
     ) -> BoxFuture<'_, Outcome<Deletion<ObservedPod>>> {
         Box::pin(async move {
             let effect = |cluster: &Self| {
-                let pod = {
+                let (pod, termination) = {
                     let mut state = cluster.state();
-                    let version = state.next();
+                    let (version, termination) = (state.next(), state.termination.unwrap_or(TERMINATION));
                     let slot = &mut state.objects.entry(id.clone()).or_default().pod;
                     let Some(pod) = slot.as_mut().filter(|pod| pod.uid == only.uid) else {
                         return Outcome::Done(Deletion::Gone);
                     };
                     (pod.terminating, pod.version) = (true, version);
-                    pod.clone()
+                    (pod.clone(), termination)
                 };
                 let (state, id) = (cluster.state.clone(), id.clone());
                 tokio::spawn(async move {
-                    sleep(TERMINATION).await;
+                    sleep(termination).await;
                     let mut state = state.lock().unwrap();
                     state.next();
                     state.objects.entry(id).or_default().pod = None;

@@ -106,13 +106,13 @@ fn one_twin_stays_and_the_others_go() {
         for b in all.iter().filter(|b| b.cluster != a.cluster && !b.is_terminating && b.created.is_some()) {
             let twins = [*a, *b];
             let winner = winner(&twins).unwrap();
-            assert_eq!(losers(&twins, later), [1 - winner], "{twins:?}");
-            let now = losers(&twins, at(3));
+            assert_eq!(losers(&twins, |_| true, later), [1 - winner], "{twins:?}");
+            let now = losers(&twins, |_| true, at(3));
             assert!(now.is_empty() || now == [1 - winner], "{twins:?}");
             assert_eq!(now.is_empty(), class(&twins[1 - winner]) == Class::Moving, "{twins:?}");
             // One that moves may become ready between the looks of two replicas.
             let ready = twins.map(|twin| Twin { is_ready: true, ..twin });
-            let (before, after) = (losers(&twins, at(3)), losers(&ready, at(3)));
+            let (before, after) = (losers(&twins, |_| true, at(3)), losers(&ready, |_| true, at(3)));
             assert!(before.is_empty() || after.is_empty() || before == after, "{twins:?}");
         }
     }
@@ -131,9 +131,9 @@ fn nothing_is_deleted_for_one_that_ends() {
         created: Some(at(2)),
     };
     let original = Twin { cluster: &west, pod: pod(&west), replaces: None, is_terminating: false, ..ending };
-    assert_eq!(losers(&[ending, original], at(3)), [0; 0]);
-    assert_eq!(losers(&[ending], at(3)), [0; 0]);
-    assert_eq!(losers(&[], at(3)), [0; 0]);
+    assert_eq!(losers(&[ending, original], |_| true, at(3)), [0; 0]);
+    assert_eq!(losers(&[ending], |_| true, at(3)), [0; 0]);
+    assert_eq!(losers(&[], |_| true, at(3)), [0; 0]);
 }
 
 /// Guards over all pairs that a Pod which two names of one cluster show is never deleted for its own sake, and that it goes
@@ -145,10 +145,28 @@ fn a_pod_is_no_twin_of_itself() {
     let later = at(2) + ABANDONED + SignedDuration::from_secs(1);
     for a in &all {
         let again = Twin { cluster: &names[1], ..*a };
-        assert_eq!(losers(&[*a, again], later), [0; 0], "{a:?}");
+        assert_eq!(losers(&[*a, again], |_| true, later), [0; 0], "{a:?}");
         for b in all.iter().filter(|b| b.cluster != a.cluster && b.cluster != &names[1]) {
-            let lost = losers(&[*a, again, *b], later);
+            let lost = losers(&[*a, again, *b], |_| true, later);
             assert!([&[][..], &[0, 1], &[2]].contains(&&*lost), "{a:?} {b:?}: {lost:?}");
+        }
+    }
+}
+
+/// Guards over all pairs that a twin on a stale cluster is never deleted, and that one on a fresh cluster is deleted for its
+/// sake as if both were fresh, but not for a move, which may have been undone.
+#[test]
+fn a_stale_cluster_loses_nothing() {
+    let names = ["east", "north", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let all = all(&names);
+    for stale in &all {
+        for fresh in all.iter().filter(|fresh| fresh.cluster != stale.cluster) {
+            let twins = [*stale, *fresh];
+            let lost = losers(&twins, |name| name == fresh.cluster, at(3));
+            let moves = winner(&twins) == Some(0) && stale.replaces == Some(Replacement::Move);
+            let mut wanted = losers(&twins, |_| true, at(3));
+            wanted.retain(|index| *index == 1 && !moves);
+            assert_eq!(lost, wanted, "{twins:?}");
         }
     }
 }
