@@ -290,7 +290,8 @@ impl View {
     }
 
     /// Returns the time since the watch of this kind was up to date; `None` before its first list.
-    pub(crate) fn age(&self, kind: Kind) -> Option<Duration> {
+    #[must_use]
+    pub fn age(&self, kind: Kind) -> Option<Duration> {
         self.freshness.age(kind)
     }
 

@@ -3,21 +3,28 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use lifecycle::ids::{ClusterName, SandboxId};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    time::Instant,
+};
 
 /// The creates in progress of all clusters.
 #[derive(Debug, Default)]
 pub(crate) struct Placements {
     ids: Mutex<HashMap<SandboxId, Arc<Entry>>>,
     /// The sandboxes that each cluster is about to get.
-    reserved: Mutex<BTreeMap<ClusterName, HashSet<SandboxId>>>,
+    reserved: Mutex<BTreeMap<ClusterName, Reserved>>,
     /// The sandboxes that move.
     moving: Mutex<HashSet<SandboxId>>,
 }
+
+/// The sandboxes that a cluster is about to get, and since when.
+pub(crate) type Reserved = HashMap<SandboxId, Instant>;
 
 /// The requests for one id.
 #[derive(Debug)]
@@ -76,14 +83,14 @@ impl Placements {
         self: &Arc<Self>,
         cluster: &ClusterName,
         id: &SandboxId,
-        is_full: impl FnOnce(&HashSet<SandboxId>) -> bool,
+        is_full: impl FnOnce(&Reserved) -> bool,
     ) -> Option<Reservation> {
         let mut reserved = self.reserved.lock();
         let ids = reserved.entry(cluster.clone()).or_default();
         if is_full(ids) {
             return None;
         }
-        ids.insert(id.clone());
+        ids.insert(id.clone(), Instant::now());
         Some(Reservation { placements: self.clone(), cluster: cluster.clone(), id: id.clone() })
     }
 
@@ -96,8 +103,15 @@ impl Placements {
     /// Counts the sandboxes that a cluster is about to get and that are not counted elsewhere.
     pub(crate) fn reserved(&self, cluster: &ClusterName, is_counted: impl Fn(&SandboxId) -> bool) -> u64 {
         let reserved = self.reserved.lock();
-        let ids = reserved.get(cluster).into_iter().flatten();
+        let ids = reserved.get(cluster).into_iter().flat_map(Reserved::keys);
         ids.filter(|id| !is_counted(id)).count().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// Returns for how long a cluster has been about to get a sandbox; zero if it is about to get none.
+    pub(crate) fn longest(&self, cluster: &ClusterName) -> Duration {
+        let reserved = self.reserved.lock();
+        let begins = reserved.get(cluster).into_iter().flat_map(Reserved::values);
+        begins.min().map_or(Duration::ZERO, Instant::elapsed)
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Facts {
     pub sandboxes: u64,
     /// Whether its queue accepts another create.
     pub has_room: bool,
+    /// Whether a create there waits for its answer, and nothing has come from the cluster since. It may be away already.
+    pub is_silent: bool,
 }
 
 /// A cluster that may take a sandbox.

@@ -1,7 +1,7 @@
 //! The writes: a POST goes to the cluster that has the sandbox or that the placement chooses, a DELETE to every cluster that
 //! may have it.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use actors::view::STALE_RETRY;
 use futures::future::join_all;
@@ -21,6 +21,7 @@ use lifecycle::{
         route::{self, Create, Delete, Reach},
     },
     request::CreateRequest,
+    traits::Kind,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -28,7 +29,14 @@ use super::{
     Fleet, RETRY,
     lookup::{first_lists, unavailable, winner},
 };
-use crate::{member::Member, placements::Ticket};
+use crate::{
+    member::Member,
+    placements::{Reserved, Ticket},
+};
+
+/// The time after which a create without an answer is a sign that its cluster is away. An API server that is well answers
+/// within a second, webhooks included.
+const SILENCE: Duration = Duration::from_secs(3);
 
 // === impl Fleet ===
 
@@ -151,8 +159,8 @@ impl Fleet {
         }
         let max = member.terms().max_sandboxes;
         let view = member.view();
-        let is_full = |reserved: &HashSet<SandboxId>| {
-            let others = reserved.iter().filter(|other| !view.contains(other)).count();
+        let is_full = |reserved: &Reserved| {
+            let others = reserved.keys().filter(|other| !view.contains(other)).count();
             !view.contains(id) && max.is_some_and(|max| count(view.len() + others) >= max)
         };
         let Some(_reservation) = self.0.placements.reserve(member.name(), id, is_full) else {
@@ -203,7 +211,13 @@ impl Fleet {
         // Only a maximum needs the exact number.
         let reserved = || self.0.placements.reserved(member.name(), |id| view.contains(id));
         let sandboxes = if terms.max_sandboxes.is_some() { count(view.len()) + reserved() } else { 0 };
-        Facts { is_fresh: view.is_fresh(), sandboxes, has_room: member.sandboxes.has_room() }
+        let waited = self.0.placements.longest(member.name());
+        Facts {
+            is_fresh: view.is_fresh(),
+            sandboxes,
+            has_room: member.sandboxes.has_room(),
+            is_silent: waited >= SILENCE && view.age(Kind::Pod).is_some_and(|age| age >= waited),
+        }
     }
 
     /// Returns the cluster that has the workspace of a request, or that may have it because its claims are not known yet;

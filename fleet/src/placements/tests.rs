@@ -44,16 +44,19 @@ async fn a_delete_ends_earlier_requests() {
 }
 
 /// Guards that two placements at the same time cannot both take the last place of a cluster.
-#[test]
-fn the_last_place_is_taken_once() {
+#[tokio::test(start_paused = true)]
+async fn the_last_place_is_taken_once() {
     let placements = Arc::new(Placements::default());
     let west = ClusterName::parse("west").unwrap();
     let reserve = |name: &str| placements.reserve(&west, &id(name), |ids| !ids.is_empty());
     let first = reserve("a").unwrap();
     assert!(reserve("b").is_none());
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(placements.longest(&west), Duration::from_secs(4));
     assert_eq!(placements.reserved(&west, |_| false), 1);
     assert_eq!(placements.reserved(&west, |counted| *counted == id("a")), 0);
     drop(first);
+    assert_eq!(placements.longest(&west), Duration::ZERO);
     assert!(reserve("b").is_some());
     assert!(placements.reserved.lock().is_empty());
 }

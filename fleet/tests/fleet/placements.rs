@@ -160,6 +160,27 @@ async fn an_unreachable_cluster_passes_a_sandbox_on() {
     assert_eq!(world.create(&id).await.unwrap().cluster, name("north"));
 }
 
+/// Guards that a cluster that does not answer gets no further creates after a moment, long before its state counts as unknown,
+/// and that it gets its share again once it answers.
+#[tokio::test(start_paused = true)]
+async fn a_silent_cluster_is_asked_last() {
+    let world = World::start().await;
+    let (first, second) = (id_for(&["west", "north"]), id_for(&["west", "east"]));
+    world.set_mode("west", Mode::Silent);
+    let (fleet, asked) = (world.fleet().clone(), first.clone());
+    let waiting = tokio::spawn(async move { fleet.create(CreateRequest::new(asked)).await });
+    pass(4).await;
+    assert!(world.fleet().member(&name("west")).unwrap().sandboxes.view().is_fresh());
+    assert_eq!(world.create(&second).await.unwrap().cluster, name("east"));
+    assert_eq!(world.cluster("west").count("create_pod", &second), 0);
+
+    world.set_mode("west", Mode::Up);
+    assert_eq!(waiting.await.unwrap().unwrap().cluster, name("west"));
+    world.fleet().delete(second.clone(), None).await.unwrap();
+    pass(3).await;
+    assert_eq!(world.create(&second).await.unwrap().cluster, name("west"));
+}
+
 /// Guards that the time of a POST is not counted again for each cluster.
 #[tokio::test(start_paused = true)]
 async fn the_deadline_counts_from_the_arrival() {

@@ -56,7 +56,8 @@ pub enum Exclusion {
     NoRoom,
 }
 
-/// Chooses the clusters for a new sandbox. The result does not depend on the order of the candidates.
+/// Chooses the clusters for a new sandbox. The silent ones come last. The result does not depend on the order of the
+/// candidates.
 ///
 /// # Errors
 /// [`SandboxError::BadRequest`] if no cluster meets the wishes, whatever its present state.
@@ -77,6 +78,7 @@ pub fn choose<'a>(
         }
     }
     order::sort(id, &mut wanted, |candidate| (candidate.name, candidate.terms.weight));
+    wanted.sort_by_key(|candidate| candidate.facts.is_silent);
     Ok(Choice { order: wanted.iter().map(|candidate| candidate.name).collect(), excluded })
 }
 

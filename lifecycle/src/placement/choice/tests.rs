@@ -21,7 +21,7 @@ fn profile(text: &str) -> ProfileName {
     ProfileName::parse(text).unwrap()
 }
 
-const USABLE: Facts = Facts { is_fresh: true, sandboxes: 5, has_room: true };
+const USABLE: Facts = Facts { is_fresh: true, sandboxes: 5, has_room: true, is_silent: false };
 
 /// A cluster with what decides about it.
 #[derive(Debug, Clone)]
@@ -196,13 +196,13 @@ fn the_error_has_the_whole_chain() {
 }
 
 proptest! {
-    /// Guards that the choice is a function of the set of clusters, that each cluster is either asked or excluded, and that
-    /// only a cluster that is fresh, not draining and not full is asked.
+    /// Guards that the choice is a function of the set of clusters, that each cluster is either asked or excluded, that only a
+    /// cluster that is fresh, not draining and not full is asked, and that the silent ones are asked last.
     #[test]
     fn every_cluster_is_asked_or_excluded(
         facts in prop::collection::btree_map(
             "[a-z]{1,5}",
-            (0_u16..3, prop::option::of(0_u64..3), any::<bool>(), 0_u64..3, any::<bool>()),
+            (0_u16..3, prop::option::of(0_u64..3), any::<bool>(), 0_u64..3, any::<bool>(), any::<bool>()),
             1..6,
         ),
         id in "[a-z0-9]{1,12}",
@@ -210,10 +210,15 @@ proptest! {
         let id = SandboxId::parse(&id).unwrap();
         let clusters: Vec<_> = facts
             .iter()
-            .map(|(text, (weight, max_sandboxes, is_fresh, sandboxes, has_room))| Cluster {
+            .map(|(text, (weight, max_sandboxes, is_fresh, sandboxes, has_room, is_silent))| Cluster {
                 name: name(text),
                 terms: Terms { weight: *weight, max_sandboxes: *max_sandboxes, ..Terms::default() },
-                facts: Facts { is_fresh: *is_fresh, sandboxes: *sandboxes, has_room: *has_room },
+                facts: Facts {
+                    is_fresh: *is_fresh,
+                    sandboxes: *sandboxes,
+                    has_room: *has_room,
+                    is_silent: *is_silent,
+                },
             })
             .collect();
         let all = candidates(&clusters);
@@ -221,6 +226,8 @@ proptest! {
         let mut reversed = all.clone();
         reversed.reverse();
         prop_assert_eq!(&choose(&id, Wishes::default(), &reversed).unwrap().order, &choice.order);
+        let is_silent = |cluster: &&ClusterName| facts[cluster.as_str()].5;
+        prop_assert!(choice.order.is_sorted_by_key(|cluster| is_silent(&cluster)));
         for Cluster { name, terms, facts } in &clusters {
             let is_usable = terms.weight > 0
                 && facts.is_fresh
