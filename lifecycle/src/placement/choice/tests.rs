@@ -227,7 +227,7 @@ proptest! {
         reversed.reverse();
         prop_assert_eq!(&choose(&id, Wishes::default(), &reversed).unwrap().order, &choice.order);
         let is_silent = |cluster: &&ClusterName| facts[cluster.as_str()].5;
-        prop_assert!(choice.order.is_sorted_by_key(|cluster| is_silent(&cluster)));
+        prop_assert!(choice.order.is_sorted_by_key(is_silent));
         for Cluster { name, terms, facts } in &clusters {
             let is_usable = terms.weight > 0
                 && facts.is_fresh
