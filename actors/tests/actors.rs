@@ -165,7 +165,7 @@ async fn callers_wait_for_the_first_list() {
     let get = fake.sandboxes.get(&a);
     let list = async {
         sleep(Duration::from_secs(2)).await;
-        fake.list();
+        fake.report();
     };
     let (answer, ()) = futures::join!(get, list);
     assert!(answer.unwrap().is_some());

@@ -8,7 +8,7 @@ use crate::{root, texts};
 const PARTS: [(&[&str], usize); 3] = [
     (&["src", "lifecycle", "actors", "kubernetes", "fleet", "client", "otlp", "doctor"], 12),
     (&["simcluster"], 1),
-    (&["testkit", "tests", "benches", "fuzz", "docs", "README.md", "CONTRIBUTING.md"], 7),
+    (&["fakecluster", "testkit", "tests", "benches", "fuzz", "docs", "README.md", "CONTRIBUTING.md"], 7),
 ];
 
 /// Phrases by the kind of bad prose. `*` stands for any word, `.` for the start of a sentence.

@@ -167,7 +167,7 @@ async fn a_touch_that_races_a_reap() {
         let draw = |n: u32| {
             Duration::from_micros(seed.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17 * n) % 3_000)
         };
-        fake.delay(&format!("ask {name}"), draw(1));
+        fake.delay(&format!("probe_activity {name}"), draw(1));
         fake.delay(&format!("delete_pod {name}"), draw(2));
         fake.delay(&format!("delete_service {name}"), draw(3));
         fake.sandboxes.create(with(&name, None, Some(10))).await.unwrap();
@@ -248,12 +248,14 @@ async fn an_old_view_reaps_nothing() {
 /// Guards that the reap of an orphan that cannot be deleted is retried with a delay.
 #[tokio::test(start_paused = true)]
 async fn a_half_that_cannot_be_deleted() {
-    let fake = start(Policy::default()).await;
-    fake.refuse("delete_pod a", ClusterErrorKind::ServerError);
-    fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
-    fake.lose_service("a");
-    sleep(seconds(300)).await;
-    assert!((2..=70).contains(&fake.count("delete_pod")), "{}", fake.count("delete_pod"));
+    for kind in [ClusterErrorKind::Unreachable, ClusterErrorKind::ServerError] {
+        let fake = start(Policy::default()).await;
+        fake.refuse("delete_pod a", kind);
+        fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();
+        fake.lose_service("a");
+        sleep(seconds(300)).await;
+        assert!((2..=70).contains(&fake.count("delete_pod")), "{kind:?}: {}", fake.count("delete_pod"));
+    }
 }
 
 /// Guards that a sandbox that is extended during its reap stays complete: its Service is not deleted without its Pod.
@@ -277,7 +279,7 @@ async fn what_has_changed_stays_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_changes_while_it_is_asked() {
     let fake = start(Policy::default()).await;
-    fake.delay("ask a", seconds(3));
+    fake.delay("probe_activity a", seconds(3));
     fake.sandboxes.create(with("a", None, Some(10))).await.unwrap();
     sleep(seconds(11)).await;
     fake.annotate("a", Limits { ttl: None, idle_timeout: Some(seconds(600)) }, false);

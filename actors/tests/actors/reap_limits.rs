@@ -10,13 +10,13 @@ async fn a_crowd_goes_at_the_rate_that_is_set() {
     for n in 0..10_000 {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
     }
-    assert_eq!(fake.fleet(), 10_000);
+    assert_eq!(fake.complete(), 10_000);
     sleep(seconds(62)).await;
-    assert_eq!(fake.fleet(), 6_000);
+    assert_eq!(fake.complete(), 6_000);
     sleep(seconds(60)).await;
-    assert_eq!(fake.fleet(), 2_000);
+    assert_eq!(fake.complete(), 2_000);
     sleep(seconds(60)).await;
-    assert_eq!(fake.fleet(), 0);
+    assert_eq!(fake.complete(), 0);
 }
 
 /// Guards that all reaping stops if too many sandboxes are due, until an operator resumes it, and that blocked
@@ -29,12 +29,12 @@ async fn a_fleet_does_not_go_at_once() {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
     }
     sleep(seconds(1_000)).await;
-    assert_eq!(fake.fleet(), 50);
+    assert_eq!(fake.complete(), 50);
     assert!(fake.sandboxes.reaper().stopped_until.is_some());
     assert!(fake.sandboxes.resume_reaping());
     assert!(!fake.sandboxes.resume_reaping());
     sleep(seconds(1)).await;
-    assert_eq!(fake.fleet(), 0, "nobody has to wait until the stop would have ended");
+    assert_eq!(fake.complete(), 0, "nobody has to wait until the stop would have ended");
 }
 
 /// Guards that a stop ends after the configured time and after a restart.
@@ -47,14 +47,14 @@ async fn a_stop_has_its_end() {
             fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
         }
         sleep(seconds(3_000)).await;
-        assert_eq!(fake.fleet(), 10);
+        assert_eq!(fake.complete(), 10);
         if restart {
             fake = fake.restart(Policy::default(), reap_limits).await;
             sleep(seconds(1)).await;
-            assert_eq!(fake.fleet(), 5, "and a new count begins");
+            assert_eq!(fake.complete(), 5, "and a new count begins");
         } else {
             sleep(seconds(670)).await;
-            assert_eq!(fake.fleet(), 0);
+            assert_eq!(fake.complete(), 0);
         }
     }
 }
@@ -68,7 +68,7 @@ async fn a_cap_does_not_hide_that_a_fleet_goes() {
         fake.sandboxes.create(with(&format!("s-{n}"), Some(60), None)).await.unwrap();
     }
     sleep(seconds(600)).await;
-    assert_eq!(fake.fleet(), 880);
+    assert_eq!(fake.complete(), 880);
     assert!(fake.sandboxes.reaper().stopped_until.is_some());
 }
 
@@ -76,7 +76,7 @@ async fn a_cap_does_not_hide_that_a_fleet_goes() {
 #[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_deleted_stops_nothing() {
     let reap_limits = ReapLimits { grace: Duration::ZERO, max_per_minute: Some(3), ..ReapLimits::default() };
-    for kind in [ClusterErrorKind::Forbidden, ClusterErrorKind::ServerError] {
+    for kind in [ClusterErrorKind::Forbidden, ClusterErrorKind::Unreachable, ClusterErrorKind::ServerError] {
         let fake = Fake::by(Policy::default(), reap_limits).await.run().await;
         fake.refuse("delete_pod a", kind);
         fake.sandboxes.create(with("a", Some(10), None)).await.unwrap();

@@ -113,7 +113,7 @@ async fn a_refused_delete_deletes_no_twin() {
     assert!(matches!(refused, Err(SandboxError::Owned { .. })), "{refused:?}");
     pass(10).await;
     assert_eq!(
-        (world.holders(&id), world.cluster("east").count("delete_pod", &id)),
+        (world.holders(&id), world.cluster("east").count_of("delete_pod", &id)),
         (vec!["east", "west"], 0)
     );
 }
@@ -146,7 +146,7 @@ async fn a_delete_ends_a_placement() {
     assert!(matches!(create.await.unwrap(), Err(SandboxError::StillTerminating { .. })));
     pass(10).await;
     assert_eq!(world.holders(&id), [""; 0]);
-    assert_eq!(world.cluster("north").count("create_pod", &id), 0);
+    assert_eq!(world.cluster("north").count_of("create_pod", &id), 0);
     assert!(world.create(&id).await.is_ok(), "a later POST is another request");
 }
 

@@ -1,36 +1,21 @@
-//! Clusters in memory, and a fleet of them.
+//! A fleet of clusters in memory.
 
-mod cluster;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use actors::{
-    sandboxes::{Rules, Sandboxes},
-    streams::Streams,
-};
+use actors::{sandboxes::Rules, streams::Streams};
+pub use fakecluster::{Death, Mode, id, request};
+use fakecluster::{FakeCluster, WallClock, Writes};
 use fleet::{Fleet, Member, backend::Backend};
-use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError},
     ids::{ClusterName, SandboxId},
     lifetime::Policy,
     observed::Status,
-    placement::{Terms, moving::DataHome},
+    placement::Terms,
     reap_limiter::ReapLimits,
     request::CreateRequest,
-    traits::{Clock, Kind},
 };
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
-
-use self::cluster::Writes;
-pub use self::cluster::{Death, FakeCluster, Mode};
+use tokio::{task::JoinHandle, time::sleep};
 
 /// The staleness limit of the views.
 pub const STALENESS: Duration = Duration::from_secs(30);
@@ -43,6 +28,7 @@ pub struct World {
     terms: BTreeMap<&'static str, Terms>,
     loss_timeout: Option<Duration>,
     writes: Arc<Writes>,
+    clock: WallClock,
     process: Option<Process>,
 }
 
@@ -52,19 +38,8 @@ struct Process {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// A wall clock that follows tokio's clock.
-pub struct Wall(Instant);
-
-pub fn id(text: &str) -> SandboxId {
-    SandboxId::parse(text).unwrap()
-}
-
 pub fn name(text: &str) -> ClusterName {
     ClusterName::parse(text).unwrap()
-}
-
-pub fn request(text: &str) -> CreateRequest {
-    CreateRequest::new(id(text))
 }
 
 /// Returns an id whose first clusters are these, in their order, for equal weights.
@@ -88,13 +63,12 @@ impl World {
     }
 
     pub async fn with(names: &[&'static str], loss_timeout: Option<Duration>) -> Self {
-        let writes = Arc::new(Writes::default());
-        let begin = Instant::now();
+        let (writes, clock) = (Arc::new(Writes::default()), WallClock::start());
         let cluster =
-            |text: &&'static str| (*text, Arc::new(FakeCluster::new(name(text), writes.clone(), begin)));
+            |text: &&'static str| (*text, FakeCluster::new(name(text), writes.clone(), clock.clone()));
         let clusters = names.iter().map(cluster).collect();
         let terms = names.iter().map(|text| (*text, Terms::default())).collect();
-        let mut world = Self { clusters, terms, loss_timeout, writes, process: None };
+        let mut world = Self { clusters, terms, loss_timeout, writes, clock, process: None };
         world.run().await;
         world
     }
@@ -118,8 +92,7 @@ impl World {
 
     /// Adds a cluster while the process runs.
     pub async fn add(&mut self, text: &'static str, mode: Mode) {
-        let begin = self.clusters.values().next().unwrap().begin;
-        let cluster = Arc::new(FakeCluster::new(name(text), self.writes.clone(), begin));
+        let cluster = FakeCluster::new(name(text), self.writes.clone(), self.clock.clone());
         cluster.state().mode = mode;
         let process = self.process.as_mut().unwrap();
         let (member, task) = start_member(&cluster, Terms::default(), process.streams.clone()).await;
@@ -172,7 +145,7 @@ impl World {
 
     /// Returns the clusters that have a complete sandbox with this id.
     pub fn holders(&self, id: &SandboxId) -> Vec<&'static str> {
-        self.clusters.iter().filter(|(_, cluster)| cluster.has(id)).map(|(text, _)| *text).collect()
+        self.clusters.iter().filter(|(_, cluster)| cluster.holds(id)).map(|(text, _)| *text).collect()
     }
 
     /// Lets the process end at this write, counted from 1 over all clusters.
@@ -200,7 +173,7 @@ impl World {
     }
 }
 
-/// Starts the actors of a cluster, and the task that reports its objects to them.
+/// Starts the actors of a cluster, and its watch.
 async fn start_member(
     cluster: &Arc<FakeCluster>,
     terms: Terms,
@@ -212,31 +185,14 @@ async fn start_member(
         reap_limits: ReapLimits::default(),
         creates_at_once: 4,
     };
-    let port = cluster.clone();
-    let sandboxes = Sandboxes::start(cluster.name.clone(), port.clone(), rules, streams, Wall(cluster.begin))
-        .await
-        .unwrap();
-    let sandboxes = sandboxes.with_workspaces(port, &rules);
-    cluster.attach(&sandboxes);
-    let task = tokio::spawn(cluster.clone().report());
-    (Member::new(sandboxes, Arc::new(Vec::new), terms), task)
+    let sandboxes = cluster.start(rules, streams).await;
+    let watch = cluster.watch();
+    (Member::new(sandboxes, Arc::new(Vec::new), terms), watch)
 }
 
 /// Lets time pass.
 pub async fn pass(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
-}
-
-impl Clock for Wall {
-    fn wall(&self) -> Timestamp {
-        wall(self.0)
-    }
-}
-
-fn wall(begin: Instant) -> Timestamp {
-    Timestamp::UNIX_EPOCH
-        + SignedDuration::from_hours(400_000)
-        + SignedDuration::try_from(begin.elapsed()).unwrap()
 }
 
 /// Returns the kind of an error of a cluster.

@@ -275,7 +275,7 @@ async fn a_cluster_with_two_names_loses_nothing() {
     world.cluster("east").copy(world.cluster("west"));
     pass(60).await;
     assert_eq!(world.holders(&first), ["east", "west"]);
-    assert_eq!(world.cluster("west").count("delete_pod", &first), 0);
+    assert_eq!(world.cluster("west").count_of("delete_pod", &first), 0);
     assert_eq!(world.fleet().get(&first).await.unwrap().unwrap().pod, made.pod);
     assert_eq!(world.fleet().list(&world.fleet().revision().await.unwrap()).await.unwrap().items.len(), 2);
     let problems = world.fleet().clusters().await.into_iter().map(|report| report.checks.len());

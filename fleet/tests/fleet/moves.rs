@@ -9,6 +9,7 @@ use lifecycle::{
     ids::SandboxId,
     lifetime::{Limits, LimitsPatch, Owner},
     observed::Status,
+    phase::Phase,
     placement::{Terms, moving::DataHome, replacement::Replacement, twins::MOVE_PATIENCE},
     request::{Change, CreateRequest},
     spec::Resources,
@@ -61,7 +62,7 @@ async fn the_old_one_serves_until_the_new_one_is_ready() {
     assert_eq!(world.create(&id).await.unwrap().pod, old.pod, "a POST too");
     let again = moved(&world, &id, "north").await.unwrap_err();
     assert!(matches!(again, SandboxError::Overloaded { .. }), "{again:?}");
-    world.cluster("east").make_ready(&id);
+    world.cluster("east").set_phase(&id, Phase::Running, true);
     pass(10).await;
     assert_eq!(world.holders(&id), ["east"]);
     assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().cluster, name("east"));
@@ -265,7 +266,7 @@ async fn changes_during_a_move_are_repeated() {
         };
         let used = used.unwrap().unwrap().expiry.unwrap().idle_since;
         pass(60).await;
-        world.cluster("east").make_ready(&id);
+        world.cluster("east").set_phase(&id, Phase::Running, true);
         pass(10).await;
         assert_eq!(world.holders(&id), ["east"]);
         let status = world.fleet().get(&id).await.unwrap().unwrap();
@@ -290,7 +291,7 @@ async fn a_change_that_fails_there_ends_the_move() {
     assert!(matches!(moved(&world, &id, "east").await, Ok(Some(Move::Underway(_)))));
     let resources = Resources { cpu: Some("2".to_owned()), ..Resources::NONE };
     world.fleet().change(id.clone(), resources.clone().into(), None).await.unwrap();
-    east.make_ready(&id);
+    east.set_phase(&id, Phase::Running, true);
     pass(30).await;
     assert_eq!(world.holders(&id), ["west"]);
     let status = world.fleet().get(&id).await.unwrap().unwrap();

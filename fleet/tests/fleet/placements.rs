@@ -57,7 +57,7 @@ async fn a_draining_cluster_gets_no_sandbox_again() {
     let error = world.create(&stuck).await.unwrap_err();
     assert!(matches!(error, SandboxError::StillTerminating { .. }), "{error:?}");
     assert_eq!(asked.elapsed().as_secs(), budget::CREATE_SLOT.as_secs());
-    assert_eq!(world.cluster("west").count("create_pod", &stuck), 1);
+    assert_eq!(world.cluster("west").count_of("create_pod", &stuck), 1);
 }
 
 /// Guards that a cluster that drains gets no new sandbox and keeps its own, and that a sandbox stays where it is when the
@@ -101,7 +101,7 @@ async fn a_full_cluster_passes_a_sandbox_on() {
         pass(5).await;
         assert_eq!(world.holders(&id), ["north"]);
         world.assert_no_orphans("after a spill-over");
-        assert_eq!(world.cluster("west").count("create_pod", &id), 1, "{call} {refusal:?}");
+        assert_eq!(world.cluster("west").count_of("create_pod", &id), 1, "{call} {refusal:?}");
     }
 }
 
@@ -139,7 +139,7 @@ async fn an_unknown_outcome_is_never_passed_on() {
         let error = world.create(&id).await.unwrap_err();
         assert_eq!(kind(&error), Some(refusal));
         for other in ["east", "north"] {
-            assert_eq!(world.cluster(other).count("create_pod", &id), 0, "{refusal:?}");
+            assert_eq!(world.cluster(other).count_of("create_pod", &id), 0, "{refusal:?}");
         }
     }
     let world = World::start().await;
@@ -147,7 +147,7 @@ async fn an_unknown_outcome_is_never_passed_on() {
     world.set_mode("west", Mode::Silent);
     assert!(world.create(&id).await.is_err());
     for other in ["east", "north"] {
-        assert_eq!(world.cluster(other).count("create_pod", &id), 0);
+        assert_eq!(world.cluster(other).count_of("create_pod", &id), 0);
     }
 }
 
@@ -172,7 +172,7 @@ async fn a_silent_cluster_is_asked_last() {
     pass(4).await;
     assert!(world.fleet().member(&name("west")).unwrap().sandboxes.view().is_fresh());
     assert_eq!(world.create(&second).await.unwrap().cluster, name("east"));
-    assert_eq!(world.cluster("west").count("create_pod", &second), 0);
+    assert_eq!(world.cluster("west").count_of("create_pod", &second), 0);
 
     world.set_mode("west", Mode::Up);
     assert_eq!(waiting.await.unwrap().unwrap().cluster, name("west"));
@@ -194,7 +194,7 @@ async fn the_deadline_counts_from_the_arrival() {
     let error = world.create(&id).await.unwrap_err();
     assert!(begin.elapsed() <= budget::CREATE, "{:?}", begin.elapsed());
     assert!(error.to_string().contains("east was not asked, because no time was left"), "{error}");
-    assert_eq!(world.cluster("east").count("create_pod", &id), 0);
+    assert_eq!(world.cluster("east").count_of("create_pod", &id), 0);
 }
 
 /// Guards that a maximum holds exactly, also for creates at the same time, and that the others go elsewhere.
@@ -212,7 +212,7 @@ async fn a_maximum_is_never_exceeded() {
     });
     let outcomes = futures::future::join_all(creates).await;
     let made = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_ok()).count();
-    let on = |text: &str| world.cluster(text).state().objects.values().filter(|seen| seen.is_whole()).count();
+    let on = |text: &str| world.cluster(text).complete();
     assert_eq!((made, on("west"), on("north"), on("east")), (10, 5, 5, 0));
 }
 

@@ -4,6 +4,5 @@ mod begin;
 mod follower;
 mod histories;
 mod one;
-mod silent;
 mod twins;
 mod world;

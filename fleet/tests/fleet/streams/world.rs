@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use actors::{
-    sandboxes::{Rules, Sandboxes},
-    streams::Streams,
-    view::View,
-};
+use actors::{sandboxes::Rules, streams::Streams, view::View};
+pub use fakecluster::id;
+use fakecluster::{FakeCluster, Mode, WallClock};
 use fleet::{Fleet, Member, backend::Backend, changes::ChangeReader, position::Start};
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::{
@@ -24,8 +22,6 @@ use lifecycle::{
     spec::{ObservedSpec, Origin},
     traits::{Kind, WatchEvent, WatchSink},
 };
-
-use super::silent::{Silent, Still};
 
 /// The staleness limit.
 const STALENESS: Duration = Duration::from_secs(10);
@@ -56,12 +52,8 @@ struct State {
     away: BTreeSet<usize>,
 }
 
-pub fn id(name: &str) -> SandboxId {
-    SandboxId::parse(name).unwrap()
-}
-
 impl Cluster {
-    /// Starts a cluster that has not been listed.
+    /// Starts a cluster that has not been listed and refuses all calls.
     pub async fn start(name: &str) -> Self {
         let name = ClusterName::parse(name).unwrap();
         let rules = Rules {
@@ -71,8 +63,9 @@ impl Cluster {
             creates_at_once: 1,
         };
         let streams = Streams::new(STREAMS_MAX);
-        let sandboxes =
-            Sandboxes::start(name.clone(), Arc::new(Silent), rules, streams, Still).await.unwrap();
+        let cluster = FakeCluster::new(name.clone(), Arc::default(), WallClock::start());
+        cluster.state().mode = Mode::Down;
+        let sandboxes = cluster.start(rules, streams).await;
         let view = sandboxes.view().clone();
         Self { name, member: Member::new(sandboxes, Arc::new(Vec::new), Terms::default()), view }
     }
