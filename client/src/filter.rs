@@ -1,6 +1,11 @@
 //! The selection of sandboxes for a command.
 
-use crate::{api::escaped, args::FilterArgs, sandbox::Fields};
+use crate::{
+    api::{Api, escaped},
+    args::FilterArgs,
+    error::CallError,
+    sandbox::Fields,
+};
 
 /// The name of the only cluster.
 const ONE_CLUSTER: &str = "default";
@@ -35,6 +40,19 @@ impl FilterArgs {
             // A daemon with one cluster does not name it.
             && is_one(&self.cluster, sandbox.cluster.as_deref().or(Some(ONE_CLUSTER)))
             && self.selector.as_ref().is_none_or(|selector| selector.matches(&sandbox.labels))
+    }
+
+    /// Lets the daemon check the clusters, for a command that reads a stream: streams have all sandboxes, so a cluster that
+    /// does not exist would show nothing for ever.
+    ///
+    /// # Errors
+    /// If the daemon does not have one of the clusters.
+    pub async fn check_clusters(&self, api: &Api) -> Result<(), CallError> {
+        let clusters = Self { cluster: self.cluster.clone(), ..Self::default() };
+        if !clusters.is_empty() {
+            api.get(&format!("/api/sandboxes?{}&limit=1", clusters.parameters().join("&"))).await?;
+        }
+        Ok(())
     }
 
     /// Returns the parameters of a list.

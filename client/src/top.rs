@@ -41,6 +41,7 @@ pub(crate) async fn run(session: &mut Session<'_, '_>, args: &TopArgs) -> Result
         return Err(Failure::Other(Exit::Failed, text.to_owned()));
     }
     let colours = session.console.uses_colours(args.color);
+    args.filter.check_clusters(&session.api).await?;
     let mut follow = Follow::new(&session.api, "/api/events");
     let mut state = State::new(session.api.url().to_string(), args.filter.clone(), args.sort_by);
     // An error before the first event is printed as that of any command.

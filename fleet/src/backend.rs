@@ -182,6 +182,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Returns the position in the logs of changes. A list of this revision that is made later has all changes up to it.
     fn position(&self, of: &Revision) -> Position;
 
+    /// Returns the names of the clusters, in their order.
+    fn cluster_names(&self) -> Vec<ClusterName> {
+        vec![ClusterName::DEFAULT]
+    }
+
     /// Returns the clusters. Waits a moment for the versions that are not known.
     fn clusters(&self) -> impl Future<Output = Vec<ClusterReport>> + Send {
         async { Vec::new() }

@@ -276,6 +276,10 @@ impl Backend for Fleet {
         self.list_position(of)
     }
 
+    fn cluster_names(&self) -> Vec<ClusterName> {
+        self.members().iter().map(|member| member.name().clone()).collect()
+    }
+
     async fn clusters(&self) -> Vec<ClusterReport> {
         let members = self.members();
         join_all(members.iter().map(|member| self.report(member))).await

@@ -138,7 +138,8 @@ impl ListOptions {
 
 impl Lists {
     async fn answer<B: Backend>(&self, backend: &B, options: &ListOptions) -> Result<Response, ApiError> {
-        let parameters = options.query.as_deref().map(Parameters::parse).transpose()?;
+        let parse = |query| Parameters::parse(query, &backend.cluster_names());
+        let parameters = options.query.as_deref().map(parse).transpose()?;
         let revision = backend.revision().await?;
         let version = backend.position(&revision);
         let etag = ETag::new(&version, &revision);
@@ -200,7 +201,8 @@ async fn page<B: Backend>(
 ) -> Result<List, ApiError> {
     let after = parameters.after.clone();
     let matches = |status: &_| parameters.match_sandbox(status);
-    let Listing { items: mut shown, incomplete } = backend.list_after(revision, after, matches).await?;
+    let Listing { items: mut shown, mut incomplete } = backend.list_after(revision, after, matches).await?;
+    incomplete.retain(|cluster| parameters.includes(cluster));
     let remaining = shown.len().saturating_sub(parameters.limit.unwrap_or(shown.len()));
     shown.truncate(shown.len() - remaining);
     let next = shown.last().filter(|_| remaining > 0).map(|(id, _)| token::after(id));

@@ -99,7 +99,6 @@ async fn a_list_is_filtered() {
         ("reason=Unschedulable", &["c"]),
         ("profile=large&thread_id=t-1&status=Running", &["a", "b"]),
         ("cluster=default", &["a", "b", "c", "d"]),
-        ("cluster=west", &[]),
     ] {
         assert_eq!(ids(&server, query).await, expected, "{query}");
     }
@@ -179,6 +178,20 @@ async fn an_invalid_parameter_is_named() {
             ),
         ]
     );
+    assert_eq!(server.fake.calls(), Vec::<String>::new());
+}
+
+/// Guards that a list of a cluster that does not exist is a 422 that names those that exist, whichever tag the client sends.
+#[tokio::test]
+async fn an_unknown_cluster_is_not_an_empty_list() {
+    let server = Server::start(Fake::with_sandboxes(1));
+    for query in ["cluster=west", "cluster=default,west", "cluster=west&limit=1&continue=MS9h"] {
+        let answer = get(&server, &format!("/api/sandboxes?{query}"), "if-none-match: *\r\n").await;
+        assert_eq!(answer.status, 422, "{query}: {answer}");
+        let error = &answer.body["detail"][0];
+        assert_eq!(error["msg"], "Input should be 'default'", "{query}");
+        assert_eq!((&error["loc"], &error["input"]), (&json!(["query", "cluster"]), &json!("west")));
+    }
     assert_eq!(server.fake.calls(), Vec::<String>::new());
 }
 

@@ -24,6 +24,7 @@ const TYPICAL: [&str; 6] =
 pub(super) async fn run(session: &mut Session<'_, '_>, args: &EventsArgs) -> Result<(), Failure> {
     let path =
         args.id.as_deref().map_or("/api/events".to_owned(), |id| format!("{}/events", api::sandbox(id)));
+    args.filter.check_clusters(&session.api).await?;
     let mut follow = Follow::new(&session.api, path);
     let mut printer = Printer::new(args, session.console.style(&args.common.output));
     loop {

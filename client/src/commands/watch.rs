@@ -44,6 +44,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &GetArgs) -> Result
         [id] => (format!("{}/events", api::sandbox(id)), true),
         _ => ("/api/events".to_owned(), false),
     };
+    args.filter.check_clusters(&session.api).await?;
     let mut watch = Watch::new(args, session.console.style(&args.common.output));
     let mut follow = Follow::new(&session.api, path);
     loop {

@@ -88,6 +88,27 @@ async fn a_watch_is_filtered() {
     assert_eq!(shown, ["\"a\" \"Pending\"", "\"a\" \"Pending\"", "\"a\" \"Running\""]);
 }
 
+/// Guards that a cluster that does not exist is an error at once, also where the daemon's stream has all sandboxes.
+#[tokio::test]
+async fn an_unknown_cluster_is_refused() {
+    let refuse = |_: &Request, _| {
+        Answer::Json(
+            422,
+            "",
+            json!({"detail": "query.cluster: Input should be 'east' or 'west'", "status": 422}),
+        )
+    };
+    for args in [&["get"][..], &["get", "--watch"], &["events"], &["wait"], &["delete"]] {
+        let server = Server::start(refuse).await;
+        let outcome = command(&server.url, &[args, &["--cluster", "south"]].concat()).await;
+        assert_eq!(outcome.exit, Exit::Failed, "{args:?}: {outcome:?}");
+        assert!(outcome.err.contains("Input should be 'east' or 'west'"), "{args:?}: {outcome:?}");
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        assert!(requests[0].line.starts_with("GET /api/sandboxes?cluster=south&limit="), "{requests:?}");
+    }
+}
+
 /// Guards that `events` prints the changes with their names, and ends with the sandbox.
 #[tokio::test]
 async fn events_are_printed() {

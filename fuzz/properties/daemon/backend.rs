@@ -1,6 +1,6 @@
 //! A backend that has every sandbox that a request names, does nothing, and records its calls.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use actors::{
     sandboxes::Reaped,
@@ -176,6 +176,11 @@ impl Backend for Recorder {
     async fn list(&self, _: &Revision) -> Result<Listing<(SandboxId, Status)>, SandboxError> {
         self.note("list", None);
         Ok(self.listed.to_vec().into())
+    }
+
+    fn cluster_names(&self) -> Vec<ClusterName> {
+        let names: BTreeSet<_> = self.listed.iter().map(|(_, status)| status.cluster.clone()).collect();
+        names.into_iter().collect()
     }
 
     async fn changes(&self, _: Start) -> Result<ChangeReader, SandboxError> {

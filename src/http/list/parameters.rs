@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, num::IntErrorKind};
 
 use lifecycle::{
     ids::{
-        CLUSTER_NAME_PATTERN, ClusterName, PROFILE_NAME_PATTERN, ProfileName, SandboxId, THREAD_ID_PATTERN,
-        ThreadId, USER_ID_PATTERN, UserId,
+        ClusterName, PROFILE_NAME_PATTERN, ProfileName, SandboxId, THREAD_ID_PATTERN, ThreadId,
+        USER_ID_PATTERN, UserId,
     },
     observed::Status,
     phase::Phase,
@@ -51,12 +51,14 @@ impl Parameters {
         Query(query).has_any(&NAMES)
     }
 
-    /// Parses the parameters of a query.
+    /// Parses the parameters of a query. These are the clusters that it can select: a list of a cluster that does not exist
+    /// would look like that of a cluster without sandboxes.
     ///
     /// # Errors
     /// A 422 with each invalid value.
-    pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
+    pub(super) fn parse(query: &str, clusters: &[ClusterName]) -> Result<Self, ApiError> {
         let mut reader = Reader::new(query);
+        let clusters: Vec<_> = clusters.iter().map(ClusterName::as_str).collect();
         let pattern = |pattern| Problem::pattern(pattern, None);
         let parameters = Self {
             status: reader.any_of("status", |status| {
@@ -73,7 +75,7 @@ impl Parameters {
                 ProfileName::parse(name).map(drop).ok_or_else(|| pattern(PROFILE_NAME_PATTERN))
             }),
             cluster: reader.any_of("cluster", |name| {
-                ClusterName::parse(name).map(drop).ok_or_else(|| pattern(CLUSTER_NAME_PATTERN))
+                clusters.contains(&name).then_some(()).ok_or_else(|| Problem::one_of(&clusters))
             }),
             selector: reader.selector(),
             limit: reader.last("limit", limit),
@@ -93,8 +95,13 @@ impl Parameters {
             && self.user_id.accepts(origin.user_id.as_ref().map(UserId::as_str))
             && self.thread_id.accepts(origin.thread_id.as_ref().map(ThreadId::as_str))
             && self.profile.accepts(spec.profile.as_ref().map(ProfileName::as_str))
-            && self.cluster.accepts(Some(status.cluster.as_str()))
+            && self.includes(&status.cluster)
             && self.selector.matches(&origin.labels)
+    }
+
+    /// Returns whether the list shows sandboxes of this cluster.
+    pub(super) fn includes(&self, cluster: &ClusterName) -> bool {
+        self.cluster.accepts(Some(cluster.as_str()))
     }
 }
 

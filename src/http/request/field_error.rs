@@ -186,7 +186,7 @@ impl Problem {
         Self::with("literal_error", format!("Input should be {expected}"), json!({ "expected": expected }))
     }
 
-    /// A value other than the allowed ones, of which there are at least two.
+    /// A value other than the allowed ones.
     pub(crate) fn one_of(expected: &[&str]) -> Self {
         let quoted: Vec<_> = expected.iter().map(|expected| format!("'{expected}'")).collect();
         let expected = match &*quoted {

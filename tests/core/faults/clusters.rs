@@ -186,6 +186,20 @@ async fn a_lost_cluster_is_replaced() {
     assert_eq!(fleet.shown(&kept).await, "north");
     let all = fleet.daemon.fetch("/api/sandboxes").await;
     assert_eq!((&all.body["count"], &all.body["incomplete"]), (&json!(1), &json!(["west"])), "{all}");
+    for (selected, count, incomplete) in [
+        ("north", 1, None),
+        ("east,north", 1, None),
+        ("west", 0, Some("west")),
+        ("west,north", 1, Some("west")),
+    ] {
+        let page = fleet.daemon.fetch(&format!("/api/sandboxes?cluster={selected}")).await;
+        assert_eq!((page.status, &page.body["count"]), (200, &json!(count)), "{selected}: {page}");
+        assert_eq!(page.header("incomplete-clusters"), incomplete, "{selected}");
+        assert_eq!(page.body.get("incomplete"), incomplete.map(|name| json!([name])).as_ref(), "{selected}");
+    }
+    let unknown = fleet.daemon.fetch("/api/sandboxes?cluster=south").await;
+    assert_eq!(unknown.status, 422, "{unknown}");
+    assert_eq!(unknown.body["detail"][0]["msg"], "Input should be 'east', 'north' or 'west'", "{unknown}");
 
     sleep(LOST).await;
     let answer = fleet.daemon.post(&lost).await;

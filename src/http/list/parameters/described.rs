@@ -41,7 +41,12 @@ pub(in crate::http::list) fn parameters() -> Vec<Parameter> {
             "thread-456",
         ),
         any_of("profile", "Only sandboxes with this profile.", profile(), "large"),
-        any_of("cluster", "Only sandboxes in this cluster. The only one is `default`.", profile(), "default"),
+        any_of(
+            "cluster",
+            "Only sandboxes in this cluster. The only one is `default`. A cluster that does not exist is a 422.",
+            profile(),
+            "default",
+        ),
         any_of(
             "label",
             "Only sandboxes whose labels match this label selector.",

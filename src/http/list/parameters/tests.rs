@@ -13,6 +13,11 @@ use serde_json::json;
 
 use super::*;
 
+/// Parses a query for a daemon with two clusters.
+fn parse(query: &str) -> Result<Parameters, ApiError> {
+    Parameters::parse(query, &[ClusterName::DEFAULT, ClusterName::parse("west").unwrap()])
+}
+
 fn sandbox() -> Status {
     let origin = Origin {
         thread_id: ThreadId::parse("t-1"),
@@ -75,7 +80,7 @@ fn each_parameter_selects_by_its_field() {
         ("unknown=x&user_id=alice", true, false),
     ] {
         assert!(Parameters::are_in(query), "{query}");
-        let parameters = Parameters::parse(query).unwrap_or_else(|error| panic!("{query}: {error:?}"));
+        let parameters = parse(query).unwrap_or_else(|error| panic!("{query}: {error:?}"));
         assert_eq!(parameters.match_sandbox(&sandbox()), full, "{query}");
         assert_eq!(parameters.match_sandbox(&bare), without, "{query}, without fields");
     }
@@ -93,7 +98,7 @@ fn other_parameters_are_ignored() {
 #[test]
 fn pages_are_read() {
     let read = |query: &str| {
-        let Parameters { limit, after, .. } = Parameters::parse(query).unwrap();
+        let Parameters { limit, after, .. } = parse(query).unwrap();
         (limit, after.map(|id| id.to_string()))
     };
     assert_eq!(read("limit=1"), (Some(1), None));
@@ -104,7 +109,7 @@ fn pages_are_read() {
 /// Guards that an invalid value of a known parameter is refused, and that the error names the parameter and the value.
 #[test]
 fn invalid_values_are_named() {
-    let errors = |query: &str| match Parameters::parse(query) {
+    let errors = |query: &str| match parse(query) {
         Ok(parameters) => panic!("{query}: {parameters:?}"),
         Err(error) => {
             let errors = error.detail().as_array().unwrap().clone();
@@ -126,7 +131,9 @@ fn invalid_values_are_named() {
         ("user_id=alice,a%20b", "user_id", "string_pattern_mismatch", "a b"),
         ("thread_id=%F0%9F%98%80", "thread_id", "string_pattern_mismatch", "😀"),
         ("profile=Large", "profile", "string_pattern_mismatch", "Large"),
-        ("cluster=", "cluster", "string_pattern_mismatch", ""),
+        ("cluster=", "cluster", "literal_error", ""),
+        ("cluster=West", "cluster", "literal_error", "West"),
+        ("cluster=west,east", "cluster", "literal_error", "east"),
         ("label=tier=a=b", "label", "value_error", "tier=a=b"),
         ("label=a&label=,", "label", "value_error", ","),
         ("limit=0", "limit", "greater_than", "0"),
