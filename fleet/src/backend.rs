@@ -192,6 +192,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
         async { Vec::new() }
     }
 
+    /// Returns the cluster with this name; `None` if there is none. Waits a moment for its version if that is not known.
+    fn cluster(&self, name: &ClusterName) -> impl Future<Output = Option<ClusterReport>> + Send {
+        async move { self.clusters().await.into_iter().find(|report| report.name == *name) }
+    }
+
     /// Changes a cluster, and returns it; `None` if there is no such cluster.
     fn change_cluster(
         &self,

@@ -285,6 +285,10 @@ impl Backend for Fleet {
         join_all(members.iter().map(|member| self.report(member))).await
     }
 
+    async fn cluster(&self, name: &ClusterName) -> Option<ClusterReport> {
+        Some(self.report(&self.member(name)?).await)
+    }
+
     async fn change_cluster(&self, name: &ClusterName, change: ClusterChange) -> Option<ClusterReport> {
         let member = self.member(name)?;
         member.change(change);

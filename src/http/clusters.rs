@@ -1,4 +1,4 @@
-//! `GET /api/clusters` and `PATCH /api/clusters/{name}`: the clusters of the sandboxes.
+//! `GET /api/clusters`, and `GET` and `PATCH /api/clusters/{name}`: the clusters of the sandboxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,6 +114,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/clusters", "listClusters", Tag::Operation, "List the clusters")
             .text("It is answered also while a cluster cannot be reached.")
             .ok::<List<'_>>("The clusters", json!({"clusters": [example], "count": 1})),
+        Endpoint::get("/api/clusters/{name}", "getCluster", Tag::Operation, "Get a cluster")
+            .text("It is answered also while the cluster cannot be reached.")
+            .ok::<Cluster<'_>>("The cluster", example.clone())
+            .fails(failures::unknown_cluster()),
         Endpoint::patch("/api/clusters/{name}", "changeCluster", Tag::Operation, "Drain a cluster, or change its weight")
             .text(
                 "A drained cluster gets no new sandboxes, and keeps those that it has. The change lasts until the daemon ends; \
@@ -133,7 +137,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFilter<(Response,)> {
-    let changed = backend.clone();
+    let (read, changed) = (backend.clone(), backend.clone());
+    let one = path::cluster().and(warp::get()).then(move |cluster| {
+        let backend = read.clone();
+        async move { reply(get(&backend, cluster).await) }
+    });
     let list = path::clusters().and(warp::get()).then(move || {
         let backend = backend.clone();
         async move { reply(list(&backend).await) }
@@ -147,13 +155,21 @@ pub(super) fn route<B: Backend>(backend: B, body_reader: BodyReader) -> BoxedFil
             async move { change(&backend, cluster, to).await }
         },
     );
-    list.or(change).unify().boxed()
+    list.or(one).unify().or(change).unify().boxed()
 }
 
 async fn list<B: Backend>(backend: &B) -> Result<Response, ApiError> {
     let clusters = backend.clusters().await;
     let clusters: Vec<_> = clusters.iter().map(Cluster::from).collect();
     responses::ok(&List { count: clusters.len(), clusters }, 512)
+}
+
+async fn get<B: Backend>(backend: &B, PathCluster { name, text }: PathCluster) -> Result<Response, ApiError> {
+    let report = match &name {
+        Some(name) => backend.cluster(name).await,
+        None => None,
+    };
+    one(report, &text)
 }
 
 async fn change<B: Backend>(
@@ -165,7 +181,12 @@ async fn change<B: Backend>(
         Some(name) => backend.change_cluster(name, change).await,
         None => None,
     };
-    let report = report.ok_or_else(|| ApiError::unknown_cluster(&text))?;
+    one(report, &text)
+}
+
+/// Returns a cluster, or a 404 with the caller's text.
+fn one(report: Option<ClusterReport>, text: &str) -> Result<Response, ApiError> {
+    let report = report.ok_or_else(|| ApiError::unknown_cluster(text))?;
     responses::ok(&Cluster::from(&report), 512)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let workspace = path::workspace().map(|_: PathWorkspace| refuse("DELETE, PATCH"));
     let workspaces = workspaces.or(workspace).unify();
     let profiles = path::profiles().map(|| refuse("GET"));
-    let cluster = path::cluster().map(|_: PathCluster| refuse("PATCH"));
+    let cluster = path::cluster().map(|_: PathCluster| refuse("GET, PATCH"));
     let clusters = path::clusters().map(|| refuse("GET")).or(cluster).unify();
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));

@@ -1,4 +1,4 @@
-//! The routes about clusters: changes of a cluster, and moves.
+//! The routes about clusters: one cluster, its changes, and moves.
 
 use serde_json::json;
 
@@ -45,9 +45,27 @@ async fn a_cluster_is_changed() {
         assert_eq!(patch(name, r#"{"drain": true}"#).await.status, 404, "{name}");
     }
     let refused =
-        exchange(server.address, "GET /api/clusters/west HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\n\r\n");
+        exchange(server.address, "PUT /api/clusters/west HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\n\r\n");
     let refused = refused.await.unwrap();
-    assert_eq!((refused.status, refused.header("allow")), (405, Some("PATCH")));
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, PATCH")));
+}
+
+/// Guards that a GET of one cluster is the object of the list, and that an unknown name is a 404 that names it.
+#[tokio::test]
+async fn one_cluster_is_read() {
+    let server = Server::start(Fake::default());
+    let get = |path: &str| {
+        let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\n\r\n");
+        let address = server.address;
+        async move { exchange(address, &text).await.unwrap() }
+    };
+    let (list, one) = (get("/api/clusters").await, get("/api/clusters/default").await);
+    assert_eq!((one.status, &one.body), (200, &list.body["clusters"][0]));
+    for (name, shown) in [("west", "west"), ("West", "West"), ("a%20b", "a b")] {
+        let unknown = get(&format!("/api/clusters/{name}")).await;
+        assert_eq!(unknown.status, 404, "{name}");
+        assert_eq!(unknown.body, json!({"detail": format!("Cluster '{shown}' not found")}), "{name}");
+    }
 }
 
 /// Guards that a move names a cluster and has the owner, that it is 202 until it is done, and that an invalid one is refused
