@@ -200,7 +200,8 @@ pub enum SandboxError {
     },
     /// A cluster that has the sandbox, or may have it, is away.
     #[error(
-        "cluster '{cluster}' is away and may have Sandbox '{id}' ({why}); try again in {} s",
+        "cluster '{cluster}' is away and {} Sandbox '{id}'{} ({why}); try again in {} s",
+        if *had_it { "had" } else { "may have" }, if *had_it { " when it was last seen" } else { "" },
         whole_seconds(*retry_after)
     )]
     ClusterAway {
@@ -208,6 +209,8 @@ pub enum SandboxError {
         cluster: ClusterName,
         /// The requested sandbox.
         id: SandboxId,
+        /// Whether the last known state of the cluster has the sandbox.
+        had_it: bool,
         /// Why its state is not known.
         why: String,
         /// The retry delay.

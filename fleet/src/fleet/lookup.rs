@@ -1,5 +1,7 @@
 //! Finds the cluster of a request about one sandbox.
 
+use std::time::Duration;
+
 use actors::view::STALE_RETRY;
 use futures::future::join_all;
 use lifecycle::{
@@ -78,13 +80,22 @@ pub(super) async fn first_lists(members: impl IntoIterator<Item = &Member>) {
     join_all(lists.map(|(patience, member)| timeout(patience, member.view().loaded()))).await;
 }
 
-/// Returns the error for a request about a sandbox that one of these members may have.
+/// Returns the error for a request about a sandbox that one of these members may have. It names one that is known to have
+/// had it, if there is one.
 pub(super) fn unavailable(members: &[Member], away: &[usize], id: &SandboxId) -> SandboxError {
-    let first = away.iter().find_map(|index| members.get(*index)).unwrap_or(&members[0]);
+    let mut away = away.iter().filter_map(|index| members.get(*index));
+    let first = away.clone().next().unwrap_or(&members[0]);
+    let named = away.find(|member| member.view().status(id).is_some()).unwrap_or(first);
+    cluster_away(named, id, STALE_RETRY)
+}
+
+/// Returns the error that this member is away.
+pub(super) fn cluster_away(member: &Member, id: &SandboxId, retry_after: Duration) -> SandboxError {
     SandboxError::ClusterAway {
-        cluster: first.name().clone(),
+        cluster: member.name().clone(),
         id: id.clone(),
-        why: first.view().stale_reason(),
-        retry_after: STALE_RETRY,
+        had_it: member.view().status(id).is_some(),
+        why: member.view().stale_reason(),
+        retry_after,
     }
 }

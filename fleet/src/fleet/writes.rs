@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Fleet, RETRY,
-    lookup::{first_lists, unavailable, winner},
+    lookup::{cluster_away, first_lists, unavailable, winner},
 };
 use crate::{
     member::Member,
@@ -262,9 +262,14 @@ impl Fleet {
             }
             return Ok(());
         }
-        // An owner that may not delete the sandbox gets that answer, whatever the other clusters say.
-        let first = errors.iter().position(|error| matches!(error, SandboxError::Owned { .. })).unwrap_or(0);
-        Err(errors.swap_remove(first))
+        // An owner that may not delete the sandbox gets that answer, whatever the other clusters say. A cluster that had the
+        // sandbox is named before one that only may have it.
+        let is_owned = |error: &SandboxError| matches!(error, SandboxError::Owned { .. });
+        let is_guess =
+            |error: &SandboxError| matches!(error, SandboxError::ClusterAway { had_it: false, .. });
+        let told =
+            errors.iter().position(is_owned).or_else(|| errors.iter().position(|error| !is_guess(error)));
+        Err(errors.swap_remove(told.unwrap_or(0)))
     }
 }
 
@@ -297,8 +302,7 @@ fn of_member(member: &Member, id: &SandboxId, error: SandboxError) -> SandboxErr
         SandboxError::Stale { retry_after, .. } | SandboxError::Unavailable { retry_after, .. }
             if !member.view().is_fresh() =>
         {
-            let why = member.view().stale_reason();
-            SandboxError::ClusterAway { cluster: member.name().clone(), id: id.clone(), why, retry_after }
+            cluster_away(member, id, retry_after)
         }
         other => other,
     }

@@ -36,6 +36,33 @@ async fn the_others_work_on() {
     assert_eq!(world.fleet().get(&lost).await.unwrap().unwrap().cluster, name("west"));
 }
 
+/// Guards that the error says whether the cluster had the sandbox, and that one which is known to have had it is named before
+/// one which was never listed.
+#[tokio::test(start_paused = true)]
+async fn an_error_says_what_is_known() {
+    let mut world = World::start().await;
+    let lost = id_for(&["west"]);
+    world.create(&lost).await.unwrap();
+    world.set_mode("east", Mode::Silent);
+    world.restart().await;
+    pass(budget::FIRST_LIST.as_secs() + 1).await;
+    world.set_mode("west", Mode::Silent);
+    pass(STALENESS.as_secs() + 2).await;
+    for (id, part) in [
+        (lost.clone(), format!("cluster 'west' is away and had Sandbox '{lost}' when it was last seen (")),
+        (id("unknown"), "cluster 'east' is away and may have Sandbox 'unknown' (".to_owned()),
+    ] {
+        let errors = [
+            world.fleet().get(&id).await.unwrap_err(),
+            world.create(&id).await.unwrap_err(),
+            world.fleet().delete(id.clone(), None).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().starts_with(&part), "{error}");
+        }
+    }
+}
+
 /// Guards that a sandbox of a lost cluster is made again elsewhere after the time-out and not before, marked as a
 /// replacement, and that its twin is deleted when the cluster returns.
 #[tokio::test(start_paused = true)]
