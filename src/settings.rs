@@ -33,7 +33,7 @@ mod log;
 mod network;
 mod probing;
 pub mod problem;
-mod profiles;
+pub mod profiles;
 mod reader;
 mod reaping;
 pub mod reload;

@@ -36,6 +36,8 @@ pub struct SettingsFacts {
     pub listen: Option<SocketAddr>,
     /// Whether there is an API key.
     pub has_key: bool,
+    /// A sentence for each profile that no cluster offers.
+    pub unoffered_profiles: Vec<String>,
     /// The contents of a sandbox's Pod, Service and URL.
     pub template: Template,
     /// Whether the CPU use of idle sandboxes is read.

@@ -12,7 +12,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     cli::DoctorArgs,
-    settings::{ClusterSettings, Settings, environment::Environment, load, problem::Problems, rules},
+    settings::{
+        ClusterSettings, Settings, environment::Environment, load, problem::Problems, profiles::unoffered,
+        rules,
+    },
     stdout,
 };
 
@@ -193,6 +196,7 @@ fn facts_of(settings: &Settings, cluster: &ClusterSettings, problems: Vec<String
         problems,
         listen: Some(settings.http.listen),
         has_key: settings.http.api_key.is_some(),
+        unoffered_profiles: unoffered(&settings.clusters),
         template,
         reads_metrics: cluster.probes.idle_cpu_millis.is_some(),
         reads_logs: cluster.kubernetes.exit_log_lines > 0,

@@ -6,6 +6,7 @@ use crate::settings::{
     clusters::changed_keys,
     load::Loaded,
     problem::Problems,
+    profiles::unoffered,
     reload::{Changes, changes},
 };
 
@@ -55,6 +56,9 @@ pub(super) async fn reload(
     let (added, terms) = (taken.added.len(), taken.terms.len());
     tracing::info!(added, terms, refused = refused.len(), "the settings are reloaded");
     taken.apply(in_use, &new);
+    for sentence in unoffered(&in_use.settings.clusters) {
+        tracing::warn!("{sentence}");
+    }
 }
 
 /// Starts the stack of a cluster, and the cluster if it is an embedded one.

@@ -11,7 +11,7 @@ use super::{
     start_log, welcome,
 };
 use crate::{
-    settings::{environment, load::Loaded, problem::Problems},
+    settings::{environment, load::Loaded, problem::Problems, profiles::unoffered},
     telemetry::spans::{Export, Started},
 };
 
@@ -58,6 +58,9 @@ pub async fn serve(loaded: Loaded, reload: impl Fn() -> Result<Loaded, Problems>
             address = %daemon.address(),
             "no API key is set (PROVISIONER_AUTH=none): anyone who reaches this address can make and delete sandboxes"
         );
+    }
+    for sentence in unoffered(&settings.clusters) {
+        tracing::warn!("{sentence}");
     }
     welcome::print(settings, embedded.as_ref(), daemon.address());
     if let Some(address) = daemon.metrics_address() {

@@ -113,6 +113,20 @@ fn put(
     }
 }
 
+/// Returns a sentence for each profile that no cluster offers: every POST with it is refused.
+#[must_use]
+pub fn unoffered(clusters: &Clusters) -> Vec<String> {
+    // The profiles are the same for all clusters.
+    let names = clusters.first.template.profiles.iter().map(|(name, _)| name);
+    let is_unoffered = |name: &&ProfileName| !clusters.iter().any(|cluster| cluster.terms.offers(Some(name)));
+    let sentence = |name| {
+        format!(
+            "{KEY}.{name}: no cluster offers the profile; add it to the `profiles` of a table [clusters.NAME]"
+        )
+    };
+    names.filter(is_unoffered).map(sentence).collect()
+}
+
 /// Returns a problem for each limit of a profile that no request may set.
 fn above_maximum(name: &ProfileName, profile: &Profile, max: Limits) -> impl Iterator<Item = Problem> {
     let limits = [

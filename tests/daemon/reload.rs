@@ -110,6 +110,27 @@ async fn a_hangup_reloads_the_file() {
     assert_eq!(process.status().await, Some(0));
 }
 
+/// Guards that a profile that no cluster offers is a warning once at the start, and at a reload after which none offers it.
+#[tokio::test]
+async fn a_profile_without_a_cluster_is_a_warning() {
+    let place = Place::new(&["east"]).await;
+    let (unoffered, offered) =
+        ("profiles = ['default']\n[profiles.gpu]", "profiles = ['gpu']\n[profiles.gpu]");
+    let warnings = || {
+        let log = fs::read_to_string(place.folder.path().join("log")).unwrap();
+        log.matches("profiles.gpu: no cluster offers the profile").count()
+    };
+    place.write(&[("east", unoffered)]);
+    let process = place.start().await;
+    assert_eq!(warnings(), 1);
+    place.write(&[("east", offered)]);
+    place.reload(&process, &["the settings are reloaded"]).await;
+    assert_eq!(warnings(), 1);
+    place.write(&[("east", unoffered)]);
+    process.signal("HUP").await;
+    within(LONG, "a second warning", async || warnings() == 2).await;
+}
+
 /// Guards that a file that is not valid changes nothing, that each problem is logged, and that the next reload works.
 #[tokio::test]
 async fn an_invalid_file_is_not_loaded() {

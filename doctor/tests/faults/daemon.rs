@@ -88,7 +88,7 @@ async fn no_daemon_runs() {
     case.finds("named", &["SP1301"]).await;
 }
 
-/// Guards the codes of settings with which the daemon does not start, or is open.
+/// Guards the codes of settings with which the daemon does not start, is open, or refuses a profile.
 #[tokio::test]
 async fn faults_of_the_settings() {
     let mut case = Case::healthy().await;
@@ -96,6 +96,9 @@ async fn faults_of_the_settings() {
     case.finds("no key", &["SP0102"]).await;
     case.subject.settings.has_key = true;
     case.finds("a key", &[]).await;
+    case.subject.settings.unoffered_profiles = vec!["profiles.gpu: unoffered".to_owned()];
+    case.finds("a profile that no cluster offers", &["SP0103"]).await;
+    case.subject.settings.unoffered_profiles.clear();
     case.subject.settings.problems = vec!["listen: refused".to_owned()];
     case.finds("refused", &["SP0101"]).await;
 }

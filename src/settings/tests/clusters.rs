@@ -8,7 +8,7 @@ use lifecycle::{
 };
 
 use super::{super::show, Inputs};
-use crate::settings::{ClusterSettings, Clusters};
+use crate::settings::{ClusterSettings, Clusters, profiles::unoffered};
 
 const PROFILES: &str = "[profiles.large]\n[profiles.small]\n";
 
@@ -225,6 +225,27 @@ fn profiles_are_checked_with_each_cluster_that_offers_them() {
         .file("max_ttl = '1h'\n[profiles.a]\nttl = '2h'\n[clusters.a]\n[clusters.b]\nnamespace = 'b'\n")
         .refusal();
     assert_eq!(told, "error: profiles.a.ttl: 2h is above max_ttl, which is 1h");
+}
+
+/// Guards that a profile that no cluster offers is named, and that a cluster without a list offers all.
+#[test]
+fn a_profile_without_a_cluster_is_named() {
+    let told = |a: &str, b: &str| {
+        let file = format!("{PROFILES}[clusters.a]\n{a}\n[clusters.b]\nnamespace = 'b'\n{b}\n");
+        unoffered(&clusters(&Inputs::default().file(&file)))
+    };
+    let sentence = |name| {
+        format!(
+            "profiles.{name}: no cluster offers the profile; add it to the `profiles` of a table [clusters.NAME]"
+        )
+    };
+    let (default, large) = ("profiles = ['default']", "profiles = ['large']");
+    assert_eq!(told(default, default), ["large", "small"].map(sentence));
+    assert_eq!(told(default, large), ["small"].map(sentence));
+    for (a, b) in [("", ""), ("", large), (large, "profiles = ['default', 'small']")] {
+        assert_eq!(told(a, b), [""; 0], "{a} {b}");
+    }
+    assert_eq!(unoffered(&clusters(&Inputs::default().file(PROFILES))), [""; 0]);
 }
 
 /// Guards that embedded clusters have the names of their numbers, or of the tables, which may then share everything.
