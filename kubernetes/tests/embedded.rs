@@ -427,6 +427,7 @@ async fn a_kubeconfig_and_a_socket_serve_as_well() {
     .unwrap();
     let options = kubernetes::connect::Options {
         kubeconfig: kubeconfig.clone(),
+        setting: "KUBECONFIG_PATH".to_owned(),
         context: None,
         in_cluster: None,
         api_server: None,

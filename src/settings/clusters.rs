@@ -65,16 +65,21 @@ pub(super) fn read_loss_timeout(reader: &Reader<'_>) -> Result<Option<Duration>,
     reader.get(&LOSS_TIMEOUT)
 }
 
-/// Reads the settings of a cluster from its values, which were checked.
+/// Reads the settings of a cluster from its values, which were checked. `kubeconfig` is the field of its table that has the
+/// path of its kubeconfig, if there is one.
 pub(super) fn read(
     name: ClusterName,
     terms: Terms,
     values: &Sources,
+    kubeconfig: Option<String>,
     in_cluster: Option<ServiceAddress>,
 ) -> Result<ClusterSettings, Reported> {
     let reader = Reader::new(values, [].into_iter(), false);
     let mut template = Template::default();
-    let kubernetes = kubernetes::read(&reader, in_cluster, &mut template)?;
+    let mut kubernetes = kubernetes::read(&reader, in_cluster, &mut template)?;
+    if let Some(field) = kubeconfig {
+        kubernetes.connect.setting = field;
+    }
     sandbox::read(&reader, &mut template)?;
     volumes::read(&reader, &mut template)?;
     lark::read(&reader, &mut template)?;

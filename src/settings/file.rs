@@ -9,8 +9,7 @@ use super::{
     problem::{Origin, Problem},
     profiles,
     sections::SETTINGS,
-    setting::Spec,
-    similar::{LIKENESS, normalized},
+    similar::{best, likeness, normalized},
     sources::RawValue,
     tables::{WrittenTables, kind},
 };
@@ -87,25 +86,11 @@ fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
     }
 }
 
-/// Returns the setting that was probably meant: by its variable, by a part of its name, or by similarity.
+/// Returns the setting that was probably meant.
 fn like(name: &str) -> Option<&'static str> {
     let wanted = normalized(name);
-    let likeness = |spec: &Spec| {
-        if spec.variable.eq_ignore_ascii_case(&wanted) {
-            1.0
-        } else if wanted.len() > 3 && spec.name.ends_with(&format!("_{wanted}")) {
-            0.99
-        } else {
-            strsim::jaro_winkler(&wanted, &spec.name)
-        }
-    };
     let keys = [profiles::KEY, clusters::KEY].map(|key| (strsim::jaro_winkler(&wanted, key), key));
-    let best = SETTINGS
-        .iter()
-        .map(|spec| (likeness(spec), &*spec.name))
-        .chain(keys)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, name)| name)
+    best(SETTINGS.iter().map(|spec| (likeness(&wanted, spec), &*spec.name)).chain(keys))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

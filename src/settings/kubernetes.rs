@@ -121,6 +121,7 @@ pub(super) fn read(
     Ok(Kubernetes {
         connect: Options {
             kubeconfig: reader.get(&KUBECONFIG)?,
+            setting: KUBECONFIG.variable.to_owned(),
             context: reader.get(&CONTEXT)?,
             in_cluster,
             api_server: reader.get(&API_SERVER)?,

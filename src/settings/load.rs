@@ -182,7 +182,11 @@ fn read_clusters(
         embedded::check_tables(reader, tables.len())?;
     }
     let mut own_server = BTreeSet::new();
+    let mut kubeconfigs = BTreeMap::new();
     for (name, table) in tables {
+        if let Some(field) = table.kubeconfig_field(&name) {
+            kubeconfigs.insert(name.clone(), field);
+        }
         if table.names_server() {
             own_server.insert(name.clone());
         }
@@ -194,7 +198,7 @@ fn read_clusters(
         let in_cluster = in_cluster.filter(|_| !own_server.contains(name)).cloned();
         // Embedded clusters store no data, so their sandboxes can move.
         let terms = terms.remove(name).unwrap_or(Terms { shares_data: is_embedded, ..Terms::default() });
-        clusters::read(name.clone(), terms, values, in_cluster)
+        clusters::read(name.clone(), terms, values, kubeconfigs.remove(name), in_cluster)
     };
     let read = values.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok((Clusters::new(read).ok_or(Reported)?, values))

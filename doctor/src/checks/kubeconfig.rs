@@ -54,10 +54,10 @@ fn exists(facts: &Facts) -> Outcome {
             _ => Outcome::passed(""),
         },
         Err(outcome) => outcome,
-        Ok(OpenError::Connect(ConnectError::NotFound { path, .. })) => Outcome::failed(
+        Ok(OpenError::Connect(ConnectError::NotFound { path, setting, .. })) => Outcome::failed(
             format!("there is no file at {}", shown(path)),
-            "KUBECONFIG_PATH is the path on the machine, or in the container, where the daemon runs",
-            "mount or copy a kubeconfig there, or set KUBECONFIG_PATH to its path",
+            format!("{setting} is the path on the machine, or in the container, where the daemon runs"),
+            format!("mount or copy a kubeconfig there, or set {setting} to its path"),
         ),
         Ok(_) => Outcome::passed(""),
     }
@@ -66,7 +66,7 @@ fn exists(facts: &Facts) -> Outcome {
 fn is_file(facts: &Facts) -> Outcome {
     match error(facts) {
         Err(outcome) => outcome,
-        Ok(OpenError::Connect(ConnectError::IsDirectory { path })) => Outcome::failed(
+        Ok(OpenError::Connect(ConnectError::IsDirectory { path, .. })) => Outcome::failed(
             format!("{} is a directory", shown(path)),
             "Docker creates a directory for a mount whose source does not exist",
             "delete the directory on the host, put the file in its place, and create the container again",

@@ -88,6 +88,7 @@ pub fn subject(template: Template, cluster: Where) -> Subject {
 pub fn connect(path: impl Into<std::path::PathBuf>) -> ConnectOptions {
     ConnectOptions {
         kubeconfig: path.into(),
+        setting: "KUBECONFIG_PATH".to_owned(),
         context: None,
         in_cluster: None,
         api_server: None,

@@ -23,6 +23,8 @@ use crate::{
 pub struct Options {
     /// The path of the kubeconfig file.
     pub kubeconfig: PathBuf,
+    /// The setting that has the path, for the errors about it.
+    pub setting: String,
     /// The name of the kubeconfig's context; by default its current one. With a name, the service account is not used.
     pub context: Option<String>,
     /// The API server's address if this program runs in a Pod. Without a kubeconfig it then uses the Pod's service
@@ -51,7 +53,7 @@ pub struct ServiceAddress {
 pub enum ConnectError {
     /// The kubeconfig does not exist.
     #[error(
-        "Kubeconfig not found at {} (waited {} s); mount a kubeconfig file there, or set KUBECONFIG_PATH to where it is",
+        "Kubeconfig not found at {} (waited {} s); mount a kubeconfig file there, or set {setting} to where it is",
         path.display(), waited.as_secs()
     )]
     NotFound {
@@ -59,16 +61,20 @@ pub enum ConnectError {
         path: PathBuf,
         /// The time that it was waited for.
         waited: Duration,
+        /// The setting that has the path.
+        setting: String,
     },
     /// The kubeconfig's path is a directory. Docker creates one if it mounts a missing file.
     #[error(
         "Kubeconfig path is a directory: {}; mount the kubeconfig file itself (a missing file is mounted as a \
-         directory), or set KUBECONFIG_PATH to a file",
+         directory), or set {setting} to a file",
         path.display()
     )]
     IsDirectory {
         /// The path of the directory.
         path: PathBuf,
+        /// The setting that has the path.
+        setting: String,
     },
     /// The kubeconfig cannot be read.
     #[error("Kubeconfig at {} cannot be read ({kind}); check the file's owner and mode", path.display())]
@@ -173,12 +179,12 @@ impl Configuration {
     /// # Errors
     /// Returns an error if there is no usable configuration.
     pub(super) async fn find(options: &Options) -> Result<Self, ConnectError> {
-        match (find(&options.kubeconfig), options.service_address()) {
+        match (find(options), options.service_address()) {
             (Err(ConnectError::NotFound { .. }), Some(address)) => {
                 let context = service_account(address, Path::new(SERVICE_ACCOUNT))?;
                 return Ok(Self::new(options, context, "the Pod's service account".to_owned()));
             }
-            (Err(ConnectError::NotFound { .. }), None) => wait_for(&options.kubeconfig).await?,
+            (Err(ConnectError::NotFound { .. }), None) => wait_for(options).await?,
             (found, _) => found?,
         }
         Self::read(options).await
@@ -210,9 +216,9 @@ impl Configuration {
 /// # Errors
 /// Returns an error if there is no usable configuration.
 pub(crate) async fn find_now(options: &Options) -> Result<Configuration, ConnectError> {
-    match (find(&options.kubeconfig), options.service_address()) {
-        (Err(ConnectError::NotFound { path, .. }), None) => {
-            Err(ConnectError::NotFound { path, waited: Duration::ZERO })
+    match (find(options), options.service_address()) {
+        (Err(ConnectError::NotFound { path, setting, .. }), None) => {
+            Err(ConnectError::NotFound { path, waited: Duration::ZERO, setting })
         }
         _ => Configuration::find(options).await,
     }
@@ -259,7 +265,7 @@ impl Opened {
     /// Returns an error if it is not usable, or names another API server: the sandboxes are on the one that it named
     /// before.
     pub(super) async fn reread(&self, options: &Options) -> Result<Self, ConnectError> {
-        if find(&options.kubeconfig).is_err() {
+        if find(options).is_err() {
             return self.reload().await;
         }
         let configuration = Configuration::read(options).await?;
@@ -337,12 +343,12 @@ pub(super) fn service_account(
     })
 }
 
-async fn wait_for(path: &Path) -> Result<(), ConnectError> {
+async fn wait_for(options: &Options) -> Result<(), ConnectError> {
     let end = Instant::now() + KUBECONFIG_WAIT;
-    tracing::info!(path = %path.display(), "no kubeconfig yet; waiting for it");
+    tracing::info!(path = %options.kubeconfig.display(), "no kubeconfig yet; waiting for it");
     loop {
         tokio::time::sleep(KUBECONFIG_POLL).await;
-        match find(path) {
+        match find(options) {
             Err(ConnectError::NotFound { .. }) if Instant::now() < end => {}
             found => return found,
         }
@@ -350,15 +356,15 @@ async fn wait_for(path: &Path) -> Result<(), ConnectError> {
 }
 
 /// Checks once for the kubeconfig. An empty file is still being written and counts as missing.
-fn find(path: &Path) -> Result<(), ConnectError> {
-    let path = || path.to_owned();
-    match std::fs::metadata(path()) {
-        Ok(found) if found.is_dir() => Err(ConnectError::IsDirectory { path: path() }),
+fn find(options: &Options) -> Result<(), ConnectError> {
+    let (path, setting) = (|| options.kubeconfig.clone(), || options.setting.clone());
+    match std::fs::metadata(&options.kubeconfig) {
+        Ok(found) if found.is_dir() => Err(ConnectError::IsDirectory { path: path(), setting: setting() }),
         Ok(found) if found.len() > 0 || !found.is_file() => Ok(()),
         Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Err(ConnectError::Unreadable { path: path(), kind: error.kind() })
         }
-        _ => Err(ConnectError::NotFound { path: path(), waited: KUBECONFIG_WAIT }),
+        _ => Err(ConnectError::NotFound { path: path(), waited: KUBECONFIG_WAIT, setting: setting() }),
     }
 }
 

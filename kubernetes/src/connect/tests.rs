@@ -44,6 +44,7 @@ impl Drop for Place {
 fn options(kubeconfig: PathBuf) -> Options {
     Options {
         kubeconfig,
+        setting: "KUBECONFIG_PATH".to_owned(),
         context: None,
         in_cluster: None,
         api_server: None,
@@ -64,8 +65,10 @@ async fn refusal(options: &Options) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_missing_kubeconfig_is_waited_for_and_named() {
     let begun = Instant::now();
-    let text = refusal(&options("/nowhere/.kube/config".into())).await;
+    let setting = "clusters.west.kubeconfig".to_owned();
+    let text = refusal(&Options { setting, ..options("/nowhere/.kube/config".into()) }).await;
     assert!(text.starts_with("Kubeconfig not found at /nowhere/.kube/config"), "{text}");
+    assert!(text.ends_with("or set clusters.west.kubeconfig to where it is"), "{text}");
     assert!(begun.elapsed() >= KUBECONFIG_WAIT && begun.elapsed() < KUBECONFIG_WAIT + Duration::from_secs(1));
 }
 
@@ -89,6 +92,7 @@ async fn a_bad_kubeconfig_is_named_and_not_quoted() {
     let place = Place::new("bad");
     let text = refusal(&options(place.0.clone())).await;
     assert!(text.starts_with("Kubeconfig path is a directory"), "{text}");
+    assert!(text.ends_with("or set KUBECONFIG_PATH to a file"), "{text}");
     for (content, why) in [
         ("s3cret: [s3cret", "it is not a valid kubeconfig: see line 1"),
         ("users: 7\ns3cret: s3cret", "it is not a valid kubeconfig: see line 1"),

@@ -15,7 +15,7 @@ use crate::settings::{
     problem::{Origin, Problem, quoted},
     sections::SETTINGS,
     setting::Spec,
-    similar::{nearest, normalized},
+    similar::{best, likeness, normalized},
     sources::RawValue,
     tables::{WrittenField, WrittenTables},
 };
@@ -34,8 +34,11 @@ const TERMS: [&str; 5] = [WEIGHT, MAX_SANDBOXES, LABELS, PROFILES, SHARES_DATA];
 static WEIGHTS: Number<u16> = Number(0..=Terms::WEIGHT_MAX);
 static COUNTS: OrWord<Number<u64>> = OrWord(Number(1..=1_000_000), "unlimited");
 
+/// The field with the path of the kubeconfig.
+const KUBECONFIG_VARIABLE: &str = "KUBECONFIG_PATH";
+
 /// The fields that name the API server. With one of them the service account of this process's Pod is not used.
-const SERVER_VARIABLES: [&str; 3] = ["KUBECONFIG_PATH", "K8S_CONTEXT", "K8S_API_SERVER"];
+const SERVER_VARIABLES: [&str; 3] = [KUBECONFIG_VARIABLE, "K8S_CONTEXT", "K8S_API_SERVER"];
 
 /// The table of one cluster.
 #[derive(Default)]
@@ -203,6 +206,12 @@ impl Table {
         SERVER_VARIABLES.iter().any(|variable| self.values.contains_key(variable))
     }
 
+    /// Returns the path of the field with the kubeconfig in the table of this cluster, such as `clusters.west.kubeconfig`, if
+    /// the table has it.
+    pub fn kubeconfig_field(&self, name: &ClusterName) -> Option<String> {
+        self.values.contains_key(KUBECONFIG_VARIABLE).then(|| format!("{KEY}.{name}.kubeconfig"))
+    }
+
     /// Sets the value of a setting.
     fn set(&mut self, field: &Field<'_>) -> Result<(), Problem> {
         let Field { path, name, origin, .. } = field;
@@ -234,16 +243,19 @@ impl Table {
     }
 }
 
-/// Returns the field that was probably meant.
+/// Returns the field that was probably meant, or the setting that no field replaces.
 fn hint(name: &str) -> String {
     let wanted = normalized(name);
-    let fields =
-        SETTINGS.iter().filter(|spec| spec.may_differ).flat_map(|spec| [spec.key_of_cluster(), &*spec.name]);
-    let by_variable =
-        SETTINGS.iter().find(|spec| spec.may_differ && spec.variable.eq_ignore_ascii_case(&wanted));
-    let nearest = || nearest(&wanted, TERMS.into_iter().chain(fields));
-    match by_variable.map(Spec::key_of_cluster).or_else(nearest) {
-        Some(field) => format!("; did you mean {field:?}?"),
+    let terms = TERMS.map(|term| (strsim::jaro_winkler(&wanted, term), (term, true)));
+    let settings = SETTINGS.iter().map(|spec| match (likeness(&wanted, spec), spec.key_of_cluster()) {
+        (likeness, key) if spec.may_differ => (likeness.max(strsim::jaro_winkler(&wanted, key)), (key, true)),
+        (likeness, _) => (likeness, (&*spec.name, false)),
+    });
+    match best(terms.into_iter().chain(settings)) {
+        Some((field, true)) => format!("; did you mean {field:?}?"),
+        Some((setting, false)) => format!(
+            "; did you mean {setting:?}? This setting is the same for all clusters; set it above the tables"
+        ),
         None => format!(
             "; the fields are {}, and the settings of the connection, the sandboxes, the volumes and the network",
             TERMS.join(", ")

@@ -93,6 +93,20 @@ fn the_service_account_is_only_for_clusters_without_a_server() {
     }
 }
 
+/// Guards that an error about a kubeconfig names the setting that has its path.
+#[test]
+fn the_setting_of_a_kubeconfig_is_known() {
+    let text = "[clusters.a]\nkubeconfig = '/a'\n[clusters.b]\nkubeconfig_path = '/b'\n[clusters.c]\ncontext = 'c'\n";
+    let all = clusters(&Inputs::default().file(text).env("KUBECONFIG_PATH", "/env"));
+    for (name, setting) in
+        [("a", "clusters.a.kubeconfig"), ("b", "clusters.b.kubeconfig"), ("c", "KUBECONFIG_PATH")]
+    {
+        assert_eq!(cluster(&all, name).kubernetes.connect.setting, setting);
+    }
+    let alone = clusters(&Inputs::default());
+    assert_eq!(alone.first.kubernetes.connect.setting, "KUBECONFIG_PATH");
+}
+
 /// Guards that each bad table gives one line with the path, the line of the file and what is allowed.
 #[test]
 fn bad_tables_are_refused_in_one_line() {
@@ -152,6 +166,9 @@ fn bad_tables_are_refused_in_one_line() {
         ("[clusters.a]\nembedded = true", "clusters.a.embedded at settings.toml:2: this setting is the same for all clusters; set it above the tables".into()),
         ("[clusters.a]\nwieght = 1", "clusters.a.wieght at settings.toml:2: it is not a field of a cluster; did you mean \"weight\"?".into()),
         ("[clusters.a]\nSANDBOX_IMAGE = 'x'", "clusters.a.SANDBOX_IMAGE at settings.toml:2: it is not a field of a cluster; did you mean \"image\"?".into()),
+        ("[clusters.a]\nidle_timeout = '1h'", "clusters.a.idle_timeout at settings.toml:2: it is not a field of a cluster; did you mean \"default_idle_timeout\"? This setting is the same for all clusters; set it above the tables".into()),
+        ("[clusters.a]\nPROVISIONER_MAX_TTL = '1h'", "clusters.a.PROVISIONER_MAX_TTL at settings.toml:2: it is not a field of a cluster; did you mean \"max_ttl\"? This setting is the same for all clusters; set it above the tables".into()),
+        ("[clusters.a]\nsandbox_imge = 'x'", "clusters.a.sandbox_imge at settings.toml:2: it is not a field of a cluster; did you mean \"image\"?".into()),
         ("[clusters.a]\nzebra = 1", "clusters.a.zebra at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, shares_data, and the settings of the connection, the sandboxes, the volumes and the network".into()),
         ("[clusters.a]\n\"x\\ny\" = 1", "clusters.a.\"x\\ny\" at settings.toml:2: it is not a field of a cluster; the fields are weight, max_sandboxes, labels, profiles, shares_data, and the settings of the connection, the sandboxes, the volumes and the network".into()),
         ("[clusters.a]\nnode_host = 2026-01-01", "clusters.a.node_host at settings.toml:2: a date or time is not allowed".into()),

@@ -75,6 +75,7 @@ impl ApiServer {
     fn options(&self) -> Options {
         Options {
             kubeconfig: self.path().join("config"),
+            setting: "KUBECONFIG_PATH".to_owned(),
             context: None,
             in_cluster: None,
             api_server: None,
