@@ -270,6 +270,7 @@ impl fmt::Display for Refusal {
         if self.status == StatusCode::NOT_FOUND && detail == "Not Found" {
             return f.write_str("the daemon does not have this call; it may be older than this program");
         }
+        // The sentence has the retry delay, if there is one.
         f.write_str(&printable(detail))?;
         let reaped = &self.body["reaped"];
         if let (Some(reason), Some(message)) = (reaped["reason"].as_str(), reaped["message"].as_str()) {
@@ -280,12 +281,6 @@ impl fmt::Display for Refusal {
         }
         if let Some(hint) = self.text("hint") {
             write!(f, "; {}", printable(hint))?;
-        }
-        // Many sentences of the daemon say so themselves.
-        if let Some(wait) = self.retry_after
-            && !detail.contains("again in ")
-        {
-            write!(f, "; try again in {} s", wait.as_secs())?;
         }
         match &self.request_id {
             Some(id) if self.status.is_server_error() && self.retry_after.is_none() => {
@@ -324,7 +319,7 @@ mod tests {
         let refuse = |refusal| Cause::Refused(Box::new(refusal));
         let later = Refusal {
             retry_after: Some(Duration::from_secs(2)),
-            ..refused(503, json!({"detail": "stale", "reason": "Stale"}))
+            ..refused(503, json!({"detail": "stale; try again in 2 s", "reason": "Stale"}))
         };
         let keyed = Refusal { key_origin: Some("/key".to_owned()), ..refused(401, json!({})) };
         let foreign = |status, content_type: Option<&str>| Cause::Foreign {
@@ -410,7 +405,7 @@ mod tests {
                 false,
                 "the daemon does not have this call",
             ),
-            (refuse(later), Exit::Unavailable, true, "stale (Stale); try again in 2 s"),
+            (refuse(later), Exit::Unavailable, true, "stale; try again in 2 s (Stale)"),
             (
                 refuse(refused(503, json!({"detail": "no image", "hint": "set X"}))),
                 Exit::Unavailable,
@@ -437,12 +432,14 @@ mod tests {
         }
     }
 
-    /// Guards that the retry delay is said once, also if the daemon's own sentence has it.
+    /// Guards that the retry delay is said once, whatever words the daemon has for it.
     #[test]
     fn the_retry_delay_is_said_once() {
-        let body = json!({"detail": "cluster state is stale (x); try again in 5 s", "reason": "Stale"});
-        let refusal = Refusal { retry_after: Some(Duration::from_secs(5)), ..refused(503, body) };
-        assert_eq!(refusal.to_string(), "cluster state is stale (x); try again in 5 s (Stale)");
+        for detail in ["cluster state is stale (x); try again in 5 s", "repeat it after 5 s"] {
+            let body = json!({"detail": detail, "reason": "Stale"});
+            let refusal = Refusal { retry_after: Some(Duration::from_secs(5)), ..refused(503, body) };
+            assert_eq!(refusal.to_string(), format!("{detail} (Stale)"));
+        }
     }
 
     /// Guards that a closed pipe is a success without a message.

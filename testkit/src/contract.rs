@@ -45,7 +45,17 @@ pub fn check(method: &Method, path: &str, answer: &Answer) -> Result<(), String>
     } else {
         json!(answer.text())
     };
+    says_when_to_retry(&answer.headers, &body)?;
     Schemas(&DOCUMENT).check(&content["schema"], &body, "body")
+}
+
+/// Checks that the sentence of an error has its `Retry-After`: the command line prints only the sentence.
+fn says_when_to_retry(headers: &HeaderMap, body: &Value) -> Result<(), String> {
+    let wait = headers.get("retry-after").and_then(|wait| wait.to_str().ok());
+    // The report of `/readyz` is not an error with a sentence.
+    let (Some(wait), Some(detail)) = (wait, body["detail"].as_str()) else { return Ok(()) };
+    let says_so = detail.contains(&format!("again in {wait} s"));
+    if says_so { Ok(()) } else { Err(format!("{detail:?} does not say to try again in {wait} s")) }
 }
 
 /// Compares an event of a stream with the document.

@@ -17,7 +17,7 @@ async fn every_failure_has_a_sentence() {
     let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     let redirect = "HTTP/1.1 302 Found\r\nlocation: https://login.example/\r\ncontent-length: 0\r\n\r\n";
     let cut = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 600\r\n\r\n{";
-    let later = json!({"detail": "cluster state is stale", "reason": "Stale"});
+    let later = json!({"detail": "cluster state is stale; try again in 2 s", "reason": "Stale"});
     for (answer, exit, sentence) in [
         (
             Answer::Json(401, "", json!({"detail": "Unauthorized"})),
@@ -32,7 +32,7 @@ async fn every_failure_has_a_sentence() {
         (
             Answer::Json(503, "retry-after: 2\r\n", later),
             Exit::Unavailable,
-            "cluster state is stale (Stale); try again in 2 s",
+            "cluster state is stale; try again in 2 s (Stale)",
         ),
         (
             Answer::Json(404, "", json!({"detail": "Not Found"})),
