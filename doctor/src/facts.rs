@@ -1,10 +1,13 @@
 //! The gathered facts, of which each check is a function. JSON objects are as the API server returned them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use kubernetes::inspect::{Access, Failure, OpenError, PolicyState, ReachError, SandboxObjects, Validity};
-use lifecycle::error::ClusterErrorKind;
+use lifecycle::{error::ClusterErrorKind, ids::ClusterName};
 use serde_json::Value;
 
 use crate::{
@@ -26,6 +29,8 @@ pub struct Facts {
     pub(crate) reach: Option<Result<Option<Validity>, ReachError>>,
     /// The cluster.
     pub(crate) cluster: ClusterFacts,
+    /// An earlier cluster of the settings with the same namespace.
+    pub(crate) double_of: Option<ClusterName>,
     /// The dialled sandboxes.
     pub(crate) network: NetworkFacts,
     /// The daemon.
@@ -112,6 +117,21 @@ pub(crate) struct DaemonFacts {
     pub metrics: Option<Result<String, DaemonError>>,
     /// The answer of `/api/network/check`.
     pub network_check: Option<Result<Value, DaemonError>>,
+}
+
+/// Finds the clusters whose namespace is that of an earlier one: two tables of the settings lead to it.
+pub fn find_doubles<'a>(clusters: impl IntoIterator<Item = (&'a ClusterName, &'a mut Facts)>) {
+    let mut first = BTreeMap::new();
+    for (name, facts) in clusters {
+        let namespace = facts.cluster.namespace.as_ref().ok();
+        let Some(uid) = namespace.and_then(|namespace| namespace["metadata"]["uid"].as_str()) else {
+            continue;
+        };
+        match first.entry(uid.to_owned()) {
+            Entry::Vacant(entry) => drop(entry.insert(name)),
+            Entry::Occupied(other) => facts.double_of = Some((*other.get()).clone()),
+        }
+    }
 }
 
 // === impl ClusterFacts ===

@@ -39,6 +39,7 @@ pub async fn gather(subject: &Subject, selection: &Selection, time: Duration) ->
         access,
         reach,
         cluster,
+        double_of: None,
         network: NetworkFacts { node_host, dialled },
         daemon,
     }

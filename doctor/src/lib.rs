@@ -24,7 +24,7 @@ mod subject;
 pub use self::{
     check::{Check, Finding, Outcome},
     checks::{all, find},
-    facts::Facts,
+    facts::{Facts, find_doubles},
     fix::{Fixed, fix},
     gather::gather,
     group::Group,

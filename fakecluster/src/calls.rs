@@ -132,6 +132,10 @@ impl Cluster for FakeCluster {
         })
     }
 
+    fn namespace_uid(&self) -> Option<Uid> {
+        self.state().namespace.clone()
+    }
+
     fn keep_requests(&self, keeps_requests: bool) {
         self.state().keeps_requests = keeps_requests;
     }

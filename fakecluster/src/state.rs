@@ -57,6 +57,8 @@ pub struct State {
     pub makes_unready: bool,
     /// Whether new Pods keep their request.
     pub keeps_requests: bool,
+    /// The uid of the namespace, if it can be read.
+    pub namespace: Option<Uid>,
     /// Where the data of sandboxes is.
     pub data_home: Option<DataHome>,
     /// The claims of workspaces.

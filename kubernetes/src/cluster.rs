@@ -469,6 +469,10 @@ impl Cluster for KubeCluster {
         Box::pin(self.version.get())
     }
 
+    fn namespace_uid(&self) -> Option<Uid> {
+        self.namespace.uid()
+    }
+
     fn network(&self) -> NetworkReport {
         self.network.report()
     }

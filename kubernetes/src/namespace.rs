@@ -7,7 +7,10 @@ use kube::core::{
     ObjectMeta, Request, Resource,
     params::{GetParams, PostParams},
 };
-use lifecycle::error::{ClusterError, ClusterErrorKind};
+use lifecycle::{
+    error::{ClusterError, ClusterErrorKind},
+    observed::Uid,
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -23,6 +26,8 @@ pub struct Namespace {
     connection: Connection,
     /// The reason why the namespace is not known to exist. Readiness reads it, and [`Namespace::ensure`] writes it.
     unready_reason: Mutex<Option<String>>,
+    /// Its uid, as it was read or created last.
+    uid: Mutex<Option<Uid>>,
     /// The time at which the namespace was last ensured. The lock is held meanwhile, so that a burst of creates ensures
     /// it only once.
     ensured: tokio::sync::Mutex<Option<Instant>>,
@@ -41,6 +46,7 @@ impl Namespace {
         Self {
             connection,
             unready_reason: Mutex::new(Some("not checked yet".to_owned())),
+            uid: Mutex::new(None),
             ensured: tokio::sync::Mutex::new(None),
         }
     }
@@ -49,6 +55,12 @@ impl Namespace {
     #[must_use]
     pub fn unready_reason(&self) -> Option<String> {
         self.unready_reason.lock().clone()
+    }
+
+    /// Returns the uid of the namespace. `None` until it was read or created, and without the rights for that.
+    #[must_use]
+    pub fn uid(&self) -> Option<Uid> {
+        self.uid.lock().clone()
     }
 
     /// Retries until the namespace exists. Returns only then.
@@ -99,6 +111,7 @@ impl Namespace {
         let name = self.connection.namespace();
         match self.read().await {
             Ok(found) => {
+                self.keep_uid(&found);
                 if found.status.0.is_some_and(|status| status.phase.as_deref() == Some("Terminating")) {
                     return Err(ClusterError::new(
                         ClusterErrorKind::NamespaceTerminating,
@@ -111,13 +124,21 @@ impl Namespace {
             Err(fault) => return self.tolerate(fault, "read"),
         }
         match self.create().await {
-            Ok(()) => {
+            Ok(created) => {
+                self.keep_uid(&created);
                 tracing::info!(namespace = name, "created the namespace");
                 Ok(())
             }
             // Another client created it first.
             Err(fault) if fault.kind == ClusterErrorKind::AlreadyExists => Ok(()),
             Err(fault) => self.tolerate(fault, "create"),
+        }
+    }
+
+    fn keep_uid(&self, namespace: &types::Namespace) {
+        let uid = namespace.metadata.0.as_ref().and_then(|metadata| metadata.uid.0.as_deref());
+        if let Some(uid) = uid {
+            *self.uid.lock() = Some(Uid(uid.into()));
         }
     }
 
@@ -140,7 +161,7 @@ impl Namespace {
         self.call(Verb::Get, request, self.connection.limits().read).await
     }
 
-    async fn create(&self) -> Result<(), ClusterError> {
+    async fn create(&self) -> Result<types::Namespace, ClusterError> {
         let namespace = FullNamespace {
             metadata: ObjectMeta {
                 name: Some(self.connection.namespace().to_owned()),
@@ -155,7 +176,7 @@ impl Namespace {
         let request = Request::new(FullNamespace::url_path(&(), None))
             .create(&PostParams::default(), body)
             .map_err(|error| unbuilt(&error))?;
-        self.call(Verb::Create, request, self.connection.limits().unattended_write).await.map(drop)
+        self.call(Verb::Create, request, self.connection.limits().unattended_write).await
     }
 
     async fn call(

@@ -223,7 +223,14 @@ pub(crate) struct InvolvedObject {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Namespace {
+    pub(crate) metadata: Object<NamespaceMetadata>,
     pub(crate) status: Object<NamespaceStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct NamespaceMetadata {
+    pub(crate) uid: Scalar<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -111,6 +111,11 @@ pub trait Cluster: Send + Sync + 'static {
         Box::pin(async { None })
     }
 
+    /// Returns the uid of the namespace of the sandboxes; `None` while it is not known. Makes no call.
+    fn namespace_uid(&self) -> Option<Uid> {
+        None
+    }
+
     /// Sets whether new Pods keep their request, which a move to another cluster needs. They do not at first.
     fn keep_requests(&self, _keeps_requests: bool) {}
 

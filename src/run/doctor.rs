@@ -91,7 +91,10 @@ impl Diagnosis {
             subject.machine.now = now;
         }
         let gather = |subject| doctor::gather(subject, &self.selection, args.timeout);
-        join_all(self.subjects.iter().map(gather)).await
+        let mut facts = join_all(self.subjects.iter().map(gather)).await;
+        let names = self.subjects.iter().filter_map(|subject| subject.name.as_ref());
+        doctor::find_doubles(names.zip(&mut facts));
+        facts
     }
 
     fn report(&self, facts: &[Facts]) -> Report {

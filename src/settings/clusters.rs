@@ -88,7 +88,7 @@ pub(super) fn read(
 }
 
 /// Returns a problem for each cluster whose sandboxes would be in the same namespace of the same API server as those of
-/// another: each would take the other's for its own. Two kubeconfigs of one API server are noticed when both show a Pod.
+/// another: each would take the other's for its own. Two kubeconfigs of one API server are noticed when both are read.
 pub(super) fn overlaps(clusters: &Clusters) -> Vec<Problem> {
     let mut seen = BTreeMap::new();
     let mut problems = Vec::new();

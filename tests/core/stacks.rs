@@ -96,6 +96,22 @@ async fn each_cluster_has_its_metrics() {
     }
 }
 
+/// Guards that two tables that lead to one cluster are named before there is a sandbox.
+#[tokio::test(start_paused = true)]
+async fn two_tables_of_one_cluster_are_named() {
+    let [east, north] = [cluster(), cluster()];
+    let daemon = daemon(&[("east", "", &east), ("north", "", &north), ("west", "", &east)]).await;
+    let problems = async |name: &str| {
+        let report = daemon.fetch(&format!("/api/clusters/{name}")).await.body;
+        let problems = report["problems"].as_array().unwrap().iter();
+        problems.filter(|problem| problem["check"] == "unique").cloned().collect::<Vec<_>>()
+    };
+    until("the second table is named", async || !problems("west").await.is_empty()).await;
+    let west = problems("west").await;
+    assert!(west[0]["message"].as_str().unwrap().ends_with("'east' is the same"), "{west:?}");
+    assert_eq!((problems("east").await.len(), problems("north").await.len()), (0, 0));
+}
+
 /// Guards that a feature counts only if all clusters have it.
 #[tokio::test(start_paused = true)]
 async fn features_are_those_of_all_clusters() {

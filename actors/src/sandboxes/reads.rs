@@ -70,6 +70,12 @@ impl Sandboxes {
         self.shared.common.cluster.network()
     }
 
+    /// Returns the uid of the namespace of the sandboxes; `None` while it is not known.
+    #[must_use]
+    pub fn namespace_uid(&self) -> Option<Uid> {
+        self.shared.common.cluster.namespace_uid()
+    }
+
     /// Starts a check whether the network policies are enforced, unless one is running.
     pub fn check_network(&self) {
         self.shared.common.cluster.check_network();

@@ -21,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         &["SP0603", "SP0604", "SP0605", "SP0503", "SP0907", "SP0908"],
         is_admitted,
     ),
+    check("SP0607", "no other cluster of the settings has the namespace", &["SP0601"], is_unique),
 ];
 
 /// The used share of a quota from which on a check warns.
@@ -63,6 +64,18 @@ fn exists(facts: &Facts) -> Outcome {
 /// Returns whether the namespace is still to be created, so that nothing in it can be checked.
 fn is_absent(facts: &Facts) -> bool {
     facts.cluster.namespace.as_ref().is_err_and(Unread::is_absent)
+}
+
+fn is_unique(facts: &Facts) -> Outcome {
+    match (&facts.double_of, &facts.cluster.namespace) {
+        (Some(other), _) => Outcome::warned(
+            format!("the cluster {other} has the same namespace: its object has the same uid"),
+            "two tables [clusters.NAME] lead to one cluster and namespace, as with two kubeconfigs",
+            "remove one of the tables; the sandboxes live on",
+        ),
+        (None, Err(unread)) if !unread.is_absent() => unread.skip("the namespace"),
+        (None, _) => Outcome::passed(""),
+    }
 }
 
 fn is_active(facts: &Facts) -> Outcome {

@@ -1,10 +1,12 @@
 //! Faults of the namespace and of its admission.
 
+use doctor::{Facts, Report, Selection, find_doubles, gather};
 use kubernetes::manifest::Template;
+use lifecycle::ids::ClusterName;
 use serde_json::json;
 use simcluster::{Effect, Options, Refusal, Rule, Verb};
 
-use crate::fixture::{Case, NAMESPACE, options, template, with_named_profile};
+use crate::fixture::{Case, NAMESPACE, TIME, options, template, with_named_profile};
 
 fn refuse(code: u16, message: &str) -> Effect {
     Effect::Refuse(Refusal::Other { code, reason: "Forbidden".into(), message: message.to_owned() })
@@ -81,7 +83,7 @@ async fn quotas_are_used() {
     case.put("resourcequotas", quota(&json!({"pods": "10"})));
     let is_counted =
         |quotas: &[serde_json::Value]| quotas.iter().all(|quota| quota["status"]["used"]["pods"] == "9");
-    case.cluster.wait_for("resourcequotas", None, crate::fixture::TIME, is_counted).await.unwrap();
+    case.cluster.wait_for("resourcequotas", None, TIME, is_counted).await.unwrap();
     case.finds("nearly used", &["SP0603"]).await;
 }
 
@@ -142,4 +144,19 @@ async fn most_node_ports_are_used() {
     });
     case.put("services", service);
     case.finds("few node ports are left", &["SP1102"]).await;
+}
+
+/// Guards that a namespace that two clusters of the settings have is a fault of the second one, and no other is.
+#[tokio::test]
+async fn a_namespace_of_two_clusters() {
+    let (one, other) = (Case::healthy().await, Case::healthy().await);
+    let selection = Selection::default();
+    let names = ["east", "north", "west"].map(|name| ClusterName::parse(name).unwrap());
+    let mut facts = Vec::new();
+    for case in [&one, &other, &one] {
+        facts.push(Box::pin(gather(&case.subject, &selection, TIME)).await);
+    }
+    find_doubles(names.iter().zip(&mut facts));
+    let faults = |facts: &Facts| Report::new(facts, &selection).faults();
+    assert_eq!(facts.iter().map(faults).collect::<Vec<_>>(), [vec![], vec![], vec!["SP0607"]]);
 }

@@ -56,7 +56,7 @@ impl Fleet {
     pub(super) async fn report(&self, member: &Member) -> ClusterReport {
         let mut report = member.report().await;
         if let Some(other) = self.0.doubles.lock().get(member.name()) {
-            let outcome = Err(format!("{DOUBLE}: '{other}' shows the same Pods"));
+            let outcome = Err(format!("{DOUBLE}: '{other}' is the same"));
             report.checks.push(Check { name: "unique", outcome, optional: true });
         }
         report
@@ -70,7 +70,12 @@ impl Fleet {
         let is_counted = |member: &&Member| member.reach(self.0.loss_timeout) != Reach::Lost;
         let counted: Vec<_> = members.iter().filter(is_counted).collect();
         let twins: Vec<_> = twin_ids(&counted).into_iter().map(|id| (shown(&counted, &id), id)).collect();
-        self.set_doubles(doubles(twins.iter().map(|(shown, _)| &**shown)));
+        // Without the right to read its namespace a cluster is recognized by its Pods.
+        let namespaces =
+            members.iter().filter_map(|member| Some((member.sandboxes.namespace_uid()?, member.name())));
+        let pods = twins.iter().flat_map(|(shown, _)| shown);
+        let pods = pods.map(|(member, status)| (status.pod.clone(), member.name()));
+        self.set_doubles(doubles(namespaces.chain(pods)));
         let losers = twins.iter().flat_map(|(shown, id)| losers(shown, id));
         stream::iter(losers)
             .for_each_concurrent(AT_ONCE, async |(member, id, pod)| {
@@ -98,16 +103,13 @@ fn twin_ids(members: &[&Member]) -> BTreeSet<SandboxId> {
     found
 }
 
-/// Returns the clusters that show the same Pod as another, with the other's name, which comes first.
-fn doubles<'a>(twins: impl Iterator<Item = &'a [Shown<'a>]>) -> BTreeMap<ClusterName, ClusterName> {
-    let mut found = BTreeMap::new();
-    for shown in twins {
-        let mut first = BTreeMap::new();
-        for (member, status) in shown {
-            match first.entry(&status.pod) {
-                Entry::Vacant(entry) => drop(entry.insert(member.name())),
-                Entry::Occupied(other) => drop(found.insert(member.name().clone(), (*other.get()).clone())),
-            }
+/// Returns the clusters that show the same object as another, with the other's name, which comes first.
+fn doubles<'a>(objects: impl Iterator<Item = (Uid, &'a ClusterName)>) -> BTreeMap<ClusterName, ClusterName> {
+    let (mut first, mut found) = (BTreeMap::new(), BTreeMap::new());
+    for (uid, cluster) in objects {
+        match first.entry(uid) {
+            Entry::Vacant(entry) => drop(entry.insert(cluster)),
+            Entry::Occupied(other) => drop(found.insert(cluster.clone(), (*other.get()).clone())),
         }
     }
     found

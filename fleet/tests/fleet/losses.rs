@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use fleet::backend::Backend;
 use lifecycle::{
-    budget, error::SandboxError, ids::SandboxId, observed::Status, placement::replacement::Replacement,
+    budget,
+    error::SandboxError,
+    ids::SandboxId,
+    observed::{Status, Uid},
+    placement::replacement::Replacement,
 };
 use tokio::time::Instant;
 
@@ -313,6 +317,24 @@ async fn a_cluster_with_two_names_loses_nothing() {
     assert!(refused.to_string().ends_with("'east' and 'west' are names of one cluster"), "{refused}");
     pass(60).await;
     assert_eq!(world.holders(&first), ["east", "west"]);
+}
+
+/// Guards that two names of one cluster are noticed by its namespace, before it has a sandbox.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_two_names_is_noticed() {
+    let world = World::start().await;
+    for (cluster, uid) in [("east", "u-1"), ("north", "u-2"), ("west", "u-1")] {
+        world.cluster(cluster).state().namespace = Some(Uid(uid.into()));
+    }
+    pass(11).await;
+    let reports = world.fleet().clusters().await;
+    let problems: Vec<Vec<_>> = reports
+        .into_iter()
+        .map(|report| report.checks.into_iter().filter_map(|check| check.outcome.err()).collect())
+        .collect();
+    let [east, north, west] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!((&east[..], &north[..]), (&[][..], &[][..]));
+    assert!(west.len() == 1 && west[0].ends_with(": 'east' is the same"), "{west:?}");
 }
 
 /// Guards that a cluster which is added and cannot be reached makes no request about other sandboxes fail, whatever the

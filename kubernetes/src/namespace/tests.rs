@@ -39,6 +39,24 @@ async fn created_only_if_missing() {
     }
 }
 
+/// Guards that the uid is that of the namespace which was read or created, and is not known without the rights.
+#[tokio::test(start_paused = true)]
+async fn its_uid_is_known() {
+    let there = || Answer::Json(200, json!({"metadata": {"uid": "u-1"}, "status": {"phase": "Active"}}));
+    for (answers, uid) in [
+        (vec![there()], Some("u-1")),
+        (vec![missing(), there()], Some("u-1")),
+        (vec![forbidden()], None),
+        (vec![missing(), forbidden()], None),
+    ] {
+        let answers = Mutex::new(answers.into_iter());
+        let (connection, _) = fake::server(move |_, _| answers.lock().next().unwrap());
+        let namespace = Namespace::new(connection);
+        namespace.ensure().await.unwrap();
+        assert_eq!(namespace.uid().as_ref().map(|uid| &*uid.0), uid);
+    }
+}
+
 /// Guards that the namespace is retried until it exists, and that the reason is reported meanwhile.
 #[tokio::test(start_paused = true)]
 async fn retried_until_it_exists() {
