@@ -132,7 +132,9 @@ async fn streams_have_connections_of_their_own() {
 /// stream, and that one that reads again in time gets the present state.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_disconnected() {
-    let limits = listener::Limits { stall: SHORT * 4, ..limits() };
+    // Long enough for the streams that are read on a busy machine.
+    let stall = SHORT * 12;
+    let limits = listener::Limits { stall, ..limits() };
     let server = Server::with(Fake::default(), limits, body::Limits::default());
     let view = fresh(&server.fake).clone();
     show(&view, "a", 1);
@@ -153,7 +155,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     sleep(SHORT * 2).await;
     read_until(&mut slow.0, &mut slow.1, "http://h:9999\"").await;
     // The disconnect shows as a reset or as an end, once the buffered bytes are read.
-    sleep(SHORT * 6).await;
+    sleep(stall + SHORT * 2).await;
     let rest = timeout(LONG, async {
         let mut bytes = Vec::new();
         let end = deaf.read_to_end(&mut bytes).await;

@@ -74,7 +74,9 @@ impl<'a> Comparison<'a> {
             let at = format!("{at}: parameter {}", name.1.unwrap_or_default());
             match old.iter().find(|(other, _)| other == name) {
                 Some((_, old)) => {
-                    if parameter["required"] == true && old["required"] != true {
+                    // Without it the path is another one.
+                    let is_in_path = parameter["in"] == "path";
+                    if parameter["required"] == true && old["required"] != true && !is_in_path {
                         self.add(&at, "is required now");
                     }
                     self.schema(&old["schema"], &parameter["schema"], Writer::Client, &at);
