@@ -123,6 +123,7 @@ impl Actor for Sandbox {
         let Arguments { id, shared, supervisor } = arguments;
         // An earlier actor that failed may have left these set. From here on, only the cluster state counts.
         shared.view.set_unpublished(&id, false);
+        shared.view.set_being_deleted(&id, false);
         shared.view.set_expiry(&id, None);
         let sandbox = step::Sandbox::default();
         Ok(State { id, shared, supervisor, sandbox, expiry: None, reaping_since: None, handled: 0 })
@@ -258,12 +259,18 @@ impl State {
         let pull = view.pull_time(&self.id);
         let context = Context { id: &self.id, now, wall, policy, seen, pull, fresh: view.is_fresh() };
         let was_unpublished = self.sandbox.is_unpublished();
+        let was_being_deleted = self.sandbox.is_being_deleted();
         let (sandbox, actions) = step::step(mem::take(&mut self.sandbox), event, context);
         self.sandbox = sandbox;
         let is_unpublished = self.sandbox.is_unpublished();
         // In this order no caller sees a sandbox without its expiry.
         if is_unpublished && !was_unpublished {
             view.set_unpublished(&self.id, true);
+        }
+        let is_being_deleted = self.sandbox.is_being_deleted();
+        // Meanwhile the first list of the cluster may have added the row.
+        if is_being_deleted || was_being_deleted {
+            view.set_being_deleted(&self.id, is_being_deleted);
         }
         let expiry = self.sandbox.expiry(context);
         if expiry != self.expiry {

@@ -396,6 +396,12 @@ impl View {
         self.rows.get(id).is_some_and(|row| row.is_whole())
     }
 
+    /// Returns whether the sandbox was asked to be deleted and its objects are left, also while the cluster is away.
+    #[must_use]
+    pub fn is_being_deleted(&self, id: &SandboxId) -> bool {
+        self.rows.get(id).is_some_and(|row| row.being_deleted)
+    }
+
     /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -98,6 +98,12 @@ impl<W> Sandbox<W> {
         self.stage.is_unpublished()
     }
 
+    /// Returns whether a deletion of the sandbox has been decided and is not over.
+    #[must_use]
+    pub fn is_being_deleted(&self) -> bool {
+        self.stage.is_being_deleted()
+    }
+
     /// Returns the expiry that callers are shown, if a limit applies.
     #[must_use]
     pub fn expiry(&self, ctx: Context<'_>) -> Option<Expiry> {

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod clients;
+mod counts;
 mod kill_points;
 mod oracle;
 mod world;
@@ -10,12 +11,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use http::Method;
+use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use self::world::World;
+use self::{counts::Counts, world::World};
 use super::{
     follower::{self, Copy},
     history::History,
@@ -28,7 +30,8 @@ const SEEDS: u64 = 20;
 /// The time during which clients and faults are active, in simulated time.
 const TURMOIL: Duration = Duration::from_secs(400);
 
-async fn life(seed: u64, history: History) {
+/// Runs the history of a seed, and returns its counts.
+async fn life(seed: u64, history: History) -> Counts {
     let mut rng = Rng::with_seed(seed);
     let world = World::new(seed, history).await;
     let copy = Copy::default();
@@ -38,11 +41,16 @@ async fn life(seed: u64, history: History) {
     for _ in 0..4 {
         clients.spawn_local(clients::live(world.clone(), rng.fork(), TURMOIL));
     }
+    clients.spawn_local(clients::relocate(world.clone(), rng.fork(), TURMOIL));
     let mut faults = JoinSet::new();
-    for n in 0..world.clusters.len() {
-        faults.spawn_local(chaos::reign(world.clone(), n, rng.fork()));
+    if rng.u8(0..3) == 0 {
+        faults.spawn_local(chaos::lose_in_turn(world.clone(), rng.fork()));
+    } else {
+        for n in 0..world.clusters.len() {
+            faults.spawn_local(chaos::reign(world.clone(), n, rng.fork()));
+        }
+        faults.spawn_local(chaos::kill(world.clone(), rng.fork()));
     }
-    faults.spawn_local(chaos::kill(world.clone(), rng.fork()));
     faults.spawn_local(chaos::observe(world.clone()));
     while let Some(client) = clients.join_next().await {
         resume_panic(client);
@@ -67,6 +75,7 @@ async fn life(seed: u64, history: History) {
     while let Some(follower) = forever.join_next().await {
         resume_panic(follower);
     }
+    *world.counts.borrow()
 }
 
 fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
@@ -80,14 +89,28 @@ fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
 /// Guards that under outages, drains, full clusters, moves and kills in any order each sandbox is on at most one cluster in the
 /// end, that none is lost or returns after its deletion, that no answer denies a sandbox that exists, that a list names the
 /// clusters that it leaves out, that a sandbox is made again elsewhere only when its cluster was away for long, that two URLs of
-/// a sandbox do not both live for long, that a workspace is on one cluster, and that a copy by the events equals the list.
+/// a sandbox do not both live for long, that a replacement counts while its cluster is away, that a workspace is on one cluster,
+/// and that a copy by the events equals the list. Guards that the histories contain enough of all this.
 #[test]
 fn every_history_of_three_clusters_ends_well() {
-    run_all(SEEDS, |seed| run_one(seed, life));
+    let total = Mutex::new(Counts::default());
+    let run = async |seed, history| {
+        let counts = life(seed, history).await;
+        *total.lock() += counts;
+    };
+    let seeds = run_all(SEEDS, |seed| run_one(seed, run));
+    let total = total.into_inner();
+    println!("{seeds} histories: {total:?}");
+    if seeds >= SEEDS {
+        total.check();
+    }
 }
 
 /// Guards that a seed leads to the same history each time, because only then a printed seed is useful.
 #[test]
 fn a_seed_decides_all() {
-    run_twice(1_000_000, |seed| run_one(seed, life));
+    let run = async |seed, history| {
+        life(seed, history).await;
+    };
+    run_twice(1_000_000, |seed| run_one(seed, run));
 }

@@ -78,19 +78,19 @@ fn run(seed: u64) -> History {
 }
 
 /// Runs the history of a seed. After a failure, prints its end and the seed to run it again.
-pub fn run_one<F: Future<Output = ()>>(seed: u64, life: impl Fn(u64, History) -> F) -> History {
+pub fn run_one(seed: u64, life: impl AsyncFn(u64, History)) -> History {
     History::record(format_args!("SIMULATION_SEED={seed} shows it again"), |history| {
         simulate(seed, life(seed, history.clone()));
         history
     })
 }
 
-/// Runs so many histories, or those that the environment asks for.
-pub fn run_all(default: u64, run: impl Fn(u64) -> History + Sync) {
+/// Runs so many histories, or those that the environment asks for. Returns their number.
+pub fn run_all(default: u64, run: impl Fn(u64) -> History + Sync) -> u64 {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIMULATION_SEED") {
         println!("{}", run(seed).lines().join("\n"));
-        return;
+        return 1;
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(default);
     // Each history runs on one thread. Several run in parallel.
@@ -107,6 +107,7 @@ pub fn run_all(default: u64, run: impl Fn(u64) -> History + Sync) {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     assert!(failed.is_empty(), "of {seeds} seeds these fail: {failed:?}");
+    seeds
 }
 
 /// Guards that under any faults in any order every answer keeps the invariants, and that the final state matches the

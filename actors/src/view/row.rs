@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(super) expiry: Option<Expiry>,
     /// Whether the sandbox is unpublished.
     pub(super) unpublished: bool,
+    /// Whether the actor deletes the sandbox, or will when it can.
+    pub(super) being_deleted: bool,
     /// Whether the listener was notified and the actor has not looked since. One notification is enough.
     pub(super) notified: bool,
 }

@@ -35,6 +35,13 @@ impl View {
         self.changed(id);
     }
 
+    /// Sets whether the actor deletes the sandbox, or will when it can.
+    pub(crate) fn set_being_deleted(&self, id: &SandboxId, being_deleted: bool) {
+        if let Some(mut row) = self.rows.get_mut(id) {
+            row.being_deleted = being_deleted;
+        }
+    }
+
     /// Sets the expiry of the sandbox.
     pub(crate) fn set_expiry(&self, id: &SandboxId, expiry: Option<Expiry>) {
         if let Some(mut row) = self.rows.get_mut(id) {

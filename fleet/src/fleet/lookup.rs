@@ -8,6 +8,7 @@ use lifecycle::{
     budget,
     error::SandboxError,
     ids::SandboxId,
+    observed::Status,
     placement::{
         route::{self, Read, State},
         twins::{self, Twin},
@@ -65,8 +66,15 @@ pub(super) fn winner(members: &[Member], shown: &[usize], id: &SandboxId) -> Opt
         Some((*index, status))
     });
     let shown: Vec<_> = shown.collect();
-    let twins: Vec<_> = shown.iter().map(|(_, status)| Twin::of(&status.cluster, status)).collect();
+    let twins = shown.iter().filter_map(|(index, status)| Some(twin(members.get(*index)?, id, status)));
+    let twins: Vec<_> = twins.collect();
     twins::winner(&twins).and_then(|winner| shown.get(winner)).map(|(index, _)| *index)
+}
+
+/// Returns the twin that a cluster shows. After a DELETE it counts last, also while the cluster is away: it would otherwise count
+/// before a sandbox that was made since.
+pub(super) fn twin<'a>(member: &Member, id: &SandboxId, status: &'a Status) -> Twin<'a> {
+    Twin { awaits_deletion: member.view().is_being_deleted(id), ..Twin::of(&status.cluster, status) }
 }
 
 /// Waits until these clusters have been listed once, at most until [`budget::FIRST_LIST`] has passed since the start. One

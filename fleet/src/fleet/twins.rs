@@ -10,13 +10,10 @@ use futures::stream::{self, StreamExt};
 use lifecycle::{
     ids::{ClusterName, SandboxId},
     observed::{Status, Uid},
-    placement::{
-        route::Reach,
-        twins::{self, Twin},
-    },
+    placement::{route::Reach, twins},
 };
 
-use super::Fleet;
+use super::{Fleet, lookup::twin};
 use crate::{backend::ClusterReport, check::Check, member::Member};
 
 /// The pause between two comparisons of the clusters.
@@ -125,7 +122,7 @@ fn shown<'a>(members: &[&'a Member], id: &SandboxId) -> Vec<Shown<'a>> {
 fn losers<'a>(shown: &[Shown<'a>], id: &SandboxId) -> Vec<(&'a Member, SandboxId, Uid)> {
     let Some((first, _)) = shown.first() else { return vec![] };
     let now = first.sandboxes.wall();
-    let compared: Vec<_> = shown.iter().map(|(member, status)| Twin::of(member.name(), status)).collect();
+    let compared: Vec<_> = shown.iter().map(|(member, status)| twin(member, id, status)).collect();
     let is_fresh = |name: &ClusterName| {
         shown.iter().any(|(member, _)| member.name() == name && member.view().is_fresh())
     };

@@ -113,6 +113,27 @@ async fn a_replacement_counts_while_its_cluster_is_away() {
     assert_eq!(world.holders(&id), [third.cluster.as_str()]);
 }
 
+/// Guards that a replacement whose deletion waits for its cluster does not count before a sandbox that was made since.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_is_to_be_deleted_does_not_count() {
+    let (world, id, first, _) = with_a_replacement_that_is_away().await;
+    world.fleet().delete(id.clone(), None).await.unwrap_err();
+    // By now the next attempt to delete it on west is some seconds off.
+    pass(10).await;
+    world.set_mode("west", Mode::Up);
+    pass(2).await;
+    let made = world.create(&id).await.unwrap();
+    assert_eq!(made.cluster, first.cluster);
+    assert_ne!(made.pod, first.pod);
+    pass(12).await;
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, made.pod);
+
+    world.set_mode("east", Mode::Up);
+    pass(60).await;
+    assert_eq!(world.holders(&id), ["west"]);
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, made.pod);
+}
+
 /// Guards that the older sandbox counts again if it returns after the cluster of its replacement is lost.
 #[tokio::test(start_paused = true)]
 async fn the_older_sandbox_counts_if_its_replacement_is_lost() {

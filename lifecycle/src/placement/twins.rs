@@ -2,7 +2,8 @@
 //!
 //! There are three causes: two replicas placed one id at the same time on different clusters, a cluster was lost for so
 //! long that its sandbox was made again elsewhere, or a sandbox moves. All replicas decide alike, because the decision
-//! depends on nothing but the Pods and the time.
+//! depends on nothing but the Pods and the time. There is one exception: a DELETE that waits for its cluster is known to the
+//! replica that got it alone.
 
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Twin<'a> {
     pub replaces: Option<Replacement>,
     /// Whether it is being deleted.
     pub is_terminating: bool,
+    /// Whether it will be deleted once its cluster allows it.
+    pub awaits_deletion: bool,
     /// Whether it is ready.
     pub is_ready: bool,
     /// The creation time of its Pod.
@@ -41,7 +44,7 @@ pub struct Twin<'a> {
 
 /// Returns the index of the twin that counts; `None` if there is none.
 ///
-/// One that is being deleted counts last, and one that moves counts last until it is ready. Replacements count before the
+/// One that is being deleted or will be counts last, and one that moves counts last until it is ready. Replacements count before the
 /// others, and the newer of two replacements. Among the others the older counts, because it was given to a caller first. If
 /// that does not decide, the cluster whose name comes first counts.
 ///
@@ -55,7 +58,10 @@ pub struct Twin<'a> {
 /// let (east, west) = (ClusterName::parse("east").unwrap(), ClusterName::parse("west").unwrap());
 /// let (first, second) = (Uid("1".into()), Uid("2".into()));
 /// let original =
-///     Twin { cluster: &east, pod: &first, replaces: None, is_terminating: false, is_ready: true, created: None };
+///     Twin {
+///         cluster: &east, pod: &first, replaces: None, is_terminating: false, awaits_deletion: false, is_ready: true,
+///         created: None,
+///     };
 /// let replacement = Twin { cluster: &west, pod: &second, replaces: Some(Replacement::Lost), ..original };
 /// assert_eq!(winner(&[original, replacement]), Some(1));
 /// ```
@@ -76,7 +82,7 @@ pub fn winner(twins: &[Twin<'_>]) -> Option<usize> {
 #[must_use]
 pub fn losers(twins: &[Twin<'_>], is_fresh: impl Fn(&ClusterName) -> bool, now: Timestamp) -> Vec<usize> {
     let is_certain = |twin: &Twin<'_>| {
-        !twin.is_terminating && (twin.replaces != Some(Replacement::Move) || is_fresh(twin.cluster))
+        !is_ending(twin) && (twin.replaces != Some(Replacement::Move) || is_fresh(twin.cluster))
     };
     let winner = winner(twins).map(|winner| &twins[winner]).filter(|winner| is_certain(winner));
     let Some(winner) = winner else { return vec![] };
@@ -110,7 +116,11 @@ fn rank<'a>(twin: &Twin<'a>) -> (bool, Class, i128, &'a ClusterName) {
     // Kubernetes always sets the creation time. Without one, a Pod loses against the others of its class.
     let age = |missing: Timestamp| twin.created.unwrap_or(missing).as_nanosecond();
     let age = if twin.replaces.is_some() { -age(Timestamp::MIN) } else { age(Timestamp::MAX) };
-    (twin.is_terminating, class(twin), age, twin.cluster)
+    (is_ending(twin), class(twin), age, twin.cluster)
+}
+
+fn is_ending(twin: &Twin<'_>) -> bool {
+    twin.is_terminating || twin.awaits_deletion
 }
 
 // === impl Twin ===
@@ -124,6 +134,7 @@ impl<'a> Twin<'a> {
             pod: &status.pod,
             replaces: status.spec.origin.replaces,
             is_terminating: status.phase == Phase::Terminating,
+            awaits_deletion: false,
             is_ready: status.ready,
             created: status.created,
         }

@@ -310,6 +310,15 @@ impl<W> Stage<W> {
             Existence::Waiting(_) | Existence::ConfirmingOrphan => false,
         }
     }
+
+    /// Returns whether a deletion of the sandbox has been decided and is not over.
+    pub(super) fn is_being_deleted(&self) -> bool {
+        let Self::Existence(existence) = self else { return false };
+        matches!(
+            **existence,
+            Existence::Deleting { .. } | Existence::DeleteBackoff { .. } | Existence::ConfirmingDelete(_)
+        )
+    }
 }
 
 impl<W> From<Existence<W>> for Stage<W> {

@@ -6,7 +6,10 @@ use fastrand::Rng;
 use simcluster::{Effect, Refusal, Rule, Verb};
 use tokio::time::sleep;
 
-use super::world::{NAMES, World};
+use super::{
+    clients::LASTING,
+    world::{NAMES, World},
+};
 
 /// Injects faults into one cluster forever.
 pub async fn reign(world: World, n: usize, mut rng: Rng) {
@@ -98,11 +101,40 @@ pub async fn kill(world: World, mut rng: Rng) {
     }
 }
 
-/// Checks forever which URLs of each sandbox live.
+/// Loses one cluster after the other, and takes away the cluster of a replacement before the first one returns, forever.
+pub async fn lose_in_turn(world: World, mut rng: Rng) {
+    loop {
+        let between =
+            |rng: &mut Rng, seconds| Duration::from_millis(rng.u64(seconds) * 1_000 + rng.u64(0..1_000));
+        sleep(between(&mut rng, 5..15)).await;
+        let is_home = |n: &usize| LASTING.iter().any(|id| world.live_pod(*n, id).is_some());
+        let homes: Vec<_> = (0..NAMES.len()).filter(is_home).collect();
+        let Some(first) = rng.choice(homes) else { continue };
+        world.set_away(first, true);
+        let second = loop {
+            sleep(Duration::from_secs(1)).await;
+            if let Some(second) = world.replacement_of(first) {
+                break second;
+            }
+        };
+        sleep(between(&mut rng, 0..5)).await;
+        world.set_away(second, true);
+        // Most return while the other one is stale, some while it is still known.
+        sleep(between(&mut rng, 35..60)).await;
+        world.set_away(first, false);
+        sleep(between(&mut rng, 10..40)).await;
+        world.set_away(second, false);
+    }
+}
+
+/// Looks forever at the URLs of each sandbox that live, and at the replacements.
 pub async fn observe(world: World) {
     loop {
         sleep(Duration::from_secs(5)).await;
         world.oracle.borrow_mut().check_urls(&world);
+        if let Some(fresh) = world.fresh().await {
+            world.oracle.borrow_mut().check_replacements(&world, fresh);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use simcluster::{Capacity, Cluster, Options};
 use testkit::{NAMESPACE, Setup};
 use tokio::time::sleep;
 
-use super::oracle::Oracle;
+use super::{clients::LASTING, counts::Counts, oracle::Oracle};
 use crate::{daemon::Daemon, history::History, world::PROFILES};
 
 /// The names of the clusters.
@@ -19,11 +19,14 @@ pub const NAMES: [&str; 3] = ["east", "north", "west"];
 /// How long a cluster is away before its sandboxes are made again elsewhere.
 pub const LOSS_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How long after its last news a cluster is known.
+pub const STALENESS: Duration = Duration::from_secs(40);
+
 const SETTINGS: [(&str, &str); 2] =
     [("PROVISIONER_STALENESS_LIMIT", "40s"), ("PROVISIONER_CLUSTER_LOSS_TIMEOUT", "90s")];
 
-/// The lines of each cluster's table. The data of two of them is on shared storage, so that sandboxes can move.
-const TABLES: [&str; 3] = ["shares_data = true\n", "", "shares_data = true\n"];
+/// Whether the data of each cluster is on shared storage. Sandboxes move between those where it is.
+pub const SHARES_DATA: [bool; 3] = [true, false, true];
 
 /// The number of node ports of the cluster with the fewest, which is less than the number of sandboxes.
 const FEW_PORTS: u16 = 3;
@@ -41,6 +44,7 @@ pub struct World {
     pub clusters: Vec<Cluster>,
     pub daemon: Daemon,
     pub oracle: Rc<RefCell<Oracle>>,
+    pub counts: Rc<RefCell<Counts>>,
     settings: Rc<Settings>,
     /// The capacity of each node.
     capacity: Capacity,
@@ -62,20 +66,19 @@ impl World {
         for (words, cluster) in ["east: ", "north: ", "west: "].into_iter().zip(&clusters) {
             history.follow(words, cluster);
         }
-        let mut tables = NAMES.map(|name| format!("node_host = \"{name}.example\"\n"));
-        for (table, further) in tables.iter_mut().zip(TABLES) {
-            table.push_str(further);
-        }
+        let table =
+            |n: usize| format!("node_host = \"{}.example\"\nshares_data = {}\n", NAMES[n], SHARES_DATA[n]);
+        let mut tables = [0, 1, 2].map(table);
         // The text after the last table of a cluster is a part of the file.
         tables[2].push_str(PROFILES);
         let of = NAMES.iter().zip(&tables).zip(&clusters);
         let of = of.map(|((name, table), cluster)| (*name, table.as_str(), cluster.clone()));
         let setup = Setup::new(&SETTINGS).clusters(of);
         let settings = Rc::new(setup.settings());
-        let oracle = Rc::default();
+        let (oracle, counts) = (Rc::default(), Rc::default());
         let daemon = Daemon::new(history);
         let capacity = clusters[0].capacity();
-        let world = Self { clusters, daemon, oracle, settings, capacity, _setup: Rc::new(setup) };
+        let world = Self { clusters, daemon, oracle, counts, settings, capacity, _setup: Rc::new(setup) };
         world.start_daemon().await;
         world
     }
@@ -99,6 +102,24 @@ impl World {
         if drain && answer.is_some_and(|answer| answer.status == 200) {
             self.oracle.borrow_mut().drained(n);
         }
+    }
+
+    /// Returns which clusters the daemon knows now, like an operator who looks; `None` without an answer.
+    pub async fn fresh(&self) -> Option<[bool; 3]> {
+        let answer = self.daemon.call(Method::GET, "/api/clusters", None).await?;
+        let of = |name: &str| {
+            let clusters = answer.body["clusters"].as_array().unwrap();
+            clusters.iter().any(|cluster| cluster["name"] == name && !cluster["fresh_since"].is_null())
+        };
+        Some(NAMES.map(of))
+    }
+
+    /// Lets the API server of a cluster refuse all connections, or take them again.
+    pub fn set_away(&self, n: usize, is_away: bool) {
+        self.daemon.history.note(format_args!("{} is away: {is_away}", NAMES[n]));
+        self.clusters[n].set_away(is_away);
+        let mut oracle = self.oracle.borrow_mut();
+        if is_away { oracle.fault_started(n) } else { oracle.fault_ended(n) }
     }
 
     /// Lets the quota of a cluster allow no further object of this kind, or ends that.
@@ -148,8 +169,39 @@ impl World {
         self.oracle.borrow_mut().check_final_state(self, &list.body);
     }
 
+    /// Returns the Pod of a sandbox on a cluster.
+    pub fn pod(&self, n: usize, id: &str) -> Option<Value> {
+        self.clusters[n].object("pods", NAMESPACE, &format!("sandbox-{id}"))
+    }
+
+    /// Returns the Pod of a sandbox that is whole on a cluster, if neither object is being deleted.
+    pub fn live_pod(&self, n: usize, id: &str) -> Option<Value> {
+        let service = self.clusters[n].object("services", NAMESPACE, &format!("sandbox-{id}-svc"))?;
+        let lives = |object: &Value| object["metadata"]["deletionTimestamp"].is_null();
+        self.pod(n, id).filter(|pod| lives(pod) && lives(&service))
+    }
+
+    /// Returns a cluster with a replacement of a lasting sandbox of this cluster.
+    pub fn replacement_of(&self, n: usize) -> Option<usize> {
+        let is_one = |other: &usize, id: &str| {
+            let pod = self.live_pod(*other, id);
+            pod.is_some_and(|pod| replaces(&pod) == Some("lost")) && self.live_pod(n, id).is_some()
+        };
+        let others = (0..NAMES.len()).filter(|other| *other != n);
+        others.into_iter().find(|other| LASTING.iter().any(|id| is_one(other, id)))
+    }
+
     /// Returns the objects of this resource on a cluster.
     pub fn objects(&self, n: usize, resource: &str) -> Vec<Value> {
         self.clusters[n].objects(resource, Some(NAMESPACE))
     }
+}
+
+/// Returns why a Pod was made in place of another, if it was.
+pub fn replaces(pod: &Value) -> Option<&str> {
+    pod["metadata"]["annotations"]["sandbox-provisioner/replacement"].as_str()
+}
+
+pub fn uid(pod: &Value) -> &str {
+    pod["metadata"]["uid"].as_str().unwrap()
 }

@@ -27,6 +27,7 @@ fn all(names: &[ClusterName; 3]) -> Vec<Twin<'_>> {
                         pod: pod(cluster),
                         replaces,
                         is_terminating,
+                        awaits_deletion: false,
                         is_ready,
                         created,
                     });
@@ -46,6 +47,7 @@ fn the_rules_have_an_order() {
         pod: pod(cluster),
         replaces,
         is_terminating: false,
+        awaits_deletion: false,
         is_ready: true,
         created: Some(at(created)),
     };
@@ -65,6 +67,12 @@ fn the_rules_have_an_order() {
             "one that ends counts last",
             Twin { is_terminating: true, is_ready: false, ..twin(&east, lost, 2) },
             twin(&west, None, 1),
+            1,
+        ),
+        (
+            "one that will be deleted counts last",
+            Twin { awaits_deletion: true, ..twin(&east, lost, 1) },
+            twin(&west, None, 2),
             1,
         ),
     ] {
@@ -127,6 +135,7 @@ fn nothing_is_deleted_for_one_that_ends() {
         pod: pod(&east),
         replaces: Some(Replacement::Lost),
         is_terminating: true,
+        awaits_deletion: false,
         is_ready: false,
         created: Some(at(2)),
     };
@@ -134,6 +143,22 @@ fn nothing_is_deleted_for_one_that_ends() {
     assert_eq!(losers(&[ending, original], |_| true, at(3)), [0; 0]);
     assert_eq!(losers(&[ending], |_| true, at(3)), [0; 0]);
     assert_eq!(losers(&[], |_| true, at(3)), [0; 0]);
+}
+
+/// Guards that one which will be deleted is deleted at once for its twin, and that nothing is deleted for it.
+#[test]
+fn one_that_will_be_deleted_only_loses() {
+    let names = ["east", "north", "west"].map(|name| ClusterName::parse(name).unwrap());
+    for a in all(&names).iter().filter(|a| !a.is_terminating && a.replaces != Some(Replacement::Move)) {
+        let other = Twin { cluster: &names[1], pod: pod(&names[1]), ..*a };
+        let doomed = Twin { cluster: &names[0], pod: pod(&names[0]), awaits_deletion: true, ..*a };
+        assert_eq!(losers(&[other, doomed], |_| true, at(3)), [1], "{a:?}");
+        assert_eq!(
+            losers(&[Twin { is_terminating: true, ..other }, doomed], |_| true, at(3)),
+            [0; 0],
+            "{a:?}"
+        );
+    }
 }
 
 /// Guards over all pairs that a Pod which two names of one cluster show is never deleted for its own sake, and that it goes

@@ -60,7 +60,7 @@ impl Oracle {
             }
             (None, Some(200), Some(place)) => {
                 let given = BTreeSet::from([place]);
-                Some(Truth::There(Homes { given, or_elsewhere: true, moves: BTreeSet::new() }))
+                Some(Truth::There(Homes { given, or_elsewhere: true, ..Homes::default() }))
             }
             (None, ..) => None,
         };

@@ -102,7 +102,7 @@ pub(super) fn check_pair(world: &World, id: &str, (n, url): &(usize, String)) {
 }
 
 /// Returns whether both objects of a sandbox exist behind this URL, and none is being deleted.
-fn is_live(world: &World, id: &str, (n, url): &(usize, String)) -> bool {
+pub(super) fn is_live(world: &World, id: &str, (n, url): &(usize, String)) -> bool {
     let object = |resource, name: String| {
         let object = world.clusters[*n].object(resource, NAMESPACE, &name);
         object.filter(|object| object["metadata"]["deletionTimestamp"].is_null())
