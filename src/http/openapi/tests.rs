@@ -32,7 +32,7 @@ fn all<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     }
 }
 
-/// Guards that each variable segment of a path is a described parameter, and a required one, as OpenAPI demands.
+/// Guards that each variable segment of a path is a described parameter, and that it is required.
 #[test]
 fn segments_of_paths_are_described() {
     let document: Value = serde_json::from_str(&written()).unwrap();
