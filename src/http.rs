@@ -32,6 +32,7 @@ mod move_to;
 mod network;
 pub mod openapi;
 mod owner;
+mod page;
 mod path;
 mod presence;
 pub mod profiles;

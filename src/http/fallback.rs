@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
+    docs,
     errors::ApiError,
     path::{self, PathCluster, PathId, PathWorkspace},
     ui,
@@ -34,10 +35,9 @@ pub(super) fn other_methods() -> BoxedFilter<(Response,)> {
     let clusters = path::clusters().map(|| refuse("GET")).or(cluster).unify();
     let network = path::network_check().map(|| refuse("GET, POST"));
     let health = path::health().map(|| refuse("GET"));
-    let openapi = path::openapi().or(path::docs()).unify().map(|| refuse("GET"));
-    let docs = path::docs_file().map(|_: String| refuse("GET"));
-    let openapi = openapi.or(docs).unify();
-    let admin = admin::paths().or(ui::paths()).unify().map(|| refuse("GET, HEAD"));
+    let openapi = path::openapi().map(|| refuse("GET"));
+    let pages = docs::paths().or(ui::paths()).unify();
+    let admin = admin::paths().or(pages).unify().map(|| refuse("GET, HEAD"));
     let of_one = presence.or(timeline).unify().or(logs).unify().or(touch).unify().or(events).unify();
     let ours = of_one
         .or(reaper)

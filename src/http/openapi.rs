@@ -9,9 +9,9 @@
 mod endpoint;
 pub(crate) mod failures;
 pub(crate) mod names;
+pub(in crate::http) mod pages;
 pub(crate) mod parameters;
 pub(crate) mod schemas;
-pub(in crate::http) mod static_files;
 #[cfg(test)]
 mod tests;
 

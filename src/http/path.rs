@@ -121,6 +121,8 @@ paths! {
     openapi() = "openapi.json";
     docs() = "docs";
     docs_file(String) = "docs" / String;
+    ui() = "ui";
+    ui_file(String) = "ui" / String;
 }
 
 /// Returns the name of the route of a path, for metrics: the path with `{id}` in place of the id. Callers can invent

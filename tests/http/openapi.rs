@@ -98,7 +98,7 @@ fn paths_in_the_source() -> BTreeSet<String> {
                 let segments = path.split('/').map(str::trim);
                 let text = |segment: &str| match segment.strip_prefix('"') {
                     Some(text) => text.trim_end_matches('"').to_owned(),
-                    None if matches!(segment, "String" | "KnownFile") => "{file}".to_owned(),
+                    None if segment == "String" => "{file}".to_owned(),
                     None if segment == "PathCluster" => "{name}".to_owned(),
                     None => "{id}".to_owned(),
                 };

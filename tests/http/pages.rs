@@ -1,4 +1,4 @@
-//! The files of the page `/ui`. `tests/browser` has what the page does.
+//! The files of the pages `/ui` and `/docs`. `tests/browser` has what the pages do.
 
 use std::{fs, path::Path};
 
@@ -23,12 +23,14 @@ async fn ask(method: &str, path: &str, known: Option<&str>) -> Response<usize> {
 /// Guards that every file in the directory is served without a key, and with the headers that restrict the browser.
 #[tokio::test]
 async fn every_file_is_served_with_the_policy() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/ui");
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut paths: Vec<_> =
-        names.filter(|name| name != "index.html").map(|name| format!("/ui/{name}")).collect();
-    assert!(paths.len() >= 20, "{paths:?}");
-    paths.push("/ui".to_owned());
+    let mut paths = vec!["/ui".to_owned(), "/docs".to_owned()];
+    for page in ["ui", "docs"] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http").join(page);
+        let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != "index.html");
+        paths.extend(names.map(|name| format!("/{page}/{name}")));
+    }
+    assert!(paths.len() >= 30, "{paths:?}");
     for path in paths {
         let answer = ask("GET", &path, None).await;
         assert_eq!(answer.status(), 200, "{path}");
@@ -50,12 +52,19 @@ async fn every_file_is_served_with_the_policy() {
 /// a file that the browser has is not sent again.
 #[tokio::test]
 async fn paths_and_tags() {
-    for path in ["/ui/nothing.js", "/ui/index.html", "/ui/..%2Fui.rs", "/ui/main.js/x"] {
+    for path in [
+        "/ui/nothing.js",
+        "/ui/index.html",
+        "/ui/..%2Fui.rs",
+        "/ui/main.js/x",
+        "/docs/nothing.js",
+        "/docs/index.html",
+    ] {
         for method in ["GET", "POST"] {
             assert_eq!(ask(method, path, None).await.status(), 404, "{method} {path}");
         }
     }
-    for path in ["/ui", "/ui/main.js"] {
+    for path in ["/ui", "/ui/main.js", "/docs", "/docs/main.js"] {
         let refused = ask("DELETE", path, None).await;
         assert_eq!(
             (refused.status().as_u16(), &refused.headers()["allow"]),
@@ -63,13 +72,19 @@ async fn paths_and_tags() {
         );
         assert_eq!(ask("HEAD", path, None).await.status(), 200, "{path}");
     }
-    let slash = ask("GET", "/ui/", None).await;
-    assert_eq!((slash.status().as_u16(), &slash.headers()["location"]), (308, &"../ui".parse().unwrap()));
+    for (path, location) in [("/ui/", "../ui"), ("/docs/", "../docs")] {
+        let slash = ask("GET", path, None).await;
+        assert_eq!(
+            (slash.status().as_u16(), &slash.headers()["location"]),
+            (308, &location.parse().unwrap())
+        );
+    }
 
     let tag = |answer: &Response<usize>| answer.headers()["etag"].to_str().unwrap().to_owned();
     let first = tag(&ask("GET", "/ui/main.js", None).await);
     let again = ask("GET", "/ui/main.js", Some(&first)).await;
     assert_eq!((again.status().as_u16(), *again.body()), (304, 0));
+    assert!(!again.headers().contains_key("content-type"));
     let other = ask("GET", "/ui", Some(&first)).await;
     assert_eq!(other.status(), 200);
     assert_ne!(tag(&other), first);
