@@ -95,12 +95,12 @@ impl Endpoints {
         concerned.iter().flat_map(|key| self.settle(key)).collect()
     }
 
-    /// Takes in everything anew.
-    pub fn replace(&mut self, services: &[Object], pods: &[Object]) -> Vec<Outcome> {
+    /// Takes in everything anew. A handle keeps the tree that it parsed, so each ends before the next is read.
+    pub fn replace(&mut self, services: &[Object], pods: impl Iterator<Item = Object>) -> Vec<Outcome> {
         self.ready.clear();
         for pod in pods {
-            if let Some(ready) = ReadyPod::of(pod) {
-                let (namespace, name) = key(pod);
+            if let Some(ready) = ReadyPod::of(&pod) {
+                let (namespace, name) = key(&pod);
                 self.ready.entry(namespace).or_default().insert(name, ready);
             }
         }
@@ -114,7 +114,7 @@ impl Endpoints {
             stays
         });
         for service in services {
-            outcomes.extend(self.service(service, false));
+            outcomes.extend(self.service(&service.clone(), false));
         }
         outcomes
     }

@@ -74,8 +74,7 @@ fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut Seen) -> Vec<O
     }
     if relist {
         let services: Vec<_> = state.store.list(SERVICES, None).collect();
-        let pods: Vec<_> = state.store.list(PODS, None).collect();
-        outcomes.extend(endpoints.replace(&services, &pods));
+        outcomes.extend(endpoints.replace(&services, state.store.list(PODS, None)));
     }
     *seen = Seen { version: state.store.version(), epoch };
     outcomes
