@@ -1,9 +1,10 @@
 //! Stored objects. The store keeps the JSON, which is a tenth of the size of its tree, as its difference from that of a
-//! similar object. A handle parses the tree on first use, and drops it with itself.
+//! similar object. The tree that an object was made from is shared for as long as a handle or the window has it. Later a
+//! handle parses the tree on first use, and drops it with itself.
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use serde_json::Value;
 
@@ -14,8 +15,8 @@ use crate::resource::Resource;
 /// A handle on one version of an object.
 pub(crate) struct Object {
     record: Arc<Record>,
-    /// Parsed at the first use. Clones do not have it, so the store's own handles stay small.
-    tree: OnceLock<Value>,
+    /// Taken from the record or parsed at the first use. Clones do not have one that was parsed.
+    tree: OnceLock<Arc<Value>>,
 }
 
 /// One version of an object: its JSON, and what is looked up without parsing it.
@@ -25,6 +26,8 @@ pub(crate) struct Record {
     pub version: u64,
     /// Everything but `kind` and `apiVersion`, which lists leave out, and without the first brace.
     json: Delta,
+    /// What the JSON was written from, as long as something has it.
+    tree: Weak<Value>,
     /// The namespace, the name and the uid, one after the other.
     ids: Box<str>,
     namespace_end: usize,
@@ -61,16 +64,18 @@ impl Object {
         value: Value,
         keep: impl FnOnce(&[u8]) -> Delta,
     ) -> Self {
-        let meta = &value["metadata"];
+        let tree = Arc::new(value);
+        let meta = &tree["metadata"];
         let [namespace, name, uid] = ["namespace", "name", "uid"].map(|key| text_at(meta, &[key]));
         let labels = Labels::new(meta.get("labels").and_then(Value::as_object));
         let same = before.map(|before| &before.labels).filter(|old| **old == labels);
         let owners = meta.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
-        let json = value.to_string();
+        let json = tree.to_string();
         let record = Record {
             resource,
             version,
             json: keep(json.get(1..).unwrap_or_default().as_bytes()),
+            tree: Arc::downgrade(&tree),
             ids: [namespace, name, uid].concat().into(),
             namespace_end: namespace.len(),
             name_end: namespace.len() + name.len(),
@@ -78,7 +83,7 @@ impl Object {
             owners: owners.map(|owner| text_at(owner, &["uid"]).into()).collect(),
             terminating: meta.get("deletionTimestamp").is_some(),
         };
-        Self { record: Arc::new(record), tree: value.into() }
+        Self { record: Arc::new(record), tree: tree.into() }
     }
 
     pub(super) fn record(&self) -> &Arc<Record> {
@@ -87,12 +92,18 @@ impl Object {
 
     /// Returns everything but `kind` and `apiVersion`.
     pub fn value(&self) -> &Value {
+        self.tree()
+    }
+
+    pub(super) fn tree(&self) -> &Arc<Value> {
+        self.tree.get_or_init(|| self.record.tree.upgrade().unwrap_or_else(|| Arc::new(self.parse())))
+    }
+
+    fn parse(&self) -> Value {
+        let mut json = Vec::with_capacity(self.len());
+        self.write_item(&mut json);
         // The JSON was written from a value, so it can be read.
-        self.tree.get_or_init(|| {
-            let mut json = Vec::with_capacity(self.len());
-            self.write_item(&mut json);
-            serde_json::from_slice(&json).unwrap_or_default()
-        })
+        serde_json::from_slice(&json).unwrap_or_default()
     }
 
     /// Returns the same state under another version.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::object::{Object, Record};
 
 /// A kind of change of an object.
@@ -42,12 +44,17 @@ pub(crate) struct Expired {
 #[derive(Debug)]
 pub(super) struct Window {
     events: VecDeque<Kept>,
+    /// The trees of the latest objects, which most watchers read soon after the change.
+    trees: VecDeque<Arc<Value>>,
     limits: WindowLimits,
     /// The size of the JSON of all events.
     bytes: usize,
     /// The smallest version a watcher may have seen last.
     floor: u64,
 }
+
+/// The number of objects of a kind whose trees are kept.
+const TREES: usize = 16;
 
 /// How much a window keeps. The latest event is always kept.
 #[derive(Debug, Clone, Copy)]
@@ -90,10 +97,12 @@ impl Kept {
 
 impl Window {
     pub fn new(limits: WindowLimits, floor: u64) -> Self {
-        Self { events: VecDeque::new(), limits, bytes: 0, floor }
+        Self { events: VecDeque::new(), trees: VecDeque::new(), limits, bytes: 0, floor }
     }
 
     pub fn push(&mut self, event: &Event) {
+        self.trees.truncate(TREES - 1);
+        self.trees.push_front(Arc::clone(event.object.tree()));
         let event = Kept::new(event);
         self.bytes += event.size();
         self.events.push_back(event);
@@ -115,6 +124,7 @@ impl Window {
 
     pub fn forget(&mut self, version: u64) {
         self.events.clear();
+        self.trees.clear();
         self.bytes = 0;
         self.floor = version;
     }
