@@ -12,6 +12,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::{Client, until};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -40,6 +41,8 @@ pub struct Browser {
     address: SocketAddr,
     session: String,
     _driver: Child,
+    // Chromium leaves its profile behind. It is deleted after the driver has ended.
+    _profile: TempDir,
 }
 
 // === impl Browser ===
@@ -47,7 +50,9 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser without a screen, whose window has this size.
     pub async fn start((width, height): (u32, u32)) -> Self {
+        let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
+        command.env("TMPDIR", profile.path());
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.kill_on_drop(true).spawn().expect("`./dev browser` installs chromedriver");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -75,7 +80,7 @@ impl Browser {
         }}});
         let session = client.call(Method::POST, "/session", Some(wanted)).await;
         let session = session.body["value"]["sessionId"].as_str().expect("Chromium starts").to_owned();
-        let browser = Self { client, address, session, _driver: driver };
+        let browser = Self { client, address, session, _driver: driver, _profile: profile };
         browser.protocol("Page.addScriptToEvaluateOnNewDocument", json!({ "source": RECORDER })).await;
         browser.size(width, height).await;
         browser
