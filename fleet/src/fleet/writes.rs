@@ -34,8 +34,8 @@ use crate::{
     placements::{Reserved, Ticket},
 };
 
-/// The time after which a create without an answer is a sign that its cluster is away. An API server that is well answers
-/// within a second, webhooks included.
+/// The time after which a create without an answer is a sign that its cluster is away. The sign may be wrong, for example
+/// behind a slow webhook. Such a cluster is asked last for as long as its watch shows nothing either.
 const SILENCE: Duration = Duration::from_secs(3);
 
 // === impl Fleet ===

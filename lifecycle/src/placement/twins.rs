@@ -2,8 +2,8 @@
 //!
 //! There are three causes: two replicas placed one id at the same time on different clusters, a cluster was lost for so
 //! long that its sandbox was made again elsewhere, or a sandbox moves. All replicas decide alike, because the decision
-//! depends on nothing but the Pods and the time. There is one exception: a DELETE that waits for its cluster is known to the
-//! replica that got it alone.
+//! depends on nothing but the Pods and the time. There is one exception: a DELETE that waits for its cluster is known only
+//! to the replica that got it.
 
 use std::time::Duration;
 
@@ -44,9 +44,9 @@ pub struct Twin<'a> {
 
 /// Returns the index of the twin that counts; `None` if there is none.
 ///
-/// One that is being deleted or will be counts last, and one that moves counts last until it is ready. Replacements count before the
-/// others, and the newer of two replacements. Among the others the older counts, because it was given to a caller first. If
-/// that does not decide, the cluster whose name comes first counts.
+/// One that is being deleted or will be counts last, and one that moves counts last until it is ready. Replacements count
+/// before the others, and the newer of two replacements. Among the others the older counts, because it was given to a
+/// caller first. If that does not decide, the cluster whose name comes first counts.
 ///
 /// ```
 /// use lifecycle::{
@@ -57,11 +57,15 @@ pub struct Twin<'a> {
 ///
 /// let (east, west) = (ClusterName::parse("east").unwrap(), ClusterName::parse("west").unwrap());
 /// let (first, second) = (Uid("1".into()), Uid("2".into()));
-/// let original =
-///     Twin {
-///         cluster: &east, pod: &first, replaces: None, is_terminating: false, awaits_deletion: false, is_ready: true,
-///         created: None,
-///     };
+/// let original = Twin {
+///     cluster: &east,
+///     pod: &first,
+///     replaces: None,
+///     is_terminating: false,
+///     awaits_deletion: false,
+///     is_ready: true,
+///     created: None,
+/// };
 /// let replacement = Twin { cluster: &west, pod: &second, replaces: Some(Replacement::Lost), ..original };
 /// assert_eq!(winner(&[original, replacement]), Some(1));
 /// ```
