@@ -5,8 +5,7 @@ use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 use super::{Endpoint, Tag, failures, parameters, response, schemas};
 use crate::http::page::{Page, SECURITY};
 
-/// Returns the endpoints of a page: the paths of the page and of its files, the ids of their operations, and the purpose
-/// of the page.
+/// Returns the endpoints of a page, with the paths of the page and of its files, the ids of their operations, and a summary.
 pub(in crate::http) fn endpoints(
     page: &Page,
     [html_path, file_path]: [&'static str; 2],
