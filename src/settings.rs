@@ -13,7 +13,7 @@
 //! A file such as `log` declares the settings of its section, each once: variable, format with bounds, default and
 //! description. The flags, the messages, the documentation and the example file are derived from the declarations.
 //!
-//! Only [`environment::Environment::of_process`] reads the process environment.
+//! Only [`environment`] reads the process environment.
 
 use std::time::Duration;
 
