@@ -36,6 +36,20 @@ fn import_circles_stay_small() {
     }
 }
 
+/// Guards that the HTTP API knows nothing of Kubernetes' API, although both are dependencies of one crate.
+#[test]
+fn http_does_not_know_kubernetes() {
+    let mut texts = BTreeMap::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"), &[], &mut texts);
+    assert!(texts.len() >= 40, "only {} modules found", texts.len());
+    let code = |text: &str| text.lines().filter(|line| !line.trim().starts_with("//")).collect::<String>();
+    let knows =
+        |text: &str| ["kubernetes::", "kube::", "k8s_openapi::"].iter().any(|name| code(text).contains(name));
+    let border: Vec<_> =
+        texts.iter().filter(|(_, text)| knows(text)).map(|(module, _)| module.join("::")).collect();
+    assert!(border.is_empty(), "these modules of src/http use Kubernetes: {border:?}");
+}
+
 #[test]
 fn use_trees_are_expanded() {
     let text =
