@@ -95,7 +95,7 @@ impl Endpoints {
         concerned.iter().flat_map(|key| self.settle(key)).collect()
     }
 
-    /// Takes in everything anew. A handle keeps the tree that it parsed, so each ends before the next is read.
+    /// Replaces everything. A handle keeps the tree that it parsed, so each is dropped before the next is read.
     pub fn replace(&mut self, services: &[Object], pods: impl Iterator<Item = Object>) -> Vec<Outcome> {
         self.ready.clear();
         for pod in pods {

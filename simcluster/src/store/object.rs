@@ -26,7 +26,7 @@ pub(crate) struct Record {
     pub version: u64,
     /// Everything but `kind` and `apiVersion`, which lists leave out, and without the first brace.
     json: Delta,
-    /// What the JSON was written from, as long as something has it.
+    /// The source of the JSON, as long as a handle or the window has it.
     tree: Weak<Value>,
     /// The namespace, the name and the uid, one after the other.
     ids: Box<str>,
