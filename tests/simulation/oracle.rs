@@ -84,6 +84,8 @@ pub struct Request {
     alone: bool,
     started: Instant,
     before: Option<Truth>,
+    /// The limits until this request.
+    limits_before: Limits,
 }
 
 impl Limits {
@@ -96,11 +98,15 @@ impl Limits {
 impl Recorded {
     /// Returns whether the sandbox may have been reaped by now (invariant 5: never early).
     fn may_be_reaped(&self) -> bool {
+        self.may_be_reaped_by(self.limits)
+    }
+
+    fn may_be_reaped_by(&self, limits: Limits) -> bool {
         let now = Instant::now();
         let passed = |since: Option<Instant>, limit: Option<Duration>| {
             limit.is_some_and(|limit| since.is_none_or(|since| now >= since + limit))
         };
-        passed(self.made, self.limits.ttl) || passed(self.used, self.limits.idle_timeout)
+        passed(self.made, limits.ttl) || passed(self.used, limits.idle_timeout)
     }
 }
 
@@ -111,17 +117,21 @@ impl Oracle {
         let before = recorded.certain.take();
         recorded.started += 1;
         recorded.open += 1;
-        recorded.limits = limits;
-        Request { number: recorded.started, alone: recorded.open == 1, started: Instant::now(), before }
+        let limits_before = std::mem::replace(&mut recorded.limits, limits);
+        let (number, alone) = (recorded.started, recorded.open == 1);
+        Request { number, alone, started: Instant::now(), before, limits_before }
     }
 
     /// Checks the answer to a create. Invariant 2: a 200 means that both objects exist and that the URL is that
-    /// sandbox's. After any other result the previous state remains.
+    /// sandbox's. After any other result the previous state remains, unless the sandbox had reached a limit: then it may
+    /// have been reaped, and made again.
     pub fn created(&mut self, cluster: &Cluster, id: &str, request: &Request, answer: Option<&Answer>) {
         let certain = self.end(id, request);
         let Some(answer) = answer.filter(|answer| answer.status == 200 && certain) else {
-            if let (true, Some(Truth::There(_))) = (certain, &request.before) {
-                self.sandboxes.get_mut(id).unwrap().certain.clone_from(&request.before);
+            let recorded = self.sandboxes.get_mut(id).unwrap();
+            let may_be_another = recorded.may_be_reaped() || recorded.may_be_reaped_by(request.limits_before);
+            if certain && !may_be_another && matches!(request.before, Some(Truth::There(_))) {
+                recorded.certain.clone_from(&request.before);
             }
             return;
         };
