@@ -174,6 +174,19 @@ mod tests {
             let is_served = name.is_some_and(|name| page.files.iter().any(|file| file.name == name));
             assert!(is_served, "{folder}{}: {path}", file.name);
         }
+        for before in ["src=\"", "href=\""] {
+            for reference in file.text.split(before).skip(1).filter_map(|rest| rest.split('"').next()) {
+                let name = reference.strip_prefix(&folder).unwrap_or(reference);
+                let is_served = page.files.iter().any(|file| file.name == name);
+                let is_page =
+                    folder.strip_suffix('/') == reference.split('?').next() || reference.starts_with('#');
+                assert!(
+                    is_served || is_page || reference == "openapi.json",
+                    "{folder}{}: {reference}",
+                    file.name
+                );
+            }
+        }
         let text = file.text.replace("http://www.w3.org/2000/svg", "");
         assert!(!text.contains("://"), "{folder}{} names another host", file.name);
         for forbidden in [
