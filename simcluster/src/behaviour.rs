@@ -114,53 +114,35 @@ pub enum BehaviourError {
 // === impl Course ===
 
 impl Course {
-    /// All courses.
-    pub const ALL: [Self; 17] = [
-        Self::Normal,
-        Self::ImagePullError,
-        Self::ImageNeverPull,
-        Self::CrashLoop,
-        Self::Oom,
-        Self::RunError,
-        Self::MountError,
-        Self::NeverReady,
-        Self::ReadinessLost,
-        Self::Creating,
-        Self::Unschedulable,
-        Self::Succeed,
-        Self::Fail,
-        Self::Evicted,
-        Self::NodeLost,
-        Self::Unknown,
-        Self::StuckTerminating,
+    /// All courses, with their words.
+    const WORDS: [(Self, &str); 17] = [
+        (Self::Normal, "normal"),
+        (Self::ImagePullError, "image-pull-error"),
+        (Self::ImageNeverPull, "image-never-pull"),
+        (Self::CrashLoop, "crash-loop"),
+        (Self::Oom, "oom"),
+        (Self::RunError, "run-error"),
+        (Self::MountError, "mount-error"),
+        (Self::NeverReady, "never-ready"),
+        (Self::ReadinessLost, "readiness-lost"),
+        (Self::Creating, "creating"),
+        (Self::Unschedulable, "unschedulable"),
+        (Self::Succeed, "succeed"),
+        (Self::Fail, "fail"),
+        (Self::Evicted, "evicted"),
+        (Self::NodeLost, "node-lost"),
+        (Self::Unknown, "unknown"),
+        (Self::StuckTerminating, "stuck-terminating"),
     ];
 
     /// Its word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::ImagePullError => "image-pull-error",
-            Self::ImageNeverPull => "image-never-pull",
-            Self::CrashLoop => "crash-loop",
-            Self::Oom => "oom",
-            Self::RunError => "run-error",
-            Self::MountError => "mount-error",
-            Self::NeverReady => "never-ready",
-            Self::ReadinessLost => "readiness-lost",
-            Self::Creating => "creating",
-            Self::Unschedulable => "unschedulable",
-            Self::Succeed => "succeed",
-            Self::Fail => "fail",
-            Self::Evicted => "evicted",
-            Self::NodeLost => "node-lost",
-            Self::Unknown => "unknown",
-            Self::StuckTerminating => "stuck-terminating",
-        }
+        Self::WORDS.iter().find(|(course, _)| *course == self).map_or("normal", |(_, word)| word)
     }
 
     fn list() -> String {
-        Self::ALL.map(Self::as_str).join(", ")
+        Self::WORDS.map(|(_, word)| word).join(", ")
     }
 }
 
@@ -213,8 +195,8 @@ impl FromStr for Behaviour {
             if named {
                 return Err(BehaviourError::SecondCourse(part.to_owned()));
             }
-            let course = Course::ALL.into_iter().find(|course| course.as_str() == part);
-            behaviour.course = course.ok_or_else(|| BehaviourError::UnknownCourse(part.to_owned()))?;
+            let course = Course::WORDS.iter().find(|(_, word)| *word == part);
+            behaviour.course = course.ok_or_else(|| BehaviourError::UnknownCourse(part.to_owned()))?.0;
             named = true;
         }
         Ok(behaviour)
@@ -224,18 +206,26 @@ impl FromStr for Behaviour {
 impl Behaviour {
     fn set(&mut self, key: &str, value: &str) -> Result<(), BehaviourError> {
         let wrong = |wanted| BehaviourError::Value { key: key.to_owned(), value: value.to_owned(), wanted };
-        let given =
-            || duration::parse(value).map(Some).ok_or_else(|| wrong("a duration such as 500ms or 1m 30s"));
-        match key {
-            "failures" => self.failures = Some(value.parse().map_err(|_| wrong("a whole number"))?),
-            "start" => self.start = given()?,
-            "pull" => self.pull = given()?,
-            "boot" => self.boot = given()?,
-            "after" => self.after = given()?,
-            "terminate" => self.terminate = given()?,
-            _ => return Err(BehaviourError::UnknownSetting(key.to_owned())),
+        if key == "failures" {
+            self.failures = Some(value.parse().map_err(|_| wrong("a whole number"))?);
+            return Ok(());
         }
+        let duration = self.durations().into_iter().find(|(known, _)| *known == key);
+        let (_, duration) = duration.ok_or_else(|| BehaviourError::UnknownSetting(key.to_owned()))?;
+        let given = duration::parse(value);
+        *duration = Some(given.ok_or_else(|| wrong("a duration such as 500ms or 1m 30s"))?);
         Ok(())
+    }
+
+    /// The settings that are durations, with their names.
+    fn durations(&mut self) -> [(&'static str, &mut Option<Duration>); 5] {
+        [
+            ("start", &mut self.start),
+            ("pull", &mut self.pull),
+            ("boot", &mut self.boot),
+            ("after", &mut self.after),
+            ("terminate", &mut self.terminate),
+        ]
     }
 }
 
@@ -245,15 +235,10 @@ impl fmt::Display for Behaviour {
         if let Some(failures) = self.failures {
             write!(f, ", failures={failures}")?;
         }
-        for (key, value) in [
-            ("start", self.start),
-            ("pull", self.pull),
-            ("boot", self.boot),
-            ("after", self.after),
-            ("terminate", self.terminate),
-        ] {
+        let mut copy = *self;
+        for (key, value) in copy.durations() {
             if let Some(value) = value {
-                let value = SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX);
+                let value = SignedDuration::try_from(*value).unwrap_or(SignedDuration::MAX);
                 write!(f, ", {key}={value:#}")?;
             }
         }
@@ -281,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_behaviour_is_read_back_as_it_was_written() {
-        for course in Course::ALL {
+        for (course, _) in Course::WORDS {
             let whole = Behaviour {
                 course,
                 failures: Some(2),

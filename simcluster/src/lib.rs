@@ -65,6 +65,7 @@
 //! and a controller manager do. `route`, `selector`, `patch`, `validate`, `defaults`, `faults`, `node::life` and
 //! `node::report` are pure.
 
+mod accept;
 #[cfg(feature = "rbac")]
 mod access;
 mod api;
@@ -79,6 +80,8 @@ mod defaults;
 mod discovery;
 mod duration;
 mod faults;
+mod fields;
+mod follower;
 mod form;
 pub mod network;
 mod node;
@@ -112,6 +115,7 @@ mod storage;
 mod store;
 #[cfg(feature = "kubectl")]
 mod table;
+mod timers;
 mod validate;
 mod view;
 

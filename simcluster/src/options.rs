@@ -72,12 +72,8 @@ pub struct NodeOptions {
     pub others: Vec<OtherNode>,
     /// The durations of a Pod's steps.
     pub times: Times,
-    /// The allocatable CPU in millicores. A Pod whose requests exceed the rest is unschedulable.
-    pub cpu_millis: u64,
-    /// The allocatable memory in bytes.
-    pub memory_bytes: u64,
-    /// The maximum number of Pods.
-    pub pods: u64,
+    /// The resources of the first node. A Pod whose requests exceed the rest is unschedulable.
+    pub capacity: Capacity,
     /// The default behaviour of Pods, unless an annotation or [`Cluster::set_pod_behaviour`](
     /// crate::Cluster::set_pod_behaviour) sets one.
     pub behaviour: Behaviour,
@@ -182,15 +178,12 @@ impl Options {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        let Capacity { cpu_millis, memory_bytes, pods } = Capacity::default();
         Self {
             name: "sim-node".to_owned(),
             labels: BTreeMap::new(),
             others: Vec::new(),
             times: Times::default(),
-            cpu_millis,
-            memory_bytes,
-            pods,
+            capacity: Capacity::default(),
             behaviour: Behaviour::default(),
             event_ttl: Duration::from_secs(3600),
             normal_events: true,
@@ -211,16 +204,12 @@ impl NodeOptions {
             let zone = ["zone-a", "zone-b", "zone-c"][node % 3].to_owned();
             BTreeMap::from([("topology.kubernetes.io/zone".to_owned(), zone)])
         };
-        let capacity = options.capacity();
+        let capacity = options.capacity;
         let other =
             |node| OtherNode { name: format!("sim-node-{}", node + 1), labels: labels(node), capacity };
         options.labels = labels(0);
         options.others = (1..count).map(other).collect();
         options
-    }
-
-    pub(crate) fn capacity(&self) -> Capacity {
-        Capacity { cpu_millis: self.cpu_millis, memory_bytes: self.memory_bytes, pods: self.pods }
     }
 }
 
@@ -239,16 +228,13 @@ impl Default for Times {
     /// A Pod runs after 150 ms and is ready after 300 ms. A deletion takes 200 ms.
     fn default() -> Self {
         Self {
-            schedule: Duration::ZERO,
             accept: Duration::from_millis(10),
             network: Duration::from_millis(100),
             run: Duration::from_millis(40),
             ready: Duration::from_millis(150),
             terminate: Duration::from_millis(200),
             crash: Duration::from_millis(500),
-            back_off: Duration::from_secs(10),
-            sync: Duration::from_secs(60),
-            node_grace: Duration::from_secs(50),
+            ..Self::INSTANT
         }
     }
 }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use tokio::net::TcpSocket;
 
+use crate::fields::items;
 use crate::random::Random;
 
 /// The node ports of a cluster.
@@ -39,8 +40,7 @@ pub(crate) struct ClusterAddresses(HashSet<Ipv4Addr>);
 
 /// Returns the node ports of a Service.
 pub(crate) fn node_ports(service: &Value) -> Vec<u16> {
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    ports
+    items(&service["spec"]["ports"])
         .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
         .filter(|port| *port != 0)
         .collect()

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::fields::items;
 use crate::validate::quantity::Quantity;
 
 /// Returns how much of a resource a Pod requests: the sum of its containers and sidecars, or what its init containers
@@ -9,7 +10,7 @@ use crate::validate::quantity::Quantity;
 pub(crate) fn requested(pod: &Value, key: &str) -> Quantity {
     let zero = Quantity::whole(0);
     let one = |container: &Value| container["resources"]["requests"].get(key).and_then(Quantity::from_json);
-    let list = |name: &str| pod["spec"][name].as_array().into_iter().flatten();
+    let list = |name: &str| items(&pod["spec"][name]);
     let (mut sidecars, mut most) = (zero, zero);
     for container in list("initContainers") {
         let with = sidecars.plus(one(container).unwrap_or(zero));
@@ -25,15 +26,14 @@ pub(crate) fn requested(pod: &Value, key: &str) -> Quantity {
 
 /// Returns the quality-of-service class for the requests and limits.
 pub(crate) fn qos_class(spec: &Value) -> &'static str {
-    let containers =
-        || ["containers", "initContainers"].into_iter().filter_map(|l| spec[l].as_array()).flatten();
+    let containers = ["containers", "initContainers"].into_iter().flat_map(|list| items(&spec[list]));
     let amounts = |c: &Value, kind: &str| -> Vec<(&str, Option<Quantity>)> {
         let of = &c["resources"][kind];
         ["cpu", "memory"].map(|key| (key, of.get(key).and_then(Quantity::from_json))).to_vec()
     };
     let mut any = false;
     let mut guaranteed = true;
-    for container in containers() {
+    for container in containers {
         let (requests, limits) = (amounts(container, "requests"), amounts(container, "limits"));
         any |= requests.iter().chain(&limits).any(|(_, amount)| amount.is_some());
         guaranteed &= limits.iter().all(|(_, amount)| amount.is_some()) && requests == limits;

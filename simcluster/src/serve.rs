@@ -8,17 +8,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
+use crate::accept::accept;
 use crate::cluster::Cluster;
 use crate::control;
 use crate::service::Service;
 
 /// The timeout for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The delay after a failed accept, so that a lack of file descriptors does not cause a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// Serves a cluster on a listener until `shutdown` completes. Then all connections are closed, including open watches.
 ///
 /// While the cluster is [unavailable](Cluster::set_away), connections are accepted and closed immediately, except
@@ -32,38 +29,7 @@ pub async fn serve(listener: TcpListener, cluster: Cluster, shutdown: impl Futur
             }
         }
     };
-    accept(listener, serve, shutdown).await;
-}
-
-/// Accepts connections and serves each in its own task, until `shutdown` completes.
-pub(crate) async fn accept<F>(
-    listener: TcpListener,
-    serve: impl Fn(TcpStream) -> F,
-    shutdown: impl Future<Output = ()> + Send,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Small responses must not wait for a delayed acknowledgement.
-        let _ = stream.set_nodelay(true);
-        connections.spawn(serve(stream));
-    }
+    accept(&listener, serve, shutdown).await;
 }
 
 /// Serves HTTP on a connection.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -87,7 +88,7 @@ async fn answer(
     body: Option<Bytes>,
 ) -> Result<http::Response<Body>, ConnectionLost> {
     if shared.link.borrow().away {
-        shared.count_refused();
+        shared.refused.fetch_add(1, Ordering::Relaxed);
         return Err(ConnectionLost::Refused);
     }
     let Some(body) = body else {
@@ -126,14 +127,16 @@ async fn answer(
     match &faults.effect {
         Some(Effect::Refuse(refusal)) => {
             let response = injected(refusal, &request);
-            shared.calls().answered(seq, response.status().as_u16());
+            shared.calls.lock().answered(seq, response.status().as_u16());
             return Ok(response);
         }
         Some(Effect::DropBefore) => return Err(ConnectionLost::Reset),
         Some(Effect::Silent) => return silence(shared).await,
         Some(Effect::Watch(fault)) => watch_fault = Some(*fault),
         Some(Effect::Mutate(patch)) => mutate(&mut request, patch),
-        Some(Effect::StaleRead) => replica = faults.rule.and_then(|rule| shared.replica(rule)),
+        Some(Effect::StaleRead) => {
+            replica = faults.rule.and_then(|rule| shared.replicas.lock().get(&rule).cloned());
+        }
         Some(Effect::Delay(_) | Effect::DropAnswer | Effect::HangAnswer | Effect::CutBody(_)) | None => {}
     }
     #[cfg(feature = "rbac")]
@@ -153,7 +156,7 @@ async fn answer(
         Some(Effect::HangAnswer) => return silence(shared).await,
         _ => {}
     }
-    shared.calls().answered(seq, response.status().as_u16());
+    shared.calls.lock().answered(seq, response.status().as_u16());
     if let Some(Effect::CutBody(after)) = faults.effect {
         return Ok(cut_body(response, after));
     }
@@ -196,13 +199,13 @@ fn arrive(shared: &Shared, head: &http::request::Parts, request: &Request) -> (u
             call.name = api::peek_name(&request.body);
         }
     }
-    let faults = shared.faults().apply(Subject {
+    let faults = shared.faults.lock().apply(Subject {
         verb: call.verb,
         resource: &call.resource,
         namespace: call.namespace.as_deref(),
         name: call.name.as_deref(),
     });
-    let seq = shared.calls().arrived(call);
+    let seq = shared.calls.lock().arrived(call);
     (seq, faults)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
@@ -32,20 +32,20 @@ pub(crate) struct Shared {
     pub access: Access,
     /// Locked only briefly and never across an await.
     state: Mutex<State>,
-    calls: Mutex<CallLog>,
-    faults: Mutex<FaultTable>,
+    pub calls: Mutex<CallLog>,
+    pub faults: Mutex<FaultTable>,
     /// The availability of the server. Open watches subscribe to it.
     pub link: watch::Sender<Link>,
     /// The number of calls that were refused.
-    refused: AtomicU64,
+    pub refused: AtomicU64,
     /// The run-time settings of the node, which subscribes to them.
     pub node: watch::Sender<Settings>,
     /// The sessions in the sandboxes.
-    sessions: Mutex<Sessions>,
+    pub sessions: Mutex<Sessions>,
     /// Snapshots of the control endpoint, by number.
-    snapshots: Mutex<BTreeMap<u64, Snapshot>>,
+    pub snapshots: Mutex<BTreeMap<u64, Snapshot>>,
     /// Stale replicas, by the fault rules that send calls to them.
-    replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
+    pub replicas: Mutex<HashMap<RuleId, Arc<Self>>>,
 }
 
 /// The state that calls change.
@@ -119,16 +119,7 @@ impl Shared {
         self.replicas.lock().insert(rule, Arc::new(replica));
     }
 
-    pub fn replica(&self, rule: RuleId) -> Option<Arc<Self>> {
-        self.replicas.lock().get(&rule).cloned()
-    }
-
-    /// Drops the replicas of removed rules.
-    pub fn keep_replicas(&self, kept: impl Fn(RuleId) -> bool) {
-        self.replicas.lock().retain(|rule, _| kept(*rule));
-    }
-
-    /// Locks the state. A poisoned lock is usable, because every change is made in one step.
+    /// Locks the state.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -136,30 +127,6 @@ impl Shared {
     /// Locks the state unless it is locked.
     pub fn try_state(&self) -> Option<MutexGuard<'_, State>> {
         self.state.try_lock()
-    }
-
-    pub fn calls(&self) -> MutexGuard<'_, CallLog> {
-        self.calls.lock()
-    }
-
-    pub fn faults(&self) -> MutexGuard<'_, FaultTable> {
-        self.faults.lock()
-    }
-
-    pub fn snapshots(&self) -> MutexGuard<'_, BTreeMap<u64, Snapshot>> {
-        self.snapshots.lock()
-    }
-
-    pub fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock()
-    }
-
-    pub fn count_refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use simcluster::{CallMark, Cluster, Effect, NodeOptions, Options, Refusal, Resize, Rule, Verb};
+use simcluster::{CallMark, Capacity, Cluster, Effect, NodeOptions, Options, Refusal, Resize, Rule, Verb};
 use testkit::{Answer, Daemon, NAMESPACE, until};
 use tokio::time::sleep;
 
@@ -37,7 +37,10 @@ fn cluster(resize: Resize) -> Cluster {
 
 /// Starts a cluster whose node has four cores.
 fn small(resize: Resize) -> Cluster {
-    let node = NodeOptions { cpu_millis: 4000, ..NodeOptions::default() };
+    let node = NodeOptions {
+        capacity: Capacity { cpu_millis: 4000, ..Capacity::default() },
+        ..NodeOptions::default()
+    };
     Cluster::start(Options { resize, node: Some(node), ..Options::with_namespace(NAMESPACE) })
 }
 

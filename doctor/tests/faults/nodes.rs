@@ -1,7 +1,7 @@
 //! Faults of nodes and images.
 
 use serde_json::{Value, json};
-use simcluster::{NodeOptions, Options, Times};
+use simcluster::{Capacity, NodeOptions, Options, Times};
 
 use crate::fixture::{Case, nodes, options, template, with_profile};
 
@@ -70,8 +70,7 @@ async fn profiles_that_do_not_fit() {
         (json!({"priority_class": "low"}), "SP0908"),
     ] {
         let node = NodeOptions {
-            cpu_millis: 4000,
-            memory_bytes: 8 << 30,
+            capacity: Capacity { cpu_millis: 4000, memory_bytes: 8 << 30, ..Capacity::default() },
             times: Times::INSTANT,
             ..NodeOptions::default()
         };

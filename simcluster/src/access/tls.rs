@@ -17,8 +17,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::accept::accept;
 use crate::cluster::Cluster;
-use crate::serve::{accept, serve_connection};
+use crate::serve::serve_connection;
 
 /// A certificate for the API server and the authority that signed it. Both are created in memory: a restart creates
 /// new ones.
@@ -136,7 +137,7 @@ pub async fn serve_tls(
             }
         }
     };
-    accept(listener, serve, shutdown).await;
+    accept(&listener, serve, shutdown).await;
 }
 
 #[cfg(test)]

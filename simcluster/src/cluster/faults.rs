@@ -16,7 +16,7 @@ impl Cluster {
     #[expect(clippy::must_use_candidate, reason = "most rules are never removed one by one")]
     pub fn fault(&self, rule: Rule) -> RuleId {
         let stale = rule.effect == Effect::StaleRead;
-        let id = self.shared().faults().add(rule);
+        let id = self.shared().faults.lock().add(rule);
         if stale {
             self.shared().make_replica(id);
         }
@@ -26,21 +26,21 @@ impl Cluster {
     /// Returns the active rules, oldest first.
     #[must_use]
     pub fn faults(&self) -> Vec<ActiveRule> {
-        self.shared().faults().list()
+        self.shared().faults.lock().list()
     }
 
     /// Removes a fault rule. Returns false if it does not exist. Calls that it has already affected stay affected.
     #[expect(clippy::must_use_candidate, reason = "the caller usually knows that the rule exists")]
     pub fn remove_fault(&self, id: RuleId) -> bool {
-        let removed = self.shared().faults().remove(id);
-        self.shared().keep_replicas(|kept| kept != id);
+        let removed = self.shared().faults.lock().remove(id);
+        self.shared().replicas.lock().remove(&id);
         removed
     }
 
     /// Removes all fault rules.
     pub fn clear_faults(&self) {
-        self.shared().faults().clear();
-        self.shared().keep_replicas(|_| false);
+        self.shared().faults.lock().clear();
+        self.shared().replicas.lock().clear();
     }
 }
 

@@ -1,7 +1,5 @@
 //! The methods of [`Cluster`] for the node and for sandbox sessions.
 
-use std::collections::BTreeMap;
-
 use super::Cluster;
 use crate::behaviour::Behaviour;
 use crate::options::Capacity;
@@ -15,12 +13,6 @@ impl Cluster {
         self.shared().node.send_modify(|node| node.behaviour = behaviour);
     }
 
-    /// Returns the default behaviour of Pods.
-    #[must_use]
-    pub fn behaviour(&self) -> Behaviour {
-        self.shared().node.borrow().behaviour
-    }
-
     /// Sets the behaviour of one Pod, which takes precedence over its annotation and the default; `None` removes it.
     /// The Pod need not exist yet, and a later Pod of the same name has the behaviour too.
     pub fn set_pod_behaviour(&self, namespace: &str, pod: &str, behaviour: Option<Behaviour>) {
@@ -29,12 +21,6 @@ impl Cluster {
             Some(behaviour) => drop(node.pods.insert(key, behaviour)),
             None => drop(node.pods.remove(&key)),
         });
-    }
-
-    /// Returns the behaviours of single Pods, by namespace and name.
-    #[must_use]
-    pub fn pod_behaviours(&self) -> BTreeMap<(String, String), Behaviour> {
-        self.shared().node.borrow().pods.clone().into_iter().collect()
     }
 
     /// Changes the node's capacity. Running Pods stay; unschedulable Pods are tried again.
@@ -70,12 +56,6 @@ impl Cluster {
     pub fn set_network_policies_enforced(&self, enforced: bool) {
         self.shared().node.send_modify(|node| node.ignores_network_policies = !enforced);
     }
-
-    /// Returns whether network policies are enforced.
-    #[must_use]
-    pub fn are_network_policies_enforced(&self) -> bool {
-        !self.shared().node.borrow().ignores_network_policies
-    }
 }
 
 // === impl Cluster: sandboxes ===
@@ -86,18 +66,18 @@ impl Cluster {
     #[expect(clippy::must_use_candidate, reason = "an existing session has the same effect")]
     pub fn begin_session(&self, namespace: &str, pod: &str, kind: SessionKind, id: &str) -> bool {
         let since = self.now();
-        self.shared().sessions().begin(namespace, pod, kind, id, since)
+        self.shared().sessions.lock().begin(namespace, pod, kind, id, since)
     }
 
     /// Ends a session. Returns false if it does not exist.
     #[expect(clippy::must_use_candidate, reason = "a missing session has the same effect")]
     pub fn end_session(&self, namespace: &str, pod: &str, kind: SessionKind, id: &str) -> bool {
-        self.shared().sessions().end(namespace, pod, kind, id)
+        self.shared().sessions.lock().end(namespace, pod, kind, id)
     }
 
     /// Returns the sessions of a sandbox, ordered by kind and name.
     #[must_use]
     pub fn sessions(&self, namespace: &str, pod: &str) -> Vec<Session> {
-        self.shared().sessions().of(namespace, pod)
+        self.shared().sessions.lock().of(namespace, pod)
     }
 }

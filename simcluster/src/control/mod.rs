@@ -146,20 +146,59 @@ fn route(request: &ControlRequest<'_>) -> Answer {
     let parts: Vec<String> =
         rest.split('/').filter(|part| !part.is_empty()).map(|p| decode(p, false)).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    match parts.as_slice() {
-        [] => request.only(&Method::GET, || server::overview(request)),
-        ["faults", rest @ ..] => server::faults(request, rest),
-        ["server", rest @ ..] => server::server(request, rest),
-        ["snapshots", rest @ ..] => server::snapshots(request, rest),
-        ["watches", rest @ ..] => server::watches(request, rest),
-        ["calls"] => server::calls(request),
-        ["clock"] => server::clock(request),
-        ["node"] => node::node(request),
-        ["pods"] => request.only(&Method::GET, || node::list(request)),
-        ["pods", namespace, pod, "behaviour"] => node::behaviour(request, namespace, pod),
-        ["pods", namespace, pod, "sessions", rest @ ..] => node::sessions(request, namespace, pod, rest),
-        _ => Err(request.no_such_path()),
+    let cluster = request.cluster;
+    match (request.method.as_str(), parts.as_slice()) {
+        ("GET", []) => found(server::overview(cluster)),
+        ("GET", ["faults"]) => found(json!({"faults": cluster.faults()})),
+        ("POST", ["faults"]) => server::add_fault(request),
+        ("DELETE", ["faults"]) => done(|| cluster.clear_faults()),
+        ("DELETE", ["faults", id]) => server::remove_fault(request, id),
+        ("PUT", ["server"]) => server::set_away(request),
+        ("POST", ["server", "restart"]) => done(|| cluster.restart()),
+        ("GET", ["snapshots"]) => found(json!({"snapshots": server::snapshots(cluster)})),
+        ("POST", ["snapshots"]) => created(json!({"id": server::take_snapshot(cluster)})),
+        ("DELETE", ["snapshots", id]) => server::delete_snapshot(request, id),
+        ("POST", ["snapshots", id, "restore"]) => server::restore(request, id),
+        ("PUT", ["watches"]) => server::stall_watches(request),
+        ("POST", ["watches", "cut"]) => done(|| cluster.cut_watches()),
+        ("POST", ["watches", "expire"]) => done(|| cluster.expire_watch_window()),
+        ("GET", ["calls"]) => server::calls(request),
+        ("DELETE", ["calls"]) => done(|| cluster.reset_calls()),
+        ("GET", ["clock"]) => found(json!({"now": cluster.now()})),
+        ("POST", ["clock"]) => server::step_clock(request),
+        ("GET", ["node"]) => found(node::state(cluster)),
+        ("PUT", ["node"]) => node::change(request),
+        ("GET", ["pods"]) => found(node::pods(cluster)),
+        ("PUT", ["pods", namespace, pod, "behaviour"]) => node::set_behaviour(request, namespace, pod),
+        ("DELETE", ["pods", namespace, pod, "behaviour"]) => {
+            done(|| cluster.set_pod_behaviour(namespace, pod, None))
+        }
+        ("GET", ["pods", namespace, pod, "sessions"]) => {
+            found(json!({"sessions": cluster.sessions(namespace, pod)}))
+        }
+        ("POST", ["pods", namespace, pod, "sessions"]) => node::begin_session(request, namespace, pod),
+        ("DELETE", ["pods", namespace, pod, "sessions", kind, id]) => {
+            node::end_session(request, namespace, pod, kind, id)
+        }
+        (_, parts) if is_path(parts) => {
+            Err(ControlError::Method { method: request.method.clone(), path: request.path.to_owned() })
+        }
+        _ => Err(ControlError::NoSuchPath { path: request.path.to_owned() }),
     }
+}
+
+/// Returns whether a path supports any method.
+fn is_path(parts: &[&str]) -> bool {
+    matches!(
+        parts,
+        [] | ["faults" | "server" | "snapshots" | "watches" | "calls" | "clock" | "node" | "pods"]
+            | ["faults" | "snapshots", _]
+            | ["server", "restart"]
+            | ["watches", "cut" | "expire"]
+            | ["snapshots", _, "restore"]
+            | ["pods", _, _, "behaviour" | "sessions"]
+            | ["pods", _, _, "sessions", _, _]
+    )
 }
 
 // === impl ControlRequest ===
@@ -168,19 +207,6 @@ impl ControlRequest<'_> {
     /// Parses the body.
     fn read<T: DeserializeOwned>(&self) -> Result<T, ControlError> {
         serde_json::from_slice(&self.body).map_err(|error| ControlError::Body(error.to_string()))
-    }
-
-    /// Answers one method and rejects all others.
-    fn only(&self, method: &Method, answer: impl FnOnce() -> Answer) -> Answer {
-        if self.method == method { answer() } else { Err(self.no_such_method()) }
-    }
-
-    fn no_such_method(&self) -> ControlError {
-        ControlError::Method { method: self.method.clone(), path: self.path.to_owned() }
-    }
-
-    fn no_such_path(&self) -> ControlError {
-        ControlError::NoSuchPath { path: self.path.to_owned() }
     }
 }
 
@@ -197,8 +223,26 @@ impl ControlError {
     }
 }
 
-/// Returns an empty success.
+/// Returns what was asked for.
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
-fn done() -> Answer {
+fn found(what: Value) -> Answer {
+    Ok((StatusCode::OK, what))
+}
+
+/// Returns what was created.
+#[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
+fn created(what: Value) -> Answer {
+    Ok((StatusCode::CREATED, what))
+}
+
+/// Has an effect that cannot fail, and returns an empty success.
+#[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
+fn done(effect: impl FnOnce()) -> Answer {
+    effect();
     Ok((StatusCode::OK, json!({"ok": true})))
+}
+
+/// Returns an empty success, or that nothing has this name.
+fn done_if(exists: bool, what: &'static str, name: &str) -> Answer {
+    if exists { done(|| ()) } else { Err(ControlError::Missing { what, name: name.to_owned() }) }
 }

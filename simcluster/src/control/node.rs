@@ -1,11 +1,13 @@
 //! The control endpoint for the node and for sandbox sessions.
 
-use http::{Method, StatusCode};
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ControlError, ControlRequest, done};
+use super::{Answer, ControlError, ControlRequest, created, done, done_if, found};
 use crate::behaviour::Behaviour;
+use crate::cluster::Cluster;
 use crate::options::Capacity;
 use crate::sandbox::sessions::SessionKind;
 
@@ -33,75 +35,57 @@ struct Begin {
 }
 
 /// Returns the node's settings.
-pub(super) fn state(request: &ControlRequest<'_>) -> Value {
-    let cluster = request.cluster;
+pub(super) fn state(cluster: &Cluster) -> Value {
+    let node = cluster.shared().node.borrow();
     json!({
-        "behaviour": cluster.behaviour(), "capacity": cluster.capacity(), "lost": cluster.is_node_lost(),
-        "network_policies": cluster.are_network_policies_enforced(),
+        "behaviour": node.behaviour, "capacity": node.capacity, "lost": node.lost,
+        "network_policies": !node.ignores_network_policies,
     })
 }
 
-pub(super) fn node(request: &ControlRequest<'_>) -> Answer {
-    if *request.method == Method::PUT {
-        let Change { behaviour, capacity, lost, network_policies } = request.read()?;
-        let cluster = request.cluster;
-        if let Some(behaviour) = behaviour {
-            cluster.set_behaviour(behaviour);
-        }
-        if let Some(capacity) = capacity {
-            cluster.set_capacity(capacity);
-        }
-        if let Some(lost) = lost {
-            cluster.set_node_lost(lost);
-        }
-        if let Some(enforced) = network_policies {
-            cluster.set_network_policies_enforced(enforced);
-        }
-    } else if *request.method != Method::GET {
-        return Err(request.no_such_method());
-    }
-    Ok((StatusCode::OK, state(request)))
+pub(super) fn change(request: &ControlRequest<'_>) -> Answer {
+    let Change { behaviour, capacity, lost, network_policies } = request.read()?;
+    request.cluster.shared().node.send_modify(|node| {
+        node.behaviour = behaviour.unwrap_or(node.behaviour);
+        node.capacity = capacity.unwrap_or(node.capacity);
+        node.lost = lost.unwrap_or(node.lost);
+        node.ignores_network_policies = !network_policies.unwrap_or(!node.ignores_network_policies);
+    });
+    found(state(request.cluster))
 }
 
 /// Returns the behaviours of single Pods.
-#[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
-pub(super) fn list(request: &ControlRequest<'_>) -> Answer {
+pub(super) fn pods(cluster: &Cluster) -> Value {
+    let pods: BTreeMap<_, _> = cluster.shared().node.borrow().pods.clone().into_iter().collect();
     let one = |((namespace, name), behaviour)| json!({"namespace": namespace, "name": name, "behaviour": behaviour});
-    let pods: Vec<_> = request.cluster.pod_behaviours().into_iter().map(one).collect();
-    Ok((StatusCode::OK, json!({"pods": pods})))
+    json!({"pods": pods.into_iter().map(one).collect::<Vec<_>>()})
 }
 
-pub(super) fn behaviour(request: &ControlRequest<'_>, namespace: &str, pod: &str) -> Answer {
-    let behaviour = match *request.method {
-        Method::PUT => Some(request.read::<OfPod>()?.behaviour),
-        Method::DELETE => None,
-        _ => return Err(request.no_such_method()),
-    };
-    request.cluster.set_pod_behaviour(namespace, pod, behaviour);
-    done()
+pub(super) fn set_behaviour(request: &ControlRequest<'_>, namespace: &str, pod: &str) -> Answer {
+    let OfPod { behaviour } = request.read()?;
+    done(|| request.cluster.set_pod_behaviour(namespace, pod, Some(behaviour)))
 }
 
-pub(super) fn sessions(request: &ControlRequest<'_>, namespace: &str, pod: &str, rest: &[&str]) -> Answer {
-    let cluster = request.cluster;
-    match (request.method, rest) {
-        (&Method::GET, []) => Ok((StatusCode::OK, json!({"sessions": cluster.sessions(namespace, pod)}))),
-        (&Method::POST, []) => {
-            let Begin { kind, session_id } = request.read()?;
-            if session_id.is_empty() {
-                return Err(ControlError::Invalid("a session has a name: session_id is empty".to_owned()));
-            }
-            if cluster.begin_session(namespace, pod, kind, &session_id) {
-                Ok((StatusCode::CREATED, json!({"ok": true})))
-            } else {
-                Err(ControlError::Exists { what: "session", name: session_id })
-            }
-        }
-        (&Method::DELETE, [kind, id]) => {
-            let known = SessionKind::ALL.into_iter().find(|known| known.as_str() == *kind);
-            let gone = known.is_some_and(|kind| cluster.end_session(namespace, pod, kind, id));
-            if gone { done() } else { Err(ControlError::Missing { what: "session", name: (*id).to_owned() }) }
-        }
-        (_, [] | [_, _]) => Err(request.no_such_method()),
-        _ => Err(request.no_such_path()),
+pub(super) fn begin_session(request: &ControlRequest<'_>, namespace: &str, pod: &str) -> Answer {
+    let Begin { kind, session_id } = request.read()?;
+    if session_id.is_empty() {
+        return Err(ControlError::Invalid("a session has a name: session_id is empty".to_owned()));
     }
+    if request.cluster.begin_session(namespace, pod, kind, &session_id) {
+        created(json!({"ok": true}))
+    } else {
+        Err(ControlError::Exists { what: "session", name: session_id })
+    }
+}
+
+pub(super) fn end_session(
+    request: &ControlRequest<'_>,
+    namespace: &str,
+    pod: &str,
+    kind: &str,
+    id: &str,
+) -> Answer {
+    let kind = SessionKind::parse(kind);
+    let gone = kind.is_some_and(|kind| request.cluster.end_session(namespace, pod, kind, id));
+    done_if(gone, "session", id)
 }

@@ -6,12 +6,10 @@ use serde_json::Value;
 
 use crate::api::{self, FOREGROUND, ORPHAN};
 use crate::clock::Clock;
+use crate::fields::{has_finalizer, items, retain_in, without_finalizer};
 use crate::resource::{RESOURCES, Resource};
 use crate::shared::State;
-use crate::store::{Change, Event, Object, Store, text_at};
-
-/// The key of an object: resource, namespace, name.
-pub(super) type Key = (usize, String, String);
+use crate::store::{Change, Event, Key, Object, Store, key, text_at};
 
 /// Deletes the objects that have lost their last owner by these events, or were created after it was deleted.
 pub(super) fn collect_orphans(state: &mut State, clock: &Clock, events: &[Event]) {
@@ -40,8 +38,8 @@ fn collect_if_orphaned(state: &mut State, clock: &Clock, object: &Object) {
         return;
     }
     let Some(object) = state.store.get(object.resource, object.namespace(), object.name()) else { return };
-    let owners = object.value()["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
-    if !owners.is_empty() && owners.iter().all(|owner| is_gone(&state.store, owner, object.namespace())) {
+    let mut owners = items(&object.value()["metadata"]["ownerReferences"]);
+    if owners.len() > 0 && owners.all(|owner| is_gone(&state.store, owner, object.namespace())) {
         api::delete_object(state, clock, &object, None);
     }
 }
@@ -72,21 +70,22 @@ pub(super) fn all_pending_owners(store: &Store) -> BTreeSet<Key> {
 }
 
 fn waiting(object: &Object) -> Option<Key> {
-    let waits = object.terminating() && (has(object, FOREGROUND) || has(object, ORPHAN));
-    waits.then(|| (object.resource.index, object.namespace().to_owned(), object.name().to_owned()))
+    let waits = object.terminating()
+        && (has_finalizer(object.value(), FOREGROUND) || has_finalizer(object.value(), ORPHAN));
+    waits.then(|| key(object))
 }
 
 /// Processes terminating owners: deletes or orphans their dependents, then removes the finalizer.
 pub(super) fn process_finalizers(state: &mut State, clock: &Clock, pending_owners: &mut BTreeSet<Key>) {
-    pending_owners.retain(|(index, namespace, name)| {
-        let found = state.store.get(&RESOURCES[*index], namespace, name);
+    pending_owners.retain(|key| {
+        let found = state.store.find(key);
         let Some(owner) = found.filter(|owner| owner.terminating()) else { return false };
-        if has(&owner, ORPHAN) {
+        if has_finalizer(owner.value(), ORPHAN) {
             remove_owner_references(state, &owner);
-            drop_finalizer(state, &owner, ORPHAN);
+            api::commit_change(state, &owner, without_finalizer(owner.value(), ORPHAN));
             return false;
         }
-        if !has(&owner, FOREGROUND) {
+        if !has_finalizer(owner.value(), FOREGROUND) {
             return false;
         }
         let dependents = state.store.owned_by(owner.uid());
@@ -97,7 +96,7 @@ pub(super) fn process_finalizers(state: &mut State, clock: &Clock, pending_owner
         if left.iter().any(|dependent| blocks(dependent, owner.uid())) {
             return true;
         }
-        drop_finalizer(state, &owner, FOREGROUND);
+        api::commit_change(state, &owner, without_finalizer(owner.value(), FOREGROUND));
         false
     });
 }
@@ -106,44 +105,13 @@ pub(super) fn process_finalizers(state: &mut State, clock: &Clock, pending_owner
 fn remove_owner_references(state: &mut State, owner: &Object) {
     for dependent in state.store.owned_by(owner.uid()) {
         let mut value = dependent.value().clone();
-        if let Some(meta) = value["metadata"].as_object_mut() {
-            let list = meta.get_mut("ownerReferences").and_then(Value::as_array_mut);
-            let left = list.is_some_and(|list| {
-                list.retain(|reference| reference["uid"] != owner.uid());
-                !list.is_empty()
-            });
-            if !left {
-                meta.remove("ownerReferences");
-            }
-        }
+        retain_in(&mut value["metadata"], "ownerReferences", |reference| reference["uid"] != owner.uid());
         api::commit_change(state, &dependent, value);
     }
 }
 
-fn drop_finalizer(state: &mut State, object: &Object, finalizer: &str) {
-    let mut value = object.value().clone();
-    if let Some(meta) = value["metadata"].as_object_mut() {
-        let list = meta.get_mut("finalizers").and_then(Value::as_array_mut);
-        let left = list.is_some_and(|list| {
-            list.retain(|known| known != finalizer);
-            !list.is_empty()
-        });
-        if !left {
-            meta.remove("finalizers");
-        }
-    }
-    api::commit_change(state, object, value);
-}
-
-fn has(object: &Object, finalizer: &str) -> bool {
-    let list = object.value()["metadata"]["finalizers"].as_array();
-    list.is_some_and(|list| list.iter().any(|known| known == finalizer))
-}
-
 /// Returns whether a dependent blocks the foreground deletion of its owner.
 fn blocks(dependent: &Object, owner: &str) -> bool {
-    let list = dependent.value()["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    list.into_iter().any(|reference| {
-        text_at(reference, &["uid"]) == owner && reference["blockOwnerDeletion"] == Value::Bool(true)
-    })
+    items(&dependent.value()["metadata"]["ownerReferences"])
+        .any(|reference| reference["uid"] == owner && reference["blockOwnerDeletion"] == true)
 }

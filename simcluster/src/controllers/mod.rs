@@ -9,21 +9,19 @@ mod quotas;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::follower::{Changes, Follower};
 use crate::random::Random;
 use crate::resource::RESOURCES;
 use crate::shared::Shared;
-use crate::store::Event;
+use crate::store::Key;
 
 /// The state of the controllers between two steps.
 struct Controllers {
     shared: Arc<Shared>,
-    /// The version up to which events have been processed.
-    last_version: u64,
-    /// The epoch of the store to which the other fields belong.
-    epoch: u64,
+    follower: Follower,
     services: endpoints::Index,
     /// Terminating owners with a finalizer of the garbage collector.
-    pending_owners: BTreeSet<garbage::Key>,
+    pending_owners: BTreeSet<Key>,
     /// The source of generated names. It is separate, so that names of clients' objects do not depend on the timing of
     /// controllers.
     random: Random,
@@ -31,26 +29,12 @@ struct Controllers {
 
 /// Runs the controllers until they are aborted. Events since the call are processed, not only since the first poll.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let (mut changed, last_version, epoch) = {
-        let state = shared.state();
-        (state.store.subscribe_all(), state.store.version(), state.store.epoch())
-    };
     let random = Random::seeded(!shared.seed);
-    let mut controllers = Controllers {
-        shared,
-        last_version,
-        epoch,
-        services: endpoints::Index::default(),
-        pending_owners: BTreeSet::new(),
-        random,
-    };
+    let mut controllers = Controllers::new(shared, random);
     async move {
         loop {
-            changed.borrow_and_update();
             controllers.step();
-            if changed.changed().await.is_err() {
-                return;
-            }
+            controllers.follower.changed().await;
         }
     }
 }
@@ -58,28 +42,21 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 // === impl Controllers ===
 
 impl Controllers {
+    fn new(shared: Arc<Shared>, random: Random) -> Self {
+        let follower = Follower::new(&shared.state().store, &RESOURCES);
+        let services = endpoints::Index::default();
+        Self { shared, follower, services, pending_owners: BTreeSet::new(), random }
+    }
+
     /// Processes all events since the last step.
     fn step(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
-        let epoch = state.store.epoch();
-        if epoch != self.epoch {
-            // An old state was restored, maybe with old versions: only later events count.
-            (self.epoch, self.last_version) = (epoch, state.store.epoch_start());
+        let Changes { events, missed, restored } = self.follower.take(&state.store);
+        if restored {
             self.services = endpoints::Index::of(&state.store);
             self.pending_owners = garbage::all_pending_owners(&state.store);
         }
-        let mut events: Vec<Event> = Vec::new();
-        let version = state.store.version();
-        let mut missed = false;
-        for resource in &RESOURCES {
-            match state.store.events_after(resource, self.last_version) {
-                Ok(later) => events.extend(later),
-                Err(_) => missed = true,
-            }
-        }
-        self.last_version = version;
-        events.sort_by_key(|event| event.version);
         if missed {
             // The events are no longer in the window; rebuild from the current state.
             self.pending_owners = garbage::all_pending_owners(&state.store);
@@ -88,7 +65,9 @@ impl Controllers {
         garbage::collect_orphans(&mut state, &shared.clock, &events);
         self.pending_owners.extend(events.iter().filter_map(garbage::pending_owner));
         garbage::process_finalizers(&mut state, &shared.clock, &mut self.pending_owners);
-        endpoints::update(&mut state, &shared.clock, &mut self.services, &mut self.random, &events, missed);
+        let mut writer =
+            endpoints::Writer { state: &mut state, clock: &shared.clock, random: &mut self.random };
+        endpoints::update(&mut writer, &mut self.services, &events, missed);
         claims::release(&mut state, &events);
         namespaces::end(&mut state, &shared.clock);
         quotas::update(&mut state);
@@ -107,15 +86,7 @@ mod tests {
     #[test]
     fn endpoints_follow_changes_whose_events_were_missed() {
         let shared = Arc::new(Shared::new(Options { seed: Some(1), ..Options::default() }));
-        let last_version = shared.state().store.version();
-        let mut controllers = Controllers {
-            shared: Arc::clone(&shared),
-            last_version,
-            epoch: 0,
-            services: endpoints::Index::default(),
-            pending_owners: BTreeSet::new(),
-            random: Random::seeded(1),
-        };
+        let mut controllers = Controllers::new(Arc::clone(&shared), Random::seeded(1));
         let mut step_without_events = || {
             shared.state().store.forget_events();
             controllers.step();

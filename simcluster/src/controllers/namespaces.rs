@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::clock::Clock;
+use crate::fields::{items, transition_time};
 use crate::resource::{NAMESPACES, RESOURCES, Resource};
 use crate::shared::State;
 use crate::store::Object;
@@ -22,8 +23,7 @@ pub(super) fn end(state: &mut State, clock: &Clock) {
     let ending: Vec<_> = state.store.list(NAMESPACES, None).filter(|n| n.terminating()).collect();
     for namespace in ending {
         let remaining = empty(state, clock, namespace.name());
-        let held =
-            namespace.value()["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        let held = items(&namespace.value()["metadata"]["finalizers"]).len() > 0;
         if remaining.objects.is_empty() && !held {
             state.remove(NAMESPACES, "", namespace.name());
             continue;
@@ -54,44 +54,36 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, remaining: &Rema
     let objects = list(&remaining.objects, |name, count| format!("{name} has {count} resource instances"));
     let finalizers =
         list(&remaining.finalizers, |name, count| format!("{name} in {count} resource instances"));
+    let (remain, held) = (
+        format!("Some resources are remaining: {objects}"),
+        format!("Some content in the namespace has finalizers remaining: {finalizers}"),
+    );
     let content = if remaining.objects.is_empty() {
-        ("False", "ContentRemoved", "All content successfully removed".to_owned())
+        ("False", "ContentRemoved", "All content successfully removed")
     } else {
-        ("True", "SomeResourcesRemain", format!("Some resources are remaining: {objects}"))
+        ("True", "SomeResourcesRemain", remain.as_str())
     };
     let finalizing = if remaining.finalizers.is_empty() {
-        let why = "All content-preserving finalizers finished";
-        ("False", "ContentHasNoFinalizers", why.to_owned())
+        ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished")
     } else {
-        let why = format!("Some content in the namespace has finalizers remaining: {finalizers}");
-        ("True", "SomeFinalizersRemain", why)
+        ("True", "SomeFinalizersRemain", held.as_str())
     };
-    let fine = |reason, message: &str| ("False", reason, message.to_owned());
+    let found = ("False", "ResourcesDiscovered", "All resources successfully discovered");
+    let parsed = ("False", "ParsedGroupVersions", "All legacy kube types successfully parsed");
+    let why = "All content successfully deleted, may be waiting on finalization";
     let conditions = [
-        (
-            "NamespaceDeletionDiscoveryFailure",
-            fine("ResourcesDiscovered", "All resources successfully discovered"),
-        ),
-        (
-            "NamespaceDeletionGroupVersionParsingFailure",
-            fine("ParsedGroupVersions", "All legacy kube types successfully parsed"),
-        ),
-        (
-            "NamespaceDeletionContentFailure",
-            fine("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
-        ),
+        ("NamespaceDeletionDiscoveryFailure", found),
+        ("NamespaceDeletionGroupVersionParsingFailure", parsed),
+        ("NamespaceDeletionContentFailure", ("False", "ContentDeleted", why)),
         ("NamespaceContentRemaining", content),
         ("NamespaceFinalizersRemaining", finalizing),
     ];
-    let before = namespace.value()["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let (before, now) = (namespace.value(), clock.stamp());
     let written: Vec<_> = conditions
         .into_iter()
         .map(|(kind, (status, reason, message))| {
-            let old = before.iter().find(|condition| condition["type"] == kind);
-            let since = old.filter(|condition| condition["status"] == status);
-            let since = since.map_or_else(|| clock.stamp().into(), |old| old["lastTransitionTime"].clone());
             json!({"type": kind, "status": status, "reason": reason, "message": message,
-                "lastTransitionTime": since})
+                "lastTransitionTime": transition_time(before, kind, status, &now)})
         })
         .collect();
     let mut value = namespace.value().clone();
@@ -105,9 +97,8 @@ fn report(state: &mut State, clock: &Clock, namespace: &Object, remaining: &Rema
 
 impl Remaining {
     fn count(&mut self, resource: &Resource, object: &Object) {
-        let group = if resource.group.is_empty() { String::new() } else { resource.group.to_owned() };
-        *self.objects.entry(format!("{}.{group}", resource.plural)).or_default() += 1;
-        let finalizers = object.value()["metadata"]["finalizers"].as_array().into_iter().flatten();
+        *self.objects.entry(format!("{}.{}", resource.plural, resource.group)).or_default() += 1;
+        let finalizers = items(&object.value()["metadata"]["finalizers"]);
         for finalizer in finalizers.filter_map(Value::as_str) {
             *self.finalizers.entry(finalizer.to_owned()).or_default() += 1;
         }

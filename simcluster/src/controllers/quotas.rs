@@ -3,13 +3,11 @@
 use crate::api;
 use crate::resource::QUOTAS;
 use crate::shared::State;
-use crate::store::text_at;
 
 pub(super) fn update(state: &mut State) {
     let quotas: Vec<_> = state.store.list(QUOTAS, None).collect();
     for quota in quotas {
-        let namespace = text_at(quota.value(), &["metadata", "namespace"]);
-        let status = api::quota_status(&state.store, namespace, quota.value());
+        let status = api::quota_status(&state.store, quota.namespace(), quota.value());
         if quota.value()["status"] != status {
             let mut value = quota.value().clone();
             value["status"] = status;

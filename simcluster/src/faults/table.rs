@@ -53,10 +53,7 @@ pub(crate) struct FaultTable {
 
 #[derive(Debug)]
 struct Active {
-    id: RuleId,
-    rule: Rule,
-    /// How many calls have matched so far.
-    seen: u64,
+    rule: ActiveRule,
     random: Random,
 }
 
@@ -67,22 +64,20 @@ impl FaultTable {
         let id = RuleId(self.next);
         self.next += 1;
         let seed = if let Timing::Share { seed, .. } = rule.timing { seed } else { 0 };
-        self.rules.push(Active { id, rule, seen: 0, random: Random::seeded(seed) });
+        self.rules.push(Active { rule: ActiveRule { id, rule, matched: 0 }, random: Random::seeded(seed) });
         id
     }
 
     /// False if there is no such rule.
     pub fn remove(&mut self, id: RuleId) -> bool {
         let before = self.rules.len();
-        self.rules.retain(|active| active.id != id);
+        self.rules.retain(|active| active.rule.id != id);
         self.rules.len() < before
     }
 
     /// The rules in force, with how many calls each has matched.
     pub fn list(&self) -> Vec<ActiveRule> {
-        let one =
-            |active: &Active| ActiveRule { id: active.id, rule: active.rule.clone(), matched: active.seen };
-        self.rules.iter().map(one).collect()
+        self.rules.iter().map(|active| active.rule.clone()).collect()
     }
 
     pub fn clear(&mut self) {
@@ -93,17 +88,17 @@ impl FaultTable {
     pub fn apply(&mut self, subject: Subject<'_>) -> CallFaults {
         let mut faults = CallFaults::default();
         for active in &mut self.rules {
-            if !active.rule.when.matches(subject) || !active.applies() {
+            if !active.rule.rule.when.matches(subject) || !active.applies() {
                 continue;
             }
-            match &active.rule.effect {
+            match &active.rule.rule.effect {
                 Effect::Delay(more) => faults.delay += *more,
                 Effect::Watch(_) if subject.verb != Verb::Watch => {}
                 Effect::StaleRead if subject.verb.writes() => {}
                 Effect::Mutate(_) if !matches!(subject.verb, Verb::Create | Verb::Patch) => {}
                 effect if faults.effect.is_none() => {
                     faults.effect = Some(effect.clone());
-                    faults.rule = Some(active.id);
+                    faults.rule = Some(active.rule.id);
                 }
                 _ => {}
             }
@@ -117,12 +112,13 @@ impl FaultTable {
 impl Active {
     #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty for a share")]
     fn applies(&mut self) -> bool {
-        self.seen += 1;
-        match self.rule.timing {
+        self.rule.matched += 1;
+        let seen = self.rule.matched;
+        match self.rule.rule.timing {
             Timing::Always => true,
-            Timing::Nth(n) => self.seen == n,
-            Timing::From(n) => self.seen >= n,
-            Timing::Next(k) => self.seen <= k,
+            Timing::Nth(n) => seen == n,
+            Timing::From(n) => seen >= n,
+            Timing::Next(k) => seen <= k,
             Timing::Share { share, .. } => ((self.random.next() >> 11) as f64 / (1_u64 << 53) as f64) < share,
         }
     }

@@ -10,6 +10,7 @@ use program::Program;
 
 pub use policy::{Connection, Endpoint, Protocol, allows};
 
+use crate::fields::{is_true, items};
 use crate::resource::{NAMESPACES, PODS, POLICIES};
 use crate::shared::{Shared, State};
 use crate::store::{Object, text_at};
@@ -32,7 +33,7 @@ pub(crate) fn from_pod(shared: &Shared, state: &State, namespace: &str, pod: &st
     let Some(source) = state.store.get(PODS, namespace, pod) else { return false };
     let listens = |pod: &Object| {
         text_at(pod.value(), &["status", "podIP"]).parse() == Ok(address)
-            && is_ready(pod)
+            && is_true(pod.value(), "Ready")
             && declares(pod, port)
     };
     let Some(destination) = state.store.list(PODS, None).find(listens) else { return false };
@@ -60,13 +61,8 @@ fn labels_of(state: &State, pod: &Object) -> Option<Object> {
     state.store.get(NAMESPACES, "", pod.namespace())
 }
 
-fn is_ready(pod: &Object) -> bool {
-    let conditions = pod.value()["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
 fn declares(pod: &Object, port: u16) -> bool {
-    let containers = pod.value()["spec"]["containers"].as_array().into_iter().flatten();
-    let mut ports = containers.filter_map(|container| container["ports"].as_array()).flatten();
+    let mut ports =
+        items(&pod.value()["spec"]["containers"]).flat_map(|container| items(&container["ports"]));
     ports.any(|declared| declared["containerPort"] == port)
 }

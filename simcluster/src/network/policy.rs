@@ -9,6 +9,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use crate::fields::items;
+use crate::selector::requirements;
+
 /// One end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub enum Endpoint<'a> {
@@ -34,8 +37,6 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
-    /// SCTP.
-    Sctp,
 }
 
 /// A connection.
@@ -51,11 +52,16 @@ pub struct Connection<'a> {
     pub protocol: Protocol,
 }
 
+/// A direction, with the fields of a policy that are about it.
 #[derive(Debug, Clone, Copy)]
-enum Direction {
-    Ingress,
-    Egress,
+struct Direction {
+    policy_type: &'static str,
+    rules: &'static str,
+    peers: &'static str,
 }
+
+const INGRESS: Direction = Direction { policy_type: "Ingress", rules: "ingress", peers: "from" };
+const EGRESS: Direction = Direction { policy_type: "Egress", rules: "egress", peers: "to" };
 
 /// Returns whether these policies, of all namespaces, allow a connection.
 #[must_use]
@@ -64,8 +70,8 @@ pub fn allows(policies: &[&Value], connection: &Connection<'_>) -> bool {
     if matches!(source, Endpoint::Kubelet) || source.is_same_pod(destination) {
         return true;
     }
-    side_allows(policies, Direction::Egress, source, destination, connection)
-        && side_allows(policies, Direction::Ingress, destination, source, connection)
+    side_allows(policies, EGRESS, source, destination, connection)
+        && side_allows(policies, INGRESS, destination, source, connection)
 }
 
 /// Returns whether the policies that select `own` for a direction allow the connection with `other`.
@@ -88,9 +94,9 @@ fn side_allows(
         return true;
     }
     selecting.any(|policy| {
-        let mut rules = items(&policy["spec"][direction.rules()]);
+        let mut rules = items(&policy["spec"][direction.rules]);
         rules.any(|rule| {
-            any_or_empty(&rule[direction.peers()], |peer| is_peer(peer, namespace, other))
+            any_or_empty(&rule[direction.peers], |peer| is_peer(peer, namespace, other))
                 && any_or_empty(&rule["ports"], |port| is_port(port, connection))
         })
     })
@@ -128,33 +134,16 @@ fn is_port(port: &Value, connection: &Connection<'_>) -> bool {
     }
 }
 
-/// Returns whether a label selector selects an object. An empty one selects everything.
+/// Returns whether a label selector selects an object. An empty one, or none, selects everything.
 fn selects(selector: &Value, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
-    let equal =
-        selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value);
-    equal
-        && items(&selector["matchExpressions"]).all(|term| {
-            let value = term["key"].as_str().and_then(|key| labels.get(key));
-            let is_listed = value.is_some_and(|value| items(&term["values"]).any(|listed| listed == value));
-            match term["operator"].as_str() {
-                Some("In") => is_listed,
-                Some("NotIn") => !is_listed,
-                Some("Exists") => value.is_some(),
-                Some("DoesNotExist") => value.is_none(),
-                _ => false,
-            }
-        })
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
+    selector.is_null() || requirements::selects(selector, |key| labels.get(key).and_then(Value::as_str))
 }
 
 /// Returns whether one of the items matches. An absent or empty list of a rule means everything.
 fn any_or_empty(list: &Value, matches: impl Fn(&Value) -> bool) -> bool {
-    let mut items = items(list).peekable();
-    items.peek().is_none() || items.any(matches)
+    let mut items = items(list);
+    items.len() == 0 || items.any(matches)
 }
 
 // === impl Endpoint ===
@@ -197,7 +186,6 @@ impl Protocol {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
-            Self::Sctp => "SCTP",
         }
     }
 }
@@ -208,26 +196,11 @@ impl Direction {
     /// Returns whether a policy has rules for the direction. Without types it always has ingress, and egress if there are
     /// such rules.
     fn is_of(self, spec: &Value) -> bool {
-        let named = |name: &str| items(&spec["policyTypes"]).any(|named| named == name);
-        let types_are_absent = items(&spec["policyTypes"]).next().is_none();
-        match self {
-            Self::Ingress => types_are_absent || named("Ingress"),
-            Self::Egress => named("Egress") || (types_are_absent && items(&spec["egress"]).next().is_some()),
+        let mut types = items(&spec["policyTypes"]);
+        if types.len() > 0 {
+            return types.any(|named| named == self.policy_type);
         }
-    }
-
-    fn rules(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        }
-    }
-
-    fn peers(self) -> &'static str {
-        match self {
-            Self::Ingress => "from",
-            Self::Egress => "to",
-        }
+        self.policy_type == INGRESS.policy_type || items(&spec[self.rules]).len() > 0
     }
 }
 

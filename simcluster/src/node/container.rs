@@ -7,41 +7,29 @@ use super::life::{Circumstances, Stage, any_container, back_off, relative_mount}
 use super::probes::limits_boot;
 use super::report::Context;
 use crate::behaviour::Course;
+use crate::fields::items;
 use crate::store::text_at;
 
 /// The exit status of a container that the kernel or the kubelet killed: 128 and the signal's number.
-const KILLED: i64 = 137;
+pub(super) const KILLED: i64 = 137;
 
 /// Writes the statuses of all containers of a Pod as they are once it has reached a stage.
 pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, context: &Context) {
-    let who = who(pod);
-    // The error that containerd has for the whole Pod, and what the container's turns out to be.
-    let start_error = start_error(pod);
     write_inits(pod, stage, context);
-    let containers = list(&pod["spec"]["containers"]);
-    let before = list(&pod["status"]["containerStatuses"]);
+    let before = &pod["status"]["containerStatuses"];
     let first =
         if pod["spec"].get("initContainers").is_some() { "PodInitializing" } else { "ContainerCreating" };
-    let statuses: Vec<_> = containers
-        .iter()
+    let statuses: Value = items(&pod["spec"]["containers"])
         .enumerate()
         .map(|(place, container)| {
             let status = before.get(place).cloned().unwrap_or_else(|| fresh(container, first));
             let id = container_id(context.container, place);
-            let mut writer = Writer {
-                status,
-                container,
-                around,
-                id: &id,
-                who: &who,
-                start_error: &start_error,
-                now: &context.now,
-            };
+            let mut writer = Writer { status, container, around, id: &id, now: &context.now };
             writer.write(stage);
             writer.status
         })
         .collect();
-    pod["status"]["containerStatuses"] = statuses.into();
+    pod["status"]["containerStatuses"] = statuses;
 }
 
 /// A Pod as the kubelet names it.
@@ -67,8 +55,6 @@ struct Writer<'a> {
     container: &'a Value,
     around: &'a Circumstances<'a>,
     id: &'a str,
-    who: &'a str,
-    start_error: &'a str,
     now: &'a str,
 }
 
@@ -108,9 +94,9 @@ impl Writer<'_> {
             Stage::BackOff(restarts) => {
                 self.remember();
                 let wait = back_off(self.around.times, restarts.saturating_sub(1)).as_secs();
-                let name = text_at(self.container, &["name"]);
-                let wait = go_duration(wait);
-                let message = format!("back-off {wait} restarting failed container={name} pod={}", self.who);
+                let (wait, name) = (go_duration(wait), text_at(self.container, &["name"]));
+                let who = who(self.around.pod);
+                let message = format!("back-off {wait} restarting failed container={name} pod={who}");
                 self.wait("CrashLoopBackOff", &message);
             }
             Stage::Succeeded => self.end(0, "Completed"),
@@ -149,10 +135,7 @@ impl Writer<'_> {
         let image = text_at(self.container, &["image"]);
         self.status["imageID"] = format!("sha256:{:064x}", fingerprint(image)).into();
         self.status["containerID"] = self.id.into();
-        self.status["resources"] = self.container["resources"].clone();
-        if self.status["resources"].is_null() {
-            self.status["resources"] = json!({});
-        }
+        self.status["resources"] = self.container.get("resources").cloned().unwrap_or_else(|| json!({}));
         if let Some(requests) = self.container["resources"].get("requests") {
             self.status["allocatedResources"] = requests.clone();
         }
@@ -162,7 +145,7 @@ impl Writer<'_> {
     fn fail_to_start(&mut self, restarts: u32) {
         self.create(restarts);
         let bare = self.id.trim_start_matches("containerd://");
-        let message = self.start_error.replace("{id}", bare);
+        let message = start_error(self.around.pod).replace("{id}", bare);
         // It was never started, and Go's zero time is what is left of that.
         self.status["lastState"] = json!({"terminated": {
             "exitCode": 128, "reason": "StartError", "message": message, "startedAt": "1970-01-01T00:00:00Z",
@@ -176,13 +159,7 @@ impl Writer<'_> {
         if self.status["state"].get("terminated").is_some() {
             return;
         }
-        let started = text_at(&self.status, &["state", "running", "startedAt"]).to_owned();
-        self.status["state"] = json!({"terminated": {
-            "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": self.now,
-            "containerID": self.status["containerID"],
-        }});
-        self.status["ready"] = false.into();
-        self.status["started"] = false.into();
+        end(&mut self.status, code, reason, self.now);
     }
 
     /// Stops the container with its Pod: it ends by itself or is killed.
@@ -202,10 +179,21 @@ impl Writer<'_> {
     }
 }
 
+/// Writes that a container has ended.
+pub(super) fn end(status: &mut Value, code: i64, reason: &str, now: &str) {
+    let started = text_at(status, &["state", "running", "startedAt"]).to_owned();
+    status["state"] = json!({"terminated": {
+        "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now,
+        "containerID": status["containerID"],
+    }});
+    status["ready"] = false.into();
+    status["started"] = false.into();
+}
+
 /// The init containers run one after the other; a sidecar (one that is restarted always) goes on.
 fn write_inits(pod: &mut Value, stage: Stage, context: &Context) {
-    let containers = list(&pod["spec"]["initContainers"]);
-    if containers.is_empty() {
+    let containers = items(&pod["spec"]["initContainers"]);
+    if containers.len() == 0 {
         return;
     }
     let running = match stage {
@@ -214,9 +202,8 @@ fn write_inits(pod: &mut Value, stage: Stage, context: &Context) {
         _ => Some(containers.len()),
     };
     let over = matches!(stage, Stage::Stopped(_) | Stage::Succeeded | Stage::Failed | Stage::Evicted);
-    let before = list(&pod["status"]["initContainerStatuses"]);
-    let statuses: Vec<_> = containers
-        .iter()
+    let before = &pod["status"]["initContainerStatuses"];
+    let statuses: Value = containers
         .enumerate()
         .map(|(place, container)| {
             let mut status =
@@ -233,33 +220,20 @@ fn write_inits(pod: &mut Value, stage: Stage, context: &Context) {
                 status["resources"] = container["resources"].clone();
             }
             if status["state"].get("running").is_some() && (over || (place < running && !sidecar)) {
-                let started = status["state"]["running"]["startedAt"].clone();
-                status["state"] = json!({"terminated": {
-                    "exitCode": 0, "reason": "Completed", "startedAt": started, "finishedAt": context.now,
-                    "containerID": status["containerID"],
-                }});
-                status["started"] = false.into();
+                end(&mut status, 0, "Completed", &context.now);
             }
             status["ready"] = (place < running && !(over && sidecar)).into();
             status
         })
         .collect();
-    pod["status"]["initContainerStatuses"] = statuses.into();
+    pod["status"]["initContainerStatuses"] = statuses;
 }
 
 fn fresh(container: &Value, reason: &str) -> Value {
-    let mounts: Vec<_> = container["volumeMounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|mount| {
-            let mut mount = mount.clone();
-            if mount["readOnly"] == true {
-                mount["recursiveReadOnly"] = "Disabled".into();
-            }
-            mount
-        })
-        .collect();
+    let mut mounts: Vec<_> = items(&container["volumeMounts"]).cloned().collect();
+    for mount in mounts.iter_mut().filter(|mount| mount["readOnly"] == true) {
+        mount["recursiveReadOnly"] = "Disabled".into();
+    }
     let mut status = json!({
         "name": container["name"], "state": {"waiting": {"reason": reason}}, "lastState": {}, "ready": false,
         "restartCount": 0, "image": container["image"], "imageID": "", "started": false,
@@ -272,18 +246,13 @@ fn fresh(container: &Value, reason: &str) -> Value {
 
 /// Whether a container of the Pod has ended badly.
 pub(super) fn failed(pod: &Value) -> bool {
-    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let badly =
-        |status: &Value| status["state"]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0);
-    any_container(pod, "waiting") || statuses.into_iter().any(badly)
+    let mut codes = items(&pod["status"]["containerStatuses"])
+        .filter_map(|status| status["state"]["terminated"]["exitCode"].as_i64());
+    any_container(pod, "waiting") || codes.any(|code| code != 0)
 }
 
 fn container_id(number: u64, place: usize) -> String {
     format!("containerd://{number:016x}{place:048x}")
-}
-
-fn list(value: &Value) -> Vec<Value> {
-    value.as_array().cloned().unwrap_or_default()
 }
 
 /// Seconds as Go prints a duration.

@@ -3,8 +3,8 @@
 //! [`about`] computes the Events from the Pod and its stage; [`EventRecorder`] keeps one Event a message, counts
 //! repetitions, and deletes it an hour after the last one.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use super::life::{Circumstances, Stage};
 use super::probes::{deciding, limits_boot};
 use super::report::eviction_message;
 use crate::clock::{Clock, stamp};
+use crate::fields::items;
 use crate::resource::{EVENTS, NAMESPACES};
 use crate::shared::State;
 use crate::store::{Object, text_at};
+use crate::timers::Timers;
 
 /// The content of an Event about a Pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,10 +51,12 @@ pub(super) struct EventRecorder {
     normal: bool,
     /// The Events of each Pod, by its uid.
     written: HashMap<String, Written>,
-    /// When to look at which Event whether it is old enough to go. Stamps tell apart what is due at the same time.
-    aging: BTreeMap<(Instant, u64), Arc<PodName>>,
+    /// The Events, by their Pod and their stamp, to look at whether they are old enough to go.
+    aging: Timers<(Arc<PodName>, u64)>,
     /// The last stamp of an Event.
     last: u64,
+    /// The hash of a content takes less memory than the content.
+    hasher: RandomState,
 }
 
 /// The Events about a Pod.
@@ -72,34 +76,32 @@ struct PodName {
 // === impl EventContent ===
 
 impl EventContent {
-    fn kubelet(warning: bool, reason: &'static str, message: String) -> Self {
-        Self { warning, reason, message, field: None, component: Component::Kubelet }
+    fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: false, reason, message: message.into(), field: None, component: Component::Kubelet }
     }
 
-    /// Returns a hash, which takes less memory than the content.
-    fn hash_value(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
+    fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::normal(reason, message) }
     }
 
-    /// The content as one about a container.
-    fn of(mut self, container: &str) -> Self {
-        self.field = Some(format!("spec.containers{{{container}}}"));
-        self
+    /// The content as one of another component than the kubelet.
+    fn by(self, component: Component) -> Self {
+        Self { component, ..self }
+    }
+
+    /// The content as one about an item of a list of the Pod's spec.
+    fn about(self, list: &str, container: &str) -> Self {
+        Self { field: Some(format!("spec.{list}{{{container}}}")), ..self }
     }
 
     /// The attach controller's word on a Pod whose volume is on another node.
     pub fn failed_attach(why: &str) -> Self {
-        Self {
-            component: Component::AttachDetach,
-            ..Self::kubelet(true, "FailedAttachVolume", why.to_owned())
-        }
+        Self::warning("FailedAttachVolume", why).by(Component::AttachDetach)
     }
 
     /// The scheduler's word on a Pod that does not fit.
     pub fn failed_scheduling(why: &str) -> Self {
-        Self { component: Component::Scheduler, ..Self::kubelet(true, "FailedScheduling", why.to_owned()) }
+        Self::warning("FailedScheduling", why).by(Component::Scheduler)
     }
 }
 
@@ -107,49 +109,36 @@ impl EventContent {
 pub(super) fn about(stage: Stage, around: &Circumstances<'_>, node: &str) -> Vec<EventContent> {
     let pod = around.pod;
     let name = |key| text_at(pod, &["metadata", key]);
-    if stage == Stage::Scheduled {
-        let message = format!("Successfully assigned {}/{} to {node}", name("namespace"), name("name"));
-        return vec![EventContent {
-            component: Component::Scheduler,
-            ..EventContent::kubelet(false, "Scheduled", message)
-        }];
-    }
     match stage {
-        Stage::MountFailed(_) => vec![EventContent::kubelet(true, "FailedMount", mount_error(pod))],
+        Stage::Scheduled => {
+            let message = format!("Successfully assigned {}/{} to {node}", name("namespace"), name("name"));
+            vec![EventContent::normal("Scheduled", message).by(Component::Scheduler)]
+        }
+        Stage::MountFailed(_) => vec![EventContent::warning("FailedMount", mount_error(pod))],
         Stage::Evicted => {
-            let evicted = EventContent::kubelet(true, "Evicted", eviction_message(pod));
+            let evicted = EventContent::warning("Evicted", eviction_message(pod));
             [vec![evicted], stopping(pod)].concat()
         }
         Stage::StopSeen => stopping(pod),
         Stage::Lost => {
-            let lost = EventContent::kubelet(true, "NodeNotReady", "Node is not ready".to_owned());
-            vec![EventContent { component: Component::NodeController, ..lost }]
+            vec![EventContent::warning("NodeNotReady", "Node is not ready").by(Component::NodeController)]
         }
         Stage::Abandoned if name("deletionTimestamp").is_empty() => {
             let message = format!("Marking for deletion Pod {}/{}", name("namespace"), name("name"));
-            vec![EventContent {
-                component: Component::TaintManager,
-                ..EventContent::kubelet(false, "TaintManagerEviction", message)
-            }]
+            vec![EventContent::normal("TaintManagerEviction", message).by(Component::TaintManager)]
         }
         Stage::InitGoesOn(_) | Stage::Tried(_) => Vec::new(),
         Stage::Init(place) => {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             let init = &pod["spec"]["initContainers"][place];
-            of_container(Stage::Ready(0), around, init).into_iter().map(|s| s.of_init(init)).collect()
+            let name = text_at(init, &["name"]);
+            let events = of_container(Stage::Ready(0), around, init).into_iter();
+            events.map(|content| content.about("initContainers", name)).collect()
         }
         _ => {
-            let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+            let containers = items(&pod["spec"]["containers"]);
             containers.flat_map(|container| of_container(stage, around, container)).collect()
         }
-    }
-}
-
-impl EventContent {
-    /// The same of an init container.
-    fn of_init(mut self, container: &Value) -> Self {
-        self.field = Some(format!("spec.initContainers{{{}}}", text_at(container, &["name"])));
-        self
     }
 }
 
@@ -157,8 +146,8 @@ impl EventContent {
 fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> Vec<EventContent> {
     let pod = around.pod;
     let (image, name) = (text_at(container, &["image"]), text_at(container, &["name"]));
-    let normal = |reason, message: String| EventContent::kubelet(false, reason, message).of(name);
-    let warning = |reason, message: String| EventContent::kubelet(true, reason, message).of(name);
+    let normal = |reason, message: String| EventContent::normal(reason, message).about("containers", name);
+    let warning = |reason, message: String| EventContent::warning(reason, message).about("containers", name);
     let pulled = || {
         if around.pulls() {
             let took = around.behaviour.pull.unwrap_or_default();
@@ -175,8 +164,6 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
     };
     let created = || normal("Created", "Container created".to_owned());
     let started = || normal("Started", "Container started".to_owned());
-    let back_off =
-        || warning("BackOff", format!("Back-off restarting failed container {name} in pod {}", who(pod)));
     // Whether the container starts in this stage, or runs already.
     let starts = pod["status"]["containerStatuses"][0]["state"].get("running").is_none();
     match stage {
@@ -207,7 +194,10 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
                 warning("Failed", format!("Error: {}", start_error(pod).replace("{id}", name))),
             ]
         }
-        Stage::BackOff(_) => vec![back_off()],
+        Stage::BackOff(_) => {
+            let message = format!("Back-off restarting failed container {name} in pod {}", who(pod));
+            vec![warning("BackOff", message)]
+        }
         Stage::Unready(..) => {
             let started = pod["status"]["containerStatuses"][0]["started"] == true;
             let failed = deciding(container, started).map(|(kind, probe)| probe_error(kind, probe));
@@ -224,26 +214,27 @@ fn of_container(stage: Stage, around: &Circumstances<'_>, container: &Value) -> 
 }
 
 fn stopping(pod: &Value) -> Vec<EventContent> {
-    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let statuses = items(&pod["status"]["containerStatuses"]);
     let running = statuses.filter(|status| status["state"].get("running").is_some());
-    let told = |status: &Value| {
-        let name = text_at(status, &["name"]);
-        EventContent::kubelet(false, "Killing", format!("Stopping container {name}")).of(name)
-    };
-    running.map(told).collect()
+    let names = running.map(|status| text_at(status, &["name"]));
+    names
+        .map(|name| {
+            EventContent::normal("Killing", format!("Stopping container {name}")).about("containers", name)
+        })
+        .collect()
 }
 
 /// The error of the first volume that the node would have to find: a `hostPath` of a certain type, or any.
 fn mount_error(pod: &Value) -> String {
-    let volumes = pod["spec"]["volumes"].as_array().map_or(&[][..], Vec::as_slice);
-    let checked = volumes.iter().find(|v| !text_at(v, &["hostPath", "type"]).is_empty());
+    let mut volumes = items(&pod["spec"]["volumes"]);
+    let checked = volumes.clone().find(|v| !text_at(v, &["hostPath", "type"]).is_empty());
     if let Some(volume) = checked {
         let (name, path) = (text_at(volume, &["name"]), text_at(volume, &["hostPath", "path"]));
         return format!(
             "MountVolume.SetUp failed for volume {name:?} : hostPath type check failed: {path} is not a directory"
         );
     }
-    let name = volumes.first().map_or("", |volume| text_at(volume, &["name"]));
+    let name = volumes.next().map_or("", |volume| text_at(volume, &["name"]));
     format!(
         "MountVolume.SetUp failed for volume {name:?} : failed to sync configmap cache: timed out waiting for the \
          condition"
@@ -302,7 +293,8 @@ impl PodName {
 impl EventRecorder {
     /// Events go `ttl` after their message last came. Without `normal`, warnings alone are kept.
     pub fn new(node: &str, ttl: Duration, normal: bool) -> Self {
-        Self { node: node.to_owned(), ttl, normal, written: HashMap::new(), aging: BTreeMap::new(), last: 0 }
+        let (written, aging, hasher) = (HashMap::new(), Timers::default(), RandomState::new());
+        Self { node: node.to_owned(), ttl, normal, written, aging, last: 0, hasher }
     }
 
     /// Writes an Event about a Pod on a node, or counts a repetition.
@@ -321,7 +313,7 @@ impl EventRecorder {
         }
         let now = clock.now();
         let written = self.written.entry(pod.uid().to_owned()).or_insert_with(|| Written::new(pod));
-        let hash = content.hash_value();
+        let hash = self.hasher.hash_one(content);
         let before = written.events.iter().find(|(before, _)| *before == hash);
         let before = before
             .and_then(|(_, stamp)| state.store.get(EVENTS, pod.namespace(), &written.pod.event(*stamp)));
@@ -341,7 +333,7 @@ impl EventRecorder {
         self.last = u64::try_from(now.as_nanosecond()).unwrap_or(0).max(self.last + 1);
         written.events.retain(|(before, _)| *before != hash);
         written.events.push((hash, self.last));
-        self.aging.insert((Instant::now() + self.ttl, self.last), Arc::clone(&written.pod));
+        self.aging.plan(self.ttl, (Arc::clone(&written.pod), self.last));
         let name = written.pod.event(self.last);
         let mut event = self.event(pod, content, now, host);
         event["metadata"] = json!({
@@ -361,7 +353,7 @@ impl EventRecorder {
         }
         let who = content.component.name();
         let kind = if content.warning { "Warning" } else { "Normal" };
-        let common = json!({
+        let mut event = json!({
             "involvedObject": about, "reason": content.reason, "message": content.message, "type": kind,
             "reportingComponent": who,
         });
@@ -379,7 +371,6 @@ impl EventRecorder {
                 "eventTime": null, "reportingInstance": if kubelet { host } else { "" },
             })
         };
-        let mut event = common;
         if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
             event.extend(more);
         }
@@ -393,14 +384,12 @@ impl EventRecorder {
 
     /// When the next Event may be old enough to go.
     pub fn next(&self) -> Option<Instant> {
-        self.aging.keys().next().map(|(at, _)| *at)
+        self.aging.next()
     }
 
     /// Removes the Events whose time has come.
     pub fn expire(&mut self, state: &mut State, clock: &Clock) {
-        while let Some(entry) = self.aging.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            let (_, stamp) = *entry.key();
-            let pod = entry.remove();
+        while let Some((pod, stamp)) = self.aging.pop() {
             let name = pod.event(stamp);
             let Some(event) = state.store.get(EVENTS, &pod.namespace, &name) else { continue };
             let last = [&event.value()["lastTimestamp"], &event.value()["series"]["lastObservedTime"]];
@@ -410,7 +399,7 @@ impl EventRecorder {
             match age.filter(|age| *age < self.ttl) {
                 Some(age) => {
                     let left = self.ttl.saturating_sub(age) + Duration::from_secs(1);
-                    self.aging.insert((Instant::now() + left, stamp), pod);
+                    self.aging.plan(left, (pod, stamp));
                 }
                 None => drop(state.remove(EVENTS, &pod.namespace, &name)),
             }

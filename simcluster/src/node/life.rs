@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::behaviour::{Behaviour, Course};
+use crate::fields::items;
 use crate::network::program::{self, Program};
 use crate::options::Times;
 use crate::store::text_at;
@@ -260,9 +261,8 @@ impl Circumstances<'_> {
         if course || relative_mount(self.pod).is_some() {
             return Stage::RunFailed(restarts);
         }
-        let containers = self.pod["spec"]["containers"].as_array();
         let delayed = |c: &Value| c.get("readinessProbe").or_else(|| c.get("startupProbe")).is_some();
-        if containers.is_some_and(|list| list.iter().any(delayed)) || unready {
+        if items(&self.pod["spec"]["containers"]).any(delayed) || unready {
             Stage::Started(restarts)
         } else {
             Stage::Ready(restarts)
@@ -270,8 +270,7 @@ impl Circumstances<'_> {
     }
 
     fn inits(&self) -> u32 {
-        let inits = self.pod["spec"]["initContainers"].as_array().map_or(0, Vec::len);
-        u32::try_from(inits).unwrap_or(0)
+        u32::try_from(items(&self.pod["spec"]["initContainers"]).len()).unwrap_or(0)
     }
 
     pub(super) fn after(&self) -> Duration {
@@ -302,10 +301,10 @@ pub(super) fn back_off(times: &Times, failures: u32) -> Duration {
 
 /// The first relative `hostPath` that a container mounts, with where: containerd cannot mount it.
 pub(super) fn relative_mount(pod: &Value) -> Option<(&str, &str)> {
-    let volumes = pod["spec"]["volumes"].as_array()?;
-    let mounts = pod["spec"]["containers"].as_array()?.iter().filter_map(|c| c["volumeMounts"].as_array());
-    mounts.flatten().find_map(|mount| {
-        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"])?;
+    let mut mounts =
+        items(&pod["spec"]["containers"]).flat_map(|container| items(&container["volumeMounts"]));
+    mounts.find_map(|mount| {
+        let volume = items(&pod["spec"]["volumes"]).find(|volume| volume["name"] == mount["name"])?;
         let path = text_at(volume, &["hostPath", "path"]);
         (!path.is_empty() && !path.starts_with('/')).then(|| (path, text_at(mount, &["mountPath"])))
     })
@@ -313,8 +312,7 @@ pub(super) fn relative_mount(pod: &Value) -> Option<(&str, &str)> {
 
 /// Whether a container of the Pod is in a state.
 pub(super) fn any_container(pod: &Value, state: &str) -> bool {
-    let statuses = pod["status"]["containerStatuses"].as_array();
-    statuses.is_some_and(|list| list.iter().any(|status| status["state"].get(state).is_some()))
+    items(&pod["status"]["containerStatuses"]).any(|status| status["state"].get(state).is_some())
 }
 
 fn grace(pod: &Value) -> Duration {

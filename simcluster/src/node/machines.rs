@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::resources::Amount;
-use crate::options::{Capacity, NodeOptions};
+use crate::options::{Capacity, NodeOptions, OtherNode};
 
 /// One node.
 #[derive(Debug)]
 pub(super) struct Machine {
     pub name: String,
     pub labels: BTreeMap<String, String>,
-    /// Its capacity at the start. That of the first node can change at run time.
     pub capacity: Capacity,
     /// The sum of the requests of its Pods.
     pub used: Amount,
@@ -19,17 +18,13 @@ pub(super) struct Machine {
 // === impl Machine ===
 
 impl Machine {
-    /// Returns all nodes of a cluster, the first one first.
-    pub fn all(options: &NodeOptions) -> Vec<Self> {
-        let machine = |name: &str, labels: &BTreeMap<String, String>, capacity| Self {
-            name: name.to_owned(),
-            labels: labels.clone(),
-            capacity,
-            used: Amount::none(),
-        };
-        let first = machine(&options.name, &options.labels, options.capacity());
-        let others = options.others.iter().map(|node| machine(&node.name, &node.labels, node.capacity));
-        std::iter::once(first).chain(others).collect()
+    /// Returns all nodes of a cluster, the first one, which has this capacity, first.
+    pub fn all(options: &NodeOptions, capacity: Capacity) -> Vec<Self> {
+        let (name, labels) = (options.name.clone(), options.labels.clone());
+        let first = OtherNode { name, labels, capacity };
+        let all = std::iter::once(first).chain(options.others.iter().cloned());
+        all.map(|OtherNode { name, labels, capacity }| Self { name, labels, capacity, used: Amount::none() })
+            .collect()
     }
 }
 

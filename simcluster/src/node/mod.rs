@@ -22,7 +22,7 @@ pub(crate) mod settings;
 mod silence;
 mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -30,11 +30,13 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::behaviour::Behaviour;
+use crate::follower::{Changes, Follower};
 use crate::network;
 use crate::options::NodeOptions;
 use crate::resource::{CLAIMS, CLASSES, NODES, PODS};
 use crate::shared::{Shared, State};
 use crate::store::{Change, Labels, Object, text_at};
+use crate::timers::{Due, Timers, sleep_until};
 use events::EventRecorder;
 use life::{Circumstances, Stage};
 use machines::Machine;
@@ -51,9 +53,10 @@ struct Node {
     recorder: EventRecorder,
     /// By uid.
     pods: HashMap<String, Running>,
-    /// The uid of the Pod whose next stage is due at each time. The number orders equal times as they were planned.
-    due: BTreeMap<(Instant, u64), String>,
-    planned: u64,
+    /// The uids of the Pods whose next stage is due.
+    due: Timers<String>,
+    /// How many Pods have come.
+    arrived: u64,
     /// Pods that did not fit, in the order they came.
     waiting: BTreeSet<(u64, String)>,
     /// The nodes, the first one first.
@@ -63,8 +66,6 @@ struct Node {
     resizes: Resizes,
     /// When the node is marked unreachable, while it is silent and not yet marked.
     deadline: Option<Instant>,
-    /// The epoch of the store; restoring a snapshot starts another.
-    epoch: u64,
 }
 
 struct Running {
@@ -77,8 +78,8 @@ struct Running {
     grace: Option<u64>,
     /// The present stage.
     stage: Stage,
-    /// The next stage, with its key in `due`.
-    next: Option<(Stage, (Instant, u64))>,
+    /// The next stage, with its time.
+    next: Option<(Stage, Due)>,
     /// The place of its node, once it has one.
     node: usize,
     /// The part of the node's capacity that it takes.
@@ -91,119 +92,71 @@ struct Running {
 /// Runs the node until it is aborted.
 pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
     let mut settings = shared.node.subscribe();
-    let (mut changed, mut claims, mut classes, mut nodes, mut seen, epoch) = {
-        let state = shared.state();
-        let store = &state.store;
-        let subscribe = |resource| store.subscribe(resource);
-        let all = (subscribe(PODS), subscribe(CLAIMS), subscribe(CLASSES), subscribe(NODES));
-        (all.0, all.1, all.2, all.3, store.version(), store.epoch())
-    };
-    let mut node = Node::new(shared, options, settings.borrow_and_update().clone(), epoch);
+    // The Pods that wait are tried again when a claim or a class changes, or a node is uncordoned or has other labels.
+    let mut follower = Follower::new(&shared.state().store, [PODS, CLAIMS, CLASSES, NODES]);
+    let mut node = Node::new(shared, options, settings.borrow_and_update().clone());
     node.register();
     node.relist();
     loop {
-        changed.borrow_and_update();
         if settings.has_changed().unwrap_or(false) {
             let now = settings.borrow_and_update().clone();
             node.adjust(now);
         }
-        seen = node.take_in(seen);
+        let changes = follower.take(&node.shared.state().store);
+        node.take_in(changes);
         node.act();
-        let next = node.next();
         tokio::select! {
-            biased;
-            changed = changed.changed() => if changed.is_err() { return },
-            changed = claims.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                claims.borrow_and_update();
-                node.retry();
-            }
-            changed = classes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                classes.borrow_and_update();
-                node.retry();
-            }
-            // A node that is uncordoned, or has other labels.
-            changed = nodes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                nodes.borrow_and_update();
-                node.retry();
-            }
-            changed = settings.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                settings.mark_changed();
-            }
-            () = sleep_until(next) => {}
+            () = follower.changed() => {}
+            // The sender lives as long as the cluster.
+            _ = settings.changed() => settings.mark_changed(),
+            () = sleep_until(node.next()) => {}
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
 // === impl Node: inputs ===
 
 impl Node {
-    fn new(shared: Arc<Shared>, options: NodeOptions, settings: Settings, epoch: u64) -> Self {
+    fn new(shared: Arc<Shared>, options: NodeOptions, settings: Settings) -> Self {
         Self {
+            machines: Machine::all(&options, settings.capacity),
             recorder: EventRecorder::new(&options.name, options.event_ttl, options.normal_events),
             shared,
             settings,
             pods: HashMap::new(),
-            due: BTreeMap::new(),
-            planned: 0,
+            due: Timers::default(),
+            arrived: 0,
             waiting: BTreeSet::new(),
-            machines: Machine::all(&options),
             affine: 0,
             resizes: Resizes::default(),
             deadline: None,
-            epoch,
             options,
         }
     }
 
-    /// Takes in all changes after a version and returns the version it has come to.
-    fn take_in(&mut self, seen: u64) -> u64 {
-        let (events, version, epoch) = {
-            let state = self.shared.state();
-            (state.store.events_after(PODS, seen), state.store.version(), state.store.epoch())
-        };
-        match events {
-            Ok(events) if epoch == self.epoch => {
-                for event in events {
-                    match event.change {
-                        Change::Added | Change::Modified => self.see(&event.object),
-                        Change::Deleted => self.forget(event.object.uid()),
-                    }
-                }
+    fn take_in(&mut self, changes: Changes) {
+        if changes.restored {
+            // The store holds another state, and the statuses that were written may be wrong.
+            for uid in self.pods.keys().cloned().collect::<Vec<_>>() {
+                self.forget(&uid);
             }
-            // The window was lost, or too small for what happened at once.
-            Ok(_) | Err(_) => {
-                if epoch != self.epoch {
-                    // The store holds another state, and the statuses that were written may be wrong.
-                    let all: Vec<_> = self.pods.keys().cloned().collect();
-                    for uid in &all {
-                        self.forget(uid);
-                    }
-                    self.epoch = epoch;
-                    self.register();
-                }
-                self.relist();
+            self.register();
+        }
+        if changes.need_list() {
+            self.relist();
+            return self.retry();
+        }
+        let mut retry = false;
+        for event in changes.events {
+            match event.change {
+                _ if event.object.resource != PODS => retry = true,
+                Change::Added | Change::Modified => self.see(&event.object),
+                Change::Deleted => self.forget(event.object.uid()),
             }
         }
-        version
+        if retry {
+            self.retry();
+        }
     }
 
     /// Looks at all Pods there are, as after a start.
@@ -226,12 +179,9 @@ impl Node {
         let Some(running) = self.pods.get_mut(uid) else {
             return self.meet(pod, behaviour, grace);
         };
-        if running.labels != *pod.labels() {
-            // Other Pods may want to be near this one, or no longer.
-            running.labels = pod.labels().clone();
-            self.retry();
-        }
-        let Some(running) = self.pods.get_mut(uid) else { return };
+        // Other Pods may want to be near this one, or no longer.
+        let relabelled = running.labels != *pod.labels();
+        running.labels = pod.labels().clone();
         let mut changed = running.behaviour != behaviour || running.grace != grace;
         (running.behaviour, running.grace) = (behaviour, grace);
         if pod.terminating() && !running.stage.is_stopping() {
@@ -239,19 +189,17 @@ impl Node {
             changed = true;
         }
         let waits = running.stage.waits();
-        if changed && waits {
+        if relabelled || (changed && waits) {
             self.retry();
-        } else if changed {
+        }
+        if changed && !waits {
             self.plan(uid, pod.value());
         }
         self.see_size(pod);
     }
 
     fn meet(&mut self, pod: &Object, behaviour: Behaviour, grace: Option<u64>) {
-        let mut stage = Stage::of(pod.value());
-        if pod.terminating() {
-            stage = Stage::Stopping;
-        }
+        let stage = if pod.terminating() { Stage::Stopping } else { Stage::of(pod.value()) };
         let bound = pod.value()["spec"].get("nodeName").is_some() && !stage.is_over();
         let takes = bound.then(|| Amount::requested(pod.value()));
         let name = text_at(pod.value(), &["spec", "nodeName"]);
@@ -262,11 +210,11 @@ impl Node {
         let affinity = &pod.value()["spec"]["affinity"];
         let affinity = scheduler::affinity::concerns_pods(affinity).then(|| Box::new(affinity.clone()));
         self.affine += usize::from(affinity.is_some());
-        self.planned += 1;
+        self.arrived += 1;
         let running = Running {
             namespace: pod.namespace().to_owned(),
             name: pod.name().to_owned(),
-            number: self.planned,
+            number: self.arrived,
             behaviour,
             grace,
             stage,
@@ -282,8 +230,8 @@ impl Node {
 
     fn forget(&mut self, uid: &str) {
         if let Some(running) = self.pods.remove(uid) {
-            if let Some((_, at)) = running.next {
-                self.due.remove(&at);
+            if let Some((_, due)) = running.next {
+                self.due.cancel(due);
             }
             self.waiting.remove(&(running.number, uid.to_owned()));
             self.resizes.forget(uid);
@@ -298,6 +246,7 @@ impl Node {
     fn adjust(&mut self, settings: Settings) {
         let turned = settings.lost != self.settings.lost;
         self.settings = settings;
+        self.machines[0].capacity = self.settings.capacity;
         if turned {
             let grace = Instant::now() + self.options.times.node_grace;
             self.deadline = self.settings.lost.then_some(grace);
@@ -322,17 +271,23 @@ impl Node {
 impl Node {
     /// When there is something to do.
     fn next(&self) -> Option<Instant> {
-        let due = self.due.keys().next().map(|(at, _)| *at);
-        let other = self.recorder.next().into_iter().chain(self.resizes.next()).chain(self.deadline);
-        due.into_iter().chain(other).min()
+        let all = [self.due.next(), self.recorder.next(), self.resizes.due.next(), self.deadline];
+        all.into_iter().flatten().min()
+    }
+
+    fn circumstances<'a>(&'a self, running: &Running, pod: &'a Value) -> Circumstances<'a> {
+        Circumstances {
+            behaviour: running.behaviour,
+            times: &self.options.times,
+            pod,
+            node_lost: self.settings.lost,
+            is_program_done: None,
+        }
     }
 
     /// Plans the stage after the present one of a Pod, and cancels the one planned before.
     fn plan(&mut self, uid: &str, pod: &Value) {
-        let Some(running) = self.pods.get_mut(uid) else { return };
-        if let Some((_, at)) = running.next.take() {
-            self.due.remove(&at);
-        }
+        let Some(running) = self.pods.get(uid) else { return };
         let is_program_done = running.stage.program(pod).map(|program| {
             // While the caller has the state locked, the program goes on.
             self.shared.try_state().is_some_and(|state| {
@@ -340,18 +295,18 @@ impl Node {
                 network::from_pod(&self.shared, &state, namespace, name, program) == program.until
             })
         });
-        let around = Circumstances {
-            behaviour: running.behaviour,
-            times: &self.options.times,
-            pod,
-            node_lost: self.settings.lost,
-            is_program_done,
-        };
-        let Some((wait, stage)) = around.next(running.stage) else { return };
-        let at = (Instant::now() + wait, self.planned);
-        self.planned += 1;
-        running.next = Some((stage, at));
-        self.due.insert(at, uid.to_owned());
+        let around = Circumstances { is_program_done, ..self.circumstances(running, pod) };
+        let next = around.next(running.stage);
+        let next = next.map(|(wait, stage)| (stage, self.due.plan(wait, uid.to_owned())));
+        self.replace_next(uid, next);
+    }
+
+    /// Sets the next stage of a Pod.
+    fn replace_next(&mut self, uid: &str, next: Option<(Stage, Due)>) {
+        let Some(running) = self.pods.get_mut(uid) else { return };
+        if let Some((_, due)) = std::mem::replace(&mut running.next, next) {
+            self.due.cancel(due);
+        }
     }
 
     /// Does all that is due.
@@ -359,8 +314,7 @@ impl Node {
         let shared = Arc::clone(&self.shared);
         self.recorder.expire(&mut shared.state(), &shared.clock);
         self.notice_silence();
-        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            let uid = entry.remove();
+        while let Some(uid) = self.due.pop() {
             let Some(running) = self.pods.get_mut(&uid) else { continue };
             let Some((stage, _)) = running.next.take() else { continue };
             let mut cluster = shared.state();
@@ -371,10 +325,8 @@ impl Node {
                 continue;
             }
             let present = running.stage;
-            let attach_error =
-                (stage == Stage::Networked).then(|| self.attach_error(&cluster, &pod)).flatten();
             let reached = match stage {
-                Stage::Networked if let Some(why) = attach_error => {
+                Stage::Networked if let Some(why) = self.attach_error(&cluster, &pod) => {
                     Some((self.wait_for_volume(&mut cluster, &pod, present, &why), pod))
                 }
                 Stage::Gone => {
@@ -404,17 +356,9 @@ impl Node {
 
     /// Brings a Pod to a stage: writes its status and its Events.
     fn reach(&mut self, cluster: &mut State, pod: &Object, stage: Stage) -> Object {
-        let running = self.pods.get(pod.uid());
-        let behaviour = running.map(|running| running.behaviour).unwrap_or_default();
-        let place = running.map_or(0, |running| running.node);
-        let node = self.machines[place].name.clone();
-        let around = Circumstances {
-            behaviour,
-            times: &self.options.times,
-            pod: pod.value(),
-            node_lost: self.settings.lost,
-            is_program_done: None,
-        };
+        let Some(running) = self.pods.get(pod.uid()) else { return pod.clone() };
+        let around = self.circumstances(running, pod.value());
+        let node = self.machines[running.node].name.clone();
         if report::needs_address(pod.value(), stage) {
             cluster.pod_addresses += 1;
         }
@@ -423,15 +367,16 @@ impl Node {
             address: cluster.pod_addresses,
             container: cluster.random.next(),
             node: node.clone(),
-            host: machines::address(place),
+            host: machines::address(running.node),
         };
         let mut value = pod.value().clone();
         if stage == Stage::Scheduled {
             value["spec"]["nodeName"] = node.as_str().into();
         }
         report::write(&mut value, stage, &around, &context);
+        let events = events::about(stage, &around, &node);
         let mut written = commit_status(cluster, pod, value);
-        for content in events::about(stage, &around, &node) {
+        for content in events {
             self.recorder.write(cluster, &self.shared.clock, &written, &content, &node);
         }
         if stage == Stage::Abandoned && !pod.terminating() {

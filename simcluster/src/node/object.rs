@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::machines::{Machine, address};
+use crate::fields::{retain_in, transition_time};
 use crate::options::Capacity;
 use crate::validate::quantity::Quantity;
 
@@ -12,7 +13,7 @@ const RELEASE: &str = "v1.36.2";
 pub(super) const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// The node at a place, which has just registered and is ready.
-pub(super) fn new(place: usize, machine: &Machine, capacity: Capacity, now: &str) -> Value {
+pub(super) fn new(place: usize, machine: &Machine, now: &str) -> Value {
     let name = machine.name.as_str();
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let mut labels = json!({
@@ -39,7 +40,7 @@ pub(super) fn new(place: usize, machine: &Machine, capacity: Capacity, now: &str
             },
         },
     });
-    write_capacity(&mut node, capacity);
+    write_capacity(&mut node, machine.capacity);
     hear(&mut node, now);
     node
 }
@@ -64,14 +65,7 @@ pub(super) fn hear(node: &mut Value, now: &str) {
         ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     ];
     write_conditions(node, now, &conditions);
-    if let Some(spec) = node["spec"].as_object_mut()
-        && let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut)
-    {
-        taints.retain(|taint| taint["key"] != UNREACHABLE);
-        if taints.is_empty() {
-            spec.remove("taints");
-        }
-    }
+    retain_in(&mut node["spec"], "taints", |taint| taint["key"] != UNREACHABLE);
 }
 
 /// Nothing was heard of the node for too long.
@@ -87,19 +81,13 @@ pub(super) fn lose(node: &mut Value, now: &str) {
 }
 
 fn write_conditions(node: &mut Value, now: &str, conditions: &[(&str, &str, &str, &str)]) {
-    let before = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let conditions: Vec<_> = conditions
-        .iter()
-        .map(|(kind, status, reason, message)| {
-            let same = before.iter().find(|c| c["type"] == *kind && c["status"] == *status);
-            let since = same.map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
-            json!({
-                "type": kind, "status": status, "lastHeartbeatTime": now, "lastTransitionTime": since,
-                "reason": reason, "message": message,
-            })
+    let conditions = conditions.iter().map(|(kind, status, reason, message)| {
+        json!({
+            "type": kind, "status": status, "lastHeartbeatTime": now,
+            "lastTransitionTime": transition_time(node, kind, status, now), "reason": reason, "message": message,
         })
-        .collect();
-    node["status"]["conditions"] = conditions.into();
+    });
+    node["status"]["conditions"] = conditions.collect();
 }
 
 #[cfg(test)]
@@ -116,7 +104,7 @@ mod tests {
             capacity,
             used: Amount::none(),
         };
-        let fresh = new(1, &machine, capacity, "t");
+        let fresh = new(1, &machine, "t");
         assert_eq!(fresh["metadata"]["labels"]["zone"], "a");
         assert_eq!(fresh["status"]["addresses"][0]["address"], "192.0.2.3");
         assert_eq!(fresh["status"]["capacity"]["cpu"], "1500m");

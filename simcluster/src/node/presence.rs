@@ -13,16 +13,15 @@ impl Node {
         let now = self.shared.clock.stamp();
         let mut state = self.shared.state();
         for (place, machine) in self.machines.iter().enumerate() {
-            let capacity = if place == 0 { self.settings.capacity } else { machine.capacity };
             let Some(old) = state.store.get(NODES, "", &machine.name) else {
-                let mut node = object::new(place, machine, capacity, &now);
+                let mut node = object::new(place, machine, &now);
                 node["metadata"]["uid"] = state.random.uid().into();
                 node["metadata"]["creationTimestamp"] = now.as_str().into();
                 state.store.put(NODES, node);
                 continue;
             };
             let mut node = old.value().clone();
-            object::write_capacity(&mut node, capacity);
+            object::write_capacity(&mut node, machine.capacity);
             object::hear(&mut node, &now);
             if node != *old.value() {
                 state.store.put(NODES, node);

@@ -54,11 +54,6 @@ impl Schedule {
         self.first.saturating_add(self.period.saturating_mul(periods))
     }
 
-    /// When the probe has failed often enough, if it never succeeds.
-    fn exhausted(&self) -> Duration {
-        self.after(self.failures - 1)
-    }
-
     /// When the n-th failure is reported, counted from 0.
     fn reported(&self, failure: u32) -> Duration {
         let rare = LULL.saturating_mul(failure.saturating_sub(BURST));
@@ -119,7 +114,7 @@ impl Circumstances<'_> {
             return None;
         }
         let limit = Schedule::of(limits_boot(container)?.1)?;
-        let exhausted = limit.exhausted();
+        let exhausted = limit.after(limit.failures - 1);
         (limit.at_or_after(boot) > exhausted).then_some(exhausted)
     }
 

@@ -6,6 +6,7 @@ use super::container;
 use super::life::{Circumstances, Stage};
 use super::resources::{allocated, in_force};
 use crate::behaviour::Course;
+use crate::fields::{items, pod_condition, transition_time};
 use crate::store::text_at;
 
 /// Values for the status that are not in the Pod.
@@ -25,11 +26,8 @@ pub(super) struct Context {
 
 /// Writes the scheduler's decision.
 pub(super) fn unschedulable(pod: &mut Value, why: &str, now: &str) {
-    let generation = pod["metadata"]["generation"].clone();
-    pod["status"]["conditions"] = json!([{
-        "type": "PodScheduled", "observedGeneration": generation, "status": "False", "lastProbeTime": null,
-        "lastTransitionTime": now, "reason": "Unschedulable", "message": why,
-    }]);
+    let why = (Some("Unschedulable"), Some(why));
+    pod["status"]["conditions"] = json!([pod_condition(pod, "PodScheduled", false, why, now)]);
 }
 
 /// Writes a Pod's status as it is once it has reached a stage.
@@ -42,7 +40,12 @@ pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, c
             return;
         }
         Stage::Lost => return lose(pod, around.behaviour.course, context),
-        Stage::Abandoned => return abandon(pod, context),
+        Stage::Abandoned => {
+            // The Pod is to go, and its node does not answer.
+            let why = "Taint manager: deleting due to NoExecute taint";
+            blame_node(pod, context);
+            return disrupt(pod, "DeletionByTaintManager", why, &context.now);
+        }
         // Only Events tell of these.
         Stage::MountFailed(_) | Stage::Pulling(_) | Stage::Unready(_, 0)
             if pod["status"]["containerStatuses"][0]["ready"] != true =>
@@ -80,7 +83,11 @@ pub(super) fn write(pod: &mut Value, stage: Stage, around: &Circumstances<'_>, c
     write_phase(pod, stage);
     write_conditions(pod, stage, &context.now);
     if stage == Stage::Evicted {
-        evict(pod, &context.now);
+        // The kubelet ended the Pod because memory is low.
+        let message = eviction_message(pod);
+        pod["status"]["reason"] = "Evicted".into();
+        pod["status"]["message"] = message.as_str().into();
+        disrupt(pod, "TerminationByKubelet", &message, &context.now);
     }
 }
 
@@ -145,14 +152,11 @@ fn write_phase(pod: &mut Value, stage: Stage) {
 }
 
 fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
-    let names = |list: &str| {
-        let containers = pod["spec"][list].as_array().into_iter().flatten();
-        containers.map(|c| text_at(c, &["name"]).to_owned()).collect::<Vec<_>>()
-    };
-    let unready = format!("containers with unready status: [{}]", names("containers").join(" "));
-    let inits = pod["status"]["initContainerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
-    let incomplete: Vec<_> =
-        inits.iter().filter(|s| s["ready"] != true).map(|s| text_at(s, &["name"])).collect();
+    let name = |container| text_at(container, &["name"]);
+    let names: Vec<_> = items(&pod["spec"]["containers"]).map(name).collect();
+    let unready = format!("containers with unready status: [{}]", names.join(" "));
+    let inits = items(&pod["status"]["initContainerStatuses"]);
+    let incomplete: Vec<_> = inits.filter(|s| s["ready"] != true).map(name).collect();
     let uninitialized = format!("containers with incomplete status: [{}]", incomplete.join(" "));
     let phase = text_at(pod, &["status", "phase"]).to_owned();
     let ready =
@@ -171,8 +175,6 @@ fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
         (_, false) => (Some("ContainersNotInitialized"), Some(uninitialized.as_str())),
         _ => (None, None),
     };
-    let before = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let generation = pod["metadata"]["generation"].clone();
     let owned = [
         ("PodReadyToStartContainers", networked, None, None),
         ("Initialized", initialized, init_why, init_message),
@@ -183,32 +185,15 @@ fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
     let mut conditions: Vec<_> = owned
         .into_iter()
         .map(|(kind, holds, reason, message)| {
-            let status = if holds { "True" } else { "False" };
-            let same = before.iter().find(|c| c["type"] == kind && c["status"] == status);
-            let since = same.map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
-            let mut condition = json!({
-                "type": kind, "observedGeneration": generation, "status": status, "lastProbeTime": null,
-                "lastTransitionTime": since,
-            });
-            for (key, value) in [("reason", reason), ("message", message)] {
-                if let Some(value) = value {
-                    condition[key] = value.into();
-                }
-            }
-            condition
+            let since = transition_time(pod, kind, if holds { "True" } else { "False" }, now);
+            pod_condition(pod, kind, holds, (reason, message), since)
         })
         .collect();
     // Conditions of others (of the eviction, say) stay.
-    conditions.extend(before.into_iter().filter(|c| owned.iter().all(|(kind, ..)| c["type"] != *kind)));
+    let others =
+        items(&pod["status"]["conditions"]).filter(|c| owned.iter().all(|(kind, ..)| c["type"] != *kind));
+    conditions.extend(others.cloned());
     pod["status"]["conditions"] = conditions.into();
-}
-
-/// Writes that the kubelet ended the Pod because memory is low.
-fn evict(pod: &mut Value, now: &str) {
-    let message = eviction_message(pod);
-    pod["status"]["reason"] = "Evicted".into();
-    pod["status"]["message"] = message.as_str().into();
-    disrupt(pod, "TerminationByKubelet", &message, now);
 }
 
 /// Returns the kubelet's message for an eviction. The amounts are made up; the wording is the kubelet's.
@@ -237,12 +222,6 @@ fn lose(pod: &mut Value, course: Course, context: &Context) {
     }
 }
 
-/// The Pod is to go, and its node does not answer.
-fn abandon(pod: &mut Value, context: &Context) {
-    blame_node(pod, context);
-    disrupt(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", &context.now);
-}
-
 fn blame_node(pod: &mut Value, context: &Context) {
     let name = text_at(pod, &["metadata", "name"]);
     let message = format!("Node {} which was running pod {name} is unresponsive", context.node);
@@ -251,11 +230,7 @@ fn blame_node(pod: &mut Value, context: &Context) {
 }
 
 fn disrupt(pod: &mut Value, reason: &str, message: &str, now: &str) {
-    let generation = pod["metadata"]["generation"].clone();
-    let condition = json!({
-        "type": "DisruptionTarget", "observedGeneration": generation, "status": "True", "lastProbeTime": null,
-        "lastTransitionTime": now, "reason": reason, "message": message,
-    });
+    let condition = pod_condition(pod, "DisruptionTarget", true, (Some(reason), Some(message)), now);
     if let Some(list) = pod["status"]["conditions"].as_array_mut() {
         list.retain(|c| c["type"] != "DisruptionTarget");
         list.push(condition);

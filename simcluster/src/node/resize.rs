@@ -1,8 +1,10 @@
 //! Resizing in place: the kubelet's decision about a Pod whose spec has other resources than its containers. Pure.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::container::{KILLED, end};
 use super::resources::{Amount, allocated, in_force};
+use crate::fields::{items, pod_condition, transition_time};
 use crate::store::text_at;
 
 /// A kubelet's decision on a resize.
@@ -103,7 +105,7 @@ pub(super) fn write_done(pod: &mut Value, now: &str) -> bool {
         for_each(pod, list, statuses, |container, status| {
             if differs(container, status) && needs_restart(container, status) {
                 restarts = true;
-                end(status, now);
+                end(status, KILLED, "Error", now);
             }
             status["resources"] = container["resources"].clone();
         });
@@ -123,17 +125,9 @@ pub(super) fn remove_conditions(pod: &mut Value) {
 }
 
 fn set_condition(pod: &mut Value, kind: &str, why: Option<(&str, &str)>, now: &str) {
-    let generation = pod["metadata"]["generation"].clone();
-    pod["status"]["observedGeneration"] = generation.clone();
-    let since = condition(pod, kind).map_or_else(|| now.into(), |old| old["lastTransitionTime"].clone());
-    let mut new = json!({
-        "type": kind, "observedGeneration": generation, "status": "True", "lastProbeTime": null,
-        "lastTransitionTime": since,
-    });
-    if let Some((reason, message)) = why {
-        new["reason"] = reason.into();
-        new["message"] = message.into();
-    }
+    pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();
+    let since = transition_time(pod, kind, "True", now);
+    let new = pod_condition(pod, kind, true, why.unzip(), since);
     if let Some(list) = pod["status"]["conditions"].as_array_mut() {
         list.retain(|condition| condition["type"] != kind);
         list.insert(0, new);
@@ -141,47 +135,32 @@ fn set_condition(pod: &mut Value, kind: &str, why: Option<(&str, &str)>, now: &s
 }
 
 fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
-    pod["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+    items(&pod["status"]["conditions"]).find(|condition| condition["type"] == kind)
 }
 
 fn differs(container: &Value, status: &Value) -> bool {
-    let amounts = |resources: &Value| -> Vec<Value> {
-        let of = |kind: &str, key: &str| resources[kind].get(key).cloned().unwrap_or_default();
-        [("requests", "cpu"), ("requests", "memory"), ("limits", "cpu"), ("limits", "memory")]
-            .map(|(kind, key)| of(kind, key))
-            .to_vec()
-    };
-    status.get("resources").is_some_and(|there| amounts(there) != amounts(&container["resources"]))
+    let has_resources = status.get("resources").is_some();
+    has_resources && ["cpu", "memory"].iter().any(|resource| changes(container, status, resource))
+}
+
+/// Whether a container asks for another amount of a resource than it has.
+fn changes(container: &Value, status: &Value, resource: &str) -> bool {
+    let of = |part: &Value, kind: &str| part["resources"][kind][resource].clone();
+    ["requests", "limits"].iter().any(|kind| of(container, kind) != of(status, kind))
 }
 
 /// Whether the resize policy of a resource that changes asks for a restart.
 fn needs_restart(container: &Value, status: &Value) -> bool {
-    let policies = container["resizePolicy"].as_array().into_iter().flatten();
-    policies.filter(|policy| policy["restartPolicy"] == "RestartContainer").any(|policy| {
-        let name = text_at(policy, &["resourceName"]);
-        let of = |resources: &Value, kind: &str| resources[kind].get(name).cloned();
-        ["requests", "limits"]
-            .iter()
-            .any(|kind| of(&container["resources"], kind) != of(&status["resources"], kind))
-    })
-}
-
-fn end(status: &mut Value, now: &str) {
-    let started = status["state"]["running"]["startedAt"].clone();
-    status["state"] = json!({"terminated": {
-        "exitCode": 137, "reason": "Error", "startedAt": started, "finishedAt": now,
-        "containerID": status["containerID"],
-    }});
-    status["ready"] = false.into();
-    status["started"] = false.into();
+    let mut restarting =
+        items(&container["resizePolicy"]).filter(|p| p["restartPolicy"] == "RestartContainer");
+    restarting.any(|policy| changes(container, status, text_at(policy, &["resourceName"])))
 }
 
 /// The containers that can be resized, with their statuses: all but init containers that end.
 fn pairs(pod: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     LISTS.into_iter().flat_map(move |(list, statuses)| {
-        let containers = pod["spec"][list].as_array().into_iter().flatten();
-        let statuses = pod["status"][statuses].as_array().into_iter().flatten();
-        containers.zip(statuses).filter(move |(container, _)| resizable(list, container))
+        let statuses = items(&pod["status"][statuses]);
+        items(&pod["spec"][list]).zip(statuses).filter(move |(container, _)| resizable(list, container))
     })
 }
 
@@ -201,6 +180,8 @@ fn resizable(list: &str, container: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::validate::quantity::Quantity;
 

@@ -1,24 +1,22 @@
 //! The kubelet's part of resizing Pods in place: when each is decided and done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::life::{Circumstances, Stage};
 use super::resize::{self, Decision};
 use super::resources::Amount;
 use super::{Node, commit_status};
 use crate::resource::PODS;
 use crate::shared::State;
 use crate::store::Object;
+use crate::timers::Timers;
 
 /// The Pods that are being resized.
 #[derive(Debug, Default)]
 pub(super) struct Resizes {
-    /// The uid of the Pod to look at, at each time. The number orders equal times.
-    due: BTreeMap<(Instant, u64), String>,
-    count: u64,
+    /// The uids of the Pods to look at.
+    pub due: Timers<String>,
     /// The uids of the Pods for which there is no room.
     deferred: BTreeSet<String>,
 }
@@ -26,26 +24,16 @@ pub(super) struct Resizes {
 // === impl Resizes ===
 
 impl Resizes {
-    /// When there is something to do.
-    pub fn next(&self) -> Option<Instant> {
-        self.due.keys().next().map(|(at, _)| *at)
-    }
-
     /// Looks at all Pods again for which there was no room.
     pub fn retry(&mut self) {
         for uid in std::mem::take(&mut self.deferred) {
-            self.plan(uid, Instant::now());
+            self.due.plan(Duration::ZERO, uid);
         }
     }
 
     pub fn forget(&mut self, uid: &str) {
         self.deferred.remove(uid);
-        self.due.retain(|_, other| other != uid);
-    }
-
-    fn plan(&mut self, uid: String, at: Instant) {
-        self.count += 1;
-        self.due.insert((at, self.count), uid);
+        self.due.retain(|other| other != uid);
     }
 }
 
@@ -59,16 +47,14 @@ impl Node {
         let asks = resize::is_wanted(pod.value()) || resize::is_stale(pod.value());
         if alive && asks && resize::in_progress(pod.value()).is_none() {
             self.resizes.forget(pod.uid());
-            self.resizes.plan(pod.uid().to_owned(), Instant::now());
+            self.resizes.due.plan(Duration::ZERO, pod.uid().to_owned());
         }
     }
 
     /// Decides or ends the resizes that are due.
     pub(super) fn act_on_sizes(&mut self) {
         let shared = Arc::clone(&self.shared);
-        while let Some(entry) = self.resizes.due.first_entry().filter(|entry| entry.key().0 <= Instant::now())
-        {
-            let uid = entry.remove();
+        while let Some(uid) = self.resizes.due.pop() {
             let Some(running) = self.pods.get(&uid) else { continue };
             if running.takes.is_none() {
                 continue;
@@ -113,7 +99,7 @@ impl Node {
                 }
                 resize::write_allocated(&mut value, &now);
                 commit_status(cluster, pod, value);
-                self.resizes.plan(pod.uid().to_owned(), Instant::now() + self.options.times.run);
+                self.resizes.due.plan(self.options.times.run, pod.uid().to_owned());
                 // A Pod that shrinks makes room.
                 self.retry();
                 self.resizes.retry();
@@ -138,18 +124,13 @@ impl Node {
         if !restarts {
             return;
         }
-        let Some(running) = self.pods.get_mut(pod.uid()) else { return };
-        let around = Circumstances {
-            behaviour: running.behaviour,
-            times: &self.options.times,
-            pod: written.value(),
-            node_lost: self.settings.lost,
-            is_program_done: None,
-        };
+        let Some(running) = self.pods.get(pod.uid()) else { return };
         let count = written.value()["status"]["containerStatuses"][0]["restartCount"].as_u64();
         let count = count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-        let stage: Stage = around.run(count.saturating_add(1));
-        running.stage = stage;
+        let stage = self.circumstances(running, written.value()).run(count.saturating_add(1));
+        if let Some(running) = self.pods.get_mut(pod.uid()) {
+            running.stage = stage;
+        }
         let written = self.reach(cluster, &written, stage);
         self.plan(pod.uid(), written.value());
     }

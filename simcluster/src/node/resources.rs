@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::fields::items;
 use crate::options::Capacity;
 use crate::requests::requested;
 use crate::validate::quantity::Quantity;
@@ -89,11 +90,11 @@ pub(super) fn allocated(pod: &Value) -> Map<String, Value> {
 
 /// The sum over all containers. If all must name an amount for there to be one, a single one without it means none.
 fn summed(pod: &Value, kind: &str, all: bool) -> Map<String, Value> {
-    let containers = pod["spec"]["containers"].as_array().map_or(&[][..], Vec::as_slice);
+    let containers = items(&pod["spec"]["containers"]);
     let mut sums = Map::new();
     for key in ["cpu", "memory"] {
         let one = |c: &Value| Quantity::from_json(c["resources"][kind].get(key)?);
-        let named: Vec<_> = containers.iter().filter_map(one).collect();
+        let named: Vec<_> = containers.clone().filter_map(one).collect();
         if named.is_empty() || (all && named.len() < containers.len()) {
             continue;
         }

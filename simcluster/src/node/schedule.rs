@@ -1,7 +1,6 @@
 //! The scheduler: binds Pods that fit, and lets the others wait for capacity.
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::events::EventContent;
 use super::life::Stage;
@@ -23,13 +22,8 @@ impl Node {
     /// Plans another attempt for all Pods that wait, oldest first, because one may fit now.
     pub(super) fn retry(&mut self) {
         for (_, uid) in std::mem::take(&mut self.waiting) {
-            let Some(running) = self.pods.get_mut(&uid) else { continue };
-            let at = (Instant::now() + self.options.times.schedule, self.planned);
-            self.planned += 1;
-            if let Some((_, old)) = running.next.replace((Stage::Scheduled, at)) {
-                self.due.remove(&old);
-            }
-            self.due.insert(at, uid);
+            let due = self.due.plan(self.options.times.schedule, uid.clone());
+            self.replace_next(&uid, Some((Stage::Scheduled, due)));
         }
     }
 
@@ -43,8 +37,7 @@ impl Node {
 
     /// Returns the whole capacity of a node.
     pub(super) fn capacity(&self, node: usize) -> Amount {
-        let machine = &self.machines[node];
-        Amount::of(if node == 0 { self.settings.capacity } else { machine.capacity })
+        Amount::of(self.machines[node].capacity)
     }
 
     /// Binds a Pod to a node, first its claims, or reports why none takes it.

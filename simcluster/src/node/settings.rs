@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub fn of(options: &NodeOptions) -> Self {
-        Self { behaviour: options.behaviour, capacity: options.capacity(), ..Self::default() }
+        Self { behaviour: options.behaviour, capacity: options.capacity, ..Self::default() }
     }
 
     /// How a Pod behaves: as was said of it at run time, else by its annotation, else as all do.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::life::{Circumstances, Stage};
 use super::object::UNREACHABLE;
 use crate::behaviour::Course;
+use crate::fields::items;
 use crate::store::text_at;
 
 // === impl Circumstances: silence ===
@@ -34,22 +35,16 @@ impl Circumstances<'_> {
 
     /// How long the Pod tolerates an unreachable node; `None` for ever.
     fn tolerated(&self) -> Option<Duration> {
-        let list = self.pod["spec"]["tolerations"].as_array().into_iter().flatten();
-        let fitting = list.filter(|t| {
-            let key = text_at(t, &["key"]);
-            let effect = text_at(t, &["effect"]);
-            matches!(key, "" | UNREACHABLE) && matches!(effect, "" | "NoExecute")
+        let fitting = items(&self.pod["spec"]["tolerations"]).filter(|t| {
+            matches!(text_at(t, &["key"]), "" | UNREACHABLE)
+                && matches!(text_at(t, &["effect"]), "" | "NoExecute")
         });
-        let mut shortest = Some(Duration::ZERO);
-        for (place, toleration) in fitting.enumerate() {
-            let bears = toleration["tolerationSeconds"].as_i64();
-            let bears = bears.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-            shortest = match (place, shortest, bears) {
-                (0, _, bears) | (_, None, bears) => bears,
-                (_, Some(shortest), None) => Some(shortest),
-                (_, Some(shortest), Some(bears)) => Some(shortest.min(bears)),
-            };
+        let times: Vec<_> = fitting.map(|toleration| toleration["tolerationSeconds"].as_i64()).collect();
+        if times.is_empty() {
+            return Some(Duration::ZERO);
         }
-        shortest
+        // A toleration without a time is for ever, and the shortest time counts.
+        let shortest = times.into_iter().flatten().min()?;
+        Some(Duration::from_secs(u64::try_from(shortest).unwrap_or(0)))
     }
 }

@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::Node;
 use super::events::EventContent;
 use super::life::Stage;
+use crate::fields::{has_ended, items};
 use crate::resource::{CLAIMS, CLASSES, PODS, VOLUMES};
 use crate::shared::State;
-use crate::storage::{NO_PROVISIONER, claims_of, is_bound};
+use crate::storage::{NO_PROVISIONER, claims_of, is_bound, uses_claim};
 use crate::store::{Object, text_at};
 
 /// The claims of a Pod, as the scheduler sees them.
@@ -42,8 +43,7 @@ impl PodVolumes {
 
     fn add(&mut self, state: &State, pod: &Object, claim: Object) {
         let spec = &claim.value()["spec"];
-        let modes = spec["accessModes"].as_array();
-        if modes.is_some_and(|list| list.iter().any(|mode| mode == "ReadWriteOncePod")) {
+        if items(&spec["accessModes"]).any(|mode| mode == "ReadWriteOncePod") {
             self.taken |= is_used_by_another(state, pod, claim.name());
         }
         if is_bound(claim.value()) {
@@ -82,14 +82,11 @@ fn find(state: &State, pod: &Object, name: &str) -> Result<Object, String> {
 }
 
 fn is_used_by_another(state: &State, pod: &Object, claim: &str) -> bool {
-    let scheduled = |other: &Object| !text_at(other.value(), &["spec", "nodeName"]).is_empty();
-    let ended =
-        |other: &Object| matches!(text_at(other.value(), &["status", "phase"]), "Succeeded" | "Failed");
     state.store.list(PODS, Some(pod.namespace())).any(|other| {
         other.uid() != pod.uid()
-            && scheduled(&other)
-            && !ended(&other)
-            && claims_of(other.value()).any(|name| name == claim)
+            && !text_at(other.value(), &["spec", "nodeName"]).is_empty()
+            && !has_ended(other.value())
+            && uses_claim(other.value(), claim)
     })
 }
 
@@ -105,7 +102,7 @@ impl Node {
         claims_of(pod.value()).find_map(|name| {
             let claim = state.store.get(CLAIMS, pod.namespace(), name)?;
             let spec = &claim.value()["spec"];
-            let mut modes = spec["accessModes"].as_array()?.iter();
+            let mut modes = items(&spec["accessModes"]);
             let volume = state.store.get(VOLUMES, "", text_at(spec, &["volumeName"]))?;
             if modes.any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany")
                 || volume.value()["spec"].get("csi").is_none()
@@ -115,7 +112,7 @@ impl Node {
             let elsewhere = |other: &Object| {
                 let node = text_at(other.value(), &["spec", "nodeName"]);
                 let own = text_at(pod.value(), &["spec", "nodeName"]);
-                !node.is_empty() && node != own && claims_of(other.value()).any(|claim| claim == name)
+                !node.is_empty() && node != own && uses_claim(other.value(), name)
             };
             let others = state.store.list(PODS, Some(pod.namespace())).filter(elsewhere);
             let names: Vec<_> = others.map(|other| other.name().to_owned()).collect();

@@ -18,71 +18,44 @@ pub(crate) mod sessions;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::resource::{PODS, Resource, SERVICES};
+use crate::follower::{Changes, Follower};
+use crate::resource::{PODS, SERVICES};
 use crate::shared::Shared;
-use crate::store::{Change, Event};
+use crate::store::{Change, Event, Store};
 use endpoints::{Endpoints, Outcome};
 use server::Port;
 
-/// How far the store has been followed.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    version: u64,
-    epoch: u64,
-}
-
 /// Runs the sandbox servers until they are aborted. It sees changes from the call on, not from the first poll on.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let (mut pods, mut services, mut seen) = {
-        let state = shared.state();
-        let seen = Seen { version: state.store.version(), epoch: state.store.epoch() };
-        (state.store.subscribe(PODS), state.store.subscribe(SERVICES), seen)
-    };
+    let mut follower = Follower::new(&shared.state().store, [SERVICES, PODS]);
     let mut endpoints = Endpoints::default();
     let mut ports: HashMap<u16, Port> = HashMap::new();
     async move {
         loop {
-            pods.borrow_and_update();
-            services.borrow_and_update();
-            let outcomes = take_in(&shared, &mut endpoints, &mut seen);
+            let outcomes = {
+                let store = &shared.state().store;
+                let changes = follower.take(store);
+                take_in(store, changes, &mut endpoints)
+            };
             for outcome in outcomes {
                 carry_out(&shared, &mut ports, outcome).await;
             }
-            tokio::select! {
-                changed = pods.changed() => if changed.is_err() { return },
-                changed = services.changed() => if changed.is_err() { return },
-            }
+            follower.changed().await;
         }
     }
 }
 
-/// Takes in what happened since `seen`, Services first: a Pod that gets ready then finds its Service.
-fn take_in(shared: &Shared, endpoints: &mut Endpoints, seen: &mut Seen) -> Vec<Outcome> {
-    let state = shared.state();
-    let mut outcomes = Vec::new();
-    let epoch = state.store.epoch();
-    let mut relist = epoch != seen.epoch;
-    for resource in [SERVICES, PODS] {
-        match state.store.events_after(resource, seen.version) {
-            Ok(events) => {
-                for event in events.into_iter().filter(|_| epoch == seen.epoch) {
-                    outcomes.extend(apply(endpoints, resource, &event));
-                }
-            }
-            Err(_) => relist = true,
-        }
+fn take_in(store: &Store, changes: Changes, endpoints: &mut Endpoints) -> Vec<Outcome> {
+    if changes.need_list() {
+        let services: Vec<_> = store.list(SERVICES, None).collect();
+        return endpoints.replace(&services, store.list(PODS, None));
     }
-    if relist {
-        let services: Vec<_> = state.store.list(SERVICES, None).collect();
-        outcomes.extend(endpoints.replace(&services, state.store.list(PODS, None)));
-    }
-    *seen = Seen { version: state.store.version(), epoch };
-    outcomes
+    changes.events.into_iter().flat_map(|event| apply(endpoints, &event)).collect()
 }
 
-fn apply(endpoints: &mut Endpoints, resource: &Resource, event: &Event) -> Vec<Outcome> {
+fn apply(endpoints: &mut Endpoints, event: &Event) -> Vec<Outcome> {
     let gone = event.change == Change::Deleted;
-    if resource == SERVICES {
+    if event.object.resource == SERVICES {
         endpoints.service(&event.object, gone)
     } else {
         endpoints.pod(&event.object, gone)

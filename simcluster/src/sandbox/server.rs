@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::endpoints::Sandbox;
 use super::sessions::SessionKind;
+use crate::accept::accept;
 use crate::network;
 use crate::ports::ReservedPort;
 use crate::shared::Shared;
@@ -48,7 +49,12 @@ impl Port {
     /// Answers for a sandbox from now on.
     pub fn serve(self, shared: &Arc<Shared>, sandbox: Arc<Sandbox>) -> io::Result<Self> {
         match self {
-            Self::Idle(held) => Ok(Self::Serving(Server::start(Arc::clone(shared), held.listen()?, sandbox))),
+            Self::Idle(held) => {
+                let (about, reader) = watch::channel(sandbox);
+                let stop = CancellationToken::new();
+                let task = tokio::spawn(run(Arc::clone(shared), held.listen()?, reader, stop.clone()));
+                Ok(Self::Serving(Server { about, stop: stop.drop_guard(), task }))
+            }
             Self::Serving(server) => {
                 server.about.send_replace(sandbox);
                 Ok(Self::Serving(server))
@@ -68,49 +74,24 @@ impl Port {
     }
 }
 
-// === impl Server ===
-
-impl Server {
-    fn start(shared: Arc<Shared>, listener: TcpListener, sandbox: Arc<Sandbox>) -> Self {
-        let (about, reader) = watch::channel(sandbox);
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run(shared, listener, reader, stop.clone()));
-        Self { about, stop: stop.drop_guard(), task }
-    }
-}
-
+/// Answers on a port until it is stopped, and gives the port back.
 async fn run(
     shared: Arc<Shared>,
     listener: TcpListener,
     about: watch::Receiver<Arc<Sandbox>>,
     stop: CancellationToken,
 ) -> io::Result<ReservedPort> {
-    let mut connections = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::debug!(%error, "accept failed");
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-            },
-        };
-        let about = about.clone();
-        let is_blocked = {
-            let about = about.borrow();
-            !network::from_host(&shared, &about.namespace, &about.pod)
-        };
-        if is_blocked {
-            // A network plugin would drop the packets; the host has no way to do that.
-            continue;
-        }
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
+    let serve = move |stream| {
+        let (shared, about) = (Arc::clone(&shared), about.clone());
+        async move {
+            let is_reachable = {
+                let about = about.borrow();
+                network::from_host(&shared, &about.namespace, &about.pod)
+            };
+            if !is_reachable {
+                // A network plugin would drop the packets; the host has no way to do that.
+                return;
+            }
             let service = service_fn(move |request: Request<Incoming>| {
                 let response = answer(&shared, request.method(), request.uri().path(), &about.borrow());
                 async move { Ok::<_, Infallible>(response) }
@@ -121,8 +102,9 @@ async fn run(
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection to a sandbox ended");
             }
-        });
-    }
+        }
+    };
+    accept(&listener, serve, stop.cancelled()).await;
     ReservedPort::resume(listener)
 }
 
@@ -131,7 +113,7 @@ fn answer(shared: &Shared, method: &Method, path: &str, about: &Sandbox) -> Resp
     let (status, body) = if path == "/v1/sandbox" && reads {
         (StatusCode::OK, json!({"success": true, "message": "Sandbox is running", "data": about.to_json()}))
     } else if let Some(kind) = SessionKind::listed_at(path).filter(|_| reads) {
-        (StatusCode::OK, shared.sessions().listed(&about.namespace, &about.pod, kind))
+        (StatusCode::OK, shared.sessions.lock().listed(&about.namespace, &about.pod, kind))
     } else {
         (
             StatusCode::NOT_FOUND,

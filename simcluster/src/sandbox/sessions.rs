@@ -1,6 +1,6 @@
 //! The simulated sessions in the sandboxes, for clients that ask whether a sandbox is busy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,24 +39,14 @@ pub(crate) struct Sessions(BTreeMap<(String, String), BTreeMap<(SessionKind, Str
 // === impl SessionKind ===
 
 impl SessionKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Shell, Self::Bash, Self::Jupyter, Self::Nodejs];
-
-    /// Its word, in paths and in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shell => "shell",
-            Self::Bash => "bash",
-            Self::Jupyter => "jupyter",
-            Self::Nodejs => "nodejs",
-        }
+    /// Returns the kind with a word, as in paths and in JSON.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        serde_json::from_value(word.into()).ok()
     }
 
     /// The kind whose list is at a path of the sandbox.
     pub(super) fn listed_at(path: &str) -> Option<Self> {
-        let word = path.strip_prefix("/v1/")?.strip_suffix("/sessions")?;
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+        Self::parse(path.strip_prefix("/v1/")?.strip_suffix("/sessions")?)
     }
 }
 
@@ -73,8 +63,9 @@ impl Sessions {
         since: Timestamp,
     ) -> bool {
         let of_pod = self.0.entry((namespace.to_owned(), pod.to_owned())).or_default();
-        let new = !of_pod.contains_key(&(kind, id.to_owned()));
-        of_pod.entry((kind, id.to_owned())).or_insert(since);
+        let entry = of_pod.entry((kind, id.to_owned()));
+        let new = matches!(entry, Entry::Vacant(_));
+        entry.or_insert(since);
         new
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::names::{BIND_COMPLETED, LOCAL_PATH, NO_PROVISIONER, SELECTED_NODE};
 use crate::duration;
+use crate::fields::items;
 use crate::store::text_at;
 use crate::validate::quantity::Quantity;
 
@@ -130,8 +131,8 @@ impl View<'_> {
         }
         // A directory of one node cannot be shared between nodes, and needs one.
         let single = |mode: &Value| mode == "ReadWriteOnce" || mode == "ReadWriteOncePod";
-        let modes = self.claim["spec"]["accessModes"].as_array();
-        if provisioner == LOCAL_PATH && !(selected && modes.is_some_and(|list| list.iter().all(single))) {
+        let mut modes = items(&self.claim["spec"]["accessModes"]);
+        if provisioner == LOCAL_PATH && !(selected && modes.all(single)) {
             return None;
         }
         parameter(class, "simcluster/provision")

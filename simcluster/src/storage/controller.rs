@@ -1,26 +1,22 @@
 //! The task that binds, expands and reclaims volumes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::names::claims_of;
+use super::names::uses_claim;
 use super::{claim, event, object, volume};
 use crate::api;
+use crate::fields::without_finalizer;
+use crate::follower::{Changes, Follower};
 #[cfg(not(feature = "custom-resources"))]
 use crate::resource::CLASSES as SNAPSHOTS;
 #[cfg(feature = "custom-resources")]
 use crate::resource::SNAPSHOTS;
-use crate::resource::{CLAIMS, CLASSES, EVENTS, PODS, RESOURCES, VOLUME_PROTECTION, VOLUMES};
+use crate::resource::{CLAIMS, CLASSES, EVENTS, PODS, VOLUME_PROTECTION, VOLUMES};
 use crate::shared::{Shared, State};
-use crate::store::{Change, Event, Object, text_at};
-
-/// A claim or a volume: resource, namespace, name.
-type Key = (usize, String, String);
-/// When a step is due. The number orders equal times as they were planned.
-type Due = (Instant, u64);
+use crate::store::{Change, Event, Key, Object, key, text_at};
+use crate::timers::{Due, Timers, sleep_until};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -30,13 +26,8 @@ enum Step {
 
 struct Controller {
     shared: Arc<Shared>,
-    /// The version up to which events have been processed, and the epoch of the store to which it belongs.
-    seen: u64,
-    epoch: u64,
-    due: BTreeMap<Due, Key>,
+    due: Timers<Key>,
     planned: HashMap<Key, (Step, Due)>,
-    /// The number of steps planned so far.
-    count: u64,
     /// Claims whose file system grows as soon as a Pod uses them.
     growing: BTreeSet<Key>,
 }
@@ -44,38 +35,15 @@ struct Controller {
 /// Runs the controller until it is aborted. Events since the call are processed.
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
     // Without custom resources there are no snapshots, and their changes are those of classes.
-    let ([mut claims, mut volumes, mut classes, mut snapshots, mut pods], seen, epoch) = {
-        let store = &shared.state().store;
-        let all = [CLAIMS, VOLUMES, CLASSES, SNAPSHOTS, PODS].map(|resource| store.subscribe(resource));
-        (all, store.version(), store.epoch())
-    };
-    let mut controller = Controller {
-        shared,
-        seen,
-        epoch,
-        due: BTreeMap::new(),
-        planned: HashMap::new(),
-        count: 0,
-        growing: BTreeSet::new(),
-    };
+    let mut follower = Follower::new(&shared.state().store, [CLAIMS, VOLUMES, CLASSES, SNAPSHOTS, PODS]);
+    let mut controller =
+        Controller { shared, due: Timers::default(), planned: HashMap::new(), growing: BTreeSet::new() };
     async move {
         loop {
-            for changed in [&mut claims, &mut volumes, &mut classes, &mut snapshots, &mut pods] {
-                changed.borrow_and_update();
-            }
-            controller.step();
-            let watches_pods = !controller.growing.is_empty();
-            let next = controller.due.keys().next().map(|(at, _)| *at);
-            let open = tokio::select! {
-                changed = claims.changed() => changed.is_ok(),
-                changed = volumes.changed() => changed.is_ok(),
-                changed = classes.changed() => changed.is_ok(),
-                changed = snapshots.changed() => changed.is_ok(),
-                changed = pods.changed(), if watches_pods => changed.is_ok(),
-                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => true,
-            };
-            if !open {
-                return;
+            controller.step(&mut follower);
+            tokio::select! {
+                () = follower.changed() => {}
+                () = sleep_until(controller.due.next()) => {}
             }
         }
     }
@@ -85,14 +53,14 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 
 impl Controller {
     /// Processes all events since the last step, and does what is due.
-    fn step(&mut self) {
+    fn step(&mut self, follower: &mut Follower) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
-        for key in self.take_in(&state) {
+        let changes = follower.take(&state.store);
+        for key in self.touched(&state, &changes) {
             self.look(&mut state, key);
         }
-        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            let key = entry.remove();
+        while let Some(key) = self.due.pop() {
             let Some((planned, _)) = self.planned.remove(&key) else { continue };
             match next(&state, &key) {
                 Some((_, step)) if step == planned => self.act(&mut state, &key, step),
@@ -102,31 +70,24 @@ impl Controller {
     }
 
     /// Returns the objects whose next step may have changed.
-    fn take_in(&mut self, state: &State) -> BTreeSet<Key> {
-        let store = &state.store;
-        let all = |resource| store.list(resource, None).map(|object| key(&object));
-        let since = |resource| store.events_after(resource, self.seen);
-        let mut touched: BTreeSet<Key> = self.growing.clone();
-        let events = (since(CLAIMS), since(VOLUMES), since(CLASSES), since(SNAPSHOTS));
-        match events {
-            (Ok(claims), Ok(volumes), Ok(classes), Ok(snapshots)) if self.epoch == store.epoch() => {
-                touched.extend(claims.iter().flat_map(of_claim));
-                touched.extend(volumes.iter().flat_map(of_volume));
-                // A claim may name a volume before an administrator makes it.
-                let offered = |event: &Event| {
-                    let owner = text_at(event.object.value(), &["spec", "claimRef", "uid"]);
-                    event.change == Change::Added && owner.is_empty()
-                };
-                if !classes.is_empty() || !snapshots.is_empty() || volumes.iter().any(offered) {
-                    touched.extend(all(CLAIMS));
-                }
-            }
-            // The events are no longer in the window, or the store holds another state.
-            _ => {
-                touched.extend(all(CLAIMS).chain(all(VOLUMES)).chain(self.planned.keys().cloned()));
-            }
+    fn touched(&self, state: &State, changes: &Changes) -> BTreeSet<Key> {
+        let all = |resource| state.store.list(resource, None).map(|object| key(&object));
+        let mut touched = self.growing.clone();
+        if changes.need_list() {
+            touched.extend(all(CLAIMS).chain(all(VOLUMES)).chain(self.planned.keys().cloned()));
+            return touched;
         }
-        (self.seen, self.epoch) = (store.version(), store.epoch());
+        touched.extend(changes.events.iter().flat_map(touched_by));
+        // A claim may name a class, a snapshot or a volume before an administrator makes it.
+        if changes.events.iter().any(|event| match &event.object {
+            volume if volume.resource == VOLUMES => {
+                let owner = text_at(volume.value(), &["spec", "claimRef", "uid"]);
+                event.change == Change::Added && owner.is_empty()
+            }
+            other => other.resource == CLASSES || other.resource == SNAPSHOTS,
+        }) {
+            touched.extend(all(CLAIMS));
+        }
         touched
     }
 
@@ -138,24 +99,21 @@ impl Controller {
             return;
         }
         if let Some((_, due)) = self.planned.remove(&key) {
-            self.due.remove(&due);
+            self.due.cancel(due);
         }
         self.note_growth(state, &key);
         match next {
             None => {}
             Some((Duration::ZERO, step)) => self.act(state, &key, step),
             Some((wait, step)) => {
-                self.count += 1;
-                let due = (Instant::now() + wait, self.count);
-                self.due.insert(due, key.clone());
+                let due = self.due.plan(wait, key.clone());
                 self.planned.insert(key, (step, due));
             }
         }
     }
 
     fn note_growth(&mut self, state: &State, key: &Key) {
-        let pending = find(state, key).is_some_and(|object| waits_for_pod(object.value()));
-        if pending {
+        if state.store.find(key).is_some_and(|object| waits_for_pod(object.value())) {
             self.growing.insert(key.clone());
         } else {
             self.growing.remove(key);
@@ -163,7 +121,7 @@ impl Controller {
     }
 
     fn act(&mut self, state: &mut State, key: &Key, step: Step) {
-        let Some(object) = find(state, key) else { return };
+        let Some(object) = state.store.find(key) else { return };
         let now = self.shared.clock.stamp();
         match step {
             Step::Claim(step) => change_claim(state, &object, step, &now),
@@ -174,7 +132,7 @@ impl Controller {
 
 /// Returns the next step of an object.
 fn next(state: &State, key: &Key) -> Option<(Duration, Step)> {
-    let object = find(state, key)?;
+    let object = state.store.find(key)?;
     if object.resource == VOLUMES {
         let reference = &object.value()["spec"]["claimRef"];
         let claim =
@@ -230,55 +188,42 @@ fn change_claim(state: &mut State, claim: &Object, step: claim::Step, now: &str)
         return refuse(state, claim, now);
     }
     let volume = state.store.get(VOLUMES, "", text_at(claim.value(), &["spec", "volumeName"]));
-    let value = match (step, volume) {
-        (claim::Step::SetClass, _) => {
-            let mut value = claim.value().clone();
-            api::set_class(&state.store, &mut value);
-            value
-        }
+    let mut value = claim.value().clone();
+    match (step, volume) {
+        (claim::Step::SetClass, _) => api::set_class(&state.store, &mut value),
         (claim::Step::Provision, _) => {
             let class = text_at(claim.value(), &["spec", "storageClassName"]);
             let Some(class) = state.store.get(CLASSES, "", class) else { return };
             let mut volume = object::volume(claim, &class, now);
             volume["metadata"]["uid"] = state.random.uid().into();
             let volume = state.store.put(VOLUMES, volume);
-            object::bound_claim(claim, volume.value(), Some(text_at(class.value(), &["provisioner"])))
+            object::bind_claim(&mut value, volume.value(), Some(text_at(class.value(), &["provisioner"])));
         }
         (claim::Step::Bind, Some(volume)) => {
-            let value = object::bound_volume(&volume, claim, now);
-            let volume = api::commit_change(state, &volume, value);
-            object::bound_claim(claim, volume.value(), None)
+            let volume = api::commit_change(state, &volume, object::bound_volume(&volume, claim, now));
+            object::bind_claim(&mut value, volume.value(), None);
         }
-        (claim::Step::Lose, _) => object::lost_claim(claim),
-        (claim::Step::StartExpansion, _) => object::expanding_claim(claim, now),
+        (claim::Step::Lose, _) => object::lose_claim(&mut value),
+        (claim::Step::StartExpansion, _) => object::start_expansion(&mut value, now),
         (claim::Step::Expand, Some(volume)) => {
-            let mut value = volume.value().clone();
-            value["spec"]["capacity"]["storage"] =
-                claim.value()["status"]["allocatedResources"]["storage"].clone();
-            api::commit_change(state, &volume, value);
-            object::expanded_claim(claim, now)
+            let mut larger = volume.value().clone();
+            larger["spec"]["capacity"]["storage"] = value["status"]["allocatedResources"]["storage"].clone();
+            api::commit_change(state, &volume, larger);
+            object::wait_for_file_system(&mut value, now);
         }
-        (claim::Step::ResizeFileSystem, _) => object::resized_claim(claim),
+        (claim::Step::ResizeFileSystem, _) => object::end_expansion(&mut value),
         (claim::Step::Bind | claim::Step::Expand, None) | (claim::Step::Refuse, _) => return,
-    };
+    }
     api::commit_change(state, claim, value);
 }
 
 fn change_volume(state: &mut State, volume: &Object, step: volume::Step, now: &str) {
-    let mut value = volume.value().clone();
-    match step {
-        volume::Step::Offer => object::set_phase(&mut value, "Available", now),
-        volume::Step::Release => object::set_phase(&mut value, "Released", now),
-        volume::Step::Delete => {
-            state.remove(VOLUMES, "", volume.name());
-            return;
-        }
-        volume::Step::Unprotect => {
-            if let Some(list) = value["metadata"]["finalizers"].as_array_mut() {
-                list.retain(|finalizer| finalizer != VOLUME_PROTECTION);
-            }
-        }
-    }
+    let value = match step {
+        volume::Step::Offer => object::with_phase(volume.value(), "Available", now),
+        volume::Step::Release => object::with_phase(volume.value(), "Released", now),
+        volume::Step::Delete => return drop(state.remove(VOLUMES, "", volume.name())),
+        volume::Step::Unprotect => without_finalizer(volume.value(), VOLUME_PROTECTION),
+    };
     api::commit_change(state, volume, value);
 }
 
@@ -290,31 +235,23 @@ fn waits_for_pod(claim: &serde_json::Value) -> bool {
 /// Whether a Pod with a claim runs.
 fn runs_with(state: &State, claim: &Object) -> bool {
     let runs = |pod: &Object| pod.value()["status"]["phase"] == "Running";
-    let uses = |pod: &Object| claims_of(pod.value()).any(|name| name == claim.name());
-    state.store.list(PODS, Some(claim.namespace())).any(|pod| runs(&pod) && uses(&pod))
+    let mut pods = state.store.list(PODS, Some(claim.namespace()));
+    pods.any(|pod| runs(&pod) && uses_claim(pod.value(), claim.name()))
 }
 
-fn find(state: &State, (index, namespace, name): &Key) -> Option<Object> {
-    state.store.get(&RESOURCES[*index], namespace, name)
-}
-
-fn key(object: &Object) -> Key {
-    (object.resource.index, object.namespace().to_owned(), object.name().to_owned())
-}
-
-/// Returns what a change of a claim touches: the claim, and the volume of one that is gone.
-fn of_claim(event: &Event) -> Vec<Key> {
-    let mut keys = vec![key(&event.object)];
-    let volume = text_at(event.object.value(), &["spec", "volumeName"]);
-    if event.change == Change::Deleted && !volume.is_empty() {
-        keys.push((VOLUMES.index, String::new(), volume.to_owned()));
+/// Returns what a change of a claim or a volume touches: the object itself, the volume of a claim that is gone, and the
+/// claim of a volume.
+fn touched_by(event: &Event) -> Vec<Key> {
+    let object = &event.object;
+    if object.resource == VOLUMES {
+        let part = |name| text_at(object.value(), &["spec", "claimRef", name]).to_owned();
+        return vec![key(object), (CLAIMS.index, part("namespace"), part("name"))];
     }
-    keys
-}
-
-/// Returns what a change of a volume touches: the volume, and its claim.
-fn of_volume(event: &Event) -> Vec<Key> {
-    let reference = &event.object.value()["spec"]["claimRef"];
-    let part = |name| text_at(reference, &[name]).to_owned();
-    vec![key(&event.object), (CLAIMS.index, part("namespace"), part("name"))]
+    if object.resource != CLAIMS {
+        return Vec::new();
+    }
+    let volume = text_at(object.value(), &["spec", "volumeName"]);
+    let has_gone = event.change == Change::Deleted && !volume.is_empty();
+    let volume = has_gone.then(|| (VOLUMES.index, String::new(), volume.to_owned()));
+    std::iter::once(key(object)).chain(volume).collect()
 }

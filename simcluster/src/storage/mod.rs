@@ -12,5 +12,5 @@ mod volume;
 
 pub(crate) use claim::is_bound;
 pub(crate) use controller::run;
-pub(crate) use names::{NO_PROVISIONER, SELECTED_NODE, claims_of};
+pub(crate) use names::{NO_PROVISIONER, SELECTED_NODE, claims_of, uses_claim};
 pub(crate) use object::standard_class;

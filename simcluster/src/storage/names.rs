@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::fields::items;
 use crate::store::text_at;
 
 /// The provisioner of kind and of k3s: a volume is a directory of one node.
@@ -17,8 +18,13 @@ pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// Returns the names of the claims that a Pod mounts.
 pub(crate) fn claims_of(pod: &Value) -> impl Iterator<Item = &str> {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let volumes = items(&pod["spec"]["volumes"]);
     volumes
         .map(|volume| text_at(volume, &["persistentVolumeClaim", "claimName"]))
         .filter(|name| !name.is_empty())
+}
+
+/// Returns whether a Pod mounts a claim of its namespace.
+pub(crate) fn uses_claim(pod: &Value, claim: &str) -> bool {
+    claims_of(pod).any(|name| name == claim)
 }

@@ -65,85 +65,75 @@ fn reference(claim: &Object) -> Value {
 
 /// Returns the volume bound to a claim.
 pub(super) fn bound_volume(volume: &Object, claim: &Object, now: &str) -> Value {
-    let mut value = volume.value().clone();
+    let mut value = with_phase(volume.value(), "Bound", now);
     value["spec"]["claimRef"] = reference(claim);
-    set_phase(&mut value, "Bound", now);
     value
 }
 
-/// Sets the phase of a volume.
-pub(super) fn set_phase(volume: &mut Value, phase: &str, now: &str) {
-    if volume["status"]["phase"] != phase {
-        volume["status"] = json!({"phase": phase, "lastPhaseTransitionTime": now});
+/// Returns a volume with a phase.
+pub(super) fn with_phase(volume: &Value, phase: &str, now: &str) -> Value {
+    let mut value = volume.clone();
+    if value["status"]["phase"] != phase {
+        value["status"] = json!({"phase": phase, "lastPhaseTransitionTime": now});
     }
+    value
 }
 
-/// Returns the claim bound to a volume.
-pub(super) fn bound_claim(claim: &Object, volume: &Value, provisioner: Option<&str>) -> Value {
-    let mut value = claim.value().clone();
-    value["metadata"]["annotations"][BIND_COMPLETED] = "yes".into();
-    if text_at(&value, &["spec", "volumeName"]).is_empty() {
-        value["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] = "yes".into();
-        value["spec"]["volumeName"] = volume["metadata"]["name"].clone();
+/// Binds a claim to a volume.
+pub(super) fn bind_claim(claim: &mut Value, volume: &Value, provisioner: Option<&str>) {
+    claim["metadata"]["annotations"][BIND_COMPLETED] = "yes".into();
+    if text_at(claim, &["spec", "volumeName"]).is_empty() {
+        claim["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] = "yes".into();
+        claim["spec"]["volumeName"] = volume["metadata"]["name"].clone();
     }
     if let Some(provisioner) = provisioner {
         for key in
             ["volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner"]
         {
-            value["metadata"]["annotations"][key] = provisioner.into();
+            claim["metadata"]["annotations"][key] = provisioner.into();
         }
     }
-    value["status"] = json!({
+    claim["status"] = json!({
         "phase": "Bound", "accessModes": volume["spec"]["accessModes"], "capacity": volume["spec"]["capacity"],
     });
-    value
 }
 
-/// Returns the claim after its volume has vanished: bound for ever to nothing.
-pub(super) fn lost_claim(claim: &Object) -> Value {
-    let mut value = claim.value().clone();
-    value["status"]["phase"] = "Lost".into();
-    if let Some(status) = value["status"].as_object_mut() {
-        status.remove("accessModes");
-        status.remove("capacity");
-    }
-    value
+/// Marks a claim whose volume has vanished: it is bound for ever to nothing.
+pub(super) fn lose_claim(claim: &mut Value) {
+    claim["status"]["phase"] = "Lost".into();
+    remove_status(claim, ["accessModes", "capacity"]);
 }
 
-/// Returns the claim while its volume is made larger.
-pub(super) fn expanding_claim(claim: &Object, now: &str) -> Value {
-    let mut value = claim.value().clone();
-    let size = value["spec"]["resources"]["requests"]["storage"].clone();
-    let status = &mut value["status"];
-    status["allocatedResources"] = json!({"storage": size});
-    status["allocatedResourceStatuses"] = json!({"storage": "ControllerResizeInProgress"});
-    status["conditions"] = json!([
-        {"type": "Resizing", "status": "True", "lastProbeTime": null, "lastTransitionTime": now},
-    ]);
-    value
+/// Begins to make the volume of a claim larger.
+pub(super) fn start_expansion(claim: &mut Value, now: &str) {
+    let size = claim["spec"]["resources"]["requests"]["storage"].clone();
+    claim["status"]["allocatedResources"] = json!({"storage": size});
+    write_expansion(claim, "ControllerResizeInProgress", json!({"type": "Resizing"}), now);
 }
 
-/// Returns the claim whose volume is larger, but not yet its file system.
-pub(super) fn expanded_claim(claim: &Object, now: &str) -> Value {
-    let mut value = claim.value().clone();
+/// Marks a claim whose volume is larger, but not yet its file system.
+pub(super) fn wait_for_file_system(claim: &mut Value, now: &str) {
     let message = "Waiting for user to (re-)start a pod to finish file system resize of volume on node.";
-    let status = &mut value["status"];
-    status["allocatedResourceStatuses"] = json!({"storage": "NodeResizePending"});
-    status["conditions"] = json!([{
-        "type": "FileSystemResizePending", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-        "message": message,
-    }]);
-    value
+    let condition = json!({"type": "FileSystemResizePending", "message": message});
+    write_expansion(claim, "NodeResizePending", condition, now);
 }
 
-/// Returns the claim whose file system has grown.
-pub(super) fn resized_claim(claim: &Object) -> Value {
-    let mut value = claim.value().clone();
-    let status = &mut value["status"];
-    status["capacity"]["storage"] = status["allocatedResources"]["storage"].clone();
-    if let Some(status) = status.as_object_mut() {
-        status.remove("conditions");
-        status.remove("allocatedResourceStatuses");
+fn write_expansion(claim: &mut Value, state: &str, mut condition: Value, now: &str) {
+    condition["status"] = "True".into();
+    condition["lastProbeTime"] = Value::Null;
+    condition["lastTransitionTime"] = now.into();
+    claim["status"]["allocatedResourceStatuses"] = json!({"storage": state});
+    claim["status"]["conditions"] = json!([condition]);
+}
+
+/// Ends the expansion of a claim, whose file system has grown.
+pub(super) fn end_expansion(claim: &mut Value) {
+    claim["status"]["capacity"]["storage"] = claim["status"]["allocatedResources"]["storage"].clone();
+    remove_status(claim, ["conditions", "allocatedResourceStatuses"]);
+}
+
+fn remove_status(claim: &mut Value, keys: [&str; 2]) {
+    if let Some(status) = claim["status"].as_object_mut() {
+        status.retain(|key, _| !keys.contains(&key.as_str()));
     }
-    value
 }

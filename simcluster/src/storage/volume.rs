@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::names::PROVISIONED_BY;
+use crate::fields::has_finalizer;
 use crate::resource::VOLUME_PROTECTION;
 use crate::store::text_at;
 
@@ -37,9 +38,7 @@ pub(super) fn next(volume: &Value, claimed: bool) -> Option<(Duration, Step)> {
         _ => {}
     }
     if meta.get("deletionTimestamp").is_some() {
-        let held =
-            meta["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == VOLUME_PROTECTION));
-        return held.then_some((now, Step::Unprotect));
+        return has_finalizer(volume, VOLUME_PROTECTION).then_some((now, Step::Unprotect));
     }
     let deleted = volume["status"]["phase"] == "Released"
         && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"

@@ -35,15 +35,13 @@ pub(crate) struct Store {
     tables: Vec<Table>,
     /// The objects that name an owner in their `ownerReferences`, by its uid.
     owned: HashMap<String, BTreeSet<Key>>,
-    /// The version of the last change of any resource, for tasks that wait for one.
-    any: watch::Sender<u64>,
 }
 
 /// Objects by namespace (empty for cluster-wide kinds), then by name: the order of a list.
 type Objects = BTreeMap<String, BTreeMap<String, Arc<Record>>>;
 
 /// The place of an object: resource, namespace, name.
-type Key = (usize, String, String);
+pub(crate) type Key = (usize, String, String);
 
 #[derive(Debug)]
 struct Table {
@@ -72,14 +70,7 @@ impl Store {
                 changed: watch::Sender::new(FIRST_VERSION),
             })
             .collect();
-        Self {
-            version: FIRST_VERSION,
-            epoch: 0,
-            epoch_start: FIRST_VERSION,
-            tables,
-            owned: HashMap::new(),
-            any: watch::Sender::new(FIRST_VERSION),
-        }
+        Self { version: FIRST_VERSION, epoch: 0, epoch_start: FIRST_VERSION, tables, owned: HashMap::new() }
     }
 
     /// An empty store whose watch windows hold up to `events` events each.
@@ -95,6 +86,10 @@ impl Store {
 
     pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Object> {
         self.tables[resource.index].objects.get(namespace)?.get(name).map(Object::from)
+    }
+
+    pub fn find(&self, (index, namespace, name): &Key) -> Option<Object> {
+        self.get(&RESOURCES[*index], namespace, name)
     }
 
     /// The objects of one namespace, or of all, in order.
@@ -137,7 +132,6 @@ impl Store {
         }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         table.announce(&Event { version, change, object: object.clone(), before });
-        self.any.send_replace(version);
         object
     }
 
@@ -162,7 +156,6 @@ impl Store {
             before: Some(before),
         };
         table.announce(&event);
-        self.any.send_replace(self.version);
         Some(object)
     }
 
@@ -195,15 +188,10 @@ impl Store {
         self.tables[resource.index].changed.subscribe()
     }
 
-    /// Tells of every later change.
-    pub fn subscribe_all(&self) -> watch::Receiver<u64> {
-        self.any.subscribe()
-    }
-
     /// Returns the objects that name an owner in their `ownerReferences`.
     pub fn owned_by(&self, uid: &str) -> Vec<Object> {
         let keys = self.owned.get(uid).into_iter().flatten();
-        keys.filter_map(|(index, namespace, name)| self.get(&RESOURCES[*index], namespace, name)).collect()
+        keys.filter_map(|key| self.find(key)).collect()
     }
 
     /// Drops all events: a watch from an earlier version is too old.
@@ -225,7 +213,8 @@ impl Table {
     }
 }
 
-fn key(object: &Object) -> Key {
+/// Returns the place of an object.
+pub(crate) fn key(object: &Object) -> Key {
     (object.resource.index, object.namespace().to_owned(), object.name().to_owned())
 }
 

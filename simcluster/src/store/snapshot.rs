@@ -51,7 +51,6 @@ impl Store {
             }
         }
         self.forget_events();
-        self.any.send_replace(self.version);
     }
 }
 

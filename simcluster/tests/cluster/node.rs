@@ -32,7 +32,10 @@ fn reasons(cluster: &Cluster) -> Vec<String> {
 /// once there is capacity: after a deletion, an end, or a larger node.
 #[tokio::test(start_paused = true)]
 async fn a_full_node_makes_pods_wait_for_room() {
-    let node = NodeOptions { cpu_millis: 2000, ..NodeOptions::default() };
+    let node = NodeOptions {
+        capacity: Capacity { cpu_millis: 2000, ..Capacity::default() },
+        ..NodeOptions::default()
+    };
     let cluster = Cluster::start(Options { node: Some(node), ..Options::with_namespace(NS) });
     for name in ["a", "b", "c", "d"] {
         create(&cluster, &asking(name, "1")).await;

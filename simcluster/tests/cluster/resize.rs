@@ -8,7 +8,10 @@ use simcluster::{Capacity, Cluster, NodeOptions, Options, Resize};
 use crate::client::{NS, SOON, call, create, delete, get, is_ready, pod};
 
 fn small_cluster(resize: Resize) -> Cluster {
-    let node = NodeOptions { cpu_millis: 4000, ..NodeOptions::default() };
+    let node = NodeOptions {
+        capacity: Capacity { cpu_millis: 4000, ..Capacity::default() },
+        ..NodeOptions::default()
+    };
     Cluster::start(Options { node: Some(node), resize, ..Options::with_namespace(NS) })
 }
 

@@ -2,22 +2,23 @@
 
 use serde_json::Value;
 
-use super::selector::selects;
 use super::{Cluster, Incoming, Placed};
+use crate::fields::items;
+use crate::selector::requirements::selects;
 use crate::store::{Labels, text_at};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 /// The required terms of a Pod's affinity, of one kind (`podAffinity`, `podAntiAffinity`).
-fn required<'a>(affinity: &'a Value, kind: &str) -> &'a [Value] {
-    affinity[kind][REQUIRED].as_array().map_or(&[], Vec::as_slice)
+fn required<'a>(affinity: &'a Value, kind: &str) -> std::slice::Iter<'a, Value> {
+    items(&affinity[kind][REQUIRED])
 }
 
 /// The preferred terms of a Pod's affinity, of one kind, with their weights.
 fn preferred<'a>(affinity: &'a Value, kind: &str) -> impl Iterator<Item = (i64, &'a Value)> {
-    let terms = affinity[kind][PREFERRED].as_array().into_iter().flatten();
-    terms.map(|term| (term["weight"].as_i64().unwrap_or(0), &term["podAffinityTerm"]))
+    items(&affinity[kind][PREFERRED])
+        .map(|term| (term["weight"].as_i64().unwrap_or(0), &term["podAffinityTerm"]))
 }
 
 /// Whether a Pod's affinity has terms about other Pods.
@@ -32,10 +33,10 @@ pub(super) fn check(
     node: usize,
 ) -> Option<(&'static str, bool)> {
     let affinity = &incoming.pod["spec"]["affinity"];
-    if !attracts(required(affinity, "podAffinity"), incoming, cluster, node) {
+    if !attracts(required(affinity, "podAffinity").as_slice(), incoming, cluster, node) {
         return Some(("node(s) didn't match pod affinity rules", false));
     }
-    let repelled = required(affinity, "podAntiAffinity").iter().any(|term| {
+    let repelled = required(affinity, "podAntiAffinity").any(|term| {
         let matching =
             |placed: &Placed<'_>| matches(term, incoming.namespace, placed.namespace, placed.labels, cluster);
         cluster.placed.iter().any(|placed| matching(placed) && shares(cluster, term, node, placed.node))
@@ -44,8 +45,9 @@ pub(super) fn check(
         return Some(("node(s) didn't match pod anti-affinity rules", true));
     }
     let unwanted = cluster.placed.iter().any(|placed| {
-        let terms = placed.affinity.map_or(&[][..], |affinity| required(affinity, "podAntiAffinity"));
-        terms.iter().any(|term| {
+        let mut terms =
+            placed.affinity.into_iter().flat_map(|affinity| required(affinity, "podAntiAffinity"));
+        terms.any(|term| {
             matches(term, placed.namespace, incoming.namespace, incoming.labels, cluster)
                 && shares(cluster, term, node, placed.node)
         })
@@ -92,7 +94,7 @@ pub(super) fn score(incoming: &Incoming<'_>, cluster: &Cluster<'_>, node: usize)
                 preferred(theirs, kind).filter(|(_, term)| wants(term)).map(|(w, _)| sign * w).sum::<i64>();
             // A Pod that must be near the new one speaks for its own place, too.
             if sign > 0 {
-                sum += required(theirs, kind).iter().map(|term| i64::from(wants(term))).sum::<i64>();
+                sum += required(theirs, kind).map(|term| i64::from(wants(term))).sum::<i64>();
             }
         }
     }
@@ -108,13 +110,14 @@ fn shares(cluster: &Cluster<'_>, term: &Value, one: usize, other: usize) -> bool
 
 /// Whether a term of a Pod in `own` namespace selects a Pod.
 fn matches(term: &Value, own: &str, namespace: &str, labels: &Labels, cluster: &Cluster<'_>) -> bool {
-    let listed = term["namespaces"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut listed = items(&term["namespaces"]);
     let selector = term.get("namespaceSelector").filter(|selector| !selector.is_null());
-    let in_space = if listed.is_empty() && selector.is_none() {
+    let in_space = if listed.len() == 0 && selector.is_none() {
         own == namespace
     } else {
-        listed.iter().any(|listed| listed == namespace)
-            || selector.is_some_and(|selector| selects(selector, &(cluster.namespace_labels)(namespace)))
+        let labels = (cluster.namespace_labels)(namespace);
+        listed.any(|listed| listed == namespace)
+            || selector.is_some_and(|selector| selects(selector, |key| labels.get(key)))
     };
-    in_space && selects(&term["labelSelector"], labels)
+    in_space && selects(&term["labelSelector"], |key| labels.get(key))
 }

@@ -5,7 +5,6 @@
 
 pub(super) mod affinity;
 mod score;
-mod selector;
 mod spread;
 mod taints;
 
@@ -16,6 +15,7 @@ use serde_json::Value;
 use super::resources::Amount;
 use super::volumes::PodVolumes;
 use crate::behaviour::Course;
+use crate::selector::requirements;
 use crate::store::Labels;
 
 /// A node as the scheduler knows it.
@@ -96,6 +96,7 @@ pub(super) fn choose(incoming: &Incoming<'_>, cluster: &Cluster<'_>) -> Result<u
 fn filter(incoming: &Incoming<'_>, cluster: &Cluster<'_>, node: usize) -> Result<(), Refusal> {
     let (pod, volumes, info) = (incoming.pod, incoming.volumes, &cluster.nodes[node]);
     let refuse = |reason, preemptible| Err(Refusal { reasons: vec![reason], preemptible });
+    let wanted = Amount::requested(pod);
     let cordoned = info.node["spec"]["unschedulable"] == true && !taints::tolerates_cordon(pod);
     if incoming.course == Course::Unschedulable || cordoned {
         return refuse("node(s) were unschedulable", false);
@@ -106,21 +107,18 @@ fn filter(incoming: &Incoming<'_>, cluster: &Cluster<'_>, node: usize) -> Result
     if !affinity_fits(pod, info.node) {
         return refuse("node(s) didn't match Pod's node affinity/selector", false);
     }
-    let wanted = Amount::requested(pod);
-    let never = wanted.lacking(info.capacity);
-    if !never.is_empty() {
-        return Err(Refusal { reasons: never, preemptible: false });
-    }
-    let now = info.used.plus(wanted).lacking(info.capacity);
-    if !now.is_empty() {
-        return Err(Refusal { reasons: now, preemptible: true });
+    for (sum, preemptible) in [(wanted, false), (info.used.plus(wanted), true)] {
+        let reasons = sum.lacking(info.capacity);
+        if !reasons.is_empty() {
+            return Err(Refusal { reasons, preemptible });
+        }
     }
     if volumes.taken {
         let why =
             "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
         return refuse(why, true);
     }
-    if !volumes.affinities.iter().all(|required| selector::matches(required, info.node)) {
+    if !volumes.affinities.iter().all(|required| requirements::matches(required, info.node)) {
         return refuse("node(s) didn't match PersistentVolume's node affinity", false);
     }
     if volumes.unbindable {
@@ -137,7 +135,7 @@ fn affinity_fits(pod: &Value, node: &Value) -> bool {
     let mut pairs = spec["nodeSelector"].as_object().into_iter().flatten();
     let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     pairs.all(|(key, value)| labels.get(key) == Some(value))
-        && (required.is_null() || selector::matches(required, node))
+        && (required.is_null() || requirements::matches(required, node))
 }
 
 /// Writes the refusals of all nodes as the scheduler does: each reason with the number of its nodes, sorted as text.

@@ -4,8 +4,10 @@
 
 use serde_json::Value;
 
-use super::{Cluster, Incoming, affinity, selector, spread, taints};
+use super::{Cluster, Incoming, affinity, spread, taints};
+use crate::fields::items;
 use crate::node::resources::Amount;
+use crate::selector::requirements;
 
 /// Returns the best of the nodes that fit; `None` if there is none.
 pub(super) fn best(incoming: &Incoming<'_>, cluster: &Cluster<'_>, fitting: &[usize]) -> Option<usize> {
@@ -55,12 +57,9 @@ fn by_range(scores: &[f64]) -> Vec<f64> {
 
 /// Returns the weights of the preferred terms of the node affinity that a node matches.
 fn preferred(pod: &Value, node: &Value) -> f64 {
-    let terms =
-        pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].as_array();
-    let matching = terms
-        .into_iter()
-        .flatten()
-        .filter(|term| selector::term_matches(&term["preference"], node))
+    let affinity = &pod["spec"]["affinity"]["nodeAffinity"];
+    let matching = items(&affinity["preferredDuringSchedulingIgnoredDuringExecution"])
+        .filter(|term| requirements::term_matches(&term["preference"], node))
         .filter_map(|term| term["weight"].as_i64());
     float(matching.sum::<i64>())
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::selector::selects;
 use super::{Cluster, Incoming, affinity_fits, taints};
+use crate::fields::items;
+use crate::selector::requirements::selects;
 use crate::store::text_at;
 
 /// The numbers of matching Pods, by the value of a constraint's topology key.
@@ -29,7 +30,7 @@ pub(super) fn check(
         let domains = i64::try_from(counts.len()).unwrap_or(i64::MAX);
         let enough = domains >= constraint["minDomains"].as_i64().unwrap_or(1);
         let least = if enough { counts.values().min().copied().unwrap_or(0) } else { 0 };
-        let own = usize::from(selects(&selector(constraint, incoming), incoming.labels));
+        let own = usize::from(selects(&selector(constraint, incoming), |key| incoming.labels.get(key)));
         let there = counts.get(place).copied().unwrap_or(0) + own;
         let skew = i64::try_from(there.saturating_sub(least)).unwrap_or(i64::MAX);
         if skew > max_skew(constraint) {
@@ -55,8 +56,9 @@ pub(super) fn score(incoming: &Incoming<'_>, cluster: &Cluster<'_>, node: usize)
 }
 
 fn constraints<'a>(pod: &'a Value, action: &str) -> Vec<&'a Value> {
-    let all = pod["spec"]["topologySpreadConstraints"].as_array().into_iter().flatten();
-    all.filter(|constraint| constraint["whenUnsatisfiable"] == action).collect()
+    items(&pod["spec"]["topologySpreadConstraints"])
+        .filter(|constraint| constraint["whenUnsatisfiable"] == action)
+        .collect()
 }
 
 fn max_skew(constraint: &Value) -> i64 {
@@ -86,7 +88,7 @@ fn count<'a>(
             placed.node == node
                 && !placed.terminating
                 && placed.namespace == incoming.namespace
-                && selects(&selector, placed.labels)
+                && selects(&selector, |key| placed.labels.get(key))
         });
         *counts.entry(place).or_default() += here.count();
     }
@@ -96,7 +98,7 @@ fn count<'a>(
 /// Returns a constraint's selector with the Pod's own values of `matchLabelKeys`.
 fn selector(constraint: &Value, incoming: &Incoming<'_>) -> Value {
     let mut selector = constraint["labelSelector"].clone();
-    for key in constraint["matchLabelKeys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for key in items(&constraint["matchLabelKeys"]).filter_map(Value::as_str) {
         if let Some(value) = incoming.labels.get(key)
             && selector.is_object()
         {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::NodeInfo;
+use crate::fields::items;
 use crate::node::object::UNREACHABLE;
 use crate::store::text_at;
 
@@ -18,19 +19,18 @@ pub(super) fn tolerates_cordon(pod: &Value) -> bool {
 pub(super) fn tolerates_node(pod: &Value, node: &NodeInfo<'_>) -> bool {
     let lost = node.lost.then(|| json!({"key": UNREACHABLE, "effect": "NoSchedule"}));
     let keeps_away = |taint: &&Value| matches!(text_at(taint, &["effect"]), "NoSchedule" | "NoExecute");
-    let taints = node.node["spec"]["taints"].as_array().into_iter().flatten();
-    taints.filter(keeps_away).chain(&lost).all(|taint| tolerates(pod, taint))
+    items(&node.node["spec"]["taints"]).filter(keeps_away).chain(&lost).all(|taint| tolerates(pod, taint))
 }
 
 /// Returns how many taints of a node that a Pod does not tolerate ask to prefer other nodes.
 pub(super) fn count_unpreferred(pod: &Value, node: &Value) -> usize {
-    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-    taints.filter(|taint| taint["effect"] == "PreferNoSchedule" && !tolerates(pod, taint)).count()
+    items(&node["spec"]["taints"])
+        .filter(|taint| taint["effect"] == "PreferNoSchedule" && !tolerates(pod, taint))
+        .count()
 }
 
 fn tolerates(pod: &Value, taint: &Value) -> bool {
-    let tolerations = pod["spec"]["tolerations"].as_array().into_iter().flatten();
-    tolerations.into_iter().any(|toleration| {
+    items(&pod["spec"]["tolerations"]).any(|toleration| {
         let part = |key| text_at(toleration, &[key]);
         let same = |key| part(key).is_empty() || part(key) == text_at(taint, &[key]);
         let exists = part("operator") == "Exists";

@@ -1,45 +1,43 @@
-//! Selectors of nodes, as in node affinity and in the affinity of volumes, and of Pods by their labels. Pure.
+//! Selectors in objects: of Pods and namespaces by their labels, and of nodes. Pure.
 
 use serde_json::Value;
 
-use crate::store::{Labels, text_at};
+use crate::fields::items;
+use crate::store::text_at;
 
-/// Whether a `LabelSelector` selects labels. An absent one selects nothing, an empty one everything.
-pub(super) fn selects(selector: &Value, labels: &Labels) -> bool {
-    let pairs = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut requirements = selector["matchExpressions"].as_array().into_iter().flatten();
+/// Whether a `LabelSelector` selects an object with these labels. An absent one selects nothing, an empty one everything.
+pub(crate) fn selects<'a>(selector: &Value, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let mut pairs = selector["matchLabels"].as_object().into_iter().flatten();
     selector.is_object()
-        && pairs.into_iter().all(|(key, value)| labels.get(key) == value.as_str())
-        && requirements.all(|requirement| requirement_matches(requirement, |key| labels.get(key)))
+        && pairs.all(|(key, value)| label(key) == value.as_str())
+        && items(&selector["matchExpressions"]).all(|requirement| is_met(requirement, &label))
 }
 
 /// Whether a node matches a `NodeSelector`: one of its terms does.
-pub(super) fn matches(selector: &Value, node: &Value) -> bool {
-    let terms = selector["nodeSelectorTerms"].as_array();
-    terms.is_some_and(|terms| terms.iter().any(|term| term_matches(term, node)))
+pub(crate) fn matches(selector: &Value, node: &Value) -> bool {
+    items(&selector["nodeSelectorTerms"]).any(|term| term_matches(term, node))
 }
 
 /// Whether a node matches all requirements of a term. An empty term matches no node.
-pub(super) fn term_matches(term: &Value, node: &Value) -> bool {
+pub(crate) fn term_matches(term: &Value, node: &Value) -> bool {
     let labels = |key: &str| node["metadata"]["labels"].get(key).and_then(Value::as_str);
     // The only field is the name.
     let fields = |key: &str| (key == "metadata.name").then(|| text_at(node, &["metadata", "name"]));
-    let list = |key: &str| term[key].as_array().map_or(&[][..], Vec::as_slice);
-    let (expressions, on_fields) = (list("matchExpressions"), list("matchFields"));
-    let empty = expressions.is_empty() && on_fields.is_empty();
+    let (mut expressions, mut on_fields) = (items(&term["matchExpressions"]), items(&term["matchFields"]));
+    let empty = expressions.len() + on_fields.len() == 0;
     !empty
-        && expressions.iter().all(|requirement| requirement_matches(requirement, labels))
-        && on_fields.iter().all(|requirement| requirement_matches(requirement, fields))
+        && expressions.all(|requirement| is_met(requirement, labels))
+        && on_fields.all(|requirement| is_met(requirement, fields))
 }
 
 /// Whether the value of a requirement's key is as required.
-fn requirement_matches<'a>(requirement: &Value, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+fn is_met<'a>(requirement: &Value, value: impl Fn(&str) -> Option<&'a str>) -> bool {
     let value = value(text_at(requirement, &["key"]));
-    let values = requirement["values"].as_array().map_or(&[][..], Vec::as_slice);
-    let named = || value.is_some_and(|value| values.iter().any(|one| one == value));
+    let values = &requirement["values"];
+    let named = || value.is_some_and(|value| items(values).any(|one| one == value));
     let number = |text: &str| text.parse::<i64>().ok();
     let compared = |holds: fn(i64, i64) -> bool| {
-        let bound = values.first().and_then(Value::as_str).and_then(number);
+        let bound = values[0].as_str().and_then(number);
         value.and_then(number).zip(bound).is_some_and(|(value, bound)| holds(value, bound))
     };
     match text_at(requirement, &["operator"]) {
@@ -58,6 +56,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::Labels;
 
     /// Guards that an absent selector selects nothing and an empty one everything.
     #[test]
@@ -71,7 +70,7 @@ mod tests {
             (json!({"matchLabels": {"app": "y"}}), false),
             (json!({"matchLabels": {"app": "x"}, "matchExpressions": [expression]}), false),
         ] {
-            assert_eq!(selects(&selector, &labels), expected, "{selector}");
+            assert_eq!(selects(&selector, |key| labels.get(key)), expected, "{selector}");
         }
     }
 
