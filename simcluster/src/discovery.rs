@@ -111,8 +111,8 @@ fn describe(resource: &Resource) -> Value {
         verbs.retain(|verb| *verb != "deletecollection");
     }
     let mut entry = json!({
-        "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-        "kind": resource.kind, "verbs": verbs, "storageVersionHash": resource.hash,
+        "name": resource.plural, "singularName": resource.kind.to_lowercase(),
+        "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs, "storageVersionHash": resource.hash,
     });
     if !resource.short.is_empty() {
         entry["shortNames"] = json!(resource.short);

@@ -1,5 +1,9 @@
 //! Continue tokens, in the real server's format (JSON in unpadded URL-safe base64).
 
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use base64::engine::{DecodePaddingMode, Engine};
+
 use crate::status::{ApiError, ApiResult};
 
 /// The start of the next page.
@@ -11,7 +15,11 @@ pub(crate) struct Page {
     name: String,
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// The encoding of tokens. Reading is lenient about their end.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
 
 // === impl Page ===
 
@@ -40,7 +48,7 @@ pub(crate) fn encode(version: Option<u64>, namespace: &str, name: &str, one_name
         format!("{namespace}/{name}\\u0000")
     };
     let version = version.map_or_else(|| "-1".to_owned(), |version| version.to_string());
-    to_base64(format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{version},\"start\":\"{start}\"}}").as_bytes())
+    BASE64.encode(format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{version},\"start\":\"{start}\"}}"))
 }
 
 /// Decodes a token. The error is that of Go's parser.
@@ -53,7 +61,7 @@ pub(crate) fn decode(token: &str) -> ApiResult<Page> {
     let invalid = |why: &str| {
         ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
     };
-    let bytes = from_base64(token).ok_or_else(|| invalid("illegal base64 data"))?;
+    let bytes = BASE64.decode(token).map_err(|_| invalid("illegal base64 data"))?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|_| match bytes.first() {
         Some(byte) if *byte != b'{' => {
             let shown = match char::from(*byte) {
@@ -80,33 +88,6 @@ fn expired() -> ApiError {
          results. Continuing with the provided token results in an inconsistent list - objects that were created, \
          modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     )
-}
-
-fn to_base64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().enumerate().fold(0_u32, |bits, (i, b)| bits | u32::from(*b) << (16 - 8 * i));
-        for place in 0..=chunk.len() {
-            let six = (bits >> (18 - 6 * place)) & 0x3f;
-            out.push(char::from(ALPHABET[six as usize]));
-        }
-    }
-    out
-}
-
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = ALPHABET.iter().position(|known| *known == byte)?;
-        bits = bits << 6 | u32::try_from(six).ok()?;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

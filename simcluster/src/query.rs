@@ -1,4 +1,6 @@
-//! Query strings.
+//! Query strings and paths.
+
+use percent_encoding::percent_decode_str;
 
 /// The decoded pairs of a query string, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,11 +10,7 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub fn parse(text: &str) -> Self {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key, true), decode(value, true))
-        });
-        Self(pairs.collect())
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// Returns the first non-empty value of a key.
@@ -30,23 +28,14 @@ impl Query {
     }
 }
 
-/// Decodes percent escapes and replaces invalid UTF-8. `plus` says whether `+` is a space.
-pub(crate) fn decode(text: &str, plus: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let pair = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        let decoded = pair.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        if let Some(value) = decoded {
-            out.push(value);
-            at += 3;
-        } else {
-            out.push(if plus && byte == b'+' { b' ' } else { byte });
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// Returns the segments of a path, decoded. Empty ones are skipped.
+pub(crate) fn segments(path: &str) -> Vec<String> {
+    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
+}
+
+/// Decodes percent escapes and replaces invalid UTF-8.
+pub(crate) fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -19,9 +19,7 @@ pub(crate) struct Resource {
     pub is_custom: bool,
     /// The word in paths and messages (`pods`).
     pub plural: &'static str,
-    /// The word `kubectl` accepts for one of them.
-    pub singular: &'static str,
-    /// The `kind` of one object.
+    /// The `kind` of one object. In lower case it is the word that `kubectl` accepts for one of them.
     pub kind: &'static str,
     /// Whether objects live in a namespace.
     pub namespaced: bool,

@@ -5,7 +5,7 @@ use http::Method;
 #[cfg(feature = "rbac")]
 use crate::access::review_kind::ReviewKind;
 use crate::calls::Verb;
-use crate::query::{Query, decode};
+use crate::query::{Query, segments};
 use crate::resource::{NAMESPACES, Resource, Sub};
 
 /// The target of a path.
@@ -53,8 +53,7 @@ pub(crate) struct Target {
 
 impl Route {
     pub fn parse(path: &str) -> Self {
-        let segments: Vec<String> =
-            path.split('/').filter(|s| !s.is_empty()).map(|s| decode(s, false)).collect();
+        let segments = segments(path);
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         #[cfg(feature = "rbac")]
         if let Some(asked) = ReviewKind::of(&segments) {

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::user::User;
-use crate::query::{Query, decode};
+use crate::query::{Query, segments};
 use crate::status::ApiError;
 
 /// An action that needs a permission.
@@ -96,8 +96,7 @@ impl Attributes {
 
 impl Action {
     fn of(method: &Method, path: &str, query: &Query) -> Option<Self> {
-        let segments: Vec<String> =
-            path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part, false)).collect();
+        let segments = segments(path);
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, parts) = match segments.as_slice() {
             ["api", _, parts @ ..] => ("", parts),

@@ -21,7 +21,7 @@ pub(super) fn impersonated(headers: &HeaderMap) -> Result<Option<(User, Vec<Attr
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
         if let Some(key) = name.as_str().strip_prefix(EXTRA) {
-            extra.entry(decode(key, false)).or_default().push(text(value));
+            extra.entry(decode(key)).or_default().push(text(value));
         }
     }
     let groups: Vec<_> = headers.get_all(GROUP).iter().map(text).filter(|group| !group.is_empty()).collect();

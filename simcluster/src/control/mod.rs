@@ -61,7 +61,7 @@ use tokio::time::timeout;
 use crate::access;
 use crate::body::Body;
 use crate::cluster::Cluster;
-use crate::query::{Query, decode};
+use crate::query::{Query, segments};
 #[cfg(feature = "rbac")]
 use crate::reply::refuse;
 
@@ -143,8 +143,7 @@ where
 
 fn route(request: &ControlRequest<'_>) -> Answer {
     let rest = request.path.strip_prefix(ROOT).unwrap_or("");
-    let parts: Vec<String> =
-        rest.split('/').filter(|part| !part.is_empty()).map(|p| decode(p, false)).collect();
+    let parts = segments(rest);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let cluster = request.cluster;
     match (request.method.as_str(), parts.as_slice()) {

@@ -2,52 +2,50 @@
 
 use super::{Resource, Sub};
 
-pub(super) const BLANK: Resource = Resource {
-    index: 0,
-    group: "",
-    version: "v1",
-    #[cfg(feature = "custom-resources")]
-    is_custom: false,
-    plural: "",
-    singular: "",
-    kind: "",
-    namespaced: true,
-    status: false,
-    generation: false,
-    short: &[],
-    in_all: false,
-    fields: &[],
-    hash: "",
-    subresources: &[],
-};
-
-/// The fields that the RBAC kinds share.
-const RBAC: Resource = Resource { group: "rbac.authorization.k8s.io", ..BLANK };
+/// The group of the kinds of RBAC.
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// The number of kinds that are stored.
 const COUNT: usize = if cfg!(feature = "custom-resources") { 24 } else { 22 };
 
+/// Returns a namespaced kind without a status. `index` is its place in [`RESOURCES`].
+const fn kind(
+    index: usize,
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    hash: &'static str,
+) -> Resource {
+    Resource {
+        index,
+        group,
+        version: "v1",
+        #[cfg(feature = "custom-resources")]
+        is_custom: false,
+        plural,
+        kind,
+        namespaced: true,
+        status: false,
+        generation: false,
+        short: &[],
+        in_all: false,
+        fields: &[],
+        hash,
+        subresources: &[],
+    }
+}
+
 /// Every kind that is stored.
 pub(crate) static RESOURCES: [Resource; COUNT] = [
     Resource {
-        plural: "namespaces",
-        hash: "Q3oi5N2YM8M=",
-        singular: "namespace",
-        kind: "Namespace",
-        subresources: &[Sub::Finalize],
         namespaced: false,
         status: true,
         short: &["ns"],
         fields: &["status.phase"],
-        ..BLANK
+        subresources: &[Sub::Finalize],
+        ..kind(0, "", "Namespace", "namespaces", "Q3oi5N2YM8M=")
     },
     Resource {
-        index: 1,
-        plural: "pods",
-        hash: "xPOwRZ+Yhw8=",
-        singular: "pod",
-        kind: "Pod",
-        subresources: &[Sub::Binding, Sub::EphemeralContainers, Sub::Eviction, Sub::Log, Sub::Resize],
         status: true,
         generation: true,
         short: &["po"],
@@ -64,26 +62,17 @@ pub(crate) static RESOURCES: [Resource; COUNT] = [
             "status.podIPs",
             "status.nominatedNodeName",
         ],
-        ..BLANK
+        subresources: &[Sub::Binding, Sub::EphemeralContainers, Sub::Eviction, Sub::Log, Sub::Resize],
+        ..kind(1, "", "Pod", "pods", "xPOwRZ+Yhw8=")
     },
     Resource {
-        index: 2,
-        plural: "services",
-        hash: "0/CO1lhkEBI=",
-        singular: "service",
-        kind: "Service",
         status: true,
         short: &["svc"],
         in_all: true,
         fields: &["spec.clusterIP", "spec.type"],
-        ..BLANK
+        ..kind(2, "", "Service", "services", "0/CO1lhkEBI=")
     },
     Resource {
-        index: 3,
-        plural: "events",
-        hash: "r2yiGXH7wu8=",
-        singular: "event",
-        kind: "Event",
         short: &["ev"],
         fields: &[
             "involvedObject.kind",
@@ -98,212 +87,87 @@ pub(crate) static RESOURCES: [Resource; COUNT] = [
             "source",
             "type",
         ],
-        ..BLANK
+        ..kind(3, "", "Event", "events", "r2yiGXH7wu8=")
     },
     Resource {
-        index: 4,
-        plural: "resourcequotas",
-        hash: "8uhSgffRX6w=",
-        singular: "resourcequota",
-        kind: "ResourceQuota",
         status: true,
         short: &["quota"],
-        ..BLANK
+        ..kind(4, "", "ResourceQuota", "resourcequotas", "8uhSgffRX6w=")
     },
     Resource {
-        index: 5,
-        plural: "persistentvolumeclaims",
-        hash: "QWTyNDq0dC4=",
-        singular: "persistentvolumeclaim",
-        kind: "PersistentVolumeClaim",
         status: true,
         short: &["pvc"],
-        ..BLANK
+        ..kind(5, "", "PersistentVolumeClaim", "persistentvolumeclaims", "QWTyNDq0dC4=")
     },
+    Resource { short: &["cm"], ..kind(6, "", "ConfigMap", "configmaps", "qFsyl6wFWjQ=") },
+    Resource { fields: &["type"], ..kind(7, "", "Secret", "secrets", "S6u1pOWzb84=") },
+    kind(8, "coordination.k8s.io", "Lease", "leases", "gqkMMb/YqFM="),
     Resource {
-        index: 6,
-        plural: "configmaps",
-        hash: "qFsyl6wFWjQ=",
-        singular: "configmap",
-        kind: "ConfigMap",
-        short: &["cm"],
-        ..BLANK
-    },
-    Resource {
-        index: 7,
-        plural: "secrets",
-        hash: "S6u1pOWzb84=",
-        singular: "secret",
-        kind: "Secret",
-        fields: &["type"],
-        ..BLANK
-    },
-    Resource {
-        index: 8,
-        group: "coordination.k8s.io",
-        plural: "leases",
-        hash: "gqkMMb/YqFM=",
-        singular: "lease",
-        kind: "Lease",
-        ..BLANK
-    },
-    Resource {
-        index: 9,
-        group: "networking.k8s.io",
-        plural: "networkpolicies",
-        hash: "YpfwF18m1G8=",
-        singular: "networkpolicy",
-        kind: "NetworkPolicy",
         generation: true,
         short: &["netpol"],
-        ..BLANK
+        ..kind(9, "networking.k8s.io", "NetworkPolicy", "networkpolicies", "YpfwF18m1G8=")
     },
+    Resource { short: &["sa"], ..kind(10, "", "ServiceAccount", "serviceaccounts", "pbx9ZvyFpBE=") },
+    kind(11, RBAC, "Role", "roles", "7FuwZcIIItM="),
+    kind(12, RBAC, "RoleBinding", "rolebindings", "eGsCzGH6b1g="),
+    Resource { namespaced: false, ..kind(13, RBAC, "ClusterRole", "clusterroles", "bYE5ZWDrJ44=") },
     Resource {
-        index: 10,
-        plural: "serviceaccounts",
-        hash: "pbx9ZvyFpBE=",
-        singular: "serviceaccount",
-        kind: "ServiceAccount",
-        short: &["sa"],
-        ..BLANK
-    },
-    Resource { index: 11, plural: "roles", hash: "7FuwZcIIItM=", singular: "role", kind: "Role", ..RBAC },
-    Resource {
-        index: 12,
-        plural: "rolebindings",
-        hash: "eGsCzGH6b1g=",
-        singular: "rolebinding",
-        kind: "RoleBinding",
-        ..RBAC
-    },
-    Resource {
-        index: 13,
-        plural: "clusterroles",
-        hash: "bYE5ZWDrJ44=",
-        singular: "clusterrole",
-        kind: "ClusterRole",
         namespaced: false,
-        ..RBAC
+        ..kind(14, RBAC, "ClusterRoleBinding", "clusterrolebindings", "48tpQ8gZHFc=")
     },
     Resource {
-        index: 14,
-        plural: "clusterrolebindings",
-        hash: "48tpQ8gZHFc=",
-        singular: "clusterrolebinding",
-        kind: "ClusterRoleBinding",
-        namespaced: false,
-        ..RBAC
-    },
-    Resource {
-        index: 15,
-        plural: "nodes",
-        singular: "node",
-        kind: "Node",
         namespaced: false,
         status: true,
         short: &["no"],
         fields: &["spec.unschedulable"],
-        hash: "XwShjMxG9Fs=",
-        ..BLANK
+        ..kind(15, "", "Node", "nodes", "XwShjMxG9Fs=")
     },
+    Resource { short: &["ep"], ..kind(16, "", "Endpoints", "endpoints", "fWeeMqaN/OA=") },
     Resource {
-        index: 16,
-        plural: "endpoints",
-        singular: "endpoints",
-        kind: "Endpoints",
-        short: &["ep"],
-        hash: "fWeeMqaN/OA=",
-        ..BLANK
-    },
-    Resource {
-        index: 17,
-        group: "discovery.k8s.io",
-        plural: "endpointslices",
-        singular: "endpointslice",
-        kind: "EndpointSlice",
         generation: true,
-        hash: "Nx3SIv6I0mE=",
-        ..BLANK
+        ..kind(17, "discovery.k8s.io", "EndpointSlice", "endpointslices", "Nx3SIv6I0mE=")
     },
     Resource {
-        index: 18,
-        group: "scheduling.k8s.io",
-        plural: "priorityclasses",
-        singular: "priorityclass",
-        kind: "PriorityClass",
         namespaced: false,
         generation: true,
         short: &["pc"],
-        hash: "1QwjyaZjj3Y=",
-        ..BLANK
+        ..kind(18, "scheduling.k8s.io", "PriorityClass", "priorityclasses", "1QwjyaZjj3Y=")
     },
     Resource {
-        index: 19,
-        group: "node.k8s.io",
-        plural: "runtimeclasses",
-        singular: "runtimeclass",
-        kind: "RuntimeClass",
         namespaced: false,
-        hash: "WQTu1GL3T2Q=",
-        ..BLANK
+        ..kind(19, "node.k8s.io", "RuntimeClass", "runtimeclasses", "WQTu1GL3T2Q=")
     },
     Resource {
-        index: 20,
-        group: "storage.k8s.io",
-        plural: "storageclasses",
-        singular: "storageclass",
-        kind: "StorageClass",
         namespaced: false,
         short: &["sc"],
-        hash: "K+m6uJwbjGY=",
-        ..BLANK
+        ..kind(20, "storage.k8s.io", "StorageClass", "storageclasses", "K+m6uJwbjGY=")
     },
     Resource {
-        index: 21,
-        plural: "persistentvolumes",
-        singular: "persistentvolume",
-        kind: "PersistentVolume",
         namespaced: false,
         status: true,
         short: &["pv"],
-        hash: "HN/zwEC+JgM=",
-        ..BLANK
+        ..kind(21, "", "PersistentVolume", "persistentvolumes", "HN/zwEC+JgM=")
     },
     #[cfg(feature = "custom-resources")]
     Resource {
-        index: 22,
-        group: "cilium.io",
         version: "v2",
         is_custom: true,
-        plural: "ciliumnetworkpolicies",
-        singular: "ciliumnetworkpolicy",
-        kind: "CiliumNetworkPolicy",
         generation: true,
         short: &["cnp", "ciliumnp"],
-        ..BLANK
+        ..kind(22, "cilium.io", "CiliumNetworkPolicy", "ciliumnetworkpolicies", "")
     },
     #[cfg(feature = "custom-resources")]
     Resource {
-        index: 23,
-        group: "snapshot.storage.k8s.io",
         is_custom: true,
-        plural: "volumesnapshots",
-        singular: "volumesnapshot",
-        kind: "VolumeSnapshot",
         status: true,
         generation: true,
         short: &["vs"],
-        ..BLANK
+        ..kind(23, "snapshot.storage.k8s.io", "VolumeSnapshot", "volumesnapshots", "")
     },
 ];
 
 /// Kinds that show what another kind stores, in a form of their own.
 pub(crate) static VIEWS: [Resource; 1] = [Resource {
-    index: 3,
-    group: "events.k8s.io",
-    plural: "events",
-    singular: "event",
-    kind: "Event",
     short: &["ev"],
     fields: &[
         "reason",
@@ -317,6 +181,5 @@ pub(crate) static VIEWS: [Resource; 1] = [Resource {
         "reportingController",
         "type",
     ],
-    hash: "r2yiGXH7wu8=",
-    ..BLANK
+    ..kind(3, "events.k8s.io", "Event", "events", "r2yiGXH7wu8=")
 }];
