@@ -36,7 +36,12 @@ impl Page {
     pub fn expired(&self) -> ApiError {
         let (namespace, one) = (self.namespace.as_deref().unwrap_or(""), self.namespace.is_none());
         let token = encode(None, namespace, &self.name, one);
-        ApiError { continue_token: Some(token), ..expired() }
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start \
+            a new list without the continue parameter, or use the continue token in this response to retrieve the \
+            remainder of the results. Continuing with the provided token results in an inconsistent list - objects \
+            that were created, modified, or deleted between the time the first chunk was returned and now may show up \
+            in the list.";
+        ApiError { continue_token: Some(token), ..ApiError::expired(message) }
     }
 }
 
@@ -79,15 +84,6 @@ pub(crate) fn decode(token: &str) -> ApiResult<Page> {
         None => (None, start),
     };
     Ok(Page { version: u64::try_from(token.rv).ok(), namespace, name: name.to_owned() })
-}
-
-fn expired() -> ApiError {
-    ApiError::expired(
-        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
-         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
-         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-    )
 }
 
 #[cfg(test)]

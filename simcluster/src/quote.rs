@@ -34,9 +34,7 @@ pub(crate) fn json_quoted(text: &str) -> String {
         ("\u{2028}", "\\u2028"),
         ("\u{2029}", "\\u2029"),
     ] {
-        if out.contains(from) {
-            out = out.replace(from, to);
-        }
+        out = out.replace(from, to);
     }
     out
 }

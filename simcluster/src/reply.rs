@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::form::{self, Form};
@@ -41,6 +42,15 @@ impl Reply {
 
     pub fn text(status: StatusCode, body: &'static str) -> Self {
         Self { content_type: "text/plain; charset=utf-8", ..Self::json(status, body) }
+    }
+
+    /// Returns a `Status` of success, with its details if there are some.
+    pub fn success(status: StatusCode, details: Option<Value>) -> Self {
+        let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+        if let Some(details) = details {
+            body["details"] = details;
+        }
+        Self::json(status, body.to_string())
     }
 
     /// Returns an object in the representation that the request accepts.

@@ -225,10 +225,7 @@ fn injected(refusal: &Refusal, request: &Request) -> http::Response<Body> {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(1));
             return response;
         }
-        Refusal::EtcdTimeout => ApiError {
-            reason: None,
-            ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request timed out")
-        },
+        Refusal::EtcdTimeout => ApiError::unexpected("etcdserver: request timed out"),
         Refusal::Unavailable => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",

@@ -33,13 +33,13 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 // === impl Cause ===
 
 impl Cause {
+    pub fn new(reason: &'static str, field: impl Into<String>, message: String) -> Self {
+        Self { reason, message, field: field.into() }
+    }
+
     /// An invalid value. `shown` is its printed form.
     pub fn invalid(field: impl Into<String>, shown: &str, why: &str) -> Self {
-        Self {
-            reason: "FieldValueInvalid",
-            message: format!("Invalid value: {shown}: {why}"),
-            field: field.into(),
-        }
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {shown}: {why}"))
     }
 
     /// Like [`Cause::invalid`] for text, which is printed in quotes.
@@ -47,49 +47,49 @@ impl Cause {
         Self::invalid(field, &quoted(value), why)
     }
 
+    /// All violations of a text.
+    pub fn all_invalid(field: &str, value: &str, violations: &[String]) -> Vec<Self> {
+        violations.iter().map(|why| Self::invalid_text(field, value, why)).collect()
+    }
+
     pub fn required(field: impl Into<String>, why: &str) -> Self {
         let message =
             if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
-        Self { reason: "FieldValueRequired", message, field: field.into() }
+        Self::new("FieldValueRequired", field, message)
     }
 
     pub fn not_found(field: impl Into<String>, value: &str) -> Self {
-        Self {
-            reason: "FieldValueNotFound",
-            message: format!("Not found: {}", quoted(value)),
-            field: field.into(),
-        }
+        Self::new("FieldValueNotFound", field, format!("Not found: {}", quoted(value)))
     }
 
     pub fn duplicate(field: impl Into<String>, value: &str) -> Self {
-        Self {
-            reason: "FieldValueDuplicate",
-            message: format!("Duplicate value: {}", quoted(value)),
-            field: field.into(),
-        }
+        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {}", quoted(value)))
     }
 
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
-        Self { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() }
+        Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
     }
 
     /// A value with more than `limit` bytes.
     pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
         let message = format!("Too long: may not be more than {limit} bytes");
-        Self { reason: "FieldValueTooLong", message, field: field.into() }
+        Self::new("FieldValueTooLong", field, message)
+    }
+
+    /// A value that is not one of the supported ones.
+    pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
+        let list = supported.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
+        let message = format!("Unsupported value: {}: supported values: {list}", json_quoted(value));
+        Self::new("FieldValueNotSupported", field, message)
+    }
+
+    /// Checks that a value is one of the supported ones.
+    pub fn unless_supported(field: impl Into<String>, value: &str, supported: &[&str]) -> Option<Self> {
+        (!supported.contains(&value)).then(|| Self::unsupported(field, value, supported))
     }
 
     fn to_value(&self) -> Value {
         json!({"reason": self.reason, "message": self.message, "field": self.field})
-    }
-
-    pub fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
-        let list = supported.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
-        Self {
-            reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {}: supported values: {list}", json_quoted(value)),
-            field: field.into(),
-        }
     }
 }
 
@@ -114,12 +114,8 @@ impl ApiError {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            format!("{} {} not found", resource.qualified(), quoted(name)),
-        )
-        .with_details(named(resource, name))
+        let message = format!("{} {} not found", resource.qualified(), quoted(name));
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with_details(named(resource, name))
     }
 
     pub fn already_exists(resource: &Resource, name: &str, terminating: bool) -> Self {
@@ -128,28 +124,27 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with_details(named(resource, name))
     }
 
+    /// A conflict of a request with the state of an object. `kind` is what the message calls the object.
+    pub fn conflict(kind: &str, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {kind} {}: {why}", quoted(name));
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(json!({"name": name, "kind": kind}))
+    }
+
     /// The object has changed since the caller read it.
     pub fn modified(resource: &Resource, name: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} {}: the object has been modified; \
-             please apply your changes to the latest version and try again",
-            resource.qualified(),
-            quoted(name)
-        );
-        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(&resource.qualified(), name, why).with_details(named(resource, name))
     }
 
     /// A precondition of a delete failed. `what` is `UID` or `ResourceVersion`.
     pub fn precondition(resource: &Resource, name: &str, what: &str, wanted: &str, found: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {kind} {name}: the {what} in the precondition ({wanted}) does \
-             not match the {what} in record ({found}). The object might have been {how}",
-            kind = resource.kind,
-            name = quoted(name),
-            how = if what == "UID" { "deleted and then recreated" } else { "modified" },
+        let how = if what == "UID" { "deleted and then recreated" } else { "modified" };
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \
+             might have been {how}"
         );
-        let details = json!({"name": name, "kind": resource.kind});
-        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(details)
+        Self::conflict(resource.kind, name, &why)
     }
 
     pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
@@ -193,15 +188,12 @@ impl ApiError {
     /// An update has the uid of a different object.
     pub fn other_uid(resource: &Resource, namespace: &str, name: &str, wanted: &str, found: &str) -> Self {
         let space = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
-        let message = format!(
-            "Operation cannot be fulfilled on {} {quoted}: StorageError: invalid object, Code: 4, Key: \
-             /registry/{}/{space}{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
-             precondition: {wanted}, UID in object meta: {found}",
-            resource.qualified(),
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{space}{name}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
             resource.plural,
-            quoted = quoted(name),
         );
-        Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(named(resource, name))
+        Self::conflict(&resource.qualified(), name, &why).with_details(named(resource, name))
     }
 
     /// An internal error without a reason.
@@ -275,7 +267,8 @@ impl ApiError {
     }
 }
 
-fn named(resource: &Resource, name: &str) -> Value {
+/// Returns the details of a `Status` that is about an object.
+pub(crate) fn named(resource: &Resource, name: &str) -> Value {
     let mut details = json!({"name": name, "kind": resource.plural});
     if !resource.group.is_empty() {
         details["group"] = resource.group.into();

@@ -21,15 +21,10 @@ pub(crate) fn of(resource: &'static Resource, object: &Object) -> Option<Object>
     if object.resource == resource {
         return None;
     }
-    let mut value = Value::Object(renamed(object.value(), |(stored, shown)| (stored, shown)));
-    for key in ["note", "reportingController", "reportingInstance"] {
-        if value[key] == ""
-            && let Some(fields) = value.as_object_mut()
-        {
-            fields.remove(key);
-        }
-    }
-    Some(Object::new(resource, object.version, value))
+    let mut fields = renamed(object.value(), |(stored, shown)| (stored, shown));
+    let optional = ["note", "reportingController", "reportingInstance"];
+    fields.retain(|key, value| value != "" || !optional.contains(&key.as_str()));
+    Some(Object::new(resource, object.version, Value::Object(fields)))
 }
 
 /// Returns an object from a client as it is stored.

@@ -41,7 +41,7 @@ pub(super) fn decode(resource: &Resource, request: &Request) -> ApiResult<Decode
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
              {why} ({})",
             resource.kind,
-            excerpt(&request.body),
+            String::from_utf8_lossy(&request.body).chars().take(1024).collect::<String>(),
         ))
     })?;
     check(resource, value, request.query.get("fieldValidation"))
@@ -107,9 +107,4 @@ fn go_words(body: &[u8], error: &serde_json::Error) -> String {
     let wanted =
         if error.to_string().starts_with("key must be a string") { "object key string" } else { "value" };
     format!("invalid character '{}' looking for beginning of {wanted}", char::from(byte))
-}
-
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    text.chars().take(1024).collect()
 }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::update::find;
 use super::{list, options};
 use crate::clock::{Clock, stamp};
 use crate::reply::Reply;
@@ -11,13 +12,16 @@ use crate::request::Request;
 use crate::resource::{CLAIMS, NAMESPACES, PODS, QUOTAS, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
-use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, text_at};
+use crate::status::{ApiError, ApiResult, named};
+use crate::store::{Object, items, text_at};
 
 /// The finalizer of an owner that waits until its dependents are deleted.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 /// The finalizer of an owner that waits until no object refers to it.
 pub(crate) const ORPHAN: &str = "orphan";
+
+/// Kinds of which a delete returns the object. For the others it returns a `Status`.
+const RETURNED: [&Resource; 5] = [PODS, SERVICES, QUOTAS, CLAIMS, SERVICE_ACCOUNTS];
 
 /// The propagation policy for dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,16 +61,17 @@ pub(super) fn delete(shared: &Shared, target: &Target, request: &Request) -> Api
     let deletion = Deletion::of(request)?;
     let mut state = shared.state();
     let resource = target.resource.stored();
-    let found = state.store.get(resource, target.space(), target.named());
-    let old = found.ok_or_else(|| ApiError::not_found(resource, target.named()))?;
+    let old = find(&state, target)?;
     deletion.check(&old)?;
     let effect = decide(&old, &deletion, shared.clock.now());
     let gone = matches!(effect, Effect::Remove | Effect::MarkAndRemove(_));
     let object =
         if deletion.dry_run { dry_run_result(&old, effect) } else { apply(&mut state, &old, effect) };
     drop(state);
-    if gone && !returns_object(resource) {
-        return Ok(Reply::json(StatusCode::OK, success(&old).to_string()));
+    if gone && !RETURNED.contains(&resource) {
+        let mut details = named(resource, old.name());
+        details["uid"] = old.uid().into();
+        return Ok(Reply::success(StatusCode::OK, Some(details)));
     }
     let status = if deletion.answers_accepted && !gone { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(Reply::object(status, target.resource, &object, request, shared))
@@ -130,7 +135,10 @@ fn decide(old: &Object, deletion: &Deletion, now: Timestamp) -> Effect {
     };
     let mut marked = mark(old, until, grace);
     if old.resource != NAMESPACES || held {
-        set_finalizers(&mut marked, &finalizers);
+        match marked["metadata"].as_object_mut() {
+            Some(meta) if finalizers.is_empty() => drop(meta.remove("finalizers")),
+            _ => marked["metadata"]["finalizers"] = finalizers.into(),
+        }
     }
     if old.resource == PODS && grace == 0 && !held {
         Effect::MarkAndRemove(marked)
@@ -163,40 +171,17 @@ fn dry_run_result(old: &Object, effect: Effect) -> Object {
     }
 }
 
-/// Returns whether a delete returns the object. For other kinds it returns a `Status`.
-fn returns_object(resource: &Resource) -> bool {
-    [PODS, SERVICES, QUOTAS, CLAIMS, SERVICE_ACCOUNTS].contains(&resource)
-}
-
-fn success(object: &Object) -> Value {
-    let mut details = json!({"name": object.name(), "kind": object.resource.plural, "uid": object.uid()});
-    if !object.resource.group.is_empty() {
-        details["group"] = object.resource.group.into();
-    }
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
-}
-
-fn finalizers_after(old: &Object, propagation: Option<Propagation>) -> Vec<String> {
-    let list = old.value()["metadata"]["finalizers"].as_array().into_iter().flatten();
-    let mut finalizers: Vec<_> = list.filter_map(Value::as_str).map(str::to_owned).collect();
+fn finalizers_after(old: &Object, propagation: Option<Propagation>) -> Vec<Value> {
+    let mut finalizers: Vec<_> =
+        items(&old.value()["metadata"]["finalizers"]).filter(|item| item.is_string()).cloned().collect();
     let Some(propagation) = propagation else { return finalizers };
     finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
     match propagation {
         Propagation::Background => {}
-        Propagation::Foreground => finalizers.push(FOREGROUND.to_owned()),
-        Propagation::Orphan => finalizers.push(ORPHAN.to_owned()),
+        Propagation::Foreground => finalizers.push(FOREGROUND.into()),
+        Propagation::Orphan => finalizers.push(ORPHAN.into()),
     }
     finalizers
-}
-
-fn set_finalizers(value: &mut Value, finalizers: &[String]) {
-    if let Some(meta) = value["metadata"].as_object_mut() {
-        if finalizers.is_empty() {
-            meta.remove("finalizers");
-        } else {
-            meta.insert("finalizers".to_owned(), json!(finalizers));
-        }
-    }
 }
 
 /// Returns the object with the deletion in its metadata.
@@ -237,9 +222,7 @@ impl Deletion {
         let body = if request.body.is_empty() {
             Value::Null
         } else {
-            options::parse(request)?.map_err(|error| {
-                ApiError::bad_request(format!("the delete options could not be read: {error:?}"))
-            })?
+            options::parse_or_refuse(request, "the delete options")?
         };
         Self::from_options(&body, request)
     }
@@ -291,8 +274,7 @@ impl Deletion {
 
 /// Handles `POST` to a Pod's `eviction`. There are no disruption budgets, so it always deletes.
 pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let body = options::parse(request)?
-        .map_err(|error| ApiError::bad_request(format!("the eviction could not be read: {error:?}")))?;
+    let body = options::parse_or_refuse(request, "the eviction")?;
     let named = text_at(&body, &["metadata", "name"]);
     if !named.is_empty() && named != target.named() {
         return Err(ApiError::bad_request(format!(
@@ -300,17 +282,14 @@ pub(super) fn evict(shared: &Shared, target: &Target, request: &Request) -> ApiR
             target.named()
         )));
     }
-    let mut deletion = Deletion::from_options(&body["deleteOptions"], request)?;
-    deletion.dry_run |= options::is_dry_run(&request.query);
+    let deletion = Deletion::from_options(&body["deleteOptions"], request)?;
     let mut state = shared.state();
-    let found = state.store.get(PODS, target.space(), target.named());
-    let old = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
+    let old = find(&state, target)?;
     deletion.check(&old)?;
     if !deletion.dry_run {
         let effect = decide(&old, &deletion, shared.clock.now());
         apply(&mut state, &old, effect);
     }
     drop(state);
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    Ok(Reply::json(StatusCode::CREATED, status.to_string()))
+    Ok(Reply::success(StatusCode::CREATED, None))
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, future, stream};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use super::update::find;
 use crate::body::{Body, ConnectionLost};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -15,42 +16,36 @@ use crate::resource::PODS;
 use crate::route::Target;
 use crate::shared::{Link, Shared};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, text_at};
+use crate::store::{Object, items, text_at};
 
 /// One run of a container, which ends with a restart.
 struct Run {
     started: Timestamp,
+    /// The line of its start, and that of its end.
     lines: Vec<(Timestamp, String)>,
     is_over: bool,
 }
 
-/// A log that is followed.
+/// A log that is followed until the run ends.
 struct Follower {
     shared: Arc<Shared>,
-    namespace: String,
-    name: String,
-    uid: String,
+    pod: Object,
     container: String,
     /// When the run started. A later run is not part of the log.
     started: Timestamp,
     stamped: bool,
-    /// The number of lines that have been sent or left out.
-    passed: usize,
-    /// The text that is sent first.
-    first: Option<String>,
     changed: watch::Receiver<u64>,
     link: watch::Receiver<Link>,
     cuts: u64,
-    ended: bool,
 }
 
 /// Answers a request for a log.
 pub(super) fn log(shared: &Arc<Shared>, target: &Target, request: &Request) -> ApiResult<Reply> {
     let (found, changed) = {
         let state = shared.state();
-        (state.store.get(PODS, target.space(), target.named()), state.store.subscribe(PODS))
+        (find(&state, target), state.store.subscribe(PODS))
     };
-    let pod = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
+    let pod = found?;
     let query = &request.query;
     let container = choose(&pod, query.get("container"))?;
     // The real server answers so, because nothing can be asked.
@@ -66,30 +61,17 @@ pub(super) fn log(shared: &Arc<Shared>, target: &Target, request: &Request) -> A
     let text = shown(&lines[old.max(lines.len().saturating_sub(tail))..], stamped);
     let limit = query.number::<usize>("limitBytes").unwrap_or(usize::MAX);
     let text = text[..text.floor_char_boundary(limit)].to_owned();
-    if is_over || !query.is_on("follow") {
-        return Ok(Reply { body: Body::full(text), ..Reply::text(StatusCode::OK, "") });
-    }
-    let link = shared.link.subscribe();
-    let cuts = link.borrow().cuts;
-    let follower = Follower {
-        shared: Arc::clone(shared),
-        namespace: pod.namespace().to_owned(),
-        name: pod.name().to_owned(),
-        uid: text_at(pod.value(), &["metadata", "uid"]).to_owned(),
-        container: container.to_owned(),
-        started,
-        stamped,
-        passed: lines.len(),
-        first: Some(text),
-        changed,
-        link,
-        cuts,
-        ended: false,
+    let body = if is_over || !query.is_on("follow") {
+        Body::full(text)
+    } else {
+        let container = container.to_owned();
+        let link = shared.link.subscribe();
+        let cuts = link.borrow().cuts;
+        let shared = Arc::clone(shared);
+        let follower = Follower { shared, pod, container, started, stamped, changed, link, cuts };
+        let first = (!text.is_empty()).then(|| Ok(text.into()));
+        Body::stream(stream::iter(first).chain(stream::once(follower.end()).filter_map(future::ready)))
     };
-    let body = Body::stream(stream::unfold(follower, |mut follower| async move {
-        let part = follower.next().await?;
-        Some((part, follower))
-    }));
     Ok(Reply { body, ..Reply::text(StatusCode::OK, "") })
 }
 
@@ -103,40 +85,26 @@ fn shown(lines: &[(Timestamp, String)], stamped: bool) -> String {
 // === impl Follower ===
 
 impl Follower {
-    /// Returns the next lines; `None` at the end of the container.
-    async fn next(&mut self) -> Option<Result<Bytes, ConnectionLost>> {
-        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
-            return Some(Ok(first.into()));
-        }
+    /// Waits for the end of the run and returns its line; `None` if the run does not exist anymore.
+    async fn end(mut self) -> Option<Result<Bytes, ConnectionLost>> {
         loop {
-            if self.ended {
-                return None;
-            }
             let link = *self.link.borrow_and_update();
             if link.away || link.cuts != self.cuts {
-                self.ended = true;
                 return Some(Err(ConnectionLost::Reset));
             }
             self.changed.borrow_and_update();
-            let pod = self.shared.state().store.get(PODS, &self.namespace, &self.name)?;
-            if text_at(pod.value(), &["metadata", "uid"]) != self.uid {
+            let pod = self.shared.state().store.get(PODS, self.pod.namespace(), self.pod.name())?;
+            if pod.uid() != self.pod.uid() {
                 return None;
             }
-            let run = run(&pod, &self.container, false).ok()?;
-            if run.started != self.started {
-                return None;
+            let run = run(&pod, &self.container, false).ok().filter(|run| run.started == self.started)?;
+            if run.is_over {
+                let last = shown(&run.lines[1..], self.stamped);
+                return (!last.is_empty()).then(|| Ok(last.into()));
             }
-            self.ended = run.is_over;
-            let news = shown(run.lines.get(self.passed..).unwrap_or_default(), self.stamped);
-            self.passed = run.lines.len();
-            if !news.is_empty() {
-                return Some(Ok(news.into()));
-            }
-            if !self.ended {
-                tokio::select! {
-                    changed = self.link.changed() => changed.ok()?,
-                    changed = self.changed.changed() => changed.ok()?,
-                }
+            tokio::select! {
+                changed = self.link.changed() => changed.ok()?,
+                changed = self.changed.changed() => changed.ok()?,
             }
         }
     }
@@ -146,11 +114,10 @@ impl Follower {
 fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
     let names: Vec<&str> = ["containers", "initContainers"]
         .into_iter()
-        .filter_map(|list| pod.value()["spec"][list].as_array())
-        .flatten()
+        .flat_map(|list| items(&pod.value()["spec"][list]))
         .map(|container| text_at(container, &["name"]))
         .collect();
-    let plain = pod.value()["spec"]["containers"].as_array().map_or(0, Vec::len);
+    let plain = items(&pod.value()["spec"]["containers"]).count();
     match asked {
         Some(asked) => names.into_iter().find(|name| *name == asked).ok_or_else(|| {
             ApiError::bad_request(format!("container {asked} is not valid for pod {}", pod.name()))
@@ -168,31 +135,19 @@ fn choose<'a>(pod: &'a Object, asked: Option<&str>) -> ApiResult<&'a str> {
 fn run(pod: &Object, container: &str, previous: bool) -> ApiResult<Run> {
     let status = ["containerStatuses", "initContainerStatuses"]
         .into_iter()
-        .filter_map(|list| pod.value()["status"][list].as_array())
-        .flatten()
+        .flat_map(|list| items(&pod.value()["status"][list]))
         .find(|status| status["name"] == container);
     let state = if previous { "lastState" } else { "state" };
     let waiting = |reason: &str| {
         let why = match reason {
-            "" | "ContainerCreating" | "PodInitializing" => {
-                format!(
-                    "container {container:?} in pod {:?} is waiting to start: {}",
-                    pod.name(),
-                    if reason.is_empty() { "ContainerCreating" } else { reason }
-                )
-            }
-            reason if reason.contains("Image") => format!(
-                "container {container:?} in pod {:?} is waiting to start: trying and failing to pull image",
-                pod.name()
-            ),
-            reason => {
-                format!("container {container:?} in pod {:?} is waiting to start: {reason}", pod.name())
-            }
+            "" => "ContainerCreating",
+            reason if reason.contains("Image") => "trying and failing to pull image",
+            reason => reason,
         };
-        ApiError::bad_request(why)
+        let name = pod.name();
+        ApiError::bad_request(format!("container {container:?} in pod {name:?} is waiting to start: {why}"))
     };
     let Some(status) = status else { return Err(waiting("")) };
-    let time = |path: &[&str]| text_at(&status[state], path).parse::<Timestamp>().ok();
     if previous && status[state]["terminated"].is_null() {
         return Err(ApiError::bad_request(format!(
             "previous terminated container {container:?} in pod {:?} not found",
@@ -206,9 +161,7 @@ fn run(pod: &Object, container: &str, previous: bool) -> ApiResult<Run> {
     } else {
         status[state].get("terminated")
     };
-    let started = ended
-        .map_or_else(|| time(&["running", "startedAt"]), |ended| text_at(ended, &["startedAt"]).parse().ok());
-    let Some(started) = started else {
+    let Ok(started) = text_at(ended.unwrap_or(&status[state]["running"]), &["startedAt"]).parse() else {
         return Err(waiting(text_at(status, &["state", "waiting", "reason"])));
     };
     let mut lines = vec![(started, format!("{container} started in pod {}/{}", pod.namespace(), pod.name()))];

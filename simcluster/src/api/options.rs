@@ -66,12 +66,18 @@ pub(super) fn is_dry_run(query: &Query) -> bool {
 pub(super) fn parse(request: &Request) -> ApiResult<Result<Value, ParseError>> {
     let kind = request.content_type.split(';').next().unwrap_or("").trim();
     match kind {
-        // Without a valid media type the body is treated as JSON.
-        "application/json" | "" => Ok(serde_json::from_slice(&request.body).map_err(ParseError::Json)),
         "application/yaml" | "application/apply-patch+yaml" => Ok(from_yaml(&request.body)),
-        other if other.contains('/') => Err(ApiError::unsupported_media(&BODY_TYPES.join(", "))),
+        other if other.contains('/') && other != "application/json" => {
+            Err(ApiError::unsupported_media(&BODY_TYPES.join(", ")))
+        }
+        // Without a valid media type the body is treated as JSON.
         _ => Ok(serde_json::from_slice(&request.body).map_err(ParseError::Json)),
     }
+}
+
+/// Parses a body. The error names it.
+pub(super) fn parse_or_refuse(request: &Request, name: &str) -> ApiResult<Value> {
+    parse(request)?.map_err(|error| ApiError::bad_request(format!("{name} could not be read: {error:?}")))
 }
 
 /// Parses YAML.
@@ -109,15 +115,9 @@ pub(super) fn check_delete(options: &Value) -> ApiResult<()> {
 }
 
 fn check_dry_run(value: Option<&str>) -> Vec<Cause> {
-    let wrong = value.filter(|value| *value != "All");
-    wrong
-        .map(|value| Cause {
-            reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: [{value:?}]: supported values: \"All\""),
-            field: "dryRun".to_owned(),
-        })
-        .into_iter()
-        .collect()
+    let message = |value| format!("Unsupported value: [{value:?}]: supported values: \"All\"");
+    let wrong = value.filter(|value| *value != "All").map(message);
+    wrong.map(|message| Cause::new("FieldValueNotSupported", "dryRun", message)).into_iter().collect()
 }
 
 fn check_write(query: &Query) -> Vec<Cause> {
@@ -127,17 +127,13 @@ fn check_write(query: &Query) -> Vec<Cause> {
             causes.push(Cause::too_long("fieldManager", MANAGER_LIMIT));
         }
         if manager.chars().any(char::is_control) {
-            causes.push(Cause::invalid_text(
-                "fieldManager",
-                manager,
-                "should only contain printable characters",
-            ));
+            let why = "should only contain printable characters";
+            causes.push(Cause::invalid_text("fieldManager", manager, why));
         }
     }
     let levels = ["", "Ignore", "Strict", "Warn"];
-    if let Some(level) = query.get("fieldValidation").filter(|level| !levels.contains(level)) {
-        causes.push(Cause::unsupported("fieldValidation", level, &levels));
-    }
+    let level = query.get("fieldValidation").unwrap_or("");
+    causes.extend(Cause::unless_supported("fieldValidation", level, &levels));
     causes
 }
 

@@ -4,18 +4,18 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::options;
+use super::update::find;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::PODS;
 use crate::route::Target;
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult, Cause};
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// Binds a Pod to a node, as a scheduler does.
 pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {
-    let body = options::parse(request)?
-        .map_err(|error| ApiError::bad_request(format!("the binding could not be read: {error:?}")))?;
+    let body = options::parse_or_refuse(request, "the binding")?;
     let node = text_at(&body, &["target", "name"]).to_owned();
     let kind = text_at(&body, &["target", "kind"]);
     let mut causes = Vec::new();
@@ -29,13 +29,8 @@ pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         return Err(ApiError::invalid_kind("", "Binding", target.named(), &causes));
     }
     let mut state = shared.state();
-    let found = state.store.get(PODS, target.space(), target.named());
-    let pod = found.ok_or_else(|| ApiError::not_found(PODS, target.named()))?;
-    let conflict = |why: String| {
-        let message = format!("Operation cannot be fulfilled on pods/binding {:?}: {why}", pod.name());
-        ApiError::new(StatusCode::CONFLICT, "Conflict", message)
-            .with_details(json!({"name": pod.name(), "kind": "pods/binding"}))
-    };
+    let pod = find(&state, target)?;
+    let conflict = |why: String| ApiError::conflict("pods/binding", pod.name(), &why);
     if pod.terminating() {
         return Err(conflict(format!("pod {} is being deleted, cannot be assigned to a host", pod.name())));
     }
@@ -50,12 +45,10 @@ pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiRe
         let generation = value["metadata"]["generation"].clone();
         let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
             "lastTransitionTime": shared.clock.stamp(), "observedGeneration": generation});
-        let conditions = value["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let others = conditions.into_iter().filter(|other| other["type"] != "PodScheduled");
-        value["status"]["conditions"] = std::iter::once(condition).chain(others).collect();
+        let others = items(&value["status"]["conditions"]).filter(|other| other["type"] != "PodScheduled");
+        value["status"]["conditions"] = std::iter::once(&condition).chain(others).cloned().collect();
         state.store.put(PODS, value);
     }
     drop(state);
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    Ok(Reply::json(StatusCode::CREATED, status.to_string()))
+    Ok(Reply::success(StatusCode::CREATED, None))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::resource::{PODS, PRIORITY_CLASSES, RUNTIME_CLASSES, Resource};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, Store, text_at};
+use crate::store::{Object, Store, items, text_at};
 
 /// The classes that every cluster has, with their priorities.
 const SYSTEM_CLASSES: [(&str, i64); 2] =
@@ -88,7 +88,7 @@ fn set_runtime(store: &Store, spec: &mut Value) -> Result<(), String> {
             _ => spec["nodeSelector"][key.as_str()] = value.clone(),
         }
     }
-    for toleration in class["scheduling"]["tolerations"].as_array().into_iter().flatten() {
+    for toleration in items(&class["scheduling"]["tolerations"]) {
         if !spec["tolerations"].is_array() {
             spec["tolerations"] = json!([]);
         }

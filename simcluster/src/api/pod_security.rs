@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::quote::quoted;
 use crate::resource::{PODS, Resource};
 use crate::status::{ApiError, ApiResult};
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// The label of a namespace with the level that its Pods must keep.
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -47,23 +47,29 @@ const RESTRICTED_VOLUMES: [&str; 8] = [
     "secret",
 ];
 
-/// The result of a check: the reason and the detail of a violation, if there is one.
-type Finding = Option<(&'static str, String)>;
+/// A check: the reason of its refusals, and a function that returns their detail, if a spec violates it.
+type Check = (&'static str, fn(&Value) -> Option<String>);
 
 /// The checks of `baseline`, in the order of the real server.
-const BASELINE: [fn(&Value) -> Finding; 6] =
-    [baseline_capabilities, host_namespaces, host_paths, host_ports, privileged, baseline_seccomp];
+const BASELINE: [Check; 6] = [
+    ("non-default capabilities", baseline_capabilities),
+    ("host namespaces", host_namespaces),
+    ("hostPath volumes", host_paths),
+    ("hostPort", host_ports),
+    ("privileged", privileged),
+    ("seccompProfile", baseline_seccomp),
+];
 /// The checks of `restricted`: those of `baseline` that it does not sharpen, then its own.
-const RESTRICTED: [fn(&Value) -> Finding; 9] = [
-    host_namespaces,
-    host_ports,
-    privileged,
-    privilege_escalation,
-    restricted_capabilities,
-    volume_types,
-    run_as_non_root,
-    run_as_user,
-    restricted_seccomp,
+const RESTRICTED: [Check; 9] = [
+    ("host namespaces", host_namespaces),
+    ("hostPort", host_ports),
+    ("privileged", privileged),
+    ("allowPrivilegeEscalation != false", privilege_escalation),
+    ("unrestricted capabilities", restricted_capabilities),
+    ("restricted volume types", volume_types),
+    ("runAsNonRoot != true", run_as_non_root),
+    ("runAsUser=0", run_as_user),
+    ("seccompProfile", restricted_seccomp),
 ];
 
 /// Rejects a new Pod that violates the level that its namespace enforces.
@@ -82,15 +88,14 @@ pub(super) fn warning(namespace: Option<&Value>, resource: &Resource, pod: &Valu
 fn violations(namespace: Option<&Value>, label: &str, resource: &Resource, pod: &Value) -> Option<String> {
     let labels = &namespace?["metadata"]["labels"];
     let level = labels[label].as_str().filter(|_| resource == PODS)?;
-    let checks: &[fn(&Value) -> Finding] = match level {
+    let checks: &[Check] = match level {
         "baseline" => &BASELINE,
         "restricted" => &RESTRICTED,
         _ => return None,
     };
     let findings: Vec<_> = checks
         .iter()
-        .filter_map(|check| check(&pod["spec"]))
-        .map(|(reason, detail)| format!("{reason} ({detail})"))
+        .filter_map(|(reason, check)| check(&pod["spec"]).map(|detail| format!("{reason} ({detail})")))
         .collect();
     let version = labels[format!("{label}-version").as_str()].as_str().unwrap_or("latest");
     (!findings.is_empty()).then(|| format!("PodSecurity \"{level}:{version}\": {}", findings.join(", ")))
@@ -98,160 +103,115 @@ fn violations(namespace: Option<&Value>, label: &str, resource: &Resource, pod: 
 
 // === the checks of `baseline` ===
 
-fn baseline_capabilities(spec: &Value) -> Finding {
-    let (names, added) = adding(spec, &BASELINE_CAPABILITIES);
-    let detail =
-        format!("{} must not include {added} in securityContext.capabilities.add", containers_of(&names));
-    (!names.is_empty()).then_some(("non-default capabilities", detail))
+fn baseline_capabilities(spec: &Value) -> Option<String> {
+    added_capabilities(spec, &BASELINE_CAPABILITIES)
 }
 
-fn host_namespaces(spec: &Value) -> Finding {
+fn host_namespaces(spec: &Value) -> Option<String> {
     let used: Vec<_> = ["hostNetwork", "hostPID", "hostIPC"]
         .into_iter()
-        .filter(|field| spec[*field] == json!(true))
+        .filter(|field| spec[*field] == true)
         .map(|field| format!("{field}=true"))
         .collect();
-    (!used.is_empty()).then(|| ("host namespaces", used.join(", ")))
+    (!used.is_empty()).then(|| used.join(", "))
 }
 
-fn host_paths(spec: &Value) -> Finding {
-    let names: Vec<_> = items(&spec["volumes"])
-        .filter(|volume| volume["hostPath"].is_object())
-        .map(|volume| text_at(volume, &["name"]))
-        .collect();
-    (!names.is_empty()).then(|| ("hostPath volumes", counted(&names, "volume", "volumes")))
+fn host_paths(spec: &Value) -> Option<String> {
+    let with_path = items(&spec["volumes"]).filter(|volume| volume["hostPath"].is_object());
+    let names: Vec<_> = with_path.map(|volume| text_at(volume, &["name"])).collect();
+    (!names.is_empty()).then(|| counted("volume", &names))
 }
 
-fn host_ports(spec: &Value) -> Finding {
-    let mut names = Vec::new();
-    let mut ports = BTreeSet::new();
-    for container in containers(spec) {
-        let used: Vec<_> = items(&container["ports"])
-            .filter_map(|port| port["hostPort"].as_i64())
-            .filter(|port| *port != 0)
-            .collect();
-        if !used.is_empty() {
-            names.push(text_at(container, &["name"]));
-            ports.extend(used.iter().map(ToString::to_string));
-        }
-    }
+fn host_ports(spec: &Value) -> Option<String> {
+    let (names, ports) = offenders(containers(spec), |container| {
+        let ports = items(&container["ports"]).filter_map(|port| port["hostPort"].as_i64());
+        ports.filter(|port| *port != 0).map(|port| port.to_string()).collect()
+    });
     let word = if names.len() == 1 { "uses" } else { "use" };
     let what = if ports.len() == 1 { "hostPort" } else { "hostPorts" };
     let ports = ports.into_iter().collect::<Vec<_>>().join(", ");
-    (!names.is_empty()).then(|| ("hostPort", format!("{} {word} {what} {ports}", containers_of(&names))))
+    containers_that(&format!("{word} {what} {ports}"), &names)
 }
 
-fn privileged(spec: &Value) -> Finding {
-    let names = names(spec, |context| context["privileged"] == json!(true));
-    let detail = format!("{} must not set securityContext.privileged=true", containers_of(&names));
-    (!names.is_empty()).then_some(("privileged", detail))
+fn privileged(spec: &Value) -> Option<String> {
+    let names = names(spec, |context| context["privileged"] == true);
+    containers_that("must not set securityContext.privileged=true", &names)
 }
 
-fn baseline_seccomp(spec: &Value) -> Finding {
-    let allowed = |context: &Value| {
-        matches!(text_at(context, &["seccompProfile", "type"]), "" | "RuntimeDefault" | "Localhost")
-    };
-    let pod = (!allowed(&spec["securityContext"])).then_some(&spec["securityContext"]);
-    let wrong: Vec<_> =
-        containers(spec).filter(|container| !allowed(&container["securityContext"])).collect();
-    let types: BTreeSet<_> = pod
-        .into_iter()
-        .chain(wrong.iter().map(|container| &container["securityContext"]))
-        .map(|context| text_at(context, &["seccompProfile", "type"]))
-        .collect();
-    let wrong: Vec<_> = wrong.into_iter().map(|container| text_at(container, &["name"])).collect();
-    let setters = setters(pod.is_some(), &wrong)?;
-    let types = quoted_list(&types.into_iter().collect::<Vec<_>>());
-    Some(("seccompProfile", format!("{setters} must not set securityContext.seccompProfile.type to {types}")))
+fn baseline_seccomp(spec: &Value) -> Option<String> {
+    let pod = forbidden_profile(&spec["securityContext"]);
+    let (names, mut types) = offenders(containers(spec), |container| {
+        forbidden_profile(&container["securityContext"]).into_iter().collect()
+    });
+    types.extend(pod);
+    let types = quoted_list(types);
+    setters(pod.is_some(), &names, &format!("must not set securityContext.seccompProfile.type to {types}"))
+}
+
+fn forbidden_profile(context: &Value) -> Option<&str> {
+    let profile = text_at(context, &["seccompProfile", "type"]);
+    (!["", "RuntimeDefault", "Localhost"].contains(&profile)).then_some(profile)
 }
 
 // === the checks of `restricted` ===
 
-fn privilege_escalation(spec: &Value) -> Finding {
-    let names = names(spec, |context| context["allowPrivilegeEscalation"] != json!(false));
-    let detail = format!("{} must set securityContext.allowPrivilegeEscalation=false", containers_of(&names));
-    (!names.is_empty()).then_some(("allowPrivilegeEscalation != false", detail))
+fn privilege_escalation(spec: &Value) -> Option<String> {
+    let names = names(spec, |context| context["allowPrivilegeEscalation"] != false);
+    containers_that("must set securityContext.allowPrivilegeEscalation=false", &names)
 }
 
-fn restricted_capabilities(spec: &Value) -> Finding {
+fn restricted_capabilities(spec: &Value) -> Option<String> {
     let keeping =
         names(spec, |context| !items(&context["capabilities"]["drop"]).any(|dropped| dropped == "ALL"));
-    let (names, added) = adding(spec, &["NET_BIND_SERVICE"]);
-    let details: Vec<_> = [
-        (!keeping.is_empty()).then(|| {
-            format!("{} must set securityContext.capabilities.drop=[\"ALL\"]", containers_of(&keeping))
-        }),
-        (!names.is_empty()).then(|| {
-            format!("{} must not include {added} in securityContext.capabilities.add", containers_of(&names))
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!details.is_empty()).then(|| ("unrestricted capabilities", details.join("; ")))
+    let keeping = containers_that("must set securityContext.capabilities.drop=[\"ALL\"]", &keeping);
+    let adding = added_capabilities(spec, &["NET_BIND_SERVICE"]);
+    let details: Vec<_> = keeping.into_iter().chain(adding).collect();
+    (!details.is_empty()).then(|| details.join("; "))
 }
 
-fn volume_types(spec: &Value) -> Finding {
-    let mut names = Vec::new();
-    let mut types = BTreeSet::new();
-    for volume in items(&spec["volumes"]) {
-        let source =
-            volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).find(|key| *key != "name");
-        let source = source.unwrap_or("unknown");
-        if !RESTRICTED_VOLUMES.contains(&source) {
-            names.push(text_at(volume, &["name"]));
-            types.insert(source);
-        }
-    }
+fn volume_types(spec: &Value) -> Option<String> {
+    let (names, types) = offenders(items(&spec["volumes"]), |volume| {
+        let mut keys = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        let source = keys.find(|key| *key != "name").unwrap_or("unknown");
+        if RESTRICTED_VOLUMES.contains(&source) { vec![] } else { vec![source] }
+    });
     let word = if names.len() == 1 { "uses" } else { "use" };
     let what = if types.len() == 1 { "type" } else { "types" };
-    let types = quoted_list(&types.into_iter().collect::<Vec<_>>());
-    let volumes = counted(&names, "volume", "volumes");
-    (!names.is_empty())
-        .then(|| ("restricted volume types", format!("{volumes} {word} restricted volume {what} {types}")))
+    let (volumes, types) = (counted("volume", &names), quoted_list(types));
+    (!names.is_empty()).then(|| format!("{volumes} {word} restricted volume {what} {types}"))
 }
 
-fn run_as_non_root(spec: &Value) -> Finding {
-    const REASON: &str = "runAsNonRoot != true";
+fn run_as_non_root(spec: &Value) -> Option<String> {
     if has_user_namespace(spec) {
         return None;
     }
     let pod = &spec["securityContext"]["runAsNonRoot"];
-    let refusing = names(spec, |context| context["runAsNonRoot"] == json!(false));
-    if let Some(setters) = setters(*pod == json!(false), &refusing) {
-        return Some((REASON, format!("{setters} must not set securityContext.runAsNonRoot=false")));
-    }
-    let silent = names(spec, |context| context["runAsNonRoot"].is_null());
-    (*pod != json!(true) && !silent.is_empty()).then(|| {
-        (REASON, format!("pod or {} must set securityContext.runAsNonRoot=true", containers_of(&silent)))
+    let refusing = names(spec, |context| context["runAsNonRoot"] == false);
+    setters(*pod == false, &refusing, "must not set securityContext.runAsNonRoot=false").or_else(|| {
+        let silent = names(spec, |context| context["runAsNonRoot"].is_null());
+        let detail = containers_that("must set securityContext.runAsNonRoot=true", &silent)?;
+        (*pod != true).then(|| format!("pod or {detail}"))
     })
 }
 
-fn run_as_user(spec: &Value) -> Finding {
-    let root = |context: &Value| context["runAsUser"] == json!(0);
-    let setters = setters(root(&spec["securityContext"]), &names(spec, root))?;
-    (!has_user_namespace(spec)).then(|| ("runAsUser=0", format!("{setters} must not set runAsUser=0")))
+fn run_as_user(spec: &Value) -> Option<String> {
+    let root = |context: &Value| context["runAsUser"] == 0;
+    let detail = setters(root(&spec["securityContext"]), &names(spec, root), "must not set runAsUser=0")?;
+    (!has_user_namespace(spec)).then_some(detail)
 }
 
-fn restricted_seccomp(spec: &Value) -> Finding {
-    if let Some(finding) = baseline_seccomp(spec) {
-        return Some(finding);
-    }
-    let unset = |context: &Value| context["seccompProfile"].is_null();
-    let silent = names(spec, unset);
-    let finding = || {
-        let detail = format!(
-            "pod or {} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
-            containers_of(&silent)
-        );
-        ("seccompProfile", detail)
-    };
-    (unset(&spec["securityContext"]) && !silent.is_empty()).then(finding)
+fn restricted_seccomp(spec: &Value) -> Option<String> {
+    baseline_seccomp(spec).or_else(|| {
+        let unset = |context: &Value| context["seccompProfile"].is_null();
+        let why = "must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"";
+        let detail = containers_that(why, &names(spec, unset))?;
+        unset(&spec["securityContext"]).then(|| format!("pod or {detail}"))
+    })
 }
 
 /// Since 1.35 a Pod with a user namespace of its own may run as root in it.
 fn has_user_namespace(spec: &Value) -> bool {
-    spec["hostUsers"] == json!(false)
+    spec["hostUsers"] == false
 }
 
 // === the containers and their words ===
@@ -269,49 +229,51 @@ fn names(spec: &Value, of: impl Fn(&Value) -> bool) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the containers that add other capabilities than these, and those capabilities.
-fn adding<'a>(spec: &'a Value, allowed: &[&str]) -> (Vec<&'a str>, String) {
-    let mut added = BTreeSet::new();
-    let mut names = Vec::new();
-    for container in containers(spec) {
-        let others: Vec<_> = items(&container["securityContext"]["capabilities"]["add"])
-            .filter_map(Value::as_str)
-            .filter(|capability| !allowed.contains(capability))
-            .collect();
-        if !others.is_empty() {
-            names.push(text_at(container, &["name"]));
-            added.extend(others);
-        }
-    }
-    (names, quoted_list(&added.into_iter().collect::<Vec<_>>()))
+/// Returns the names of the containers or volumes with forbidden values, and those values.
+fn offenders<'a, T: Ord>(
+    all: impl Iterator<Item = &'a Value>,
+    forbidden: impl Fn(&'a Value) -> Vec<T>,
+) -> (Vec<&'a str>, BTreeSet<T>) {
+    let found = all.map(|one| (text_at(one, &["name"]), forbidden(one)));
+    let (names, values): (Vec<_>, Vec<_>) = found.filter(|(_, values)| !values.is_empty()).unzip();
+    (names, values.into_iter().flatten().collect())
 }
 
-/// Returns who sets a forbidden value, if anybody does.
-fn setters(pod: bool, names: &[&str]) -> Option<String> {
+/// Returns the violation of the containers that add other capabilities than these.
+fn added_capabilities(spec: &Value, allowed: &[&str]) -> Option<String> {
+    let (names, added) = offenders(containers(spec), |container| {
+        let added = items(&container["securityContext"]["capabilities"]["add"]).filter_map(Value::as_str);
+        added.filter(|capability| !allowed.contains(capability)).collect()
+    });
+    let added = quoted_list(added);
+    containers_that(&format!("must not include {added} in securityContext.capabilities.add"), &names)
+}
+
+/// Returns the violation of containers, if there are some.
+fn containers_that(violation: &str, names: &[&str]) -> Option<String> {
+    setters(false, names, violation)
+}
+
+/// Returns the violation of the Pod itself and of containers, if one of them sets a forbidden value.
+fn setters(pod: bool, names: &[&str], violation: &str) -> Option<String> {
     let pod = pod.then(|| "pod".to_owned());
-    let containers = (!names.is_empty()).then(|| containers_of(names));
+    let containers = (!names.is_empty()).then(|| counted("container", names));
     let all: Vec<_> = pod.into_iter().chain(containers).collect();
-    (!all.is_empty()).then(|| all.join(" and "))
+    (!all.is_empty()).then(|| format!("{} {violation}", all.join(" and ")))
 }
 
-fn containers_of(names: &[&str]) -> String {
-    counted(names, "container", "containers")
+fn counted(word: &str, names: &[&str]) -> String {
+    format!("{word}{} {}", if names.len() == 1 { "" } else { "s" }, quoted_list(names.iter().copied()))
 }
 
-fn counted(names: &[&str], one: &str, many: &str) -> String {
-    format!("{} {}", if names.len() == 1 { one } else { many }, quoted_list(names))
-}
-
-fn quoted_list(texts: &[&str]) -> String {
-    texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
+fn quoted_list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn namespace(level: &str) -> Value {

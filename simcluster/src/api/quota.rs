@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::defaults::uses_node_ports;
 use crate::resource::{CLAIMS, PODS, QUOTAS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Store, text_at};
+use crate::store::{Store, items, text_at};
 use crate::validate::quantity::Quantity;
 
 /// Amounts by their name in a quota.
@@ -103,7 +103,7 @@ fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amou
         r if r == PODS && matches!(text_at(value, &["status", "phase"]), "Succeeded" | "Failed") => {}
         r if r == PODS => {
             add("pods", count(1));
-            for container in value["spec"]["containers"].as_array().into_iter().flatten() {
+            for container in items(&value["spec"]["containers"]) {
                 for kind in ["requests", "limits"] {
                     for (key, amount) in container["resources"][kind].as_object().into_iter().flatten() {
                         let Some(amount) = Quantity::from_json(amount) else { continue };

@@ -6,7 +6,7 @@ use crate::options::Resize;
 use crate::requests::requested;
 use crate::resource::{NODES, PODS};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, Store, text_at};
+use crate::store::{Object, Store, copy_field, text_at};
 use crate::validate::quantity::Quantity;
 
 /// Restores everything but the resources and the resize policies of containers. Lists of other containers stay as they
@@ -27,10 +27,7 @@ pub(super) fn restore(old: &Value, new: &mut Value) {
         let containers = new["spec"].get_mut(key).and_then(Value::as_array_mut).into_iter().flatten();
         for (container, wanted) in containers.zip(&after) {
             for part in ["resources", "resizePolicy"] {
-                match wanted.get(part) {
-                    Some(value) => container[part] = value.clone(),
-                    None => drop(container.as_object_mut().and_then(|fields| fields.remove(part))),
-                }
+                copy_field(wanted, container, part);
             }
         }
     }

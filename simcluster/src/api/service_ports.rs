@@ -80,7 +80,6 @@ fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiR
     let wanted = uses_node_ports(text_at(service, &["spec", "type"]));
     let name = text_at(service, &["metadata", "name"]).to_owned();
     let mut allocated = Vec::new();
-    let mut failure = None;
     for (place, port) in service["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
         if !wanted {
             if let Some(fields) = port.as_object_mut() {
@@ -98,16 +97,14 @@ fn allocate_ports(state: &mut State, service: &mut Value, owned: &[u16]) -> ApiR
                 port["nodePort"] = number.into();
             }
             Err(error) => {
-                failure = Some((place, asked, error));
-                break;
+                for port in allocated {
+                    state.ports.release(port);
+                }
+                return Err(refuse(state, &name, place, asked, error));
             }
         }
     }
-    let Some((place, asked, error)) = failure else { return Ok(()) };
-    for port in allocated {
-        state.ports.release(port);
-    }
-    Err(refuse(state, &name, place, asked, error))
+    Ok(())
 }
 
 fn one_port(state: &mut State, asked: i64) -> Result<u16, PortError> {

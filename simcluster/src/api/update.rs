@@ -19,7 +19,7 @@ use crate::resource::{
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
-use crate::store::{Object, text_at};
+use crate::store::{Object, copy_field, items, text_at};
 use crate::{validate, view};
 
 /// Kinds that a `PUT` creates if the object does not exist (`AllowCreateOnUpdate`).
@@ -186,37 +186,29 @@ fn check_version(new: &Value, origin: &Origin, old: &Object) -> ApiResult<()> {
 
 /// Restores the parts that the request cannot change: the status, or for a subresource everything else.
 fn restore_unaffected_parts(target: &Target, old: &Value, new: &mut Value) {
-    let keep = |new: &mut Value, key: &str| match old.get(key) {
-        Some(value) => new[key] = value.clone(),
-        None => drop(new.as_object_mut().map(|fields| fields.remove(key))),
-    };
     match target.sub {
         Some(Sub::Status) => {
-            keep(new, "spec");
+            copy_field(old, new, "spec");
             if let Some(owners) = old["metadata"].get("ownerReferences") {
                 new["metadata"]["ownerReferences"] = owners.clone();
             }
         }
         Some(Sub::EphemeralContainers) => {
-            let containers = new["spec"].get("ephemeralContainers").cloned();
-            *new = old.clone();
-            if let Some(containers) = containers {
-                new["spec"]["ephemeralContainers"] = containers;
+            let wanted = std::mem::replace(new, old.clone());
+            if let Some(containers) = wanted["spec"].get("ephemeralContainers") {
+                new["spec"]["ephemeralContainers"] = containers.clone();
             }
         }
         Some(Sub::Resize) => resize::restore(old, new),
         Some(Sub::Finalize) => {
-            let finalizers = new["spec"].get("finalizers").cloned();
-            *new = old.clone();
+            let wanted = std::mem::replace(new, old.clone());
             new["spec"] = Value::Object(Map::new());
-            if let Some(finalizers) = finalizers {
-                new["spec"]["finalizers"] = finalizers;
-            }
+            copy_field(&wanted["spec"], &mut new["spec"], "finalizers");
         }
         _ => {
-            keep(new, "status");
+            copy_field(old, new, "status");
             if target.resource == NAMESPACES {
-                keep(new, "spec");
+                copy_field(old, new, "spec");
             }
         }
     }
@@ -224,8 +216,7 @@ fn restore_unaffected_parts(target: &Target, old: &Value, new: &mut Value) {
 
 /// Returns whether a namespace has no finalizers left.
 fn is_final(namespace: &Value) -> bool {
-    let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
-    !held(&namespace["spec"]["finalizers"]) && !held(&namespace["metadata"]["finalizers"])
+    ["spec", "metadata"].into_iter().all(|part| items(&namespace[part]["finalizers"]).next().is_none())
 }
 
 /// Restores the fields that only the server writes.
@@ -233,7 +224,7 @@ fn keep_system_fields(old: &Value, new: &mut Value) {
     if !new["metadata"].is_object() {
         new["metadata"] = Value::Object(Map::new());
     }
-    let (before, Some(meta)) = (&old["metadata"], new["metadata"].as_object_mut()) else { return };
+    let (before, meta) = (&old["metadata"], &mut new["metadata"]);
     for key in [
         "creationTimestamp",
         "deletionTimestamp",
@@ -244,14 +235,11 @@ fn keep_system_fields(old: &Value, new: &mut Value) {
         "managedFields",
         "selfLink",
     ] {
-        match before.get(key) {
-            Some(value) => drop(meta.insert(key.to_owned(), value.clone())),
-            None => drop(meta.remove(key)),
-        }
+        copy_field(before, meta, key);
     }
     for key in ["uid", "namespace"] {
-        if let Some(value) = before.get(key).filter(|_| !meta.contains_key(key)) {
-            meta.insert(key.to_owned(), value.clone());
+        if meta.get(key).is_none() {
+            copy_field(before, meta, key);
         }
     }
 }
@@ -266,7 +254,7 @@ pub(crate) fn commit(state: &mut State, old: &Object, mut new: Value) -> Object 
         new["metadata"]["generation"] = generation.into();
     }
     let meta = &new["metadata"];
-    let held = meta["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let held = items(&meta["finalizers"]).next().is_some();
     let grace = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     let was_held = old.value()["metadata"]["finalizers"].is_array();
     if old.terminating() && was_held && !held && grace == 0 {

@@ -38,16 +38,13 @@ pub(crate) fn new_object(resource: &Resource, value: &mut Value, random: &mut Ra
             value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
         r if r == EVENTS => {
-            for (key, default) in [
-                ("source", json!({})),
-                ("firstTimestamp", Value::Null),
-                ("lastTimestamp", Value::Null),
-                ("eventTime", Value::Null),
-                ("reportingComponent", json!("")),
-                ("reportingInstance", json!("")),
-            ] {
-                set_default(value, key, default);
-            }
+            set_defaults(
+                value,
+                json!({
+                    "source": {}, "firstTimestamp": null, "lastTimestamp": null, "eventTime": null,
+                    "reportingComponent": "", "reportingInstance": "",
+                }),
+            );
         }
         r if r == QUOTAS => value["status"] = json!({}),
         r if r == CLAIMS => {
@@ -86,6 +83,13 @@ fn set_default(value: &mut Value, key: &str, default: Value) {
     }
     if let Some(fields) = value.as_object_mut() {
         fields.entry(key).or_insert(default);
+    }
+}
+
+/// Sets all absent fields of an object.
+fn set_defaults(value: &mut Value, defaults: Value) {
+    if let Value::Object(defaults) = defaults {
+        defaults.into_iter().for_each(|(key, default)| set_default(value, &key, default));
     }
 }
 

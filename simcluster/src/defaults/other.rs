@@ -18,9 +18,6 @@ pub(super) fn secret(value: &mut Value) {
 /// Sets the policy types of a network policy and the protocol of its ports.
 pub(super) fn policy(value: &mut Value) {
     let spec = &mut value["spec"];
-    if spec.is_null() {
-        *spec = json!({});
-    }
     set_default(spec, "podSelector", json!({}));
     if spec["policyTypes"].as_array().is_none_or(Vec::is_empty) {
         let outwards = spec["egress"].as_array().is_some_and(|rules| !rules.is_empty());

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{items_mut, set_default};
+use super::{items_mut, set_default, set_defaults};
 use crate::random::Random;
 use crate::store::text_at;
 use crate::validate::quantity::Quantity;
@@ -13,9 +13,6 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Sets the defaults of a new Pod.
 pub(super) fn fill(pod: &mut Value, random: &mut Random) {
     let spec = &mut pod["spec"];
-    if spec.is_null() {
-        *spec = json!({});
-    }
     fill_spec(spec);
     if spec["automountServiceAccountToken"] != json!(false) {
         mount_token(spec, &format!("kube-api-access-{}", random.suffix()));
@@ -24,19 +21,20 @@ pub(super) fn fill(pod: &mut Value, random: &mut Random) {
 
 /// Sets the defaults of a new or changed Pod's spec.
 pub(super) fn fill_spec(spec: &mut Value) {
-    for (key, default) in [
-        ("restartPolicy", json!("Always")),
-        ("terminationGracePeriodSeconds", json!(30)),
-        ("dnsPolicy", json!("ClusterFirst")),
-        ("serviceAccountName", json!("default")),
-        ("securityContext", json!({})),
-        ("schedulerName", json!("default-scheduler")),
-        ("priority", json!(0)),
-        ("enableServiceLinks", json!(true)),
-        ("preemptionPolicy", json!("PreemptLowerPriority")),
-    ] {
-        set_default(spec, key, default);
-    }
+    set_defaults(
+        spec,
+        json!({
+            "restartPolicy": "Always",
+            "terminationGracePeriodSeconds": 30,
+            "dnsPolicy": "ClusterFirst",
+            "serviceAccountName": "default",
+            "securityContext": {},
+            "schedulerName": "default-scheduler",
+            "priority": 0,
+            "enableServiceLinks": true,
+            "preemptionPolicy": "PreemptLowerPriority",
+        }),
+    );
     let account = spec["serviceAccountName"].clone();
     set_default(spec, "serviceAccount", account);
     tolerate(spec);
@@ -51,11 +49,14 @@ pub(super) fn fill_spec(spec: &mut Value) {
 }
 
 fn fill_container(container: &mut Value) {
-    set_default(container, "terminationMessagePath", json!("/dev/termination-log"));
-    set_default(container, "terminationMessagePolicy", json!("File"));
-    let policy = if pulls_always(text_at(container, &["image"])) { "Always" } else { "IfNotPresent" };
-    set_default(container, "imagePullPolicy", json!(policy));
-    set_default(container, "resources", json!({}));
+    let pull = if pulls_always(text_at(container, &["image"])) { "Always" } else { "IfNotPresent" };
+    set_defaults(
+        container,
+        json!({
+            "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            "imagePullPolicy": pull, "resources": {},
+        }),
+    );
     for port in items_mut(container, "ports") {
         set_default(port, "protocol", json!("TCP"));
     }
@@ -91,14 +92,11 @@ fn fill_resources(resources: &mut Value) {
 }
 
 fn fill_probe(probe: &mut Value) {
-    for (key, default) in
-        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-    {
-        set_default(probe, key, json!(default));
-    }
+    let times =
+        json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3});
+    set_defaults(probe, times);
     if let Some(get) = probe.get_mut("httpGet") {
-        set_default(get, "path", json!("/"));
-        set_default(get, "scheme", json!("HTTP"));
+        set_defaults(get, json!({"path": "/", "scheme": "HTTP"}));
     }
 }
 
@@ -128,9 +126,8 @@ fn tolerate(spec: &mut Value) {
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         let tolerated = |t: &Value| t["key"] == key || (t.get("key").is_none() && t["operator"] == "Exists");
         if !list.iter().any(tolerated) {
-            let seconds = 300;
             list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute",
-                "tolerationSeconds": seconds}));
+                "tolerationSeconds": 300}));
         }
     }
 }

@@ -8,9 +8,6 @@ use crate::store::text_at;
 /// Sets the defaults except addresses and node ports, which are allocated.
 pub(super) fn fill(service: &mut Value) {
     let spec = &mut service["spec"];
-    if spec.is_null() {
-        *spec = json!({});
-    }
     set_default(spec, "type", json!("ClusterIP"));
     set_default(spec, "sessionAffinity", json!("None"));
     let kind = text_at(spec, &["type"]).to_owned();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use labels::Labels;
-pub(crate) use object::{Object, Record, text_at};
+pub(crate) use object::{Object, Record, copy_field, items, text_at};
 pub use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired, WindowLimits};
 
@@ -121,7 +121,7 @@ impl Store {
         let place = |key| text_at(&value, &["metadata", key]);
         let before = self.get(resource, place("namespace"), place("name"));
         let table = &mut self.tables[resource.index];
-        let object = Object::replacing(before.as_deref(), &mut table.bases, resource, version, value);
+        let object = Object::with(before.as_deref(), resource, version, value, |json| table.bases.keep(json));
         let names = table.objects.entry(object.namespace().to_owned()).or_default();
         names.insert(object.name().to_owned(), Arc::clone(object.record()));
         for owner in before.iter().flat_map(|before| before.owners()) {
@@ -145,7 +145,10 @@ impl Store {
         }
         self.version += 1;
         let before = Object::from(&before);
-        let object = before.kept_at_version(&mut table.bases, self.version);
+        let mut value = before.value().clone();
+        object::set_version(&mut value, self.version);
+        let object =
+            Object::with(Some(&before), resource, self.version, value, |json| table.bases.keep(json));
         for owner in object.owners() {
             forget_owner(&mut self.owned, owner, &object);
         }

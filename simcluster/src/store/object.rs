@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use serde_json::Value;
 
-use super::delta::{Bases, Delta};
+use super::delta::Delta;
 use super::labels::Labels;
 use crate::resource::Resource;
 
@@ -46,18 +46,8 @@ impl Object {
         Self::with(None, resource, version, value, Delta::whole)
     }
 
-    /// Creates an object of the store, which shares what is equal with the version before and with a base.
-    pub(super) fn replacing(
-        before: Option<&Record>,
-        bases: &mut Bases,
-        resource: &'static Resource,
-        version: u64,
-        value: Value,
-    ) -> Self {
-        Self::with(before, resource, version, value, |json| bases.keep(json))
-    }
-
-    fn with(
+    /// Creates an object, which shares its labels with the version before if they are equal. `keep` stores the JSON.
+    pub(super) fn with(
         before: Option<&Record>,
         resource: &'static Resource,
         version: u64,
@@ -108,18 +98,9 @@ impl Object {
 
     /// Returns the same state under another version.
     pub fn at_version(&self, version: u64) -> Self {
-        Self::new(self.resource, version, self.value_at(version))
-    }
-
-    /// Returns the same state under another version, as an object of the store.
-    pub(super) fn kept_at_version(&self, bases: &mut Bases, version: u64) -> Self {
-        Self::replacing(Some(self), bases, self.resource, version, self.value_at(version))
-    }
-
-    fn value_at(&self, version: u64) -> Value {
         let mut value = self.value().clone();
         set_version(&mut value, version);
-        value
+        Self::new(self.resource, version, value)
     }
 
     /// Returns the whole object as a value of its own.
@@ -216,6 +197,19 @@ impl Record {
 /// The text at a path; empty if there is none.
 pub(crate) fn text_at<'a>(value: &'a Value, path: &[&str]) -> &'a str {
     path.iter().try_fold(value, |at, key| at.get(key)).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The items of a list; none if the value is not a list.
+pub(crate) fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// Sets a field to that of another value, or removes it if there is none.
+pub(crate) fn copy_field(from: &Value, to: &mut Value, key: &str) {
+    match from.get(key) {
+        Some(value) => to[key] = value.clone(),
+        None => drop(to.as_object_mut().and_then(|fields| fields.remove(key))),
+    }
 }
 
 pub(super) fn set_version(value: &mut Value, version: u64) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::object::{Object, Record};
+use super::object::Object;
 
 /// A kind of change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,6 @@ pub(crate) struct Event {
     pub before: Option<Object>,
 }
 
-/// An event without parsed trees.
-#[derive(Debug)]
-struct Kept {
-    version: u64,
-    change: Change,
-    object: Arc<Record>,
-    before: Option<Arc<Record>>,
-}
-
 /// The version has left the window. `oldest` is the first version still served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expired {
@@ -43,7 +34,8 @@ pub(crate) struct Expired {
 
 #[derive(Debug)]
 pub(super) struct Window {
-    events: VecDeque<Kept>,
+    /// Clones, which do not have parsed trees.
+    events: VecDeque<Event>,
     /// The trees of the latest objects, which most watchers read soon after the change.
     trees: VecDeque<Arc<Value>>,
     limits: WindowLimits,
@@ -64,35 +56,6 @@ pub(crate) struct WindowLimits {
     pub bytes: usize,
 }
 
-// === impl Kept ===
-
-impl Kept {
-    fn new(event: &Event) -> Self {
-        let record = |object: &Object| Arc::clone(object.record());
-        let Event { version, change, object, before } = event;
-        Self {
-            version: *version,
-            change: *change,
-            object: record(object),
-            before: before.as_ref().map(record),
-        }
-    }
-
-    fn event(&self) -> Event {
-        let Self { version, change, object, before } = self;
-        Event {
-            version: *version,
-            change: *change,
-            object: object.into(),
-            before: before.as_ref().map(Object::from),
-        }
-    }
-
-    fn size(&self) -> usize {
-        self.object.len()
-    }
-}
-
 // === impl Window ===
 
 impl Window {
@@ -103,12 +66,11 @@ impl Window {
     pub fn push(&mut self, event: &Event) {
         self.trees.truncate(TREES - 1);
         self.trees.push_front(Arc::clone(event.object.tree()));
-        let event = Kept::new(event);
-        self.bytes += event.size();
-        self.events.push_back(event);
+        self.bytes += event.object.len();
+        self.events.push_back(event.clone());
         while self.events.len() > 1 && self.is_over_limit() {
             if let Some(oldest) = self.events.pop_front() {
-                self.bytes -= oldest.size();
+                self.bytes -= oldest.object.len();
                 self.floor = oldest.version;
             }
         }
@@ -119,7 +81,7 @@ impl Window {
             return Err(Expired { oldest: self.floor });
         }
         let first = self.events.partition_point(|event| event.version <= version);
-        Ok(self.events.range(first..).map(Kept::event).collect())
+        Ok(self.events.range(first..).cloned().collect())
     }
 
     pub fn forget(&mut self, version: u64) {

@@ -6,8 +6,8 @@ use super::names;
 use crate::status::Cause;
 use crate::store::text_at;
 
-/// The maximum length of a reporting instance, in bytes.
-const INSTANCE_LIMIT: usize = 128;
+/// The maximum length of the reporting instance, the action and the reason, in bytes.
+const TEXT_LIMIT: usize = 128;
 
 /// Validates an event: it must be in the namespace of its object.
 pub(super) fn check(event: &Value) -> Vec<Cause> {
@@ -43,25 +43,15 @@ pub(super) fn check_new(event: &Value) -> Vec<Cause> {
         causes.push(Cause::required("reportingController", ""));
     } else {
         let wrong = names::qualified_name(controller);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("reportingController", controller, why)));
+        causes.extend(Cause::all_invalid("reportingController", controller, &wrong));
     }
-    let instance = text_at(event, &["reportingInstance"]);
-    if instance.is_empty() {
-        causes.push(Cause::required("reportingInstance", ""));
-    } else if instance.len() > INSTANCE_LIMIT {
-        let why = format!("can have at most {INSTANCE_LIMIT} characters");
-        causes.push(Cause::invalid("reportingInstance", "\"\"", &why));
-    }
-    for key in ["action", "reason"] {
+    for key in ["reportingInstance", "action", "reason"] {
         let text = text_at(event, &[key]);
         if text.is_empty() {
             causes.push(Cause::required(key, ""));
-        } else if text.len() > INSTANCE_LIMIT {
-            causes.push(Cause::invalid(
-                key,
-                "\"\"",
-                &format!("can have at most {INSTANCE_LIMIT} characters"),
-            ));
+        } else if text.len() > TEXT_LIMIT {
+            let why = format!("can have at most {TEXT_LIMIT} characters");
+            causes.push(Cause::invalid(key, "\"\"", &why));
         }
     }
     causes

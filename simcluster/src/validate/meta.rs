@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::names::{self, NameRule};
 use crate::quote::quoted;
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// The maximum size of an object's annotations, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
@@ -17,21 +17,19 @@ pub(super) fn check(rule: NameRule, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let prefix = text_at(value, &["metadata", "generateName"]);
     if !prefix.is_empty() {
-        let wrong = rule.check_prefix(prefix);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.generateName", prefix, why)));
+        causes.extend(Cause::all_invalid("metadata.generateName", prefix, &rule.check_prefix(prefix)));
     }
     let name = text_at(value, &["metadata", "name"]);
     if name.is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
     } else {
-        let wrong = rule.check(name);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.name", name, why)));
+        causes.extend(Cause::all_invalid("metadata.name", name, &rule.check(name)));
     }
     let meta = &value["metadata"];
     causes.extend(check_labels(meta));
-    for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for finalizer in items(&meta["finalizers"]).filter_map(Value::as_str) {
         let wrong = names::qualified_name(finalizer);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.finalizers", finalizer, why)));
+        causes.extend(Cause::all_invalid("metadata.finalizers", finalizer, &wrong));
     }
     causes
 }
@@ -42,7 +40,7 @@ fn check_labels(meta: &Value) -> Vec<Cause> {
     if let Some(annotations) = meta["annotations"].as_object() {
         for key in annotations.keys() {
             let wrong = names::qualified_name(&key.to_lowercase());
-            causes.extend(wrong.iter().map(|why| Cause::invalid_text("metadata.annotations", key, why)));
+            causes.extend(Cause::all_invalid("metadata.annotations", key, &wrong));
         }
         let size: usize = annotations.iter().map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
         if size > ANNOTATIONS_LIMIT {
@@ -57,9 +55,8 @@ pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Ve
     let mut causes = Vec::new();
     for (key, value) in pairs.into_iter().flatten() {
         let value = value.as_str().unwrap_or("");
-        let (bad_key, bad_value) = (names::qualified_name(key), names::label_value(value));
-        causes.extend(bad_key.iter().map(|why| Cause::invalid_text(field, key, why)));
-        causes.extend(bad_value.iter().map(|why| Cause::invalid_text(field, value, why)));
+        causes.extend(Cause::all_invalid(field, key, &names::qualified_name(key)));
+        causes.extend(Cause::all_invalid(field, value, &names::label_value(value)));
     }
     causes
 }
@@ -67,12 +64,10 @@ pub(super) fn check_pairs(pairs: Option<&Map<String, Value>>, field: &str) -> Ve
 /// Checks changed metadata: immutable fields, finalizers added to a terminating object, labels and annotations.
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let finalizers = |value: &Value| -> Vec<String> {
-        let list = value["metadata"]["finalizers"].as_array();
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let before = finalizers(old);
-    let added: BTreeSet<_> = finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
+    let [before, after] = [old, new].map(|value| {
+        items(&value["metadata"]["finalizers"]).filter_map(Value::as_str).collect::<BTreeSet<_>>()
+    });
+    let added = &after - &before;
     if old["metadata"].get("deletionTimestamp").is_some() && !added.is_empty() {
         let list: Vec<_> = added.iter().map(|finalizer| quoted(finalizer)).collect();
         let why = format!(

@@ -101,6 +101,28 @@ fn refuse(resource: &Resource, value: &Value, causes: &[Cause]) -> ApiResult<()>
     Err(ApiError::invalid(resource, text_at(value, &["metadata", "name"]), causes))
 }
 
+/// Checks a required name that is a DNS label.
+fn check_label(field: &str, name: &str) -> Vec<Cause> {
+    if name.is_empty() {
+        return vec![Cause::required(field, "")];
+    }
+    Cause::all_invalid(field, name, &names::label(name))
+}
+
+/// Checks that a number has at least this value, if it is set.
+fn check_minimum(field: &str, number: &Value, least: i64) -> Option<Cause> {
+    let number = number.as_i64().filter(|number| *number < least)?;
+    let bound = if least == 1 { "greater than 0" } else { "greater than or equal to 0" };
+    Some(Cause::invalid(field, &number.to_string(), &format!("must be {bound}")))
+}
+
+/// Checks the number of a port.
+fn check_port(field: &str, port: &Value) -> Option<Cause> {
+    let number = port.as_i64().unwrap_or(0);
+    let why = "must be between 1 and 65535, inclusive";
+    (!(1..=65535).contains(&number)).then(|| Cause::invalid(field, &number.to_string(), why))
+}
+
 fn name_rule(resource: &Resource) -> NameRule {
     match resource {
         // Since 1.36 a Service's name may start with a digit (`RelaxedServiceNameValidation`).

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::volumes::backsteps;
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 const PROPAGATIONS: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
 const RECURSIVE_READ_ONLY: [&str; 3] = ["Disabled", "Enabled", "IfPossible"];
@@ -16,7 +16,7 @@ pub(super) fn check(container: &Value, field: &str, volumes: &BTreeSet<&str>, ca
     let field = format!("{field}.volumeMounts");
     let privileged = container["securityContext"]["privileged"] == true;
     let mut paths = BTreeSet::new();
-    for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+    for (place, mount) in items(&container["volumeMounts"]).enumerate() {
         let one = |key: &str| format!("{field}[{place}].{key}");
         // The real server prints the list index for these fields only.
         let all = |key: &str| format!("{field}.{key}");
@@ -42,7 +42,11 @@ pub(super) fn check(container: &Value, field: &str, volumes: &BTreeSet<&str>, ca
         check_descending(expression, &all("subPathExpr"), causes);
         let propagation = mount["mountPropagation"].as_str();
         if let Some(propagation) = propagation {
-            check_propagation(propagation, privileged, &all("mountPropagation"), causes);
+            causes.extend(Cause::unless_supported(all("mountPropagation"), propagation, &PROPAGATIONS));
+        }
+        if propagation == Some("Bidirectional") && !privileged {
+            let why = "Bidirectional mount propagation is available only to privileged containers";
+            causes.push(Cause::forbidden(all("mountPropagation"), why));
         }
         if let Some(mode) = mount["recursiveReadOnly"].as_str() {
             let mount = (mount["readOnly"] == true, propagation);
@@ -59,34 +63,22 @@ fn check_descending(path: &str, field: &str, causes: &mut Vec<Cause>) {
     causes.extend(backsteps(path, field));
 }
 
-fn check_propagation(propagation: &str, privileged: bool, field: &str, causes: &mut Vec<Cause>) {
-    if !PROPAGATIONS.contains(&propagation) {
-        causes.push(Cause::unsupported(field, propagation, &PROPAGATIONS));
-    }
-    if propagation == "Bidirectional" && !privileged {
-        let why = "Bidirectional mount propagation is available only to privileged containers";
-        causes.push(Cause::forbidden(field, why));
-    }
-}
-
 fn check_recursive(
     mode: &str,
     (read_only, propagation): (bool, Option<&str>),
     field: &str,
     causes: &mut Vec<Cause>,
 ) {
-    match mode {
-        "Disabled" => {}
-        "Enabled" | "IfPossible" => {
-            if !read_only {
-                causes.push(Cause::forbidden(field, "may only be specified when readOnly is true"));
-            }
-            if propagation.is_some_and(|propagation| propagation != "None") {
-                let why = "may only be specified when mountPropagation is None or not specified";
-                causes.push(Cause::forbidden(field, why));
-            }
-        }
-        _ => causes.push(Cause::unsupported(field, mode, &RECURSIVE_READ_ONLY)),
+    causes.extend(Cause::unless_supported(field, mode, &RECURSIVE_READ_ONLY));
+    if !["Enabled", "IfPossible"].contains(&mode) {
+        return;
+    }
+    if !read_only {
+        causes.push(Cause::forbidden(field, "may only be specified when readOnly is true"));
+    }
+    if propagation.is_some_and(|propagation| propagation != "None") {
+        let why = "may only be specified when mountPropagation is None or not specified";
+        causes.push(Cause::forbidden(field, why));
     }
 }
 

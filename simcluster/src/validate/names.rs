@@ -53,26 +53,13 @@ fn without_last_dash(prefix: &str) -> String {
 
 /// Checks a DNS-1123 subdomain, the rule for most names.
 pub(crate) fn subdomain(name: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if name.len() > 253 {
-        wrong.push("must be no more than 253 characters".to_owned());
-    }
-    if !is_subdomain(name) {
-        wrong.push(SUBDOMAIN_RULE.to_owned());
-    }
-    wrong
+    violations(name, (253, "characters"), is_subdomain, SUBDOMAIN_RULE)
 }
 
 /// Checks a DNS-1123 label, the rule for namespaces, Services, containers and volumes.
 pub(crate) fn label(name: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if name.len() > 63 {
-        wrong.push("must be no more than 63 characters".to_owned());
-    }
-    if !is_label(name) {
-        wrong.push(if is_subdomain(name) { "must not contain dots" } else { LABEL_RULE }.to_owned());
-    }
-    wrong
+    let rule = if is_subdomain(name) { "must not contain dots" } else { LABEL_RULE };
+    violations(name, (63, "characters"), is_label, rule)
 }
 
 /// Checks a path segment, the rule for RBAC's names, such as `system:node`.
@@ -87,19 +74,11 @@ fn path_segment_prefix(name: &str) -> Vec<String> {
 
 /// Checks the value of a label.
 pub(crate) fn label_value(value: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if value.len() > 63 {
-        wrong.push("must be no more than 63 bytes".to_owned());
-    }
-    if !value.is_empty() && !is_qualified_part(value) {
-        wrong.push(VALUE_RULE.to_owned());
-    }
-    wrong
+    violations(value, (63, "bytes"), |value| value.is_empty() || is_qualified_part(value), VALUE_RULE)
 }
 
 /// Checks the key of a label or an annotation.
 pub(crate) fn qualified_name(key: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
     let (prefix, name) = match key.split_once('/') {
         Some((_, name)) if name.contains('/') => {
             return vec![format!(
@@ -110,27 +89,30 @@ pub(crate) fn qualified_name(key: &str) -> Vec<String> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    if let Some(prefix) = prefix {
-        if prefix.is_empty() {
-            wrong.push("prefix part must be non-empty".to_owned());
-        } else {
-            if prefix.len() > 253 {
-                wrong.push("prefix part must be no more than 253 bytes".to_owned());
-            }
-            if !is_subdomain(prefix) {
-                wrong.push(format!("prefix part {SUBDOMAIN_RULE}"));
-            }
-        }
-    }
+    let empty = || "must be non-empty".to_owned();
+    let of_prefix = match prefix {
+        None => vec![],
+        Some("") => vec![empty()],
+        Some(prefix) => violations(prefix, (253, "bytes"), is_subdomain, SUBDOMAIN_RULE),
+    };
+    let mut of_name = violations(name, (63, "bytes"), is_qualified_part, KEY_RULE);
     if name.is_empty() {
-        wrong.push("name part must be non-empty".to_owned());
-    } else if name.len() > 63 {
-        wrong.push("name part must be no more than 63 bytes".to_owned());
+        of_name.insert(0, empty());
     }
-    if !is_qualified_part(name) {
-        wrong.push(format!("name part {KEY_RULE}"));
-    }
-    wrong
+    let of_prefix = of_prefix.into_iter().map(|why| format!("prefix part {why}"));
+    of_prefix.chain(of_name.into_iter().map(|why| format!("name part {why}"))).collect()
+}
+
+/// Returns the violations of a maximum length and of a rule.
+fn violations(
+    text: &str,
+    (limit, unit): (usize, &str),
+    is_right: impl Fn(&str) -> bool,
+    rule: &str,
+) -> Vec<String> {
+    let too_long = (text.len() > limit).then(|| format!("must be no more than {limit} {unit}"));
+    let wrong = (!is_right(text)).then(|| rule.to_owned());
+    too_long.into_iter().chain(wrong).collect()
 }
 
 fn is_subdomain(text: &str) -> bool {
@@ -138,16 +120,18 @@ fn is_subdomain(text: &str) -> bool {
 }
 
 fn is_label(text: &str) -> bool {
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    text.bytes().all(|b| alphanumeric(b) || b == b'-')
-        && text.bytes().next().is_some_and(alphanumeric)
-        && text.bytes().last().is_some_and(alphanumeric)
+    is_made_of(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit(), b"-")
 }
 
 fn is_qualified_part(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-        && text.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric())
+    is_made_of(text, |b| b.is_ascii_alphanumeric(), b"-_.")
+}
+
+/// Returns whether a text has only these characters, and the separators only inside.
+fn is_made_of(text: &str, characters: fn(u8) -> bool, separators: &[u8]) -> bool {
+    text.bytes().all(|b| characters(b) || separators.contains(&b))
+        && text.bytes().next().is_some_and(characters)
+        && text.bytes().last().is_some_and(characters)
 }
 
 #[cfg(test)]

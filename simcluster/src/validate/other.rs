@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::quantity::Quantity;
-use super::{names, storage};
+use super::{check_minimum, names, storage};
 use crate::resource::{CLAIMS, CLASSES, LEASES, QUOTAS, Resource, VOLUMES};
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// The maximum size of the data of a config map or Secret, in bytes (`MaxSecretSize`).
 const DATA_LIMIT: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ pub(super) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
         r if r.kind == "NetworkPolicy" => policy(&value["spec"]),
         r if r.kind == "RuntimeClass" => {
             let handler = text_at(value, &["handler"]);
-            names::label(handler).iter().map(|why| Cause::invalid_text("handler", handler, why)).collect()
+            Cause::all_invalid("handler", handler, &names::label(handler))
         }
         _ => Vec::new(),
     }
@@ -35,8 +35,7 @@ fn quota(spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, amount) in spec["hard"].as_object().into_iter().flatten() {
         let field = format!("spec.hard[{key}]");
-        let wrong = names::qualified_name(key);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text(field.as_str(), key, why)));
+        causes.extend(Cause::all_invalid(&field, key, &names::qualified_name(key)));
         let Some(amount) = Quantity::from_json(amount) else { continue };
         if Quantity::whole(0).exceeds(amount) {
             let why = "must be greater than or equal to 0";
@@ -47,16 +46,9 @@ fn quota(spec: &Value) -> Vec<Cause> {
 }
 
 fn lease(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|seconds| *seconds <= 0) {
-        let why = "must be greater than 0";
-        causes.push(Cause::invalid("spec.leaseDurationSeconds", &seconds.to_string(), why));
-    }
-    if let Some(count) = spec["leaseTransitions"].as_i64().filter(|count| *count < 0) {
-        let why = "must be greater than or equal to 0";
-        causes.push(Cause::invalid("spec.leaseTransitions", &count.to_string(), why));
-    }
-    causes
+    let duration = check_minimum("spec.leaseDurationSeconds", &spec["leaseDurationSeconds"], 1);
+    let transitions = check_minimum("spec.leaseTransitions", &spec["leaseTransitions"], 0);
+    duration.into_iter().chain(transitions).collect()
 }
 
 fn data(value: &Value) -> Vec<Cause> {
@@ -84,15 +76,13 @@ fn data(value: &Value) -> Vec<Cause> {
 fn policy(spec: &Value) -> Vec<Cause> {
     let types = ["Egress", "Ingress"];
     let mut causes = Vec::new();
-    for (place, kind) in spec["policyTypes"].as_array().into_iter().flatten().enumerate() {
+    for (place, kind) in items(&spec["policyTypes"]).enumerate() {
         let kind = kind.as_str().unwrap_or("");
-        if !types.contains(&kind) {
-            causes.push(Cause::unsupported(format!("spec.policyTypes[{place}]"), kind, &types));
-        }
+        causes.extend(Cause::unless_supported(format!("spec.policyTypes[{place}]"), kind, &types));
     }
     for direction in ["ingress", "egress"] {
-        for (place, rule) in spec[direction].as_array().into_iter().flatten().enumerate() {
-            for (number, port) in rule["ports"].as_array().into_iter().flatten().enumerate() {
+        for (place, rule) in items(&spec[direction]).enumerate() {
+            for (number, port) in items(&rule["ports"]).enumerate() {
                 let protocol = text_at(port, &["protocol"]);
                 if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
                     let field = format!("spec.{direction}[{place}].ports[{number}].protocol");

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::quantity::Quantity;
 #[cfg(feature = "kubectl")]
 use super::spec_diff::spec_diff;
-use super::{mounts, names, volumes};
+use super::{check_label, check_minimum, check_port, mounts, volumes};
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{copy_field, items, text_at};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than \
      `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
@@ -22,11 +22,11 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let volumes = volumes::check(spec, &mut causes);
     let mut names = BTreeSet::new();
-    if array(&spec["containers"]).next().is_none() {
+    if items(&spec["containers"]).next().is_none() {
         causes.push(Cause::required("spec.containers", ""));
     }
     for list in ["containers", "initContainers"] {
-        for (place, container) in array(&spec[list]).enumerate() {
+        for (place, container) in items(&spec[list]).enumerate() {
             let field = format!("spec.{list}[{place}]");
             check_container(container, &field, &volumes, &mut causes);
             let name = text_at(container, &["name"]);
@@ -40,14 +40,9 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
     }
     let policies = ["Always", "OnFailure", "Never"];
     let policy = text_at(spec, &["restartPolicy"]);
-    if !policies.contains(&policy) {
-        causes.push(Cause::unsupported("spec.restartPolicy", policy, &policies));
-    }
-    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
-        let shown = spec["terminationGracePeriodSeconds"].to_string();
-        let why = "must be greater than or equal to 0";
-        causes.push(Cause::invalid("spec.terminationGracePeriodSeconds", &shown, why));
-    }
+    causes.extend(Cause::unless_supported("spec.restartPolicy", policy, &policies));
+    let grace = &spec["terminationGracePeriodSeconds"];
+    causes.extend(check_minimum("spec.terminationGracePeriodSeconds", grace, 0));
     causes
 }
 
@@ -55,23 +50,24 @@ pub(super) fn check(pod: &Value) -> Vec<Cause> {
 pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let (old, new) = (&old["spec"], &new["spec"]);
     let lists = ["containers", "initContainers"];
-    let other_count = |list: &&str| array(&old[*list]).count() != array(&new[*list]).count();
-    let counts = lists.iter().filter(|list| other_count(list));
-    let counts: Vec<_> = counts
-        .map(|list| Cause::forbidden(format!("spec.{list}"), "pod updates may not add or remove containers"))
+    let why = "pod updates may not add or remove containers";
+    let counts: Vec<_> = lists
+        .iter()
+        .filter(|list| items(&old[**list]).count() != items(&new[**list]).count())
+        .map(|list| Cause::forbidden(format!("spec.{list}"), why))
         .collect();
     if !counts.is_empty() {
         return counts;
     }
     let mut new = new.clone();
     for list in lists {
-        let items = new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        for (new, old) in items.zip(array(&old[list])) {
-            keep(old, new, "image");
+        let containers = new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for (new, old) in containers.zip(items(&old[list])) {
+            copy_field(old, new, "image");
         }
     }
     for key in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
-        keep(old, &mut new, key);
+        copy_field(old, &mut new, key);
     }
     if *old == new {
         return Vec::new();
@@ -86,26 +82,17 @@ pub(super) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     vec![Cause::forbidden("spec", &why)]
 }
 
-fn keep(old: &Value, new: &mut Value, key: &str) {
-    match old.get(key) {
-        Some(value) => new[key] = value.clone(),
-        None => drop(new.as_object_mut().and_then(|fields| fields.remove(key))),
-    }
-}
-
 fn check_container(container: &Value, field: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
-    let name = text_at(container, &["name"]);
-    if name.is_empty() {
-        causes.push(Cause::required(format!("{field}.name"), ""));
-    } else {
-        let wrong = names::label(name);
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text(format!("{field}.name"), name, why)));
-    }
+    causes.extend(check_label(&format!("{field}.name"), text_at(container, &["name"])));
     if text_at(container, &["image"]).is_empty() {
         causes.push(Cause::required(format!("{field}.image"), ""));
     }
-    check_ports(container, field, causes);
-    for (place, variable) in array(&container["env"]).enumerate() {
+    for (place, port) in items(&container["ports"]).enumerate() {
+        let (field, port) = (format!("{field}.ports[{place}].containerPort"), &port["containerPort"]);
+        let missing = port.as_i64().is_none_or(|number| number == 0);
+        causes.extend(if missing { Some(Cause::required(field, "")) } else { check_port(&field, port) });
+    }
+    for (place, variable) in items(&container["env"]).enumerate() {
         if text_at(variable, &["name"]).is_empty() {
             causes.push(Cause::required(format!("{field}.env[{place}].name"), ""));
         }
@@ -122,24 +109,6 @@ fn check_container(container: &Value, field: &str, volumes: &BTreeSet<&str>, cau
             causes.push(Cause::invalid_text(field, &request.canonical(), &why));
         }
     }
-}
-
-fn check_ports(container: &Value, field: &str, causes: &mut Vec<Cause>) {
-    for (place, port) in array(&container["ports"]).enumerate() {
-        let field = format!("{field}.ports[{place}].containerPort");
-        match port["containerPort"].as_i64() {
-            None | Some(0) => causes.push(Cause::required(field, "")),
-            Some(number) if !(1..=65535).contains(&number) => {
-                let why = "must be between 1 and 65535, inclusive";
-                causes.push(Cause::invalid(field, &number.to_string(), why));
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]

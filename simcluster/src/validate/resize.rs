@@ -6,7 +6,7 @@ use super::pod;
 use crate::quote::json_quoted;
 use crate::requests::qos_class;
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// The only resources of a container that can change.
 const RESIZABLE: [&str; 2] = ["cpu", "memory"];
@@ -30,8 +30,8 @@ pub(super) fn check(old: &Value, new: &Value) -> Vec<Cause> {
     }
     let mut rest = new["spec"].clone();
     for list in LISTS {
-        let items = rest.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        for (place, (after, before)) in items.zip(array(&old["spec"][list])).enumerate() {
+        let containers = rest.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for (place, (after, before)) in containers.zip(items(&old["spec"][list])).enumerate() {
             let field = format!("spec.{list}[{place}].resources");
             causes.extend(check_removed(&before["resources"], &after["resources"], &field));
             let sidecar = list == "containers" || before["restartPolicy"] == "Always";
@@ -50,19 +50,19 @@ pub(super) fn check(old: &Value, new: &Value) -> Vec<Cause> {
 
 /// Whether the kubelet of a running Pod can resize: it reports the resources of containers.
 fn is_supported(pod: &Value) -> bool {
-    let running = array(&pod["status"]["containerStatuses"]).find(|s| s["state"].get("running").is_some());
+    let running = items(&pod["status"]["containerStatuses"]).find(|s| s["state"].get("running").is_some());
     running.is_none_or(|status| status.get("resources").is_some())
 }
 
 fn check_order(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for list in ["containers", "initContainers"] {
-        if array(&old[list]).count() != array(&new[list]).count() {
+        if items(&old[list]).count() != items(&new[list]).count() {
             let why = format!("{list} may not be added or removed on resize");
             causes.push(Cause::forbidden(format!("spec.{list}"), &why));
             continue;
         }
-        for (place, (before, after)) in array(&old[list]).zip(array(&new[list])).enumerate() {
+        for (place, (before, after)) in items(&old[list]).zip(items(&new[list])).enumerate() {
             if before["name"] != after["name"] {
                 let why = format!("{list} may not be renamed or reordered on resize");
                 causes.push(Cause::forbidden(format!("spec.{list}[{place}].name"), &why));
@@ -102,10 +102,6 @@ fn restore(old: &Value, new: &mut Value) {
             drop(new["resources"].as_object_mut().and_then(|fields| fields.remove(kind)));
         }
     }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]

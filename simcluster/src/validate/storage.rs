@@ -1,6 +1,6 @@
 //! Validation of claims, volumes and storage classes.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::names;
 use super::quantity::Quantity;
@@ -8,7 +8,7 @@ use super::quantity::Quantity;
 use super::spec_diff::claim_diff;
 use crate::quote::json_quoted;
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const IMMUTABLE: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
@@ -74,16 +74,12 @@ pub(super) fn volume(value: &Value) -> Vec<Cause> {
     let spec = &value["spec"];
     let mut causes = check_modes(spec, "");
     match spec["capacity"].get("storage").and_then(Quantity::from_json) {
-        None => {
-            causes.push(Cause::unsupported("spec.capacity", "", &["storage"]));
-        }
+        None => causes.push(Cause::unsupported("spec.capacity", "", &["storage"])),
         Some(amount) => causes.extend(check_size(amount, "spec.capacity[storage]")),
     }
     let policies = ["Delete", "Recycle", "Retain"];
     let policy = text_at(spec, &["persistentVolumeReclaimPolicy"]);
-    if !policies.contains(&policy) {
-        causes.push(Cause::unsupported("spec.persistentVolumeReclaimPolicy", policy, &policies));
-    }
+    causes.extend(Cause::unless_supported("spec.persistentVolumeReclaimPolicy", policy, &policies));
     match SOURCES.iter().filter(|source| spec.get(**source).is_some()).count() {
         0 => causes.push(Cause::required("spec", "must specify a volume type")),
         1 => {}
@@ -102,16 +98,13 @@ pub(super) fn class(value: &Value) -> Vec<Cause> {
         causes.push(Cause::required("provisioner", ""));
     } else {
         let wrong = names::qualified_name(&provisioner.to_lowercase());
-        causes.extend(wrong.iter().map(|why| Cause::invalid_text("provisioner", provisioner, why)));
+        causes.extend(Cause::all_invalid("provisioner", provisioner, &wrong));
     }
     for (key, allowed) in [
         ("reclaimPolicy", ["Delete", "Retain"]),
         ("volumeBindingMode", ["Immediate", "WaitForFirstConsumer"]),
     ] {
-        let given = text_at(value, &[key]);
-        if !allowed.contains(&given) {
-            causes.push(Cause::unsupported(key, given, &allowed));
-        }
+        causes.extend(Cause::unless_supported(key, text_at(value, &[key]), &allowed));
     }
     causes
 }
@@ -152,14 +145,12 @@ fn check_size(amount: Quantity, field: &str) -> Option<Cause> {
 }
 
 fn check_modes(spec: &Value, missing: &str) -> Vec<Cause> {
-    let modes: Vec<_> =
-        spec["accessModes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let modes: Vec<_> = items(&spec["accessModes"]).filter_map(Value::as_str).collect();
     let mut causes = Vec::new();
     if modes.is_empty() {
         causes.push(Cause::required("spec.accessModes", missing));
     }
-    let unknown = modes.iter().filter(|mode| !MODES.contains(mode));
-    causes.extend(unknown.map(|mode| Cause::unsupported("spec.accessModes", mode, &MODES)));
+    causes.extend(modes.iter().filter_map(|mode| Cause::unless_supported("spec.accessModes", mode, &MODES)));
     if modes.len() > 1 && modes.contains(&"ReadWriteOncePod") {
         let why = "may not use ReadWriteOncePod with other access modes";
         causes.push(Cause::forbidden("spec.accessModes", why));
@@ -172,14 +163,12 @@ fn check_class(spec: &Value) -> Vec<Cause> {
     if name.is_empty() {
         return Vec::new();
     }
-    let wrong = names::subdomain(name);
-    wrong.iter().map(|why| Cause::invalid_text("spec.storageClassName", name, why)).collect()
+    Cause::all_invalid("spec.storageClassName", name, &names::subdomain(name))
 }
 
 fn check_volume_mode(spec: &Value) -> Option<Cause> {
     let mode = spec.get("volumeMode")?.as_str()?;
-    let allowed = ["Block", "Filesystem"];
-    (!allowed.contains(&mode)).then(|| Cause::unsupported("spec.volumeMode", mode, &allowed))
+    Cause::unless_supported("spec.volumeMode", mode, &["Block", "Filesystem"])
 }
 
 /// Checks the shape of a claim's data source. Nothing is copied from it.
@@ -191,20 +180,18 @@ fn check_source(spec: &Value, key: &str) -> Vec<Cause> {
             causes.push(Cause::required(format!("spec.{key}.{part}"), ""));
         }
     }
-    let core = text_at(source, &["apiGroup"]).is_empty();
-    if core && source["kind"] != json!("PersistentVolumeClaim") {
-        let kind = text_at(source, &["kind"]);
-        causes.push(Cause::invalid_text(
-            format!("spec.{key}"),
-            kind,
-            "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
-        ));
+    let [group, kind] = ["apiGroup", "kind"].map(|part| text_at(source, &[part]));
+    if group.is_empty() && kind != "PersistentVolumeClaim" {
+        let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        causes.push(Cause::invalid_text(format!("spec.{key}"), kind, why));
     }
     causes
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn bound() -> Value {

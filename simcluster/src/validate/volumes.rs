@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::names;
+use super::check_label;
 use super::quantity::Quantity;
 use crate::status::Cause;
-use crate::store::text_at;
+use crate::store::{items, text_at};
 
 /// The kinds of volumes in the real server's order, each with the name that messages print for a second one.
 const SOURCES: [(&str, &str); 30] = [
@@ -48,16 +48,12 @@ const HOST_PATH_TYPES: [&str; 8] =
 /// Validates the volumes of a spec and returns the names of the valid ones.
 pub(super) fn check<'a>(spec: &'a Value, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
     let mut volumes = BTreeSet::new();
-    for (place, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
+    for (place, volume) in items(&spec["volumes"]).enumerate() {
         let field = format!("spec.volumes[{place}]");
         let mut wrong = Vec::new();
         check_source(volume, &field, &mut wrong);
         let (name, field) = (text_at(volume, &["name"]), format!("{field}.name"));
-        if name.is_empty() {
-            wrong.push(Cause::required(field.as_str(), ""));
-        } else {
-            wrong.extend(names::label(name).iter().map(|why| Cause::invalid_text(field.as_str(), name, why)));
-        }
+        wrong.extend(check_label(&field, name));
         if volumes.contains(name) {
             wrong.push(Cause::duplicate(field, name));
         }
@@ -112,9 +108,7 @@ fn check_host_path(source: &Value, field: &str, wrong: &mut Vec<Cause>) {
     }
     wrong.extend(backsteps(path, &format!("{field}.path")));
     let kind = text_at(source, &["type"]);
-    if !HOST_PATH_TYPES.contains(&kind) {
-        wrong.push(Cause::unsupported(format!("{field}.type"), kind, &HOST_PATH_TYPES));
-    }
+    wrong.extend(Cause::unless_supported(format!("{field}.type"), kind, &HOST_PATH_TYPES));
 }
 
 /// Checks that a path does not contain `..`.
@@ -128,6 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::validate::names;
 
     /// Guards the field, the message and the order of volume errors.
     #[test]
