@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::update::find;
 use super::{list, options};
 use crate::clock::{Clock, stamp};
+use crate::fields::items;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::{CLAIMS, NAMESPACES, PODS, QUOTAS, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, named};
-use crate::store::{Object, items, text_at};
+use crate::store::{Object, text_at};
 
 /// The finalizer of an owner that waits until its dependents are deleted.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 
 use super::update::find;
 use crate::body::{Body, ConnectionLost};
+use crate::fields::items;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::PODS;
 use crate::route::Target;
 use crate::shared::{Link, Shared};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, items, text_at};
+use crate::store::{Object, text_at};
 
 /// One run of a container, which ends with a restart.
 struct Run {

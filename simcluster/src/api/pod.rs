@@ -5,13 +5,14 @@ use serde_json::json;
 
 use super::options;
 use super::update::find;
+use crate::fields::items;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::PODS;
 use crate::route::Target;
 use crate::shared::Shared;
 use crate::status::{ApiError, ApiResult, Cause};
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// Binds a Pod to a node, as a scheduler does.
 pub(super) fn bind(shared: &Shared, target: &Target, request: &Request) -> ApiResult<Reply> {

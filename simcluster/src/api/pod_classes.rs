@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::fields::items;
 use crate::resource::{PODS, PRIORITY_CLASSES, RUNTIME_CLASSES, Resource};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Object, Store, items, text_at};
+use crate::store::{Object, Store, text_at};
 
 /// The classes that every cluster has, with their priorities.
 const SYSTEM_CLASSES: [(&str, i64); 2] =

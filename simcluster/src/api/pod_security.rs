@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::fields::items;
 use crate::quote::quoted;
 use crate::resource::{PODS, Resource};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// The label of a namespace with the level that its Pods must keep.
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::defaults::uses_node_ports;
+use crate::fields::items;
 use crate::resource::{CLAIMS, PODS, QUOTAS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult};
-use crate::store::{Store, items, text_at};
+use crate::store::{Store, text_at};
 use crate::validate::quantity::Quantity;
 
 /// Amounts by their name in a quota.

@@ -9,6 +9,7 @@ use super::{create, decode, options, quota, resize, service_ports, storage_class
 #[cfg(feature = "rbac")]
 use crate::access;
 use crate::defaults;
+use crate::fields::items;
 use crate::patch::PatchKind;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -19,7 +20,7 @@ use crate::resource::{
 use crate::route::Target;
 use crate::shared::{Shared, State};
 use crate::status::{ApiError, ApiResult, Cause};
-use crate::store::{Object, copy_field, items, text_at};
+use crate::store::{Object, copy_field, text_at};
 use crate::{validate, view};
 
 /// Kinds that a `PUT` creates if the object does not exist (`AllowCreateOnUpdate`).

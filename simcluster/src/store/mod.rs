@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use labels::Labels;
-pub(crate) use object::{Object, Record, copy_field, items, text_at};
+pub(crate) use object::{Object, Record, copy_field, text_at};
 pub use snapshot::Snapshot;
 pub(crate) use window::{Change, Event, Expired, WindowLimits};
 

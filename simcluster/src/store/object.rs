@@ -199,11 +199,6 @@ pub(crate) fn text_at<'a>(value: &'a Value, path: &[&str]) -> &'a str {
     path.iter().try_fold(value, |at, key| at.get(key)).and_then(Value::as_str).unwrap_or("")
 }
 
-/// The items of a list; none if the value is not a list.
-pub(crate) fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
-}
-
 /// Sets a field to that of another value, or removes it if there is none.
 pub(crate) fn copy_field(from: &Value, to: &mut Value, key: &str) {
     match from.get(key) {

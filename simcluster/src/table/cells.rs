@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::age::age;
 use super::{pod, storage};
+use crate::fields::items;
 use crate::store::{Object, text_at};
 
 /// How many addresses a cell lists before it only counts them.
@@ -246,8 +247,4 @@ fn size(members: &Value) -> usize {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "<none>".to_owned() } else { text.to_owned() }
-}
-
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

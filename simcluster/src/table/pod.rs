@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::age::age;
+use crate::fields::items;
 use crate::store::{Object, text_at};
 
 /// A summary of a Pod's containers.
@@ -158,10 +159,6 @@ fn is_sidecar(container: &Value) -> bool {
 
 fn has_condition(pod: &Value, kind: &str) -> bool {
     items(&pod["status"]["conditions"]).any(|c| c["type"] == kind && c["status"] == "True")
-}
-
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::names::{self, NameRule};
+use crate::fields::items;
 use crate::quote::quoted;
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// The maximum size of an object's annotations, keys and values, in bytes (`TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::quantity::Quantity;
 use super::{check_minimum, names, storage};
+use crate::fields::items;
 use crate::resource::{CLAIMS, CLASSES, LEASES, QUOTAS, Resource, VOLUMES};
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// The maximum size of the data of a config map or Secret, in bytes (`MaxSecretSize`).
 const DATA_LIMIT: usize = 1024 * 1024;

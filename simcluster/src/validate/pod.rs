@@ -8,8 +8,9 @@ use super::quantity::Quantity;
 #[cfg(feature = "kubectl")]
 use super::spec_diff::spec_diff;
 use super::{check_label, check_minimum, check_port, mounts, volumes};
+use crate::fields::items;
 use crate::status::Cause;
-use crate::store::{copy_field, items, text_at};
+use crate::store::{copy_field, text_at};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than \
      `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \

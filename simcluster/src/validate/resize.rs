@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::pod;
+use crate::fields::items;
 use crate::quote::json_quoted;
 use crate::requests::qos_class;
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// The only resources of a container that can change.
 const RESIZABLE: [&str; 2] = ["cpu", "memory"];

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{check_label, check_port, meta};
+use crate::fields::items;
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 

@@ -6,9 +6,10 @@ use super::names;
 use super::quantity::Quantity;
 #[cfg(feature = "kubectl")]
 use super::spec_diff::claim_diff;
+use crate::fields::items;
 use crate::quote::json_quoted;
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const IMMUTABLE: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::check_label;
 use super::quantity::Quantity;
+use crate::fields::items;
 use crate::status::Cause;
-use crate::store::{items, text_at};
+use crate::store::text_at;
 
 /// The kinds of volumes in the real server's order, each with the name that messages print for a second one.
 const SOURCES: [(&str, &str); 30] = [
