@@ -222,13 +222,13 @@ impl ControlError {
     }
 }
 
-/// Returns what was asked for.
+/// Returns an answer with a body.
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
 fn found(what: Value) -> Answer {
     Ok((StatusCode::OK, what))
 }
 
-/// Returns what was created.
+/// Returns an answer with a new object.
 #[expect(clippy::unnecessary_wraps, reason = "all routes have one shape")]
 fn created(what: Value) -> Answer {
     Ok((StatusCode::CREATED, what))
