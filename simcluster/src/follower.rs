@@ -3,13 +3,14 @@
 use futures::future::select_all;
 use tokio::sync::watch;
 
-use crate::resource::Resource;
+use crate::resource::{RESOURCES, Resource};
 use crate::store::{Event, Store};
 
 /// A task's position in the changes of some kinds.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    kinds: Vec<(&'static Resource, watch::Receiver<u64>)>,
+    kinds: Vec<&'static Resource>,
+    changed: Vec<watch::Receiver<u64>>,
     version: u64,
     epoch: u64,
 }
@@ -30,8 +31,15 @@ pub(crate) struct Changes {
 impl Follower {
     /// Follows the changes from now on.
     pub fn new(store: &Store, kinds: impl IntoIterator<Item = &'static Resource>) -> Self {
-        let kinds = kinds.into_iter().map(|kind| (kind, store.subscribe(kind))).collect();
-        Self { kinds, version: store.version(), epoch: store.epoch() }
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        let changed = kinds.iter().map(|kind| store.subscribe(kind)).collect();
+        Self { kinds, changed, version: store.version(), epoch: store.epoch() }
+    }
+
+    /// Follows the changes of all kinds from now on.
+    pub fn all(store: &Store) -> Self {
+        let kinds = RESOURCES.iter().collect();
+        Self { kinds, changed: vec![store.subscribe_all()], version: store.version(), epoch: store.epoch() }
     }
 
     /// Returns the changes since the last call.
@@ -42,8 +50,10 @@ impl Follower {
             (self.epoch, self.version) = (store.epoch(), store.epoch_start());
         }
         let mut changes = Changes { events: Vec::new(), missed: false, restored };
-        for (kind, changed) in &mut self.kinds {
+        for changed in &mut self.changed {
             changed.borrow_and_update();
+        }
+        for kind in &self.kinds {
             match store.events_after(kind, self.version) {
                 Ok(events) => changes.events.extend(events),
                 Err(_) => changes.missed = true,
@@ -57,7 +67,7 @@ impl Follower {
     /// Waits for a change. The store must outlive this, as it does for the tasks of a cluster.
     pub async fn changed(&mut self) {
         // An error would mean that the store is gone.
-        let _ = select_all(self.kinds.iter_mut().map(|(_, changed)| Box::pin(changed.changed()))).await;
+        let _ = select_all(self.changed.iter_mut().map(|changed| Box::pin(changed.changed()))).await;
     }
 }
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use crate::follower::{Changes, Follower};
 use crate::random::Random;
-use crate::resource::RESOURCES;
 use crate::shared::Shared;
 use crate::store::Key;
 
@@ -43,7 +42,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 
 impl Controllers {
     fn new(shared: Arc<Shared>, random: Random) -> Self {
-        let follower = Follower::new(&shared.state().store, &RESOURCES);
+        let follower = Follower::all(&shared.state().store);
         let services = endpoints::Index::default();
         Self { shared, follower, services, pending_owners: BTreeSet::new(), random }
     }

@@ -106,6 +106,7 @@ pub(crate) async fn run(shared: Arc<Shared>, options: NodeOptions) {
         node.take_in(changes);
         node.act();
         tokio::select! {
+            biased;
             () = follower.changed() => {}
             // The sender lives as long as the cluster.
             _ = settings.changed() => settings.mark_changed(),

@@ -42,6 +42,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
         loop {
             controller.step(&mut follower);
             tokio::select! {
+                biased;
                 () = follower.changed() => {}
                 () = sleep_until(controller.due.next()) => {}
             }

@@ -35,6 +35,8 @@ pub(crate) struct Store {
     tables: Vec<Table>,
     /// The objects that name an owner in their `ownerReferences`, by its uid.
     owned: HashMap<String, BTreeSet<Key>>,
+    /// The version of the last change of any resource, for tasks that wait for one.
+    any: watch::Sender<u64>,
 }
 
 /// Objects by namespace (empty for cluster-wide kinds), then by name: the order of a list.
@@ -70,7 +72,14 @@ impl Store {
                 changed: watch::Sender::new(FIRST_VERSION),
             })
             .collect();
-        Self { version: FIRST_VERSION, epoch: 0, epoch_start: FIRST_VERSION, tables, owned: HashMap::new() }
+        Self {
+            version: FIRST_VERSION,
+            epoch: 0,
+            epoch_start: FIRST_VERSION,
+            tables,
+            owned: HashMap::new(),
+            any: watch::Sender::new(FIRST_VERSION),
+        }
     }
 
     /// An empty store whose watch windows hold up to `events` events each.
@@ -132,6 +141,7 @@ impl Store {
         }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         table.announce(&Event { version, change, object: object.clone(), before });
+        self.any.send_replace(version);
         object
     }
 
@@ -159,6 +169,7 @@ impl Store {
             before: Some(before),
         };
         table.announce(&event);
+        self.any.send_replace(self.version);
         Some(object)
     }
 
@@ -189,6 +200,11 @@ impl Store {
     /// Tells of every later change of a kind.
     pub fn subscribe(&self, resource: &Resource) -> watch::Receiver<u64> {
         self.tables[resource.index].changed.subscribe()
+    }
+
+    /// Returns a receiver of the version of each change of any kind. It is woken after those of the kind.
+    pub fn subscribe_all(&self) -> watch::Receiver<u64> {
+        self.any.subscribe()
     }
 
     /// Returns the objects that name an owner in their `ownerReferences`.

@@ -51,6 +51,7 @@ impl Store {
             }
         }
         self.forget_events();
+        self.any.send_replace(self.version);
     }
 }
 
