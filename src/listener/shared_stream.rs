@@ -5,11 +5,13 @@
 
 use std::{
     io,
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{
@@ -18,62 +20,81 @@ use tokio::{
     },
 };
 
-/// The stream.
+/// The stream. It shares the half that writes: tokio's own `poll_read` needs the other half as its own, and makes one
+/// system call for a request where reads of a shared half make two.
 pub(super) struct SharedStream {
-    read: Arc<OwnedReadHalf>,
-    write: OwnedWriteHalf,
+    read: OwnedReadHalf,
+    write: Arc<OwnedWriteHalf>,
 }
 
 /// Observes the stream.
-pub(super) struct Observer(Arc<OwnedReadHalf>);
+pub(super) struct Observer(Arc<OwnedWriteHalf>);
 
 // === impl SharedStream ===
 
 impl SharedStream {
     pub(super) fn new(stream: TcpStream) -> (Self, Observer) {
         let (read, write) = stream.into_split();
-        let read = Arc::new(read);
-        (Self { read: Arc::clone(&read), write }, Observer(read))
+        let write = Arc::new(write);
+        (Self { read, write: Arc::clone(&write) }, Observer(write))
     }
-}
 
-impl AsyncRead for SharedStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let stream: &TcpStream = (*self.read).as_ref();
+    /// Writes as soon as the socket takes bytes.
+    fn poll_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let stream: &TcpStream = (*self.write).as_ref();
         loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match stream.try_read_buf(buf) {
-                Ok(_) => return Poll::Ready(Ok(())),
+            ready!(stream.poll_write_ready(cx))?;
+            match write(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                written => return Poll::Ready(written),
             }
         }
     }
 }
 
+impl AsyncRead for SharedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buf)
+    }
+}
+
 impl AsyncWrite for SharedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_with(cx, |stream| stream.try_write(buf))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write_vectored(cx, bufs)
+        self.poll_with(cx, |stream| stream.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.write.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
+    /// A socket has no buffer of its own to flush.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream: &TcpStream = (*self.write).as_ref();
+        Poll::Ready(match SockRef::from(stream).shutdown(Shutdown::Write) {
+            // The peer was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
+        })
     }
 }
 
