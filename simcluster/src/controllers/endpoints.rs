@@ -17,7 +17,6 @@ const MANAGER_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 
 /// An index of Services and Pods by label. Thousands of objects share a label such as `app`, so a Service is indexed
 /// by the label of its selector with the fewest other Services, and finds its Pods by the label with the fewest Pods.
-/// Pods by the pair that the fewest have.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     services: Names,
