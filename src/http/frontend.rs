@@ -4,6 +4,7 @@ use std::{
     error::Error,
     net::SocketAddr,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -239,44 +240,37 @@ impl Frontend {
                 .slow_after
                 .filter(|_| operation != Operation::Move && Wait::of(operation, request.uri()).is_none()),
         };
-        let request_span = span.clone();
-        async move {
-            let mut response = self.route(request, operation).await;
-            let error = response.extensions_mut().remove::<ApiError>();
-            if let Some(error) = &error {
-                response = error.write(info.format, info.path.path());
-            }
-            self.shared.metrics.answered(
-                &info.method,
-                &Answered {
-                    route: info.route,
-                    status: response.status(),
-                    create_failure: info.create_failure(error.as_ref()),
-                    took: start.elapsed(),
-                },
-            );
-            let names = unnamed.then_some((&id, ids));
-            info.log(response.status(), error.as_ref(), start.elapsed(), peer, names);
-            spans::end(
-                &request_span,
-                &spans::Answered {
-                    method: info.method.as_str(),
-                    route: info.route,
-                    path: info.path.path(),
-                    status: response.status().as_u16(),
-                },
-            );
-            response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
-            let reader = response.extensions_mut().remove::<ChangeReader>();
-            let log = response.extensions_mut().remove::<LogReader>().and_then(LogReader::take);
-            response.map(|body| match (reader, log) {
-                (Some(reader), _) => ResponseBody::Events(EventBody::new(reader)),
-                (None, Some(log)) => ResponseBody::Log(log),
-                (None, None) => ResponseBody::Whole(body),
-            })
+        let mut response = self.route(request, operation).instrument(span.clone()).await;
+        let error = response.extensions_mut().remove::<ApiError>();
+        if let Some(error) = &error {
+            response = error.write(info.format, info.path.path());
         }
-        .instrument(span)
-        .await
+        let answered = Answered {
+            route: info.route,
+            status: response.status(),
+            create_failure: info.create_failure(error.as_ref()),
+            took: start.elapsed(),
+        };
+        self.shared.metrics.answered(&info.method, &answered);
+        let names = unnamed.then_some((&id, ids));
+        span.in_scope(|| info.log(answered.status, error.as_ref(), answered.took, peer, names));
+        spans::end(
+            &span,
+            &spans::Answered {
+                method: info.method.as_str(),
+                route: info.route,
+                path: info.path.path(),
+                status: answered.status.as_u16(),
+            },
+        );
+        response.headers_mut().insert(&X_REQUEST_ID, id.into_header());
+        let reader = response.extensions_mut().remove::<ChangeReader>();
+        let log = response.extensions_mut().remove::<LogReader>().and_then(LogReader::take);
+        response.map(|body| match (reader, log) {
+            (Some(reader), _) => ResponseBody::Events(EventBody::new(reader)),
+            (None, Some(log)) => ResponseBody::Log(log),
+            (None, None) => ResponseBody::Whole(body),
+        })
     }
 
     async fn route<B>(&self, mut request: Request<B>, operation: Operation) -> Response
@@ -303,7 +297,8 @@ impl Frontend {
             request.extensions_mut().insert(options);
         }
         let mut routes = warp::service(self.routes.clone());
-        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        let answered = pin!(async move { routes.call(request).await });
+        let answered = AssertUnwindSafe(answered).catch_unwind();
         let ended = tokio::select! {
             biased;
             ended = timeout(after, answered) => ended,
