@@ -165,11 +165,15 @@ fn resource(Service { name, version }: Service) -> Resource {
     Resource::builder().with_attributes(own).build()
 }
 
-/// Adds the answer to the span of a request, by the semantic conventions of OpenTelemetry.
+/// Adds the answer to the span of a request, by the semantic conventions of OpenTelemetry. Does nothing if the span is not
+/// exported.
 pub fn answered(span: &Span, request: &ServerSpan<'_>) {
     let ServerSpan { method, route, path, status } = *request;
     let context = span.context();
     let span = context.span();
+    if !span.is_recording() {
+        return;
+    }
     span.update_name(route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
     let route = route.map(|route| KeyValue::new("http.route", route.to_owned()));
     span.set_attributes(route.into_iter().chain([
