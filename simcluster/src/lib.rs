@@ -83,6 +83,7 @@ mod faults;
 mod fields;
 mod follower;
 mod form;
+mod label_index;
 pub mod network;
 mod node;
 #[cfg(feature = "kubectl")]

@@ -1,11 +1,12 @@
 //! Endpoints: an `EndpointSlice` and an `Endpoints` object for each Service with a selector.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::fields::{has_ended, is_true, items};
+use crate::label_index::LabelIndex;
 use crate::random::Random;
 use crate::resource::{ENDPOINTS, NAMESPACES, PODS, SERVICES, SLICES};
 use crate::shared::State;
@@ -14,23 +15,6 @@ use crate::store::{Change, Event, Labels, Object, Store, text_at};
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const ENDPOINTS_LABEL: &str = "endpoints.kubernetes.io/managed-by";
 const MANAGER_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
-
-/// An index of Services and Pods by label. Thousands of objects share a label such as `app`, so a Service is indexed
-/// by the label of its selector with the fewest other Services, and finds its Pods by the label with the fewest Pods.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    services: Names,
-    /// The label under which a Service (namespace, name) is indexed.
-    of: HashMap<(String, String), Label>,
-    pods: Names,
-}
-
-/// A namespace, a key and a value.
-type Label = (String, String, String);
-
-/// The names of objects, by label.
-#[derive(Debug, Default)]
-struct Names(HashMap<Label, BTreeSet<String>>);
 
 /// The controller's access to the cluster.
 pub(super) struct Writer<'a> {
@@ -48,11 +32,11 @@ struct Backend<'a> {
 }
 
 /// Updates the endpoints of the Services that the events affect, or of all Services if events were missed.
-pub(super) fn update(writer: &mut Writer<'_>, index: &mut Index, events: &[Event], missed: bool) {
+pub(super) fn update(writer: &mut Writer<'_>, index: &mut LabelIndex, events: &[Event], missed: bool) {
     let store = &writer.state.store;
     let mut touched: BTreeSet<(String, String)> = BTreeSet::new();
     if missed {
-        *index = Index::of(store);
+        *index = self::index(store);
         let own = |endpoints: &Object| endpoints.labels().get(ENDPOINTS_LABEL).is_some();
         let endpoints = store.list(ENDPOINTS, None).filter(own);
         let all = store.list(SERVICES, None).chain(endpoints);
@@ -61,15 +45,16 @@ pub(super) fn update(writer: &mut Writer<'_>, index: &mut Index, events: &[Event
     for event in events {
         let object = &event.object;
         if object.resource == SERVICES {
-            index.remove(object);
+            index.remove_service(object.namespace(), object.name());
             if event.change != Change::Deleted {
-                index.insert(object);
+                index.insert_service(object.namespace(), object.name(), &selector(object));
             }
             touched.insert((object.namespace().to_owned(), object.name().to_owned()));
         } else if object.resource == PODS {
-            index.follow(event);
+            follow(index, event);
             for pod in event.before.iter().chain([object]) {
-                touched.extend(index.find(pod).map(|name| (pod.namespace().to_owned(), name)));
+                let services = index.services_of(pod.namespace(), pod.labels());
+                touched.extend(services.map(|name| (pod.namespace().to_owned(), name.to_owned())));
             }
         }
     }
@@ -81,7 +66,7 @@ pub(super) fn update(writer: &mut Writer<'_>, index: &mut Index, events: &[Event
 // === impl Writer ===
 
 impl Writer<'_> {
-    fn write(&mut self, index: &Index, namespace: &str, name: &str) {
+    fn write(&mut self, index: &LabelIndex, namespace: &str, name: &str) {
         let state = &mut *self.state;
         let service = state.store.get(SERVICES, namespace, name);
         let alive = state.store.get(NAMESPACES, "", namespace).is_some_and(|space| !space.terminating());
@@ -96,7 +81,7 @@ impl Writer<'_> {
             return;
         };
         let pods: Vec<Object> = index
-            .candidates(namespace, &selector)
+            .pods_of(namespace, &selector)
             .filter_map(|pod| state.store.get(PODS, namespace, pod))
             .filter(|pod| pod.labels().contains_all(&selector))
             .collect();
@@ -243,88 +228,34 @@ impl<'a> Backend<'a> {
     }
 }
 
-// === impl Index ===
-
-impl Index {
-    /// Builds the index from the store.
-    pub fn of(store: &Store) -> Self {
-        let mut index = Self::default();
-        store.list(SERVICES, None).for_each(|service| index.insert(&service));
-        for pod in store.list(PODS, None) {
-            pairs(pod.namespace(), pod.labels()).for_each(|pair| index.pods.insert(pair, pod.name()));
-        }
-        index
+/// Builds the index from the store.
+pub(super) fn index(store: &Store) -> LabelIndex {
+    let mut index = LabelIndex::default();
+    for service in store.list(SERVICES, None) {
+        index.insert_service(service.namespace(), service.name(), &selector(&service));
     }
-
-    fn insert(&mut self, service: &Object) {
-        let selector = selector(service);
-        let pairs = pairs(service.namespace(), &selector);
-        if let Some(pair) = pairs.min_by_key(|pair| self.services.of(pair).len()) {
-            self.services.insert(pair.clone(), service.name());
-            self.of.insert((service.namespace().to_owned(), service.name().to_owned()), pair);
-        }
+    for pod in store.list(PODS, None) {
+        index.insert_pod(pod.namespace(), pod.name(), pod.labels());
     }
-
-    fn remove(&mut self, service: &Object) {
-        let key = (service.namespace().to_owned(), service.name().to_owned());
-        if let Some(pair) = self.of.remove(&key) {
-            self.services.remove(&pair, service.name());
-        }
-    }
-
-    /// Returns the Services whose selector may match a Pod.
-    fn find(&self, pod: &Object) -> impl Iterator<Item = String> {
-        pairs(pod.namespace(), pod.labels()).flat_map(|pair| self.services.of(&pair).iter().cloned())
-    }
-
-    /// Updates the index for an event.
-    fn follow(&mut self, event: &Event) {
-        let gone = event.change == Change::Deleted;
-        let before = event.before.as_deref();
-        if !gone && before.is_some_and(|before| before.labels() == event.object.labels()) {
-            return;
-        }
-        for pair in before.into_iter().flat_map(|pod| pairs(pod.namespace(), pod.labels())) {
-            self.pods.remove(&pair, event.object.name());
-        }
-        let now = (!gone).then(|| pairs(event.object.namespace(), event.object.labels()));
-        for pair in now.into_iter().flatten() {
-            self.pods.insert(pair, event.object.name());
-        }
-    }
-
-    /// Returns the names of the Pods that a selector may match.
-    fn candidates(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = &str> {
-        let sets = pairs(namespace, selector).map(|pair| self.pods.of(&pair));
-        sets.min_by_key(|names| names.len()).into_iter().flatten().map(String::as_str)
-    }
+    index
 }
 
-// === impl Names ===
-
-impl Names {
-    fn of(&self, label: &Label) -> &BTreeSet<String> {
-        static NONE: BTreeSet<String> = BTreeSet::new();
-        self.0.get(label).unwrap_or(&NONE)
+/// Updates the index for an event of a Pod.
+fn follow(index: &mut LabelIndex, event: &Event) {
+    let pod = &event.object;
+    let gone = event.change == Change::Deleted;
+    let before = event.before.as_deref();
+    if !gone && before.is_some_and(|before| before.labels() == pod.labels()) {
+        return;
     }
-
-    fn insert(&mut self, label: Label, name: &str) {
-        self.0.entry(label).or_default().insert(name.to_owned());
+    if let Some(before) = before {
+        index.remove_pod(before.namespace(), before.name(), before.labels());
     }
-
-    fn remove(&mut self, label: &Label, name: &str) {
-        let Some(names) = self.0.get_mut(label) else { return };
-        names.remove(name);
-        if names.is_empty() {
-            self.0.remove(label);
-        }
+    if !gone {
+        index.insert_pod(pod.namespace(), pod.name(), pod.labels());
     }
 }
 
 fn selector(service: &Object) -> Labels {
     Labels::new(service.value()["spec"]["selector"].as_object())
-}
-
-fn pairs(namespace: &str, labels: &Labels) -> impl Iterator<Item = Label> {
-    labels.iter().map(move |(key, value)| (namespace.to_owned(), key.to_owned(), value.to_owned()))
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::follower::{Changes, Follower};
+use crate::label_index::LabelIndex;
 use crate::random::Random;
 use crate::shared::Shared;
 use crate::store::Key;
@@ -18,7 +19,7 @@ use crate::store::Key;
 struct Controllers {
     shared: Arc<Shared>,
     follower: Follower,
-    services: endpoints::Index,
+    services: LabelIndex,
     /// Terminating owners with a finalizer of the garbage collector.
     pending_owners: BTreeSet<Key>,
     /// The source of generated names. It is separate, so that names of clients' objects do not depend on the timing of
@@ -43,7 +44,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
 impl Controllers {
     fn new(shared: Arc<Shared>, random: Random) -> Self {
         let follower = Follower::all(&shared.state().store);
-        let services = endpoints::Index::default();
+        let services = LabelIndex::default();
         Self { shared, follower, services, pending_owners: BTreeSet::new(), random }
     }
 
@@ -53,7 +54,7 @@ impl Controllers {
         let mut state = shared.state();
         let Changes { events, missed, restored } = self.follower.take(&state.store);
         if restored {
-            self.services = endpoints::Index::of(&state.store);
+            self.services = endpoints::index(&state.store);
             self.pending_owners = garbage::all_pending_owners(&state.store);
         }
         if missed {

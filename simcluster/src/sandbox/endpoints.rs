@@ -1,10 +1,11 @@
 //! Maps each node port to the Pod behind it. Pure: takes changes, returns what to do with ports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::label_index::LabelIndex;
 use crate::ports::node_ports;
 use crate::store::{Labels, Object, text_at};
 
@@ -24,8 +25,10 @@ pub(super) enum Outcome {
 pub(super) struct Endpoints {
     /// By namespace and name.
     services: HashMap<(String, String), Service>,
-    /// By namespace, then by name.
-    ready: HashMap<String, BTreeMap<String, ReadyPod>>,
+    /// By namespace and name.
+    ready: HashMap<(String, String), ReadyPod>,
+    /// These Services, and the Pods that are ready.
+    index: LabelIndex,
 }
 
 #[derive(Debug)]
@@ -60,10 +63,12 @@ impl Endpoints {
         let ports = if gone { Vec::new() } else { node_ports(object.value()) };
         let mut outcomes = Vec::new();
         if let Some(before) = self.services.remove(&key) {
+            self.index.remove_service(&key.0, &key.1);
             outcomes.extend(before.ports.iter().filter(|p| !ports.contains(p)).map(|p| Outcome::Release(*p)));
         }
         let selector = Labels::new(object.value()["spec"]["selector"].as_object());
         if !ports.is_empty() && !selector.is_empty() {
+            self.index.insert_service(&key.0, &key.1, &selector);
             self.services.insert(key.clone(), Service { selector, ports, behind: None });
             outcomes.extend(self.settle(&key));
         }
@@ -72,39 +77,38 @@ impl Endpoints {
 
     /// A Pod was added, changed or deleted.
     pub fn pod(&mut self, object: &Object, gone: bool) -> Vec<Outcome> {
-        let (namespace, name) = key(object);
-        let pods = self.ready.entry(namespace.clone()).or_default();
+        let key = key(object);
         let now = if gone { None } else { ReadyPod::of(object) };
-        if pods.get(&name) == now.as_ref() {
+        if self.ready.get(&key) == now.as_ref() {
             return Vec::new();
         }
-        let before = match now {
-            Some(now) => pods.insert(name.clone(), now),
-            None => pods.remove(&name),
-        };
-        let after = pods.get(&name);
-        let concerned: Vec<_> = self
-            .services
-            .iter()
-            .filter(|((place, _), service)| {
-                let selects = |pod: &ReadyPod| pod.labels.contains_all(&service.selector);
-                *place == namespace && (before.as_ref().is_some_and(selects) || after.is_some_and(selects))
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        concerned.iter().flat_map(|key| self.settle(key)).collect()
+        let before = self.ready.remove(&key);
+        let mut concerned = BTreeSet::new();
+        for pod in [&before, &now].into_iter().flatten() {
+            concerned.extend(self.selecting(&key.0, pod));
+        }
+        if let Some(before) = before {
+            self.index.remove_pod(&key.0, &key.1, &before.labels);
+        }
+        if let Some(now) = now {
+            self.index.insert_pod(&key.0, &key.1, &now.labels);
+            self.ready.insert(key, now);
+        }
+        concerned.iter().flat_map(|service| self.settle(service)).collect()
     }
 
     /// Replaces everything. A handle keeps the tree that it parsed, so each is dropped before the next is read.
     pub fn replace(&mut self, services: &[Object], pods: impl Iterator<Item = Object>) -> Vec<Outcome> {
         self.ready.clear();
+        self.index = LabelIndex::default();
         for pod in pods {
             if let Some(ready) = ReadyPod::of(&pod) {
-                let (namespace, name) = key(&pod);
-                self.ready.entry(namespace).or_default().insert(name, ready);
+                let key = key(&pod);
+                self.index.insert_pod(&key.0, &key.1, &ready.labels);
+                self.ready.insert(key, ready);
             }
         }
-        let present: Vec<_> = services.iter().map(key).collect();
+        let present: HashSet<_> = services.iter().map(key).collect();
         let mut outcomes = Vec::new();
         self.services.retain(|key, service| {
             let stays = present.contains(key);
@@ -119,12 +123,23 @@ impl Endpoints {
         outcomes
     }
 
+    /// Returns the Services that select a Pod.
+    fn selecting(&self, namespace: &str, pod: &ReadyPod) -> impl Iterator<Item = (String, String)> {
+        let names = self.index.services_of(namespace, &pod.labels);
+        let keys = names.map(|name| (namespace.to_owned(), name.to_owned()));
+        keys.filter(|key| {
+            self.services.get(key).is_some_and(|service| pod.labels.contains_all(&service.selector))
+        })
+    }
+
     /// Chooses the Pod behind a Service: the first by name, or the one it has while that is ready.
     fn settle(&mut self, key: &(String, String)) -> Vec<Outcome> {
-        let Some(service) = self.services.get_mut(key) else { return Vec::new() };
-        let pods = self.ready.get(&key.0);
-        let mut fitting =
-            pods.into_iter().flat_map(BTreeMap::values).filter(|p| p.labels.contains_all(&service.selector));
+        let Self { services, ready, index } = self;
+        let Some(service) = services.get_mut(key) else { return Vec::new() };
+        let mut fitting = index
+            .pods_of(&key.0, &service.selector)
+            .filter_map(|name| ready.get(&(key.0.clone(), name.to_owned())))
+            .filter(|pod| pod.labels.contains_all(&service.selector));
         let kept = fitting.clone().find(|pod| Some(&pod.sandbox.uid) == service.behind.as_ref());
         let chosen = kept.or_else(|| fitting.next());
         service.behind = chosen.map(|pod| pod.sandbox.uid.clone());
