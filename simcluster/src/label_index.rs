@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::store::Labels;
 
-/// Which Services may select a Pod, and which Pods a Service may select. The caller compares all labels of these.
+/// The Services that may select a Pod, and the Pods that a Service may select. The caller compares all their labels.
 #[derive(Debug, Default)]
 pub(crate) struct LabelIndex {
     services: Names,

@@ -192,6 +192,6 @@ fn sees_sandboxes(facts: &Facts) -> Outcome {
     Outcome::failed(
         format!("the daemon does not list {}", list(&unseen)),
         "the daemon uses another cluster or another namespace than these settings",
-        "compare the settings of both: KUBECONFIG_PATH, K8S_API_SERVER and K8S_NAMESPACE",
+        "compare the settings of both: KUBECONFIG_PATH, K8S_API_SERVER and K8S_NAMESPACE, or the tables [clusters.NAME]",
     )
 }
