@@ -41,6 +41,10 @@ pub fn check(data: &[u8]) {
     };
     let target = [before.as_bytes(), rest, after.as_bytes()].concat();
     let Ok(uri) = Uri::try_from(target) else { return };
+    // Queries have a target of their own, and an invalid one is a 422.
+    if uri.query().is_some() {
+        return;
+    }
     FACE.with_borrow(|face| face.is_sound(&method, &uri));
 }
 
@@ -106,6 +110,9 @@ impl Face {
         let Answer { status, body, .. } = answer;
         let content_type = answer.header(&CONTENT_TYPE);
         assert!(matches!(status.as_u16(), 200 | 304 | 404 | 405), "{method} {uri}: {status}");
+        if status.is_success() && is_page(uri.path()) {
+            return;
+        }
         assert!(body.len() <= 1024 + 8 * uri.path().len(), "{method} {uri}: {} bytes", body.len());
         if method == Method::HEAD {
             return;
@@ -123,6 +130,12 @@ impl Face {
     }
 }
 
+/// Returns whether the answer is the same for everyone, in a format and of a size of its own.
+fn is_page(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(first, Some("ui" | "docs" | "openapi.json" | "metrics"))
+}
+
 /// Returns the sandbox that a request names.
 fn named(method: &Method, path: &str) -> Option<String> {
     let rest = path.strip_prefix("/api/sandboxes")?;
@@ -135,7 +148,7 @@ fn named(method: &Method, path: &str) -> Option<String> {
     let is_route = matches!(
         (method.as_str(), operation),
         ("GET" | "DELETE" | "PATCH", None)
-            | ("POST", Some("touch"))
+            | ("POST", Some("touch" | "move"))
             | ("GET", Some("presence" | "events" | "timeline" | "logs"))
     );
     if !is_route || names.next().is_some() {
