@@ -109,10 +109,14 @@ impl Face {
     fn is_well_formed(method: &Method, uri: &Uri, answer: &Answer) {
         let Answer { status, body, .. } = answer;
         let content_type = answer.header(&CONTENT_TYPE);
-        assert!(matches!(status.as_u16(), 200 | 304 | 404 | 405), "{method} {uri}: {status}");
-        if status.is_success() && is_page(uri.path()) {
+        if is_page(uri.path()) && matches!(status.as_u16(), 200 | 308) {
             return;
         }
+        // The body is that of a sandbox.
+        if method == Method::PATCH && *status == 422 && uri.path().starts_with("/api/workspaces/") {
+            return;
+        }
+        assert!(matches!(status.as_u16(), 200 | 304 | 404 | 405), "{method} {uri}: {status}");
         assert!(body.len() <= 1024 + 8 * uri.path().len(), "{method} {uri}: {} bytes", body.len());
         if method == Method::HEAD {
             return;
