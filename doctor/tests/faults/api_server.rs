@@ -10,17 +10,13 @@ use tokio::time::Instant;
 
 use crate::fixture::{Case, TIME, finds, options, template, with_profile};
 
-/// The limit of a diagnosis, whose own deadline is [`TIME`]. Far above it, because the machine may be busy, and far below the time-outs
-/// of connections.
-const IN_TIME: Duration = Duration::from_secs(15);
-
 /// Guards that a healthy cluster passes with no warning, and that the checks without slow ones end in time.
 #[tokio::test]
 async fn a_healthy_cluster_passes() {
     let case = Case::healthy().await;
     let begin = Instant::now();
     let report = case.report().await;
-    assert!(begin.elapsed() < IN_TIME, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     let shown = doctor::Format::Table.show(&report, None);
     assert_eq!(report.faults(), [""; 0], "{shown}");
     let passed = shown.lines().filter(|line| line.starts_with("  ok ")).count();
@@ -70,7 +66,7 @@ async fn faults_of_the_api_server() {
         case.cluster.fault(rule);
         let begin = Instant::now();
         case.finds(fault, &[code]).await;
-        assert!(begin.elapsed() < IN_TIME, "{fault}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(3), "{fault}: {:?}", begin.elapsed());
     }
 }
 
