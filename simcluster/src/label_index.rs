@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::store::Labels;
+use crate::store::{Labels, Object};
 
 /// The Services that may select a Pod, and the Pods that a Service may select. The caller compares all their labels.
 #[derive(Debug, Default)]
@@ -79,6 +79,11 @@ impl Names {
             self.0.remove(label);
         }
     }
+}
+
+/// Returns the labels that a Service selects.
+pub(crate) fn selector(service: &Object) -> Labels {
+    Labels::new(service.value()["spec"]["selector"].as_object())
 }
 
 fn pairs(namespace: &str, labels: &Labels) -> impl Iterator<Item = Label> {

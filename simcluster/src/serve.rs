@@ -16,6 +16,7 @@ use crate::service::Service;
 
 /// The timeout for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Serves a cluster on a listener until `shutdown` completes. Then all connections are closed, including open watches.
 ///
 /// While the cluster is [unavailable](Cluster::set_away), connections are accepted and closed immediately, except

@@ -1,5 +1,6 @@
 //! Validation and defaults of the RBAC kinds (`k8s.io/kubernetes/pkg/apis/rbac`).
 
+use crate::fields::items;
 use serde_json::Value;
 
 use crate::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, Resource};
@@ -36,12 +37,12 @@ pub(crate) fn fill(resource: &Resource, value: &mut Value) {
 pub(crate) fn check(resource: &Resource, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if resource == ROLES || resource == CLUSTER_ROLES {
-        for (place, rule) in value["rules"].as_array().into_iter().flatten().enumerate() {
+        for (place, rule) in items(&value["rules"]).enumerate() {
             check_rule(rule, &format!("rules[{place}]"), resource.namespaced, &mut causes);
         }
     } else if resource == ROLE_BINDINGS || resource == CLUSTER_ROLE_BINDINGS {
         check_role_reference(&value["roleRef"], resource.namespaced, &mut causes);
-        for (place, subject) in value["subjects"].as_array().into_iter().flatten().enumerate() {
+        for (place, subject) in items(&value["subjects"]).enumerate() {
             check_subject(subject, &format!("subjects[{place}]"), resource.namespaced, &mut causes);
         }
     }

@@ -1,5 +1,6 @@
 //! Authorization: finds the rules for a user through bindings and roles, and decides. Pure: it only reads the store.
 
+use crate::fields::items;
 use serde_json::Value;
 
 use super::attributes::Attributes;
@@ -70,9 +71,8 @@ impl Grants {
     }
 
     fn add(&mut self, store: &Store, binding: &Object, user: &User) {
-        let subjects = binding.value()["subjects"].as_array().into_iter().flatten();
-        let Some(subject) = subjects.into_iter().find(|subject| applies(subject, user, binding.namespace()))
-        else {
+        let mut subjects = items(&binding.value()["subjects"]);
+        let Some(subject) = subjects.find(|subject| applies(subject, user, binding.namespace())) else {
             return;
         };
         match rules_of(store, &binding.value()["roleRef"], binding.namespace()) {

@@ -1,5 +1,6 @@
 //! Reviews of users and permissions, which are not stored.
 
+use crate::fields::items;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -63,10 +64,7 @@ pub(crate) fn answer(shared: &Shared, kind: &ReviewKind, request: &Request) -> A
 /// Returns the user in the spec of an access review.
 fn subject(kind: &ReviewKind, review: &Value) -> ApiResult<User> {
     let spec = &review["spec"];
-    let list = |list: &Value| {
-        let items = list.as_array().into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
-    };
+    let list = |list: &Value| items(list).filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let mut user = User::new(text_at(spec, &["user"]));
     user.groups = list(&spec["groups"]);
     text_at(spec, &["uid"]).clone_into(&mut user.uid);
@@ -149,7 +147,7 @@ fn token_review(shared: &Shared, kind: &ReviewKind, spec: &Value) -> ApiResult<V
     if token.is_empty() {
         return Err(kind.invalid("spec.token", "FieldValueRequired", "Required value: must be specified"));
     }
-    let wanted = spec["audiences"].as_array().into_iter().flatten();
+    let wanted = items(&spec["audiences"]);
     let mut audiences: Vec<_> = wanted.filter_map(Value::as_str).map(str::to_owned).collect();
     Ok(match authenticate::token(shared, token, &audiences) {
         Authentication::User(user) => {

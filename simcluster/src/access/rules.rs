@@ -1,6 +1,7 @@
 //! A rule of a role, and whether it allows an action. Pure
 //! (`k8s.io/kubernetes/pkg/apis/rbac/v1/evaluation_helpers.go`).
 
+use crate::fields::items;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,8 +31,7 @@ pub(crate) struct PolicyRule {
 impl PolicyRule {
     /// Returns the rules of a Role or a `ClusterRole`. An invalid rule allows nothing.
     pub fn all_of(role: &Value) -> Vec<Self> {
-        let rules = role["rules"].as_array().into_iter().flatten();
-        rules.filter_map(|rule| Self::deserialize(rule).ok()).collect()
+        items(&role["rules"]).filter_map(|rule| Self::deserialize(rule).ok()).collect()
     }
 
     /// Returns whether the rule allows the action.

@@ -1,5 +1,6 @@
 //! Token requests for service accounts (`kubectl create token`).
 
+use crate::fields::items;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -117,7 +118,7 @@ impl TokenSpec {
             let why = format!("Invalid value: {seconds}: {why}");
             return Err(review_kind.invalid("spec.expirationSeconds", "FieldValueInvalid", &why));
         }
-        let wanted = spec["audiences"].as_array().into_iter().flatten();
+        let wanted = items(&spec["audiences"]);
         let mut audiences: Vec<_> = wanted.filter_map(Value::as_str).map(str::to_owned).collect();
         if audiences.is_empty() {
             audiences.push(AUDIENCE.to_owned());

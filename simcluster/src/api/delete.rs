@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::update::find;
 use super::{list, options};
 use crate::clock::{Clock, stamp};
-use crate::fields::items;
+use crate::fields::{has_ended, items};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::resource::{CLAIMS, NAMESPACES, PODS, QUOTAS, Resource, SERVICE_ACCOUNTS, SERVICES};
@@ -204,8 +204,7 @@ fn mark(old: &Object, until: Timestamp, grace: i64) -> Value {
 
 /// Returns the grace period of a Pod in seconds: 0 if it never started or has ended.
 fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
-    let ended = matches!(text_at(pod, &["status", "phase"]), "Succeeded" | "Failed");
-    if ended || text_at(pod, &["spec", "nodeName"]).is_empty() {
+    if has_ended(pod) || text_at(pod, &["spec", "nodeName"]).is_empty() {
         return 0;
     }
     let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);

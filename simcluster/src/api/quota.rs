@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::defaults::uses_node_ports;
-use crate::fields::items;
+use crate::fields::{has_ended, items};
 use crate::resource::{CLAIMS, PODS, QUOTAS, Resource, SERVICES};
 use crate::status::{ApiError, ApiResult};
 use crate::store::{Store, text_at};
@@ -101,7 +101,7 @@ fn charge(resource: &Resource, value: &Value, hard: &Map<String, Value>) -> Amou
     add(&format!("count/{}", resource.qualified()), count(1));
     match resource {
         // A Pod that has ended counts only as an object.
-        r if r == PODS && matches!(text_at(value, &["status", "phase"]), "Succeeded" | "Failed") => {}
+        r if r == PODS && has_ended(value) => {}
         r if r == PODS => {
             add("pods", count(1));
             for container in items(&value["spec"]["containers"]) {

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::fields::{has_ended, is_true, items};
-use crate::label_index::LabelIndex;
+use crate::label_index::{LabelIndex, selector};
 use crate::random::Random;
 use crate::resource::{ENDPOINTS, NAMESPACES, PODS, SERVICES, SLICES};
 use crate::shared::State;
-use crate::store::{Change, Event, Labels, Object, Store, text_at};
+use crate::store::{Change, Event, Object, Store, text_at};
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const ENDPOINTS_LABEL: &str = "endpoints.kubernetes.io/managed-by";
@@ -254,8 +254,4 @@ fn follow(index: &mut LabelIndex, event: &Event) {
     if !gone {
         index.insert_pod(pod.namespace(), pod.name(), pod.labels());
     }
-}
-
-fn selector(service: &Object) -> Labels {
-    Labels::new(service.value()["spec"]["selector"].as_object())
 }

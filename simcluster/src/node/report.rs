@@ -6,7 +6,7 @@ use super::container;
 use super::life::{Circumstances, Stage};
 use super::resources::{allocated, in_force};
 use crate::behaviour::Course;
-use crate::fields::{items, pod_condition, transition_time};
+use crate::fields::{has_ended, items, pod_condition, transition_time};
 use crate::store::text_at;
 
 /// Values for the status that are not in the Pod.
@@ -161,7 +161,7 @@ fn write_conditions(pod: &mut Value, stage: Stage, now: &str) {
     let phase = text_at(pod, &["status", "phase"]).to_owned();
     let ready =
         pod["status"]["containerStatuses"].as_array().is_some_and(|l| l.iter().all(|s| s["ready"] == true));
-    let over = matches!(phase.as_str(), "Succeeded" | "Failed");
+    let over = has_ended(pod);
     let networked = !over && !matches!(stage, Stage::Accepted | Stage::MountFailed(_));
     let (why, message) = match phase.as_str() {
         "Succeeded" => (Some("PodCompleted"), None),

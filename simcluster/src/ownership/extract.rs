@@ -1,5 +1,6 @@
 //! The fields of an object, and the fields that differ between two states of it.
 
+use crate::fields::items;
 use serde_json::{Map, Value};
 
 use super::fields::{FieldSet, item, member};
@@ -137,8 +138,7 @@ fn compare(
         }
         (Shape::List(below), Sharing::Set | Sharing::Keyed(_)) => {
             let steps = |list: &Value| -> Vec<(Option<String>, Value)> {
-                let items = list.as_array().into_iter().flatten();
-                items.map(|value| (item(&field.sharing, value), value.clone())).collect()
+                items(list).map(|value| (item(&field.sharing, value), value.clone())).collect()
             };
             let (was, is) = (steps(old), steps(new));
             for (step, value) in &is {

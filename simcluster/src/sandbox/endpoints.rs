@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::label_index::LabelIndex;
+use crate::fields::is_true;
+use crate::label_index::{LabelIndex, selector};
 use crate::ports::node_ports;
 use crate::store::{Labels, Object, text_at};
 
@@ -66,7 +67,7 @@ impl Endpoints {
             self.index.remove_service(&key.0, &key.1);
             outcomes.extend(before.ports.iter().filter(|p| !ports.contains(p)).map(|p| Outcome::Release(*p)));
         }
-        let selector = Labels::new(object.value()["spec"]["selector"].as_object());
+        let selector = selector(object);
         if !ports.is_empty() && !selector.is_empty() {
             self.index.insert_service(&key.0, &key.1, &selector);
             self.services.insert(key.clone(), Service { selector, ports, behind: None });
@@ -156,9 +157,7 @@ impl Endpoints {
 impl ReadyPod {
     /// `None` for a Pod that gets no traffic: not ready, or on its way out.
     fn of(pod: &Object) -> Option<Self> {
-        let conditions = pod.value()["status"]["conditions"].as_array()?;
-        let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-        if !ready || pod.terminating() {
+        if !is_true(pod.value(), "Ready") || pod.terminating() {
             return None;
         }
         let sandbox = Sandbox {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::age::age;
-use crate::fields::items;
+use crate::fields::{is_true, items};
 use crate::store::{Object, text_at};
 
 /// A summary of a Pod's containers.
@@ -30,7 +30,7 @@ pub(super) fn cells(object: &Object, age_cell: &str, now: Timestamp) -> Value {
     let or_none = |text: &str| if text.is_empty() { "<none>".to_owned() } else { text.to_owned() };
     let gates = value["spec"]["readinessGates"].as_array().map_or(0, Vec::len);
     let passed = items(&value["spec"]["readinessGates"])
-        .filter(|gate| has_condition(value, text_at(gate, &["conditionType"])))
+        .filter(|gate| is_true(value, text_at(gate, &["conditionType"])))
         .count();
     json!([
         object.name(),
@@ -70,7 +70,7 @@ impl Summary {
             "SchedulingGated".clone_into(&mut summary.reason);
         }
         let initializing = summary.count_init(value);
-        if !initializing || has_condition(value, "Initialized") {
+        if !initializing || is_true(value, "Initialized") {
             if !initializing {
                 // Earlier restarts of init containers do not count as restarts of the Pod.
                 (summary.restarts, summary.last_restart) = (0, None);
@@ -129,7 +129,7 @@ impl Summary {
             }
         }
         if self.reason == "Completed" && running {
-            let word = if has_condition(pod, "Ready") { "Running" } else { "NotReady" };
+            let word = if is_true(pod, "Ready") { "Running" } else { "NotReady" };
             word.clone_into(&mut self.reason);
         }
     }
@@ -155,10 +155,6 @@ fn ending(terminated: &Value) -> String {
 
 fn is_sidecar(container: &Value) -> bool {
     container["restartPolicy"] == "Always"
-}
-
-fn has_condition(pod: &Value, kind: &str) -> bool {
-    items(&pod["status"]["conditions"]).any(|c| c["type"] == kind && c["status"] == "True")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The rows of claims, volumes and storage classes.
 
+use crate::fields::items;
 use serde_json::{Value, json};
 
 use crate::store::{Object, text_at};
@@ -86,6 +87,6 @@ fn modes(list: &Value) -> String {
         "ReadWriteOncePod" => "RWOP",
         _ => "",
     };
-    let modes = list.as_array().into_iter().flatten().filter_map(Value::as_str).map(short);
+    let modes = items(list).filter_map(Value::as_str).map(short);
     modes.collect::<Vec<_>>().join(",")
 }
