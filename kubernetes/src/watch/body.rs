@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use memchr::memchr_iter;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
@@ -50,17 +51,26 @@ impl<B> WatchBody<B> {
     }
 
     fn received(&mut self, data: &[u8]) -> Result<(), CallError> {
-        for (newlines, part) in data.split(|byte| *byte == b'\n').enumerate() {
-            let before = if newlines == 0 { self.unfinished } else { 0 };
-            self.unfinished = before.saturating_add(part.len());
-            if self.unfinished > self.max {
-                return Err(CallError::TooLarge { max: self.max });
-            }
+        let mut start = 0;
+        for newline in memchr_iter(b'\n', data) {
+            self.grown(newline - start)?;
+            self.unfinished = 0;
+            start = newline + 1;
         }
+        self.grown(data.len() - start)?;
         // A frame with the start of another event proves nothing, because that event is not passed on yet.
         if data.ends_with(b"\n") {
             self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
             self.state.set_synced();
+        }
+        Ok(())
+    }
+
+    /// Counts further bytes of the last event.
+    fn grown(&mut self, bytes: usize) -> Result<(), CallError> {
+        self.unfinished = self.unfinished.saturating_add(bytes);
+        if self.unfinished > self.max {
+            return Err(CallError::TooLarge { max: self.max });
         }
         Ok(())
     }
