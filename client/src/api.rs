@@ -222,13 +222,13 @@ impl Api {
         }
     }
 
-    /// Returns the JSON of a 200, or the error of the API.
+    /// Returns the JSON of a 200 or 202, or the error of the API.
     fn json(&self, head: &Parts, body: &[u8]) -> Result<Value, Cause> {
         let is_json =
             matches!(media_type(&head.headers), Some("application/json" | "application/problem+json"));
         let body: Option<Value> = is_json.then(|| serde_json::from_slice(body).ok()).flatten();
         match body {
-            Some(body) if head.status == StatusCode::OK => Ok(body),
+            Some(body) if matches!(head.status, StatusCode::OK | StatusCode::ACCEPTED) => Ok(body),
             body if head.status == StatusCode::UNAUTHORIZED => {
                 Err(self.refused(head, body.unwrap_or_default()))
             }

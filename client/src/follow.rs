@@ -22,6 +22,9 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(5),
 ];
 
+/// The longest wait that an answer can ask for.
+const ASKED_MAX: Duration = Duration::from_secs(60);
+
 /// A stream of events that is opened again after each disconnect, where it was.
 pub struct Follow<'a> {
     api: &'a Api,
@@ -126,7 +129,7 @@ impl<'a> Follow<'a> {
             }
             Err(error) if self.was_open && error.is_temporary() => {
                 self.attempts += 1;
-                let asked = error.refusal().and_then(|refusal| refusal.retry_after).unwrap_or_default();
+                let asked = error.refusal().and_then(|refusal| refusal.retry_after).unwrap_or_default().min(ASKED_MAX);
                 self.at = Some(Instant::now() + wait(self.attempts).max(asked));
                 Ok((self.attempts == 1).then(|| News::Lost(error.to_string())))
             }

@@ -167,7 +167,7 @@ pub(super) fn print_changed(
         if let Some(value) = value {
             let id = sandbox.id();
             session.console.note(&format!(
-                "warning: sandbox {id:?} existed already, and the {what} {value} of this command is not applied"
+                "warning: sandbox {id:?} existed already, without the {what} {value} of this command"
             ));
         }
     }

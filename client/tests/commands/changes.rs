@@ -119,7 +119,7 @@ async fn what_is_not_applied_is_a_warning() {
     let outcome = command(&server.url, &["create", "a", "--profile", "large", "--owner", "me"]).await;
     assert_eq!(
         outcome.err,
-        "warning: sandbox \"a\" existed already, and the profile large of this command is not applied\n"
+        "warning: sandbox \"a\" existed already, without the profile large of this command\n"
     );
     assert!(outcome.out.starts_with("ID   STATUS"), "{}", outcome.out);
     assert!(server.requests()[0].headers.contains("x-owner: me"));
@@ -207,11 +207,16 @@ async fn limits_are_patches() {
 /// Guards that a move names the cluster, and that a sandbox that has not moved yet is not shown as if it had.
 #[tokio::test]
 async fn a_move_tells_whether_it_is_done() {
-    let server = Server::start(|_, _| ok(sandbox("a", &json!({"cluster": "west"})))).await;
+    let server = Server::start(|request, _| {
+        let status = if request.body == json!({"cluster": "west"}) { 200 } else { 202 };
+        Answer::Json(status, "", sandbox("a", &json!({"cluster": "west"})))
+    })
+    .await;
     let done = command(&server.url, &["move", "a", "west"]).await;
     assert_eq!((done.exit, &*done.err), (Exit::Success, ""), "{done:?}");
     let last = server.requests().pop().unwrap();
     assert_eq!((&*last.line, &last.body), ("POST /api/sandboxes/a/move", &json!({"cluster": "west"})));
     let underway = command(&server.url, &["move", "a", "east"]).await;
+    assert_eq!(underway.exit, Exit::Success);
     assert_eq!(underway.err, "a is being created on east; it moves once it is ready there\n");
 }
