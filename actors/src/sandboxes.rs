@@ -206,6 +206,12 @@ impl Sandboxes {
         self.view().end_readers();
     }
 
+    /// Returns whether waits have been ended, because the daemon shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.is_cancelled()
+    }
+
     /// Ends every actor immediately, also during a call.
     pub fn kill(&self) {
         self.close();

@@ -55,6 +55,17 @@ impl FakeCluster {
         self.tell(|view| view.services(WatchEvent::Deleted(id.clone(), service.uid, version)));
     }
 
+    /// Deletes both objects at once.
+    pub fn lose(&self, id: &SandboxId) {
+        self.lose_service(id);
+        let (pod, version) = {
+            let mut state = self.state();
+            let pod = state.objects.remove(id).and_then(|objects| objects.pod).unwrap();
+            (pod, state.next())
+        };
+        self.tell(|view| view.pods(WatchEvent::Deleted(id.clone(), pod.uid, version)));
+    }
+
     fn edit(&self, id: &SandboxId, edit: impl FnOnce(&mut ObservedPod)) -> ObservedPod {
         let mut state = self.state();
         let version = state.next();

@@ -35,6 +35,8 @@ pub struct ClusterReport {
     pub terms: Terms,
     /// Whether it gets none because an operator drains it, whatever its weight.
     pub is_drained: bool,
+    /// How many more sandboxes it may get; `None` for any number.
+    pub room: Option<u64>,
     /// The state of its sandboxes and creates.
     pub state: ClusterState,
     /// Its checks.

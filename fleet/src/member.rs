@@ -96,11 +96,12 @@ impl Member {
         }
     }
 
-    /// Returns the cluster as operators see it.
-    pub(crate) async fn report(&self) -> ClusterReport {
+    /// Returns the cluster as operators see it, if it has so many sandboxes.
+    pub(crate) async fn report(&self, sandboxes: u64) -> ClusterReport {
         let Offer { terms, is_drained } = self.offer.read().clone();
         ClusterReport {
             name: self.name().clone(),
+            room: terms.max_sandboxes.map(|max| max.saturating_sub(sandboxes)),
             terms,
             is_drained,
             state: self.sandboxes.cluster().await,

@@ -72,8 +72,7 @@ impl Placements {
 
     /// Ends the requests that make this sandbox, as far as they have not been sent to a cluster.
     pub(crate) fn cancel(&self, id: &SandboxId) {
-        let entry = self.ids.lock().get(id).cloned();
-        if let Some(entry) = entry {
+        if let Some(entry) = self.ids.lock().get(id) {
             entry.deletes.send_modify(|count| *count += 1);
         }
     }

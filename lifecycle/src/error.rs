@@ -323,6 +323,19 @@ fn shortest(refusals: &[Refusal]) -> Option<Duration> {
     refusals.iter().filter_map(|refusal| refusal.why.retry_after()).min()
 }
 
+impl Refusal {
+    /// Returns the error of a daemon that has only this cluster, and names none.
+    #[must_use]
+    pub fn of_the_only_cluster(self) -> SandboxError {
+        match *self.why {
+            SandboxError::Overloaded { what, retry_after } if what.starts_with(char::is_lowercase) => {
+                SandboxError::Overloaded { what: format!("the cluster {what}"), retry_after }
+            }
+            why => why,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     /// Formats the cluster and the cause, without the retry delay.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

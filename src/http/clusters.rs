@@ -193,7 +193,7 @@ fn one(report: Option<ClusterReport>, text: &str) -> Result<Response, ApiError> 
 // === impl Cluster ===
 
 impl<'a> From<&'a ClusterReport> for Cluster<'a> {
-    fn from(ClusterReport { name, terms, is_drained, state, checks }: &'a ClusterReport) -> Self {
+    fn from(ClusterReport { name, terms, is_drained, room, state, checks }: &'a ClusterReport) -> Self {
         let ClusterState { version, fresh_since, sandboxes, ready, creates } = state;
         let Terms { weight, max_sandboxes, labels, profiles, shares_data: _ } = terms;
         let count = sandboxes.values().sum();
@@ -202,20 +202,20 @@ impl<'a> From<&'a ClusterReport> for Cluster<'a> {
             Some(Problem { check: check.name, message, optional: check.optional })
         });
         let problems: Vec<_> = failed.collect();
-        let Creates { running, waiting, running_max, room } = *creates;
+        let Creates { running, waiting, running_max, room: accepted } = *creates;
         Self {
             name: name.as_str(),
             ready: problems.iter().all(|problem| problem.optional),
             weight: *weight,
             drain: *is_drained || terms.is_draining(),
             max_sandboxes: *max_sandboxes,
-            room: max_sandboxes.map(|max| max.saturating_sub(count)),
+            room: *room,
             labels,
             profiles: profiles.as_ref(),
             version: version.as_deref(),
             fresh_since: fresh_since.map(responses::to_the_millisecond),
             sandboxes: Sandboxes { count, ready: *ready, by_status: sandboxes.clone() },
-            creates: CreatesInProgress { running, running_max, waiting, room },
+            creates: CreatesInProgress { running, running_max, waiting, room: accepted },
             problems,
         }
     }

@@ -377,6 +377,7 @@ impl Backend for Fake {
             name: ClusterName::DEFAULT,
             terms: Terms::default(),
             is_drained: false,
+            room: None,
             state: self.shared.cluster.lock().unwrap().clone(),
             checks: self.shared.checks.lock().unwrap().clone(),
         }]

@@ -9,7 +9,7 @@ use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
     observed::{Status, Uid},
-    placement::{moving, replacement::Replacement, twins::MOVE_PATIENCE},
+    placement::{choice, moving, replacement::Replacement, twins::MOVE_PATIENCE},
     request::{Change, CreateRequest},
 };
 use tokio::{
@@ -18,7 +18,10 @@ use tokio::{
 };
 
 use super::Fleet;
-use crate::{member::Member, placements::Moving};
+use crate::{
+    member::Member,
+    placements::{Moving, Ticket},
+};
 
 /// The outcome of a move, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,8 @@ struct Plan {
     pod: Uid,
     to: Member,
     request: CreateRequest,
+    /// Notices each DELETE since before the first check.
+    ticket: Ticket,
     /// Ends when the move ends.
     _moving: Moving,
 }
@@ -88,19 +93,23 @@ impl Fleet {
 
     /// Checks whether the sandbox can move. Writes nothing.
     async fn prepare(&self, id: SandboxId, to: &ClusterName) -> Result<Prepared, SandboxError> {
+        let ticket = self.0.placements.enter(&id);
         let members = self.members();
         let Some(from) = self.find(&members, &id).await?.cloned() else { return Ok(Prepared::Missing) };
         let Some(status) = from.view().status(&id) else { return Ok(Prepared::Missing) };
+        let Some(target) = members.iter().find(|member| member.name() == to).cloned() else {
+            return Err(choice::unknown_cluster(to, members.iter().map(Member::name)));
+        };
+        let Some(moving) = self.0.placements.begin_move(&id) else {
+            let what = format!("Sandbox '{id}' is being moved");
+            return Err(SandboxError::Overloaded { what, retry_after: super::RETRY });
+        };
         if from.name() == to {
             return Ok(Prepared::There(Box::new(status)));
         }
         if !from.view().is_whole(&id) {
             return Err(SandboxError::StillTerminating { id, retry_after: super::RETRY });
         }
-        let Some(moving) = self.0.placements.begin_move(&id) else {
-            let what = format!("Sandbox '{id}' is being moved");
-            return Err(SandboxError::Overloaded { what, retry_after: super::RETRY });
-        };
         let refused = |why: String| SandboxError::MoveRefused { id: id.clone(), cluster: to.clone(), why };
         let request =
             from.sandboxes.read_request(id.clone(), status.pod.clone()).await?.ok_or_else(|| {
@@ -111,21 +120,25 @@ impl Fleet {
             })?;
         let request =
             CreateRequest { cluster: Some(to.clone()), replaces: Some(Replacement::Move), ..request };
-        let (order, refusals) = self.choose(&members, &request)?;
-        let Some(target) = order.first().map(|member| (*member).clone()) else {
-            return Err(SandboxError::NoCluster { id, refusals });
-        };
         let home = from.sandboxes.data_home(&request)?;
         let (source, other) = (from.terms(), target.terms());
         moving::check(&home, (from.name(), &source), (target.name(), &other)).map_err(refused)?;
-        let plan = Plan { id, from, pod: status.pod, to: target, request, _moving: moving };
+        let choice = self.choose(&members, &request).map_err(|error| match error {
+            // The body of the call is right, but the cluster is not one for this sandbox.
+            SandboxError::BadRequest(why) => refused(why),
+            error => error,
+        });
+        let (order, refusals) = choice?;
+        if order.is_empty() {
+            return Err(SandboxError::NoCluster { id, refusals });
+        }
+        let plan = Plan { id, from, pod: status.pod, to: target, request, ticket, _moving: moving };
         Ok(Prepared::Plan(Box::new(plan)))
     }
 
     /// Moves the sandbox. Returns its new status, or `None` if it was deleted meanwhile.
     async fn carry_out(&self, plan: Plan) -> Result<Option<Status>, SandboxError> {
-        let Plan { id, from, pod, to, request, _moving } = plan;
-        let mut ticket = self.0.placements.enter(&id);
+        let Plan { id, from, pod, to, request, mut ticket, _moving } = plan;
         // Before the create, so that a move over the limit makes nothing.
         let permit = to.sandboxes.wait_permit(&id)?;
         let received = Instant::now();
@@ -133,10 +146,17 @@ impl Fleet {
             let what = format!("another request makes Sandbox '{id}'");
             return Err(SandboxError::Overloaded { what, retry_after: super::RETRY });
         };
-        let is_there = from.view().status(&id).is_some_and(|status| status.pod == pod);
-        if !is_there || ticket.is_cancelled() {
+        // A DELETE that came before the ticket has reached the actor by now.
+        let is_there = || {
+            let view = from.view();
+            view.status(&id).is_some_and(|status| status.pod == pod) && !view.is_being_deleted(&id)
+        };
+        if !is_there() || ticket.is_cancelled() {
             return Ok(None);
         }
+        let reservation = self
+            .reserve(&to, &id)
+            .map_err(|refusal| SandboxError::NoCluster { id: id.clone(), refusals: vec![refusal] })?;
         let refused =
             |why: String| SandboxError::MoveRefused { id: id.clone(), cluster: to.name().clone(), why };
         let made = tokio::select! {
@@ -153,7 +173,7 @@ impl Fleet {
                 return Ok(None);
             }
         };
-        drop(turn);
+        drop((turn, reservation));
         if made.pod == pod {
             return Err(refused(format!("'{}' and '{}' are names of one cluster", from.name(), to.name())));
         }
@@ -181,8 +201,12 @@ impl Fleet {
                 }
                 return Ok(Some(status));
             }
-            // It was deleted there.
-            Ok(None) => return Ok(None),
+            Ok(None) if ticket.is_cancelled() || !is_there() => return Ok(None),
+            Ok(None) => "it was deleted there before it was ready".to_owned(),
+            Ok(Some(_)) if to.sandboxes.is_draining() => {
+                to.sandboxes.discard(id, made.pod).await?;
+                return Err(SandboxError::ShuttingDown { retry_after: super::RETRY });
+            }
             Ok(Some(status)) => match status.reason {
                 Some(reason) => format!("it did not become ready there: {}", reason.name),
                 None => "it did not become ready there in time".to_owned(),

@@ -11,7 +11,7 @@ use lifecycle::{
 };
 use tokio::time::Instant;
 
-use super::Fleet;
+use super::{Fleet, writes::of_member};
 use crate::{
     list::Listing,
     member::Member,
@@ -108,9 +108,14 @@ impl Fleet {
         }
         let answers = join_all(members.iter().map(|member| member.sandboxes.presence(id))).await;
         let found = answers.iter().find_map(|answer| answer.as_ref().ok().cloned().flatten());
-        match found {
-            Some(uid) => Ok(Some(uid)),
-            None => answers.into_iter().find(Result::is_err).unwrap_or(Ok(None)),
+        if found.is_some() {
+            return Ok(found);
+        }
+        let failed = members.iter().zip(answers).find_map(|(member, answer)| Some((member, answer.err()?)));
+        match failed {
+            Some((member, error)) if members.len() > 1 => Err(of_member(member, id, error)),
+            Some((_, error)) => Err(error),
+            None => Ok(None),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Fleet {
 
     /// Returns the cluster as operators see it.
     pub(super) async fn report(&self, member: &Member) -> ClusterReport {
-        let mut report = member.report().await;
+        let mut report = member.report(self.facts(member, &member.terms()).sandboxes).await;
         if let Some(other) = self.0.doubles.lock().get(member.name()) {
             let outcome = Err(format!("{DOUBLE}: '{other}' is the same"));
             report.checks.push(Check { name: "unique", outcome, optional: true });

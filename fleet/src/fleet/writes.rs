@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     member::Member,
-    placements::{Reserved, Ticket},
+    placements::{Reservation, Reserved, Ticket},
 };
 
 /// The time after which a create without an answer is a sign that its cluster is away. The sign may be wrong, for example
@@ -57,7 +57,7 @@ impl Fleet {
             let what = format!("another request makes Sandbox '{id}'");
             return Err(SandboxError::Overloaded { what, retry_after: RETRY });
         };
-        let found = self.after_termination(&members, &id, received + budget::CREATE_SLOT).await?;
+        let found = self.after_termination(&members, &request, received + budget::CREATE_SLOT).await?;
         let (holder, is_replacement) = match found {
             Create::Shown(shown) => {
                 let member = winner(&members, &shown, &id).and_then(|index| members.get(index));
@@ -73,14 +73,15 @@ impl Fleet {
         self.ask_in_turn(&members, holder, &request, received, &ticket).await
     }
 
-    /// Returns which cluster takes the POST of this sandbox. While all that is left of it terminates on a cluster that drains,
-    /// this waits, at most until `end`: the new Pod would be made on that cluster.
+    /// Returns which cluster takes the POST of this sandbox. While all that is left of it terminates on a cluster that drains, or
+    /// that the request does not want, this waits, at most until `end`: the new Pod would be made on that cluster.
     async fn after_termination(
         &self,
         members: &[Member],
-        id: &SandboxId,
+        request: &CreateRequest,
         end: Instant,
     ) -> Result<Create, SandboxError> {
+        let id = &request.sandbox_id;
         loop {
             let found = route::create(&self.states(members, id));
             let holder = match &found {
@@ -88,10 +89,15 @@ impl Fleet {
                 Create::Held { cluster, .. } => Some(*cluster),
                 Create::Unavailable(_) | Create::Place { .. } => None,
             };
-            let is_ending = |member: &&Member| member.terms().is_draining() && !member.view().may_live_on(id);
+            let is_ending = |member: &&Member| {
+                !member.view().may_live_on(id)
+                    && (member.terms().is_draining() || !self.is_wanted(members, member, request))
+            };
             let Some(holder) = holder.and_then(|holder| members.get(holder)).filter(is_ending) else {
                 return Ok(found);
             };
+            // A request that no cluster can fulfil does not wait.
+            self.choose(members, request)?;
             if timeout_at(end, holder.view().terminated(id)).await.is_err() {
                 return Err(SandboxError::StillTerminating { id: id.clone(), retry_after: RETRY });
             }
@@ -134,7 +140,7 @@ impl Fleet {
         if let (1, [_]) = (members.len(), &*refusals)
             && let Some(only) = refusals.pop()
         {
-            return Err(*only.why);
+            return Err(only.of_the_only_cluster());
         }
         Err(SandboxError::NoCluster { id: id.clone(), refusals })
     }
@@ -157,22 +163,16 @@ impl Fleet {
             let what = "was not asked, because no time was left".to_owned();
             return refused(SandboxError::Overloaded { what, retry_after: RETRY });
         }
-        let max = member.terms().max_sandboxes;
-        let view = member.view();
-        let is_full = |reserved: &Reserved| {
-            let others = reserved.keys().filter(|other| !view.contains(other)).count();
-            !view.contains(id) && max.is_some_and(|max| count(view.len() + others) >= max)
-        };
-        let Some(_reservation) = self.0.placements.reserve(member.name(), id, is_full) else {
-            let what = Exclusion::Full { max: max.unwrap_or_default() }.to_string();
-            return refused(SandboxError::Overloaded { what, retry_after: STALE_RETRY });
+        let _reservation = match self.reserve(member, id) {
+            Ok(reservation) => reservation,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         match member.sandboxes.create_since(request.clone(), received).await {
             Ok(status) => Ok(Ok(status)),
             // An object that may live on would be a twin of the sandbox that the next cluster makes.
             Err(error)
                 if is_lack_of_room(&error)
-                    && !view.may_live_on(id)
+                    && !member.view().may_live_on(id)
                     && !leaves_workspace(member, request, &error) =>
             {
                 tracing::info!(sandbox_id = %id, cluster = %member.name(), %error, "the cluster does not take it");
@@ -180,6 +180,24 @@ impl Fleet {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reserves a sandbox on a cluster, until its create has ended.
+    ///
+    /// # Errors
+    /// If the cluster has its maximum of sandboxes, those of creates in progress included.
+    pub(super) fn reserve(&self, member: &Member, id: &SandboxId) -> Result<Reservation, Refusal> {
+        let max = member.terms().max_sandboxes;
+        let view = member.view();
+        let is_full = |reserved: &Reserved| {
+            let others = reserved.keys().filter(|other| !view.contains(other)).count();
+            !view.contains(id) && max.is_some_and(|max| count(view.len() + others) >= max)
+        };
+        self.0.placements.reserve(member.name(), id, is_full).ok_or_else(|| {
+            let what = Exclusion::Full { max: max.unwrap_or_default() }.to_string();
+            let why = SandboxError::Overloaded { what, retry_after: STALE_RETRY };
+            Refusal { cluster: member.name().clone(), why: Box::new(why) }
+        })
     }
 
     /// Chooses the clusters for a new sandbox: those to ask, in this order, and why the others are not asked.
@@ -194,19 +212,26 @@ impl Fleet {
             .zip(&terms)
             .map(|(member, terms)| Candidate { name: member.name(), terms, facts: self.facts(member, terms) })
             .collect();
-        let workspace_in = self.workspace_of(members, request);
-        let wishes = Wishes {
-            cluster: request.cluster.as_ref(),
-            selector: request.cluster_selector.as_ref(),
-            profile: request.profile.as_ref(),
-            workspace_in: workspace_in.map(Member::name),
-        };
-        let choice = choice::choose(&request.sandbox_id, wishes, &candidates)?;
+        let choice = choice::choose(&request.sandbox_id, self.wishes(members, request), &candidates)?;
         let named = |name| members.iter().find(|member| member.name() == name);
         Ok((choice.order.iter().filter_map(|name| named(*name)).collect(), choice.refusals()))
     }
 
-    fn facts(&self, member: &Member, terms: &Terms) -> Facts {
+    /// Returns whether a new sandbox of the request may be on the cluster.
+    fn is_wanted(&self, members: &[Member], member: &Member, request: &CreateRequest) -> bool {
+        self.wishes(members, request).allow(member.name(), &member.terms())
+    }
+
+    fn wishes<'a>(&self, members: &'a [Member], request: &'a CreateRequest) -> Wishes<'a> {
+        Wishes {
+            cluster: request.cluster.as_ref(),
+            selector: request.cluster_selector.as_ref(),
+            profile: request.profile.as_ref(),
+            workspace_in: self.workspace_of(members, request).map(Member::name),
+        }
+    }
+
+    pub(super) fn facts(&self, member: &Member, terms: &Terms) -> Facts {
         let view = member.view();
         // Only a maximum needs the exact number.
         let reserved = || self.0.placements.reserved(member.name(), |id| view.contains(id));
@@ -297,7 +322,7 @@ fn leaves_workspace(member: &Member, request: &CreateRequest, error: &SandboxErr
 }
 
 /// Names a cluster that is away in its error.
-fn of_member(member: &Member, id: &SandboxId, error: SandboxError) -> SandboxError {
+pub(super) fn of_member(member: &Member, id: &SandboxId, error: SandboxError) -> SandboxError {
     match error {
         SandboxError::Stale { retry_after, .. } | SandboxError::Unavailable { retry_after, .. }
             if !member.view().is_fresh() =>

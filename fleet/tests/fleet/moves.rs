@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleet::{Move, backend::Backend};
+use futures::future::join_all;
 use jiff::Timestamp;
 use lifecycle::{
     error::{ClusterErrorKind, SandboxError},
@@ -60,8 +61,10 @@ async fn the_old_one_serves_until_the_new_one_is_ready() {
     assert_eq!(world.holders(&id), ["east", "west"]);
     assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, old.pod);
     assert_eq!(world.create(&id).await.unwrap().pod, old.pod, "a POST too");
-    let again = moved(&world, &id, "north").await.unwrap_err();
-    assert!(matches!(again, SandboxError::Overloaded { .. }), "{again:?}");
+    for to in ["north", "west"] {
+        let again = moved(&world, &id, to).await.unwrap_err();
+        assert!(matches!(again, SandboxError::Overloaded { .. }), "{again:?}");
+    }
     world.cluster("east").set_phase(&id, Phase::Running, true);
     pass(10).await;
     assert_eq!(world.holders(&id), ["east"]);
@@ -176,6 +179,86 @@ async fn a_delete_ends_a_move() {
         assert_eq!(world.holders(&id), [""; 0], "after {after} ms");
         world.assert_no_orphans("after the delete");
     }
+}
+
+/// Guards that a DELETE during the checks before a move ends it, also if the checks still see the sandbox.
+#[tokio::test(start_paused = true)]
+async fn a_delete_during_the_checks_ends_a_move() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    world.create(&id).await.unwrap();
+    for call in ["read_request", "delete_pod"] {
+        world.cluster("west").delay(call, Duration::from_millis(500));
+    }
+    let (fleet, moving) = (world.fleet().clone(), id.clone());
+    let running = tokio::spawn(async move {
+        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
+    });
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(world.fleet().delete(id.clone(), None).await, Ok(()));
+    assert_eq!(running.await.unwrap(), Ok(None));
+    pass(120).await;
+    assert_eq!(world.holders(&id), [""; 0]);
+}
+
+/// Guards that a sandbox whose replacement disappears before it is ready stays where it is, and that its caller learns why.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_disappears_ends_the_move() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    let old = world.create(&id).await.unwrap();
+    world.cluster("east").state().makes_unready = true;
+    let (fleet, moving) = (world.fleet().clone(), id.clone());
+    let running = tokio::spawn(async move {
+        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
+    });
+    pass(5).await;
+    world.cluster("east").lose(&id);
+    assert_eq!(
+        running.await.unwrap().unwrap_err().to_string(),
+        format!("Sandbox '{id}' cannot move to the cluster 'east': it was deleted there before it was ready")
+    );
+    assert_eq!(world.fleet().get(&id).await.unwrap().unwrap().pod, old.pod);
+    assert_eq!(world.holders(&id), ["west"]);
+}
+
+/// Guards that a shutdown ends a move, that the sandbox stays, and that the caller learns to ask again.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_a_move() {
+    let world = World::start().await;
+    let id = id_for(&["west"]);
+    world.create(&id).await.unwrap();
+    world.cluster("east").state().makes_unready = true;
+    let (fleet, moving) = (world.fleet().clone(), id.clone());
+    let running = tokio::spawn(async move {
+        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
+    });
+    pass(5).await;
+    world.fleet().end_waits();
+    let error = running.await.unwrap().unwrap_err();
+    assert!(matches!(error, SandboxError::ShuttingDown { .. }), "{error:?}");
+    assert_eq!(world.holders(&id), ["west"]);
+}
+
+/// Guards that moves at the same time do not exceed the maximum of a cluster.
+#[tokio::test(start_paused = true)]
+async fn moves_at_once_keep_to_the_maximum() {
+    let mut world = World::start().await;
+    let ids: Vec<_> = (0..4).map(|number| id(&format!("m{number}"))).collect();
+    for id in &ids {
+        let request = CreateRequest { cluster: Some(name("west")), ..CreateRequest::new(id.clone()) };
+        world.fleet().create(request).await.unwrap();
+    }
+    world.set_terms("east", Terms { max_sandboxes: Some(2), ..Terms::default() });
+    let outcomes = join_all(ids.iter().map(|id| moved(&world, id, "east"))).await;
+    let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err().map(ToString::to_string));
+    assert!(
+        refused.clone().all(|error| error.contains("east has reached its max_sandboxes of 2")),
+        "{outcomes:?}"
+    );
+    assert_eq!(refused.count(), 2, "{outcomes:?}");
+    pass(10).await;
+    assert_eq!((world.cluster("east").complete(), world.cluster("west").complete()), (2, 2));
 }
 
 /// Guards that a cluster that was added knows the others' sandboxes: a move to an unknown id is not one.

@@ -60,6 +60,37 @@ async fn a_draining_cluster_gets_no_sandbox_again() {
     assert_eq!(world.cluster("west").count_of("create_pod", &stuck), 1);
 }
 
+/// Guards that a new sandbox whose old Pod still terminates on a cluster that it does not want is made on another one, and that
+/// the request is refused at once if no cluster can fulfil it.
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_does_not_return_to_a_cluster_that_it_does_not_want() {
+    let mut world = World::start().await;
+    let labels = |region| Labels::new([("region", region)]);
+    world.set_terms("east", Terms { labels: labels("eu"), ..Terms::default() });
+    world.set_terms("west", Terms { labels: labels("us"), ..Terms::default() });
+    let id = id_for(&["west"]);
+    let selected = CreateRequest {
+        cluster_selector: Selector::parse("region=eu").ok(),
+        ..CreateRequest::new(id.clone())
+    };
+    let named = CreateRequest { cluster: Some(name("east")), ..CreateRequest::new(id.clone()) };
+    for request in [selected, named] {
+        world.create(&id).await.unwrap();
+        world.fleet().delete(id.clone(), None).await.unwrap();
+        assert_eq!(world.fleet().create(request).await.unwrap().cluster, name("east"));
+        assert_eq!(world.holders(&id), ["east"]);
+        world.fleet().delete(id.clone(), None).await.unwrap();
+        pass(5).await;
+    }
+    world.create(&id).await.unwrap();
+    world.fleet().delete(id.clone(), None).await.unwrap();
+    let asked = Instant::now();
+    let unknown = CreateRequest { cluster: Some(name("south")), ..CreateRequest::new(id.clone()) };
+    let error = world.fleet().create(unknown).await.unwrap_err();
+    assert!(matches!(error, SandboxError::BadRequest(_)), "{error:?}");
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
 /// Guards that a cluster that drains gets no new sandbox and keeps its own, and that a sandbox stays where it is when the
 /// placement of its id changes.
 #[tokio::test(start_paused = true)]
@@ -279,7 +310,7 @@ async fn a_single_cluster_is_no_other() {
     world.set_terms("default", Terms { weight: 0, ..Terms::default() });
     assert!(world.create(&id("a")).await.is_ok());
     let error = world.create(&id("b")).await.unwrap_err();
-    assert_eq!(error.to_string(), "is draining; try again in 30 s");
+    assert_eq!(error.to_string(), "the cluster is draining; try again in 30 s");
 }
 
 /// Guards that a sandbox goes to the cluster that has its workspace, and waits while that is away.

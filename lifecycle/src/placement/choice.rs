@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Candidate, Wishes, order};
+use super::{Candidate, Terms, Wishes, order};
 use crate::{
     error::{Refusal, SandboxError},
     ids::{ClusterName, ProfileName, SandboxId},
@@ -72,7 +72,7 @@ pub fn choose<'a>(
     check(wishes, candidates)?;
     let (mut wanted, mut excluded) = (vec![], vec![]);
     for candidate in candidates {
-        match unwanted(wishes, candidate).or_else(|| unable(candidate)) {
+        match unwanted(wishes, candidate.name, candidate.terms).or_else(|| unable(candidate)) {
             None => wanted.push(candidate),
             Some(why) => excluded.push(Excluded { cluster: candidate.name, why }),
         }
@@ -83,8 +83,8 @@ pub fn choose<'a>(
 }
 
 /// Returns why the request does not want the cluster, if so.
-fn unwanted(wishes: Wishes<'_>, Candidate { name, terms, .. }: &Candidate<'_>) -> Option<Exclusion> {
-    if wishes.cluster.is_some_and(|wanted| wanted != *name) {
+fn unwanted(wishes: Wishes<'_>, name: &ClusterName, terms: &Terms) -> Option<Exclusion> {
+    if wishes.cluster.is_some_and(|wanted| wanted != name) {
         return Some(Exclusion::NotRequested);
     }
     if wishes.selector.is_some_and(|selector| !selector.matches(&terms.labels)) {
@@ -93,7 +93,7 @@ fn unwanted(wishes: Wishes<'_>, Candidate { name, terms, .. }: &Candidate<'_>) -
     if !terms.offers(wishes.profile) {
         return Some(Exclusion::NotOffered(of_default(wishes.profile)));
     }
-    let elsewhere = wishes.workspace_in.filter(|cluster| cluster != name);
+    let elsewhere = wishes.workspace_in.filter(|cluster| *cluster != name);
     elsewhere.map(|cluster| Exclusion::WorkspaceElsewhere(cluster.clone()))
 }
 
@@ -118,8 +118,7 @@ fn check(wishes: Wishes<'_>, candidates: &[Candidate<'_>]) -> Result<(), Sandbox
     let profile = of_default(wishes.profile);
     if let Some(cluster) = wishes.cluster {
         let Some(named) = candidates.iter().find(|candidate| candidate.name == cluster) else {
-            let known = names(candidates.iter());
-            return refused(format!("cluster: there is no cluster '{cluster}'; the clusters are {known}"));
+            return Err(unknown_cluster(cluster, candidates.iter().map(|candidate| candidate.name)));
         };
         if !named.terms.offers(wishes.profile) {
             let others = names(candidates.iter().filter(offers));
@@ -131,9 +130,9 @@ fn check(wishes: Wishes<'_>, candidates: &[Candidate<'_>]) -> Result<(), Sandbox
     if !candidates.iter().any(|candidate| offers(&candidate)) {
         return refused(format!("profile: no cluster offers the profile '{profile}'"));
     }
-    let mut without_workspace = candidates
-        .iter()
-        .filter(|candidate| unwanted(Wishes { workspace_in: None, ..wishes }, candidate).is_none());
+    let any_workspace = Wishes { workspace_in: None, ..wishes };
+    let mut without_workspace =
+        candidates.iter().filter(|candidate| any_workspace.allow(candidate.name, candidate.terms));
     if without_workspace.clone().next().is_none() {
         let known = names(candidates.iter());
         return refused(match wishes.cluster {
@@ -157,11 +156,35 @@ fn of_default(profile: Option<&ProfileName>) -> ProfileName {
     profile.cloned().unwrap_or_else(ProfileName::default_profile)
 }
 
+/// Returns the error for a request that names a cluster which is none of these.
+#[must_use]
+pub fn unknown_cluster<'a>(
+    cluster: &ClusterName,
+    known: impl Iterator<Item = &'a ClusterName>,
+) -> SandboxError {
+    let known = list(known);
+    SandboxError::BadRequest(format!("cluster: there is no cluster '{cluster}'; the clusters are {known}"))
+}
+
 /// Returns the names of clusters as a list for a sentence, in alphabetical order.
 fn names<'a>(candidates: impl Iterator<Item = &'a Candidate<'a>>) -> String {
-    let mut names: Vec<_> = candidates.map(|candidate| candidate.name.as_str()).collect();
+    list(candidates.map(|candidate| candidate.name))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a ClusterName>) -> String {
+    let mut names: Vec<_> = names.map(ClusterName::as_str).collect();
     names.sort_unstable();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+// === impl Wishes ===
+
+impl Wishes<'_> {
+    /// Returns whether a new sandbox may be on this cluster, whatever its present state.
+    #[must_use]
+    pub fn allow(self, name: &ClusterName, terms: &Terms) -> bool {
+        unwanted(self, name, terms).is_none()
+    }
 }
 
 // === impl Choice ===
@@ -210,7 +233,7 @@ impl fmt::Display for Exclusion {
             }
             Self::Draining => f.write_str("is draining"),
             Self::Stale => f.write_str("is away: its state is not known at present"),
-            Self::Full { max } => write!(f, "has {max} sandboxes, which is its maximum"),
+            Self::Full { max } => write!(f, "has reached its max_sandboxes of {max}"),
             Self::NoRoom => f.write_str("has too many creates in its queue"),
         }
     }

@@ -233,7 +233,7 @@ pub(in crate::http) fn create() -> Vec<Failure> {
 
 /// The error of a create that no cluster takes.
 fn no_cluster(id: SandboxId) -> SandboxError {
-    let what = "has 500 sandboxes, which is its maximum".to_owned();
+    let what = "has reached its max_sandboxes of 500".to_owned();
     let why = Box::new(SandboxError::Overloaded { what, retry_after: LATER });
     SandboxError::NoCluster { id, refusals: vec![Refusal { cluster: ClusterName::DEFAULT, why }] }
 }

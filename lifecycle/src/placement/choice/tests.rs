@@ -74,7 +74,7 @@ fn a_cluster_is_left_out_for_a_reason() {
     );
     assert_eq!(
         change(&|west| west.terms.max_sandboxes = Some(5)),
-        ["cluster 'west' has 5 sandboxes, which is its maximum"]
+        ["cluster 'west' has reached its max_sandboxes of 5"]
     );
     assert_eq!(change(&|west| west.terms.max_sandboxes = Some(6)), [""; 0]);
     assert_eq!(
@@ -189,7 +189,7 @@ fn the_error_has_the_whole_chain() {
     let error = SandboxError::NoCluster { id: id(), refusals: choice.refusals() };
     assert_eq!(
         error.to_string(),
-        "no cluster can take Sandbox 'a': east is draining; north has 1 sandboxes, which is its maximum; west has too \
+        "no cluster can take Sandbox 'a': east is draining; north has reached its max_sandboxes of 1; west has too \
          many creates in its queue; try again in 5 s"
     );
     assert_eq!(error.retry_after(), Some(FULL_RETRY));
