@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, pending};
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ProfileName, SandboxId},
-    lifetime::{LifetimeAnnotations, ReapReason},
+    lifetime::{LifetimeAnnotations, LifetimePatch, ReapReason},
     log::{LogQuery, LogStream, LogText},
     observed::{ObservedPod, ObservedService, Uid},
     placement::moving::DataHome,
@@ -124,10 +124,11 @@ impl Cluster for FakeCluster {
         &self,
         id: SandboxId,
         uid: Uid,
-        annotations: LifetimeAnnotations,
+        annotations: LifetimePatch,
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
-            let effect = |cluster: &Self| cluster.change_pod(&id, &uid, |pod| pod.annotations = annotations);
+            let change = |pod: &mut ObservedPod| pod.annotations = annotations.applied_to(&pod.annotations);
+            let effect = |cluster: &Self| cluster.change_pod(&id, &uid, change);
             self.write(format!("write_annotations {id}"), effect).await
         })
     }

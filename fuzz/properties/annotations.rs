@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kubernetes::{annotations, names, observe, types::Pod};
 use lifecycle::{
     activity::Activity,
-    lifetime::{Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, OWNER_MAX, Policy},
+    lifetime::{Clocks, LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, LifetimePatch, OWNER_MAX, Policy},
     observed::ObservedPod,
 };
 use serde_json::{Map, Value, json};
@@ -55,7 +55,12 @@ fn is_valid(annotations: &LifetimeAnnotations) {
 }
 
 fn is_written_as_it_is_read(annotations: &LifetimeAnnotations) {
-    let written = annotations::texts(annotations)
+    let patch = LifetimePatch {
+        limits: annotations.limits.into(),
+        last_activity: annotations.last_activity,
+        owner: annotations.owner.clone(),
+    };
+    let written = annotations::texts(&patch)
         .into_iter()
         .filter_map(|(key, text)| Some((key.to_owned(), text?)))
         .collect();

@@ -2,12 +2,12 @@
 //!
 //! Operators may edit these annotations. An invalid value counts as absent.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lifecycle::{
-    lifetime::{LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, Limits, Owner},
+    lifetime::{LIMIT_MAX, LIMIT_MIN, LifetimeAnnotations, LifetimePatch, Limits, LimitsPatch, Owner},
     request::CreateRequest,
 };
 
@@ -16,23 +16,24 @@ use crate::names::{IDLE_TIMEOUT, LAST_ACTIVITY, OWNER, TTL, is_made_by_us};
 /// The keys of the annotations that are read.
 pub const KEYS: [&str; 4] = [TTL, IDLE_TIMEOUT, LAST_ACTIVITY, OWNER];
 
-/// Returns each annotation with its text, or `None` for one to remove.
+/// Returns each annotation that is changed with its new text, or `None` for one to remove.
 #[must_use]
-pub fn texts(annotations: &LifetimeAnnotations) -> [(&'static str, Option<String>); 4] {
-    let LifetimeAnnotations { limits: Limits { ttl, idle_timeout }, last_activity, owner } = annotations;
-    let words = |limit: &Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
-    [
-        (TTL, words(ttl)),
-        (IDLE_TIMEOUT, words(idle_timeout)),
-        (LAST_ACTIVITY, last_activity.map(|time| time.to_string())),
-        (OWNER, owner.as_ref().map(|owner| owner.as_str().to_owned())),
-    ]
+pub fn texts(patch: &LifetimePatch) -> BTreeMap<&'static str, Option<String>> {
+    let LifetimePatch { limits: LimitsPatch { ttl, idle_timeout }, last_activity, owner } = patch;
+    let words = |limit: Option<Duration>| limit.map(|limit| humantime::format_duration(limit).to_string());
+    let changes = [
+        ttl.map(|limit| (TTL, words(limit))),
+        idle_timeout.map(|limit| (IDLE_TIMEOUT, words(limit))),
+        Some((LAST_ACTIVITY, last_activity.map(|time| time.to_string()))),
+        owner.as_ref().map(|owner| (OWNER, Some(owner.as_str().to_owned()))),
+    ];
+    changes.into_iter().flatten().collect()
 }
 
 /// Returns the annotations of a new Pod. Its last activity is its creation, whose time the cluster sets.
 pub fn of_request(request: &CreateRequest) -> impl Iterator<Item = (String, String)> {
     let annotations =
-        LifetimeAnnotations { limits: request.limits, last_activity: None, owner: request.owner.clone() };
+        LifetimePatch { limits: request.limits.into(), last_activity: None, owner: request.owner.clone() };
     texts(&annotations).into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)))
 }
 

@@ -26,7 +26,7 @@ use kube::core::{
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ProfileName, SandboxId},
-    lifetime::{LifetimeAnnotations, ReapReason},
+    lifetime::{LifetimePatch, ReapReason},
     log::{LogQuery, LogStream, LogText},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
@@ -419,11 +419,11 @@ impl Cluster for KubeCluster {
         &self,
         id: SandboxId,
         Uid(uid): Uid,
-        annotations: LifetimeAnnotations,
+        annotations: LifetimePatch,
     ) -> BoxFuture<'_, Outcome<ObservedPod>> {
         Box::pin(async move {
             // A null removes an annotation. The uid is immutable, so it acts as the patch's precondition.
-            let annotations = annotations::texts(&annotations).into();
+            let annotations = annotations::texts(&annotations);
             let effect = Effect::Annotated(&annotations);
             let patch = Patch::Merge(json!({"metadata": {"uid": &*uid, "annotations": annotations}}));
             let name = names::pod(&id);

@@ -15,7 +15,7 @@ use kubernetes::{
 use lifecycle::{
     error::ClusterErrorKind,
     ids::SandboxId,
-    lifetime::{self, LifetimeAnnotations, Owner, ReapReason},
+    lifetime::{self, LifetimeAnnotations, LifetimePatch, Owner, ReapReason},
     observed::{ObservedPod, ObservedService, ResourceVersion, Uid},
     phase::Phase,
     request::CreateRequest,
@@ -225,12 +225,13 @@ async fn what_is_written_of_a_life_is_read() {
     assert!(pod.created.is_some());
     fixture.until("running", || fixture.phase(&a) == Some(Phase::Running)).await;
 
-    let annotations = LifetimeAnnotations {
-        limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) },
+    let patch = LifetimePatch {
+        limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(60)) }.into(),
         last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: Owner::parse("gateway-2"),
     };
-    let written = fixture.kube.write_annotations(a.clone(), pod.uid.clone(), annotations.clone()).await;
+    let annotations = patch.clone().applied_to(&pod.annotations);
+    let written = fixture.kube.write_annotations(a.clone(), pod.uid.clone(), patch).await;
     let Outcome::Done(patched) = written else { panic!("{written:?}") };
     assert_eq!((&patched.annotations, &patched.uid), (&annotations, &pod.uid));
     assert_eq!(patched.phase, Phase::Running, "the answer shows the whole Pod");
@@ -253,7 +254,7 @@ async fn what_is_written_of_a_life_is_read() {
 
     let another = fixture
         .kube
-        .write_annotations(a.clone(), Uid("another".into()), LifetimeAnnotations::default())
+        .write_annotations(a.clone(), Uid("another".into()), LifetimePatch::default())
         .await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(

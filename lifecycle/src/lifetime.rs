@@ -60,6 +60,18 @@ pub struct LifetimeAnnotations {
     pub owner: Option<Owner>,
 }
 
+/// A change of the lifetime annotations of a Pod. What it does not name stays as it is on the Pod, which may be newer than what
+/// the view shows: operators edit annotations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LifetimePatch {
+    /// The change of the limits.
+    pub limits: LimitsPatch,
+    /// The last activity; `None` removes the annotation.
+    pub last_activity: Option<Timestamp>,
+    /// The new owner.
+    pub owner: Option<Owner>,
+}
+
 /// The lifetime settings. By default only orphans are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -137,6 +149,29 @@ impl Limits {
         Self {
             ttl: change.ttl.unwrap_or(self.ttl),
             idle_timeout: change.idle_timeout.unwrap_or(self.idle_timeout),
+        }
+    }
+}
+
+// === impl LimitsPatch ===
+
+impl From<Limits> for LimitsPatch {
+    fn from(Limits { ttl, idle_timeout }: Limits) -> Self {
+        Self { ttl: Some(ttl), idle_timeout: Some(idle_timeout) }
+    }
+}
+
+// === impl LifetimePatch ===
+
+impl LifetimePatch {
+    /// Returns the annotations after the change.
+    #[must_use]
+    pub fn applied_to(self, before: &LifetimeAnnotations) -> LifetimeAnnotations {
+        let Self { limits, last_activity, owner } = self;
+        LifetimeAnnotations {
+            limits: before.limits.changed(limits),
+            last_activity,
+            owner: owner.or_else(|| before.owner.clone()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The traits between the crates: `actors` calls them, and `cluster` and the view implement them.
+//! The traits between the crates: `actors` calls them, and `kubernetes` and the view implement them.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     error::{ClusterError, SandboxError},
     exit::ExitLog,
     ids::{ProfileName, SandboxId},
-    lifetime::{LifetimeAnnotations, ReapReason},
+    lifetime::{LifetimePatch, ReapReason},
     log::{LogQuery, LogStream, LogText},
     named,
     network::NetworkReport,
@@ -97,12 +97,12 @@ pub trait Cluster: Send + Sync + 'static {
         only: Preconditions,
     ) -> BoxFuture<'_, Outcome<Deletion<ObservedService>>>;
 
-    /// Writes the lifetime annotations to the Pod with one write, if the Pod still has this uid.
+    /// Changes the lifetime annotations of the Pod with one write, if the Pod still has this uid.
     fn write_annotations(
         &self,
         id: SandboxId,
         uid: Uid,
-        annotations: LifetimeAnnotations,
+        annotations: LifetimePatch,
     ) -> BoxFuture<'_, Outcome<ObservedPod>>;
 
     /// Returns the version of the API server, such as `v1.36.0`; `None` if it is not known. Waits for a call of at most 2 s

@@ -10,7 +10,7 @@ use fakecluster::{FakeCluster, Mode, WallClock};
 pub use fakecluster::{TERMINATION, id, request};
 use lifecycle::{
     ids::ClusterName,
-    lifetime::{Limits, Policy},
+    lifetime::{LifetimeAnnotations, Limits, Policy},
     phase::Phase,
     reap_limiter::ReapLimits,
     traits::Busy,
@@ -125,6 +125,10 @@ impl Fake {
 
     pub fn holds(&self, name: &str) -> bool {
         self.cluster.holds(&id(name))
+    }
+
+    pub fn annotations(&self, name: &str) -> LifetimeAnnotations {
+        self.cluster.annotations(&id(name))
     }
 
     pub fn holds_half(&self, name: &str) -> bool {

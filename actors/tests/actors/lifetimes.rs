@@ -136,6 +136,22 @@ async fn limits_can_be_changed() {
     assert_eq!(fake.sandboxes.touch(id("nope"), None).await, Ok(None));
 }
 
+/// Guards that a touch and a PATCH keep what an operator has changed on the Pod and the watch has not shown yet.
+#[tokio::test(start_paused = true)]
+async fn edits_that_are_not_seen_yet_are_kept() {
+    let fake = start(Policy::default()).await;
+    fake.sandboxes.create(with("a", Some(60), Some(60))).await.unwrap();
+    let edited = Limits { ttl: Some(seconds(9_000)), idle_timeout: Some(seconds(60)) };
+    fake.annotate("a", edited, true);
+    sleep(seconds(30)).await;
+    fake.sandboxes.touch(id("a"), Owner::parse("gateway-1")).await.unwrap().unwrap();
+    assert_eq!(fake.annotations("a").limits, edited);
+    let longer = LimitsPatch { ttl: None, idle_timeout: Some(Some(seconds(120))) };
+    fake.annotate("a", edited, true);
+    fake.sandboxes.change(id("a"), longer.into(), None).await.unwrap().unwrap();
+    assert_eq!(fake.annotations("a").limits, Limits { idle_timeout: Some(seconds(120)), ..edited });
+}
+
 /// Guards that deadlines survive a restart, and are at most a tenth of the idle timeout later.
 #[tokio::test(start_paused = true)]
 async fn deadlines_outlive_the_process() {

@@ -19,21 +19,33 @@ fn time(text: &str) -> Timestamp {
 /// Guards the exact texts of the annotations.
 #[test]
 fn limits_are_written_in_words() {
-    let annotations = LifetimeAnnotations {
-        limits: Limits { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) },
+    let annotations = LifetimePatch {
+        limits: Limits { ttl: Some(Duration::from_secs(9000)), idle_timeout: Some(Duration::from_secs(900)) }
+            .into(),
         last_activity: Some(time("2026-11-21T04:20:13Z")),
         owner: Owner::parse("gateway-1"),
     };
+    let lines: Vec<_> = texts(&annotations).iter().map(|(key, text)| format!("{key}: {text:?}")).collect();
     assert_eq!(
-        texts(&annotations).map(|(key, text)| format!("{key}: {}", text.unwrap())),
+        lines,
         [
-            "sandbox-provisioner/ttl: 2h 30m",
-            "sandbox-provisioner/idle-timeout: 15m",
-            "sandbox-provisioner/last-activity: 2026-11-21T04:20:13Z",
-            "sandbox-provisioner/owner: gateway-1",
+            "sandbox-provisioner/idle-timeout: Some(\"15m\")",
+            "sandbox-provisioner/last-activity: Some(\"2026-11-21T04:20:13Z\")",
+            "sandbox-provisioner/owner: Some(\"gateway-1\")",
+            "sandbox-provisioner/ttl: Some(\"2h 30m\")",
         ]
     );
-    assert!(texts(&LifetimeAnnotations::default()).iter().all(|(_, text)| text.is_none()));
+}
+
+/// Guards that a change names only what it changes, so that an operator's edit that it does not know of stays.
+#[test]
+fn a_change_names_only_what_it_changes() {
+    let limits = LimitsPatch { ttl: Some(None), idle_timeout: None };
+    assert_eq!(
+        texts(&LifetimePatch { limits, ..LifetimePatch::default() }),
+        [(LAST_ACTIVITY, None), (TTL, None)].into()
+    );
+    assert_eq!(texts(&LifetimePatch::default()), [(LAST_ACTIVITY, None)].into());
 }
 
 /// Guards that an invalid annotation never causes an early reap, and that the Pod is still read.
@@ -132,7 +144,12 @@ proptest! {
     /// Guards that written annotations are read back, with nanoseconds.
     #[test]
     fn what_is_written_is_read(annotations in any_annotations()) {
-        let written = texts(&annotations).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
+        let patch = LifetimePatch {
+            limits: annotations.limits.into(),
+            last_activity: annotations.last_activity,
+            owner: annotations.owner.clone(),
+        };
+        let written = texts(&patch).into_iter().filter_map(|(k, t)| Some((k.to_owned(), t?))).collect();
         let metadata = ObjectMeta { annotations: Some(written), ..ObjectMeta::default() };
         prop_assert_eq!(read(&metadata), annotations);
     }

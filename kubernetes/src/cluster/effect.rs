@@ -18,7 +18,7 @@ pub enum Effect<'a> {
 // === impl Effect ===
 
 impl Effect<'_> {
-    /// Returns whether the object with the name of the call shows the effect. `None` if there is no such object.
+    /// Returns whether the object with the name of the call shows the effect. `object` is `None` if there is no such object.
     pub fn is_shown_by(self, object: Option<&ObjectMeta>) -> bool {
         match (self, object) {
             (Self::Created, object) => object.is_some(),

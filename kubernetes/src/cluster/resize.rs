@@ -18,6 +18,13 @@ use crate::{
     types::Pod,
 };
 
+/// A change of the limit of CPU that a Pod is to get once it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CpuAfterStart<'a> {
+    old: &'a str,
+    new: &'a str,
+}
+
 impl KubeCluster {
     /// Sets these limits, if the Pod still has this uid. The requests depend on those that the Pod has, so it is read first.
     pub(super) async fn resize_pod(
@@ -34,13 +41,26 @@ impl KubeCluster {
             }
             Err(fault) => return Outcome::Refused(fault),
         };
-        if let Some(annotation) = annotation_patch(&pod, uid, wanted)
-            && let Err(error) = self.patch_pod(id, None, &Patch::Merge(annotation)).await
+        let after_start = cpu_after_start(&pod, wanted);
+        let annotated = async |cpu| self.patch_pod(id, None, &Patch::Merge(annotation_patch(uid, cpu))).await;
+        if let Some(CpuAfterStart { new, .. }) = after_start
+            && let Err(error) = annotated(new).await
         {
             return error.into();
         }
         let patch = Patch::Strategic(resize_patch(&pod, uid, wanted));
-        self.written(id, self.patch_pod(id, Some("resize"), &patch).await)
+        let outcome = self.written(id, self.patch_pod(id, Some("resize"), &patch).await);
+        // A refused resize changes nothing, also not once the sandbox is ready.
+        if let (Outcome::Refused(_), Some(CpuAfterStart { old, .. })) = (&outcome, after_start)
+            && let Err(error) = annotated(old).await
+            && error.fault.kind != ClusterErrorKind::NotFound
+        {
+            tracing::warn!(
+                sandbox_id = %id, fault = %error.fault,
+                "a resize was refused, and the annotation with the CPU after the start could not be set back"
+            );
+        }
+        outcome
     }
 
     async fn patch_pod(
@@ -60,12 +80,16 @@ impl KubeCluster {
     }
 }
 
-/// Returns the patch of a Pod that is to get another limit of CPU once it is ready: the new limit is also the one after
+/// Returns the change of the limit of CPU that a Pod is to get once it is ready: the limit of a resize is also the one after
 /// the start.
-fn annotation_patch(pod: &Pod, Uid(uid): &Uid, wanted: &Resources) -> Option<Value> {
-    let after_start = pod.metadata.annotations.as_ref()?.get(names::CPU_AFTER_START)?;
-    let cpu = wanted.cpu.as_ref().filter(|cpu| !Quantity::is_same_text(cpu, after_start))?;
-    Some(json!({"metadata": {"uid": &**uid, "annotations": { names::CPU_AFTER_START: cpu }}}))
+fn cpu_after_start<'a>(pod: &'a Pod, wanted: &'a Resources) -> Option<CpuAfterStart<'a>> {
+    let old = pod.metadata.annotations.as_ref()?.get(names::CPU_AFTER_START)?;
+    let new = wanted.cpu.as_ref().filter(|cpu| !Quantity::is_same_text(cpu, old))?;
+    Some(CpuAfterStart { old, new })
+}
+
+fn annotation_patch(Uid(uid): &Uid, cpu: &str) -> Value {
+    json!({"metadata": {"uid": &**uid, "annotations": { names::CPU_AFTER_START: cpu }}})
 }
 
 /// Returns the patch that sets these limits, with the requests that follow.
@@ -142,11 +166,10 @@ mod tests {
     fn a_resize_is_also_for_after_the_start() {
         let annotation = |after_start, cpu, memory| {
             let pod = pod(&json!({}), &json!({"cpu": "4"}), after_start);
-            annotation_patch(&pod, &Uid("u".into()), &wanted(cpu, memory))
-                .map(|patch| patch["metadata"]["annotations"][names::CPU_AFTER_START].clone())
+            cpu_after_start(&pod, &wanted(cpu, memory)).map(|change| change.new.to_owned())
         };
-        assert_eq!(annotation(Some("1"), Some("2"), None), Some(json!("2")));
-        assert_eq!(annotation(Some("1"), Some("4"), Some("1Gi")), Some(json!("4")));
+        assert_eq!(annotation(Some("1"), Some("2"), None).as_deref(), Some("2"));
+        assert_eq!(annotation(Some("1"), Some("4"), Some("1Gi")).as_deref(), Some("4"));
         assert_eq!(annotation(Some("1"), Some("1000m"), None), None, "it is to get that already");
         assert_eq!(annotation(Some("1"), None, Some("1Gi")), None);
         assert_eq!(annotation(None, Some("2"), None), None);

@@ -5,7 +5,10 @@ mod slow_admission;
 
 use std::time::Duration;
 
-use lifecycle::{budget::POST_PATIENCE, lifetime};
+use lifecycle::{
+    budget::POST_PATIENCE,
+    lifetime::{LifetimeAnnotations, LifetimePatch, LimitsPatch},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -324,21 +327,19 @@ async fn marks_are_one_patch() {
         answer["metadata"]["annotations"] = asked.body["metadata"]["annotations"].clone();
         Answer::Json(200, answer)
     });
-    let annotations = LifetimeAnnotations {
-        limits: lifetime::Limits { ttl: None, idle_timeout: Some(Duration::from_secs(900)) },
+    let patch = LifetimePatch {
+        limits: LimitsPatch { ttl: Some(None), idle_timeout: Some(Some(Duration::from_secs(900))) },
         last_activity: Some("2026-11-21T04:20:13.25Z".parse().unwrap()),
         owner: None,
     };
-    let Outcome::Done(seen) = writes.write_annotations(id(), uid(), annotations.clone()).await else {
-        panic!("not done")
-    };
+    let annotations = patch.clone().applied_to(&LifetimeAnnotations::default());
+    let Outcome::Done(seen) = writes.write_annotations(id(), uid(), patch).await else { panic!("not done") };
     assert_eq!((seen.uid, seen.version, seen.annotations), (uid(), ResourceVersion(8), annotations));
     assert_eq!(log.lines(), ["PATCH /api/v1/namespaces/rec/pods/sandbox-a"]);
     let expected = json!({"metadata": {"uid": "ua", "annotations": {
         "sandbox-provisioner/ttl": null,
         "sandbox-provisioner/idle-timeout": "15m",
         "sandbox-provisioner/last-activity": "2026-11-21T04:20:13.25Z",
-        "sandbox-provisioner/owner": null,
     }}});
     assert_eq!(log.all()[0].body, expected);
 }
@@ -360,7 +361,7 @@ async fn a_patch_of_another_life_is_refused() {
     };
     let write = async |answer: Box<dyn Fn(usize) -> Answer + Send + Sync>| {
         let (writes, log) = writes(move |before, _| answer(before));
-        let outcome = writes.write_annotations(id(), uid(), LifetimeAnnotations::default()).await;
+        let outcome = writes.write_annotations(id(), uid(), LifetimePatch::default()).await;
         (outcome, log.len())
     };
     let (outcome, calls) = write(Box::new(move |_| failure(409, "Conflict", conflict))).await;

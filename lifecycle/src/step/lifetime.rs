@@ -9,7 +9,7 @@ use super::{
     types::{Action, AfterDelete, Event, Lifetime, Objects, PendingDelete, Reply},
 };
 use crate::{
-    error::{ClusterErrorKind, SandboxError},
+    error::{ClusterError, ClusterErrorKind, SandboxError},
     hold::{Hold, HoldReason},
     lifetime::{LimitsPatch, Owner},
     operation::Operation,
@@ -86,7 +86,7 @@ impl Step<'_> {
     pub(super) fn change<W>(&mut self, change: LimitsPatch, owner: Option<Owner>) -> Option<Action<W>> {
         let (lifetime, pod) = (self.lifetime.as_mut()?, self.ctx.pod_of_whole()?);
         lifetime.record_change(owner, self.ctx);
-        let annotations = lifetime.annotations(pod.annotations.limits.changed(change), pod, self.ctx);
+        let annotations = lifetime.patch(change, pod, self.ctx);
         Some(Action::Write { uid: pod.uid.clone(), annotations })
     }
 
@@ -122,12 +122,7 @@ impl Step<'_> {
     fn recorded<W>(&mut self, waiters: Vec<W>, outcome: &Outcome<()>) -> Decision<W> {
         self.note_write(outcome);
         let decision = self.settle(None);
-        // The Pod is gone, or the view does not show its replacement yet.
-        let is_another = matches!(
-            outcome,
-            Outcome::Refused(fault)
-                if matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict)
-        );
+        let is_another = matches!(outcome, Outcome::Refused(fault) if is_about_another_pod(fault));
         let reply = if is_another { Err(self.still_terminating()) } else { self.reply() };
         after(answer(waiters, &reply), decision)
     }
@@ -138,10 +133,15 @@ impl Step<'_> {
         let reply = match outcome {
             Outcome::Done(()) => self.reply(),
             Outcome::Refused(fault) | Outcome::Unknown(fault) => {
-                Err(failure_of(Operation::ChangeLimits, fault))
+                Err(self.write_failure(Operation::ChangeLimits, fault))
             }
         };
         after(answer([waiter], &reply), decision)
+    }
+
+    /// Returns the answer for the caller of a write to the Pod that failed.
+    pub(super) fn write_failure(&self, operation: Operation, fault: ClusterError) -> SandboxError {
+        if is_about_another_pod(&fault) { self.still_terminating() } else { failure_of(operation, fault) }
     }
 
     fn note_write(&mut self, outcome: &Outcome<()>) {
@@ -201,4 +201,9 @@ impl Step<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns whether a write failed because the Pod is gone, or because the view does not show its replacement yet.
+fn is_about_another_pod(fault: &ClusterError) -> bool {
+    matches!(fault.kind, ClusterErrorKind::NotFound | ClusterErrorKind::Conflict)
 }

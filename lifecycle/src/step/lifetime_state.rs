@@ -11,7 +11,7 @@ use crate::{
     activity::{Activity, Deadline},
     error::SandboxError,
     hold::{Held, Hold, HoldReason},
-    lifetime::{LIMIT_MAX, LifetimeAnnotations, Limits, Owner, WRITE_STEP},
+    lifetime::{LIMIT_MAX, LifetimePatch, LimitsPatch, Owner, WRITE_STEP},
     observed::{Expiry, ObservedPod, Uid},
     traits::Outcome,
 };
@@ -170,22 +170,18 @@ impl LifetimeState {
         let is_due = pending.is_needed() && pending.not_before.is_none_or(|at| at <= ctx.now);
         is_due.then(|| Action::Write {
             uid: pod.uid.clone(),
-            annotations: self.annotations(pod.annotations.limits, pod, ctx),
+            annotations: self.patch(LimitsPatch::default(), pod, ctx),
         })
     }
 
-    /// Returns the annotations for the Pod with these limits.
-    pub(super) fn annotations(
-        &self,
-        asked: Limits,
-        pod: &ObservedPod,
-        ctx: Context<'_>,
-    ) -> LifetimeAnnotations {
+    /// Returns what is to be written to the Pod, together with this change of its limits.
+    pub(super) fn patch(&self, limits: LimitsPatch, pod: &ObservedPod, ctx: Context<'_>) -> LifetimePatch {
+        let asked = pod.annotations.limits.changed(limits);
         let keeps = ctx.policy.limits(asked).idle_timeout.is_some();
-        LifetimeAnnotations {
-            limits: asked,
+        LifetimePatch {
+            limits,
             last_activity: keeps.then(|| ctx.clocks().wall_at(self.activity.last_activity)),
-            owner: self.pending_write.owner.clone().or(pod.annotations.owner.clone()),
+            owner: self.pending_write.owner.clone(),
         }
     }
 

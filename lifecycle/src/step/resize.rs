@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     context::Context,
-    decision::{Decision, Step, after, answer, failure_of},
+    decision::{Decision, Step, after, answer},
     types::{Action, Reply},
 };
 use crate::{
@@ -55,13 +55,11 @@ impl Step<'_> {
     /// Returns the answer for the caller of a resize that failed.
     fn resize_failure(&self, fault: ClusterError) -> Result<Reply, SandboxError> {
         Err(match fault.kind {
-            // The Pod is gone, or the view does not show its replacement yet.
-            ClusterErrorKind::NotFound | ClusterErrorKind::Conflict => self.still_terminating(),
             ClusterErrorKind::NotSupported => SandboxError::ResizeNotSupported,
             ClusterErrorKind::Invalid | ClusterErrorKind::Denied => {
                 SandboxError::ResizeRefused(fault.message)
             }
-            _ => failure_of(Operation::Resize, fault),
+            _ => self.write_failure(Operation::Resize, fault),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     error::{ClusterError, SandboxError},
-    lifetime::{LifetimeAnnotations, LimitsPatch, Owner, ReapReason},
+    lifetime::{LifetimePatch, LimitsPatch, Owner, ReapReason},
     observed::{Status, Uid},
     request::CreateRequest,
     spec::{ObservedSpec, Requirements, Resources},
@@ -241,8 +241,8 @@ pub enum Action<W> {
     Write {
         /// The uid of the Pod.
         uid: Uid,
-        /// The complete annotations.
-        annotations: LifetimeAnnotations,
+        /// The annotations to change.
+        annotations: LifetimePatch,
     },
     /// Resize the container of the Pod with this uid.
     Resize {

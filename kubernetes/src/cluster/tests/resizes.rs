@@ -39,6 +39,29 @@ async fn a_resize_is_a_read_and_a_patch() {
     assert_eq!(log.all()[1].body, expected);
 }
 
+/// Guards that a resize before the start is over is also for after it, and that a refused one is not.
+#[tokio::test(start_paused = true)]
+async fn a_refused_resize_is_not_made_after_the_start() {
+    for is_refused in [false, true] {
+        let (cluster, log) = writes(move |_, asked| {
+            let mut found = found();
+            found["metadata"]["annotations"] = json!({ names::CPU_AFTER_START: "1" });
+            match &*asked.method {
+                "PATCH" if is_refused && asked.path.ends_with("/resize") => {
+                    failure(422, "Invalid", "Pod \"sandbox-a\" is invalid: spec: too much")
+                }
+                _ => Answer::Json(200, found),
+            }
+        });
+        let outcome = cluster.resize(id(), uid(), resources()).await;
+        assert_eq!(matches!(outcome, Outcome::Refused(_)), is_refused, "{outcome:?}");
+        let annotation = |body: &Value| body["metadata"]["annotations"][names::CPU_AFTER_START].clone();
+        let written: Vec<_> = log.all().iter().map(|asked| annotation(&asked.body)).collect();
+        let all = [json!(null), json!("2"), json!(null), json!("1")];
+        assert_eq!(written, all[..if is_refused { 4 } else { 3 }]);
+    }
+}
+
 /// Guards that another Pod with the same name, and a Pod that is gone, get no patch.
 #[tokio::test(start_paused = true)]
 async fn another_pod_is_not_resized() {
@@ -51,7 +74,7 @@ async fn another_pod_is_not_resized() {
     }
 }
 
-/// Guards that an API server without the subresource is told from a Pod that is gone, and that no other error means
+/// Guards that an API server without the subresource is distinguished from a Pod that is gone, and that no other error means
 /// the same: not the 404 of a proxy, and not a missing right.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_cannot_resize_is_recognized() {

@@ -65,7 +65,7 @@ async fn a_slow_delete_or_patch_is_sent_once() {
         let begun = Instant::now();
         let deleted = writes.delete_pod(id(), only()).await;
         assert_eq!(matches!(deleted, Outcome::Done(_)), is_done, "{deleted:?}");
-        let annotations = LifetimeAnnotations {
+        let annotations = LifetimePatch {
             last_activity: Some("2026-11-21T04:20:13Z".parse().unwrap()),
             ..Default::default()
         };
@@ -98,9 +98,9 @@ async fn a_lost_answer_of_a_delete_or_patch_is_noticed() {
         object["metadata"]["annotations"] = json!({"sandbox-provisioner/ttl": "8h"});
         if asked.method == "GET" { Answer::Json(200, object) } else { Answer::Silence }
     });
-    let annotations = LifetimeAnnotations {
-        limits: lifetime::Limits { ttl: Some(seconds(8 * 3600)), idle_timeout: None },
-        ..LifetimeAnnotations::default()
+    let annotations = LifetimePatch {
+        limits: LimitsPatch { ttl: Some(Some(seconds(8 * 3600))), idle_timeout: None },
+        ..LifetimePatch::default()
     };
     let begun = Instant::now();
     let patched = writes.write_annotations(id(), uid(), annotations).await;

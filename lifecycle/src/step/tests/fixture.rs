@@ -12,7 +12,7 @@ pub(super) use crate::{
     budget::POST_PATIENCE,
     error::{ClusterError, ClusterErrorKind, SandboxError},
     ids::{ClusterName, SandboxId},
-    lifetime::{LifetimeAnnotations, Limits, LimitsPatch, Owner, Policy, ReapReason},
+    lifetime::{LifetimeAnnotations, LifetimePatch, Limits, LimitsPatch, Owner, Policy, ReapReason},
     observed::{Observed, ObservedPod, ObservedService, PodTimes, ResourceVersion, Status, Uid},
     operation::Operation,
     phase::Phase,

@@ -149,7 +149,7 @@ impl Simulation for FlakyCluster {
         })
     }
 
-    fn write(&mut self, _: &Uid, _: LifetimeAnnotations) -> Event<u32> {
+    fn write(&mut self, _: &Uid, _: LifetimePatch) -> Event<u32> {
         unreachable!("nothing here has a limit")
     }
 

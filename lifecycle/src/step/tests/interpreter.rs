@@ -9,7 +9,7 @@ pub(super) trait Simulation {
     fn create(&mut self, objects: Objects) -> Event<u32>;
     fn delete(&mut self, pod: Option<Uid>, service: Option<Uid>) -> Event<u32>;
     fn read(&mut self) -> Event<u32>;
-    fn write(&mut self, uid: &Uid, annotations: LifetimeAnnotations) -> Event<u32>;
+    fn write(&mut self, uid: &Uid, annotations: LifetimePatch) -> Event<u32>;
     fn probe(&mut self) -> Event<u32>;
     fn reap(
         &mut self,

@@ -213,12 +213,12 @@ impl Simulation for LimitedCluster {
         Event::Read(Ok(None))
     }
 
-    fn write(&mut self, uid: &Uid, annotations: LifetimeAnnotations) -> Event<u32> {
+    fn write(&mut self, uid: &Uid, annotations: LifetimePatch) -> Event<u32> {
         self.order.push("written");
         let version = self.version();
         let pod = self.fixture.seen.pod.as_mut().filter(|pod| pod.uid == *uid);
         let pod = pod.expect("only what is there is written on");
-        pod.annotations = annotations;
+        pod.annotations = annotations.applied_to(&pod.annotations);
         pod.version = version;
         Event::Written(Outcome::Done(()))
     }

@@ -37,8 +37,9 @@ fn what_is_completed_belongs_to_whom_it_is_given() {
     let actions = fixture.created(None, DONE);
     let [Action::Write { annotations, .. }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(annotations.owner, Some(owner("two")));
-    fixture.seen.pod =
-        Some(ObservedPod { annotations: annotations.clone(), ..marked(Timestamp::UNIX_EPOCH) });
+    let mut pod = marked(Timestamp::UNIX_EPOCH);
+    pod.annotations = annotations.clone().applied_to(&pod.annotations);
+    fixture.seen.pod = Some(pod);
     let actions = fixture.feed(Event::Written(Outcome::Done(())));
     assert!(matches!(actions[..], [Action::Answer(1, Ok(Reply::Made(_))), ..]), "{actions:?}");
 }
