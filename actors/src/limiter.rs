@@ -1,9 +1,6 @@
 //! The reap limits that all sandboxes of a cluster share.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
-};
+use std::time::Instant;
 
 use lifecycle::{
     error::{ClusterError, ClusterErrorKind},
@@ -18,13 +15,11 @@ use crate::view::View;
 /// The state of the reap limits.
 pub(crate) struct Limiter {
     limiter: Mutex<ReapLimiter>,
-    /// The number of reaps that were a dry run.
-    dry_runs: AtomicU64,
 }
 
 impl Limiter {
     pub(crate) fn new(limits: ReapLimits, clocks: Clocks) -> Self {
-        Self { limiter: Mutex::new(ReapLimiter::new(limits, clocks)), dry_runs: AtomicU64::new(0) }
+        Self { limiter: Mutex::new(ReapLimiter::new(limits, clocks)) }
     }
 
     /// Asks whether this sandbox may be reaped, given the number of sandboxes in the view.
@@ -42,7 +37,6 @@ impl Limiter {
                  look why, then POST /api/reaper/resume or restart");
         }
         if admission == Admission::DryRun {
-            self.dry_runs.fetch_add(1, Ordering::Relaxed);
             tracing::info!(sandbox_id = %id, reason = reason.name(), "would be reaped: {}", reason.description());
         }
         admission
@@ -62,11 +56,6 @@ impl Limiter {
     /// Returns until when reaping is stopped, because too many sandboxes were due.
     pub(crate) fn stopped_until(&self, now: Instant) -> Option<Instant> {
         self.limiter.lock().stopped_until(now)
-    }
-
-    /// Returns the number of reaps that were a dry run.
-    pub(crate) fn dry_runs(&self) -> u64 {
-        self.dry_runs.load(Ordering::Relaxed)
     }
 
     /// Resumes reaping. Returns whether it was stopped.

@@ -158,4 +158,9 @@ impl Metrics {
     pub(crate) fn dry_run(&self) {
         self.reap_dry_runs.inc();
     }
+
+    /// Returns the number of reaps that were a dry run.
+    pub(crate) fn dry_runs(&self) -> u64 {
+        self.reap_dry_runs.get()
+    }
 }

@@ -60,10 +60,18 @@ pub(crate) struct State {
     sandbox: step::Sandbox<Waiter>,
     /// The expiry that the view has.
     expiry: Option<Expiry>,
-    /// When the reap in progress was sent.
-    reaping_since: Option<Timestamp>,
+    /// The reap in progress.
+    reaping: Option<Reaping>,
     /// The number of events taken. The supervisor stops the actor only if it has sent no more than these.
     handled: u64,
+}
+
+/// A reap that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Reaping {
+    since: Timestamp,
+    /// The expiry that callers were shown. The view has none once the Pod terminates.
+    expires_at: Option<Timestamp>,
 }
 
 /// Why an actor does something.
@@ -126,7 +134,7 @@ impl Actor for Sandbox {
         shared.view.set_being_deleted(&id, false);
         shared.view.set_expiry(&id, None);
         let sandbox = step::Sandbox::default();
-        Ok(State { id, shared, supervisor, sandbox, expiry: None, reaping_since: None, handled: 0 })
+        Ok(State { id, shared, supervisor, sandbox, expiry: None, reaping: None, handled: 0 })
     }
 
     async fn handle(
@@ -192,11 +200,9 @@ impl State {
                     }
                     Action::SetTimer(at) => self.shared.timer.set(self.id.clone(), Instant::from_std(at)),
                     Action::RecordReap(reason) => {
-                        let at = self.reaping_since.take().unwrap_or_else(|| self.shared.clock.wall());
+                        let Reaping { since: at, expires_at } = self.reaping.take().unwrap_or_else(|| self.reaping());
                         let reaped = Reaped { reason, at };
-                        let late = self
-                            .expiry
-                            .and_then(|expiry| at.duration_since(expiry.expires_at).try_into().ok());
+                        let late = expires_at.and_then(|time| at.duration_since(time).try_into().ok());
                         self.shared.view.metrics.reaped(reason, late.unwrap_or_default());
                         self.shared.reap_log.note(&self.id, reaped);
                         self.shared.view.reaped(&self.id, reaped);
@@ -241,7 +247,6 @@ impl State {
                         let call = self.shared.cluster.probe_activity(self.id.clone(), url);
                         let busy = timeout(budget::PROBE, call).await;
                         let busy = busy.unwrap_or_else(|_| Busy::Unanswered("no answer in time".to_owned()));
-                        tracing::debug!(sandbox_id = %self.id, ?busy, "asked whether it is busy");
                         next = Some(Event::Probed(busy));
                     }
                     Action::Reap { pod, service, reason } => {
@@ -330,6 +335,12 @@ impl State {
         )
     }
 
+    /// Returns the reap that is sent now.
+    fn reaping(&self) -> Reaping {
+        let expires_at = self.expiry.map(|expiry| expiry.expires_at);
+        Reaping { since: self.shared.clock.wall(), expires_at }
+    }
+
     /// Deletes the sandbox if the reap limits allow it: first the Pod, and the Service only if the Pod met its
     /// preconditions. A sandbox that has changed since the decision stays complete.
     async fn reap(
@@ -343,8 +354,8 @@ impl State {
         let uid = pod.uid.clone();
         match limiter.ask(view, &self.id, reason, clocks) {
             Admission::Allow => {
-                self.reaping_since = Some(clocks.wall);
-                view.reap_started(&self.id, Reaped { reason, at: clocks.wall });
+                let reaping = *self.reaping.insert(self.reaping());
+                view.reap_started(&self.id, Reaped { reason, at: reaping.since });
                 let pod = self.delete_pod(pod).await;
                 if !matches!(pod, Outcome::Done(())) {
                     view.reap_failed(&self.id);

@@ -77,7 +77,9 @@ impl Actor for Supervisor {
             Message::Deliver(id, envelope) => state.send_or_spawn(&myself, id, envelope).await,
             Message::Changed(id) => state.send_or_spawn(&myself, id, Event::Resync.into()).await,
             Message::Revive(id) => {
-                if !state.children.contains_key(&id) && state.shared.view.contains(&id) {
+                if !state.shared.view.contains(&id) {
+                    state.failures.remove(&id);
+                } else if !state.children.contains_key(&id) {
                     state.send_or_spawn(&myself, id, Event::Resync.into()).await;
                 }
             }

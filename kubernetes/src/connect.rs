@@ -19,7 +19,7 @@ use tower::{BoxError, Service};
 
 use self::config::Configuration;
 pub use self::config::{ConnectError, KUBECONFIG_WAIT, Opened, Options, ServiceAddress};
-pub(crate) use self::config::{bare_host, find_now, load, server};
+pub(crate) use self::config::{bare_host, find_now, server};
 use crate::{
     calls::{self, Calls},
     clock::ServerClock,

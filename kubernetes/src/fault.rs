@@ -329,7 +329,12 @@ fn never_connected(error: &kube::Error) -> bool {
 
 /// Returns the innermost error message, because "Connection refused" says more than the four layers around it.
 fn root_cause(error: &kube::Error) -> String {
-    chain(error).last().map_or_else(String::new, ToString::to_string)
+    let words = chain(error).last().map_or_else(String::new, ToString::to_string);
+    // The words of rustls.
+    if words.contains("InvalidContentType") {
+        return "the server answers without TLS; correct the port, or use http://".to_owned();
+    }
+    words
 }
 
 fn chain(error: &kube::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {

@@ -97,9 +97,9 @@ impl Namespace {
         if let Some(why) = &words {
             // This is retried every few seconds. Log each distinct error once.
             if before == words {
-                tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace still does not exist");
+                tracing::debug!(namespace = self.connection.namespace(), %why, "the namespace could still not be read or created");
             } else {
-                tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace does not exist yet");
+                tracing::warn!(namespace = self.connection.namespace(), %why, "the namespace could not be read or created; trying again");
             }
         } else {
             *ensured = Some(Instant::now());

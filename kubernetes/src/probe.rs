@@ -99,7 +99,7 @@ impl Prober {
         };
         let (answers, cpu) = join(probes, cpu).await;
         let busy = combine(answers.into_iter().chain([cpu]));
-        tracing::debug!(sandbox = %id, ?busy, "probed for activity");
+        tracing::debug!(sandbox_id = %id, ?busy, "probed for activity");
         busy
     }
 

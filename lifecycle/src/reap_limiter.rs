@@ -41,6 +41,8 @@ pub struct ReapLimiter<K = SandboxId> {
     policy: ReapLimits,
     /// When the reaps of the last window were allowed.
     recent: VecDeque<Instant>,
+    /// The place in `recent` whose end the next deferred sandbox waits for.
+    next_place: usize,
     /// The sandboxes that were due in the last window, with the time of their last request. They count towards the
     /// share even if they were not allowed: a low rate must not hide that nearly all sandboxes are due.
     due: HashMap<K, Instant>,
@@ -95,6 +97,7 @@ impl<K: Clone + Eq + Hash> ReapLimiter<K> {
         Self {
             policy,
             recent: VecDeque::new(),
+            next_place: 0,
             due: HashMap::new(),
             order: VecDeque::new(),
             blocked: HashSet::new(),
@@ -155,8 +158,11 @@ impl<K: Clone + Eq + Hash> ReapLimiter<K> {
         if let Some(max) = self.policy.max_per_minute
             && self.recent.len() >= max as usize
         {
-            let oldest = self.recent.front().copied().unwrap_or(now);
-            return Admission::RetryAt(oldest + WINDOW);
+            // Each waits for another of the next reaps that are possible. If all waited for the first, all would ask then, and
+            // be probed before.
+            let place = if self.next_place < self.recent.len() { self.next_place } else { 0 };
+            self.next_place = place + 1;
+            return Admission::RetryAt(self.recent.get(place).copied().unwrap_or(now) + WINDOW);
         }
         self.recent.push_back(now);
         self.exempt.remove(id);
@@ -197,6 +203,7 @@ impl<K: Clone + Eq + Hash> ReapLimiter<K> {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= WINDOW;
         while self.recent.front().is_some_and(|at| is_old(*at)) {
             self.recent.pop_front();
+            self.next_place = self.next_place.saturating_sub(1);
         }
         while self.order.front().is_some_and(|(at, _)| is_old(*at)) {
             let Some((at, id)) = self.order.pop_front() else { return };
@@ -286,6 +293,26 @@ mod tests {
             Admission::RetryAt(start + Duration::from_secs(160))
         );
         assert_eq!(granted(&mut limiter, 10..30, at(start, 160)), 10);
+    }
+
+    /// Guards that each deferred sandbox asks again when another reap is possible, and that all ask within a minute: each request
+    /// may cost a probe.
+    #[test]
+    fn the_deferred_do_not_all_ask_at_once() {
+        let policy = ReapLimits { max_per_minute: Some(10), max_share_percent: 100, ..ReapLimits::default() };
+        let (mut limiter, start) = limiter(policy);
+        for second in 0..10 {
+            assert_eq!(granted(&mut limiter, 0..1, at(start, 100 + second)), 1);
+        }
+        let mut retries = |who: std::ops::Range<usize>, second| -> Vec<u64> {
+            who.map(|n| match limiter.ask(&id(n), 990, at(start, second)) {
+                Admission::RetryAt(at) => at.duration_since(start).as_secs(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+        };
+        assert_eq!(retries(10..22, 120), [160, 161, 162, 163, 164, 165, 166, 167, 168, 169, 160, 161]);
+        assert_eq!(retries(22..24, 121), [162, 163]);
     }
 
     /// Guards that a reap that was certainly not executed does not count towards the rate.

@@ -29,7 +29,7 @@ use super::{
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Keeps nginx from buffering the stream.
-static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(super) static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let text = "The stream begins with the present state, which ends with `synced`. From then on each change is one \

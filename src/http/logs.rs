@@ -17,15 +17,13 @@ use self::parameters::Parameters;
 use super::{
     Backend,
     errors::{ApiError, reply},
+    events::X_ACCEL_BUFFERING,
     openapi::{self, Endpoint, Tag, failures, parameters as described, schemas},
     path::{self, PathId},
 };
 
 /// Says that the log is longer than its limit, so that later lines are missing.
 static LOG_TRUNCATED: HeaderName = HeaderName::from_static("log-truncated");
-
-/// Keeps nginx from buffering a log that is followed.
-static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let text = "Needs the right `get` on `pods/log`, which `config/rbac.yaml` has as a comment. With `follow` the answer goes \

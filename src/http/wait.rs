@@ -31,8 +31,11 @@ impl Wait {
     /// the last one counts, as with FastAPI.
     pub(super) fn of(operation: Operation, uri: &Uri) -> Option<Self> {
         let query = uri.query()?;
-        let id = uri.path().strip_prefix("/api/sandboxes/").is_some_and(|id| !id.is_empty());
-        if operation != Operation::CreateSandbox && !(operation == Operation::Read && id) {
+        let is_sandbox = uri.path().strip_prefix("/api/sandboxes/").is_some_and(|rest| {
+            let id = rest.trim_end_matches('/');
+            !id.is_empty() && !id.contains('/')
+        });
+        if operation != Operation::CreateSandbox && !(operation == Operation::Read && is_sandbox) {
             return None;
         }
         let query = Query(query);
@@ -113,6 +116,7 @@ mod tests {
         for (operation, uri) in [
             (Operation::Read, list),
             (Operation::Read, "/api/sandboxes/?wait=ready"),
+            (Operation::Read, "/api/sandboxes/a/presence?wait=ready"),
             (Operation::Touch, "/api/sandboxes/a/touch?wait=ready"),
             (Operation::ChangeLimits, "/api/sandboxes/a?wait=ready"),
         ] {

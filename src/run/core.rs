@@ -30,7 +30,7 @@ use crate::{
 pub struct Core {
     fleet: Fleet,
     /// Deletes sandboxes that several clusters have.
-    _twins: Task<Infallible>,
+    twins: Task<Infallible>,
     /// One for each cluster.
     stacks: Vec<Stack>,
     streams: Streams,
@@ -97,7 +97,7 @@ impl Core {
         let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
-        Ok(Self { fleet, _twins: twins, stacks, streams, metrics, edge, admin, stop })
+        Ok(Self { fleet, twins: twins, stacks, streams, metrics, edge, admin, stop })
     }
 
     /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.
@@ -147,6 +147,7 @@ impl Core {
         tokio::select! {
             _ = select_all(attached) => "watch on the cluster",
             () = self.fleet.ended() => "supervisor",
+            _ = &mut self.twins.0 => "comparison of the clusters",
         }
     }
 }

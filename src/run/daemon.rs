@@ -86,7 +86,7 @@ pub struct Stopped {
 
 /// The daemon stopped because a part of it failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the daemon's {part} ended unexpectedly; exiting so that it is started anew")]
+#[error("the daemon's {part} ended unexpectedly; exiting, so that it is restarted")]
 pub struct Ended {
     /// The name of the part.
     part: &'static str,

@@ -58,9 +58,9 @@ pub async fn doctor(args: DoctorArgs, environment: &Environment) -> Result<ExitC
         None => settings.clusters.iter().collect(),
         Some(name) => settings.clusters.get(name).into_iter().collect(),
     };
-    if chosen.is_empty() {
+    if let (true, Some(name)) = (chosen.is_empty(), &args.cluster) {
         let names = settings.clusters.names();
-        return Ok(bad_usage(&format!("--cluster: there is no such cluster; the settings have {names}")));
+        return Ok(bad_usage(&format!("--cluster: there is no cluster '{name}'; the settings have {names}")));
     }
     let problems: Vec<String> = problems.unwrap_or_default();
     let are_several = chosen.len() > 1;

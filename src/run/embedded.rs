@@ -42,6 +42,11 @@ impl EmbeddedClusters {
         options: Embedded,
         names: impl IntoIterator<Item = ClusterName>,
     ) -> Result<Self, String> {
+        // Without this check the node ports of all sandboxes would look taken.
+        let bind = options.sandbox_bind;
+        TcpListener::bind((bind, 0)).await.map_err(|error| {
+            format!("sandboxes cannot listen on {bind}: {error}; set PROVISIONER_EMBEDDED_BIND to an address of this machine")
+        })?;
         let names: Vec<_> = names.into_iter().collect();
         let are_several = names.len() > 1 || names.iter().any(|name| *name != ClusterName::DEFAULT);
         let (stop, servers) = (CancellationToken::new(), TaskTracker::new());

@@ -24,8 +24,8 @@ const BAD_USAGE: u8 = 2;
 
 /// Prints the Pod, the Service and the claim that the request would create, or the error that the API would return.
 ///
-/// Exit status: 0 with the manifests on standard output, 1 with the error on standard output, or on standard error if
-/// the request cannot be read. 2 if it is not clear which cluster is meant.
+/// Exit status: 0 with the manifests on standard output, 1 with the error on standard error. 2 if it is not clear which cluster
+/// is meant.
 #[must_use]
 pub fn render(
     settings: &Settings,
@@ -41,11 +41,14 @@ pub fn render(
             return ExitCode::FAILURE;
         }
     };
-    let (answer, status) = match rendered(template, &bytes, profile) {
-        Ok(manifests) => (manifests, ExitCode::SUCCESS),
-        Err(detail) => (json!({ "detail": detail }), ExitCode::FAILURE),
-    };
-    if stdout::deliver(&format!("{answer:#}\n")) { status } else { ExitCode::FAILURE }
+    match rendered(template, &bytes, profile) {
+        Ok(manifests) if stdout::deliver(&format!("{manifests:#}\n")) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(detail) => {
+            eprintln!("{:#}", json!({ "detail": detail }));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints the network policies of the settings.

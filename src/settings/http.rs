@@ -105,7 +105,7 @@ static DRAIN_DEADLINE: Setting<DurationRange> = Setting {
     variable: "PROVISIONER_DRAIN_DEADLINE",
     format: DurationRange(Duration::from_secs(1)..=Duration::from_secs(10 * 60)),
     default: DefaultValue::Text("25s"),
-    help: "How long a shutdown waits for requests in flight; keep it below the grace period of your supervisor (30s in Kubernetes)",
+    help: "How long a shutdown waits for requests in flight; then actors have 4s to finish, so keep it 5s below the grace period of your supervisor (30s in Kubernetes)",
 };
 
 /// Zero suits a daemon without a load balancer. A minute is longer than any load balancer needs to notice that the
@@ -123,7 +123,7 @@ static SLOW_REQUEST: Setting<DurationRange> = Setting {
     variable: "PROVISIONER_SLOW_REQUEST",
     format: DurationRange(Duration::ZERO..=Duration::from_secs(10 * 60)),
     default: DefaultValue::Text("5s"),
-    help: "A request that takes longer is logged as a warning, except one that waits with ?wait=ready; 0s switches this off",
+    help: "A request that takes longer is logged as a warning, except one that waits with ?wait=ready and a move; 0s switches this off",
 };
 
 /// The daemon's own HTTP service.

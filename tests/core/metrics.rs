@@ -114,6 +114,20 @@ async fn lives_are_counted() {
     assert_eq!(after.get("sandboxes{status=\"Running\",profile=\"\"}"), 1.0);
 }
 
+/// Guards that the lateness of a reap counts from the expiry that callers were shown.
+#[tokio::test(start_paused = true)]
+async fn a_late_reap_is_counted_as_late() {
+    let daemon = Daemon::start().await;
+    let body = json!({"sandbox_id": "a", "ttl": "1m"});
+    daemon.call(Method::POST, "/api/sandboxes", Some(body)).await;
+    daemon.cluster.set_away(true);
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    daemon.cluster.set_away(false);
+    until("a is reaped", async || daemon.get("a").await.status == 404).await;
+    let late = Scrape::of(&daemon).await.get("reap_lateness_seconds_sum");
+    assert!((115.0..200.0).contains(&late), "{late} s");
+}
+
 /// Guards that an API server's errors are counted by code, and the failures of the watch by cause.
 #[tokio::test(start_paused = true)]
 async fn faults_are_counted() {

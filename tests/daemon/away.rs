@@ -76,7 +76,7 @@ async fn an_outage_does_not_fill_the_log() {
     cluster.set_away(true);
     let daemon = Setup::new(&[]).cluster(cluster).listening().start().await;
     until("it was tried often", async || daemon.cluster.refused() > 8).await;
-    for part in ["the namespace does not exist yet", "list of Pods", "list of Services"] {
+    for part in ["the namespace could not be read or created", "list of Pods", "list of Services"] {
         assert_eq!(daemon.logged(part).lines().count(), 1, "{}", daemon.logged(""));
     }
 }

@@ -125,8 +125,8 @@ fn render_refuses_as_the_api_does() {
         (b"{\"sandbox_id\":\"\xff\"}", r#""There was an error parsing the body""#),
     ] {
         let (status, out, err) = feed(&["render", "--request", "-"], input, Stdio::piped());
-        assert_eq!((status, err.as_str()), (1, ""));
-        assert!(out.contains(detail), "{out}");
+        assert_eq!((status, out.as_str()), (1, ""));
+        assert!(err.contains(detail), "{err}");
     }
 }
 

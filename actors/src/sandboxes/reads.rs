@@ -32,7 +32,7 @@ impl Sandboxes {
     /// Returns the state of the reaper.
     #[must_use]
     pub fn reaper(&self) -> ReaperState {
-        let Shared { limiter, reap_log, .. } = &*self.shared.common;
+        let Shared { view, limiter, reap_log, .. } = &*self.shared.common;
         let clocks = self.shared.common.clocks();
         let workspaces = self.workspaces.as_ref();
         let stopped_until = limiter
@@ -41,7 +41,7 @@ impl Sandboxes {
         ReaperState {
             stopped_until: stopped_until.map(|until| clocks.wall_at(until)),
             reaped: reap_log.total(),
-            dry_runs: limiter.dry_runs() + workspaces.map_or(0, Workspaces::dry_runs),
+            dry_runs: view.metrics.dry_runs() + workspaces.map_or(0, Workspaces::dry_runs),
         }
     }
 
@@ -197,19 +197,6 @@ impl Sandboxes {
     pub async fn list(&self) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
         self.fresh().await?;
         Ok(self.shared.common.view.statuses())
-    }
-
-    /// Returns the sandboxes of a LIST that match and whose ids come after this one, in the order of their ids.
-    ///
-    /// # Errors
-    /// As from [`Sandboxes::list`].
-    pub async fn list_after(
-        &self,
-        after: Option<SandboxId>,
-        matches: impl Fn(&Status) -> bool + Send,
-    ) -> Result<Vec<(SandboxId, Status)>, SandboxError> {
-        self.fresh().await?;
-        Ok(self.view().statuses_after(after.as_ref(), matches))
     }
 
     /// Returns the position in the log of changes. A list that is made later has all changes up to it.

@@ -120,6 +120,8 @@ impl Sandboxes {
         };
         match within(budget::DELETE, Operation::DeleteSandbox, call).await? {
             Some(Ok(Reply::Gone)) => Ok(()),
+            // The view knows why.
+            Some(Err(SandboxError::Stale { .. })) if !self.view().is_fresh() => Err(self.view().stale()),
             Some(Err(failure)) => Err(failure),
             Some(Ok(Reply::Made(_))) | None => Err(SandboxError::Restarting { id }),
         }

@@ -74,7 +74,7 @@ pub struct Change {
 }
 
 /// The difference of two expiries below which they count as equal. An expiry is computed from two clocks that are read
-/// one after the other, so it is never exactly the same.
+/// one after the other, so it is never exactly the same. Many touches in a second are one change at most.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Returns the error for a read of a sandbox whose object of this kind is unreadable: an answer would be made of an old
@@ -126,7 +126,7 @@ fn is_same(before: Option<Expiry>, now: Option<Expiry>) -> bool {
         (before, now) => before.is_none() && now.is_none(),
     };
     before.reason == now.reason
-        && before.idle_since == now.idle_since
+        && is_near(before.idle_since, now.idle_since)
         && is_near(before.expires_at, now.expires_at)
         && is_same_hold
 }
@@ -224,6 +224,12 @@ mod tests {
             }),
             ..expiry(5, at(20))
         };
+        // A touch moves both times.
+        let used_after = |milliseconds| {
+            let later = SignedDuration::from_millis(milliseconds);
+            let Expiry { idle_since, .. } = expiry(5, at(20));
+            Expiry { idle_since: idle_since + later, ..expiry(5, at(20) + later) }
+        };
         let gone = ObservedSpec { max_shell_sessions: None, ..ready.spec.clone() };
         let cases = [
             (status(), status(), None),
@@ -245,6 +251,8 @@ mod tests {
             (limited(expiry(5, at(20))), limited(expiry(6, at(20))), Some("limits")),
             (limited(expiry(5, at(20))), limited(expiry(5, at(21))), Some("limits")),
             (limited(expiry(5, at(20))), limited(expiry(5, SignedDuration::from_millis(20_900))), None),
+            (limited(expiry(5, at(20))), limited(used_after(900)), None),
+            (limited(expiry(5, at(20))), limited(used_after(1_000)), Some("limits")),
             (limited(expiry(5, at(20))), limited(held(30_000)), Some("limits")),
             (limited(held(30_000)), limited(held(30_400)), None),
         ];

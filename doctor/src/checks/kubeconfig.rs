@@ -55,7 +55,7 @@ fn exists(facts: &Facts) -> Outcome {
         },
         Err(outcome) => outcome,
         Ok(OpenError::Connect(ConnectError::NotFound { path, setting, .. })) => Outcome::failed(
-            format!("there is no file at {}", shown(path)),
+            format!("there is no file at {}, or it is empty", shown(path)),
             format!("{setting} is the path on the machine, or in the container, where the daemon runs"),
             format!("mount or copy a kubeconfig there, or set {setting} to its path"),
         ),

@@ -17,12 +17,19 @@ use lifecycle::{
 };
 use serde_json::{Value, json};
 use simcluster::{Cluster, NodeOptions, Options, Times};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 pub const NAMESPACE: &str = "deer-flow";
 
 /// The time of a diagnosis: that of the command line.
 pub const TIME: Duration = Duration::from_millis(2800);
+
+/// Checks that a diagnosis that began at this time ended at its deadline. A busy machine may be late; without the deadline
+/// the calls would take 10 s and more.
+pub fn ended_in_time(begin: Instant, fault: &str) {
+    let tolerance = Duration::from_secs(2);
+    assert!(begin.elapsed() < TIME + tolerance, "{fault}: {:?}", begin.elapsed());
+}
 
 /// A cluster with a sandbox `a`, and how it is diagnosed.
 pub struct Case {

@@ -51,9 +51,9 @@ pub struct ServiceAddress {
 /// The error for a connection that cannot be set up. It contains nothing of the kubeconfig's content.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The kubeconfig does not exist.
+    /// The kubeconfig does not exist, or is empty.
     #[error(
-        "Kubeconfig not found at {} (waited {} s); mount a kubeconfig file there, or set {setting} to where it is",
+        "Kubeconfig not found at {}, or empty (waited {} s); mount a kubeconfig file there, or set {setting} to where it is",
         path.display(), waited.as_secs()
     )]
     NotFound {
@@ -224,14 +224,6 @@ pub(crate) async fn find_now(options: &Options) -> Result<Configuration, Connect
     }
 }
 
-/// Loads the credentials of a configuration.
-///
-/// # Errors
-/// Returns an error if they cannot be loaded.
-pub(crate) async fn load(configuration: Configuration) -> Result<Opened, ConnectError> {
-    Opened::load(configuration).await
-}
-
 // === impl Opened ===
 
 impl Opened {
@@ -239,7 +231,7 @@ impl Opened {
     ///
     /// # Errors
     /// Returns an error if they cannot be loaded.
-    pub(super) async fn load(configuration: Configuration) -> Result<Self, ConnectError> {
+    pub(crate) async fn load(configuration: Configuration) -> Result<Self, ConnectError> {
         let loaded = credentials::load(&configuration.context)
             .await
             .map_err(|why| ConnectError::Credentials { origin: configuration.origin.clone(), why })?;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     certificate::Validity,
     client,
-    connect::{self, ConnectError, Connection, Limits, Options, find_now, load},
+    connect::{self, ConnectError, Connection, Limits, Options, find_now},
     credentials::{CredentialKind, Credentials, CredentialsError, PluginError},
     kubeconfig::{Context, Login},
     tls,
@@ -92,7 +92,7 @@ pub async fn open(
     let begin = Instant::now();
     let configuration = timeout_at(deadline, find_now(options)).await.map_err(|_| OpenError::TimedOut)??;
     let (context, origin) = (configuration.context.clone(), configuration.origin_text().to_owned());
-    let loaded = match timeout_at(deadline, load(configuration)).await {
+    let loaded = match timeout_at(deadline, connect::Opened::load(configuration)).await {
         Ok(loaded) => loaded?,
         Err(_) => return Err(late(&context, origin, begin.elapsed())),
     };

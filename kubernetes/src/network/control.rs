@@ -7,7 +7,7 @@
 //!
 //! Without a restricted mode in the settings it makes no call.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use lifecycle::{
@@ -140,7 +140,7 @@ impl NetworkControl {
 
     /// Starts a check unless one is running. Never waits.
     pub(crate) fn check_now(&self) {
-        if self.is_used && !self.state.lock().is_checking {
+        if self.is_used && !mem::replace(&mut self.state.lock().is_checking, true) {
             self.check_wanted.notify_one();
         }
     }

@@ -9,7 +9,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{RELIST, connection_state::FailedCall, events::Events, page_size::PageSize};
+use super::{
+    RELIST, connection_state::FailedCall, events::Events, page_size::PageSize, troubles::Troubles,
+};
 use crate::{
     backoff::{self, Backoff},
     connect::Connection,
@@ -25,14 +27,20 @@ const FORBIDDEN_WAIT: Duration = Duration::from_secs(60);
 pub async fn watch(connection: Connection, sink: Arc<dyn ClaimSink>) -> Infallible {
     let mut backoff = Backoff::default();
     let page_size = PageSize::default();
-    let mut logged = None;
+    let mut troubles = Troubles::default();
     loop {
-        let Err(failed) = follow(&connection, &page_size, &*sink, &mut backoff).await else { continue };
+        let working = || {
+            sink.claims_synced();
+            backoff.reset();
+            if troubles.up_to_date(Instant::now()) {
+                tracing::info!("the watch on the claims of workspaces works");
+            }
+        };
+        let Err(failed) = follow(&connection, &page_size, &*sink, working).await else { continue };
         let fault = classify(failed.verb, &failed.error).fault;
         let why = format!("the watch on the claims of workspaces failed: {fault}");
-        if logged != Some(fault.kind) {
+        if troubles.is_new(&why, Instant::now()) {
             tracing::warn!(%why, "workspaces are not deleted until it works");
-            logged = Some(fault.kind);
         }
         sink.claims_failing(&why);
         if fault.kind == ClusterErrorKind::Forbidden {
@@ -44,12 +52,12 @@ pub async fn watch(connection: Connection, sink: Arc<dyn ClaimSink>) -> Infallib
     }
 }
 
-/// Lists and then watches, until the next full list is due.
+/// Lists and then watches, until the next full list is due. Calls `working` whenever it is up to date.
 async fn follow(
     connection: &Connection,
     page_size: &PageSize,
     sink: &dyn ClaimSink,
-    backoff: &mut Backoff,
+    mut working: impl FnMut(),
 ) -> Result<(), FailedCall> {
     let config = Config::default().labels(names::WORKSPACE_SELECTOR);
     let mut events = Events::<Claim>::new(connection, page_size, config);
@@ -57,14 +65,10 @@ async fn follow(
     let relist = sleep(Duration::MAX);
     pin!(relist);
     loop {
-        let working = || {
-            sink.claims_synced();
-            backoff.reset();
-        };
         let event = select! {
             biased;
             () = relist.as_mut() => return Ok(()),
-            event = events.next(working) => event?,
+            event = events.next(&mut working) => event?,
         };
         match event {
             Event::Init => listed.clear(),

@@ -2,7 +2,7 @@
 //!
 //! It is optional: without it, or while it fails, the reasons are those of the Pods' status.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 
 use kube_runtime::watcher::{Config, Event};
 use lifecycle::{
@@ -55,12 +55,13 @@ impl State {
 pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: State) -> Infallible {
     let mut backoff = Backoff::default();
     let page_size = PageSize::default();
+    let mut logged = false;
     loop {
         let mut events = Events::<PodEvent>::new(&connection, &page_size, Config::default().fields(SELECTOR));
         let failed = loop {
             let working = || {
                 backoff.reset();
-                if state.set(None) {
+                if state.set(None) && mem::take(&mut logged) {
                     tracing::info!("the watch on Events works: reasons are complete");
                 }
             };
@@ -76,6 +77,7 @@ pub async fn watch(connection: Connection, sink: Arc<dyn WatchSink>, state: Stat
         let fault = classify(failed.verb, &failed.error).fault;
         let is_forbidden = fault.kind == ClusterErrorKind::Forbidden;
         if state.set(Some(fault.to_string())) && is_forbidden {
+            logged = true;
             tracing::info!(
                 %fault,
                 "not allowed to watch Events: the reasons of sandboxes are only those in the Pods' status; \

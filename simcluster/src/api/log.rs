@@ -28,7 +28,7 @@ struct Run {
 }
 
 /// A log that is followed until the run ends.
-struct Follower {
+struct FollowedRun {
     shared: Arc<Shared>,
     pod: Object,
     container: String,
@@ -69,9 +69,9 @@ pub(super) fn log(shared: &Arc<Shared>, target: &Target, request: &Request) -> A
         let link = shared.link.subscribe();
         let cuts = link.borrow().cuts;
         let shared = Arc::clone(shared);
-        let follower = Follower { shared, pod, container, started, stamped, changed, link, cuts };
+        let followed = FollowedRun { shared, pod, container, started, stamped, changed, link, cuts };
         let first = (!text.is_empty()).then(|| Ok(text.into()));
-        Body::stream(stream::iter(first).chain(stream::once(follower.end()).filter_map(future::ready)))
+        Body::stream(stream::iter(first).chain(stream::once(followed.end()).filter_map(future::ready)))
     };
     Ok(Reply { body, ..Reply::text(StatusCode::OK, "") })
 }
@@ -83,9 +83,9 @@ fn shown(lines: &[(Timestamp, String)], stamped: bool) -> String {
     lines.iter().map(line).collect()
 }
 
-// === impl Follower ===
+// === impl FollowedRun ===
 
-impl Follower {
+impl FollowedRun {
     /// Waits for the end of the run and returns its line; `None` if the run does not exist anymore.
     async fn end(mut self) -> Option<Result<Bytes, ConnectionLost>> {
         loop {

@@ -67,7 +67,7 @@ async fn terminating() {
     sleep(Duration::from_secs(1)).await;
     let unready = ["[-]namespace failed: NamespaceTerminating (namespace deer-flow is being deleted)"];
     assert_eq!(daemon.unready().await, unready);
-    assert_eq!(daemon.logged("the namespace does not exist yet").lines().count(), 1);
+    assert_eq!(daemon.logged("the namespace could not be read or created; trying again").lines().count(), 1);
     hold(&daemon, &Value::Null);
     daemon.until_ready().await;
     daemon.running("b").await;
