@@ -65,7 +65,7 @@ const REFUSALS: usize = 64;
 const BUFFER: usize = 64 << 10;
 
 /// How long the last accepted connections have to send their request after the stop.
-const LATE_COMERS: Duration = Duration::from_millis(100);
+const LAST_REQUEST_WAIT: Duration = Duration::from_millis(100);
 
 /// How long accepting pauses if the process or the machine is out of file descriptors or memory. Long enough to avoid
 /// a busy loop, short enough not to delay clients noticeably.
@@ -155,7 +155,7 @@ pub async fn serve(
     drop(listener);
     let Server { stopping, mut tasks, .. } = server;
     let finished = timeout(limits.drain, async {
-        sleep(LATE_COMERS.min(limits.delay)).await;
+        sleep(LAST_REQUEST_WAIT.min(limits.delay)).await;
         stopping.cancel();
         while let Some(ended) = tasks.join_next().await {
             log_panic(ended);

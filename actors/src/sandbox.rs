@@ -200,7 +200,8 @@ impl State {
                     }
                     Action::SetTimer(at) => self.shared.timer.set(self.id.clone(), Instant::from_std(at)),
                     Action::RecordReap(reason) => {
-                        let Reaping { since: at, expires_at } = self.reaping.take().unwrap_or_else(|| self.reaping());
+                        let Reaping { since: at, expires_at } =
+                            self.reaping.take().unwrap_or_else(|| self.reaping());
                         let reaped = Reaped { reason, at };
                         let late = expires_at.and_then(|time| at.duration_since(time).try_into().ok());
                         self.shared.view.metrics.reaped(reason, late.unwrap_or_default());

@@ -166,7 +166,7 @@ impl Sandboxes {
 
     /// Returns the failed readiness checks, by name; empty if the service is ready.
     #[must_use]
-    pub fn missing(&self) -> Vec<(&'static str, String)> {
+    pub fn unready_checks(&self) -> Vec<(&'static str, String)> {
         self.view().unready_watches().collect()
     }
 

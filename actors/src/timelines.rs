@@ -87,7 +87,7 @@ impl Timelines {
 
     /// Adds a step that happens now.
     pub(crate) fn record(&self, open: &mut Open, step: Step) {
-        self.change(open, |timeline, clocks, room| timeline.record(step, None, clocks, room));
+        self.change(open, |timeline, clocks, text_max| timeline.record(step, None, clocks, text_max));
     }
 
     /// Adds a step to the last timeline that has ended.

@@ -53,7 +53,7 @@ use self::{
 use crate::{
     metrics::{
         Metrics,
-        gauges::{Group, ReasonLabel, Tally},
+        gauges::{Counts, Group, ReasonLabel},
     },
     timelines::Timelines,
 };
@@ -273,20 +273,20 @@ impl View {
     }
 
     /// Counts the objects of all rows.
-    pub(crate) fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
         for row in &self.rows {
-            tally.services += u64::from(row.service.is_some());
-            tally.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
+            counts.services += u64::from(row.service.is_some());
+            counts.orphans += u64::from(!row.unpublished && row.pod.is_some() != row.service.is_some());
             let Some(status) = row.status().map(|status| self.completed(status)) else { continue };
-            tally.ready += u64::from(status.ready);
+            counts.ready += u64::from(status.ready);
             if !status.ready && status.phase != Phase::Terminating {
-                *tally.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
+                *counts.not_ready.entry(ReasonLabel::of(status.reason.as_deref())).or_default() += 1;
             }
             let profile = status.spec.profile.as_ref().map(ToString::to_string).unwrap_or_default();
-            *tally.groups.entry(Group { status: status.phase.name(), profile }).or_default() += 1;
+            *counts.groups.entry(Group { status: status.phase.name(), profile }).or_default() += 1;
         }
-        tally
+        counts
     }
 
     /// Returns the time since the watch of this kind was up to date; `None` before its first list.

@@ -149,7 +149,7 @@ async fn an_old_view_answers_nothing() {
     ] {
         assert!(matches!(failure, SandboxError::Stale { .. }), "{failure:?}");
     }
-    assert_eq!(fake.sandboxes.missing().len(), 2);
+    assert_eq!(fake.sandboxes.unready_checks().len(), 2);
     fake.sandboxes.view().synced(Kind::Pod);
     fake.sandboxes.view().synced(Kind::Service);
     assert!(fake.sandboxes.get(&id("a")).await.unwrap().is_some());

@@ -129,7 +129,11 @@ impl<'a> Follow<'a> {
             }
             Err(error) if self.was_open && error.is_temporary() => {
                 self.attempts += 1;
-                let asked = error.refusal().and_then(|refusal| refusal.retry_after).unwrap_or_default().min(ASKED_MAX);
+                let asked = error
+                    .refusal()
+                    .and_then(|refusal| refusal.retry_after)
+                    .unwrap_or_default()
+                    .min(ASKED_MAX);
                 self.at = Some(Instant::now() + wait(self.attempts).max(asked));
                 Ok((self.attempts == 1).then(|| News::Lost(error.to_string())))
             }

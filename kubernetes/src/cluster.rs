@@ -30,7 +30,7 @@ use lifecycle::{
     log::{LogQuery, LogStream, LogText},
     network::NetworkReport,
     observed::{Observed, ObservedPod, ObservedService, ResourceVersion, Uid},
-    placement::{moving::DataHome, room},
+    placement::{capacity, moving::DataHome},
     request::CreateRequest,
     spec::Resources,
     traits::{
@@ -261,7 +261,7 @@ impl KubeCluster {
                 let terminating = is_followed.then(|| object.observed(&self.template, id)).flatten();
                 Outcome::Done(terminating.map_or(Deletion::Gone, Deletion::Terminating))
             }
-            Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_another_life() => {
+            Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_uid_conflict() => {
                 Outcome::Done(Deletion::Gone)
             }
             Err(error) => error.into(),
@@ -378,7 +378,7 @@ impl Cluster for KubeCluster {
             match (&outcome, made) {
                 // The next cluster may take the sandbox. The workspace must not be on both.
                 (Outcome::Refused(fault), Some(made))
-                    if room::refuses_all(fault.kind) && self.keeps_requests.load(Ordering::Relaxed) =>
+                    if capacity::refuses_all(fault.kind) && self.keeps_requests.load(Ordering::Relaxed) =>
                 {
                     match self.withdraw_claim(&workspace.id, &made).await {
                         Ok(()) => outcome,

@@ -367,14 +367,14 @@ impl ClassifiedError {
     /// Returns whether a delete failed because the name now belongs to an object with another uid. Unlike other
     /// conflicts, a retry does not help.
     #[must_use]
-    pub fn is_another_life(&self) -> bool {
+    pub fn is_uid_conflict(&self) -> bool {
         self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("UID in")
     }
 
     /// Returns whether a delete failed because the object has another resourceVersion than the precondition. A retry
     /// does not help either: the caller has to decide again from the new state.
     #[must_use]
-    pub fn is_another_state(&self) -> bool {
+    pub fn is_version_conflict(&self) -> bool {
         self.fault.kind == ClusterErrorKind::Conflict && self.fault.message.contains("ResourceVersion in")
     }
 

@@ -60,7 +60,7 @@ fn worth_repeating(verb: Verb, failed: &ClassifiedError) -> bool {
     // A create whose outcome is unknown may have created the object, so the caller reads first. A delete and a patch
     // have the uid as a precondition, and a read changes nothing, so these can be repeated.
     let lost_create = verb == Verb::Create && failed.certainty == Certainty::Unknown;
-    if lost_create || failed.is_another_life() || failed.is_another_state() {
+    if lost_create || failed.is_uid_conflict() || failed.is_version_conflict() {
         return false;
     }
     match failed.fault.kind {

@@ -18,11 +18,11 @@ mod body;
 pub(crate) mod claims;
 mod connection_state;
 mod events;
+mod failures;
 mod oversized;
 mod page_size;
 pub(crate) mod pod_events;
 mod transport;
-mod troubles;
 
 use std::{collections::BTreeSet, convert::Infallible, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{connection_state::FailedCall, events::Events, page_size::PageSize, troubles::Troubles};
+use self::{connection_state::FailedCall, events::Events, failures::Failures, page_size::PageSize};
 use crate::{
     backoff::{self, Backoff},
     connect::{Connection, WATCH_TIMEOUT},
@@ -88,7 +88,7 @@ struct Follower<K> {
     sink: Arc<dyn WatchSink>,
     backoff: Backoff,
     page_size: PageSize,
-    troubles: Troubles,
+    failures: Failures,
     /// The names of the objects that were too large to be read in the last list.
     unreadable: BTreeSet<String>,
     kind: PhantomData<fn() -> K>,
@@ -104,7 +104,7 @@ impl<K: SandboxObject> Follower<K> {
             sink,
             backoff: Backoff::default(),
             page_size: PageSize::default(),
-            troubles: Troubles::default(),
+            failures: Failures::default(),
             unreadable: BTreeSet::new(),
             kind: PhantomData,
         }
@@ -199,7 +199,7 @@ impl<K: SandboxObject> Follower<K> {
     /// Reports that the state is up to date.
     fn synced(&mut self) {
         self.sink.synced(K::KIND);
-        if self.troubles.up_to_date(Instant::now()) {
+        if self.failures.up_to_date(Instant::now()) {
             tracing::info!(kind = %K::kind(&()), "the watch is up to date again");
         }
     }
@@ -216,7 +216,7 @@ impl<K: SandboxObject> Follower<K> {
         let failed = classify(verb, &error);
         let doing = if verb == Verb::List { "list" } else { "watch" };
         let why = format!("the {doing} of {}s failed: {}", K::kind(&()), failed.fault);
-        if self.troubles.is_new(&why, Instant::now()) {
+        if self.failures.is_new(&why, Instant::now()) {
             tracing::warn!(%why, "the watch is failing");
         } else {
             tracing::debug!(%why, "the watch is still failing");

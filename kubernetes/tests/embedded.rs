@@ -252,10 +252,8 @@ async fn what_is_written_of_a_life_is_read() {
     fixture.until("listed anew", || fixture.view.pods.lock().unwrap().contains_key(&a)).await;
     assert_eq!(watched(), annotations);
 
-    let another = fixture
-        .kube
-        .write_annotations(a.clone(), Uid("another".into()), LifetimePatch::default())
-        .await;
+    let another =
+        fixture.kube.write_annotations(a.clone(), Uid("another".into()), LifetimePatch::default()).await;
     assert!(matches!(another, Outcome::Refused(fault) if fault.kind == ClusterErrorKind::Conflict));
     assert_eq!(
         fixture.kube.read(a, KnownUids::default()).await.unwrap().seen.pod.unwrap().annotations,

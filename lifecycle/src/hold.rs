@@ -53,7 +53,9 @@ impl HoldReason {
         match self {
             Self::ProbeUnanswered => "the sandbox did not answer its activity probe and may be busy",
             Self::ProbeNotSent => "the sandbox's activity probe could not be sent; it is tried again",
-            Self::ReapLimits => "the reap limits allow no reap now, or the daemon has just started; see GET /api/reaper",
+            Self::ReapLimits => {
+                "the reap limits allow no reap now, or the daemon has just started; see GET /api/reaper"
+            }
             Self::DryRun => "reaping is a dry run",
             Self::DeleteFailed => "the sandbox could not be deleted; it is tried again",
         }

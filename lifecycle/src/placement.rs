@@ -1,17 +1,17 @@
 //! On which cluster a sandbox lives, if there are several.
 //!
-//! Pure. [`choice`] decides which clusters may take a new sandbox and in which order they are asked, [`room`] whether the
+//! Pure. [`choice`] decides which clusters may take a new sandbox and in which order they are asked, [`capacity`] whether the
 //! next one is asked after a failure, [`route`] which clusters a request is for, [`twins`] which of several sandboxes
 //! with one id counts, and [`moving`] whether a sandbox may move to another cluster.
 //!
 //! No table says where a sandbox lives. The observed objects of each cluster say it, so the decisions are functions of the
 //! objects that each cluster shows for one id.
 
+pub mod capacity;
 pub mod choice;
 pub mod moving;
 pub mod order;
 pub mod replacement;
-pub mod room;
 pub mod route;
 pub mod twins;
 
@@ -49,7 +49,7 @@ pub struct Facts {
     /// The number of its sandboxes, with those that are being created.
     pub sandboxes: u64,
     /// Whether its queue accepts another create.
-    pub has_room: bool,
+    pub accepts_creates: bool,
     /// Whether a create there waits for its answer, and nothing has come from the cluster since. It may be away already.
     pub is_silent: bool,
 }
@@ -67,7 +67,7 @@ pub struct Candidate<'a> {
 
 /// The requirements of a request for the cluster of its sandbox.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes<'a> {
+pub struct Constraints<'a> {
     /// The cluster that it names.
     pub cluster: Option<&'a ClusterName>,
     /// The labels that the cluster must have.

@@ -122,24 +122,24 @@ impl Timeline {
     }
 
     /// Drops warnings, and images if need be, until all texts together have at most this size.
-    pub fn shrink_to(&mut self, room: usize) {
-        self.entries.shrink_to(room);
+    pub fn shrink_to(&mut self, text_max: usize) {
+        self.entries.shrink_to(text_max);
     }
 
-    /// Adds the steps from the last observed state to this one. `room` bounds the size of all texts, in bytes.
-    pub fn observe(&mut self, seen: &Snapshot<'_>, clocks: Clocks, room: usize) {
+    /// Adds the steps from the last observed state to this one. `text_max` bounds the size of all texts, in bytes.
+    pub fn observe(&mut self, seen: &Snapshot<'_>, clocks: Clocks, text_max: usize) {
         let now = self.millisecond(clocks.monotonic);
         let is_first = self.entries.is_empty();
         self.is_shown |= seen.is_shown;
         match seen.pod {
-            Some(pod) => self.observe_pod(pod, seen, now, room),
+            Some(pod) => self.observe_pod(pod, seen, now, text_max),
             None if self.pod.is_some() && self.gone_at().is_none() => {
-                self.entries.insert(Step::Gone, now, room);
+                self.entries.insert(Step::Gone, now, text_max);
             }
             None => {}
         }
-        self.observe_service(seen, seen.is_listed || is_first, now, room);
-        self.observe_readiness(seen, now, room);
+        self.observe_service(seen, seen.is_listed || is_first, now, text_max);
+        self.observe_readiness(seen, now, text_max);
         let is_expected = |name: &str| {
             EXPECTED.contains(&name) || (self.is_ending() && EXPECTED_AT_THE_END.contains(&name))
         };
@@ -147,71 +147,71 @@ impl Timeline {
         if let Some(reason) = trouble
             && self.reason.as_ref() != Some(reason)
         {
-            self.entries.warn(reason.clone(), now, room);
+            self.entries.warn(reason.clone(), now, text_max);
         }
         self.reason = trouble.cloned();
     }
 
-    fn observe_pod(&mut self, pod: &ObservedPod, seen: &Snapshot<'_>, now: i64, room: usize) {
+    fn observe_pod(&mut self, pod: &ObservedPod, seen: &Snapshot<'_>, now: i64, text_max: usize) {
         let at = |theirs| time(theirs, seen.is_listed, now);
         let times = pod.times;
         if self.pod.is_none() {
             self.pod = Some(pod.uid.clone());
-            self.entries.insert(Step::PodCreated, at(pod.created), room);
+            self.entries.insert(Step::PodCreated, at(pod.created), text_max);
         }
         if times.scheduled.is_some() && !self.entries.has_rank(Step::Scheduled.rank()) {
-            self.entries.insert(Step::Scheduled, at(times.scheduled), room);
+            self.entries.insert(Step::Scheduled, at(times.scheduled), text_max);
         }
         // After a restart of the container the time is that of its last start, and the first one is not known any more.
         if times.started.is_some() && times.restarts == 0 && !self.entries.has_rank(Step::Started.rank()) {
-            self.entries.insert(Step::Started, at(times.started), room);
+            self.entries.insert(Step::Started, at(times.started), text_max);
         }
         // By number, because a time in whole seconds may be the same.
         if times.restarts > self.restarts {
-            self.entries.insert(Step::Restarted, at(times.started), room);
+            self.entries.insert(Step::Restarted, at(times.started), text_max);
             self.restarts = times.restarts;
         }
         if pod.terminating && !self.entries.has_rank(Step::Terminating.rank()) {
-            self.entries.insert(Step::Terminating, now, room);
+            self.entries.insert(Step::Terminating, now, text_max);
         }
     }
 
-    fn observe_service(&mut self, seen: &Snapshot<'_>, is_old: bool, now: i64, room: usize) {
+    fn observe_service(&mut self, seen: &Snapshot<'_>, is_old: bool, now: i64, text_max: usize) {
         let has_service = seen.service.is_some_and(|service| !service.terminating);
         // The time at which an old Service was created is not known.
         if has_service && !self.has_service && !is_old {
-            self.entries.insert(Step::ServiceCreated, now, room);
+            self.entries.insert(Step::ServiceCreated, now, text_max);
         }
         if !has_service && self.has_service && seen.pod.is_some() && !self.is_ending() {
-            self.entries.insert(Step::ServiceGone, now, room);
+            self.entries.insert(Step::ServiceGone, now, text_max);
         }
         self.has_service = has_service;
     }
 
-    fn observe_readiness(&mut self, seen: &Snapshot<'_>, now: i64, room: usize) {
+    fn observe_readiness(&mut self, seen: &Snapshot<'_>, now: i64, text_max: usize) {
         let pod = seen.pod.filter(|pod| pod.ready && !pod.terminating);
         let has_address = seen.service.is_some_and(|service| !service.terminating && service.url.is_some());
         let ready = pod.filter(|_| has_address);
         match ready {
             Some(pod) if !self.is_ready => {
-                self.entries.insert(Step::Ready, time(pod.times.ready, seen.is_listed, now), room);
+                self.entries.insert(Step::Ready, time(pod.times.ready, seen.is_listed, now), text_max);
             }
-            None if self.is_ready && !self.is_ending() => self.entries.insert(Step::NotReady, now, room),
+            None if self.is_ready && !self.is_ending() => self.entries.insert(Step::NotReady, now, text_max),
             Some(_) | None => {}
         }
         self.is_ready = ready.is_some();
     }
 
     /// Adds a step that happened now or, if it was listed, at this time.
-    pub fn record(&mut self, step: Step, listed_at: Option<Timestamp>, clocks: Clocks, room: usize) {
+    pub fn record(&mut self, step: Step, listed_at: Option<Timestamp>, clocks: Clocks, text_max: usize) {
         let now = self.millisecond(clocks.monotonic);
-        self.entries.insert(step, time(listed_at, true, now), room);
+        self.entries.insert(step, time(listed_at, true, now), text_max);
     }
 
     /// Adds a use.
-    pub fn touch(&mut self, clocks: Clocks, room: usize) {
+    pub fn touch(&mut self, clocks: Clocks, text_max: usize) {
         let now = self.millisecond(clocks.monotonic);
-        self.entries.touch(now, room);
+        self.entries.touch(now, text_max);
     }
 
     /// Reports it.

@@ -35,7 +35,7 @@ pub struct Core {
     stacks: Vec<Stack>,
     streams: Streams,
     metrics: Metrics,
-    edge: Frontend,
+    frontend: Frontend,
     admin: Frontend,
     /// Cancelled before the core stops; from then on it is not ready.
     stop: CancellationToken,
@@ -94,10 +94,10 @@ impl Core {
         let profiles = profiles::of(&settings.clusters.first.template);
         let capabilities = capabilities(&settings.clusters);
         let routes = http::routes(fleet.clone(), capabilities, profiles, body::Limits::default(), main);
-        let edge = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
+        let frontend = Frontend::new(routes, key, Deadlines::default(), http_metrics.clone())
             .with_slow_after(settings.http.slow_after);
         let admin = Frontend::new(admin::routes(admin), Auth::Open, Deadlines::default(), http_metrics);
-        Ok(Self { fleet, twins: twins, stacks, streams, metrics, edge, admin, stop })
+        Ok(Self { fleet, twins, stacks, streams, metrics, frontend, admin, stop })
     }
 
     /// Adds a cluster, also if it cannot be reached. `embedded` replaces it.
@@ -119,8 +119,8 @@ impl Core {
 
     /// The backend of the routes.
     #[must_use]
-    pub fn edge(&self) -> &Frontend {
-        &self.edge
+    pub fn frontend(&self) -> &Frontend {
+        &self.frontend
     }
 
     /// The routes of a listener for the metrics alone.

@@ -53,7 +53,7 @@ pub enum StartError {
 
 /// How long before the drain deadline waiting requests are answered 503, so that no connection is closed without a
 /// response. With a shorter drain deadline, half of it.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const REJECT_BEFORE: Duration = Duration::from_secs(1);
 
 /// The limits of the listener of the metrics, which a few scrapers use. A scrape in flight at a shutdown ends at once.
 const METRICS_LIMITS: listener::Limits = listener::Limits {
@@ -124,7 +124,7 @@ impl Daemon {
         };
 
         let core = Core::start(settings, embedded).await?;
-        let edge = core.edge().clone();
+        let frontend = core.frontend().clone();
         let delay = (*drain_delay).min(*drain_deadline);
         let limits = listener::Limits {
             connections: *max_connections,
@@ -133,7 +133,7 @@ impl Daemon {
             ..listener::Limits::default()
         };
         let stopped = || core.stop().clone().cancelled_owned();
-        let http = Task(tokio::spawn(listener::serve(listener, limits, edge, stopped())));
+        let http = Task(tokio::spawn(listener::serve(listener, limits, frontend, stopped())));
         let metrics = metrics_listener.map(|(listener, address)| {
             let served = listener::serve(listener, METRICS_LIMITS, core.admin().clone(), stopped());
             (address, Task(tokio::spawn(served)))
@@ -192,16 +192,16 @@ impl Daemon {
     pub async fn stop(mut self) -> Stopped {
         self.core.stop().cancel();
         self.core.fleet().end_waits();
-        let drain_token = self.drain_deadline.saturating_sub(LAST_WORDS.min(self.drain_deadline / 2));
+        let drain_token = self.drain_deadline.saturating_sub(REJECT_BEFORE.min(self.drain_deadline / 2));
         let drained = tokio::select! {
             drained = &mut self.http.0 => drained,
             () = tokio::time::sleep(drain_token) => {
-                self.core.edge().drain_token().cancel();
+                self.core.frontend().drain_token().cancel();
                 (&mut self.http.0).await
             }
         };
         let listener::Drained { aborted } = drained.unwrap_or(listener::Drained { aborted: 0 });
         self.core.fleet().shut_down(ACTORS_PATIENCE).await;
-        Stopped { rejected: self.core.edge().rejected(), cut: aborted }
+        Stopped { rejected: self.core.frontend().rejected(), cut: aborted }
     }
 }

@@ -106,9 +106,9 @@ impl Stack {
         let or_why =
             |name, why: Option<String>| Check { name, outcome: why.map_or(Ok(()), Err), optional: false };
         Arc::new(move || {
-            let missing = sandboxes.missing();
+            let unready = sandboxes.unready_checks();
             let watch = |name: &'static str| {
-                let why = missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.clone());
+                let why = unready.iter().find(|(unready, _)| *unready == name).map(|(_, why)| why.clone());
                 or_why(name, why)
             };
             vec![

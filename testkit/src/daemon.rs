@@ -150,7 +150,7 @@ impl Setup {
             (Running::Listening(daemon), client)
         } else {
             let core = Core::start(&settings, embedded).await.unwrap();
-            let client = Client::direct(core.edge().clone());
+            let client = Client::direct(core.frontend().clone());
             (Running::Core(core), client)
         };
         let key = self.variables.get("PROVISIONER_API_KEY");

@@ -57,7 +57,7 @@ impl Daemon {
         let (client, killed) = {
             let process = self.process.borrow();
             let process = process.as_ref()?;
-            (Client::direct(process.core.edge().clone()), process.killed.clone())
+            (Client::direct(process.core.frontend().clone()), process.killed.clone())
         };
         // Slightly less than the timeouts of existing clients.
         let longest = match method {
@@ -106,7 +106,7 @@ impl Daemon {
         let (client, killed) = {
             let process = self.process.borrow();
             let process = process.as_ref()?;
-            (Client::direct(process.core.edge().clone()), process.killed.clone())
+            (Client::direct(process.core.frontend().clone()), process.killed.clone())
         };
         let opened = tokio::select! {
             biased;

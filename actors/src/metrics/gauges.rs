@@ -29,7 +29,7 @@ pub(crate) struct Group {
 
 /// The numbers of objects in the view.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct Counts {
     /// The sandboxes that callers see.
     pub(crate) groups: BTreeMap<Group, u64>,
     /// How many of them are ready.
@@ -77,7 +77,7 @@ impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let Self(sandboxes) = self;
         let view = sandboxes.view();
-        let Tally { groups, ready, not_ready, orphans, services } = view.tally();
+        let Counts { groups, ready, not_ready, orphans, services } = view.counts();
         family(&mut encoder, "sandboxes", "Sandboxes, by status and profile", None, groups)?;
         gauge(&mut encoder, "sandboxes_ready", "Sandboxes whose URL works", ready)?;
         gauge(

@@ -12,7 +12,7 @@ use crate::view::STALE_RETRY;
 impl Sandboxes {
     /// Returns whether the queue of creates accepts another one.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn accepts_creates(&self) -> bool {
         self.shared.creates.state().room > 0
     }
 

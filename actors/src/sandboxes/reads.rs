@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{Inner, Permit, Reaped, ReaperState, Sandboxes};
 use crate::{
     messages::{Envelope, Message},
-    metrics::gauges::{Group, Tally},
+    metrics::gauges::{Counts, Group},
     sandbox::Shared,
     state::ClusterState,
     view::{Position, Presence, Revision, STALE_RETRY, Start, change_reader::ChangeReader},
@@ -211,7 +211,7 @@ impl Sandboxes {
         let version = common.cluster.version().await;
         let clocks = common.clocks();
         let fresh_since = common.view.fresh_since().map(|since| clocks.wall_at(since.into_std()));
-        let Tally { groups, ready, .. } = common.view.tally();
+        let Counts { groups, ready, .. } = common.view.counts();
         let mut sandboxes = BTreeMap::new();
         for (Group { status, .. }, count) in groups {
             *sandboxes.entry(status).or_default() += count;

@@ -24,7 +24,7 @@ fn warn(timelines: &Timelines, open: &mut Open, n: usize, is_shown: bool) {
     let message = "x".repeat(256 - name.len());
     let reason = Some(Arc::new(Reason::new(&name, Some(&message))));
     let seen = Snapshot { pod: None, service: None, reason, is_shown, is_listed: false };
-    timelines.change(open, |timeline, clocks, room| timeline.observe(&seen, clocks, room));
+    timelines.change(open, |timeline, clocks, text_max| timeline.observe(&seen, clocks, text_max));
 }
 
 fn text(open: &Open) -> usize {

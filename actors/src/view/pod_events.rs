@@ -15,7 +15,7 @@ use super::{View, merge::Effect, row::Row};
 
 /// The Kubernetes Events about one Pod.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct EventRecord {
     pod: Uid,
     events: PodEvents,
     /// The last lines of the log of a container that has ended.
@@ -37,16 +37,16 @@ impl View {
     }
 
     /// Adds a Kubernetes Event about the Pod with this uid. One about any other Pod is dropped.
-    pub(super) fn told(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
+    pub(super) fn record_event(&self, id: &SandboxId, uid: &Uid, event: PodEvent) {
         let (is_news, moves_a_limit) = self.rows.get_mut(id).map_or((false, false), |mut row| {
             let row = &mut *row;
             let pod = row.pod.as_ref().filter(|pod| pod.object.uid == *uid);
             let Some(is_ready) = pod.map(|pod| pod.object.ready) else { return (false, false) };
             self.note_event(row, &event);
-            let told = row.events.get_or_insert_with(|| Told::new(uid.clone()).into());
-            let before = told.events.pull_time();
-            let is_news = told.events.record(event, is_ready);
-            let moves_a_limit = told.events.pull_time() != before;
+            let record = row.events.get_or_insert_with(|| EventRecord::new(uid.clone()).into());
+            let before = record.events.pull_time();
+            let is_news = record.events.record(event, is_ready);
+            let moves_a_limit = record.events.pull_time() != before;
             if is_news {
                 self.note(id, row, false);
             }
@@ -67,7 +67,7 @@ impl View {
             if row.pod.as_ref().is_none_or(|pod| pod.object.uid != *uid || pod.object.ready) {
                 return false;
             }
-            row.events.get_or_insert_with(|| Told::new(uid.clone()).into()).log = Some(log);
+            row.events.get_or_insert_with(|| EventRecord::new(uid.clone()).into()).log = Some(log);
             self.note(id, row, false);
             true
         });
@@ -77,9 +77,9 @@ impl View {
     }
 }
 
-// === impl Told ===
+// === impl EventRecord ===
 
-impl Told {
+impl EventRecord {
     fn new(pod: Uid) -> Self {
         Self { pod, events: PodEvents::default(), log: None }
     }
@@ -90,16 +90,16 @@ impl Told {
 impl Row {
     /// Returns the reason that the Events know better than the Pod's status.
     pub(super) fn reason(&self) -> Option<Arc<Reason>> {
-        let (told, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
-        let with_log = || told.log.as_ref()?.added_to(pod.object.reason.as_deref()?);
-        told.events.explain(&pod.object).or_else(with_log).map(Arc::new)
+        let (record, pod) = (self.events.as_ref()?, self.pod.as_ref()?);
+        let with_log = || record.log.as_ref()?.added_to(pod.object.reason.as_deref()?);
+        record.events.explain(&pod.object).or_else(with_log).map(Arc::new)
     }
 
     /// Drops the Events once they no longer matter: the Pod is ready, or it is another one.
     pub(super) fn drop_outdated_events(&mut self) {
-        self.events.take_if(|told| {
+        self.events.take_if(|record| {
             let pod = self.pod.as_ref().map(|known| &known.object);
-            pod.is_none_or(|pod| pod.uid != told.pod || (pod.ready && !pod.terminating))
+            pod.is_none_or(|pod| pod.uid != record.pod || (pod.ready && !pod.terminating))
         });
     }
 }

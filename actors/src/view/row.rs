@@ -6,7 +6,7 @@ use lifecycle::observed::{
     Expiry, Observation, Observed, ObservedPod, ObservedService, ResourceVersion, Status,
 };
 
-use super::{View, merge::Known, pod_events::Told};
+use super::{View, merge::Known, pod_events::EventRecord};
 use crate::timelines::Open;
 
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(super) pod_unreadable: Option<ResourceVersion>,
     pub(super) service_unreadable: Option<ResourceVersion>,
     /// The Kubernetes Events about the Pod. Boxed, because most Pods are ready and have none.
-    pub(super) events: Option<Box<Told>>,
+    pub(super) events: Option<Box<EventRecord>>,
     /// The steps of the sandbox so far.
     pub(super) timeline: Open,
     /// The expiry, as set by the actor.

@@ -72,8 +72,8 @@ impl View {
         let Some(step) = Step::of_event(event, |image| self.timelines.share_image(image)) else { return };
         // The first time, because the kubelet counts a repetition up, such as that of a pull after a restart.
         let listed_at = event.first_at.or(event.at).filter(|_| event.is_listed);
-        self.timelines.change(&mut row.timeline, |timeline, clocks, room| {
-            timeline.record(step, listed_at, clocks, room);
+        self.timelines.change(&mut row.timeline, |timeline, clocks, text_max| {
+            timeline.record(step, listed_at, clocks, text_max);
         });
     }
 
@@ -99,7 +99,8 @@ impl View {
                 is_listed,
             };
             let was_ready = open.as_ref().is_some_and(|timeline| timeline.was_ready());
-            self.timelines.change(&mut open, |timeline, clocks, room| timeline.observe(&seen, clocks, room));
+            self.timelines
+                .change(&mut open, |timeline, clocks, text_max| timeline.observe(&seen, clocks, text_max));
             if !was_ready && let Some(start) = open.as_ref().and_then(|timeline| timeline.start()) {
                 self.metrics.started(&start);
             }

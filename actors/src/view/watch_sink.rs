@@ -89,7 +89,7 @@ impl WatchSink for View {
     }
 
     fn pod_event(&self, id: &SandboxId, pod: &Uid, event: PodEvent) {
-        self.told(id, pod, event);
+        self.record_event(id, pod, event);
     }
 
     fn exit_log(&self, id: &SandboxId, pod: &Uid, log: ExitLog) {

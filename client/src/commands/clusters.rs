@@ -82,7 +82,9 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &ClustersArgs) -> R
     };
     let cluster = Cluster::deserialize(&value).map_err(|_| session.api.foreign())?;
     if args.undrain && cluster.drain {
-        session.console.note(&format!("warning: {} still drains, because its weight is 0; use --weight", cluster.name));
+        session
+            .console
+            .note(&format!("warning: {} still drains, because its weight is 0; use --weight", cluster.name));
     }
     print(session, &value, &[cluster], args)
 }

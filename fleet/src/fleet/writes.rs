@@ -13,11 +13,11 @@ use lifecycle::{
     observed::Status,
     operation::Operation,
     placement::{
-        Candidate, Facts, Terms, Wishes,
+        Candidate, Constraints, Facts, Terms,
+        capacity::is_capacity_error,
         choice::{self, Exclusion},
         moving::DataHome,
         replacement::Replacement,
-        room::is_lack_of_room,
         route::{self, Create, Delete, Reach},
     },
     request::CreateRequest,
@@ -104,7 +104,7 @@ impl Fleet {
         }
     }
 
-    /// Asks one cluster after the other, until one takes the sandbox or fails for another reason than a lack of room.
+    /// Asks one cluster after the other, until one takes the sandbox or fails for another reason than a lack of capacity.
     async fn ask_in_turn(
         &self,
         members: &[Member],
@@ -145,7 +145,7 @@ impl Fleet {
         Err(SandboxError::NoCluster { id: id.clone(), refusals })
     }
 
-    /// Asks one cluster. The inner error is a refusal for lack of room, after which the next cluster may be asked.
+    /// Asks one cluster. The inner error is a refusal for lack of capacity, after which the next cluster may be asked.
     async fn ask(
         &self,
         member: &Member,
@@ -171,7 +171,7 @@ impl Fleet {
             Ok(status) => Ok(Ok(status)),
             // An object that may live on would be a twin of the sandbox that the next cluster makes.
             Err(error)
-                if is_lack_of_room(&error)
+                if is_capacity_error(&error)
                     && !member.view().may_live_on(id)
                     && !leaves_workspace(member, request, &error) =>
             {
@@ -212,18 +212,18 @@ impl Fleet {
             .zip(&terms)
             .map(|(member, terms)| Candidate { name: member.name(), terms, facts: self.facts(member, terms) })
             .collect();
-        let choice = choice::choose(&request.sandbox_id, self.wishes(members, request), &candidates)?;
+        let choice = choice::choose(&request.sandbox_id, self.constraints(members, request), &candidates)?;
         let named = |name| members.iter().find(|member| member.name() == name);
         Ok((choice.order.iter().filter_map(|name| named(*name)).collect(), choice.refusals()))
     }
 
     /// Returns whether a new sandbox of the request may be on the cluster.
     fn is_wanted(&self, members: &[Member], member: &Member, request: &CreateRequest) -> bool {
-        self.wishes(members, request).allow(member.name(), &member.terms())
+        self.constraints(members, request).allow(member.name(), &member.terms())
     }
 
-    fn wishes<'a>(&self, members: &'a [Member], request: &'a CreateRequest) -> Wishes<'a> {
-        Wishes {
+    fn constraints<'a>(&self, members: &'a [Member], request: &'a CreateRequest) -> Constraints<'a> {
+        Constraints {
             cluster: request.cluster.as_ref(),
             selector: request.cluster_selector.as_ref(),
             profile: request.profile.as_ref(),
@@ -240,7 +240,7 @@ impl Fleet {
         Facts {
             is_fresh: view.is_fresh(),
             sandboxes,
-            has_room: member.sandboxes.has_room(),
+            accepts_creates: member.sandboxes.accepts_creates(),
             is_silent: waited >= SILENCE && view.age(Kind::Pod).is_some_and(|age| age >= waited),
         }
     }

@@ -298,7 +298,7 @@ async fn a_request_can_choose_its_cluster() {
     assert_eq!(error, SandboxError::BadRequest(text.to_owned()));
 }
 
-/// Guards that the wishes of a request count with a single cluster too.
+/// Guards that the constraints of a request count with a single cluster too.
 #[tokio::test(start_paused = true)]
 async fn a_single_cluster_is_no_other() {
     let mut world = World::with(&["default"], None).await;

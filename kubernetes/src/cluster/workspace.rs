@@ -330,7 +330,7 @@ impl Workspaces for KubeCluster {
                         terminating.map_or(Deletion::Gone, |(_, claim)| Deletion::Terminating(claim)),
                     )
                 }
-                Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_another_life() => {
+                Err(error) if error.fault.kind == ClusterErrorKind::NotFound || error.is_uid_conflict() => {
                     Outcome::Done(Deletion::Gone)
                 }
                 Err(error) => error.into(),

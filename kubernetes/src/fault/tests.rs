@@ -236,7 +236,7 @@ async fn no_status_of_a_proxy_is_one_of_kubernetes() {
             let unknown = code == 408 || code >= 500;
             assert_eq!(failed.certainty, if unknown { Unknown } else { NotDone }, "{code}");
             assert!(failed.fault.message.starts_with(&format!("HTTP {code}")), "{}", failed.fault);
-            assert!(!failed.is_another_life() && !failed.is_another_state());
+            assert!(!failed.is_uid_conflict() && !failed.is_version_conflict());
         }
     }
     let failed = meaning(Verb::Create, || Answer::Text(413, vec![], "<html>")).await;

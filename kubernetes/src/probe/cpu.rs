@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const IN_FLIGHT_MAX: usize = 8;
 
 /// The name of this probe in results.
-const SIGN: &str = "cpu";
+const SOURCE: &str = "cpu";
 
 /// The client for the metrics API.
 pub struct Cpu {
@@ -77,10 +77,10 @@ impl Cpu {
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let request = match Request::new(path).get(&names::pod(id), &GetParams::default()) {
             Ok(request) => request,
-            Err(error) => return Busy::Unanswered(format!("{SIGN}: {error}")),
+            Err(error) => return Busy::Unanswered(format!("{SOURCE}: {error}")),
         };
         let Ok(Ok(_permit)) = timeout(TURN_DEADLINE, self.permits.acquire()).await else {
-            return Busy::Unasked(format!("{SIGN}: too many sandboxes are probed at once"));
+            return Busy::Unasked(format!("{SOURCE}: too many sandboxes are probed at once"));
         };
         let call = async { self.connection.calls()?.request::<PodMetrics>(request, DEADLINE).await };
         match call.await {
@@ -90,7 +90,7 @@ impl Cpu {
             Err(error) => {
                 let fault = classify(Verb::Get, &error).fault;
                 if fault.kind != ClusterErrorKind::Forbidden {
-                    return Busy::Unanswered(format!("{SIGN}: {fault}"));
+                    return Busy::Unanswered(format!("{SOURCE}: {fault}"));
                 }
                 if !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
@@ -113,9 +113,9 @@ fn judge(metrics: &PodMetrics, idle_millis: u32) -> Busy {
         .map(nanocores)
         .try_fold(0, |sum: u128, used| sum.checked_add(used?));
     match used {
-        Some(used) if used > u128::from(idle_millis) * 1_000_000 => Busy::Yes(SIGN.to_owned()),
+        Some(used) if used > u128::from(idle_millis) * 1_000_000 => Busy::Yes(SOURCE.to_owned()),
         Some(_) => Busy::No,
-        None => Busy::Unanswered(format!("{SIGN}: the use is not a quantity")),
+        None => Busy::Unanswered(format!("{SOURCE}: the use is not a quantity")),
     }
 }
 

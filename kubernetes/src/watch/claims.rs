@@ -9,9 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    RELIST, connection_state::FailedCall, events::Events, page_size::PageSize, troubles::Troubles,
-};
+use super::{RELIST, connection_state::FailedCall, events::Events, failures::Failures, page_size::PageSize};
 use crate::{
     backoff::{self, Backoff},
     connect::Connection,
@@ -27,19 +25,19 @@ const FORBIDDEN_WAIT: Duration = Duration::from_secs(60);
 pub async fn watch(connection: Connection, sink: Arc<dyn ClaimSink>) -> Infallible {
     let mut backoff = Backoff::default();
     let page_size = PageSize::default();
-    let mut troubles = Troubles::default();
+    let mut failures = Failures::default();
     loop {
         let working = || {
             sink.claims_synced();
             backoff.reset();
-            if troubles.up_to_date(Instant::now()) {
+            if failures.up_to_date(Instant::now()) {
                 tracing::info!("the watch on the claims of workspaces works");
             }
         };
         let Err(failed) = follow(&connection, &page_size, &*sink, working).await else { continue };
         let fault = classify(failed.verb, &failed.error).fault;
         let why = format!("the watch on the claims of workspaces failed: {fault}");
-        if troubles.is_new(&why, Instant::now()) {
+        if failures.is_new(&why, Instant::now()) {
             tracing::warn!(%why, "workspaces are not deleted until it works");
         }
         sink.claims_failing(&why);

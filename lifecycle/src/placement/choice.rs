@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Candidate, Terms, Wishes, order};
+use super::{Candidate, Constraints, Terms, order};
 use crate::{
     error::{Refusal, SandboxError},
     ids::{ClusterName, ProfileName, SandboxId},
@@ -53,26 +53,26 @@ pub enum Exclusion {
         max: u64,
     },
     /// The queue of the cluster is full.
-    NoRoom,
+    QueueFull,
 }
 
 /// Chooses the clusters for a new sandbox. The silent ones come last. The result does not depend on the order of the
 /// candidates.
 ///
 /// # Errors
-/// [`SandboxError::BadRequest`] if no cluster meets the wishes, whatever its present state.
+/// [`SandboxError::BadRequest`] if no cluster meets the constraints, whatever its present state.
 pub fn choose<'a>(
     id: &SandboxId,
-    wishes: Wishes<'_>,
+    constraints: Constraints<'_>,
     candidates: &[Candidate<'a>],
 ) -> Result<Choice<'a>, SandboxError> {
     // A cluster that the settings do not name any more keeps no workspace from being made again.
     let is_known = |name: &&ClusterName| candidates.iter().any(|candidate| candidate.name == *name);
-    let wishes = Wishes { workspace_in: wishes.workspace_in.filter(is_known), ..wishes };
-    check(wishes, candidates)?;
+    let constraints = Constraints { workspace_in: constraints.workspace_in.filter(is_known), ..constraints };
+    check(constraints, candidates)?;
     let (mut wanted, mut excluded) = (vec![], vec![]);
     for candidate in candidates {
-        match unwanted(wishes, candidate.name, candidate.terms).or_else(|| unable(candidate)) {
+        match unwanted(constraints, candidate.name, candidate.terms).or_else(|| unable(candidate)) {
             None => wanted.push(candidate),
             Some(why) => excluded.push(Excluded { cluster: candidate.name, why }),
         }
@@ -83,17 +83,17 @@ pub fn choose<'a>(
 }
 
 /// Returns why the request does not want the cluster, if so.
-fn unwanted(wishes: Wishes<'_>, name: &ClusterName, terms: &Terms) -> Option<Exclusion> {
-    if wishes.cluster.is_some_and(|wanted| wanted != name) {
+fn unwanted(constraints: Constraints<'_>, name: &ClusterName, terms: &Terms) -> Option<Exclusion> {
+    if constraints.cluster.is_some_and(|wanted| wanted != name) {
         return Some(Exclusion::NotRequested);
     }
-    if wishes.selector.is_some_and(|selector| !selector.matches(&terms.labels)) {
+    if constraints.selector.is_some_and(|selector| !selector.matches(&terms.labels)) {
         return Some(Exclusion::NotSelected);
     }
-    if !terms.offers(wishes.profile) {
-        return Some(Exclusion::NotOffered(of_default(wishes.profile)));
+    if !terms.offers(constraints.profile) {
+        return Some(Exclusion::NotOffered(of_default(constraints.profile)));
     }
-    let elsewhere = wishes.workspace_in.filter(|cluster| *cluster != name);
+    let elsewhere = constraints.workspace_in.filter(|cluster| *cluster != name);
     elsewhere.map(|cluster| Exclusion::WorkspaceElsewhere(cluster.clone()))
 }
 
@@ -108,19 +108,19 @@ fn unable(Candidate { terms, facts, .. }: &Candidate<'_>) -> Option<Exclusion> {
     if let Some(max) = terms.max_sandboxes.filter(|max| facts.sandboxes >= *max) {
         return Some(Exclusion::Full { max });
     }
-    (!facts.has_room).then_some(Exclusion::NoRoom)
+    (!facts.accepts_creates).then_some(Exclusion::QueueFull)
 }
 
-/// Checks that a cluster meets the wishes, whatever its present state.
-fn check(wishes: Wishes<'_>, candidates: &[Candidate<'_>]) -> Result<(), SandboxError> {
+/// Checks that a cluster meets the constraints, whatever its present state.
+fn check(constraints: Constraints<'_>, candidates: &[Candidate<'_>]) -> Result<(), SandboxError> {
     let refused = |why: String| Err(SandboxError::BadRequest(why));
-    let offers = |candidate: &&Candidate<'_>| candidate.terms.offers(wishes.profile);
-    let profile = of_default(wishes.profile);
-    if let Some(cluster) = wishes.cluster {
+    let offers = |candidate: &&Candidate<'_>| candidate.terms.offers(constraints.profile);
+    let profile = of_default(constraints.profile);
+    if let Some(cluster) = constraints.cluster {
         let Some(named) = candidates.iter().find(|candidate| candidate.name == cluster) else {
             return Err(unknown_cluster(cluster, candidates.iter().map(|candidate| candidate.name)));
         };
-        if !named.terms.offers(wishes.profile) {
+        if !named.terms.offers(constraints.profile) {
             let others = names(candidates.iter().filter(offers));
             return refused(format!(
                 "cluster: '{cluster}' does not offer the profile '{profile}'; these clusters do: {others}"
@@ -130,19 +130,19 @@ fn check(wishes: Wishes<'_>, candidates: &[Candidate<'_>]) -> Result<(), Sandbox
     if !candidates.iter().any(|candidate| offers(&candidate)) {
         return refused(format!("profile: no cluster offers the profile '{profile}'"));
     }
-    let any_workspace = Wishes { workspace_in: None, ..wishes };
+    let any_workspace = Constraints { workspace_in: None, ..constraints };
     let mut without_workspace =
         candidates.iter().filter(|candidate| any_workspace.allow(candidate.name, candidate.terms));
     if without_workspace.clone().next().is_none() {
         let known = names(candidates.iter());
-        return refused(match wishes.cluster {
+        return refused(match constraints.cluster {
             Some(cluster) => format!("cluster_selector: it does not select the cluster '{cluster}'"),
             None => format!(
                 "cluster_selector: it selects no cluster that offers the profile '{profile}'; the clusters are {known}"
             ),
         });
     }
-    match wishes.workspace_in {
+    match constraints.workspace_in {
         Some(cluster) if !without_workspace.any(|candidate| candidate.name == cluster) => refused(format!(
             "cluster: the workspace of the sandbox is on the cluster '{cluster}', and does not move; ask for that cluster, \
              or delete the workspace"
@@ -177,9 +177,9 @@ fn list<'a>(names: impl Iterator<Item = &'a ClusterName>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-// === impl Wishes ===
+// === impl Constraints ===
 
-impl Wishes<'_> {
+impl Constraints<'_> {
     /// Returns whether a new sandbox may be on this cluster, whatever its present state.
     #[must_use]
     pub fn allow(self, name: &ClusterName, terms: &Terms) -> bool {
@@ -209,7 +209,7 @@ impl Excluded<'_> {
             | Exclusion::NotOffered(_)
             | Exclusion::WorkspaceElsewhere(_) => return None,
             Exclusion::Draining => overloaded(DRAINING_RETRY),
-            Exclusion::Stale | Exclusion::Full { .. } | Exclusion::NoRoom => overloaded(FULL_RETRY),
+            Exclusion::Stale | Exclusion::Full { .. } | Exclusion::QueueFull => overloaded(FULL_RETRY),
         };
         Some(Refusal { cluster: self.cluster.clone(), why: Box::new(why) })
     }
@@ -234,7 +234,7 @@ impl fmt::Display for Exclusion {
             Self::Draining => f.write_str("is draining"),
             Self::Stale => f.write_str("is away: its state is not known at present"),
             Self::Full { max } => write!(f, "has reached its max_sandboxes of {max}"),
-            Self::NoRoom => f.write_str("has too many creates in its queue"),
+            Self::QueueFull => f.write_str("has too many creates in its queue"),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Entries {
 
     /// Inserts a step. One that every sandbox has comes after the steps before it and before those after it, whenever
     /// it becomes known; all others come last. So do its repetitions.
-    pub(super) fn insert(&mut self, step: Step, at: i64, room: usize) {
+    pub(super) fn insert(&mut self, step: Step, at: i64, text_max: usize) {
         if self.list.iter().any(|entry| entry.step.is_repeated_by(&step)) {
             return;
         }
@@ -70,7 +70,7 @@ impl Entries {
             self.list.reserve_exact(GROWTH);
         }
         self.list.insert(index, Entry { at, step });
-        self.shrink_to(room);
+        self.shrink_to(text_max);
     }
 
     /// Returns where a step belongs, and its time, which is not before that of an earlier step and not after that of a
@@ -90,7 +90,7 @@ impl Entries {
     }
 
     /// Adds a use, to those since the last other step if there are some.
-    pub(super) fn touch(&mut self, at: i64, room: usize) {
+    pub(super) fn touch(&mut self, at: i64, text_max: usize) {
         let at = at.max(self.end());
         let found = self.recent().find_map(|step| match step {
             Step::Touched(uses) => Some(uses),
@@ -99,12 +99,12 @@ impl Entries {
         if let Some(uses) = found {
             *uses = Uses { count: uses.count.saturating_add(1), last: at.max(uses.last) };
         } else {
-            self.insert(Step::Touched(Uses { count: 1, last: at }), at, room);
+            self.insert(Step::Touched(Uses { count: 1, last: at }), at, text_max);
         }
     }
 
     /// Adds a warning, to one of the same name since the last other step if there is one.
-    pub(super) fn warn(&mut self, reason: Arc<Reason>, at: i64, room: usize) {
+    pub(super) fn warn(&mut self, reason: Arc<Reason>, at: i64, text_max: usize) {
         let at = at.max(self.end());
         let found = self.recent().find_map(|step| match step {
             Step::Warning(warning) if warning.reason.name == reason.name => Some(warning),
@@ -112,14 +112,14 @@ impl Entries {
         });
         let Some(warning) = found else {
             let warning = Warning { reason, count: 1, last: at };
-            return self.insert(Step::Warning(Box::new(warning)), at, room);
+            return self.insert(Step::Warning(Box::new(warning)), at, text_max);
         };
         // The log of an exit comes after the exit.
         let has_more_words = reason.exit.is_some() && reason.exit == warning.reason.exit;
         let count = warning.count.saturating_add(u32::from(!has_more_words));
         **warning = Warning { reason, count, last: at.max(warning.last) };
         self.text = self.list.iter().map(|entry| entry.step.text_len()).sum();
-        self.shrink_to(room);
+        self.shrink_to(text_max);
     }
 
     /// Returns the uses and warnings since the last other step, the newest first.
@@ -129,9 +129,9 @@ impl Entries {
 
     /// Drops entries until they are within the limits: first uses and warnings, the oldest first. The steps that each start
     /// and each end has stay.
-    pub(super) fn shrink_to(&mut self, room: usize) {
-        while self.list.len() > ENTRIES_MAX || self.text > room {
-            let must_free_text = self.text > room;
+    pub(super) fn shrink_to(&mut self, text_max: usize) {
+        while self.list.len() > ENTRIES_MAX || self.text > text_max {
+            let must_free_text = self.text > text_max;
             let candidates = self.list.iter().enumerate().filter_map(|(index, entry)| {
                 let worth = self.worth(index)?;
                 (!must_free_text || entry.step.text_len() > 0).then_some((worth, index))

@@ -349,7 +349,7 @@ fn a_wait_for_the_predecessor_shows() {
     assert_eq!(Fixture { timeline: later, ..new }.steps(), ["accepted +0", "creating +0"]);
 }
 
-/// Guards that the uses and warnings that make room are the oldest, that the steps of the start stay, and that the report says how
+/// Guards that the uses and warnings that are dropped are the oldest, that the steps of the start stay, and that the report says how
 /// much is missing.
 #[test]
 fn the_oldest_warnings_go_first() {
@@ -371,7 +371,7 @@ fn the_oldest_warnings_go_first() {
     assert!(report.steps.iter().all(|step| step.step.is_progress()), "flaps matter more than warnings");
 }
 
-/// Guards that warnings make room for newer ones where their texts are too long, and that a timeline without room keeps its steps.
+/// Guards that warnings are dropped for newer ones where their texts are too long, and that a timeline without space for texts keeps its steps.
 #[test]
 fn texts_have_a_bound() {
     let mut sandbox = Fixture::requested(0);
@@ -389,7 +389,7 @@ fn texts_have_a_bound() {
     let kept: Vec<_> = (15..30).map(|n| format!("Problem{n}")).collect();
     assert_eq!(names(&sandbox), kept);
     assert!(sandbox.timeline.text_len() <= TEXT_MAX);
-    sandbox.room = 600;
+    sandbox.text_max = 600;
     sandbox.warn(1000, "Problem30", &"x".repeat(250));
     assert_eq!(names(&sandbox), ["Problem29", "Problem30"]);
     sandbox.timeline.shrink_to(0);

@@ -161,7 +161,7 @@ fn panicking_child() {
             body::Limits::default(),
             Admin::of_checks(Vec::new),
         );
-        let edge =
+        let frontend =
             Frontend::new(routes, Auth::Key(key().into()), Deadlines::default(), HttpMetrics::default());
         for (method, path) in [
             ("POST", "/api/sandboxes"),
@@ -182,7 +182,7 @@ fn panicking_child() {
                 .header("content-type", "application/json")
                 .body(Full::<Bytes>::from(r#"{"sandbox_id":"abc","ttl":"1h"}"#))
                 .unwrap();
-            let answer = edge.answer(request, None).await;
+            let answer = frontend.answer(request, None).await;
             assert_eq!(answer.status(), 500, "{method} {path}");
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             is_not_in("an answer", &String::from_utf8_lossy(&body));

@@ -21,7 +21,7 @@ fn profile(text: &str) -> ProfileName {
     ProfileName::parse(text).unwrap()
 }
 
-const USABLE: Facts = Facts { is_fresh: true, sandboxes: 5, has_room: true, is_silent: false };
+const USABLE: Facts = Facts { is_fresh: true, sandboxes: 5, accepts_creates: true, is_silent: false };
 
 /// A cluster with what decides about it.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ fn a_cluster_is_left_out_for_a_reason() {
         let mut clusters = three();
         change(&mut clusters[2]);
         let all = candidates(&clusters);
-        let choice = choose(&id(), Wishes::default(), &all).unwrap();
+        let choice = choose(&id(), Constraints::default(), &all).unwrap();
         assert_eq!(choice.order.len() + choice.excluded.len(), 3);
         sentences(&choice)
     };
@@ -78,7 +78,7 @@ fn a_cluster_is_left_out_for_a_reason() {
     );
     assert_eq!(change(&|west| west.terms.max_sandboxes = Some(6)), [""; 0]);
     assert_eq!(
-        change(&|west| west.facts.has_room = false),
+        change(&|west| west.facts.accepts_creates = false),
         ["cluster 'west' has too many creates in its queue"]
     );
     assert_eq!(
@@ -93,7 +93,7 @@ fn a_request_can_choose_its_cluster() {
     let clusters = three();
     let all = candidates(&clusters);
     let west = name("west");
-    let pinned = choose(&id(), Wishes { cluster: Some(&west), ..Wishes::default() }, &all).unwrap();
+    let pinned = choose(&id(), Constraints { cluster: Some(&west), ..Constraints::default() }, &all).unwrap();
     assert_eq!(pinned.order, [&west]);
     assert_eq!(
         sentences(&pinned),
@@ -102,8 +102,8 @@ fn a_request_can_choose_its_cluster() {
     assert_eq!(pinned.refusals(), [], "they did not refuse");
 
     let europe = Selector::parse("region=eu").unwrap();
-    let wishes = Wishes { selector: Some(&europe), ..Wishes::default() };
-    let selected = choose(&id(), wishes, &all).unwrap();
+    let constraints = Constraints { selector: Some(&europe), ..Constraints::default() };
+    let selected = choose(&id(), constraints, &all).unwrap();
     assert_eq!(
         selected.order.iter().copied().collect::<BTreeSet<_>>(),
         [&name("east"), &name("north")].into()
@@ -123,39 +123,42 @@ fn impossible_wishes_are_bad_requests() {
     let (south, west, large, gpu) = (name("south"), name("west"), profile("large"), profile("gpu"));
     let us = Selector::parse("region=us").unwrap();
     let moon = Selector::parse("region=moon").unwrap();
-    for (wishes, text) in [
+    for (constraints, text) in [
         (
-            Wishes { cluster: Some(&south), ..Wishes::default() },
+            Constraints { cluster: Some(&south), ..Constraints::default() },
             "cluster: there is no cluster 'south'; the clusters are east, north, west",
         ),
         (
-            Wishes { cluster: Some(&west), profile: Some(&large), ..Wishes::default() },
+            Constraints { cluster: Some(&west), profile: Some(&large), ..Constraints::default() },
             "cluster: 'west' does not offer the profile 'large'; these clusters do: east, north",
         ),
         (
-            Wishes { cluster: Some(&west), profile: Some(&gpu), ..Wishes::default() },
+            Constraints { cluster: Some(&west), profile: Some(&gpu), ..Constraints::default() },
             "cluster: 'west' does not offer the profile 'gpu'; these clusters do: none",
         ),
-        (Wishes { profile: Some(&gpu), ..Wishes::default() }, "profile: no cluster offers the profile 'gpu'"),
         (
-            Wishes { selector: Some(&moon), ..Wishes::default() },
+            Constraints { profile: Some(&gpu), ..Constraints::default() },
+            "profile: no cluster offers the profile 'gpu'",
+        ),
+        (
+            Constraints { selector: Some(&moon), ..Constraints::default() },
             "cluster_selector: it selects no cluster that offers the profile 'default'; the clusters are east, north, west",
         ),
         (
-            Wishes { selector: Some(&us), profile: Some(&large), ..Wishes::default() },
+            Constraints { selector: Some(&us), profile: Some(&large), ..Constraints::default() },
             "cluster_selector: it selects no cluster that offers the profile 'large'; the clusters are east, north, west",
         ),
         (
-            Wishes { selector: Some(&moon), cluster: Some(&west), ..Wishes::default() },
+            Constraints { selector: Some(&moon), cluster: Some(&west), ..Constraints::default() },
             "cluster_selector: it does not select the cluster 'west'",
         ),
         (
-            Wishes { workspace_in: Some(&west), profile: Some(&large), ..Wishes::default() },
+            Constraints { workspace_in: Some(&west), profile: Some(&large), ..Constraints::default() },
             "cluster: the workspace of the sandbox is on the cluster 'west', and does not move; ask for that cluster, or \
              delete the workspace",
         ),
     ] {
-        assert_eq!(choose(&id(), wishes, &all), Err(SandboxError::BadRequest(text.to_owned())));
+        assert_eq!(choose(&id(), constraints, &all), Err(SandboxError::BadRequest(text.to_owned())));
     }
 }
 
@@ -164,15 +167,15 @@ fn impossible_wishes_are_bad_requests() {
 fn a_sandbox_follows_its_workspace() {
     let mut clusters = three();
     let (east, south) = (name("east"), name("south"));
-    let wishes = Wishes { workspace_in: Some(&east), ..Wishes::default() };
-    assert_eq!(choose(&id(), wishes, &candidates(&clusters)).unwrap().order, [&east]);
+    let constraints = Constraints { workspace_in: Some(&east), ..Constraints::default() };
+    assert_eq!(choose(&id(), constraints, &candidates(&clusters)).unwrap().order, [&east]);
     clusters[0].facts.is_fresh = false;
     let all = candidates(&clusters);
-    let choice = choose(&id(), wishes, &all).unwrap();
+    let choice = choose(&id(), constraints, &all).unwrap();
     assert!(choice.order.is_empty());
     let refusals = choice.refusals();
     assert_eq!(refusals.iter().map(|refusal| refusal.cluster.as_str()).collect::<Vec<_>>(), ["east"]);
-    let removed = Wishes { workspace_in: Some(&south), ..Wishes::default() };
+    let removed = Constraints { workspace_in: Some(&south), ..Constraints::default() };
     assert_eq!(choose(&id(), removed, &all).unwrap().order.len(), 2, "a cluster that was removed");
 }
 
@@ -182,9 +185,9 @@ fn the_error_has_the_whole_chain() {
     let mut clusters = three();
     clusters[0].terms.weight = 0;
     clusters[1].terms.max_sandboxes = Some(1);
-    clusters[2].facts.has_room = false;
+    clusters[2].facts.accepts_creates = false;
     let all = candidates(&clusters);
-    let choice = choose(&id(), Wishes::default(), &all).unwrap();
+    let choice = choose(&id(), Constraints::default(), &all).unwrap();
     assert!(choice.order.is_empty());
     let error = SandboxError::NoCluster { id: id(), refusals: choice.refusals() };
     assert_eq!(
@@ -210,28 +213,28 @@ proptest! {
         let id = SandboxId::parse(&id).unwrap();
         let clusters: Vec<_> = facts
             .iter()
-            .map(|(text, (weight, max_sandboxes, is_fresh, sandboxes, has_room, is_silent))| Cluster {
+            .map(|(text, (weight, max_sandboxes, is_fresh, sandboxes, accepts_creates, is_silent))| Cluster {
                 name: name(text),
                 terms: Terms { weight: *weight, max_sandboxes: *max_sandboxes, ..Terms::default() },
                 facts: Facts {
                     is_fresh: *is_fresh,
                     sandboxes: *sandboxes,
-                    has_room: *has_room,
+                    accepts_creates: *accepts_creates,
                     is_silent: *is_silent,
                 },
             })
             .collect();
         let all = candidates(&clusters);
-        let choice = choose(&id, Wishes::default(), &all).unwrap();
+        let choice = choose(&id, Constraints::default(), &all).unwrap();
         let mut reversed = all.clone();
         reversed.reverse();
-        prop_assert_eq!(&choose(&id, Wishes::default(), &reversed).unwrap().order, &choice.order);
+        prop_assert_eq!(&choose(&id, Constraints::default(), &reversed).unwrap().order, &choice.order);
         let is_silent = |cluster: &&ClusterName| facts[cluster.as_str()].5;
         prop_assert!(choice.order.is_sorted_by_key(is_silent));
         for Cluster { name, terms, facts } in &clusters {
             let is_usable = terms.weight > 0
                 && facts.is_fresh
-                && facts.has_room
+                && facts.accepts_creates
                 && terms.max_sandboxes.is_none_or(|max| facts.sandboxes < max);
             prop_assert_eq!(choice.order.contains(&name), is_usable);
             prop_assert_eq!(choice.excluded.iter().any(|excluded| excluded.cluster == name), !is_usable);

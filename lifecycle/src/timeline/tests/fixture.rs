@@ -21,14 +21,14 @@ pub(super) struct Fixture {
     pub(super) pod: Option<ObservedPod>,
     pub(super) service: Option<ObservedService>,
     pub(super) reason: Option<Arc<Reason>>,
-    pub(super) room: usize,
+    pub(super) text_max: usize,
 }
 
 impl Fixture {
     pub(super) fn new() -> Self {
         let start = Clocks { monotonic: Instant::now(), wall: NOON.parse().unwrap() };
         let timeline = Timeline::new(start);
-        Self { timeline, start, clocks: start, pod: None, service: None, reason: None, room: TEXT_MAX }
+        Self { timeline, start, clocks: start, pod: None, service: None, reason: None, text_max: TEXT_MAX }
     }
 
     /// Returns the timeline of a POST that has waited this long for its turn.
@@ -55,7 +55,7 @@ impl Fixture {
             is_shown: true,
             is_listed,
         };
-        self.timeline.observe(&seen, self.clocks, self.room);
+        self.timeline.observe(&seen, self.clocks, self.text_max);
     }
 
     /// Changes the Pod, and observes it.
@@ -68,7 +68,7 @@ impl Fixture {
         self.pass(after);
         let event = PodEvent::new(reason, message, ResourceVersion(1)).unwrap();
         let step = Step::of_event(&event, |image| image.into()).unwrap();
-        self.timeline.record(step, None, self.clocks, self.room);
+        self.timeline.record(step, None, self.clocks, self.text_max);
     }
 
     pub(super) fn warn(&mut self, after: u64, name: &str, message: &str) {

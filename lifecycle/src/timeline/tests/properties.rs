@@ -60,13 +60,13 @@ fn happen(sandbox: &mut Fixture, happening: Happening) {
             let image = Arc::from(format!("image-{image}"));
             let step =
                 if is_done { Step::Pulled { image, was_present: false } } else { Step::Pulling(image) };
-            sandbox.timeline.record(step, second.and_then(at), sandbox.clocks, sandbox.room);
+            sandbox.timeline.record(step, second.and_then(at), sandbox.clocks, sandbox.text_max);
         }
-        Happening::Touch => sandbox.timeline.touch(sandbox.clocks, sandbox.room),
+        Happening::Touch => sandbox.timeline.touch(sandbox.clocks, sandbox.text_max),
         Happening::End(is_reap) => {
             let step =
                 if is_reap { Step::Reaped(ReapReason::Ttl) } else { Step::Deleting(DeleteReason::Requested) };
-            sandbox.timeline.record(step, None, sandbox.clocks, sandbox.room);
+            sandbox.timeline.record(step, None, sandbox.clocks, sandbox.text_max);
         }
     }
 }

@@ -44,6 +44,6 @@ fn only_definite_refusals_lead_to_the_next_cluster() {
             true,
         ),
     ] {
-        assert_eq!(is_lack_of_room(&error), wanted, "{error:?}");
+        assert_eq!(is_capacity_error(&error), wanted, "{error:?}");
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{ClusterErrorKind, SandboxError};
 /// alone does not show everything: the caller also looks whether the cluster shows an object of the sandbox.
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "equal arms have different reasons")]
-pub const fn is_lack_of_room(error: &SandboxError) -> bool {
+pub const fn is_capacity_error(error: &SandboxError) -> bool {
     match error {
         SandboxError::Refused { fault, .. } | SandboxError::Unavailable { fault, .. } => {
             refuses_all(fault.kind)

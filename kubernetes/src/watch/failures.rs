@@ -13,16 +13,16 @@ const MAX: usize = 8;
 
 /// The failures of a watch that last.
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub struct Failures {
     /// Each with the time at which it last occurred.
     lasting: Vec<(String, Instant)>,
     /// Whether one was logged since the watch was last up to date.
     logged: bool,
 }
 
-// === impl Troubles ===
+// === impl Failures ===
 
-impl Troubles {
+impl Failures {
     /// Records a failure. Returns whether to log it.
     pub fn is_new(&mut self, why: &str, now: Instant) -> bool {
         let key = without_numbers(why);
@@ -67,7 +67,7 @@ mod tests {
     /// makes a difference.
     #[test]
     fn each_distinct_failure_is_logged_once() {
-        let (mut troubles, now) = (Troubles::default(), Instant::now());
+        let (mut failures, now) = (Failures::default(), Instant::now());
         for (why, is_new) in [
             ("the watch failed: Expired (too old resource version: 10 (900))", true),
             ("the watch failed: Expired (too old resource version: 77 (1234))", false),
@@ -78,33 +78,33 @@ mod tests {
             ("the list failed: TimedOut (timed out after 60s)", false),
             ("the watch failed: TimedOut (timed out after 10s)", true),
         ] {
-            assert_eq!(troubles.is_new(why, now), is_new, "{why}");
+            assert_eq!(failures.is_new(why, now), is_new, "{why}");
         }
     }
 
     /// Guards that a failure that is over is logged when it occurs again, and one that returns every few seconds is not.
     #[test]
     fn a_failure_is_over_after_a_minute() {
-        let (mut troubles, start) = (Troubles::default(), Instant::now());
-        assert!(!troubles.up_to_date(start), "nothing was wrong");
-        assert!(troubles.is_new("a", start));
-        assert!(troubles.up_to_date(start + s(1)));
-        assert!(!troubles.up_to_date(start + s(2)), "once");
+        let (mut failures, start) = (Failures::default(), Instant::now());
+        assert!(!failures.up_to_date(start), "nothing was wrong");
+        assert!(failures.is_new("a", start));
+        assert!(failures.up_to_date(start + s(1)));
+        assert!(!failures.up_to_date(start + s(2)), "once");
         for second in (20..600).step_by(20) {
-            assert!(!troubles.is_new("a", start + s(second)), "{second}");
-            assert!(!troubles.up_to_date(start + s(second + 1)), "{second}");
+            assert!(!failures.is_new("a", start + s(second)), "{second}");
+            assert!(!failures.up_to_date(start + s(second + 1)), "{second}");
         }
-        assert!(!troubles.up_to_date(start + s(580) + OVER_AFTER));
-        assert!(troubles.is_new("a", start + s(700)));
-        assert!(!troubles.is_new("a", start + s(900)), "it lasts while the watch does not work");
-        assert!(troubles.up_to_date(start + s(901)));
+        assert!(!failures.up_to_date(start + s(580) + OVER_AFTER));
+        assert!(failures.is_new("a", start + s(700)));
+        assert!(!failures.is_new("a", start + s(900)), "it lasts while the watch does not work");
+        assert!(failures.up_to_date(start + s(901)));
     }
 
     /// Guards that messages that differ each time do not fill the log.
     #[test]
     fn the_number_of_lines_is_bounded() {
-        let (mut troubles, now) = (Troubles::default(), Instant::now());
-        let logged = ('a'..='z').filter(|c| troubles.is_new(&c.to_string(), now)).count();
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        let logged = ('a'..='z').filter(|c| failures.is_new(&c.to_string(), now)).count();
         assert_eq!(logged, MAX);
     }
 }
