@@ -60,8 +60,8 @@ pub struct LifetimeAnnotations {
     pub owner: Option<Owner>,
 }
 
-/// A change of the lifetime annotations of a Pod. What it does not name stays as it is on the Pod, which may be newer than what
-/// the view shows: operators edit annotations.
+/// A change of the lifetime annotations of a Pod. All others stay as the Pod has them, which may differ from the view: operators
+/// edit annotations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LifetimePatch {
     /// The change of the limits.

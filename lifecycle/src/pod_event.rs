@@ -143,8 +143,8 @@ impl PodEvent {
 // === impl PodEvents ===
 
 impl PodEvents {
-    /// Adds an Event. Returns whether the newest Events change: a newer one of its kind may be known, and one about the start
-    /// of a Pod that is ready is dropped.
+    /// Adds an Event. Returns whether the newest Events change: a newer one of its kind may be known, and an Event about the
+    /// start is dropped if the Pod is ready.
     pub fn record(&mut self, event: PodEvent, is_ready: bool) -> bool {
         if is_ready && event.kind.is_of_the_start() {
             return false;

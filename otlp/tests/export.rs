@@ -133,7 +133,7 @@ fn the_standard_variables_count() {
     assert!(none.spans().iter().all(|span| span.name == "one of many"), "{}", text(&output));
 }
 
-/// Guards that a collector that is away or silent neither delays the program nor holds its end.
+/// Guards that a collector that is away or silent does not delay the program or its end.
 #[test]
 fn a_collector_that_is_away_or_silent_delays_nothing() {
     let silent = Collector::silent();

@@ -37,13 +37,13 @@ pub enum DefaultValue {
 pub struct Section {
     /// The heading.
     pub heading: &'static str,
-    /// Which of the settings may differ between clusters.
+    /// The settings that may differ between clusters.
     pub scope: Scope,
     /// The settings, in the order of every listing.
     pub settings: &'static [&'static dyn Declaration],
 }
 
-/// Which settings of a section may differ between clusters.
+/// The settings of a section that may differ between clusters.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope {
     /// None: they are those of the whole daemon.

@@ -59,8 +59,8 @@ pub(super) enum Step {
 /// Returns the index of the candidate whose state a copy has.
 ///
 /// It is the one that a GET returns. If a GET fails because the clusters that show the sandbox are stale, the copy keeps
-/// their last state. Unlike a GET, lists and streams do not know which twin awaits its deletion: that is no change in the
-/// log.
+/// their last state. Unlike a GET, lists and streams do not know which twin awaits its deletion: the log has
+/// no such change.
 pub(super) fn winner(candidates: &[Candidate]) -> Option<usize> {
     let rank = |candidate: &Candidate| {
         let is_unreadable = matches!(candidate.change.visible, Visible::Unreadable(_));

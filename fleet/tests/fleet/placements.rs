@@ -149,8 +149,8 @@ async fn all_refusals_are_in_the_error() {
         error.to_string(),
         format!(
             "no cluster can take Sandbox '{id}': west: Pod creation failed for now: QuotaExceeded (as the test wants it); \
-             north: Service creation failed for now: NodePortsExhausted (as the test wants it); east has 0 sandboxes, which \
-             is its maximum; try again in 5 s"
+             north: Service creation failed for now: NodePortsExhausted (as the test wants it); east has reached its \
+             max_sandboxes of 0; try again in 5 s"
         )
     );
     pass(5).await;

@@ -37,7 +37,7 @@ fn limits_are_written_in_words() {
     );
 }
 
-/// Guards that a change names only what it changes, so that an operator's edit that it does not know of stays.
+/// Guards that a change leaves out the other annotations, so that an operator's edit of them stays.
 #[test]
 fn a_change_names_only_what_it_changes() {
     let limits = LimitsPatch { ttl: Some(None), idle_timeout: None };

@@ -6,7 +6,7 @@
 //!   ingress: the server gets the label             egress: the client gets the label
 //! ```
 //!
-//! The server listens on a port that the policy allows to none of its sources, and is no DNS server, so the result does not
+//! The server listens on a port that the policy allows to none of its sources, and is not a DNS server, so the result does not
 //! depend on the settings. The egress is tried only if the ingress is enforced. The client ends with a status that tells the result, so no right to read logs or to run programs in Pods is needed. Both
 //! Pods have labels of their own, and neither those of a sandbox; both are deleted with their uid at the end. The next
 //! check deletes those of a process that was killed.

@@ -250,7 +250,8 @@ impl NetworkControl {
             let wait = retry;
             tokio::select! {
                 () = self.check_wanted.notified() => {}
-                () = async { sleep(wait.unwrap_or_default()).await }, if wait.is_some() => {}
+                // A second daemon in the namespace would otherwise delete the Pods of this one's checks each time.
+                () = async { sleep(wait.unwrap_or_default().mul_f64(1.0 + retry::jitter())).await }, if wait.is_some() => {}
             }
             self.state.lock().is_checking = true;
             // A check before the first write of the policies would find none. The sender lives as long as `self`.

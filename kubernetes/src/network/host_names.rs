@@ -38,7 +38,7 @@ pub struct NamedDestination {
     pub ports: Option<Ports>,
 }
 
-/// What a sandbox of the mode `allow-list` may reach.
+/// The destinations that a sandbox of the mode `allow-list` may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed {
     /// Addresses or Pods.

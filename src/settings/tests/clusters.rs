@@ -237,7 +237,7 @@ fn profiles_are_checked_with_each_cluster_that_offers_them() {
     assert!(load("").refusal().ends_with("(for the cluster west)"), "{}", load("").refusal());
     let all = clusters(&load("profiles = ['default']\n"));
     assert!(all.iter().all(|cluster| cluster.template.profiles.iter().count() == 1));
-    // A problem of all clusters is told once, without their names.
+    // A problem of all clusters is reported once, without their names.
     let told = Inputs::default()
         .file("max_ttl = '1h'\n[profiles.a]\nttl = '2h'\n[clusters.a]\n[clusters.b]\nnamespace = 'b'\n")
         .refusal();

@@ -66,7 +66,7 @@ fn each_other_setting_needs_a_restart() {
         let found = between(TWO, &in_table(one));
         assert_eq!(found.refused.len(), 1, "{found:?}");
         assert!(found.refused[0].starts_with(&format!("clusters.b.{key}: ")), "{found:?}");
-        // A setting of all clusters is told once.
+        // A setting of all clusters is reported once.
         let found = between(TWO, &format!("{}{TWO}", line(spec, one)));
         assert_eq!(found.refused.len(), 1, "{found:?}");
         assert!(found.refused[0].starts_with(&format!("{}: ", spec.name)), "{found:?}");

@@ -132,7 +132,7 @@ fn the_client_gives_up() {
     assert_eq!(programs.run("until-reachable", "127.0.0.1", port), Some(4));
 }
 
-/// Guards that an image without a program is told from a server that is not reached.
+/// Guards that an image without a program is distinguished from a server that is not reached.
 #[test]
 fn an_image_without_a_program_has_a_status_of_its_own() {
     let none = Programs::only(&[]).unwrap();
