@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 /// Longer than the script waits for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python_client.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python_client.py");
 
 /// Returns whether the script succeeded, and its output; `None` where it cannot run.
 async fn run(test: &str, cluster: &Cluster) -> Option<(bool, String)> {

@@ -23,6 +23,9 @@ use crate::{NS, clients};
 /// The finalizer that holds a Pod until the controller has seen its deletion.
 const FINALIZER: &str = "simcluster.test/keeper";
 
+/// The time after which each Pod is reconciled again, as controllers in production do.
+const RESYNC: Duration = Duration::from_secs(300);
+
 /// The running controller.
 pub struct Keeper {
     pods: Store<Pod>,
@@ -98,7 +101,8 @@ async fn reconcile(pod: Arc<Pod>, context: Arc<Context>) -> Result<Action, final
         if let Event::Apply(pod) = event {
             make_service(&services, &pod).await?;
         }
-        Ok(Action::await_change())
+        // The deletion of a Service is lost if its watch is broken then: the next list only lacks the Service.
+        Ok(Action::requeue(RESYNC))
     })
     .await?;
     context.reconciled.lock().unwrap().insert(seen);

@@ -24,9 +24,9 @@ use reflectors::Reflectors;
 /// The namespace of these tests.
 const NS: &str = "deer-flow";
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long everything may take to come right once the faults are over. Twice `kube`'s longest wait: the last of its
-/// fifteen doubling retries waits for 82 s, and up to twice that if it jitters.
-const RECOVERY: Duration = Duration::from_secs(330);
+/// The time for recovery after the faults. The last of `kube`'s fifteen doubling retries waits for 82 s, and with jitter up to
+/// twice that. A controller waits so for each of its two watches in turn, and for its own requests.
+const RECOVERY: Duration = Duration::from_secs(900);
 
 /// Guards that `kube-runtime` survives all faults, and holds the state of the store afterwards: every object by uid and
 /// version, none too many, and each reconciled in its last state.
