@@ -146,8 +146,12 @@ async fn an_old_view_answers_nothing() {
         fake.sandboxes.get(&id("nope")).await.unwrap_err(),
         fake.sandboxes.list().await.unwrap_err(),
         fake.sandboxes.create(request("a")).await.unwrap_err(),
+        fake.sandboxes.delete(id("nope"), None).await.unwrap_err(),
     ] {
-        assert!(matches!(failure, SandboxError::Stale { .. }), "{failure:?}");
+        assert!(
+            matches!(&failure, SandboxError::Stale { why, .. } if why.contains("watch-pods")),
+            "{failure:?}"
+        );
     }
     assert_eq!(fake.sandboxes.unready_checks().len(), 2);
     fake.sandboxes.view().synced(Kind::Pod);

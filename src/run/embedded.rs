@@ -177,6 +177,15 @@ mod tests {
         assert!(TcpStream::connect(apis[&east]).await.is_err(), "the port is free again");
     }
 
+    /// Guards that an address of another machine is refused at the start: later it would look as if all node ports were taken.
+    #[tokio::test]
+    async fn sandboxes_listen_on_an_address_of_this_machine() {
+        let options = Embedded { sandbox_bind: [203, 0, 113, 7].into(), nodes: 1, api: None };
+        let error = EmbeddedClusters::start(options, [ClusterName::DEFAULT]).await.err().unwrap();
+        assert!(error.starts_with("sandboxes cannot listen on 203.0.113.7: "), "{error}");
+        assert!(error.ends_with("set PROVISIONER_EMBEDDED_BIND to an address of this machine"), "{error}");
+    }
+
     /// Guards that the node ports of two clusters never overlap, and that a single cluster has all of them.
     #[test]
     fn node_ports_do_not_overlap() {

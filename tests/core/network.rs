@@ -147,7 +147,8 @@ async fn egress_that_is_not_enforced_is_detected() {
     assert_eq!(check_pods(&cluster), 0);
 
     cluster.remove("networkpolicies", NAMESPACE, "egress").unwrap();
-    daemon.call(Method::POST, "/api/network/check", None).await;
+    let answer = daemon.call(Method::POST, "/api/network/check", None).await;
+    assert_eq!(answer.body["checking"], true, "the old result is not that of this check");
     let is_enforced = async || report(&daemon).await["enforced"] == "yes";
     within(Duration::from_secs(120), "the check is repeated on demand", is_enforced).await;
 }

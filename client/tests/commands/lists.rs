@@ -147,6 +147,15 @@ async fn a_cluster_is_changed() {
     }
 }
 
+/// Guards that a cluster that drains because of its weight is named after `--undrain`, which does not end that.
+#[tokio::test]
+async fn a_weight_of_0_still_drains() {
+    let server =
+        Server::start(|_, _| ok(json!({"name": "west", "ready": true, "weight": 0, "drain": true}))).await;
+    let outcome = command(&server.url, &["clusters", "west", "--undrain"]).await;
+    assert_eq!(outcome.err, "warning: west still drains, because its weight is 0; use --weight\n");
+}
+
 /// Guards that completions and manual pages are made for every command.
 #[tokio::test]
 async fn files_for_shells_are_made() {

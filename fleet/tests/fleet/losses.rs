@@ -29,6 +29,7 @@ async fn the_others_work_on() {
     pass(STALENESS.as_secs() + 2).await;
     assert!(names_cluster(&world.fleet().get(&lost).await.unwrap_err(), "west"));
     assert!(names_cluster(&world.create(&lost).await.unwrap_err(), "west"));
+    assert!(names_cluster(&world.fleet().presence(&lost).await.unwrap_err(), "west"));
     assert_eq!(world.fleet().get(&kept).await.unwrap().unwrap().cluster, name("north"));
     for number in 0..12 {
         let made = world.create(&id(&format!("a{number}"))).await.unwrap();

@@ -219,6 +219,30 @@ fn a_service_account_needs_no_more_than_a_token() {
     assert!(service_account(&address("a b", "443"), directory.path()).is_err());
 }
 
+/// Guards that an API server that answers without TLS is named as such, and not with the words of the TLS library.
+#[tokio::test]
+async fn a_server_without_tls_is_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = Place::new("without-tls");
+    let mut options = options(place.file(KUBECONFIG));
+    options.api_server = Some(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let connection = unconnected();
+    connection.open(&options).await.unwrap();
+    let request = Request::get("/version").body(Vec::new()).unwrap();
+    let calls = connection.calls().unwrap();
+    let error = calls.request::<serde_json::Value>(request, Duration::from_secs(5)).await.unwrap_err();
+    let failed = crate::fault::classify(crate::fault::Verb::Get, &error);
+    assert!(
+        failed.fault.message.contains("the server answers without TLS; correct the port, or use http://"),
+        "{}",
+        failed.fault.message
+    );
+}
+
 /// Guards that connecting succeeds without a reachable API server, and that `Debug` contains no secret.
 #[tokio::test]
 async fn connecting_makes_no_call() {
