@@ -13,7 +13,15 @@ pub(super) fn of(text: &[u8]) -> HeaderValue {
 
 /// Returns whether `If-None-Match` names this tag.
 pub(super) fn is_current(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let sent = headers.get_all(IF_NONE_MATCH).iter().filter_map(|sent| sent.to_str().ok());
-    let mut tags = sent.flat_map(|sent| sent.split(',')).map(str::trim);
-    tags.any(|sent| sent == "*" || sent.strip_prefix("W/").unwrap_or(sent).as_bytes() == tag.as_bytes())
+    is_in(headers.get_all(IF_NONE_MATCH).iter(), tag)
+}
+
+/// Returns whether one of these values of `If-None-Match` names the tag, by the weak comparison of RFC 9110.
+pub(super) fn is_in<'a>(values: impl Iterator<Item = &'a HeaderValue>, tag: &HeaderValue) -> bool {
+    fn opaque(tag: &[u8]) -> &[u8] {
+        tag.strip_prefix(b"W/").unwrap_or(tag)
+    }
+    let mut tags =
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|sent| sent == "*" || opaque(sent.as_bytes()) == opaque(tag.as_bytes()))
 }

@@ -15,7 +15,10 @@ fn text(settings: &Settings, embedded: Option<&EmbeddedClusters>, address: Socke
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Sandbox Provisioner {version} is listening on http://{address}\n");
     let Some(embedded) = embedded else { return text };
-    let key = if settings.http.api_key.is_some() { " -H \"X-API-Key: $PROVISIONER_API_KEY\"" } else { "" };
+    let (key, shell) = match settings.http.api_key {
+        Some(_) => (" -H \"X-API-Key: $PROVISIONER_API_KEY\"", ", with the API key in PROVISIONER_API_KEY"),
+        None => ("", ""),
+    };
     let host = if address.ip().is_unspecified() {
         SocketAddr::new([127, 0, 0, 1].into(), address.port())
     } else {
@@ -24,7 +27,7 @@ fn text(settings: &Settings, embedded: Option<&EmbeddedClusters>, address: Socke
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "It runs on {} forgotten when it ends. Try, in another terminal:
+        "It runs on {} forgotten when it ends. Try, in another terminal{shell}:
 
   curl -s{key} http://{host}/api/sandboxes -H 'Content-Type: application/json' -d '{{\"sandbox_id\":\"hello\"}}'
   curl -s{key} http://{host}/api/sandboxes/hello

@@ -171,7 +171,7 @@ const REQUESTS: &[(&str, u16, &str)] = &[
     (r#"{"resources": {"cpu": [2]}}"#, 422, "body.resources.cpu: Input should be a valid string"),
     (r#"{"env": ["A=b"]}"#, 422, "body.env: Input should be a valid dictionary"),
     (r#"{"env": {"A": 1}}"#, 422, "body.env.A: Input should be a valid string"),
-    (r#"{"env": {"A": "\u0000"}}"#, 422, "body.env.A: Value error, a value has no NUL"),
+    (r#"{"env": {"A": "\u0000"}}"#, 422, "body.env.A: Value error, a value must not contain NUL"),
     (r#"{"labels": {"a": null}}"#, 422, "body.labels.a: Input should be a valid string"),
     (r#"{"image": {}}"#, 422, "body.image: Input should be a valid string"),
     // Fields without bounds.

@@ -58,7 +58,7 @@ fn shapes_that_are_not_allowed_are_refused() {
         (json!({"env": ["A=b"]}), "env", "valid dictionary"),
         (json!({"env": {"A": 1}}), "env.A", "valid string"),
         (json!({"env": {"A": null}}), "env.A", "valid string"),
-        (json!({"env": {"A": "b\0"}}), "env.A", "a value has no NUL"),
+        (json!({"env": {"A": "b\0"}}), "env.A", "a value must not contain NUL"),
         (json!({"env": many(65)}), "env", "at most 64 items after validation, not 65"),
         (json!({"env": {"A": "x".repeat(32 << 10)}}), "env", "at most 32768 bytes"),
         (json!({"labels": "a=b"}), "labels", "valid dictionary"),

@@ -6,6 +6,8 @@ use http::{
     header::{ETAG, IF_NONE_MATCH, VARY},
 };
 
+use crate::http::entity_tag;
+
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// The entity tag of a list. It is weak: two lists with the same tag have the same meaning, but their bytes may differ, as
@@ -24,13 +26,9 @@ impl ETag {
         Self(tag.unwrap_or(HeaderValue::from_static("W/\"\"")))
     }
 
-    /// Returns whether one of these values of `If-None-Match` names the tag, by the weak comparison of RFC 9110.
+    /// Returns whether one of these values of `If-None-Match` names the tag.
     pub(super) fn is_in(&self, values: &[HeaderValue]) -> bool {
-        let ours = opaque(self.0.to_str().unwrap_or_default());
-        values
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.trim() == "*" || value.split(',').any(|tag| opaque(tag) == ours))
+        entity_tag::is_in(values.iter(), &self.0)
     }
 
     /// Adds the tag to the headers of an answer.
@@ -43,12 +41,6 @@ impl ETag {
 /// Returns the values of `If-None-Match`.
 pub(super) fn if_none_match(headers: &HeaderMap) -> Vec<HeaderValue> {
     headers.get_all(IF_NONE_MATCH).iter().cloned().collect()
-}
-
-/// Returns the tag without the mark of a weak one.
-fn opaque(tag: &str) -> &str {
-    let tag = tag.trim();
-    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub(super) fn amount(value: &Value) -> Result<String, Problem> {
 
 fn variable(value: &str) -> Result<Hidden, Problem> {
     if value.contains('\0') {
-        return Err(Problem::value_error("a value has no NUL"));
+        return Err(Problem::value_error("a value must not contain NUL"));
     }
     Ok(Hidden(value.to_owned()))
 }
