@@ -148,10 +148,7 @@ async fn an_old_view_answers_nothing() {
         fake.sandboxes.create(request("a")).await.unwrap_err(),
         fake.sandboxes.delete(id("nope"), None).await.unwrap_err(),
     ] {
-        assert!(
-            matches!(&failure, SandboxError::Stale { why, .. } if why.contains("watch-pods")),
-            "{failure:?}"
-        );
+        assert!(matches!(&failure, SandboxError::Stale { why, .. } if why.contains("watch")), "{failure:?}");
     }
     assert_eq!(fake.sandboxes.unready_checks().len(), 2);
     fake.sandboxes.view().synced(Kind::Pod);
