@@ -96,7 +96,7 @@ impl Member {
         }
     }
 
-    /// Returns the cluster as operators see it, if it has so many sandboxes.
+    /// Returns the cluster as operators see it. `sandboxes` is the number that counts towards its maximum.
     pub(crate) async fn report(&self, sandboxes: u64) -> ClusterReport {
         let Offer { terms, is_drained } = self.offer.read().clone();
         ClusterReport {
