@@ -229,9 +229,14 @@ impl Facts {
         }
     }
 
+    /// Returns whether the daemon runs on an embedded cluster of its own, so that the facts are those of another cluster.
+    pub(crate) fn is_of_another_cluster(&self) -> bool {
+        matches!(self.access, AccessFacts::Embedded { has_sandboxes: false })
+    }
+
     /// Returns the objects of sandboxes, or the outcome of a check that does not apply without them.
     pub(crate) fn sandboxes(&self) -> Result<&SandboxObjects, Outcome> {
-        if matches!(self.access, AccessFacts::Embedded { has_sandboxes: false }) {
+        if self.is_of_another_cluster() {
             let why =
                 "the sandboxes of the embedded cluster are in the daemon; GET /api/sandboxes shows them";
             return Err(Outcome::skipped(why));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::json::{items, list, name};
 use crate::{
     check::{Check, Outcome, check},
-    facts::{AccessFacts, Facts},
+    facts::Facts,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -57,7 +57,7 @@ fn has_image(node: &Value, image: &str) -> bool {
 }
 
 fn are_present(facts: &Facts) -> Outcome {
-    if matches!(facts.access, AccessFacts::Embedded { has_sandboxes: false }) {
+    if facts.is_of_another_cluster() {
         return Outcome::skipped("the embedded cluster pulls no images");
     }
     let nodes = match &facts.cluster.nodes {

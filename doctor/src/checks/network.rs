@@ -5,7 +5,7 @@ use kubernetes::{inspect::PolicyState, manifest::ServiceType};
 use super::json::{list, text};
 use crate::{
     check::{Check, Outcome, check},
-    facts::{AccessFacts, Facts},
+    facts::Facts,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -90,7 +90,7 @@ fn policies(facts: &Facts) -> Outcome {
     if !is_used(facts) {
         return Outcome::skipped("no profile has a restricted network mode");
     }
-    if matches!(facts.access, AccessFacts::Embedded { has_sandboxes: false }) {
+    if facts.is_of_another_cluster() {
         return Outcome::skipped("the daemon writes them to its embedded cluster; see /readyz?verbose");
     }
     let states = match &facts.cluster.policies {

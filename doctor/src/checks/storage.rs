@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::json::{items, list, name, text};
 use crate::{
     check::{Check, Outcome, check},
-    facts::{AccessFacts, Facts, Read, Unread},
+    facts::{Facts, Read, Unread},
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -238,7 +238,7 @@ fn paths_exist(facts: &Facts) -> Outcome {
 
 fn paths_are_on_one_node(facts: &Facts) -> Outcome {
     let template = &facts.settings.template;
-    if matches!(facts.access, AccessFacts::Embedded { has_sandboxes: false }) {
+    if facts.is_of_another_cluster() {
         return Outcome::skipped("the sandboxes of the embedded cluster use no files");
     }
     if let Err(unread) = &facts.cluster.nodes {

@@ -16,13 +16,19 @@ use lifecycle::{
     spec::Resources,
     workspace::WorkspaceId,
 };
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::fake::{World, id, id_for, name, pass};
 
 async fn moved(world: &World, id: &SandboxId, to: &str) -> Result<Option<Move>, SandboxError> {
     let until = Instant::now() + Duration::from_secs(20);
     world.fleet().move_sandbox(id.clone(), &name(to), until).await
+}
+
+/// Moves the sandbox to the cluster `east` in a task, for as long as a move can take.
+fn moving_east(world: &World, id: &SandboxId) -> JoinHandle<Result<Option<Move>, SandboxError>> {
+    let (fleet, id) = (world.fleet().clone(), id.clone());
+    tokio::spawn(async move { fleet.move_sandbox(id, &name("east"), Instant::now() + MOVE_PATIENCE).await })
 }
 
 /// Guards that a sandbox moves, that it can move back, and that a move to its own cluster changes nothing.
@@ -167,10 +173,7 @@ async fn a_delete_ends_a_move() {
         east.state().makes_unready = true;
         east.delay("create_pod", Duration::from_secs(1));
         east.delay("create_service", Duration::from_secs(2));
-        let (fleet, moving) = (world.fleet().clone(), id.clone());
-        let running = tokio::spawn(async move {
-            fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
-        });
+        let running = moving_east(&world, &id);
         tokio::time::sleep(Duration::from_millis(after)).await;
         assert_eq!(world.fleet().delete(id.clone(), None).await, Ok(()), "after {after} ms");
         let outcome = running.await.unwrap();
@@ -190,10 +193,7 @@ async fn a_delete_during_the_checks_ends_a_move() {
     for call in ["read_request", "delete_pod"] {
         world.cluster("west").delay(call, Duration::from_millis(500));
     }
-    let (fleet, moving) = (world.fleet().clone(), id.clone());
-    let running = tokio::spawn(async move {
-        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
-    });
+    let running = moving_east(&world, &id);
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(world.fleet().delete(id.clone(), None).await, Ok(()));
     assert_eq!(running.await.unwrap(), Ok(None));
@@ -208,10 +208,7 @@ async fn a_replacement_that_disappears_ends_the_move() {
     let id = id_for(&["west"]);
     let old = world.create(&id).await.unwrap();
     world.cluster("east").state().makes_unready = true;
-    let (fleet, moving) = (world.fleet().clone(), id.clone());
-    let running = tokio::spawn(async move {
-        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
-    });
+    let running = moving_east(&world, &id);
     pass(5).await;
     world.cluster("east").lose(&id);
     assert_eq!(
@@ -229,10 +226,7 @@ async fn a_shutdown_ends_a_move() {
     let id = id_for(&["west"]);
     world.create(&id).await.unwrap();
     world.cluster("east").state().makes_unready = true;
-    let (fleet, moving) = (world.fleet().clone(), id.clone());
-    let running = tokio::spawn(async move {
-        fleet.move_sandbox(moving, &name("east"), Instant::now() + MOVE_PATIENCE).await
-    });
+    let running = moving_east(&world, &id);
     pass(5).await;
     world.fleet().end_waits();
     let error = running.await.unwrap().unwrap_err();
