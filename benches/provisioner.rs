@@ -3,7 +3,7 @@
 //! `stream-memory`, `builds`, `black-hole`, `clusters`, `abuse`, or `abuse` and one of its names).
 //!
 //! - GET and LIST with 1,000 sandboxes, compared with a bare warp route that returns the same bytes;
-//! - creates, compared with a loop that only writes the same two objects;
+//! - creates, compared with a loop that only writes the same two objects, and with a bare warp route that does;
 //! - memory per sandbox, between 1,000 and 10,000, and with the embedded cluster, up to 1,000;
 //! - abuse: the latency of other callers beside slow headers, unread answers, endless and deep bodies and one hot id;
 //! - streams: the time from a change to its event at each of 500 clients, and the memory of 5,000 idle streams;
@@ -43,9 +43,10 @@ use provisioner::{abuse, bare, builds, clusters, creates, lifetimes, memory, que
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.iter().any(|argument| argument == bare::ARGUMENT) {
-        bare::serve();
-        return;
+    match arguments.first().map(String::as_str) {
+        Some(bare::GET) => return bare::serve_get(),
+        Some(bare::CREATE) => return bare::serve_create(),
+        _ => {}
     }
     if let [argument, kind, address] = &arguments[..]
         && argument == abuse::ARGUMENT

@@ -177,12 +177,12 @@ Examples:
   PROVISIONER_API_KEY=… sandbox-provisioner serve --listen 0.0.0.0:8002
   sandbox-provisioner serve --config settings.toml --check
 
-Every setting has an environment variable and a key in the file too: the key is the flag with '_' for '-', and the
+Every setting has an environment variable and a key in the file too: the key is the flag with '_' for '-', and the \
 variable is given in brackets. An empty value unsets a setting that has no default.
-SIGTERM and SIGINT shut the daemon down: readiness fails, new connections are refused after the drain delay, and
-requests in flight finish. A second signal stops it at once. SIGHUP reads the settings file again, which can add
+SIGTERM and SIGINT shut the daemon down: readiness fails, new connections are refused after the drain delay, and \
+requests in flight finish. A second signal stops it at once. SIGHUP reads the settings file again, which can add \
 clusters and change their weights; without a settings file it shuts the daemon down.
-Exit status: 0 after a shutdown or a successful check, 1 if it cannot run, 2 for invalid settings or flags, 3 if the
+Exit status: 0 after a shutdown or a successful check, 1 if it cannot run, 2 for invalid settings or flags, 3 if the \
 drain deadline cut requests short, 128 plus the signal's number after a second signal.";
 
 const RENDER_EXAMPLES: &str = "\
@@ -192,7 +192,7 @@ Examples:
   sandbox-provisioner render --request body.json --config settings.toml --profile large
   sandbox-provisioner render --network-policies --config settings.toml | kubectl apply -f -
 
-Exit status: 0 with {\"pod\":…,\"service\":…} or the policies on standard output, 1 with the error that the API would return,
+Exit status: 0 with {\"pod\":…,\"service\":…} or the policies on standard output, 1 with the error that the API would return, \
 2 for invalid settings or flags.";
 
 const CLUSTER_EXAMPLES: &str = "\
@@ -200,7 +200,7 @@ Examples:
   sandbox-provisioner cluster --listen 127.0.0.1:8001
   kubectl --server http://127.0.0.1:8001 get pods -A
 
-The daemon with the permissions of config/rbac.yaml, in a cluster of its own. This needs a program that was
+The daemon with the permissions of config/rbac.yaml, in a cluster of its own. This needs a program that was \
 built with `cargo build --features kubectl,rbac`:
   sandbox-provisioner cluster --listen 127.0.0.1:6443 --rbac --write-kubeconfig admin.yaml &
   kubectl --kubeconfig admin.yaml apply -f config/rbac.yaml

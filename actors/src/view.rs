@@ -11,6 +11,7 @@ mod freshness;
 mod merge;
 mod pod_events;
 mod row;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -46,9 +47,10 @@ pub use self::{
     change::{Change, ChangeKind, Visible, unreadable},
     change_log::{Position, PositionError, Start},
     freshness::STALE_RETRY,
+    shown::Shown,
 };
 use self::{
-    change_log::ChangeLog, claims::Claims, freshness::Freshness, merge::Gone, row::Row, waits::Waits,
+    change_log::ChangeLog, claims::Claims, freshness::Freshness, merge::Gone, shown::RowCell, waits::Waits,
 };
 use crate::{
     metrics::{
@@ -63,7 +65,7 @@ use crate::{
 pub struct View {
     /// The cluster of the objects.
     cluster: ClusterName,
-    rows: DashMap<SandboxId, Row>,
+    rows: DashMap<SandboxId, RowCell>,
     gone: Mutex<Gone>,
     freshness: Freshness,
     /// The claims of the workspaces.
@@ -231,6 +233,15 @@ impl View {
     pub fn status(&self, id: &SandboxId) -> Option<Status> {
         let status = self.rows.get(id)?.status()?;
         Some(self.completed(status))
+    }
+
+    /// Returns what a GET shows of the sandbox; `None` if callers see no sandbox.
+    ///
+    /// # Errors
+    /// If an object of this kind is too large to be read.
+    pub(crate) fn shown(&self, id: &SandboxId) -> Result<Option<Arc<Shown>>, Kind> {
+        let Some(row) = self.rows.get(id) else { return Ok(None) };
+        row.unreadable().map_or_else(|| Ok(row.shown(|status| self.completed(status))), Err)
     }
 
     /// Returns the statuses of all published sandboxes, in order of their ids.

@@ -59,10 +59,20 @@ impl Server {
         Self::spawn(command, "")
     }
 
-    pub fn bare(answer: &str) -> Self {
+    /// A bare route that returns this answer.
+    pub fn bare_get(answer: &str) -> Self {
+        Self::bare(bare::GET, answer)
+    }
+
+    /// A bare route that writes a Pod and a Service for each request.
+    pub fn bare_create(cluster: &ServedCluster) -> Self {
+        Self::bare(bare::CREATE, &format!("http://{}", cluster.address))
+    }
+
+    fn bare(argument: &str, input: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("our own path"));
-        command.arg(bare::ARGUMENT);
-        Self::spawn(command, answer)
+        command.arg(argument);
+        Self::spawn(command, input)
     }
 
     /// A process that misuses the daemon at this address.

@@ -1,4 +1,5 @@
-//! Creates, compared with a loop that only writes the same two objects to the same API server.
+//! Creates, compared with a warp route that only writes the same two objects to the same API server, and with a loop that
+//! does, without HTTP in front of it.
 
 use std::{
     sync::{
@@ -8,14 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::{Api, api::PostParams};
-use kubernetes::manifest::{self, Template};
-use sandbox_provisioner::http::request;
 use simcluster::{Effect, Rule, Verb};
 use testkit::{NAMESPACE, ServedCluster};
 
 use super::{
+    bare::{self, Writer},
     children::{Server, cluster},
     load,
     queries::{median, until_ready},
@@ -40,59 +38,58 @@ async fn compare(connections: usize, creates: usize, delay: Option<Duration>) {
     }
     let daemon = Server::daemon(&cluster);
     until_ready(&daemon).await;
-    let mut config = kube::Config::new(format!("http://{}", cluster.address).parse().expect("a URL"));
-    config.default_retry = false;
-    let client = kube::Client::try_from(config).expect("a client");
+    let route = Server::bare_create(&cluster);
+    let writer = Writer::new(&bare::client(&format!("http://{}", cluster.address)));
 
-    let mut rates = [Vec::new(), Vec::new()];
+    let mut rates = [const { Vec::new() }; 3];
     for round in 0..=ROUNDS {
-        let through =
-            load::run(daemon.address, connections, creates, move |n| load::create(&format!("d{round}-{n}")))
-                .await
-                .per_second;
-        let bare = write(&client, connections, creates, round).await;
+        let measured = [
+            through(&daemon, connections, creates, move |n| format!("d{round}-{n}")).await,
+            through(&route, connections, creates, move |n| format!("r{round}-{n}")).await,
+            write(&writer, connections, creates, round).await,
+        ];
         // The first round warms up connections and code.
         if round > 0 {
-            rates[0].push(through);
-            rates[1].push(bare);
+            for (rates, rate) in rates.iter_mut().zip(measured) {
+                rates.push(rate);
+            }
         }
         empty(&cluster);
     }
-    let ratio = median(rates[0].iter().zip(&rates[1]).map(|(a, b)| a / b).collect());
+    let [daemon, peers @ ..] = &rates;
     println!(
-        "  {connections:>2} at once, {}: daemon {:>6.0}/s, bare writes {:>6.0}/s, ratio {ratio:.2}",
+        "  {connections:>2} at once, {}: daemon {:>6.0}/s",
         delay.map_or("writes at once".to_owned(), |delay| format!("writes in {} ms", delay.as_millis())),
-        median(rates[0].clone()),
-        median(rates[1].clone()),
+        median(daemon.clone()),
     );
+    for (name, peer) in ["bare route", "bare loop"].into_iter().zip(peers) {
+        let ratio = median(daemon.iter().zip(peer).map(|(a, b)| a / b).collect());
+        println!("    {name:<10} {:>6.0}/s, ratio {ratio:.2}", median(peer.clone()));
+    }
 }
 
-/// Writes Pod and Service in parallel, so many pairs at once.
-async fn write(client: &kube::Client, at_once: usize, pairs: usize, round: usize) -> f64 {
+/// Creates so many sandboxes through a server.
+async fn through<F>(server: &Server, connections: usize, creates: usize, id: F) -> f64
+where
+    F: Fn(usize) -> String + Send + Sync + 'static,
+{
+    load::run(server.address, connections, creates, move |n| load::create(&id(n))).await.per_second
+}
+
+/// Writes so many pairs of a Pod and a Service in this process.
+async fn write(writer: &Writer, at_once: usize, pairs: usize, round: usize) -> f64 {
     let next = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
     let workers: Vec<_> = (0..at_once)
         .map(|_| {
-            let next = next.clone();
-            let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-            let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
+            let (next, writer) = (next.clone(), writer.clone());
             tokio::spawn(async move {
-                let template = Template::default();
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= pairs {
                         return;
                     }
-                    let body = format!("{{\"sandbox_id\":\"b{round}-{n}\"}}");
-                    let request = request::create(Some("application/json"), body.as_bytes());
-                    let manifests =
-                        manifest::build(&template, &request.expect("a request")).expect("manifests");
-                    let params = PostParams::default();
-                    let (pod, service) = futures::join!(
-                        pods.create(&params, &manifests.pod),
-                        services.create(&params, &manifests.service),
-                    );
-                    pod.and(service.map(drop)).expect("both are written");
+                    writer.write(format!("{{\"sandbox_id\":\"b{round}-{n}\"}}").as_bytes()).await;
                 }
             })
         })

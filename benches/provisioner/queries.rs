@@ -22,7 +22,7 @@ pub async fn measure() {
 
 async fn compare(name: &str, daemon: &Server, path: &'static str, requests: usize) {
     let (_, answer) = load::once(daemon.address, &load::get(path)).await;
-    let bare = Server::bare(&answer);
+    let bare = Server::bare_get(&answer);
     let servers = [("daemon", daemon, path), ("bare route", &bare, "/bare")];
     for (_, server, path) in servers {
         load::run(server.address, CONNECTIONS, requests / 4, move |_| load::get(path)).await;

@@ -1,9 +1,10 @@
 //! The calls of the HTTP API.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use actors::sandboxes::Reaped;
 pub use actors::state::{ClusterState, Creates, ReaperState};
+pub use actors::view::Shown;
 use lifecycle::{
     error::SandboxError,
     ids::{ClusterName, SandboxId},
@@ -115,7 +116,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     }
 
     /// Returns the state of the sandbox; `None` if it does not exist.
-    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Status>, SandboxError>> + Send;
+    fn get(&self, id: &SandboxId) -> impl Future<Output = Result<Option<Arc<Shown>>, SandboxError>> + Send;
 
     /// Takes a permit for [`Backend::settled`]. Fails if too many requests are waiting.
     fn wait_permit(&self, id: &SandboxId) -> Result<Self::WaitPermit, SandboxError>;

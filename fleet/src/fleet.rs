@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use self::streams::Streams;
 use crate::{
-    backend::{Backend, ClusterChange, ClusterReport, ReaperState},
+    backend::{Backend, ClusterChange, ClusterReport, ReaperState, Shown},
     changes::ChangeReader,
     list::Listing,
     member::Member,
@@ -214,7 +214,7 @@ impl Backend for Fleet {
         Workspaces(self.members().iter().filter_map(of).collect())
     }
 
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+    async fn get(&self, id: &SandboxId) -> Result<Option<Arc<Shown>>, SandboxError> {
         match self.find(&self.members(), id).await? {
             Some(member) => member.sandboxes.get(id).await,
             None => Ok(None),

@@ -1,6 +1,8 @@
 //! `GET /api/sandboxes/{id}`, with or without a wait
 
-use lifecycle::{ids::SandboxId, observed::Status};
+use bytes::Bytes;
+use fleet::backend::Shown;
+use lifecycle::{ids::SandboxId, network::NetworkMode, observed::Status};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
 };
 
 /// The usual size of a response without a reason, in bytes: an id, a URL, a uid and a time.
-const USUAL_SIZE: usize = 320;
+const USUAL_SIZE: usize = 352;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -45,11 +47,12 @@ async fn answer<B: Backend>(backend: &B, id: PathId, wait: Option<Wait>) -> Resu
     let end = wait::end(wait.as_ref())?;
     let id = id.usable()?;
     let permit = end.map(|end| backend.wait_permit(&id).map(|permit| (permit, end))).transpose()?;
-    // A GET that waits does not count as use.
-    let status = match permit {
-        Some((permit, end)) => backend.settled(permit, end).await?,
-        None => backend.get(&id).await?,
+    let Some((permit, end)) = permit else {
+        let shown = backend.get(&id).await?.ok_or_else(|| absent(backend, &id))?;
+        return present(backend, &id, &shown);
     };
+    // A GET that waits does not count as use. Boxed, because every GET would need the memory of this future.
+    let status = Box::pin(backend.settled(permit, end)).await?;
     shown(backend, &id, status)
 }
 
@@ -59,11 +62,24 @@ pub(super) fn shown<B: Backend>(
     id: &SandboxId,
     status: Option<Status>,
 ) -> Result<Response, ApiError> {
-    match status {
-        Some(status) => {
-            let enforced = || backend.enforced(&status.cluster);
-            responses::ok(&Sandbox::new(id, &status).with_network(&status, enforced), USUAL_SIZE)
-        }
-        None => Err(ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))),
-    }
+    let status = status.ok_or_else(|| absent(backend, id))?;
+    written(backend, id, &status).map(responses::json)
+}
+
+/// The sandbox, as an earlier GET has written it.
+fn present<B: Backend>(backend: &B, id: &SandboxId, shown: &Shown) -> Result<Response, ApiError> {
+    let write = |status: &Status| written(backend, id, status);
+    // Whether a policy is enforced is not in the status.
+    let is_kept = !shown.spec.network.is_some_and(NetworkMode::is_restricted);
+    let answer = if is_kept { shown.answer(write) } else { write(shown) };
+    answer.map(responses::json)
+}
+
+fn written<B: Backend>(backend: &B, id: &SandboxId, status: &Status) -> Result<Bytes, ApiError> {
+    let enforced = || backend.enforced(&status.cluster);
+    responses::text(&Sandbox::new(id, status).with_network(status, enforced), USUAL_SIZE)
+}
+
+fn absent<B: Backend>(backend: &B, id: &SandboxId) -> ApiError {
+    ApiError::no_sandbox(id.as_str()).after_reap(backend.reaped(id))
 }

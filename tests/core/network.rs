@@ -114,13 +114,20 @@ async fn a_cluster_that_ignores_policies_is_detected() {
     assert!(detail.contains("does not enforce network policies") && detail.contains("optional"), "{detail}");
     assert_eq!(daemon.objects(), Vec::<String>::new());
     let created = create(&daemon, json!({"sandbox_id": "b"})).await;
-    assert_eq!(created.body["network"], json!({"mode": "isolated", "enforced": "no"}));
+    let network = async || daemon.get("b").await.body["network"].clone();
+    let unenforced = json!({"mode": "isolated", "enforced": "no"});
+    assert_eq!((&created.body["network"], &network().await), (&unenforced, &unenforced));
 
     cluster.set_network_policies_enforced(true);
     let started = daemon.call(Method::POST, "/api/network/check", None).await;
     assert_eq!((started.status, &started.body["enforced"]), (200, &json!("no")));
     let is_enforced = async || report(&daemon).await["enforced"] == "yes";
     within(Duration::from_secs(120), "the check is repeated on demand", is_enforced).await;
+    assert_eq!(
+        network().await,
+        json!({"mode": "isolated", "enforced": "yes"}),
+        "though the sandbox has not changed"
+    );
     let created = create(&daemon, json!({"sandbox_id": "a", "profile": "strict"})).await;
     assert_eq!(created.body["network"]["enforced"], "yes", "{created}");
 }

@@ -15,7 +15,7 @@ use actors::{
 };
 use fleet::{
     Move,
-    backend::{ClusterChange, ClusterReport, ClusterState, ReaperState},
+    backend::{ClusterChange, ClusterReport, ClusterState, ReaperState, Shown},
     changes::ChangeReader,
     check::Check,
     list::Listing,
@@ -319,9 +319,9 @@ impl Backend for Fake {
         self.shared.stopped_until.lock().unwrap().take().is_some()
     }
 
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+    async fn get(&self, id: &SandboxId) -> Result<Option<Arc<Shown>>, SandboxError> {
         self.play(format!("get {}", id.as_str())).await?;
-        Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned())
+        Ok(self.shared.sandboxes.lock().unwrap().get(id).cloned().map(|status| Arc::new(status.into())))
     }
 
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {

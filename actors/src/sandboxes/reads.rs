@@ -1,6 +1,6 @@
 //! The calls that read: from the view, but for one look-up of a Pod.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lifecycle::{
     budget,
@@ -18,7 +18,9 @@ use crate::{
     metrics::gauges::{Counts, Group},
     sandbox::Shared,
     state::ClusterState,
-    view::{Position, Presence, Revision, STALE_RETRY, Start, change_reader::ChangeReader},
+    view::{
+        Position, Presence, Revision, STALE_RETRY, Shown, Start, change_reader::ChangeReader, unreadable,
+    },
     workspaces::Workspaces,
 };
 
@@ -85,18 +87,17 @@ impl Sandboxes {
     ///
     /// # Errors
     /// If the state is not known: the view is stale, or an object is unreadable.
-    pub async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+    pub async fn get(&self, id: &SandboxId) -> Result<Option<Arc<Shown>>, SandboxError> {
         self.fresh().await?;
-        self.readable(id)?;
-        let status = self.shared.common.view.status(id);
+        let shown = self.shared.common.view.shown(id).map_err(|kind| unreadable(id, kind))?;
         // If an earlier GET is still queued, this one adds nothing.
-        if status.is_some()
+        if shown.is_some()
             && self.shared.common.policy.get_counts
             && let Ok(permit) = self.shared.views.enter(id)
         {
             self.shared.supervisor.send(Message::Deliver(id.clone(), Envelope::of_view(permit)));
         }
-        Ok(status)
+        Ok(shown)
     }
 
     /// Takes a permit for [`Sandboxes::settled`]. Fails if too many requests are waiting.

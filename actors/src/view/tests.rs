@@ -16,7 +16,7 @@ use lifecycle::{
 
 use super::*;
 
-fn id(text: &str) -> SandboxId {
+pub(super) fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
@@ -29,7 +29,7 @@ impl Clock for Noon {
     }
 }
 
-fn pod(uid: &str, version: u64) -> ObservedPod {
+pub(super) fn pod(uid: &str, version: u64) -> ObservedPod {
     ObservedPod {
         uid: Uid(uid.into()),
         version: ResourceVersion(version),
@@ -44,7 +44,7 @@ fn pod(uid: &str, version: u64) -> ObservedPod {
     }
 }
 
-fn service(uid: &str, version: u64) -> ObservedService {
+pub(super) fn service(uid: &str, version: u64) -> ObservedService {
     ObservedService {
         uid: Uid(uid.into()),
         version: ResourceVersion(version),
@@ -55,11 +55,11 @@ fn service(uid: &str, version: u64) -> ObservedService {
 }
 
 /// Returns a complete list without unreadable objects.
-fn list<T>(objects: Vec<(SandboxId, T)>, version: ResourceVersion) -> WatchEvent<T> {
+pub(super) fn list<T>(objects: Vec<(SandboxId, T)>, version: ResourceVersion) -> WatchEvent<T> {
     WatchEvent::Listed { objects, unreadable: vec![], version }
 }
 
-fn view() -> View {
+pub(super) fn view() -> View {
     View::new(ClusterName::DEFAULT, Duration::from_secs(60), Arc::new(Noon))
 }
 

@@ -10,7 +10,7 @@ use lifecycle::{
     timeline::{DeleteReason, Report, Snapshot, Step, Timeline},
 };
 
-use super::{View, row::Row};
+use super::{View, row::Row, shown::RowCell};
 
 // === impl View ===
 
@@ -109,7 +109,7 @@ impl View {
     }
 
     /// Removes the row if it contains nothing. Its timeline has then come to its end.
-    pub(super) fn remove_if_void(&self, row: OccupiedEntry<'_, SandboxId, Row>) {
+    pub(super) fn remove_if_void(&self, row: OccupiedEntry<'_, SandboxId, RowCell>) {
         if row.get().is_void() {
             let (id, mut row) = row.remove_entry();
             self.timelines.end(&id, &mut row.timeline);

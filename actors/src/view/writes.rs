@@ -28,7 +28,7 @@ impl View {
                 self.remove_if_void(row);
             }
             Entry::Vacant(place) if unpublished => {
-                place.insert(Row { unpublished, ..Row::default() });
+                place.insert(Row { unpublished, ..Row::default() }.into());
             }
             Entry::Vacant(_) => {}
         }

@@ -55,7 +55,7 @@ Examples:
   sandbox-provisioner wait abc-123 --timeout 2m
   sandbox-provisioner wait abc-123 --for deleted
 
-Exit status: 0 if the state is reached, 1 if it cannot be, 3 if the sandbox does not exist,
+Exit status: 0 if the state is reached, 1 if it cannot be, 3 if the sandbox does not exist, \
 6 if the time is up.";
 
 pub(super) const WORKSPACES_EXAMPLES: &str = "\

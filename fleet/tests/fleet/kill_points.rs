@@ -55,7 +55,7 @@ async fn assert_one(world: &World, id: &SandboxId, what: &str) {
     pass(3).await;
     assert_eq!(world.holders(id), [made.cluster.as_str()], "{what}");
     let shown = world.fleet().get(id).await.unwrap().unwrap();
-    assert_eq!((shown.pod, shown.cluster), (made.pod, made.cluster), "{what}");
+    assert_eq!((&shown.pod, &shown.cluster), (&made.pod, &made.cluster), "{what}");
     pass(180).await;
     assert_eq!(world.holders(id).len(), 1, "{what}");
     world.assert_no_orphans(what);

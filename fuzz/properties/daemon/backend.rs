@@ -8,7 +8,7 @@ use actors::{
 };
 use fleet::{
     Move,
-    backend::ReaperState,
+    backend::{ReaperState, Shown},
     changes::ChangeReader,
     list::Listing,
     position::{Position, Revision, Start},
@@ -148,9 +148,9 @@ impl Backend for Recorder {
         Ok(Some(Move::Done(running().into())))
     }
 
-    async fn get(&self, id: &SandboxId) -> Result<Option<Status>, SandboxError> {
+    async fn get(&self, id: &SandboxId) -> Result<Option<Arc<Shown>>, SandboxError> {
         self.note("get", Some(id));
-        Ok(Some(running()))
+        Ok(Some(Arc::new(running().into())))
     }
 
     async fn timeline(&self, id: &SandboxId) -> Result<Option<Report>, SandboxError> {

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use bytes::Bytes;
 use fleet::{
+    backend::Shown,
     changes::ChangeReader,
     list::Listing,
     position::{Position, Revision, Start},
@@ -83,7 +84,7 @@ impl Backend for Ill {
     ) -> Result<Option<fleet::Move>, SandboxError> {
         ill()
     }
-    async fn get(&self, _: &SandboxId) -> Result<Option<Status>, SandboxError> {
+    async fn get(&self, _: &SandboxId) -> Result<Option<std::sync::Arc<Shown>>, SandboxError> {
         ill()
     }
     fn wait_permit(&self, _: &SandboxId) -> Result<(), SandboxError> {

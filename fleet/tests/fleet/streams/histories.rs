@@ -109,7 +109,7 @@ async fn check_one(world: &World, follower: &mut Follower, when: &str) {
         // A stream does not begin, but one that is open goes on.
         return;
     }
-    match world.fleet.get(&id).await {
+    match world.fleet.get(&id).await.map(|shown| shown.map(|shown| Status::clone(&shown))) {
         Ok(None) => {
             assert!(follower.has_ended && copy.is_none(), "{when}: {copy:?}");
         }
