@@ -41,6 +41,7 @@ mod reaper;
 mod request_id;
 pub mod response_body;
 pub(crate) mod responses;
+mod route;
 mod timeline;
 mod touch;
 pub(crate) mod trace_context;

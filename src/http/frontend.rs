@@ -16,7 +16,7 @@ use fleet::changes::ChangeReader;
 use futures::FutureExt;
 use http::{Method, Request, StatusCode};
 use lifecycle::{budget, error::SandboxError, operation::Operation};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{Instrument, Level, field};
@@ -29,9 +29,9 @@ use super::{
     list::ListOptions,
     logs::LogReader,
     metrics::{Answered, HttpMetrics},
-    path,
     request_id::{RequestId, RequestIds, X_REQUEST_ID},
     response_body::ResponseBody,
+    route::Route,
     trace_context::TraceContext,
     wait::Wait,
 };
@@ -80,17 +80,12 @@ struct Shared {
 /// `Retry-After` of a 503 during shutdown: another daemon is expected to run by then.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Probes request these paths every few seconds. The daemon logs a missing check itself, once, so these requests
-/// are not logged as warnings.
-const HEALTH_ENDPOINTS: [&str; 3] = ["/health", "/livez", "/readyz"];
-
 /// The parts of a request that its log line needs. The routes consume the request itself.
 struct RequestInfo {
     method: Method,
     operation: Operation,
     path: http::Uri,
-    /// The name of its route.
-    route: &'static str,
+    route: Route,
     format: ErrorFormat,
     /// After which time it is slow; `None` if it never is.
     slow_after: Option<Duration>,
@@ -130,18 +125,16 @@ impl Deadlines {
 }
 
 /// Returns the operation of a request, which decides its deadline.
-fn operation(method: &Method, path: &str) -> Operation {
-    let path = path.trim_end_matches('/');
-    let is_workspace = path.starts_with("/api/workspaces/");
-    match *method {
-        Method::DELETE if is_workspace => Operation::DeleteWorkspace,
-        Method::PATCH if is_workspace => Operation::EnlargeWorkspace,
-        Method::DELETE => Operation::DeleteSandbox,
-        Method::PATCH => Operation::ChangeLimits,
-        Method::POST if path == "/api/sandboxes" => Operation::CreateSandbox,
-        Method::POST if path.ends_with("/touch") => Operation::Touch,
-        Method::POST if path.ends_with("/move") => Operation::Move,
-        Method::GET if path.ends_with("/logs") => Operation::ReadLog,
+fn operation(method: &Method, route: Route) -> Operation {
+    match (method, route) {
+        (&Method::DELETE, Route::Workspace) => Operation::DeleteWorkspace,
+        (&Method::PATCH, Route::Workspace) => Operation::EnlargeWorkspace,
+        (&Method::DELETE, _) => Operation::DeleteSandbox,
+        (&Method::PATCH, _) => Operation::ChangeLimits,
+        (&Method::POST, Route::Sandboxes) => Operation::CreateSandbox,
+        (&Method::POST, Route::Touch) => Operation::Touch,
+        (&Method::POST, Route::Move) => Operation::Move,
+        (&Method::GET, Route::Logs) => Operation::ReadLog,
         _ => Operation::Read,
     }
 }
@@ -206,7 +199,8 @@ impl Frontend {
     {
         let start = Instant::now();
         let id = self.shared.ids.of(request.headers());
-        let operation = operation(request.method(), request.uri().path());
+        let route = Route::of(request.uri().path());
+        let operation = operation(request.method(), route);
         // A read has no span: the span would cost as much as the rest of the request. Its single log line
         // contains the id as a field instead.
         macro_rules! span {
@@ -233,14 +227,14 @@ impl Frontend {
             method: request.method().clone(),
             operation,
             path: request.uri().clone(),
-            route: path::route_name(request.uri().path()),
+            route,
             format: ErrorFormat::asked_for(request.headers()),
             // A request that waits is as slow as it asked for, and a move waits until the sandbox is ready.
-            slow_after: self
-                .slow_after
-                .filter(|_| operation != Operation::Move && Wait::of(operation, request.uri()).is_none()),
+            slow_after: self.slow_after.filter(|_| {
+                operation != Operation::Move && Wait::of(operation, route, request.uri()).is_none()
+            }),
         };
-        let mut response = self.route(request, operation).instrument(span.clone()).await;
+        let mut response = self.answer_route(request, route, operation, start).instrument(span.clone()).await;
         let error = response.extensions_mut().remove::<ApiError>();
         if let Some(error) = &error {
             response = error.write(info.format, info.path.path());
@@ -258,7 +252,7 @@ impl Frontend {
             &span,
             &spans::Answered {
                 method: info.method.as_str(),
-                route: info.route,
+                route: info.route.name(),
                 path: info.path.path(),
                 status: answered.status.as_u16(),
             },
@@ -273,7 +267,13 @@ impl Frontend {
         })
     }
 
-    async fn route<B>(&self, mut request: Request<B>, operation: Operation) -> Response
+    async fn answer_route<B>(
+        &self,
+        mut request: Request<B>,
+        route: Route,
+        operation: Operation,
+        start: Instant,
+    ) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -286,14 +286,14 @@ impl Frontend {
         if !path.starts_with('/') {
             return ApiError::not_found().into_response();
         }
-        let after = match Wait::of(operation, request.uri()) {
+        let after = match Wait::of(operation, route, request.uri()) {
             Some(wait) => {
                 request.extensions_mut().insert(wait);
                 self.shared.deadlines.wait
             }
             None => self.shared.deadlines.of(operation),
         };
-        if let Some(options) = ListOptions::of(request.method(), request.uri(), request.headers()) {
+        if let Some(options) = ListOptions::of(request.method(), route, request.uri(), request.headers()) {
             request.extensions_mut().insert(options);
         }
         let mut routes = warp::service(self.routes.clone());
@@ -301,7 +301,7 @@ impl Frontend {
         let answered = AssertUnwindSafe(answered).catch_unwind();
         let ended = tokio::select! {
             biased;
-            ended = timeout(after, answered) => ended,
+            ended = timeout_at(start + after, answered) => ended,
             () = self.shared.drain_token.cancelled() => {
                 self.shared.rejected.fetch_add(1, Ordering::Relaxed);
                 return ApiError::from(SandboxError::ShuttingDown { retry_after: RETRY }).into_response();
@@ -345,7 +345,7 @@ impl RequestInfo {
                     span_id = ids.map(|ids| field::display(ids.span())),
                     method = self.method.as_str(),
                     path = self.path.path(),
-                    route = self.route,
+                    route = self.route.name(),
                     status = status.as_u16(),
                     took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                     peer = peer.map(tracing::field::display),
@@ -354,7 +354,9 @@ impl RequestInfo {
                 )
             };
         }
-        if status.is_server_error() && !HEALTH_ENDPOINTS.contains(&self.path.path()) {
+        // Probes come every few seconds. The daemon logs a missing check itself, once.
+        let is_probe = matches!(self.route, Route::Health | Route::Livez | Route::Readyz);
+        if status.is_server_error() && !is_probe {
             line!(Level::WARN, "answered");
         } else if self.slow_after.is_some_and(|limit| took > limit) {
             line!(Level::WARN, "answered slowly");

@@ -30,6 +30,7 @@ use super::{
     openapi::{self, Endpoint, Tag, failures, parameters as described, schemas},
     path,
     responses::{self, SandboxList, SandboxPage},
+    route::Route,
 };
 
 /// The clusters that a list leaves out, because their state is not known. The body names them too.
@@ -124,8 +125,8 @@ pub(super) fn route<B: Backend>(backend: B) -> BoxedFilter<(Response,)> {
 
 impl ListOptions {
     /// Returns the options of a request; `None` if it is not a list, or has none.
-    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
-        if *method != Method::GET || uri.path().trim_end_matches('/') != "/api/sandboxes" {
+    pub(super) fn of(method: &Method, route: Route, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+        if *method != Method::GET || route != Route::Sandboxes {
             return None;
         }
         let query = uri.query().filter(|query| Parameters::are_in(query)).map(str::to_owned);

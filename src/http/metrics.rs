@@ -1,13 +1,15 @@
 //! The metrics of the HTTP API.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::{Method, StatusCode};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use super::route::Route;
 
 /// The bounds of the duration of a request, in seconds: from a read of memory to the longest wait.
 const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 27.0];
@@ -22,14 +24,14 @@ pub struct HttpMetrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    route: &'static str,
+    route: Route,
     method: &'static str,
     code: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: &'static str,
+    route: Route,
     method: &'static str,
 }
 
@@ -40,8 +42,7 @@ struct ReasonLabel {
 
 /// An answered request.
 pub(super) struct Answered {
-    /// The name of the route, as [`super::path::route_name`] returns it.
-    pub(super) route: &'static str,
+    pub(super) route: Route,
     pub(super) status: StatusCode,
     /// The reason of a failed create; `None` for every other request.
     pub(super) create_failure: Option<&'static str>,
@@ -90,6 +91,14 @@ impl HttpMetrics {
         if let Some(reason) = create_failure {
             self.create_failures.get_or_create(&ReasonLabel { reason }).inc();
         }
+    }
+}
+
+// === impl Route ===
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.name().encode(encoder)
     }
 }
 

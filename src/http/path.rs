@@ -125,70 +125,9 @@ paths! {
     ui_file(String) = "ui" / String;
 }
 
-/// Returns the name of the route of a path, for metrics: the path with `{id}` in place of the id. Callers can invent
-/// paths, so all others have one name.
-pub(super) fn route_name(path: &str) -> &'static str {
-    let mut segments = path.trim_matches('/').split('/');
-    let parts: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
-    match parts {
-        [Some("api"), Some("sandboxes"), None, ..] => "/api/sandboxes",
-        [Some("api"), Some("sandboxes"), Some(_), None, _] => "/api/sandboxes/{id}",
-        [Some("api"), Some("sandboxes"), Some(_), Some("presence"), None] => "/api/sandboxes/{id}/presence",
-        [Some("api"), Some("sandboxes"), Some(_), Some("timeline"), None] => "/api/sandboxes/{id}/timeline",
-        [Some("api"), Some("sandboxes"), Some(_), Some("logs"), None] => "/api/sandboxes/{id}/logs",
-        [Some("api"), Some("sandboxes"), Some(_), Some("touch"), None] => "/api/sandboxes/{id}/touch",
-        [Some("api"), Some("sandboxes"), Some(_), Some("move"), None] => "/api/sandboxes/{id}/move",
-        [Some("api"), Some("sandboxes"), Some(_), Some("events"), None] => "/api/sandboxes/{id}/events",
-        [Some("api"), Some("events"), None, ..] => "/api/events",
-        [Some("api"), Some("reaper"), None, ..] => "/api/reaper",
-        [Some("api"), Some("reaper"), Some("resume"), None, _] => "/api/reaper/resume",
-        [Some("api"), Some("profiles"), None, ..] => "/api/profiles",
-        [Some("api"), Some("network"), Some("check"), None, _] => "/api/network/check",
-        [Some("api"), Some("workspaces"), None, ..] => "/api/workspaces",
-        [Some("api"), Some("workspaces"), Some(_), None, _] => "/api/workspaces/{id}",
-        [Some("api"), Some("clusters"), None, ..] => "/api/clusters",
-        [Some("api"), Some("clusters"), Some(_), None, _] => "/api/clusters/{name}",
-        [Some("api"), Some("capabilities"), None, ..] => "/api/capabilities",
-        [Some("health"), None, ..] => "/health",
-        [Some("openapi.json"), None, ..] => "/openapi.json",
-        [Some("docs"), None, ..] => "/docs",
-        [Some("docs"), Some(_), None, ..] => "/docs/{file}",
-        [Some("livez"), None, ..] => "/livez",
-        [Some("readyz"), None, ..] => "/readyz",
-        [Some("metrics"), None, ..] => "/metrics",
-        [Some("ui"), None, ..] => "/ui",
-        [Some("ui"), Some(_), None, ..] => "/ui/{file}",
-        _ => "other",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Guards that a route's name contains no id, and that unknown paths have one name.
-    #[test]
-    fn a_route_has_a_name_without_an_id() {
-        for (path, name) in [
-            ("/api/sandboxes", "/api/sandboxes"),
-            ("/api/sandboxes/", "/api/sandboxes"),
-            ("/api/sandboxes/a", "/api/sandboxes/{id}"),
-            ("/api/sandboxes/a/touch", "/api/sandboxes/{id}/touch"),
-            ("/api/sandboxes/a/touch/b", "other"),
-            ("/api/sandboxes/a/b", "other"),
-            ("/api/reaper/resume", "/api/reaper/resume"),
-            ("/api/workspaces/a", "/api/workspaces/{id}"),
-            ("/api/clusters/west", "/api/clusters/{name}"),
-            ("/api/network/check", "/api/network/check"),
-            ("/api/network/check/a", "other"),
-            ("/readyz", "/readyz"),
-            ("/", "other"),
-            ("*", "other"),
-            ("/a", "other"),
-        ] {
-            assert_eq!(route_name(path), name, "{path}");
-        }
-    }
 
     /// Guards that an id is decoded exactly once, and that a text with a slash is not an id.
     #[test]

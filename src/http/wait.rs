@@ -11,6 +11,7 @@ use super::{
     errors::ApiError,
     query::Query,
     request::{FieldError, Loc, Problem},
+    route::Route,
 };
 
 /// The parameters of a request that waits, as the caller wrote them. The front end puts them into the extensions of
@@ -29,13 +30,9 @@ pub(super) struct Wait {
 impl Wait {
     /// Returns the parameters of a POST or a GET of one sandbox; `None` if it does not wait. If a parameter is sent twice,
     /// the last one counts, as with FastAPI.
-    pub(super) fn of(operation: Operation, uri: &Uri) -> Option<Self> {
+    pub(super) fn of(operation: Operation, route: Route, uri: &Uri) -> Option<Self> {
         let query = uri.query()?;
-        let is_sandbox = uri.path().strip_prefix("/api/sandboxes/").is_some_and(|rest| {
-            let id = rest.trim_end_matches('/');
-            !id.is_empty() && !id.contains('/')
-        });
-        if operation != Operation::CreateSandbox && !(operation == Operation::Read && is_sandbox) {
+        if operation != Operation::CreateSandbox && (operation, route) != (Operation::Read, Route::Sandbox) {
             return None;
         }
         let query = Query(query);
@@ -90,7 +87,8 @@ mod tests {
     use super::*;
 
     fn timeout(operation: Operation, uri: &str) -> Option<Result<Duration, Value>> {
-        let wait = Wait::of(operation, &uri.parse().unwrap())?;
+        let uri: Uri = uri.parse().unwrap();
+        let wait = Wait::of(operation, Route::of(uri.path()), &uri)?;
         Some(wait.end().map(|end| end.duration_since(wait.start)).map_err(|error| error.detail()))
     }
 
