@@ -1,4 +1,4 @@
-//! What a GET shows of a sandbox. It is made once, and kept until the sandbox's row changes.
+//! The answer to a GET of a sandbox, kept until the sandbox's row changes.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -11,13 +11,13 @@ use lifecycle::observed::Status;
 use super::row::Row;
 
 /// The status of a sandbox, and the answer that a reader has written of it. Readers share both.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Shown {
     status: Status,
     answer: OnceLock<Bytes>,
 }
 
-/// A row in the map of all rows. Whoever can change the row drops what was shown of it.
+/// A row in the map of all rows. Mutable access to the row drops the kept status.
 #[derive(Debug, Default)]
 pub(super) struct RowCell {
     row: Row,
@@ -27,8 +27,8 @@ pub(super) struct RowCell {
 // === impl Shown ===
 
 impl Shown {
-    /// Returns the answer that an earlier reader has written; the first one calls `write`, which must depend on nothing but
-    /// the status.
+    /// Returns the answer that an earlier reader has written; the first one calls `write`. It must depend on nothing but the
+    /// sandbox's id and the status.
     ///
     /// # Errors
     /// If `write` fails. The next reader calls it again.
