@@ -99,12 +99,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .answers("200", live)
             .and_head(),
         ready
-            .text("Needs no key. The report has the checks with `verbose`, and if one fails.")
+            .text("Needs no key. The report has the checks with `verbose`, as JSON, and if a required one fails.")
             .with(parameters::optional(ParameterIn::Query, "verbose", "Report the checks.", verbose, ""))
-            .answers("200", answer("Every check passes", "ok"))
+            .answers("200", answer("Every required check passes", "ok"))
             .answers(
                 "503",
-                answer("A check fails", "[-]watch-pods failed: no list yet\nreadyz check failed\n")
+                answer("A required check fails", "[-]watch-pods failed: no list yet\nreadyz check failed\n")
                     .header("Retry-After", retry),
             )
             .and_head(),

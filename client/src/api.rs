@@ -182,7 +182,8 @@ impl Api {
         limit: Duration,
         exchange: impl Future<Output = Result<T, Cause>>,
     ) -> Result<T, CallError> {
-        let outcome = timeout(limit, exchange).await.unwrap_or(Err(Cause::TimedOut(limit)));
+        let late = Cause::TimedOut { after: limit, is_request_timeout: limit == self.target.timeout };
+        let outcome = timeout(limit, exchange).await.unwrap_or(Err(late));
         outcome.map_err(|cause| self.error(cause))
     }
 
@@ -271,7 +272,7 @@ fn cause(error: &hyper::Error) -> Cause {
 
 fn body_error(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Cause {
     if error.is::<LengthLimitError>() {
-        return Cause::Cut("it is too large".to_owned());
+        return Cause::TooLarge(BODY_MAX);
     }
     Cause::Cut(with_sources(error))
 }

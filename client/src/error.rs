@@ -65,7 +65,14 @@ pub enum Cause {
     /// The response is not HTTP.
     NotHttp,
     /// Nothing came in time.
-    TimedOut(Duration),
+    TimedOut {
+        /// The limit.
+        after: Duration,
+        /// Whether `--request-timeout` sets it.
+        is_request_timeout: bool,
+    },
+    /// The answer is longer than this many bytes.
+    TooLarge(usize),
     /// The response is not this API's.
     Foreign {
         /// The status.
@@ -170,11 +177,11 @@ impl CallError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match &self.cause {
-            Cause::Unreachable(_) | Cause::Cut(_) | Cause::TimedOut(_) => true,
+            Cause::Unreachable(_) | Cause::Cut(_) | Cause::TimedOut { .. } => true,
             // A 503 without `Retry-After` is about a setting that is missing.
             Cause::Refused(refusal) => is_temporary(refusal.status) && refusal.retry_after.is_some(),
             Cause::Foreign { status, .. } => is_temporary(*status),
-            Cause::Certificates(_) | Cause::Tls(_) | Cause::NotHttp => false,
+            Cause::Certificates(_) | Cause::Tls(_) | Cause::NotHttp | Cause::TooLarge(_) => false,
         }
     }
 
@@ -224,10 +231,15 @@ impl fmt::Display for CallError {
             Cause::Cut(why) => write!(f, "{url} closed the connection before its answer was complete: {why}"),
             Cause::NotHttp if url.is_tls => write!(f, "{url} did not answer in HTTP"),
             Cause::NotHttp => write!(f, "{url} did not answer in HTTP; perhaps it needs https://"),
-            Cause::TimedOut(limit) => {
-                let limit = humantime::format_duration(*limit);
-                write!(f, "{url} did not answer within {limit}; --request-timeout allows more")
+            Cause::TimedOut { after, is_request_timeout } => {
+                write!(f, "{url} did not answer within {}", humantime::format_duration(*after))?;
+                f.write_str(if *is_request_timeout { "; --request-timeout allows more" } else { "" })
             }
+            Cause::TooLarge(limit) => write!(
+                f,
+                "the answer of {url} has more than {} MiB; select fewer sandboxes, for example with --status",
+                limit >> 20
+            ),
             Cause::Foreign { status, content_type, location } => {
                 write!(
                     f,
@@ -360,10 +372,22 @@ mod tests {
                 "http://h:1 did not answer in HTTP; perhaps it needs https://",
             ),
             (
-                Cause::TimedOut(Duration::from_secs(30)),
+                Cause::TimedOut { after: Duration::from_secs(30), is_request_timeout: true },
                 Exit::Unavailable,
                 true,
-                "http://h:1 did not answer within 30s",
+                "http://h:1 did not answer within 30s; --request-timeout allows more",
+            ),
+            (
+                Cause::TimedOut { after: Duration::from_secs(29), is_request_timeout: false },
+                Exit::Unavailable,
+                true,
+                "http://h:1 did not answer within 29s",
+            ),
+            (
+                Cause::TooLarge(256 << 20),
+                Exit::Unavailable,
+                false,
+                "the answer of http://h:1 has more than 256 MiB; select fewer sandboxes, for example with --status",
             ),
             (
                 foreign(StatusCode::OK, Some("text/html")),

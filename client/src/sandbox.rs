@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use lifecycle::spec::Resources;
+use lifecycle::{readiness::is_permanent, spec::Resources};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -158,7 +158,34 @@ impl Fields {
     /// Returns whether the sandbox can never become ready by itself, as `?wait=ready` decides it.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        matches!(&*self.status, "Succeeded" | "Failed" | "NotFound")
-            || matches!(self.reason.as_deref(), Some("InvalidImageName" | "ErrImageNeverPull"))
+        match &*self.status {
+            "Succeeded" | "Failed" | "NotFound" => true,
+            "Terminating" => false,
+            _ => self.reason.as_deref().is_some_and(is_permanent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that the command line gives up a wait where the daemon does, and nowhere else.
+    #[test]
+    fn only_what_does_not_pass_is_stuck() {
+        for (status, reason, wanted) in [
+            ("Pending", None, false),
+            ("Pending", Some("ImagePullBackOff"), false),
+            ("Pending", Some("InvalidImageName"), true),
+            ("Pending", Some("WorkspaceLost"), true),
+            ("Running", Some("ErrImageNeverPull"), true),
+            ("Terminating", Some("ErrImageNeverPull"), false),
+            ("Failed", None, true),
+            ("NotFound", None, true),
+        ] {
+            let fields =
+                Fields { status: status.to_owned(), reason: reason.map(str::to_owned), ..Fields::default() };
+            assert_eq!(fields.is_stuck(), wanted, "{status} {reason:?}");
+        }
     }
 }

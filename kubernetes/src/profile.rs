@@ -12,6 +12,7 @@ mod request;
 mod resolve;
 mod rules;
 mod security;
+mod shapes;
 #[cfg(test)]
 mod tests;
 pub(crate) mod workspace;
@@ -99,6 +100,9 @@ pub struct Profile {
     pub overrides: Overrides,
 }
 
+/// The label of nodes that is different on each.
+pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
+
 lifecycle::named! {
     /// How sandboxes are spread over the nodes.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +124,20 @@ lifecycle::named! {
         None = "none",
         /// Nodes with a Pod of the `DaemonSet` that pulls the image, if there is capacity.
         Preferred = "preferred",
+    }
+}
+
+// === impl Spread ===
+
+impl Spread {
+    /// Returns what happens to a Pod that would be spread unevenly, in the words of a topology spread constraint; `None`
+    /// without a constraint.
+    pub(crate) const fn when_unsatisfiable(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Preferred => Some("ScheduleAnyway"),
+            Self::Required => Some("DoNotSchedule"),
+        }
     }
 }
 

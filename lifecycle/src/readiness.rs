@@ -20,6 +20,12 @@ pub enum Readiness {
 /// `WorkspaceLost` is a claim whose volume is gone.
 const PERMANENT: [&str; 3] = ["InvalidImageName", "ErrImageNeverPull", "WorkspaceLost"];
 
+/// Returns whether a Pod with this reason does not become ready by itself.
+#[must_use]
+pub fn is_permanent(reason: &str) -> bool {
+    PERMANENT.contains(&reason)
+}
+
 impl Readiness {
     /// Returns how far a sandbox with this status is.
     ///
@@ -27,7 +33,7 @@ impl Readiness {
     /// has no status.
     #[must_use]
     pub fn of(status: &Status) -> Self {
-        let is_permanent = || status.reason.as_ref().is_some_and(|reason| PERMANENT.contains(&&*reason.name));
+        let is_permanent = || status.reason.as_ref().is_some_and(|reason| is_permanent(&reason.name));
         match status.phase {
             Phase::Succeeded | Phase::Failed => Self::Failed,
             _ if status.ready => Self::Ready,

@@ -23,8 +23,8 @@ use rustls::{
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::runtime::Handle;
 
-/// The deadline of a call. A shorter one of the `OTEL_*` variables counts too.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest deadline of a call.
+const DEADLINE_MAX: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read, in bytes. It only says how many spans were refused.
 const ANSWER_MAX: usize = 64 << 10;
@@ -33,6 +33,8 @@ const ANSWER_MAX: usize = 64 << 10;
 pub(crate) struct CollectorClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     runtime: Handle,
+    /// The deadline of a call.
+    deadline: Duration,
     /// Whether the last call failed, so that an outage is logged once.
     failing: AtomicBool,
 }
@@ -63,7 +65,7 @@ pub enum TlsError {
 
 impl CollectorClient {
     /// Creates a client that trusts the certificate authorities in this file, or else those of the system.
-    pub(crate) fn new(certificate: Option<&str>) -> Result<Self, TlsError> {
+    pub(crate) fn new(certificate: Option<&str>, deadline: Option<Duration>) -> Result<Self, TlsError> {
         let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()?;
         let tls = match certificate {
@@ -76,7 +78,8 @@ impl CollectorClient {
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, runtime: Handle::current(), failing: AtomicBool::new(false) })
+        let deadline = deadline.unwrap_or(DEADLINE_MAX).min(DEADLINE_MAX);
+        Ok(Self { client, runtime: Handle::current(), deadline, failing: AtomicBool::new(false) })
     }
 
     /// Logs the begin and the end of an outage.
@@ -106,7 +109,7 @@ fn roots(path: &str) -> Result<RootCertStore, TlsError> {
 #[async_trait::async_trait]
 impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let client = self.client.clone();
+        let (client, deadline) = (self.client.clone(), self.deadline);
         // The exporter's thread is not one of the runtime.
         let call = self.runtime.spawn(async move {
             let call = async {
@@ -114,7 +117,7 @@ impl HttpClient for CollectorClient {
                 let body = Limited::new(body, ANSWER_MAX).collect().await?.to_bytes();
                 Ok::<_, HttpError>(Response::from_parts(head, body))
             };
-            tokio::time::timeout(DEADLINE, call).await.map_err(HttpError::from).flatten()
+            tokio::time::timeout(deadline, call).await.map_err(HttpError::from).flatten()
         });
         // The call is cancelled when the program ends, which says nothing about the collector.
         let answer = call.await?;

@@ -96,10 +96,16 @@ pub enum StartError {
         /// The values that are supported.
         allowed: &'static str,
     },
+    /// The URL of the collector is invalid. The error does not show it: it may contain a password.
+    #[error("{variable} is not a URL such as \"http://collector:4318\"")]
+    InvalidUrl {
+        /// The variable.
+        variable: &'static str,
+    },
     /// The certificate authority cannot be read.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The address of the collector, a header or another variable is invalid.
+    /// A header or another variable is invalid.
     #[error("invalid OTEL_EXPORTER_OTLP_… variables: {0}")]
     Settings(#[from] ExporterBuildError),
 }
@@ -121,7 +127,7 @@ impl Exporter {
         let set = |names: &[&'static str]| variables::first(names, &variable);
         variables::check(&variable)?;
         let certificate = set(&CERTIFICATES).map(|(_, path)| path);
-        let client = CollectorClient::new(certificate.as_deref())?;
+        let client = CollectorClient::new(certificate.as_deref(), variables::deadline(&variable))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build()?;
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)

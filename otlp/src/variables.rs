@@ -1,6 +1,10 @@
 //! The values of the standard variables that this program supports. The SDK replaces any other value by its default, and
 //! does not say so in the log of this program.
 
+use std::time::Duration;
+
+use http::Uri;
+
 use crate::StartError;
 
 /// A group of variables with the same values.
@@ -11,6 +15,8 @@ struct Rule {
     is_allowed: fn(&str) -> bool,
 }
 
+const TIMEOUTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 
 /// The samplers without an argument, and those whose argument is a ratio.
@@ -30,7 +36,7 @@ const RULES: [Rule; 6] = [
         is_allowed: |value| SAMPLERS.contains(&value) || RATIO_SAMPLERS.contains(&value),
     },
     Rule {
-        names: &["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+        names: &TIMEOUTS,
         allowed: "a number of milliseconds",
         is_allowed: |value| value.parse::<u64>().is_ok(),
     },
@@ -54,6 +60,10 @@ pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Sta
             return Err(StartError::Unsupported { variable, value, allowed });
         }
     }
+    // The SDK's own error would quote the URL, which may contain a password.
+    if let Some((variable, _)) = first(&ENDPOINTS, &variable).filter(|(_, value)| !is_url(value)) {
+        return Err(StartError::InvalidUrl { variable });
+    }
     let sampler = first(&[SAMPLER], &variable).map(|(_, sampler)| sampler).unwrap_or_default();
     if RATIO_SAMPLERS.contains(&&*sampler) {
         let name = "OTEL_TRACES_SAMPLER_ARG";
@@ -64,6 +74,16 @@ pub(crate) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Sta
         }
     }
     Ok(())
+}
+
+fn is_url(value: &str) -> bool {
+    let url = value.parse::<Uri>().ok();
+    url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
+}
+
+/// Returns the deadline of a call, if a variable sets one. The SDK does not apply it to a client of its caller.
+pub(crate) fn deadline(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
+    first(&TIMEOUTS, variable).and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis)
 }
 
 /// Returns the first of these variables that is set.
@@ -104,6 +124,8 @@ mod tests {
             (&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")], Some("OTEL_BSP_MAX_QUEUE_SIZE")),
             (&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "x")], Some("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")),
             (&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], Some("OTEL_EXPORTER_OTLP_PROTOCOL")),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")], None),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:hunter2@c:4318/a")], None),
             (
                 &[
                     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
@@ -119,5 +141,30 @@ mod tests {
             let named = error.as_deref().and_then(|text| text.split('=').next());
             assert_eq!(named, refused, "{variables:?}: {error:?}");
         }
+    }
+
+    /// Guards that an invalid URL is refused by the name of its variable, and that the error does not show a password.
+    #[test]
+    fn urls_are_not_shown() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:hunter2@c:4318 x"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:hunter2"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "/hunter2"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://hunter2"),
+        ] {
+            let error = check(|asked| (asked == name).then(|| value.to_owned())).unwrap_err().to_string();
+            assert_eq!(error, format!("{name} is not a URL such as \"http://collector:4318\""));
+        }
+    }
+
+    /// Guards that the deadline of the traces counts before that of all signals.
+    #[test]
+    fn deadlines_are_read() {
+        let both = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT" => Some("500".to_owned()),
+            _ => Some("700".to_owned()),
+        };
+        assert_eq!(deadline(both), Some(Duration::from_millis(500)));
+        assert_eq!(deadline(|_| None), None);
     }
 }

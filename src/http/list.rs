@@ -90,7 +90,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoint = Endpoint::get("/api/sandboxes", "listSandboxes", Tag::Sandboxes, "List sandboxes").text(
         "Without parameters it returns all sandboxes in the order of their ids. With at least one of them it returns those \
          that match all of them. Several values of one parameter, separated by commas or in several parameters, select any \
-         of them. For the next page, send the same parameters and the token of `continue`.",
+         of them; of `label`, all must match. For the next page, send the same parameters and the token of `continue`.",
     );
     let schema = AnyOfBuilder::new()
         .item(endpoint.schema::<SandboxPage<'_>>(schemas::Use::Response))

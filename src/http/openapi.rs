@@ -42,7 +42,7 @@ configured key, none is needed.
 - **Errors** are `{\"detail\": …}`, and most have a stable `reason`. A client that accepts `application/problem+json` gets \
 RFC 9457 instead. A 503 or 504 with `Retry-After` can be tried again.
 - **Booleans and integers** in bodies may also be written as strings, such as `\"yes\"` or `\"10\"`. Unknown fields are \
-ignored.
+ignored where the schema allows them.
 - **New fields** are added to answers at any time. Ignore those that you do not know.";
 
 /// The document as text, and its entity tag.

@@ -83,7 +83,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "run_as_user = -1",
-        "run_as_user at settings.toml:2: -1 is not allowed; allowed: a number between 0 and 4294967294",
+        "run_as_user at settings.toml:2: -1 is not allowed; allowed: a number between 0 and 2147483647",
     ),
     ("host_users = 'no'", "host_users at settings.toml:2: \"no\" is not allowed; allowed: true or false"),
     ("shm_size = '64'", "shm_size at settings.toml:2: \"64\" is not allowed; allowed: a number of bytes"),

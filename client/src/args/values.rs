@@ -35,9 +35,13 @@ pub(super) fn selector(text: &str) -> Result<LabelSelector, String> {
     Ok(LabelSelector { text: text.to_owned(), selector })
 }
 
+/// The longest duration, so that no time overflows.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Parses a duration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s, 5m or 1h 30m".to_owned())
+    let duration = humantime::parse_duration(text).ok().filter(|duration| *duration <= DURATION_MAX);
+    duration.ok_or_else(|| "expected a duration such as 30s, 5m or 1h 30m, at most 365d".to_owned())
 }
 
 /// Parses the name of a caller, which is the value of a header.
@@ -92,6 +96,15 @@ mod tests {
         assert_eq!(of("/a:/b:rw"), wanted(false));
         for text in ["", "/a", "/a:", ":/b", "/a:b", "/a:ro"] {
             assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    /// Guards that a duration that the clock cannot add is refused.
+    #[test]
+    fn durations_have_a_bound() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["", "5", "366d", "10000000000000000000s"] {
+            assert!(duration(text).unwrap_err().ends_with("at most 365d"), "{text:?}");
         }
     }
 

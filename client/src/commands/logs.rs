@@ -25,7 +25,8 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &LogsArgs) -> Resul
     let mut lines = Lines::default();
     loop {
         let part = timeout(patience, log.next()).await;
-        let part = part.map_err(|_| session.api.error(Cause::TimedOut(patience)))?;
+        let part = part
+            .map_err(|_| session.api.error(Cause::TimedOut { after: patience, is_request_timeout: true }))?;
         let Some(part) = part else { break };
         let part = part.map_err(|why| session.api.error(Cause::Cut(why)))?;
         if session.console.out_is_terminal {

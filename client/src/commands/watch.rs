@@ -15,7 +15,7 @@ use crate::{
     sandbox::Sandbox,
     sse::Event,
     table::{Style, Widths, render},
-    text::lines,
+    text::{lines, printable},
 };
 
 /// Turns events into lines.
@@ -116,7 +116,7 @@ impl<'a> Watch<'a> {
                 (was_shown || is_reason_alone).then(|| self.rows(&[sandbox], now))?
             }
             Change::Stale(why) => {
-                Some(Line::Note(format!("warning: the daemon has lost the cluster: {why}")))
+                Some(Line::Note(format!("warning: the daemon has lost the cluster: {}", printable(&why))))
             }
             Change::Fresh => Some(Line::Note("the daemon has the cluster again".to_owned())),
         }

@@ -91,7 +91,7 @@ pub(super) fn build(template: &Template, request: &CreateRequest) -> Result<Pod,
         workspace.mark(&mut pod.metadata);
     }
     if let Some((name, profile)) = with_overrides(template, request.profile.as_ref(), &request.overrides)? {
-        profile::apply(&profile, name, &mut pod);
+        profile::apply(&profile, name, &mut pod)?;
     }
     Ok(pod)
 }

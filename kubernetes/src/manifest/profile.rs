@@ -11,19 +11,19 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
-use lifecycle::ids::ProfileName;
+use lifecycle::{error::SandboxError, ids::ProfileName};
 
 use super::{default_resources, volumes::volume_mount};
 use crate::{
     names,
-    profile::{Amount, ImageLocality, Level, Profile, Quantity, Security, Spread},
+    profile::{Amount, HOSTNAME, ImageLocality, Level, Profile, Quantity, Security, Spread},
 };
 
-/// The label of nodes that is different on each.
-const HOSTNAME: &str = "kubernetes.io/hostname";
-
 /// Applies a profile to a Pod that was built from the settings and a request.
-pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
+///
+/// # Errors
+/// The error for the client, if the request mounts something where the profile does.
+pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) -> Result<(), SandboxError> {
     let labels = pod.metadata.labels.get_or_insert_default();
     for (key, value) in &profile.labels {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
@@ -36,7 +36,7 @@ pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
     for (key, value) in &profile.annotations {
         annotations.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    let Some(spec) = &mut pod.spec else { return };
+    let Some(spec) = &mut pod.spec else { return Ok(()) };
     place(profile, spec);
     secure(profile.security, spec);
     if let Some(mount) = profile.automount_service_account_token {
@@ -47,8 +47,14 @@ pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
         let reference = |name: &String| LocalObjectReference { name: name.clone() };
         spec.image_pull_secrets = Some(secrets.iter().map(reference).collect());
     }
-    memory_volume(spec, "shm", "/dev/shm", profile.shm_size.as_ref(), Some("Memory"));
-    memory_volume(spec, "tmp", "/tmp", profile.tmp_size.as_ref(), None);
+    let in_place = |path: &str| {
+        SandboxError::BadRequest(format!(
+            "The skills container path is {path}, where the profile {name} mounts a volume of its own"
+        ))
+    };
+    size_limited_volume(spec, "shm", "/dev/shm", profile.shm_size.as_ref(), Some("Memory"))
+        .map_err(in_place)?;
+    size_limited_volume(spec, "tmp", "/tmp", profile.tmp_size.as_ref(), None).map_err(in_place)?;
     if let Some(sandbox) =
         spec.containers.iter_mut().find(|container| container.name == names::SANDBOX_CONTAINER)
     {
@@ -57,6 +63,7 @@ pub(super) fn apply(profile: &Profile, name: &ProfileName, pod: &mut Pod) {
             annotations.insert(names::CPU_AFTER_START.to_owned(), after_start);
         }
     }
+    Ok(())
 }
 
 /// Sets where the Pod runs.
@@ -73,11 +80,7 @@ fn place(profile: &Profile, spec: &mut PodSpec) {
     spec.priority_class_name.clone_from(&profile.priority_class);
     spec.scheduler_name.clone_from(&profile.scheduler_name);
     let mut constraints = profile.topology_spread_constraints.clone().unwrap_or_default();
-    let action = match profile.spread {
-        None | Some(Spread::None) => None,
-        Some(Spread::Preferred) => Some("ScheduleAnyway"),
-        Some(Spread::Required) => Some("DoNotSchedule"),
-    };
+    let action = profile.spread.and_then(Spread::when_unsatisfiable);
     constraints.extend(action.map(|action| TopologySpreadConstraint {
         max_skew: 1,
         topology_key: HOSTNAME.to_owned(),
@@ -140,9 +143,15 @@ fn secure(security: Security, spec: &mut PodSpec) {
     }
 }
 
-/// Adds a volume that exists as long as the Pod, of at most this size.
-fn memory_volume(spec: &mut PodSpec, name: &str, path: &str, size: Option<&Quantity>, medium: Option<&str>) {
-    let Some(size) = size else { return };
+/// Adds a volume that exists as long as the Pod, of at most this size. Returns the path if something is mounted there already.
+fn size_limited_volume<'a>(
+    spec: &mut PodSpec,
+    name: &str,
+    path: &'a str,
+    size: Option<&Quantity>,
+    medium: Option<&str>,
+) -> Result<(), &'a str> {
+    let Some(size) = size else { return Ok(()) };
     let source = EmptyDirVolumeSource {
         medium: medium.map(str::to_owned),
         size_limit: Some(size.to_kubernetes()),
@@ -152,9 +161,14 @@ fn memory_volume(spec: &mut PodSpec, name: &str, path: &str, size: Option<&Quant
     spec.volumes.get_or_insert_default().push(volume);
     for container in &mut spec.containers {
         if container.name == names::SANDBOX_CONTAINER {
-            container.volume_mounts.get_or_insert_default().push(volume_mount(name, path, false));
+            let mounts = container.volume_mounts.get_or_insert_default();
+            if mounts.iter().any(|mount| mount.mount_path == path) {
+                return Err(path);
+            }
+            mounts.push(volume_mount(name, path, false));
         }
     }
+    Ok(())
 }
 
 /// Sets the image, the resources and the environment of the sandbox container.

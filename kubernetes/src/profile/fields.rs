@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
 use lifecycle::{ids::ProfileName, text::Hidden};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -13,6 +11,7 @@ use super::{
         ANY_TEXT, IMAGE, LABEL_KEY, LABEL_VALUE, LIMIT, OBJECT_NAME, ONE_LINE, OWN_LABEL, PROFILE_NAME,
         VARIABLE, any_text, image, label_key, label_value, limit, object_name, one_line, own_label, variable,
     },
+    shapes,
 };
 
 /// The names of all fields.
@@ -87,10 +86,10 @@ impl Profile {
             "node_selector" => {
                 self.node_selector = map(value, (label_key, LABEL_KEY), label_value, LABEL_VALUE)?;
             }
-            "tolerations" => self.tolerations = Some(kubernetes::<Vec<Toleration>>(value)?),
-            "affinity" => self.affinity = Some(Box::new(kubernetes::<Affinity>(value)?)),
+            "tolerations" => self.tolerations = Some(shapes::tolerations(value)?),
+            "affinity" => self.affinity = Some(Box::new(shapes::affinity(value)?)),
             "topology_spread_constraints" => {
-                self.topology_spread_constraints = Some(kubernetes::<Vec<TopologySpreadConstraint>>(value)?);
+                self.topology_spread_constraints = Some(shapes::topology_spread_constraints(value)?);
             }
             "spread" => self.spread = Some(one_of(value, &Spread::NAMES, Spread::parse)?),
             "image_locality" => {
@@ -162,10 +161,10 @@ pub(super) fn boolean(value: &Value) -> Parsed<bool> {
     value.as_bool().ok_or_else(|| FieldError::not_allowed(value, "true or false"))
 }
 
-/// Parses a user or group id. The upper bound is that of Linux.
+/// Parses a user or group id. The bounds are those of Kubernetes' validation of Pods.
 fn user_id(value: &Value) -> Parsed<i64> {
-    let id = value.as_i64().filter(|id| (0..=i64::from(u32::MAX - 1)).contains(id));
-    id.ok_or_else(|| FieldError::not_allowed(value, "a number between 0 and 4294967294"))
+    let id = value.as_i64().filter(|id| (0..=i64::from(i32::MAX)).contains(id));
+    id.ok_or_else(|| FieldError::not_allowed(value, "a number between 0 and 2147483647"))
 }
 
 pub(super) fn quantity(
@@ -235,73 +234,6 @@ fn env(value: &Value) -> Parsed<BTreeMap<String, Hidden>> {
     };
     let text = |text: &str| (!text.contains('\0')).then(|| Hidden(text.to_owned()));
     map(value, (variable, VARIABLE), text, ANY_TEXT).map_err(hide)
-}
-
-/// Parses a value in Kubernetes' own shape. A field that Kubernetes does not have is an error: it would have no effect.
-fn kubernetes<T: DeserializeOwned + Serialize>(value: &Value) -> Parsed<T> {
-    let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-        FieldError::new(format!("{dot}{path}"), error.inner().to_string())
-    })?;
-    let kept = serde_json::to_value(&parsed).unwrap_or_default();
-    if let Some(path) = lost(value, &kept) {
-        return Err(FieldError::new(path, "Kubernetes has no such field".to_owned()));
-    }
-    invalid_value(&kept).map_or(Ok(parsed), Err)
-}
-
-/// Returns the first value in Kubernetes' own shapes that its API server refuses. The names of the fields tell what is
-/// allowed, because no two of these shapes use one name for different things.
-fn invalid_value(value: &Value) -> Option<FieldError> {
-    let allowed = |key: &str, value: &Value| {
-        let one_of = |names: &'static [&'static str]| {
-            value.as_str().filter(|text| !names.contains(text)).map(|_| names.join(", "))
-        };
-        match key {
-            "effect" => one_of(&["NoSchedule", "PreferNoSchedule", "NoExecute"]),
-            "operator" => one_of(&["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Equal"]),
-            "whenUnsatisfiable" => one_of(&["DoNotSchedule", "ScheduleAnyway"]),
-            "nodeAffinityPolicy" | "nodeTaintsPolicy" => one_of(&["Honor", "Ignore"]),
-            "topologyKey" => (value == "").then(|| "a label key".to_owned()),
-            "maxSkew" => value.as_i64().filter(|skew| *skew < 1).map(|_| "a number above 0".to_owned()),
-            "weight" => {
-                let weight = value.as_i64().filter(|weight| !(1..=100).contains(weight));
-                weight.map(|_| "a number between 1 and 100".to_owned())
-            }
-            _ => None,
-        }
-    };
-    match value {
-        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
-            let error = match allowed(key, value) {
-                Some(allowed) => FieldError::not_allowed(value, &allowed),
-                None => invalid_value(value)?,
-            };
-            Some(error.within(&format!(".{key}")))
-        }),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| invalid_value(item).map(|error| error.within(&format!("[{index}]")))),
-        _ => None,
-    }
-}
-
-/// Returns the path of the first field that was not kept.
-fn lost(written: &Value, kept: &Value) -> Option<String> {
-    match (written, kept) {
-        (Value::Object(written), Value::Object(kept)) => written.iter().find_map(|(key, value)| {
-            let within = kept.get(key).map_or(Some(String::new()), |kept| lost(value, kept))?;
-            Some(format!(".{key}{within}"))
-        }),
-        (Value::Array(written), Value::Array(kept)) => {
-            let mut pairs = written.iter().zip(kept).enumerate();
-            pairs.find_map(|(index, (written, kept))| Some(format!("[{index}]{}", lost(written, kept)?)))
-        }
-        _ => None,
-    }
 }
 
 fn object_names(value: &Value) -> Parsed<Vec<String>> {

@@ -119,7 +119,7 @@ fn resource(
 
 impl Amount {
     /// Returns this amount with another limit. A request that is equal to its limit follows it, and one that would be
-    /// above it is lowered, so the quality of service of the Pod stays the same.
+    /// above it is lowered to it. The quality of service of the Pod may then become Guaranteed.
     pub(crate) fn with_limit(&self, limit: Quantity) -> Self {
         let follows = |request: &Quantity| {
             *request > limit || self.limit.as_ref().is_some_and(|old| request.is_same(old))

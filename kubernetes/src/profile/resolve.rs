@@ -1,10 +1,10 @@
 //! Resolves `extends`, and checks the resulting profiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::ids::ProfileName;
 
-use super::{Amount, Bounds, Level, Mount, Overrides, Profile, Quantity};
+use super::{Amount, Bounds, HOSTNAME, Level, Mount, Overrides, Profile, Quantity, Spread};
 
 /// The profiles by their names, with the fields of those that they extend.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -94,6 +94,19 @@ pub enum ProfileError {
         min: Option<String>,
         /// The maximum.
         max: Option<String>,
+    },
+    /// Two constraints spread over the same domains in the same way, which Kubernetes refuses.
+    #[error(
+        "profiles.{profile}.topology_spread_constraints: two constraints, or one and spread, have topologyKey {key:?} and \
+         whenUnsatisfiable {action:?}; remove one"
+    )]
+    SpreadTwice {
+        /// The profile.
+        profile: ProfileName,
+        /// The label of nodes.
+        key: String,
+        /// What happens to a Pod that would be spread unevenly.
+        action: String,
     },
     /// The level needs a user that is not root.
     #[error("profiles.{0}.run_as_user: security = \"restricted\" needs a user that is not 0")]
@@ -223,9 +236,23 @@ fn check(
     let has_host_paths = host_paths.skills || (host_paths.user_data && !keeps_user_data);
     let host_paths = level != Level::DeerFlow && has_host_paths;
     let mut errors: Vec<_> = above.chain(outside).chain(workspace).chain(start).collect();
+    errors.extend(spread_twice(profile).map(|(key, action)| ProfileError::SpreadTwice {
+        profile: name.clone(),
+        key: key.to_owned(),
+        action: action.to_owned(),
+    }));
     errors.extend(root.then(|| ProfileError::Root(name.clone())));
     errors.extend(host_paths.then(|| ProfileError::HostPaths(name.clone())));
     errors
+}
+
+/// Returns the topology key and the action that two constraints of a profile have in common.
+fn spread_twice(profile: &Profile) -> Option<(&str, &str)> {
+    let own = profile.topology_spread_constraints.iter().flatten();
+    let own = own.map(|constraint| (&*constraint.topology_key, &*constraint.when_unsatisfiable));
+    let short = profile.spread.and_then(Spread::when_unsatisfiable).map(|action| (HOSTNAME, action));
+    let mut known = BTreeSet::new();
+    own.chain(short).find(|constraint| !known.insert(*constraint))
 }
 
 /// Checks the bounds of a field that a request may set, beside the amount that the profile itself has.

@@ -292,9 +292,9 @@ fn values_that_are_not_allowed_are_refused() {
         ("image_pull_secrets", json!("registry"), "", "a list of names"),
         ("image_pull_secrets", json!(["registry", "a/b"]), "[1]", "the name of a Kubernetes object"),
         ("security", json!("privileged"), "", "allowed: deerflow, baseline, restricted"),
-        ("run_as_user", json!(-1), "", "between 0 and 4294967294"),
-        ("run_as_group", json!("1000"), "", "between 0 and 4294967294"),
-        ("fs_group", json!(4_294_967_295_i64), "", "between 0 and 4294967294"),
+        ("run_as_user", json!(-1), "", "between 0 and 2147483647"),
+        ("run_as_group", json!("1000"), "", "between 0 and 2147483647"),
+        ("fs_group", json!(2_147_483_648_i64), "", "between 0 and 2147483647"),
         ("automount_service_account_token", json!("no"), "", "true or false"),
         ("host_users", json!(0), "", "true or false"),
         ("shm_size", json!(64), "", "a number of bytes from \"1Mi\""),
@@ -318,7 +318,7 @@ fn the_shapes_of_kubernetes_are_checked() {
             "tolerations",
             json!([{"operator": "Exist"}]),
             "[0].operator",
-            "\"Exist\" is not allowed; allowed: In",
+            "\"Exist\" is not allowed; allowed: Exists, Equal, Lt, Gt",
         ),
         ("tolerations", json!([{"effect": "No"}]), "[0].effect", "allowed: NoSchedule, "),
         (
@@ -355,9 +355,57 @@ fn the_shapes_of_kubernetes_are_checked() {
             "Kubernetes has no such field",
         ),
         ("topology_spread_constraints", json!([{"maxSkew": "1"}]), "[0].maxSkew", "expected"),
+        ("tolerations", json!([{"key": "a", "operator": "In"}]), "[0].operator", "allowed: Exists, Equal"),
+        ("tolerations", json!([{"effect": "NoSchedule"}]), "[0]", "without key needs operator = \"Exists\""),
+        (
+            "tolerations",
+            json!([{"key": "a", "operator": "Exists", "value": "b"}]),
+            "[0].value",
+            "not allowed with",
+        ),
+        ("tolerations", json!([{"key": "a", "tolerationSeconds": 5}]), "[0].tolerationSeconds", "NoExecute"),
     ] {
         is_refused(field, &value, path, words);
     }
+}
+
+/// Guards that each kind of selector has the operators that Kubernetes has for it, with the values that they need.
+#[test]
+fn operators_belong_to_their_selectors() {
+    let expression =
+        |operator: &str, values: Value| json!([{"key": "a", "operator": operator, "values": values}]);
+    let of_nodes = |operator: &str, values| {
+        let terms = json!([{"matchExpressions": expression(operator, values)}]);
+        let value = json!({"nodeAffinity":
+            {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+        Profile::default().set("affinity", &value).err()
+    };
+    let of_pods = |operator: &str, values| {
+        let selector = json!({"matchExpressions": expression(operator, values)});
+        let value = json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            [{"topologyKey": "zone", "labelSelector": selector}]}});
+        Profile::default().set("affinity", &value).err()
+    };
+    for (operator, values, fits_nodes, fits_pods) in [
+        ("In", json!(["b"]), true, true),
+        ("NotIn", json!(["b", "c"]), true, true),
+        ("In", json!([]), false, false),
+        ("Exists", json!([]), true, true),
+        ("DoesNotExist", json!(["b"]), false, false),
+        ("Gt", json!(["5"]), true, false),
+        ("Lt", json!(["5", "6"]), false, false),
+        ("Equal", json!(["b"]), false, false),
+    ] {
+        let (nodes, pods) = (of_nodes(operator, values.clone()), of_pods(operator, values.clone()));
+        assert_eq!(
+            (nodes.is_none(), pods.is_none()),
+            (fits_nodes, fits_pods),
+            "{operator} {values} {nodes:?} {pods:?}"
+        );
+    }
+    let none = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}});
+    let error = Profile::default().set("affinity", &none).unwrap_err();
+    assert!(error.message.contains("at least one term"), "{error:?}");
 }
 
 /// Guards what a profile takes from the one that it extends: maps key by key, lists and values as a whole.
@@ -414,6 +462,22 @@ fn profiles_that_cannot_work_are_refused() {
     for user in [json!({"security": "restricted"}), json!({"security": "restricted", "run_as_user": 0})] {
         assert!(refused(json!({ "a": user }), false).contains("a user that is not 0"));
     }
+    let constraint =
+        |key: &str, action: &str| json!({"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": action});
+    let (hosts, zones) = ("kubernetes.io/hostname", "zone");
+    let twice = refused(
+        json!({
+            "a": {"topology_spread_constraints": [constraint(zones, "ScheduleAnyway"), constraint(zones, "ScheduleAnyway")]},
+            "b": {"spread": "preferred", "topology_spread_constraints": [constraint(hosts, "ScheduleAnyway")]},
+            "c": {"spread": "required", "topology_spread_constraints": [constraint(hosts, "ScheduleAnyway")]},
+            "d": {"spread": "none", "topology_spread_constraints": [constraint(hosts, "ScheduleAnyway")]},
+        }),
+        false,
+    );
+    let words = "topology_spread_constraints: two constraints, or one and spread, have topologyKey";
+    assert!(twice.contains(&format!("profiles.a.{words} \"zone\"")), "{twice}");
+    assert!(twice.contains(&format!("profiles.b.{words} \"kubernetes.io/hostname\"")), "{twice}");
+    assert_eq!(twice.matches(words).count(), 2, "{twice}");
     let host = refused(json!({"a": {"security": "baseline"}}), true);
     assert!(host.contains("forbid host paths; set USERDATA_PVC_NAME and SKILLS_PVC_NAME"), "{host}");
 }

@@ -72,8 +72,10 @@ const MOUNT_PATH: &str = "an absolute path of at most 255 characters without \".
 
 /// The directories that the paths of workspaces must not overlap: those in which this program mounts other volumes, and
 /// those without which no container starts.
-const RESERVED: [&str; 12] =
-    ["/mnt", "/tmp", "/dev", "/proc", "/sys", "/etc", "/bin", "/lib", "/sbin", "/usr", "/run", "/var/run"];
+const RESERVED: [&str; 15] = [
+    "/mnt", "/tmp", "/dev", "/proc", "/sys", "/etc", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin",
+    "/usr", "/run", "/var/run",
+];
 
 impl Workspace {
     /// Parses the value of the field.

@@ -12,7 +12,12 @@ use lifecycle::{
     log,
     network::NetworkMode,
     operation::Operation,
+    placement::{
+        Terms,
+        moving::{self, DataHome},
+    },
     spec::Mismatch,
+    workspace::WorkspaceId,
 };
 use serde_json::{Value, json};
 
@@ -193,7 +198,7 @@ pub(in crate::http) fn create() -> Vec<Failure> {
     };
     let mut failures: Vec<Failure> = [
         SandboxError::MountOutsideState {
-            text: "extra mount '/etc' is outside the DeerFlow state directory".to_owned(),
+            text: "Extra mount host path is outside DeerFlow state: /etc".to_owned(),
             root: "/srv/deer-flow".to_owned(),
         },
         SandboxError::LarkBrokerNotConfigured,
@@ -240,11 +245,16 @@ fn no_cluster(id: SandboxId) -> SandboxError {
 
 /// The error of a sandbox that cannot move.
 pub(in crate::http) fn moves() -> Vec<Failure> {
-    let why =
-        "its workspace is the claim 'workspace-1' of the cluster 'west', and claims do not move".to_owned();
-    let refused =
-        |id| SandboxError::MoveRefused { id, cluster: ClusterName::DEFAULT, why: why.clone() }.into();
-    SandboxId::parse("abc-123").map(refused).into_iter().collect()
+    let workspace = WorkspaceId::parse("0c6b1f6c1d4e8a7b9d2f3e5a4b6c7d8e").map(DataHome::Workspace);
+    let (Ok(id), Some(home), Some(west)) =
+        (SandboxId::parse("abc-123"), workspace, ClusterName::parse("west"))
+    else {
+        return Vec::new();
+    };
+    let terms = Terms::default();
+    let refusal = moving::check(&home, (&west, &terms), (&ClusterName::DEFAULT, &terms)).err();
+    let refused = |why| SandboxError::MoveRefused { id, cluster: ClusterName::DEFAULT, why }.into();
+    refusal.map(refused).into_iter().collect()
 }
 
 /// The errors of a write by the actor of a sandbox.

@@ -190,6 +190,16 @@ fn requests_that_do_not_fit_are_refused() {
             "The skills container path overlaps /workspace",
         ),
         (
+            Template { skills_pvc: Some("skills".to_owned()), ..template(&json!({"tmp_size": "1Gi"})) },
+            CreateRequest { skills_container_path: Some("/tmp".to_owned()), ..plain.clone() },
+            "The skills container path is /tmp, where the profile p mounts a volume of its own",
+        ),
+        (
+            Template { skills_pvc: Some("skills".to_owned()), ..template(&json!({"shm_size": "1Gi"})) },
+            CreateRequest { skills_container_path: Some("/dev/shm".to_owned()), ..plain.clone() },
+            "The skills container path is /dev/shm, where the profile p mounts a volume of its own",
+        ),
+        (
             template(&json!({"security": "baseline", "workspace": {"size": "1Gi", "user_data": true}})),
             CreateRequest {
                 extra_mounts: vec![ExtraMount {

@@ -108,6 +108,7 @@ fn a_workspace_hides_nothing() {
         "/dev/shm",
         "/proc",
         "/etc/x",
+        "/lib64",
         "/usr",
         "/var/run/secrets",
         "/var",
