@@ -143,9 +143,11 @@ fn requests(profile: Option<&Profile>) -> [(&'static str, f64); 3] {
     let defaults = kubernetes::manifest::default_resources();
     let of = |field: &str, own: Option<&Amount>| {
         let default = defaults.iter().find(|(name, _)| *name == field).map(|(_, amount)| amount);
-        let request =
-            |amount: &Amount| amount.request.as_ref().or(amount.limit.as_ref()).map(Quantity::amount);
-        own.and_then(request).or_else(|| default.and_then(request)).unwrap_or_default()
+        let amounts = || own.into_iter().chain(default);
+        // A profile that sets only a limit keeps the default request.
+        let request = amounts().find_map(|amount| amount.request.as_ref());
+        let limit = || amounts().find_map(|amount| amount.limit.as_ref());
+        request.or_else(limit).map(Quantity::amount).unwrap_or_default()
     };
     [
         ("cpu", of("cpu", profile.map(|profile| &profile.cpu))),
