@@ -6,7 +6,10 @@ use kubernetes::manifest::Template;
 use lifecycle::ids::ProfileName;
 use serde_json::Value;
 
-use super::json::{items, list, name};
+use super::{
+    json::{items, list, name},
+    nodes,
+};
 use crate::{
     check::{Check, Outcome, check},
     facts::Facts,
@@ -60,9 +63,9 @@ fn are_present(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the embedded cluster pulls no images");
     }
-    let nodes = match &facts.cluster.nodes {
+    let nodes = match nodes::that_take_pods(facts) {
         Ok(nodes) => nodes,
-        Err(unread) => return unread.skip("nodes"),
+        Err(outcome) => return outcome,
     };
     let mut absent = Vec::new();
     let mut is_unknown = false;

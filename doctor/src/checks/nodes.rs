@@ -82,6 +82,11 @@ fn obstacle(facts: &Facts, node: &Value) -> Option<String> {
     Some(format!("{name} has the taint {taint}"))
 }
 
+/// Returns the nodes on which sandboxes may run.
+pub(super) fn that_take_pods(facts: &Facts) -> Result<Vec<&Value>, Outcome> {
+    Ok(nodes(facts)?.iter().filter(|node| obstacle(facts, node).is_none()).collect())
+}
+
 fn one_takes_pods(facts: &Facts) -> Outcome {
     let nodes = match nodes(facts) {
         Ok(nodes) => nodes,

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use kubernetes::{manifest::Template, profile::AccessMode};
 use serde_json::Value;
 
-use super::json::{items, list, name, text};
+use super::{
+    json::{items, list, name, text},
+    nodes,
+};
 use crate::{
     check::{Check, Outcome, check},
     facts::{Facts, Read, Unread},
@@ -109,17 +112,13 @@ fn are_bound(facts: &Facts) -> Outcome {
     Outcome::passed("")
 }
 
-/// Returns the number of nodes on which sandboxes may run.
-pub(super) fn node_count(facts: &Facts) -> usize {
-    facts.cluster.nodes.as_ref().map_or(1, Vec::len)
-}
-
 fn are_shared(facts: &Facts) -> Outcome {
     let claims = match claims(facts) {
         Ok(claims) => claims,
         Err(outcome) => return outcome,
     };
-    let nodes = node_count(facts);
+    // Without the right to list nodes, a single one is assumed.
+    let nodes = nodes::that_take_pods(facts).map_or(1, |nodes| nodes.len());
     let is_single = |claim: &Value| {
         items(claim, "/spec/accessModes").all(|mode| mode != "ReadWriteMany" && mode != "ReadOnlyMany")
     };
@@ -132,7 +131,7 @@ fn are_shared(facts: &Facts) -> Outcome {
         return Outcome::passed("");
     }
     Outcome::warned(
-        format!("only one node can mount {}, and there are {nodes} nodes", list(&single)),
+        format!("only one node can mount {}, and {nodes} nodes take Pods", list(&single)),
         "with ReadWriteOnce, sandboxes on other nodes stay in ContainerCreating (FailedAttachVolume)",
         "use a claim with ReadWriteMany, or keep sandboxes on one node with node_selector in a profile",
     )
@@ -241,10 +240,10 @@ fn paths_are_on_one_node(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the sandboxes of the embedded cluster use no files");
     }
-    if let Err(unread) = &facts.cluster.nodes {
-        return unread.skip("nodes");
-    }
-    let nodes = node_count(facts);
+    let nodes = match nodes::that_take_pods(facts) {
+        Ok(nodes) => nodes.len(),
+        Err(outcome) => return outcome,
+    };
     let mut paths = BTreeSet::new();
     if template.userdata_pvc.is_none() {
         paths.insert(template.threads_host_path.as_str());
@@ -256,7 +255,7 @@ fn paths_are_on_one_node(facts: &Facts) -> Outcome {
         return Outcome::passed("");
     }
     Outcome::warned(
-        format!("there are {nodes} nodes, and each has files of its own at {}", list(&Vec::from_iter(paths))),
+        format!("{nodes} nodes take Pods, and each has files of its own at {}", list(&Vec::from_iter(paths))),
         "a sandbox sees the files of its node, so a thread may lose its data with each new sandbox",
         "use claims with ReadWriteMany (USERDATA_PVC_NAME, SKILLS_PVC_NAME), or the same network file system on all \
          nodes",
