@@ -71,12 +71,16 @@ fn exist(facts: &Facts) -> Outcome {
     }
 }
 
-/// Returns whether a claim waits for its first Pod.
-fn waits_for_pod(facts: &Facts, claim: &Value) -> bool {
+/// Returns whether a claim waits for its first Pod; `None` if its class could not be read.
+fn waits_for_pod(facts: &Facts, claim: &Value) -> Option<bool> {
     let class = text(claim, "/spec/storageClassName");
-    let classes = facts.cluster.storage_classes.as_deref().unwrap_or_default();
+    // Kubernetes binds a claim without a class, or with one that does not exist, as soon as a volume fits.
+    if class.is_empty() {
+        return Some(false);
+    }
+    let classes = facts.cluster.storage_classes.as_deref().ok()?;
     let found = classes.iter().find(|found| name(found) == class);
-    found.is_none_or(|class| text(class, "/volumeBindingMode") == "WaitForFirstConsumer")
+    Some(found.is_some_and(|class| text(class, "/volumeBindingMode") == "WaitForFirstConsumer"))
 }
 
 fn are_bound(facts: &Facts) -> Outcome {
@@ -84,6 +88,7 @@ fn are_bound(facts: &Facts) -> Outcome {
         Ok(claims) => claims,
         Err(outcome) => return outcome,
     };
+    let mut unknown = None;
     for (_, name, read) in claims {
         let Ok(claim) = read else { continue };
         let phase = text(claim, "/status/phase");
@@ -101,15 +106,27 @@ fn are_bound(facts: &Facts) -> Outcome {
                 "delete the claim and create it again; its data is gone with the volume",
             );
         }
-        if phase != "Bound" && !waits_for_pod(facts, claim) {
-            return Outcome::failed(
-                format!("the claim {name} is {phase}"),
-                "no PersistentVolume fits, or the provisioner of its class does not work",
-                format!("`kubectl describe pvc {name}` shows the reason"),
-            );
+        if phase == "Bound" {
+            continue;
+        }
+        match waits_for_pod(facts, claim) {
+            Some(true) => {}
+            Some(false) => {
+                return Outcome::failed(
+                    format!("the claim {name} is {phase}"),
+                    "no PersistentVolume fits, its class does not exist, or the provisioner of the class does not work",
+                    format!("`kubectl describe pvc {name}` shows the reason"),
+                );
+            }
+            None => {
+                unknown = Some(format!(
+                    "the claim {name} is {phase}, and the storage classes, which say whether it waits for a Pod, \
+                     could not be read"
+                ));
+            }
         }
     }
-    Outcome::passed("")
+    unknown.map_or_else(|| Outcome::passed(""), Outcome::skipped)
 }
 
 fn are_shared(facts: &Facts) -> Outcome {
