@@ -80,6 +80,8 @@ pub(crate) struct ClusterFacts {
     pub quotas: Read<Vec<Value>>,
     /// The dry run of each Pod, by its profile, and of a Service.
     pub pod_dry_runs: Vec<(String, Read<()>)>,
+    /// The number of profiles without a dry run.
+    pub untried_profiles: usize,
     pub service_dry_run: Read<()>,
     pub claims: BTreeMap<String, Read<Value>>,
     pub storage_classes: Read<Vec<Value>>,
@@ -161,6 +163,7 @@ impl Default for ClusterFacts {
             namespace: Err(Unread::NotAsked),
             quotas: Err(Unread::NotAsked),
             pod_dry_runs: Vec::new(),
+            untried_profiles: 0,
             service_dry_run: Err(Unread::NotAsked),
             claims: BTreeMap::new(),
             storage_classes: Err(Unread::NotAsked),
