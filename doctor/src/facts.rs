@@ -1,7 +1,7 @@
 //! The gathered facts, of which each check is a function. JSON objects are as the API server returned them.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 
@@ -80,6 +80,8 @@ pub(crate) struct ClusterFacts {
     pub quotas: Read<Vec<Value>>,
     /// The dry run of each Pod, by its profile, and of a Service.
     pub pod_dry_runs: Vec<(String, Read<()>)>,
+    /// The number of profiles without a dry run.
+    pub untried_profiles: usize,
     pub service_dry_run: Read<()>,
     pub claims: BTreeMap<String, Read<Value>>,
     pub storage_classes: Read<Vec<Value>>,
@@ -109,14 +111,25 @@ pub(crate) struct DaemonFacts {
     pub version: &'static str,
     /// The status of `/health`; `None` if it was not asked.
     pub health: Option<Result<u16, DaemonError>>,
-    /// The status of `GET /api/sandboxes`, and the ids in it.
-    pub list: Option<Result<(u16, Vec<String>), DaemonError>>,
+    /// The answer of `GET /api/sandboxes`.
+    pub list: Option<Result<DaemonList, DaemonError>>,
     /// The answer of `/readyz?verbose`.
     pub ready: Option<Result<Value, DaemonError>>,
     /// The metrics.
     pub metrics: Option<Result<String, DaemonError>>,
     /// The answer of `/api/network/check`.
     pub network_check: Option<Result<Value, DaemonError>>,
+}
+
+/// The sandboxes that the daemon lists.
+#[derive(Debug)]
+pub(crate) struct DaemonList {
+    /// The status of the answer.
+    pub status: u16,
+    /// The ids of the sandboxes.
+    pub ids: BTreeSet<String>,
+    /// Whether the daemon leaves out the cluster, because it does not know its state.
+    pub is_incomplete: bool,
 }
 
 /// Finds the clusters whose namespace is that of an earlier one: two tables of the settings lead to it.
@@ -150,6 +163,7 @@ impl Default for ClusterFacts {
             namespace: Err(Unread::NotAsked),
             quotas: Err(Unread::NotAsked),
             pod_dry_runs: Vec::new(),
+            untried_profiles: 0,
             service_dry_run: Err(Unread::NotAsked),
             claims: BTreeMap::new(),
             storage_classes: Err(Unread::NotAsked),

@@ -80,8 +80,8 @@ async fn delete(cluster: &KubeCluster, id: SandboxId, is_pod: bool) -> Fixed {
     };
     let result = async {
         let seen = cluster.read(id.clone(), KnownUids::default()).await.map_err(|fault| fault.to_string())?;
-        if seen.foreign.is_some() {
-            return Err("left alone: a foreign object has the name of the other half".to_owned());
+        if let Some(foreign) = seen.foreign {
+            return Err(format!("left alone: {} is a foreign object", foreign.what));
         }
         match (seen.seen.pod, seen.seen.service) {
             (Some(pod), None) if is_pod => {

@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 use kubernetes::inspect::ReachError;
 use lifecycle::error::ClusterErrorKind;
 
-use super::json::{items, text};
+use super::{
+    json::{items, list, text},
+    rights::resizing_fields,
+};
 use crate::{
     check::{Check, Outcome, check},
     facts::{Facts, Unread},
@@ -256,9 +259,10 @@ fn clocks_agree(facts: &Facts) -> Outcome {
 }
 
 fn resizes(facts: &Facts) -> Outcome {
-    let mut profiles = facts.settings.template.profiles.iter();
-    let Some((profile, _)) = profiles.find(|(_, profile)| profile.start_cpu.is_some()) else {
-        return Outcome::skipped("no profile has start_cpu");
+    let profiles = facts.settings.template.profiles.iter();
+    let mut fields = profiles.map(|(name, profile)| (name, resizing_fields(profile).collect::<Vec<_>>()));
+    let Some((profile, fields)) = fields.find(|(_, fields)| !fields.is_empty()) else {
+        return Outcome::skipped("no profile has start_cpu, overrides.cpu or overrides.memory");
     };
     match &facts.cluster.resources {
         Err(unread) => unread.skip("the resources of the cluster"),
@@ -268,9 +272,13 @@ fn resizes(facts: &Facts) -> Outcome {
             Outcome::passed("")
         }
         Ok(_) => Outcome::warned(
-            format!("the profile {profile} has start_cpu, and the cluster has no subresource pods/resize"),
+            format!(
+                "the profile {profile} has {}, and the cluster has no subresource pods/resize",
+                list(&fields)
+            ),
             "Kubernetes resizes Pods in place since 1.33",
-            "upgrade the cluster, or remove start_cpu; sandboxes keep the CPU of their start",
+            "upgrade the cluster, or remove the fields; sandboxes keep the CPU of their start, and a PATCH of CPU or \
+             memory is answered 501",
         ),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::json::{items, list, text};
 use crate::{
     check::{Check, Outcome, check},
-    facts::Facts,
+    facts::{DaemonList, Facts},
     http::DaemonError,
 };
 
@@ -64,7 +64,7 @@ fn answers(facts: &Facts) -> Outcome {
 
 fn takes_key(facts: &Facts) -> Outcome {
     match &facts.daemon.list {
-        Some(Ok((401, _))) => Outcome::failed(
+        Some(Ok(list)) if list.status == 401 => Outcome::failed(
             "the daemon answers 401",
             "its key is another one than that of these settings",
             "use the same PROVISIONER_API_KEY or PROVISIONER_API_KEY_FILE, and restart the daemon after a change",
@@ -169,7 +169,14 @@ fn sees_sandboxes(facts: &Facts) -> Outcome {
         Ok(sandboxes) => sandboxes,
         Err(outcome) => return outcome,
     };
-    let Some(Ok((200, listed))) = &facts.daemon.list else { return skip(facts) };
+    let Some(Ok(DaemonList { status: 200, ids: listed, is_incomplete })) = &facts.daemon.list else {
+        return skip(facts);
+    };
+    if *is_incomplete {
+        return Outcome::skipped(
+            "the daemon does not know the state of the cluster, and leaves it out of its list",
+        );
+    }
     let (Ok(pods), Ok(services)) = (&sandboxes.pods, &sandboxes.services) else {
         return Outcome::skipped("Pods or Services could not be read");
     };
@@ -183,8 +190,8 @@ fn sees_sandboxes(facts: &Facts) -> Outcome {
         .ours
         .iter()
         .filter(|(id, pod)| services.ours.contains_key(*id) && is_settled(pod))
-        .map(|(id, _)| id.to_string())
-        .filter(|id| !listed.contains(id))
+        .map(|(id, _)| id.as_str())
+        .filter(|id| !listed.contains(*id))
         .collect();
     if unseen.is_empty() {
         return Outcome::passed(format!("{} listed", listed.len()));

@@ -6,7 +6,10 @@ use kubernetes::manifest::Template;
 use lifecycle::ids::ProfileName;
 use serde_json::Value;
 
-use super::json::{items, list, name};
+use super::{
+    json::{items, list, name},
+    nodes,
+};
 use crate::{
     check::{Check, Outcome, check},
     facts::Facts,
@@ -35,17 +38,23 @@ fn wanted_images(template: &Template) -> BTreeSet<&str> {
     profiles().chain(lark).flatten().chain(own).collect()
 }
 
-/// Returns the name of an image with the registry and the tag that are left out.
+/// Returns the name of an image with the registry and the tag that are left out, and without a tag beside a digest.
 fn full_name(image: &str) -> String {
     let (first, rest) = image.split_once('/').unwrap_or(("", image));
     let has_registry = first.contains(['.', ':']) || first == "localhost";
-    let named = match (has_registry, first.is_empty()) {
-        (true, _) => image.to_owned(),
-        (false, true) => format!("docker.io/library/{rest}"),
-        (false, false) => format!("docker.io/{image}"),
+    let named = match first {
+        "" => format!("docker.io/library/{rest}"),
+        "docker.io" if !rest.contains('/') => format!("docker.io/library/{rest}"),
+        _ if has_registry => image.to_owned(),
+        _ => format!("docker.io/{image}"),
     };
-    let last = named.rsplit('/').next().unwrap_or_default();
-    if last.contains([':', '@']) { named } else { format!("{named}:latest") }
+    let (path, last) = named.rsplit_once('/').unwrap_or_default();
+    match last.split_once('@') {
+        // A node reports the tag and the digest of an image as two names.
+        Some((tagged, digest)) => format!("{path}/{}@{digest}", tagged.split(':').next().unwrap_or_default()),
+        None if last.contains(':') => named,
+        None => format!("{named}:latest"),
+    }
 }
 
 fn has_image(node: &Value, image: &str) -> bool {
@@ -60,9 +69,9 @@ fn are_present(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the embedded cluster pulls no images");
     }
-    let nodes = match &facts.cluster.nodes {
+    let nodes = match nodes::that_take_pods(facts) {
         Ok(nodes) => nodes,
-        Err(unread) => return unread.skip("nodes"),
+        Err(outcome) => return outcome,
     };
     let mut absent = Vec::new();
     let mut is_unknown = false;
@@ -128,6 +137,12 @@ mod tests {
             ("busybox:1", "docker.io/library/busybox:1"),
             ("library/busybox", "docker.io/library/busybox:latest"),
             ("team/app@sha256:ab", "docker.io/team/app@sha256:ab"),
+            ("team/app:2@sha256:ab", "docker.io/team/app@sha256:ab"),
+            ("busybox:1@sha256:ab", "docker.io/library/busybox@sha256:ab"),
+            ("host:5000/app:2@sha256:ab", "host:5000/app@sha256:ab"),
+            ("docker.io/busybox", "docker.io/library/busybox:latest"),
+            ("docker.io/busybox:1", "docker.io/library/busybox:1"),
+            ("docker.io/team/app:2", "docker.io/team/app:2"),
             ("localhost/app", "localhost/app:latest"),
             ("host:5000/app", "host:5000/app:latest"),
             ("registry.example/a/b:2", "registry.example/a/b:2"),

@@ -193,10 +193,25 @@ fn is_admitted(facts: &Facts) -> Outcome {
     if facts.cluster.pod_dry_runs.is_empty() {
         return Outcome::skipped("there was no dry run");
     }
+    admission(refusals(facts)).unwrap_or_else(|| {
+        Outcome::passed(match facts.cluster.untried_profiles {
+            0 => String::new(),
+            1 => "1 profile not tried".to_owned(),
+            n => format!("{n} profiles not tried"),
+        })
+    })
+}
+
+/// Returns the outcome of the first refusal that is a fault, or else of the first one.
+fn admission<'a>(refusals: impl Iterator<Item = (&'a str, &'a Unread)>) -> Option<Outcome> {
     let is_other = |unread: &Unread| unread.kind() != Some(ClusterErrorKind::NodePortsExhausted);
-    let Some((profile, unread)) = refusals(facts).find(|(_, unread)| is_other(unread)) else {
-        return Outcome::passed("");
-    };
+    refusals
+        .filter(|(_, unread)| is_other(unread))
+        .map(|(profile, unread)| refused(profile, unread))
+        .min_by_key(|outcome| matches!(outcome, Outcome::Skipped(_)))
+}
+
+fn refused(profile: &str, unread: &Unread) -> Outcome {
     let found =
         if profile.is_empty() { unread.text() } else { format!("profile {profile}: {}", unread.text()) };
     match unread.kind() {
@@ -223,5 +238,48 @@ fn is_admitted(facts: &Facts) -> Outcome {
             "an admission webhook or a policy of the cluster refuses the sandbox",
             "exclude the namespace from the policy, or change the profile; `sandbox-provisioner render` shows the Pod",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kubernetes::inspect::Failure;
+    use lifecycle::error::ClusterError;
+
+    use super::*;
+
+    /// Guards that a refusal that says nothing about a sandbox does not hide a fault of another profile.
+    #[test]
+    fn a_fault_comes_before_an_unknown_result() {
+        let refusal = |kind, code, message| {
+            Unread::Failed(Failure { fault: ClusterError::new(kind, message), code: Some(code) })
+        };
+        let quiet = refusal(ClusterErrorKind::Invalid, 400, "the webhook does not support dry run");
+        let forbidden = refusal(ClusterErrorKind::Forbidden, 403, "no right");
+        let invalid = refusal(ClusterErrorKind::Invalid, 422, "must be an absolute path");
+        let denied = refusal(ClusterErrorKind::Denied, 403, "no");
+        let ports = refusal(ClusterErrorKind::NodePortsExhausted, 500, "range is full");
+        for (refusals, found) in [
+            (&[][..], None),
+            (&[&ports][..], None),
+            (&[&quiet], Some("")),
+            (&[&quiet, &forbidden], Some("")),
+            (&[&quiet, &invalid], Some("profile 1: ")),
+            (&[&forbidden, &ports, &quiet, &denied], Some("profile 3: ")),
+            (&[&invalid, &quiet, &denied], Some("profile 0: ")),
+        ] {
+            let names: Vec<_> = (0..refusals.len()).map(|n| n.to_string()).collect();
+            let of_profiles = names.iter().map(String::as_str).zip(refusals.iter().copied());
+            match (admission(of_profiles), found) {
+                (None, None) | (Some(Outcome::Skipped(_)), Some("")) => {}
+                (Some(Outcome::Failed(finding)), Some(begin)) => {
+                    assert!(
+                        !begin.is_empty() && finding.found.starts_with(begin),
+                        "{refusals:?} {finding:?}"
+                    );
+                }
+                (outcome, _) => panic!("{refusals:?} {outcome:?}"),
+            }
+        }
     }
 }

@@ -82,6 +82,11 @@ fn obstacle(facts: &Facts, node: &Value) -> Option<String> {
     Some(format!("{name} has the taint {taint}"))
 }
 
+/// Returns the nodes on which sandboxes may run.
+pub(super) fn that_take_pods(facts: &Facts) -> Result<Vec<&Value>, Outcome> {
+    Ok(nodes(facts)?.iter().filter(|node| obstacle(facts, node).is_none()).collect())
+}
+
 fn one_takes_pods(facts: &Facts) -> Outcome {
     let nodes = match nodes(facts) {
         Ok(nodes) => nodes,
@@ -143,9 +148,11 @@ fn requests(profile: Option<&Profile>) -> [(&'static str, f64); 3] {
     let defaults = kubernetes::manifest::default_resources();
     let of = |field: &str, own: Option<&Amount>| {
         let default = defaults.iter().find(|(name, _)| *name == field).map(|(_, amount)| amount);
-        let request =
-            |amount: &Amount| amount.request.as_ref().or(amount.limit.as_ref()).map(Quantity::amount);
-        own.and_then(request).or_else(|| default.and_then(request)).unwrap_or_default()
+        let amounts = || own.into_iter().chain(default);
+        // A profile that sets only a limit keeps the default request.
+        let request = amounts().find_map(|amount| amount.request.as_ref());
+        let limit = || amounts().find_map(|amount| amount.limit.as_ref());
+        request.or_else(limit).map(Quantity::amount).unwrap_or_default()
     };
     [
         ("cpu", of("cpu", profile.map(|profile| &profile.cpu))),

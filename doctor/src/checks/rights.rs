@@ -1,5 +1,7 @@
 //! Group 05: the rights of the daemon. Each is asked of the API server, which also counts failed calls as an answer.
 
+use kubernetes::profile::Profile;
+
 use super::json::list;
 use crate::{
     check::{Check, Outcome, check},
@@ -92,7 +94,11 @@ pub(super) const CHECKS: &[Check] = &[
         required(facts, "SP0510", "no sandbox of a profile with a workspace can be created")
     }),
     check("SP0511", "the daemon may resize Pods", &["SP0501"], |facts| {
-        useful(facts, "SP0511", "sandboxes of a profile with start_cpu keep the CPU of their start")
+        useful(
+            facts,
+            "SP0511",
+            "sandboxes of a profile with start_cpu keep the CPU of their start, and no PATCH changes CPU or memory",
+        )
     }),
     check("SP0512", "the daemon may read logs", &["SP0501"], |facts| {
         useful(facts, "SP0512", "messages have no log lines, although PROVISIONER_EXIT_LOG_LINES is set")
@@ -123,12 +129,22 @@ impl Right {
         match self.code {
             "SP0509" => settings.reads_metrics,
             "SP0510" => profiles.have_workspaces(),
-            "SP0511" => profiles.iter().any(|(_, profile)| profile.start_cpu.is_some()),
+            "SP0511" => profiles.iter().any(|(_, profile)| resizing_fields(profile).next().is_some()),
             "SP0512" => settings.reads_logs,
             "SP0513" => profiles.iter().any(|(_, profile)| profile.is_network_restricted()),
             _ => true,
         }
     }
+}
+
+/// Returns the fields of a profile with which the daemon resizes Pods: after the start, or for a PATCH.
+pub(super) fn resizing_fields(profile: &Profile) -> impl Iterator<Item = &'static str> {
+    let fields = [
+        ("start_cpu", profile.start_cpu.is_some()),
+        ("overrides.cpu", profile.overrides.cpu.is_some()),
+        ("overrides.memory", profile.overrides.memory.is_some()),
+    ];
+    fields.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field)
 }
 
 fn are_told(facts: &Facts) -> Outcome {

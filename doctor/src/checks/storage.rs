@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use kubernetes::{manifest::Template, profile::AccessMode};
 use serde_json::Value;
 
-use super::json::{items, list, name, text};
+use super::{
+    json::{items, list, name, text},
+    nodes,
+};
 use crate::{
     check::{Check, Outcome, check},
     facts::{Facts, Read, Unread},
@@ -68,12 +71,16 @@ fn exist(facts: &Facts) -> Outcome {
     }
 }
 
-/// Returns whether a claim waits for its first Pod.
-fn waits_for_pod(facts: &Facts, claim: &Value) -> bool {
+/// Returns whether a claim waits for its first Pod; `None` if its class could not be read.
+fn waits_for_pod(facts: &Facts, claim: &Value) -> Option<bool> {
     let class = text(claim, "/spec/storageClassName");
-    let classes = facts.cluster.storage_classes.as_deref().unwrap_or_default();
+    // Kubernetes binds a claim without a class, or with one that does not exist, as soon as a volume fits.
+    if class.is_empty() {
+        return Some(false);
+    }
+    let classes = facts.cluster.storage_classes.as_deref().ok()?;
     let found = classes.iter().find(|found| name(found) == class);
-    found.is_none_or(|class| text(class, "/volumeBindingMode") == "WaitForFirstConsumer")
+    Some(found.is_some_and(|class| text(class, "/volumeBindingMode") == "WaitForFirstConsumer"))
 }
 
 fn are_bound(facts: &Facts) -> Outcome {
@@ -81,6 +88,7 @@ fn are_bound(facts: &Facts) -> Outcome {
         Ok(claims) => claims,
         Err(outcome) => return outcome,
     };
+    let mut unknown = None;
     for (_, name, read) in claims {
         let Ok(claim) = read else { continue };
         let phase = text(claim, "/status/phase");
@@ -98,20 +106,27 @@ fn are_bound(facts: &Facts) -> Outcome {
                 "delete the claim and create it again; its data is gone with the volume",
             );
         }
-        if phase != "Bound" && !waits_for_pod(facts, claim) {
-            return Outcome::failed(
-                format!("the claim {name} is {phase}"),
-                "no PersistentVolume fits, or the provisioner of its class does not work",
-                format!("`kubectl describe pvc {name}` shows the reason"),
-            );
+        if phase == "Bound" {
+            continue;
+        }
+        match waits_for_pod(facts, claim) {
+            Some(true) => {}
+            Some(false) => {
+                return Outcome::failed(
+                    format!("the claim {name} is {phase}"),
+                    "no PersistentVolume fits, its class does not exist, or the provisioner of the class does not work",
+                    format!("`kubectl describe pvc {name}` shows the reason"),
+                );
+            }
+            None => {
+                unknown = Some(format!(
+                    "the claim {name} is {phase}, and the storage classes, which say whether it waits for a Pod, \
+                     could not be read"
+                ));
+            }
         }
     }
-    Outcome::passed("")
-}
-
-/// Returns the number of nodes on which sandboxes may run.
-pub(super) fn node_count(facts: &Facts) -> usize {
-    facts.cluster.nodes.as_ref().map_or(1, Vec::len)
+    unknown.map_or_else(|| Outcome::passed(""), Outcome::skipped)
 }
 
 fn are_shared(facts: &Facts) -> Outcome {
@@ -119,7 +134,8 @@ fn are_shared(facts: &Facts) -> Outcome {
         Ok(claims) => claims,
         Err(outcome) => return outcome,
     };
-    let nodes = node_count(facts);
+    // Without the right to list nodes, a single one is assumed.
+    let nodes = nodes::that_take_pods(facts).map_or(1, |nodes| nodes.len());
     let is_single = |claim: &Value| {
         items(claim, "/spec/accessModes").all(|mode| mode != "ReadWriteMany" && mode != "ReadOnlyMany")
     };
@@ -132,7 +148,7 @@ fn are_shared(facts: &Facts) -> Outcome {
         return Outcome::passed("");
     }
     Outcome::warned(
-        format!("only one node can mount {}, and there are {nodes} nodes", list(&single)),
+        format!("only one node can mount {}, and {nodes} nodes take Pods", list(&single)),
         "with ReadWriteOnce, sandboxes on other nodes stay in ContainerCreating (FailedAttachVolume)",
         "use a claim with ReadWriteMany, or keep sandboxes on one node with node_selector in a profile",
     )
@@ -241,10 +257,10 @@ fn paths_are_on_one_node(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the sandboxes of the embedded cluster use no files");
     }
-    if let Err(unread) = &facts.cluster.nodes {
-        return unread.skip("nodes");
-    }
-    let nodes = node_count(facts);
+    let nodes = match nodes::that_take_pods(facts) {
+        Ok(nodes) => nodes.len(),
+        Err(outcome) => return outcome,
+    };
     let mut paths = BTreeSet::new();
     if template.userdata_pvc.is_none() {
         paths.insert(template.threads_host_path.as_str());
@@ -256,7 +272,7 @@ fn paths_are_on_one_node(facts: &Facts) -> Outcome {
         return Outcome::passed("");
     }
     Outcome::warned(
-        format!("there are {nodes} nodes, and each has files of its own at {}", list(&Vec::from_iter(paths))),
+        format!("{nodes} nodes take Pods, and each has files of its own at {}", list(&Vec::from_iter(paths))),
         "a sandbox sees the files of its node, so a thread may lose its data with each new sandbox",
         "use claims with ReadWriteMany (USERDATA_PVC_NAME, SKILLS_PVC_NAME), or the same network file system on all \
          nodes",

@@ -101,7 +101,7 @@ pub(super) async fn gather(
         (nodes, services, resources),
         (sandboxes, dialled),
         rights,
-        (pod_dry_runs, service_dry_run),
+        (pod_dry_runs, untried_profiles, service_dry_run),
         policies,
         metrics,
     ) = futures::join!(
@@ -127,6 +127,7 @@ pub(super) async fn gather(
         namespace,
         quotas,
         pod_dry_runs,
+        untried_profiles,
         service_dry_run,
         claims,
         storage_classes,
@@ -208,23 +209,28 @@ impl Reader<'_> {
         Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
     }
 
-    /// Tries to create the Pod of each profile, and a Service, without storing them.
-    async fn dry_runs(&self) -> (Vec<(String, Read<()>)>, Read<()>) {
-        let Ok(id) = SandboxId::parse(DRY_RUN_ID) else { return (Vec::new(), Err(Unread::NotAsked)) };
+    /// Tries to create the Pod of each profile, and a Service, without storing them. Also returns the number of profiles that
+    /// were not tried.
+    async fn dry_runs(&self) -> (Vec<(String, Read<()>)>, usize, Read<()>) {
+        let Ok(id) = SandboxId::parse(DRY_RUN_ID) else { return (Vec::new(), 0, Err(Unread::NotAsked)) };
         let template = &self.subject.settings.template;
         let named = template.profiles.iter().map(|(name, _)| Some(name.clone()));
         // A request without a profile has the default one, if it exists.
         let has_default = template.profiles.get(&ProfileName::default_profile()).is_some();
         let unnamed: Option<Option<ProfileName>> = (!has_default).then_some(None);
-        let profiles = unnamed.into_iter().chain(named).take(PROFILES_MAX);
+        let profiles: Vec<_> = unnamed.into_iter().chain(named).collect();
+        let count = profiles.len();
+        let tried = profiles.into_iter().take(PROFILES_MAX);
         let pods: Vec<BoxFuture<'_, _>> =
-            profiles.map(|profile| self.dry_run_pod(id.clone(), profile).boxed()).collect();
+            tried.map(|profile| self.dry_run_pod(id.clone(), profile).boxed()).collect();
         let service = async {
             let service = manifest::service(template, &CreateRequest::new(id.clone()));
             self.dry_run("services", &json!(service)).await
         };
         let (pods, service) = futures::join!(join_all(pods), service);
-        (pods.into_iter().flatten().collect(), service)
+        let pods: Vec<_> = pods.into_iter().flatten().collect();
+        let untried = count - pods.len();
+        (pods, untried, service)
     }
 
     async fn dry_run_pod(&self, id: SandboxId, profile: Option<ProfileName>) -> Option<(String, Read<()>)> {

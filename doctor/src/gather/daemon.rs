@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    facts::DaemonFacts,
+    facts::{DaemonFacts, DaemonList},
     http::{DaemonError, call},
     selection::Selection,
     subject::Subject,
@@ -49,7 +49,7 @@ pub(super) async fn gather(subject: &Subject, selection: &Selection, deadline: I
         metrics,
         network
     );
-    facts.list = Some(list.map(|answer| (answer.status().as_u16(), ids(&json(answer.body())))));
+    facts.list = Some(list.map(|answer| read_list(subject, answer.status().as_u16(), &json(answer.body()))));
     facts.ready = Some(ready.map(|answer| json(answer.body())));
     facts.metrics = metrics;
     facts.network_check = network;
@@ -76,9 +76,13 @@ fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
-fn ids(list: &Value) -> Vec<String> {
-    let sandboxes = list.get("sandboxes").and_then(Value::as_array).into_iter().flatten();
-    sandboxes
+fn read_list(subject: &Subject, status: u16, list: &Value) -> DaemonList {
+    let items = |field| list.get(field).and_then(Value::as_array).into_iter().flatten();
+    let ids = items("sandboxes")
         .filter_map(|sandbox| sandbox.get("sandbox_id").and_then(Value::as_str).map(str::to_owned))
-        .collect()
+        .collect();
+    // Settings with one cluster do not say which of the daemon's clusters it is.
+    let is_ours =
+        |name: &Value| subject.name.as_ref().is_none_or(|ours| name.as_str() == Some(ours.as_str()));
+    DaemonList { status, ids, is_incomplete: items("incomplete").any(is_ours) }
 }

@@ -87,12 +87,18 @@ async fn the_clocks_differ() {
     }
 }
 
+/// Guards that a cluster that cannot resize is a fault for each profile whose Pods may be resized, and for no other.
 #[tokio::test]
 async fn the_cluster_cannot_resize() {
-    let profile = json!({"cpu": "500m", "start_cpu": "2"});
-    for (resize, codes) in [(Resize::Absent, &["SP0312"][..]), (Resize::Checked, &[])] {
+    for (profile, resize, codes) in [
+        (json!({"cpu": "500m", "start_cpu": "2"}), Resize::Absent, &["SP0312"][..]),
+        (json!({"cpu": "500m", "start_cpu": "2"}), Resize::Checked, &[]),
+        (json!({"overrides": {"cpu": {"max": "4"}}}), Resize::Absent, &["SP0312"]),
+        (json!({"overrides": {"memory": {"max": "4Gi"}}}), Resize::Absent, &["SP0312"]),
+        (json!({"overrides": {"ephemeral_storage": {"max": "4Gi"}}}), Resize::Absent, &[]),
+    ] {
         let case = Case::start(Options { resize, ..options() }, with_profile(template(), &profile)).await;
-        case.finds("no resize", codes).await;
+        case.finds(&format!("{profile} {resize:?}"), codes).await;
     }
 }
 

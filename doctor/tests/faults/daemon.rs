@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doctor::DaemonUrl;
+use lifecycle::ids::ClusterName;
 use serde_json::{Value, json};
 
 use crate::fixture::{Case, server};
@@ -76,6 +77,24 @@ async fn faults_of_the_daemon() {
         let url = DaemonUrl::of(server(move |asked| answers(asked).unwrap_or_else(|| healthy(asked))).await);
         (case.subject.daemon.url, case.subject.daemon.metrics) = (url.clone(), Some(url));
         case.finds(fault, codes).await;
+    }
+}
+
+/// Guards that a cluster that the daemon's list leaves out is not taken for another cluster.
+#[tokio::test]
+async fn the_daemon_has_lost_a_cluster() {
+    for (name, codes) in [(Some("west"), &[][..]), (Some("east"), &["SP1307"]), (None, &[])] {
+        let mut case = Case::healthy().await;
+        case.age();
+        case.subject.name = name.and_then(ClusterName::parse);
+        let list = json!({"sandboxes": [], "incomplete": ["west"]}).to_string();
+        let answer = move |asked: &str| match asked {
+            "GET /api/sandboxes" => (200, list.clone()),
+            _ => healthy(asked),
+        };
+        let url = DaemonUrl::of(server(answer).await);
+        (case.subject.daemon.url, case.subject.daemon.metrics) = (url.clone(), Some(url));
+        case.finds(&format!("{name:?}"), codes).await;
     }
 }
 

@@ -1,8 +1,11 @@
 //! Faults of the namespace and of its admission.
 
-use doctor::{Facts, Report, Selection, find_doubles, gather};
-use kubernetes::manifest::Template;
-use lifecycle::ids::ClusterName;
+use doctor::{Facts, Outcome, Report, Selection, find_doubles, gather};
+use kubernetes::{
+    manifest::{self, Template},
+    profile::{HostPaths, Profile, Profiles},
+};
+use lifecycle::ids::{ClusterName, ProfileName};
 use serde_json::json;
 use simcluster::{Effect, Options, Refusal, Rule, Verb};
 
@@ -43,6 +46,25 @@ async fn a_webhook_without_dry_runs() {
     let message = "admission webhook \"a.example\" does not support dry run";
     case.cluster.fault(Rule::new(refuse(400, message)).verb(Verb::Create).resource("pods"));
     case.finds(message, &[]).await;
+}
+
+/// Guards that the report says how many profiles were not tried.
+#[tokio::test]
+async fn not_all_profiles_are_tried() {
+    // A sandbox without a profile is tried too.
+    for (profiles, details) in [(15, ""), (16, "1 profile not tried"), (18, "3 profiles not tried")] {
+        let case = Case::healthy().await;
+        let case = case.template(|template| {
+            let name = |n| ProfileName::parse(&format!("profile-{n}")).unwrap();
+            let written = (0..profiles).map(|n| (name(n), Profile::default())).collect();
+            let host_paths = HostPaths { user_data: false, skills: false };
+            let profiles = Profiles::new(&written, &manifest::default_resources(), host_paths).unwrap();
+            Template { profiles, ..template }
+        });
+        let report = case.report().await;
+        let entry = report.entries.iter().find(|entry| entry.check.code == "SP0606").unwrap();
+        assert_eq!(entry.outcome, Outcome::Passed(details.to_owned()), "{profiles}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Faults of nodes and images.
 
+use kubernetes::manifest::Template;
 use serde_json::{Value, json};
 use simcluster::{Capacity, NodeOptions, Options, Times};
 
-use crate::fixture::{Case, nodes, options, template, with_profile};
+use crate::fixture::{Case, NAMESPACE, nodes, options, template, with_profile};
 
 fn set_condition(case: &Case, node: &str, kind: &str, status: &str) {
     case.cluster
@@ -41,12 +42,41 @@ async fn faults_of_nodes() {
     case.finds("pressure", &["SP0904"]).await;
 }
 
-/// Guards that one of several nodes that is not ready is a warning. Host paths on several nodes are one too.
+/// Guards that one of several nodes that is not ready is a warning. Host paths are then on the other one alone.
 #[tokio::test]
 async fn one_of_two_nodes_is_lost() {
     let case = Case::start(nodes(2), template()).await;
     set_condition(&case, "sim-node-2", "Ready", "False");
-    case.finds("one is lost", &["SP0707", "SP0903"]).await;
+    case.finds("one is lost", &["SP0903"]).await;
+}
+
+/// Guards that a node that takes no Pods needs no image, and that its own files and mounts do not matter.
+#[tokio::test]
+async fn a_control_plane_takes_no_pods() {
+    let tainted = async |template| {
+        let case = Case::start(nodes(2), template).await;
+        let taint = json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]);
+        let other = json!([{"names": ["registry.example/other:1"], "sizeBytes": 1}]);
+        let change = |node: &mut Value| {
+            node["spec"]["taints"] = taint;
+            node["status"]["images"] = other;
+        };
+        case.cluster.change("nodes", "", "sim-node", change).unwrap();
+        case
+    };
+    tainted(template()).await.finds("host paths", &[]).await;
+
+    let claim = Some("data".to_owned());
+    let case = tainted(Template { skills_pvc: claim.clone(), userdata_pvc: claim, ..template() }).await;
+    case.put(
+        "persistentvolumeclaims",
+        json!({
+            "metadata": {"name": "data", "namespace": NAMESPACE},
+            "spec": {"accessModes": ["ReadWriteOnce"]},
+            "status": {"phase": "Bound"},
+        }),
+    );
+    case.finds("a claim of one node", &[]).await;
 }
 
 /// Guards that a tolerated taint is not a fault.
@@ -59,15 +89,16 @@ async fn taints_may_be_tolerated() {
     case.finds("tolerated", &[]).await;
 }
 
-/// Guards the code of each profile that does not fit the cluster.
+/// Guards the code of each profile that does not fit the cluster. A limit alone may be larger than every node.
 #[tokio::test]
 async fn profiles_that_do_not_fit() {
-    for (fields, code) in [
-        (json!({"cpu": "64"}), "SP0905"),
-        (json!({"memory": {"request": "64Gi", "limit": "64Gi"}}), "SP0905"),
-        (json!({"node_selector": {"pool": "sandboxes"}}), "SP0906"),
-        (json!({"runtime_class": "gvisor"}), "SP0907"),
-        (json!({"priority_class": "low"}), "SP0908"),
+    for (fields, codes) in [
+        (json!({"cpu": "64"}), &["SP0905"][..]),
+        (json!({"memory": {"request": "64Gi", "limit": "64Gi"}}), &["SP0905"]),
+        (json!({"memory": {"limit": "64Gi"}}), &[]),
+        (json!({"node_selector": {"pool": "sandboxes"}}), &["SP0906"]),
+        (json!({"runtime_class": "gvisor"}), &["SP0907"]),
+        (json!({"priority_class": "low"}), &["SP0908"]),
     ] {
         let node = NodeOptions {
             capacity: Capacity { cpu_millis: 4000, memory_bytes: 8 << 30, ..Capacity::default() },
@@ -76,7 +107,7 @@ async fn profiles_that_do_not_fit() {
         };
         let options = Options { node: Some(node), ..options() };
         let case = Case::start(options, with_profile(template(), &fields)).await;
-        case.finds(&fields.to_string(), &[code]).await;
+        case.finds(&fields.to_string(), codes).await;
     }
 }
 

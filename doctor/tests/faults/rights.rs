@@ -135,6 +135,22 @@ async fn each_missing_right_is_named() {
     }
 }
 
+/// Guards that a PATCH that a profile allows needs the right to resize.
+#[tokio::test]
+async fn overrides_need_the_right_to_resize() {
+    let guarded = Guarded::new().await;
+    guarded.grant_without("patch pods/resize");
+    for (overrides, codes) in [
+        (json!({"cpu": {"max": "4"}}), &["SP0511"][..]),
+        (json!({"memory": {"max": "4Gi"}}), &["SP0511"]),
+        (json!({"ephemeral_storage": {"max": "4Gi"}}), &[]),
+    ] {
+        let template = with_profile(template(), &json!({ "overrides": overrides }));
+        let subject = guarded.subject(template, TOKEN);
+        finds(&overrides.to_string(), &subject, &Selection::default(), codes).await;
+    }
+}
+
 /// Guards that rights that the settings do not need are not asked for.
 #[tokio::test]
 async fn unused_rights_are_not_missed() {

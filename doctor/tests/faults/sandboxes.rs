@@ -135,6 +135,25 @@ async fn a_fix_looks_again() {
     assert_eq!(case.cluster.count("pods", Some(NAMESPACE)), 1);
 }
 
+/// Guards that an orphan beside a foreign object is left alone, and that the reason names the foreign object.
+#[tokio::test]
+async fn a_fix_names_the_foreign_object() {
+    for (removed, kept) in [("services", "pods"), ("pods", "services")] {
+        let case = Case::healthy().await;
+        case.age();
+        let name = if removed == "pods" { "sandbox-a" } else { "sandbox-a-svc" };
+        let mut other = case.cluster.remove(removed, NAMESPACE, name).unwrap();
+        let facts = gather(&case.subject, &Selection::default(), TIME).await;
+        other["metadata"]["labels"] = json!({});
+        case.put(removed, other);
+        let fixed = fix(&case.subject, &facts).await.unwrap();
+        let what = if removed == "pods" { "Pod" } else { "Service" };
+        let why = format!("left alone: {what} \"{name}\" is a foreign object");
+        assert_eq!(fixed[0].result, Err(why));
+        assert_eq!(case.cluster.count(kept, Some(NAMESPACE)), 1);
+    }
+}
+
 /// Guards that a fix deletes nothing while a daemon runs, which deletes orphans itself.
 #[tokio::test]
 async fn a_fix_leaves_it_to_the_daemon() {

@@ -3,6 +3,7 @@
 use doctor::{Cluster, Selection};
 use kubernetes::manifest::Template;
 use serde_json::{Value, json};
+use simcluster::{Effect, Refusal, Rule, Verb};
 
 use crate::fixture::{Case, NAMESPACE, finds, nodes, options, server, template, with_profile};
 
@@ -47,6 +48,43 @@ async fn faults_of_claims() {
             case.put("persistentvolumeclaims", data);
         }
         case.finds(fault, codes).await;
+    }
+}
+
+/// Guards that a Pending claim is a fault unless its class waits for the first Pod. A class that could not be read is not a
+/// fault, and not a bound claim.
+#[tokio::test]
+async fn claims_are_pending() {
+    for (class, mode, codes) in [
+        (CLASS, "Immediate", &["SP0702"][..]),
+        (CLASS, "WaitForFirstConsumer", &[]),
+        ("misspelt", "WaitForFirstConsumer", &["SP0702"]),
+        ("", "WaitForFirstConsumer", &["SP0702"]),
+    ] {
+        for is_readable in [true, false] {
+            let case = Case::start(options(), template()).await.template(claims);
+            case.put(
+                "storageclasses",
+                json!({
+                    "metadata": {"name": CLASS}, "provisioner": "none.example", "volumeBindingMode": mode,
+                }),
+            );
+            case.put("persistentvolumeclaims", claim("skills", "ReadOnlyMany", "Bound"));
+            let mut data = claim("data", "ReadWriteMany", "Pending");
+            data["spec"]["storageClassName"] = class.into();
+            case.put("persistentvolumeclaims", data);
+            if !is_readable {
+                let forbidden = Rule::new(Effect::Refuse(Refusal::Forbidden)).verb(Verb::List);
+                case.cluster.fault(forbidden.resource("storageclasses"));
+            }
+            // Without a class there is nothing to read.
+            let is_known = is_readable || class.is_empty();
+            case.finds(&format!("{class:?} {mode} {is_readable}"), if is_known { codes } else { &[] }).await;
+            let report = case.report().await;
+            let shown = doctor::Format::Table.show(&report, None);
+            let says_why = shown.contains("the claim data is Pending, and the storage classes");
+            assert_eq!(says_why, !is_known, "{shown}");
+        }
     }
 }
 
