@@ -69,7 +69,7 @@ fn are_present(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the embedded cluster pulls no images");
     }
-    let nodes = match nodes::that_take_pods(facts) {
+    let nodes = match nodes::for_sandboxes(facts) {
         Ok(nodes) => nodes,
         Err(outcome) => return outcome,
     };

@@ -56,7 +56,7 @@ fn exists(facts: &Facts) -> Outcome {
     }
 }
 
-/// Returns the taints of a node that keep Pods away, without those that Kubernetes derives from its conditions.
+/// Returns the taints of a node that keep Pods away.
 fn taints(node: &Value) -> impl Iterator<Item = &Value> {
     let keeps_away = |taint: &&Value| matches!(text(taint, "/effect"), "NoSchedule" | "NoExecute");
     items(node, "/spec/taints").filter(keeps_away)
@@ -71,20 +71,27 @@ fn obstacle(facts: &Facts, node: &Value) -> Option<String> {
     if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
         return Some(format!("{name} is cordoned"));
     }
-    // A profile may tolerate the taints of its nodes.
+    intolerable_taints(facts, node).next().map(|taint| format!("{name} has the taint {taint}"))
+}
+
+/// Returns the keys of a node's taints that no profile tolerates.
+fn intolerable_taints<'a>(facts: &'a Facts, node: &'a Value) -> impl Iterator<Item = &'a str> {
     let tolerates = |key: &str| {
         facts.settings.template.profiles.iter().any(|(_, profile)| {
             let mut all = profile.tolerations.iter().flatten();
             all.any(|toleration| toleration.key.as_deref().is_none_or(|tolerated| tolerated == key))
         })
     };
-    let taint = taints(node).map(|taint| text(taint, "/key")).find(|key| !tolerates(key))?;
-    Some(format!("{name} has the taint {taint}"))
+    taints(node).map(|taint| text(taint, "/key")).filter(move |key| !tolerates(key))
 }
 
-/// Returns the nodes on which sandboxes may run.
-pub(super) fn that_take_pods(facts: &Facts) -> Result<Vec<&Value>, Outcome> {
-    Ok(nodes(facts)?.iter().filter(|node| obstacle(facts, node).is_none()).collect())
+/// The beginning of the keys of taints that Kubernetes derives from the state of a node, such as `unreachable`.
+const OF_STATE: &str = "node.kubernetes.io/";
+
+/// Returns the nodes on which sandboxes may run. One that is lost or cordoned counts: it may come back, with its files.
+pub(super) fn for_sandboxes(facts: &Facts) -> Result<Vec<&Value>, Outcome> {
+    let is_open = |node: &&Value| intolerable_taints(facts, node).all(|key| key.starts_with(OF_STATE));
+    Ok(nodes(facts)?.iter().filter(is_open).collect())
 }
 
 fn one_takes_pods(facts: &Facts) -> Outcome {

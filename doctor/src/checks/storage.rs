@@ -135,7 +135,7 @@ fn are_shared(facts: &Facts) -> Outcome {
         Err(outcome) => return outcome,
     };
     // Without the right to list nodes, a single one is assumed.
-    let nodes = nodes::that_take_pods(facts).map_or(1, |nodes| nodes.len());
+    let nodes = nodes::for_sandboxes(facts).map_or(1, |nodes| nodes.len());
     let is_single = |claim: &Value| {
         items(claim, "/spec/accessModes").all(|mode| mode != "ReadWriteMany" && mode != "ReadOnlyMany")
     };
@@ -257,7 +257,7 @@ fn paths_are_on_one_node(facts: &Facts) -> Outcome {
     if facts.is_of_another_cluster() {
         return Outcome::skipped("the sandboxes of the embedded cluster use no files");
     }
-    let nodes = match nodes::that_take_pods(facts) {
+    let nodes = match nodes::for_sandboxes(facts) {
         Ok(nodes) => nodes.len(),
         Err(outcome) => return outcome,
     };

@@ -42,12 +42,14 @@ async fn faults_of_nodes() {
     case.finds("pressure", &["SP0904"]).await;
 }
 
-/// Guards that one of several nodes that is not ready is a warning. Host paths are then on the other one alone.
+/// Guards that one of several nodes that is not ready is a warning. Host paths on several nodes are one too.
 #[tokio::test]
 async fn one_of_two_nodes_is_lost() {
     let case = Case::start(nodes(2), template()).await;
     set_condition(&case, "sim-node-2", "Ready", "False");
-    case.finds("one is lost", &["SP0903"]).await;
+    let taint = json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]);
+    case.cluster.change("nodes", "", "sim-node-2", |node| node["spec"]["taints"] = taint).unwrap();
+    case.finds("one is lost", &["SP0707", "SP0903"]).await;
 }
 
 /// Guards that a node that takes no Pods needs no image, and that its own files and mounts do not matter.

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::view::View;
 
+/// A change of a sandbox's row.
+type Change<'a> = &'a dyn Fn(&View, &SandboxId);
+
 /// A view with a sandbox, which a GET has shown.
 fn shown_once() -> (View, SandboxId) {
     let (view, a) = (view(), id("a"));
@@ -57,7 +60,7 @@ async fn every_change_of_a_row_is_shown() {
         reason: ReapReason::Ttl,
         held: None,
     };
-    let changes: [(&str, &dyn Fn(&View, &SandboxId)); 9] = [
+    let changes: [(&str, Change<'_>); 9] = [
         ("a Pod of the watch", &|view, id| {
             view.pods(WatchEvent::Applied(id.clone(), ObservedPod { ready: false, ..pod("p", 2) }));
         }),
