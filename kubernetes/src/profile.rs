@@ -130,8 +130,7 @@ lifecycle::named! {
 // === impl Spread ===
 
 impl Spread {
-    /// Returns what happens to a Pod that would be spread unevenly, in the words of a topology spread constraint; `None`
-    /// without a constraint.
+    /// Returns the `whenUnsatisfiable` of its topology spread constraint; `None` without a constraint.
     pub(crate) const fn when_unsatisfiable(self) -> Option<&'static str> {
         match self {
             Self::None => None,

@@ -105,7 +105,7 @@ pub enum ProfileError {
         profile: ProfileName,
         /// The label of nodes.
         key: String,
-        /// What happens to a Pod that would be spread unevenly.
+        /// The value of `whenUnsatisfiable`.
         action: String,
     },
     /// The level needs a user that is not root.
