@@ -139,6 +139,7 @@ impl FieldError {
 /// Returns a value for an error text, shortened.
 pub(super) fn shown(value: &Value) -> String {
     match value {
+        Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
         value => {

@@ -405,7 +405,10 @@ fn operators_belong_to_their_selectors() {
     }
     let none = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}});
     let error = Profile::default().set("affinity", &none).unwrap_err();
-    assert!(error.message.contains("at least one term"), "{error:?}");
+    assert!(
+        error.message.contains("an empty list is not allowed; allowed: a list with at least one term"),
+        "{error:?}"
+    );
 }
 
 /// Guards what a profile takes from the one that it extends: maps key by key, lists and values as a whole.

@@ -104,7 +104,7 @@ fn every_problem_is_reported_with_its_place() {
 #[test]
 fn printed_profiles_read_as_the_same() {
     let text = "[profiles.large]\ncpu = { request = 1, limit = '2' }\nlabels = { \"example.com/tier\" = 'a \\\"b' }\n\
-                tolerations = [{ key = 'x', tolerationSeconds = 5 }]\nhost_users = false\n[profiles.empty]\n";
+                tolerations = [{ key = 'x', effect = 'NoExecute', tolerationSeconds = 5 }]\nhost_users = false\n[profiles.empty]\n";
     let text = text.replace("a \\\"b", "ab");
     let first = Inputs::default().file(&text).load().unwrap();
     let printed = show::to_toml(&first);
