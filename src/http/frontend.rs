@@ -1,10 +1,10 @@
 //! The front end of all routes: the request id, the log line, the API key, the deadline and the catching of panics.
 
 use std::{
-    convert::Infallible,
     error::Error,
     net::SocketAddr,
-    panic::{self, AssertUnwindSafe},
+    panic::AssertUnwindSafe,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -234,12 +234,7 @@ impl Frontend {
                 operation != Operation::Move && Wait::of(operation, route, request.uri()).is_none()
             }),
         };
-        let mut response = match span.in_scope(|| self.call_route(request, route, operation)) {
-            Ok((called, after)) => {
-                self.answer_route(called, operation, start, after).instrument(span.clone()).await
-            }
-            Err(error) => error.into_response(),
-        };
+        let mut response = self.answer_route(request, route, operation, start).instrument(span.clone()).await;
         let error = response.extensions_mut().remove::<ApiError>();
         if let Some(error) = &error {
             response = error.write(info.format, info.path.path());
@@ -272,26 +267,24 @@ impl Frontend {
         })
     }
 
-    /// Hands a request to its route. Returns the future of the answer, and the time that it may take.
-    ///
-    /// Not an `async` function: its future would have room for the request until the answer.
-    fn call_route<B>(
+    async fn answer_route<B>(
         &self,
         mut request: Request<B>,
         route: Route,
         operation: Operation,
-    ) -> Result<(impl Future<Output = Result<Response, Infallible>> + use<B>, Duration), ApiError>
+        start: Instant,
+    ) -> Response
     where
         B: http_body::Body + Send + Sync + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let path = request.uri().path();
         if Auth::guards(path) && !self.shared.auth.allows(request.headers()) {
-            return Err(ApiError::unauthorized());
+            return ApiError::unauthorized().into_response();
         }
         // `OPTIONS *` and the authority form of CONNECT have no path; warp's filters expect one.
         if !path.starts_with('/') {
-            return Err(ApiError::not_found());
+            return ApiError::not_found().into_response();
         }
         let after = match Wait::of(operation, route, request.uri()) {
             Some(wait) => {
@@ -304,19 +297,8 @@ impl Frontend {
             request.extensions_mut().insert(options);
         }
         let mut routes = warp::service(self.routes.clone());
-        // warp looks at the path at once. The panic hook has logged a panic.
-        let called = panic::catch_unwind(AssertUnwindSafe(move || routes.call(request)));
-        called.map(|called| (called, after)).map_err(|_panic| ApiError::internal())
-    }
-
-    async fn answer_route(
-        &self,
-        called: impl Future<Output = Result<Response, Infallible>>,
-        operation: Operation,
-        start: Instant,
-        after: Duration,
-    ) -> Response {
-        let answered = AssertUnwindSafe(called).catch_unwind();
+        let answered = pin!(async move { routes.call(request).await });
+        let answered = AssertUnwindSafe(answered).catch_unwind();
         let ended = tokio::select! {
             biased;
             ended = timeout_at(start + after, answered) => ended,
