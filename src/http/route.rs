@@ -39,42 +39,24 @@ lifecycle::named! {
 // === impl Route ===
 
 impl Route {
-    /// Returns the route of a path. Whether it takes the method is not considered.
+    /// Returns the route of a path. Whether it takes the method is not considered. A trailing slash is ignored, as by warp.
     pub(super) fn of(path: &str) -> Self {
-        let Some(path) = path.strip_prefix('/') else { return Self::Other };
-        // Bytes, because every request comes through here, and a search for a `char` would need three times the
-        // instructions.
-        let mut segments = path.trim_end_matches('/').as_bytes().split(|byte| *byte == b'/');
-        let parts: [Option<&[u8]>; 5] = std::array::from_fn(|_| segments.next());
-        match parts {
-            [Some(b"api"), Some(b"sandboxes"), None, ..] => Self::Sandboxes,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), None, _] => Self::Sandbox,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"presence"), None] => Self::Presence,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"timeline"), None] => Self::Timeline,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"logs"), None] => Self::Logs,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"touch"), None] => Self::Touch,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"move"), None] => Self::Move,
-            [Some(b"api"), Some(b"sandboxes"), Some(_), Some(b"events"), None] => Self::SandboxEvents,
-            [Some(b"api"), Some(b"events"), None, ..] => Self::Events,
-            [Some(b"api"), Some(b"reaper"), None, ..] => Self::Reaper,
-            [Some(b"api"), Some(b"reaper"), Some(b"resume"), None, _] => Self::ReaperResume,
-            [Some(b"api"), Some(b"profiles"), None, ..] => Self::Profiles,
-            [Some(b"api"), Some(b"network"), Some(b"check"), None, _] => Self::NetworkCheck,
-            [Some(b"api"), Some(b"workspaces"), None, ..] => Self::Workspaces,
-            [Some(b"api"), Some(b"workspaces"), Some(_), None, _] => Self::Workspace,
-            [Some(b"api"), Some(b"clusters"), None, ..] => Self::Clusters,
-            [Some(b"api"), Some(b"clusters"), Some(_), None, _] => Self::Cluster,
-            [Some(b"api"), Some(b"capabilities"), None, ..] => Self::Capabilities,
-            [Some(b"health"), None, ..] => Self::Health,
-            [Some(b"openapi.json"), None, ..] => Self::OpenApi,
-            [Some(b"docs"), None, ..] => Self::Docs,
-            [Some(b"docs"), Some(_), None, ..] => Self::DocsFile,
-            [Some(b"livez"), None, ..] => Self::Livez,
-            [Some(b"readyz"), None, ..] => Self::Readyz,
-            [Some(b"metrics"), None, ..] => Self::Metrics,
-            [Some(b"ui"), None, ..] => Self::Ui,
-            [Some(b"ui"), Some(_), None, ..] => Self::UiFile,
-            _ => Self::Other,
+        let path = path.trim_end_matches('/');
+        // The most frequent routes come first.
+        Self::ALL.into_iter().find(|route| route.fits(path)).unwrap_or(Self::Other)
+    }
+
+    /// Returns whether a path has the segments of the name, with anything in place of `{id}`.
+    fn fits(self, path: &str) -> bool {
+        // Bytes, because every request comes through here, and a search for a `char` needs three times the instructions.
+        let [mut names, mut segments] =
+            [self.name(), path].map(|text| text.as_bytes().split(|byte| *byte == b'/'));
+        loop {
+            match (names.next(), segments.next()) {
+                (Some(name), Some(segment)) if name == segment || name.starts_with(b"{") => {}
+                (None, None) => return true,
+                _ => return false,
+            }
         }
     }
 }
@@ -82,6 +64,15 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Guards that each route is found by its own path.
+    #[test]
+    fn every_route_is_found() {
+        for route in Route::ALL {
+            let path = route.name().replace('{', "a").replace('}', "");
+            assert_eq!(Route::of(&path), route, "{path}");
+        }
+    }
 
     /// Guards that a route's name contains no id, and that unknown paths have one name.
     #[test]
