@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io::{BufRead, Write},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub const CREATE: &str = "--bare-create";
 pub struct Writer {
     pods: Api<Pod>,
     services: Api<Service>,
+    template: Arc<Template>,
 }
 
 impl Writer {
@@ -33,13 +35,14 @@ impl Writer {
         Self {
             pods: Api::namespaced(client.clone(), NAMESPACE),
             services: Api::namespaced(client.clone(), NAMESPACE),
+            template: Arc::default(),
         }
     }
 
     /// Writes what this body asks for.
     pub async fn write(&self, body: &[u8]) {
         let request = request::create(Some("application/json"), body).expect("a request");
-        let manifests = manifest::build(&Template::default(), &request).expect("manifests");
+        let manifests = manifest::build(&self.template, &request).expect("manifests");
         let params = PostParams::default();
         let (pod, service) = futures::join!(
             self.pods.create(&params, &manifests.pod),

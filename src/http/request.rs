@@ -1,7 +1,8 @@
 //! Parsing of request bodies by the rules of `FastAPI` and pydantic, which DeerFlow's clients know.
 //!
-//! Unknown fields are ignored, except in the parts that this program added; absent fields have their defaults, and booleans and integers may be written as strings.
-//! A body may be in any encoding of Unicode, and an ignored value may be one that only Python reads, such as `NaN`.
+//! Unknown fields are ignored, except in the parts that this program added; absent fields have their defaults, and
+//! booleans and integers may be written as strings. A body may be in any encoding of Unicode, and an ignored value may be
+//! one that only Python reads, such as `NaN`.
 //! The test `errors_are_those_of_fastapi` compares the errors with recordings.
 
 mod encoding;
